@@ -1,4 +1,4 @@
-"""A command becomes an argument list and an environment."""
+"""Argument list, environment and repeatable line of a command."""
 
 import shlex
 import subprocess
@@ -27,7 +27,7 @@ ROOT = Path("/project")
         ("one\ntwo", ("/bin/sh", "-e", "-c", "one\ntwo")),
     ],
 )
-def test_only_shell_syntax_asks_for_a_shell(cmd: str, argv: tuple[str, ...]) -> None:
+def test_only_a_line_with_shell_syntax_needs_a_shell(cmd: str, argv: tuple[str, ...]) -> None:
     assert argv_of(cmd, ROOT) == argv
 
 
@@ -41,13 +41,11 @@ def test_only_shell_syntax_asks_for_a_shell(cmd: str, argv: tuple[str, ...]) -> 
         (("tools/../run",), ("/project/run", "{script}")),
     ],
 )
-def test_a_shell_that_is_named_runs_every_line(
-    shell: str | tuple[str, ...], argv: tuple[str, ...]
-) -> None:
+def test_a_named_shell_runs_every_line(shell: str | tuple[str, ...], argv: tuple[str, ...]) -> None:
     assert argv_of("x y", ROOT, shell) == argv
 
 
-def test_args_are_text_json_or_taken_away() -> None:
+def test_args_become_text_or_json_and_null_removes_the_variable() -> None:
     env = environment_of(
         {"T": "a b", "N": 1, "B": True, "F": 2.5, "L": [1, {"a": "ü"}], "GONE": None},
         {"GONE": "x", "KEPT": "y"},
@@ -57,7 +55,7 @@ def test_args_are_text_json_or_taken_away() -> None:
     }  # fmt: skip
 
 
-def test_stdin_is_text_as_it_is_and_json_else() -> None:
+def test_stdin_is_unchanged_text_or_json() -> None:
     assert stdin_of("a\n") == b"a\n"
     assert stdin_of({"a": [1]}) == b'{"a":[1]}'
     assert stdin_of(None) is None
@@ -96,11 +94,11 @@ def test_stdin_is_text_as_it_is_and_json_else() -> None:
         ({"cmd": "cat -n", "cwd": "sub", "stdin": [1]}, "(cd sub && printf %s '[1]' | cat -n)"),
     ],
 )
-def test_a_step_has_a_line_that_does_the_same_by_hand(keys: dict[str, Any], line: str) -> None:
+def test_a_step_has_a_line_that_repeats_it_in_a_shell(keys: dict[str, Any], line: str) -> None:
     assert alone(**{"args": {}} | keys) == line
 
 
-def test_the_line_by_hand_gives_the_script_the_same_words() -> None:
+def test_the_repeating_line_passes_the_script_unchanged_variables() -> None:
     line = alone('printf "%s" "$A"', {"A": "x'; echo $HOME `y`\n"})
     assert subprocess.check_output(line, shell=True, text=True) == "x'; echo $HOME `y`\n"
     assert shlex.split(line)[0] == "env"

@@ -1,4 +1,4 @@
-"""A deadline interrupts what runs in this process."""
+"""Deadline of code that runs in this process."""
 
 import re
 import signal
@@ -26,8 +26,8 @@ def swallow() -> None:
         return
 
 
-def has_its_end() -> None:
-    """Have the deadline come here, as the timer does at any place."""
+def hits_deadline() -> None:
+    """Raise the signal of the deadline here."""
     signal.raise_signal(signal.SIGALRM)
 
 
@@ -46,7 +46,7 @@ def swallow_and_exit() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    "block",
     [
         lambda: time.sleep(20),
         spin,
@@ -57,15 +57,15 @@ def swallow_and_exit() -> None:
         swallow_and_exit,
     ],
 )
-def test_a_block_is_interrupted_whatever_it_waits_for(body: Callable[[], object]) -> None:
+def test_the_deadline_interrupts_every_kind_of_wait(block: Callable[[], object]) -> None:
     started = time.monotonic()
     with pytest.raises(TimeLimitReached), deadline(0.05):
-        body()
+        block()
     assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("others", [1, 150])
-def test_the_stacks_of_all_threads_are_told_the_interrupted_first(
+def test_the_deadline_prints_the_interrupted_stack_before_those_of_other_threads(
     others: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = threading.Event()
@@ -82,21 +82,21 @@ def test_the_stacks_of_all_threads_are_told_the_interrupted_first(
         thread.start()
     ready.wait()
     with pytest.raises(TimeLimitReached), deadline(60):
-        call(has_its_end, None, None)
+        call(hits_deadline, None, None)
     release.set()
     for thread in threads:
         thread.join()
     first, *rest = capsys.readouterr().err.split("\nThread ")[1:]
     place = re.escape(f'File "{__file__}"')
     assert re.fullmatch(
-        rf"MainThread \(most recent call last\):\n  {place}, line \d+, in has_its_end\n    .*\n",
+        rf"MainThread \(most recent call last\):\n  {place}, line \d+, in hits_deadline\n    .*\n",
         first,
     )
-    told = {stack.partition(" (")[0] for stack in rest if ", in wait_in_a_thread\n" in stack}
-    assert told == {thread.name for thread in threads}
+    printed = {stack.partition(" (")[0] for stack in rest if ", in wait_in_a_thread\n" in stack}
+    assert printed == {thread.name for thread in threads}
 
 
-def test_a_block_in_time_is_let_alone() -> None:
+def test_a_block_that_ends_in_time_is_not_interrupted() -> None:
     with deadline(20):
         value = 1
     assert value == 1
@@ -104,12 +104,12 @@ def test_a_block_in_time_is_let_alone() -> None:
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, ValueError, SystemExit])
-def test_what_a_block_raises_in_time_comes_through(end: type[BaseException]) -> None:
+def test_an_exception_before_the_deadline_is_raised_unchanged(end: type[BaseException]) -> None:
     with pytest.raises(end), deadline(20):
         raise end
 
 
-def test_the_timer_and_handler_of_others_go_on() -> None:
+def test_the_timer_and_handler_of_other_plugins_are_restored() -> None:
     def handler(_number: int, _frame: object) -> None:
         return
 
@@ -125,7 +125,7 @@ def test_the_timer_and_handler_of_others_go_on() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_nothing_limits_a_block_without_a_time_or_in_another_thread() -> None:
+def test_a_block_without_a_limit_or_in_another_thread_has_no_deadline() -> None:
     timers: list[tuple[float, float]] = []
 
     def note(seconds: float | None) -> None:

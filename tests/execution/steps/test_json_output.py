@@ -1,4 +1,4 @@
-"""What a shell step printed is read strictly, and a mistake is shown at its byte."""
+"""Strict parser of the output of shell steps, which shows the byte of the first error."""
 
 import json
 
@@ -17,22 +17,22 @@ CURE = (
 )
 
 
-def failure(raw: bytes, parse: Parse = "json") -> Failure:
-    found = parsed(raw, parse)
-    assert isinstance(found, Failure)
-    assert found.kind == "protocol"
-    return found
+def failure_of(raw: bytes, parse: Parse = "json") -> Failure:
+    failure = parsed(raw, parse)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "protocol"
+    return failure
 
 
-def test_one_object_is_the_result() -> None:
+def test_one_object_becomes_the_result() -> None:
     raw = b' \n{"status": "ok", "v": [1, 2.5]}\n'
     assert parsed(raw, "json") == {"status": "ok", "v": [1, 2.5]}
 
 
 def test_text_before_the_object_is_shown_with_a_caret() -> None:
-    found = failure(b'starting\n{"status": "ok"}\n')
-    assert found.reason == "stdout is not one JSON object: text before it, at byte 0"
-    assert found.detail == ('b\'starting\\n{"status": "ok"}\\n\'', "  ^", CURE)
+    failure = failure_of(b'starting\n{"status": "ok"}\n')
+    assert failure.reason == "stdout is not one JSON object: text before it, at byte 0"
+    assert failure.detail == ('b\'starting\\n{"status": "ok"}\\n\'', "  ^", CURE)
 
 
 @pytest.mark.parametrize(
@@ -62,45 +62,45 @@ def test_text_before_the_object_is_shown_with_a_caret() -> None:
     ],
 )
 def test_a_broken_rule_is_named_with_its_byte(raw: bytes, rule: str) -> None:
-    assert failure(raw).reason == f"stdout is not one JSON object: {rule}"
+    assert failure_of(raw).reason == f"stdout is not one JSON object: {rule}"
 
 
-def test_nothing_printed_is_told_with_its_cure() -> None:
-    found = failure(b" \n")
-    assert found.reason == "stdout is empty; one JSON object is wanted"
-    assert found.detail == ("Print one, or say `parse: text` where there is none to print.",)
+def test_empty_output_is_reported_with_its_cure() -> None:
+    failure = failure_of(b" \n")
+    assert failure.reason == "stdout is empty; one JSON object is wanted"
+    assert failure.detail == ("Print one, or say `parse: text` where there is none to print.",)
 
 
-def test_the_last_line_counts_where_the_recipe_says_so() -> None:
+def test_parse_last_line_reads_only_the_last_line() -> None:
     assert parsed(b'noise\n{"status": "ok"}\n\n', "last-line") == {"status": "ok"}
-    assert failure(b'{"status": "ok"}\nnoise\n', "last-line").reason == (
+    assert failure_of(b'{"status": "ok"}\nnoise\n', "last-line").reason == (
         "the last line of stdout is not one JSON object: expecting value, at byte 17"
     )
 
 
-def test_any_one_value_is_data_and_nothing_is_text() -> None:
+def test_parse_data_accepts_any_value_and_parse_text_reads_none() -> None:
     assert parsed(b"[1, 2]", "data") == [1, 2]
     assert parsed(b"hello", "text") == {"status": "ok"}
 
 
-def test_json_nested_without_end_is_refused() -> None:
-    assert failure(b'{"a":' * 100_000).reason.startswith("stdout is not one JSON object: ")
+def test_json_with_too_many_levels_is_refused() -> None:
+    assert failure_of(b'{"a":' * 100_000).reason.startswith("stdout is not one JSON object: ")
 
 
 def test_long_output_is_shown_around_the_offending_byte() -> None:
-    found = failure(b'{"a": 1}' + b" " * 200 + b"x" + b"y" * 200)
-    shown, caret = found.detail[:2]
+    failure = failure_of(b'{"a": 1}' + b" " * 200 + b"x" + b"y" * 200)
+    shown, caret = failure.detail[:2]
     assert shown[caret.index("^")] == "x"
     assert len(shown) < 100
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none() | st.booleans()))
-def test_whatever_json_writes_is_read_back(value: dict[str, object]) -> None:
+def test_an_object_that_json_dumps_wrote_is_read_back(value: dict[str, object]) -> None:
     assert parsed(json.dumps(value).encode(), "json") == value
 
 
 @given(st.binary())
-def test_any_bytes_give_a_value_or_a_failure(raw: bytes) -> None:
+def test_any_bytes_are_parsed_to_a_value_or_a_failure(raw: bytes) -> None:
     for parse in PARSES:
-        found = parsed(raw, parse)
-        assert isinstance(found, Failure) or json.loads(json.dumps(found)) == found
+        value = parsed(raw, parse)
+        assert isinstance(value, Failure) or json.loads(json.dumps(value)) == value

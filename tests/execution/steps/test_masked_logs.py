@@ -1,4 +1,4 @@
-"""Logs of steps: masked as they are written, and again by what became known later."""
+"""Logs of steps, masked while they are written, and again for secrets that were found later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = "station-key-7c1f"
 
 @pytest.fixture
 def secret(bench: Bench) -> Bench:
-    """A bench that knows a secret."""
+    """A bench with a secret."""
     secrets = Masker()
     secrets.add(TOKEN)
     bench.surroundings(secrets=secrets)
@@ -30,7 +30,7 @@ def logged(bench: Bench, stream: str, attempt: int = 1) -> str:
     return (bench.root / f"logs/s.{attempt}.{stream}").read_text()
 
 
-def test_a_log_is_masked_and_the_result_is_read_as_it_was_printed(secret: Bench) -> None:
+def test_the_log_is_masked_and_the_result_is_not(secret: Bench) -> None:
     printed = f'{{"status": "ok", "key": "{TOKEN}"}}'
 
     ended = secret.shell(f"echo '{printed}'; echo {TOKEN} >&2")
@@ -40,7 +40,7 @@ def test_a_log_is_masked_and_the_result_is_read_as_it_was_printed(secret: Bench)
     assert logged(secret, "stderr") == "***\n"
 
 
-def test_a_long_result_is_put_together_again_from_its_masked_log(secret: Bench) -> None:
+def test_a_long_result_is_restored_from_its_masked_log(secret: Bench) -> None:
     script = secret.write(
         "long.py",
         f"""\
@@ -56,13 +56,13 @@ def test_a_long_result_is_put_together_again_from_its_masked_log(secret: Bench) 
     assert logged(secret, "stdout").count("***") == 5000
 
 
-def test_a_secret_that_comes_in_two_pieces_is_masked(secret: Bench) -> None:
+def test_a_secret_that_is_printed_in_two_pieces_is_masked(secret: Bench) -> None:
     secret.shell(f"printf %s {TOKEN[:7]}; sleep 0.1; printf %s {TOKEN[7:]} {TOKEN[:3]}")
 
     assert logged(secret, "stdout") == f"***{TOKEN[:3]}"
 
 
-def test_what_is_shown_of_broken_output_is_masked_before_it_is_cut(secret: Bench) -> None:
+def test_the_excerpt_of_invalid_output_is_masked_before_it_is_cut(secret: Bench) -> None:
     ended = secret.shell(f"echo '{{}}' '{TOKEN}' and more of all that it has to say")
 
     assert ended.failure is not None
@@ -70,7 +70,7 @@ def test_what_is_shown_of_broken_output_is_masked_before_it_is_cut(secret: Bench
     assert ended.failure.detail[:2] == ("b'{} *** and more of all that it ha' …", "     ^")
 
 
-def test_what_a_step_writes_to_a_declared_key_is_masked_in_all_its_logs(bench: Bench) -> None:
+def test_a_value_of_a_declared_key_is_masked_in_the_logs_of_all_attempts(bench: Bench) -> None:
     bench.surroundings(secrets=Masker())
     bench.env.secrets.watch(bench.context)
     bench.env.secrets.declare(["ctx.key"])
@@ -94,7 +94,7 @@ def test_what_a_step_writes_to_a_declared_key_is_masked_in_all_its_logs(bench: B
     assert list((bench.root / "logs").glob("*.masked")) == []
 
 
-def test_a_copy_for_a_person_is_masked(secret: Bench) -> None:
+def test_live_output_is_masked(secret: Bench) -> None:
     ours, theirs = os.pipe()
     secret.surroundings(live=(theirs, theirs))
 
@@ -105,7 +105,7 @@ def test_a_copy_for_a_person_is_masked(secret: Bench) -> None:
     os.close(ours)
 
 
-def test_the_line_that_repeats_a_step_names_the_args_that_are_masked(bench: Bench) -> None:
+def test_the_repeating_line_masks_secret_args(bench: Bench) -> None:
     args = {"API_KEY": "it's-a-key", "GAIN": 1, "URL": "http://it's-a-key@bench", "NONE_KEY": None}
 
     process = bench.shell("true", parse="text", args=args).process
@@ -117,7 +117,7 @@ def test_the_line_that_repeats_a_step_names_the_args_that_are_masked(bench: Benc
     )
 
 
-def test_a_log_that_cannot_be_masked_is_taken_away(
+def test_a_log_that_cannot_be_masked_is_removed(
     secret: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = secret.write("logs/s.1.stdout", TOKEN)

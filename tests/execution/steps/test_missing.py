@@ -1,4 +1,4 @@
-"""What is not there is told as *not found*, however a command is run, with the nearest."""
+"""Missing programs, folders and modules are reported as `not_found`, with the nearest name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def project(bench: Bench) -> Bench:
-    """A project with programs of which none can be run."""
+    """A project with programs that cannot be started."""
     bench.write("bin/measure.sh", "#!/bin/sh\n", 0o755)
     bench.write("bin/plain.sh", "#!/bin/sh\n")
     bench.write("bin/lost.py", "#!/no/such/python -u\n", 0o755)
@@ -48,7 +48,7 @@ def project(bench: Bench) -> Bench:
         ),
     ],
 )
-def test_a_program_that_cannot_be_started(
+def test_a_program_that_cannot_be_started_is_reported_with_the_reason(
     project: Bench, cmd: str | list[str], code: int, reason: str
 ) -> None:
     ended = project.shell(cmd)
@@ -67,7 +67,9 @@ def test_a_program_that_cannot_be_started(
         ("bin/lost_env.py", "exit code 127: a program was not found"),
     ],
 )
-def test_a_program_that_another_cannot_start(project: Bench, cmd: str, reason: str) -> None:
+def test_a_program_that_a_shell_cannot_start_is_reported(
+    project: Bench, cmd: str, reason: str
+) -> None:
     ended = project.shell(cmd)
     assert ended.failure is not None
     assert ended.process is not None
@@ -75,14 +77,14 @@ def test_a_program_that_another_cannot_start(project: Bench, cmd: str, reason: s
     assert (ended.failure.kind, ended.failure.reason) == ("not_found", f"{reason}: {last}")
 
 
-def test_a_program_is_looked_for_where_the_step_says(bench: Bench) -> None:
+def test_a_program_is_searched_in_the_path_of_the_step(bench: Bench) -> None:
     failure = bench.shell("ls", args={"PATH": "/no/such"}).failure
     assert failure is not None
     assert failure.reason == "program ls was not found"
 
 
 @pytest.mark.parametrize("cwd", ["nowhere", "recipes/x.yaml"])
-def test_a_working_directory_that_is_none(bench: Bench, cwd: str) -> None:
+def test_a_missing_working_directory_is_reported(bench: Bench, cwd: str) -> None:
     bench.write("recipes/x.yaml", "")
     failure = bench.shell(["true"], cwd=cwd).failure
     assert failure == Failure(
@@ -92,7 +94,7 @@ def test_a_working_directory_that_is_none(bench: Bench, cwd: str) -> None:
     )
 
 
-def test_a_recipe_may_want_that_a_program_is_not_there(bench: Bench) -> None:
+def test_a_recipe_may_expect_a_missing_program(bench: Bench) -> None:
     ended = bench.shell("/no/such", success={"exit_code": 127})
     assert (ended.failure, ended.process) == (
         None,
@@ -111,7 +113,7 @@ def test_a_recipe_may_want_that_a_program_is_not_there(bench: Bench) -> None:
         ("nothing.like.it", ""),
     ],
 )
-def test_the_nearest_module_has_the_same_last_name_first(
+def test_a_module_with_the_same_last_name_is_suggested_first(
     bench: Bench, name: str, hint: str
 ) -> None:
     for path in ("steps/flash.py", ".venv/steps/flush.py", "node_modules/nothing/like/it.py"):

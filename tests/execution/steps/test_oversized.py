@@ -1,4 +1,4 @@
-"""What is too large for a program's arguments is named, with its size and the cure."""
+"""Arguments and variables that are too large for exec are named, with their size and the cure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pytest_orchestrator.execution.steps import shell
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
-MOST = 128 * 1024
+LIMIT = 128 * 1024
 ONE = "128 KiB are the most for one: hand it over by stdin"
-LARGE = "y" * MOST
+LARGE = "y" * LIMIT
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ LARGE = "y" * MOST
         ("true", {"args": {"DATA": LARGE}}, "args", f"the variable DATA has 131,077 bytes; {ONE}"),
         (["true", "a", LARGE], {}, "cmd", f"word 3 of 'cmd' has 131,072 bytes; {ONE}"),
         (f"true; {LARGE}", {}, "cmd", f"the command line has 131,078 bytes; {ONE}"),
-        (["true", "é" * (MOST // 2)], {}, "cmd", f"word 2 of 'cmd' has 131,072 bytes; {ONE}"),
+        (["true", "é" * (LIMIT // 2)], {}, "cmd", f"word 2 of 'cmd' has 131,072 bytes; {ONE}"),
     ],
 )
-def test_what_the_system_does_not_take_is_named(
+def test_a_word_or_variable_that_is_too_large_is_named(
     bench: Bench, cmd: str | list[str], keys: dict[str, Any], key: str, reason: str
 ) -> None:
     step = bench.shell_step(cmd, **keys)
@@ -36,7 +36,7 @@ def test_what_the_system_does_not_take_is_named(
     assert ended.failure == Failure(kind="validation", reason=reason, place=step.at[key])
 
 
-def test_the_largest_of_many_is_named(bench: Bench) -> None:
+def test_the_largest_of_too_many_words_is_named(bench: Bench) -> None:
     words = ("true", *["y" * 100_000] * 70, "z" * 100_001)
     step = msgspec.structs.replace(bench.shell_step(["true"]), cmd=words)
     failure = shell.run(step, bench.env).failure
@@ -49,5 +49,5 @@ def test_the_largest_of_many_is_named(bench: Bench) -> None:
     )
 
 
-def test_the_largest_that_the_system_takes_is_taken(bench: Bench) -> None:
-    assert bench.shell(["true", "y" * (MOST - 1)], parse="text").failure is None
+def test_a_word_just_below_the_limit_is_accepted(bench: Bench) -> None:
+    assert bench.shell(["true", "y" * (LIMIT - 1)], parse="text").failure is None

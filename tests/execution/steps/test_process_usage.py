@@ -1,4 +1,4 @@
-"""Figures of this process, and what the system tells of any."""
+"""Resource usage of this process and of others, as the system reports it."""
 
 import gc
 import os
@@ -20,15 +20,15 @@ from pytest_orchestrator.execution.supervision.resource_usage import TreeUsage
 
 
 @pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Let no garbage of other tests be given back meanwhile."""
+def without_gc() -> Iterator[None]:
+    """Keep the garbage collector from freeing the memory of other tests meanwhile."""
     gc.disable()
     yield
     gc.enable()
 
 
-@pytest.mark.usefixtures("uncollected")
-def test_memory_that_is_held_is_growth() -> None:
+@pytest.mark.usefixtures("without_gc")
+def test_memory_that_the_step_keeps_is_measured_as_growth() -> None:
     own = ProcessUsage()
     held = b"x" * 50_000_000
     used = own.usage()
@@ -36,7 +36,7 @@ def test_memory_that_is_held_is_growth() -> None:
     assert used.source["memory"] == "growth of this process"
 
 
-def test_cpu_of_children_counts() -> None:
+def test_cpu_time_of_children_is_included() -> None:
     own = ProcessUsage()
     subprocess.run(
         ("/bin/sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"), check=True
@@ -46,68 +46,69 @@ def test_cpu_of_children_counts() -> None:
     assert used.max_rss is None
 
 
-def test_what_is_not_measured_is_absent() -> None:
+def test_figures_that_are_not_measured_are_absent() -> None:
     assert "max_rss" not in ProcessUsage().usage().as_dict()
     assert "heap_peak" not in ProcessUsage().usage().as_dict()
     assert "read_bytes" not in ProcessUsage(io=False).usage().as_dict()
     assert "io" not in ProcessUsage(io=False).usage().source
 
 
-def test_memory_is_told_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = resident()
+def test_memory_is_measured_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_proc = resident()
     monkeypatch.setattr(python_inline, "_LINUX", False)
 
-    assert resident() == pytest.approx(there, rel=0.1)
+    assert resident() == pytest.approx(from_proc, rel=0.1)
     assert resident(2**22 + 1) == 0
 
 
-def test_without_proc_there_are_no_samples_and_the_peak_is_that_of_the_largest(
+def test_without_proc_the_peak_is_that_of_the_largest_process_and_samples_are_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resource_usage, "_LINUX", False)
     monkeypatch.setattr(os_support, "contents", lambda path: b"")
-    taken = TreeUsage()
+    usage = TreeUsage()
     with subprocess.Popen(("sleep", "60")) as process:
         monkeypatch.setattr(ProcessTree, "living", lambda _: [process.pid])
-        taken.started(process.pid)
-        taken.sample(0.1, ProcessTree())
+        usage.started(process.pid)
+        usage.sample(0.1, ProcessTree())
         process.kill()
         _, _, used = os.wait4(process.pid, 0)
         process.returncode = 0
-    taken.reaped(process.pid, used)
+    usage.reaped(process.pid, used)
 
-    told = taken.as_reply()
-    assert (told["samples"], told["processes"]) == ([], 1)
-    assert told["max_rss"] == told["largest_rss"] == used.ru_maxrss * 1024
-    assert str(told["memory_source"]).startswith("wait4")
+    reply = usage.as_reply()
+    assert (reply["samples"], reply["processes"]) == ([], 1)
+    assert reply["max_rss"] == reply["largest_rss"] == used.ru_maxrss * 1024
+    assert str(reply["memory_source"]).startswith("wait4")
 
 
-def test_a_process_that_is_gone_has_no_memory() -> None:
+def test_a_process_that_has_ended_has_no_memory() -> None:
     with subprocess.Popen(("true",)) as process:
         pass
     assert resident(process.pid) == 0
 
 
 @pytest.mark.skipif(not KEEPS_IO, reason="this kernel does not count them")
-def test_what_children_write_counts_as_proc_counts_it(tmp_path: Path) -> None:
+def test_bytes_that_children_write_are_counted_as_in_proc(tmp_path: Path) -> None:
     argv = ("dd", "if=/dev/zero", f"of={tmp_path}/written", "bs=1M", "count=3", "conv=fsync")
 
     own = ProcessUsage()
     child = os.posix_spawnp("dd", argv, os.environ, file_actions=[(os.POSIX_SPAWN_CLOSE, 2)])
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    told = Path(f"/proc/{child}/io").read_text(encoding="ascii")
+    proc_io = Path(f"/proc/{child}/io").read_text(encoding="ascii")
     _, _, used = os.wait4(child, 0)
 
     read, written = (
-        int(told.partition(f"\n{name}_bytes: ")[2].partition("\n")[0]) for name in ("read", "write")
+        int(proc_io.partition(f"\n{name}_bytes: ")[2].partition("\n")[0])
+        for name in ("read", "write")
     )
-    assert written in (0, *range(3_000_000, 4_000_000))  # none where it is memory
+    assert written in (0, *range(3_000_000, 4_000_000))  # none on a file system in memory
     assert io_of(used) == (read, written)
     assert (own.usage().write_bytes or 0) >= written
 
 
 @pytest.mark.parametrize(
-    ("files", "processes", "told"),
+    ("files", "processes", "room"),
     [
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, (sys.maxsize, "")),
         (1 << 20, 1 << 20, (sys.maxsize, "")),
@@ -116,8 +117,8 @@ def test_what_children_write_counts_as_proc_counts_it(tmp_path: Path) -> None:
         (20, 100, ((20 - 16 - 40) // 6, "ulimit -n")),
     ],
 )
-def test_the_system_has_room_for_a_number_of_steps(
-    files: int, processes: int, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+def test_the_number_of_parallel_steps_is_limited_by_ulimits(
+    files: int, processes: int, room: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = {resource.RLIMIT_NOFILE: files, resource.RLIMIT_NPROC: processes}
     monkeypatch.setattr(python_inline, "getrlimit", lambda which: (limits[which], 0))
@@ -125,7 +126,7 @@ def test_the_system_has_room_for_a_number_of_steps(
     monkeypatch.setattr(python_inline, "processes", lambda: 30)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    assert python_inline.room(64) == told
+    assert python_inline.room(64) == room
 
 
 def test_open_files_and_threads_of_this_process_are_counted() -> None:

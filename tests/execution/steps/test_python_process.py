@@ -1,4 +1,4 @@
-"""Reports of a step's process: each sender's frames are its own, whoever else sends some."""
+"""Reports of a step's process: the frames of each sender are kept apart."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TORN = "its process sent something else than its report, so that does not count"
 
 
 class Connection:
-    """A connection of a step, and a process that sends by it."""
+    """A connection of a step, and a process that sends frames on it."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair()
         self.reports = Reports(self.ours)
 
     def sent_by_a_child(self, send: Callable[[], object]) -> int:
-        """Let a child send something; return its pid once that has come and it has ended."""
+        """Send something from a child; return its pid after it has ended."""
         pid = os.fork()
         if pid == 0:
             try:
@@ -38,8 +38,8 @@ class Connection:
         os.waitpid(pid, 0)
         return pid
 
-    def taken(self) -> list[dict[str, Any]]:
-        """Take all that has come."""
+    def received(self) -> list[dict[str, Any]]:
+        """Close the sending end; return all events that were received."""
         self.theirs.close()
         events = []
         while True:
@@ -57,19 +57,19 @@ def connection() -> Iterator[Connection]:
     connection.theirs.close()
 
 
-def test_a_report_is_of_the_process_that_sent_it_whatever_pid_it_holds(
+def test_a_report_belongs_to_its_sender_even_if_it_contains_another_pid(
     connection: Connection,
 ) -> None:
     forged = END | {"pid": os.getpid()}
     child = connection.sent_by_a_child(lambda: framing.send(connection.theirs, forged))
 
-    connection.taken()
+    connection.received()
 
     assert connection.reports.word(os.getpid()) == (None, None, (child,))
     assert connection.reports.word(child) == (forged, None, ())
 
 
-def test_frames_of_two_processes_that_are_sent_in_pieces_are_whole_for_each(
+def test_interleaved_pieces_of_two_processes_are_assembled_apart(
     connection: Connection,
 ) -> None:
     log = {"op": "log", "record": "x" * 1000}
@@ -83,37 +83,37 @@ def test_frames_of_two_processes_that_are_sent_in_pieces_are_whole_for_each(
     connection.sent_by_a_child(lambda: connection.theirs.sendall(b"\xff" * 9))
     framing.send(connection.theirs, own)
 
-    assert connection.taken() == [log, own]
+    assert connection.received() == [log, own]
     assert connection.reports.word(os.getpid()) == (own, None, ())
 
 
 @pytest.mark.parametrize(
     "rest", [b"\0", b"\0\0\0\1", b"\0\0\0\1?", b"\0\0\0\5\xe9\1\0\0\0", b"\0" * 4]
 )
-def test_a_process_that_sends_something_else_has_no_word(
+def test_the_report_of_a_process_that_sends_invalid_frames_does_not_count(
     connection: Connection, rest: bytes
 ) -> None:
     own = END | {"pid": os.getpid()}
     framing.send(connection.theirs, own)
     connection.theirs.sendall(rest)
 
-    connection.taken()
+    connection.received()
 
     assert connection.reports.word(os.getpid()) == (own, TORN, ())
 
 
-def test_a_second_report_takes_the_first_one_its_worth(connection: Connection) -> None:
+def test_a_second_report_invalidates_the_first(connection: Connection) -> None:
     own = END | {"pid": os.getpid()}
     framing.send(connection.theirs, own)
     framing.send(connection.theirs, own | {"ended": b"better"})
 
-    connection.taken()
+    connection.received()
 
     wrong = "its process reported 2 times how it ended, so none of that counts"
     assert connection.reports.word(os.getpid()) == (own, wrong, ())
 
 
-def test_where_the_kernel_does_not_say_who_sent_it_a_report_names_its_process(
+def test_without_credentials_of_the_kernel_the_pid_in_the_report_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(python_process, "_PROOF", None)
@@ -124,13 +124,13 @@ def test_where_the_kernel_does_not_say_who_sent_it_a_report_names_its_process(
     own = END | {"pid": os.getpid()}
     framing.send(connection.theirs, own)
 
-    connection.taken()
+    connection.received()
     connection.ours.close()
 
     assert connection.reports.word(os.getpid()) == (own, None, (child,))
 
 
-def test_a_large_report_is_read_piece_by_piece_and_never_waited_for(
+def test_a_large_report_is_read_in_pieces_without_blocking(
     connection: Connection,
 ) -> None:
     assert connection.reports.take() == []
@@ -140,7 +140,7 @@ def test_a_large_report_is_read_piece_by_piece_and_never_waited_for(
     if pid == 0:
         framing.send(connection.theirs, large | {"pid": os.getpid()})
         os._exit(0)
-    connection.taken()
+    connection.received()
     os.waitpid(pid, 0)
 
     assert connection.reports.word(pid).end == large | {"pid": pid}

@@ -1,4 +1,4 @@
-"""The rule of `-e`: which scripts fail under which shell, and what is said of the line."""
+"""Failing scripts: exit codes with `-e` by shell, and the report of the failing line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _E = "ended by -e: no command runs after one that fails"
 _CURE = "`shell: bash` names the line"
 
 
-def told(ended: Ended) -> tuple[str, str, tuple[str, ...]] | None:
+def failure_of(ended: Ended) -> tuple[str, str, tuple[str, ...]] | None:
     failure = ended.failure
     return None if failure is None else (failure.kind, failure.reason, failure.detail)
 
@@ -37,7 +37,7 @@ def at(number: int) -> str:
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, which has a name that a shell would split."""
+    """Folder for temporary files, with a name that a shell would split."""
     folder = tmp_path / "it's scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -80,7 +80,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("\n\ntrue\n", 0),
     ],
 )
-def test_what_the_shell_ends_by_e_is_red(
+def test_a_script_fails_if_the_shell_ends_it_by_e(
     cmd: str, code: int, named: str | None, bench: Bench
 ) -> None:
     if named == "bash" and cmd == "false | true":
@@ -93,7 +93,7 @@ def test_what_the_shell_ends_by_e_is_red(
     again = subprocess.run(
         ended.process.alone, shell=True, cwd=bench.root, capture_output=True, check=False
     )
-    assert again.returncode == code, "the line to repeat it by hand ends as it did"
+    assert again.returncode == code, "the repeating line has the same exit code"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_what_the_shell_ends_by_e_is_red(
         (f"false {'x' * 100}\ntrue", f"; line 1 of cmd: false {'x' * 73}…", (at(1),)),
     ],
 )
-def test_bash_names_the_line(
+def test_bash_names_the_failing_line(
     cmd: str, reason: str, detail: tuple[str, ...], bench: Bench, scratch: Path
 ) -> None:
     ended = bench.shell(cmd, parse="text", shell="bash")
 
-    assert told(ended) == ("exit_code", f"exit code 1, wanted 0{reason}", detail)
+    assert failure_of(ended) == ("exit_code", f"exit code 1, wanted 0{reason}", detail)
     assert list(scratch.iterdir()) == []
 
 
@@ -133,12 +133,14 @@ def test_bash_names_the_line(
         ("set +e\nfalse", "exit code 1, wanted 0", ()),
     ],
 )
-def test_sh_does_not_name_it(cmd: str, reason: str, detail: tuple[str, ...], bench: Bench) -> None:
-    assert told(bench.shell(cmd, parse="text")) == ("exit_code", reason, detail)
+def test_sh_does_not_name_the_failing_line(
+    cmd: str, reason: str, detail: tuple[str, ...], bench: Bench
+) -> None:
+    assert failure_of(bench.shell(cmd, parse="text")) == ("exit_code", reason, detail)
 
 
 @pytest.mark.parametrize("named", ["sh", "bash"])
-def test_a_program_that_is_missing_has_its_line(named: str, bench: Bench) -> None:
+def test_a_missing_program_is_reported_with_its_line(named: str, bench: Bench) -> None:
     ended = bench.shell("true\ndfu-util -D fw.bin\necho flashed", parse="text", shell=named)
 
     assert ended.failure is not None
@@ -148,9 +150,9 @@ def test_a_program_that_is_missing_has_its_line(named: str, bench: Bench) -> Non
     assert ended.failure.detail == (at(2),)
 
 
-def test_a_message_of_an_earlier_line_is_not_the_cause(bench: Bench) -> None:
+def test_a_message_of_an_earlier_line_is_not_reported_as_the_cause(bench: Bench) -> None:
     ended = bench.shell("no-such-program || true\nfalse\ntrue", parse="text")
-    assert told(ended) == ("exit_code", "exit code 1, wanted 0", (_E, _CURE))
+    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0", (_E, _CURE))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_message_of_an_earlier_line_is_not_the_cause(bench: Bench) -> None:
         ("", 127, None),
     ],
 )
-def test_the_last_message_of_a_shell_has_its_line(
+def test_the_last_message_of_a_shell_names_the_line(
     stderr: str, code: int, number: int | None
 ) -> None:
     step = ShellStep(name="a", cmd="one\ntwo\nthree\nfour")
@@ -177,20 +179,20 @@ def test_the_last_message_of_a_shell_has_its_line(
 
 
 @pytest.mark.parametrize("named", ["sh", "bash"])
-def test_a_script_that_the_shell_cannot_read_is_not_ended_by_e(named: str, bench: Bench) -> None:
+def test_a_script_with_a_syntax_error_is_not_ended_by_e(named: str, bench: Bench) -> None:
     ended = bench.shell("echo a\nif then\necho b", parse="text", shell=named)
 
     assert ended.failure is not None
     assert (ended.failure.kind, ended.failure.detail) == ("exit_code", ())
 
 
-def test_an_expression_in_the_line_is_shown_as_one() -> None:
+def test_an_expression_in_the_failing_line_is_shown_as_an_expression() -> None:
     step = ShellStep(name="a", cmd='a "${RECIPE_VALUE_1}" "x ${RECIPE_VALUE_2} y"\nb')
     line = FailingLine(step, 1, "", 1).text
     assert line == 'line 1 of cmd: a ${{ … }} "x ${{ … }} y"'
 
 
-def test_bash_leaves_no_trace_of_how_it_names_the_line(bench: Bench) -> None:
+def test_the_err_trap_of_bash_is_invisible_to_the_script(bench: Bench) -> None:
     script = """
         test -z "${BASH_ENV+set}"
         test -z "$(bash -c 'trap -p ERR')"
@@ -210,31 +212,33 @@ def test_bash_leaves_no_trace_of_how_it_names_the_line(bench: Bench) -> None:
     assert ended.process.argv[-2:] == ("-c", script)
 
 
-def test_a_startup_file_of_the_users_own_is_read(bench: Bench) -> None:
+def test_a_startup_file_of_the_user_is_read(bench: Bench) -> None:
     bench.write("own.sh", "greeting=hello\n")
     cmd = 'echo "$greeting"\ntrue\nfalse\ntrue'
     ended = bench.shell(cmd, parse="text", shell="bash", args={"BASH_ENV": "own.sh"})
     assert ended.process is not None
     assert ended.process.stdout.text == "hello\n"
-    assert told(ended) == ("exit_code", "exit code 1, wanted 0", (_E,))
+    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0", (_E,))
 
 
-def test_python_is_that_of_this_process_and_names_the_line(bench: Bench) -> None:
+def test_shell_python_is_the_interpreter_of_pytest_and_names_the_line(bench: Bench) -> None:
     cmd = "import os, sys\nprint(sys.executable, os.environ['A'], sys.stdin.read())\n1/0\nprint(2)"
     ended = bench.shell(cmd, parse="text", shell="python", args={"A": "x"}, stdin="in")
 
     assert ended.process is not None
     assert ended.process.stdout.text == f"{sys.executable} x in\n"
-    assert told(ended) == ("exit_code", "exit code 1, wanted 0; line 3 of cmd: 1/0", ())
+    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0; line 3 of cmd: 1/0", ())
     assert bench.shell("import sys; sys.exit(0)", parse="text", shell="python").failure is None
-    assert told(bench.shell("import sys\nsys.exit(3)", parse="text", shell="python")) == (
+    assert failure_of(bench.shell("import sys\nsys.exit(3)", parse="text", shell="python")) == (
         "exit_code",
         "exit code 3, wanted 0",
         (),
     )
 
 
-def test_a_list_is_given_the_path_of_the_script(bench: Bench, scratch: Path) -> None:
+def test_a_shell_that_is_a_list_receives_the_path_of_the_script(
+    bench: Bench, scratch: Path
+) -> None:
     bench.write("bin/run", """#!/bin/sh\nprintf '%s|%s|' "$PWD" "$1"\nshift\ncat "$1" -\n""", 0o755)
     (bench.root / "sub").mkdir()
     cmd = "it's\n$HOME " + "x" * 200_000
@@ -258,10 +262,10 @@ def test_a_list_is_given_the_path_of_the_script(bench: Bench, scratch: Path) -> 
     assert list(scratch.iterdir()) == []
 
 
-def test_a_list_ends_as_its_program_does(bench: Bench) -> None:
+def test_a_shell_that_is_a_list_ends_with_the_exit_code_of_its_program(bench: Bench) -> None:
     assert bench.shell("false\ntrue", parse="text", shell=["sh"]).failure is None
     ended = bench.shell("false\ntrue", parse="text", shell=["sh", "-e"])
-    assert told(ended) == ("exit_code", "exit code 1, wanted 0", ())
+    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0", ())
 
 
 @pytest.mark.parametrize(
@@ -273,7 +277,7 @@ def test_a_list_ends_as_its_program_does(bench: Bench) -> None:
         ({"shell": ["no-such-shell"], "skip_exit_code": 127}, "no-such-shell"),
     ],
 )
-def test_a_shell_that_is_missing_is_not_found(
+def test_a_missing_shell_is_reported_as_not_found(
     keys: dict[str, Any], program: str, bench: Bench
 ) -> None:
     ended = bench.shell("true", parse="text", **keys)
@@ -294,12 +298,12 @@ def test_only_a_line_without_a_shell_is_executed_directly(bench: Bench) -> None:
     bench.write("bin/x", "#!/bin/sh\n", 0o755)
     (bench.root / "sub").mkdir()
 
-    def found(**keys: Any) -> str | None:
+    def failure_kind(**keys: Any) -> str | None:
         failure = bench.shell("bin/x", parse="text", cwd="sub", **keys).failure
         return None if failure is None else failure.kind
 
-    assert found() is None, "from the rootdir"
-    assert found(shell="sh") == "not_found", "from where the shell is"
+    assert failure_kind() is None, "relative to the rootdir"
+    assert failure_kind(shell="sh") == "not_found", "relative to the working directory"
 
 
 @pytest.mark.parametrize(
@@ -315,14 +319,14 @@ def test_only_a_line_without_a_shell_is_executed_directly(bench: Bench) -> None:
         ),
     ],
 )
-def test_a_line_that_fails_may_be_what_is_wanted(
+def test_a_failing_line_may_have_the_wanted_exit_code(
     code: int, keys: dict[str, Any], outcome: tuple[str | None, str | None], bench: Bench
 ) -> None:
     ended = bench.shell(f"echo cold >&2\n(exit {code})\ntrue", parse="text", shell="bash", **keys)
     assert (ended.failure and ended.failure.reason, ended.skipped) == outcome
 
 
-def test_a_value_is_one_word_in_the_shell_that_is_named(bench: Bench) -> None:
+def test_an_expression_is_one_word_in_a_named_shell(bench: Bench) -> None:
     text = """
 vars: {x: "a  b; $(touch hacked) 'c'"}
 steps:
@@ -337,7 +341,7 @@ steps:
 
 
 @pytest.mark.parametrize("named", ["sh", "bash", "python"])
-def test_a_script_that_is_too_large_for_a_word_says_so(named: str, bench: Bench) -> None:
+def test_a_script_that_is_too_large_for_a_word_is_reported(named: str, bench: Bench) -> None:
     failure = bench.shell(f"# {'x' * 140_000}\n", parse="text", shell=named).failure
     assert failure == Failure(
         kind="validation",
@@ -358,9 +362,9 @@ def test_a_script_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", [None, "bash", ("node", "-x")])
-def test_a_worker_is_told_the_shell(named: str | tuple[str, ...] | None) -> None:
+def test_a_worker_receives_the_shell(named: str | tuple[str, ...] | None) -> None:
     step = ShellStep(name="a", cmd="x", shell=named, at={"cmd": Place(1, 1)})
-    told = msgspec.json.decode(msgspec.json.encode(carried(step)))
-    found, _ = uncarried(told)
-    assert isinstance(found, ShellStep)
-    assert found.shell == named
+    message = msgspec.json.decode(msgspec.json.encode(carried(step)))
+    received, _ = uncarried(message)
+    assert isinstance(received, ShellStep)
+    assert received.shell == named

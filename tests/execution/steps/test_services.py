@@ -1,4 +1,4 @@
-"""Services: when they are ready, how long they live, and who is told that they died."""
+"""Services: readiness, lifetime, and the steps that fail if a service dies."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Run:
 
 @pytest.fixture
 def run(bench: Bench) -> Iterator[Run]:
-    """A run, over with the test."""
+    """Return a run that is closed after the test."""
     run = Run(bench)
     yield run
     run.over()
@@ -72,7 +72,7 @@ def run(bench: Bench) -> Iterator[Run]:
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> LateNotBefore:
-    """Let no service be late for being ready before a condition holds, however slow it starts."""
+    """Return a function that keeps services from being late before a condition holds."""
     is_late = Service._is_late  # noqa: SLF001
 
     def late(condition: Callable[[], bool]) -> None:
@@ -92,7 +92,7 @@ LISTEN = (
 )
 
 
-def test_a_service_is_ready_when_it_printed_so(run: Run) -> None:
+def test_a_service_is_ready_when_its_stdout_matches(run: Run) -> None:
     result = run.result("echo starting; echo up; exec sleep 600", "ready: {stdout_matches: ^up$}")
 
     assert (result.outcome, result.meets) == ("passed", True)
@@ -103,11 +103,11 @@ def test_a_service_is_ready_when_it_printed_so(run: Run) -> None:
     assert result.ended.process.exit_code is None
 
 
-def test_a_service_is_ready_when_its_file_is_there(run: Run) -> None:
+def test_a_service_is_ready_when_its_file_exists(run: Run) -> None:
     assert run.result("touch up; exec sleep 600", "ready: {file: up}").outcome == "passed"
 
 
-def test_a_service_is_ready_when_its_port_takes_connections(run: Run, port: int) -> None:
+def test_a_service_is_ready_when_its_port_accepts_connections(run: Run, port: int) -> None:
     result = run.result(LISTEN.format(port=port), f"ready: {{port: {port}}}")
 
     assert result.outcome == "passed"
@@ -121,21 +121,21 @@ def test_a_file_of_an_earlier_run_makes_no_service_ready(run: Run) -> None:
     assert reason(result) == ("timeout", "not ready after 0.2 s: file up was not written anew")
 
 
-def test_all_that_is_asked_for_has_to_hold(run: Run, port: int, late: LateNotBefore) -> None:
+def test_all_readiness_probes_must_hold(run: Run, port: int, late: LateNotBefore) -> None:
     ready = f"ready: {{file: up, port: {port}, stdout_matches: up, timeout: 300ms}}"
     late((run.bench.root / "logs/a.1.stderr").exists)
 
     result = run.result("touch up; echo on >&2; exec sleep 600", ready)
 
-    told = f"not ready after 0.3 s: stdout does not match 'up'; port {port} takes no connection"
-    assert reason(result) == ("timeout", told)
+    expected = f"not ready after 0.3 s: stdout does not match 'up'; port {port} takes no connection"
+    assert reason(result) == ("timeout", expected)
     assert result.failure is not None
     assert result.failure.detail == ("its stderr ends with:", "  on")
     assert result.failure.place is not None
     assert result.failure.place.line == 7
 
 
-def test_what_is_not_ready_in_time_is_ended(
+def test_a_service_that_is_not_ready_in_time_is_ended(
     run: Run, is_gone: Callable[[int], bool], late: LateNotBefore
 ) -> None:
     late(lambda: run.wrote("pid"))
@@ -146,7 +146,7 @@ def test_what_is_not_ready_in_time_is_ended(
     assert run.over() == {}
 
 
-def test_it_is_enough_to_live_for_a_moment(run: Run) -> None:
+def test_a_service_without_a_probe_is_ready_after_a_moment(run: Run) -> None:
     result = run.result("exec sleep 600")
 
     assert result.outcome == "passed"
@@ -158,7 +158,7 @@ ALIVE = ": it has to live for 60000 ms"
 
 
 @pytest.mark.parametrize(
-    ("cmd", "keys", "kind", "told", "more"),
+    ("cmd", "keys", "kind", "end", "more"),
     [
         ("exit 3", "", "exit_code", "exit code 3, wanted 0", ALIVE),
         ("kill -9 $$", "", "signal", "ended by SIGKILL", ALIVE),
@@ -172,23 +172,23 @@ ALIVE = ": it has to live for 60000 ms"
         ),
     ],
 )
-def test_what_ends_before_it_is_ready_has_failed(
+def test_a_service_that_ends_before_it_is_ready_fails(
     cmd: str,
     keys: str,
     kind: str,
-    told: str,
+    end: str,
     more: str,
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Long enough for a machine on which even `exit 3` takes more than the usual 100 ms.
+    # On a loaded machine `exit 3` can take longer than the usual 100 ms.
     monkeypatch.setattr("pytest_orchestrator.execution.steps.services._ALIVE", 60.0)
     result = run.result(cmd, keys)
 
-    assert reason(result) == (kind, f"{told}, before the service was ready{more}")
+    assert reason(result) == (kind, f"{end}, before the service was ready{more}")
 
 
-def test_what_ended_well_and_is_ready_is_fine(run: Run) -> None:
+def test_a_service_that_is_ready_and_has_exited_with_0_passes(run: Run) -> None:
     result = run.result("touch up", "ready: {file: up}", "name: b, cmd: 'true'")
 
     assert result.outcome == "passed"
@@ -196,7 +196,7 @@ def test_what_ended_well_and_is_ready_is_fine(run: Run) -> None:
     assert run.over()["a"].outcome == "passed"
 
 
-def test_what_ends_well_later_is_fine(run: Run) -> None:
+def test_a_service_that_exits_with_0_later_passes(run: Run) -> None:
     run.result(
         "mkfifo go; echo up; read x < go",
         "ready: {stdout_matches: up}",
@@ -223,7 +223,7 @@ def died(run: Run) -> None:
     assert services._kept["a"]._over.wait(60)  # noqa: SLF001
 
 
-def test_a_service_that_died_fails_those_that_need_it(run: Run) -> None:
+def test_a_dead_service_fails_the_steps_that_need_it(run: Run) -> None:
     run.result(*DIES, "name: c, cmd: touch c", "name: d, cmd: touch d, needs: [a]")
     died(run)
 
@@ -238,14 +238,14 @@ def test_a_service_that_died_fails_those_that_need_it(run: Run) -> None:
         assert not (run.bench.root / name).exists()
 
 
-def test_who_does_not_need_it_goes_on(run: Run) -> None:
+def test_a_step_that_does_not_need_a_dead_service_runs(run: Run) -> None:
     run.result(*DIES, "name: c, cmd: 'true', needs: []")
     died(run)
 
     assert run["c"].outcome == "passed"
 
 
-def test_who_needs_it_through_others_fails_too_and_is_not_blocked(run: Run) -> None:
+def test_a_step_that_needs_a_dead_service_indirectly_fails_and_is_not_blocked(run: Run) -> None:
     serial = run.load(*DIES, "name: c, cmd: 'true'", "name: d, cmd: 'true', needs: [c]")
     assert run["a"].outcome == "passed"
     died(run)
@@ -255,7 +255,7 @@ def test_who_needs_it_through_others_fails_too_and_is_not_blocked(run: Run) -> N
     assert reason(run["d"])[0] == "crash"
 
 
-def test_who_may_go_on_after_its_failure_goes_on_after_its_death(run: Run) -> None:
+def test_steps_run_after_the_death_of_a_service_with_continue_on_error(run: Run) -> None:
     cmd, keys, kill = DIES
     run.result(cmd, f"{keys}\n    continue_on_error: true", kill, "name: c, cmd: 'true'")
     died(run)
@@ -264,7 +264,7 @@ def test_who_may_go_on_after_its_failure_goes_on_after_its_death(run: Run) -> No
     assert run.over()["a"].outcome == "failed"
 
 
-def test_the_death_of_a_service_is_told_at_the_end(run: Run) -> None:
+def test_the_death_of_a_service_is_its_final_result(run: Run) -> None:
     run.result(*DIES)
     died(run)
 
@@ -277,7 +277,9 @@ def test_the_death_of_a_service_is_told_at_the_end(run: Run) -> None:
     assert result.failure.detail == ("its stderr ends with:", "  no such disk")
 
 
-def test_a_service_is_ended_and_told_as_a_whole(run: Run, is_gone: Callable[[int], bool]) -> None:
+def test_a_service_is_ended_and_measured_with_its_process_tree(
+    run: Run, is_gone: Callable[[int], bool]
+) -> None:
     run.result("sleep 600 & echo $! > child; echo $$ > pid; echo up; wait",
                "ready: {stdout_matches: up}")  # fmt: skip
 
@@ -295,8 +297,8 @@ def test_a_service_is_ended_and_told_as_a_whole(run: Run, is_gone: Callable[[int
 
 
 @pytest.mark.usefixtures("unhurried")
-@pytest.mark.parametrize(("name", "told"), [("TERM", "TERM"), ("INT", "INT"), ("SIGUSR1", "USR1")])
-def test_a_service_is_ended_by_its_signal(name: str, told: str, run: Run) -> None:
+@pytest.mark.parametrize(("name", "trap"), [("TERM", "TERM"), ("INT", "INT"), ("SIGUSR1", "USR1")])
+def test_a_service_is_ended_by_its_stop_signal(name: str, trap: str, run: Run) -> None:
     traps = "; ".join(f"trap 'echo {each}; exit 0' {each}" for each in ("TERM", "INT", "USR1"))
     run.result(f"{traps}; mkfifo pipe; echo up; while :; do read x < pipe; done",
                f"ready: {{stdout_matches: up}}\n    stop_signal: {name}")  # fmt: skip
@@ -306,10 +308,12 @@ def test_a_service_is_ended_by_its_signal(name: str, told: str, run: Run) -> Non
     assert result.outcome == "passed"
     assert result.ended is not None
     assert result.ended.process is not None
-    assert result.ended.process.stdout.text == f"up\n{told}\n"
+    assert result.ended.process.stdout.text == f"up\n{trap}\n"
 
 
-def test_a_service_that_takes_no_signal_is_killed(run: Run, is_gone: Callable[[int], bool]) -> None:
+def test_a_service_that_ignores_its_signal_is_killed(
+    run: Run, is_gone: Callable[[int], bool]
+) -> None:
     run.result("trap '' TERM; echo $$ > pid; echo up; while :; do sleep 600; done",
                "ready: {stdout_matches: up}")  # fmt: skip
 
@@ -320,7 +324,7 @@ def test_a_service_that_takes_no_signal_is_killed(run: Run, is_gone: Callable[[i
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_the_last_service_is_the_first_to_end(run: Run) -> None:
+def test_services_are_ended_in_reverse_order(run: Run) -> None:
     ends = "trap 'echo {0} >> ends; exit' TERM; echo up; while :; do sleep 0.01; done"
     service = 'background: true, ready: {{stdout_matches: up}}, name: {0}, cmd: "{1}"'
     run.result(ends.format("a"), "ready: {stdout_matches: up}",
@@ -332,7 +336,7 @@ def test_the_last_service_is_the_first_to_end(run: Run) -> None:
     assert (run.bench.root / "ends").read_text() == "b\na\n"
 
 
-def test_each_try_starts_the_service_anew(
+def test_each_attempt_starts_the_service_again(
     run: Run, is_gone: Callable[[int], bool], late: LateNotBefore
 ) -> None:
     late(lambda: run.wrote("pid0") and not run.wrote("pid1"))
@@ -347,7 +351,9 @@ def test_each_try_starts_the_service_anew(
     assert list(run.over()) == ["a"]
 
 
-def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run, late: LateNotBefore) -> None:
+def test_the_output_of_an_earlier_attempt_makes_no_service_ready(
+    run: Run, late: LateNotBefore
+) -> None:
     serial = run.load("ls n || { touch n; echo up; }; exec sleep 600",
                       "ready: {stdout_matches: up, timeout: 300ms}")  # fmt: skip
     step = serial.recipe.step("a")
@@ -358,7 +364,7 @@ def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run, late: Late
     assert serial.result(step, again=True).outcome == "failed"
 
 
-def test_a_service_that_is_started_again_is_ended_before(
+def test_a_running_service_is_ended_before_it_is_started_again(
     run: Run, is_gone: Callable[[int], bool]
 ) -> None:
     serial = run.load("echo $$ > pid; exec sleep 600", "locks: [services-again]")
@@ -370,7 +376,7 @@ def test_a_service_that_is_started_again_is_ended_before(
     assert is_gone(first)
 
 
-def test_a_service_is_of_no_use_where_its_criteria_do_not_hold(
+def test_a_service_is_ended_if_its_criteria_do_not_hold(
     run: Run, is_gone: Callable[[int], bool]
 ) -> None:
     result = run.result("echo $$ > pid; exec sleep 600", "success: {files_exist: [never]}")
@@ -395,7 +401,7 @@ def is_free(name: str) -> bool:
     return held is not None
 
 
-def test_a_lock_is_held_as_long_as_the_service_lives(run: Run) -> None:
+def test_a_lock_is_held_until_the_service_ends(run: Run) -> None:
     run.result("exec sleep 600", "locks: [services-lock]")
     assert not is_free("services-lock")
 
@@ -404,7 +410,7 @@ def test_a_lock_is_held_as_long_as_the_service_lives(run: Run) -> None:
     assert is_free("services-lock")
 
 
-def test_no_timeout_ends_a_service(run: Run) -> None:
+def test_the_timeout_of_the_step_does_not_end_a_service(run: Run) -> None:
     run.result("echo up; exec sleep 600",
                "ready: {stdout_matches: up}\n    timeout: 50ms",
                "name: b, cmd: sleep 0.2")  # fmt: skip
@@ -413,13 +419,13 @@ def test_no_timeout_ends_a_service(run: Run) -> None:
     assert run.over()["a"].outcome == "passed"
 
 
-def test_a_service_without_logs_is_read_all_the_same(run: Run) -> None:
+def test_the_output_of_a_service_without_logs_is_read_too(run: Run) -> None:
     run.bench.surroundings(logs=None)
 
     assert run.result("echo up; exec sleep 600", "ready: {stdout_matches: up}").meets
 
 
-def test_ctrl_c_ends_what_is_not_ready(run: Run, is_gone: Callable[[int], bool]) -> None:
+def test_ctrl_c_ends_a_service_that_is_not_ready(run: Run, is_gone: Callable[[int], bool]) -> None:
     cmd = f"echo $$ > pid; kill -INT {os.getpid()}; exec sleep 600"
     run.load(cmd, "ready: {file: never}")
 
@@ -439,7 +445,7 @@ steps:
 
 @pytest.fixture
 def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
-    """Return a pool that has room for one step at a time."""
+    """Return a factory of parallel runs with one worker slot."""
     made: list[ParallelRun] = []
 
     def pool(keys: str, more: str = "") -> ParallelRun:
@@ -455,7 +461,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
         run.over()
 
 
-def test_a_service_keeps_no_other_step_from_running(
+def test_a_service_does_not_occupy_the_worker_slot(
     pool: Callable[..., ParallelRun], bench: Bench, is_gone: Callable[[int], bool]
 ) -> None:
     run = pool("ready: {file: pid}")
@@ -465,7 +471,7 @@ def test_a_service_keeps_no_other_step_from_running(
     assert is_gone(int((bench.root / "pid").read_text()))
 
 
-def test_a_service_that_is_not_ready_is_ended_with_the_pool(
+def test_a_parallel_run_ends_a_service_that_is_not_ready(
     pool: Callable[..., ParallelRun], bench: Bench, is_gone: Callable[[int], bool]
 ) -> None:
     run = pool("ready: {file: never}", f"kill -INT {os.getpid()};")
@@ -479,7 +485,7 @@ def test_a_service_that_is_not_ready_is_ended_with_the_pool(
     assert is_gone(int((bench.root / "pid").read_text()))
 
 
-def test_steps_that_are_ended_leave_a_ready_service_alone(
+def test_cancelled_steps_do_not_end_a_ready_service(
     pool: Callable[..., ParallelRun], bench: Bench
 ) -> None:
     run = pool("ready: {file: pid}")

@@ -1,4 +1,4 @@
-"""Steps on other machines: what is sent there, and what is said of a host that lets nobody in."""
+"""Steps on other machines: the script for the host, and reports of refused connections."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def step(cmd: str | tuple[str, ...], **keys: Any) -> SshStep:
 
 
 def far(one: SshStep) -> subprocess.CompletedProcess[bytes]:
-    """Do here what the other machine does with what it is sent.
+    """Run on this machine the script that a step sends to the other one.
 
-    Its mark is its own, as that of each try is: all that bears it is ended with the step, on
-    the whole machine.
+    Each call has a mark of its own, because the end of the step ends every process of this machine
+    that has the mark.
     """
     command = ssh.argv_of(one, None)[-1]
     sent = ssh.input_of(one, ssh.new_mark())
@@ -45,7 +45,7 @@ def far(one: SshStep) -> subprocess.CompletedProcess[bytes]:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdin.write(sent)
-        process.stdin.flush()  # and it stays open, as a connection does
+        process.stdin.flush()  # it stays open, like a connection
         out, err = process.stdout.read(), process.stderr.read()
         return subprocess.CompletedProcess(command, process.wait(), out, err)
 
@@ -53,7 +53,7 @@ def far(one: SshStep) -> subprocess.CompletedProcess[bytes]:
 AWKWARD = 'it\'s "$HOME" `x` \\ ü\n!'
 
 
-def test_words_variables_and_input_arrive_as_they_are() -> None:
+def test_words_variables_and_input_arrive_unchanged() -> None:
     args = {"A": AWKWARD, "L": [1, "b"], "N": 2}
     done = far(
         step(("sh", "-c", 'printf "%s|" "$@" "$A" "$L" "$N"; cat', "sh", AWKWARD), args=args)
@@ -64,11 +64,11 @@ def test_words_variables_and_input_arrive_as_they_are() -> None:
     assert far(step("cat", stdin={"a": [1]})).stdout == b'{"a":[1]}'
 
 
-def test_a_large_input_needs_not_be_read() -> None:
+def test_a_step_may_leave_a_large_input_unread() -> None:
     assert far(step("head -c 3; exit 4", stdin="x" * 1_000_000)).stdout == b"xxx"
 
 
-def test_it_runs_where_it_should_and_ends_as_it_does(tmp_path: Path) -> None:
+def test_the_command_runs_in_its_folder_and_its_exit_code_is_returned(tmp_path: Path) -> None:
     done = far(step("pwd; echo no >&2; exit 7", cwd=str(tmp_path)))
 
     assert (done.returncode, done.stdout, done.stderr) == (7, f"{tmp_path}\n".encode(), b"no\n")
@@ -76,7 +76,7 @@ def test_it_runs_where_it_should_and_ends_as_it_does(tmp_path: Path) -> None:
     assert far(step(("no-such-program",))).returncode == 127
 
 
-def test_a_variable_is_unset() -> None:
+def test_a_null_argument_unsets_the_variable() -> None:
     assert far(step('echo "${HOME-none}"', args={"HOME": None})).stdout == b"none\n"
 
 
@@ -85,14 +85,14 @@ def test_a_process_that_keeps_the_output_open_is_ended(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     left = int((tmp_path / "pid").read_text())
-    with suppress(psutil.NoSuchProcess):  # a signal that was sent is not yet an end
-        process, until = psutil.Process(left), time.monotonic() + 60
+    with suppress(psutil.NoSuchProcess):  # the process ends some time after the signal
+        process, deadline = psutil.Process(left), time.monotonic() + 60
         while process.status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
-def test_no_value_stands_on_the_command_line_here() -> None:
+def test_the_command_line_on_this_machine_contains_no_value() -> None:
     one = step("echo s3cret", args={"TOKEN": "s3cret"}, stdin="s3cret")
 
     assert "s3cret" not in " ".join(ssh.argv_of(one, None))
@@ -100,7 +100,7 @@ def test_no_value_stands_on_the_command_line_here() -> None:
     assert "export TOKEN=s3cret" in script
 
 
-def test_a_line_does_the_same_by_hand() -> None:
+def test_the_repeating_line_runs_the_step_by_ssh() -> None:
     one = step("run | tee x", args={"A": "b c", "D": None}, cwd="work", stdin="x y")
 
     assert ssh.alone(one) == (
@@ -112,17 +112,19 @@ def test_a_line_does_the_same_by_hand() -> None:
 
 
 @pytest.mark.parametrize("named", [None, "sh", "bash", ("bash", "-e")])
-def test_a_line_that_fails_ends_the_script_there(named: str | tuple[str, ...] | None) -> None:
+def test_a_failing_line_ends_the_script_on_the_other_machine(
+    named: str | tuple[str, ...] | None,
+) -> None:
     one = step("echo a\ncat\nfalse\necho b", stdin="in", shell=named)
     done = far(one)
 
     assert (done.returncode, done.stdout) == (1, b"a\nin")
-    by_hand = ssh.alone(one).replace("ssh bench-3", "sh -c", 1)
-    again = subprocess.run(by_hand, shell=True, capture_output=True, check=False)
+    line = ssh.alone(one).replace("ssh bench-3", "sh -c", 1)
+    again = subprocess.run(line, shell=True, capture_output=True, check=False)
     assert (again.returncode, again.stdout) == (1, b"a\nin")
 
 
-def test_each_shell_runs_its_own_language() -> None:
+def test_each_shell_runs_scripts_of_its_language() -> None:
     assert far(step("[[ a == a* ]] && false | true", shell="bash")).returncode == 1
     assert far(step("print(input())", stdin="x", shell="python")).stdout == b"x\n"
     args = {"A": AWKWARD}
@@ -130,7 +132,7 @@ def test_each_shell_runs_its_own_language() -> None:
     assert done.stdout.decode() == f"{AWKWARD}\n|<"
 
 
-def test_the_file_of_a_script_is_gone_with_it(tmp_path: Path) -> None:
+def test_the_script_file_on_the_other_machine_is_removed(tmp_path: Path) -> None:
     one = step('echo "$0"; exit 3', shell=("sh",), args={"TMPDIR": str(tmp_path)})
     done = far(one)
     assert done.returncode == 3
@@ -141,7 +143,9 @@ def test_the_file_of_a_script_is_gone_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "program"), [("bash", "bash"), ("python", "python3"), (("no-such",), "no-such")]
 )
-def test_a_shell_that_is_missing_there_is_told(named: str | tuple[str, ...], program: str) -> None:
+def test_a_shell_that_is_missing_on_the_other_machine_is_reported(
+    named: str | tuple[str, ...], program: str
+) -> None:
     done = far(step("true", shell=named, args={"PATH": "/nowhere"}))
     assert done.returncode == 127
     assert (
@@ -150,7 +154,7 @@ def test_a_shell_that_is_missing_there_is_told(named: str | tuple[str, ...], pro
 
 
 @pytest.mark.parametrize(
-    ("said", "reason", "detail"),
+    ("stderr", "reason", "detail"),
     [
         (
             "Host key verification failed.\r\n",
@@ -180,30 +184,30 @@ def test_a_shell_that_is_missing_there_is_told(named: str | tuple[str, ...], pro
         ("", "no connection to bench-3: ssh said nothing", ()),
     ],
 )
-def test_it_is_said_why_a_host_lets_nobody_in(
-    said: str, reason: str, detail: tuple[str, ...]
+def test_a_refused_connection_is_reported_with_its_reason(
+    stderr: str, reason: str, detail: tuple[str, ...]
 ) -> None:
-    failure = refused("bench-3", said)
+    failure = refused("bench-3", stderr)
 
     assert (failure.kind, failure.reason, failure.detail) == ("not_found", reason, detail)
 
 
 @pytest.mark.parametrize("role", ["step", "master"])
-def test_what_feeds_a_client_ends_as_it_does_where_pytest_ignores_sigchld(role: str) -> None:
+def test_ssh_link_returns_the_exit_code_even_if_pytest_ignores_sigchld(role: str) -> None:
     program = (sys.executable, ssh_link.__file__, role, "sh", "-c", "exit 3")
     former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        with subprocess.Popen(program, stdin=subprocess.PIPE) as feeding:
+        with subprocess.Popen(program, stdin=subprocess.PIPE) as ssh_link_process:
             signal.signal(signal.SIGCHLD, former)
-            assert feeding.stdin is not None
+            assert ssh_link_process.stdin is not None
             if role == "step":
-                feeding.stdin.close()
-            assert feeding.wait() == 3
+                ssh_link_process.stdin.close()
+            assert ssh_link_process.wait() == 3
     finally:
         signal.signal(signal.SIGCHLD, former)
 
 
-def test_a_connection_that_has_no_place_for_its_socket_fails(
+def test_a_connection_fails_if_no_folder_for_its_socket_can_be_created(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(files, "_bases", lambda: iter(["/gone"]))
