@@ -1,7 +1,7 @@
 """Settings and callbacks that all steps of a run share.
 
-The engine knows no test runner: what it needs of one (which exceptions mean *skip*, how
-a module's assertions get rewritten) comes in here.
+The engine does not depend on a test runner. The runner passes what the engine needs of it in an
+`Environment`, such as the exceptions that mean *skip*.
 """
 
 import logging
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks.recipe_locks import LockWait
-    from pytest_orchestrator.execution.notifications import Follow, Keep
+    from pytest_orchestrator.execution.notifications import Follower, Recorder
     from pytest_orchestrator.execution.steps.services import Services
     from pytest_orchestrator.recipe.model.step import Step
 
@@ -33,14 +33,14 @@ def _nothing(*_: object) -> None:
     return None
 
 
-class _Seen(NamedTuple):
-    """An environment as it was last seen, and its text."""
+class _EnvironmentCache(NamedTuple):
+    """Environment of this process at the last call, as bytes and decoded."""
 
     raw: dict[bytes, bytes]
     text: dict[str, str]
 
 
-_seen = _Seen({}, {})
+_cache = _EnvironmentCache({}, {})
 
 
 def _decoded(variables: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -48,27 +48,28 @@ def _decoded(variables: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _of_this_process() -> dict[str, str]:
-    """Return this process's environment: a dict of ``os.environ`` decodes it all each time."""
-    global _seen  # noqa: PLW0603 - asked for thrice in a step, and the same each time
+    """Return this process's environment; decode only the variables that have changed."""
+    global _cache  # noqa: PLW0603 - read three times in a step, mostly unchanged
     raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
-    seen = _seen
-    if raw != seen.raw:
-        # One variable in forty is another one at the next step: PYTEST_CURRENT_TEST.
+    cache = _cache
+    if raw != cache.raw:
+        # Usually one variable of forty differs at the next step: PYTEST_CURRENT_TEST.
         raw = raw.copy()
-        known = seen.raw.get
-        fresh = [pair for pair in raw.items() if known(pair[0]) is not pair[1]]
-        text = seen.text | _decoded(fresh)
-        _seen = seen = _Seen(raw, text if len(text) == len(raw) else _decoded(raw.items()))
-    return seen.text.copy()
+        cached = cache.raw.get
+        changed = [pair for pair in raw.items() if cached(pair[0]) is not pair[1]]
+        text = cache.text | _decoded(changed)
+        text = text if len(text) == len(raw) else _decoded(raw.items())
+        _cache = cache = _EnvironmentCache(raw, text)
+    return cache.text.copy()
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """How Python steps find the process that asks for them.
+    """Settings of pytest's process for the processes of Python steps.
 
     Attributes:
-        cwd: Their working directory.
-        sys_path: Where modules are looked for.
-        log_level: The level from which on log records are kept.
+        cwd: The working directory.
+        sys_path: The folders in which modules are searched.
+        log_level: The lowest level of log records that are sent to pytest.
     """
 
     cwd: str
@@ -77,7 +78,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def here(cls, root: Path) -> "Manner":
-        """Return that of this process; modules are looked for in the rootdir too."""
+        """Return the settings of this process, with the rootdir in ``sys_path``."""
         path = sys.path if str(root) in sys.path else [str(root), *sys.path]
         level = logging.getLogger().getEffectiveLevel()
         return cls(cwd=os.getcwd(), sys_path=path, log_level=level)
@@ -98,49 +99,50 @@ class RecordStyle(msgspec.Struct, frozen=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The surroundings of a run.
+    """Settings of a run, and callbacks to the test runner.
 
     Attributes:
-        root: The folder that relative paths of a recipe start from; also on ``sys.path``.
-        timeout: Seconds for a step that names no timeout of its own; None is for ever.
-        stretch: What all timeouts are multiplied by; 0 switches them off.
-        skips: Exceptions by which a Python step says that it is to be skipped.
-        expected: Exceptions by which a Python step says that it was expected to fail.
+        root: The folder to which paths of a recipe are relative; also on ``sys.path``.
+        timeout: Seconds for a step without a timeout of its own; None is no limit.
+        stretch: The factor of all timeouts; 0 switches them off.
+        skips: Exceptions by which a Python step skips itself.
+        expected: Exceptions by which a Python step reports an expected failure.
         passes_through: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         before_import: Called with a module's name before it is imported for the first time.
-        hear: Called with each log record and warning of a step in a process of its own.
-        stop: Called with the words of a step that ends the whole run, and the exit status.
-        watched: True in a process of the step's own, which its lane measures.
-        inline: True where all Python steps run in this process (a person is debugging).
-        slot: The lanes that steps run in.
-        environ: Environment of the steps; None is that of this process, as it is at their start.
+        on_event: Called with each log record and warning of a step in a process of its own.
+        stop: Called with the reason and the exit status if a step ends the whole run.
+        watched: True in the process of a step that a lane measures.
+        inline: True if all Python steps run in this process, for a debugger.
+        slot: The worker slot, with its lanes.
+        environ: Environment of the steps; None is the present one of this process.
         given: Values of vars that come from outside the recipe, by name.
-        folder: The folder of the run; None where there is none.
-        recipe: Path of the recipe that the steps belong to.
-        run: Id of the run, for those who wait for a lock of it.
-        logs: Folder that the output of steps is written to; None is nowhere.
+        folder: The run folder; None if the run has none.
+        recipe: Path of the recipe of the steps.
+        run: Id of the run, which is shown to other runs that wait for its locks.
+        logs: Folder for the output of steps; None if it is not written.
         record_style: Level and format of the log records that are written there.
-        artifacts: Folder that files of steps are copied to; None is nowhere.
-        max_artifact: Bytes that such a file has at most.
-        resources: Folder that samples of memory and CPU time are written to; None is nowhere.
-        services: What goes on in the background of the recipe.
-        attempt: Number of the try of a step, from 1.
-        locks: Open files that are the locks of a step; its lane holds them as long as it lives.
-        resources_there: How much there is of each counted resource of this machine.
-        waiting: Is told of a step that waits for a lock, and who has that.
-        follow: Is told what happens to steps, in the thread of the bell; None where nobody is.
-        keep: Keeps what happens to steps, in the thread where it happens; None where nobody does.
-        lull: Is called once while a step in a process of its own goes on for longer than
+        artifacts: Folder for the artifacts of steps; None if they are not copied.
+        max_artifact: Size of the largest artifact, in bytes.
+        resources: Folder for samples of memory and CPU time; None if they are not written.
+        services: The background services of the recipe.
+        attempt: Number of the attempt of a step, from 1.
+        locks: Descriptors of the locks of a step; its lane keeps them open while it lives.
+        resource_counts: Units of each counted resource of this machine.
+        waiting: Called when a step waits for a lock, with the holder of the lock.
+        follow: Called with events of steps, in the thread of ``main_queue``; None if unused.
+        keep: Stores events of steps, in the thread in which they occur; None if unused.
+        on_idle: Called once if a step in a process of its own runs for longer than
             `IDLE_AFTER`.
-        bell: Wakes the thread that asks for steps.
-        live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
-        secrets: What is masked in such output; reports mask by the same.
-        door: Lets the programs of steps ask the Context; None where they cannot.
-        manner: How Python steps find this process; None is as it is at their start.
-        handed: Variables that tell the programs of this step how; what its ``args`` say wins.
-        max_log: Bytes after which such a file is cut, with a mark.
-        judge: Gives more criteria of a step whose body did as wanted; None where there are none.
-        capacity: Largest stdout, in bytes, that is kept to be read as a result.
+        main_queue: The callback queue of the thread that requests the results of steps.
+        live: Descriptors to which stdout and stderr of a step are copied live; None if unused.
+        secrets: The masker of outputs; reports use it too.
+        context_access: Access of the programs of steps to the Context; None if they have none.
+        manner: Settings of this process for Python steps; None for the present ones.
+        context_variables: Variables with which the programs of this step reach the Context; its
+            ``args`` override them.
+        max_log: Bytes after which a log is cut, with a mark.
+        judge: Returns additional verdicts on a step whose step code has succeeded; None if unused.
+        capacity: Size of the largest stdout that is read as a result, in bytes.
     """
 
     root: Path
@@ -150,7 +152,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     expected: tuple[type[BaseException], ...] = ()
     passes_through: tuple[type[BaseException], ...] = ()
     before_import: Callable[[str], None] = _nothing
-    hear: Callable[[dict[str, Any]], None] = _nothing
+    on_event: Callable[[dict[str, Any]], None] = _nothing
     stop: Callable[[str, int | None], None] = _nothing
     watched: bool = False
     inline: bool = False
@@ -168,47 +170,48 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     services: "Services | None" = None
     attempt: int = 1
     locks: tuple[int, ...] = ()
-    resources_there: Mapping[str, int] = {}
+    resource_counts: Mapping[str, int] = {}
     waiting: "Callable[[LockWait], None]" = _nothing
-    follow: "Follow | None" = None
-    keep: "Keep | None" = None
-    lull: Callable[[], None] | None = None
-    bell: MainThreadQueue = msgspec.field(default_factory=MainThreadQueue)
+    follow: "Follower | None" = None
+    keep: "Recorder | None" = None
+    on_idle: Callable[[], None] | None = None
+    main_queue: MainThreadQueue = msgspec.field(default_factory=MainThreadQueue)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
-    door: "ContextAccess | None" = None
+    context_access: "ContextAccess | None" = None
     manner: Manner | None = None
-    handed: Mapping[str, str] = {}
+    context_variables: Mapping[str, str] = {}
     max_log: int = 100_000_000
     judge: "Judge | None" = None
     capacity: int = 16 * 1024 * 1024
 
     def variables(self) -> dict[str, str]:
-        """Return the environment that a step is started with, before its own ``args``."""
+        """Return the environment of a step without its own ``args``."""
         return _of_this_process() if self.environ is None else dict(self.environ)
 
     @property
     def masked_forms(self) -> tuple[bytes, ...]:
-        """What is masked in what the step prints."""
-        return (*self.secrets.forms, *(() if self.door is None else self.door.forms))
+        """Byte strings that are masked in the output of the step."""
+        access = self.context_access
+        return (*self.secrets.forms, *(() if access is None else access.forms))
 
     def live_now(self) -> tuple[int, int] | None:
-        """Return where output is shown as it comes; what was printed here before comes first."""
+        """Return the descriptors for live output, after flushing stdout and stderr."""
         if self.live is not None:
             sys.stdout.flush()
             sys.stderr.flush()
         return self.live
 
     def log(self, step: str, stream: str) -> str | None:
-        """Return the path of the log of a stream of a step, None where there is none."""
+        """Return the path of the log of a stream of a step; None if logs are not written."""
         return None if self.logs is None else f"{self.logs}/{step}.{self.attempt}.{stream}"
 
     def samples(self, step: str) -> str | None:
-        """Return the path for the samples of a step, None where there is none."""
+        """Return the path for the samples of a step; None if samples are not written."""
         folder = self.resources
         return None if folder is None else f"{folder}/{step}.{self.attempt}.jsonl"
 
     def seconds_for(self, timeout: float | None) -> float | None:
-        """Return the seconds that a step may take, or None where nothing limits it."""
+        """Return the timeout of a step in seconds; None if it has no limit."""
         seconds = self.timeout if timeout is None else timeout
         return seconds * self.stretch if seconds and self.stretch else None

@@ -27,7 +27,7 @@ class MainThreadQueue:
         """End the current or the next `wait`. Thread-safe."""
         self._callbacks.put(None)
 
-    def relayed(self, act: Callable[[T], None]) -> Callable[[T], None]:
+    def in_main_thread(self, act: Callable[[T], None]) -> Callable[[T], None]:
         """Return a function that calls ``act`` in the thread of this queue only.
 
         In that thread it drains the queue and calls ``act`` at once. In other threads it posts the
@@ -95,7 +95,7 @@ class Changed(NamedTuple):
     change: Change
 
 
-Happening = Started | Finished | Changed
-Follow = Callable[[Happening], None]
-Keep = Callable[[AttemptStarted | RetryScheduled | Finished], None]
+StepEvent = Started | Finished | Changed
+Follower = Callable[[StepEvent], None]
+Recorder = Callable[[AttemptStarted | RetryScheduled | Finished], None]
 """Stores the event outside this process before it counts; raises `JournalError` on failure."""

@@ -79,7 +79,7 @@ class RecordLog:
             if self._budget < 0:
                 self._omitted += 1
                 return
-        self._env.hear(event)
+        self._env.on_event(event)
 
     def write(self, record: logging.LogRecord) -> None:
         """Append a record to the file, with its secrets masked."""
@@ -97,7 +97,7 @@ class RecordLog:
         """Close the file, and report the number of records that pytest did not receive."""
         account = self._file.close()
         if self._omitted:
-            self._env.hear({"op": "log", "record": self._note_of_omitted()})
+            self._env.on_event({"op": "log", "record": self._note_of_omitted()})
         size, cut = int(str(account["size"])), bool(account["cut"])
         self.stream = Stream(size=size, log=self._path, cut=cut) if size else None
 

@@ -193,7 +193,9 @@ def _handle(state: "SessionState", who: str) -> "Context":
     """Return a handle for somebody who is no step, whose changes plugins are told too."""
     if state.follower is None:
         return state.context.bound(who)
-    return state.context.bound(who, state.environment.bell.relayed(state.follower.changed))
+    return state.context.bound(
+        who, state.environment.main_queue.in_main_thread(state.follower.changed)
+    )
 
 
 def step_context_access(config: pytest.Config) -> StepContextAccess:

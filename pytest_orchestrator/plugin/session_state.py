@@ -129,7 +129,9 @@ class SessionState:
         """Let changes that no step makes be told, too."""
         if self.follower is None:
             return context
-        return context.bound("user", self.environment.bell.relayed(self.follower.changed))
+        return context.bound(
+            "user", self.environment.main_queue.in_main_thread(self.follower.changed)
+        )
 
     @property
     def follower(self) -> "StepHooks | None":

@@ -38,7 +38,7 @@ class Bench:
         self.env = Environment(root=root, slot=slot, logs=root / "logs", inline=True)
         (root / "logs").mkdir()
 
-    def surroundings(self, **changes: object) -> None:
+    def configure(self, **changes: object) -> None:
         """Change the environment of the steps."""
         self.env = msgspec.structs.replace(self.env, **changes)
 
@@ -91,12 +91,12 @@ class Bench:
 
     def result(self, step: Step) -> StepResult:
         """Run a whole step."""
-        loop = self.tries(step)
+        loop = self.retry_loop(step)
         result = loop.prepare() or loop.run()
         assert result is not None
         return result
 
-    def tries(self, step: Step) -> RetryLoop:
+    def retry_loop(self, step: Step) -> RetryLoop:
         """Return the retry loop of a step of the recipe that was written last."""
         recipe = load(self.root / "recipes" / "x.yaml", root=self.root)
         return RetryLoop(step, self.context, self.env, {}, Scope(recipe, self.env, lambda _: None))
@@ -104,7 +104,7 @@ class Bench:
 
 @pytest.fixture(scope="session")
 def slot() -> Iterator[Slot]:
-    """Lanes for programs; steps of Python run in this process."""
+    """Lanes for shell steps; Python steps run in this process."""
     with Lanes() as lanes:
         yield Slot(lanes, Program([], {}, {}), Links())
 
@@ -117,11 +117,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
 
 
 @pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give services a long grace period."""
     patient = partial(CommandRequest, grace=PATIENCE)
     monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.CommandRequest", patient)
-    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._LANE_PATIENCE", 2 * PATIENCE)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._LANE_TIMEOUT", 2 * PATIENCE)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_a_var_that_has_no_value_fails_each_step_at_its_own_line(bench: Bench, c
         "vars:\n  n: 1\n  e: ${{ env.NOTTHERE }}\n"
         f"steps:\n  - {{name: a, type: shell, cmd: '{cmd}'}}\n"
     )
-    loop = bench.tries(recipe.step("a"))
+    loop = bench.retry_loop(recipe.step("a"))
 
     for _ in range(2):
         result = loop.prepare()

@@ -16,14 +16,14 @@ def in_another_thread(act: object, *args: object) -> None:
 def test_a_call_in_the_queues_own_thread_runs_at_once() -> None:
     done: list[int] = []
 
-    MainThreadQueue().relayed(done.append)(1)
+    MainThreadQueue().in_main_thread(done.append)(1)
 
     assert done == [1]
 
 
 def test_a_call_of_another_thread_runs_in_wait() -> None:
     main_queue, done = MainThreadQueue(), list[int]()
-    in_another_thread(main_queue.relayed(done.append), 1)
+    in_another_thread(main_queue.in_main_thread(done.append), 1)
     assert done == []
 
     main_queue.wait()
@@ -33,7 +33,7 @@ def test_a_call_of_another_thread_runs_in_wait() -> None:
 
 def test_posted_callbacks_run_in_their_order() -> None:
     main_queue, done = MainThreadQueue(), list[int]()
-    act = main_queue.relayed(done.append)
+    act = main_queue.in_main_thread(done.append)
     in_another_thread(act, 1)
     main_queue.wake()
     in_another_thread(act, 2)
@@ -56,7 +56,7 @@ def test_an_exception_of_a_posted_callback_is_raised_by_wait() -> None:
         raise KeyboardInterrupt
 
     main_queue = MainThreadQueue()
-    in_another_thread(main_queue.relayed(act), 1)
+    in_another_thread(main_queue.in_main_thread(act), 1)
 
     with pytest.raises(KeyboardInterrupt):
         main_queue.wait()

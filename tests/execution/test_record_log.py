@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def passed_on(bench: Bench) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
-    bench.surroundings(logs=bench.root, hear=events.append)
+    bench.configure(logs=bench.root, on_event=events.append)
     return events
 
 
@@ -30,7 +30,7 @@ def event(message: str, level: int = logging.WARNING, **more: Any) -> dict[str, 
 
 
 def written(bench: Bench, *events: dict[str, Any], **changes: Any) -> str:
-    bench.surroundings(**changes)
+    bench.configure(**changes)
     log = RecordLog("s", bench.env)
     for one in events:
         log.receive(one)

@@ -181,7 +181,7 @@ class Workspace:
             bench = self.benches[way] = Bench(folder, Slot(lanes, again, Links()))
             shutil.copy(verdict_actor.__file__, folder)
             manner = Manner.here(folder)
-            bench.surroundings(inline=False, manner=manner)
+            bench.configure(inline=False, manner=manner)
         self._modules = 0
 
     def python(self, way: str, imports: str, params: dict[str, Any]) -> tuple[str, str, Any]:

@@ -18,24 +18,24 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 def take_measurements(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:
-    """Take the measurements of a step whose body did as wanted.
+    """Take the measurements of a step whose step code has succeeded.
 
     Args:
         step: The step, with the values of the expressions in its limits.
-        names: What the names of expressions mean.
-        errors: Why expressions in limits have no value.
+        names: The variables of expressions.
+        errors: The errors of expressions in limits, by the place of the limit.
 
     Returns:
-        Each with its verdict, in the order of the recipe.
+        The measurements with their verdicts, in the order of the recipe.
     """
     return tuple(
-        _one(name, one, names, errors.get(("measurements", name)))
-        for name, one in step.measurements.items()
+        _measured(name, measurement, names, errors.get(("measurements", name)))
+        for name, measurement in step.measurements.items()
     )
 
 
 def measurement_verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
-    """Return measurements as criteria, for what lists all that does not hold."""
+    """Return the verdicts of measurements, for reports that list all unmet conditions."""
     return tuple(
         Verdict(
             name=one.name,
@@ -47,104 +47,113 @@ def measurement_verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
             errs=one.errs,
         )
         for one in measured
-        if not (one.unmet and one.allow_fail)  # it is recorded, and holds nothing up
+        if not (one.unmet and one.allow_fail)  # recorded, but fails no step
     )
 
 
-def _one(
-    name: str, one: Measurement, names: Mapping[str, Any], error: ExpressionError | None
+def _measured(
+    name: str, measurement: Measurement, names: Mapping[str, Any], error: ExpressionError | None
 ) -> Measured:
     try:
         if error is not None:
             raise error
-        value = _value(one, names)
-        low, high = _range(one)
+        value = _value(measurement, names)
+        low, high = _range(measurement)
     except TimeoutExpressionError:
         raise
-    except ExpressionError as wrong:
+    except ExpressionError as cause:
         return Measured(
             name=name,
-            place=wrong.place or one.at["value"],
-            unit=one.unit,
+            place=cause.place or measurement.at["value"],
+            unit=measurement.unit,
             verdict="unset",
-            unmet=f"was not measured: {one_line(str(wrong))}",
-            allow_fail=one.allow_fail,
+            unmet=f"was not measured: {one_line(str(cause))}",
+            allow_fail=measurement.allow_fail,
             errs=True,
         )
-    key, unmet, margin = _judged(one, value, low, high)
+    key, unmet, margin = _evaluated(measurement, value, low, high)
     unset = value is None
-    # Infinity is a value that misses its limit, and none that JSON has.
+    # Infinity is beyond each limit, and JSON cannot represent it.
     shown = str(value) if isinstance(value, float) and math.isinf(value) else value
     return Measured(
         name=name,
-        place=one.at.get(key, one.at[""]),
+        place=measurement.at.get(key, measurement.at[""]),
         value=shown,
-        unit=one.unit,
+        unit=measurement.unit,
         low=low,
         high=high,
-        equals=one.equals if "equals" in one.at else None,
+        equals=measurement.equals if "equals" in measurement.at else None,
         margin=margin if margin is not None and math.isfinite(margin) else None,
         verdict="unset" if unset else "fail" if unmet else "pass",
         unmet=unmet,
-        allow_fail=one.allow_fail,
+        allow_fail=measurement.allow_fail,
     )
 
 
-def _value(one: Measurement, names: Mapping[str, Any]) -> Any:
-    """Return what was measured; None where there is nothing, or no number."""
+def _value(measurement: Measurement, names: Mapping[str, Any]) -> Any:
+    """Return the value of a measurement; None if it is missing or not a number (NaN)."""
     try:
-        value = one.value.evaluated(names)
+        value = measurement.value.evaluated(names)
     except AbsentError:
         return None
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _range(one: Measurement) -> tuple[float | None, float | None]:
+def _range(measurement: Measurement) -> tuple[float | None, float | None]:
     """Return the lowest and the highest allowed value, narrowed by ``within``.
 
     Raises:
         ExpressionError: The lowest is above the highest, so no value can be within the limits.
     """
-    low, high = one.low, one.high
-    if one.within is not None:
-        width = abs(one.within.of) * one.within.percent / 100
-        low = one.within.of - width if low is None else max(low, one.within.of - width)
-        high = one.within.of + width if high is None else min(high, one.within.of + width)
+    low, high = measurement.low, measurement.high
+    if measurement.within is not None:
+        width = abs(measurement.within.of) * measurement.within.percent / 100
+        low = (
+            measurement.within.of - width
+            if low is None
+            else max(low, measurement.within.of - width)
+        )
+        high = (
+            measurement.within.of + width
+            if high is None
+            else min(high, measurement.within.of + width)
+        )
     if low is not None and high is not None and low > high:
         crossed = f"its limits cross: low {_number(low)}, high {_number(high)}"
-        raise ExpressionError(crossed, one.at.get("low") or one.at.get("high"))
+        raise ExpressionError(crossed, measurement.at.get("low") or measurement.at.get("high"))
     return low, high
 
 
-def _judged(
-    one: Measurement, value: Any, low: float | None, high: float | None
+def _evaluated(
+    measurement: Measurement, value: Any, low: float | None, high: float | None
 ) -> tuple[str, str | None, float | None]:
-    """Return the key that decides, what is wrong, and the margin to the nearest limit."""
+    """Return the deciding key, the reason of a failure, and the margin to the nearest limit."""
     if value is None:
         return "value", "was not measured: there is no value", None
-    if "equals" in one.at and not _same(value, one.equals):
-        return "equals", f"= {_shown(value, one.unit)}, wanted {_shown(one.equals, one.unit)}", None
+    if "equals" in measurement.at and not _same(value, measurement.equals):
+        shown, wanted = (_shown(each, measurement.unit) for each in (value, measurement.equals))
+        return "equals", f"= {shown}, wanted {wanted}", None
     if low is None and high is None:
         return "", None, None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        key = next(key for key in ("low", "high", "within") if key in one.at)
+        key = next(key for key in ("low", "high", "within") if key in measurement.at)
         return key, f"is {kind(value)}, and a number is needed for its limit", None
-    sides = list(_sides(one, float(value), low, high))
+    sides = list(_sides(measurement, float(value), low, high))
     margin = min(each[0] for each in sides)
     for distance, side, limit, word in sides:
         if distance < 0:
-            told = f"= {_shown(value, one.unit)}, {word} {_shown(limit, one.unit)}"
-            return side, f"{told} ({_over(-distance, limit, word, one.unit)})", margin
+            shown = f"= {_shown(value, measurement.unit)}, {word} {_shown(limit, measurement.unit)}"
+            return side, f"{shown} ({_over(-distance, limit, word, measurement.unit)})", margin
     return "", None, margin
 
 
 def _sides(
-    one: Measurement, value: float, low: float | None, high: float | None
+    measurement: Measurement, value: float, low: float | None, high: float | None
 ) -> Iterator[tuple[float, str, float, str]]:
     if low is not None:
-        yield value - low, "low" if one.low == low else "within", low, "low"
+        yield value - low, "low" if measurement.low == low else "within", low, "low"
     if high is not None:
-        yield high - value, "high" if one.high == high else "within", high, "high"
+        yield high - value, "high" if measurement.high == high else "within", high, "high"
 
 
 def _over(distance: float, limit: float, word: str, unit: str | None) -> str:
@@ -154,7 +163,7 @@ def _over(distance: float, limit: float, word: str, unit: str | None) -> str:
 
 
 def _same(value: Any, wanted: Json) -> bool:
-    """Tell whether two values are equal: 1 equals 1.0, false does not equal 0."""
+    """Return True if two values are equal: 1 equals 1.0, false does not equal 0."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return bool(value == wanted)

@@ -16,7 +16,7 @@ STREAMS = ("stdout", "stderr")
 
 
 def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """A text or a pattern is found on a stream, or is not; the criterion's name says which."""
+    """Yield the verdict on a text or pattern in a stream, such as `stdout_contains`."""
     if evidence.ended.process is None:
         return
     name, _, rule = criterion.name.partition("_")
@@ -26,67 +26,67 @@ def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
-    """Return the pattern that a criterion searches, where it is one on the output."""
+    """Yield the pattern of a criterion such as `stdout_matches`; nothing for other criteria."""
     name, _, rule = criterion.name.partition("_")
     if rule == "matches" and name in STREAMS and evidence.ended.process is not None:
         stream: Stream = getattr(evidence.ended.process, name)
         yield query_of(criterion, str(criterion.wanted), searched(stream, name))
 
 
-def query_of(criterion: Criterion, pattern: str, where: Searched) -> Query:
+def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
     """Return the search of a pattern for a criterion."""
     rule = "files.matches" if criterion.name == "files" else criterion.name
-    return Query(where, pattern, rule, criterion.place)
+    return Query(source, pattern, rule, criterion.place)
 
 
 def found(
-    criterion: Criterion, rule: str, wanted: str, where: Searched, searches: Searches
+    criterion: Criterion, rule: str, wanted: str, source: Searched, searches: Searches
 ) -> Verdict:
-    """Search and judge.
+    """Search a text or pattern and return the verdict.
 
     Args:
         criterion: The criterion.
         rule: ``contains``, ``not_contains`` or ``matches``.
         wanted: The text or the pattern.
-        where: What is searched.
+        source: The file or output that is searched.
         searches: Searches patterns.
     """
     if rule == "matches":
-        match = searches.first(query_of(criterion, wanted, where))
+        match = searches.first(query_of(criterion, wanted, source))
         hit = match and match.hit
     else:
-        hit = where.text(wanted)
-    lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
+        hit = source.text(wanted)
+    lost = f"; {source.lost:,} bytes of it were not kept" if source.lost else ""
     if rule == "not_contains":
         if hit is None:
-            unmet = f"nobody knows whether {quoted(wanted)} is in {where.name}{lost}"
+            unmet = f"it is not known whether {quoted(wanted)} is in {source.name}{lost}"
             return verdict(criterion, unmet if lost else None)
         line = f"line {hit.line:,}" if hit.line else "a line near the end"
-        told = "" if hit.text.strip() == wanted.strip() else f": {quoted(hit.text)}"
-        unmet = f"{quoted(wanted)} is in {line} of {where.name}{told}"
+        shown = "" if hit.text.strip() == wanted.strip() else f": {quoted(hit.text)}"
+        unmet = f"{quoted(wanted)} is in {line} of {source.name}{shown}"
         return verdict(criterion, unmet, measured=hit.text)
     if hit is not None:
         return verdict(criterion)
-    end = where.end()
+    end = source.end()
     tail = f"which ends with {quoted(end)}" if end else "which says nothing"
     what = "no match of " if rule == "matches" else "no "
-    return verdict(criterion, f"{what}{quoted(wanted)} in {where.name}, {tail}{lost}")
+    return verdict(criterion, f"{what}{quoted(wanted)} in {source.name}, {tail}{lost}")
 
 
 def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """A path leads to something."""
+    """Yield a verdict that holds if the Context has a key."""
     key, context = str(criterion.wanted), evidence.context
     if key in context:
         yield verdict(criterion)
         return
     keys = context.keys()
     near = nearest(key, keys)
-    there = "" if near else f"; it has {_listed(keys)}"
-    yield verdict(criterion, f"the context has no key '{key}'{near}{there}")
+    existing = "" if near else f"; it has {_listed(keys)}"
+    yield verdict(criterion, f"the context has no key '{key}'{near}{existing}")
 
 
 def lacks_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """A path leads to nothing."""
+    """Yield a verdict that holds if the Context lacks a key."""
     key, context = str(criterion.wanted), evidence.context
     if key not in context:
         yield verdict(criterion)
@@ -106,12 +106,12 @@ _MEGA = 1_000_000
 
 
 def max_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """The body of the try took no longer, the start of its process included."""
+    """Yield the verdict on the duration of the attempt, including the start of its process."""
     yield _at_most(criterion, evidence.ended.usage.seconds, "s", "took {}")
 
 
 def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """All processes of the step together used no more CPU time."""
+    """Yield the verdict on the CPU time of the step's process tree."""
     if evidence.ended.process is None:
         return
     usage = evidence.ended.usage
@@ -123,7 +123,7 @@ def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdic
 
 
 def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """All processes of the step together never had more memory.
+    """Yield the verdict on the peak memory of the step's process tree.
 
     A peak that is only an upper bound fails no limit, because the true peak may be lower.
     """
@@ -141,26 +141,26 @@ def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def leftover_processes(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """No more processes were left running."""
+    """Yield the verdict on the number of leftover processes."""
     process = evidence.ended.process
     if process is None:
         return
-    found = _at_most(criterion, len(process.leftovers), "", "left {} running")
-    if found.unmet is None:
-        yield found
+    checked = _at_most(criterion, len(process.leftovers), "", "left {} running")
+    if checked.unmet is None:
+        yield checked
         return
     names = ", ".join(process.leftovers[:5])
     more = f" and {len(process.leftovers) - 5} more" if len(process.leftovers) > 5 else ""
     yield verdict(
         criterion,
-        f"{found.unmet}: {names}{more}",
-        measured=found.measured,
-        distance=found.distance,
+        f"{checked.unmet}: {names}{more}",
+        measured=checked.measured,
+        distance=checked.distance,
     )
 
 
 def _at_most(
-    criterion: Criterion, value: float, unit: str, said: str, *, digits: int = 2
+    criterion: Criterion, value: float, unit: str, phrase: str, *, digits: int = 2
 ) -> Verdict:
     limit = criterion.wanted
     if isinstance(limit, bool) or not isinstance(limit, int | float):
@@ -170,7 +170,7 @@ def _at_most(
     figure, rest = schema_errors.measured(value, limit, unit, digits=digits)
     return verdict(
         criterion,
-        f"{said.format(figure)}, {rest}",
+        f"{phrase.format(figure)}, {rest}",
         measured=value,
         unit=unit,
         distance=value - limit,

@@ -125,7 +125,7 @@ def attempt_environment(
         attempt=claim_reply.attempt,
         secrets=secrets,
         manner=manner,
-        handed=claim_reply.context_variables,
+        context_variables=claim_reply.context_variables,
         max_log=session_config.max_log,
         record_style=session_config.record_style,
         max_artifact=session_config.max_artifact,

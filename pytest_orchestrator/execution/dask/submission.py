@@ -182,7 +182,7 @@ class Submission:
         for secret in outcome.new_secrets:
             env.secrets.add(secret)
         for event in outcome.events:
-            env.hear(event)
+            env.on_event(event)
         if outcome.stop is not None:
             env.stop(*outcome.stop)
         failure = ended.failure

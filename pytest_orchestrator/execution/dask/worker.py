@@ -157,7 +157,7 @@ class _Run:
             stops: list[tuple[str, int | None]] = []
             env = self._agent.environment(claim_reply, folder, slot)
             env = msgspec.structs.replace(
-                env, hear=events.append, stop=lambda *words: stops.append(words)
+                env, on_event=events.append, stop=lambda *words: stops.append(words)
             )
             known_secrets = set(claim_reply.secrets)
             before = criteria_files.noted(msgspec.structs.replace(step, success=fresh), env.root)

@@ -56,13 +56,13 @@ def opened(env: "Environment", step: str, context: Context) -> Iterator["Environ
     Yields:
         The environment of the step.
     """
-    access = env.door
+    access = env.context_access
     if access is None:
         yield env
         return
     variables = access.open(step, context)
     try:
-        yield msgspec.structs.replace(env, handed=variables)
+        yield msgspec.structs.replace(env, context_variables=variables)
     finally:
         access.close(variables)
 

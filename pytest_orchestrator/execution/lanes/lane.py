@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
-    from pytest_orchestrator.execution.steps.dispatch import Away, Runner
+    from pytest_orchestrator.execution.steps.dispatch import RemoteSubmission, Runner
     from pytest_orchestrator.execution.steps.ssh import Links
     from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
@@ -438,7 +438,7 @@ class Slot:
         self.links = links
         self.runner = runner
         self.guard = guard
-        self.away: Away | None = None
+        self.away: RemoteSubmission | None = None
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
         self._lanes = lanes

@@ -125,7 +125,7 @@ class RecipeLocks:
             on_wait()
             self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
 
-        counted = self._env.resources_there
+        counted = self._env.resource_counts
         held = locks.acquire_resources(
             # Other resources belong to the worker that runs the step.
             {name: number for name, number in step.resources.items() if name in counted},

@@ -30,7 +30,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchInterrupted,
     SearchTimeout,
 )
-from pytest_orchestrator.execution.notifications import Changed, Follow
+from pytest_orchestrator.execution.notifications import Changed, Follower
 from pytest_orchestrator.execution.steps.dispatch import submitted
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
@@ -70,7 +70,7 @@ class Handle:
     """
 
     def __init__(
-        self, step: Step, context: Context, follow: Follow | None = None, by: str = ""
+        self, step: Step, context: Context, follow: Follower | None = None, by: str = ""
     ) -> None:
         self.changes: list[Change] = []
         self.site: Submitted | None = None

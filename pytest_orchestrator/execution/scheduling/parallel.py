@@ -56,8 +56,8 @@ class ThreadedRun(RecipeRun):
         logs: Path | None = None,
         resources: Path | None = None,
     ) -> None:
-        self._main_queue = env.bell
-        env = msgspec.structs.replace(env, waiting=self._main_queue.relayed(env.waiting))
+        self._main_queue = env.main_queue
+        env = msgspec.structs.replace(env, waiting=self._main_queue.in_main_thread(env.waiting))
         super().__init__(recipe, context, env, logs, resources)
         self._free = list(reversed(slots))
         self._lock = threading.Lock()
@@ -357,7 +357,7 @@ class ParallelRun(ThreadedRun):
                 self._keep(step, tries.interrupted(time.time(), cause))
             raise
         while job.heard:
-            self.env.hear(job.heard.pop(0))
+            self.env.on_event(job.heard.pop(0))
 
     def _is_stopped(self, step: Step) -> bool:
         with self._lock:

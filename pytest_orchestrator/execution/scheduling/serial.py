@@ -60,7 +60,7 @@ class RecipeRun:
             recipe=str(recipe.path),
             logs=logs or env.logs,
             resources=resources or env.resources,
-            follow=env.follow and env.bell.relayed(env.follow),
+            follow=env.follow and env.main_queue.in_main_thread(env.follow),
         )
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.env, self.known)
@@ -184,7 +184,7 @@ class RecipeRun:
     def tell_heard(self, name: str) -> None:
         """Pass on the log records and warnings of a service since it was ready."""
         for event in self.services.heard.pop(name, ()):
-            self.env.hear(event)
+            self.env.on_event(event)
 
     def _keep(self, step: Step, result: StepResult) -> None:
         """Store the result of a step, and send it to the follower."""

@@ -81,7 +81,7 @@ class Task:
         self.step = step
         self.seat = SlotLease()
         self.heard: list[dict[str, Any]] = []
-        env = msgspec.structs.replace(env, slot=self.seat, hear=self.heard.append)
+        env = msgspec.structs.replace(env, slot=self.seat, on_event=self.heard.append)
         self.tries = RetryLoop(step, context, env, {}, scope)
         self.result: StepResult | None = None
         self.cut = False

@@ -1,7 +1,7 @@
-"""Artifacts: files of a step copied into the run folder, logs masked afterwards.
+"""Artifacts: copies of a step's files in the run folder; masking of logs afterwards.
 
-Nothing here fails a step: what cannot be copied is told. Only regular files are copied; a
-link is followed as long as it does not lead out of the rootdir.
+An artifact that cannot be copied is a warning and fails no step. Only regular files are copied; a
+link is followed unless it leads out of the rootdir.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import resolved
 from pytest_orchestrator.recipe.model.step import Step
 
-_PIECE = 1 << 20
-_UNKNOWN = "application/octet-stream"
+_CHUNK = 1 << 20
+_UNKNOWN_TYPE = "application/octet-stream"
 
 
 class CopiedArtifacts(msgspec.Struct, frozen=True):
-    """What was copied.
+    """Copied files of a step.
 
     Attributes:
         artifacts: The copies.
-        warnings: What was left out, and why.
+        warnings: The files that were left out, with the reasons.
     """
 
     artifacts: tuple[Artifact, ...] = ()
@@ -43,24 +43,24 @@ NOTHING = CopiedArtifacts()
 
 
 Collect = Callable[[Sequence[object], Environment], CopiedArtifacts]
-"""Copies the files that globs match into the folder of the run."""
+"""Copies the files that globs match into the run folder."""
 
 
 def wants_artifacts(step: Step) -> bool:
-    """Tell whether files of a step are to be copied."""
+    """Return True if a step has artifacts."""
     return bool(step.artifacts) or any(one.path[0] == "artifacts" for one in step.templates)
 
 
 def copy_artifacts(
     step: Step, env: Environment, names: Callable[[], Mapping[str, Any]], collect: Collect
 ) -> CopiedArtifacts:
-    """Copy the files that a step names.
+    """Copy the artifacts of a step.
 
     Args:
         step: The step, which has ended.
-        env: The surroundings of the run; it says where the copies go, and how large they may be.
-        names: Tells what the names of expressions mean after the body.
-        collect: Copies them, from where they are.
+        env: The settings of the run, with the folder and the size limit of artifacts.
+        names: Returns the variables of expressions after the step code.
+        collect: Copies the files of the machine that ran the step.
     """
     if env.artifacts is None or not wants_artifacts(step):
         return NOTHING
@@ -76,37 +76,37 @@ def collected(patterns: Sequence[object], env: Environment) -> CopiedArtifacts:
     """Copy the files of this machine that globs match.
 
     Args:
-        patterns: The globs; what is none is told.
-        env: The surroundings of the run.
+        patterns: The globs; a value that is no glob becomes a warning.
+        env: The settings of the run.
     """
     if env.artifacts is None:
         return NOTHING
     collector = _Collector(env, env.artifacts)
     for pattern in patterns:
         collector.collect(pattern)
-    return CopiedArtifacts(tuple(collector.found.values()), tuple(collector.warnings))
+    return CopiedArtifacts(tuple(collector.copies.values()), tuple(collector.warnings))
 
 
 class _Collector:
-    """Copies what the globs of one step match.
+    """Copier of the files that the globs of one step match.
 
     Attributes:
-        found: The copies, by the real paths of the files.
-        warnings: What was left out, and why.
+        copies: The copies, by the real paths of the files.
+        warnings: The files that were left out, with the reasons.
     """
 
     def __init__(self, env: Environment, into: Path) -> None:
-        self.found: dict[str, Artifact] = {}
+        self.copies: dict[str, Artifact] = {}
         self.warnings: list[str] = []
         self._root = env.root
         self._real_root = os.path.realpath(env.root)
-        self._most = env.max_artifact
+        self._max_bytes = env.max_artifact
         self._into = into
         self._runs = os.path.realpath(env.folder.parent if env.folder else into)
-        self._taken: set[str] = set()
+        self._names: set[str] = set()
 
     def collect(self, pattern: object) -> None:
-        """Copy what one glob matches."""
+        """Copy the files that one glob matches."""
         if not isinstance(pattern, str) or not pattern.strip():
             self._warn("a glob is a text that says something", str(pattern))
             return
@@ -121,53 +121,53 @@ class _Collector:
         real = os.path.realpath(path)
         inside = os.path.relpath(os.path.abspath(path), self._root)
         is_outside = inside.startswith(os.pardir)
-        if real in self.found or _is_below(real, self._runs):
+        if real in self.copies or _is_below(real, self._runs):
             return
         if os.path.islink(path) if is_outside else not _is_below(real, self._real_root):
             self._warn("is a link that leads out of the rootdir", path)
             return
         try:
-            seen = os.stat(real)
-            if not stat.S_ISREG(seen.st_mode):
+            status = os.stat(real)
+            if not stat.S_ISREG(status.st_mode):
                 self._warn("is no regular file", path)
-            elif seen.st_size > self._most:
-                words = f"has {seen.st_size:,} bytes, and recipe_max_artifact is {self._most:,}"
-                self._warn(words, path)
+            elif status.st_size > self._max_bytes:
+                size, limit = f"{status.st_size:,}", f"{self._max_bytes:,}"
+                self._warn(f"has {size} bytes, and recipe_max_artifact is {limit}", path)
             else:
                 name = os.path.basename(path) if is_outside else inside
-                # The copy has a name that reports and archives can have, and no other copy has.
-                name = self._free(name if is_utf8(name) else path_text(name))
-                self._taken.add(name)
-                self.found[real] = self._copied(real, seen, self._into / name)
+                # Reports and archives need UTF-8 names, and each copy a name of its own.
+                name = self._unused_name(name if is_utf8(name) else path_text(name))
+                self._names.add(name)
+                self.copies[real] = self._copied(real, status, self._into / name)
         except OSError as error:
             self._warn(f"cannot be copied: {error.strerror}", path)
 
-    def _copied(self, real: str, seen: os.stat_result, to: Path) -> Artifact:
+    def _copied(self, real: str, status: os.stat_result, to: Path) -> Artifact:
         to.parent.mkdir(parents=True, exist_ok=True)
-        _write(real, to, seen.st_size)
-        os.utime(to, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-        kind = mimetypes.guess_type(to.name)[0] or _UNKNOWN
+        _write(real, to, status.st_size)
+        os.utime(to, ns=(status.st_atime_ns, status.st_mtime_ns))
+        kind = mimetypes.guess_type(to.name)[0] or _UNKNOWN_TYPE
         return Artifact(path=str(to), type=kind, bytes=to.stat().st_size)
 
-    def _free(self, name: str) -> str:
-        """Return a name that no other copy has: of files from outside, or that is not UTF-8."""
+    def _unused_name(self, name: str) -> str:
+        """Return a name that no other copy has; files outside the rootdir may share a name."""
         stem, suffix = os.path.splitext(name)
         number = 1
-        while name in self._taken:
+        while name in self._names:
             number += 1
             name = f"{stem}.{number}{suffix}"
         return name
 
-    def _warn(self, why: str, path: str) -> None:
+    def _warn(self, reason: str, path: str) -> None:
         shown = os.path.relpath(path, self._root) if os.path.isabs(path) else path
         self.warnings.append(
-            f"artifacts: {path_text(path if shown.startswith(os.pardir) else shown)} {why}; "
+            f"artifacts: {path_text(path if shown.startswith(os.pardir) else shown)} {reason}; "
             "it is left out"
         )
 
 
 def _files(path: str) -> Iterator[str]:
-    """Return a file, or all files below a folder; linked folders are not gone into."""
+    """Yield a file, or all files below a folder; links to folders are not followed."""
     if not os.path.isdir(path) or os.path.islink(path):
         yield path
         return
@@ -181,16 +181,16 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _write(real: str, to: Path, size: int) -> None:
-    """Copy so many bytes: a file that grows has no end."""
+    """Copy ``size`` bytes and no more, because a file may grow faster than it is copied."""
     with open(real, "rb") as source, to.open("wb") as copy:
-        while size > 0 and (piece := source.read(min(size, _PIECE))):
-            copy.write(piece)
-            size -= len(piece)
+        while size > 0 and (chunk := source.read(min(size, _CHUNK))):
+            copy.write(chunk)
+            size -= len(chunk)
 
 
 @contextlib.contextmanager
 def masked_afterwards(step: Step, env: Environment) -> Iterator[None]:
-    """Mask what a service has logged where more is secret at its end than at its start."""
+    """Mask the logs of a service at its end if secrets were added meanwhile."""
     known = env.secrets.forms
     try:
         yield
@@ -200,16 +200,16 @@ def masked_afterwards(step: Step, env: Environment) -> Iterator[None]:
 
 
 def mask_logs(step: Step, env: Environment) -> None:
-    """Mask the logs of all tries of a step by what is secret now.
+    """Mask the logs of all attempts of a step by the present secrets.
 
     Args:
         step: The step.
-        env: The surroundings of its last try.
+        env: The settings of its last attempt.
     """
     for attempt in range(1, env.attempt + 1):
-        tried = msgspec.structs.replace(env, attempt=attempt)
+        of_attempt = msgspec.structs.replace(env, attempt=attempt)
         for stream in ("stdout", "stderr", "log"):
-            path = tried.log(step.name, stream)
+            path = of_attempt.log(step.name, stream)
             if path is not None and os.path.exists(path):
                 _mask(path, env.secrets)
 
@@ -220,11 +220,11 @@ def _mask(path: str, secrets: Masker) -> None:
         return
     try:
         with open(path, "rb") as log, open(fresh, "wb") as masked:
-            while piece := log.read(_PIECE):
-                masked.write(stream.feed(piece))
+            while chunk := log.read(_CHUNK):
+                masked.write(stream.feed(chunk))
             masked.write(stream.end())
         os.replace(fresh, path)
-    except OSError:  # rather no log than one that tells a secret
+    except OSError:  # a missing log is better than one that shows a secret
         for each in (fresh, path):
             if os.path.exists(each):
                 os.truncate(each, 0)

@@ -1,7 +1,7 @@
-"""Step dispatch: service, inline call, process beside pytest, or remote worker.
+"""Step dispatch: service, inline call, process on this machine, or remote worker.
 
-All that comes before and after a body (the graph, retries, locks, the journal) asks for nothing
-else, and does not know whether it runs beside this process or on another machine.
+Scheduling, retries, locks and the journal run step code only through `submitted`. They do not
+distinguish between a process on this machine and a worker on another one.
 """
 
 import os
@@ -34,83 +34,83 @@ if TYPE_CHECKING:
 
 
 class Submitted(Protocol):
-    """One try of a step that somebody runs."""
+    """One submitted attempt of a step."""
 
     @property
     def before(self) -> Before:
-        """The files that there were before it, as far as criteria ask for them here."""
+        """The files that criteria compare, as they were before the attempt."""
 
     @property
     def elsewhere(self) -> Elsewhere | None:
-        """What checks criteria on files where these are; None where that is here."""
+        """The check of criteria on files of another machine; None if they are on this one."""
 
     @property
     def started(self) -> float:
-        """When its body began, in seconds since the epoch; known at its end."""
+        """The start of the step code, in seconds since the epoch; known at its end."""
 
     def result(self) -> Ended:
-        """Wait for the end of its body; an interrupt ends it first."""
+        """Wait for the end of the step code; end it on an interrupt."""
 
     def collect(self, patterns: Sequence[object], env: Environment) -> artifacts.CopiedArtifacts:
         """Copy the files that globs match into the folder of the run."""
 
     def close(self) -> None:
-        """Take note that nobody asks for its files any more."""
+        """Release the files of the attempt; no method is called afterwards."""
 
 
 class Runner(Protocol):
-    """Runs bodies of steps elsewhere, any number at the same time."""
+    """Runs step code on other machines, any number of attempts at a time."""
 
     def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> "WorkerRegistry":
-        """Reach those that run them, before the first step.
+        """Connect to the workers, before the first step.
 
         Args:
             root: The rootdir.
             files: Paths of files that steps need, relative to it; workers must have the same.
-            modules: Names of modules from elsewhere, likewise.
+            modules: Names of modules outside the rootdir; workers must have the same.
         """
 
     def takes(self, step: Step) -> bool:
-        """Tell whether it runs a step; where not, the step runs beside this process."""
+        """Return True if workers run the step; otherwise it runs on this machine."""
 
-    def submit(self, step: Step, context: Context, env: Environment) -> "Away":
-        """Take one try of a step.
+    def submit(self, step: Step, context: Context, env: Environment) -> "RemoteSubmission":
+        """Submit one attempt of a step.
 
         Args:
             step: The step, with the values of its expressions.
-            context: Its own handle on the Context, which is served to it.
-            env: The surroundings of the run, which say which try it is.
+            context: The step's own handle on the Context, which is served to the worker.
+            env: The settings of the run, with the number of the attempt.
         """
 
 
-class Away(Submitted, Protocol):
-    """One try of a step that runs elsewhere."""
+class RemoteSubmission(Submitted, Protocol):
+    """One attempt of a step on a worker."""
 
     def cancel(self, *, at_once: bool, late: bool) -> None:
-        """Have its body ended; from any thread, and as often as somebody likes.
+        """End the step code. Thread-safe, and may be called repeatedly.
 
         Args:
-            at_once: No grace between TERM and KILL.
-            late: It was told before, and has not heard.
+            at_once: Send KILL without a grace period after TERM.
+            late: An earlier cancellation had no effect, so the attempt is lost.
         """
 
 
-class Here:
-    """A try that runs in this process or in the lanes beside it, in the thread that waits for it.
+class LocalSubmission:
+    """One attempt on this machine, which runs in the thread that calls `result`.
 
     Args:
         step: The step.
-        env: The surroundings of the run.
-        body: Runs it to its end.
+        env: The settings of the run.
+        step_code: Runs the step code to its end.
     """
 
     __slots__ = ("before", "result", "started")
 
     elsewhere: Final[Elsewhere | None] = None
 
-    def __init__(self, step: Step, env: Environment, body: Callable[[], Ended]) -> None:
+    def __init__(self, step: Step, env: Environment, step_code: Callable[[], Ended]) -> None:
         self.before: Before = criteria_files.noted(step, env.root) if step.success else {}
-        self.result = body
+        self.result = step_code
         self.started = time.time()
 
     def collect(self, patterns: Sequence[object], env: Environment) -> artifacts.CopiedArtifacts:
@@ -118,22 +118,22 @@ class Here:
         return artifacts.collected(patterns, env)
 
     def close(self) -> None:
-        """Do nothing: nothing is held."""
+        """Do nothing: a local attempt holds no files."""
 
 
 def submitted(
     step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]
 ) -> Submitted:
-    """Let a try of a step be run by whoever runs it."""
+    """Submit an attempt of a step to its runner."""
     if step.background:
-        return Here(step, env, lambda: _service(step, own, env))
+        return LocalSubmission(step, env, lambda: _service(step, own, env))
     if isinstance(step, CodeStep) and (fixtures or env.inline or step.isolation == "inline"):
-        return Here(step, env, lambda: _inline(step, own, env, fixtures))
+        return LocalSubmission(step, env, lambda: _inline(step, own, env, fixtures))
     runner = env.slot.runner if env.slot is not None else None
     if runner is None or env.slot is None or not runner.takes(step):
-        return Here(step, env, lambda: apart(step, own, env))
-    away = env.slot.away = runner.submit(step, own, env)
-    return away
+        return LocalSubmission(step, env, lambda: apart(step, own, env))
+    submission = env.slot.away = runner.submit(step, own, env)
+    return submission
 
 
 def _service(step: Step, own: Context, env: Environment) -> Ended:
@@ -151,7 +151,7 @@ def _inline(
 
 
 def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:
-    """Have pytest ended from outside where a step in it goes on after its time."""
+    """Return a context that ends pytest from outside if an inline step ignores its timeout."""
     guard = env.slot.guard if env.slot is not None else None
     seconds = env.seconds_for(step.timeout)
     if guard is None or seconds is None or env.folder is None:
@@ -159,13 +159,13 @@ def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:
     place = step.at.get("timeout") or step.at["name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
     path = step.part.source.id if step.part else os.path.relpath(env.recipe, env.root)
-    where = (path, str(place.line), str(place.column))
-    told = f"orchestrator: {':'.join(where)}: step '{step.name}': {reason}"
-    return guard.over(seconds, told, (str(env.folder), step.name, reason, *where))
+    position = (path, str(place.line), str(place.column))
+    message = f"orchestrator: {':'.join(position)}: step '{step.name}': {reason}"
+    return guard.over(seconds, message, (str(env.folder), step.name, reason, *position))
 
 
 def apart(step: Step, own: Context, env: Environment) -> Ended:
-    """Run a body in a process of its own beside this one."""
+    """Run step code in a process of its own on this machine."""
     with opened(env, step.name, own) as within:
         match step:
             case CodeStep():
@@ -173,11 +173,11 @@ def apart(step: Step, own: Context, env: Environment) -> Ended:
             case ShellStep():
                 return shell.run(step, within)
             case _:
-                raise TypeError(f"no body is known for {type(step).__name__}")
+                raise TypeError(f"no step code is known for {type(step).__name__}")
 
 
 def process_of(step: Step, env: Environment) -> Process:
-    """Return what is started for a step, without its end."""
+    """Return the program of a step, before its start."""
     match step:
         case CodeStep():
             return python_process.process_of(custom.called(step, env))
@@ -188,10 +188,10 @@ def process_of(step: Step, env: Environment) -> Process:
 
 
 def _services(env: Environment) -> Services:
-    """Return what goes on in the background.
+    """Return the services of the run.
 
     Raises:
-        RuntimeError: The run keeps nothing there, and a step asks for it.
+        RuntimeError: The run has no services, but a step is one.
     """
     if env.services is None:
         raise RuntimeError("this run keeps no services; give its Environment some")

@@ -1,7 +1,7 @@
-"""Strict JSON output parser: names the first offending position and the rule.
+"""Strict JSON parser for output, which names the first violated rule and its position.
 
-A decoder does not tell its hooks where they are, so the text is walked once more; only
-what is refused anyway pays for that.
+The decoder does not pass positions to its hooks. Therefore a text that a hook refuses is scanned
+once more for the position; valid output is read only once.
 """
 
 import json
@@ -23,8 +23,8 @@ _CURE = (
 _SHOWN = 60
 
 
-class _Broken(ValueError):
-    """A rule of strict JSON that a text breaks, and the offset in characters."""
+class _Violation(ValueError):
+    """Violation of a rule of strict JSON, and its offset in characters."""
 
     def __init__(self, rule: str, at: int) -> None:
         super().__init__(rule)
@@ -33,45 +33,45 @@ class _Broken(ValueError):
 
 
 class _Refused(ValueError):
-    """What a hook of the decoder refuses; it is not told where that stands."""
+    """Refusal by a hook of the decoder, which does not know the position."""
 
 
 def parsed(
     raw: bytes, parse: Parse, what: str = "stdout", mask: Callable[[bytes], bytes] = bytes
 ) -> Json | Failure:
-    """Read what a step printed.
+    """Parse the output of a step.
 
     Args:
         raw: All bytes of the stream or file.
-        parse: How the recipe says it is to be read.
+        parse: The value of `parse` in the recipe.
         what: Name of the stream or file, for the message.
-        mask: Masks what the message shows of it.
+        mask: Masks the excerpt in the message.
 
     Returns:
-        The value (an object, but for ``data``), or the failure that says at which byte
-        which rule is broken.
+        The value (an object, except for ``data``), or the failure with the violated rule and the
+        byte of the violation.
     """
     if parse == "text":
         return {"status": "ok"}
-    start, body = _last_line(raw) if parse == "last-line" else (0, raw)
+    start, data = _last_line(raw) if parse == "last-line" else (0, raw)
     wanted = {"json": "one JSON object", "last-line": "one JSON object", "data": "one JSON value"}
     subject = f"the last line of {what}" if parse == "last-line" else what
-    if not body.strip():
+    if not data.strip():
         return Failure(
             kind="protocol",
             reason=f"{what} is empty; {wanted[parse]} is wanted",
             detail=("Print one, or say `parse: text` where there is none to print.",),
         )
     try:
-        return _read(body.decode("utf-8"), objects_only=parse != "data")
+        return _read(data.decode("utf-8"), objects_only=parse != "data")
     except UnicodeDecodeError as error:
-        rule, at = f"byte 0x{body[error.start]:02x} is not UTF-8", error.start
-    except _Broken as error:
-        rule, at = error.rule, len(body.decode("utf-8")[: error.at].encode("utf-8"))
+        rule, at = f"byte 0x{data[error.start]:02x} is not UTF-8", error.start
+    except _Violation as error:
+        rule, at = error.rule, len(data.decode("utf-8")[: error.at].encode("utf-8"))
     return Failure(
         kind="protocol",
         reason=f"{subject} is not {wanted[parse]}: {rule}, at byte {start + at}",
-        detail=(*_pointed(*_masked(body, at, mask)), _CURE),
+        detail=(*_excerpt(*_masked(data, at, mask)), _CURE),
     )
 
 
@@ -86,7 +86,7 @@ def object_with_status(raw: bytes) -> dict[str, Json] | None:
 
 
 def _last_line(raw: bytes) -> tuple[int, bytes]:
-    """Return the last line that is not empty, and where it starts."""
+    """Return the offset of the last line that is not empty, and the line."""
     stripped = raw.rstrip()
     start = stripped.rfind(b"\n") + 1
     return start, stripped[start:]
@@ -97,26 +97,26 @@ def _read(text: str, *, objects_only: bool) -> Json:
     try:
         value, end = _DECODER.raw_decode(text, begin)
     except RecursionError:
-        raise _Broken("nested too deeply", begin) from None
+        raise _Violation("nested too deeply", begin) from None
     except json.JSONDecodeError as error:
         brace = text.find("{", begin)
         if objects_only and brace > begin and _is_json(_DECODER.raw_decode, text, brace):
-            raise _Broken("text before it", begin) from None
-        raise _Broken(_lowered(error.msg), error.pos) from None
+            raise _Violation("text before it", begin) from None
+        raise _Violation(_lowered(error.msg), error.pos) from None
     except ValueError:
-        # A hook, or int() of more digits than Python reads.
-        raise _Broken(*first_violation(text, begin)) from None
+        # A hook refused a token, or int() refused a number with too many digits.
+        raise _Violation(*first_violation(text, begin)) from None
     rest = text[end:].lstrip()
     if rest:
         what = "a second value after it" if rest[0] in "{[" else "text after it"
-        raise _Broken(what, len(text) - len(rest))
+        raise _Violation(what, len(text) - len(rest))
     if objects_only and not isinstance(value, dict):
-        raise _Broken("it is " + _named(value), begin)
-    half = half_of_a_pair(text) if "\\u" in text else None
-    if half is not None:
-        raise _Broken("half of a surrogate pair is no character", half)
-    found: Json = value
-    return found
+        raise _Violation("it is " + _kind_of(value), begin)
+    lone = lone_surrogate(text) if "\\u" in text else None
+    if lone is not None:
+        raise _Violation("half of a surrogate pair is no character", lone)
+    checked: Json = value
+    return checked
 
 
 def _is_json(read: Callable[[str, int], object], text: str, at: int) -> bool:
@@ -128,10 +128,10 @@ def _is_json(read: Callable[[str, int], object], text: str, at: int) -> bool:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         raise _Refused
-    return found
+    return unique
 
 
 def _no_constant(_token: str) -> NoReturn:
@@ -150,7 +150,7 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _named(value: object) -> str:
+def _kind_of(value: object) -> str:
     if value is None:
         return "null"
     names = {
@@ -167,18 +167,18 @@ def _lowered(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _masked(body: bytes, at: int, mask: Callable[[bytes], bytes]) -> tuple[bytes, int]:
-    """Mask a text before it is cut; return it, and where an offset in it has gone."""
-    whole, before = mask(body), mask(body[:at])
+def _masked(data: bytes, at: int, mask: Callable[[bytes], bytes]) -> tuple[bytes, int]:
+    """Mask the data before it is cut; return it, and the offset in the masked data."""
+    whole, before = mask(data), mask(data[:at])
     return whole, len(before) if whole.startswith(before) else 0
 
 
-def _pointed(body: bytes, at: int) -> tuple[str, str]:
-    """Show the bytes around an offset, and a caret under it."""
+def _excerpt(data: bytes, at: int) -> tuple[str, str]:
+    """Return the bytes around an offset, and a line with a caret under it."""
     start, stop = max(0, at - _SHOWN // 2), at + _SHOWN // 2
-    before, after = _escaped(body[start:at]), _escaped(body[at:stop])
+    before, after = _escaped(data[start:at]), _escaped(data[at:stop])
     lead = "… b'" if start else "b'"
-    tail = "' …" if stop < len(body) else "'"
+    tail = "' …" if stop < len(data) else "'"
     return f"{lead}{before}{after}{tail}", f"{' ' * (len(lead) + len(before))}^"
 
 
@@ -191,62 +191,62 @@ def _escaped(chunk: bytes) -> str:
     )
 
 
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
-# One escape after the other, so that the second half of `\\u` is never taken for its start.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+# Matches every escape in order, so that the end of `\\u` is not mistaken for the start of another.
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F])|.)", re.DOTALL
 )
 
 
 def first_violation(text: str, begin: int) -> tuple[str, int]:
-    """Find the first duplicate key, or number that is none.
+    """Return the first duplicate key or invalid number.
 
     Args:
-        text: It has one of them.
-        begin: Where the value begins.
+        text: A text that the hooks of the decoder have refused.
+        begin: The offset of the value, in characters.
 
     Returns:
-        The rule that it breaks, and where it stands; both in characters.
+        The violated rule, and the offset of the violation in characters.
     """
     objects: list[set[str]] = []
     last = ("", begin)
-    for match in _PIECE.finditer(text, begin):
-        piece, at = match.group(), match.start()
-        if piece in "{[":
+    for match in _TOKEN.finditer(text, begin):
+        lexeme, at = match.group(), match.start()
+        if lexeme in "{[":
             objects.append(set())
-        elif piece in "}]":
+        elif lexeme in "}]":
             objects.pop()
-        elif piece[0] == '"':
-            last = (json.loads(piece), at)
-        elif piece == ":":
+        elif lexeme[0] == '"':
+            last = (json.loads(lexeme), at)
+        elif lexeme == ":":
             if last[0] in objects[-1]:
                 return f"duplicate key {_short(json.dumps(last[0], ensure_ascii=False))}", last[1]
             objects[-1].add(last[0])
-        elif piece != ",":
-            rule = _number(piece)
+        elif lexeme != ",":
+            rule = _number(lexeme)
             if rule:
                 return rule, at
     return "a number or a key of it is refused", begin
 
 
-def half_of_a_pair(text: str) -> int | None:
-    """Return where a surrogate stands alone in a text of JSON; it is no character."""
+def lone_surrogate(text: str) -> int | None:
+    """Return the offset of an escaped surrogate without its other half in a JSON text, or None."""
     return next((match.start() for match in _ESCAPE.finditer(text) if match[1]), None)
 
 
-def _number(piece: str) -> str | None:
-    if piece in ("NaN", "Infinity", "-Infinity"):
-        return f"JSON has no {piece}"
-    digits = len(piece.lstrip("-"))
-    if piece.lstrip("-").isdigit():
+def _number(lexeme: str) -> str | None:
+    if lexeme in ("NaN", "Infinity", "-Infinity"):
+        return f"JSON has no {lexeme}"
+    digits = len(lexeme.lstrip("-"))
+    if lexeme.lstrip("-").isdigit():
         most = sys.get_int_max_str_digits()
         return f"a number of {digits} digits is too long" if 0 < most < digits else None
     try:
-        too_large = math.isinf(float(piece))
+        too_large = math.isinf(float(lexeme))
     except ValueError:
         return None
-    return f"no number is as large as {_short(piece)}" if too_large else None
+    return f"no number is as large as {_short(lexeme)}" if too_large else None
 
 
-def _short(piece: str) -> str:
-    return piece if len(piece) <= 40 else f"{piece[:39]}…"
+def _short(lexeme: str) -> str:
+    return lexeme if len(lexeme) <= 40 else f"{lexeme[:39]}…"

@@ -1,7 +1,7 @@
 """Python step inside pytest: call, deadline, usage of this process.
 
-At the deadline the stacks of all threads are written to stderr and the main thread is
-interrupted, wherever it waits. What cannot be ended so is ended from outside, by the watchdog.
+At the deadline the stacks of all threads are written to stderr, and a signal interrupts the main
+thread. If the step code ignores the interrupt, the watchdog kills the process.
 """
 
 import contextlib
@@ -51,25 +51,25 @@ _MAX_EXIT_CODE = 300  # characters
 
 
 class ProcessUsage:
-    """Figures of this process between two moments: for a step that runs inside pytest.
+    """Resource usage of this process since a start, for a step that runs inside pytest.
 
     Args:
-        heap: Measures the Python heap; None where nobody asked for that.
-        io: Measure what is read from storage and written to it.
+        heap: Measures the Python heap; None if the step has no `heap`.
+        io: True to measure the bytes read from storage and written to it.
     """
 
     def __init__(self, heap: Heap | None = None, *, io: bool = True) -> None:
         self._heap = heap
         self._rss = resident()
         self._io = io
-        self._before = _accounts()
+        self._before = _counters()
         self._started = time.perf_counter()
 
     def usage(self) -> Usage:
-        """Return what this process used since the object was made."""
+        """Return the usage of this process since this object was created."""
         seconds = time.perf_counter() - self._started
         user, system, read, written = (
-            now - was for now, was in zip(_accounts(), self._before, strict=True)
+            now - before for now, before in zip(_counters(), self._before, strict=True)
         )
         io = self._io and os_support.KEEPS_IO
         return Usage(
@@ -87,26 +87,26 @@ class ProcessUsage:
         )
 
 
-def _accounts() -> tuple[float, float, float, float]:
-    """Return CPU seconds in user mode and in the kernel, bytes read and written, so far.
+def _counters() -> tuple[float, float, float, float]:
+    """Return CPU seconds in user mode and in the kernel, bytes read and bytes written.
 
-    Those of the children that were waited for are among them.
+    They include the children that this process has reaped.
     """
-    own, theirs = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
+    own, children = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
     return (
-        own.ru_utime + theirs.ru_utime,
-        own.ru_stime + theirs.ru_stime,
-        (own.ru_inblock + theirs.ru_inblock) * os_support.BLOCK,
-        (own.ru_oublock + theirs.ru_oublock) * os_support.BLOCK,
+        own.ru_utime + children.ru_utime,
+        own.ru_stime + children.ru_stime,
+        (own.ru_inblock + children.ru_inblock) * os_support.BLOCK,
+        (own.ru_oublock + children.ru_oublock) * os_support.BLOCK,
     )
 
 
 def resident(pid: int | None = None) -> int:
-    """Return the resident memory of a process in bytes, 0 where it is gone."""
+    """Return the resident memory of a process in bytes; 0 if the process has ended."""
     if _LINUX:
-        # Twice in each Python step: a tenth of what psutil takes for it.
-        told = os_support.contents(f"/proc/{pid or 'self'}/statm").split()
-        return int(told[1]) * _PAGE if told else 0
+        # Read twice in each Python step; takes a tenth of the time of psutil.
+        fields = os_support.contents(f"/proc/{pid or 'self'}/statm").split()
+        return int(fields[1]) * _PAGE if fields else 0
     import psutil
 
     try:
@@ -115,34 +115,37 @@ def resident(pid: int | None = None) -> int:
         return 0
 
 
-_EACH = {"ulimit -n": 6, "ulimit -u": 4}
-"""Open files, and processes and threads, that one more step at the same time takes at most."""
+_PER_STEP = {"ulimit -n": 6, "ulimit -u": 4}
+"""Open files, and processes and threads, that each parallel step needs at most."""
 _FAR = 4096
-_BESIDE = 40
-"""The same, for all that is beside the steps."""
+_RESERVED = 40
+"""Open files, and processes and threads, that are reserved for everything but steps."""
 
 
 def room(wanted: int) -> tuple[int, str]:
-    """Return how many steps the system lets run at the same time, and the limit that says so.
+    """Return the number of steps that can run at the same time, and the limit that decides it.
 
     Args:
-        wanted: The most that is of interest: nothing is counted where a limit is far above.
+        wanted: The number of steps of interest; a limit far above it is not examined.
+
+    Returns:
+        The number and the name of the limit; ``sys.maxsize`` and an empty name without a limit.
     """
-    found = {}
+    steps = {}
     for name, limit, used in (
         ("ulimit -n", RLIMIT_NOFILE, open_files),
         ("ulimit -u", RLIMIT_NPROC, processes),
     ):
         most = getrlimit(limit)[0]
-        is_far = most == RLIM_INFINITY or most > _FAR + wanted * _EACH[name]
-        if not is_far and (limit != RLIMIT_NPROC or os.geteuid() != 0):  # root has none of these
-            found[name] = (most - used() - _BESIDE) // _EACH[name]
-    least = min(found, key=lambda name: found[name], default="")
-    return (found[least], least) if least else (sys.maxsize, "")
+        is_far = most == RLIM_INFINITY or most > _FAR + wanted * _PER_STEP[name]
+        if not is_far and (limit != RLIMIT_NPROC or os.geteuid() != 0):  # does not limit root
+            steps[name] = (most - used() - _RESERVED) // _PER_STEP[name]
+    least = min(steps, key=lambda name: steps[name], default="")
+    return (steps[least], least) if least else (sys.maxsize, "")
 
 
 def open_files() -> int:
-    """Count the open files of this process; 0 where the system does not tell."""
+    """Return the number of open files of this process; 0 if the system does not show it."""
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:
@@ -150,7 +153,7 @@ def open_files() -> int:
 
 
 def processes() -> int:
-    """Count the processes and threads of the user; 0 where the system does not tell."""
+    """Return the number of the user's processes and threads; 0 if the system does not show it."""
     own, count = os.getuid(), 0
     try:
         pids = [name for name in os.listdir("/proc") if name.isdigit()]
@@ -166,16 +169,17 @@ def processes() -> int:
 def run(
     step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
 ) -> Ended:
-    """Call what a step names.
+    """Call the function or class of a step.
 
     Args:
         step: The step.
         context: The step's own handle on the Context.
-        env: The surroundings of the run.
-        fixtures: Values that are passed by keyword where the callable takes them.
+        env: The settings of the run.
+        fixtures: Values that are passed by keyword if the callable has such parameters.
 
     Returns:
-        How it ended; only what the surroundings let through comes out as an exception.
+        The end of the step code. Only KeyboardInterrupt and `Environment.passes_through` are
+        raised.
     """
     with OneProcess() as copy:
         ended = copy.ended = _run(step, context, env, fixtures)
@@ -189,15 +193,15 @@ def _run(
     own = ProcessUsage(heap, io=not env.watched)
     try:
         with deadline(env.seconds_for(step.timeout)):
-            with OneProcess():  # else what forks while it is imported would run twice
+            with OneProcess():  # a fork of the module's import must not run the step again
                 target = _target(step, env)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
             with contextlib.chdir(env.root), _traced(heap) if heap else contextlib.nullcontext():
                 if step.brought:
-                    given = custom.performed(target, step, step.brought, context, env, fixtures)
+                    returned = custom.performed(target, step, step.brought, context, env, fixtures)
                 else:
-                    given = call(target, context, json_values.unshared(step.params), fixtures)
+                    returned = call(target, context, json_values.unshared(step.params), fixtures)
     except env.skips as skipped:
         reason = clipped(str(skipped)) or "skipped by the step"
         return Ended(usage=own.usage(), skipped=reason)
@@ -207,19 +211,20 @@ def _run(
         raise
     except BaseException as error:
         return Ended(usage=own.usage(), failure=_raised(step, error, env))
-    return _judged(given, own, step, env)
+    return _evaluated(returned, own, step, env)
 
 
 class OneProcess:
-    """Let a process that code of a step has forked end where it leaves that code.
+    """Context that ends forks of the step code when they leave the step code.
 
-    It is a copy of this one: else it would go on and report, clean up and run what comes next,
-    beside the process that was started for that. It ends as a program whose main function the
-    code is: with 0 where that returned, with the code of ``sys.exit``, and with 1 and a
-    traceback where it raised. Functions of ``atexit`` are those of the other process.
+    A fork is a copy of this process. Without this context it would continue after the step code: it
+    would send a report, clean up and run the next steps a second time. It ends like a program whose
+    main function is the step code: with 0 after a return, with the code of ``sys.exit``, and with 1
+    and a traceback after an exception. It runs no functions of ``atexit``, which belong to the
+    original process.
 
     Attributes:
-        ended: How the code of a step ended, which then raises nothing itself.
+        ended: The end of the step code if it was caught, so that it raises no exception here.
     """
 
     def __init__(self) -> None:
@@ -254,14 +259,14 @@ def _traced(heap: Heap) -> Iterator[None]:
         heap.stop()
 
 
-def _judged(given: object, own: ProcessUsage, step: PythonStep, env: Environment) -> Ended:
+def _evaluated(returned: object, own: ProcessUsage, step: PythonStep, env: Environment) -> Ended:
     usage = own.usage()
     name = step.function or f"{step.class_}.run"
-    strange = _strange(given, name)
-    if strange is not None:
-        return Ended(usage=usage, failure=strange)
+    invalid = _invalid_return(returned, name)
+    if invalid is not None:
+        return Ended(usage=usage, failure=invalid)
     try:
-        value = json_values.json_copy(given, "result")
+        value = json_values.json_copy(returned, "result")
     except json_values.NotJson as error:
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=f"{name}: {error}"))
     size = len(json_values.encode(value))
@@ -273,23 +278,24 @@ def _judged(given: object, own: ProcessUsage, step: PythonStep, env: Environment
     return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
 
 
-def _strange(given: object, name: str) -> Failure | None:
-    """Say what to return where a callable gave none of that."""
-    if type(given) is dict:
+def _invalid_return(returned: object, name: str) -> Failure | None:
+    """Return the failure of a callable that returned no mapping, or None."""
+    if type(returned) is dict:
         return None
     cure = 'return a mapping with a status, such as {"status": "ok"}'
-    if inspect.iscoroutine(given):
-        given.close()
+    if inspect.iscoroutine(returned):
+        returned.close()
         return Failure(kind="protocol", reason=f"{name} is an async function; {cure} without await")
-    if inspect.isgenerator(given):
+    if inspect.isgenerator(returned):
         return Failure(kind="protocol", reason=f"{name} is a generator, it yields; {cure}")
-    if not isinstance(given, Mapping):
-        return Failure(kind="protocol", reason=f"{name} returned {outcome.kind_of(given)}; {cure}")
+    if not isinstance(returned, Mapping):
+        reason = f"{name} returned {outcome.kind_of(returned)}; {cure}"
+        return Failure(kind="protocol", reason=reason)
     return None
 
 
 def _target(step: PythonStep, env: Environment) -> object:
-    """Import the module of a step and find its class or function there."""
+    """Import the module of a step; return its class or function, or the failure."""
     root = str(env.root)
     if root not in sys.path:
         sys.path.insert(0, root)
@@ -298,15 +304,15 @@ def _target(step: PythonStep, env: Environment) -> object:
     except (Exception, SystemExit) as error:
         return _not_imported(step, error, env)
     kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
-    found = getattr(module, str(name), None)
-    if found is None:
+    target = getattr(module, str(name), None)
+    if target is None:
         near = nearest(str(name), _public(module, want_class=kind == "class"))
         return Failure(
             kind="not_found",
             reason=f"module '{step.module}' has no {kind} '{name}'{near}",
             place=step.at[kind],
         )
-    return found
+    return target
 
 
 def _imported(step: PythonStep, env: Environment) -> ModuleType:
@@ -381,21 +387,20 @@ def summary(error: BaseException) -> str:
 
 
 class TimeLimitReached(BaseException):
-    """Raised in the main thread at the deadline; not an Exception, so that few swallow it."""
+    """Raised in the main thread at the deadline; no Exception, so that little code catches it."""
 
     __module__ = "pytest_orchestrator"
 
 
 @contextlib.contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
-    """Interrupt the block when its time is over.
+    """Interrupt the block at its deadline. Without effect outside the main thread.
 
     Args:
-        seconds: The time it has; None is for ever. Without effect outside the main thread.
+        seconds: The seconds until the deadline; None for no deadline.
 
     Raises:
-        TimeLimitReached: In the block, at the deadline; and after it, where the block
-            swallowed that.
+        TimeLimitReached: In the block at the deadline, and again after a block that caught it.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -405,7 +410,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
     def on_alarm(_number: int, frame: FrameType | None) -> None:
         nonlocal expired
         expired = True
-        _tell_stacks(frame)
+        _print_stacks(frame)
         raise TimeLimitReached
 
     started = time.monotonic()
@@ -421,17 +426,17 @@ def deadline(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if others:
-            # Whoever else watches the time (pytest-timeout) goes on to do so.
+            # Other users of the timer, such as pytest-timeout, keep their deadline.
             left = others - (time.monotonic() - started)
             signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
     if expired:
         raise TimeLimitReached
 
 
-def _tell_stacks(interrupted: FrameType | None) -> None:
-    """Write the stacks of all threads with code of the user, the main thread (this one) first.
+def _print_stacks(interrupted: FrameType | None) -> None:
+    """Print the stacks of all threads with code of the user, the main thread (this one) first.
 
-    Not by faulthandler: it stops after a hundred threads, and the oldest come last.
+    faulthandler is not used, because it stops after a hundred threads, the oldest last.
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     others = sys._current_frames()  # noqa: SLF001

@@ -1,8 +1,8 @@
 """Python step in a forked process of a lane.
 
-While it runs, the Context is served to it here; log records and warnings come as they
-happen, and the report of how the body ended comes last. The report counts where it is the only
-one of the process that the lane has started, and that process then ends with exit code 0.
+While the step runs, this process serves the Context to it and receives its log records and
+warnings. The report of the end of the step code comes last. It counts only if it is the single
+report of the process that the lane has started, and if that process then ends with exit code 0.
 """
 
 import contextlib
@@ -36,21 +36,21 @@ from pytest_orchestrator.recipe.model.step import PythonStep
 
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16
-_PROOF = getattr(socket, "SO_PASSCRED", None)  # the kernel says who sent a message: Linux
-_PID = 4  # bytes, the first of the three numbers of a sender
-_ROOM = socket.CMSG_SPACE(3 * _PID)
+_CREDENTIALS = getattr(socket, "SO_PASSCRED", None)  # Linux: the kernel adds the sender's pid
+_PID_SIZE = 4  # bytes; pid, uid and gid of the sender
+_ANCILLARY_SIZE = socket.CMSG_SPACE(3 * _PID_SIZE)
 
 
 def run(step: PythonStep, context: Context, env: Environment) -> Ended:
-    """Run what a step names in a process of its own.
+    """Run the step code of a step in a process of its own.
 
     Args:
         step: The step.
         context: The step's own handle on the Context.
-        env: The surroundings of the run; its slot has the lane.
+        env: The settings of the run; its slot has the lane.
 
     Returns:
-        How it ended, the same as if it had run here.
+        The end of the step code, as from a run in this process.
     """
     with contextlib.closing(RecordLog(step.name, env)) as records:
         ended = _run(step, context, env, records)
@@ -65,7 +65,7 @@ def _run(step: PythonStep, context: Context, env: Environment, records: RecordLo
         step=packed(step),
         recipe=env.recipe,
         root=str(env.root),
-        env=variables | dict(env.handed),
+        env=variables | dict(env.context_variables),
         cwd=manner.cwd,
         sys_path=manner.sys_path,
         log_level=manner.log_level,
@@ -78,55 +78,55 @@ def _run(step: PythonStep, context: Context, env: Environment, records: RecordLo
         secrets=env.masked_forms,
     )
     started = time.monotonic()
-    with _ChildConnections(context, env, records) as talk:
+    with _ChildConnections(context, env, records) as child:
         try:
             exited = slot_of(env).python.run(
                 request,
                 live=env.live_now(),
-                handed=talk.handed,
+                handed=child.descriptors,
                 kept=env.locks,
-                meanwhile=talk.until_told,
+                meanwhile=child.serve_until_end,
             )
         except LaneLost as lost:
-            failure = _lost(lost, step, timeout, talk.importing)
+            failure = _lost(lost, step, timeout, child.importing)
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
-        talk.to_the_end()
-        look_at(exited, env.door)
-    word = talk.reports.word(exited.pid)
-    if word.end is not None and word.end.get("exit") is not None:
-        _stop(env, exited, *word.end["exit"])
-    return _ended(step, exited, word, env)
+        child.receive_rest()
+        look_at(exited, env.context_access)
+    report = child.reports.report_of(exited.pid)
+    if report.end is not None and report.end.get("exit") is not None:
+        _stop(env, exited, *report.end["exit"])
+    return _ended(step, exited, report, env)
 
 
 def process_of(step: PythonStep) -> Process:
-    """Return what is started for a step, without its end."""
+    """Return the program of a step, before its start."""
     return Process(argv=(step.module, str(step.class_ or step.function)), cwd="", alone="")
 
 
-class Word(NamedTuple):
-    """What the process of a step has reported of its end.
+class EndReport(NamedTuple):
+    """Report of the process of a step on its end.
 
     Attributes:
-        end: Its first report; None where there is none.
-        wrong: Why nothing that it sent counts, in words; None where it does.
+        end: The first report; None if the process sent none.
+        invalid: The reason why its reports do not count; None if they do.
         others: Pids of other processes that reported in its place.
     """
 
     end: dict[str, Any] | None
-    wrong: str | None
+    invalid: str | None
     others: tuple[int, ...]
 
 
 class Reports:
-    """What comes by the connection of a step, each sender's apart.
+    """Frames that are received on the connection of a step, by sender.
 
-    Forks of a step have the connection too. The kernel says which process sent a message and
-    never joins messages of two in one read, so that no process can report in the place of
-    another, and none can tear the frames of another. Where the kernel does not say it (macOS),
-    a report counts for the process whose pid it holds.
+    Forks of a step have the connection too. On Linux the kernel names the sender of each message
+    and never joins the messages of two senders in one read. Therefore no process can report in the
+    place of another one, or break its frames. On macOS the kernel does not name the sender, and a
+    report counts for the process whose pid it contains.
 
     Args:
-        source: The end of the connection that is read here.
+        source: The end of the connection that this process reads.
     """
 
     def __init__(self, source: socket.socket) -> None:
@@ -134,23 +134,27 @@ class Reports:
         self._pieces: dict[int | None, bytearray] = {}
         self._torn: set[int | None] = set()
         self._ends: dict[int | None, list[dict[str, Any]]] = {}
-        if _PROOF is not None:
-            source.setsockopt(socket.SOL_SOCKET, _PROOF, 1)
+        if _CREDENTIALS is not None:
+            source.setsockopt(socket.SOL_SOCKET, _CREDENTIALS, 1)
 
-    def take(self) -> list[dict[str, Any]]:
-        """Return the events that are whole by now; reports of ends are kept.
+    def receive(self) -> list[dict[str, Any]]:
+        """Return the events that are complete by now; store the reports of ends.
 
         Raises:
-            EOFError: No process has the other end any more.
+            EOFError: Every process has closed the other end.
             OSError: The connection is broken.
         """
         try:
-            data, proof, _, _ = self._source.recvmsg(_CHUNK, _ROOM, socket.MSG_DONTWAIT)
+            data, credentials, _, _ = self._source.recvmsg(
+                _CHUNK, _ANCILLARY_SIZE, socket.MSG_DONTWAIT
+            )
         except BlockingIOError:
             return []
         if not data:
             raise EOFError
-        sender = int.from_bytes(proof[0][2][:_PID], sys.byteorder) if proof else None
+        sender = (
+            int.from_bytes(credentials[0][2][:_PID_SIZE], sys.byteorder) if credentials else None
+        )
         if sender in self._torn:
             return []
         pieces = self._pieces.pop(sender, None) or bytearray()
@@ -159,8 +163,8 @@ class Reports:
         try:
             for event in framing.frames(pieces):
                 if event["op"] == "end":
-                    who = event["pid"] if sender is None else sender
-                    self._ends.setdefault(who, []).append(event)
+                    reporter = event["pid"] if sender is None else sender
+                    self._ends.setdefault(reporter, []).append(event)
                 events.append(event)
         except (EOFError, LookupError, TypeError, ValueError):
             self._torn.add(sender)
@@ -169,41 +173,41 @@ class Reports:
             self._pieces[sender] = pieces
         return events
 
-    def word(self, pid: int) -> Word:
-        """Return what a process has reported of its end, once all of it has come.
+    def report_of(self, pid: int) -> EndReport:
+        """Return the report of a process, after all frames were received.
 
         Args:
-            pid: Of the process that was started for the step.
+            pid: The pid of the process that was started for the step.
         """
         ends = self._ends.get(pid, [])
-        wrong = None
+        invalid = None
         if len(ends) > 1:
-            wrong = f"its process reported {len(ends)} times how it ended, so none of that counts"
+            invalid = f"its process reported {len(ends)} times how it ended, so none of that counts"
         elif {pid, None} & (self._torn | self._pieces.keys()):
-            wrong = "its process sent something else than its report, so that does not count"
+            invalid = "its process sent something else than its report, so that does not count"
         others = tuple(one for one in self._ends if one is not None and one != pid)
-        return Word(ends[0] if ends else None, wrong, others)
+        return EndReport(ends[0] if ends else None, invalid, others)
 
 
 class _ChildConnections:
     """The two connections to the child of one step.
 
     Attributes:
-        reports: What it has sent.
-        importing: The module that is imported at the moment; empty where none is.
+        reports: The frames of the child and its forks.
+        importing: The module that is being imported; empty if none is.
     """
 
     def __init__(self, context: Context, env: Environment, records: RecordLog) -> None:
         self._env, self._records = env, records
         self._conversation = Conversation(context)
-        self._context, self._their_context = socket.socketpair()
-        self._events, self._their_events = socket.socketpair()
+        self._context, self._child_context = socket.socketpair()
+        self._events, self._child_events = socket.socketpair()
         self.reports = Reports(self._events)
         self.importing = ""
         self._poll = select.poll()
         self._poll.register(self._context, select.POLLIN)
         self._poll.register(self._events, select.POLLIN)
-        self._listener = None if env.door is None else env.door.listener
+        self._listener = None if env.context_access is None else env.context_access.listener
         if self._listener is not None:
             self._poll.register(self._listener, select.POLLIN)
 
@@ -211,120 +215,123 @@ class _ChildConnections:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in (self._context, self._events, self._their_context, self._their_events):
-            one.close()
+        for end in (self._context, self._events, self._child_context, self._child_events):
+            end.close()
 
     @property
-    def handed(self) -> tuple[int, int]:
-        """The ends for the child."""
-        return self._their_context.fileno(), self._their_events.fileno()
+    def descriptors(self) -> tuple[int, int]:
+        """The descriptors of the child's ends."""
+        return self._child_context.fileno(), self._child_events.fileno()
 
-    def until_told(self, lane: socket.socket, deadline: float | None) -> None:
-        """Serve the child until its lane tells of its end.
+    def serve_until_end(self, lane: socket.socket, deadline: float | None) -> None:
+        """Serve the child until its lane reports its end.
 
         Raises:
-            TimeoutError: The deadline, a moment of ``time.monotonic``, has passed.
+            TimeoutError: The deadline, by ``time.monotonic``, has passed.
         """
-        self._their_context.close()
-        self._their_events.close()
+        self._child_context.close()
+        self._child_events.close()
         self._poll.register(lane, select.POLLIN)
-        lull, rest = self._env.lull, time.monotonic() + IDLE_AFTER
+        on_idle, idle_at = self._env.on_idle, time.monotonic() + IDLE_AFTER
         while True:
             now = time.monotonic()
-            if lull is not None and now >= rest:
-                lull()
-                lull = None
-            # Of more than some 24 days poll knows nothing.
+            if on_idle is not None and now >= idle_at:
+                on_idle()
+                on_idle = None
+            # The timeout of poll is limited to about 24 days.
             left = _A_DAY if deadline is None else min(_A_DAY, max(0.0, deadline - now))
-            pause = left if lull is None else min(left, rest - now)
+            pause = left if on_idle is None else min(left, idle_at - now)
             ready = {fd for fd, _ in self._poll.poll(pause * 1000)}
             if not ready and pause == left < _A_DAY:
                 raise TimeoutError
-            self._take(ready)
+            self._handle(ready)
             if lane.fileno() in ready:
                 return
 
-    def to_the_end(self) -> None:
-        """Take what the child has sent before it ended."""
-        while ready := {fd for fd, _ in self._poll.poll(0)} & self._open:
-            self._take(ready)
+    def receive_rest(self) -> None:
+        """Receive everything that the child sent before it ended."""
+        while ready := {fd for fd, _ in self._poll.poll(0)} & self._open_descriptors:
+            self._handle(ready)
 
     @property
-    def _open(self) -> set[int]:
-        return {one.fileno() for one in (self._context, self._events) if one.fileno() >= 0}
+    def _open_descriptors(self) -> set[int]:
+        return {end.fileno() for end in (self._context, self._events) if end.fileno() >= 0}
 
-    def _take(self, ready: set[int]) -> None:
-        if self._listener is not None and self._env.door and self._listener.fileno() in ready:
+    def _handle(self, ready: set[int]) -> None:
+        access = self._env.context_access
+        if self._listener is not None and access and self._listener.fileno() in ready:
             self._poll.unregister(self._listener)
             self._listener = None
-            self._env.door.answer()
+            access.answer()
         if self._context.fileno() in ready:
-            self._answer()
+            self._answer_request()
         if self._events.fileno() in ready:
-            self._hear()
+            self._receive_events()
 
-    def _answer(self) -> None:
+    def _answer_request(self) -> None:
         try:
-            asked = self._context.recv(_CHUNK)
-            if asked:
-                if self._env.door is not None:
-                    self._env.door.seen(asked)
-                self._context.sendall(self._conversation.receive(asked))
+            request = self._context.recv(_CHUNK)
+            if request:
+                if self._env.context_access is not None:
+                    self._env.context_access.seen(request)
+                self._context.sendall(self._conversation.receive(request))
                 return
         except OSError:
             pass
-        self._hang_up(self._context)
+        self._disconnect(self._context)
 
-    def _hear(self) -> None:
+    def _receive_events(self) -> None:
+        access = self._env.context_access
         try:
-            events = self.reports.take()
+            events = self.reports.receive()
         except (EOFError, OSError):
-            self._hang_up(self._events)
+            self._disconnect(self._events)
             return
         for event in events:
-            if self._env.door is not None:
-                for told in event.values():
-                    is_large = isinstance(told, bytes)
-                    self._env.door.seen(told if is_large else repr(told).encode(errors="replace"))
+            if access is not None:
+                for value in event.values():
+                    is_raw = isinstance(value, bytes)
+                    access.seen(value if is_raw else repr(value).encode(errors="replace"))
             if event["op"] == "importing":
                 self.importing = event["module"]
             elif event["op"] != "end":
                 self._records.receive(event)
 
-    def _hang_up(self, one: socket.socket) -> None:
-        self._poll.unregister(one)
-        one.close()
+    def _disconnect(self, end: socket.socket) -> None:
+        self._poll.unregister(end)
+        end.close()
 
 
 def _stop(env: Environment, exited: CommandResult, reason: str, status: int | None) -> None:
-    """Stop the run as a step has asked for; not as a success where its process then failed."""
+    """Stop the run as the step requested; not as a success if its process failed afterwards."""
     if exited.wrong is None:
         env.stop(reason, status)
     else:
         env.stop(f"{reason} (and then {exited.wrong})", status or None)
 
 
-def _ended(step: PythonStep, exited: CommandResult, word: Word, env: Environment) -> Ended:
+def _ended(step: PythonStep, exited: CommandResult, report: EndReport, env: Environment) -> Ended:
     figures = usage(exited, env.samples(step.name))
-    process = _process(step, exited, word.end, shown=env.live is not None)
-    told = None if word.end is None else word.end.get("ended")
-    if exited.timed_out or exited.cancelled or word.end is None or told is None:
-        cut_off = _cut_off(step, exited, env.seconds_for(step.timeout), word)
+    process = _process(step, exited, report.end, shown=env.live is not None)
+    raw = None if report.end is None else report.end.get("ended")
+    if exited.timed_out or exited.cancelled or report.end is None or raw is None:
+        cut_off = _cut_off(step, exited, env.seconds_for(step.timeout), report)
         return Ended(usage=figures, failure=cut_off, process=process, began=exited.began)
     try:
-        inner = msgspec.json.decode(told, type=Ended)
+        inner = msgspec.json.decode(raw, type=Ended)
     except msgspec.DecodeError as error:
-        unread = Failure(kind="protocol", reason=f"its report cannot be read: {error}")
-        return Ended(usage=figures, failure=unread, process=process, began=exited.began)
-    failure, report = inner.failure, word.end.get("shown")
+        unreadable = Failure(kind="protocol", reason=f"its report cannot be read: {error}")
+        return Ended(usage=figures, failure=unreadable, process=process, began=exited.began)
+    failure, exception_report = inner.failure, report.end.get("shown")
     if failure is None:
-        failure = _undone(exited, word, "returned ok" if inner.skipped is None else "was skipped")
-    elif report is not None:
-        raised = Raised.there(failure.reason, report)
+        end = "returned ok" if inner.skipped is None else "was skipped"
+        failure = _failure_after_report(exited, report, end)
+    elif exception_report is not None:
+        raised = Raised.there(failure.reason, exception_report)
         failure = msgspec.structs.replace(failure, exception=raised)
     return msgspec.structs.replace(
         inner,
-        usage=_with_own(figures, inner.usage),
+        usage=_with_own_figures(figures, inner.usage),
         failure=failure,
         skipped=None if failure else inner.skipped,
         process=process,
@@ -332,39 +339,41 @@ def _ended(step: PythonStep, exited: CommandResult, word: Word, env: Environment
     )
 
 
-def _undone(exited: CommandResult, word: Word, what: str) -> Failure | None:
-    """Return the failure of a step that did well until its process ended; None where it did."""
-    if word.wrong is not None:
-        return Failure(kind="protocol", reason=word.wrong)
+def _failure_after_report(exited: CommandResult, report: EndReport, end: str) -> Failure | None:
+    """Return the failure of a step whose process failed after its step code had succeeded."""
+    if report.invalid is not None:
+        return Failure(kind="protocol", reason=report.invalid)
     if exited.wrong is None:
         return None
     kind: Kind = "signal" if exited.signal else "crash"
-    return Failure(kind=kind, reason=f"{what}, and then {exited.wrong}")
+    return Failure(kind=kind, reason=f"{end}, and then {exited.wrong}")
 
 
-def _cut_off(step: PythonStep, exited: CommandResult, timeout: float | None, word: Word) -> Failure:
-    """Say why a child ended without a report of its body that counts."""
+def _cut_off(
+    step: PythonStep, exited: CommandResult, timeout: float | None, report: EndReport
+) -> Failure:
+    """Return the failure of a step whose process ended without a valid report."""
     if exited.timed_out:
         return _timeout(step, timeout)
     if exited.cancelled:
         return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
     if exited.signal:
-        return Failure(kind="signal", reason=f"ended by {exited.signal}{_instead(word)}")
-    if word.wrong is not None:
-        return Failure(kind="protocol", reason=word.wrong)
+        return Failure(kind="signal", reason=f"ended by {exited.signal}{_foreign_reports(report)}")
+    if report.invalid is not None:
+        return Failure(kind="protocol", reason=report.invalid)
     if exited.status is None:
-        reason = f"the exit status of its process is not known{_instead(word)}"
+        reason = f"the exit status of its process is not known{_foreign_reports(report)}"
         return Failure(kind="crash", reason=reason)
     how = "os._exit or the like" if exited.code == 0 else "a crash, os._exit or the like"
     end = f"its process ended with exit code {exited.code} before it returned ({how})"
-    return Failure(kind="crash", reason=f"{end}{_instead(word)}")
+    return Failure(kind="crash", reason=f"{end}{_foreign_reports(report)}")
 
 
-def _instead(word: Word) -> str:
-    """Say that other processes have reported in the place of the step's; empty where none did."""
-    if not word.others:
+def _foreign_reports(report: EndReport) -> str:
+    """Return a note on processes that reported in the place of the step's; empty if none did."""
+    if not report.others:
         return ""
-    pids = ", ".join(map(str, word.others))
+    pids = ", ".join(map(str, report.others))
     return f"; what its child (pid {pids}) reported in its place does not count"
 
 
@@ -378,7 +387,7 @@ def _timeout(step: PythonStep, timeout: float | None) -> Failure:
 
 def _lost(lost: LaneLost, step: PythonStep, timeout: float | None, importing: str) -> Failure:
     failure = lost_failure(lost, step, timeout)
-    if importing:  # nothing of the step ran yet, or it would have a process of its own
+    if importing:  # the step code has not started, or it would run in a process of its own
         reason = f"{failure.reason}, while module '{importing}' was imported"
         failure = msgspec.structs.replace(failure, reason=reason)
     return failure
@@ -399,8 +408,8 @@ def _process(
     )
 
 
-def _with_own(figures: Usage, own: Usage) -> Usage:
-    """Return the figures of a lane with those that only the process itself can know."""
+def _with_own_figures(figures: Usage, own: Usage) -> Usage:
+    """Return the figures of a lane, completed by those that only the process itself measures."""
     source = figures.source | {name: own.source[name] for name in ("heap",) if name in own.source}
     return msgspec.structs.replace(
         figures,

@@ -1,6 +1,6 @@
 """Background services: start, readiness probes, stop.
 
-Nothing is taken for the service's that was there before it was started.
+Files and output from before the start of a service do not make it ready.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ from pytest_orchestrator.recipe.model.options import Ready
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
-Body = Callable[[Environment], Ended]
+StepCode = Callable[[Environment], Ended]
 Complete = Callable[[StepResult], StepResult]
 
-_ALIVE = 0.1  # seconds that are enough where nothing is asked for
-_FIRST, _LONGEST = 0.005, 0.05
-_LANE_PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
-_TAIL = 10  # lines
-_MOST_LATE = 1000
+_MIN_LIFETIME = 0.1  # seconds after which a service without a readiness probe is ready
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds
+_LANE_TIMEOUT = 4.0  # seconds; a lane that responds ends its program within two
+_TAIL_LINES = 10
+_MAX_LATE_EVENTS = 1000
 
 
 class Service:
@@ -48,26 +48,26 @@ class Service:
 
     Args:
         step: The step.
-        env: The surroundings of the run.
-        body: Runs it to its end.
-        process: What is started, without its end.
+        env: The settings of the run.
+        step_code: Runs the program of the service to its end.
+        process: The program, before its start.
 
     Attributes:
         step: The step.
-        ended: How it ended, complete with figures; None as long as it lives.
-        complete: Completes the result of its step, once it has ended.
-        late: Its last log records and warnings since it was ready.
+        ended: The end of the program, with its figures; None while it runs.
+        complete: Completes the result of the step after the end.
+        late_events: The last log records and warnings since the service was ready.
     """
 
-    def __init__(self, step: Step, env: Environment, body: Body, process: Process) -> None:
+    def __init__(self, step: Step, env: Environment, step_code: StepCode, process: Process) -> None:
         self.step = step
         self.ended: Ended | None = None
         self.complete: Complete = lambda result: result
         self._slot = slot_of(env).another()
         self._lane = self._slot.python if isinstance(step, CodeStep) else self._slot.shell
-        self.late: deque[dict[str, Any]] = deque(maxlen=_MOST_LATE)
-        self._heard: list[dict[str, Any]] = []
-        self._is_asked = True
+        self.late_events: deque[dict[str, Any]] = deque(maxlen=_MAX_LATE_EVENTS)
+        self._early_events: list[dict[str, Any]] = []
+        self._is_starting = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         if env.logs is None:
             self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-")
@@ -77,98 +77,98 @@ class Service:
             env,
             slot=self._slot,
             stretch=0.0,
-            hear=self._hear,
+            on_event=self._add_event,
             environ=env.variables(),
         )
         self._logs = [Path(str(env.log(step.name, name))) for name in ("stdout", "stderr")]
         for log in (*self._logs, Path(str(env.log(step.name, STREAM)))):
-            log.unlink(missing_ok=True)  # of an earlier try
+            log.unlink(missing_ok=True)  # of an earlier attempt
         self._ready = ReadinessProbe(step.ready or Ready(), env.root, self._logs[0], self._matches)
-        self._body = body
+        self._step_code = step_code
         self._process = process
-        self._begun: float | None = None
+        self._monotonic_start: float | None = None
         self._began = 0.0
         self._stopping = False
         self._error: BaseException | None = None
-        self._over = threading.Event()
+        self._end_event = threading.Event()
         name = f"recipe service {step.name}"
-        threading.Thread(target=self._live, name=name, daemon=True).start()
+        threading.Thread(target=self._run_to_end, name=name, daemon=True).start()
 
     @property
     def death(self) -> Failure | None:
-        """Why it ended by itself, other than well; None where it lives or did not."""
+        """The failure of a service that ended by itself; None if it runs, passed or was stopped."""
         failure = self.ended.failure if self.ended is not None else None
-        asked = ("interrupted", "crash") if self._stopping else ("interrupted",)
-        return None if failure is None or failure.kind in asked else failure
+        expected = ("interrupted", "crash") if self._stopping else ("interrupted",)
+        return None if failure is None or failure.kind in expected else failure
 
-    def until_ready(self) -> Ended:
-        """Wait until it is ready, or never will be.
+    def wait_until_ready(self) -> Ended:
+        """Wait until the service is ready, has ended, or exceeds its time for readiness.
 
         Returns:
-            How its step ended: with what was printed and used so far where it lives.
+            The end of its step; for a running service with its output and usage so far.
         """
-        pause = _FIRST
+        pause = _FIRST_PAUSE
         try:
             while True:
-                over = self._over.is_set()
+                has_ended = self._end_event.is_set()
                 unmet = self._unmet()
                 if self._error is not None:
-                    raise self._error  # noqa: TRY301 - as if it had run here
-                if over:
+                    raise self._error  # noqa: TRY301 - as if the step code had run in this thread
+                if has_ended:
                     return self._ended_early(unmet)
                 if not unmet:
-                    return self._so_far()
-                if self._is_late():
-                    return self._late(unmet)
-                self._over.wait(pause)
-                pause = min(2 * pause, _LONGEST)
+                    return self._running()
+                if self._has_timed_out():
+                    return self._timed_out(unmet)
+                self._end_event.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
         except BaseException:
             self.stop()
             raise
         finally:
-            self._is_asked = False
+            self._is_starting = False
             slot_of(self._outer).let_go(self._slot)
-            for event in self._heard:
-                self._outer.hear(event)
+            for event in self._early_events:
+                self._outer.on_event(event)
 
     def stop(self) -> None:
-        """End it where it lives, and wait for that.
+        """End the service if it runs, and wait for its end.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C meanwhile; it was ended at once.
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; the service was killed at once.
         """
         interrupt: BaseException | None = None
-        begun, pause = time.monotonic(), _FIRST
-        while not self._over.is_set():
+        started, pause = time.monotonic(), _FIRST_PAUSE
+        while not self._end_event.is_set():
             try:
                 self._stopping = True
                 self._lane.cancel(at_once=interrupt is not None)
-                if time.monotonic() - begun > _LANE_PATIENCE:
+                if time.monotonic() - started > _LANE_TIMEOUT:
                     self._lane.end()
-                self._over.wait(pause)
-                pause = min(2 * pause, _LONGEST)
+                self._end_event.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             except KeyboardInterrupt as again:
                 interrupt = again
         if interrupt is not None:
             raise interrupt
 
     def tail(self) -> tuple[str, ...]:
-        """Return the last lines that it printed, stderr first."""
-        for name, output in zip(("stderr", "stdout"), reversed(self._printed()), strict=True):
+        """Return the last lines of its stderr, or else of its stdout."""
+        for name, output in zip(("stderr", "stdout"), reversed(self._outputs()), strict=True):
             lines = stream(output).text.rstrip().splitlines()
             if lines:
-                return (f"its {name} ends with:", *(f"  {line}" for line in lines[-_TAIL:]))
+                return (f"its {name} ends with:", *(f"  {line}" for line in lines[-_TAIL_LINES:]))
         return ("it printed nothing",)
 
-    def _live(self) -> None:
+    def _run_to_end(self) -> None:
         try:
             if self._lane is self._slot.python:
-                with contextlib.suppress(LaneLost, OSError):  # the body meets and tells it too
+                with contextlib.suppress(LaneLost, OSError):  # the step code reports it too
                     self._slot.python.prepare()
-            self._begun, self._began = time.monotonic(), time.time()
+            self._monotonic_start, self._began = time.monotonic(), time.time()
             with masked_afterwards(self.step, self._env):
-                self.ended = self._body(self._env)
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+                self.ended = self._step_code(self._env)
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             self._error = error
             failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")
             self.ended = Ended(usage=Usage(seconds=self._seconds()), failure=failure)
@@ -176,40 +176,40 @@ class Service:
             self._slot.close()
             if self._folder is not None:
                 self._folder.cleanup()
-            self._over.set()
+            self._end_event.set()
 
-    def _hear(self, event: dict[str, Any]) -> None:
-        """Keep a log record or a warning: for the step, or later for the end of the service."""
-        (self._heard if self._is_asked else self.late).append(event)
+    def _add_event(self, event: dict[str, Any]) -> None:
+        """Store a log record or a warning for the step, or for the end of a ready service."""
+        (self._early_events if self._is_starting else self.late_events).append(event)
 
     def _seconds(self) -> float:
-        return 0.0 if self._begun is None else time.monotonic() - self._begun
+        return 0.0 if self._monotonic_start is None else time.monotonic() - self._monotonic_start
 
     def _unmet(self) -> list[str]:
-        if self._begun is None:
+        if self._monotonic_start is None:
             return ["it has not been started"]
-        if self.step.ready is None and self._seconds() < _ALIVE:
-            return [f"it has to live for {_ALIVE * 1000:g} ms"]
+        if self.step.ready is None and self._seconds() < _MIN_LIFETIME:
+            return [f"it has to live for {_MIN_LIFETIME * 1000:g} ms"]
         return self._ready.unmet()
 
     def _matches(self, pattern: str, text: str) -> bool:
-        """Search what it printed, in the lane that waits for it and no longer than that."""
+        """Search the stdout in the lane of the waiting step, within the time for readiness."""
         searches = Searches(self._outer.slot, self._limit(), spent=self._seconds())
-        where = bytes_of(text.encode(), name="stdout")
+        source = bytes_of(text.encode(), name="stdout")
         try:
-            return bool(searches.first(Query(where, pattern, "ready.stdout_matches", None)))
+            return bool(searches.first(Query(source, pattern, "ready.stdout_matches", None)))
         except (SearchTimeout, SearchInterrupted):
             return False
 
     def _limit(self) -> float | None:
         return self._outer.seconds_for((self.step.ready or Ready()).timeout)
 
-    def _is_late(self) -> bool:
+    def _has_timed_out(self) -> bool:
         limit = self._limit()
         return limit is not None and self._seconds() > limit
 
-    def _so_far(self) -> Ended:
-        out, err = (stream(output) for output in self._printed())
+    def _running(self) -> Ended:
+        out, err = (stream(output) for output in self._outputs())
         shown = self._outer.live is not None
         process = msgspec.structs.replace(self._process, stdout=out, stderr=err, shown=shown)
         usage = Usage(seconds=self._seconds())
@@ -224,7 +224,7 @@ class Service:
         if (failure is None and not unmet) or self.ended.skipped is not None:
             return self.ended
         if failure is None:
-            failure = Failure(kind="crash", reason=_end_of(self.ended), detail=self.tail())
+            failure = Failure(kind="crash", reason=_exit_text(self.ended), detail=self.tail())
         elif failure.kind == "interrupted":
             return self.ended
         reason = f"{failure.reason}, before the service was ready"
@@ -234,7 +234,7 @@ class Service:
             self.ended, failure=msgspec.structs.replace(failure, reason=reason)
         )
 
-    def _late(self, unmet: list[str]) -> Ended:
+    def _timed_out(self, unmet: list[str]) -> Ended:
         limit = self._limit()
         tail = self.tail()
         self.stop()
@@ -247,12 +247,12 @@ class Service:
         )
         return msgspec.structs.replace(self.ended, failure=failure)
 
-    def _printed(self) -> list[Output]:
+    def _outputs(self) -> list[Output]:
         return [output_so_far(log) for log in self._logs]
 
 
-def _end_of(ended: Ended) -> str:
-    """Return how a service ended well, but too early, in words."""
+def _exit_text(ended: Ended) -> str:
+    """Return the exit of a service that succeeded before it was ready, as text."""
     process = ended.process
     if process is None:
         return "it ended"
@@ -261,67 +261,67 @@ def _end_of(ended: Ended) -> str:
 
 
 _HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-_PROBE_PATIENCE = 0.5  # seconds; this machine answers itself at once
-_KEPT = 1 << 20
+_CONNECT_TIMEOUT = 0.5  # seconds; a connection to this machine takes far less
+_MAX_TEXT = 1 << 20  # bytes of stdout that are searched again
 
 
 class ReadinessProbe:
-    """What has to hold before a service is ready.
+    """Readiness probe of a service: file, stdout and port.
 
     Args:
-        ready: What the recipe asks for.
-        root: The folder that paths start from.
-        stdout: The log of what the service prints.
-        matches: Tells whether a pattern matches something in a text.
+        ready: The conditions in the recipe.
+        root: The folder to which paths are relative.
+        stdout: The log of the service's stdout.
+        matches: Returns True if a pattern matches in a text.
     """
 
     def __init__(
         self, ready: Ready, root: Path, stdout: Path, matches: Callable[[str, str], bool]
     ) -> None:
         self._ready = ready
-        self._matching = matches
+        self._search = matches
         self._file = root / (ready.file or "")
         self._before = _identity(self._file)
         self._stdout = stdout
-        self._read = 0
-        self._printed = b""
-        self._accepts = self._matches = False
+        self._offset = 0
+        self._text = b""
+        self._has_connected = self._has_match = False
 
     def unmet(self) -> list[str]:
-        """Return what does not hold yet, in words."""
-        asked = self._ready
-        found = []
-        if asked.file is not None and _identity(self._file) in (None, self._before):
+        """Return the conditions that do not hold yet, as text."""
+        ready = self._ready
+        unmet = []
+        if ready.file is not None and _identity(self._file) in (None, self._before):
             words = "is not there" if self._before is None else "was not written anew"
-            found.append(f"file {asked.file} {words}")
-        if asked.stdout_matches is not None and not self._has_matched(asked.stdout_matches):
-            found.append(f"stdout does not match '{asked.stdout_matches}'")
-        if asked.port is not None and not self._has_accepted(asked.port):
-            found.append(f"port {asked.port} takes no connection")
-        return found
+            unmet.append(f"file {ready.file} {words}")
+        if ready.stdout_matches is not None and not self._has_matched(ready.stdout_matches):
+            unmet.append(f"stdout does not match '{ready.stdout_matches}'")
+        if ready.port is not None and not self._has_accepted(ready.port):
+            unmet.append(f"port {ready.port} takes no connection")
+        return unmet
 
     def _has_matched(self, pattern: str) -> bool:
-        if self._matches:
+        if self._has_match:
             return True
         with contextlib.suppress(OSError), self._stdout.open("rb") as log:
-            log.seek(self._read)
+            log.seek(self._offset)
             new = log.read()
-            self._read += len(new)
+            self._offset += len(new)
             if new:
-                self._printed += new
-                text = self._printed.decode("utf-8", "replace").replace("\r\n", "\n")
-                self._matches = self._matching(pattern, text)
-                self._printed = self._printed[-_KEPT:]
-        return self._matches
+                self._text += new
+                text = self._text.decode("utf-8", "replace").replace("\r\n", "\n")
+                self._has_match = self._search(pattern, text)
+                self._text = self._text[-_MAX_TEXT:]
+        return self._has_match
 
     def _has_accepted(self, port: int) -> bool:
-        # Once it has, it is not asked again: each question is a client to the service.
-        self._accepts = self._accepts or any(_accepts(*host, port) for host in _HOSTS)
-        return self._accepts
+        # Each probe is a client of the service, so none follows the first connection.
+        self._has_connected = self._has_connected or any(_accepts(*host, port) for host in _HOSTS)
+        return self._has_connected
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is written, None where there is none."""
+    """Return the time, inode and size of a file, which change with a write; None if missing."""
     try:
         status = path.stat()
     except OSError:
@@ -331,76 +331,76 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
 
 def _accepts(family: socket.AddressFamily, host: str, port: int) -> bool:
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as asking:
-            asking.settimeout(_PROBE_PATIENCE)
-            asking.connect((host, port))
-            # Where nobody listens the system may connect a socket to itself.
-            return bool(asking.getsockname() != asking.getpeername())
+        with socket.socket(family, socket.SOCK_STREAM) as client:
+            client.settimeout(_CONNECT_TIMEOUT)
+            client.connect((host, port))
+            # The system may connect a socket to itself if no program listens on the port.
+            return bool(client.getsockname() != client.getpeername())
     except OSError:
         return False
 
 
 class Services:
-    """Keeps what goes on in the background of a recipe.
+    """Background services of a recipe.
 
     Args:
         recipe: The recipe.
 
     Attributes:
-        heard: What those that have ended logged and warned of since they were ready, by step.
+        heard: Log records and warnings of services that have ended, since they were ready, by step.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self.heard: dict[str, list[dict[str, Any]]] = {}
-        self._kept: dict[str, Service] = {}
+        self._services: dict[str, Service] = {}
 
-    def started(self, step: Step, env: Environment, body: Body, process: Process) -> Ended:
+    def started(self, step: Step, env: Environment, step_code: StepCode, process: Process) -> Ended:
         """Start the service of a step, and wait until it is ready.
 
         Args:
             step: The step.
-            env: The surroundings of the run.
-            body: Runs it to its end.
-            process: What is started, without its end.
+            env: The settings of the run.
+            step_code: Runs the program of the service to its end.
+            process: The program, before its start.
 
         Returns:
-            How the step ended. Where it did as wanted, the service goes on.
+            The end of the step. The service keeps running if the step has succeeded.
         """
-        self.ended(step.name)  # of a try before
-        service = Service(step, env, body, process)
-        ended = service.until_ready()
+        self.ended(step.name)  # the service of an earlier attempt
+        service = Service(step, env, step_code, process)
+        ended = service.wait_until_ready()
         if ended.failure is None and ended.skipped is None:
-            self._kept[step.name] = service
+            self._services[step.name] = service
         return ended
 
     def ended(self, name: str) -> Ended | None:
-        """End a service that is of no use any more; return how it ended, if there was one."""
-        service = self._kept.pop(name, None)
+        """End the service of a step, if it runs; return its end, or None."""
+        service = self._services.pop(name, None)
         if service is None:
             return None
         service.stop()
         return service.ended
 
     def at_end(self, name: str, complete: Complete) -> bool:
-        """Have the result of a service completed when it has ended; tell whether there is one."""
-        service = self._kept.get(name)
+        """Set the function that completes the result of a service; return False without one."""
+        service = self._services.get(name)
         if service is not None:
             service.complete = complete
         return service is not None
 
     def missing(self, step: Step) -> Failure | None:
-        """Return the failure of a step that needs a service which has died, or None."""
+        """Return the failure of a step that needs a service that has died, or None."""
         dead = {
             name: death
-            for name, one in tuple(self._kept.items())
-            if (death := one.death) and not one.step.continue_on_error
+            for name, service in tuple(self._services.items())
+            if (death := service.death) and not service.step.continue_on_error
         }
         for each in needed(self._recipe, step.name) if dead else ():
             if each.name in dead:
                 death = dead[each.name]
                 return msgspec.structs.replace(
-                    _death(self._kept[each.name], death),
+                    _death(self._services[each.name], death),
                     reason=f"needs service '{each.name}', which has died: {death.reason}",
                     place=step.at.get("needs", step.at["name"]),
                 )
@@ -410,24 +410,28 @@ class Services:
         """End all services, the last one first.
 
         Args:
-            results: Those of their steps, from when they were ready.
+            results: The results of their steps at the time when the services were ready.
 
         Returns:
-            The results, complete; that of one that died has its failure there.
+            The complete results; a service that died has failed.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C meanwhile; all of them were ended at once.
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; all services have ended nevertheless.
         """
-        kept, self._kept = self._kept, {}
+        running, self._services = self._services, {}
         interrupts: list[BaseException] = []
-        for service in reversed(kept.values()):
-            with _kept_for_later(interrupts):
+        for service in reversed(running.values()):
+            with _deferred(interrupts):
                 service.stop()
         if interrupts:
             raise interrupts[0]
-        self.heard = {name: list(service.late) for name, service in kept.items() if service.late}
-        told = [(service, results[name]) for name, service in kept.items() if name in results]
-        return [service.complete(_ended(service, result)) for service, result in told]
+        self.heard = {
+            name: list(service.late_events)
+            for name, service in running.items()
+            if service.late_events
+        }
+        known = [(service, results[name]) for name, service in running.items() if name in results]
+        return [service.complete(_ended(service, result)) for service, result in known]
 
 
 def _ended(service: Service, result: StepResult) -> StepResult:
@@ -442,7 +446,7 @@ def _ended(service: Service, result: StepResult) -> StepResult:
 
 
 def _death(service: Service, death: Failure) -> Failure:
-    """Return how a service died, as the step of it and those that need it tell it."""
+    """Return the failure of a service that died, for its step and the steps that need it."""
     seconds = service.ended.usage.seconds if service.ended else 0.0
     return Failure(
         kind="crash",
@@ -453,7 +457,7 @@ def _death(service: Service, death: Failure) -> Failure:
 
 
 @contextlib.contextmanager
-def _kept_for_later(interrupts: list[BaseException]) -> Iterator[None]:
+def _deferred(interrupts: list[BaseException]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:

@@ -1,4 +1,4 @@
-"""Shell step: start, wait, parse what it printed."""
+"""Shell step: start of the command, wait, and evaluation of its output."""
 
 import contextlib
 import errno
@@ -45,12 +45,12 @@ from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 
 class Launch(NamedTuple):
-    """What is started.
+    """Program of a step before its start.
 
     Attributes:
         process: The program and its arguments.
         variables: Its environment.
-        stdin: What it reads; None where it reads nothing.
+        stdin: Its input; None if it has none.
     """
 
     process: Process
@@ -58,12 +58,12 @@ class Launch(NamedTuple):
     stdin: bytes | None
 
 
-def prepared(step: ShellStep, env: Environment) -> Launch | Failure:
-    """Return what is started for a step; for another machine once that is connected.
+def _launch(step: ShellStep, env: Environment) -> Launch | Failure:
+    """Return the program of a step; connect to the other machine of an `ssh` step.
 
     Args:
         step: The step.
-        env: The surroundings of the run.
+        env: The settings of the run.
     """
     if not isinstance(step, SshStep):
         variables = environment_of(step.args, env.variables())
@@ -76,12 +76,12 @@ def prepared(step: ShellStep, env: Environment) -> Launch | Failure:
 
 
 def process_of(step: ShellStep, env: Environment, argv: tuple[str, ...] | None = None) -> Process:
-    """Return what is started for a step, without its end.
+    """Return the program of a step, before its start.
 
     Args:
         step: The step.
-        env: The surroundings of the run.
-        argv: Program and arguments, where they are not those of the command.
+        env: The settings of the run.
+        argv: Program and arguments; None for those of the command.
     """
     masked = _secret_args(step, env)
     if isinstance(step, SshStep):
@@ -95,24 +95,24 @@ def process_of(step: ShellStep, env: Environment, argv: tuple[str, ...] | None =
     )
 
 
-def lost(step: ShellStep, env: Environment, code: int | None) -> Failure | None:
-    """Return the failure of a step whose machine went away; None where it did not."""
+def _lost_connection(step: ShellStep, env: Environment, code: int | None) -> Failure | None:
+    """Return the failure of an `ssh` step whose connection was lost, or None."""
     if not isinstance(step, SshStep) or code != 255 or not slot_of(env).links.is_lost(step.host):
         return None
     return Failure(kind="crash", reason=f"the connection to {step.host} was lost")
 
 
 def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
-    """Return the names of those args whose values are not to be told."""
+    """Return the names of the args whose values are masked."""
     if not step.args:
         return ()
-    given = environment_of(step.args, {})
-    env.secrets.learn(given)
-    return tuple(name for name, value in given.items() if env.secrets.text(value) != value)
+    variables = environment_of(step.args, {})
+    env.secrets.learn(variables)
+    return tuple(name for name, value in variables.items() if env.secrets.text(value) != value)
 
 
 RESULT = "ORCHESTRATOR_RESULT"
-"""Name of the variable that holds the path of a file a script may write its object to."""
+"""Name of the variable with the path of the file to which a script may write its result."""
 
 _NOT_FOUND = {126: "may not be run", 127: "was not found"}
 
@@ -122,42 +122,42 @@ def run(step: ShellStep, env: Environment) -> Ended:
 
     Args:
         step: The step.
-        env: The surroundings of the run.
+        env: The settings of the run.
 
     Returns:
-        How it ended; nothing that the command does comes out as an exception.
+        The end of the command; no failure of the command is raised as an exception.
     """
-    launch = prepared(step, env)
+    launch = _launch(step, env)
     if isinstance(launch, Failure):
         return Ended(usage=Usage(seconds=0.0), failure=launch)
     process, started = launch.process, time.monotonic()
     base = private_path()
-    told, script = f"{base}.json", ScriptFiles(step, base)
+    result_file, script = f"{base}.json", ScriptFiles(step, base)
     try:
         try:
-            exited = _start(step, env, launch, told, script)
-        except LaneLost as gone:
-            failure = lost_failure(gone, step, env.seconds_for(step.timeout))
+            exited = _start(step, env, launch, result_file, script)
+        except LaneLost as lost:
+            failure = lost_failure(lost, step, env.seconds_for(step.timeout))
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         except OSError as error:
             return _not_started(step, error, process, env)
-        raw = _written(told, env.capacity)
+        raw = _read_result(result_file, env.capacity)
         line = script.line()
     finally:
         script.remove()
         with contextlib.suppress(OSError):
-            os.unlink(told)
+            os.unlink(result_file)
     return _ended(step, env, exited, process, raw, line)
 
 
 def _start(
-    step: ShellStep, env: Environment, launch: Launch, told: str, script: ScriptFiles
+    step: ShellStep, env: Environment, launch: Launch, result_file: str, script: ScriptFiles
 ) -> CommandResult:
     process, text = launch.process, launch.stdin
-    variables = launch.variables | {RESULT: told}
+    variables = launch.variables | {RESULT: result_file}
     env.secrets.learn(variables)
-    if not step.args.keys() & env.handed.keys():  # who names another server wants that one
-        variables |= env.handed
+    if not step.args.keys() & env.context_variables.keys():  # args may name another server
+        variables |= env.context_variables
     argv, variables = script.given(process.argv, variables)
     with contextlib.ExitStack() as stack:
         stdin = None
@@ -172,9 +172,9 @@ def _start(
                 _request(step, env, command, process.cwd, variables, stdin),
                 live=env.live_now(),
                 kept=env.locks,
-                meanwhile=lane_waiter(env.lull, env.door),
+                meanwhile=lane_waiter(env.on_idle, env.context_access),
             )
-            look_at(exited, env.door)
+            look_at(exited, env.context_access)
             return exited
 
         try:
@@ -182,9 +182,9 @@ def _start(
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            # A script whose first line names no interpreter: a shell runs it so.
-            found = shutil.which(argv[0], path=variables.get("PATH"))
-            return started((SHELL, found or argv[0], *argv[1:]))
+            # A script without an interpreter in its first line is run by sh, as shells do.
+            script_path = shutil.which(argv[0], path=variables.get("PATH"))
+            return started((SHELL, script_path or argv[0], *argv[1:]))
 
 
 def _request(
@@ -230,46 +230,47 @@ def _ended(
     value = _value(step, exited, raw, env)
     verdict = _exit_verdict(step, exited.code)
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
-    read = None if isinstance(value, Failure) else value
-    failure, skipped = _cut_off(step, env, exited) or lost(step, env, exited.code), None
+    result = None if isinstance(value, Failure) else value
+    failure, skipped = _cut_off(step, env, exited) or _lost_connection(step, env, exited.code), None
     failure = failure or _no_shell(step, env, exited)
     if failure is None and exited.code in step.skip_exit_code:
         verdicts = ()
-        skipped = outcome.skip_of(read) or _told(
+        skipped = outcome.skip_of(result) or _with_last_line(
             f"exit code {exited.code}", _last_line(exited, env)
         )
     elif failure is None:
         failure = _failure(step, env, exited, value, verdict, line)
-        # In data a status means nothing.
-        skipped = None if failure or step.parse == "data" else outcome.skip_of(read)
+        # With `parse: data` a key `status` has no meaning for the step.
+        skipped = None if failure or step.parse == "data" else outcome.skip_of(result)
     return Ended(
         usage=elsewhere(exited)
         if isinstance(step, SshStep)
         else usage(exited, env.samples(step.name)),
         failure=failure,
         skipped=skipped,
-        value=read,
+        value=result,
         process=process,
         verdicts=verdicts,
         began=exited.began,
     )
 
 
-def _written(told: str, most: int) -> bytes | Failure:
-    """Read what a script wrote to the file for its object; nothing where there is none."""
+def _read_result(path: str, max_bytes: int) -> bytes | Failure:
+    """Return the content of the result file of a script; empty if the file is missing."""
     try:
-        mode = os.stat(told).st_mode
-    except OSError:  # most scripts print it
+        mode = os.stat(path).st_mode
+    except OSError:  # most scripts print their result
         return b""
     if not stat.S_ISREG(mode):
         return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
-    with open(told, "rb") as file:
-        raw = file.read(most + 1)
-    return raw if len(raw) <= most else _too_large(f"${RESULT}", most)
+    with open(path, "rb") as file:
+        raw = file.read(max_bytes + 1)
+    return raw if len(raw) <= max_bytes else _too_large(f"${RESULT}", max_bytes)
 
 
-def _too_large(what: str, most: int) -> Failure:
-    return Failure(kind="protocol", reason=f"{what} is above {most >> 20} MiB; a result is smaller")
+def _too_large(what: str, max_bytes: int) -> Failure:
+    reason = f"{what} is above {max_bytes >> 20} MiB; a result is smaller"
+    return Failure(kind="protocol", reason=reason)
 
 
 def _value(
@@ -321,7 +322,7 @@ def _reported(value: dict[str, Json]) -> tuple[str, str]:
 
 
 def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
-    """Return the failure of a command that did not end by itself."""
+    """Return the failure of a command that was ended, or whose end is unknown."""
     if exited.timed_out:
         seconds = env.seconds_for(step.timeout)
         return Failure(
@@ -355,13 +356,13 @@ def _failure(
     verdict: Verdict,
     line: int | None,
 ) -> Failure | None:
-    """Choose what is told where several things are wrong: the first of these."""
+    """Return the failure of a command; of several, the first in this order."""
     if exited.signal:
         return Failure(kind="signal", reason=f"ended by {exited.signal}", place=step.at["cmd"])
     if not isinstance(value, Failure) and step.parse in ("json", "last-line"):
-        said = outcome.failure_of(value, "the object")
-        if said and isinstance(value, dict) and "status" in value:
-            return said
+        reported = outcome.failure_of(value, "the object")
+        if reported and isinstance(value, dict) and "status" in value:
+            return reported
     if verdict.unmet:
         return _wrong_code(step, env, exited, verdict, line)
     if isinstance(value, Failure):
@@ -376,9 +377,9 @@ def _wrong_code(
     kind: Kind = "exit_code"
     reason, place = verdict.unmet or "", verdict.place
     if exited.code in _NOT_FOUND and not _criterion(step):
-        said = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
+        reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
         kind, place = "not_found", step.at["cmd"]
-        reason = _told(said, _last_line(exited, env))
+        reason = _with_last_line(reason, _last_line(exited, env))
     reason = "; ".join(filter(None, [reason, line.text]))
     return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
 
@@ -387,7 +388,7 @@ def _last_line(exited: CommandResult, env: Environment) -> str:
     return env.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
 
 
-def _told(reason: str, last: str) -> str:
+def _with_last_line(reason: str, last: str) -> str:
     return f"{reason}: {last}" if last else reason
 
 
@@ -414,7 +415,7 @@ def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
 
 
 def _by_signal(code: int) -> str:
-    """A shell tells of a child that a signal ended by 128 and the signal's number."""
+    """Return the signal that ended a child: shells report it as 128 plus its number."""
     try:
         return f" ({signal.Signals(code - 128).name} in a child)" if code > 128 else ""
     except ValueError:
@@ -424,21 +425,22 @@ def _by_signal(code: int) -> str:
 def _not_started(step: ShellStep, error: OSError, process: Process, env: Environment) -> Ended:
     variables = environment_of(step.args, env.variables())
     if error.errno == errno.E2BIG:
-        large = step_command.failure(step, process.argv, variables)
-        return Ended(usage=Usage(seconds=0.0), failure=large, process=process)
+        too_large = step_command.failure(step, process.argv, variables)
+        return Ended(usage=Usage(seconds=0.0), failure=too_large, process=process)
     folders = os.get_exec_path(variables)
     code, reason, place = suggestions.missing_program(
         process.argv[0], process.cwd, error, env.root, folders
     )
     is_shell = step.shell is not None and isinstance(step.cmd, str)
-    if is_shell and place == "cmd":  # then nothing of the script ran, so its code means nothing
+    if is_shell and place == "cmd":
         reason = f"shell {reason.removeprefix('program ')}"
         place = "shell" if "shell" in step.at else "cmd"
+    # The code of a missing shell is not that of the script: it is neither wanted nor a skip.
     skips = code in step.skip_exit_code and not is_shell
-    good = skips or (_wants(step, code) and not is_shell)
+    passes = skips or (_wants(step, code) and not is_shell)
     return Ended(
         usage=Usage(seconds=0.0),
-        failure=None if good else Failure(kind="not_found", reason=reason, place=step.at[place]),
+        failure=None if passes else Failure(kind="not_found", reason=reason, place=step.at[place]),
         skipped=reason if skips else None,
         process=msgspec.structs.replace(process, exit_code=code),
     )

@@ -197,7 +197,7 @@ class JournalRecorder:
         return msgspec.structs.replace(
             env,
             keep=partial(self.happened, recipe),
-            lull=self.lull,
+            on_idle=self.lull,
             waiting=partial(self.waits, recipe, env.waiting),
         )
 

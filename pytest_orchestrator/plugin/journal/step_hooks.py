@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_orchestrator.core.events import Change
-    from pytest_orchestrator.execution.notifications import Follow, Happening
+    from pytest_orchestrator.execution.notifications import Follower, StepEvent
     from pytest_orchestrator.recipe import Recipe
 
 _START, _FINISH = "pytest_recipe_step_start", "pytest_recipe_step_finish"
@@ -22,10 +22,10 @@ def has_step_hooks(config: pytest.Config) -> bool:
     return any(getattr(config.hook, name).get_hookimpls() for name in (_START, _FINISH, _CHANGE))
 
 
-def combined(each: "Sequence[Follow]") -> "Follow | None":
+def combined(each: "Sequence[Follower]") -> "Follower | None":
     """Return one that tells all of them; None where there is none."""
 
-    def tell(what: "Happening") -> None:
+    def tell(what: "StepEvent") -> None:
         for one in each:
             one(what)
 
@@ -43,7 +43,7 @@ class StepHooks:
         self._config = config
         self._told: set[str] = set()
 
-    def happened(self, recipe: "Recipe", what: "Happening") -> None:
+    def happened(self, recipe: "Recipe", what: "StepEvent") -> None:
         """Tell what happens to a step of a recipe."""
         from pytest_orchestrator.execution.notifications import Changed, Started
 

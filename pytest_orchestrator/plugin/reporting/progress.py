@@ -18,7 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.recipe_locks import LockWait
-    from pytest_orchestrator.execution.notifications import Happening
+    from pytest_orchestrator.execution.notifications import StepEvent
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
 
@@ -116,7 +116,7 @@ class Progress:
         self._is_broken = False
 
     def happened(
-        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], what: "Happening"
+        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], what: "StepEvent"
     ) -> None:
         """Take note of what happens to a step.
 

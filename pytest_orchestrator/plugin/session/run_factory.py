@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.lane import Slot
-    from pytest_orchestrator.execution.notifications import Follow
+    from pytest_orchestrator.execution.notifications import Follower
     from pytest_orchestrator.plugin.session_state import SessionState
 
 
@@ -75,9 +75,9 @@ def _environment(state: "SessionState", recipe: Recipe) -> "Environment":
     return env if state.keeper is None else state.keeper.told_by(env, recipe)
 
 
-def _follow(state: "SessionState", recipe: Recipe, logs: Path) -> "Follow | None":
+def _follow(state: "SessionState", recipe: Recipe, logs: Path) -> "Follower | None":
     """Return what tells of the steps of a recipe; None where nobody listens."""
-    told: list[Follow] = []
+    told: list[Follower] = []
     if state.follower is not None:
         told.append(partial(state.follower.happened, recipe))
     shown = progress.progress_of(state.config)
@@ -115,17 +115,17 @@ def session_environment(config: pytest.Config) -> "Environment":
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=pytest.register_assert_rewrite,
-        hear=functools.partial(launch.replay_event, secrets),
+        on_event=functools.partial(launch.replay_event, secrets),
         stop=lambda reason, status: launch.exit_session(secrets.text(reason), status),
         secrets=secrets,
-        door=context_access.step_context_access(config),
+        context_access=context_access.step_context_access(config),
         inline=bool(watched or "pydevd" in sys.modules),
         slot=session_slot(config),
         run=state_of(config).folder.path.name,
         folder=state_of(config).folder.path,
         given=state_of(config).given,
         waiting=progress.wait_printer(config),
-        resources_there=variables.resource_counts(config),
+        resource_counts=variables.resource_counts(config),
         live=failures.shown_live(config),
         max_log=max_log(config),
         record_style=record_style(config),

@@ -85,7 +85,7 @@ def test_an_output_that_was_not_stored_whole_never_meets_not_contains(bench: Ben
         None,
         None,
         "no 'cut here' in stdout, which ends with 'last of all'; 4,972 bytes of it were not kept",
-        "nobody knows whether 'third' is in stdout; 4,972 bytes of it were not kept",
+        "it is not known whether 'third' is in stdout; 4,972 bytes of it were not kept",
         "'second' is in line 2 of stdout",
         "'last' is in a line near the end of stdout: 'last of all'",
     ]
@@ -124,7 +124,7 @@ def test_the_whole_output_of_a_step_is_searched(bench: Bench, size: int) -> None
 
 
 def test_an_output_above_max_log_never_meets_not_contains(bench: Bench) -> None:
-    bench.surroundings(max_log=1_000)
+    bench.configure(max_log=1_000)
     step = bench.shell_step(
         "yes 1234567 | head -c 100000; echo PASS",
         parse="text",
@@ -132,5 +132,5 @@ def test_an_output_above_max_log_never_meets_not_contains(bench: Bench) -> None:
     )
     assert [one.unmet for one in bench.result(step).verdicts] == [
         None,
-        "nobody knows whether 'limited to' is in stdout; 34,469 bytes of it were not kept",
+        "it is not known whether 'limited to' is in stdout; 34,469 bytes of it were not kept",
     ]

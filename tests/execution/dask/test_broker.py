@@ -405,7 +405,7 @@ def test_locks_are_free_when_the_step_code_cannot_run_any_more(
     folder, stop = str(tmp_path / "locks"), threading.Event()
     held = locks.acquire(["psu"], run="r", step="s", folder=folder)
     assert held is not None
-    bench.surroundings(locks=held.filenos())
+    bench.configure(locks=held.filenos())
     scene = Scene(bench)
     scene.claim("a", last_heartbeat=7)
     end(scene)

@@ -39,7 +39,7 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
     session_config = msgspec.structs.replace(
         TERMS, session=root, root=root, capacity=max_bytes, max_log=max_bytes
     )
-    bench.surroundings(artifacts=tmp_path / "kept")
+    bench.configure(artifacts=tmp_path / "kept")
     threads: list[threading.Thread] = []
     with Server(context) as server:
         broker = AttemptBroker(server, session_config)

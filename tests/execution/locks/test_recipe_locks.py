@@ -71,7 +71,7 @@ def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
 
 def test_only_resources_counted_on_this_machine_are_acquired(bench: Bench) -> None:
     text = "steps: [{name: a, type: shell, cmd: x, resources: {scope: 2, of_a_worker: 1}}]"
-    env = msgspec.structs.replace(bench.env, resources_there={"scope": 3})
+    env = msgspec.structs.replace(bench.env, resource_counts={"scope": 3})
     run = RecipeRun(bench.recipe(text), bench.context, env)
     with run.locks.of(run.recipe.step("a")) as step_locks:
         assert step_locks is not None
@@ -117,7 +117,7 @@ def test_a_step_waits_for_its_locks_and_reports_their_owner(bench: Bench, text: 
         waits.append(wait)
         held.release()
 
-    bench.surroundings(waiting=waiting)
+    bench.configure(waiting=waiting)
     run = run_of(bench, text)
     result = run.result(run.recipe.step("b"))
     run.over()
@@ -162,7 +162,7 @@ def test_a_step_waiting_while_another_acquires_the_locks_can_be_stopped(
     bench: Bench,
 ) -> None:
     is_waiting, stop = threading.Event(), threading.Event()
-    bench.surroundings(waiting=lambda _: is_waiting.set())
+    bench.configure(waiting=lambda _: is_waiting.set())
     run = run_of(bench, WHOLE)
     held = acquired("psu")
     assert held is not None
@@ -281,7 +281,7 @@ def test_ctrl_c_ends_a_wait_and_no_finally_step_is_pending(bench: Bench) -> None
     def interrupt(_wait: LockWait) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    bench.surroundings(waiting=interrupt)
+    bench.configure(waiting=interrupt)
     run = run_of(bench, WHOLE)
     held = acquired("psu")
     assert held is not None
@@ -354,7 +354,7 @@ def test_a_late_name_that_sorts_last_is_waited_for(bench: Bench) -> None:
         waits.append(f"{wait.who} {wait.lock}")
         held.release()
 
-    bench.surroundings(waiting=waiting)
+    bench.configure(waiting=waiting)
     run = run_of(bench, NAMED)
     run.context.set("port", "relay_9")
     assert run.result(run.recipe.step("c")).outcome == "passed"

@@ -119,7 +119,7 @@ def test_a_criterion_sees_a_file_that_the_step_wrote(bench: Bench) -> None:
 
 def test_an_unknown_step_type_raises_type_error(bench: Bench) -> None:
     bench.shell_step("true")
-    with pytest.raises(TypeError, match="no body is known for Step"):
+    with pytest.raises(TypeError, match="no step code is known for Step"):
         bench.result(Step(name="s"))
 
 
@@ -171,8 +171,8 @@ def test_an_interrupted_step_keeps_its_output(bench: Bench) -> None:
             time.sleep(0.005)
         raise KeyboardInterrupt
 
-    bench.surroundings(lull=interrupt)
-    tries = bench.tries(bench.shell_step("echo warm >&2; sleep 600", parse="text"))
+    bench.configure(on_idle=interrupt)
+    tries = bench.retry_loop(bench.shell_step("echo warm >&2; sleep 600", parse="text"))
     assert tries.prepare() is None
     with pytest.raises(KeyboardInterrupt):
         tries.run()

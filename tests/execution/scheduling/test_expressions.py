@@ -152,7 +152,7 @@ def test_an_attempt_fails_as_long_as_until_is_false(bench: Bench) -> None:
         retry={"attempts": 6, "until": "result.n >= 3"},
         outputs={"o.n": "${{ result.n }}"},
     )
-    loop = bench.tries(step)
+    loop = bench.retry_loop(step)
     assert loop.prepare() is None
     while loop.result is None:
         loop.run()
@@ -167,7 +167,7 @@ def test_a_step_is_not_retried_if_abort_if_is_true(bench: Bench) -> None:
         parse="text",
         retry={"attempts": 6, "abort_if": "exit_code == 7 and kind == 'exit_code'"},
     )
-    loop = bench.tries(step)
+    loop = bench.retry_loop(step)
     assert loop.prepare() is None
 
     result = loop.run()
@@ -193,7 +193,7 @@ def test_expressions_see_the_whole_output_unchanged(bench: Bench) -> None:
 @pytest.mark.parametrize("logs", [True, False])
 def test_outputs_are_searched_in_the_whole_output(bench: Bench, logs: bool) -> None:
     if not logs:
-        bench.surroundings(logs=None)
+        bench.configure(logs=None)
     outputs = {
         "a": {"from": "stdout", "regex": r"^middle (\d+)$", "default": None},
         "b": {"from": "stdout", "regex": "^.\x1b", "default": None},
@@ -211,7 +211,7 @@ def test_outputs_are_searched_in_the_whole_output(bench: Bench, logs: bool) -> N
 
 
 def test_an_expression_cannot_read_output_that_was_not_kept(bench: Bench) -> None:
-    bench.surroundings(logs=None)
+    bench.configure(logs=None)
     step = bench.shell_step(LONG, parse="text", success={"assert": ["'middle' in stdout"]})
     failure = bench.result(step).failure
     assert failure is not None
@@ -223,7 +223,7 @@ def test_an_expression_cannot_read_output_that_was_not_kept(bench: Bench) -> Non
 
 
 def test_an_expression_cannot_read_output_above_the_limit(bench: Bench) -> None:
-    bench.surroundings(capacity=1 << 20)
+    bench.configure(capacity=1 << 20)
     cmd = "head -c 1048577 /dev/zero; echo end"
     search = {"end": {"from": "stdout", "regex": "end$"}}
     keys = {"parse": "text", "outputs": search, "success": {"assert": ["exit_code == 0"]}}

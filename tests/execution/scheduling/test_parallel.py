@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
     """Return a factory of parallel runs from the commands and needs of shell steps."""
     # Steps that wait for one another in vain fail at this timeout.
-    bench.surroundings(timeout=PATIENCE)
+    bench.configure(timeout=PATIENCE)
     made: list[ParallelRun] = []
     slots = [slot, *(slot.another() for _ in range(3))]
 
@@ -115,7 +115,7 @@ def test_independent_steps_run_at_the_same_time(
 
 def test_a_result_is_recorded_before_it_can_be_requested(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""))
-    main_queue, seen = run.env.bell, list[str]()
+    main_queue, seen = run.env.main_queue, list[str]()
 
     def keep(what: object) -> None:
         if isinstance(what, Finished) and not what.step.is_final:
@@ -134,7 +134,7 @@ def test_the_fail_fast_cutoff_is_known_before_the_failure_can_be_requested(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(a=("exit 3", ""))
-    main_queue, seen = run.env.bell, list[bool]()
+    main_queue, seen = run.env.main_queue, list[bool]()
 
     def left() -> int:
         main_queue.wake()  # as the end of another step does
@@ -289,7 +289,7 @@ def test_no_step_after_the_fail_fast_cutoff_continues(
 ) -> None:
     waits: list[LockWait] = []
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
-    bench.surroundings(waiting=waits.append)
+    bench.configure(waiting=waits.append)
     run = pool(
         a=("until [ -e c.over -a -e retried.over ]; do sleep 0.01; done", ""),
         b=("until [ -e a.met -a -e c.met ]; do sleep 0.01; done; exit 3", ""),
@@ -573,7 +573,7 @@ def test_a_wait_for_a_lock_is_reported_in_the_main_thread(
         waits.add((wait.lock, threading.current_thread() is threading.main_thread()))
 
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
-    bench.surroundings(waiting=waiting)
+    bench.configure(waiting=waiting)
     run = pool(locked_a=("true", ""))
     assert outcomes(run, "locked_a") == ["passed"]
     assert waits == {("psu", True)}

@@ -25,7 +25,7 @@ THIRD = "echo attempt >&2; echo x >> n; test $(wc -l < n) -ge 3"
 
 def loop_of(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> RetryLoop:
     step = bench.shell_step(cmd, **{"parse": "text", "retry": retry} | keys)
-    return bench.tries(step)
+    return bench.retry_loop(step)
 
 
 def run_of(bench: Bench) -> RecipeRun:
@@ -68,7 +68,7 @@ def test_a_step_is_retried_up_to_its_number_of_attempts(bench: Bench) -> None:
 
 def test_a_step_without_retry_has_one_attempt(bench: Bench) -> None:
     step = bench.shell_step("false", parse="text")
-    loop = bench.tries(step)
+    loop = bench.retry_loop(step)
     result = loop.run()
     assert result is not None
     assert (result.outcome, result.attempt, result.attempts) == ("failed", 1, ())
@@ -109,7 +109,7 @@ def test_each_attempt_has_its_own_logs(bench: Bench) -> None:
 
 
 def test_each_attempt_has_its_own_samples(bench: Bench) -> None:
-    bench.surroundings(resources=bench.root / "resources")
+    bench.configure(resources=bench.root / "resources")
     waits = "until [ -s resources/s.$(wc -l < n).jsonl ]; do sleep 0.01; done"
     result = tried(bench, f"echo x >> n; {waits}; false", 2)
     assert result.ended is not None
@@ -126,7 +126,7 @@ def test_changes_of_failed_attempts_are_reported(bench: Bench) -> None:
             return {"status": "ok"}
     """
     step = bench.python_step(source, retry={"attempts": 3})
-    loop = bench.tries(step)
+    loop = bench.retry_loop(step)
     assert loop.run() is None
     result = loop.run()
     assert result is not None
@@ -137,7 +137,7 @@ def test_changes_of_failed_attempts_are_reported(bench: Bench) -> None:
 
 def test_the_exception_of_the_last_attempt_has_a_note_with_its_number(bench: Bench) -> None:
     step = bench.python_step("def step(): raise ValueError('no')", retry={"attempts": 2})
-    loop = bench.tries(step)
+    loop = bench.retry_loop(step)
     assert loop.run() is None
     result = loop.run()
     assert result is not None
@@ -315,7 +315,7 @@ def test_changes_by_the_step_code_of_a_failed_attempt_remain(bench: Bench) -> No
     source = "def step(ctx):\n    n = ctx.increment('n')\n    return {'status': 'ok', 'n': n}\n"
     success = {"assert": ["ctx.n == 2", "ctx.out == 2"]}
     keys = {"retry": {"attempts": 3}, "outputs": {"out": "${{ result.n }}"}, "success": success}
-    loop = bench.tries(bench.python_step(source, **keys))
+    loop = bench.retry_loop(bench.python_step(source, **keys))
     assert loop.prepare() is None
     while loop.run() is None:
         pass

@@ -23,7 +23,7 @@ RUN = "20261125T101502Z-7f3a"
 def base(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all runs, outside the project."""
     base = tmp_path_factory.mktemp("runs")
-    bench.surroundings(artifacts=base / RUN / "artifacts" / "x", max_artifact=1000)
+    bench.configure(artifacts=base / RUN / "artifacts" / "x", max_artifact=1000)
     return base
 
 
@@ -182,7 +182,7 @@ def test_what_may_not_be_read_is_left_out(bench: Bench, base: Path) -> None:
 
 def test_copies_of_runs_are_not_copied_again(bench: Bench) -> None:
     into = bench.root / "runs" / RUN / "artifacts" / "x"
-    bench.surroundings(artifacts=into, folder=bench.root / "runs" / RUN)
+    bench.configure(artifacts=into, folder=bench.root / "runs" / RUN)
     bench.write("runs/20251125T101502Z-7f3a/artifacts/x/a.csv", "1")
     bench.write("a.csv", "2")
 
@@ -248,7 +248,7 @@ def test_the_last_try_leaves_its_files(bench: Bench, base: Path) -> None:
     assert copies(base) == {"a.csv": "x\nx\n"}
 
 
-@pytest.mark.usefixtures("unhurried")
+@pytest.mark.usefixtures("long_grace_period")
 def test_a_service_leaves_its_files_when_it_has_ended(bench: Bench, base: Path) -> None:
     cmd = "cmd: trap 'echo 2 >> a.csv; exit' TERM; echo 1 > a.csv; while :; do sleep 0.01; done"
 

@@ -22,7 +22,7 @@ def secret(bench: Bench) -> Bench:
     """A bench with a secret."""
     secrets = Masker()
     secrets.add(TOKEN)
-    bench.surroundings(secrets=secrets)
+    bench.configure(secrets=secrets)
     return bench
 
 
@@ -71,7 +71,7 @@ def test_the_excerpt_of_invalid_output_is_masked_before_it_is_cut(secret: Bench)
 
 
 def test_a_value_of_a_declared_key_is_masked_in_the_logs_of_all_attempts(bench: Bench) -> None:
-    bench.surroundings(secrets=Masker())
+    bench.configure(secrets=Masker())
     bench.env.secrets.watch(bench.context)
     bench.env.secrets.declare(["ctx.key"])
     step = bench.shell_step(
@@ -80,12 +80,12 @@ def test_a_value_of_a_declared_key_is_masked_in_the_logs_of_all_attempts(bench: 
         retry={"attempts": 2},
         outputs={"key": "${{ stdout }}"},
     )
-    tries = bench.tries(step)
+    loop = bench.retry_loop(step)
 
-    assert tries.prepare() is None
-    assert tries.run() is None
+    assert loop.prepare() is None
+    assert loop.run() is None
     assert logged(bench, "stdout") == TOKEN
-    assert tries.run() is not None
+    assert loop.run() is not None
 
     assert bench.context["key"] == TOKEN
     for attempt in (1, 2):
@@ -96,7 +96,7 @@ def test_a_value_of_a_declared_key_is_masked_in_the_logs_of_all_attempts(bench: 
 
 def test_live_output_is_masked(secret: Bench) -> None:
     ours, theirs = os.pipe()
-    secret.surroundings(live=(theirs, theirs))
+    secret.configure(live=(theirs, theirs))
 
     secret.shell(f"echo key {TOKEN}; echo key {TOKEN} >&2", parse="text")
 

@@ -219,7 +219,7 @@ def test_sys_exit_is_a_failure_whatever_its_code(bench: Bench, code: str, reason
 
 
 def test_only_an_interrupt_and_what_ends_the_run_comes_through(bench: Bench) -> None:
-    bench.surroundings(passes_through=(EOFError,))
+    bench.configure(passes_through=(EOFError,))
     for end in (KeyboardInterrupt, EOFError):
         with pytest.raises(end):
             bench.python(f"def step(): raise {end.__name__}\n")
@@ -227,7 +227,7 @@ def test_only_an_interrupt_and_what_ends_the_run_comes_through(bench: Bench) -> 
 
 @pytest.mark.parametrize(("text", "reason"), [("no PSU", "no PSU"), ("", "skipped by the step")])
 def test_an_exception_that_means_skip_skips(bench: Bench, text: str, reason: str) -> None:
-    bench.surroundings(skips=(LookupError,))
+    bench.configure(skips=(LookupError,))
     ended = bench.python(f"def step(): raise LookupError({text!r})\n")
     assert (ended.failure, ended.skipped) == (None, reason)
 
@@ -386,7 +386,7 @@ def test_a_module_that_does_not_parse_is_told(bench: Bench) -> None:
 
 def test_a_module_is_made_known_before_its_first_import(bench: Bench) -> None:
     known: list[str] = []
-    bench.surroundings(before_import=known.append)
+    bench.configure(before_import=known.append)
     step = bench.python_step("def step(): return {'status': 'ok'}\n")
     for _ in range(2):
         assert bench.result(step).failure is None

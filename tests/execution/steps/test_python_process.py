@@ -44,7 +44,7 @@ class Connection:
         events = []
         while True:
             try:
-                events += self.reports.take()
+                events += self.reports.receive()
             except EOFError:
                 return events
 
@@ -65,8 +65,8 @@ def test_a_report_belongs_to_its_sender_even_if_it_contains_another_pid(
 
     connection.received()
 
-    assert connection.reports.word(os.getpid()) == (None, None, (child,))
-    assert connection.reports.word(child) == (forged, None, ())
+    assert connection.reports.report_of(os.getpid()) == (None, None, (child,))
+    assert connection.reports.report_of(child) == (forged, None, ())
 
 
 def test_interleaved_pieces_of_two_processes_are_assembled_apart(
@@ -84,7 +84,7 @@ def test_interleaved_pieces_of_two_processes_are_assembled_apart(
     framing.send(connection.theirs, own)
 
     assert connection.received() == [log, own]
-    assert connection.reports.word(os.getpid()) == (own, None, ())
+    assert connection.reports.report_of(os.getpid()) == (own, None, ())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_report_of_a_process_that_sends_invalid_frames_does_not_count(
 
     connection.received()
 
-    assert connection.reports.word(os.getpid()) == (own, TORN, ())
+    assert connection.reports.report_of(os.getpid()) == (own, TORN, ())
 
 
 def test_a_second_report_invalidates_the_first(connection: Connection) -> None:
@@ -109,14 +109,14 @@ def test_a_second_report_invalidates_the_first(connection: Connection) -> None:
 
     connection.received()
 
-    wrong = "its process reported 2 times how it ended, so none of that counts"
-    assert connection.reports.word(os.getpid()) == (own, wrong, ())
+    invalid = "its process reported 2 times how it ended, so none of that counts"
+    assert connection.reports.report_of(os.getpid()) == (own, invalid, ())
 
 
 def test_without_credentials_of_the_kernel_the_pid_in_the_report_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(python_process, "_PROOF", None)
+    monkeypatch.setattr(python_process, "_CREDENTIALS", None)
     connection = Connection()
     child = connection.sent_by_a_child(
         lambda: framing.send(connection.theirs, END | {"pid": os.getpid()})
@@ -127,13 +127,13 @@ def test_without_credentials_of_the_kernel_the_pid_in_the_report_counts(
     connection.received()
     connection.ours.close()
 
-    assert connection.reports.word(os.getpid()) == (own, None, (child,))
+    assert connection.reports.report_of(os.getpid()) == (own, None, (child,))
 
 
 def test_a_large_report_is_read_in_pieces_without_blocking(
     connection: Connection,
 ) -> None:
-    assert connection.reports.take() == []
+    assert connection.reports.receive() == []
 
     large = END | {"ended": b"x" * (1 << 20)}
     pid = os.fork()
@@ -143,4 +143,4 @@ def test_a_large_report_is_read_in_pieces_without_blocking(
     connection.received()
     os.waitpid(pid, 0)
 
-    assert connection.reports.word(pid).end == large | {"pid": pid}
+    assert connection.reports.report_of(pid).end == large | {"pid": pid}

@@ -73,10 +73,12 @@ def run(bench: Bench) -> Iterator[Run]:
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> LateNotBefore:
     """Return a function that keeps services from being late before a condition holds."""
-    is_late = Service._is_late  # noqa: SLF001
+    has_timed_out = Service._has_timed_out  # noqa: SLF001
 
     def late(condition: Callable[[], bool]) -> None:
-        monkeypatch.setattr(Service, "_is_late", lambda self: condition() and is_late(self))
+        monkeypatch.setattr(
+            Service, "_has_timed_out", lambda self: condition() and has_timed_out(self)
+        )
 
     return late
 
@@ -182,7 +184,7 @@ def test_a_service_that_ends_before_it_is_ready_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # On a loaded machine `exit 3` can take longer than the usual 100 ms.
-    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._ALIVE", 60.0)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._MIN_LIFETIME", 60.0)
     result = run.result(cmd, keys)
 
     assert reason(result) == (kind, f"{end}, before the service was ready{more}")
@@ -220,7 +222,7 @@ def died(run: Run) -> None:
     assert run["b"].outcome == "passed"
     services = run.serial.services if run.serial else None
     assert services is not None
-    assert services._kept["a"]._over.wait(60)  # noqa: SLF001
+    assert services._services["a"]._end_event.wait(60)  # noqa: SLF001
 
 
 def test_a_dead_service_fails_the_steps_that_need_it(run: Run) -> None:
@@ -296,7 +298,7 @@ def test_a_service_is_ended_and_measured_with_its_process_tree(
     assert run.over() == {}
 
 
-@pytest.mark.usefixtures("unhurried")
+@pytest.mark.usefixtures("long_grace_period")
 @pytest.mark.parametrize(("name", "trap"), [("TERM", "TERM"), ("INT", "INT"), ("SIGUSR1", "USR1")])
 def test_a_service_is_ended_by_its_stop_signal(name: str, trap: str, run: Run) -> None:
     traps = "; ".join(f"trap 'echo {each}; exit 0' {each}" for each in ("TERM", "INT", "USR1"))
@@ -323,7 +325,7 @@ def test_a_service_that_ignores_its_signal_is_killed(
     assert result.outcome == "passed"
 
 
-@pytest.mark.usefixtures("unhurried")
+@pytest.mark.usefixtures("long_grace_period")
 def test_services_are_ended_in_reverse_order(run: Run) -> None:
     ends = "trap 'echo {0} >> ends; exit' TERM; echo up; while :; do sleep 0.01; done"
     service = 'background: true, ready: {{stdout_matches: up}}, name: {0}, cmd: "{1}"'
@@ -420,7 +422,7 @@ def test_the_timeout_of_the_step_does_not_end_a_service(run: Run) -> None:
 
 
 def test_the_output_of_a_service_without_logs_is_read_too(run: Run) -> None:
-    run.bench.surroundings(logs=None)
+    run.bench.configure(logs=None)
 
     assert run.result("echo up; exec sleep 600", "ready: {stdout_matches: up}").meets
 

@@ -164,7 +164,7 @@ def test_a_status_in_data_or_text_is_not_compared_with_the_file(bench: Bench, pa
 
 
 def test_the_end_of_a_long_stdout_is_compared_with_the_file(bench: Bench) -> None:
-    bench.surroundings(capacity=1 << 16)
+    bench.configure(capacity=1 << 16)
     ended = bench.shell(f"{OK} {FILE}; head -c 100000 /dev/zero; echo; {ERROR}")
     assert told(ended)[1].endswith("but stdout has status 'error': no link")
 
@@ -235,13 +235,13 @@ def test_the_file_is_gone_afterwards(bench: Bench) -> None:
     ("target", "what"), [("", "stdout"), ('> "$ORCHESTRATOR_RESULT"', "$ORCHESTRATOR_RESULT")]
 )
 def test_a_result_above_the_limit_is_refused(bench: Bench, target: str, what: str) -> None:
-    bench.surroundings(capacity=1 << 20)
+    bench.configure(capacity=1 << 20)
     ended = bench.shell(f"head -c 1048577 /dev/zero {target}")
     assert told(ended) == ("protocol", f"{what} is above 1 MiB; a result is smaller")
 
 
 def test_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
-    bench.surroundings(capacity=10)
+    bench.configure(capacity=10)
     ended = bench.shell("echo more than ten bytes", parse="text")
     assert (ended.failure, ended.value) == (None, {"status": "ok"})
 
@@ -332,12 +332,12 @@ def test_a_recipe_may_want_another_exit_code(
 
 
 def test_timeouts_can_be_switched_off(bench: Bench) -> None:
-    bench.surroundings(stretch=0.0)
+    bench.configure(stretch=0.0)
     assert bench.shell("sleep 0.1", parse="text", timeout="10ms").failure is None
 
 
 def test_the_timeout_of_the_run_holds_where_a_step_has_none(bench: Bench) -> None:
-    bench.surroundings(timeout=0.1)
+    bench.configure(timeout=0.1)
     failure = bench.shell("sleep 600").failure
     assert failure is not None
     assert (failure.kind, failure.place) == ("timeout", None)
