@@ -1,4 +1,4 @@
-"""What a step takes is measured, and told with its limit and the distance."""
+"""Resource limits of a step, and reports of exceeded ones with their distance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def checked(
 
 
 @pytest.mark.parametrize(
-    ("success", "measured", "unit", "distance", "told"),
+    ("success", "measured", "unit", "distance", "reason"),
     [
         ({"max_seconds": 3}, 4.5, "s", 1.5, "took 4.50 s, limit 3 s (over by 1.50 s, 50 %)"),
         (
@@ -53,13 +53,13 @@ def checked(
         ),
     ],
 )
-def test_what_is_above_its_limit_is_told_with_the_distance(
+def test_an_exceeded_limit_is_reported_with_the_distance(
     bench: Bench,
     success: dict[str, float],
     measured: float,
     unit: str,
     distance: float,
-    told: str,
+    reason: str,
 ) -> None:
     usage = Usage(seconds=4.5, cpu_user_seconds=1.75, cpu_system_seconds=0.25, max_rss=120_250_000)
     process = Process(argv=("x",), cwd="/", alone="", leftovers=("sleep (pid 7)", "a (pid 8)"))
@@ -73,12 +73,12 @@ def test_what_is_above_its_limit_is_told_with_the_distance(
             measured=measured,
             unit=unit,
             distance=distance,
-            unmet=told,
+            unmet=reason,
         ),
     )
 
 
-def test_what_is_at_its_limit_holds_and_is_told_too(bench: Bench) -> None:
+def test_a_figure_at_its_limit_holds_and_is_recorded(bench: Bench) -> None:
     usage = Usage(seconds=3.0, cpu_user_seconds=1.0, cpu_system_seconds=0.5, max_rss=1_000_000)
     success = {"max_seconds": 3, "max_cpu_seconds": 1.5, "max_rss_mb": 1, "leftover_processes": 0}
     verdicts = checked(bench, success, usage)
@@ -111,7 +111,7 @@ def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) ->
     assert verdict.unmet == "the limit is no number"
 
 
-def test_what_was_not_measured_does_not_hold(bench: Bench) -> None:
+def test_a_limit_of_an_unmeasured_figure_does_not_hold(bench: Bench) -> None:
     success = {"max_cpu_seconds": 1, "max_rss_mb": 1}
     assert [one.unmet for one in checked(bench, success, Usage(seconds=0.0))] == [
         "no CPU time was measured",
@@ -119,7 +119,7 @@ def test_what_was_not_measured_does_not_hold(bench: Bench) -> None:
     ]
 
 
-def test_a_step_inside_pytest_is_asked_for_its_time_alone(bench: Bench) -> None:
+def test_only_the_time_limit_applies_to_a_step_inside_pytest(bench: Bench) -> None:
     success = {
         "max_seconds": 1,
         "max_cpu_seconds": 1,
@@ -133,8 +133,8 @@ def test_a_step_inside_pytest_is_asked_for_its_time_alone(bench: Bench) -> None:
 
 def test_many_leftovers_are_counted(bench: Bench) -> None:
     process = Process(argv=("x",), cwd="/", alone="", leftovers=tuple("abcdefg"))
-    (found,) = checked(bench, {"leftover_processes": 0}, Usage(seconds=0.0), process)
-    assert found.unmet == "left 7 running, limit 0 (over by 7): a, b, c, d, e and 2 more"
+    (verdict,) = checked(bench, {"leftover_processes": 0}, Usage(seconds=0.0), process)
+    assert verdict.unmet == "left 7 running, limit 0 (over by 7): a, b, c, d, e and 2 more"
 
 
 def test_the_whole_tree_of_a_step_is_measured(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Measurements of a step are all recorded, each with its verdict."""
+"""Measurements of a step, with their values, limits and verdicts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_measurement_whose_limits_cross_fails_as_validation(
     assert result.failure.place is not None
 
 
-def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
+def test_nan_counts_as_not_measured(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
     )
@@ -83,7 +83,7 @@ def test_a_margin_that_is_not_finite_is_none(bench: Bench) -> None:
     assert (measured.value, measured.verdict, measured.margin) == ("inf", "fail", None)
 
 
-def test_a_measurement_that_may_fail_is_recorded_only(bench: Bench) -> None:
+def test_an_unmet_measurement_with_allow_fail_fails_no_step(bench: Bench) -> None:
     measured = {"ripple": {"value": "61", "high": 50, "allow_fail": True}}
     result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
 
@@ -91,7 +91,7 @@ def test_a_measurement_that_may_fail_is_recorded_only(bench: Bench) -> None:
     assert [one.name for one in result.verdicts] == []
 
 
-def test_a_measurement_that_errs_hides_no_other(bench: Bench) -> None:
+def test_all_measurements_are_recorded_if_one_raises(bench: Bench) -> None:
     measured: dict[str, Any] = {
         "a": {"value": "1", "high": 2},
         "b": {"value": "1 / 0", "high": 2, "unit": "V"},
@@ -101,7 +101,7 @@ def test_a_measurement_that_errs_hides_no_other(bench: Bench) -> None:
     }
     result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
 
-    told = "was not measured: `1 / 0`: ZeroDivisionError: division by zero"
+    reason = "was not measured: `1 / 0`: ZeroDivisionError: division by zero"
     assert [(one.name, one.verdict) for one in result.measurements] == [
         ("a", "pass"),
         ("b", "unset"),
@@ -110,16 +110,17 @@ def test_a_measurement_that_errs_hides_no_other(bench: Bench) -> None:
         ("e", "fail"),
     ]
     assert result.failure is not None
-    assert (result.failure.kind, result.failure.reason) == ("validation", f"b {told} (and 2 more)")
-    assert result.measurements[3].unmet == told
+    assert (result.failure.kind, result.failure.reason) == (
+        "validation",
+        f"b {reason} (and 2 more)",
+    )
+    assert result.measurements[3].unmet == reason
     assert result.failure is not None
     assert result.failure.place == result.measurements[1].place
 
 
 @pytest.mark.parametrize(("percent", "verdict"), [(5, "pass"), (4, "fail")])
-def test_a_range_around_a_value_is_made_of_expressions(
-    bench: Bench, percent: int, verdict: str
-) -> None:
+def test_within_may_have_expressions(bench: Bench, percent: int, verdict: str) -> None:
     bench.context.set("wanted", {"volts": 12, "percent": percent})
     within = {"of": "${{ ctx.wanted.volts }}", "percent": "${{ ctx.wanted.percent }}"}
     step = bench.shell_step(

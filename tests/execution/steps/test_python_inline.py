@@ -1,4 +1,4 @@
-"""A python step: what it is called with, what it may return, and whose frames are shown."""
+"""Python step inside pytest: arguments, return values, exceptions, timeout and usage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CURE = 'return a mapping with a status, such as {"status": "ok"}'
 
 
-def failed(ended: Ended) -> Failure:
+def failure_of(ended: Ended) -> Failure:
     assert ended.failure is not None
     return ended.failure
 
@@ -29,7 +29,7 @@ def frames_of(failure: Failure) -> list[str]:
     return [frame.name for frame in traceback.extract_tb(failure.exception.__traceback__)]
 
 
-def test_a_function_is_given_the_context_and_the_params(bench: Bench) -> None:
+def test_a_function_receives_the_context_and_the_params(bench: Bench) -> None:
     ended = bench.python(
         """
         def step(ctx, params):
@@ -43,7 +43,7 @@ def test_a_function_is_given_the_context_and_the_params(bench: Bench) -> None:
     assert bench.context.to_dict() == {"seen": {"gain": 2}}
 
 
-def test_a_class_is_asked_to_validate_and_then_run(bench: Bench) -> None:
+def test_a_class_validates_and_then_runs(bench: Bench) -> None:
     ended = bench.python(
         """
         class Step:
@@ -58,7 +58,7 @@ def test_a_class_is_asked_to_validate_and_then_run(bench: Bench) -> None:
     assert (ended.failure, ended.value) == (None, {"status": "success", "validated": True})
 
 
-def test_fixtures_come_by_keyword(bench: Bench) -> None:
+def test_fixtures_are_passed_by_keyword(bench: Bench) -> None:
     ended = bench.python(
         """
         def step(params, bench, *, psu):
@@ -69,7 +69,7 @@ def test_fixtures_come_by_keyword(bench: Bench) -> None:
     assert (ended.failure, ended.value) == (None, {"status": "ok", "given": ["B", "P"]})
 
 
-def test_params_are_the_steps_own_each_time(bench: Bench) -> None:
+def test_each_run_receives_its_own_copy_of_the_params(bench: Bench) -> None:
     source = "def step(params): params['l'].append(1); return {'status': 'ok', 'l': params['l']}"
     step = bench.python_step(source, params={"l": []})
     for _ in range(2):
@@ -81,11 +81,11 @@ def test_params_are_the_steps_own_each_time(bench: Bench) -> None:
 def test_the_rootdir_is_on_the_path(bench: Bench) -> None:
     bench.write("lab/tools.py", "NAME = 'tools'\n")
     ended = bench.python("from lab.tools import NAME\ndef step(): return {'status': NAME}\n")
-    assert failed(ended).reason == "status 'tools', no reason given"
+    assert failure_of(ended).reason == "status 'tools', no reason given"
     assert sys.path[0] == str(bench.root)
 
 
-def test_it_runs_in_the_rootdir_and_the_run_stays_where_it_is(
+def test_a_step_runs_in_the_rootdir_and_pytest_keeps_its_working_directory(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir("/")
@@ -94,13 +94,13 @@ def test_it_runs_in_the_rootdir_and_the_run_stays_where_it_is(
     assert Path.cwd() == Path("/")
 
 
-def test_a_status_skip_skips(bench: Bench) -> None:
+def test_the_status_skip_skips_the_step(bench: Bench) -> None:
     ended = bench.python("def step(): return {'status': 'skip', 'reason': 'no PSU'}\n")
     assert (ended.failure, ended.skipped) == (None, "no PSU")
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("returned", "reason"),
     [
         ("None", f"step returned None; {CURE}"),
         ("'ok'", f"step returned text; {CURE}"),
@@ -125,10 +125,10 @@ def test_a_status_skip_skips(bench: Bench) -> None:
         ),
     ],
 )
-def test_what_is_no_mapping_of_json_is_told_with_its_cure(
-    bench: Bench, given: str, reason: str
+def test_an_invalid_return_value_is_reported_with_its_cure(
+    bench: Bench, returned: str, reason: str
 ) -> None:
-    ended = bench.python(f"def step(): return {given}\n")
+    ended = bench.python(f"def step(): return {returned}\n")
     assert ended.failure == Failure(kind="protocol", reason=reason)
 
 
@@ -140,12 +140,12 @@ def test_what_is_no_mapping_of_json_is_told_with_its_cure(
         ("async def step(): yield", f"step returned an async_generator; {CURE}"),
     ],
 )
-def test_what_would_have_to_be_driven_is_told(bench: Bench, source: str, reason: str) -> None:
+def test_an_async_function_or_generator_is_reported(bench: Bench, source: str, reason: str) -> None:
     assert bench.python(source).failure == Failure(kind="protocol", reason=reason)
 
 
-def test_an_exception_keeps_the_frames_of_the_user_alone(bench: Bench) -> None:
-    failure = failed(
+def test_an_exception_keeps_only_frames_of_the_user(bench: Bench) -> None:
+    failure = failure_of(
         bench.python(
             """
             def measure():
@@ -163,8 +163,8 @@ def test_an_exception_keeps_the_frames_of_the_user_alone(bench: Bench) -> None:
     assert frames_of(failure) == ["step", "measure"]
 
 
-def test_what_the_context_refuses_ends_in_the_line_that_asked(bench: Bench) -> None:
-    failure = failed(bench.python("def step(ctx, params):\n    ctx.set('a', {1})\n"))
+def test_the_traceback_of_a_refused_write_ends_in_the_line_of_the_step(bench: Bench) -> None:
+    failure = failure_of(bench.python("def step(ctx, params):\n    ctx.set('a', {1})\n"))
     assert failure.reason.startswith("NotJson: ")
     assert frames_of(failure) == ["step"]
 
@@ -181,8 +181,8 @@ def test_what_the_context_refuses_ends_in_the_line_that_asked(bench: Bench) -> N
         ("ExceptionGroup('both', [ValueError(1)])", "ExceptionGroup: both (1 sub-exception)"),
     ],
 )
-def test_whatever_is_raised_is_a_failure(bench: Bench, raised: str, reason: str) -> None:
-    failure = failed(
+def test_every_exception_is_a_failure(bench: Bench, raised: str, reason: str) -> None:
+    failure = failure_of(
         bench.python(
             f"""
             import asyncio
@@ -209,7 +209,7 @@ def test_whatever_is_raised_is_a_failure(bench: Bench, raised: str, reason: str)
     ],
 )
 def test_sys_exit_is_a_failure_whatever_its_code(bench: Bench, code: str, reason: str) -> None:
-    failure = failed(bench.python(f"import sys\ndef step():\n    sys.exit({code})\n"))
+    failure = failure_of(bench.python(f"import sys\ndef step():\n    sys.exit({code})\n"))
     assert (failure.kind, failure.reason) == ("exception", reason)
     assert failure.exception is not None
     assert failure.exception.__notes__ == [
@@ -218,7 +218,7 @@ def test_sys_exit_is_a_failure_whatever_its_code(bench: Bench, code: str, reason
     assert frames_of(failure) == ["step"]
 
 
-def test_only_an_interrupt_and_what_ends_the_run_comes_through(bench: Bench) -> None:
+def test_only_ctrl_c_and_passes_through_exceptions_are_raised(bench: Bench) -> None:
     bench.configure(passes_through=(EOFError,))
     for end in (KeyboardInterrupt, EOFError):
         with pytest.raises(end):
@@ -226,7 +226,7 @@ def test_only_an_interrupt_and_what_ends_the_run_comes_through(bench: Bench) -> 
 
 
 @pytest.mark.parametrize(("text", "reason"), [("no PSU", "no PSU"), ("", "skipped by the step")])
-def test_an_exception_that_means_skip_skips(bench: Bench, text: str, reason: str) -> None:
+def test_an_exception_of_skips_skips_the_step(bench: Bench, text: str, reason: str) -> None:
     bench.configure(skips=(LookupError,))
     ended = bench.python(f"def step(): raise LookupError({text!r})\n")
     assert (ended.failure, ended.skipped) == (None, reason)
@@ -239,10 +239,10 @@ def test_an_exception_that_means_skip_skips(bench: Bench, text: str, reason: str
         ("return False", "Step.validate refused: it returned False", False),
     ],
 )
-def test_a_scriptlet_that_refuses_does_not_run(
+def test_a_step_whose_validate_fails_does_not_run(
     bench: Bench, body: str, reason: str, *, kept: bool
 ) -> None:
-    failure = failed(
+    failure = failure_of(
         bench.python(
             f"""
             class Step:
@@ -264,7 +264,7 @@ def test_a_scriptlet_that_refuses_does_not_run(
 
 
 def test_a_parameter_without_a_value_is_reported_with_the_correction(bench: Bench) -> None:
-    failure = failed(bench.python("def step(ctx, p): pass\n"))
+    failure = failure_of(bench.python("def step(ctx, p): pass\n"))
     assert failure == Failure(
         kind="validation",
         reason="params has no 'p', which step(ctx, p) needs; a parameter called params gets the "
@@ -294,14 +294,14 @@ def test_a_parameter_without_a_value_is_reported_with_the_correction(bench: Benc
 def test_params_that_do_not_fit_fail_at_their_place(
     bench: Bench, params: dict[str, int], reason: str, place: Place
 ) -> None:
-    failure = failed(bench.python("def step(volts, load=2): pass\n", params=params))
+    failure = failure_of(bench.python("def step(volts, load=2): pass\n", params=params))
     assert failure == Failure(kind="validation", reason=reason, place=place)
 
 
 @pytest.mark.parametrize("body", ["time.sleep(20)", "while True: pass"])
 def test_a_step_is_interrupted_at_its_timeout(bench: Bench, body: str) -> None:
     ended = bench.python(f"import time\ndef step():\n    {body}\n", timeout="500ms")
-    failure = failed(ended)
+    failure = failure_of(ended)
     assert (failure.kind, failure.reason) == ("timeout", "timeout: still running after 0.5 s")
     assert failure.place == Place(6, 14, 7)
     assert frames_of(failure) == ["step"]
@@ -310,12 +310,12 @@ def test_a_step_is_interrupted_at_its_timeout(bench: Bench, body: str) -> None:
 
 
 def test_a_module_that_takes_too_long_to_import_is_a_timeout(bench: Bench) -> None:
-    failure = failed(bench.python("import time\ntime.sleep(20)\n", timeout="500ms"))
+    failure = failure_of(bench.python("import time\ntime.sleep(20)\n", timeout="500ms"))
     assert failure.kind == "timeout"
     assert frames_of(failure) == ["<module>"]
 
 
-def test_a_step_that_swallows_its_timeout_has_failed(bench: Bench) -> None:
+def test_a_step_that_catches_its_timeout_fails(bench: Bench) -> None:
     source = """
         import time
         def step():
@@ -326,12 +326,12 @@ def test_a_step_that_swallows_its_timeout_has_failed(bench: Bench) -> None:
         """
     if sys.version_info >= (3, 14):
         pytest.skip("`return` in `finally` is a SyntaxWarning")
-    assert failed(bench.python(source, timeout="50ms")).kind == "timeout"
+    assert failure_of(bench.python(source, timeout="50ms")).kind == "timeout"
 
 
-def test_a_module_that_is_not_there_is_told_with_the_nearest(bench: Bench) -> None:
+def test_a_missing_module_is_reported_with_the_nearest(bench: Bench) -> None:
     bench.write("scriptlets/flash.py", "")
-    failure = failed(bench.python("", module="orchestrator.scriptlets.flash"))
+    failure = failure_of(bench.python("", module="orchestrator.scriptlets.flash"))
     assert failure == Failure(
         kind="not_found",
         reason="no module 'orchestrator.scriptlets.flash' (did you mean 'scriptlets.flash'?)",
@@ -347,11 +347,11 @@ def test_a_module_that_is_not_there_is_told_with_the_nearest(bench: Bench) -> No
         ({"function": "Nothing"}, "function 'Nothing'", Place(5, 15, 9)),
     ],
 )
-def test_a_name_that_is_not_there_is_told_with_the_nearest(
+def test_a_missing_function_or_class_is_reported_with_the_nearest(
     bench: Bench, keys: dict[str, Any], reason: str, place: Place
 ) -> None:
     bench.write("steps_with_names.py", "class Flash: pass\ndef step(): pass\n")
-    failure = failed(bench.python("", module="steps_with_names", **keys))
+    failure = failure_of(bench.python("", module="steps_with_names", **keys))
     assert failure == Failure(
         kind="not_found", reason=f"module 'steps_with_names' has no {reason}", place=place
     )
@@ -374,7 +374,7 @@ def test_a_module_that_raises_keeps_its_own_frames(bench: Bench, source: str, re
     assert frames_of(failure) == ["<module>"]
 
 
-def test_a_module_that_does_not_parse_is_told(bench: Bench) -> None:
+def test_a_module_with_a_syntax_error_is_reported(bench: Bench) -> None:
     step = bench.python_step("def step(:\n")
     failure = bench.result(step).failure
     assert failure is not None
@@ -384,16 +384,16 @@ def test_a_module_that_does_not_parse_is_told(bench: Bench) -> None:
     )
 
 
-def test_a_module_is_made_known_before_its_first_import(bench: Bench) -> None:
-    known: list[str] = []
-    bench.configure(before_import=known.append)
+def test_before_import_is_called_once_for_a_module(bench: Bench) -> None:
+    announced: list[str] = []
+    bench.configure(before_import=announced.append)
     step = bench.python_step("def step(): return {'status': 'ok'}\n")
     for _ in range(2):
         assert bench.result(step).failure is None
-    assert known == [step.module]
+    assert announced == [step.module]
 
 
-def test_the_figures_are_those_of_this_process(bench: Bench) -> None:
+def test_the_usage_of_this_process_is_measured(bench: Bench) -> None:
     usage = bench.python(
         """
         import time
@@ -411,7 +411,7 @@ def test_the_figures_are_those_of_this_process(bench: Bench) -> None:
     assert usage.source["cpu"] == "times of this process"
 
 
-def test_the_heap_is_measured_where_that_is_asked_for(bench: Bench) -> None:
+def test_heap_true_measures_the_python_heap(bench: Bench) -> None:
     source = """
         kept = []
 

@@ -1,4 +1,4 @@
-"""A shell step: what it is given, what it says, and what is told of several mistakes."""
+"""Shell step: input, output, exit code, and the failure that is reported of several."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
 OK = """echo '{"status": "ok"}'"""
-_SHORT = {True: "200ms", False: "60s"}
-"""Timeouts of steps that are to meet theirs, and of those that are not."""
+_TIMEOUTS = {True: "200ms", False: "60s"}
+"""Timeouts of steps that must exceed them, and of steps that must not."""
 _TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
 
 
-def told(ended: Ended) -> tuple[str, str]:
+def kind_and_reason(ended: Ended) -> tuple[str, str]:
     assert ended.failure is not None
     return ended.failure.kind, ended.failure.reason
 
@@ -40,7 +40,7 @@ def process(ended: Ended) -> Process:
     return ended.process
 
 
-def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
+def test_exit_code_0_and_status_ok_pass(bench: Bench) -> None:
     ended = bench.shell("""echo '{"status":"ok","v":1}'; echo log >&2""")
     assert (ended.failure, ended.skipped, ended.value) == (None, None, {"status": "ok", "v": 1})
     assert process(ended) == Process(
@@ -65,7 +65,9 @@ def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
         ("bin/none", {"skip_exit_code": 127}, "program bin/none was not found"),
     ],
 )
-def test_an_exit_code_may_skip(bench: Bench, cmd: str, keys: dict[str, Any], reason: str) -> None:
+def test_skip_exit_code_skips_the_step(
+    bench: Bench, cmd: str, keys: dict[str, Any], reason: str
+) -> None:
     ended = bench.shell(cmd, **keys)
     assert (ended.failure, ended.skipped, ended.verdicts) == (None, reason, ())
 
@@ -73,13 +75,13 @@ def test_an_exit_code_may_skip(bench: Bench, cmd: str, keys: dict[str, Any], rea
 def test_another_exit_code_does_not_skip(bench: Bench) -> None:
     ended = bench.shell("exit 3", skip_exit_code=77)
     assert ended.skipped is None
-    assert told(ended) == ("exit_code", "exit code 3, wanted 0")
+    assert kind_and_reason(ended) == ("exit_code", "exit code 3, wanted 0")
 
 
-def test_a_timeout_is_told_before_an_exit_code_that_skips(bench: Bench) -> None:
+def test_a_timeout_is_reported_before_an_exit_code_that_skips(bench: Bench) -> None:
     ended = bench.shell("trap 'exit 77' TERM; sleep 600 & wait", skip_exit_code=77, timeout=0.3)
     assert ended.skipped is None
-    assert told(ended)[0] == "timeout"
+    assert kind_and_reason(ended)[0] == "timeout"
 
 
 def test_the_status_skip_skips_with_its_reason(bench: Bench) -> None:
@@ -88,13 +90,13 @@ def test_the_status_skip_skips_with_its_reason(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("status", ["skip", "fail"])
-def test_in_data_a_status_means_nothing(bench: Bench, status: str) -> None:
+def test_a_status_in_data_has_no_meaning(bench: Bench, status: str) -> None:
     ended = bench.shell(f"""echo '{{"status":"{status}"}}'""", parse="data")
     assert (ended.failure, ended.skipped, ended.value) == (None, None, {"status": status})
 
 
 @pytest.mark.parametrize("parse", ["json", "last-line", "data"])
-def test_the_object_may_be_written_to_a_file(bench: Bench, parse: str) -> None:
+def test_the_result_may_be_written_to_a_file(bench: Bench, parse: str) -> None:
     ended = bench.shell(f'echo noise; {OK} > "$ORCHESTRATOR_RESULT"', parse=parse)
     assert (ended.failure, ended.value) == (None, {"status": "ok"})
 
@@ -135,7 +137,7 @@ def test_a_result_file_and_a_stdout_that_disagree_fail_the_step(
     bench: Bench, parse: str, script: str, reason: str
 ) -> None:
     ended = bench.shell(script, parse=parse)
-    assert told(ended) == ("protocol", reason)
+    assert kind_and_reason(ended) == ("protocol", reason)
     assert ended.value is None
     assert ended.failure is not None
     assert ended.failure.detail == (
@@ -166,12 +168,12 @@ def test_a_status_in_data_or_text_is_not_compared_with_the_file(bench: Bench, pa
 def test_the_end_of_a_long_stdout_is_compared_with_the_file(bench: Bench) -> None:
     bench.configure(capacity=1 << 16)
     ended = bench.shell(f"{OK} {FILE}; head -c 100000 /dev/zero; echo; {ERROR}")
-    assert told(ended)[1].endswith("but stdout has status 'error': no link")
+    assert kind_and_reason(ended)[1].endswith("but stdout has status 'error': no link")
 
 
 def test_an_unwanted_exit_code_is_reported_before_a_disagreement(bench: Bench) -> None:
     ended = bench.shell(f"{OK} {FILE}; {ERROR}; exit 3")
-    assert told(ended) == ("exit_code", "exit code 3, wanted 0")
+    assert kind_and_reason(ended) == ("exit_code", "exit code 3, wanted 0")
 
 
 def test_the_result_file_is_read_after_the_last_process_has_ended(bench: Bench) -> None:
@@ -179,23 +181,23 @@ def test_the_result_file_is_read_after_the_last_process_has_ended(bench: Bench) 
     late = f"#!/bin/sh\nwrite() {{ {ERROR} {FILE}; exit; }}\ntrap write TERM\n: > there\n"
     bench.write("late", f"{late}sleep 60 & wait\n", mode=0o755)
     ended = bench.shell(f"./late & until [ -e there ]; do :; done; {OK} {FILE}")
-    assert told(ended) == ("status", "status 'error': no link")
+    assert kind_and_reason(ended) == ("status", "status 'error': no link")
 
 
-def test_a_mistake_in_the_file_is_told_by_its_name(bench: Bench) -> None:
-    assert told(bench.shell('printf "{}x" > "$ORCHESTRATOR_RESULT"')) == (
+def test_an_error_in_the_result_file_names_the_variable(bench: Bench) -> None:
+    assert kind_and_reason(bench.shell('printf "{}x" > "$ORCHESTRATOR_RESULT"')) == (
         "protocol",
         "$ORCHESTRATOR_RESULT is not one JSON object: text after it, at byte 2",
     )
 
 
-@pytest.mark.parametrize("made", ["mkdir", "mkfifo", "ln -s /dev/zero"])
-def test_what_is_no_file_is_told(bench: Bench, made: str) -> None:
-    ended = bench.shell(f'{made} "$ORCHESTRATOR_RESULT"; {OK}')
-    assert told(ended) == ("protocol", "what $ORCHESTRATOR_RESULT names is not a file")
+@pytest.mark.parametrize("command", ["mkdir", "mkfifo", "ln -s /dev/zero"])
+def test_a_result_path_that_is_no_file_is_reported(bench: Bench, command: str) -> None:
+    ended = bench.shell(f'{command} "$ORCHESTRATOR_RESULT"; {OK}')
+    assert kind_and_reason(ended) == ("protocol", "what $ORCHESTRATOR_RESULT names is not a file")
 
 
-def test_no_other_user_can_read_the_file_whatever_the_umask_of_the_step(bench: Bench) -> None:
+def test_other_users_cannot_read_the_result_file_with_any_umask(bench: Bench) -> None:
     looks = 'stat -c "%a %u" "${ORCHESTRATOR_RESULT%/*}" >&2'
     folders = 'echo "${ORCHESTRATOR_RESULT%/*}" >&2'
     ended = bench.shell(f'umask 0; {OK} > "$ORCHESTRATOR_RESULT"; {looks}; {folders}')
@@ -210,7 +212,7 @@ def test_no_other_user_can_read_the_file_whatever_the_umask_of_the_step(bench: B
     shutil.rmtree(folder)
 
 
-def test_the_folder_of_the_file_goes_with_its_process_and_not_with_a_fork() -> None:
+def test_the_folder_of_result_files_is_removed_by_its_process_and_not_by_a_fork() -> None:
     script = (
         "import os, sys; from pytest_orchestrator.execution.temp_folders import private_path\n"
         "folder = os.path.dirname(private_path())\n"
@@ -225,7 +227,7 @@ def test_the_folder_of_the_file_goes_with_its_process_and_not_with_a_fork() -> N
     assert not Path(folder).exists()
 
 
-def test_the_file_is_gone_afterwards(bench: Bench) -> None:
+def test_the_result_file_is_removed(bench: Bench) -> None:
     ended = bench.shell(f'{OK} > "$ORCHESTRATOR_RESULT"; echo "$ORCHESTRATOR_RESULT" >&2')
     assert ended.failure is None
     assert not Path(process(ended).stderr.text.strip()).exists()
@@ -237,10 +239,10 @@ def test_the_file_is_gone_afterwards(bench: Bench) -> None:
 def test_a_result_above_the_limit_is_refused(bench: Bench, target: str, what: str) -> None:
     bench.configure(capacity=1 << 20)
     ended = bench.shell(f"head -c 1048577 /dev/zero {target}")
-    assert told(ended) == ("protocol", f"{what} is above 1 MiB; a result is smaller")
+    assert kind_and_reason(ended) == ("protocol", f"{what} is above 1 MiB; a result is smaller")
 
 
-def test_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
+def test_parse_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
     bench.configure(capacity=10)
     ended = bench.shell("echo more than ten bytes", parse="text")
     assert (ended.failure, ended.value) == (None, {"status": "ok"})
@@ -269,10 +271,10 @@ def test_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
         ("true", "protocol", "stdout is empty; one JSON object is wanted"),
     ],
 )
-def test_of_several_mistakes_the_first_kind_is_told(
+def test_the_first_of_several_failures_is_reported(
     bench: Bench, cmd: str, kind: str, reason: str
 ) -> None:
-    assert told(bench.shell(cmd, timeout=_SHORT[kind == "timeout"])) == (kind, reason)
+    assert kind_and_reason(bench.shell(cmd, timeout=_TIMEOUTS[kind == "timeout"])) == (kind, reason)
 
 
 @pytest.mark.parametrize(
@@ -284,14 +286,14 @@ def test_of_several_mistakes_the_first_kind_is_told(
         ("/no/such", Place(4, 10, 10)),
     ],
 )
-def test_a_failure_stands_at_the_key_that_is_to_blame(bench: Bench, cmd: str, place: Place) -> None:
-    timeout = _SHORT[cmd == "sleep 600"]
+def test_the_place_of_a_failure_is_its_key(bench: Bench, cmd: str, place: Place) -> None:
+    timeout = _TIMEOUTS[cmd == "sleep 600"]
     failure = bench.shell(cmd, timeout=timeout, success={"exit_code": 4}).failure
     assert failure is not None
     assert failure.place == place
 
 
-def test_a_step_whose_lane_is_lost_tells_its_time_and_place(bench: Bench) -> None:
+def test_the_failure_of_a_lost_lane_has_its_time_and_place(bench: Bench) -> None:
     ended = bench.shell("sleep 0.1; kill -KILL $PPID; sleep 600")
     assert ended.failure is not None
     assert (ended.failure.kind, ended.failure.place) == ("crash", Place(4, 10, 40))
@@ -303,7 +305,7 @@ def test_a_step_whose_lane_is_lost_tells_its_time_and_place(bench: Bench) -> Non
     assert 0.1 <= ended.usage.seconds < 60
 
 
-def test_a_wrong_code_is_told_where_the_command_stands(bench: Bench) -> None:
+def test_the_place_of_a_wrong_exit_code_is_the_command(bench: Bench) -> None:
     assert bench.shell("echo one >&2; exit 3").failure == Failure(
         kind="exit_code", reason="exit code 3, wanted 0", place=Place(4, 10, 22)
     )
@@ -321,11 +323,11 @@ def test_a_wrong_code_is_told_where_the_command_stands(bench: Bench) -> None:
         (127, 127, None),
     ],
 )
-def test_a_recipe_may_want_another_exit_code(
+def test_a_recipe_may_expect_another_exit_code(
     bench: Bench, wanted: object, code: int, unmet: str | None
 ) -> None:
     ended = bench.shell(f"{OK}; exit {code}", success={"exit_code": wanted})
-    assert (ended.failure and told(ended)) == (unmet and ("exit_code", unmet))
+    assert (ended.failure and kind_and_reason(ended)) == (unmet and ("exit_code", unmet))
     assert [(one.name, one.measured, one.unmet) for one in ended.verdicts] == [
         ("exit_code", code, unmet)
     ]
@@ -336,7 +338,7 @@ def test_timeouts_can_be_switched_off(bench: Bench) -> None:
     assert bench.shell("sleep 0.1", parse="text", timeout="10ms").failure is None
 
 
-def test_the_timeout_of_the_run_holds_where_a_step_has_none(bench: Bench) -> None:
+def test_a_step_without_a_timeout_has_the_timeout_of_the_run(bench: Bench) -> None:
     bench.configure(timeout=0.1)
     failure = bench.shell("sleep 600").failure
     assert failure is not None
@@ -353,12 +355,12 @@ def test_the_timeout_of_the_run_holds_where_a_step_has_none(bench: Bench) -> Non
         (None, b""),
     ],
 )
-def test_stdin_is_text_as_it_is_and_json_else(bench: Bench, stdin: object, read: bytes) -> None:
+def test_stdin_receives_unchanged_text_or_json(bench: Bench, stdin: object, read: bytes) -> None:
     bench.shell("cat > read", parse="text", stdin=stdin)
     assert (bench.root / "read").read_bytes() == read
 
 
-def test_a_large_stdin_that_nobody_reads_is_no_failure(bench: Bench) -> None:
+def test_an_unread_large_stdin_is_no_failure(bench: Bench) -> None:
     assert bench.shell("true", parse="text", stdin="x" * 500_000).failure is None
 
 
@@ -369,25 +371,25 @@ def test_a_large_stdin_that_nobody_reads_is_no_failure(bench: Bench) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_text_arrives_byte_for_byte(bench: Bench, text: str) -> None:
-    step = bench.shell_step('printf %s "$T" > told', parse="text")
+    step = bench.shell_step('printf %s "$T" > shown', parse="text")
     ended = shell.run(msgspec.structs.replace(step, args={"T": text}), bench.env)
     assert ended.failure is None
-    assert (bench.root / "told").read_bytes() == text.encode()
+    assert (bench.root / "shown").read_bytes() == text.encode()
 
 
 def test_args_are_text_json_or_unset(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GONE", "here")
     monkeypatch.setenv("KEPT", "kept")
     args = {"T": "a  b", "N": 1.5, "B": True, "J": {"l": [1, "ü"]}, "GONE": None}
-    cmd = 'printf "%s|" "$T" "$N" "$B" "$J" "${GONE-unset}" "$KEPT" > told'
+    cmd = 'printf "%s|" "$T" "$N" "$B" "$J" "${GONE-unset}" "$KEPT" > shown'
     bench.shell(cmd, parse="text", args=args)
-    assert (bench.root / "told").read_text() == 'a  b|1.5|true|{"l":[1,"ü"]}|unset|kept|'
+    assert (bench.root / "shown").read_text() == 'a  b|1.5|true|{"l":[1,"ü"]}|unset|kept|'
 
 
 @pytest.mark.parametrize(
     ("cwd", "expected"), [(".", ""), ("sub", "sub"), ("sub/../sub/deep", "sub/deep")]
 )
-def test_a_command_lives_in_its_cwd_and_its_program_does_not(
+def test_a_command_runs_in_its_cwd_and_its_program_is_relative_to_the_rootdir(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, cwd: str, expected: str
 ) -> None:
     monkeypatch.chdir("/")
@@ -400,30 +402,32 @@ def test_a_command_lives_in_its_cwd_and_its_program_does_not(
     )
 
 
-def test_a_script_without_interpreter_is_run_by_the_shell(bench: Bench) -> None:
+def test_a_script_without_an_interpreter_is_run_by_sh(bench: Bench) -> None:
     bench.write("bin/bare", """echo "{\\"status\\": \\"ok\\", \\"word\\": \\"$1\\"}"\n""", 0o755)
     for program in ("bin/bare", "bare"):
         ended = bench.shell([program, "a b"], args={"PATH": f"{bench.root}/bin"})
         assert (ended.failure, ended.value) == (None, {"status": "ok", "word": "a b"})
 
 
-def test_the_environment_of_the_run_is_not_changed(bench: Bench) -> None:
+def test_a_step_does_not_change_the_environment_of_pytest(bench: Bench) -> None:
     before = dict(os.environ)
     bench.shell("export A=1; cd /", parse="text", args={"PATH": None})
     assert dict(os.environ) == before
 
 
-def test_leftovers_are_told_and_are_no_failure(bench: Bench) -> None:
+def test_leftover_processes_are_reported_and_are_no_failure(bench: Bench) -> None:
     ended = bench.shell(f"sleep 30 & {OK}")
     assert ended.failure is None
     assert len(process(ended).leftovers) == 1
 
 
-@pytest.mark.parametrize("cmd", ["bin/tell", ["bin/tell"], "bin/tell; exit 3"])
-def test_the_pasted_line_does_what_the_step_did(bench: Bench, cmd: str | list[str]) -> None:
-    told = """printf '%s|%s|%s|%s' "$PWD" "$V" "${HOME-unset}" "$(cat)"\n"""
-    bench.write("bin/tell", f"#!/bin/sh\n{told}", 0o755)
-    bench.write("sub/bin/tell", f"#!/bin/sh\n{told}", 0o755)
+@pytest.mark.parametrize("cmd", ["bin/show", ["bin/show"], "bin/show; exit 3"])
+def test_the_repeating_line_has_the_same_output_and_exit_code(
+    bench: Bench, cmd: str | list[str]
+) -> None:
+    script = """printf '%s|%s|%s|%s' "$PWD" "$V" "${HOME-unset}" "$(cat)"\n"""
+    bench.write("bin/show", f"#!/bin/sh\n{script}", 0o755)
+    bench.write("sub/bin/show", f"#!/bin/sh\n{script}", 0o755)
     args = {"V": [1, "it's"], "HOME": None}
     ended = process(bench.shell(cmd, args=args, stdin={"a": "$x"}, cwd="sub", parse="text"))
     again = subprocess.run(
@@ -438,16 +442,16 @@ def test_the_pasted_line_does_what_the_step_did(bench: Bench, cmd: str | list[st
     "keys",
     [{}, {"parse": "text"}, {"parse": "data"}, {"success": {"exit_code": "nonzero"}}],
 )
-def test_a_command_whose_exit_status_is_not_known_has_failed(
+def test_a_command_with_an_unknown_exit_status_fails(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
 ) -> None:
-    def without_a_status(*given: Any, **more: Any) -> CommandResult:
-        return msgspec.structs.replace(run(*given, **more), status=None)
+    def without_a_status(*args: Any, **options: Any) -> CommandResult:
+        return msgspec.structs.replace(run(*args, **options), status=None)
 
     run = slot_of(bench.env).shell.run
     monkeypatch.setattr(slot_of(bench.env).shell, "run", without_a_status)
 
     ended = bench.shell(OK, skip_exit_code=3, **keys)
 
-    assert told(ended) == ("crash", "the exit status of its process is not known")
+    assert kind_and_reason(ended) == ("crash", "the exit status of its process is not known")
     assert ended.skipped is None
