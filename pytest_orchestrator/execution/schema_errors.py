@@ -75,14 +75,14 @@ def _fault(schema: str) -> tuple[json_schema.Way, str] | None:
 def _row(error: "ValidationError") -> str:
     where = _way(error.absolute_path)
     rule = str(error.validator)
-    found: Any = error.instance
+    value: Any = error.instance
     wanted: Any = error.validator_value
     if isinstance(error.schema, bool) or rule in _OF_KEYS:
         return f"{where}: {one_line(error.message)}"
-    if rule in _LIMITS and found != wanted:
-        _, rest = measured(found, wanted, "")
-        return f"{where} is {_json(found)}, {rule} {rest.removeprefix('limit ')}"
-    return f"{where} is {_json(found)}, wanted {rule} {_json(wanted)}"
+    if rule in _LIMITS and value != wanted:
+        _, rest = beyond_limit(value, wanted, "")
+        return f"{where} is {_json(value)}, {rule} {rest.removeprefix('limit ')}"
+    return f"{where} is {_json(value)}, wanted {rule} {_json(wanted)}"
 
 
 def _way(parts: Iterable[str | int]) -> str:
@@ -97,7 +97,7 @@ def _json(value: "Json") -> str:
     return shown if len(shown) <= _MAX_WIDTH else f"{shown[: _MAX_WIDTH - 1]}…"
 
 
-def measured(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:
+def beyond_limit(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:
     """Return a figure beyond its limit as text, and its distance from the limit.
 
     Args:

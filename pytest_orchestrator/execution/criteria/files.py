@@ -19,7 +19,7 @@ from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.criteria.evidence import Before, Evidence, Stamp, verdict
-from pytest_orchestrator.execution.criteria.simple import found, query_of
+from pytest_orchestrator.execution.criteria.simple import query_of, search_verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.text_search import file_of
 from pytest_orchestrator.recipe.model.step import Criterion, Step
@@ -163,7 +163,7 @@ def _no_file(path: str, names: list[str], root: Path) -> str:
 def _searched(rule: str) -> Callable[[Criterion, str, Json, Evidence], Verdict]:
     def check(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
         source = file_of(os.path.join(evidence.root, name), name)
-        return found(criterion, rule, str(wanted), source, evidence.searches)
+        return search_verdict(criterion, rule, str(wanted), source, evidence.searches)
 
     return check
 
@@ -193,7 +193,7 @@ def _size(
         return verdict(criterion, "the limit is no whole number", measured=size, unit="bytes")
     if (size - limit) * sign <= 0:
         return verdict(criterion, measured=size, unit="bytes")
-    figure, rest = schema_errors.measured(size, limit, "bytes")
+    figure, rest = schema_errors.beyond_limit(size, limit, "bytes")
     return verdict(
         criterion,
         f"{name} has {figure}, {rest}",

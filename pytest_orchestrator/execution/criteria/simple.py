@@ -22,7 +22,7 @@ def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     name, _, rule = criterion.name.partition("_")
     stream: Stream = getattr(evidence.ended.process, name)
     wanted = str(criterion.wanted)
-    yield found(criterion, rule, wanted, searched(stream, name), evidence.searches)
+    yield search_verdict(criterion, rule, wanted, searched(stream, name), evidence.searches)
 
 
 def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
@@ -39,7 +39,7 @@ def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
     return Query(source, pattern, rule, criterion.place)
 
 
-def found(
+def search_verdict(
     criterion: Criterion, rule: str, wanted: str, source: Searched, searches: Searches
 ) -> Verdict:
     """Search a text or pattern and return the verdict.
@@ -167,7 +167,7 @@ def _at_most(
         return verdict(criterion, "the limit is no number", measured=value, unit=unit)
     if value <= limit:
         return verdict(criterion, measured=value, unit=unit)
-    figure, rest = schema_errors.measured(value, limit, unit, digits=digits)
+    figure, rest = schema_errors.beyond_limit(value, limit, unit, digits=digits)
     return verdict(
         criterion,
         f"{phrase.format(figure)}, {rest}",

@@ -191,11 +191,11 @@ def _write(real: str, to: Path, size: int) -> None:
 @contextlib.contextmanager
 def masked_afterwards(step: Step, env: Environment) -> Iterator[None]:
     """Mask the logs of a service at its end if secrets were added meanwhile."""
-    known = env.secrets.forms
+    before = env.secrets.forms
     try:
         yield
     finally:
-        if env.secrets.forms is not known:
+        if env.secrets.forms is not before:
             mask_logs(step, env)
 
 

@@ -77,7 +77,7 @@ def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleT
     return module
 
 
-def performed(
+def run_class(
     kind: Any,
     step: PythonStep,
     brought: Brought,

@@ -199,7 +199,7 @@ def _run(
                 return Ended(usage=own.usage(), failure=target)
             with contextlib.chdir(env.root), _traced(heap) if heap else contextlib.nullcontext():
                 if step.brought:
-                    returned = custom.performed(target, step, step.brought, context, env, fixtures)
+                    returned = custom.run_class(target, step, step.brought, context, env, fixtures)
                 else:
                     returned = call(target, context, json_values.unshared(step.params), fixtures)
     except env.skips as skipped:

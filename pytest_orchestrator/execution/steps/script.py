@@ -46,7 +46,7 @@ class ScriptFiles:
         self._base = base
         self._made: list[str] = []
 
-    def given(
+    def prepare(
         self, argv: tuple[str, ...], variables: dict[str, str]
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         """Write the files that the shell needs; return its words and variables.

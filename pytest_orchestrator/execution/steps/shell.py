@@ -158,7 +158,7 @@ def _start(
     env.secrets.learn(variables)
     if not step.args.keys() & env.context_variables.keys():  # args may name another server
         variables |= env.context_variables
-    argv, variables = script.given(process.argv, variables)
+    argv, variables = script.prepare(process.argv, variables)
     with contextlib.ExitStack() as stack:
         stdin = None
         if text is not None:

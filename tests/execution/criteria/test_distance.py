@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_orchestrator.execution.schema_errors import measured
+from pytest_orchestrator.execution.schema_errors import beyond_limit
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from pytest_orchestrator.execution.schema_errors import measured
 def test_a_figure_beyond_its_limit_is_shown_with_the_distance(
     value: float, limit: float, unit: str, texts: tuple[str, str]
 ) -> None:
-    assert measured(value, limit, unit) == texts
+    assert beyond_limit(value, limit, unit) == texts

@@ -357,7 +357,7 @@ def test_a_script_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
     step = ShellStep(name="a", cmd="x", shell=("node",))
     files = ScriptFiles(step, f"{tmp_path}/none/x")
     with pytest.raises(FileNotFoundError):
-        files.given(("node", "{script}"), dict(os.environ))
+        files.prepare(("node", "{script}"), dict(os.environ))
     files.remove()
 
 
