@@ -19,6 +19,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope, after
 from pytest_orchestrator.execution.lanes.messages import output_so_far, stream
 from pytest_orchestrator.execution.notifications import AttemptStarted, RetryScheduled, Started
+from pytest_orchestrator.execution.record_log import current_stream
 from pytest_orchestrator.execution.scheduling.attempt import Handle, execute, failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
@@ -244,12 +245,13 @@ class RetryLoop:
             started: The start of the step, in seconds since the epoch.
             reason: The cause of the interruption.
         """
-        stopped, process, env = time.time(), None, self._interrupted_in
+        stopped, process, log, env = time.time(), None, None, self._interrupted_in
         if env is not None and self._own.site is not None:
             started, process = self._own.site.started, _process_so_far(self.step, env)
+            log = current_stream(self.step.name, env)
         seconds = max(0.0, stopped - started)
         failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
-        ended = Ended(usage=Usage(seconds=seconds), process=process)
+        ended = Ended(usage=Usage(seconds=seconds), process=process, log=log)
         cut_off = msgspec.structs.replace(
             failed(self.step, failure, ended, started),
             changes=tuple(self._own.changes),

@@ -365,7 +365,7 @@ class StepView:
     def _logs_on_disk(self, attempt: int) -> dict[str, LogFile]:
         """Return the log files of an interrupted step in the run folder, by stream."""
         logs: dict[str, LogFile] = {}
-        for stream in ("stdout", "stderr") if self.step.state == "interrupted" else ():
+        for stream in ("stdout", "stderr", "log") if self.step.state == "interrupted" else ():
             file = self.step.log_file(stream, attempt)
             path = self._files.at(file)
             with contextlib.suppress(OSError):

@@ -188,3 +188,24 @@ def test_an_interrupted_step_keeps_its_output(bench: Bench) -> None:
         Stream("warm\n", 5, str(log), kept=5),
     )
     assert result.started + result.ended.usage.seconds == pytest.approx(result.stopped)
+
+
+def test_an_interrupted_step_keeps_its_log_records(bench: Bench) -> None:
+    source = """
+    import logging
+
+    def step():
+        logging.getLogger("psu").warning("hot")
+        raise KeyboardInterrupt
+    """
+    tries = bench.tries(bench.python_step(source))
+    assert tries.prepare() is None
+    with pytest.raises(KeyboardInterrupt):
+        tries.run()
+
+    result = tries.interrupted(0.0, "Ctrl-C")
+
+    log = bench.root / "logs/s.1.log"
+    assert log.read_text().endswith(" hot\n")
+    assert result.ended is not None
+    assert result.ended.log == Stream(size=log.stat().st_size, log=str(log))

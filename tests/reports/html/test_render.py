@@ -190,7 +190,8 @@ def test_a_run_that_was_killed_says_so_and_where(tmp_path: Path) -> None:
     run.begin({"a": [], "b": ["a"], "c": ["b"]})
     run.step("a", "passed", (1, 2))
     run.start("b", 3)
-    for stream in ("stdout", "stderr"):
+    streams = ("stdout", "stderr", "log")
+    for stream in streams:
         run.log(f"b.1.{stream}", f"{stream} of the interrupted step\n")
     run.cut()
 
@@ -200,11 +201,8 @@ def test_a_run_that_was_killed_says_so_and_where(tmp_path: Path) -> None:
     assert "! interrupted" in text
     ended = "pytest was killed, or the machine went down, while it ran"
     assert f"b of {RECIPE}, begun 2026-11-25 10:15:05 UTC: {ended}" in text
-    counts = [text.count(f"{name} of the interrupted step") for name in ("stdout", "stderr")]
-    assert counts == [2, 2]
-    assert {"logs/psu_burn_in/b.1.stdout", "logs/psu_burn_in/b.1.stderr"} <= {
-        *read.all("a", "href")
-    }
+    assert [text.count(f"{name} of the interrupted step") for name in streams] == [2, 2, 2]
+    assert {f"logs/psu_burn_in/b.1.{name}" for name in streams} <= {*read.all("a", "href")}
     assert "1 step did not run" in text
     assert "The last line of its journal, line 6, was written 2026-11-25 10:15:05 UTC" in text
 
