@@ -104,7 +104,8 @@ class Tables:
         """Show the texts of interrupted steps, then a table for each recipe."""
         interrupted = terminalreporter.stats.get("interrupted", [])
         if interrupted and self._config.getoption("tbstyle", "auto") != "no":
-            _show_failures(terminalreporter, interrupted)
+            captured = self._config.getoption("showcapture", "all")
+            _show_failures(terminalreporter, interrupted, captured)
         if self._config.get_verbosity() >= 0 and self.told:
             self._show_recipes(terminalreporter)
         if interrupted and terminalreporter.hasopt("f"):
@@ -134,13 +135,21 @@ class Tables:
             terminalreporter.write_line(f"report {folder}/report.html")
 
 
-def _show_failures(terminal: Any, reports: list[pytest.TestReport]) -> None:
-    """Show interrupted steps as pytest shows failures: their texts and captured sections."""
+def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: str) -> None:
+    """Show interrupted steps as pytest shows failures: their texts and captured sections.
+
+    Args:
+        terminal: The terminal reporter of pytest.
+        reports: The reports of the steps.
+        captured: The value of ``--show-capture``: which sections are shown.
+    """
     terminal.write_sep("=", "INTERRUPTED")
     for report in reports:
         terminal.write_sep("_", report.head_line or report.nodeid, red=True)
         terminal.write_line(report.longreprtext)
         for title, content in report.sections:
+            if captured != "all" and captured not in title:
+                continue
             terminal.write_sep("-", title)
             terminal.write_line(content.removesuffix("\n"))
 

@@ -114,6 +114,31 @@ def test_a_step_that_ends_the_session_is_interrupted_with_the_cause(
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [("all", ["stdout"]), ("stdout", ["stdout"]), ("log", []), ("no", [])],
+)
+def test_show_capture_selects_the_sections_of_an_interrupted_step(
+    project: Project, option: str, shown: list[str]
+) -> None:
+    project.write(
+        "ends.py",
+        """
+        import pytest
+
+        def exits(ctx, params):
+            print("on stdout", flush=True)
+            pytest.exit("bench is gone")
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: ends, function: exits"})
+
+    lines = project.spawn(f"--show-capture={option}").outlines
+
+    titles = (re.fullmatch(r"-+ Captured (\w+) call -+", line) for line in lines)
+    assert [match[1] for match in titles if match] == shown
+
+
 def test_lf_keeps_a_failed_step_that_did_not_run_again(two: Project) -> None:
     def failed() -> list[str]:
         cache = two.path / ".pytest_cache/v/cache/lastfailed"
