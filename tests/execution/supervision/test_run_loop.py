@@ -58,7 +58,7 @@ def start(request, stdout, stderr):
     assert os.read(ready, 1) == b"!"
     return pid
 
-clock = SimpleNamespace(monotonic=lambda: now)
+clock = SimpleNamespace(monotonic=lambda: now, time=lambda: now)
 run_loop.time = process_tree.time = clock
 run_loop.select = SimpleNamespace(poll=Poll, POLLIN=select.POLLIN)
 os_support.kill = kill
