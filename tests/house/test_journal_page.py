@@ -19,7 +19,7 @@ def table(kind: type[Event]) -> str:
     texts = {name: " ".join(text.split()) for name, text in fields}
     rows = [f"| `{name}` | {texts[name]} |" for name in kind.__struct_fields__]
     heading = f"### `{kind.__struct_config__.tag}`"
-    body = ["| field | what it is |", "| --- | --- |", *rows]
+    body = ["| field | meaning |", "| --- | --- |", *rows]
     return "\n".join([heading, "", " ".join(head.split()), "", *body])
 
 
