@@ -66,7 +66,7 @@ def hang_up(*given):
 
 python_process.StepRequest = partial(python_process.StepRequest, grace=600.0)
 lane.ANSWER = 600.0
-lane.Lane._hang_up, wait = hang_up, lane.Lane._hang_up
+lane.Lane._disconnect, wait = hang_up, lane.Lane._disconnect
 """
 # A worker of xdist whose controller is silent interrupts itself after some seconds.
 _NOTED_INTERRUPTS = """
@@ -108,6 +108,8 @@ class Session:
         # A pipe that is open for writing too does not end between two steps.
         with (project.path / "ready").open("r+b", buffering=0) as pipe:
             for _ in range(workers):
+                while not select.select([pipe], [], [], 1.0)[0]:
+                    assert self.process.poll() is None
                 pipe.read(1)
 
     def processes(self) -> list[int]:
