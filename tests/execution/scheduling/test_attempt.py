@@ -198,7 +198,7 @@ def test_an_interrupted_step_keeps_its_log_records(bench: Bench) -> None:
         logging.getLogger("psu").warning("hot")
         raise KeyboardInterrupt
     """
-    tries = bench.tries(bench.python_step(source))
+    tries = bench.retry_loop(bench.python_step(source))
     assert tries.prepare() is None
     with pytest.raises(KeyboardInterrupt):
         tries.run()
