@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -124,6 +125,6 @@ def cut_to_width(text: str, width: int) -> str:
     """Return a text of at most `width` columns; ``…`` marks where it was cut."""
     if display_width(text) <= width:
         return text.rstrip()
-    while text and display_width(text) > width - 1:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    widths = accumulate(map(display_width, text))
+    end = next((at for at, columns in enumerate(widths) if columns >= width), 0)
+    return text[:end].rstrip() + "…"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.text import clipped, one_line, printable
+from pytest_orchestrator.core.text import clipped, cut_to_width, display_width, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,24 @@ def test_clipped_text_keeps_its_beginning_and_its_end(text: str, max_chars: int)
 
 def test_one_line_reads_only_the_beginning_of_a_long_text() -> None:
     assert one_line("a\nb " + "c" * 10_000_000) == f"a b {'c' * 295}…"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "line"),
+    [
+        ("abc  ", 5, "abc"),
+        ("abcdef", 5, "abcd…"),
+        ("ab  ef", 5, "ab…"),
+        ("漢字漢字", 6, "漢字…"),
+        ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),
+        ("x" * 1_000_000, 3, "xx…"),
+        ("abc", 0, "…"),
+    ],
+)
+def test_a_text_is_cut_to_the_width_of_the_terminal(text: str, width: int, line: str) -> None:
+    assert cut_to_width(text, width) == line
+
+
+@given(st.text(st.characters()), st.integers(1, 40))
+def test_a_cut_text_is_never_wider_than_the_terminal(text: str, width: int) -> None:
+    assert display_width(cut_to_width(text, width)) <= width
