@@ -68,6 +68,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 MAX_TEXT: Final = 1_000_000
 """Maximum characters of the text of a failure, a skip, a warning or a log record in reports."""
 
+MAX_CAUSE: Final = 1_000
+"""Maximum characters of the cause that ended a session: each step that it stopped repeats it."""
+
 
 def clipped(text: str, max_chars: int = MAX_TEXT) -> str:
     """Return a text, cut in the middle if it is too long.

@@ -78,7 +78,7 @@ def not_run_line(blocks: Sequence[Mapping[str, Json]], width: int) -> str:
         blocks: The blocks of its steps.
         width: Columns of the terminal.
     """
-    why = _at(blocks[0], "step", "reason")
+    why = str(_at(blocks[0], "step", "reason")).partition("\n")[0]
     return cut_to_width(f" {_count(len(blocks), 'step')} not run: {why}", width)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, Usage
+from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.execution.criteria import result_checks
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope, after
@@ -250,7 +251,8 @@ class RetryLoop:
             started, process = self._own.site.started, _process_so_far(self.step, env)
             log = current_stream(self.step.name, env)
         seconds = max(0.0, stopped - started)
-        failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
+        cause = f"interrupted after {seconds:.1f} s: {clipped(reason, MAX_CAUSE)}"
+        failure = Failure(kind="interrupted", reason=cause)
         ended = Ended(usage=Usage(seconds=seconds), process=process, log=log)
         cut_off = msgspec.structs.replace(
             failed(self.step, failure, ended, started),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.interrupts import interrupts_wait
 from pytest_orchestrator.plugin.options import settings
@@ -69,6 +70,7 @@ class NotRun:
         """Report the remaining steps, after all that ran and before any report is written."""
         if self._open:
             cause = str(session.shouldfail or session.shouldstop or "") or self._cause
+            cause = clipped(cause, MAX_CAUSE)
             with interrupts_wait():
                 self._report(f"the session ended before it{f': {cause}' if cause else ''}")
         return (yield)

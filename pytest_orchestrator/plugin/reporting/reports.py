@@ -123,6 +123,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
         if when == "call":
             _excuse(item, made)
             _unproven(item, made, raised=longrepr is not None)
+            _bound(item, made)
             extra = {"metadata": {ATTRIBUTE: _describe(item, made)}}
             setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
         made.user_properties = list(item.user_properties)

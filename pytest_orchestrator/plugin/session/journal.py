@@ -23,6 +23,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     TestReported,
 )
+from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.plugin.interrupts import interrupts_wait
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, carried, key_of, told_of
@@ -226,7 +227,7 @@ class SessionJournal:
             lambda lines: RunFinished(
                 exit_status=int(session.exitstatus),
                 lines=lines,
-                reason=self._state.masked(reason),
+                reason=self._state.masked(clipped(reason, MAX_CAUSE)),
                 counts=self._tested.counts,
                 files=files,
                 owed=self._owed,

@@ -139,6 +139,24 @@ def test_show_capture_selects_the_sections_of_an_interrupted_step(
     assert [match[1] for match in titles if match] == shown
 
 
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+def test_a_long_cause_is_cut_in_the_report_of_each_step(project: Project, isolation: str) -> None:
+    project.write("ends.py", _EXITS.replace("'bench is gone'", "'first line\\n' + 'x' * 3_000_000"))
+    first = f"type: python, module: ends, function: exits, isolation: {isolation}"
+    project.recipe("x", {"one": first, **{f"late_{number}": "" for number in range(9)}})
+    project.recipe("y", {"two": "", "three": ""})
+
+    result = project.spawn("--json-report", "--json-report-file=report.json")
+
+    assert " 2 steps not run: the session ended before it: first line" in result.outlines
+    (journal,) = project.path.glob(".orchestrator/runs/2*/journal.jsonl")
+    assert journal.stat().st_size < 100_000
+    assert (project.path / "report.json").stat().st_size < 100_000
+    steps = _record(project).steps
+    assert {step.reason for step in steps if step.state == "not run"} == {steps[-1].reason}
+    assert "characters are left out here" in steps[-1].reason
+
+
 def test_lf_keeps_a_failed_step_that_did_not_run_again(two: Project) -> None:
     def failed() -> list[str]:
         cache = two.path / ".pytest_cache/v/cache/lastfailed"

@@ -109,6 +109,9 @@ def skips(ctx, params):
 
 def expected(ctx, params):
     pytest.xfail("x" * SIZE)
+
+def ends(ctx, params):
+    pytest.exit("z" * SIZE)
 """
 
 
@@ -125,6 +128,7 @@ def expected(ctx, params):
         ("exits", "failed"),
         ("skips", "skipped"),
         ("expected", "xfailed"),
+        ("ends", "interrupted"),
     ],
 )
 def test_no_report_holds_more_than_a_megabyte_of_a_failure_text(
