@@ -1,1 +1,1 @@
-"""Reports: views of results, one module for each format."""
+"""Reports of results, one module for each format."""

@@ -1,6 +1,6 @@
 """Critical path of a run: the longest chain of dependent steps.
 
-Worked out of the blocks of the JSON report, so that every view says the same.
+It is computed from the blocks of the JSON report, so that every view shows the same path.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,17 @@ from typing import NamedTuple
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.graph import ordered
 
-_CLOCKS = 0.005
-"""Seconds by which the clocks of two processes, and rounding, may let two steps overlap."""
+_CLOCK_TOLERANCE = 0.005
+"""Largest apparent overlap of two consecutive steps, in seconds, caused by the clocks of two
+processes and by rounding."""
 
 
 class CriticalPath(NamedTuple):
-    """The chain of steps, each needed by the next, whose bodies took longest together.
+    """The chain of steps, each needed by the next, with the longest total duration of step code.
 
     Attributes:
         names: The steps, in order.
-        seconds: What their bodies took, all tries included.
+        seconds: Total duration of their step code, including all attempts.
         whole: Seconds from the start of the first step of the run to the end of the last.
     """
 
@@ -28,8 +29,8 @@ class CriticalPath(NamedTuple):
     whole: float
 
 
-class _Ran(NamedTuple):
-    """A step whose body ran: its name and times, in seconds since the epoch."""
+class _Interval(NamedTuple):
+    """Time in which the code of a step ran, in seconds since the epoch."""
 
     name: str
     start: float
@@ -38,49 +39,51 @@ class _Ran(NamedTuple):
 
 
 def critical_path(blocks: Sequence[Mapping[str, Json]]) -> CriticalPath | None:
-    """Return the critical path of a recipe; None where no step ran.
+    """Return the critical path of a recipe; None if no step ran.
 
-    A step of ``finally`` comes after all that stand before it; a service counts until the
-    first step that needs it could begin.
+    A step of ``finally`` follows all steps listed before it. A service counts until the start of
+    the first step that needs it.
 
     Args:
         blocks: The blocks of all steps of one run of a recipe.
     """
-    ran = _ran(blocks)
-    if not ran:
+    intervals = _intervals(blocks)
+    if not intervals:
         return None
     waits = _waits(blocks)
-    seconds = _seconds(blocks, ran, waits)
+    seconds = _seconds(blocks, intervals, waits)
     best: dict[str, tuple[float, str]] = {}
     for name in ordered(waits):
-        before = max(waits[name], key=lambda one: best[one][0], default="")
+        before = max(waits[name], key=lambda each: best[each][0], default="")
         total = best[before][0] if before else 0.0
         best[name] = (total + seconds.get(name, 0.0), before)
-    last = max(best, key=lambda one: best[one][0])
+    last = max(best, key=lambda each: best[each][0])
     chain, name = [], last
     while name:
         if seconds.get(name) is not None:
             chain.append(name)
         name = best[name][1]
-    whole = max(one.stop for one in ran) - min(one.start for one in ran)
+    whole = max(each.stop for each in intervals) - min(each.start for each in intervals)
     return CriticalPath(tuple(reversed(chain)), best[last][0], max(whole, best[last][0]))
 
 
 def parallel(blocks: Sequence[Mapping[str, Json]]) -> frozenset[str]:
-    """Return the names of the steps that ran while another one did; services do not count.
+    """Return the names of the steps that overlapped with another step; services do not count.
 
     Args:
         blocks: The blocks of all steps of one run of a recipe.
     """
-    ran = sorted((one for one in _ran(blocks) if not one.is_service), key=lambda one: one.start)
-    found: set[str] = set()
-    longest = None
-    for one in ran:
-        if longest is not None and one.start < longest.stop - _CLOCKS:
-            found |= {one.name, longest.name}
-        if longest is None or one.stop > longest.stop:
-            longest = one
-    return frozenset(found)
+    intervals = sorted(
+        (each for each in _intervals(blocks) if not each.is_service), key=lambda each: each.start
+    )
+    overlapping: set[str] = set()
+    latest = None
+    for interval in intervals:
+        if latest is not None and interval.start < latest.stop - _CLOCK_TOLERANCE:
+            overlapping |= {interval.name, latest.name}
+        if latest is None or interval.stop > latest.stop:
+            latest = interval
+    return frozenset(overlapping)
 
 
 def moment(text: Json) -> float:
@@ -88,8 +91,8 @@ def moment(text: Json) -> float:
     return datetime.fromisoformat(str(text)).timestamp()
 
 
-def _ran(blocks: Sequence[Mapping[str, Json]]) -> list[_Ran]:
-    found = []
+def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
+    intervals = []
     for block in blocks:
         step, time = block["step"], block.get("time")
         if isinstance(step, dict) and isinstance(time, dict):
@@ -97,46 +100,52 @@ def _ran(blocks: Sequence[Mapping[str, Json]]) -> list[_Ran]:
             first = attempts[0] if isinstance(attempts, list) and attempts else time
             start = moment(first["start"] if isinstance(first, dict) else time["start"])
             service = bool(step.get("background"))
-            found.append(_Ran(str(step["name"]), start, moment(time["stop"]), service))
-    return found
+            intervals.append(_Interval(str(step["name"]), start, moment(time["stop"]), service))
+    return intervals
 
 
 def _waits(blocks: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
-    """Return what each step waits for, of the steps that there are."""
+    """Return the steps of this recipe that each step waits for."""
     steps = [step for block in blocks if isinstance(step := block["step"], dict)]
     names = [str(step["name"]) for step in steps]
-    known = set(names)
-    found: dict[str, list[str]] = {}
+    own_names = set(names)
+    waits: dict[str, list[str]] = {}
     for place, step in enumerate(steps):
-        asked: list[Json] = []
+        listed: list[Json] = []
         for key in ("needs", "after"):
-            told = step.get(key)
-            asked += told if isinstance(told, list) else []
-        waits = [*dict.fromkeys(one for one in map(str, asked) if one in known)]
-        found[names[place]] = names[:place] if step.get("final") else waits
-    return found
+            value = step.get(key)
+            listed += value if isinstance(value, list) else []
+        before = [*dict.fromkeys(name for name in map(str, listed) if name in own_names)]
+        waits[names[place]] = names[:place] if step.get("final") else before
+    return waits
 
 
 def _seconds(
-    blocks: Sequence[Mapping[str, Json]], ran: Sequence[_Ran], waits: Mapping[str, Sequence[str]]
+    blocks: Sequence[Mapping[str, Json]],
+    intervals: Sequence[_Interval],
+    waits: Mapping[str, Sequence[str]],
 ) -> dict[str, float]:
-    """Return what each body took; of a service, what it took to be ready for others."""
-    by_name = {one.name: one for one in ran}
-    found = {}
+    """Return the duration of each step; of a service, the time until another step used it."""
+    by_name = {interval.name: interval for interval in intervals}
+    durations = {}
     for block in blocks:
         step, resources = block["step"], block.get("resources")
         if not isinstance(step, dict) or not isinstance(resources, dict):
             continue
         name, seconds = str(step["name"]), resources.get("seconds")
         attempts = block.get("attempts")
-        each = [seconds, *(one.get("seconds") for one in _dicts(attempts))]
-        found[name] = sum(one for one in each if isinstance(one, (int, float)))
+        each = [seconds, *(attempt.get("seconds") for attempt in _dicts(attempts))]
+        durations[name] = sum(value for value in each if isinstance(value, (int, float)))
         if step.get("background") and name in by_name:
-            users = [one.start for one in ran if name in waits[one.name] and not one.is_service]
+            users = [
+                interval.start
+                for interval in intervals
+                if name in waits[interval.name] and not interval.is_service
+            ]
             ready = min(users, default=by_name[name].start) - by_name[name].start
-            found[name] = max(0.0, min(found[name], ready))
-    return found
+            durations[name] = max(0.0, min(durations[name], ready))
+    return durations
 
 
-def _dicts(told: Json) -> list[dict[str, Json]]:
-    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+def _dicts(value: Json) -> list[dict[str, Json]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

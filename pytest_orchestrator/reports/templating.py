@@ -17,23 +17,25 @@ if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
 
-class Compiled(BytecodeCache):
-    """Keeps them in a folder; where it cannot be written they are compiled each time.
+class CompiledTemplates(BytecodeCache):
+    """Cache of compiled templates in a folder.
+
+    If the folder is not writable, templates are compiled at each start.
 
     Args:
-        folder: The folder, which is made.
+        folder: The folder; it is created at the first write.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Read a template, unless it was compiled by another version or of another text."""
+        """Load a template, unless it was compiled by another version or from another text."""
         with contextlib.suppress(OSError), self._path(bucket).open("rb") as file:
             bucket.load_bytecode(file)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep a template, if Python may keep its modules."""
+        """Write a compiled template, unless Python must not write bytecode."""
         if sys.dont_write_bytecode:
             return
         path = self._path(bucket)
@@ -54,21 +56,24 @@ FOLDER = Path(__file__).with_name("templates")
 
 @functools.cache
 def environment() -> "Environment":
-    """Return what knows the templates: all text that is filled in is escaped, and harmless."""
+    """Return the environment of the templates.
+
+    Text that a template inserts is escaped for HTML, and its control characters are made visible.
+    """
     from jinja2 import Environment, FileSystemLoader
 
     return Environment(
         loader=FileSystemLoader([FOLDER, FOLDER.with_name("vendor")]),
         autoescape=True,
-        bytecode_cache=Compiled(Path(cache_from_source(str(FOLDER / "page.py"))).parent),
-        finalize=_shown,
+        bytecode_cache=CompiledTemplates(Path(cache_from_source(str(FOLDER / "page.py"))).parent),
+        finalize=_escaped_controls,
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
-def _shown(value: Any) -> Any:
-    # Some eighty times in each step of a page, and nearly always there is nothing to escape.
+def _escaped_controls(value: Any) -> Any:
+    # Called about eighty times for each step of a page; nearly every value needs no escaping.
     if type(value) is not str or (value.isascii() and value.isprintable()):
         return value
     return shown(value)

@@ -1,4 +1,4 @@
-"""Trends of earlier runs and resource curves, for charts."""
+"""Histories of figures over earlier runs, and resource curves of steps, for charts."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,45 +13,45 @@ from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
 
-_RUNS: Final = 20
-_FIGURES: Final = 24
-_MOST_STEPS: Final = 200
+_MAX_RUNS: Final = 20
+_MAX_CHARTS: Final = 24
+_MAX_STEPS: Final = 200
 
 
 def trends(
     run: RunRecord, before: Iterable[Path], most_bytes: int | None = None
 ) -> list[dict[str, Any]]:
-    """Follow the figures of a run back through the runs before it.
+    """Return the history of each figure of a run over earlier runs.
 
     Args:
         run: The run.
-        before: Folders of the runs before it, the newest first.
-        most_bytes: How much of their journals is read; None is all.
+        before: Folders of the earlier runs, the newest first.
+        most_bytes: Largest total size of their journals that is read; None means all.
 
     Returns:
-        For each figure of which there is more than one point its ``name``, ``unit`` and
+        One mapping for each figure with more than one point: its ``name``, ``unit`` and
         ``points``, the oldest first, each with ``run``, ``value`` and ``passed``.
     """
-    folders = islice(before, _RUNS)
+    folders = islice(before, _MAX_RUNS)
     history = History(folders if most_bytes is None else _affordable(folders, most_bytes))
-    found: list[dict[str, Any]] = []
+    charts: list[dict[str, Any]] = []
     for recipe in run.recipes.values():
-        found += islice(_trends(run, recipe, history), _FIGURES - len(found))
-    return found
+        charts += islice(_trends(run, recipe, history), _MAX_CHARTS - len(charts))
+    return charts
 
 
 def _trends(run: RunRecord, recipe: RecipeRecord, history: History) -> Iterator[dict[str, Any]]:
     figures = {step.name: figures_of(step) for step in recipe.steps.values()}
-    whole = sum(one["seconds"] for one in figures.values() if one)
-    earlier = list(islice(history.of(recipe.key), _RUNS - 1)) if whole else []
+    whole = sum(each["seconds"] for each in figures.values() if each)
+    earlier = list(islice(history.of(recipe.key), _MAX_RUNS - 1)) if whole else []
     if not earlier:
         return
     passed = verdict_of(recipe) == "passed"
 
-    def told(name: str, unit: str, last: float, values: list[float | None]) -> dict[str, Any]:
+    def chart(name: str, unit: str, last: float, values: list[float | None]) -> dict[str, Any]:
         points = [
-            {"run": once.run, "value": value, "passed": once.passed}
-            for once, value in zip(earlier, values, strict=True)
+            {"run": past.run, "value": value, "passed": past.passed}
+            for past, value in zip(earlier, values, strict=True)
             if value is not None
         ]
         points.reverse()
@@ -61,20 +61,20 @@ def _trends(run: RunRecord, recipe: RecipeRecord, history: History) -> Iterator[
             "points": [*points, {"run": run.id, "value": last, "passed": passed}],
         }
 
-    seconds = [sum(one["seconds"] for one in once.steps.values()) for once in earlier]
-    yield told(f"{recipe.key}: all steps together", "s", whole, [*seconds])
-    for step in islice(recipe.steps.values(), _MOST_STEPS):
+    seconds = [sum(each["seconds"] for each in past.steps.values()) for past in earlier]
+    yield chart(f"{recipe.key}: total step time", "s", whole, [*seconds])
+    for step in islice(recipe.steps.values(), _MAX_STEPS):
         units = units_of(step)
         for name, value in figures[step.name].items():
             if name.startswith(MEASURED):
-                values = [once.steps.get(step.name, {}).get(name) for once in earlier]
-                if any(one is not None for one in values):
-                    what = f"{step.name}: {name.removeprefix(MEASURED)}"
-                    yield told(what, units.get(name, ""), value, values)
+                values = [past.steps.get(step.name, {}).get(name) for past in earlier]
+                if any(each is not None for each in values):
+                    title = f"{step.name}: {name.removeprefix(MEASURED)}"
+                    yield chart(title, units.get(name, ""), value, values)
 
 
 def _affordable(folders: Iterable[Path], most: int) -> Iterator[Path]:
-    """Give folders as long as their journals are small."""
+    """Yield folders until the total size of their journals exceeds `most` bytes."""
     for folder in folders:
         try:
             most -= (folder / NAME).stat().st_size
@@ -85,7 +85,7 @@ def _affordable(folders: Iterable[Path], most: int) -> Iterator[Path]:
         yield folder
 
 
-_LARGEST = 4 << 20
+_MAX_BYTES = 4 << 20
 
 
 class _Sample(msgspec.Struct):
@@ -95,12 +95,12 @@ class _Sample(msgspec.Struct):
 
 
 class Curves(NamedTuple):
-    """What a step used over time.
+    """Resource usage of a step over time.
 
     Attributes:
-        seconds: Since it began.
+        seconds: Time of each point since the start of the step.
         rss: Resident memory of its processes, in bytes.
-        cpu: Cores that it kept busy since the point before.
+        cpu: Mean number of CPU cores used since the previous point.
     """
 
     seconds: tuple[float, ...]
@@ -109,20 +109,20 @@ class Curves(NamedTuple):
 
 
 def curves(path: Path, most: int) -> Curves | None:
-    """Return the curves of a step; None where there is nothing to draw.
+    """Return the curves of a step; None if the file is unreadable or has fewer than two samples.
 
     Args:
-        path: A file of samples, each a line of JSON.
-        most: Number of points at most; where there are more samples, a point is the peak of
-            those that it stands for.
+        path: A file of samples, one JSON object a line.
+        most: Maximum number of points. If the file has more samples, each point shows the peak
+            memory of a group of them.
     """
     try:
         with path.open("rb") as file:
-            lines = file.read(_LARGEST).splitlines()
+            lines = file.read(_MAX_BYTES).splitlines()
     except OSError:
         return None
     samples: list[_Sample] = []
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):  # cut while it was written
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):  # an incomplete last line
         samples.extend(map(_decode, lines))
     if len(samples) < 2 or most < 2:
         return None
@@ -130,20 +130,20 @@ def curves(path: Path, most: int) -> Curves | None:
     groups = [samples[start : start + size] for start in range(0, len(samples), size)]
     return Curves(
         tuple(round(group[-1].seconds, 4) for group in groups),
-        tuple(max(one.rss for one in group) for group in groups),
-        tuple(_busy(groups)),
+        tuple(max(sample.rss for sample in group) for group in groups),
+        tuple(_cores_used(groups)),
     )
 
 
-def _busy(groups: Sequence[Sequence[_Sample]]) -> list[float]:
-    before, found = _Sample(0.0), []
+def _cores_used(groups: Sequence[Sequence[_Sample]]) -> list[float]:
+    before, cores = _Sample(0.0), []
     for group in groups:
         last = group[-1]
         seconds = last.seconds - before.seconds
         used = max(0.0, last.cpu_seconds - before.cpu_seconds)
-        found.append(round(used / seconds, 3) if seconds > 0 else 0.0)
+        cores.append(round(used / seconds, 3) if seconds > 0 else 0.0)
         before = last
-    return found
+    return cores
 
 
 _decode = msgspec.json.Decoder(_Sample).decode

@@ -1,4 +1,4 @@
-"""Files made of a journal: `report.html` and pictures of recipes."""
+"""Files that are made from a journal: `report.html` and graphs of recipes."""
 
 import contextlib
 import os
@@ -24,20 +24,21 @@ def write_page(
     before: Iterable[Path] | None = None,
     most_bytes: int | None = None,
 ) -> Path:
-    """Write the page of a run.
+    """Write the HTML page of a run.
 
     Args:
         run: The run.
         folder: Its folder.
-        page: The file; `NAME` in the folder of the run where None.
-        before: Folders of the runs before it, the newest first; those beside it where None.
-        most_bytes: How much of the journals of those is read; None is all.
+        page: The file to write; None means `NAME` in the folder of the run.
+        before: Folders of the earlier runs, the newest first; None means those in the same parent
+            folder.
+        most_bytes: Largest total size of their journals that is read; None means all.
 
     Returns:
         The file.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The page cannot be written.
     """
     if before is None:
         before = lookup.earlier_runs(folder)
@@ -48,14 +49,14 @@ def write_page(
 
 
 def write_all(folder: Path, most_bytes: int) -> None:
-    """Write the page of a run that is over, and the pictures of its recipes.
+    """Write the HTML page of a finished run, and the graphs of its recipes.
 
     Args:
         folder: Its folder.
-        most_bytes: How much of the journals of runs before it is read.
+        most_bytes: Largest total size of the journals of earlier runs that is read.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: A file cannot be written.
     """
     run = lookup.load_record(folder)
     write_pictures(run, folder)
@@ -63,14 +64,14 @@ def write_all(folder: Path, most_bytes: int) -> None:
 
 
 def write_pictures(run: RunRecord, folder: Path) -> None:
-    """Write the pictures of the recipes of a run, with what became of their steps.
+    """Write the graphs of the recipes of a run, with the outcomes of their steps.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: A file cannot be written.
     """
     for recipe in run.recipes.values():
-        way = parts(recipe.about.get("path", recipe.key), _cell(recipe))
-        path = RunFile("/".join((ASSETS, *way))).inside(folder)
+        names = parts(recipe.about.get("path", recipe.key), _cell(recipe))
+        path = RunFile("/".join((ASSETS, *names))).inside(folder)
         if path is None:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,14 +80,14 @@ def write_pictures(run: RunRecord, folder: Path) -> None:
 
 
 def steps_of(recipe: RecipeRecord) -> Steps:
-    """Return the steps of a recipe as pictures show them."""
+    """Return the steps of a recipe in the form that graphs take."""
     return [_step(step) for step in recipe.steps.values()]
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
-    told = step.about | {"name": step.name, "state": step.state}
-    used = (step.block or {}).get("resources", {})
-    return told | ({"seconds": used["seconds"]} if "seconds" in used else {})
+    graph_step = step.about | {"name": step.name, "state": step.state}
+    resources = (step.block or {}).get("resources", {})
+    return graph_step | ({"seconds": resources["seconds"]} if "seconds" in resources else {})
 
 
 def _cell(recipe: RecipeRecord) -> str | None:
@@ -95,10 +96,10 @@ def _cell(recipe: RecipeRecord) -> str | None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file in one step: whoever opens it has the old one or the new one."""
+    """Replace a file atomically: a reader sees either the old text or the new one."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.unlink(missing_ok=True)  # perhaps a link that leads elsewhere
+        fresh.unlink(missing_ok=True)  # it may be a symbolic link to another file
         with fresh.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         fresh.replace(path)

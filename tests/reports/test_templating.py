@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from jinja2 import DictLoader, Environment
 
-from pytest_orchestrator.reports.templating import Compiled
+from pytest_orchestrator.reports.templating import CompiledTemplates
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     monkeypatch.setattr("sys.dont_write_bytecode", False)
 
     def render(text: str) -> str:
-        cache = Compiled(tmp_path / "kept")
+        cache = CompiledTemplates(tmp_path / "cache")
         return Environment(loader=DictLoader({"a": text}), bytecode_cache=cache).get_template(
             "a"
         ).render(name="x")  # fmt: skip
@@ -20,49 +20,49 @@ def rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     return render
 
 
-def kept(tmp_path: Path) -> list[Path]:
-    return [*(tmp_path / "kept").iterdir()]
+def cache_files(tmp_path: Path) -> list[Path]:
+    return [*(tmp_path / "cache").iterdir()]
 
 
 def test_a_template_is_compiled_once(
     rendered: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert rendered("I am {{ name }}") == "I am x"
-    assert len(kept(tmp_path)) == 1
+    assert len(cache_files(tmp_path)) == 1
     monkeypatch.setattr(Environment, "compile", None)
 
     assert rendered("I am {{ name }}") == "I am x"
 
 
-def test_a_template_that_was_changed_is_compiled_anew(
+def test_a_changed_template_is_compiled_again(
     rendered: Callable[[str], str], tmp_path: Path
 ) -> None:
     rendered("I am {{ name }}")
 
     assert rendered("I was {{ name }}") == "I was x"
-    assert len(kept(tmp_path)) == 1
+    assert len(cache_files(tmp_path)) == 1
 
 
-def test_what_is_kept_may_be_rubbish(rendered: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_damaged_cache_file_is_ignored(rendered: Callable[[str], str], tmp_path: Path) -> None:
     rendered("I am {{ name }}")
-    kept(tmp_path)[0].write_bytes(b"rubbish")
+    cache_files(tmp_path)[0].write_bytes(b"damaged")
 
     assert rendered("I am {{ name }}") == "I am x"
 
 
-def test_a_folder_that_cannot_be_written_is_no_harm(
+def test_an_unwritable_cache_folder_is_ignored(
     rendered: Callable[[str], str], tmp_path: Path
 ) -> None:
-    (tmp_path / "kept").write_text("a file")
+    (tmp_path / "cache").write_text("a file")
 
     assert rendered("I am {{ name }}") == "I am x"
 
 
-def test_nothing_is_kept_where_python_keeps_nothing(
+def test_no_cache_is_written_if_python_writes_no_bytecode(
     rendered: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
 
     rendered("I am {{ name }}")
 
-    assert not (tmp_path / "kept").exists()
+    assert not (tmp_path / "cache").exists()

@@ -1,1 +1,1 @@
-"""`report.html`: a page of a run that opens from disk without a network."""
+"""HTML report `report.html`: the page of a run, which needs no network."""

@@ -1,4 +1,4 @@
-"""Size budget of a page, and the files that it links or embeds."""
+"""Size budget of a page, and links to the files of a run."""
 
 import base64
 from pathlib import Path
@@ -16,14 +16,14 @@ _VALUES: Final = 600_000
 
 
 class Room(NamedTuple):
-    """What each step may take of a page.
+    """Share of a page that one step, key or value may use.
 
     Attributes:
-        log: Bytes of the end of a log.
-        failed_log: The same of a step that failed.
-        text: Characters of what pytest tells of a failure.
+        log: Bytes shown from the end of a log.
+        failed_log: The same for a failed step.
+        text: Characters of the failure text of pytest.
         points: Points of its curves.
-        changes: Changes that are listed of a key of the Context.
+        changes: Changes listed for a key of the Context.
         value: Characters of a value.
     """
 
@@ -36,13 +36,13 @@ class Room(NamedTuple):
 
 
 def room(steps: int, failed: int, keys: int, values: int) -> Room:
-    """Share the room out.
+    """Divide the size budget of a page among its contents.
 
     Args:
-        steps: Number of the steps.
-        failed: Number of those that failed.
+        steps: Number of steps.
+        failed: Number of failed steps.
         keys: Number of keys of the Context.
-        values: Number of values that are shown: criteria, measurements, changes.
+        values: Number of values that the page shows: criteria, measurements, changes.
     """
     return Room(
         log=_share(_LOGS, 2 * steps, 120, 4_000),
@@ -58,42 +58,42 @@ def _share(whole: int, parts: int, least: int, most: int) -> int:
     return max(least, min(most, whole // max(1, parts)))
 
 
-_LARGEST: Final = 64 * 1024
-_ALL: Final = 1024 * 1024
+_MAX_EMBEDDED: Final = 64 * 1024
+_MAX_EMBEDDED_TOTAL: Final = 1024 * 1024
 
 
 class Files:
-    """The files of a run.
+    """Links to the files of a run, and small pictures as embedded data.
 
     Args:
         folder: The folder of the run.
-        base: What links to files in it begin with.
+        base: Prefix of links to files in it.
     """
 
     def __init__(self, folder: Path, base: str) -> None:
         self._files = RunFiles(folder)
         self._base = base
-        self._left = _ALL
+        self._embeddable = _MAX_EMBEDDED_TOTAL
 
     def at(self, file: RunFile) -> Path | None:
-        """Return the path of a file; None where it is no file of the run."""
+        """Return the path of a file; None if it is not a file of the run."""
         return self._files.at(file)
 
     def href(self, file: RunFile) -> str:
-        """Return a link to a file; empty where it is no file of the run."""
+        """Return a link to a file; empty if it is not a file of the run."""
         return "" if self.at(file) is None else self._base + quote(file.told)
 
-    def picture(self, file: RunFile, type: str) -> str:  # noqa: A002 # its name
-        """Return the source of a picture: a small one is in the page, which can be sent."""
+    def picture(self, file: RunFile, media_type: str) -> str:
+        """Return the `src` of a picture; a small one is embedded, so that the page can be sent."""
         path = self.at(file)
         if path is None:
             return ""
         try:
             size = path.stat().st_size
-            if size > min(_LARGEST, self._left):
+            if size > min(_MAX_EMBEDDED, self._embeddable):
                 return self.href(file)
             data = path.read_bytes()
         except OSError:
             return self.href(file)
-        self._left -= len(data)
-        return f"data:{type};base64,{base64.b64encode(data).decode()}"
+        self._embeddable -= len(data)
+        return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

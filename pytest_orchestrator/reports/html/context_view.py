@@ -1,4 +1,4 @@
-"""Context view of the page: key tree and history."""
+"""Context of a page: tree of its keys and their histories."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -7,15 +7,15 @@ from pytest_orchestrator.reports.html.budget import Room
 from pytest_orchestrator.reports.text import cut, told
 from pytest_orchestrator.runs.record import Changes, Recorded
 
-_MOST: Final = 4_000
-_OPEN: Final = 60
+_MAX_KEYS: Final = 4_000
+_MAX_OPEN_KEYS: Final = 60
 
 
 class Row(NamedTuple):
-    """A change of a key.
+    """One change of a key.
 
     Attributes:
-        anchor: Of the step that made it; empty where none did.
+        anchor: Anchor of the step that made it; empty if no step made it.
     """
 
     ts: str
@@ -31,9 +31,9 @@ class Key(NamedTuple):
     """A key of a Context.
 
     Attributes:
-        value: What it has at the end; None where it was deleted.
-        rows: Its changes, the last ones.
-        more: Number of changes before them.
+        value: Its final value; None if it was deleted.
+        rows: Its last changes.
+        more: Number of earlier changes.
     """
 
     value: str | None
@@ -42,13 +42,13 @@ class Key(NamedTuple):
 
 
 class ContextView:
-    """A Context for the templates.
+    """A Context in the form that the templates take.
 
     Attributes:
-        scope: Key of the recipe that it belongs to; empty is that of the session.
+        scope: Key of the recipe that it belongs to; empty for the Context of the session.
         branches: Its tree.
-        left_out: Number of keys that the page has no room for.
-        is_small: All of the tree can be shown at once.
+        left_out: Number of keys that the page does not list.
+        is_small: True if the whole tree can be shown open.
     """
 
     def __init__(
@@ -57,39 +57,39 @@ class ContextView:
         self.scope = scope
         self._changes, self._anchors, self._room = changes, anchors, room
         keys = changes.keys(scope)
-        self.branches: tuple[Branch, ...] = tree(keys[:_MOST])
-        self.left_out = max(0, len(keys) - _MOST)
-        self.is_small = len(keys) <= _OPEN
+        self.branches: tuple[Branch, ...] = tree(keys[:_MAX_KEYS])
+        self.left_out = max(0, len(keys) - _MAX_KEYS)
+        self.is_small = len(keys) <= _MAX_OPEN_KEYS
         self._values = changes.values(scope)
 
     def key(self, name: str) -> Key:
-        """Return what is shown of a key."""
+        """Return the value and the history of a key."""
         history = self._changes.history(name, self.scope)
         rows = tuple(self._rows(history[-self._room.changes :]))
         value = told(self._values[name], self._room.value) if name in self._values else None
         return Key(value, rows, max(0, len(history) - len(rows)))
 
     def _rows(self, history: list[Recorded]) -> Iterator[Row]:
-        for one in history:
-            old, new = (self._told(value) for value in (one.old, one.new))
-            who, anchor = cut(one.who, 80), self._anchors.get(one.by, "")
-            yield Row(one.ts, who, one.op, old, new, one.masked, anchor)
+        for change in history:
+            old, new = (self._value_text(value) for value in (change.old, change.new))
+            who, anchor = cut(change.who, 80), self._anchors.get(change.by, "")
+            yield Row(change.ts, who, change.op, old, new, change.masked, anchor)
 
-    def _told(self, value: Any) -> str:
+    def _value_text(self, value: Any) -> str:
         return "" if value is None else told(value, min(self._room.value, 200))
 
 
-_DEEPEST = 20
+_MAX_DEPTH = 20
 
 
 class Branch(NamedTuple):
-    """A key, or what several keys begin with.
+    """A node of the key tree: a key, or the common beginning of several keys.
 
     Attributes:
-        name: What stands between two dots; several of them where nothing branches off between.
-        key: The whole key; None where it is none itself.
-        branches: What is below it, by name.
-        keys: Number of keys, this one and all below it.
+        name: Its part of the dotted key; a chain of parts without a branch is one name.
+        key: The whole key; None if no key ends here.
+        branches: The nodes below it, by name.
+        keys: Number of keys in it, itself included.
     """
 
     name: str
@@ -105,28 +105,28 @@ class _Node:
 
 
 def tree(keys: Iterable[str]) -> tuple[Branch, ...]:
-    """Return the branches at the root.
+    """Return the branches at the root of the key tree.
 
     Args:
-        keys: Flat dotted keys; their order stays.
+        keys: Flat dotted keys; the branches keep their order.
     """
     root = _Node()
     for key in keys:
         node = root
-        for part in key.split(".", _DEEPEST):
+        for part in key.split(".", _MAX_DEPTH):
             node = node.below.setdefault(part, _Node())
         node.key = key
     return _branches(root)
 
 
 def _branches(node: _Node) -> tuple[Branch, ...]:
-    found = []
+    branches = []
     for name, below in node.below.items():
         # A chain of names without a branch is one name.
         while below.key is None and len(below.below) == 1:
             ((more, below),) = below.below.items()  # noqa: PLW2901
             name = f"{name}.{more}"  # noqa: PLW2901
-        branches = _branches(below)
-        own = below.key is not None
-        found.append(Branch(name, below.key, branches, own + sum(one.keys for one in branches)))
-    return tuple(found)
+        children = _branches(below)
+        keys = (below.key is not None) + sum(child.keys for child in children)
+        branches.append(Branch(name, below.key, children, keys))
+    return tuple(branches)
