@@ -19,7 +19,7 @@
       },
     });
     const shown = section.querySelector(".shown");
-    const tell = () => {
+    const showCount = () => {
       const all = list.items.length, some = list.matchingItems.length;
       shown.textContent = some === all ? `${all}` : `${some} of ${all}`;
       for (const button of section.querySelectorAll(".sort")) {
@@ -28,21 +28,21 @@
         else button.removeAttribute("aria-label");
       }
     };
-    list.on("updated", tell);
-    tell();
+    list.on("updated", showCount);
+    showCount();
     const states = [...section.querySelectorAll("[data-state][aria-pressed]")];
     const selects = [...section.querySelectorAll("select")];
     const text = section.querySelector(".find");
     const filter = () => {
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const wanted = new Set(states.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.state));
+      const pressed = new Set(states.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.state));
       const [tag, of] = ["tag", "of"].map((id) => document.getElementById(id)?.value ?? "");
       list.filter((item) => {
         const values = item.values();
-        if ((wanted.size && !wanted.has(values.state)) || (of && values.of !== of)) return false;
+        if ((pressed.size && !pressed.has(values.state)) || (of && values.of !== of)) return false;
         if (tag && !values.tags.split(" ").includes(tag)) return false;
-        const told = searched.map((name) => values[name]).join(" ").toLowerCase();
-        return words.every((word) => told.includes(word));
+        const content = searched.map((name) => values[name]).join(" ").toLowerCase();
+        return words.every((word) => content.includes(word));
       });
     };
     for (const one of states)
@@ -55,7 +55,7 @@
     section.addEventListener("toggle", (event) => event.target.open && draw(event.target), true);
   }
 
-  // A link to a step opens it, also where a filter has taken it away.
+  // Open the step of a link, even if a filter has removed it from the list.
   const reveal = () => {
     const id = decodeURIComponent(location.hash.slice(1));
     const item = list?.items.find((one) => one.elm.id === id);
@@ -65,11 +65,11 @@
       section.querySelector(".find").value = "";
       list.filter();
     }
-    const found = item?.elm ?? document.getElementById(id);
-    if (!found) return;
-    if (found.tagName === "DETAILS") found.open = true;
-    found.scrollIntoView({ block: "start" });
-    found.querySelector("summary")?.focus({ preventScroll: true });
+    const target = item?.elm ?? document.getElementById(id);
+    if (!target) return;
+    if (target.tagName === "DETAILS") target.open = true;
+    target.scrollIntoView({ block: "start" });
+    target.querySelector("summary")?.focus({ preventScroll: true });
   };
   addEventListener("hashchange", reveal);
 
@@ -101,8 +101,8 @@
 
   function draw(step) {
     const place = step.querySelector(":scope > .panel > .curves");
-    const found = place && data.curves[place.dataset.curves];
-    if (!found || place.firstChild) return;
+    const samples = place && data.curves[place.dataset.curves];
+    if (!samples || place.firstChild) return;
     plot(place, {
       height: 190,
       scales: { x: { time: false }, MB: { range: (_, low, high) => [0, high * 1.1 || 1] }, cores: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
@@ -110,9 +110,9 @@
       series: [
         { label: "time", value: (_, value) => `${tidy(value, 3)} s` },
         { label: "memory", scale: "MB", stroke: colour("running"), fill: colour("running") + "22", width: 2, points: { show: false }, value: (_, value) => `${tidy(value, 1)} MB` },
-        { label: "busy cores (dashed)", scale: "cores", stroke: colour("blocked"), width: 2, dash: [6, 4], points: { show: false }, value: (_, value) => tidy(value, 2) },
+        { label: "CPU cores used", scale: "cores", stroke: colour("blocked"), width: 2, dash: [6, 4], points: { show: false }, value: (_, value) => tidy(value, 2) },
       ],
-    }, [found.seconds, found.rss.map((one) => one / 1e6), found.cpu]);
+    }, [samples.seconds, samples.rss.map((one) => one / 1e6), samples.cpu]);
   }
 
   function trend(place) {
@@ -129,15 +129,15 @@
     }, [points.map((_, at) => at), points.map((one) => one.value)]);
   }
 
-  const all = () => {
+  const redraw = () => {
     for (const [place, one] of drawn.splice(0)) { one.destroy(); place.replaceChildren(); }
     document.querySelectorAll(".trend").forEach(trend);
     document.querySelectorAll(".step[open]").forEach(draw);
   };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let wide = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; clearTimeout(later); later = setTimeout(all, 150); } });
+  addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; clearTimeout(later); later = setTimeout(redraw, 150); } });
   addEventListener("beforeprint", () => { for (const one of document.querySelectorAll(".step.failed")) one.open = true; });
-  all();
+  redraw();
   if (location.hash) reveal();
 })();
