@@ -1,4 +1,4 @@
-"""`python -m pytest_orchestrator`."""
+"""Entry point of `python -m pytest_orchestrator`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Listing of an inventory: text for people, JSON for programs."""
+"""Listing of the scriptlets of a project, as text and as JSON."""
 
 import json
 from typing import Any
@@ -7,11 +7,11 @@ from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptl
 
 
 def as_text(inventory: Inventory) -> str:
-    """Return a listing: each scriptlet with what it takes, then what is to be mended."""
-    blocks = [_block(one) for one in inventory.scriptlets]
-    notes = [_told(note) for note in inventory.notes]
+    """Return a listing as text: each scriptlet with its parameters, then the problems found."""
+    blocks = [_block(scriptlet) for scriptlet in inventory.scriptlets]
+    notes = [_note_line(note) for note in inventory.notes]
     errors = sum(note.severity == "error" for note in inventory.notes)
-    types = sum(one.kind == "type" for one in inventory.scriptlets)
+    types = sum(scriptlet.kind == "type" for scriptlet in inventory.scriptlets)
     parts = [_counted(len(blocks) - errors - types, "scriptlet")]
     parts += [_counted(types, "type")] if types else []
     parts += [_counted(errors, "file") + " cannot be read"] if errors else []
@@ -20,15 +20,15 @@ def as_text(inventory: Inventory) -> str:
     return "\n".join([*blocks, *notes, *([""] if notes else []), ", ".join(parts)])
 
 
-def _block(one: Scriptlet) -> str:
-    place = f"{one.path}:{one.line}"
-    if one.error is not None:
-        return f"{one.name}  {one.kind}\n    {place}\n    {one.error}\n"
-    head = f"{one.name}({', '.join(map(_param, one.params))})  {one.kind}"
-    if one.kind == "type":
-        return f"{head}\n    {one.summary}\n    {place}\n"
-    used = ", ".join(dict.fromkeys(use.recipe for use in one.uses))
-    lines = [head, one.summary] if one.summary else [head]
+def _block(scriptlet: Scriptlet) -> str:
+    place = f"{scriptlet.path}:{scriptlet.line}"
+    if scriptlet.error is not None:
+        return f"{scriptlet.name}  {scriptlet.kind}\n    {place}\n    {scriptlet.error}\n"
+    head = f"{scriptlet.name}({', '.join(map(_param, scriptlet.params))})  {scriptlet.kind}"
+    if scriptlet.kind == "type":
+        return f"{head}\n    {scriptlet.summary}\n    {place}\n"
+    used = ", ".join(dict.fromkeys(use.recipe for use in scriptlet.uses))
+    lines = [head, scriptlet.summary] if scriptlet.summary else [head]
     lines += [place, f"used by {used}" if used else "used by no recipe"]
     return "\n    ".join(lines) + "\n"
 
@@ -40,19 +40,19 @@ def _param(param: Param) -> str:
     return param.name if param.required else f"{param.name}=…"
 
 
-def _told(note: Note) -> str:
+def _note_line(note: Note) -> str:
     return f"{note.path}:{note.line}: {note.severity}: {note.message} [{note.rule}]"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'s' if number != 1 else ''}"
+def _counted(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'s' if number != 1 else ''}"
 
 
 def as_json(inventory: Inventory) -> dict[str, Any]:
-    """Return the same as plain data."""
+    """Return a listing as JSON data."""
     return {
         "rootdir": str(inventory.root),
-        "scriptlets": [_plain(one) for one in inventory.scriptlets],
+        "scriptlets": [_plain(scriptlet) for scriptlet in inventory.scriptlets],
         "problems": [
             {
                 "path": note.path,
@@ -66,30 +66,32 @@ def as_json(inventory: Inventory) -> dict[str, Any]:
     }
 
 
-def _plain(one: Scriptlet) -> dict[str, Any]:
-    told = {
-        "name": one.name,
-        "kind": one.kind,
-        "module": one.module,
-        "path": one.path,
-        "line": one.line,
+def _plain(scriptlet: Scriptlet) -> dict[str, Any]:
+    listed = {
+        "name": scriptlet.name,
+        "kind": scriptlet.kind,
+        "module": scriptlet.module,
+        "path": scriptlet.path,
+        "line": scriptlet.line,
     }
-    if one.error is not None:
-        return told | {"error": one.error}
-    return told | {
-        "summary": one.summary,
-        "params": [_plain_param(param) for param in one.params],
-        "returns": one.returns,
-        "writes": list(one.writes),
-        "used_by": [{"recipe": use.recipe, "step": use.step, "line": use.line} for use in one.uses],
+    if scriptlet.error is not None:
+        return listed | {"error": scriptlet.error}
+    return listed | {
+        "summary": scriptlet.summary,
+        "params": [_plain_param(param) for param in scriptlet.params],
+        "returns": scriptlet.returns,
+        "writes": list(scriptlet.writes),
+        "used_by": [
+            {"recipe": use.recipe, "step": use.step, "line": use.line} for use in scriptlet.uses
+        ],
     }
 
 
 def _plain_param(param: Param) -> dict[str, Any]:
-    told = {
+    listed = {
         "name": param.name,
         "type": param.type,
         "required": param.required,
         "description": param.description,
     }
-    return told | {"default": param.default} if param.has_default else told
+    return listed | {"default": param.default} if param.has_default else listed

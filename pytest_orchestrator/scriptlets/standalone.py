@@ -1,4 +1,4 @@
-"""Standalone runner: a scriptlet as a program that prints one JSON object."""
+"""Standalone runner: runs a scriptlet as a program that prints one JSON object."""
 
 import argparse
 import inspect
@@ -17,94 +17,96 @@ from pytest_orchestrator.core.json_values import NotJson, json_copy, kind
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.scriptlets.call import ValidationFailed, call
 
-_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _GOOD = ("ok", "success", "skip")
 _CURE = 'return a mapping with a status, such as {"status": "ok"}'
 
 
 def main(target: object, argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a scriptlet as a program, and end with its exit code.
+    """Run a scriptlet as a program, and exit with its exit code.
 
     Args:
-        target: A class with a `run`, or a function.
+        target: A class with a method `run`, or a function.
         argv: Arguments; default: those of the process. ``--params JSON`` or
-            ``--params-file FILE``, and ``--context JSON``: keys and values that the Context
-            has at the beginning.
+            ``--params-file FILE``, and ``--context JSON``: the initial keys and values of the
+            Context.
 
     Raises:
-        SystemExit: With the code of `run_alone`.
+        SystemExit: With the code that `run_alone` returns.
     """
     sys.exit(run_alone(target, argv))
 
 
 def run_alone(target: object, argv: Sequence[str] | None = None) -> int:
-    """Run a scriptlet once and print what it returned as one JSON object.
+    """Run a scriptlet once and print its result as one JSON object.
 
-    What it prints itself, by child processes too, goes to stderr.
+    Output of the scriptlet and of its child processes goes to stderr.
 
     Args:
-        target: A class with a `run`, or a function.
+        target: A class with a method `run`, or a function.
         argv: As for `main`.
 
     Returns:
-        0 where the status is ok, success or skip; 1 where it is not or the arguments
+        0 if the status is ok, success or skip. 1 for any other status and for arguments that
         cannot be read, with a message on stderr.
     """
     name = getattr(target, "__name__", "scriptlet")
     try:
-        asked, ctx = _asked(target, name, argv)
-    except SystemExit:  # how argparse ends after --help
+        params, ctx = _params_and_context(target, name, argv)
+    except SystemExit:  # argparse raises it after --help
         return 0
     except _Unreadable as error:
         sys.stderr.write(f"{name}: {error}\n")
         reason = str(error).partition("\n")[0]
         sys.stdout.write(f"{json.dumps({'status': 'error', 'reason': reason})}\n")
         return 1
-    with _only_ours(sys.stdout) as out:
+    with _stdout_to_stderr(sys.stdout) as out:
         try:
-            answer = _answer(call(target, ctx, asked))
-            wrong = _wrong_status(answer)
+            result = _result(call(target, ctx, params))
+            problem = _status_problem(result)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001  # pytest's own, such as skip, among them
-            wrong = _told(error)
-            answer = {"status": "error", "reason": wrong}
-        if wrong:
-            sys.stderr.write(f"{name}: {wrong}\n")
-    out.write(f"{json.dumps(answer)}\n")
+        except BaseException as error:  # noqa: BLE001  # includes pytest's skip and fail
+            problem = _error_text(error)
+            result = {"status": "error", "reason": problem}
+        if problem:
+            sys.stderr.write(f"{name}: {problem}\n")
+    out.write(f"{json.dumps(result)}\n")
     out.flush()
-    return 1 if wrong else 0
+    return 1 if problem else 0
 
 
 class _Unreadable(Exception):
-    """Arguments that cannot be read."""
+    """Error of the command line."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong, and leaves the end of the process to the caller."""
+    """Argument parser that raises an error instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         raise _Unreadable(message)
 
 
-def _asked(target: object, name: str, argv: Sequence[str] | None) -> tuple[dict[str, Any], Context]:
+def _params_and_context(
+    target: object, name: str, argv: Sequence[str] | None
+) -> tuple[dict[str, Any], Context]:
     parser = _Parser(
         description=getattr(sys.modules.get(target.__module__), "__doc__", None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    params = parser.add_mutually_exclusive_group()
-    params.add_argument("--params", type=_mapping, default={}, metavar="JSON")
-    params.add_argument("--params-file", type=_mapping_in, dest="params", metavar="FILE")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--params", type=_mapping, default={}, metavar="JSON")
+    group.add_argument("--params-file", type=_mapping_in, dest="params", metavar="FILE")
     parser.add_argument("--context", type=_mapping, default={}, metavar="JSON")
-    asked = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     ctx = Context(name)
     try:
-        for key, value in asked.context.items():
+        for key, value in options.context.items():
             ctx.set(key, value, who="--context")
     except OrchestratorError as error:
         parser.error(f"argument --context: {error}")
-    return asked.params, ctx
+    return options.params, ctx
 
 
 def _mapping(text: str) -> dict[str, Any]:
@@ -148,42 +150,42 @@ def _refuse(constant: str) -> NoReturn:
 
 
 @contextmanager
-def _only_ours(out: TextIO) -> Iterator[TextIO]:
-    """Keep stdout for ourselves: file descriptor 1 is stderr meanwhile."""
+def _stdout_to_stderr(out: TextIO) -> Iterator[TextIO]:
+    """Redirect `sys.stdout` and file descriptor 1 to stderr; the original file is yielded."""
     out.flush()
-    kept = os.dup(1)
+    saved = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     try:
         yield out
     finally:
-        out.flush()  # who has it by another name has written into its buffer
-        os.dup2(kept, 1)
-        os.close(kept)
+        out.flush()  # the scriptlet may have written to the original file object
+        os.dup2(saved, 1)
+        os.close(saved)
         sys.stdout = out
 
 
-def _answer(given: object) -> dict[str, Any]:
-    if inspect.iscoroutine(given):
-        given.close()  # so that nobody is warned that it was never awaited
-    if not isinstance(given, Mapping):
-        raise NotJson(f"returned {kind(given)}; {_CURE}")
-    answer = json_copy(dict(given), "result")
-    return answer if isinstance(answer, dict) else {}
+def _result(returned: object) -> dict[str, Any]:
+    if inspect.iscoroutine(returned):
+        returned.close()  # prevents the warning that it was never awaited
+    if not isinstance(returned, Mapping):
+        raise NotJson(f"returned {kind(returned)}; {_CURE}")
+    result = json_copy(dict(returned), "result")
+    return result if isinstance(result, dict) else {}
 
 
-def _wrong_status(answer: dict[str, Any]) -> str:
-    """Say why an answer is no success, or nothing where it is."""
-    if "status" not in answer:
+def _status_problem(result: dict[str, Any]) -> str:
+    """Return the reason why a result is not a success; empty if it is one."""
+    if "status" not in result:
         return f"the result has no status; {_CURE}"
-    if answer["status"] in _GOOD:
+    if result["status"] in _GOOD:
         return ""
-    reason = answer.get("reason")
-    return f"status {answer['status']!r}" + (f": {reason}" if reason else ", no reason given")
+    reason = result.get("reason")
+    return f"status {result['status']!r}" + (f": {reason}" if reason else ", no reason given")
 
 
-def _told(error: BaseException) -> str:
-    """Say in one line what went wrong, after the user's frames where it came from there."""
+def _error_text(error: BaseException) -> str:
+    """Return one line that describes an error; print the frames of the user's code, if any."""
     if isinstance(error, SystemExit):
         return f"sys.exit({error.code!r}) was called; {_CURE}"
     if isinstance(error, ValidationFailed):
@@ -194,14 +196,14 @@ def _told(error: BaseException) -> str:
 
 
 def _print_users_frames(error: BaseException | None) -> bool:
-    """Print a traceback without frames of ours, or nothing where no other is in it."""
+    """Print a traceback without the frames of this package; return False if no frame remains."""
     if error is None:
         return False
-    told = traceback.TracebackException.from_exception(error)
-    one: traceback.TracebackException | None = told
-    while one is not None:
-        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_OURS)]
-        one = one.__cause__ or one.__context__
-    if told.stack:
-        sys.stderr.write("".join(told.format()))
-    return bool(told.stack)
+    report = traceback.TracebackException.from_exception(error)
+    each: traceback.TracebackException | None = report
+    while each is not None:
+        each.stack[:] = [frame for frame in each.stack if not frame.filename.startswith(_PACKAGE)]
+        each = each.__cause__ or each.__context__
+    if report.stack:
+        sys.stderr.write("".join(report.format()))
+    return bool(report.stack)
