@@ -1,4 +1,4 @@
-"""Results of the steps of one recipe, as they come from the engine."""
+"""A loaded recipe for the tests of reports."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ finally:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
-    """A recipe of two steps and a last one."""
+    """Return a recipe of two steps and one `finally` step."""
     path = tmp_path / "recipes" / "psu.yaml"
     path.parent.mkdir()
     path.write_text(_TEXT)

@@ -1,4 +1,4 @@
-"""A run that has something of everything that a page shows."""
+"""Sample run with an example of everything that a page shows."""
 
 import json
 from pathlib import Path
@@ -38,11 +38,11 @@ E   ripple = 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %)  (line 23)
 
 
 class SampleRun:
-    """A run that is written event by event.
+    """A run whose journal is written event by event.
 
     Args:
-        folder: The folder of the run, which is made.
-        about: More of what is told of the recipe.
+        folder: The folder of the run; it is created.
+        about: Further keys of the recipe in the journal.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any] | None = None) -> None:
@@ -74,21 +74,23 @@ class SampleRun:
         )
 
     def add(self, seconds: float, event: Any) -> None:
-        """Write an event, so many seconds after the beginning."""
+        """Append an event with a time in seconds since the start of the run."""
         self.journal.append(event, BEGIN + round(seconds * 1e6))
         self.last, self.lines = max(self.last, seconds), self.lines + 1
 
     def begin(self, steps: dict[str, list[str]], **more: dict[str, Any]) -> None:
-        """Begin the recipe: each step with those that it needs."""
-        told = tuple(
+        """Start the recipe with steps and the steps that each of them needs."""
+        recorded = tuple(
             {"name": name, "node": f"{RECIPE}::{name}", "index": index, "line": 10 + index}
             | {"type": "shell", "needs": needs, "tags": ["smoke"] * (index % 2)}
             | more.get(name, {})
             for index, (name, needs) in enumerate(steps.items(), 1)
         )
-        self.steps = {str(step["name"]): step for step in told}
+        self.steps = {str(step["name"]): step for step in recorded}
         digests = {"scriptlets/shell/flash.sh": "ab" * 32}
-        self.add(0.01, RecipeStarted(recipe=RECIPE, about=self.about, steps=told, digests=digests))
+        self.add(
+            0.01, RecipeStarted(recipe=RECIPE, about=self.about, steps=recorded, digests=digests)
+        )
 
     def step(
         self,
@@ -100,61 +102,64 @@ class SampleRun:
         waited: float = 0.0,
         **block: Any,
     ) -> None:
-        """Let a step begin and end at these times; without times no body ran."""
+        """Record a step with its start and stop; without times its step code did not run."""
         node, ended = f"{RECIPE}::{name}", times[1] if times else 0.02
         if times:
             self.start(name, times[0], attempt=block.pop("nth", 1))
-        told: dict[str, Any] = {
+        ended_block: dict[str, Any] = {
             "step": self.steps[name] | {"state": outcome} | block.pop("step", {}),
             "criteria": [],
             "context": {"writes": []},
         } | block
-        for write in told["context"]["writes"]:
+        for write in ended_block["context"]["writes"]:
             change = {key: write[key] for key in ("key", "op", "who", "new") if key in write}
             self.add(ended, ContextChanged(**change, by=node))
             write["ts"] = stamp(BEGIN + round(ended * 1e6))
         if times:
             seconds = round(times[1] - times[0], 6)
-            told["time"] = {
+            ended_block["time"] = {
                 "start": stamp(BEGIN + round(times[0] * 1e6)),
                 "stop": stamp(BEGIN + round(times[1] * 1e6)),
                 "seconds": seconds,
                 "waited_seconds": waited,
             }
-            told["resources"] = {
+            ended_block["resources"] = {
                 "seconds": seconds,
                 "cpu_user_seconds": round(seconds / 3, 3),
                 "cpu_system_seconds": round(seconds / 9, 3),
                 "max_rss": 41_300_000,
                 "processes": 3,
                 "source": {"cpu": "wait4", "memory": "sampled high-water marks"},
-            } | told.get("resources", {})
+            } | ended_block.get("resources", {})
         meets = outcome in ("passed", "skipped")
         self.add(
             ended,
-            StepFinished(recipe=RECIPE, step=name, outcome=outcome, meets=meets, block=told),
+            StepFinished(recipe=RECIPE, step=name, outcome=outcome, meets=meets, block=ended_block),
         )
-        word: Any = "skipped" if outcome == "blocked" else outcome
-        self.add(ended, TestReported(node=node, outcome=word, recipe=RECIPE, step=name, text=text))
+        pytest_outcome: Any = "skipped" if outcome == "blocked" else outcome
+        self.add(
+            ended,
+            TestReported(node=node, outcome=pytest_outcome, recipe=RECIPE, step=name, text=text),
+        )
 
     def start(self, name: str, seconds: float, attempt: int = 1) -> None:
-        """Let a try of a step begin."""
+        """Record the start of an attempt."""
         self.add(seconds, StepStarted(recipe=RECIPE, step=name, attempt=attempt))
 
     def log(self, name: str, text: str) -> dict[str, Any]:
-        """Leave a log, and tell what a block says of it."""
+        """Write a log file and return its entry in a block."""
         path = self.write(f"logs/psu_burn_in/{name}", text.encode())
         return {"path": path, "bytes": len(text.encode()), "cut": False}
 
     def write(self, name: str, data: bytes) -> str:
-        """Leave a file in the folder of the run."""
+        """Write a file in the folder of the run and return its relative path."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return name
 
     def samples(self, name: str, seconds: float) -> str:
-        """Leave samples of a step."""
+        """Write a file of resource samples and return its relative path."""
         rows = [
             {
                 "seconds": round(seconds * at / 80, 4),
@@ -167,19 +172,19 @@ class SampleRun:
         return self.write(f"resources/psu_burn_in/{name}.1.jsonl", text.encode())
 
     def seal(self, status: int = 1) -> Path:
-        """End the run."""
+        """Finish the run and return its folder."""
         self.add(self.last + 0.1, RunFinished(exit_status=status, lines=self.lines))
         self.journal.close()
         return self.folder
 
     def cut(self) -> Path:
-        """Stop as a killed process does."""
+        """Close the journal without an end, as if the process was killed; return the folder."""
         self.journal.close()
         return self.folder
 
 
 def psu_run(folder: Path, *, png: bytes = b"") -> SampleRun:
-    """Write a run of which a step failed; it is not sealed yet."""
+    """Write an unfinished run with passed, retried, failed and blocked steps."""
     run = SampleRun(folder)
     run.begin(_STEPS | {"power_off": []}, power_off={"final": True})
     run.step(

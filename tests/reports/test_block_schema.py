@@ -1,4 +1,4 @@
-"""The JSON Schema of blocks, as it is shipped."""
+"""JSON Schema of report blocks, as shipped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def changed(**parts: Any) -> dict[str, Any]:
     return block
 
 
-def test_the_shipped_schema_is_of_today() -> None:
+def test_the_shipped_schema_is_up_to_date() -> None:
     assert report_block.SHIPPED.read_text() == report_block.text(), "run scripts/schema"
     assert report_block.SHIPPED_SUMMARY.read_text() == report_block.summary_text()
     jsonschema.Draft202012Validator.check_schema(report_block.block_schema())
@@ -59,7 +59,7 @@ def test_a_block_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "message"),
     [
         ({"step": {"state": "broken"}}, "'broken' is not one of"),
         ({"step": {"kind": "bad luck"}}, "'bad luck' is not one of"),
@@ -68,11 +68,11 @@ def test_a_block_is_valid() -> None:
         ({"criteria": [{"name": "x"}]}, "'line' is a required property"),
     ],
 )
-def test_what_is_no_block_is_refused(parts: dict[str, Any], said: str) -> None:
-    assert any(said in error for error in errors(changed(**parts)))
+def test_an_invalid_block_is_refused(parts: dict[str, Any], message: str) -> None:
+    assert any(message in error for error in errors(changed(**parts)))
 
 
-def test_what_a_later_version_adds_is_taken() -> None:
+def test_keys_of_later_versions_are_accepted() -> None:
     later = changed(step={"mood": "good"})
 
     assert errors(later) == []

@@ -1,4 +1,4 @@
-"""Pages as a browser shows them: one browser for all of them, without a network."""
+"""HTML pages in a browser: one browser for all tests, without a network."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ from tests.reports.sample_run import SampleRun, psu_run
 
 Open = Callable[..., Opened]
 
-# All texts whose contrast with what is behind them is below 4.5 (3 where they are large).
+# Returns all texts whose contrast with their background is below 4.5 (3 for large texts).
 _PALE = """() => {
   const parsed = (colour) => (colour.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
   const light = ([r, g, b]) => {
@@ -54,8 +54,8 @@ _PALE = """() => {
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with browser() as found:
-        yield found
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def opened(chromium: Browser) -> Iterator[Open]:
         return pages[-1]
 
     yield opening
-    for one in pages:
-        one.close()
-        assert one.errors == []
-        assert [url for url in one.asked if not url.startswith(("file:", "data:"))] == []
+    for each in pages:
+        each.close()
+        assert each.errors == []
+        assert [url for url in each.asked if not url.startswith(("file:", "data:"))] == []
 
 
 def written(run: SampleRun) -> Path:
@@ -88,7 +88,7 @@ def psu(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a session that ran all recipes of this repository."""
+    """Return the page of a session that ran all recipes of this repository."""
     folder = tmp_path_factory.mktemp("samples")
     for name in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / name, folder / name)
@@ -101,17 +101,17 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
-def test_the_page_of_every_sample_is_whole(
+def test_the_page_of_all_sample_recipes_is_complete(
     samples: Path, opened: Open, scheme: str, width: int
 ) -> None:
-    found = opened(samples, scheme, width)
+    shown = opened(samples, scheme, width)
 
-    page = found.page
+    page = shown.page
     recipes = page.locator("details.recipe")
     assert recipes.count() == page.locator("svg.graph").count() > 6
     assert page.locator(".timeline .k-running").count() >= 40
     assert page.locator(".step").count() == page.locator("svg .box").count()
-    assert not found.is_too_wide
+    assert not shown.is_too_wide
     assert page.evaluate(_PALE) == []
 
 
@@ -137,9 +137,7 @@ def test_steps_are_sorted_filtered_and_searched(psu: Path, opened: Open) -> None
     assert names.all_inner_texts() == ["measure_ripple"]
 
 
-def test_a_click_in_the_graph_opens_the_step_though_a_filter_hides_it(
-    psu: Path, opened: Open
-) -> None:
+def test_a_click_in_the_graph_opens_a_filtered_step(psu: Path, opened: Open) -> None:
     page = opened(psu).page
     page.click("[data-state=failed][aria-pressed]")
 
@@ -150,7 +148,7 @@ def test_a_click_in_the_graph_opens_the_step_though_a_filter_hides_it(
     assert page.inner_text(".shown") == "6"
 
 
-def test_curves_are_drawn_and_tell_values_where_the_mouse_is(psu: Path, opened: Open) -> None:
+def test_curves_are_drawn_and_show_values_under_the_pointer(psu: Path, opened: Open) -> None:
     page = opened(psu).page
     page.locator("#s0-1 summary").first.press("Enter")
 
@@ -172,14 +170,14 @@ def test_a_command_is_copied_or_selected(psu: Path, opened: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_texts_can_be_read_in_both_schemes(psu: Path, opened: Open, scheme: str) -> None:
+def test_all_texts_have_sufficient_contrast(psu: Path, opened: Open, scheme: str) -> None:
     page = opened(psu, scheme).page
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
 
     assert page.evaluate(_PALE) == []
 
 
-def test_a_page_is_whole_without_scripts(psu: Path, opened: Open) -> None:
+def test_a_page_without_scripts_is_complete(psu: Path, opened: Open) -> None:
     page = opened(psu, js=False).page
 
     page.locator("#s0-2 summary").first.click()
@@ -188,7 +186,7 @@ def test_a_page_is_whole_without_scripts(psu: Path, opened: Open) -> None:
     assert not page.locator("#first-failure .copy").is_visible()
 
 
-def test_hostile_words_do_nothing(tmp_path: Path, opened: Open) -> None:
+def test_hostile_texts_are_inert(tmp_path: Path, opened: Open) -> None:
     hostile = "</script><script>alert(1)</script><img src=http://a.test onerror=alert(1)>{{7*7}}"
     run = SampleRun(tmp_path / "run", {"name": hostile, "description": hostile})
     run.begin({"a": []}, a={"description": hostile, "tags": [hostile]})
@@ -197,10 +195,10 @@ def test_hostile_words_do_nothing(tmp_path: Path, opened: Open) -> None:
              resources={"samples": run.samples("a", 1)})  # fmt: skip
     run.seal()
 
-    found = opened(written(run))
+    shown = opened(written(run))
 
-    found.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    found.page.locator("#s0-1 canvas").wait_for()
-    assert found.page.locator("script").count() == 2
-    assert found.page.locator("body", has_text="alert(1)").count() == 1
-    assert "{{7*7}}" in found.page.inner_text("#first-failure")
+    shown.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    shown.page.locator("#s0-1 canvas").wait_for()
+    assert shown.page.locator("script").count() == 2
+    assert shown.page.locator("body", has_text="alert(1)").count() == 1
+    assert "{{7*7}}" in shown.page.inner_text("#first-failure")

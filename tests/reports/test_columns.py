@@ -1,9 +1,9 @@
-"""Tables of commands."""
+"""Tables that commands print."""
 
 from pytest_orchestrator.reports.text import aligned
 
 
-def test_columns_stand_below_each_other() -> None:
+def test_columns_are_aligned_by_display_width() -> None:
     rows = [("step", "seconds"), ("測定", "1.5"), ("a", "10.25", "x")]
 
     assert list(aligned(rows, frozenset({1}))) == [
@@ -14,5 +14,5 @@ def test_columns_stand_below_each_other() -> None:
     assert list(aligned([])) == []
 
 
-def test_nothing_in_a_word_moves_the_cursor_or_ends_the_line() -> None:
+def test_control_characters_in_table_cells_are_escaped() -> None:
     assert list(aligned([("a\x1b[2J\x9bb\nc\x07", "d")])) == ["a\\x1b[2J\\x9bb c\\x07  d"]

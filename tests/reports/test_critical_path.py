@@ -1,4 +1,4 @@
-"""The longest chain of steps that needed each other, and which steps ran at the same time."""
+"""Critical path of a recipe, and steps that ran in parallel."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def block(
     }
 
 
-def test_the_chain_that_took_longest_is_found() -> None:
+def test_the_critical_path_is_the_longest_chain() -> None:
     blocks = [
         block("flash", 0, 3),
         block("measure", 3, 5, ("flash",)),
@@ -28,19 +28,19 @@ def test_the_chain_that_took_longest_is_found() -> None:
         block("thermal", 5, 14, ("measure",)),
         block("release", 15, 16, ("burn_in", "thermal")),
     ]
-    found = critical_path(blocks)
-    assert found == CriticalPath(("flash", "measure", "burn_in", "release"), 16.0, 16.0)
+    path = critical_path(blocks)
+    assert path == CriticalPath(("flash", "measure", "burn_in", "release"), 16.0, 16.0)
     assert parallel(blocks) == {"burn_in", "thermal"}
 
 
-def test_steps_that_did_not_run_are_no_part_of_it() -> None:
+def test_steps_that_did_not_run_are_not_on_the_critical_path() -> None:
     blocked: dict[str, Any] = {"step": {"name": "c", "needs": ["b"]}}
     assert critical_path([block("b", 0, 2, ("gone",)), blocked]) == (("b",), 2.0, 2.0)
     assert critical_path([blocked]) is None
     assert critical_path([]) is None
 
 
-def test_after_counts_as_needs_do_and_finally_comes_after_all() -> None:
+def test_after_counts_like_needs_and_finally_steps_follow_all() -> None:
     blocks = [
         block("a", 0, 2),
         block("b", 2, 5, after=["a"]),
@@ -50,18 +50,20 @@ def test_after_counts_as_needs_do_and_finally_comes_after_all() -> None:
     assert critical_path(blocks) == (("a", "b", "off", "park"), 8.0, 8.0)
 
 
-def test_a_service_counts_until_it_is_needed_and_marks_nobody() -> None:
+def test_a_service_counts_until_its_first_use_and_is_never_parallel() -> None:
     blocks = [block("server", 0, 59, background=True), block("poll", 1.5, 9.5, ("server",))]
     assert critical_path(blocks) == (("server", "poll"), 9.5, 59.0)
     assert parallel(blocks) == frozenset()
 
 
-def test_all_tries_of_a_step_count() -> None:
-    tried = block("b", 4, 6)
-    tried["attempts"] = [{"start": "2026-11-25T10:00:00.000Z", "seconds": 3.0}]
-    assert critical_path([tried]) == (("b",), 5.0, 6.0)
+def test_all_attempts_of_a_step_count() -> None:
+    retried = block("b", 4, 6)
+    retried["attempts"] = [{"start": "2026-11-25T10:00:00.000Z", "seconds": 3.0}]
+    assert critical_path([retried]) == (("b",), 5.0, 6.0)
 
 
-@pytest.mark.parametrize(("start", "found"), [(1.998, set()), (1.9, {"a", "b"})])
-def test_clocks_that_differ_by_little_make_nothing_parallel(start: float, found: set[str]) -> None:
-    assert parallel([block("a", 0, 2), block("b", start, 3)]) == found
+@pytest.mark.parametrize(("start", "expected"), [(1.998, set()), (1.9, {"a", "b"})])
+def test_small_clock_differences_do_not_make_steps_parallel(
+    start: float, expected: set[str]
+) -> None:
+    assert parallel([block("a", 0, 2), block("b", start, 3)]) == expected

@@ -1,4 +1,4 @@
-"""What GitHub is told: commands that nothing can break, and a summary that is never too large."""
+"""Annotations and step summary for GitHub Actions: escaping and size limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def block(name: str, state: str = "passed", *needs: str, **more: Any) -> dict[st
     return {"recipe": {"path": path}, "step": step | more}
 
 
-def test_a_failure_is_annotated_at_its_place() -> None:
+def test_a_failure_is_annotated_at_its_position() -> None:
     place = {"path": "recipes/_part.yaml", "line": 23, "column": 35}
     failed = block("ripple", "failed", reason="61.4 mV, 22.8 %\nover", place=place)
     expected = block("known", "xfailed", reason="BUG-4")
@@ -27,7 +27,7 @@ def test_a_failure_is_annotated_at_its_place() -> None:
     )
 
 
-def test_what_has_no_place_is_annotated_at_its_step() -> None:
+def test_a_failure_without_position_is_annotated_at_its_step() -> None:
     assert github.marks([block("a", "error")]) == [
         Mark("recipes/psu.yaml", 7, 1, "recipes/psu.yaml::a", "error")
     ]
@@ -45,18 +45,20 @@ def marks(count: int, title: str) -> list[Mark]:
         (8, 2, "::error file=x.yaml,line=2,col=1,title=problem::wrong"),
     ],
 )
-def test_ten_are_annotated_and_the_rest_is_counted(failures: int, problems: int, last: str) -> None:
+def test_ten_failures_are_annotated_and_the_others_counted(
+    failures: int, problems: int, last: str
+) -> None:
     lines = github.annotations(marks(failures, "step"), marks(problems, "problem"))
     assert sum(line.startswith("::error") for line in lines) == 10
     assert lines[0] == "::error file=x.yaml,line=1,col=1,title=step::wrong"
     assert lines[-1] == last
 
 
-def test_nothing_is_annotated_where_nothing_is_wrong() -> None:
+def test_a_run_without_failures_has_no_annotations() -> None:
     assert github.annotations([], []) == []
 
 
-def test_the_summary_has_verdicts_problems_failures_and_graphs() -> None:
+def test_the_summary_shows_verdicts_problems_failures_and_graphs() -> None:
     recipes = {
         "recipes/good.yaml": [block("a")],
         "recipes/psu|.yaml[gain:1]": [block("flash"), block("ripple", "failed", "flash")],
@@ -112,7 +114,7 @@ flowchart TD
     )
 
 
-def test_the_summary_of_five_thousand_failures_is_small_enough() -> None:
+def test_the_summary_of_five_thousand_failures_keeps_the_size_limit() -> None:
     recipes = {
         f"{'r' * 200}{number}": [
             block(f"{'s' * 100}{number}_{at}", "failed", reason="x" * 1000) for at in range(500)
@@ -127,7 +129,7 @@ def test_the_summary_of_five_thousand_failures_is_small_enough() -> None:
     assert "### First 10 of 200 failures" in text
 
 
-def test_what_has_no_room_is_left_out_with_a_mark() -> None:
+def test_a_summary_that_is_cut_ends_with_a_note() -> None:
     recipes = {"recipes/good.yaml": [block("a")]}
     text = github.summary(recipes, {}, [], room=400)
     assert len(text.encode()) <= 400

@@ -1,4 +1,4 @@
-"""Commands that repeat a step."""
+"""Commands that run a step again."""
 
 import shlex
 from typing import Any
@@ -9,8 +9,8 @@ from pytest_orchestrator.plugin.options.variables import OPTION
 from pytest_orchestrator.reports import failure
 
 
-def test_vars_from_outside_are_given_again() -> None:
-    told: dict[str, dict[str, Any]] = {
+def test_a_repeat_command_passes_vars_from_outside_again() -> None:
+    step_vars: dict[str, dict[str, Any]] = {
         "volts": {"value": 5, "origin": "--recipe-var"},
         "gain": {"value": 2, "origin": "recipe"},
         "name": {"value": "unit 7", "origin": "--recipe-var"},
@@ -18,17 +18,17 @@ def test_vars_from_outside_are_given_again() -> None:
         "room": {"value": "b", "origin": "my lab.yaml"},
     }
 
-    assert failure.command("recipes/x.yaml::a[g:1]", failure.options(told)) == (
+    assert failure.command("recipes/x.yaml::a[g:1]", failure.options(step_vars)) == (
         "pytest '--recipe-vars-file=my lab.yaml' --recipe-var=volts=5 "
         "'--recipe-var=name=unit 7' 'recipes/x.yaml::a[g:1]'"
     )
 
 
 @pytest.mark.parametrize(
-    ("value", "written"),
+    ("value", "json_text"),
     [("5", '"5"'), ("true", '"true"'), ("a b", "a b"), (None, "null"), ([1, "é"], '[1, "é"]')],
 )
-def test_a_value_is_read_as_what_it_was(value: Any, written: str) -> None:
-    (found,) = failure.options({"x": {"value": value, "origin": OPTION}})
+def test_an_option_value_is_read_back_with_its_type(value: Any, json_text: str) -> None:
+    (option,) = failure.options({"x": {"value": value, "origin": OPTION}})
 
-    assert shlex.split(shlex.quote(found)) == [f"{OPTION}=x={written}"]
+    assert shlex.split(shlex.quote(option)) == [f"{OPTION}=x={json_text}"]

@@ -1,4 +1,4 @@
-"""What is told of a step while it runs, whatever it prints."""
+"""Status line of the running step."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pytest_orchestrator.core.text import display_width
 from pytest_orchestrator.reports.terminal import clock, heartbeat, last_line, status
 
 
-def test_the_line_tells_place_name_time_memory_and_what_was_printed() -> None:
+def test_a_status_line_shows_position_name_time_memory_and_output() -> None:
     assert status("2/5", "measure_ripple", 3.9, 41_300_000, "settling, 3 of 10", 80) == (
         '[2/5] measure_ripple 00:03  41 MB  "settling, 3 of 10"'
     )
@@ -22,20 +22,20 @@ def test_the_line_tells_place_name_time_memory_and_what_was_printed() -> None:
         (300, '[2/5] flash 00:03  41 MB  "settling, 3 of 10 漢字漢字"'),
     ],
 )
-def test_it_fits_into_the_terminal(width: int, line: str) -> None:
+def test_a_status_line_fits_into_the_terminal(width: int, line: str) -> None:
     shown = status("2/5", "flash", 3, 41_300_000, "settling, 3 of 10 漢字漢字", width)
     assert shown == line
     assert display_width(shown) <= width
 
 
-def test_a_file_gets_a_line_of_its_own() -> None:
+def test_a_heartbeat_line_names_step_time_and_progress() -> None:
     assert heartbeat("burn_in", 30.2, 3, 5) == "orchestrator: burn_in runs for 00:30 (3 of 5 done)"
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.9, "00:00"), (61, "01:01"), (3599.9, "59:59"), (3723, "1:02:03")]
 )
-def test_time_is_shown_as_by_a_clock(seconds: float, shown: str) -> None:
+def test_a_clock_shows_minutes_seconds_and_hours(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
@@ -51,5 +51,5 @@ def test_time_is_shown_as_by_a_clock(seconds: float, shown: str) -> None:
         (b"\xff half", r"\xff half"),
     ],
 )
-def test_the_last_line_that_says_anything_is_shown_safely(printed: bytes, line: str) -> None:
+def test_the_last_non_blank_line_is_shown_escaped(printed: bytes, line: str) -> None:
     assert last_line(printed) == line

@@ -1,4 +1,4 @@
-"""What a JSON report tells of the whole run."""
+"""Summary of the whole run in the JSON report."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def block(name: str, state: str, meta: dict[str, Any] | None = None, **more: Any
     }
 
 
-def test_a_run_is_told_in_a_few_numbers() -> None:
+def test_a_summary_counts_steps_by_state() -> None:
     good = [block("a", "passed", attempt=2), block("b", "passed"), block("c", "skipped")]
-    told = summary({"x.yaml": good, "y.yaml": [block("a", "failed")]}, STARTED)
+    run_summary = summary({"x.yaml": good, "y.yaml": [block("a", "failed")]}, STARTED)
 
-    assert told == {
+    assert run_summary == {
         "schema_version": "1.0",
         "run": {"id": "r", "resumed_from": "q"},
         "recipes": [
@@ -43,17 +43,17 @@ def test_a_run_is_told_in_a_few_numbers() -> None:
         "steps": {"passed": 2, "skipped": 1, "failed": 1},
         "flaky": ["x.yaml::a"],
     }
-    for one in (told, summary({})):
-        jsonschema.validate(one, report_block.summary_schema(strict=True))
+    for valid in (run_summary, summary({})):
+        jsonschema.validate(valid, report_block.summary_schema(strict=True))
     wrong: dict[str, Any] = {
-        **told,
+        **run_summary,
         "recipes": [{"recipe": "x.yaml", "verdict": "good", "steps": {}}],
     }
     with pytest.raises(jsonschema.ValidationError, match="'good' is not one of"):
         jsonschema.validate(wrong, report_block.summary_schema())
 
 
-def test_an_environment_has_the_host_versions_git_and_station() -> None:
+def test_an_environment_names_host_versions_git_and_station() -> None:
     blocks = [block("a", "passed", {"station": "B3", "operator": 7}), block("b", "passed")]
 
     assert environment({"x.yaml": blocks}, STARTED, {"Python": "3.13.0"}) == {
@@ -67,7 +67,7 @@ def test_an_environment_has_the_host_versions_git_and_station() -> None:
     assert environment({}, None, {}) == {}
 
 
-def test_a_pass_at_a_second_run_is_a_pass() -> None:
+def test_a_test_that_passes_at_its_rerun_counts_as_passed() -> None:
     stages = {when: {"outcome": "passed"} for when in ("setup", "call", "teardown")}
     failed = {**stages, "call": {"outcome": "failed"}}
     report = {

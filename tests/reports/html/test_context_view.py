@@ -1,7 +1,7 @@
 from pytest_orchestrator.reports.html.context_view import Branch, tree
 
 
-def test_keys_are_the_tree_that_their_dots_make() -> None:
+def test_dotted_keys_form_a_tree() -> None:
     assert tree(["dut.on", "dut.fw.version", "dut.fw.date", "psu.a.b.volts", "dut.fw"]) == (
         Branch(
             "dut",
@@ -24,7 +24,7 @@ def test_keys_are_the_tree_that_their_dots_make() -> None:
     )
 
 
-def test_a_key_of_ten_thousand_dots_is_a_key() -> None:
+def test_a_key_of_ten_thousand_dots_is_accepted() -> None:
     keys = [".".join("a" * length) for length in (10_000, 9_000, 5)]
 
     (branch,) = tree(keys)

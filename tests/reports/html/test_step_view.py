@@ -12,13 +12,13 @@ NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
 
 @example(value=5e-324, low=None, high=None, equals=5e-324)
 @given(value=NUMBERS, low=NUMBERS, high=NUMBERS, equals=NUMBERS)
-def test_a_bar_stays_within_itself(**measured: Any) -> None:
+def test_positions_on_a_limits_bar_are_fractions(**measured: Any) -> None:
     bar = limits(measured)
 
     assert bar is None or all(0 <= place <= 1 for place in bar[:3])
 
 
-def test_a_value_between_its_limits_is_between_them() -> None:
+def test_a_value_within_its_limits_lies_between_them() -> None:
     bar = limits({"value": 3, "low": 1, "high": 10})
 
     assert bar
@@ -26,7 +26,7 @@ def test_a_value_between_its_limits_is_between_them() -> None:
 
 
 @pytest.mark.parametrize("measured", [{"value": 61.4, "high": 50}, {"value": 51, "high": 50}])
-def test_a_value_above_its_limit_is_to_the_right_of_it(measured: dict[str, float]) -> None:
+def test_a_value_above_its_limit_lies_right_of_it(measured: dict[str, float]) -> None:
     bar = limits(measured)
 
     assert bar
@@ -34,7 +34,7 @@ def test_a_value_above_its_limit_is_to_the_right_of_it(measured: dict[str, float
     assert bar.high < bar.value < 1
 
 
-def test_a_single_value_that_is_wanted_is_a_point() -> None:
+def test_an_exact_expected_value_is_a_point() -> None:
     bar = limits({"value": 5, "equals": 5})
 
     assert bar
@@ -53,5 +53,5 @@ def test_a_single_value_that_is_wanted_is_a_point() -> None:
         {"value": 10**400, "high": 3},
     ],
 )
-def test_there_is_no_bar_without_a_number_and_a_limit(measured: dict[str, Any]) -> None:
+def test_a_measurement_without_number_or_limit_has_no_bar(measured: dict[str, Any]) -> None:
     assert limits(measured) is None

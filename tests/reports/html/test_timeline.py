@@ -7,20 +7,20 @@ from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 
-def line(run: SampleRun) -> Timeline:
+def timeline_of(run: SampleRun) -> Timeline:
     run.journal.close()
     record = lookup.load_record(run.folder)
-    found = timeline(record.recipes[RECIPE], record.last)
-    assert found
-    return found
+    shown = timeline(record.recipes[RECIPE], record.last)
+    assert shown
+    return shown
 
 
-def test_a_timeline_has_all_that_a_step_did_over_time(tmp_path: Path) -> None:
-    found = line(psu_run(tmp_path / "run"))
+def test_a_bar_shows_lock_waits_attempts_and_retry_delays(tmp_path: Path) -> None:
+    shown = timeline_of(psu_run(tmp_path / "run"))
 
     spans = {
-        bar.step.name: [(span.kind, *(round(one, 3) for one in span[1:])) for span in bar.spans]
-        for bar in found.bars
+        bar.step.name: [(span.kind, *(round(value, 3) for value in span[1:])) for span in bar.spans]
+        for bar in shown.bars
     }
     assert spans == {
         "flash": [("locked", 0, 0.3), ("running", 0.3, 3.5)],
@@ -29,15 +29,15 @@ def test_a_timeline_has_all_that_a_step_did_over_time(tmp_path: Path) -> None:
         "thermal": [("running", 3.7, 6.9)],
         "power_off": [("running", 9.2, 9.4)],
     }
-    assert found.seconds == pytest.approx(9.4)
-    assert found.ticks == (2, 4, 6, 8)
+    assert shown.seconds == pytest.approx(9.4)
+    assert shown.ticks == (2, 4, 6, 8)
 
 
-def test_steps_at_the_same_time_have_lanes_of_their_own(tmp_path: Path) -> None:
-    found = line(psu_run(tmp_path / "run"))
+def test_simultaneous_steps_are_on_separate_lanes(tmp_path: Path) -> None:
+    shown = timeline_of(psu_run(tmp_path / "run"))
 
-    assert found.lanes == 3
-    assert {bar.step.name: bar.lane for bar in found.bars} == {
+    assert shown.lanes == 3
+    assert {bar.step.name: bar.lane for bar in shown.bars} == {
         "flash": 0,
         "measure_ripple": 0,
         "burn_in": 1,
@@ -46,8 +46,8 @@ def test_steps_at_the_same_time_have_lanes_of_their_own(tmp_path: Path) -> None:
     }
 
 
-def test_changes_of_the_context_are_marks(tmp_path: Path) -> None:
-    flash = line(psu_run(tmp_path / "run")).bars[0]
+def test_context_changes_are_marked_on_the_bar(tmp_path: Path) -> None:
+    flash = timeline_of(psu_run(tmp_path / "run")).bars[0]
 
     assert [(round(mark.at, 3), mark.op, mark.key) for mark in flash.marks] == [
         (3.5, "set", "dut.firmware_v1"),
@@ -55,7 +55,7 @@ def test_changes_of_the_context_are_marks(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_written_after_the_last_step_ended_is_within(tmp_path: Path) -> None:
+def test_a_change_after_the_last_step_is_marked_at_the_end(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": []})
     write = {"key": "k", "op": "set", "who": "a", "new": 1}
@@ -66,28 +66,28 @@ def test_what_is_written_after_the_last_step_ended_is_within(tmp_path: Path) -> 
     assert block
     block["context"]["writes"][0]["ts"] = "2026-11-25T10:15:04.500Z"
 
-    found = timeline(record.recipes[RECIPE], record.last)
+    shown = timeline(record.recipes[RECIPE], record.last)
 
-    assert found
-    assert found.bars[0].marks[0].at == found.seconds == pytest.approx(1.5)
+    assert shown
+    assert shown.bars[0].marks[0].at == shown.seconds == pytest.approx(1.5)
 
 
-def test_a_step_that_has_no_end_is_there_as_far_as_the_journal(tmp_path: Path) -> None:
+def test_a_bar_of_an_unfinished_step_ends_with_the_journal(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": [], "b": ["a"], "c": ["b"]})
     run.step("a", "passed", (1, 2))
     run.start("b", 2)
     run.start("b", 5, attempt=2)
 
-    found = line(run)
+    shown = timeline_of(run)
 
-    assert [(bar.step.name, bar.start, bar.stop) for bar in found.bars] == [
+    assert [(bar.step.name, bar.start, bar.stop) for bar in shown.bars] == [
         ("a", 0, 1),
         ("b", 4, 4),
     ]
 
 
-def test_there_is_no_timeline_where_nothing_ran(tmp_path: Path) -> None:
+def test_a_recipe_without_any_run_step_has_no_timeline(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": []})
     run.journal.close()
@@ -100,12 +100,14 @@ def test_there_is_no_timeline_where_nothing_ran(tmp_path: Path) -> None:
     ("seconds", "ticks"),
     [(0.009, [0.002, 0.004, 0.006, 0.008]), (400, [120, 240, 360]), (7e6, None)],
 )
-def test_ticks_are_round_and_few(tmp_path: Path, seconds: float, ticks: list[float] | None) -> None:
+def test_ticks_are_few_round_numbers(
+    tmp_path: Path, seconds: float, ticks: list[float] | None
+) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": []})
     run.step("a", "passed", (0, seconds))
 
-    found = line(run).ticks
+    shown = timeline_of(run).ticks
 
-    assert 1 <= len(found) <= 6
-    assert ticks is None or list(found) == ticks
+    assert 1 <= len(shown) <= 6
+    assert ticks is None or list(shown) == ticks
