@@ -1,4 +1,4 @@
-"""The recipe cdu_http: its unit answers while the recipe runs."""
+"""Recipe cdu_http, whose simulated unit serves readings while the recipe runs."""
 
 import threading
 import urllib.request
@@ -16,14 +16,14 @@ def test_the_readings_are_in_the_context(ctx: Context) -> None:
     assert [reading["poll"] for reading in readings] == [1, 2, 3]
 
 
-def test_where_nobody_listens_nobody_answers(port: int) -> None:
-    told = ask(Context(), {"port": port})
+def test_a_port_without_listener_gives_an_error_status(port: int) -> None:
+    reply = ask(Context(), {"port": port})
 
-    assert told["status"] == "error"
-    assert told["reason"].startswith("the unit does not answer: ")
+    assert reply["status"] == "error"
+    assert reply["reason"].startswith("the unit does not answer: ")
 
 
-def test_the_unit_answers_for_readings_alone(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_unit_serves_only_readings(port: int, capsys: pytest.CaptureFixture[str]) -> None:
     threading.Thread(target=serve, args=({"port": port},), daemon=True).start()
     ctx = Context()
     while ask(ctx, {"port": port, "polls": 1})["status"] != "ok":

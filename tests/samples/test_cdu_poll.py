@@ -1,4 +1,4 @@
-"""Hand-written tests on what the recipe cdu_poll left in the Context and on disk."""
+"""Hand-written tests of the Context and files that the recipe cdu_poll writes."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ def test_ten_readings_are_in_the_context(ctx: Context) -> None:
 
 
 @pytest.mark.recipe("recipes/cdu_poll.yaml")
-def test_the_history_tells_one_reading_from_the_next(ctx: Context) -> None:
+def test_the_history_has_one_entry_for_each_reading(ctx: Context) -> None:
     appended = [c for c in ctx.get_history("cdu.readings_v1") if c["op"] == "append"]
 
     assert [change["index"] for change in appended] == list(range(10))
@@ -48,7 +48,7 @@ def test_the_table_has_a_row_for_each_reading(ctx: Context, pytestconfig: pytest
 
 
 @pytest.mark.recipe("recipes/cdu_poll.yaml")
-def test_the_figures_file_says_what_the_context_says(
+def test_the_figures_file_agrees_with_the_context(
     ctx: Context, pytestconfig: pytest.Config
 ) -> None:
     figures = json.loads((pytestconfig.rootpath / "out/cdu_poll/figures.json").read_bytes())

@@ -1,4 +1,4 @@
-"""The recipes of the simulated supply: what they leave, and what the supply answers."""
+"""Recipes of the simulated power supply: their Context and files, and replies of the supply."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ SUPPLY = Path(__file__).parents[2] / "scriptlets/shell/simulate_psu.sh"
 CELL = {"gain": 2, "load": "full"}
 
 
-def told(*commands: str) -> "subprocess.CompletedProcess[str]":
+def sent(*commands: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [SUPPLY],
         input="\n".join(commands),
@@ -28,12 +28,12 @@ def told(*commands: str) -> "subprocess.CompletedProcess[str]":
 
 
 def answer(*commands: str) -> dict[str, Any]:
-    answered: dict[str, Any] = json.loads(told(*commands).stdout)
-    return answered
+    reply: dict[str, Any] = json.loads(sent(*commands).stdout)
+    return reply
 
 
 @pytest.mark.recipe("recipes/psu_bench.yaml")
-def test_the_bench_is_known_to_the_session(ctx: Context) -> None:
+def test_the_session_context_has_the_bench(ctx: Context) -> None:
     assert ctx.get("bench") == {"serial_v1": "SIM-0007", "firmware_v1": "2.4"}
 
 
@@ -66,7 +66,7 @@ def test_drift_halves_each_minute() -> None:
 
 
 def test_a_short_trips_the_output_which_is_no_error() -> None:
-    done = told("VOLT 12", "LOAD short", "OUTP ON")
+    done = sent("VOLT 12", "LOAD short", "OUTP ON")
 
     assert done.returncode == 3
     assert json.loads(done.stdout) == {
@@ -96,8 +96,8 @@ def test_an_output_that_is_off_has_no_voltage() -> None:
         ("CURR 1", "no such command"),
     ],
 )
-def test_a_wrong_command_is_an_error_that_says_so(command: str, reason: str) -> None:
-    done = told("VOLT 12", command, "OUTP ON")
+def test_a_wrong_command_is_reported(command: str, reason: str) -> None:
+    done = sent("VOLT 12", command, "OUTP ON")
 
     assert done.returncode == 1
     assert json.loads(done.stdout) == {"status": "error", "reason": reason}
@@ -111,8 +111,10 @@ def test_a_wrong_command_is_an_error_that_says_so(command: str, reason: str) -> 
         ({"path": "/dev/null/x", "rows": [{}]}, "[Errno "),
     ],
 )
-def test_a_report_that_cannot_be_written_says_why(params: dict[str, Any], reason: str) -> None:
-    said = write_report(params)
+def test_a_report_that_cannot_be_written_gives_the_reason(
+    params: dict[str, Any], reason: str
+) -> None:
+    result = write_report(params)
 
-    assert said["status"] == "error"
-    assert said["reason"].startswith(reason)
+    assert result["status"] == "error"
+    assert result["reason"].startswith(reason)

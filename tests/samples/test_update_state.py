@@ -1,4 +1,4 @@
-"""What the shell scriptlet `update_state.sh` asks of a Context, and says where it cannot."""
+"""Shell scriptlet `update_state.sh`: operations on a Context and error messages."""
 
 import os
 import subprocess
@@ -15,8 +15,8 @@ SCRIPT = Path(__file__).parents[2] / "scriptlets" / "shell" / "update_state.sh"
 ODD = "".join(map(chr, range(1, 128))) + '\u00e9\u2028\U0001f600 \\u0041 \\\\" $HOME `x`'
 CURE = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
 
-Told = tuple[int, str, str]
-Ask = Callable[..., Told]
+Reply = tuple[int, str, str]
+Call = Callable[..., Reply]
 
 
 @pytest.fixture
@@ -29,48 +29,48 @@ def ctx(tmp_path: Path) -> Iterator[Context]:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
+def call(tmp_path: Path) -> Call:
     folder = tmp_path / "deep" / "er"
     folder.mkdir(parents=True)
 
-    def ask(*words: str, **variables: str) -> Told:
+    def call(*words: str, **variables: str) -> Reply:
         env = {k: v for k, v in os.environ.items() if k not in (ADDRESS, TOKEN)} | variables
         command = [str(SCRIPT), *words]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False)
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        process = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False)
+        return process.returncode, process.stdout.decode(), process.stderr.decode()
 
-    return ask
+    return call
 
 
-def test_each_operation_does_what_it_says(ask: Ask, ctx: Context) -> None:
-    assert ask("set", "dut.serial", '"A7"') == (0, "", "")
-    assert ask("get", "dut.serial") == (0, '"A7"\n', "")
-    assert ask("get", "dut.serial", "--text") == (0, "A7\n", "")
-    assert ask("append", "polls", '{"flow":\n 1.5}') == (0, "", "")
-    assert ask("append", "polls", "--text", "7", "--who", "sensor") == (0, "", "")
-    assert ask("get", "polls.0.flow", "--text") == (0, "1.5\n", "")
-    assert ask("increment", "n") == (0, "1\n", "")
-    assert ask("increment", "n", "-0.5") == (0, "0.5\n", "")
-    assert ask("pop", "polls", "0") == (0, '{"flow":1.5}\n', "")
-    assert ask("pop", "polls") == (0, '"7"\n', "")
-    assert ask("delete", "n") == (0, "", "")
-    assert ask("keys") == (0, '["dut.serial","polls"]\n', "")
-    assert ask("full") == (0, '{"dut.serial":"A7","polls":[]}\n', "")
-    assert ask("history", "polls")[1].count('"op":') == 4
-    assert [one["who"] for one in ctx.get_history("polls")][:2] == ["client", "sensor"]
+def test_each_operation_changes_the_context(call: Call, ctx: Context) -> None:
+    assert call("set", "dut.serial", '"A7"') == (0, "", "")
+    assert call("get", "dut.serial") == (0, '"A7"\n', "")
+    assert call("get", "dut.serial", "--text") == (0, "A7\n", "")
+    assert call("append", "polls", '{"flow":\n 1.5}') == (0, "", "")
+    assert call("append", "polls", "--text", "7", "--who", "sensor") == (0, "", "")
+    assert call("get", "polls.0.flow", "--text") == (0, "1.5\n", "")
+    assert call("increment", "n") == (0, "1\n", "")
+    assert call("increment", "n", "-0.5") == (0, "0.5\n", "")
+    assert call("pop", "polls", "0") == (0, '{"flow":1.5}\n', "")
+    assert call("pop", "polls") == (0, '"7"\n', "")
+    assert call("delete", "n") == (0, "", "")
+    assert call("keys") == (0, '["dut.serial","polls"]\n', "")
+    assert call("full") == (0, '{"dut.serial":"A7","polls":[]}\n', "")
+    assert call("history", "polls")[1].count('"op":') == 4
+    assert [change["who"] for change in ctx.get_history("polls")][:2] == ["client", "sensor"]
 
 
 @pytest.mark.parametrize(
     "text", [ODD, "", "--who", "x" * 70_000], ids=["odd", "no", "dash", "long"]
 )
-def test_a_text_comes_back_as_it_was(ask: Ask, ctx: Context, text: str) -> None:
-    assert ask("set", "odd", "--text", text) == (0, "", "")
+def test_any_text_is_read_back_unchanged(call: Call, ctx: Context, text: str) -> None:
+    assert call("set", "odd", "--text", text) == (0, "", "")
     assert ctx.get("odd") == text
-    assert ask("get", "odd", "--text") == (0, f"{text}\n", "")
+    assert call("get", "odd", "--text") == (0, f"{text}\n", "")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("get", "dut.seral"), 1, "no key 'dut.seral' in the context (did you mean 'dut.serial'?)"),
         (("pop", "dut.serial"), 1, "pop needs a list; 'dut.serial' is text"),
@@ -80,17 +80,17 @@ def test_a_text_comes_back_as_it_was(ask: Ask, ctx: Context, text: str) -> None:
          "'1,\"op\":\"delete\",\"path\":\"dut.serial\"} {' is not JSON; write --text for a text"),
     ],
 )  # fmt: skip
-def test_what_the_context_refuses_is_told(
-    ask: Ask, ctx: Context, words: tuple[str, ...], code: int, told: str
+def test_refusals_of_the_context_are_reported(
+    call: Call, ctx: Context, words: tuple[str, ...], code: int, message: str
 ) -> None:
     ctx.set("dut.serial", "A7")
 
-    assert ask(*words) == (code, "", f"update_state.sh: {told}\n")
+    assert call(*words) == (code, "", f"update_state.sh: {message}\n")
     assert ctx.to_dict() == {"dut.serial": "A7"}
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ((), "name an operation"),
         (("gte", "a"), "no operation 'gte'"),
@@ -103,25 +103,25 @@ def test_what_the_context_refuses_is_told(
         (("pop", "a", "last"), "the index of pop is a whole number, not 'last'"),
     ],
 )
-def test_a_wrong_command_line_is_told(ask: Ask, words: tuple[str, ...], told: str) -> None:
-    code, out, err = ask(*words)
+def test_a_wrong_command_line_is_reported(call: Call, words: tuple[str, ...], message: str) -> None:
+    code, out, err = call(*words)
 
-    assert (code, out, err.splitlines()[0]) == (2, "", f"update_state.sh: {told}")
+    assert (code, out, err.splitlines()[0]) == (2, "", f"update_state.sh: {message}")
 
 
-def test_where_no_context_is_served_it_says_what_to_start(ask: Ask, port: int) -> None:
+def test_a_missing_context_server_is_reported_with_a_hint(call: Call, port: int) -> None:
     address = f"127.0.0.1:{port}"
-    assert ask("full", **{ADDRESS: address}) == (
+    assert call("full", **{ADDRESS: address}) == (
         2, "", f"update_state.sh: no Context is served at {address}; {CURE}\n"
     )  # fmt: skip
     nowhere = f"{ADDRESS} is not set, and {FILE} is in no folder from here up"
-    assert ask("full") == (
+    assert call("full") == (
         2, "", f"update_state.sh: no Context is served: {nowhere}; {CURE}\n"
     )  # fmt: skip
 
 
-def test_a_wrong_token_is_told(ask: Ask, ctx: Context, tmp_path: Path) -> None:
+def test_a_wrong_token_is_reported(call: Call, ctx: Context, tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.write_text(path.read_text().replace('"token": "', '"token": "x'))
 
-    assert ask("full") == (2, "", "update_state.sh: the token is wrong or was not given\n")
+    assert call("full") == (2, "", "update_state.sh: the token is wrong or was not given\n")

@@ -1,4 +1,4 @@
-"""The inventory of a whole project."""
+"""Inventory of the scriptlets of a project."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet, Use
 STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    return params['x']\n"
 
 
-_TAKES = """
+_TIMED_TAKE = """
 import sys, time
 from pathlib import Path
 from pytest_orchestrator.scriptlets.discovery import take
 
 before = time.process_time()
-found = {one.name: one for one in take(Path(sys.argv[1]), []).scriptlets}
-print(len(found), found["long"].params[0].name, time.process_time() - before)
+listed = {scriptlet.name: scriptlet for scriptlet in take(Path(sys.argv[1]), []).scriptlets}
+print(len(listed), listed["long"].params[0].name, time.process_time() - before)
 """
 
 
@@ -42,8 +42,8 @@ class Project:
     def take(self) -> Inventory:
         return take(self.root, sorted(self.root.glob("recipes/[!_]*.yaml")))
 
-    def found(self) -> dict[str, Scriptlet]:
-        return {one.name: one for one in self.take().scriptlets}
+    def by_name(self) -> dict[str, Scriptlet]:
+        return {scriptlet.name: scriptlet for scriptlet in self.take().scriptlets}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_scriptlet_folders_are_taken_and_elsewhere_what_is_named_or_below_the_base(
+def test_inventory_lists_scriptlet_folders_named_steps_and_subclasses(
     project: Project,
 ) -> None:
     project.write("scriptlets/a.py", "def one(ctx, params): pass\n")
@@ -74,11 +74,11 @@ def test_scriptlet_folders_are_taken_and_elsewhere_what_is_named_or_below_the_ba
         "recipes/_part.yaml",
         "finally:\n  - name: z\n    type: shell\n    cmd: [tools/f.sh, hard]\n",
     )
-    found = project.found()
-    assert sorted(found) == ["E", "b", "f.sh", "one", "two"]
-    assert found["two"].uses == (Use("recipes/r.yaml", 2, "x"),)
-    assert found["f.sh"].uses == (Use("recipes/_part.yaml", 2, "z"), Use("recipes/r.yaml", 3, "y"))
-    assert found["one"].uses == ()
+    listed = project.by_name()
+    assert sorted(listed) == ["E", "b", "f.sh", "one", "two"]
+    assert listed["two"].uses == (Use("recipes/r.yaml", 2, "x"),)
+    assert listed["f.sh"].uses == (Use("recipes/_part.yaml", 2, "z"), Use("recipes/r.yaml", 3, "y"))
+    assert listed["one"].uses == ()
 
 
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(project: Project) -> None:
@@ -87,7 +87,11 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(project: Project) 
     (project.root / "scriptlets/latin.py").write_bytes(b"# \xe9\n")
     project.write("scriptlets/deep.py", f"x = {'(' * 300}{')' * 300}\n")
     inventory = project.take()
-    assert [(one.name, one.kind, one.line) for one in inventory.scriptlets if one.error] == [
+    assert [
+        (scriptlet.name, scriptlet.kind, scriptlet.line)
+        for scriptlet in inventory.scriptlets
+        if scriptlet.error
+    ] == [
         ("broken", "module", 2),
         ("deep", "module", 1),
         ("latin", "module", 1),
@@ -102,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(project: Project) 
     assert inventory.has_error
 
 
-def test_a_recipe_that_is_no_yaml_is_told_and_one_that_is_wrong_is_read(project: Project) -> None:
+def test_invalid_yaml_is_reported_and_wrong_recipes_are_still_read(project: Project) -> None:
     project.write("scriptlets/a.py", "def one(ctx, params): pass\n")
     project.write("recipes/bad.yaml", "steps: [\n")
     project.write(
@@ -113,18 +117,18 @@ def test_a_recipe_that_is_no_yaml_is_told_and_one_that_is_wrong_is_read(project:
     assert inventory.scriptlets[0].uses == (Use("recipes/wrong.yaml", 2, ""),)
 
 
-def test_five_hundred_files_take_less_than_a_second_and_none_is_run(project: Project) -> None:
+def test_five_hundred_files_are_listed_quickly_without_running_any(project: Project) -> None:
     for number in range(498):
         project.write(f"scriptlets/s{number}.py", STEP.format(number))
     project.write("scriptlets/ends.py", "import os\nos._exit(1)\ndef last(ctx, params): pass\n")
     lines = "".join(f"    x{n} = params['x'] + {n}\n" for n in range(10_000))
     project.write("scriptlets/long.py", f"def long(ctx, params):\n{lines}    return {{}}\n")
-    # In a process of its own, where nobody else has made garbage, and that coverage leaves alone.
+    # A process of its own has no garbage of other tests to collect and is not slowed by coverage.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    argv = [sys.executable, "-c", _TAKES, str(project.root)]
+    argv = [sys.executable, "-c", _TIMED_TAKE, str(project.root)]
     count, param, seconds = subprocess.check_output(argv, env=env, text=True).split()
     assert (count, param) == ("500", "x")
-    assert float(seconds) < 5  # below one on a machine that is idle
+    assert float(seconds) < 5  # below one second on an idle machine
 
 
 SOURCE = st.one_of(
@@ -152,7 +156,7 @@ SOURCE = st.one_of(
 
 
 @given(python=SOURCE, script=SOURCE, recipe=SOURCE)
-def test_no_text_of_a_file_is_an_error_of_the_listing(
+def test_arbitrary_file_contents_never_break_the_listing(
     python: str, script: str, recipe: str
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -167,16 +171,16 @@ def test_no_text_of_a_file_is_an_error_of_the_listing(
         assert as_json(inventory)["rootdir"] == folder
 
 
-def test_pipes_among_the_files_of_a_project_are_not_waited_for(project: Project) -> None:
+def test_named_pipes_in_a_project_do_not_block_the_listing(project: Project) -> None:
     project.write("scriptlets/a.py", "def one(ctx, params): pass\n")
     for name in ("x.py", "scriptlets/b.py", "scriptlets/c.sh", "conftest.py", "recipes/d.yaml"):
         path = project.root / name
         path.parent.mkdir(exist_ok=True)
         os.mkfifo(path)
 
-    found = {one.name: one.error for one in project.take().scriptlets}
+    listed = {scriptlet.name: scriptlet.error for scriptlet in project.take().scriptlets}
 
-    assert found == {
+    assert listed == {
         "one": None,
         "b": "cannot be read: it is no file with text in UTF-8, or above 1 MiB",
         "c.sh": "cannot be read: it is no regular file",

@@ -1,4 +1,4 @@
-"""The scriptlet that a shell script is."""
+"""Shell scripts as scriptlets: header, parameters, recognition."""
 
 import pytest
 
@@ -22,31 +22,31 @@ SCRIPT = """\
 set -eu
 echo "${POLLS:-10} ${HOME:-x} ${OTHER:-y}"
 # NAME
-#     other - a comment of the body
+#     other - a comment in the code
 """
 
 
-def test_a_script_is_told_by_its_header() -> None:
-    one = scriptlet_of(SCRIPT, "scriptlets/shell/poll.sh")
-    assert (one.name, one.kind, one.summary) == ("poll.sh", "script", "poll a unit")
-    assert one.returns == '{"status": "ok"}'
-    assert one.params == (
+def test_a_script_is_described_by_its_header() -> None:
+    script = scriptlet_of(SCRIPT, "scriptlets/shell/poll.sh")
+    assert (script.name, script.kind, script.summary) == ("poll.sh", "script", "poll a unit")
+    assert script.returns == '{"status": "ok"}'
+    assert script.params == (
         Param("POLLS", False, "text", "10", True, "how many (default 10)"),
         Param("LABEL", True, "text", None, False, "what to call it"),
         Param("OUT", False, "text", None, False, "a file (default: none)"),
     )
 
 
-def test_without_a_header_the_variables_with_defaults_are_told() -> None:
+def test_a_script_without_header_has_its_variables_as_params() -> None:
     text = '#!/bin/sh\necho "${VOLTS:-12} ${NAME:?give it} $HOME ${HOME:-/}"\n'
-    assert [(one.name, one.required) for one in scriptlet_of(text, "a.sh").params] == [
+    assert [(param.name, param.required) for param in scriptlet_of(text, "a.sh").params] == [
         ("VOLTS", False),
         ("NAME", True),
     ]
 
 
 @pytest.mark.parametrize(
-    ("name", "start", "is_one"),
+    ("name", "start", "is_expected"),
     [
         ("a.sh", "", True),
         ("a.bash", "", True),
@@ -56,7 +56,7 @@ def test_without_a_header_the_variables_with_defaults_are_told() -> None:
         ("a.awk", "#!/bin/sh\n", False),
     ],
 )
-def test_scripts_are_told_by_their_ending_or_first_line(
-    name: str, start: str, *, is_one: bool
+def test_shell_scripts_are_recognised_by_suffix_or_first_line(
+    name: str, start: str, *, is_expected: bool
 ) -> None:
-    assert is_script(name, start) == is_one
+    assert is_script(name, start) == is_expected
