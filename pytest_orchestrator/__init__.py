@@ -1,6 +1,6 @@
-"""Runs YAML recipes of Python and shell steps as pytest tests.
+"""pytest plugin that runs YAML recipes of Python and shell steps as tests.
 
-A name is loaded when it is asked for: pytest imports this package at every start.
+Names are imported at their first use, because pytest imports this package at every start.
 """
 
 from importlib import import_module
@@ -26,24 +26,26 @@ __all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJso
 __all__ += ["OrchestratorError", "ParameterError", "RemoteContext", "SignatureError"]
 __all__ += ["ValidationFailed", "get_logger", "load_run", "main", "track_resources"]
 
-_HOMES = {"Change": "core.events", "ContextUnreachable": "context.rpc.address"}
-_HOMES |= {"LeftoverWarning": "core.result", "NotJson": "core.json_values"}
-_HOMES |= {"RemoteContext": "context.rpc.client", "load_run": "runs.loaded"}
-_HOMES |= {"main": "scriptlets.standalone", "track_resources": "scriptlets.tracking"}
-_HOMES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
-_HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "core.errors")
-_HOMES |= dict.fromkeys(("BaseScriptlet", "get_logger"), "scriptlets.base")
-_CALLS = ("ParameterError", "SignatureError", "ValidationFailed")
-_HOMES |= dict.fromkeys(_CALLS, "scriptlets.call")
+_MODULES = {"Change": "core.events", "ContextUnreachable": "context.rpc.address"}
+_MODULES |= {"LeftoverWarning": "core.result", "NotJson": "core.json_values"}
+_MODULES |= {"RemoteContext": "context.rpc.client", "load_run": "runs.loaded"}
+_MODULES |= {"main": "scriptlets.standalone", "track_resources": "scriptlets.tracking"}
+_MODULES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
+_MODULES |= dict.fromkeys(
+    ("ContextKeyError", "ContextTypeError", "OrchestratorError"), "core.errors"
+)
+_MODULES |= dict.fromkeys(("BaseScriptlet", "get_logger"), "scriptlets.base")
+_CALL_ERRORS = ("ParameterError", "SignatureError", "ValidationFailed")
+_MODULES |= dict.fromkeys(_CALL_ERRORS, "scriptlets.call")
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("pytest-orchestrator")
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, "__version__"])
+    return sorted([*globals(), *_MODULES, "__version__"])

@@ -15,15 +15,15 @@ def get_logger(name: str) -> logging.Logger:
     """Return the logger of a module, which writes to stderr.
 
     A line is ``YYYY-MM-DDTHH:MM:SS | LEVEL | module.name | message``, in local time. Records
-    go on to the loggers above, as usual; where one of those writes to stderr itself, that
-    line is the only one. The level is INFO, or what the environment variable
-    ``ORCHESTRATOR_LOG_LEVEL`` says (a name or a number); a level that is set already stays.
+    propagate to the parent loggers, as usual; if one of those writes to stderr itself, this logger
+    does not write a second line. The level is INFO, or the value of the environment variable
+    ``ORCHESTRATOR_LOG_LEVEL`` (a name or a number). A level that is already set is not changed.
 
     Args:
-        name: The name of the module, ``__name__``.
+        name: Name of the module, ``__name__``.
 
     Returns:
-        The logger; the same one for the same name.
+        The logger; always the same object for the same name.
     """
     logger = logging.getLogger(name)
     if logger.level == logging.NOTSET:
@@ -40,7 +40,7 @@ def _level() -> int:
 
 
 class _Stderr(logging.Handler):
-    """Writes to what stderr is at the moment, so that whoever captures it sees the line."""
+    """Logging handler that looks up `sys.stderr` for each record, so that captures receive it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _Stderr(logging.Handler):
         try:
             if self._is_its_writer(record):
                 sys.stderr.write(f"{self.format(record)}\n")
-        except Exception:  # noqa: BLE001  # what logging does with any error of a handler
+        except Exception:  # noqa: BLE001  # the convention of logging for errors of a handler
             self.handleError(record)
 
     def _is_its_writer(self, record: logging.LogRecord) -> bool:
@@ -60,9 +60,9 @@ class _Stderr(logging.Handler):
         """
         if record.process not in (None, os.getpid()):
             return False
-        met = list(_handlers(logging.getLogger(record.name)))
-        ours = [handler for handler in met if isinstance(handler, _Stderr)]
-        return ours[:1] in ([self], []) and not any(_writes_to_stderr(other) for other in met)
+        handlers = list(_handlers(logging.getLogger(record.name)))
+        own = [handler for handler in handlers if isinstance(handler, _Stderr)]
+        return own[:1] in ([self], []) and not any(_writes_to_stderr(other) for other in handlers)
 
 
 def _handlers(logger: logging.Logger | None) -> Iterator[logging.Handler]:
@@ -76,11 +76,11 @@ def _writes_to_stderr(handler: logging.Handler) -> bool:
 
 
 class BaseScriptlet(ABC):
-    """A python step as a class; any other class with a `run` does as well."""
+    """Base class of Python scriptlets; a class with a method `run` works without it as well."""
 
-    # A subclass may have any parameters; type checkers accept an override of this signature.
-    def validate(self, *args: Any, **kwargs: Any) -> Any:  # noqa: B027  # to be overridden or not
-        """Check before anything happens; raise (or return False) to refuse.
+    # Type checkers accept any parameters in a subclass, because these accept all.
+    def validate(self, *args: Any, **kwargs: Any) -> Any:  # noqa: B027  # overriding is optional
+        """Check the parameters before `run`; raise an exception or return False to refuse.
 
         Args:
             args: The Context and the step's `params`, for ``validate(self, ctx, params)``.
@@ -89,21 +89,21 @@ class BaseScriptlet(ABC):
 
     @abstractmethod
     def run(self, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
-        """Do the work.
+        """Execute the step.
 
         Args:
             args: The Context and the step's `params`, for ``run(self, ctx, params)``.
             kwargs: The values of `params`; each parameter receives the key of its name.
 
         Returns:
-            A mapping with a `status`: ``ok`` or ``success``, or ``skip`` with a `reason`;
-            anything else is a failure.
+            A mapping with a `status`: ``ok`` or ``success``, or ``skip`` with a `reason`. Any other
+            status is a failure.
         """
 
     @classmethod
     def main(cls, argv: Sequence[str] | None = None) -> NoReturn:
-        """Run this scriptlet as a program: `pytest_orchestrator.main`."""
-        # Whoever only derives from this class loads nothing of that.
+        """Run this scriptlet as a program, as `pytest_orchestrator.main` does."""
+        # Imported here because most subclasses never call it.
         from pytest_orchestrator.scriptlets.standalone import main
 
         main(cls, argv)

@@ -1,6 +1,7 @@
 """Call convention: binds params, Context and fixtures to a signature.
 
-To try it, and to catch TypeError, would run a step twice.
+Arguments are bound before the call. A call that is repeated after a TypeError could run the step
+code twice.
 """
 
 import inspect
@@ -20,7 +21,7 @@ _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class SignatureError(OrchestratorError, TypeError):
-    """A class or function that cannot be called as a step is."""
+    """A class or function whose signature does not fit the call convention of steps."""
 
     slug = "signature"
 
@@ -43,19 +44,19 @@ class ParameterError(SignatureError):
 
 
 class ValidationFailed(OrchestratorError, ValueError):
-    """A scriptlet's own `validate` refused; what it raised is the `__cause__`."""
+    """Refusal by the method `validate` of a scriptlet; its exception is the `__cause__`."""
 
     slug = "validation"
 
 
-class _Some:
-    """Stands for any default in the text of a signature."""
+class _AnyDefault:
+    """Placeholder for defaults in the text of a signature."""
 
     def __repr__(self) -> str:
         return "…"
 
 
-_SOME = _Some()
+_ANY_DEFAULT = _AnyDefault()
 
 
 def call(
@@ -85,54 +86,56 @@ def call(
             would receive it was not called.
         ValidationFailed: `validate` raised or returned False.
     """
-    given = _Given(ctx, params, fixtures)
+    arguments = _Arguments(ctx, params, fixtures)
     if inspect.isclass(target):
         name = target.__name__
-        scriptlet = _made(target)
+        scriptlet = _instance(target)
         validate, function = getattr(scriptlet, "validate", None), scriptlet.run
         validated_keys: Collection[str] = ()
         if validate is not None:
-            _validate(validate, f"{name}.validate", given, _keys(function, f"{name}.run"))
+            _validate(validate, f"{name}.validate", arguments, _keys(function, f"{name}.run"))
             validated_keys = _keys(validate, f"{name}.validate") or ()
-        bound = given.bound_to(function, f"{name}.run", validated_keys)
+        bound = arguments.bound_to(function, f"{name}.run", validated_keys)
     else:
         if not callable(target):
             raise SignatureError(f"a class or function is wanted, not {target!r:.80}")
         function = target
-        bound = given.bound_to(function, getattr(target, "__qualname__", repr(target)))
+        bound = arguments.bound_to(function, getattr(target, "__qualname__", repr(target)))
     return function(*bound.args, **bound.kwargs)
 
 
-def _made(family: type) -> Any:
-    name = family.__name__
-    missing = getattr(family, "__abstractmethods__", None) or ()
-    if missing or not callable(getattr(family, "run", None)):
+def _instance(cls: type) -> Any:
+    name = cls.__name__
+    missing = getattr(cls, "__abstractmethods__", None) or ()
+    if missing or not callable(getattr(cls, "run", None)):
         methods = ", ".join(sorted(missing)) or "run"
         raise SignatureError(
             f"class {name} does not define {methods}; write run(self, ctx, params)"
         )
-    wanted = [repr(one.name) for one in _required(_signature(family, name))]
-    if wanted:
+    required = [repr(parameter.name) for parameter in _required(_signature(cls, name))]
+    if required:
         raise SignatureError(
-            f"class {name} is made without arguments, but wants {', '.join(wanted)}; "
+            f"class {name} is made without arguments, but wants {', '.join(required)}; "
             "read them from params in run"
         )
-    return family()
+    return cls()
 
 
-def _validate(validate: Any, name: str, given: "_Given", run_keys: Collection[str] | None) -> None:
-    bound = given.bound_to(validate, name, run_keys)
+def _validate(
+    validate: Any, name: str, arguments: "_Arguments", run_keys: Collection[str] | None
+) -> None:
+    bound = arguments.bound_to(validate, name, run_keys)
     try:
-        answer = validate(*bound.args, **bound.kwargs)
+        returned = validate(*bound.args, **bound.kwargs)
     except Exception as error:
         first = f"{type(error).__name__}: {error}".rstrip(": ").partition("\n")[0]
         raise ValidationFailed(f"{name} refused: {first}") from error
-    if answer is False:
+    if returned is False:
         raise ValidationFailed(f"{name} refused: it returned False")
 
 
-class _Given:
-    """What a step has to give to a callable."""
+class _Arguments:
+    """The values that a step can pass to a callable."""
 
     def __init__(self, ctx: object, params: object, fixtures: Mapping[str, object] | None) -> None:
         self.by_name = {"context": ctx, **(fixtures or {}), "ctx": ctx, "params": params}
@@ -156,9 +159,9 @@ class _Given:
             ParameterError: A key of `params` is missing or unknown.
         """
         signature = _signature(function, name)
-        parameters = [one for one in signature.parameters.values() if one.kind not in _REST]
+        parameters = [each for each in signature.parameters.values() if each.kind not in _REST]
         chosen = {
-            one.name: self.by_name[one.name] for one in parameters if one.name in self.by_name
+            each.name: self.by_name[each.name] for each in parameters if each.name in self.by_name
         }
         unbound = self._unbound(chosen)
         first = next(iter(signature.parameters.values()), None)
@@ -166,18 +169,20 @@ class _Given:
             # The signature of a wrapper without functools.wraps: most wrap (ctx, params).
             chosen[first.name] = tuple(self.by_name[role] for role in unbound)
             unbound = []
-        others = [one for one in parameters if one.name not in self.by_name]
-        own_keys = {one.name for one in others} - RESERVED
+        others = [each for each in parameters if each.name not in self.by_name]
+        own_keys = {each.name for each in others} - RESERVED
         chosen |= {name: value for name, value in self.values.items() if name in own_keys}
-        missing = [one for one in others if one.default is one.empty and one.name not in chosen]
+        missing = [
+            each for each in others if each.default is each.empty and each.name not in chosen
+        ]
         unknown = self._bind_rest(signature, chosen, own_keys) if "params" in unbound else []
         unknown = [key for key in unknown if other_keys is not None and key not in other_keys]
         if missing or unknown:
             raise self._mismatch(name, signature, missing, unknown)
-        for one in others:
-            if one.kind is inspect.Parameter.POSITIONAL_ONLY:
+        for each in others:
+            if each.kind is inspect.Parameter.POSITIONAL_ONLY:
                 # BoundArguments.args ends at the first parameter without a value.
-                chosen.setdefault(one.name, one.default)
+                chosen.setdefault(each.name, each.default)
         return inspect.BoundArguments(signature, cast("Any", chosen))
 
     def _unbound(self, names: Collection[str]) -> list[str]:
@@ -191,14 +196,14 @@ class _Given:
         """Bind ``**rest`` to the keys that no parameter takes; return those that it cannot take."""
         keys = [key for key in self.values if key not in own_keys]
         rest = next(
-            (one.name for one in signature.parameters.values() if one.kind is _REST[1]), None
+            (each.name for each in signature.parameters.values() if each.kind is _REST[1]), None
         )
         if rest is None:
             return keys if own_keys else []  # () and (ctx) may ignore params
         reserved = {
-            one.name
-            for one in signature.parameters.values()
-            if one.kind is not inspect.Parameter.POSITIONAL_ONLY
+            each.name
+            for each in signature.parameters.values()
+            if each.kind is not inspect.Parameter.POSITIONAL_ONLY
         } - {rest}
         chosen[rest] = {key: self.values[key] for key in keys if key not in reserved}
         return [key for key in keys if key in reserved]
@@ -213,20 +218,20 @@ class _Given:
         called = f"{name}{_listed(signature)}"
         known = {*self.by_name, *self.values, *RESERVED}
         free = [
-            one.name
-            for one in signature.parameters.values()
-            if one.name not in known and one.kind not in _REST
+            each.name
+            for each in signature.parameters.values()
+            if each.name not in known and each.kind not in _REST
         ]
         hints = {key: nearest(key, free) for key in unknown}
         unexplained = [
-            one for one in missing if f" (did you mean '{one.name}'?)" not in hints.values()
+            each for each in missing if f" (did you mean '{each.name}'?)" not in hints.values()
         ]
         parts = []
         if unknown:
             keys = ", ".join(f"{key!r:.80}{hint}" for key, hint in hints.items())
             parts.append(f"params has {keys}, which {called} does not take")
         if unexplained:
-            *most, last = [f"no '{one.name}'" for one in unexplained]
+            *most, last = [f"no '{each.name}'" for each in unexplained]
             names = f"{', '.join(most)} and {last}" if most else last
             subject = "it" if unknown else called
             parts.append(f"{'' if unknown else 'params has '}{names}, which {subject} needs")
@@ -237,7 +242,7 @@ class _Given:
 
     def _cures(self, missing: Sequence[inspect.Parameter], unbound: Sequence[str]) -> list[str]:
         cures = []
-        is_positional = all(one.kind in _POSITIONAL for one in missing)
+        is_positional = all(each.kind in _POSITIONAL for each in missing)
         # Earlier versions passed ctx and params by position, to (ctx, p) too.
         if missing and is_positional and len(missing) <= len(unbound) and "params" in unbound:
             if len(missing) == 2:
@@ -255,42 +260,43 @@ _SIGNATURES: "WeakKeyDictionary[types.FunctionType, inspect.Signature]" = WeakKe
 
 
 def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
-    known = _SIGNATURES.get(function) if type(function) is types.FunctionType else None
-    if known is not None:  # many steps share a function, and this is most of what a call takes
-        return known
+    cached = _SIGNATURES.get(function) if type(function) is types.FunctionType else None
+    if cached is not None:  # many steps share a function, and this takes most of the time of a call
+        return cached
     try:
-        found = inspect.signature(function)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         raise SignatureError(
             f"{name} has no signature that can be read; call it from a function of your own "
             "that takes (ctx, params)"
         ) from None
     if type(function) is types.FunctionType:
-        _SIGNATURES[function] = found
-    return found
+        _SIGNATURES[function] = signature
+    return signature
 
 
 def _keys(function: Callable[..., Any], name: str) -> Collection[str] | None:
     """Return the keys of `params` that a callable takes; None if it takes all."""
-    found = _signature(function, name).parameters.values()
-    takes_all = any(one.name == "params" or one.kind in _REST for one in found)
-    return None if takes_all else {one.name for one in found} - RESERVED
+    parameters = _signature(function, name).parameters.values()
+    takes_all = any(each.name == "params" or each.kind in _REST for each in parameters)
+    return None if takes_all else {each.name for each in parameters} - RESERVED
 
 
 def _required(signature: inspect.Signature) -> list[inspect.Parameter]:
     parameters = signature.parameters.values()
-    return [one for one in parameters if one.default is one.empty and one.kind not in _REST]
+    return [each for each in parameters if each.default is each.empty and each.kind not in _REST]
 
 
 def _listed(signature: inspect.Signature) -> str:
-    # Defaults and annotations are left out: their repr is the user's code.
+    # Defaults and annotations are omitted, because their repr would run code of the user.
     return str(
         inspect.Signature(
             [
-                one.replace(
-                    annotation=one.empty, default=one.empty if one.default is one.empty else _SOME
+                each.replace(
+                    annotation=each.empty,
+                    default=each.empty if each.default is each.empty else _ANY_DEFAULT,
                 )
-                for one in signature.parameters.values()
+                for each in signature.parameters.values()
             ]
         )
     )

@@ -1,6 +1,6 @@
-"""Discovery of scriptlets by reading: Python files, shell scripts, conventions.
+"""Discovery of scriptlets by static analysis: Python files, shell scripts, conventions.
 
-Nothing is imported or run, so a file with a mistake is listed with it.
+No code is imported or run, so a file with an error is listed together with that error.
 """
 
 import ast
@@ -24,22 +24,22 @@ from pytest_orchestrator.scriptlets.docs import NAMES, cleaned, header, params_o
 from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptlet, Use
 
 FOLDER = "scriptlets"
-"""What is below a folder of this name is taken whole."""
+"""Name of folders in which every callable and script is a scriptlet."""
 
 _TESTS = re.compile(r"(?:test_.*|.*_test|conftest|__init__)\.py")
 _WORD = re.compile(r"[\w./+-]+")
 
 _Uses = dict[str, dict[str, list[Use]]]
-"""The steps that call something, by the path of a file and a name in it; a script has none."""
+"""Steps by the path of the file and the name that they call; the name of a script is empty."""
 
 
 def take(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> Inventory:
-    """Take the inventory of a project.
+    """Return the inventory of a project.
 
     Args:
         root: The rootdir.
         recipes: The files of its recipes.
-        folders: Further places where modules are looked for.
+        folders: Further folders in which modules are searched.
     """
     sources = Sources(root, folders)
     mentioned, unread = mentions(recipes, root)
@@ -53,11 +53,11 @@ def take(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> I
         every = FOLDER in path.relative_to(root).parts[:-1]
         called = uses.get(shown, {})
         if path.suffix == ".py":
-            found, told = _of_python(path, shown, called, sources, every=every)
+            listed, problems = _of_python(path, shown, called, sources, every=every)
         else:
-            found, told = _of_script(path, shown, called, every=every)
-        scriptlets += found
-        notes += told
+            listed, problems = _of_script(path, shown, called, every=every)
+        scriptlets += listed
+        notes += problems
     return Inventory(root, tuple(scriptlets), tuple(notes), tuple(map(sources.shown, unread)))
 
 
@@ -68,12 +68,14 @@ def _of_python(
         return [], []
     module = sources.at(path)
     if module.tree is None:
-        why = module.error or "it is no file with text in UTF-8, or above 1 MiB"
-        line = getattr(why, "lineno", None) or 1
-        return _unread(path.stem, shown, line, f"cannot be read: {getattr(why, 'msg', why)}")
+        error = module.error or "it is no file with text in UTF-8, or above 1 MiB"
+        line = getattr(error, "lineno", None) or 1
+        return _unread(path.stem, shown, line, f"cannot be read: {getattr(error, 'msg', error)}")
     fixtures = {name for uses in called.values() for use in uses for name in use.fixtures}
-    found = scriptlets_of(module, shown, named=called, every=every, fixtures=fixtures)
-    scriptlets = [one._replace(uses=_sorted(called.get(one.name))) for one in found]
+    scriptlets = [
+        scriptlet._replace(uses=_sorted(called.get(scriptlet.name)))
+        for scriptlet in scriptlets_of(module, shown, named=called, every=every, fixtures=fixtures)
+    ]
     return scriptlets, list(of_module(module, shown)) if scriptlets else []
 
 
@@ -91,16 +93,15 @@ def _of_script(
         return [], []
     text = data.decode("utf-8", "replace")
     may_run = os.access(path, os.X_OK)
-    scriptlet = scriptlet_of(text, shown)
-    found = scriptlet._replace(uses=_sorted(called.get("")))
-    return [found], list(of_script(text, shown, may_run=may_run))
+    scriptlet = scriptlet_of(text, shown)._replace(uses=_sorted(called.get("")))
+    return [scriptlet], list(of_script(text, shown, may_run=may_run))
 
 
 def _unread(
-    name: str, path: str, line: int, why: str, kind: str = "module"
+    name: str, path: str, line: int, error: str, kind: str = "module"
 ) -> tuple[list[Scriptlet], list[Note]]:
-    scriptlet = Scriptlet(name, kind, path, line, error=why)
-    return [scriptlet], [Note(path, line, "syntax", why, "error")]
+    scriptlet = Scriptlet(name, kind, path, line, error=error)
+    return [scriptlet], [Note(path, line, "syntax", error, "error")]
 
 
 def _names_base(path: Path) -> bool:
@@ -115,25 +116,26 @@ def _sorted(uses: Iterable[Use] | None) -> tuple[Use, ...]:
 
 
 def _uses(mentioned: Iterable[Mention], sources: Sources) -> _Uses:
-    found: _Uses = {}
-    for one in mentioned:
-        use = Use(sources.shown(one.path), one.line, one.step, one.fixtures)
-        for path, name in _called(one, sources):
-            found.setdefault(path, {}).setdefault(name, []).append(use)
-    return found
+    uses: _Uses = {}
+    for mention in mentioned:
+        use = Use(sources.shown(mention.path), mention.line, mention.step, mention.fixtures)
+        for path, name in _called(mention, sources):
+            uses.setdefault(path, {}).setdefault(name, []).append(use)
+    return uses
 
 
-def _called(one: Mention, sources: Sources) -> Iterator[tuple[str, str]]:
-    """Return what a step calls, each by its file and the name in it."""
-    module = sources.module(one.module) if one.module else None
+def _called(mention: Mention, sources: Sources) -> Iterator[tuple[str, str]]:
+    """Yield the files that a step calls, each with the name of the callable in it."""
+    module = sources.module(mention.module) if mention.module else None
     if module is not None and module.path and module.path.is_relative_to(sources.root):
-        yield sources.shown(module.path), one.name
-    yield from ((os.path.normpath(word), "") for word in _WORD.findall(one.command) if "/" in word)
+        yield sources.shown(module.path), mention.name
+    words = _WORD.findall(mention.command)
+    yield from ((os.path.normpath(word), "") for word in words if "/" in word)
 
 
 BASE = "BaseScriptlet"
 
-_GIVEN = {"ctx", "context", "params"}
+_STEP_PARAMETERS = {"ctx", "context", "params"}
 
 
 def scriptlets_of(
@@ -144,15 +146,15 @@ def scriptlets_of(
     every: bool,
     fixtures: Collection[str] = (),
 ) -> Iterator[Scriptlet]:
-    """Return the scriptlets of a file, in its order.
+    """Yield the scriptlets of a Python file, in the order of the file.
 
     Args:
-        module: What is known of the file.
+        module: The analysed file.
         path: The file, relative to the rootdir.
-        named: What steps of recipes name in it.
-        every: Take all that a step can call, not only what is named and classes below
-            `BaseScriptlet`.
-        fixtures: Fixtures of the steps that use the file.
+        named: Names in it that steps of recipes call.
+        every: True to list everything that a step can call, not only named callables and
+            subclasses of `BaseScriptlet`.
+        fixtures: Names of the fixtures that steps pass to callables of the file.
     """
     text = docstring(module.tree)
     known = sections(text)
@@ -160,8 +162,9 @@ def scriptlets_of(
         if not isinstance(node, ast.ClassDef | Function):
             continue
         functions = [node] if isinstance(node, Function) else list(_methods(node, module))
-        called = [one for one in functions if one is node or one.name in ("validate", "run")]
-        if name not in named and (name.startswith("_") or not _is_one(node, module, every=every)):
+        called = [each for each in functions if each is node or each.name in ("validate", "run")]
+        is_private = name.startswith("_")
+        if name not in named and (is_private or not _is_callable(node, module, every=every)):
             continue
         own = docstring(node).partition("\n")[0]
         writes = flow_of(module, name).writes
@@ -179,38 +182,38 @@ def scriptlets_of(
 
 
 def docstring(node: ast.Module | ast.ClassDef | Function | None) -> str:
-    """Return what a module, class or function says of itself; empty where that is nothing."""
+    """Return the docstring of a module, class or function; empty if it has none."""
     return cleaned((node and ast.get_docstring(node, clean=False)) or "")
 
 
-def _is_one(node: ast.ClassDef | Function, module: Module, *, every: bool) -> bool:
-    """Tell whether a step can call it as it stands."""
+def _is_callable(node: ast.ClassDef | Function, module: Module, *, every: bool) -> bool:
+    """Return True if a step can call the class or function."""
     if isinstance(node, ast.ClassDef):
         run = next((each for each in _methods(node, module) if each.name == "run"), None)
         return run is not None and (every or BASE in _bases(node, module))
-    return every and bool(_GIVEN & {*parameters(node)})
+    return every and bool(_STEP_PARAMETERS & {*parameters(node)})
 
 
 def _bases(node: ast.ClassDef, module: Module) -> set[str]:
-    """Return the last names of all classes that one derives from."""
-    found: set[str] = set()
-    left = [node]
-    while left:
-        for base in left.pop().bases:
+    """Return the unqualified names of all direct and indirect base classes of a class."""
+    bases: set[str] = set()
+    pending = [node]
+    while pending:
+        for base in pending.pop().bases:
             name = ast.unparse(base).rpartition(".")[2].partition("[")[0]
             parent = module.names.get(name)
-            if name not in found and isinstance(parent, ast.ClassDef):
-                left.append(parent)
-            found.add(name)
-    return found
+            if name not in bases and isinstance(parent, ast.ClassDef):
+                pending.append(parent)
+            bases.add(name)
+    return bases
 
 
 def _methods(node: ast.ClassDef, module: Module) -> Iterator[Function]:
-    """Return the methods of a class, then those of classes of the module that it derives from."""
+    """Yield the methods of a class, then those of its base classes in the same module."""
     seen: set[str] = set()
     parents = (module.names.get(name) for name in sorted(_bases(node, module)))
-    for each in (node, *(one for one in parents if isinstance(one, ast.ClassDef))):
-        for method in each.body:
+    for cls in (node, *(parent for parent in parents if isinstance(parent, ast.ClassDef))):
+        for method in cls.body:
             if isinstance(method, Function) and method.name not in seen:
                 seen.add(method.name)
                 yield method
@@ -224,38 +227,38 @@ _SHELL = re.compile(r"#!.*\b(?:ba|da|k|z)?sh\b")
 
 
 def is_script(name: str, start: str) -> bool:
-    """Tell a shell script by the name of its file, or by its first line where it has no ending."""
+    """Return True if a file is a shell script: by its suffix, or without one by its first line."""
     if name.endswith((".sh", ".bash")):
         return True
     return "." not in name and _SHELL.match(start) is not None
 
 
 def scriptlet_of(text: str, path: str) -> Scriptlet:
-    """Return the scriptlet.
+    """Return the scriptlet of a shell script.
 
     Args:
-        text: The script.
+        text: The text of the script.
         path: Its file, relative to the rootdir.
     """
-    said = header(text)
-    known = sections(said)
+    comment = header(text)
+    known = sections(comment)
     return Scriptlet(
         name=path.rpartition("/")[2],
         kind="script",
         path=path,
-        summary=summary(said, known),
+        summary=summary(comment, known),
         params=_params(text, known.get("USAGE", "")),
         returns=known.get("RETURNS", ""),
     )
 
 
 def _params(text: str, usage: str) -> tuple[Param, ...]:
-    """Return the variables that the USAGE names; those that the text has defaults for, without."""
-    described = {name: what.strip() for name, what in _ROW.findall(usage)}
+    """Return the variables named in USAGE; without any, those that the script reads with ${…}."""
+    described = {name: text.strip() for name, text in _ROW.findall(usage)}
     called = [name for call in _CALL.findall(usage) for name in re.findall(_SET, call[0])]
-    body = [found for found in _READ.findall(text) if found[0] not in ("HOME", "PATH")]
-    defaults = {name: value for name, sign, value in body if sign == "-" and value}
-    names = dict.fromkeys((*called, *described)) or dict.fromkeys(name for name, _, _ in body)
+    read = [match for match in _READ.findall(text) if match[0] not in ("HOME", "PATH")]
+    defaults = {name: value for name, sign, value in read if sign == "-" and value}
+    names = dict.fromkeys((*called, *described)) or dict.fromkeys(name for name, _, _ in read)
     return tuple(
         Param(
             name,
@@ -283,7 +286,7 @@ _VERSION = re.compile(r"_v\d+$")
 
 
 def of_module(module: Module, path: str) -> Iterator[Note]:
-    """Return what a Python file with scriptlets does not keep."""
+    """Yield the conventions that a Python file with scriptlets violates."""
     tree = module.tree
     if tree is None:
         return
@@ -301,25 +304,29 @@ def of_module(module: Module, path: str) -> Iterator[Note]:
 
 
 def of_script(text: str, path: str, *, may_run: bool) -> Iterator[Note]:
-    """Return what a shell script does not keep."""
+    """Yield the conventions that a shell script violates."""
     yield from _sections(header(text), path, "header")
     if not may_run:
         yield Note(path, 1, "run-bit", f"may not be run; give it its run bit: chmod +x {path}")
 
 
-def _sections(text: str, path: str, what: str) -> Iterator[Note]:
+def _sections(text: str, path: str, noun: str) -> Iterator[Note]:
     missing = [name for name in NAMES if name not in sections(text)]
-    if missing:
-        told = f"the {what} has no {', '.join(missing)}" if text else f"there is no {what}"
-        yield Note(path, 1, "sections", told if text else f"{told} with {', '.join(NAMES)}")
+    if not missing:
+        return
+    if text:
+        message = f"the {noun} has no {', '.join(missing)}"
+    else:
+        message = f"the {noun} with {', '.join(NAMES)} is missing"
+    yield Note(path, 1, "sections", message)
 
 
 def _change(node: ast.Call, method: str, module: Module, path: str) -> Iterator[Note]:
     words = {keyword.arg for keyword in node.keywords}
-    # None: **words, which may have it. It may also be given by its place.
+    # None stands for **kwargs, which may contain `who`. `who` may also be positional.
     if not words & {"who", None} and len(node.args) <= (1 if method == "delete" else 2):
         yield Note(path, node.lineno, "who", f"ctx.{method} does not say who: who='...'")
-    given = [*node.args, *(one.value for one in node.keywords if one.arg == "key")]
-    key = key_in(module, given[0]) if given and method in _WRITES else None
+    keys = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "key")]
+    key = key_in(module, keys[0]) if keys and method in _WRITES else None
     if key is not None and not key.endswith(ANY) and not _VERSION.search(key):
         yield Note(path, node.lineno, "version", f"key '{key}' has no version: '{key}_v1'")

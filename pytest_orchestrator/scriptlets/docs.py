@@ -23,57 +23,57 @@ def params_of(
     called: Collection[Function],
     fixtures: Collection[str] = (),
 ) -> tuple[Param, ...]:
-    """Return the parameters of a scriptlet.
+    """Return the parameters of a scriptlet, required ones first.
 
     Args:
         functions: The function, or the methods of the class.
-        names: What its module defines.
-        called: The functions among them that a step calls directly.
-        fixtures: Names of parameters that receive a fixture.
+        names: Definitions of its module by name.
+        called: The functions that a step calls itself.
+        fixtures: Names of parameters that get a fixture.
     """
-    read = _Read()
-    said: dict[str, str] = {}
+    reads = _ParamsReads()
+    descriptions: dict[str, str] = {}
     types: dict[str, str] = {}
-    by_name: dict[str, Param] = {}
+    named: dict[str, Param] = {}
     for function in functions:
-        own = _by_name(function) if function in called else ()
-        by_name |= {one.name: one for one in own if one.name not in fixtures}
-        argument = next((one for one in _arguments(function) if one.arg == _NAME), None)
+        own = _named(function) if function in called else ()
+        named |= {param.name: param for param in own if param.name not in fixtures}
+        argument = next((each for each in _arguments(function) if each.arg == _NAME), None)
         if argument is not None:
-            for each in function.body:
-                read.visit(each)
-            said |= _said(cleaned(ast.get_docstring(function, clean=False) or ""))
+            for statement in function.body:
+                reads.visit(statement)
+            docstring = cleaned(ast.get_docstring(function, clean=False) or "")
+            descriptions |= _descriptions(docstring)
             types |= dict(_types(argument.annotation, names))
-    known = dict.fromkeys((*types, *read.seen, *said))
-    params = [read.param(name, types.get(name), said.get(name, "")) for name in known]
-    params = [*by_name.values(), *(one for one in params if one.name not in by_name)]
+    keys = dict.fromkeys((*types, *reads.seen, *descriptions))
+    params = [reads.param(key, types.get(key), descriptions.get(key, "")) for key in keys]
+    params = [*named.values(), *(param for param in params if param.name not in named)]
     return tuple(sorted(params, key=lambda param: not param.required))
 
 
-def _by_name(function: Function) -> Iterator[Param]:
-    """Yield the parameters of a function that receive the key of their name."""
+def _named(function: Function) -> Iterator[Param]:
+    """Yield the parameters of a function that get the value of `params` with their name."""
     args = function.args
     by_place = [*args.posonlyargs, *args.args]
     defaults = [None] * (len(by_place) - len(args.defaults)) + args.defaults
     text = cleaned(ast.get_docstring(function, clean=False) or "")
-    for one, default in zip(
+    for argument, default in zip(
         (*by_place, *args.kwonlyargs), (*defaults, *args.kw_defaults), strict=True
     ):
-        if one.arg in RESERVED or one.arg in ("self", "cls"):
+        name = argument.arg
+        if name in RESERVED or name in ("self", "cls"):
             continue
         value = _COMPUTED if default is None else _value(default)
         is_known = value is not _COMPUTED
-        hint = ast.unparse(one.annotation) if one.annotation else None
+        hint = ast.unparse(argument.annotation) if argument.annotation else None
         if hint is None and is_known and value is not None:
             hint = type(value).__name__
-        described = _described(one.arg, text)
-        yield Param(
-            one.arg, default is None, hint, value if is_known else None, is_known, described
-        )
+        description = _description(name, text)
+        yield Param(name, default is None, hint, value if is_known else None, is_known, description)
 
 
-def _described(name: str, docstring: str) -> str:
-    """Return the entry of a parameter in the section Args of a docstring."""
+def _description(name: str, docstring: str) -> str:
+    """Return the description of a parameter in the section Args of a docstring."""
     entry = re.search(
         rf"^([ \t]+){name}(?: \([^)\n]*\))?:(.*(?:\n\1[ \t]+\S.*)*)", docstring, re.MULTILINE
     )
@@ -85,69 +85,71 @@ def _arguments(function: Function) -> list[ast.arg]:
     return [*args.posonlyargs, *args.args, *args.kwonlyargs]
 
 
-def _said(docstring: str) -> dict[str, str]:
-    """Return what the entry of `params` says: `` `name`: what it is; `other` ``."""
+def _descriptions(docstring: str) -> dict[str, str]:
+    """Return the descriptions of keys in the entry of `params`: `` `name`: text; `other` ``."""
     entry = _ENTRY.search(docstring)
     if entry is None:
         return {}
     text = " ".join(entry[1].split())
-    return {name: (what or "").strip().rstrip(".") for name, what in _NAMED.findall(text)}
+    return {name: (said or "").strip().rstrip(".") for name, said in _NAMED.findall(text)}
 
 
 def _types(hint: ast.expr | None, names: "dict[str, ast.AST]") -> Iterator[tuple[str, str]]:
-    """Return the types of the keys where `params` is annotated with a class of the module."""
+    """Yield the types of the keys if `params` is annotated with a class of the module."""
     node = names.get(hint.id) if isinstance(hint, ast.Name) else None
     for each in node.body if isinstance(node, ast.ClassDef) else ():
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
             yield each.target.id, ast.unparse(each.annotation)
 
 
-class _Read(ast.NodeVisitor):
-    """Looks at what is done with `params`."""
+class _ParamsReads(ast.NodeVisitor):
+    """Visitor that collects the keys of `params` that a function reads."""
 
     def __init__(self) -> None:
         self.seen: dict[str, None] = {}
-        self._taken: set[str] = set()
-        self._asked: set[str] = set()
+        self._subscripted: set[str] = set()
+        self._tested: set[str] = set()
         self._defaults: dict[str, Any] = {}
 
-    def param(self, name: str, hint: str | None, said: str) -> Param:
-        """Return what is known of one."""
+    def param(self, name: str, hint: str | None, description: str) -> Param:
+        """Return the parameter of a key."""
         default = self._defaults.get(name)
         is_known = name in self._defaults and default is not _COMPUTED
         if hint is None and is_known and default is not None:
             hint = type(default).__name__
-        may_miss = name in self._defaults or "default" in said or "optional" in said
-        required = not may_miss and (name in self._taken or name not in self._asked)
-        return Param(name, required, hint, default if is_known else None, is_known, said)
+        is_optional = (
+            name in self._defaults or "default" in description or "optional" in description
+        )
+        required = not is_optional and (name in self._subscripted or name not in self._tested)
+        return Param(name, required, hint, default if is_known else None, is_known, description)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        """`params["x"]`."""
+        """Record `params["x"]`."""
         key = _text(node.slice)
         if _is_params(node.value) and key is not None:
             self.seen[key] = None
-            self._taken.add(key)
+            self._subscripted.add(key)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """`params.get("x", default)`."""
+        """Record `params.get("x", default)`."""
         callee = node.func
         is_get = isinstance(callee, ast.Attribute) and callee.attr in ("get", "pop")
         if isinstance(callee, ast.Attribute) and is_get and _is_params(callee.value):
             key = _text(node.args[0]) if node.args else None
             if key is not None:
                 self.seen[key] = None
-                self._asked.add(key)
+                self._tested.add(key)
                 if node.args[1:]:
                     self._defaults[key] = _value(node.args[1])
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
-        """`"x" in params`."""
+        """Record `"x" in params`."""
         key = _text(node.left)
         if key is not None and any(map(_is_params, node.comparators)):
             self.seen[key] = None
-            self._asked.add(key)
+            self._tested.add(key)
         self.generic_visit(node)
 
 
@@ -162,7 +164,7 @@ def _text(node: ast.AST) -> str | None:
 
 
 def _value(node: ast.expr) -> Any:
-    """Return a default as JSON has it; or a mark where it is computed."""
+    """Return a default as JSON data; `_COMPUTED` if it is not a literal."""
     try:
         value = ast.literal_eval(node)
         return json.loads(json.dumps(value, allow_nan=False))
@@ -171,55 +173,60 @@ def _value(node: ast.expr) -> Any:
 
 
 NAMES = ("NAME", "DESCRIPTION", "USAGE", "RETURNS", "LIMITATIONS")
-"""The sections that each scriptlet has, in their order."""
+"""The required sections of a scriptlet, in their order."""
 
 _TITLE = re.compile(rf"({'|'.join(NAMES)}|DESC)(?:[ \t]*|:(.*))")
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the text of each section; lines before the first title belong to no section.
+    """Return the text of each section by title; lines before the first title are ignored.
 
-    A title is alone on its line, or a colon and the first text follow it: ``NAME: flash.py``.
+    A title is alone on its line, or a colon and the text follow it: ``NAME: flash.py``.
     """
-    found: dict[str, list[str]] = {}
+    by_title: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in cleaned(text).splitlines():
         title = _TITLE.fullmatch(line)
         if title:
             name = "DESCRIPTION" if title[1] == "DESC" else title[1]
-            lines = found.setdefault(name, [])
+            lines = by_title.setdefault(name, [])
             lines += [title[2].strip()] if title[2] and title[2].strip() else []
         else:
             lines.append(line)
-    return {name: textwrap.dedent("\n".join(each)).strip() for name, each in found.items()}
+    return {name: textwrap.dedent("\n".join(each)).strip() for name, each in by_title.items()}
 
 
 def cleaned(text: str) -> str:
     """Return a docstring without the indentation of its lines after the first.
 
-    That of the standard library takes longer to import than a listing takes to be made.
+    `inspect.cleandoc` is not used, because its import takes longer than a whole listing.
     """
     first, _, rest = text.partition("\n")
     return f"{first.strip()}\n{textwrap.dedent(rest)}".strip()
 
 
 def summary(text: str, known: dict[str, str]) -> str:
-    """Return one line about a scriptlet: the text after the dash of NAME, else DESCRIPTION."""
+    """Return one line that describes a scriptlet: the text after the dash in NAME, or DESCRIPTION.
+
+    Args:
+        text: The docstring or header.
+        known: Its sections.
+    """
     named = " ".join(known.get("NAME", "").split())
     if named:
-        description = known.get("DESCRIPTION", "").partition("\n")[0]
-        return named.partition(" - ")[2] or description.strip() or named
+        first = known.get("DESCRIPTION", "").partition("\n")[0]
+        return named.partition(" - ")[2] or first.strip() or named
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def header(text: str) -> str:
-    """Return the comment at the top of a script, without its signs and its first line ``#!``."""
+    """Return the comment at the top of a script, without its ``#`` signs and its line ``#!``."""
     lines = text.splitlines()
-    taken: list[str] = []
+    comment: list[str] = []
     for line in lines[1:] if text.startswith("#!") else lines:
         if not line.startswith("#"):
-            if taken or line.strip():
+            if comment or line.strip():
                 break
             continue
-        taken.append(line.removeprefix("#").removeprefix(" "))
-    return "\n".join(taken)
+        comment.append(line.removeprefix("#").removeprefix(" "))
+    return "\n".join(comment)

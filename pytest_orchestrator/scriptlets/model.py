@@ -1,19 +1,19 @@
-"""Inventory model: scriptlets, their parameters and uses, notes on conventions."""
+"""Inventory model: scriptlets, their parameters and uses, violated conventions."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 
 class Param(NamedTuple):
-    """A parameter of a python scriptlet, or a variable of a script.
+    """A parameter of a Python scriptlet, or an environment variable of a script.
 
     Attributes:
         name: Its name.
-        required: It must be given, as far as that can be seen.
-        type: Its type as the source has it; None where that does not say.
-        default: What holds where it is not given, as JSON.
-        has_default: Whether that is known.
-        description: What the docstring or header says of it.
+        required: True if it must be present, as far as static analysis can see.
+        type: Its type in the source; None if the source has none.
+        default: Its default as JSON data.
+        has_default: True if the default is known.
+        description: Its description in the docstring or header.
     """
 
     name: str
@@ -28,10 +28,10 @@ class Use(NamedTuple):
     """A step that calls a scriptlet.
 
     Attributes:
-        recipe: The file that the step is written in, relative to the rootdir.
-        line: Its line, from 1.
-        step: Its name.
-        fixtures: The fixtures that it receives.
+        recipe: The file that contains the step, relative to the rootdir.
+        line: Line of the step, from 1.
+        step: Name of the step.
+        fixtures: Names of the fixtures that the step requests.
     """
 
     recipe: str
@@ -41,21 +41,21 @@ class Use(NamedTuple):
 
 
 class Scriptlet(NamedTuple):
-    """What a step may call; or a file that may have some and cannot be read.
+    """A callable or script for steps, or a file that cannot be read.
 
     Attributes:
-        name: The class, function or file.
-        kind: ``class``, ``function``, ``script``; ``type`` for a type of steps of a plugin;
+        name: Name of the class, function or file.
+        kind: ``class``, ``function`` or ``script``; ``type`` for a step type of a plugin;
             ``module`` for a Python file with an error.
         path: Its file, relative to the rootdir.
-        line: Where it begins there, from 1.
-        module: What a step's `module` says; None for a script.
-        summary: What its docstring or header says in a line.
-        params: What it takes.
-        returns: The section RETURNS of its docstring or header.
-        writes: Keys of the Context that it is seen to write.
+        line: Its first line in that file, from 1.
+        module: Value of the key `module` of a step; None for a script.
+        summary: One line of its docstring or header.
+        params: Its parameters.
+        returns: Section RETURNS of its docstring or header.
+        writes: Keys of the Context that its source writes.
         uses: The steps that call it.
-        error: Why the file cannot be read; None where it can.
+        error: Reason why the file cannot be read; None if it can.
     """
 
     name: str
@@ -72,13 +72,13 @@ class Scriptlet(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A convention that a file does not keep, or an error in it.
+    """A violated convention of a file, or an error in it.
 
     Attributes:
         path: The file, relative to the rootdir.
-        line: Where, from 1.
-        rule: The name of the convention; ``syntax`` for a file that cannot be read.
-        message: What is wrong and what to do.
+        line: Line, from 1.
+        rule: Name of the convention; ``syntax`` for a file that cannot be read.
+        message: The violation and its remedy.
         severity: ``error`` or ``warning``.
     """
 
@@ -90,13 +90,13 @@ class Note(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """All of a project.
+    """All scriptlets of a project.
 
     Attributes:
         root: The rootdir.
-        scriptlets: In the order of their files and lines.
-        notes: Likewise.
-        unread: Recipes that are no YAML, relative to the rootdir: what they use is not known.
+        scriptlets: The scriptlets, in the order of their files and lines.
+        notes: Violated conventions and errors, in the same order.
+        unread: Recipes with invalid YAML, relative to the rootdir; their uses are unknown.
     """
 
     root: Path
@@ -106,5 +106,5 @@ class Inventory(NamedTuple):
 
     @property
     def has_error(self) -> bool:
-        """Whether a file cannot be read."""
+        """True if a file cannot be read."""
         return any(note.severity == "error" for note in self.notes)

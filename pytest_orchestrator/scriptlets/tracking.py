@@ -1,7 +1,8 @@
 """Resource tracking decorator: time, CPU and heap of a call as one log record.
 
-tracemalloc has one peak, for everybody. It is set back whenever one of us starts, after the
-others have noted it, and lifted to where it was for its owner when the last of us stops.
+tracemalloc has one peak value for the whole process. Each measurement resets it at its start, after
+all running measurements have noted it. When the last one stops, the peak is raised again to the
+value that the program which had started tracemalloc would have seen.
 """
 
 import functools
@@ -38,18 +39,18 @@ def track_resources(
 def track_resources(
     func: Callable[..., Any] | None = None, *, logger: logging.Logger | None = None
 ) -> Callable[..., Any]:
-    """Log what each call of a function costs.
+    """Log the resource usage of each call of a function.
 
-    For each call, also one that raises, there is one INFO record whose message is JSON:
-    ``metric`` (``resource_usage``), ``function`` (its qualified name), ``seconds``,
+    Each call, including one that raises an exception, logs one INFO record whose message is JSON:
+    ``metric`` (``resource_usage``), ``function`` (the name of the function), ``seconds``,
     ``rss_delta`` (growth of resident memory, bytes), ``heap_current`` and ``heap_peak``
-    (bytes of Python heap that the call still holds at its end, and the most it held). The
-    heap is traced meanwhile, which makes Python code several times slower.
+    (bytes of Python heap that the call still holds at its end, and the most it held). During the
+    call tracemalloc traces the heap, which makes Python code several times slower.
 
     Args:
-        func: The function, also an async one; left out where the decorator has arguments. Of
-            a generator function only the call is measured, which does nothing.
-        logger: Where to log; default: the logger of the function's module.
+        func: The function, which may be async; omitted if the decorator has arguments. For a
+            generator function only its call is measured, which runs none of its code.
+        logger: The logger; default: the logger of the function's module.
 
     Returns:
         The function with the same signature.
@@ -100,12 +101,12 @@ def _logged(name: str, log: logging.Logger) -> Iterator[None]:
 
 
 class Heap:
-    """Bytes of the Python heap from `start` to `stop`, of the whole process.
+    """Measurement of the Python heap of the whole process, from `start` to `stop`.
 
     Attributes:
-        current: Bytes allocated meanwhile that are still held at `stop`; None where somebody
-            else ended the tracing.
-        peak: The most that was held at a time; None as above.
+        current: Bytes allocated since `start` that are still held at `stop`; None if other code
+            has stopped tracemalloc.
+        peak: The most bytes held at one time; None in the same case.
     """
 
     _lock: ClassVar[threading.Lock] = threading.Lock()
@@ -115,11 +116,11 @@ class Heap:
     def __init__(self) -> None:
         self.current: int | None = None
         self.peak: int | None = None
-        self._from = 0
-        self._highest = 0
+        self._start_bytes = 0
+        self._peak_bytes = 0
 
     def start(self) -> None:
-        """Begin to measure, and to trace where nobody does."""
+        """Start the measurement, and tracemalloc if it is not running."""
         with Heap._lock:
             if not Heap._running:
                 traced = tracemalloc.is_tracing()
@@ -128,32 +129,32 @@ class Heap:
             for heap in Heap._running:
                 heap.note_peak()
             tracemalloc.reset_peak()
-            self._from = self._highest = tracemalloc.get_traced_memory()[0]
+            self._start_bytes = self._peak_bytes = tracemalloc.get_traced_memory()[0]
             Heap._running.append(self)
 
     def stop(self) -> None:
-        """End it, and the tracing where nobody else began it or needs it still."""
+        """Stop the measurement, and tracemalloc if no other code started or still needs it."""
         with Heap._lock:
             for heap in Heap._running:
                 heap.note_peak()
             if tracemalloc.is_tracing():
-                self.current = tracemalloc.get_traced_memory()[0] - self._from
-                self.peak = self._highest - self._from
+                self.current = tracemalloc.get_traced_memory()[0] - self._start_bytes
+                self.peak = self._peak_bytes - self._start_bytes
             Heap._running.remove(self)
             if not Heap._running:
-                _hand_back(Heap._owners_peak)
+                _restore_tracing(Heap._owners_peak)
 
     def note_peak(self) -> None:
-        """Remember the peak before it is set back for another one."""
-        self._highest = max(self._highest, tracemalloc.get_traced_memory()[1])
+        """Store the peak before it is reset for another measurement."""
+        self._peak_bytes = max(self._peak_bytes, tracemalloc.get_traced_memory()[1])
 
 
-def _hand_back(owners_peak: int | None) -> None:
+def _restore_tracing(owners_peak: int | None) -> None:
     if owners_peak is None:
         tracemalloc.stop()
         return
     current, peak = tracemalloc.get_traced_memory()
     if tracemalloc.is_tracing() and peak < owners_peak:
         with suppress(MemoryError):
-            # Zeroed memory is promised, not filled: this only lifts the peak.
+            # Zeroed memory is reserved but not touched, so this raises only the peak.
             bytes(owners_peak - current)

@@ -42,8 +42,8 @@ def test_scriptlets_and_types_are_listed_and_nothing_is_run(project: Project) ->
         "    conftest.py:6",
         "",
         (
-            "scriptlets/ends.py:1: warning: there is no docstring with NAME, DESCRIPTION, USAGE, "
-            "RETURNS, LIMITATIONS [sections]"
+            "scriptlets/ends.py:1: warning: the docstring with NAME, DESCRIPTION, USAGE, "
+            "RETURNS, LIMITATIONS is missing [sections]"
         ),
         "",
         "1 scriptlet, 1 type, 1 warning",
