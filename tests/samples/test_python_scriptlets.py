@@ -1,4 +1,4 @@
-"""The python samples: called directly, and each run alone as a process."""
+"""Python samples, called directly and run as programs."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ READING = {
 }
 
 
-def alone(script: str, **given: object) -> "subprocess.CompletedProcess[str]":
+def run_program(script: str, **given: object) -> "subprocess.CompletedProcess[str]":
     options = [f"--{name}={json.dumps(value)}" for name, value in given.items()]
     return subprocess.run(
         [sys.executable, STEPS / script, *options], capture_output=True, text=True, check=False
@@ -41,7 +41,7 @@ def with_readings(*readings: dict[str, Any]) -> Context:
 
 
 @pytest.mark.parametrize(
-    ("script", "given", "said", "logged"),
+    ("script", "given", "result", "logged"),
     [
         (
             "sample_step.py",
@@ -63,21 +63,21 @@ def with_readings(*readings: dict[str, Any]) -> Context:
         ),
     ],
 )
-def test_alone_it_prints_one_json_object_and_logs_to_stderr(
-    script: str, given: dict[str, object], said: dict[str, object], logged: str
+def test_a_sample_run_as_a_program_prints_one_json_object(
+    script: str, given: dict[str, object], result: dict[str, object], logged: str
 ) -> None:
-    done = alone(script, **given)
+    done = run_program(script, **given)
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == said
+    assert json.loads(done.stdout) == result
     assert logged in done.stderr
 
 
-def test_readings_are_collected_and_reported_alone_too(tmp_path: Path) -> None:
+def test_readings_are_collected_and_reported_by_programs(tmp_path: Path) -> None:
     source = tmp_path / "readings.jsonl"
     source.write_text(json.dumps(READING))
-    collected = alone("cdu_readings.py", params={"path": str(source), "polls": 1})
-    reported = alone(
+    collected = run_program("cdu_readings.py", params={"path": str(source), "polls": 1})
+    reported = run_program(
         "cdu_report.py",
         params={"folder": str(tmp_path / "new/report")},
         context={"cdu.readings_v1": [READING], "cdu.mean_x_v1": 1, "other": 2},
@@ -93,7 +93,7 @@ def test_readings_are_collected_and_reported_alone_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "given", "said"),
+    ("script", "given", "message"),
     [
         ("sample_step.py", {}, "'message' must be text that is not empty, not None"),
         ("compute_message_length.py", {}, "'message' must be text, not None"),
@@ -104,13 +104,13 @@ def test_readings_are_collected_and_reported_alone_too(tmp_path: Path) -> None:
         ("cdu_report.py", {"params": {"folder": "x"}}, "no readings in the Context under"),
     ],
 )
-def test_alone_it_ends_with_one_and_says_why(
-    script: str, given: dict[str, object], said: str
+def test_a_sample_run_as_a_program_reports_errors_with_exit_code_1(
+    script: str, given: dict[str, object], message: str
 ) -> None:
-    done = alone(script, **given)
+    done = run_program(script, **given)
 
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_sample_step_keeps_its_message() -> None:
@@ -122,16 +122,16 @@ def test_sample_step_keeps_its_message() -> None:
 
 
 @pytest.mark.parametrize("message", [None, "", 3, ["Hi"]])
-def test_sample_step_refuses_what_is_no_message(message: object) -> None:
+def test_sample_step_refuses_an_invalid_message(message: object) -> None:
     with pytest.raises(ValueError, match="'message' must be text that is not empty"):
         SampleStep().validate(Context(), {"message": message})
 
 
 def test_the_length_of_a_message_is_in_characters() -> None:
     ctx = Context()
-    said = ComputeMessageLength().run(ctx, {"message": "Grüß dich"})
+    result = ComputeMessageLength().run(ctx, {"message": "Grüß dich"})
 
-    assert said == {"status": "ok", "key": "metrics.message_length_v1", "length": 9}
+    assert result == {"status": "ok", "key": "metrics.message_length_v1", "length": 9}
     assert ctx.get("metrics.message_length_v1") == 9
 
 
@@ -161,19 +161,19 @@ def test_readings_are_appended_one_by_one(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_wrong_leaves_the_context_as_it_was(
+def test_an_invalid_file_leaves_the_context_unchanged(
     tmp_path: Path, text: str, reason: str
 ) -> None:
     path = tmp_path / "readings.jsonl"
     path.write_text(text)
     ctx = Context()
-    said = collect_readings(ctx, {"path": str(path), "polls": 1})
+    result = collect_readings(ctx, {"path": str(path), "polls": 1})
 
-    assert said == {"status": "error", "reason": f"{path}: {reason}"}
+    assert result == {"status": "error", "reason": f"{path}: {reason}"}
     assert ctx.to_dict() == {}
 
 
-def test_deltas_are_what_the_racks_took() -> None:
+def test_deltas_are_differences_of_supply_and_return() -> None:
     figures = figures_of([READING, {**READING, "return_temperature_c": 42.25}])
 
     assert figures["mean_return_temperature"] == 42.0
@@ -196,9 +196,9 @@ def test_every_figure_outside_its_limits_is_named() -> None:
         "delta_temperature": {"low": 8, "high": 9.5},
         "mean_supply_pressure": {"low": 320, "high": 320},
     }
-    said = CduStatistics().run(ctx, {"limits": limits})
+    result = CduStatistics().run(ctx, {"limits": limits})
 
-    assert said == {
+    assert result == {
         "status": "error",
         "reason": "delta_pressure is 139.5 kPa, below 140 kPa; "
         "delta_temperature is 9.75 K, above 9.5 K",
@@ -206,12 +206,15 @@ def test_every_figure_outside_its_limits_is_named() -> None:
     assert ctx.get("cdu.delta_pressure_v1") == 139.5
 
 
-def test_a_limit_for_what_is_not_computed_is_refused() -> None:
+def test_a_limit_of_an_unknown_figure_is_refused() -> None:
     with pytest.raises(ValueError, match="no such figure: flow; there are mean_supply_pressure, "):
         CduStatistics().validate(with_readings(READING), {"limits": {"flow": {"low": 1}}})
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_not_a_crash() -> None:
-    said = write_report(with_readings(READING), {"folder": "/dev/null/report"})
+def test_an_unwritable_folder_gives_an_error_status() -> None:
+    result = write_report(with_readings(READING), {"folder": "/dev/null/report"})
 
-    assert said == {"status": "error", "reason": "[Errno 20] Not a directory: '/dev/null/report'"}
+    assert result == {
+        "status": "error",
+        "reason": "[Errno 20] Not a directory: '/dev/null/report'",
+    }

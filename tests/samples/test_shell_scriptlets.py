@@ -1,4 +1,4 @@
-"""The shell samples, each run alone as a process."""
+"""Shell samples, run as programs."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def answer(script: str, **env: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_sample_says_the_message_back() -> None:
+def test_sample_returns_the_message() -> None:
     assert answer("sample.sh", ECHO_TEXT="Hi") == {"status": "ok", "echo": "Hi"}
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
-def test_sample_says_any_message_back_unchanged(message: str) -> None:
+def test_sample_returns_any_message_unchanged(message: str) -> None:
     assert answer("sample.sh", ECHO_TEXT=message)["echo"] == message
 
 
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_readings() -> None:
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "999999999"])
-def test_readings_are_what_a_steady_unit_delivers(seed: str) -> None:
+def test_readings_are_those_of_a_steady_unit(seed: str) -> None:
     for reading in answer("simulate_cdu_poll.sh", SEED=seed, POLLS="100")["readings"]:
         assert 317 < reading["supply_pressure_kpa"] < 323
         assert 177 < reading["return_pressure_kpa"] < 183
@@ -74,7 +74,7 @@ def test_readings_are_what_a_steady_unit_delivers(seed: str) -> None:
         assert 41.3 < reading["return_temperature_c"] < 42.7
 
 
-def test_the_readings_file_holds_what_stdout_says(tmp_path: Path) -> None:
+def test_the_readings_file_agrees_with_stdout(tmp_path: Path) -> None:
     path = tmp_path / "new folder/readings.jsonl"
     said = answer("simulate_cdu_poll.sh", POLLS="3", READINGS=str(path))
 
@@ -94,9 +94,7 @@ def test_the_readings_file_holds_what_stdout_says(tmp_path: Path) -> None:
         ("simulate_cdu_poll.sh", {"READINGS": "/"}, "READINGS cannot be written"),
     ],
 )
-def test_a_wrong_argument_is_an_error_that_says_so(
-    script: str, env: dict[str, str], reason: str
-) -> None:
+def test_a_wrong_argument_is_reported(script: str, env: dict[str, str], reason: str) -> None:
     done = run(script, **env)
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""A class or function is called with what its signature asks for, once, or not at all."""
+"""Call convention: arguments by signature, one call, or a refusal before it."""
 
 import functools
 import inspect
@@ -101,7 +101,7 @@ class Ask:
         lambda ctx, params, more=1: (ctx, params),
     ],
 )
-def test_a_function_that_takes_both_gets_both(target: Any) -> None:
+def test_a_function_with_ctx_and_params_receives_both(target: Any) -> None:
     assert call(target, CTX, PARAMS) == (CTX, PARAMS)
 
 
@@ -117,18 +117,18 @@ def test_a_function_that_takes_both_gets_both(target: Any) -> None:
         functools.partial(ctx_params, None),
     ],
 )
-def test_one_parameter_is_the_params(target: Any) -> None:
+def test_a_parameter_named_params_receives_the_mapping(target: Any) -> None:
     given = call(target, CTX, PARAMS)
 
     assert given in (PARAMS, (None, PARAMS))
 
 
 @pytest.mark.parametrize("target", [lambda ctx: ctx, lambda context: context])
-def test_one_that_is_named_so_is_the_context(target: Any) -> None:
+def test_a_parameter_named_context_receives_the_context(target: Any) -> None:
     assert call(target, CTX, PARAMS) is CTX
 
 
-def test_a_function_may_take_nothing() -> None:
+def test_a_function_may_have_no_parameters() -> None:
     assert call(lambda: "ran", CTX, PARAMS) == "ran"
     assert call(lambda verbose="ran": verbose, CTX, {}) == "ran"
 
@@ -141,15 +141,15 @@ def test_fixtures_are_passed_by_their_names() -> None:
     assert call(WithFixture, CTX, PARAMS, FIXTURES) == (CTX, PARAMS, 7)
 
 
-def test_a_fixture_that_nobody_asks_for_is_left_out() -> None:
+def test_a_fixture_without_a_parameter_is_ignored() -> None:
     assert call(lambda params, **more: (params, more), CTX, PARAMS, FIXTURES) == (PARAMS, {})
 
 
-def test_a_fixture_called_ctx_does_not_take_the_place_of_the_context() -> None:
+def test_a_fixture_named_ctx_does_not_replace_the_context() -> None:
     assert call(ctx_params, CTX, PARAMS, {"ctx": 1, "params": 2}) == (CTX, PARAMS)
 
 
-def test_a_fixture_called_context_that_is_asked_for_is_given() -> None:
+def test_a_requested_fixture_named_context_is_passed() -> None:
     assert call(of_context, CTX, PARAMS, {"context": 1}) == (1, PARAMS)
     assert call(lambda context, ctx, gain: (context, ctx, gain), CTX, PARAMS, {"context": 1}) == (
         1,
@@ -158,7 +158,7 @@ def test_a_fixture_called_context_that_is_asked_for_is_given() -> None:
     )
 
 
-def test_a_class_is_made_validated_and_run_in_this_order() -> None:
+def test_a_class_is_instantiated_then_validated_then_run() -> None:
     done = []
 
     class Traced(BaseScriptlet):
@@ -181,7 +181,7 @@ def test_a_scriptlet_without_validate_is_run() -> None:
     assert call(Greet, CTX, PARAMS) == {"ctx": CTX, "params": PARAMS}
 
 
-def test_a_type_error_of_the_users_passes_and_nothing_runs_twice() -> None:
+def test_a_type_error_of_user_code_propagates_without_a_second_call() -> None:
     ran = []
 
     def work(ctx: Any, params: Any) -> None:
@@ -194,7 +194,7 @@ def test_a_type_error_of_the_users_passes_and_nothing_runs_twice() -> None:
     assert ran == [1]
 
 
-def test_what_validate_raises_is_kept() -> None:
+def test_an_exception_of_validate_is_the_cause() -> None:
     class Strict(Greet):
         def validate(self, ctx: Any, params: Any) -> None:
             raise KeyError("gain")
@@ -253,7 +253,7 @@ class WithArguments(Greet):
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "message"),
     [
         (NoRun, "class NoRun does not define run; write run(self, ctx, params)"),
         (Abstract, "class Abstract does not define run; write run(self, ctx, params)"),
@@ -268,11 +268,13 @@ class WithArguments(Greet):
         (NoRun(), None),
     ],
 )
-def test_what_cannot_be_called_is_refused_before_it_runs(target: Any, told: str | None) -> None:
+def test_a_target_that_cannot_be_called_is_refused_before_it_runs(
+    target: Any, message: str | None
+) -> None:
     with pytest.raises(SignatureError) as caught:
         call(target, CTX, PARAMS, FIXTURES)
 
-    assert told is None or str(caught.value) == told
+    assert message is None or str(caught.value) == message
 
 
 def test_a_callable_without_a_signature_is_refused() -> None:
@@ -288,14 +290,14 @@ def test_a_callable_without_a_signature_is_refused() -> None:
         call(odd, CTX, PARAMS)
 
 
-def test_an_async_function_gives_its_coroutine() -> None:
+def test_an_async_function_returns_its_coroutine() -> None:
     given = call(awaited, CTX, PARAMS)
 
     assert inspect.iscoroutine(given)
     given.close()
 
 
-def test_frames_of_ours_are_hidden_from_pytest() -> None:
+def test_frames_of_this_package_are_hidden_from_pytest() -> None:
     def work() -> None:
         raise ValueError
 
@@ -436,7 +438,7 @@ def test_rest_receives_a_key_with_the_name_of_a_positional_only_parameter() -> N
     assert call(one, CTX, {"ctx": 1}) == (CTX, {"ctx": 1})
 
 
-def test_a_function_receives_fixtures_and_values_together() -> None:
+def test_a_function_receives_fixtures_and_values() -> None:
     assert call(lambda rig, volts, ctx: (rig, volts, ctx), CTX, {"volts": 5}, FIXTURES) == (
         7,
         5,

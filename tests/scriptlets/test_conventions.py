@@ -1,4 +1,4 @@
-"""The conventions of scriptlets."""
+"""Conventions of scriptlets: sections, writer, version, executable bit."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def notes(folder: Path, body: str, head: str = GOOD) -> list[tuple[int, str, str
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         ("ctx.set('a_v1', 1, who='me')", []),
         ("ctx.set('a_v1', 1, 'me')", []),
@@ -38,25 +38,25 @@ def notes(folder: Path, body: str, head: str = GOOD) -> list[tuple[int, str, str
         ),
     ],
 )
-def test_changes_of_the_context_say_who_and_which_version(
-    body: str, told: list[tuple[int, str, str]], tmp_path: Path
+def test_context_changes_need_a_writer_and_a_version(
+    body: str, expected: list[tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    assert notes(tmp_path, body) == told
+    assert notes(tmp_path, body) == expected
 
 
-def test_docstrings_have_all_sections(tmp_path: Path) -> None:
+def test_docstrings_need_all_sections(tmp_path: Path) -> None:
     head = GOOD.replace("RETURNS", "Returns").replace("LIMITATIONS", "limitations")
     assert notes(tmp_path, "", head) == [
         (-11, "sections", "the docstring has no RETURNS, LIMITATIONS")
     ]
 
 
-def test_scripts_have_a_header_and_may_be_run() -> None:
-    told = [
+def test_scripts_need_a_header_and_the_executable_bit() -> None:
+    problems = [
         (one.rule, one.message) for one in of_script("#!/bin/sh\ntrue\n", "a.sh", may_run=False)
     ]
-    assert told == [
-        ("sections", "there is no header with NAME, DESCRIPTION, USAGE, RETURNS, LIMITATIONS"),
+    assert problems == [
+        ("sections", "the header with NAME, DESCRIPTION, USAGE, RETURNS, LIMITATIONS is missing"),
         ("run-bit", "may not be run; give it its run bit: chmod +x a.sh"),
     ]
     header = "#!/bin/sh\n" + "".join(f"# {line}\n" for line in GOOD.splitlines())

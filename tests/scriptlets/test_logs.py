@@ -1,4 +1,4 @@
-"""A logger of ours writes one line a record to stderr, whoever listens besides."""
+"""Logger of scriptlets: one line for each record on stderr, beside any other handlers."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ def test_a_traceback_follows_its_record(name: str, capsys: pytest.CaptureFixture
     assert lines[-1].startswith("ValueError: invalid literal")
 
 
-def test_to_ask_twice_gives_the_same_logger_and_one_line(
+def test_get_logger_twice_returns_the_same_logger_and_one_line(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert get_logger(name) is get_logger(name)
@@ -65,7 +65,7 @@ def test_a_logger_below_another_writes_once(
     assert err.count("| twice") == 1
 
 
-def test_it_is_silent_where_the_root_writes_to_stderr(
+def test_a_logger_is_silent_if_the_root_logger_writes_to_stderr(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.StreamHandler(sys.stderr)
@@ -78,7 +78,7 @@ def test_it_is_silent_where_the_root_writes_to_stderr(
     assert capsys.readouterr().err == "once\n"
 
 
-def test_it_writes_where_the_root_writes_to_a_file(
+def test_a_logger_writes_if_the_root_logger_writes_to_a_file(
     name: str, tmp_path: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.FileHandler(f"{tmp_path}/log")
@@ -92,7 +92,7 @@ def test_it_writes_where_the_root_writes_to_a_file(
     assert capsys.readouterr().err.endswith("| once\n")
 
 
-def test_pytest_sees_the_record(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_pytest_captures_the_record(name: str, caplog: pytest.LogCaptureFixture) -> None:
     get_logger(name).info("seen")
 
     assert caplog.record_tuples == [(name, logging.INFO, "seen")]
@@ -119,7 +119,7 @@ def test_the_environment_sets_the_level(
     assert get_logger(name).level == level
 
 
-def test_a_level_that_is_set_stays(name: str) -> None:
+def test_a_level_that_is_already_set_is_not_changed(name: str) -> None:
     logging.getLogger(name).setLevel(logging.ERROR)
 
     assert get_logger(name).level == logging.ERROR

@@ -1,4 +1,4 @@
-"""The scriptlets of a Python file."""
+"""Scriptlets of a Python file: names, parameters, documentation."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -8,7 +8,7 @@ from pytest_orchestrator.scriptlets.discovery import scriptlets_of
 from pytest_orchestrator.scriptlets.model import Param, Scriptlet
 
 
-def found(folder: Path, text: str, *named: str, every: bool = True) -> dict[str, Scriptlet]:
+def listed(folder: Path, text: str, *named: str, every: bool = True) -> dict[str, Scriptlet]:
     path = folder / "bench.py"
     path.write_text(dedent(text))
     scriptlets = scriptlets_of(Module(path), "steps/bench.py", named=named, every=every)
@@ -17,10 +17,10 @@ def found(folder: Path, text: str, *named: str, every: bool = True) -> dict[str,
 
 def params(folder: Path, body: str, hint: str = "dict") -> list[Param]:
     text = f"def step(ctx, params: {hint}):\n" + "".join(f"    {one}\n" for one in body.split("\n"))
-    return list(found(folder, text)["step"].params)
+    return list(listed(folder, text)["step"].params)
 
 
-def test_functions_that_a_step_can_call_are_taken_and_no_others(tmp_path: Path) -> None:
+def test_only_functions_that_a_step_can_call_are_listed(tmp_path: Path) -> None:
     text = """
     def both(ctx, params): pass
     def params_alone(params, polls=3): pass
@@ -30,18 +30,18 @@ def test_functions_that_a_step_can_call_are_taken_and_no_others(tmp_path: Path) 
     def _hidden(ctx, params): pass
     def nothing(): pass
     """
-    assert list(found(tmp_path, text)) == ["both", "params_alone", "later", "mixed"]
+    assert list(listed(tmp_path, text)) == ["both", "params_alone", "later", "mixed"]
 
 
-def test_what_a_recipe_names_is_taken_whatever_it_looks_like(tmp_path: Path) -> None:
+def test_names_in_recipes_are_always_listed(tmp_path: Path) -> None:
     text = "def nothing(): pass\ndef _hidden(ctx, bench): pass\nimport os\n"
-    assert list(found(tmp_path, text, "nothing", "_hidden", "os", every=False)) == [
+    assert list(listed(tmp_path, text, "nothing", "_hidden", "os", every=False)) == [
         "nothing",
         "_hidden",
     ]
 
 
-def test_classes_with_a_run_are_taken_elsewhere_only_below_the_base(tmp_path: Path) -> None:
+def test_outside_scriptlet_folders_only_subclasses_are_listed(tmp_path: Path) -> None:
     text = """
     from pytest_orchestrator import BaseScriptlet
     class Root(BaseScriptlet):
@@ -52,13 +52,13 @@ def test_classes_with_a_run_are_taken_elsewhere_only_below_the_base(tmp_path: Pa
         def run(self, ctx, params): pass
     class Value: pass
     """
-    assert list(found(tmp_path, text)) == ["Leaf", "Plain"]
-    elsewhere = found(tmp_path, text, every=False)
+    assert list(listed(tmp_path, text)) == ["Leaf", "Plain"]
+    elsewhere = listed(tmp_path, text, every=False)
     assert list(elsewhere) == ["Leaf"]
     assert [one.name for one in elsewhere["Leaf"].params] == ["b", "a"]
 
 
-def test_a_scriptlet_tells_where_it_is_and_what_it_says_of_itself(tmp_path: Path) -> None:
+def test_a_scriptlet_has_its_position_and_docstring(tmp_path: Path) -> None:
     text = '''
     """NAME
         bench - measure a bench
@@ -77,7 +77,7 @@ def test_a_scriptlet_tells_where_it_is_and_what_it_says_of_itself(tmp_path: Path
         ctx.append(f"bench.{params['x']}", 1)
     def other(ctx): pass
     '''
-    scriptlets = found(tmp_path, text)
+    scriptlets = listed(tmp_path, text)
     assert scriptlets["measure"]._replace(params=()) == Scriptlet(
         name="measure",
         kind="function",
@@ -91,7 +91,7 @@ def test_a_scriptlet_tells_where_it_is_and_what_it_says_of_itself(tmp_path: Path
     assert scriptlets["other"].summary == "measure a bench"
 
 
-def test_params_are_those_that_the_source_reads(tmp_path: Path) -> None:
+def test_params_are_the_keys_that_the_source_reads(tmp_path: Path) -> None:
     body = (
         'params["a"]\nparams.get("b", 3)\nparams.get("c", len([]))\nparams.get("d")\n"e" in params'
     )
@@ -120,7 +120,7 @@ def test_params_have_the_types_of_a_class_that_annotates_them(tmp_path: Path) ->
         names: list[str]
     def step(ctx, params: Asked): params["volts"]
     """
-    assert [(one.name, one.type) for one in found(tmp_path, text)["step"].params] == [
+    assert [(one.name, one.type) for one in listed(tmp_path, text)["step"].params] == [
         ("volts", "float"),
         ("names", "list[str]"),
     ]

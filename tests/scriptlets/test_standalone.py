@@ -1,4 +1,4 @@
-"""A scriptlet as a program: one JSON object on stdout, all else on stderr, a true exit code."""
+"""Standalone runner: one JSON object on stdout, other output on stderr, exit codes."""
 
 import functools
 import json
@@ -42,14 +42,14 @@ def test_a_result_is_one_json_object(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("status", ["ok", "success", "skip"])
-def test_a_good_status_is_exit_code_0(status: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_good_status_gives_exit_code_0(status: str, capfd: pytest.CaptureFixture[str]) -> None:
     answer = {"status": status}
 
     assert run(lambda: MappingProxyType(answer), capfd) == (0, answer, "")
 
 
 @pytest.mark.parametrize(
-    ("result", "told", "message"),
+    ("result", "printed", "message"),
     [
         (
             {"status": "failed", "reason": "too hot"},
@@ -80,23 +80,23 @@ def test_a_good_status_is_exit_code_0(status: str, capfd: pytest.CaptureFixture[
         ),
     ],
 )
-def test_anything_else_is_exit_code_1_with_a_message(
-    result: Any, told: Any, message: str, capfd: pytest.CaptureFixture[str]
+def test_any_other_result_gives_exit_code_1_with_a_message(
+    result: Any, printed: Any, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run(lambda: result, capfd)
 
-    assert (code, out) == (1, told)
+    assert (code, out) == (1, printed)
     assert err == f"<lambda>: {message}\n"
 
 
-def test_params_come_from_a_file_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_params_may_come_from_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "params.json"
     file.write_text('\ufeff{"name": "x"}', encoding="utf-8")
 
     assert run(Greet, capfd, "--params-file", str(file))[1] == {"status": "ok", "hello": "x"}
 
 
-def test_the_context_has_what_is_given(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_context_has_the_initial_values(capfd: pytest.CaptureFixture[str]) -> None:
     def work(ctx: Any) -> dict[str, Any]:
         return {"status": "ok", "all": ctx.to_dict(), "who": ctx.get_history("a.b")[0]["who"]}
 
@@ -105,7 +105,7 @@ def test_the_context_has_what_is_given(capfd: pytest.CaptureFixture[str]) -> Non
     assert (code, out) == (0, {"status": "ok", "all": {"a.b": [1]}, "who": "--context"})
 
 
-def test_an_exception_shows_the_frames_of_the_user_alone(
+def test_an_exception_shows_only_frames_of_the_user(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     def work() -> None:
@@ -120,7 +120,7 @@ def test_an_exception_shows_the_frames_of_the_user_alone(
     assert err.splitlines()[-1] == "work: KeyError: 'gain'"
 
 
-def test_a_refused_validation_shows_why(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_validation_shows_the_reason(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(Greet, capfd)
 
     assert code == 1
@@ -130,7 +130,7 @@ def test_a_refused_validation_shows_why(capfd: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("code", [0, 3, None])
-def test_an_exit_by_the_scriptlet_is_no_success(
+def test_an_exit_by_the_scriptlet_is_a_failure(
     code: int | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     status, out, _ = run(lambda: sys.exit(code), capfd)
@@ -139,13 +139,13 @@ def test_an_exit_by_the_scriptlet_is_no_success(
     assert out["reason"].startswith(f"sys.exit({code}) was called; return a mapping")
 
 
-def test_a_skip_of_pytest_is_no_success_alone(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_skip_of_pytest_is_a_failure_without_pytest(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(lambda: pytest.skip("no bench"), capfd)
 
     assert (code, out["reason"]) == (1, "Skipped: no bench")
 
 
-def test_an_interrupt_ends_it_and_gives_stdout_back(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_ends_the_run_and_restores_stdout(capfd: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         raise KeyboardInterrupt
 
@@ -156,7 +156,7 @@ def test_an_interrupt_ends_it_and_gives_stdout_back(capfd: pytest.CaptureFixture
     assert capfd.readouterr().out == "back\n"
 
 
-def test_an_async_function_is_no_success(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_async_function_is_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
         pass
 
@@ -203,7 +203,7 @@ def test_parameters_receive_values_by_their_names(capfd: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             '{"a": x}',
@@ -224,8 +224,8 @@ def test_parameters_receive_values_by_their_names(capfd: pytest.CaptureFixture[s
         ("9" * 10_000, "argument --params: not JSON: "),
     ],
 )
-def test_params_that_are_no_json_object_are_told_with_their_place(
-    text: str, told: str, capfd: pytest.CaptureFixture[str]
+def test_params_with_invalid_json_are_reported_with_position(
+    text: str, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = run(Greet, capfd, "--params", text)
 
@@ -233,19 +233,19 @@ def test_params_that_are_no_json_object_are_told_with_their_place(
     assert out is not None
     assert out["status"] == "error"
     assert out["reason"].startswith("argument --params")
-    assert told in err
+    assert message in err
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "No such file or directory"),
         (b"\xff", "codec can't decode byte 0xff"),
         (b"{", "params.json: not JSON at line 1, column 2"),
     ],
 )
-def test_a_params_file_that_cannot_be_read_is_told(
-    content: bytes | None, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_an_unreadable_params_file_is_reported(
+    content: bytes | None, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "params.json"
     if content is not None:
@@ -257,10 +257,10 @@ def test_a_params_file_that_cannot_be_read_is_told(
     assert out is not None
     assert out["status"] == "error"
     assert out["reason"].startswith("argument --params")
-    assert told in err
+    assert message in err
 
 
-def test_a_context_key_that_cannot_be_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_context_key_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(Greet, capfd, "--context", '{"a..b": 1}')
 
     assert code == 1
@@ -271,10 +271,10 @@ def test_help_is_the_docstring_of_the_module(capfd: pytest.CaptureFixture[str]) 
     code = run_alone(Greet, ["--help"])
 
     assert code == 0
-    assert "A scriptlet as a program: one JSON object on stdout" in capfd.readouterr().out
+    assert "Standalone runner: one JSON object on stdout" in capfd.readouterr().out
 
 
-def test_stdout_of_another_kind_is_kept_for_the_object_too(
+def test_a_replaced_stdout_still_receives_only_the_object(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def work() -> dict[str, str]:
@@ -286,7 +286,7 @@ def test_stdout_of_another_kind_is_kept_for_the_object_too(
     assert capsys.readouterr() == ('{"status": "ok"}\n', "noise\n")
 
 
-def test_main_ends_with_the_code(capfd: pytest.CaptureFixture[str]) -> None:
+def test_main_exits_with_the_code(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(lambda: {"status": "bad"}, [])
     assert caught.value.code == 1
@@ -316,7 +316,7 @@ if __name__ == "__main__":
 """
 
 
-def test_whatever_it_prints_stdout_has_the_object_alone(tmp_path: Path) -> None:
+def test_stdout_has_only_the_object_despite_other_prints(tmp_path: Path) -> None:
     script = tmp_path / "noisy.py"
     script.write_text(NOISY)
 

@@ -1,4 +1,4 @@
-"""A call is measured and told in one record, and is otherwise as it was."""
+"""Resource tracking: one log record a call, and an unchanged function."""
 
 import asyncio
 import inspect
@@ -31,7 +31,7 @@ def figures(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 
 @track_resources
 def hold(size: int) -> bytes:
-    """Hold some bytes, and more of them for a moment."""
+    """Hold some bytes, and temporarily more of them."""
     bytes(2 * size)
     return b"x" * size
 
@@ -52,11 +52,11 @@ class Bench:
         return "mV"
 
 
-def test_a_call_is_one_record(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_logs_one_record(caplog: pytest.LogCaptureFixture) -> None:
     kept = hold(MIB)
 
-    (told,) = figures(caplog)
-    assert list(told) == [
+    (record,) = figures(caplog)
+    assert list(record) == [
         "metric",
         "function",
         "seconds",
@@ -64,15 +64,15 @@ def test_a_call_is_one_record(caplog: pytest.LogCaptureFixture) -> None:
         "heap_current",
         "heap_peak",
     ]
-    assert (told["metric"], told["function"]) == ("resource_usage", "hold")
-    assert 0 < told["seconds"] < 10
-    assert isinstance(told["rss_delta"], int)
-    assert abs(told["heap_current"] - len(kept)) < 100_000
-    assert abs(told["heap_peak"] - 2 * MIB) < 100_000
+    assert (record["metric"], record["function"]) == ("resource_usage", "hold")
+    assert 0 < record["seconds"] < 10
+    assert isinstance(record["rss_delta"], int)
+    assert abs(record["heap_current"] - len(kept)) < 100_000
+    assert abs(record["heap_peak"] - 2 * MIB) < 100_000
     assert (caplog.records[0].levelno, caplog.records[0].name) == (logging.INFO, __name__)
 
 
-def test_the_function_stays_what_it_was() -> None:
+def test_a_tracked_function_keeps_name_docstring_and_signature() -> None:
     assert hold.__name__ == "hold"
     assert (hold.__doc__ or "").startswith("Hold some bytes")
     assert list(inspect.signature(hold).parameters) == ["size"]
@@ -81,11 +81,11 @@ def test_the_function_stays_what_it_was() -> None:
 def test_methods_are_measured(caplog: pytest.LogCaptureFixture) -> None:
     assert (Bench().measure(factor=2), Bench.name(), Bench.unit()) == (6, "Bench", "mV")
 
-    names = [told["function"] for told in figures(caplog)]
+    names = [record["function"] for record in figures(caplog)]
     assert names == ["measure", "name", "unit"]
 
 
-def test_an_exception_passes_and_is_measured(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_propagates_and_is_measured(caplog: pytest.LogCaptureFixture) -> None:
     @track_resources
     def fail() -> None:
         raise KeyError("x")
@@ -94,7 +94,7 @@ def test_an_exception_passes_and_is_measured(caplog: pytest.LogCaptureFixture) -
         fail()
 
     shown = [entry.name for entry in caught.traceback if not entry.ishidden(None)]
-    assert shown == ["test_an_exception_passes_and_is_measured", "fail"]
+    assert shown == ["test_an_exception_propagates_and_is_measured", "fail"]
     assert len(figures(caplog)) == 1
 
 
@@ -135,7 +135,7 @@ def test_nested_calls_each_have_their_own_peak(caplog: pytest.LogCaptureFixture)
     assert abs(whole["heap_peak"] - 4 * MIB) < 100_000
 
 
-def test_tracing_that_runs_already_is_left_running_with_its_peak(
+def test_tracemalloc_of_other_code_keeps_running_with_its_peak(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tracemalloc.start()
@@ -150,18 +150,20 @@ def test_tracing_that_runs_already_is_left_running_with_its_peak(
     tracemalloc.stop()
 
 
-def test_figures_that_somebody_ended_are_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_heap_figures_are_none_if_other_code_stops_tracemalloc(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     @track_resources
     def stop() -> None:
         tracemalloc.stop()
 
     stop()
 
-    told = figures(caplog)[0]
-    assert (told["heap_current"], told["heap_peak"]) == (None, None)
+    record = figures(caplog)[0]
+    assert (record["heap_current"], record["heap_peak"]) == (None, None)
 
 
-def test_one_that_starts_meanwhile_does_not_lower_the_peak_of_another() -> None:
+def test_a_second_measurement_does_not_lower_the_peak_of_the_first() -> None:
     first, second = Heap(), Heap()
 
     first.start()
