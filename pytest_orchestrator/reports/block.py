@@ -1,10 +1,10 @@
-"""Report block of a step: its types, its JSON Schema, and how it is built.
+"""Report block of a step: its construction, its types and its JSON Schema.
 
-What was not measured is absent, never zero; paths are relative to the rootdir, those of logs
-and samples to the folder of the run; seconds and bytes throughout.
+A figure that was not measured is absent, never zero. Paths are relative to the rootdir, those of
+logs and samples to the run folder. Times are in seconds, sizes in bytes.
 
-`block` makes blocks as plain data; all blocks of this project's own tests are held
-against these types. A field may be added while the major version of the format stays.
+`block` returns plain data; the tests of this project validate all their blocks against these
+types. A field may be added without a new major version of the format.
 """
 
 import json
@@ -28,7 +28,7 @@ from pytest_orchestrator.reports.failure import place_of
 
 SCHEMA_VERSION = "1.0"
 
-_LARGEST = 64 * 1024
+_MAX_VALUE_BYTES = 64 * 1024
 
 _FLAGS = {
     "background": "background",
@@ -36,7 +36,7 @@ _FLAGS = {
     "final": "is_final",
     "idempotent": "idempotent",
 }
-"""What a block says of a step only where it is true, and the field that tells it."""
+"""Keys of a block that are present only if true, and the fields of the step that hold them."""
 
 
 def block(
@@ -49,74 +49,73 @@ def block(
     worker: str = "main",
     state: str | None = None,
 ) -> dict[str, Json]:
-    """Return all that a report tells of one step.
+    """Return the report block of one step.
 
     Args:
         recipe: The recipe of the step.
         step: The step.
-        result: What became of it.
-        root: The folder that paths are told relative to.
-        folder: The folder of the run, which logs and samples are told relative to.
+        result: Its result.
+        root: The folder to which paths are relative.
+        folder: The run folder, to which paths of logs and samples are relative.
         worker: Name of the pytest process that ran it.
-        state: What pytest made of the outcome, where that is another word (``xfailed``).
+        state: The outcome of pytest, if it differs from that of the result (``xfailed``).
 
     Returns:
         Plain data: text, numbers, booleans, lists and mappings with text keys.
     """
-    told: dict[str, Json] = {
+    block: dict[str, Json] = {
         "schema_version": SCHEMA_VERSION,
         "run": {"id": folder.name, "worker": worker},
         "recipe": of_recipe(recipe),
-        "step": of_step(recipe, step) | _became(recipe, step, result, state),
-        "criteria": [_criterion(one) for one in result.verdicts if not one.is_measurement],
+        "step": of_step(recipe, step) | _outcome(recipe, step, result, state),
+        "criteria": [_criterion(each) for each in result.verdicts if not each.is_measurement],
         "context": {"writes": [_change(change) for change in result.changes]},
     }
     if result.ended is not None:
         usage = result.ended.usage
-        told["time"] = _time(result, usage.seconds)
-        told["resources"] = _resources(usage, folder)
+        block["time"] = _time(result, usage.seconds)
+        block["resources"] = _resources(usage, folder)
         if result.ended.where is not None:
-            told["where"] = {**result.ended.where.as_dict()}
+            block["where"] = {**result.ended.where.as_dict()}
         if result.ended.process is not None:
-            told["process"] = _process(result.ended.process, root)
-        told |= _logs(result.ended, folder)
+            block["process"] = _process(result.ended.process, root)
+        block |= _logs(result.ended, folder)
     if result.given:
-        told["given"] = {name: _bounded(value) for name, value in result.given.items()}
+        block["given"] = {name: _bounded(value) for name, value in result.given.items()}
     if result.measurements:
-        told["measurements"] = [_measured(one) for one in result.measurements]
+        block["measurements"] = [_measured(each) for each in result.measurements]
     if result.attempts:
-        told["attempts"] = [_attempt(one, folder) for one in result.attempts]
-    return told | _left(result, folder)
+        block["attempts"] = [_attempt(each, folder) for each in result.attempts]
+    return block | _artifacts_and_warnings(result, folder)
 
 
 def _time(result: StepResult, seconds: float) -> dict[str, Json]:
-    """Return the window of a step and the seconds of its step code."""
+    """Return the start and stop of a step, and the duration of its step code."""
     start, stop = result.window
-    times: dict[str, Json] = {
+    time: dict[str, Json] = {
         "start": _moment(start),
         "stop": _moment(stop, up=True),
         "seconds": seconds,
         "waited_seconds": round(result.waited, 3),
     }
-    return times | ({"last_start": _moment(result.started)} if result.attempts else {})
+    return time | ({"last_start": _moment(result.started)} if result.attempts else {})
 
 
-def _left(result: StepResult, folder: Path) -> dict[str, Json]:
-    """Return what there is of files that a step left, and of warnings."""
-    told: dict[str, Json] = {}
+def _artifacts_and_warnings(result: StepResult, folder: Path) -> dict[str, Json]:
+    fields: dict[str, Json] = {}
     if result.artifacts:
-        told["artifacts"] = [
-            {"path": _relative(one.path, folder), "type": one.type, "bytes": one.bytes}
-            for one in result.artifacts
+        fields["artifacts"] = [
+            {"path": _relative(file.path, folder), "type": file.type, "bytes": file.bytes}
+            for file in result.artifacts
         ]
     if result.warnings:
-        told["warnings"] = list(result.warnings)
-    return told
+        fields["warnings"] = list(result.warnings)
+    return fields
 
 
 def _attempt(attempt: FailedAttempt, folder: Path) -> dict[str, Json]:
     seconds = attempt.ended.usage.seconds
-    told: dict[str, Json] = {
+    fields: dict[str, Json] = {
         "attempt": attempt.number,
         "kind": attempt.failure.kind,
         "reason": attempt.failure.reason,
@@ -126,17 +125,17 @@ def _attempt(attempt: FailedAttempt, folder: Path) -> dict[str, Json]:
         "resources": _resources(attempt.ended.usage, folder),
     }
     if attempt.ended.where is not None:
-        told["where"] = {**attempt.ended.where.as_dict()}
-    return told | _logs(attempt.ended, folder)
+        fields["where"] = {**attempt.ended.where.as_dict()}
+    return fields | _logs(attempt.ended, folder)
 
 
 def _resources(usage: Usage, folder: Path) -> dict[str, Json]:
-    told = usage.as_dict()
-    return told | ({"samples": _relative(usage.samples, folder)} if usage.samples else {})
+    figures = usage.as_dict()
+    return figures | ({"samples": _relative(usage.samples, folder)} if usage.samples else {})
 
 
 def _logs(ended: Ended, folder: Path) -> dict[str, Json]:
-    """Return the files of the whole output; a stream without output has no log."""
+    """Return the paths of the log files; an empty stream has none."""
     process = ended.process or StepProcess(argv=(), cwd="", alone="")
     streams = {"stdout": process.stdout, "stderr": process.stderr, "log": ended.log}
     logs: dict[str, Json] = {
@@ -148,28 +147,28 @@ def _logs(ended: Ended, folder: Path) -> dict[str, Json]:
 
 
 def of_recipe(recipe: LoadedRecipe) -> dict[str, Json]:
-    """Return what a report tells of a recipe."""
-    told: dict[str, Json] = {
+    """Return the part of a block that describes the recipe."""
+    fields: dict[str, Json] = {
         "name": recipe.name or recipe.path.stem,
         "path": recipe.id,
         "sha256": recipe.sha256,
         "test_meta": recipe.test_meta,
     }
     if recipe.origins:
-        told["vars"] = {
+        fields["vars"] = {
             name: {"value": recipe.vars.get(name), "origin": origin}
             for name, origin in recipe.origins.items()
         }
     if recipe.cell:
-        told |= {"cell": recipe.cell.id, "matrix": recipe.cell.values}
+        fields |= {"cell": recipe.cell.id, "matrix": recipe.cell.values}
     if recipe.description:
-        told["description"] = recipe.description
-    return told
+        fields["description"] = recipe.description
+    return fields
 
 
 def of_step(recipe: LoadedRecipe, step: RecipeStep) -> dict[str, Json]:
-    """Return what a report tells of a step whatever becomes of it."""
-    told: dict[str, Json] = {
+    """Return the part of a block that describes the step itself, without its outcome."""
+    fields: dict[str, Json] = {
         "name": step.name,
         "node": recipe.node(step.name),
         "index": step.index,
@@ -179,71 +178,71 @@ def of_step(recipe: LoadedRecipe, step: RecipeStep) -> dict[str, Json]:
         "tags": list(step.tags),
     }
     if step.description:
-        told["description"] = step.description
+        fields["description"] = step.description
     if step.after:
-        told["after"] = list(step.after)
-    told |= {name: True for name, field in _FLAGS.items() if getattr(step, field)}
-    return told
+        fields["after"] = list(step.after)
+    fields |= {name: True for name, field in _FLAGS.items() if getattr(step, field)}
+    return fields
 
 
-def _became(
+def _outcome(
     recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: str | None
 ) -> dict[str, Json]:
-    """Return what a report tells of a step once it is known what became of it."""
+    """Return the part of a block that describes the outcome of the step."""
     interrupted = "interrupted" if result.is_interrupted else None
-    told: dict[str, Json] = {"state": interrupted or state or result.outcome}
+    fields: dict[str, Json] = {"state": interrupted or state or result.outcome}
     if result.ended is not None:
-        told["attempt"] = result.attempt
+        fields["attempt"] = result.attempt
         if result.reruns:
-            told["reruns"] = result.reruns
+            fields["reruns"] = result.reruns
     if result.failure:
-        told |= {"kind": result.failure.kind, "reason": result.failure.reason}
+        fields |= {"kind": result.failure.kind, "reason": result.failure.reason}
         place = place_of(step, result)
-        told["place"] = {
+        fields["place"] = {
             "path": recipe.source(step).id,
             "line": place.line,
             "column": place.column,
         }
     elif result.reason:
-        told["reason"] = result.reason
+        fields["reason"] = result.reason
     if result.blocked_by:
-        told["blocked_by"] = result.blocked_by
-    return told
+        fields["blocked_by"] = result.blocked_by
+    return fields
 
 
 def _criterion(verdict: Verdict) -> dict[str, Json]:
-    told: dict[str, Json] = {
+    fields: dict[str, Json] = {
         "name": verdict.name,
         "line": verdict.place.line,
         "held": verdict.unmet is None,
         "wanted": verdict.wanted,
     }
     if verdict.measured is not None:
-        told["measured"] = _bounded(verdict.measured)
+        fields["measured"] = _bounded(verdict.measured)
     if verdict.unit:
-        told["unit"] = verdict.unit
+        fields["unit"] = verdict.unit
     if verdict.distance is not None:
-        told["distance"] = verdict.distance
+        fields["distance"] = verdict.distance
     if verdict.unmet:
-        told["reason"] = verdict.unmet
-    return told
+        fields["reason"] = verdict.unmet
+    return fields
 
 
-def _measured(one: Measured) -> dict[str, Json]:
-    figures = msgspec.structs.asdict(one)
-    told = {
+def _measured(measurement: Measured) -> dict[str, Json]:
+    figures = msgspec.structs.asdict(measurement)
+    fields = {
         name: _bounded(value) if name == "value" else value
         for name, value in figures.items()
         if value is not None and name not in ("place", "unmet", "allow_fail", "errs")
     }
-    told["line"] = one.place.line
-    return told | ({"allow_fail": True} if one.allow_fail else {})
+    fields["line"] = measurement.place.line
+    return fields | ({"allow_fail": True} if measurement.allow_fail else {})
 
 
 def _change(change: Change) -> dict[str, Json]:
-    told: dict[str, Json] = {"key": change.key, **change.as_dict()}
-    told |= {name: _bounded(told[name]) for name in ("old", "new") if name in told}
-    return told | ({"masked": True} if change.masked else {})
+    fields: dict[str, Json] = {"key": change.key, **change.as_dict()}
+    fields |= {name: _bounded(fields[name]) for name in ("old", "new") if name in fields}
+    return fields | ({"masked": True} if change.masked else {})
 
 
 def _bounded(value: Json) -> Json:
@@ -251,31 +250,31 @@ def _bounded(value: Json) -> Json:
         return value
     try:
         size = len(msgspec.json.encode(value))
-    except UnicodeEncodeError:  # a file name that is not UTF-8
+    except UnicodeEncodeError:  # a file name that is not valid UTF-8
         size = len(repr(value))
-    return value if size <= _LARGEST else f"… {size} bytes of JSON are left out here …"
+    return value if size <= _MAX_VALUE_BYTES else f"… {size} bytes of JSON are left out here …"
 
 
 def _process(process: StepProcess, root: Path) -> dict[str, Json]:
-    told: dict[str, Json] = {
+    fields: dict[str, Json] = {
         "argv": [_relative(process.argv[0], root), *process.argv[1:]],
         "cwd": _relative(process.cwd, root),
         "stdout_bytes": process.stdout.size,
         "stderr_bytes": process.stderr.size,
     }
     if process.exit_code is not None:
-        told["exit_code"] = process.exit_code
+        fields["exit_code"] = process.exit_code
     if process.signal:
-        told["signal"] = process.signal
+        fields["signal"] = process.signal
     if process.left:
-        told["leftovers"] = [*process.left]
+        fields["leftovers"] = [*process.left]
     if process.masked:
-        told["masked"] = list(process.masked)
-    return told
+        fields["masked"] = list(process.masked)
+    return fields
 
 
 def _relative(path: str, root: Path) -> str:
-    # Thrice in each step: a Path costs twenty times as much.
+    # Called three times for each step; a Path costs twenty times as much.
     above = f"{root}/"
     if path.startswith(above):
         return path.removeprefix(above)
@@ -283,12 +282,12 @@ def _relative(path: str, root: Path) -> str:
 
 
 def _moment(seconds: float, *, up: bool = False) -> str:
-    """Return a time in ISO 8601 UTC, rounded down to milliseconds, or with `up` rounded up."""
+    """Return a time as ISO 8601 with milliseconds, rounded down; rounded up if `up`."""
     whole, rest = divmod(math.ceil(seconds * 1000) if up else int(seconds * 1000), 1000)
     return f"{_second(whole)}.{rest:03}Z"
 
 
-@lru_cache(maxsize=16)  # mostly it is the second of the last step
+@lru_cache(maxsize=16)  # most times share the second of the previous step
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
@@ -309,11 +308,11 @@ State: TypeAlias = Literal[_OfPytest, "blocked", "restored", "interrupted", "not
 
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping that has these fields and no other."""
+    """A mapping with exactly these fields."""
 
 
 class Run(_Part, frozen=True):
-    """The run: name of its folder, and the pytest process that ran the step."""
+    """The run: the name of its folder and the pytest process that ran the step."""
 
     id: str
     worker: str
@@ -321,7 +320,7 @@ class Run(_Part, frozen=True):
 
 
 class Var(_Part, frozen=True):
-    """The value of a var, and where it came from."""
+    """The value of a var and its origin."""
 
     value: Any
     origin: str
@@ -341,7 +340,7 @@ class Recipe(_Part, frozen=True):
 
 
 class Place(_Part, frozen=True):
-    """Where the cause of a failure stands."""
+    """Position of the cause of a failure."""
 
     path: str
     line: Line
@@ -349,7 +348,7 @@ class Place(_Part, frozen=True):
 
 
 class Step(_Part, frozen=True):
-    """The step, and what became of it."""
+    """The step and its outcome."""
 
     name: str
     node: str
@@ -387,7 +386,7 @@ class Criterion(_Part, frozen=True):
 
 
 class Measurement(_Part, frozen=True):
-    """A measurement with its limits; what is absent was not asked or not measured."""
+    """A measurement with its limits; a limit or value that does not exist is absent."""
 
     name: str
     line: Line
@@ -402,7 +401,7 @@ class Measurement(_Part, frozen=True):
 
 
 class Write(_Part, frozen=True):
-    """A change of the Context; `index` of append and pop alone."""
+    """A change of the Context; only append and pop have an `index`."""
 
     key: str
     ts: Moment
@@ -421,11 +420,11 @@ class Context(_Part, frozen=True):
 
 
 class Time(_Part, frozen=True):
-    """The window of the step: from the start of its step code to the check of its last criterion.
+    """Times of the step: from the start of its step code to its last criterion.
 
-    The window contains all attempts and all changes of the Context. `seconds` is the duration of
-    the step code in the last attempt. `last_start` is the start of that attempt, if it had
-    several. `waited_seconds` is the wait for locks in all attempts.
+    The window contains all attempts and all changes of the Context by the step. `seconds` is the
+    duration of the step code in the last attempt, `last_start` the start of that attempt if there
+    were several, and `waited_seconds` the total time that all attempts waited for locks.
     """
 
     start: Moment
@@ -436,7 +435,7 @@ class Time(_Part, frozen=True):
 
 
 class Resources(_Part, frozen=True):
-    """What the last try used; a figure that was not measured is absent."""
+    """Resource usage of the last attempt; a figure that was not measured is absent."""
 
     seconds: Seconds
     source: dict[str, str]
@@ -454,7 +453,7 @@ class Resources(_Part, frozen=True):
 
 
 class Where(_Part, frozen=True):
-    """The worker that ran the body, where that was not beside pytest: its name and its machine."""
+    """Name and machine of the worker that ran the step code; absent if it ran beside pytest."""
 
     worker: str
     host: str
@@ -474,7 +473,7 @@ class Process(_Part, frozen=True):
 
 
 class Log(_Part, frozen=True):
-    """The file that has all of a stream, or its beginning where it was cut."""
+    """The log file of a stream: the whole stream, or its beginning if `cut` is true."""
 
     path: str
     bytes: Bytes
@@ -482,7 +481,7 @@ class Log(_Part, frozen=True):
 
 
 class Logs(_Part, frozen=True):
-    """Output streams that are not empty, and the log records of a Python step."""
+    """The streams that are not empty, and the log records of a Python step."""
 
     stdout: Maybe[Log] = UNSET
     stderr: Maybe[Log] = UNSET
@@ -490,7 +489,7 @@ class Logs(_Part, frozen=True):
 
 
 class Artifact(_Part, frozen=True):
-    """A file that was copied into the folder of the run."""
+    """A file that was copied into the run folder."""
 
     path: str
     type: str
@@ -498,7 +497,7 @@ class Artifact(_Part, frozen=True):
 
 
 class Attempt(_Part, frozen=True):
-    """A try that failed, and after which there was another one."""
+    """A failed attempt that was followed by another one."""
 
     attempt: Annotated[int, Meta(ge=1)]
     kind: Kind
@@ -512,7 +511,7 @@ class Attempt(_Part, frozen=True):
 
 
 class Block(_Part, frozen=True):
-    """All that reports tell of one step. Seconds and bytes throughout."""
+    """The report of one step. Times are in seconds, sizes in bytes."""
 
     schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
     run: Run
@@ -533,14 +532,14 @@ class Block(_Part, frozen=True):
 
 
 class WholeRun(_Part, frozen=True):
-    """The run: name of its folder, and the run that it goes on from."""
+    """The run: the name of its folder and the run that it resumes."""
 
     id: str
     resumed_from: Maybe[str] = UNSET
 
 
 class OfRecipe(_Part, frozen=True):
-    """What became of a recipe: its verdict, and the number of its steps by their state."""
+    """The verdict of a recipe and the number of its steps by state."""
 
     recipe: str
     verdict: Literal["passed", "failed", "skipped", "interrupted", "not run"]
@@ -548,7 +547,7 @@ class OfRecipe(_Part, frozen=True):
 
 
 class Summary(_Part, frozen=True):
-    """What a JSON report tells of the whole run."""
+    """The summary of a run in the JSON report."""
 
     schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
     recipes: list[OfRecipe]
@@ -558,21 +557,21 @@ class Summary(_Part, frozen=True):
 
 
 SHIPPED: Final = Path(__file__).parents[1] / "schema" / "report.json"
-"""The schema of blocks as the wheel has it."""
+"""File of the schema of blocks in the package."""
 
 SHIPPED_SUMMARY: Final = SHIPPED.with_name("run.json")
-"""The schema of summaries as the wheel has it."""
+"""File of the schema of summaries in the package."""
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def text() -> str:
-    """Return the schema of blocks as the text of a file."""
+    """Return the text of the file with the schema of blocks."""
     return json.dumps(block_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def summary_text() -> str:
-    """Return the schema of summaries as the text of a file."""
+    """Return the text of the file with the schema of summaries."""
     return json.dumps(summary_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -580,8 +579,8 @@ def block_schema(*, strict: bool = False) -> dict[str, Any]:
     """Return the schema of a block.
 
     Args:
-        strict: A field that today's version does not have is an error. Readers of reports
-            take what a later version adds.
+        strict: True if an unknown field is an error. Readers of reports must accept fields that
+            a later version adds.
     """
     return _schema(Block, "Block of a step", strict=strict)
 
@@ -590,16 +589,16 @@ def summary_schema(*, strict: bool = False) -> dict[str, Any]:
     """Return the schema of the summary of a run.
 
     Args:
-        strict: As `block_schema` has it.
+        strict: As for `block_schema`.
     """
     return _schema(Summary, "Summary of a run", strict=strict)
 
 
 def _schema(kind: type, title: str, *, strict: bool) -> dict[str, Any]:
-    (found,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
-    told = {"$schema": _DRAFT, "title": title, **found, "$defs": components}
+    (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    schema = {"$schema": _DRAFT, "title": title, **root, "$defs": components}
     for definition in components.values():
         definition.pop("title", None)
         if not strict:
             definition.pop("additionalProperties", None)
-    return told
+    return schema

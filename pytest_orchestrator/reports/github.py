@@ -1,6 +1,7 @@
 """GitHub annotations and job summary.
 
-Annotations are commands of the workflow, one a line; nothing of a step can end one early.
+An annotation is a workflow command of one line; texts of steps are escaped so that they cannot end
+it.
 """
 
 import html
@@ -17,21 +18,24 @@ from pytest_orchestrator.reports.terminal import verdict
 from pytest_orchestrator.reports.text import SIGNS
 
 MOST_ANNOTATIONS = 10
-"""GitHub shows no more errors of one step of a job."""
+"""Number of errors that GitHub shows for one step of a job."""
 
 MOST_BYTES = 900 * 1024
-"""GitHub refuses the whole summary of a step above 1 MiB, which others may add to."""
+"""Size limit of the summary, in bytes.
 
-_WORST = ("failed", "interrupted", "not run", "passed", "skipped")
+GitHub refuses a summary above 1 MiB, and other programs of the same job step may add to it.
+"""
+
+_VERDICTS_WORST_FIRST = ("failed", "interrupted", "not run", "passed", "skipped")
 _MOST_RECIPES = 200
 _MOST_PROBLEMS = 50
 _MOST_FAILURES = 10
 _MOST_GRAPHS = 10
-_LONGEST = 8_000
-_LONGEST_LINE = 1_000
+_MAX_TEXT = 8_000
+_MAX_LINE = 1_000
 _STATES = ("passed", "failed", "skipped", "blocked")
 _RARE_STATES = ("interrupted", "not run")
-_AS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
+_COUNTED_AS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
 _ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪", "interrupted": "❌", "not run": "⚪"}
 _CONTROLS = CONTROLS | {9: "\\x09"}
 
@@ -40,14 +44,14 @@ Recipes = Mapping[str, Sequence[Mapping[str, Json]]]
 
 
 class Mark(NamedTuple):
-    """Something that is wrong at a place of a file.
+    """A failure or problem at a position in a file.
 
     Attributes:
         path: The file, relative to the rootdir.
-        line: From 1.
-        column: From 1.
-        title: What it is wrong with.
-        text: What is wrong, on one line.
+        line: Line, from 1.
+        column: Column, from 1.
+        title: Name of the step or file.
+        text: The failure or problem, on one line.
     """
 
     path: str
@@ -57,10 +61,11 @@ class Mark(NamedTuple):
     text: str
 
     def annotation(self, prefix: str = "") -> str:
-        """Return the command that shows it.
+        """Return the workflow command that annotates the position.
 
         Args:
-            prefix: Path of the rootdir in the repository, with a slash, where that is another.
+            prefix: Path of the rootdir in the repository, with a slash; empty if both are the
+                same.
         """
         path, title = _property(prefix + self.path), _property(self.title)
         where = f"file={path},line={self.line},col={self.column},title={title}"
@@ -68,32 +73,32 @@ class Mark(NamedTuple):
 
 
 def marks(blocks: Iterable[Mapping[str, Json]]) -> list[Mark]:
-    """Return the failures of steps, at the lines of the recipe that are to blame."""
-    found = []
+    """Return the failures of steps, each at the line of the recipe that caused it."""
+    failures = []
     for block in blocks:
         step, recipe = _mapping(block["step"]), _mapping(block["recipe"])
-        if _AS.get(str(step["state"]), step["state"]) not in ("failed", "interrupted"):
+        if _COUNTED_AS.get(str(step["state"]), step["state"]) not in ("failed", "interrupted"):
             continue
         at = {"path": recipe["path"], "line": step["line"], "column": 1} | _mapping(
             step.get("place")
         )
         reason = str(step.get("reason", step["state"]))
         place = (str(at["path"]), int(str(at["line"])), int(str(at["column"])))
-        found.append(Mark(*place, title=str(step.get("node", step["name"])), text=reason))
-    return found
+        failures.append(Mark(*place, title=str(step.get("node", step["name"])), text=reason))
+    return failures
 
 
 def annotations(failures: Sequence[Mark], problems: Sequence[Mark], prefix: str = "") -> list[str]:
-    """Return the commands for at most ten of what is wrong, and one that counts the rest.
+    """Return the commands of at most ten annotations, and one that counts the others.
 
     Args:
-        failures: Those of steps, which go first.
-        problems: What is wrong in recipes that cannot be read.
-        prefix: As of `Mark.annotation`.
+        failures: Failures of steps; they come first.
+        problems: Problems in recipes that cannot be read.
+        prefix: As for `Mark.annotation`.
     """
-    every = [*failures, *problems]
-    lines = [one.annotation(prefix) for one in every[:MOST_ANNOTATIONS]]
-    rest = len(every) - len(lines)
+    all_marks = [*failures, *problems]
+    lines = [mark.annotation(prefix) for mark in all_marks[:MOST_ANNOTATIONS]]
+    rest = len(all_marks) - len(lines)
     if rest:
         more = f"{rest} more failure" + ("s are" if rest > 1 else " is")
         lines.append(f"::notice title=pytest-orchestrator::{more} in the log of this step")
@@ -107,12 +112,12 @@ def summary(
 
     Args:
         recipes: The blocks of all steps.
-        shown: What pytest shows of failed steps, by their node ids.
-        problems: What is wrong in recipes that cannot be read.
-        room: Bytes that it may have; what is beyond that is left out, graphs first.
+        shown: Failure texts of pytest, by the node ids of the failed steps.
+        problems: Problems in recipes that cannot be read.
+        room: Size limit in bytes; parts beyond it are omitted, graphs first.
     """
     verdicts = {name: verdict(blocks) for name, blocks in recipes.items()}
-    names = sorted(recipes, key=lambda name: _WORST.index(verdicts[name]))
+    names = sorted(recipes, key=lambda name: _VERDICTS_WORST_FIRST.index(verdicts[name]))
     worst = "failed" if problems else verdicts[names[0]] if names else "passed"
     parts = [f"## Recipes: {worst if worst != 'skipped' else 'passed'}\n"]
     parts += _table({name: recipes[name] for name in names}, verdicts)
@@ -128,21 +133,21 @@ def summary(
     return text
 
 
-_CUT = "… the rest is left out here: GitHub takes no more.\n"
+_CUT = "… the rest is omitted: GitHub accepts no larger summary.\n"
 
 
 def _table(recipes: Recipes, verdicts: Mapping[str, str]) -> list[str]:
     if not recipes:
         return []
-    known = {_mapping(block["step"])["state"] for blocks in recipes.values() for block in blocks}
-    shown = [*_STATES, *(state for state in _RARE_STATES if state in known)]
+    present = {_mapping(block["step"])["state"] for blocks in recipes.values() for block in blocks}
+    shown = [*_STATES, *(state for state in _RARE_STATES if state in present)]
     rows = [
         f"| recipe | verdict | {' | '.join(shown)} | seconds |",
         f"| --- | --- | {'---: | ' * len(shown)}---: |",
     ]
     for name, blocks in list(recipes.items())[:_MOST_RECIPES]:
         states = [str(_mapping(block["step"])["state"]) for block in blocks]
-        counts = [_AS.get(state, state) for state in states]
+        counts = [_COUNTED_AS.get(state, state) for state in states]
         path = critical_path(blocks)
         cells = [
             _code(name),
@@ -160,8 +165,8 @@ def _problems(problems: Sequence[Mark]) -> list[str]:
         return []
     lines = ["### Recipes that cannot be read\n"]
     lines += [
-        f"- {_code(f'{one.path}:{one.line}:{one.column}')} {_plain(one.text)}"
-        for one in problems[:_MOST_PROBLEMS]
+        f"- {_code(f'{problem.path}:{problem.line}:{problem.column}')} {_plain(problem.text)}"
+        for problem in problems[:_MOST_PROBLEMS]
     ]
     if problems[_MOST_PROBLEMS:]:
         lines.append(f"- … and {len(problems) - _MOST_PROBLEMS} more")
@@ -186,13 +191,13 @@ def _graph(name: str, blocks: Sequence[Mapping[str, Json]]) -> str:
 
 
 def _bounded(text: str) -> str:
-    lines = (line[:_LONGEST_LINE] for line in text.strip("\n").splitlines())
+    lines = (line[:_MAX_LINE] for line in text.strip("\n").splitlines())
     shown = "\n".join(lines).translate(_CONTROLS)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}\n… cut here"
+    return shown if len(shown) <= _MAX_TEXT else f"{shown[:_MAX_TEXT]}\n… cut here"
 
 
 def _fenced(text: str, kind: str) -> str:
-    """Return a text in a fence that is longer than any in it."""
+    """Return a text in a code fence that is longer than any fence in the text."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{kind}\n{text.rstrip()}\n{fence}"
@@ -203,9 +208,9 @@ def _code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that is nothing but text, in a table too."""
+    """Return a text with all characters escaped that Markdown, HTML or a table would interpret."""
     shown = html.escape(" ".join(text.split())).translate(_CONTROLS)
-    return re.sub(r"[|*_`\[\]~\\]", lambda found: f"&#{ord(found[0])};", shown)
+    return re.sub(r"[|*_`\[\]~\\]", lambda match: f"&#{ord(match[0])};", shown)
 
 
 def _message(text: str) -> str:

@@ -1,6 +1,6 @@
 """JUnit properties of a step.
 
-A figure has its unit in its name, since nothing else in such a file tells it.
+The name of a figure contains its unit, because JUnit has no other place for it.
 """
 
 from collections.abc import Mapping
@@ -16,40 +16,43 @@ _META = ("test_id", "tester", "dut", "station", "operator", "batch")
 
 
 def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
-    """Return the properties of a step, from the block of the JSON report.
+    """Return the JUnit properties of a step.
+
+    Args:
+        block: The block of the JSON report.
 
     Returns:
-        Pairs of a name and a scalar; seconds and bytes, as the names say.
+        Pairs of a name and a scalar; the name contains the unit, seconds or bytes.
     """
     recipe, step = _mapping(block["recipe"]), _mapping(block["step"])
-    found: dict[str, Json] = {"recipe": recipe["path"]}
-    found |= {name: step[key] for key, name in _STEP.items() if key in step}
+    values: dict[str, Json] = {"recipe": recipe["path"]}
+    values |= {name: step[key] for key, name in _STEP.items() if key in step}
     if "blocked_by" in step:
-        found["blocked_by"] = step["blocked_by"]
+        values["blocked_by"] = step["blocked_by"]
     meta = _mapping(recipe["test_meta"])
-    found |= {name: meta[name] for name in _META if name in meta}
-    found |= _mapping(block.get("where"))
+    values |= {name: meta[name] for name in _META if name in meta}
+    values |= _mapping(block.get("where"))
     figures = _mapping(block.get("resources"))
     is_bound = is_memory_bound(figures.get("source"))
-    for name, one in figures.items():
+    for name, figure in figures.items():
         at_most = "_at_most" if is_bound and name in _PEAKS else ""
-        found[f"{name}{at_most}_bytes" if name in _BYTES else name] = one
-    found |= _measurements(block.get("measurements"))
+        values[f"{name}{at_most}_bytes" if name in _BYTES else name] = figure
+    values |= _measurements(block.get("measurements"))
     return [
         (name, value if isinstance(value, (int, float)) else str(value))
-        for name, value in found.items()
+        for name, value in values.items()
         if not isinstance(value, (dict, list)) and value is not None
     ]
 
 
-def _measurements(told: Json) -> dict[str, Json]:
-    """Return what was measured, below names that say of what."""
-    each = [_mapping(one) for one in told] if isinstance(told, list) else []
+def _measurements(measurements: Json) -> dict[str, Json]:
+    """Return the values of measurements, each below the name of the measurement."""
+    listed = measurements if isinstance(measurements, list) else []
     return {
-        f"measurement.{one['name']}.{key}": one[key]
-        for one in each
+        f"measurement.{measurement['name']}.{key}": measurement[key]
+        for measurement in map(_mapping, listed)
         for key in _MEASURED
-        if key in one
+        if key in measurement
     }
 
 

@@ -1,7 +1,7 @@
 """Summary of a whole session for the JSON report.
 
-pytest-json-report leaves the environment empty, and counts a test that passed when it was run
-again as ``rerun``; it is a pass, and marked as flaky.
+pytest-json-report leaves the environment empty, and counts a test that passed in a rerun as
+``rerun``. Here that test counts as passed and is marked as flaky.
 """
 
 from collections import Counter
@@ -15,61 +15,61 @@ from pytest_orchestrator.reports.block import SCHEMA_VERSION
 
 Blocks = Mapping[str, Sequence[Mapping[str, Any]]]
 
-_PLACES: Final = ("station", "operator")
+_META: Final = ("station", "operator")
 
 
 def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Json]:
-    """Tell of a run in a few numbers.
+    """Return the number of steps by state, for the run and for each recipe.
 
     Args:
         recipes: The blocks of the steps, by the key of their recipe.
-        started: The first event of its journal.
+        started: The first event of the journal of the run.
 
     Returns:
-        Plain data; what is not known is absent.
+        Plain data; an unknown value is absent.
     """
     steps = [block for blocks in recipes.values() for block in blocks]
-    told: dict[str, Json] = {"schema_version": SCHEMA_VERSION}
+    fields: dict[str, Json] = {"schema_version": SCHEMA_VERSION}
     if steps:
-        told["run"] = {"id": steps[0]["run"]["id"]} | _resumed(started)
-    told["recipes"] = [
+        fields["run"] = {"id": steps[0]["run"]["id"]} | _resumed(started)
+    fields["recipes"] = [
         {"recipe": key, "verdict": terminal.verdict([*blocks]), "steps": _counts(blocks)}
         for key, blocks in recipes.items()
     ]
-    told["steps"] = _counts(steps)
-    again = [block["step"] for block in steps if _is_flaky(block["step"])]
-    return told | ({"flaky": [step["node"] for step in again]} if again else {})
+    fields["steps"] = _counts(steps)
+    flaky = [block["step"]["node"] for block in steps if _is_flaky(block["step"])]
+    return fields | ({"flaky": flaky} if flaky else {})
 
 
 def environment(
     recipes: Blocks, started: RunStarted | None, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Tell where a run took place.
+    """Return the environment of a run.
 
     Args:
         recipes: The blocks of the steps, by the key of their recipe.
-        started: The first event of its journal.
-        known: What others tell of it.
+        started: The first event of the journal of the run.
+        known: The environment that other plugins have added.
 
     Returns:
         Plain data: host, versions, state of git, station and operator of ``test_meta``.
     """
-    told = {**known}
+    fields = {**known}
     if started is not None:
-        told |= {"host": started.host, **started.environment}
-    for name in _PLACES:
-        words = (block["recipe"]["test_meta"].get(name) for _, block in _each(recipes))
-        found = list(dict.fromkeys(str(word) for word in words if word is not None))
-        if found:
-            told[name] = ", ".join(found)
-    return told
+        fields |= {"host": started.host, **started.environment}
+    for name in _META:
+        values = (block["recipe"]["test_meta"].get(name) for _, block in _each(recipes))
+        distinct = list(dict.fromkeys(str(value) for value in values if value is not None))
+        if distinct:
+            fields[name] = ", ".join(distinct)
+    return fields
 
 
 def count_flaky(report: dict[str, Any]) -> None:
-    """Count tests as passed that passed when they were run again, and mark them.
+    """Count tests that passed in a rerun as passed, and mark them as flaky.
 
     Args:
-        report: What pytest-json-report is about to write.
+        report: The report that pytest-json-report is about to write.
     """
     for test in report.get("tests", ()):
         stages = [test.get(when, {}).get("outcome") for when in ("setup", "call", "teardown")]

@@ -1,4 +1,4 @@
-"""The block of a step is plain data in which nothing stands that was not measured."""
+"""Report block of a step: plain data, without figures that were not measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe
 
 
-def told(recipe: Recipe, name: str, result: StepResult, **more: Any) -> dict[str, Any]:
+def block_of(recipe: Recipe, name: str, result: StepResult, **more: Any) -> dict[str, Any]:
     made: dict[str, Any] = block(
         recipe,
         recipe.step(name),
@@ -48,7 +48,7 @@ def _root(recipe: Recipe) -> Path:
     return recipe.path.parent.parent
 
 
-def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
+def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
     changes: list[Change] = []
     context = Context().bound("ripple", changes.append)
     context.append("ripple.log_v1", {"mv": 61.4})
@@ -82,7 +82,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
         started=1795601707.4129,
         stopped=1795601711.7005,
     )
-    assert told(recipe, "ripple", result) == {
+    assert block_of(recipe, "ripple", result) == {
         "schema_version": "1.0",
         "run": {"id": "1", "worker": "main"},
         "recipe": {
@@ -165,18 +165,18 @@ def test_a_blocked_step_has_no_time_and_no_resources(recipe: Recipe) -> None:
         reason="blocked by recipes/psu.yaml::flash",
         blocked_by="flash",
     )
-    made = told(recipe, "ripple", result)
+    made = block_of(recipe, "ripple", result)
     assert sorted(made) == ["context", "criteria", "recipe", "run", "schema_version", "step"]
     assert made["step"]["state"] == "blocked"
     assert made["step"]["reason"] == "blocked by recipes/psu.yaml::flash"
     assert made["step"]["blocked_by"] == "flash"
 
 
-def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Recipe) -> None:
+def test_a_passed_python_step_has_no_process_and_no_reason(recipe: Recipe) -> None:
     result = StepResult(
         step="flash", outcome="passed", meets=True, ended=Ended(usage=Usage(seconds=0.5))
     )
-    made = told(recipe, "flash", result, worker="gw1")
+    made = block_of(recipe, "flash", result, worker="gw1")
     assert not {"process", "where"} & {*made}
     assert made["resources"] == {"seconds": 0.5, "source": {}}
     assert made["run"] == {"id": "1", "worker": "gw1"}
@@ -193,15 +193,15 @@ def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Reci
     }
 
 
-def test_the_word_of_pytest_for_the_outcome_goes_first(recipe: Recipe) -> None:
+def test_the_outcome_of_pytest_takes_precedence(recipe: Recipe) -> None:
     result = StepResult(step="flash", outcome="failed", failure=Failure(kind="status", reason="x"))
-    assert told(recipe, "flash", result, state="xfailed")["step"]["state"] == "xfailed"
+    assert block_of(recipe, "flash", result, state="xfailed")["step"]["state"] == "xfailed"
 
 
-def test_a_signal_stands_where_there_is_no_exit_code(recipe: Recipe) -> None:
+def test_a_process_ended_by_a_signal_has_no_exit_code(recipe: Recipe) -> None:
     process = Process(argv=("x",), cwd="/elsewhere", alone="x", signal="SIGKILL")
     ended = Ended(usage=Usage(seconds=1.0), process=process)
-    made = told(recipe, "off", StepResult(step="off", outcome="failed", ended=ended))
+    made = block_of(recipe, "off", StepResult(step="off", outcome="failed", ended=ended))
     assert made["process"] == {
         "argv": ["x"],
         "cwd": "/elsewhere",
@@ -212,17 +212,17 @@ def test_a_signal_stands_where_there_is_no_exit_code(recipe: Recipe) -> None:
 
 
 @pytest.mark.parametrize("size", [65_534, 65_535])
-def test_a_change_above_64_kib_is_left_out(recipe: Recipe, size: int) -> None:
+def test_a_change_above_64_kib_is_omitted(recipe: Recipe, size: int) -> None:
     changes: list[Change] = []
     Context().bound("flash", changes.append).set("log", "x" * size)
     result = StepResult(step="flash", outcome="passed", changes=tuple(changes))
-    (write,) = told(recipe, "flash", result)["context"]["writes"]
+    (write,) = block_of(recipe, "flash", result)["context"]["writes"]
     assert write["new"] == (
         "x" * size if size == 65_534 else "… 65537 bytes of JSON are left out here …"
     )
 
 
-def test_a_measured_value_above_64_kib_is_left_out(recipe: Recipe) -> None:
+def test_a_measured_value_above_64_kib_is_omitted(recipe: Recipe) -> None:
     large, place = "x" * 70_000, recipe.steps[0].at[""]
     verdicts = (
         Verdict(name="result_schema", wanted={}, place=place, measured=[large], unmet="no"),
@@ -230,7 +230,7 @@ def test_a_measured_value_above_64_kib_is_left_out(recipe: Recipe) -> None:
     )
     measured = (Measured(name="serial", place=place, value=large, verdict="pass"),)
     result = StepResult(step="flash", outcome="failed", verdicts=verdicts, measurements=measured)
-    block = told(recipe, "flash", result)
+    block = block_of(recipe, "flash", result)
     assert [one["measured"] for one in block["criteria"]] == [
         "… 70004 bytes of JSON are left out here …",
         "volts \udcff",
@@ -238,11 +238,11 @@ def test_a_measured_value_above_64_kib_is_left_out(recipe: Recipe) -> None:
     assert block["measurements"][0]["value"] == "… 70002 bytes of JSON are left out here …"
 
 
-def test_a_recipe_without_a_name_has_that_of_its_file(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_recipe_without_a_name_has_the_name_of_its_file(recipe: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "bare.yaml"
     path.write_text("steps: [{name: flash, type: shell, cmd: 'true'}]")
     bare = load(path, root=tmp_path)
-    made = told(bare, "flash", StepResult(step="flash", outcome="passed"))
+    made = block_of(bare, "flash", StepResult(step="flash", outcome="passed"))
     assert made["recipe"] == {
         "name": "bare",
         "path": "bare.yaml",
@@ -251,7 +251,7 @@ def test_a_recipe_without_a_name_has_that_of_its_file(recipe: Recipe, tmp_path: 
     }
 
 
-def test_logs_and_samples_are_told_relative_to_the_folder_of_the_run(recipe: Recipe) -> None:
+def test_paths_of_logs_and_samples_are_relative_to_the_run_folder(recipe: Recipe) -> None:
     folder = _root(recipe) / "runs" / "1"
     process = Process(
         argv=("x",),
@@ -264,7 +264,7 @@ def test_logs_and_samples_are_told_relative_to_the_folder_of_the_run(recipe: Rec
     result = StepResult(
         step="ripple", outcome="passed", ended=Ended(usage=usage, process=process), waited=2.5
     )
-    made = told(recipe, "ripple", result)
+    made = block_of(recipe, "ripple", result)
     assert made["logs"] == {
         "stdout": {"path": "logs/psu/ripple.1.stdout", "bytes": 57, "cut": False},
         "stderr": {"path": "logs/psu/ripple.1.stderr", "bytes": 99, "cut": True},
@@ -273,7 +273,7 @@ def test_logs_and_samples_are_told_relative_to_the_folder_of_the_run(recipe: Rec
     assert made["time"]["waited_seconds"] == 2.5
 
 
-def test_earlier_tries_are_told_with_figures_of_their_own(recipe: Recipe) -> None:
+def test_earlier_attempts_have_their_own_figures(recipe: Recipe) -> None:
     log = _root(recipe) / "runs/1/logs/psu/ripple.1.stderr"
     process = Process(argv=("x",), cwd="/", alone="x", stderr=Stream("", 5, str(log)))
     earlier = Attempt(
@@ -294,7 +294,7 @@ def test_earlier_tries_are_told_with_figures_of_their_own(recipe: Recipe) -> Non
         attempt=2,
         attempts=(earlier,),
     )
-    made = told(recipe, "ripple", result)
+    made = block_of(recipe, "ripple", result)
     assert made["step"]["attempt"] == 2
     assert made["where"] == {"worker": "bench-4", "host": "lab-b"}
     assert made["time"] == {
@@ -332,6 +332,6 @@ def test_the_window_of_a_step_contains_changes_dated_by_another_clock(recipe: Re
         changes=(change("2026-11-25T10:15:06.100200Z"), change("2026-11-25T10:15:09.100200Z")),
     )
 
-    time = told(recipe, "ripple", result)["time"]
+    time = block_of(recipe, "ripple", result)["time"]
 
     assert (time["start"], time["stop"]) == ("2026-11-25T10:15:06.100Z", "2026-11-25T10:15:09.101Z")

@@ -133,5 +133,5 @@ def test_a_summary_that_is_cut_ends_with_a_note() -> None:
     recipes = {"recipes/good.yaml": [block("a")]}
     text = github.summary(recipes, {}, [], room=400)
     assert len(text.encode()) <= 400
-    assert text.endswith("\n… the rest is left out here: GitHub takes no more.\n")
+    assert text.endswith("\n… the rest is omitted: GitHub accepts no larger summary.\n")
     assert "mermaid" not in text

@@ -1,4 +1,4 @@
-"""The properties of a step in JUnit are the scalars of its block, by the same names."""
+"""JUnit properties of a step: the scalars of its block."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_a_memory_peak_that_is_an_upper_bound_is_named_so() -> None:
     ]
 
 
-def test_a_failed_and_a_blocked_step_are_told_apart() -> None:
+def test_failed_and_blocked_steps_have_different_properties() -> None:
     failed = {"name": "a", "type": "shell", "state": "failed", "kind": "timeout", "reason": "late"}
     blocked = {"name": "b", "type": "shell", "state": "blocked", "blocked_by": "a"}
     assert properties(block(step=failed))[3:] == [
@@ -48,13 +48,13 @@ def test_a_failed_and_a_blocked_step_are_told_apart() -> None:
     assert properties(block(step=blocked))[3:] == [("outcome", "blocked"), ("blocked_by", "a")]
 
 
-def test_of_test_meta_the_scalars_that_have_a_fixed_place_are_told() -> None:
+def test_known_scalars_of_test_meta_are_properties() -> None:
     meta = {"test_id": "PSU-7", "batch": 12, "dut": {"serial": 1}, "free": "text", "station": None}
     recipe = {"path": "recipes/psu.yaml", "test_meta": meta}
     assert properties(block(recipe=recipe))[4:] == [("test_id", "PSU-7"), ("batch", 12)]
 
 
-def test_what_was_measured_is_told_below_its_name() -> None:
+def test_measurements_are_properties_with_their_name() -> None:
     ripple = {
         "name": "ripple",
         "value": 61.4,
