@@ -1,7 +1,6 @@
-"""Failure text of a step: position, evidence, log tail, command to repeat it.
+"""Failure text of a step: position, evidence, log tail, command to run it again.
 
-At most some thirty lines whatever the step did; what it printed to stdout is shown beside
-it by pytest.
+It has at most about thirty lines. pytest shows the stdout of the step below it.
 """
 
 import json
@@ -24,9 +23,9 @@ _MOST = 6
 _MOST_UNMET = 20
 _FEWEST_UNMET = 12
 _MOST_LINES = 36
-_MOST_LOGGED = 10
+_MOST_STREAM_LINES = 10
 _STDERR = "its stderr ends with:"
-_OF_A_STREAM = 3
+_FEWEST_STREAM_LINES = 3
 _WIDEST_KEY = 40
 _WIDEST_VALUE = 100
 _LONGEST = 300
@@ -40,15 +39,15 @@ def text(
     here: Path,
     options: Sequence[str] = (),
 ) -> str:
-    """Return what a person is told of a failed step.
+    """Return the failure text of a step.
 
     Args:
-        recipe: The recipe; its text gives the excerpt.
+        recipe: The recipe; the excerpt comes from its text.
         step: The step that failed.
-        result: What became of it; its ``failure`` is present.
-        root: The rootdir, which the path of its log is told relative to.
-        here: Where pytest was started, and where its command works when pasted.
-        options: Those of pytest that its verdict depends on.
+        result: Its result, with a ``failure``.
+        root: The rootdir, to which the path of the log is relative.
+        here: The folder in which pytest was started; the printed command works there.
+        options: The options of pytest on which the verdict depends.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
     place, source = place_of(step, result), recipe.source(step)
@@ -57,18 +56,18 @@ def text(
         "",
         *excerpt(source.text, place, before=3, first=step.line).splitlines(),
     ]
-    fewest = 1 + _OF_A_STREAM if of_stderr(result, root, 1) else 0
+    fewest = 1 + _FEWEST_STREAM_LINES if of_stderr(result, root, 1) else 0
     middle = [
         *(f"    {line}" for line in _detail(failure, logged=bool(fewest))),
-        *_held(step, failure, result),
-        *_tries(result),
+        *_passed_checks(step, failure, result),
+        *_attempts(result),
         *_writes(result.changes),
     ]
     closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
     room = _room(result) - len(head) - len(middle) - len(closing)
     most = max(_FEWEST_UNMET, min(_MOST_UNMET, room - 1 - fewest))
-    errors = _errors(result, failure, most)
-    most = max(_OF_A_STREAM, min(_MOST_LOGGED, room - 1 - len(errors)))
+    errors = _error_lines(result, failure, most)
+    most = max(_FEWEST_STREAM_LINES, min(_MOST_STREAM_LINES, room - 1 - len(errors)))
     stderr = of_stderr(result, root, most)
     return "\n".join([*head, *errors, *middle, *stderr, *closing])
 
@@ -81,116 +80,148 @@ def aftermath(
     here: Path,
     options: Sequence[str] = (),
 ) -> str:
-    """Return what is told below the traceback of a step that raised something.
+    """Return the text below the traceback of a step that raised an exception.
 
     Args:
         recipe: The recipe.
         step: The step.
-        result: What became of it.
+        result: Its result.
         root: The rootdir.
-        here: Where pytest was started.
-        options: Those of pytest that its verdict depends on.
+        here: The folder in which pytest was started.
+        options: The options of pytest on which the verdict depends.
     """
     closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
-    return "\n".join([*_tries(result), *_writes(result.changes), *closing])
+    return "\n".join([*_attempts(result), *_writes(result.changes), *closing])
 
 
 def _closing(
     recipe: Recipe, step: Step, result: StepResult, path: str, options: Sequence[str]
 ) -> list[str]:
-    used = [] if result.ended is None else [*_worker_line(result.ended), _used(result.ended.usage)]
+    used = (
+        []
+        if result.ended is None
+        else [*_worker_line(result.ended), _resources_line(result.ended.usage)]
+    )
     node = path + recipe.node(step.name).removeprefix(recipe.id)
-    again = command(node, options)
-    return [*used, f"repeat     {again}", *_alone(result)]
+    return [*used, f"rerun      {command(node, options)}", *_command_line(result)]
 
 
 def _room(result: StepResult) -> int:
-    """Return the lines that this may take: with what pytest shows below it, it is forty."""
+    """Return the number of lines available: forty, less those that pytest shows below the text."""
     process = result.ended.process if result.ended else None
-    return _MOST_LINES - (_OF_A_STREAM if process is None or process.stdout.size else 0)
+    return _MOST_LINES - (_FEWEST_STREAM_LINES if process is None or process.stdout.size else 0)
 
 
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
-    tries = step.retry.attempts if step.retry else 1
-    which = f" (try {result.attempt} of {tries})" if tries > 1 else ""
+    attempts = step.retry.attempts if step.retry else 1
+    which = f" (attempt {result.attempt} of {attempts})" if attempts > 1 else ""
     count = len(result.unmet)
     if not _is_of_criteria(result, failure):
         return f"step '{step.name}'{which}: {failure.reason}"
     if count == 1 and result.unmet[0].is_measurement:
         return f"{result.unmet[0].name} is out of its limits after step '{step.name}'{which}"
-    what = "a criterion does" if count == 1 else f"{count} of {len(result.verdicts)} criteria do"
-    return f"{what} not hold after step '{step.name}'{which}"
+    checks = "a check" if count == 1 else f"{count} of {len(result.verdicts)} checks"
+    return f"{checks} failed after step '{step.name}'{which}"
 
 
-def _errors(result: StepResult, failure: Failure, most: int) -> list[str]:
+def _error_lines(result: StepResult, failure: Failure, most: int) -> list[str]:
     if not _is_of_criteria(result, failure):
         return [f"E   {failure.reason}"]
-    rows = [f"E   {one.told}  (line {one.place.line})" for one in result.unmet]
-    return _bounded(rows, "E   … and {} more do not hold, all are in the JSON report", most)
+    rows = [f"E   {unmet.told}  (line {unmet.place.line})" for unmet in result.unmet]
+    return _bounded(rows, "E   … and {} more failed, the JSON report has all", most)
 
 
 def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
-    """Tell whether criteria say it all; where one alone does not hold it may be the reason."""
+    """Return True if the unmet criteria describe the failure completely.
+
+    With a single unmet criterion, the reason of an `exit_code` or `validation` failure already
+    contains it.
+    """
     match failure.kind:
         case "criterion":
             return bool(result.unmet)
         case "exit_code":
             return len(result.unmet) > 1
-        case "validation":  # of a criterion, or of `abort_if` after criteria did not hold
+        case "validation":  # of a criterion, or of `abort_if` after unmet criteria
             unmet = result.unmet
-            return len(unmet) > 1 and any(one.place == failure.place for one in unmet)
+            return len(unmet) > 1 and any(each.place == failure.place for each in unmet)
         case _:
             return False
 
 
 def _detail(failure: Failure, *, logged: bool) -> tuple[str, ...]:
-    """Return the further lines of a failure; no end of stderr that is told with its log."""
+    """Return the further lines of a failure, without the end of stderr if it is shown elsewhere."""
     if logged and _STDERR in failure.detail:
         return failure.detail[: failure.detail.index(_STDERR)]
     return failure.detail
 
 
-def _held(step: Step, failure: Failure, result: StepResult) -> list[str]:
+def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str]:
     held = [] if failure.kind != "criterion" else _implied(step, result)
-    held += [f"{one.name} {_short(one.wanted)}" for one in result.verdicts if one.unmet is None]
-    return [f"    held: {'; '.join(_bounded(held, '{} more'))}"] if held else []
+    units = {measurement.name: measurement.unit for measurement in result.measurements}
+    for verdict in result.verdicts:
+        if verdict.unmet is None:
+            is_measurement = verdict.is_measurement and isinstance(verdict.wanted, dict)
+            expected = (
+                _limits(verdict.wanted, units.get(verdict.name))
+                if is_measurement
+                else _short(verdict.wanted)
+            )
+            held.append(f"{verdict.name} {expected}".rstrip())
+    return [f"    also checked, OK: {'; '.join(_bounded(held, '{} more'))}"] if held else []
+
+
+def _limits(limits: Any, unit: str | None) -> str:
+    """Return the limits of a measurement with their unit; empty if it has none."""
+    low, high = limits.get("low"), limits.get("high")
+    if "equals" in limits:
+        text = f"= {_short(limits['equals'])}"
+    elif low is not None and high is not None:
+        text = f"{_json(low)}…{_json(high)}"
+    elif low is not None:
+        text = f"≥ {_json(low)}"
+    elif high is not None:
+        text = f"≤ {_json(high)}"
+    else:
+        return ""
+    return f"{text} {unit or ''}".rstrip()
 
 
 def _implied(step: Step, result: StepResult) -> list[str]:
-    """Return what held that no recipe has to ask for: the exit code and the status."""
+    """Return the implicit checks that passed: the exit code and the status."""
     ended = result.ended
     if ended is None:
         return []
-    asked = any(one.name == "exit_code" for one in result.verdicts)
+    is_explicit = any(verdict.name == "exit_code" for verdict in result.verdicts)
     code = ended.process.exit_code if ended.process and step.type != "python" else None
-    held = [] if code is None or asked else [f"exit code {code}"]
+    held = [] if code is None or is_explicit else [f"exit code {code}"]
     status = ended.value.get("status") if isinstance(ended.value, dict) else None
     if isinstance(status, str) and getattr(step, "parse", "json") in ("json", "last-line"):
         held.append(f"status {_short(status)}")
     return held
 
 
-def _tries(result: StepResult) -> list[str]:
-    rows = [f"    try {one.number}: {one.failure.reason}" for one in result.attempts]
-    return _bounded(rows, "    … and {} more tries")
+def _attempts(result: StepResult) -> list[str]:
+    rows = [f"    attempt {each.number}: {each.failure.reason}" for each in result.attempts]
+    return _bounded(rows, "    … and {} more attempts")
 
 
 def _writes(changes: Sequence[Change]) -> list[str]:
-    told = [_write(change) for change in changes[:_MOST]]
-    width = min(_WIDEST_KEY, max((len(name) for name, _ in told), default=0))
-    rows = [f"  {name:{width}}  {value}" for name, value in told]
+    writes = [_write(change) for change in changes[:_MOST]]
+    width = min(_WIDEST_KEY, max((len(name) for name, _ in writes), default=0))
+    rows = [f"  {name:{width}}  {value}" for name, value in writes]
     if changes[_MOST:]:
         rows.append(f"  … and {len(changes) - _MOST} more changes")
-    return ["wrote to the context", *rows] if rows else []
+    return ["context keys written", *rows] if rows else []
 
 
 def _write(change: Change) -> tuple[str, str]:
-    """Return the key of a change with its sign, and what became of the value."""
-    told = change.as_dict()
-    old, new = told.get("old"), told.get("new")
+    """Return the key of a change with its sign, and the change of its value."""
+    fields = change.as_dict()
+    old, new = fields.get("old"), fields.get("new")
     if change.op in ("append", "pop"):
         sign, value = ("+", new) if change.op == "append" else ("-", old)
-        return f"{sign} {change.key}[{told.get('index')}]", _json(value)
+        return f"{sign} {change.key}[{fields.get('index')}]", _json(value)
     if change.op == "delete":
         return f"- {change.key}", _json(old)
     if old is None:
@@ -200,10 +231,10 @@ def _write(change: Change) -> tuple[str, str]:
 
 def _worker_line(ended: Ended) -> list[str]:
     where = ended.where
-    return [] if where is None else [f"ran        on worker {where.worker} of {where.host}"]
+    return [] if where is None else [f"worker     {where.worker} of {where.host}"]
 
 
-def _used(usage: Usage) -> str:
+def _resources_line(usage: Usage) -> str:
     parts = [f"{usage.seconds:.2f} s"]
     user, system = usage.cpu_user_seconds, usage.cpu_system_seconds
     cpu = report_text.added(user, system)
@@ -218,11 +249,11 @@ def _used(usage: Usage) -> str:
     for word, size in (("read", usage.read_bytes), ("wrote", usage.write_bytes)):
         if size:
             parts.append(f"{word} {report_text.megabytes(size)} MB")
-    return f"used       {', '.join(parts)}"
+    return f"resources  {', '.join(parts)}"
 
 
-def _alone(result: StepResult) -> list[str]:
-    """Return the command of a step without pytest, where there is one that can be pasted."""
+def _command_line(result: StepResult) -> list[str]:
+    """Return the command that runs the step without pytest, if one exists that can be pasted."""
     process = result.ended.process if result.ended else None
     if (
         process is not None
@@ -230,7 +261,7 @@ def _alone(result: StepResult) -> list[str]:
         and process.alone.isprintable()
         and len(process.alone) <= _LONGEST
     ):
-        return [f"alone      {process.alone}"]
+        return [f"command    {process.alone}"]
     return []
 
 
@@ -244,7 +275,7 @@ def _short(value: Json) -> str:
 
 def _json(value: Json) -> str:
     shown = json.dumps(value, ensure_ascii=False)
-    # JSON may hold what moves a terminal's cursor: all but ASCII is escaped then.
+    # JSON may contain control characters of a terminal: then all non-ASCII characters are escaped.
     return _cut_value(
         shown if shown.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
     )
@@ -255,7 +286,7 @@ def _cut_value(text: str) -> str:
 
 
 def place_of(step: Step, result: StepResult) -> Place:
-    """Return where in the recipe a failed step is to blame: at worst what it runs."""
+    """Return the position of a failure in the recipe; by default that of the step's code."""
     if result.failure and result.failure.place:
         return result.failure.place
     return next(step.at[key] for key in ("function", "class", "cmd", "") if key in step.at)
@@ -263,30 +294,30 @@ def place_of(step: Step, result: StepResult) -> Place:
 
 _WIDEST_LINE = 300
 _KEPT_WHOLE = 1 << 16
-"""Bytes up to which the text of a stream is all of it."""
+"""Largest size in bytes of a stream whose text is kept completely."""
 
 _FRAME = re.compile(r'  File "(.*)", line \d+ in \S+')
-_OURS = re.compile(r"/(_pytest|pluggy|pytest_orchestrator)/|^<string>$|/xdist/|^<frozen ")
+_OWN_CODE = re.compile(r"/(_pytest|pluggy|pytest_orchestrator)/|^<string>$|/xdist/|^<frozen ")
 _STACK = re.compile(r"(Current thread|Thread) 0x")
 
 
 def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
-    """Return the last lines of stderr below a line that tells where all of it is.
+    """Return the last lines of stderr, below a line with the path of the whole log.
 
     Args:
-        result: What became of a step.
-        root: The rootdir, which the path is told relative to.
-        most: Number of lines that are shown of it.
+        result: The result of a step.
+        root: The rootdir, to which the path is relative.
+        most: Maximum number of lines of stderr.
 
     Returns:
-        Lines; none where the step had no process, or that logged nothing.
+        Lines; empty if the step had no process or wrote nothing to stderr.
     """
     process = result.ended.process if result.ended else None
     if process is None or not process.stderr.text.strip():
         return []
     stream = process.stderr
     lines = stream.text.rstrip("\n").splitlines()
-    shown = [_cut_line(line) for line in _of_the_user(lines)[-most:]]
+    shown = [_cut_line(line) for line in _without_own_frames(lines)[-most:]]
     if stream.size > _KEPT_WHOLE:
         count = f"last {len(shown)} lines of {stream.size:,} bytes"
     elif len(shown) < len(lines):
@@ -297,7 +328,7 @@ def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
 
 
 def indented(lines: list[str]) -> list[str]:
-    """Return lines two columns further to the right."""
+    """Return lines indented by two spaces."""
     return [f"  {line}".rstrip() for line in lines]
 
 
@@ -306,15 +337,15 @@ def _log_note(log: str | None, root: Path, *, cut: bool) -> str:
         return ""
     path = Path(log)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
-    return f"   (all: {shown})" if not cut else f"   (cut: {shown})"
+    return f"   (all: {shown})" if not cut else f"   (truncated: {shown})"
 
 
-def _of_the_user(lines: list[str]) -> list[str]:
-    """Leave out the frames of pytest and of this package that a crash of Python wrote."""
+def _without_own_frames(lines: list[str]) -> list[str]:
+    """Remove the frames of pytest and of this package from the stack dump of a Python crash."""
     if not any(_STACK.match(line) for line in lines):
         return lines
     return [
-        line for line in lines if not ((frame := _FRAME.match(line)) and _OURS.search(frame[1]))
+        line for line in lines if not ((frame := _FRAME.match(line)) and _OWN_CODE.search(frame[1]))
     ]
 
 
@@ -327,27 +358,27 @@ _OWN: Final = "recipe"
 
 
 def command(node: str, options: Iterable[str] = ()) -> str:
-    """Return a command that runs a step again, as it is pasted into a shell."""
+    """Return a shell command that runs a step again."""
     return shlex.join(["pytest", *options, node])
 
 
-def options(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the options that give vars the values that they had.
+def options(step_vars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the options that set vars to the same values again.
 
     Args:
-        told: Vars by name, each with ``value`` and ``origin``, as the block of a step has them.
+        step_vars: Vars by name, each with ``value`` and ``origin``, as in the block of a step.
     """
-    origins = [str(one["origin"]) for one in told.values()]
-    files = [one for one in dict.fromkeys(origins) if one not in (OPTION, _OWN)]
-    return [f"--recipe-vars-file={one}" for one in files] + [
-        f"{OPTION}={name}={_written(one['value'])}"
-        for name, one in told.items()
-        if one["origin"] == OPTION
+    origins = [str(var["origin"]) for var in step_vars.values()]
+    files = [origin for origin in dict.fromkeys(origins) if origin not in (OPTION, _OWN)]
+    return [f"--recipe-vars-file={path}" for path in files] + [
+        f"{OPTION}={name}={_option_value(var['value'])}"
+        for name, var in step_vars.items()
+        if var["origin"] == OPTION
     ]
 
 
-def _written(value: Json) -> str:
-    """Return a value as the option reads it: what is no JSON is text as it is."""
+def _option_value(value: Json) -> str:
+    """Return a value in the form that the option reads: JSON, or text that is not valid JSON."""
     if isinstance(value, str):
         try:
             json.loads(value)

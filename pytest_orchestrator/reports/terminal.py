@@ -10,9 +10,9 @@ from pytest_orchestrator.core.text import cut_to_width, display_width
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
 
-_HEAD = ("step", "state", "seconds", "CPU s", "peak MB", "wrote")
-_RIGHT = {2, 3, 4}
-_NARROWEST = 8
+_HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
+_RIGHT_ALIGNED = {2, 3, 4}
+_MIN_NAME = 8
 _COLOURS = {
     "passed": "green",
     "failed": "red",
@@ -28,12 +28,12 @@ _EXCUSED = frozenset({"xfailed", "interrupted", "not run"})
 
 
 class Row(NamedTuple):
-    """A line of the table in three parts, of which the middle one may be coloured.
+    """A line of the table in three parts; the middle one may be coloured.
 
     Attributes:
-        before: What stands before the state.
+        before: Text before the state.
         word: The state.
-        after: What stands behind it.
+        after: Text after the state.
     """
 
     before: str
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
     @property
     def colour(self) -> str:
-        """The name of the colour of the state."""
+        """Name of the colour of the state."""
         return _COLOURS.get(self.word.partition(" (")[0], "")
 
 
@@ -55,18 +55,20 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
     """Return the rows of a table of steps.
 
     Args:
-        blocks: The blocks of the JSON report, in the order they are to be shown.
-        width: Columns there are; None asks the terminal.
+        blocks: The blocks of the JSON report, in the order of the rows.
+        width: Available columns; None means the width of the terminal.
 
     Returns:
-        Lines, the head first; ``||`` marks steps that ran while others did.
+        Rows, the head first; ``||`` marks steps that overlapped with others.
     """
     width = width or shutil.get_terminal_size().columns
     beside = parallel(blocks)
-    rows = [_HEAD, *(_row(block) for block in blocks)]
-    widths = [max(display_width(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
+    rows = [_HEADINGS, *(_row(block) for block in blocks)]
+    widths = [
+        max(display_width(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)
+    ]
     gap = 4 if beside else 2
-    widths[0] = min(widths[0], max(_NARROWEST, width - widths[1] - widths[2] - gap - 4))
+    widths[0] = min(widths[0], max(_MIN_NAME, width - widths[1] - widths[2] - gap - 4))
     marked = [" || " if row[0] in beside else " " * gap for row in rows]
     return [_line(row, mark, widths, width) for row, mark in zip(rows, marked, strict=True)]
 
@@ -78,24 +80,24 @@ def not_run_line(blocks: Sequence[Mapping[str, Json]], width: int) -> str:
         blocks: The blocks of its steps.
         width: Columns of the terminal.
     """
-    why = str(_at(blocks[0], "step", "reason")).partition("\n")[0]
-    return cut_to_width(f" {_count(len(blocks), 'step')} not run: {why}", width)
+    reason = str(_at(blocks[0], "step", "reason")).partition("\n")[0]
+    return cut_to_width(f" {_count(len(blocks), 'step')} not run: {reason}", width)
 
 
 def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> list[str]:
-    """Return the lines below a table: the critical path, the Context, the folder of the run.
+    """Return the lines below a table: the critical path, the Context, the run folder.
 
     Args:
         blocks: The blocks of all steps of one run of a recipe.
-        folder: Path of the folder of the run, as it is told.
-        width: Columns there are.
+        folder: Path of the run folder to print.
+        width: Available columns.
     """
     lines = []
     path = critical_path(blocks)
     if path is not None and len(path.names) > 1 and parallel(blocks):
-        took = f": {report_text.duration(path.seconds)} of {report_text.duration(path.whole)}"
+        times = f": {report_text.duration(path.seconds)} of {report_text.duration(path.whole)}"
         head = "critical path "
-        lines.append(head + _chain(path.names, width - len(head) - len(took)) + took)
+        lines.append(head + _chain(path.names, width - len(head) - len(times)) + times)
     writes = [write for block in blocks for write in _writes(block)]
     keys = len({str(write["key"]) for write in writes})
     last = [f"context {_count(keys, 'key')}, {_count(len(writes), 'write')}"] if writes else []
@@ -105,7 +107,7 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
 
 
 def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
-    """Return the word for a whole recipe: failed, interrupted, not run, passed or skipped.
+    """Return the verdict of a recipe: failed, interrupted, not run, passed or skipped.
 
     A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
     it.
@@ -113,9 +115,11 @@ def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
     states = {_at(block, "step", "state") for block in blocks}
     if states & {"failed", "error"}:
         return "failed"
-    excused = {_at(one, "step", "name") for one in blocks if _at(one, "step", "state") in _EXCUSED}
-    blocked = [one for one in blocks if _at(one, "step", "state") == "blocked"]
-    if any(_at(one, "step", "blocked_by") not in excused for one in blocked):
+    excused = {
+        _at(block, "step", "name") for block in blocks if _at(block, "step", "state") in _EXCUSED
+    }
+    blocked = [block for block in blocks if _at(block, "step", "state") == "blocked"]
+    if any(_at(block, "step", "blocked_by") not in excused for block in blocked):
         return "failed"
     if states == {"not run"}:
         return "not run"
@@ -139,9 +143,9 @@ def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def _state(block: Mapping[str, Json]) -> str:
-    """Return the state of a step, with its numbers of attempts and reruns in parentheses."""
-    attempts, reruns = _at(block, "step", "attempt"), _at(block, "step", "reruns")
-    counts = [str(attempts)] if isinstance(attempts, int) and attempts > 1 else []
+    """Return the state of a step, with the number of its attempts and reruns, if there are any."""
+    attempt, reruns = _at(block, "step", "attempt"), _at(block, "step", "reruns")
+    counts = [f"attempt {attempt}"] if isinstance(attempt, int) and attempt > 1 else []
     counts += [report_text.rerun(reruns)] if isinstance(reruns, int) else []
     state = str(_at(block, "step", "state"))
     return f"{state} ({', '.join(counts)})" if counts else state
@@ -154,13 +158,13 @@ def _written(block: Mapping[str, Json]) -> str:
 
 def _writes(block: Mapping[str, Json]) -> list[dict[str, Json]]:
     writes = _at(block, "context", "writes")
-    found = writes if isinstance(writes, list) else []
-    return [write for write in found if isinstance(write, dict)]
+    listed = writes if isinstance(writes, list) else []
+    return [write for write in listed if isinstance(write, dict)]
 
 
 def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
     cells = [
-        _padded(cut_to_width(cell, size), size, right=column in _RIGHT)
+        _padded(cut_to_width(cell, size), size, right=column in _RIGHT_ALIGNED)
         for column, (cell, size) in enumerate(zip(row, widths, strict=False))
     ]
     before, word = f" {cells[0]}{mark}", cells[1].rstrip()
@@ -172,13 +176,13 @@ def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) ->
 
 
 def _chain(names: Sequence[str], room: int) -> str:
-    """Return the names of a chain; where they are too many, the first and the last of them."""
+    """Return the names of a chain; if they do not fit, the first and the last ones."""
     for left in range(len(names), 1, -1):
         head, tail = names[: (left + 1) // 2], names[len(names) - left // 2 :]
         gap = [] if left == len(names) else [f"… {len(names) - left} more …"]
-        told = " > ".join([*head, *gap, *tail])
-        if len(told) <= room:
-            return told
+        chain = " > ".join([*head, *gap, *tail])
+        if len(chain) <= room:
+            return chain
     return f"{names[0]} > … > {names[-1]}"
 
 
@@ -192,54 +196,54 @@ def _padded(text: str, size: int, *, right: bool) -> str:
 
 
 def _at(block: Mapping[str, Json], *path: str) -> Json:
-    found: Json = dict(block)
+    value: Json = dict(block)
     for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
-_FEWEST = 12
-"""Columns below which what a step printed is not worth a place."""
+_MIN_OUTPUT = 12
+"""Number of columns below which the output of a step is not shown."""
 
 
 def status(
     place: str, name: str, seconds: float, memory: int | None, printed: str, width: int
 ) -> str:
-    """Return the line for a terminal.
+    """Return the status line of a running step for a terminal.
 
     Args:
-        place: Which step it is, such as ``2/5``.
-        name: Its name.
-        seconds: How long it has run.
-        memory: Bytes that its processes have in memory; None where that is not known.
-        printed: The last line that it printed; may be empty.
-        width: Columns that there are.
+        place: Number of the step, such as ``2/5``.
+        name: Name of the step.
+        seconds: Time since it started.
+        memory: Resident memory of its processes in bytes; None if unknown.
+        printed: The last line of its output; may be empty.
+        width: Available columns.
     """
     line = f"[{place}] {name} {clock(seconds)}"
     if memory is not None:
         line += f"  {report_text.whole_megabytes(memory)} MB"
     room = width - display_width(line) - 4
-    if printed and room >= _FEWEST:
+    if printed and room >= _MIN_OUTPUT:
         line += f'  "{cut_to_width(printed, room)}"'
     return cut_to_width(line, width)
 
 
 def heartbeat(name: str, seconds: float, done: int, total: int) -> str:
-    """Return the line for a file."""
+    """Return the status line of a running step for output that is not a terminal."""
     return f"orchestrator: {name} runs for {clock(seconds)} ({done} of {total} done)"
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as a clock shows it: ``00:03``, ``1:02:03``."""
+    """Return a duration in the format of a clock: ``00:03``, ``1:02:03``."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
 
 
 def last_line(tail: bytes) -> str:
-    """Return the last line of some output that says anything, as it may be shown.
+    """Return the last non-blank line of some output, with control characters escaped.
 
-    What moves a cursor is escaped; of a line that is rewritten in place the newest words count.
+    Of a line that is rewritten in place, such as a progress bar, the newest text is returned.
     """
     text = tail.decode("utf-8", "backslashreplace")
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]

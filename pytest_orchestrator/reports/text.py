@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-_SMALL: Final = 400
-_DENSE: Final = 1.7
-_HEAVY: Final = re.compile(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
+_EXACT_BELOW: Final = 400
+_MAX_DENSITY: Final = 1.7
+_ESCAPED: Final = re.compile(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
 
 
 class Tail(NamedTuple):
     """The end of a file.
 
     Attributes:
-        text: What of it is shown.
-        size: Bytes that the file has.
-        is_whole: It is all of the file.
+        text: The text to show.
+        size: Size of the file in bytes.
+        is_whole: True if the text is the whole file.
     """
 
     text: str
@@ -36,7 +36,7 @@ class Tail(NamedTuple):
 
 
 def shown(text: str) -> str:
-    """Return a text with control characters escaped, and without colours of a terminal."""
+    """Return a text with control characters escaped and terminal colours removed."""
     from pytest_orchestrator.core.text import in_utf8
 
     if _PLAIN.fullmatch(text):
@@ -46,19 +46,19 @@ def shown(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text as `shown` does, its end left out where it takes too much of a page."""
-    if len(text) <= most and (most < _SMALL or _weight(text) <= _DENSE * most):
+    """Return a text as `shown` does, truncated if it is too long for its place on a page."""
+    if len(text) <= most and (most < _EXACT_BELOW or _weight(text) <= _MAX_DENSITY * most):
         return shown(text)
     text = text[: most - 1]
-    if most >= _SMALL and _weight(text) > _DENSE * most:
+    if most >= _EXACT_BELOW and _weight(text) > _MAX_DENSITY * most:
         text = text[: most // 4]
     return f"{shown(text)}…"
 
 
 def told(value: Any, most: int) -> str:
-    """Return a value as JSON, not longer than a number of characters; text stays as it is.
+    """Return a value as JSON of at most `most` characters; a text is not quoted.
 
-    A value that is huge is not written out to be thrown away.
+    Encoding stops at the limit, so a huge value costs no more than a short one.
     """
     if isinstance(value, str):
         return cut(value, most)
@@ -72,11 +72,11 @@ def told(value: Any, most: int) -> str:
 
 
 def tail(path: "str | Path", most: int) -> Tail | None:
-    """Return the end of a file; None where it cannot be read.
+    """Return the end of a file; None if it cannot be read.
 
     Args:
         path: The file.
-        most: Bytes of a page that it may take; characters that a page escapes take more.
+        most: Number of bytes on the page; escaped characters count more than once.
     """
     import os
 
@@ -87,7 +87,7 @@ def tail(path: "str | Path", most: int) -> Tail | None:
     except OSError:
         return None
     try:
-        # Once or twice in each step of a run: a file of Python's asks the system eight times.
+        # Called up to three times for each step; a Python file object makes eight system calls.
         size = os.fstat(fd).st_size
         if size > most:
             os.lseek(fd, size - most, os.SEEK_SET)
@@ -98,7 +98,7 @@ def tail(path: "str | Path", most: int) -> Tail | None:
         os.close(fd)
     is_whole = len(raw) == size
     text = shown(raw.decode("utf-8", "backslashreplace" if is_whole else "replace"))
-    if _weight(text) > _DENSE * most:
+    if _weight(text) > _MAX_DENSITY * most:
         text, is_whole = text[-most // 4 :], False
     if not is_whole and (start := text.find("\n")) != -1:
         text = text[start + 1 :]
@@ -106,8 +106,8 @@ def tail(path: "str | Path", most: int) -> Tail | None:
 
 
 def _weight(text: str) -> int:
-    """Return some bytes that a text takes of a page, where what it would obey is escaped."""
-    return len(text) + 4 * len(_HEAVY.findall(text))
+    """Return the approximate number of bytes that an escaped text takes on a page."""
+    return len(text) + 4 * len(_ESCAPED.findall(text))
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False)
@@ -116,40 +116,40 @@ _MEGA = 1_000_000
 
 
 def seconds(value: "Json") -> str:
-    """Return seconds with two decimals, or a dash where there is no figure."""
+    """Return seconds with two decimals, or a dash if the figure is missing."""
     return f"{value:.2f}" if isinstance(value, (int, float)) else "-"
 
 
 def duration(value: float) -> str:
-    """Return seconds with their unit, as many digits as say something."""
+    """Return seconds with their unit: two decimals below ten seconds, one above."""
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
 
 
 def rerun(times: int) -> str:
-    """Return the number of reruns of a step by a pytest plugin, as text after its state."""
+    """Return the number of reruns by another plugin of pytest, as a note after the state."""
     return "rerun" if times == 1 else f"rerun {times} times"
 
 
 def megabytes(value: "Json") -> str:
-    """Return bytes as MB with one decimal, or a dash where there is no figure."""
+    """Return bytes as MB with one decimal, or a dash if the figure is missing."""
     return f"{value / _MEGA:.1f}" if isinstance(value, (int, float)) else "-"
 
 
 def peak_megabytes(used: "Mapping[str, Json]", name: str = "max_rss") -> str:
-    """Return a memory peak in MB, with ``≤`` before one that is only an upper bound.
+    """Return a memory peak in MB, with ``≤`` before it if it is only an upper bound.
 
     Args:
         used: The ``resources`` of a block.
-        name: Name of the figure in them.
+        name: Name of the figure.
     """
     from pytest_orchestrator.core.result import is_memory_bound
 
-    peak = megabytes(used.get(name))
-    return f"≤ {peak}" if name in used and is_memory_bound(used.get("source")) else peak
+    figure = megabytes(used.get(name))
+    return f"≤ {figure}" if name in used and is_memory_bound(used.get("source")) else figure
 
 
 def added(*values: "Json") -> float | None:
-    """Return the sum of the figures that are there, None where there is none."""
+    """Return the sum of all values that are numbers; None if there are no numbers."""
     numbers = [value for value in values if isinstance(value, (int, float))]
     return sum(numbers) if numbers else None
 
@@ -189,7 +189,7 @@ _LOOKS: Final = {
     "locked": "running",
 }
 
-_WORST: Final = ("failed", "running", "blocked", "skipped", "waiting", "passed")
+_STYLES: Final = ("failed", "running", "blocked", "skipped", "waiting", "passed")
 
 
 def sign(state: str) -> str:
@@ -198,92 +198,98 @@ def sign(state: str) -> str:
 
 
 def look(state: str) -> str:
-    """Return which of six looks a state has: passed, failed, skipped, blocked, running, waiting."""
-    found = _LOOKS.get(state, state)
-    return found if found in _WORST else "waiting"
+    """Return the style of a state: passed, failed, skipped, blocked, running or waiting."""
+    style = _LOOKS.get(state, state)
+    return style if style in _STYLES else "waiting"
 
 
-_LISTS: Final = ("needs", "after", "tags")
-_FLAGS: Final = {"final": "in finally", "background": "a service"}
+_FLAGS: Final = {"final": "finally step", "background": "service"}
+_WORDS: Final = {"needs": "depends on", "after": "after", "tags": "tags"}
 
 
 def worker(where: "Mapping[str, str]") -> str:
-    """Return the worker that ran a step and its machine; empty where it ran beside pytest.
+    """Return the worker that ran a step and its machine; empty if it ran beside pytest.
 
     Args:
-        where: What the block of the step tells of it.
+        where: The ``where`` of the block of the step.
     """
     return cut(f"worker {where['worker']} of {where['host']}", 200) if where else ""
 
 
 def line(about: "Mapping[str, Any]", recipe: str, where: str = "") -> str:
-    """Return what a step is, where it stands, what it waits for, its tags, and where it ran.
+    """Return the type of a step, its position, dependencies, tags and worker, in one line.
 
     Args:
-        about: What the recipe says of it, as the block of the step tells it.
+        about: The ``step`` of the block of the step.
         recipe: The key of the recipe.
-        where: The worker that ran it; empty where it ran beside pytest.
+        where: The worker that ran it; empty if it ran beside pytest.
     """
-    place = f" at {cut(recipe, 200)}:{about['line']}" if "line" in about else ""
-    lists = (f", {name} {cut(', '.join(about[name]), 300)}" for name in _LISTS if about.get(name))
-    flags = (f", {word}" for name, word in _FLAGS.items() if about.get(name))
-    ran = f", ran on {where}" if where else ""
-    return "".join((about.get("type") or "step", place, *lists, *flags, ran))
+    kind = str(about.get("type") or "")
+    parts = [f"{kind[:1].upper()}{kind[1:]} step" if kind else "Step"]
+    parts += [f"{cut(recipe, 200)}:{about['line']}"] if "line" in about else []
+    parts += [
+        f"{word} {cut(', '.join(about[name]), 300)}"
+        for name, word in _WORDS.items()
+        if about.get(name)
+    ]
+    parts += [word for name, word in _FLAGS.items() if about.get(name)]
+    parts += [f"ran on {where}"] if where else []
+    return " · ".join(parts)
 
 
 IN_A_LINE: Final = CONTROLS | {10: "\\n"}
-"""A table for `str.translate`: ends of lines are escaped too."""
+"""Table for `str.translate` that also escapes line feeds."""
 _IN_JSON: Final = {code: f"\\u{code:04x}" for code in CONTROLS if code >= 32}
-"""JSON itself escapes the others."""
+"""Control characters that JSON does not escape itself."""
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines; nothing in one moves the cursor of a terminal or begins another line.
+    """Print lines with control characters escaped.
 
     Args:
-        lines: Each is printed as one line, whatever it holds.
-        err: Print them to stderr.
+        lines: Texts; each is printed as exactly one line.
+        err: True to print to stderr.
     """
     file = sys.stderr if err else sys.stdout
     for line in lines:
-        print(line.translate(IN_A_LINE), file=file, flush=err)  # the one place
+        print(line.translate(IN_A_LINE), file=file, flush=err)  # the only print of lines
 
 
 def say_json(value: Any, indent: int | None = 2) -> None:
-    """Print a value as JSON, on one line where there is no indent; it reads back as it is.
+    """Print a value as JSON; all control characters are escaped within its strings.
 
     Args:
         value: The value.
-        indent: As `json.dumps` has it.
+        indent: As for `json.dumps`; None prints one line.
     """
     if indent is None:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     else:
         text = json.dumps(value, indent=indent)
-    print(text.translate(_IN_JSON))  # noqa: T201  # the one place
+    print(text.translate(_IN_JSON))  # noqa: T201  # the only print of JSON
 
 
 def say_value(text: str) -> None:
-    """Print a text of the user as it is, for a program that reads it; at a terminal as `say` does.
+    """Print a text of the user unchanged, or as `say` does if stdout is a terminal.
 
     Args:
-        text: The text, of one line or more.
+        text: The text, of one or more lines.
     """
     if sys.stdout.isatty():
         say(*text.split("\n"))
     else:
-        print(text)  # noqa: T201  # the one place
+        print(text)  # noqa: T201  # the only print of unchanged text
 
 
 _NONE: frozenset[int] = frozenset()
 
 
 def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = _NONE) -> Iterator[str]:
-    """Give the lines of a table; nothing in the words moves the cursor of a terminal.
+    """Yield the lines of a table with aligned columns and control characters escaped.
 
     Args:
-        rows: The words of each line.
-        right: Columns, from 0, that are numbers.
+        rows: The cells of each line.
+        right: Columns, from 0, that are aligned to the right.
     """
     from pytest_orchestrator.core.text import display_width
 

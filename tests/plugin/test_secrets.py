@@ -294,7 +294,7 @@ def test_a_step_is_repeated_alone_by_a_line_without_the_secret(bench: Project) -
 
     result = bench.run()
 
-    result.stdout.fnmatch_lines(["alone      env STATION_TOKEN=[*][*][*] bin/no"])
+    result.stdout.fnmatch_lines(["command    env STATION_TOKEN=[*][*][*] bin/no"])
     assert "abcdef-67890" not in result.stdout.str()
 
 

@@ -36,7 +36,7 @@ _OF_THEIR_OWN: Final = {
 _FIGURES: Final = re.compile(r"(_seconds|_bytes|_percent|_delta|_rss|_count|_switches|_faults)$")
 _OURS: Final = re.compile(
     r'(?m)"(seconds|rss_delta|heap_\w+)": [\d.e-]+'
-    r"|^(ran|used|repeat) .*\n?| in \d+\.\d+s\b|\d+\.\d+ s\b"
+    r"|^(worker|resources|rerun) .*\n?| in \d+\.\d+s\b|\d+\.\d+ s\b"
 )
 _NAMES: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d|\d{8}T\d{6}Z-\w{4}|127\.0\.0\.1:\d+|0x[0-9a-f]+"

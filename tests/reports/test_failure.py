@@ -1,4 +1,4 @@
-"""The text of a failed step: where, what was measured, what held, how to repeat it."""
+"""Failure text of a step: position, failed and passed checks, logs, commands to run it again."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def failed(failure: Failure, **more: Any) -> StepResult:
     return StepResult(step="ripple", outcome="failed", failure=failure, **more)
 
 
-def told(recipe: Recipe, result: StepResult, here: Path | None = None) -> list[str]:
+def lines_of(recipe: Recipe, result: StepResult, here: Path | None = None) -> list[str]:
     root = recipe.path.parent.parent
     return text(recipe, recipe.step("ripple"), result, root, here or root).splitlines()
 
 
-def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -> None:
+def test_the_failure_text_lists_failed_and_passed_checks(recipe: Recipe) -> None:
     context = Context()
     changes: list[Change] = []
     bound = context.bound("ripple", changes.append)
@@ -70,8 +70,8 @@ def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -
         changes=tuple(changes),
         ended=ended(),
     )
-    assert told(recipe, result) == [
-        "recipes/psu.yaml:25:11: 2 of 4 criteria do not hold after step 'ripple'",
+    assert lines_of(recipe, result) == [
+        "recipes/psu.yaml:25:11: 2 of 4 checks failed after step 'ripple'",
         "",
         "  15 |   - name: ripple",
         "   … |",
@@ -82,58 +82,58 @@ def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -
         "     |           ^^^^^^^^^^^^^^",
         "E   ctx_has_keys: the context has no key 'ripple.unit_v1'; it has none at all  (line 25)",
         "E   files_exist: not there  (line 26)",
-        "    held: exit_code [0, 4]; ctx_has_keys ripple.mv_v1",
-        "wrote to the context",
+        "    also checked, OK: exit_code [0, 4]; ctx_has_keys ripple.mv_v1",
+        "context keys written",
         '  + dut.state_v1  "idle"',
         '  ~ dut.state_v1  "idle" -> "loaded"',
         '  + log[0]        {"ü": [1]}',
         '  - log[0]        {"ü": [1]}',
         '  - dut.state_v1  "loaded"',
-        "used       4.02 s, CPU 0.30 s, peak 41.3 MB",
-        "repeat     pytest recipes/psu.yaml::ripple",
-        "alone      env GAIN=2 scriptlets/ripple.sh 3",
+        "resources  4.02 s, CPU 0.30 s, peak 41.3 MB",
+        "rerun      pytest recipes/psu.yaml::ripple",
+        "command    env GAIN=2 scriptlets/ripple.sh 3",
     ]
 
 
 @pytest.mark.parametrize("kind", ["criterion", "validation"])
-def test_a_reason_that_is_no_criterion_is_told_itself(recipe: Recipe, kind: Kind) -> None:
+def test_a_failure_without_unmet_criteria_shows_its_reason(recipe: Recipe, kind: Kind) -> None:
     failure = Failure(kind=kind, reason="until: `false` is false", place=Place(20, 14, 3))
-    lines = told(recipe, failed(failure, verdicts=(verdict(recipe, 0),)))
+    lines = lines_of(recipe, failed(failure, verdicts=(verdict(recipe, 0),)))
     assert lines[0] == "recipes/psu.yaml:20:14: step 'ripple': until: `false` is false"
     assert lines[-3:] == [
         "E   until: `false` is false",
-        "    held: exit_code [0, 4]",
-        "repeat     pytest recipes/psu.yaml::ripple",
+        "    also checked, OK: exit_code [0, 4]",
+        "rerun      pytest recipes/psu.yaml::ripple",
     ]
 
 
-def test_what_cannot_be_evaluated_is_told_with_what_does_not_hold(recipe: Recipe) -> None:
+def test_criteria_without_a_value_are_listed_with_failed_ones(recipe: Recipe) -> None:
     wrong = msgspec.structs.replace(verdict(recipe, 2, "`1/0`: ZeroDivisionError"), errs=True)
     failure = Failure(kind="validation", reason="one (and 1 more)", place=wrong.place)
-    lines = told(recipe, failed(failure, verdicts=(wrong, verdict(recipe, 3, "not there"))))
-    assert lines[0] == "recipes/psu.yaml:25:11: 2 of 2 criteria do not hold after step 'ripple'"
+    lines = lines_of(recipe, failed(failure, verdicts=(wrong, verdict(recipe, 3, "not there"))))
+    assert lines[0] == "recipes/psu.yaml:25:11: 2 of 2 checks failed after step 'ripple'"
     assert lines[-3:-1] == [
         "E   ctx_has_keys: `1/0`: ZeroDivisionError  (line 25)",
         "E   files_exist: not there  (line 26)",
     ]
 
 
-def test_one_criterion_is_told_in_the_singular(recipe: Recipe) -> None:
+def test_one_failed_check_is_named_in_the_singular(recipe: Recipe) -> None:
     unmet = verdict(recipe, 3, "out/ripple.csv is not there")
     result = failed(Failure(kind="criterion", reason="one", place=unmet.place), verdicts=(unmet,))
-    assert told(recipe, result)[0] == (
-        "recipes/psu.yaml:26:21: a criterion does not hold after step 'ripple'"
+    assert lines_of(recipe, result)[0] == (
+        "recipes/psu.yaml:26:21: a check failed after step 'ripple'"
     )
 
 
-def test_a_body_that_failed_is_told_by_its_reason_and_detail(recipe: Recipe) -> None:
+def test_failed_step_code_is_described_by_reason_and_detail(recipe: Recipe) -> None:
     failure = Failure(
         kind="protocol",
         reason="stdout is no JSON, at byte 0",
         detail=("b'noise'", "  ^"),
     )
     result = failed(failure, ended=ended(cpu_user_seconds=None, max_rss=None))
-    assert told(recipe, result) == [
+    assert lines_of(recipe, result) == [
         "recipes/psu.yaml:18:10: step 'ripple': stdout is no JSON, at byte 0",
         "",
         "  15 |   - name: ripple",
@@ -144,21 +144,21 @@ def test_a_body_that_failed_is_told_by_its_reason_and_detail(recipe: Recipe) -> 
         "E   stdout is no JSON, at byte 0",
         "    b'noise'",
         "      ^",
-        "used       4.02 s",
-        "repeat     pytest recipes/psu.yaml::ripple",
-        "alone      env GAIN=2 scriptlets/ripple.sh 3",
+        "resources  4.02 s",
+        "rerun      pytest recipes/psu.yaml::ripple",
+        "command    env GAIN=2 scriptlets/ripple.sh 3",
     ]
 
 
-def test_a_step_that_never_ran_has_used_nothing(recipe: Recipe) -> None:
+def test_a_step_that_never_ran_has_no_resources_line(recipe: Recipe) -> None:
     result = failed(Failure(kind="exception", reason="no bench"))
-    assert told(recipe, result)[-2:] == [
+    assert lines_of(recipe, result)[-2:] == [
         "E   no bench",
-        "repeat     pytest recipes/psu.yaml::ripple",
+        "rerun      pytest recipes/psu.yaml::ripple",
     ]
 
 
-def test_whatever_happened_it_is_at_most_forty_lines(recipe: Recipe) -> None:
+def test_a_failure_text_has_at_most_forty_lines(recipe: Recipe) -> None:
     changes: list[Change] = []
     bound = Context().bound("ripple", changes.append)
     for number in range(100):
@@ -171,19 +171,21 @@ def test_whatever_happened_it_is_at_most_forty_lines(recipe: Recipe) -> None:
         changes=tuple(changes),
         ended=ended(),
     )
-    rows = told(recipe, result)
+    rows = lines_of(recipe, result)
     assert len(rows) <= 40
-    assert "E   … and 88 more do not hold, all are in the JSON report" in rows
-    assert f"    held: {'; '.join(['ctx_has_keys ripple.unit_v1'] * 6)}; 94 more" in rows
+    assert "E   … and 88 more failed, the JSON report has all" in rows
+    assert (
+        f"    also checked, OK: {'; '.join(['ctx_has_keys ripple.unit_v1'] * 6)}; 94 more" in rows
+    )
     assert "  … and 94 more changes" in rows
     long = "x\\n" * 40
     assert f'  + key0  "{long[:98]}…' in rows
 
 
-def test_twenty_criteria_that_do_not_hold_are_all_told(recipe: Recipe) -> None:
+def test_twenty_failed_checks_are_all_listed(recipe: Recipe) -> None:
     unmet = tuple(verdict(recipe, 1, f"unmet {number}") for number in range(20))
     result = failed(Failure(kind="criterion", reason="many"), verdicts=unmet, ended=ended())
-    rows = [row for row in told(recipe, result) if row.startswith("E ")]
+    rows = [row for row in lines_of(recipe, result) if row.startswith("E ")]
     assert rows == [f"E   ctx_has_keys: unmet {number}  (line 24)" for number in range(20)]
 
 
@@ -196,57 +198,57 @@ def test_twenty_criteria_that_do_not_hold_are_all_told(recipe: Recipe) -> None:
         (None, "null"),
     ],
 )
-def test_a_value_is_told_as_json_that_moves_no_cursor(
+def test_a_value_is_shown_as_json_without_control_characters(
     recipe: Recipe, value: object, shown: str
 ) -> None:
     changes: list[Change] = []
     Context().bound("ripple", changes.append).set("key", value)
     result = failed(Failure(kind="status", reason="off"), changes=tuple(changes))
-    assert f"  + key  {shown}" in told(recipe, result)
+    assert f"  + key  {shown}" in lines_of(recipe, result)
 
 
 @pytest.mark.parametrize("alone", ["echo 'a\nb'", "x" * 301, "echo '\x1b[2J'"])
-def test_a_line_that_cannot_be_pasted_is_left_out(recipe: Recipe, alone: str) -> None:
+def test_a_command_that_cannot_be_pasted_is_omitted(recipe: Recipe, alone: str) -> None:
     result = failed(Failure(kind="status", reason="off"), ended=ended(alone))
-    assert told(recipe, result)[-1] == "repeat     pytest recipes/psu.yaml::ripple"
+    assert lines_of(recipe, result)[-1] == "rerun      pytest recipes/psu.yaml::ripple"
 
 
 @pytest.mark.parametrize(
     ("here", "path"), [("recipes", "psu.yaml"), ("docs/deep", "../../recipes/psu.yaml")]
 )
-def test_what_repeats_a_step_is_relative_to_where_pytest_was_started(
+def test_the_rerun_command_is_relative_to_the_start_folder(
     recipe: Recipe, here: str, path: str
 ) -> None:
     root = recipe.path.parent.parent
     result = failed(Failure(kind="status", reason="off"))
-    assert told(recipe, result, root / here)[-1] == f"repeat     pytest {path}::ripple"
+    assert lines_of(recipe, result, root / here)[-1] == f"rerun      pytest {path}::ripple"
 
 
 def test_an_id_with_a_space_is_quoted(recipe: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "my recipes.yaml"
     path.write_text(recipe.text)
     result = failed(Failure(kind="status", reason="off"))
-    assert told(load(path, root=tmp_path), result)[-1] == (
-        "repeat     pytest 'my recipes.yaml::ripple'"
+    assert lines_of(load(path, root=tmp_path), result)[-1] == (
+        "rerun      pytest 'my recipes.yaml::ripple'"
     )
 
 
 @pytest.mark.parametrize(
     ("name", "place"), [("flash", Place(13, 12, 5)), ("ripple", Place(18, 10, 22))]
 )
-def test_what_a_step_runs_is_to_blame_where_nothing_else_is(
+def test_the_default_position_of_a_failure_is_the_step_code(
     recipe: Recipe, name: str, place: Place
 ) -> None:
     result = StepResult(step=name, outcome="failed", failure=Failure(kind="status", reason="off"))
     assert place_of(recipe.step(name), result) == place
 
 
-def test_the_place_of_a_failure_goes_first(recipe: Recipe) -> None:
+def test_the_position_of_the_failure_takes_precedence(recipe: Recipe) -> None:
     failure = Failure(kind="timeout", reason="late", place=Place(20, 14, 3))
     assert place_of(recipe.step("ripple"), failed(failure)) == Place(20, 14, 3)
 
 
-def test_the_try_that_failed_is_named_and_why_those_before_it_failed(tmp_path: Path) -> None:
+def test_the_failed_attempt_and_earlier_reasons_are_named(tmp_path: Path) -> None:
     path = tmp_path / "recipes" / "x.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(
@@ -254,7 +256,7 @@ def test_the_try_that_failed_is_named_and_why_those_before_it_failed(tmp_path: P
         "success: {files_exist: [out]}}]"
     )
     recipe = load(path, root=tmp_path)
-    tries = tuple(
+    failed_attempts = tuple(
         Attempt(
             number=number,
             failure=Failure(kind="status", reason=f"busy {number}"),
@@ -263,33 +265,36 @@ def test_the_try_that_failed_is_named_and_why_those_before_it_failed(tmp_path: P
         )
         for number in range(1, 9)
     )
-    result = failed(Failure(kind="status", reason="off"), attempt=9, attempts=tries)
-    lines = told(recipe, result)
-    assert lines[0] == "recipes/x.yaml:1:42: step 'ripple' (try 9 of 9): off"
+    result = failed(Failure(kind="status", reason="off"), attempt=9, attempts=failed_attempts)
+    lines = lines_of(recipe, result)
+    assert lines[0] == "recipes/x.yaml:1:42: step 'ripple' (attempt 9 of 9): off"
     assert lines[4:] == [
         "E   off",
-        *(f"    try {number}: busy {number}" for number in range(1, 7)),
-        "    … and 2 more tries",
-        "repeat     pytest recipes/x.yaml::ripple",
+        *(f"    attempt {number}: busy {number}" for number in range(1, 7)),
+        "    … and 2 more attempts",
+        "rerun      pytest recipes/x.yaml::ripple",
     ]
     unmet = Verdict(name="files_exist", wanted="out", place=Place(1, 42), unmet="no out")
     result = failed(
-        Failure(kind="criterion", reason="no out"), attempt=2, verdicts=(unmet,), attempts=tries[:1]
+        Failure(kind="criterion", reason="no out"),
+        attempt=2,
+        verdicts=(unmet,),
+        attempts=failed_attempts[:1],
     )
-    assert told(recipe, result)[0] == (
-        "recipes/x.yaml:1:42: a criterion does not hold after step 'ripple' (try 2 of 9)"
+    assert lines_of(recipe, result)[0] == (
+        "recipes/x.yaml:1:42: a check failed after step 'ripple' (attempt 2 of 9)"
     )
 
 
 def test_a_memory_peak_that_is_an_upper_bound_is_marked(recipe: Recipe) -> None:
     source = {"memory": "wait4, an upper bound"}
     usage = Usage(seconds=1.0, max_rss=9_031_680, source=source)
-    rows = told(recipe, failed(Failure(kind="status", reason="off"), ended=Ended(usage=usage)))
-    assert "used       1.00 s, peak ≤ 9.0 MB" in rows
+    rows = lines_of(recipe, failed(Failure(kind="status", reason="off"), ended=Ended(usage=usage)))
+    assert "resources  1.00 s, peak ≤ 9.0 MB" in rows
 
 
 def logged(recipe: Recipe, stderr: Stream) -> list[str]:
-    """Return what is told of a step that logged something, from there on."""
+    """Return the failure text of a step with stderr, from the line of stderr on."""
     process = Process(argv=("x",), cwd="/", alone="", stderr=stderr)
     usage = Usage(
         seconds=1.0,
@@ -301,7 +306,7 @@ def logged(recipe: Recipe, stderr: Stream) -> list[str]:
         write_bytes=0,
     )
     failure = Failure(kind="status", reason="off")
-    rows = told(recipe, failed(failure, ended=Ended(usage=usage, process=process)))
+    rows = lines_of(recipe, failed(failure, ended=Ended(usage=usage, process=process)))
     return rows[rows.index("E   off") + 1 :]
 
 
@@ -309,20 +314,20 @@ def log(recipe: Recipe) -> str:
     return str(recipe.path.parent.parent / ".orchestrator/runs/1/logs/psu/ripple.1.stderr")
 
 
-def test_the_last_lines_of_stderr_are_told_with_the_path_of_all(recipe: Recipe) -> None:
+def test_the_last_lines_of_stderr_follow_the_path_of_the_log(recipe: Recipe) -> None:
     text = "".join(f"{number}\n" for number in range(41))
     figures = "1.00 s, CPU 0.38 s (user 0.25, system 0.12), peak 41.3 MB, 3 processes, read 1.2 MB"
     assert logged(recipe, Stream(text, len(text), log(recipe))) == [
         "stderr, last 10 of 41 lines   (all: .orchestrator/runs/1/logs/psu/ripple.1.stderr)",
         *(f"  {number}" for number in range(31, 41)),
-        f"used       {figures}",
-        "repeat     pytest recipes/psu.yaml::ripple",
+        f"resources  {figures}",
+        "rerun      pytest recipes/psu.yaml::ripple",
     ]
 
 
-def test_of_a_stream_that_is_not_kept_whole_the_bytes_are_told(recipe: Recipe) -> None:
+def test_a_stream_with_a_bounded_excerpt_shows_its_size(recipe: Recipe) -> None:
     rows = logged(recipe, Stream("a\n… cut …\n" + "x" * 400, 10_000_000, log(recipe), cut=True))
-    where = "(cut: .orchestrator/runs/1/logs/psu/ripple.1.stderr)"
+    where = "(truncated: .orchestrator/runs/1/logs/psu/ripple.1.stderr)"
     assert rows[:4] == [
         f"stderr, last 3 lines of 10,000,000 bytes   {where}",
         "  a",
@@ -332,7 +337,7 @@ def test_of_a_stream_that_is_not_kept_whole_the_bytes_are_told(recipe: Recipe) -
     assert logged(recipe, Stream("one\n", 4))[:2] == ["stderr, 1 line", "  one"]
 
 
-def test_a_crash_of_python_is_told_with_the_frames_of_the_user_alone(recipe: Recipe) -> None:
+def test_a_python_crash_shows_only_frames_of_the_user(recipe: Recipe) -> None:
     site = "/v/lib/python3.13/site-packages"
     frames = [
         'File "/bench/steps.py", line 16 in segv',
@@ -352,7 +357,7 @@ def test_a_crash_of_python_is_told_with_the_frames_of_the_user_alone(recipe: Rec
     ]
 
 
-def test_what_holds_unasked_is_told_with_what_was_asked(recipe: Recipe) -> None:
+def test_implicit_checks_are_listed_with_explicit_ones(recipe: Recipe) -> None:
     unmet = verdict(recipe, 3, "not there")
     good = msgspec.structs.replace(
         ended(),
@@ -360,19 +365,19 @@ def test_what_holds_unasked_is_told_with_what_was_asked(recipe: Recipe) -> None:
         process=Process(argv=("x",), cwd="/", alone="", exit_code=0),
     )
     failure = Failure(kind="criterion", reason="one", place=unmet.place)
-    assert "    held: exit code 0; status ok" in told(
+    assert "    also checked, OK: exit code 0; status ok" in lines_of(
         recipe, failed(failure, verdicts=(unmet,), ended=good)
     )
-    assert "    held: status ok; exit_code [0, 4]" in told(
+    assert "    also checked, OK: status ok; exit_code [0, 4]" in lines_of(
         recipe, failed(failure, verdicts=(verdict(recipe, 0), unmet), ended=good)
     )
 
 
-def test_the_worker_is_told_where_the_step_ran_on_one(recipe: Recipe) -> None:
+def test_the_failure_text_names_the_worker_of_the_step(recipe: Recipe) -> None:
     good = ended()
     away = Ended(usage=good.usage, process=good.process, where=Where("bench-3", "lab-a"))
     failure = Failure(kind="status", reason="off")
-    here, there = (told(recipe, failed(failure, ended=one)) for one in (good, away))
+    here, there = (lines_of(recipe, failed(failure, ended=one)) for one in (good, away))
 
-    assert [line for line in there if line not in here] == ["ran        on worker bench-3 of lab-a"]
+    assert [line for line in there if line not in here] == ["worker     bench-3 of lab-a"]
     assert len(there) == len(here) + 1

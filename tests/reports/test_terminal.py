@@ -1,4 +1,4 @@
-"""The table of a recipe in the terminal: a row a step, cut where the terminal ends."""
+"""Terminal table of a recipe: one row a step, no wider than the terminal."""
 
 from typing import Any
 
@@ -37,9 +37,9 @@ BENCH = [
 ]
 
 
-def test_steps_that_ran_beside_others_are_marked() -> None:
+def test_overlapping_steps_are_marked() -> None:
     assert table(BENCH, 100) == [
-        " step       state   seconds  CPU s  peak MB  wrote",
+        " step       state   seconds  CPU s  peak MB  context keys written",
         " flash      passed     3.20      -        -  dut.firmware_v1",
         " burn_in || passed    40.10      -        -  log",
         " thermal || passed    38.70      -        -  -",
@@ -47,7 +47,7 @@ def test_steps_that_ran_beside_others_are_marked() -> None:
     ]
 
 
-def test_below_it_stand_the_critical_path_the_context_and_the_run() -> None:
+def test_critical_path_context_and_run_are_below_the_table() -> None:
     assert closing(BENCH, "runs/1", 100) == [
         "critical path flash > burn_in > release: 43.4 s of 43.6 s",
         "context 2 keys, 3 writes   run runs/1",
@@ -60,7 +60,7 @@ def test_below_it_stand_the_critical_path_the_context_and_the_run() -> None:
     assert closing([block("flash", "blocked")], "runs/1", 30) == ["run runs/1"]
 
 
-def test_a_long_critical_path_is_told_by_its_ends() -> None:
+def test_a_long_critical_path_shows_its_first_and_last_steps() -> None:
     blocks = [ran("beside", 0, 50)]
     for number in range(20):
         needs = [f"step{number - 1}"] if number else []
@@ -71,14 +71,14 @@ def test_a_long_critical_path_is_told_by_its_ends() -> None:
 
 
 def test_the_state_of_a_row_can_be_coloured() -> None:
-    tried = block("b", "failed")
-    tried["step"]["attempt"] = 3
-    rows = terminal.table([block("a"), tried, block("c", "blocked")], 60)
-    assert rows[2] == Row(" b     ", "failed (3)", "        -      -        -  -")
+    retried = block("b", "failed")
+    retried["step"]["attempt"] = 3
+    rows = terminal.table([block("a"), retried, block("c", "blocked")], 60)
+    assert rows[2] == Row(" b     ", "failed (attempt 3)", "        -      -        -  -")
     assert [row.colour for row in rows] == ["", "green", "red", "yellow"]
 
 
-def test_a_narrow_terminal_shows_the_state_before_all_else() -> None:
+def test_a_narrow_terminal_shows_the_state_first() -> None:
     blocks = [block("a_step_with_a_name_that_is_long", resources={"seconds": 1.0})]
     assert table(blocks, 40) == [
         " step                   state   seconds…",
@@ -102,7 +102,7 @@ def test_each_step_has_a_row_with_its_figures() -> None:
         block("漢字", "blocked"),
     ]
     assert table(blocks, 100) == [
-        " step            state    seconds  CPU s  peak MB  wrote",
+        " step            state    seconds  CPU s  peak MB  context keys written",
         " flash           passed      3.21   0.42     38.1  dut.firmware_v1, log",
         " measure_ripple  failed     61.50      -        -  -",
         " 漢字            blocked        -      -        -  -",
@@ -123,21 +123,21 @@ def test_a_memory_peak_that_is_an_upper_bound_is_marked() -> None:
     ]
 
 
-def test_the_number_of_tries_is_shown_where_there_were_several() -> None:
+def test_the_number_of_the_attempt_is_shown_after_a_retry() -> None:
     blocks: list[dict[str, Any]] = [
         {"step": {"name": "once", "state": "passed", "attempt": 1}},
         {"step": {"name": "thrice", "state": "passed", "attempt": 3}},
     ]
     assert table(blocks, 100)[1:] == [
-        " once    passed            -      -        -  -",
-        " thrice  passed (3)        -      -        -  -",
+        " once    passed                    -      -        -  -",
+        " thrice  passed (attempt 3)        -      -        -  -",
     ]
 
 
-def test_a_row_that_is_too_wide_is_cut_with_a_mark() -> None:
+def test_a_row_that_is_too_wide_ends_with_an_ellipsis() -> None:
     blocks = [block("flash", keys=["dut.firmware_v1"])]
     assert table(blocks, 46) == [
-        " step   state   seconds  CPU s  peak MB  wrote",
+        " step   state   seconds  CPU s  peak MB  cont…",
         " flash  passed        -      -        -  dut.…",
     ]
     assert table([block("漢" * 30)], 21)[1] == " 漢漢漢…   passed…"
@@ -170,5 +170,5 @@ def test_no_row_is_wider_than_the_terminal(blocks: list[dict[str, Any]], width: 
         ([], "skipped"),
     ],
 )
-def test_a_recipe_has_one_word_for_all_its_steps(states: list[str], word: str) -> None:
+def test_a_recipe_has_one_verdict_for_all_its_steps(states: list[str], word: str) -> None:
     assert verdict([block("s", state) for state in states]) == word

@@ -1,4 +1,4 @@
-"""Page model of `report.html`: recipes and figures in the order of the page."""
+"""Page model of `report.html`: the values that its templates show."""
 
 import itertools
 import shlex
@@ -20,17 +20,24 @@ from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
 
-_META: Final = ("test_id", "dut", "station", "operator", "batch", "tester")
+_META: Final = {
+    "test_id": "Test ID",
+    "dut": "Unit under test (DUT)",
+    "station": "Station",
+    "operator": "Operator",
+    "batch": "Batch",
+    "tester": "Tester",
+}
 _MOST_TESTS: Final = 2_000
 _MOST_FILES: Final = 20
 _MOST_STEPS: Final = 5_000
-"""Steps that are listed and drawn in timelines: a page of more opens at once no longer."""
-_ELSEWHERE: Final = "steps"
-"""Where links to steps lead that are not listed: the head of the list."""
+"""Maximum number of steps that are listed and drawn in timelines, so that the page opens fast."""
+_LIST_HEAD: Final = "steps"
+"""Anchor of the head of the list, to which links to unlisted steps lead."""
 
 
 class RecipeView(NamedTuple):
-    """A recipe for the templates."""
+    """A recipe in the form that the templates take."""
 
     recipe: RecipeRecord
     verdict: str
@@ -45,13 +52,13 @@ class RecipeView(NamedTuple):
 
 
 class Page:
-    """A run for the templates.
+    """A run in the form that the templates take.
 
     Args:
         run: The run.
         folder: Its folder.
-        base: What links to files in it begin with; empty for a page that stands in it.
-        trends: What is known of runs before it, for curves.
+        base: Prefix of links to files in it; empty for a page in that folder.
+        trends: Histories of figures over earlier runs, for charts.
     """
 
     def __init__(
@@ -68,24 +75,24 @@ class Page:
         self._order = itertools.count(1)
         ranked = sorted(steps, key=lambda step: look(step.state) == "passed")
         self._listed = {id(step) for step in ranked[:_MOST_STEPS]}
-        self._bars = _MOST_STEPS
+        self._drawable = _MOST_STEPS
         self.recipes = [
             self._recipe(number, recipe) for number, recipe in enumerate(run.recipes.values())
         ]
 
     @property
     def sign(self) -> str:
-        """The sign of the verdict."""
+        """Sign of the verdict."""
         return sign(self.verdict)
 
     @property
     def look(self) -> str:
-        """The look of the verdict."""
+        """Style of the verdict."""
         return look(self.verdict)
 
     @property
     def seconds(self) -> float:
-        """How long the run took."""
+        """Duration of the run in seconds."""
         return seconds(self.run)
 
     @cached_property
@@ -95,20 +102,22 @@ class Page:
 
     @cached_property
     def listed(self) -> list[list[StepView]]:
-        """The steps of each recipe that are listed: where they are too many, the bad ones first."""
-        return [[step for step in one.steps if step.anchor != _ELSEWHERE] for one in self.recipes]
+        """Listed steps of each recipe; if not all fit, those that did not pass are preferred."""
+        return [
+            [step for step in recipe.steps if step.anchor != _LIST_HEAD] for recipe in self.recipes
+        ]
 
     @property
     def unlisted(self) -> int:
-        """Number of the steps that are not listed."""
+        """Number of steps that are not listed."""
         return len(self.steps) - sum(map(len, self.listed))
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Number of steps by their state, the bad ones first."""
-        found = Counter(step.state for step in self.steps)
-        order = {one: place for place, one in enumerate(("failed", "error", "interrupted"))}
-        return dict(sorted(found.items(), key=lambda one: order.get(one[0], 9)))
+        """Number of steps by state, failures first."""
+        counts = Counter(step.state for step in self.steps)
+        order = {state: place for place, state in enumerate(("failed", "error", "interrupted"))}
+        return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
 
     @property
     def tags(self) -> list[str]:
@@ -117,9 +126,9 @@ class Page:
 
     @property
     def first_failure(self) -> StepView | None:
-        """The step of which it was known first that it failed."""
-        bad = [step for step in self.steps if step.state in ("failed", "error")]
-        return min(bad, key=lambda one: one.step.lines[1] or 1 << 60, default=None)
+        """The failed step whose end is the first one in the journal."""
+        failed = [step for step in self.steps if step.state in ("failed", "error")]
+        return min(failed, key=lambda view: view.step.lines[1] or 1 << 60, default=None)
 
     @property
     def interrupted(self) -> list[StepView]:
@@ -128,56 +137,60 @@ class Page:
 
     @property
     def not_run(self) -> int:
-        """Number of the selected steps that did not run."""
+        """Number of selected steps that did not run."""
         return sum(step.state == "not run" for step in self.steps)
 
     @property
     def uncollected(self) -> list[dict[str, Any]]:
-        """Files that could not be collected, the first of them."""
+        """The first files that could not be collected."""
         return [
-            {"path": cut(one.path, 300), "text": cut(one.text.strip("\n"), 6_000)}
-            for one in self.run.uncollected[:_MOST_FILES]
+            {
+                "path": cut(file.path, 300),
+                "text": cut(file.text.strip("\n"), 6_000),
+                "is_recipe": file.path.endswith((".yaml", ".yml")),
+            }
+            for file in self.run.uncollected[:_MOST_FILES]
         ]
 
     @property
     def tests(self) -> list[TestReported]:
-        """Tests written by hand, those that failed first."""
-        found = [test for test in self.run.tests.values() if test.step is None]
-        return sorted(found, key=lambda one: one.outcome not in ("failed", "error"))[:_MOST_TESTS]
+        """Tests that are no steps, failed ones first."""
+        tests = [test for test in self.run.tests.values() if test.step is None]
+        return sorted(tests, key=lambda test: test.outcome not in ("failed", "error"))[:_MOST_TESTS]
 
     @property
     def meta(self) -> dict[str, str]:
-        """What recipes say of whom and what they test."""
-        found: dict[str, dict[str, None]] = {}
+        """Values of `test_meta` of all recipes, by label."""
+        labelled: dict[str, dict[str, None]] = {}
         for recipe in self.run.recipes.values():
-            for name in _META:
+            for name, label in _META.items():
                 value = (recipe.about.get("test_meta") or {}).get(name)
                 if value is not None:
                     shown = " ".join(map(str, value.values())) if isinstance(value, dict) else value
-                    found.setdefault(name, {})[cut(str(shown), 120)] = None
-        return {name: ", ".join([*values][:5]) for name, values in found.items()}
+                    labelled.setdefault(label, {})[cut(str(shown), 120)] = None
+        return {label: ", ".join([*values][:5]) for label, values in labelled.items()}
 
     @property
     def command(self) -> str:
-        """The command of the session."""
+        """Command line of the session."""
         argv = self.run.started.argv if self.run.started else ()
         return cut(shlex.join(["pytest", *argv]), 2_000)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What it ran in."""
-        found = self.run.started.environment if self.run.started else {}
-        return {cut(name, 80): told(value, 2_000) for name, value in found.items()}
+        """Environment of the run."""
+        environment = self.run.started.environment if self.run.started else {}
+        return {cut(name, 80): told(value, 2_000) for name, value in environment.items()}
 
     @property
     def revision(self) -> str:
-        """The revision of the project."""
-        found = (self.run.started.environment if self.run.started else {}).get("git")
-        if isinstance(found, dict):
-            commit = str(found.get("revision", ""))[:12]
-            branch = f" ({found['branch']})" if found.get("branch") else ""
-            return cut(f"{commit}{branch}{' with changes' * bool(found.get('dirty'))}", 120)
-        return cut(str(found), 120) if found else ""
+        """Revision of the project."""
+        git = (self.run.started.environment if self.run.started else {}).get("git")
+        if isinstance(git, dict):
+            commit = str(git.get("revision", ""))[:12]
+            branch = f" ({git['branch']})" if git.get("branch") else ""
+            return cut(f"{commit}{branch}{' with changes' * bool(git.get('dirty'))}", 120)
+        return cut(str(git), 120) if git else ""
 
     @cached_property
     def contexts(self) -> list[ContextView]:
@@ -185,29 +198,29 @@ class Page:
         anchors = {
             str(step.about["node"]): step.anchor for step in self.steps if "node" in step.about
         }
-        found = [
+        views = [
             ContextView(self.run.changes, scope, anchors, self.room)
             for scope in self.run.changes.scopes
         ]
-        return [one for one in found if one.branches]
+        return [view for view in views if view.branches]
 
     @cached_property
     def curves(self) -> dict[str, dict[str, Any]]:
-        """The curves of the steps by their anchors."""
-        found = {}
+        """Resource curves of the steps by anchor."""
+        by_anchor = {}
         for step in itertools.chain.from_iterable(self.listed):
             path = step.samples
             drawn = curves(path, self.room.points) if path else None
             if drawn is not None:
-                found[step.anchor] = drawn._asdict()
-        return found
+                by_anchor[step.anchor] = drawn._asdict()
+        return by_anchor
 
     def _recipe(self, number: int, recipe: RecipeRecord) -> RecipeView:
         cell = f"[{recipe.about['cell']}]" if recipe.about.get("cell") else ""
         name = cut(f"{recipe.about.get('name') or recipe.key}{cell}", 200)
         steps = [
             StepView(
-                f"s{number}-{place}" if id(step) in self._listed else _ELSEWHERE,
+                f"s{number}-{place}" if id(step) in self._listed else _LIST_HEAD,
                 next(self._order),
                 step,
                 name,
@@ -222,15 +235,15 @@ class Page:
             for step in steps
         ]
         few = chosen(drawn, MOST)
-        self._bars -= len(steps)
-        word = verdict_of(recipe)
+        self._drawable -= len(steps)
+        recipe_verdict = verdict_of(recipe)
         return RecipeView(
             recipe,
-            word,
-            sign(word),
-            look(word),
+            recipe_verdict,
+            sign(recipe_verdict),
+            look(recipe_verdict),
             steps,
-            timeline(recipe, self.run.last) if self._bars >= 0 else None,
+            timeline(recipe, self.run.last) if self._drawable >= 0 else None,
             critical_path(blocks),
             boxes(few),
             len(drawn) - len(few),
@@ -243,6 +256,6 @@ def _seconds(step: StepView) -> dict[str, Any]:
 
 
 def _values(block: Mapping[str, Any]) -> int:
-    """Count the values that are shown of a step."""
+    """Return the number of values that the page shows of a step."""
     writes = block.get("context", {}).get("writes", ())
     return sum(map(len, (block.get("criteria", ()), block.get("measurements", ()), writes)))

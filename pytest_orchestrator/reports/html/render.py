@@ -1,7 +1,7 @@
 """Rendering of `report.html`.
 
-All that a run has printed, measured or called something is text here: templates escape it, and
-the page names by its digest the one script that a browser may run.
+Templates escape all names, values and outputs of a run. The content security policy of the page
+permits only the script with the digest of our own one.
 """
 
 import base64
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 NAME: Final = "report.html"
 
 _SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
-_EACH_STEP: Final = 60
+_MAX_STEP_ROWS: Final = 60
 
 
 class _Row(NamedTuple):
-    """A row of a timeline: of one step, or of all steps of a lane."""
+    """A row of a timeline: one step, or all steps of a lane."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -42,16 +42,16 @@ def html(
     page: Path | None = None,
     trends: Iterable[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the page of a run.
+    """Return the HTML page of a run.
 
     Args:
         run: The run.
         folder: Its folder.
-        page: Where the page will stand; in the folder of the run where None.
-        trends: For each figure that is followed over runs its ``name``, ``unit`` and
-            ``points``, each with ``run``, ``value`` and ``passed``.
+        page: The future file of the page; None means a file in the folder of the run.
+        trends: Histories of figures over earlier runs, each with ``name``, ``unit`` and
+            ``points``, which have ``run``, ``value`` and ``passed``.
     """
-    base = "" if page is None else _way(page.absolute().parent, folder.absolute())
+    base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = _script()
     return _template().render(
         page=Page(run, folder, base, trends),
@@ -61,16 +61,16 @@ def html(
     )
 
 
-def _way(start: Path, stop: Path) -> str:
-    """Return what links from one folder into another begin with."""
-    way = os.path.relpath(stop, start)
-    return "" if way == "." else quote(Path(way).as_posix()) + "/"
+def _base(start: Path, stop: Path) -> str:
+    """Return the prefix of links from one folder to files in another."""
+    path = os.path.relpath(stop, start)
+    return "" if path == "." else quote(Path(path).as_posix()) + "/"
 
 
 @cache
 def _template() -> "Template":
-    known = environment()
-    known.filters |= {
+    templates = environment()
+    templates.filters |= {
         "cut": report_text.cut,
         "told": report_text.told,
         "look": look,
@@ -83,13 +83,13 @@ def _template() -> "Template":
         "rows": _rows,
         "has": _has,
     }
-    known.globals |= {"percent": _percent, "source": _source, "graph": _graph}
-    return known.get_template("page.html")
+    templates.globals |= {"percent": _percent, "source": _source, "graph": _graph}
+    return templates.get_template("page.html")
 
 
 def _rows(line: Timeline) -> list[_Row]:
-    """Return a row for each step; where those would be too many, one for each lane."""
-    if len(line.bars) <= _EACH_STEP:
+    """Return one row for each step, or one for each lane if the steps are too many."""
+    if len(line.bars) <= _MAX_STEP_ROWS:
         return [_Row(bar.step.name, (bar,)) for bar in line.bars]
     lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]
     for bar in line.bars:
@@ -110,7 +110,7 @@ def _moment(ts: str) -> str:
 
 
 def _tick(seconds: float) -> str:
-    """Return a time below a timeline."""
+    """Return the label of a time on the axis of a timeline."""
     if seconds < 1:
         return f"{seconds * 1e3:g} ms"
     if seconds < 120:
@@ -124,7 +124,7 @@ def _tick(seconds: float) -> str:
 def _raw(text: str) -> Any:
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704  # a file of ours, or markup that a template has made
+    return Markup(text)  # noqa: S704  # a file of this package, or the output of a template
 
 
 def _graph(drawing: Mapping[str, Any]) -> Any:

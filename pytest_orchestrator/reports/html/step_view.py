@@ -1,4 +1,4 @@
-"""Step view of the page: logs, attachments, measurement bars."""
+"""Step of a page: logs, attachments, measurement bars."""
 
 import contextlib
 import math
@@ -16,13 +16,13 @@ from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
 
 class Limits(NamedTuple):
-    """A bar, from 0 at its left to 1 at its right.
+    """Positions on a measurement bar, from 0 at its left end to 1 at its right end.
 
     Attributes:
-        value: Where the value is.
-        low: Where the range that is wanted begins; 0 where it has no lower limit.
-        high: Where it ends; 1 where it has no upper one.
-        is_point: One value is wanted, not a range.
+        value: Position of the value.
+        low: Start of the expected range; 0 without a lower limit.
+        high: End of the expected range; 1 without an upper limit.
+        is_point: True if an exact value is expected, not a range.
     """
 
     value: float
@@ -32,25 +32,25 @@ class Limits(NamedTuple):
 
 
 def limits(measured: Mapping[str, Any]) -> Limits | None:
-    """Return the bar of a measurement; None where there is no number, or no limit.
+    """Return the bar of a measurement; None without a number or without a limit.
 
     Args:
-        measured: A measurement as the block of a step has it.
+        measured: A measurement of the block of a step.
     """
     value, equals = _number(measured.get("value")), _number(measured.get("equals"))
     low, high = _number(measured.get("low")), _number(measured.get("high"))
     if equals is not None:
         low = high = equals
-    known = [one for one in (low, high) if one is not None]
-    if value is None or not known:
+    given = [limit for limit in (low, high) if limit is not None]
+    if value is None or not given:
         return None
-    least, most = min([value, *known]), max([value, *known])
-    # With one limit, as much room on its good side as makes a value near it look near.
-    if len(known) == 1:
-        room = max(abs(value - known[0]), abs(known[0]) * 0.5, 1e-12)
-        least, most = min(least, known[0] - room), max(most, known[0] + room)
+    least, most = min([value, *given]), max([value, *given])
+    # With one limit, the bar extends on both sides so that a value near it is drawn near it.
+    if len(given) == 1:
+        room = max(abs(value - given[0]), abs(given[0]) * 0.5, 1e-12)
+        least, most = min(least, given[0] - room), max(most, given[0] + room)
     if not (most > least):
-        # Half of the smallest float is nothing.
+        # Half of the smallest float is zero.
         half = (abs(least) if abs(least) > 1e-300 else 1.0) / 2
         least, most = least - half, most + half
     span = most - least
@@ -74,23 +74,23 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except OverflowError:  # an integer that no float can be
+    except OverflowError:  # an integer beyond the range of floats
         return None
     return number if math.isfinite(number) else None
 
 
 _FIGURES: Final = {
-    "seconds": ("wall time", "s"),
-    "cpu_user_seconds": ("CPU in user mode", "s"),
-    "cpu_system_seconds": ("CPU in the kernel", "s"),
-    "max_rss": ("peak memory, all processes", "MB"),
-    "largest_rss": ("peak memory, largest process", "MB"),
-    "rss_delta": ("growth of memory", "MB"),
+    "seconds": ("Wall time", "s"),
+    "cpu_user_seconds": ("CPU user", "s"),
+    "cpu_system_seconds": ("CPU system", "s"),
+    "max_rss": ("Peak memory, all processes", "MB"),
+    "largest_rss": ("Peak memory, largest process", "MB"),
+    "rss_delta": ("Memory growth", "MB"),
     "heap_current": ("Python heap at the end", "MB"),
-    "heap_peak": ("Python heap at most", "MB"),
-    "read_bytes": ("read from storage", "MB"),
-    "write_bytes": ("written to storage", "MB"),
-    "processes": ("processes", ""),
+    "heap_peak": ("Python heap peak", "MB"),
+    "read_bytes": ("Read from storage", "MB"),
+    "write_bytes": ("Written to storage", "MB"),
+    "processes": ("Processes", ""),
 }
 _PEAKS: Final = ("max_rss", "largest_rss")
 _MOST: Final = 60
@@ -98,7 +98,7 @@ _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image
 
 
 class Log(NamedTuple):
-    """A log of a step: its end, and a link to the whole, which only a file of the run has."""
+    """The end of a log, and a link to the whole file; empty if it is not a file of the run."""
 
     name: str
     path: str
@@ -110,7 +110,7 @@ class Log(NamedTuple):
 
 
 class Attachment(NamedTuple):
-    """A file that a step left; `picture` is the source of its thumbnail."""
+    """An artifact of a step; `picture` is the `src` of its thumbnail."""
 
     name: str
     path: str
@@ -121,7 +121,7 @@ class Attachment(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """Something that was measured, and where it lies between its limits."""
+    """A measurement with its limits and its bar."""
 
     name: str
     value: str
@@ -134,17 +134,17 @@ class Measurement(NamedTuple):
 
 
 class StepView:
-    """A step for the templates.
+    """A step in the form that the templates take.
 
     Attributes:
-        anchor: Where it is in the page.
-        order: Its place among all steps of the run.
+        anchor: Its anchor on the page.
+        order: Its number among all steps of the run.
         step: The step.
         recipe: The name of its recipe.
 
     Args:
         files: The files of the run.
-        room: What it may take of the page.
+        room: Its share of the size budget of the page.
     """
 
     def __init__(
@@ -158,75 +158,81 @@ class StepView:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the step."""
         return self.step.name
 
     @property
     def state(self) -> str:
-        """Its state in a word."""
+        """State of the step."""
         return self.step.state
 
     @property
     def sign(self) -> str:
-        """The sign of its state."""
+        """Sign of the state."""
         return sign(self.step.state)
 
     @property
     def look(self) -> str:
-        """The look of its state."""
+        """Style of the state."""
         return look(self.step.state)
 
     @property
     def seconds(self) -> str:
-        """How long its body took, in seconds."""
+        """Duration of the step code in seconds."""
         return report_text.seconds(self.used.get("seconds"))
 
     @cached_property
     def cpu(self) -> float | None:
-        """Seconds of CPU that it took."""
+        """CPU time in seconds; None if it was not measured."""
         return report_text.added(
             self.used.get("cpu_user_seconds"), self.used.get("cpu_system_seconds")
         )
 
     @cached_property
     def wrote(self) -> str:
-        """The keys that it wrote, for a narrow column."""
+        """The first Context keys that it wrote, for a narrow column."""
         keys = dict.fromkeys(write["key"] for write in self._writes)
         return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
 
     @property
     def where(self) -> str:
-        """The worker that ran it and its machine; empty where it ran beside pytest."""
+        """The worker that ran it and its machine; empty if it ran beside pytest."""
         return report_text.worker(self.step.where)
 
     @property
     def tags(self) -> list[str]:
-        """Its tags."""
+        """Tags of the step."""
         return list(self.about.get("tags", ()))
 
     @property
     def line(self) -> str:
-        """What it is, where it stands, what it waits for and where it ran, in a line."""
+        """Type, position, dependencies and worker of the step, in one line."""
         return report_text.line(self.about, self.step.recipe, self.where)
 
     @property
     def reason(self) -> str:
-        """Why it did not pass, in a line."""
-        found = self.about.get("reason", "")
-        if not found and self.about.get("blocked_by"):
-            found = f"blocked by {self.about['blocked_by']}"
-        return cut(found, 300)
+        """Reason why it did not pass, in one line."""
+        reason = self.about.get("reason", "")
+        if not reason and self.about.get("blocked_by"):
+            reason = f"blocked by {self.about['blocked_by']}"
+        return cut(reason, 300)
+
+    @property
+    def kind(self) -> str:
+        """Kind of its failure, in words; empty if it did not fail."""
+        kind = str(self.about.get("kind") or "").replace("_", " ")
+        return "check" if kind == "criterion" else kind
 
     @property
     def repeat(self) -> str:
-        """A command that runs it again."""
+        """Command that runs it again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
-        told = self.block.get("recipe", {}).get("vars", {})
-        return shown(failure.command(node, failure.options(told)))
+        step_vars = self.block.get("recipe", {}).get("vars", {})
+        return shown(failure.command(node, failure.options(step_vars)))
 
     @property
     def text(self) -> str:
-        """What pytest tells of its failure."""
+        """Failure text of pytest."""
         return cut(self.step.text.strip("\n"), self._room.text)
 
     @property
@@ -236,7 +242,7 @@ class StepView:
 
     @property
     def sorted_by(self) -> dict[str, int]:
-        """Whole numbers to sort by; what was not measured is below all that was."""
+        """Integers to sort by; a figure that was not measured is -1."""
         seconds, cpu = self.used.get("seconds"), self.cpu
         return {
             "seconds": -1 if seconds is None else round(seconds * 1e6),
@@ -246,29 +252,29 @@ class StepView:
 
     @property
     def criteria(self) -> Iterator[dict[str, Any]]:
-        """Its criteria, those that do not hold first."""
+        """Its criteria, unmet ones first."""
         most = self._room.value
-        each = sorted(self.block.get("criteria", ()), key=lambda one: one["held"])
-        for one in each[:_MOST]:
-            unit = f" {one['unit']}" if one.get("unit") else ""
-            measured = told(one["measured"], most) + unit if "measured" in one else ""
-            reason = cut(one.get("reason", ""), most)
-            wanted = told(one["wanted"], most)
-            yield one | {"wanted": wanted, "measured": measured, "reason": reason}
+        criteria = sorted(self.block.get("criteria", ()), key=lambda criterion: criterion["held"])
+        for criterion in criteria[:_MOST]:
+            unit = f" {criterion['unit']}" if criterion.get("unit") else ""
+            measured = told(criterion["measured"], most) + unit if "measured" in criterion else ""
+            reason = cut(criterion.get("reason", ""), most)
+            wanted = told(criterion["wanted"], most)
+            yield criterion | {"wanted": wanted, "measured": measured, "reason": reason}
 
     @property
     def measurements(self) -> list[Measurement]:
-        """What was measured."""
-        return [self._measured(one) for one in self.block.get("measurements", ())]
+        """Its measurements."""
+        return [self._measured(each) for each in self.block.get("measurements", ())]
 
     @property
     def more_criteria(self) -> int:
-        """Number of criteria that the page leaves out."""
+        """Number of criteria that the page omits."""
         return max(0, len(self.block.get("criteria", ())) - _MOST)
 
     @property
     def writes(self) -> Iterator[dict[str, Any]]:
-        """Its changes of the Context, the first of them."""
+        """Its first changes of the Context."""
         for write in self._writes[:_MOST]:
             most = self._room.value
             old, new = (told(write.get(name), most) for name in ("old", "new"))
@@ -276,72 +282,72 @@ class StepView:
 
     @property
     def more_writes(self) -> int:
-        """Number of changes that the page leaves out."""
+        """Number of changes that the page omits."""
         return max(0, len(self._writes) - _MOST)
 
     @property
     def figures(self) -> Iterator[tuple[str, str]]:
-        """What it used: a name, and the figure with its unit."""
-        for name, (word, unit) in _FIGURES.items():
+        """Resource figures: label, and value with unit."""
+        for name, (label, unit) in _FIGURES.items():
             if name in self.used:
                 value = self.used[name]
                 plain = f"{value:,.3f}".rstrip("0").rstrip(".")
                 shown = report_text.megabytes(value) if unit == "MB" else plain
                 if name in _PEAKS:
                     shown = report_text.peak_megabytes(self.used, name)
-                yield word, f"{shown} {unit}".rstrip()
+                yield label, f"{shown} {unit}".rstrip()
         waited = self.block.get("time", {}).get("waited_seconds")
         if waited:
-            yield "waited for locks", f"{waited:,.3f} s"
+            yield "Waiting for locks", f"{waited:,.3f} s"
 
     @property
     def source(self) -> str:
-        """Where the figures come from."""
-        found = self.used.get("source", {})
-        return ", ".join(f"{what}: {whence}" for what, whence in found.items())
+        """Sources of the resource figures."""
+        sources = self.used.get("source", {})
+        return ", ".join(f"{figure}: {source}" for figure, source in sources.items())
 
     @property
     def given(self) -> Iterator[tuple[str, str]]:
-        """What it was given, once expressions had their values."""
+        """Its inputs, with the values of expressions."""
         for name, value in (self.block.get("given") or {}).items():
             yield cut(name, 100), told(value, self._room.value)
 
     @property
     def command(self) -> str:
-        """The program that it started, with its arguments."""
+        """The program that it started, and its arguments."""
         argv = self.block.get("process", {}).get("argv")
         return cut(shlex.join(argv), self._room.value) if argv else ""
 
     @property
     def process(self) -> Mapping[str, Any]:
-        """How its process ended."""
-        found: Mapping[str, Any] = self.block.get("process", {})
-        return found
+        """The process of the step."""
+        process: Mapping[str, Any] = self.block.get("process", {})
+        return process
 
     @cached_property
     def logs(self) -> list[Log]:
-        """The ends of its logs."""
-        bad = self.look == "failed"
-        most = self._room.failed_log if bad else self._room.log
-        logs = self.step.logs or self._logs_on_disk(self.step.attempt)
-        return list(self._logs(logs, most))
+        """Ends of its logs."""
+        is_failed = self.look == "failed"
+        most = self._room.failed_log if is_failed else self._room.log
+        files = self.step.logs or self._unfinished_logs(self.step.attempt)
+        return list(self._logs(files, most))
 
     @property
     def attempts(self) -> Iterator[dict[str, Any]]:
-        """The attempts before the last one; for a step without a block, from the journal."""
+        """The failed attempts before the last one, from the block or else from the journal."""
         attempts = self.block.get("attempts", ())
         if not self.block:
-            failed = self.step.failed
             attempts = [
-                {"attempt": one.attempt, "kind": one.kind, "reason": one.reason} for one in failed
+                {"attempt": event.attempt, "kind": event.kind, "reason": event.reason}
+                for event in self.step.failed
             ]
-        for one in attempts[:_MOST]:
-            logs = self._logs(logs_in(one) or self._logs_on_disk(one["attempt"]), 0)
-            yield one | {"logs": list(logs), "reason": cut(one.get("reason", ""), 300)}
+        for attempt in attempts[:_MOST]:
+            logs = self._logs(logs_in(attempt) or self._unfinished_logs(attempt["attempt"]), 0)
+            yield attempt | {"logs": list(logs), "reason": cut(attempt.get("reason", ""), 300)}
 
     @property
     def attachments(self) -> Iterator[Attachment]:
-        """The files that it left."""
+        """Its artifacts."""
         for file, kind, size in self.step.artifacts[:_MOST]:
             picture = self._files.picture(file, kind) if kind in _PICTURES else ""
             name, path = cut(file.told.rpartition("/")[2], 200), cut(file.told, 200)
@@ -349,21 +355,21 @@ class StepView:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know."""
-        return [cut(one, 500) for one in self.block.get("warnings", ())[:_MOST]]
+        """Its warnings."""
+        return [cut(warning, 500) for warning in self.block.get("warnings", ())[:_MOST]]
 
     @property
     def samples(self) -> Path | None:
-        """The file with its samples."""
+        """File of its resource samples."""
         return self._files.at(self.step.samples) if self.step.samples else None
 
     @property
     def _writes(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.block.get("context", {}).get("writes", [])
-        return found
+        writes: list[dict[str, Any]] = self.block.get("context", {}).get("writes", [])
+        return writes
 
-    def _logs_on_disk(self, attempt: int) -> dict[str, LogFile]:
-        """Return the log files of an interrupted step in the run folder, by stream."""
+    def _unfinished_logs(self, attempt: int) -> dict[str, LogFile]:
+        """Return the log files of an interrupted step by stream; its block does not name them."""
         logs: dict[str, LogFile] = {}
         for stream in ("stdout", "stderr", "log") if self.step.state == "interrupted" else ():
             file = self.step.log_file(stream, attempt)
@@ -374,23 +380,28 @@ class StepView:
                     logs[stream] = LogFile(file, size, cut=False)
         return logs
 
-    def _measured(self, one: Mapping[str, Any]) -> Measurement:
+    def _measured(self, measured: Mapping[str, Any]) -> Measurement:
         most = self._room.value
         low, high, equals = (
-            told(one[name], most) if name in one else "" for name in ("low", "high", "equals")
+            told(measured[name], most) if name in measured else ""
+            for name in ("low", "high", "equals")
         )
         wanted = f"= {equals}" if equals else f"{low or '…'} to {high}" if low and high else ""
         wanted = wanted or (f"≥ {low}" if low else f"≤ {high}" if high else "")
-        margin = f"{one['margin']:.6g}" if isinstance(one.get("margin"), int | float) else ""
-        value = told(one["value"], most) if "value" in one else "-"
-        unit, verdict = cut(one.get("unit") or "", 20), one.get("verdict", "")
-        bar = limits(one)
-        return Measurement(one["name"], value, unit, wanted, margin, verdict, one.get("line"), bar)
+        margin = (
+            f"{measured['margin']:.6g}" if isinstance(measured.get("margin"), int | float) else ""
+        )
+        value = told(measured["value"], most) if "value" in measured else "-"
+        unit, verdict = cut(measured.get("unit") or "", 20), measured.get("verdict", "")
+        bar = limits(measured)
+        return Measurement(
+            measured["name"], value, unit, wanted, margin, verdict, measured.get("line"), bar
+        )
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:
-        for name, one in logs.items():
-            path = self._files.at(one.file) if most else None
-            found = tail(path, most) if path else None
-            text, whole = (found.text, found.is_whole) if found else ("", False)
-            href = self._files.href(one.file)
-            yield Log(name, cut(one.file.told, 200), text, one.size, href, whole, one.cut)
+        for name, log in logs.items():
+            path = self._files.at(log.file) if most else None
+            end = tail(path, most) if path else None
+            text, whole = (end.text, end.is_whole) if end else ("", False)
+            href = self._files.href(log.file)
+            yield Log(name, cut(log.file.told, 200), text, log.size, href, whole, log.cut)

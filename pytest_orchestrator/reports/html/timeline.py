@@ -1,4 +1,4 @@
-"""Timeline of a recipe: spans of waiting and running, in lanes."""
+"""Timeline of a recipe: spans of waiting and running steps, in lanes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -8,18 +8,18 @@ from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 
 Kind = Literal["locked", "running", "failed", "retrying"]
 
-_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
-_TICKS: Final = 6
+_TICK_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
+_MAX_TICKS: Final = 6
 
 
 class Span(NamedTuple):
-    """A time in which a step did one thing.
+    """A part of the bar of a step.
 
     Attributes:
-        kind: locked: it waited for a lock. running: its last try. failed: a try that failed.
-            retrying: it waited to be tried again.
-        start: Seconds since the beginning of the timeline.
-        stop: The same.
+        kind: locked: waiting for locks. running: the last attempt. failed: a failed attempt.
+            retrying: the delay before the next attempt.
+        start: Start, in seconds since the start of the timeline.
+        stop: End, in the same unit.
     """
 
     kind: Kind
@@ -31,7 +31,7 @@ class Mark(NamedTuple):
     """A change of the Context.
 
     Attributes:
-        at: Seconds since the beginning of the timeline.
+        at: Time in seconds since the start of the timeline.
         key: The key.
         op: The operation.
     """
@@ -42,12 +42,12 @@ class Mark(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """What a timeline shows of a step.
+    """The bar of a step.
 
     Attributes:
         step: The step.
-        lane: Number of its lane, from 0; no two bars of a lane overlap.
-        spans: What it did, in order.
+        lane: Number of its lane, from 0; bars of the same lane do not overlap.
+        spans: Its parts, in order.
         marks: Its changes of the Context.
     """
 
@@ -58,12 +58,12 @@ class Bar(NamedTuple):
 
     @property
     def start(self) -> float:
-        """When it begins."""
+        """Start of the first span."""
         return self.spans[0].start
 
     @property
     def stop(self) -> float:
-        """When it ends."""
+        """End of the last span."""
         return self.spans[-1].stop
 
 
@@ -71,11 +71,11 @@ class Timeline(NamedTuple):
     """The steps of a recipe over time.
 
     Attributes:
-        began: When it begins, in seconds since the epoch.
-        seconds: How long it is.
-        bars: Those of the steps that ran, in the order of the recipe.
+        began: Start, in seconds since the epoch.
+        seconds: Duration.
+        bars: Bars of the steps that ran, in the order of the recipe.
         lanes: Number of lanes.
-        ticks: Round times to write below it, in seconds since it begins.
+        ticks: Round times for the axis, in seconds since the start.
     """
 
     began: float
@@ -86,22 +86,22 @@ class Timeline(NamedTuple):
 
 
 def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
-    """Return the timeline of a recipe; None where no step of it ran.
+    """Return the timeline of a recipe; None if no step of it ran.
 
     Args:
         recipe: The recipe.
-        last: When the last line of the journal was written, which is as far as a step that
-            has not ended is shown; in ISO 8601.
+        last: Time of the last line of the journal, in ISO 8601; bars of unfinished steps end
+            there.
     """
     ran = [
-        (step, found, list(_marks(step)))
+        (step, spans, list(_marks(step)))
         for step in recipe.steps.values()
-        if (found := list(_spans(step, last)))
+        if (spans := list(_spans(step, last)))
     ]
     if not ran:
         return None
     began = min(spans[0].start for _, spans, _ in ran)
-    # What a step returned is written once its body is over.
+    # Outputs are written to the Context after the step code has ended.
     ended = max(at for _, spans, marks in ran for at in (spans[-1].stop, *(m.at for m in marks)))
     lanes = _lanes([(spans[0].start, spans[-1].stop) for _, spans, _ in ran])
     bars = tuple(
@@ -117,9 +117,9 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
     return Timeline(began, seconds, bars, max(lanes) + 1, _ticks(seconds))
 
 
-def moment(told: str) -> float:
-    """Return seconds since the epoch of a time in ISO 8601."""
-    return datetime.fromisoformat(told).timestamp()
+def moment(ts: str) -> float:
+    """Return a time in ISO 8601 as seconds since the epoch."""
+    return datetime.fromisoformat(ts).timestamp()
 
 
 def _spans(step: StepRecord, last: str) -> Iterator[Span]:
@@ -127,56 +127,56 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
     time: Mapping[str, Any] | None = block.get("time")
     if step.state == "restored" or (time is None and step.started is None):
         return
-    tries = [
-        (start := moment(one["start"]), _stop(one, start))
-        for one in block.get("attempts", ())
-        if "start" in one
+    attempts = [
+        (start := moment(attempt["start"]), _stop(attempt, start))
+        for attempt in block.get("attempts", ())
+        if "start" in attempt
     ]
     if time is not None:
-        tries.append((moment(time.get("last_start", time["start"])), moment(time["stop"])))
+        attempts.append((moment(time.get("last_start", time["start"])), moment(time["stop"])))
     elif step.started is not None:
-        tries.append((moment(step.started), moment(last)))
+        attempts.append((moment(step.started), moment(last)))
     waited = time.get("waited_seconds", 0.0) if time else 0.0
-    before = tries[0][0] - waited
+    before = attempts[0][0] - waited
     if waited:
-        yield Span("locked", before, tries[0][0])
-        before = tries[0][0]
-    for number, (start, stop) in enumerate(tries, 1):
+        yield Span("locked", before, attempts[0][0])
+        before = attempts[0][0]
+    for number, (start, stop) in enumerate(attempts, 1):
         if number > 1:
             yield Span("retrying", before, max(before, start))
-        last_one = number == len(tries)
-        yield Span("running" if last_one else "failed", start, max(start, stop))
+        is_last = number == len(attempts)
+        yield Span("running" if is_last else "failed", start, max(start, stop))
         before = max(start, stop)
 
 
 def _stop(attempt: Mapping[str, Any], start: float) -> float:
-    """Return the end of an attempt; the blocks of older versions have only its seconds."""
+    """Return the end of an attempt; older journals have only its start and its seconds."""
     return moment(attempt["stop"]) if "stop" in attempt else start + float(attempt["seconds"])
 
 
 def _marks(step: StepRecord) -> Iterator[Mark]:
-    """Return the changes that a step made, in seconds since the epoch."""
+    """Yield the changes of the Context by a step, with times in seconds since the epoch."""
     for write in (step.block or {}).get("context", {}).get("writes", ()):
         yield Mark(moment(write["ts"]), write["key"], write["op"])
 
 
 def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the first lane that is free for each, in the order they begin."""
+    """Return the first free lane of each interval, assigned in the order of their starts."""
     free: list[float] = []
-    found = [0] * len(times)
-    for place in sorted(range(len(times)), key=lambda one: times[one]):
-        start, stop = times[place]
-        lane = next((one for one, until in enumerate(free) if until <= start), len(free))
+    lanes = [0] * len(times)
+    for index in sorted(range(len(times)), key=lambda each: times[each]):
+        start, stop = times[index]
+        lane = next((number for number, until in enumerate(free) if until <= start), len(free))
         if lane == len(free):
             free.append(stop)
         free[lane] = stop
-        found[place] = lane
-    return found
+        lanes[index] = lane
+    return lanes
 
 
 def _ticks(seconds: float) -> tuple[float, ...]:
-    """Return some round times within a time."""
+    """Return a few round times within a duration."""
     fine = (part * 10.0**power for power in range(-6, 0) for part in (1, 2, 5))
     days = (86_400.0 * 2**power for power in range(64))
-    step = next(one for one in (*fine, *_STEPS, *days) if seconds / one <= _TICKS)
+    step = next(each for each in (*fine, *_TICK_STEPS, *days) if seconds / each <= _MAX_TICKS)
     return tuple(round(number * step, 6) for number in range(1, int(seconds / step) + 1))

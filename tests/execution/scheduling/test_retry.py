@@ -291,7 +291,7 @@ def test_an_abort_condition_without_a_value_is_named_beside_criteria(bench: Benc
     recipe = load(bench.root / "recipes" / "x.yaml", root=bench.root)
     text = failure_text.text(recipe, recipe.steps[0], result, bench.root, bench.root)
     reason = "`ctx.nokey`: the context has no key 'nokey'; it has none at all"
-    assert text.splitlines()[0].endswith(f": step 's' (try 1 of 3): {reason}")
+    assert text.splitlines()[0].endswith(f": step 's' (attempt 1 of 3): {reason}")
     assert f"E   {reason}" in text
     own = "the attempt itself failed (criterion): files_exist: none is not there (and 1 more)"
     assert own in text

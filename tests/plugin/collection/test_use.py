@@ -207,8 +207,8 @@ def test_a_failure_is_told_at_the_line_of_the_used_file(used: Project) -> None:
 
     result.stdout.fnmatch_lines(
         [
-            "recipes/_psu.yaml:12:*: a criterion does not hold after step 'low.check'",
-            "repeat     pytest recipes/m.yaml::low.check",
+            "recipes/_psu.yaml:12:*: a check failed after step 'low.check'",
+            "rerun      pytest recipes/m.yaml::low.check",
             "FAILED recipes/m.yaml::low.check - assert: *",
         ]
     )

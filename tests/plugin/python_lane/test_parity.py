@@ -144,7 +144,7 @@ _MODULES = {
 
 # Figures, the log files of a process, the table.
 _OWN = re.compile(
-    r"used  |repeat  |run \.orch|context \d+ keys|(E +)?=+ \d+ failed"
+    r"resources  |rerun  |run \.orch|context \d+ keys|(E +)?=+ \d+ failed"
     r"| step .* seconds| \S+ +\w+ +\d+\.\d\d "
 )
 

@@ -29,7 +29,7 @@ steps:
       files_exist: [steps.py, out/log.csv]
 """
 _CRITERIA = """\
-recipes/psu.yaml:15:34: 3 of 6 criteria do not hold after step 'measure'
+recipes/psu.yaml:15:34: 3 of 6 checks failed after step 'measure'
 
    7 |   - name: measure
    … |
@@ -41,10 +41,10 @@ recipes/psu.yaml:15:34: 3 of 6 criteria do not hold after step 'measure'
 E   ctx_has_keys: the context has no key 'done.flsh' (did you mean 'done.flash'?)  (line 15)
 E   ctx_has_keys: the context has no key 'ripple'; it has done.flash  (line 15)
 E   files_exist: out/log.csv is not there, nor is its folder  (line 16)
-    held: status ok; exit_code 0; ctx_has_keys done.flash; files_exist steps.py
-used       N s, CPU N s
-repeat     pytest recipes/psu.yaml::measure
-alone      env RANGE=200 MODE=dc bin/measure
+    also checked, OK: status ok; exit_code 0; ctx_has_keys done.flash; files_exist steps.py
+resources  N s, CPU N s
+rerun      pytest recipes/psu.yaml::measure
+command    env RANGE=200 MODE=dc bin/measure
 """
 _LIMITS = """
 steps:
@@ -66,7 +66,7 @@ steps:
           fresh: true
 """
 _EIGHT = """\
-recipes/psu.yaml:7:18: 3 of 8 criteria do not hold after step 'measure'
+recipes/psu.yaml:7:18: 3 of 8 checks failed after step 'measure'
 
    2 |   - name: measure
    … |
@@ -78,7 +78,7 @@ recipes/psu.yaml:7:18: 3 of 8 criteria do not hold after step 'measure'
 E   exit_code: exit code 3, wanted 0 or 4  (line 7)
 E   stdout_not_contains: '61 mV' is in line 1 of stdout: 'ripple: 61 mV'  (line 12)
 E   files: out.txt has 14 bytes, limit 100 bytes (under by 86 bytes, 86 %)  (line 16)
-    held: max_seconds 60; stdout_matches ^ripple: \\d+ mV$; stdout_not_contains PASS; \
+    also checked, OK: max_seconds 60; stdout_matches ^ripple: \\d+ mV$; stdout_not_contains PASS; \
 stderr_contains done; files {"path": "out.txt", "fresh": true}
 """
 _BENCH = """
@@ -155,7 +155,7 @@ def test_one_line_names_the_line_of_the_recipe(psu: Project) -> None:
         ["*/recipes/psu.yaml:15: ctx_has_keys: the context has no key 'done.flsh'*"]
     )
     nothing = psu.run("--tb=no").stdout
-    nothing.no_fnmatch_line("*criteria do not hold*")
+    nothing.no_fnmatch_line("*checks failed*")
     nothing.fnmatch_lines(["FAILED recipes/psu.yaml::measure - ctx_has_keys: *"])
 
 
@@ -199,14 +199,14 @@ recipes/x.yaml:2:58: step 'write': status 'off', no reason given
    2 |   - {name: write, type: python, module: bench, function: write}
      |                                                          ^^^^^
 E   status 'off', no reason given
-wrote to the context
+context keys written
   + ripple       {"value": 61.4, "unit": "mV"}
   + state        "idle"
   ~ state        "idle" -> "loaded"
   + readings[0]  12.5
   - ripple       {"value": 61.4, "unit": "mV"}
-used       N s, CPU N s
-repeat     pytest recipes/x.yaml::write
+resources  N s, CPU N s
+rerun      pytest recipes/x.yaml::write
 """
     )
 
@@ -246,8 +246,8 @@ def test_an_assertion_is_explained_in_the_frames_of_the_user(bench: Project) -> 
     result.stdout.fnmatch_lines(
         [
             "-* recipes/bench.yaml::check -*",
-            "used       * s, CPU * s *",
-            "repeat     pytest recipes/bench.yaml::check",
+            "resources  * s, CPU * s *",
+            "rerun      pytest recipes/bench.yaml::check",
         ],
         consecutive=True,
     )
@@ -323,7 +323,7 @@ def test_a_cause_is_shown_with_its_frames(project: Project) -> None:
 def test_the_commands_that_are_told_work(psu: Project) -> None:
     repeated = psu.run("recipes/psu.yaml::measure")
     shown = psu.shown(repeated, "measure")
-    alone = re.findall(r"^alone +(.*)$", shown, flags=re.MULTILINE)[0]
+    alone = re.findall(r"^command +(.*)$", shown, flags=re.MULTILINE)[0]
 
     assert repeated.parseoutcomes() == {"failed": 1}
     assert psu.pytester.run("sh", "-c", alone).outlines == ['{"status": "ok"}']
@@ -336,7 +336,7 @@ def test_what_repeats_a_step_works_in_a_folder_below(
     monkeypatch.chdir(psu.path / "docs")
 
     shown = psu.shown(psu.run("../recipes/psu.yaml::measure"), "measure")
-    repeat = re.findall(r"^repeat +(.*)$", shown, flags=re.MULTILINE)[0]
+    repeat = re.findall(r"^rerun +(.*)$", shown, flags=re.MULTILINE)[0]
 
     assert repeat == "pytest ../recipes/psu.yaml::measure"
     assert psu.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}
@@ -347,7 +347,7 @@ def test_what_repeats_a_step_has_the_values_that_were_given(project: Project) ->
     project.recipe("x", {"one": f"type: shell, {measured}"}, head="required: [most]")
 
     result = project.run("--recipe-var", "most=1", "--recipe-compare=LAST:9")
-    repeat = re.findall(r"^repeat +(.*)$", result.stdout.str(), flags=re.MULTILINE)[0]
+    repeat = re.findall(r"^rerun +(.*)$", result.stdout.str(), flags=re.MULTILINE)[0]
 
     assert repeat == "pytest --recipe-compare=LAST:9 --recipe-var=most=1 recipes/x.yaml::one"
     assert project.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}

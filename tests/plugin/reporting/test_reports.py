@@ -297,7 +297,7 @@ def test_steps_that_passed_by_retry_or_a_rerun_are_listed_as_flaky_once(
     assert summary(load_record(find_run(project.path / ".orchestrator/runs")))["flaky"] == flaky
     rows = (re.match(r" \w+ +((passed|failed)( \(.*?\))?) ", line) for line in result.outlines)
     assert [match[1] for match in rows if match] == [
-        *("passed", "passed (2)", "passed (rerun)", "passed (2, rerun)"),
+        *("passed", "passed (attempt 2)", "passed (rerun)", "passed (attempt 2, rerun)"),
         *("passed (rerun)", "failed (rerun)"),
     ]
 
@@ -341,7 +341,7 @@ def test_the_table_has_figures_and_written_keys(psu: Project) -> None:
     shown = [re.sub(figures, " # ", line) for line in lines]
     first = next(at for at, line in enumerate(lines) if "- recipes/psu.yaml: failed -" in line)
     assert shown[first + 1 : first + 8] == [
-        " step     state    seconds  CPU s  peak MB  wrote",
+        " step     state    seconds  CPU s  peak MB  context keys written",
         " flash    passed # done.flash",
         " measure  failed # -",
         " release  blocked        -      -        -  -",

@@ -251,7 +251,7 @@ _KILLS = f"type: shell, parse: text, cmd: 'echo > go; {_KNOWN}'"
 
 def _shown(project: Project, result: pytest.RunResult, title: str) -> str:
     text = re.sub(r"\d+\.\d+ s", "N s", project.shown(result, title))
-    text = re.sub(r"used .*", "used", text)
+    text = re.sub(r"resources .*", "resources", text)
     return re.sub(r"\(all: .*", "LOG", text)
 
 
@@ -287,7 +287,7 @@ recipes/x.yaml:14:12: step 'use': needs service 'serve', which has died: exit co
 E   needs service 'serve', which has died: exit code 3, wanted 0
     its stderr ends with:
       hot
-repeat     pytest recipes/x.yaml::use
+rerun      pytest recipes/x.yaml::use
 """
 _DEATH = """\
 recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, wanted 0
@@ -299,9 +299,9 @@ recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, want
 E   the service died after N s: exit code 3, wanted 0
 stderr, 1 line   LOG
   hot
-used
-repeat     pytest recipes/x.yaml::serve
-alone      /bin/sh -e -c 'mkfifo go; echo $PPID > lane; echo up; read x < go; echo hot >&2; exit 3'
+resources
+rerun      pytest recipes/x.yaml::serve
+command    /bin/sh -e -c 'mkfifo go; echo $PPID > lane; echo up; read x < go; echo hot >&2; exit 3'
 """
 
 

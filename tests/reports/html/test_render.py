@@ -16,7 +16,7 @@ HOSTILE = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1
 
 
 class Read(HTMLParser):
-    """What a browser has of a page: tags, ids and links, and text below them."""
+    """Parser of a page that collects its tags with attributes and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -31,7 +31,7 @@ class Read(HTMLParser):
         self.text += f"{data} "
 
     def all(self, tag: str, key: str) -> list[str]:
-        return [found for name, keys in self.tags if name == tag and (found := keys.get(key))]
+        return [value for name, keys in self.tags if name == tag and (value := keys.get(key))]
 
 
 def page(run: SampleRun, **more: Any) -> str:
@@ -45,32 +45,32 @@ def psu(tmp_path_factory: pytest.TempPathFactory) -> str:
     return page(run)
 
 
-def test_a_page_needs_nothing_from_elsewhere(psu: str) -> None:
+def test_a_page_needs_no_network(psu: str) -> None:
     read = Read(psu)
 
     assert not read.all("script", "src")
     assert not [tag for tag, _ in read.tags if tag in ("link", "iframe", "object", "embed", "base")]
     assert all(found.startswith("data:") for found in read.all("img", "src"))
     assert not re.findall(r"url\((?!#)|@import", psu)
-    # The only addresses are those of namespaces and of licences.
+    # The only URLs are those of XML namespaces and licences.
     assert {one for one in re.findall(r'https?://[^\s"\'<)]+', psu) if "w3.org" not in one} <= {
         "https://github.com/leeoniya/uPlot"
     }
 
 
-def test_every_link_within_a_page_leads_somewhere(psu: str) -> None:
+def test_every_internal_link_of_a_page_has_a_target(psu: str) -> None:
     read = Read(psu)
 
-    ids = {found for _, keys in read.tags if (found := keys.get("id"))}
+    ids = {value for _, keys in read.tags if (value := keys.get("id"))}
     links = {link[1:] for link in read.all("a", "href") if link.startswith("#")}
     assert links - ids == set()
     assert {"s0-1", "s0-2", "steps", "context"} <= links
 
 
-def test_a_page_tells_all_of_a_run_without_scripts(psu: str) -> None:
+def test_a_page_shows_the_whole_run_without_scripts(psu: str) -> None:
     text = " ".join(Read(psu).text.split())
 
-    for told in (
+    for shown in (
         "✘ failed 1 ✔ passed 4 ⊘ blocked 1",
         "c0ffeec0ffee (main)",
         "PSU-7",
@@ -88,7 +88,7 @@ def test_a_page_tells_all_of_a_run_without_scripts(psu: str) -> None:
         "pytest recipes -q",
         "ab" * 32,
     ):
-        assert told in text
+        assert shown in text
 
 
 def test_a_memory_peak_that_is_an_upper_bound_is_marked(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_memory_peak_that_is_an_upper_bound_is_marked(tmp_path: Path) -> None:
 
     assert re.findall(r'class="c-peak">([^<]*)</span>', html) == ["≤ 9.0", "9.0"]
     words = " ".join(Read(html).text.split())
-    assert "peak memory, all processes ≤ 9.0 MB peak memory, largest process ≤ 9.0 MB" in words
+    assert "Peak memory, all processes ≤ 9.0 MB Peak memory, largest process ≤ 9.0 MB" in words
 
 
-def test_a_step_that_ran_on_a_worker_says_on_which(psu: str, tmp_path: Path) -> None:
+def test_a_step_that_ran_on_a_worker_names_it(psu: str, tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "20261125T101502Z-7f3a")
     run.begin({"flash": [], "measure": []})
     run.step("flash", "passed", (0.0, 1.0), where={"worker": "<bench>", "host": "lab-a"})
@@ -117,7 +117,7 @@ def test_a_step_that_ran_on_a_worker_says_on_which(psu: str, tmp_path: Path) -> 
     assert "ran on" not in Read(psu).text
 
 
-def test_curves_are_in_the_page_as_data(psu: str) -> None:
+def test_a_page_contains_the_data_of_curves(psu: str) -> None:
     data = re.findall(r'<script type="application/json" id="data">(.*?)</script>', psu)
 
     curves = json.loads(data[0])["curves"]
@@ -125,7 +125,7 @@ def test_curves_are_in_the_page_as_data(psu: str) -> None:
     assert len(curves["s0-1"]["rss"]) == 80
 
 
-def test_links_lead_to_the_files_of_the_run_from_wherever_the_page_is(tmp_path: Path) -> None:
+def test_links_lead_to_the_run_folder_from_any_folder_of_the_page(tmp_path: Path) -> None:
     run = psu_run(tmp_path / "runs" / "a b")
     run.seal()
 
@@ -137,7 +137,7 @@ def test_links_lead_to_the_files_of_the_run_from_wherever_the_page_is(tmp_path: 
     assert f"../runs/a%20b/{log}" in elsewhere
 
 
-def test_hostile_words_are_text_everywhere(tmp_path: Path) -> None:
+def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
     about = {"name": HOSTILE, "description": HOSTILE, "test_meta": {"dut": HOSTILE, "tester": 1}}
     run = SampleRun(
         tmp_path / "run", about | {"vars": {HOSTILE: {"value": HOSTILE, "origin": "x"}}}
@@ -185,7 +185,7 @@ def test_hostile_words_are_text_everywhere(tmp_path: Path) -> None:
     assert len(text) < 400_000
 
 
-def test_a_run_that_was_killed_says_so_and_where(tmp_path: Path) -> None:
+def test_the_page_of_a_killed_run_names_the_interrupted_step(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": [], "b": ["a"], "c": ["b"]})
     run.step("a", "passed", (1, 2))
@@ -200,14 +200,17 @@ def test_a_run_that_was_killed_says_so_and_where(tmp_path: Path) -> None:
 
     assert "! interrupted" in text
     ended = "pytest was killed, or the machine went down, while it ran"
-    assert f"b of {RECIPE}, begun 2026-11-25 10:15:05 UTC: {ended}" in text
+    assert (
+        f"b of {RECIPE} was running when the run stopped (started 2026-11-25 10:15:05 UTC): {ended}"
+        in text
+    )
     assert [text.count(f"{name} of the interrupted step") for name in streams] == [2, 2, 2]
     assert {f"logs/psu_burn_in/b.1.{name}" for name in streams} <= {*read.all("a", "href")}
     assert "1 step did not run" in text
-    assert "The last line of its journal, line 6, was written 2026-11-25 10:15:05 UTC" in text
+    assert "Last event recorded: 2026-11-25 10:15:05 UTC (line 6 of the journal)" in text
 
 
-def test_a_page_of_many_steps_that_say_much_is_small(tmp_path: Path) -> None:
+def test_a_page_of_many_steps_with_long_output_keeps_its_size_limit(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     log = "".join(
         f"{number} <a> & 'b' of a line that a step has printed\n" for number in range(10**4)
@@ -232,7 +235,7 @@ def test_a_page_of_many_steps_that_say_much_is_small(tmp_path: Path) -> None:
     assert text.count('class="step ') == 600
 
 
-def test_of_too_many_steps_the_bad_ones_are_listed_first(
+def test_failed_steps_are_listed_first_if_not_all_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pytest_orchestrator.reports.html.page._MOST_STEPS", 3)
@@ -243,8 +246,8 @@ def test_of_too_many_steps_the_bad_ones_are_listed_first(
 
     listed = [keys for tag, keys in read.tags if tag == "details" and "data-state" in keys]
     assert sorted(str(keys["data-state"]) for keys in listed) == ["blocked", "failed", "passed"]
-    assert "3 more steps are not listed here" in read.text
+    assert "Showing 3 of 6 steps" in read.text
     assert "✔ passed 4" in " ".join(read.text.split())
-    ids = {found for _, keys in read.tags if (found := keys.get("id"))}
+    ids = {value for _, keys in read.tags if (value := keys.get("id"))}
     links = {link[1:] for link in read.all("a", "href") if link.startswith("#")}
     assert links - ids == set()
