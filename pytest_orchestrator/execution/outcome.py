@@ -107,7 +107,7 @@ def failure_of(value: Json, what: str) -> Failure | None:
     if not isinstance(value, dict):
         return Failure(
             kind="protocol",
-            reason=f"{what} is {kind_of(value)}; a mapping with a status is wanted, "
+            reason=f"{what} is {kind_of(value)}; a mapping with a status is expected, "
             f"such as {_EXAMPLE}",
         )
     status = value.get("status")
@@ -119,7 +119,7 @@ def failure_of(value: Json, what: str) -> Failure | None:
         return Failure(
             kind="status",
             reason=f"{what} has no status (its keys: {one_line(keys)}); "
-            "ok, success or skip is wanted",
+            "ok, success or skip is expected",
         )
     shown = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
     reason = one_line(f"{shown}: {cause}" if cause else f"{shown}, no reason given")

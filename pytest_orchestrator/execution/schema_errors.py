@@ -82,7 +82,7 @@ def _row(error: "ValidationError") -> str:
     if rule in _LIMITS and value != wanted:
         _, rest = beyond_limit(value, wanted, "")
         return f"{where} is {_json(value)}, {rule} {rest.removeprefix('limit ')}"
-    return f"{where} is {_json(value)}, wanted {rule} {_json(wanted)}"
+    return f"{where} is {_json(value)}, expected {rule} {_json(wanted)}"
 
 
 def _way(parts: Iterable[str | int]) -> str:

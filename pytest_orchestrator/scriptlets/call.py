@@ -98,7 +98,7 @@ def call(
         bound = arguments.bound_to(function, f"{name}.run", validated_keys)
     else:
         if not callable(target):
-            raise SignatureError(f"a class or function is wanted, not {target!r:.80}")
+            raise SignatureError(f"a class or function is expected, not {target!r:.80}")
         function = target
         bound = arguments.bound_to(function, getattr(target, "__qualname__", repr(target)))
     return function(*bound.args, **bound.kwargs)

@@ -121,7 +121,7 @@ def _mapping(text: str) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
     if not isinstance(copy, dict):
-        raise argparse.ArgumentTypeError(f"a JSON object is wanted, not {kind(copy)}")
+        raise argparse.ArgumentTypeError(f"a JSON object is expected, not {kind(copy)}")
     return copy
 
 

@@ -24,10 +24,10 @@ def test_a_good_status_causes_no_failure(status: str) -> None:
         ({"status": [1], "reason": {"a": 1}}, "a status that is [1]: {'a': 1}"),
         ({"status": "fail", "reason": "one\n  two\t\x1b[31m"}, "status 'fail': one two \\x1b[31m"),
         ({"status": "fail", "reason": "x" * 1000}, f"status 'fail': {'x' * 284}…"),
-        ({}, "stdout has no status (its keys: none); ok, success or skip is wanted"),
+        ({}, "stdout has no status (its keys: none); ok, success or skip is expected"),
         (
             {"b": 1, "a": "\n"},
-            "stdout has no status (its keys: a, b); ok, success or skip is wanted",
+            "stdout has no status (its keys: a, b); ok, success or skip is expected",
         ),
     ],
 )
@@ -41,7 +41,7 @@ def test_any_other_status_is_a_failure_with_its_reason(value: Json, reason: str)
 def test_a_result_that_is_no_mapping_has_no_status(value: Json, kind: str) -> None:
     assert failure_of(value, "what run returned") == Failure(
         kind="protocol",
-        reason=f"what run returned is {kind}; a mapping with a status is wanted, "
+        reason=f"what run returned is {kind}; a mapping with a status is expected, "
         'such as {"status": "ok"}',
     )
 

@@ -62,7 +62,7 @@ def _channels(wanted, evidence):
         raise OSError("no bench")
     if wanted == [9]:
         return True
-    return None if found in wanted else f"channel {found}, wanted one of {wanted}"
+    return None if found in wanted else f"channel {found}, expected one of {wanted}"
 
 
 def pytest_recipe_step_types():
@@ -233,7 +233,7 @@ def test_criteria_of_plugins_are_told_with_their_lines(bench: Project) -> None:
         "line": 2,
         "held": False,
         "wanted": [2, 3],
-        "reason": "channel 1, wanted one of [2, 3]",
+        "reason": "channel 1, expected one of [2, 3]",
     }
     assert criteria["broken"]["reason"] == "cannot be checked: OSError: no bench"
     assert criteria["strange"]["reason"] == (

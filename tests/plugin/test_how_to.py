@@ -71,7 +71,7 @@ def test_the_recipe_of_the_page_passes(page: Project, port: int) -> None:
     assert states == {"set": ("passed", 1), "state": ("passed", 2)}
     assert blocks["state"]["step"]["type"] == "http"
     assert blocks["state"]["attempts"][0]["reason"] == (
-        "status 'failed': the server says 503, wanted 200"
+        "status 'failed': the server says 503, expected 200"
     )
     assert [(one["name"], one["held"]) for one in blocks["state"]["criteria"]] == [
         ("answer_has", True),

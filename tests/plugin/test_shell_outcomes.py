@@ -56,14 +56,14 @@ def test_stdout_is_exactly_one_good_object(project: Project) -> None:
         "before": f"{strict}text before it, at byte 0",
         "after": f"{strict}text after it, at byte 17",
         "two": f"{strict}a second value after it, at byte 17",
-        "nothing": "stdout is empty; one JSON object is wanted",
+        "nothing": "stdout is empty; one JSON object is expected",
         "broken": f"{strict}expecting value, at byte 11",
         "a_list": f"{strict}it is a list, at byte 0",
         "nan": f"{strict}JSON has no NaN, at byte 26",
         "huge": f"{strict}no number is as large as 1e999, at byte 26",
         "twice": f'{strict}duplicate key "status", at byte 17',
         "bytes": f"{strict}byte 0xff is not UTF-8, at byte 12",
-        "empty": "the object has no status (its keys: none); ok, success or skip is wanted",
+        "empty": "the object has no status (its keys: none); ok, success or skip is expected",
         "off": "status 'failed': no supply",
         "cold": "skipped: still cold",
     }
@@ -80,11 +80,11 @@ def test_the_exit_code_counts_beside_the_status(project: Project) -> None:
     )
 
     assert _told(project, steps) == {
-        "three": "exit code 3, wanted 0",
+        "three": "exit code 3, expected 0",
         "refused": "status 'off': no supply",
-        "silent": "exit code 3, wanted 0",
+        "silent": "exit code 3, expected 0",
         "signal": "ended by SIGKILL",
-        "child": "exit code 137 (SIGKILL in a child), wanted 0",
+        "child": "exit code 137 (SIGKILL in a child), expected 0",
     }
     kinds = {name: block["step"]["kind"] for name, block in project.blocks().items()}
     assert kinds == {
@@ -110,8 +110,8 @@ def test_another_exit_code_may_be_wanted(project: Project) -> None:
             "not_any": f"cmd: exit 0, {text}nonzero}}",
         },
     ) == {
-        "not_three": "exit code 3, wanted 1 or 2",
-        "not_any": "exit code 0, wanted a code that is not 0",
+        "not_three": "exit code 3, expected 1 or 2",
+        "not_any": "exit code 0, expected a code that is not 0",
     }
 
 
@@ -226,8 +226,8 @@ def test_what_is_left_running_is_told_by_workers_and_known_to_filters(project: P
 def test_a_leftover_hides_no_failure(project: Project) -> None:
     steps = {"one": "cmd: 'sleep 60 & exit 3'"}
 
-    assert _told(project, steps) == {"one": "exit code 3, wanted 0"}
-    assert project.told("-W", "error") == {"one": "exit code 3, wanted 0"}
+    assert _told(project, steps) == {"one": "exit code 3, expected 0"}
+    assert project.told("-W", "error") == {"one": "exit code 3, expected 0"}
     assert project.run().parseoutcomes() == {"failed": 1, "warnings": 1}
 
 
@@ -292,9 +292,9 @@ def test_each_step_has_the_shell_that_it_names(project: Project) -> None:
             "missing": f"{text}, shell: [no-such-shell], cmd: x, success: {{exit_code: nonzero}}",
         },
     ) == {
-        "bash": "exit code 1, wanted 0; line 2 of cmd: false | true",
-        "python": "exit code 1, wanted 0; line 2 of cmd: assert x == 2",
-        "listed": "exit code 5, wanted 0",
+        "bash": "exit code 1, expected 0; line 2 of cmd: false | true",
+        "python": "exit code 1, expected 0; line 2 of cmd: assert x == 2",
+        "listed": "exit code 5, expected 0",
         "missing": "shell no-such-shell was not found",
     }
     argv = {name: block["process"]["argv"] for name, block in project.blocks().items()}

@@ -142,8 +142,8 @@ def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
     assert told == {
         "told": ("passed", None),
         "fed": ("passed", None),
-        "fails": ("failed", "exit code 3, wanted 0"),
-        "code255": ("failed", "exit code 255, wanted 0"),
+        "fails": ("failed", "exit code 3, expected 0"),
+        "code255": ("failed", "exit code 255, expected 0"),
         "slow": (
             "failed",
             "timeout: still running after 1 s; its whole process tree was ended",
@@ -161,9 +161,9 @@ def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
                 "line 2 of cmd: no-such -x"
             ),
         ),
-        "piped": ("failed", "exit code 1, wanted 0"),
+        "piped": ("failed", "exit code 1, expected 0"),
         "code": ("passed", None),
-        "listed": ("failed", "exit code 6, wanted 0"),
+        "listed": ("failed", "exit code 6, expected 0"),
         "shell": ("failed", "shell no-such-shell was not found on bench"),
     }
     assert blocks["shell"]["step"]["kind"] == "not_found"

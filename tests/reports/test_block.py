@@ -56,14 +56,14 @@ def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
     result = StepResult(
         step="ripple",
         outcome="failed",
-        failure=Failure(kind="exit_code", reason="exit code 3, wanted 0 or 4"),
+        failure=Failure(kind="exit_code", reason="exit code 3, expected 0 or 4"),
         verdicts=(
             Verdict(
                 name="exit_code",
                 wanted=[0, 4],
                 place=criterion.place,
                 measured=3,
-                unmet="exit code 3, wanted 0 or 4",
+                unmet="exit code 3, expected 0 or 4",
             ),
         ),
         changes=(msgspec.structs.replace(changes[0], ts="2026-11-25T10:15:11.700100Z"),),
@@ -110,7 +110,7 @@ def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
             "attempt": 1,
             "kind": "exit_code",
             "place": {"path": "recipes/psu.yaml", "line": 18, "column": 10},
-            "reason": "exit code 3, wanted 0 or 4",
+            "reason": "exit code 3, expected 0 or 4",
         },
         "criteria": [
             {
@@ -119,7 +119,7 @@ def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
                 "held": False,
                 "wanted": [0, 4],
                 "measured": 3,
-                "reason": "exit code 3, wanted 0 or 4",
+                "reason": "exit code 3, expected 0 or 4",
             }
         ],
         "context": {

@@ -387,7 +387,7 @@ SYMPTOMS = {
     ),
     "Shell step returns `status:error`": (
         "type: shell, cmd: exit 3",
-        "exit code 3, wanted 0",
+        "exit code 3, expected 0",
     ),
     "Missing key in downstream step": (
         f"type: python, module: {MODULE}, function: no_key",
@@ -395,7 +395,7 @@ SYMPTOMS = {
     ),
     "Empty stdout from scriptlet": (
         "type: shell, cmd: 'true'",
-        "stdout is empty; one JSON object is wanted",
+        "stdout is empty; one JSON object is expected",
     ),
 }
 

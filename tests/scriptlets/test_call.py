@@ -264,7 +264,7 @@ class WithArguments(Greet):
                 "read them from params in run"
             ),
         ),
-        (3, "a class or function is wanted, not 3"),
+        (3, "a class or function is expected, not 3"),
         (NoRun(), None),
     ],
 )

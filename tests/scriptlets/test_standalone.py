@@ -215,7 +215,7 @@ def test_parameters_receive_values_by_their_names(capfd: pytest.CaptureFixture[s
         ),
         ("", "not JSON at line 1, column 1: Expecting value"),
         ("{\n  x}", "not JSON at line 2, column 3: Expecting property name"),
-        ("[1]", "argument --params: a JSON object is wanted, not a list\n"),
+        ("[1]", "argument --params: a JSON object is expected, not a list\n"),
         ('{"a": NaN}', "argument --params: not JSON: NaN is not JSON\n"),
         ('{"a": 1e999}', "argument --params: not JSON: value['a'] is inf, which JSON does not"),
         ('{"a": 1, "a": 2}', "argument --params: not JSON: key 'a' is there twice\n"),

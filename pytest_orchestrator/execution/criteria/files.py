@@ -173,7 +173,7 @@ def _sha256(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest == str(wanted).lower():
         return verdict(criterion, measured=digest)
-    shown = f"{digest[:_SHORT]}…, wanted {str(wanted).lower()[:_SHORT]}…"
+    shown = f"{digest[:_SHORT]}…, expected {str(wanted).lower()[:_SHORT]}…"
     return verdict(criterion, f"the sha256 of {name} is {shown}", measured=digest)
 
 

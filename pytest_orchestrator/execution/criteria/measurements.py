@@ -131,8 +131,8 @@ def _evaluated(
     if value is None:
         return "value", "was not measured: there is no value", None
     if "equals" in measurement.at and not _same(value, measurement.equals):
-        shown, wanted = (_shown(each, measurement.unit) for each in (value, measurement.equals))
-        return "equals", f"= {shown}, wanted {wanted}", None
+        shown, expected = (_shown(each, measurement.unit) for each in (value, measurement.equals))
+        return "equals", f"= {shown}, expected {expected}", None
     if low is None and high is None:
         return "", None, None
     if isinstance(value, bool) or not isinstance(value, int | float):

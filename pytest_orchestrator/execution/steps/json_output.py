@@ -59,7 +59,7 @@ def parsed(
     if not data.strip():
         return Failure(
             kind="protocol",
-            reason=f"{what} is empty; {wanted[parse]} is wanted",
+            reason=f"{what} is empty; {wanted[parse]} is expected",
             detail=("Print one, or say `parse: text` where there is none to print.",),
         )
     try:

@@ -404,7 +404,9 @@ def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
     else:
         codes = wanted if isinstance(wanted, list) else [wanted]
         held, words = code in codes, " or ".join(map(str, codes))
-    unmet = None if held or code is None else f"exit code {code}{_by_signal(code)}, wanted {words}"
+    unmet = (
+        None if held or code is None else f"exit code {code}{_by_signal(code)}, expected {words}"
+    )
     return Verdict(
         name="exit_code",
         wanted=wanted,

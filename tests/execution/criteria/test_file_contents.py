@@ -77,7 +77,7 @@ def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
         ({"path": "out/a.csv", "sha256": hashlib.sha256(b"mean,12\nc").hexdigest().upper()}, None),
         (
             {"path": "out/a.csv", "sha256": "0" * 64},
-            "the sha256 of out/a.csv is 11140d1e4cdf…, wanted 000000000000…",
+            "the sha256 of out/a.csv is 11140d1e4cdf…, expected 000000000000…",
         ),
         ({"path": "out/a.csv", "fresh": False}, None),
     ],

@@ -28,7 +28,7 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
         ),
         ({"value": "141.8", "high": 140}, "fail", "= 141.8, high 140 (over by 1.8, 1.29 %)"),
         ({"value": "-1", "low": 0}, "fail", "= -1, low 0 (under by 1)"),
-        ({"value": "false", "equals": 0}, "fail", "= false, wanted 0"),
+        ({"value": "false", "equals": 0}, "fail", "= false, expected 0"),
         ({"value": "'x'", "high": 1}, "fail", "is text, and a number is needed for its limit"),
         ({"value": "result.nope"}, "unset", "was not measured: there is no value"),
         ({"value": "result.none"}, "unset", "was not measured: there is no value"),

@@ -27,7 +27,7 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
     ("schema", "value", "reason"),
     [
         ({"type": "object"}, {"status": "ok"}, None),
-        ({"type": "array"}, {}, 'result is {}, wanted type "array"'),
+        ({"type": "array"}, {}, 'result is {}, expected type "array"'),
         (
             {"properties": {"v": {"maximum": 50}}},
             {"v": 61.4},
@@ -36,7 +36,7 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         (
             {"properties": {"v": {"exclusiveMinimum": 0}}},
             {"v": 0},
-            "result.v is 0, wanted exclusiveMinimum 0",
+            "result.v is 0, expected exclusiveMinimum 0",
         ),
         ({"required": ["a"]}, {}, "result: 'a' is a required property"),
         (
@@ -48,12 +48,12 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         (
             {"properties": {"my unit": {"enum": ["V", "mV"]}}},
             {"my unit": "A"},
-            'result[\'my unit\'] is "A", wanted enum ["V", "mV"]',
+            'result[\'my unit\'] is "A", expected enum ["V", "mV"]',
         ),
         (
             {"items": {"items": {"type": "integer"}}},
             [[1], [2, "x"]],
-            'result[1][1] is "x", wanted type "integer"',
+            'result[1][1] is "x", expected type "integer"',
         ),
         (
             {"anyOf": [{"type": "number", "maximum": 5}, {"type": "string"}]},
@@ -63,27 +63,27 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         (
             {"anyOf": [{"type": "array"}, {"type": "string"}]},
             7,
-            'result is 7, wanted anyOf [{"type": "array"}, {"type": "string"}]',
+            'result is 7, expected anyOf [{"type": "array"}, {"type": "string"}]',
         ),
         (
             {"pattern": "^a"},
             "b\x1b" + "c" * 99,
-            f'result is "b\\u001b{"c" * 51}…, wanted pattern "^a"',
+            f'result is "b\\u001b{"c" * 51}…, expected pattern "^a"',
         ),
         (
             {"items": {"type": "string"}},
             [1, 2, 3, 4, 5],
             (
-                'result[0] is 1, wanted type "string"; result[1] is 2, wanted type "string"; '
-                'result[2] is 3, wanted type "string"; and 2 more'
+                'result[0] is 1, expected type "string"; result[1] is 2, expected type "string"; '
+                'result[2] is 3, expected type "string"; and 2 more'
             ),
         ),
         (
             {"items": {"type": "string"}},
             [1] * 5_000,
             (
-                'result[0] is 1, wanted type "string"; result[1] is 1, wanted type "string"; '
-                'result[2] is 1, wanted type "string"; and at least 997 more'
+                'result[0] is 1, expected type "string"; result[1] is 1, expected type "string"; '
+                'result[2] is 1, expected type "string"; and at least 997 more'
             ),
         ),
     ],

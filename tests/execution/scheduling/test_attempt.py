@@ -83,10 +83,10 @@ def test_other_criteria_are_reported_besides_an_unexpected_exit_code(bench: Benc
     assert result.failure is not None
     assert (result.failure.kind, result.failure.reason) == (
         "exit_code",
-        "exit code 3, wanted 0 (and 1 more)",
+        "exit code 3, expected 0 (and 1 more)",
     )
     assert [(one.name, one.unmet) for one in result.verdicts] == [
-        ("exit_code", "exit code 3, wanted 0"),
+        ("exit_code", "exit code 3, expected 0"),
         ("files_exist", "a is not there"),
         ("files_exist", None),
         ("assert", None),

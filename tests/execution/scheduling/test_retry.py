@@ -57,7 +57,7 @@ def is_free(name: str) -> bool:
 def test_a_step_is_retried_until_it_passes(bench: Bench) -> None:
     result = tried(bench, THIRD)
     assert (result.outcome, result.attempt) == ("passed", 3)
-    assert reasons(result) == ["1: exit code 1, wanted 0", "2: exit code 1, wanted 0"]
+    assert reasons(result) == ["1: exit code 1, expected 0", "2: exit code 1, expected 0"]
 
 
 def test_a_step_is_retried_up_to_its_number_of_attempts(bench: Bench) -> None:
@@ -192,7 +192,7 @@ def test_ctrl_c_ends_a_wait_with_an_interrupted_result(
     result = run.results["s"]
     assert result.failure is not None
     assert (result.failure.kind, result.attempt) == ("interrupted", 2)
-    assert reasons(result) == ["1: exit code 1, wanted 0"]
+    assert reasons(result) == ["1: exit code 1, expected 0"]
 
 
 def test_a_waiting_retry_holds_no_lock_and_no_lane(
@@ -272,7 +272,7 @@ def test_an_abort_condition_without_a_value_fails_the_step_at_its_place(
     assert failure is not None
     assert failure.kind == "validation"
     assert failure.reason == f"`{abort_if}`: {problem}"
-    assert failure.detail == ("the attempt itself failed (exit_code): exit code 3, wanted 0",)
+    assert failure.detail == ("the attempt itself failed (exit_code): exit code 3, expected 0",)
     assert failure.place is not None
     lines = (bench.root / "recipes" / "x.yaml").read_text().splitlines()
     shown = lines[failure.place.line - 1][failure.place.column - 1 :]

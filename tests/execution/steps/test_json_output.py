@@ -67,7 +67,7 @@ def test_a_broken_rule_is_named_with_its_byte(raw: bytes, rule: str) -> None:
 
 def test_empty_output_is_reported_with_its_cure() -> None:
     failure = failure_of(b" \n")
-    assert failure.reason == "stdout is empty; one JSON object is wanted"
+    assert failure.reason == "stdout is empty; one JSON object is expected"
     assert failure.detail == ("Print one, or say `parse: text` where there is none to print.",)
 
 

@@ -119,18 +119,18 @@ def test_bash_names_the_failing_line(
 ) -> None:
     ended = bench.shell(cmd, parse="text", shell="bash")
 
-    assert failure_of(ended) == ("exit_code", f"exit code 1, wanted 0{reason}", detail)
+    assert failure_of(ended) == ("exit_code", f"exit code 1, expected 0{reason}", detail)
     assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("cmd", "reason", "detail"),
     [
-        ("true\nfalse\ntrue", "exit code 1, wanted 0", (_E, _CURE)),
-        ("false; true", "exit code 1, wanted 0", (_E,)),
-        ("false", "exit code 1, wanted 0", ()),
-        ("true\nexit 3", "exit code 3, wanted 0", ()),
-        ("set +e\nfalse", "exit code 1, wanted 0", ()),
+        ("true\nfalse\ntrue", "exit code 1, expected 0", (_E, _CURE)),
+        ("false; true", "exit code 1, expected 0", (_E,)),
+        ("false", "exit code 1, expected 0", ()),
+        ("true\nexit 3", "exit code 3, expected 0", ()),
+        ("set +e\nfalse", "exit code 1, expected 0", ()),
     ],
 )
 def test_sh_does_not_name_the_failing_line(
@@ -152,7 +152,7 @@ def test_a_missing_program_is_reported_with_its_line(named: str, bench: Bench) -
 
 def test_a_message_of_an_earlier_line_is_not_reported_as_the_cause(bench: Bench) -> None:
     ended = bench.shell("no-such-program || true\nfalse\ntrue", parse="text")
-    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0", (_E, _CURE))
+    assert failure_of(ended) == ("exit_code", "exit code 1, expected 0", (_E, _CURE))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_startup_file_of_the_user_is_read(bench: Bench) -> None:
     ended = bench.shell(cmd, parse="text", shell="bash", args={"BASH_ENV": "own.sh"})
     assert ended.process is not None
     assert ended.process.stdout.text == "hello\n"
-    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0", (_E,))
+    assert failure_of(ended) == ("exit_code", "exit code 1, expected 0", (_E,))
 
 
 def test_shell_python_is_the_interpreter_of_pytest_and_names_the_line(bench: Bench) -> None:
@@ -227,11 +227,11 @@ def test_shell_python_is_the_interpreter_of_pytest_and_names_the_line(bench: Ben
 
     assert ended.process is not None
     assert ended.process.stdout.text == f"{sys.executable} x in\n"
-    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0; line 3 of cmd: 1/0", ())
+    assert failure_of(ended) == ("exit_code", "exit code 1, expected 0; line 3 of cmd: 1/0", ())
     assert bench.shell("import sys; sys.exit(0)", parse="text", shell="python").failure is None
     assert failure_of(bench.shell("import sys\nsys.exit(3)", parse="text", shell="python")) == (
         "exit_code",
-        "exit code 3, wanted 0",
+        "exit code 3, expected 0",
         (),
     )
 
@@ -265,7 +265,7 @@ def test_a_shell_that_is_a_list_receives_the_path_of_the_script(
 def test_a_shell_that_is_a_list_ends_with_the_exit_code_of_its_program(bench: Bench) -> None:
     assert bench.shell("false\ntrue", parse="text", shell=["sh"]).failure is None
     ended = bench.shell("false\ntrue", parse="text", shell=["sh", "-e"])
-    assert failure_of(ended) == ("exit_code", "exit code 1, wanted 0", ())
+    assert failure_of(ended) == ("exit_code", "exit code 1, expected 0", ())
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_only_a_line_without_a_shell_is_executed_directly(bench: Bench) -> None:
         (
             4,
             {"success": {"exit_code": 3}},
-            ("exit code 4, wanted 3; line 2 of cmd: (exit 4)", None),
+            ("exit code 4, expected 3; line 2 of cmd: (exit 4)", None),
         ),
     ],
 )

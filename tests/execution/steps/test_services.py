@@ -162,7 +162,7 @@ ALIVE = ": it has to live for 60000 ms"
 @pytest.mark.parametrize(
     ("cmd", "keys", "kind", "end", "more"),
     [
-        ("exit 3", "", "exit_code", "exit code 3, wanted 0", ALIVE),
+        ("exit 3", "", "exit_code", "exit code 3, expected 0", ALIVE),
         ("kill -9 $$", "", "signal", "ended by SIGKILL", ALIVE),
         ("exit 0", "", "crash", "it ended with exit code 0", ALIVE),
         (
@@ -234,7 +234,7 @@ def test_a_dead_service_fails_the_steps_that_need_it(run: Run) -> None:
         assert result.failure is not None
         assert reason(result) == (
             "crash",
-            "needs service 'a', which has died: exit code 3, wanted 0",
+            "needs service 'a', which has died: exit code 3, expected 0",
         )
         assert result.failure.detail == ("its stderr ends with:", "  no such disk")
         assert not (run.bench.root / name).exists()
@@ -275,7 +275,7 @@ def test_the_death_of_a_service_is_its_final_result(run: Run) -> None:
     assert result.failure is not None
     assert result.failure.kind == "crash"
     assert result.failure.reason.startswith("the service died after ")
-    assert result.failure.reason.endswith(" s: exit code 3, wanted 0")
+    assert result.failure.reason.endswith(" s: exit code 3, expected 0")
     assert result.failure.detail == ("its stderr ends with:", "  no such disk")
 
 

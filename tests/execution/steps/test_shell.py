@@ -75,7 +75,7 @@ def test_skip_exit_code_skips_the_step(
 def test_another_exit_code_does_not_skip(bench: Bench) -> None:
     ended = bench.shell("exit 3", skip_exit_code=77)
     assert ended.skipped is None
-    assert kind_and_reason(ended) == ("exit_code", "exit code 3, wanted 0")
+    assert kind_and_reason(ended) == ("exit_code", "exit code 3, expected 0")
 
 
 def test_a_timeout_is_reported_before_an_exit_code_that_skips(bench: Bench) -> None:
@@ -173,7 +173,7 @@ def test_the_end_of_a_long_stdout_is_compared_with_the_file(bench: Bench) -> Non
 
 def test_an_unwanted_exit_code_is_reported_before_a_disagreement(bench: Bench) -> None:
     ended = bench.shell(f"{OK} {FILE}; {ERROR}; exit 3")
-    assert kind_and_reason(ended) == ("exit_code", "exit code 3, wanted 0")
+    assert kind_and_reason(ended) == ("exit_code", "exit code 3, expected 0")
 
 
 def test_the_result_file_is_read_after_the_last_process_has_ended(bench: Bench) -> None:
@@ -258,17 +258,17 @@ def test_parse_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
         ),
         (f"{OK}; kill -SEGV $$", "signal", "ended by SIGSEGV"),
         ("""echo '{"status":"fail","reason":"hot"}'; exit 3""", "status", "status 'fail': hot"),
-        (f"{OK}; exit 3", "exit_code", "exit code 3, wanted 0"),
-        ("echo '{}'; exit 3", "exit_code", "exit code 3, wanted 0"),
-        ("echo '['; exit 3", "exit_code", "exit code 3, wanted 0"),
-        ("exit 137", "exit_code", "exit code 137 (SIGKILL in a child), wanted 0"),
+        (f"{OK}; exit 3", "exit_code", "exit code 3, expected 0"),
+        ("echo '{}'; exit 3", "exit_code", "exit code 3, expected 0"),
+        ("echo '['; exit 3", "exit_code", "exit code 3, expected 0"),
+        ("exit 137", "exit_code", "exit code 137 (SIGKILL in a child), expected 0"),
         ("echo hi", "protocol", "stdout is not one JSON object: expecting value, at byte 0"),
         (
             "echo '{}'",
             "status",
-            "the object has no status (its keys: none); ok, success or skip is wanted",
+            "the object has no status (its keys: none); ok, success or skip is expected",
         ),
-        ("true", "protocol", "stdout is empty; one JSON object is wanted"),
+        ("true", "protocol", "stdout is empty; one JSON object is expected"),
     ],
 )
 def test_the_first_of_several_failures_is_reported(
@@ -307,7 +307,7 @@ def test_the_failure_of_a_lost_lane_has_its_time_and_place(bench: Bench) -> None
 
 def test_the_place_of_a_wrong_exit_code_is_the_command(bench: Bench) -> None:
     assert bench.shell("echo one >&2; exit 3").failure == Failure(
-        kind="exit_code", reason="exit code 3, wanted 0", place=Place(4, 10, 22)
+        kind="exit_code", reason="exit code 3, expected 0", place=Place(4, 10, 22)
     )
 
 
@@ -315,11 +315,11 @@ def test_the_place_of_a_wrong_exit_code_is_the_command(bench: Bench) -> None:
     ("wanted", "code", "unmet"),
     [
         (3, 3, None),
-        (3, 0, "exit code 0, wanted 3"),
+        (3, 0, "exit code 0, expected 3"),
         ([0, 3], 3, None),
-        ([0, 3], 4, "exit code 4, wanted 0 or 3"),
+        ([0, 3], 4, "exit code 4, expected 0 or 3"),
         ("nonzero", 9, None),
-        ("nonzero", 0, "exit code 0, wanted a code that is not 0"),
+        ("nonzero", 0, "exit code 0, expected a code that is not 0"),
         (127, 127, None),
     ],
 )

@@ -291,4 +291,4 @@ def test_the_project_names_the_shell_of_all_command_lines(project: Project, valu
         },
     )
 
-    assert project.told() == {"piped": "exit code 1, wanted 0"}
+    assert project.told() == {"piped": "exit code 1, expected 0"}

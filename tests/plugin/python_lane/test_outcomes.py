@@ -139,9 +139,9 @@ def test_what_a_body_gives_back_is_checked(project: Project) -> None:
         "a_set": "a_set: result['volts'][0]['all'] is a set, which JSON does not have; "
         "use a sorted list",
         "empty": "what empty returned has no status (its keys: none); "
-        "ok, success or skip is wanted",
+        "ok, success or skip is expected",
         "no_status": "what no_status returned has no status (its keys: unit, value); "
-        "ok, success or skip is wanted",
+        "ok, success or skip is expected",
         "odd_status": "a status that is 3, no reason given",
         "off": "status 'failed': no supply",
         "waits": f"waits is an async function; {_CURE} without await",

@@ -246,9 +246,9 @@ _BY_STATUS = {
     "dies": "type: python, module: bodies, function: dies",
 }
 _LOST_STATUS = {
-    "exit_code": "exit code 1, wanted 0",
+    "exit_code": "exit code 1, expected 0",
     "killed": "ended by SIGKILL",
-    "says_ok": "exit code 3, wanted 0",
+    "says_ok": "exit code 3, expected 0",
     "inner": "subprocess.CalledProcessError: Command '['false']' returned non-zero exit status 1.",
     "inside": "subprocess.CalledProcessError: Command '['false']' returned non-zero exit status 1.",
     "dies": "returned ok, and then its process ended with exit code 3",
@@ -314,7 +314,7 @@ def test_a_service_that_fails_is_told_where_sigchld_is_ignored(
 ) -> None:
     project.recipe("x", {"bad": "type: shell, background: true, parse: text, cmd: exit 7"})
 
-    assert _told(project)["bad"].startswith("exit code 7, wanted 0, before the service was ready")
+    assert _told(project)["bad"].startswith("exit code 7, expected 0, before the service was ready")
 
 
 _HANDLES = "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"

@@ -75,7 +75,7 @@ recipes/psu.yaml:7:18: 3 of 8 checks failed after step 'measure'
    6 |     success:
    7 |       exit_code: [0, 4]
      |                  ^^^^^^
-E   exit_code: exit code 3, wanted 0 or 4  (line 7)
+E   exit_code: exit code 3, expected 0 or 4  (line 7)
 E   stdout_not_contains: '61 mV' is in line 1 of stdout: 'ripple: 61 mV'  (line 12)
 E   files: out.txt has 14 bytes, limit 100 bytes (under by 86 bytes, 86 %)  (line 16)
     also checked, OK: max_seconds 60; stdout_matches ^ripple: \\d+ mV$; stdout_not_contains PASS; \

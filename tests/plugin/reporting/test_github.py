@@ -115,7 +115,7 @@ def test_twelve_failures_are_ten_errors_and_a_notice(
     lines = _annotations(result)
     where = f"file={project.path.name}/recipes/a.yaml"
     title = "title=recipes/a.yaml%3A%3As3"
-    assert lines[3] == f"::error {where},line=5,col=34,{title}::exit code 4, wanted 0"
+    assert lines[3] == f"::error {where},line=5,col=34,{title}::exit code 4, expected 0"
     assert [line.partition(" ")[0] for line in lines] == ["::error"] * 10 + ["::notice"]
     assert lines[-1].endswith("::3 more failures are in the log of this step")
     text = summary.read_text()

@@ -105,7 +105,7 @@ def test_the_json_block_tells_criteria_and_process(psu: Project) -> None:
             "held": False,
             "wanted": [0, 4],
             "measured": 3,
-            "reason": "exit code 3, wanted 0 or 4",
+            "reason": "exit code 3, expected 0 or 4",
         },
         {"name": "files_exist", "line": 11, "held": True, "wanted": "steps.py"},
     ]
@@ -128,7 +128,7 @@ def test_the_json_block_tells_states_apart(psu: Project) -> None:
     assert said("measure") == {
         "state": "failed",
         "kind": "exit_code",
-        "reason": "exit code 3, wanted 0 or 4",
+        "reason": "exit code 3, expected 0 or 4",
     }
     assert said("release") == {
         "state": "blocked",
@@ -181,7 +181,7 @@ def test_junit_has_the_same_as_properties(psu: Project) -> None:
         "type": "shell",
         "outcome": "failed",
         "kind": "exit_code",
-        "reason": "exit code 3, wanted 0 or 4",
+        "reason": "exit code 3, expected 0 or 4",
     }
     assert told["release"] == same | {
         "step": "release",

@@ -26,7 +26,9 @@ def test_a_step_that_passes_at_last_is_one_test_that_passed(project: Project) ->
     project.recipe("x", {"a": f"{THIRD}, retry: {{attempts: 5}}"})
     result = project.run()
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([" step  state               seconds*", " a     passed (attempt 3) *"])
+    result.stdout.fnmatch_lines(
+        [" step  state               seconds*", " a     passed (attempt 3) *"]
+    )
 
 
 @pytest.mark.parametrize("isolation", ["process", "inline"])
@@ -55,8 +57,8 @@ def test_a_failed_step_tells_its_tries_and_where_the_whole_stderr_is(project: Pr
     cmd = "cmd: 'echo lost >&2; exit 3'"
     project.recipe("x", {"a": f"type: shell, parse: text, {cmd}, retry: {{attempts: 2}}"})
     lines = project.shown(project.run(), "a").splitlines()
-    assert lines[0].endswith(": step 'a' (attempt 2 of 2): exit code 3, wanted 0")
-    assert "    attempt 1: exit code 3, wanted 0" in lines
+    assert lines[0].endswith(": step 'a' (attempt 2 of 2): exit code 3, expected 0")
+    assert "    attempt 1: exit code 3, expected 0" in lines
     (log,) = [line for line in lines if line.startswith("stderr, ")]
     path = log.removeprefix("stderr, 1 line   (all: ").removesuffix(")")
     assert lines[lines.index(log) + 1] == "  lost"

@@ -277,26 +277,26 @@ finally:
     parse: text
 """
 _NEEDS = """\
-recipes/x.yaml:14:12: step 'use': needs service 'serve', which has died: exit code 3, wanted 0
+recipes/x.yaml:14:12: step 'use': needs service 'serve', which has died: exit code 3, expected 0
 
   11 |   - name: use
   12 |     type: shell
   13 |     cmd: echo use >> ran.txt
   14 |     needs: [serve]
      |            ^^^^^^^
-E   needs service 'serve', which has died: exit code 3, wanted 0
+E   needs service 'serve', which has died: exit code 3, expected 0
     its stderr ends with:
       hot
 rerun      pytest recipes/x.yaml::use
 """
 _DEATH = """\
-recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, wanted 0
+recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, expected 0
 
    2 |   - name: serve
    3 |     type: shell
    4 |     cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo hot >&2; exit 3
      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-E   the service died after N s: exit code 3, wanted 0
+E   the service died after N s: exit code 3, expected 0
 stderr, 1 line   LOG
   hot
 resources
@@ -416,11 +416,14 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
 @pytest.mark.parametrize(
     ("shell", "told"),
     [
-        ("sh", "exit code 1, wanted 0, before the service was ready: stdout does not match '^up'"),
+        (
+            "sh",
+            "exit code 1, expected 0, before the service was ready: stdout does not match '^up'",
+        ),
         (
             "bash",
             (
-                "exit code 1, wanted 0; line 1 of cmd: false, before the service was ready: "
+                "exit code 1, expected 0; line 1 of cmd: false, before the service was ready: "
                 "stdout does not match '^up'"
             ),
         ),
