@@ -386,7 +386,7 @@ class StepView:
             told(measured[name], most) if name in measured else ""
             for name in ("low", "high", "equals")
         )
-        wanted = f"= {equals}" if equals else f"{low or '…'} to {high}" if low and high else ""
+        wanted = f"= {equals}" if equals else f"{low}…{high}" if low and high else ""
         wanted = wanted or (f"≥ {low}" if low else f"≤ {high}" if high else "")
         margin = (
             f"{measured['margin']:.6g}" if isinstance(measured.get("margin"), int | float) else ""
