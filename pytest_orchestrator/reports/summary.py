@@ -11,7 +11,7 @@ from typing import Any, Final
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports import terminal
-from pytest_orchestrator.reports.block import SCHEMA_VERSION
+from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
 
 Blocks = Mapping[str, Sequence[Mapping[str, Any]]]
 

@@ -1,7 +1,7 @@
 """`pytest-orchestrator schema`."""
 
 from pytest_orchestrator.recipe import editor_schema
-from pytest_orchestrator.reports import block
+from pytest_orchestrator.reports import block_schema
 from tests.cli.conftest import Project
 
 
@@ -17,5 +17,5 @@ def test_mistyped_schema_suggests_the_nearest(project: Project) -> None:
 
 
 def test_schema_prints_the_schemas_of_reports(project: Project) -> None:
-    assert project.call("schema", "report") == (0, block.text(), "")
-    assert project.call("schema", "run") == (0, block.summary_text(), "")
+    assert project.call("schema", "report") == (0, block_schema.text(), "")
+    assert project.call("schema", "run") == (0, block_schema.summary_text(), "")

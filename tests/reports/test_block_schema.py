@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_orchestrator.reports import block as report_block
+from pytest_orchestrator.reports import block_schema
 
 BLOCK: dict[str, Any] = {
     "schema_version": "1.0",
@@ -36,7 +36,7 @@ BLOCK: dict[str, Any] = {
 
 
 def errors(block: dict[str, Any], *, strict: bool = False) -> list[str]:
-    schema = report_block.block_schema(strict=strict)
+    schema = block_schema.block_schema(strict=strict)
     checker = jsonschema.Draft202012Validator(schema)
     return [error.message for error in checker.iter_errors(block)]
 
@@ -49,9 +49,9 @@ def changed(**parts: Any) -> dict[str, Any]:
 
 
 def test_the_shipped_schema_is_up_to_date() -> None:
-    assert report_block.SHIPPED.read_text() == report_block.text(), "run scripts/schema"
-    assert report_block.SHIPPED_SUMMARY.read_text() == report_block.summary_text()
-    jsonschema.Draft202012Validator.check_schema(report_block.block_schema())
+    assert block_schema.SHIPPED.read_text() == block_schema.text(), "run scripts/schema"
+    assert block_schema.SHIPPED_SUMMARY.read_text() == block_schema.summary_text()
+    jsonschema.Draft202012Validator.check_schema(block_schema.block_schema())
 
 
 def test_a_block_is_valid() -> None:

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from pytest_orchestrator.core.events import RunStarted
-from pytest_orchestrator.reports import block as report_block
+from pytest_orchestrator.reports import block_schema
 from pytest_orchestrator.reports.summary import count_flaky, environment, summary
 
 STARTED = RunStarted(
@@ -44,13 +44,13 @@ def test_a_summary_counts_steps_by_state() -> None:
         "flaky": ["x.yaml::a"],
     }
     for valid in (run_summary, summary({})):
-        jsonschema.validate(valid, report_block.summary_schema(strict=True))
+        jsonschema.validate(valid, block_schema.summary_schema(strict=True))
     wrong: dict[str, Any] = {
         **run_summary,
         "recipes": [{"recipe": "x.yaml", "verdict": "good", "steps": {}}],
     }
     with pytest.raises(jsonschema.ValidationError, match="'good' is not one of"):
-        jsonschema.validate(wrong, report_block.summary_schema())
+        jsonschema.validate(wrong, block_schema.summary_schema())
 
 
 def test_an_environment_names_host_versions_git_and_station() -> None:
