@@ -36,7 +36,7 @@ def test_report_of_a_killed_run_writes_its_page_and_pictures(project: Project, r
     assert (done.code, done.err) == (0, "")
     page = Path(done.out.strip()).read_text()
     assert "! interrupted: run" in page
-    assert "burn_in</a> of recipes/psu.yaml, begun " in page
+    assert "burn_in</a> of recipes/psu.yaml was running when the run stopped (started " in page
     assert {path.name for path in (folder / "assets").iterdir()} == {
         "psu.svg",
         "psu.mmd",
@@ -50,6 +50,6 @@ def test_page_shows_the_durations_of_earlier_runs(project: Project, runs: Runs) 
 
     page = Path(project.call("report").out.strip()).read_text()
 
-    assert "Trends over earlier runs" in page
+    assert "History (last 20 runs)" in page
     assert '"value": 3.0' in page
     assert page.count('"passed": true, "run"') == 3
