@@ -16,7 +16,7 @@ def step(request):
     act(ask)
 """
 
-# What asks for nothing is half the work for pytest: no request is made for it.
+# pytest makes no request object for a function without parameters: half the work per step.
 _ALONE = """
 def step():
     perform()
@@ -24,45 +24,46 @@ def step():
 
 
 def callable_of(path: Path, name: str, line: int, *, asks: bool) -> types.FunctionType:
-    """Return a function for pytest that runs a step, once it was told how by `let_perform`.
+    """Return the function that pytest calls for a step; `set_callback` sets what it does.
 
     Args:
         path: The recipe.
-        name: The step's name.
-        line: The step's line, from 1.
-        asks: The step asks for fixtures by name.
+        name: The name of the step.
+        line: The line of the step, from 1.
+        asks: True if the step requests fixtures by name.
     """
     code = _ASKS if asks else _ASKS_NOTHING
     code = code.replace(co_filename=str(path), co_firstlineno=line, co_name=name, co_qualname=name)
     return types.FunctionType(code, {"__name__": path.stem}, name)
 
 
-def let_perform(function: types.FunctionType, perform: Callable[..., None]) -> None:
-    """Tell a function of `callable_of` what runs its step.
+def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> None:
+    """Set the callback that a function of `callable_of` calls.
 
     Args:
         function: The function.
-        perform: Is called with what gives the value of a fixture by its name, or with nothing.
+        perform: The callback. Its argument is a function that returns the value of a fixture
+            by its name; it has no argument if the step requests no fixtures.
     """
     function.__globals__["perform"] = perform
 
 
-def nothing_named(name: str) -> NoReturn:
-    """Stand for what gives the values of fixtures, where a step names none."""
+def no_fixtures(name: str) -> NoReturn:
+    """Raise LookupError: the default fixture getter of a step that names no fixtures."""
     raise LookupError(name)
 
 
 def _on_one_line(source: str) -> types.CodeType:
-    """Compile the body of all steps so that it stands on its first line, columns and all."""
+    """Compile a function so that all its code is on line 1, and return its code object."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.stmt, ast.expr, ast.arg)):
             node.lineno = node.end_lineno = 1
-            # As wide as any line: pytest then marks none of its columns.
+            # Wider than every line, so pytest underlines no columns.
             node.col_offset, node.end_col_offset = 0, 10_000
     module = compile(tree, __file__, "exec")
     code = next(one for one in module.co_consts if isinstance(one, types.CodeType))
-    # With --showlocals pytest leaves names like these out, as its own of assertions.
+    # --showlocals hides names that begin with @, as those of rewritten assertions.
     arguments, others = (
         code.co_varnames[: code.co_argcount],
         code.co_varnames[code.co_argcount :],

@@ -1,4 +1,4 @@
-"""Context servers of a session: for programs of steps, and on request for all."""
+"""Context servers of a session: for the programs of its steps, and for `--recipe-serve`."""
 
 import os
 import threading
@@ -26,92 +26,93 @@ ADDRESS, TOKEN = "ORCHESTRATOR_ADDRESS", "ORCHESTRATOR_TOKEN"
 
 
 class StepContextAccess:
-    """Lets the programs of steps ask the Context; see `execution.lanes.context_access`.
+    """Access of the programs of steps to the Context; see `execution.lanes.context_access`.
 
-    A socket listens from the first step on. The server behind it, and all that it imports, comes
-    with a knock, and goes with the last step that may knock: then no thread is left here, and
-    who forks this process meets none.
+    A socket listens from the first step on. The server behind it, with all that it imports, is
+    started at the first connection and closed after the last step whose programs may connect.
+    So no thread runs in this process when user code forks it.
 
     Args:
-        context: Gives the Context of the session.
+        context: Returns the Context of the session.
         secrets: The masker of the session.
     """
 
     def __init__(self, context: "Callable[[], Context]", secrets: "Masker") -> None:
         self._context, self._secrets = context, secrets
-        # One secret for all: each step has a number behind it, so that one form hides them all.
-        self._word = os.urandom(16).hex()
+        # One secret for all steps; the token of a step is the secret and a number, so masking
+        # this one prefix masks every token.
+        self._token_prefix = os.urandom(16).hex()
         self._forms: tuple[bytes, ...] = ()
         self._is_seen = False
         self._number = 0
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._address = ""
-        self._inside: dict[str, tuple[str, Context]] = {}
+        self._admitted: dict[str, tuple[str, Context]] = {}
         self._server: Server | None = None
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """What is masked in what they print, as long as it is not among the secrets."""
+        """Forms of the token prefix to mask in output; empty once it is a secret of the session."""
         if self._is_seen:
             return ()
         if not self._forms:
             from pytest_orchestrator.core.secrets import forms_of
 
-            forms = sorted(forms_of(self._word), key=len, reverse=True)
+            forms = sorted(forms_of(self._token_prefix), key=len, reverse=True)
             self._forms = tuple(form.encode() for form in forms)
         return self._forms
 
     @property
     def listener(self) -> "socket.socket | None":
-        """What is to be listened to; None where a knock is answered by itself."""
+        """The listening socket to poll; None once the server accepts connections itself."""
         return self._listener if self._server is None else None
 
     def open(self, step: str, context: "Context") -> Mapping[str, str]:
-        """Let the programs of a step in; return the variables that tell them how."""
+        """Admit the programs of a step; return the environment variables that they need."""
         if self._listener is None:
             self._listen()
         with self._lock:
             self._number += 1
-            token = f"{self._word}.{self._number}"
-            self._inside[token] = (step, context)
+            token = f"{self._token_prefix}.{self._number}"
+            self._admitted[token] = (step, context)
             if self._server is not None:
                 self._admit(self._server, token)
         return {ADDRESS: self._address, TOKEN: token}
 
     def close(self, variables: Mapping[str, str]) -> None:
-        """Let them in no more; what is just being done for them is waited for."""
+        """Revoke the token of a step; wait until its requests in progress are done."""
         with self._lock:
-            del self._inside[variables[TOKEN]]
+            del self._admitted[variables[TOKEN]]
             server = self._server
-            if server is not None and not self._inside:
-                # Nobody opens meanwhile: who knocked then would meet a server that closes.
+            if server is not None and not self._admitted:
+                # Under the lock, so that no step can be admitted to a server that is closing.
                 server.close()
                 self._server = None
         if server is not None:
             server.end(variables[TOKEN])
 
     def answer(self) -> None:
-        """Answer from now on, in threads."""
+        """Start the server, which answers in threads; do nothing if it runs."""
         from pytest_orchestrator.context.rpc.server import Server
 
         with self._lock:
             if self._server is not None:
                 return
             server = Server(self._context())
-            for token in self._inside:
+            for token in self._admitted:
                 self._admit(server, token)
             server.start(self._listener)
             self._server = server
 
     def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
-        """Make it a secret of the session where it is in some bytes, or is known to be."""
-        if not self._is_seen and (surely or self._word.encode() in data):
-            self._secrets.add(self._word)
+        """Make the token prefix a secret of the session if it occurs in data, or if `surely`."""
+        if not self._is_seen and (surely or self._token_prefix.encode() in data):
+            self._secrets.add(self._token_prefix)
             self._is_seen = True
 
     def shut(self) -> None:
-        """Close it for good."""
+        """Close the server and the socket at the end of the session."""
         if self._server is not None:
             self._server.close()
         if self._listener is not None:
@@ -130,23 +131,23 @@ class StepContextAccess:
                 self._listener = listener
 
     def _admit(self, server: "Server", token: str) -> None:
-        step, context = self._inside[token]
-        server.admit(step, self._answering(context), token)
+        step, context = self._admitted[token]
+        server.admit(step, self._request_handler(context), token)
 
-    def _answering(self, context: "Context") -> "Callable[[Request], Reply]":
+    def _request_handler(self, context: "Context") -> "Callable[[Request], Reply]":
         from pytest_orchestrator.context.rpc.protocol import serve
         from pytest_orchestrator.core.json_values import encode
 
-        def answered(request: "Request") -> "Reply":
+        def handle(request: "Request") -> "Reply":
             if not self._is_seen and request.op in ("set", "append", "restore"):
                 self.seen(encode(request.value))
             return serve(request, context)
 
-        return answered
+        return handle
 
 
 class SessionContextServer:
-    """Serves the Context of the session to whoever has its token.
+    """Context server of the session for every client that has the token (`--recipe-serve`).
 
     Args:
         config: The configuration of the session.
@@ -158,7 +159,11 @@ class SessionContextServer:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Serve from now on."""
+        """Start the server and write its address file.
+
+        Raises:
+            pytest.UsageError: The server cannot listen, or the system cannot run recipes.
+        """
         where = settings.serve_at(self._config)
         if where is None or self._config.option.collectonly:
             return
@@ -183,23 +188,22 @@ class SessionContextServer:
         self._server = server
 
     def pytest_report_header(self) -> str | None:
-        """Tell where."""
+        """Return the line of pytest's header that names the address of the server."""
         if self._server is None:
             return None
         return f"orchestrator: the Context is served at {self._server.address}"
 
 
 def _handle(state: "SessionState", who: str) -> "Context":
-    """Return a handle for somebody who is no step, whose changes plugins are told too."""
-    if state.follower is None:
+    """Return the Context of a client that is no step; step hooks receive its changes too."""
+    if state.step_hooks is None:
         return state.context.bound(who)
-    return state.context.bound(
-        who, state.environment.main_queue.in_main_thread(state.follower.changed)
-    )
+    changed = state.environment.main_queue.in_main_thread(state.step_hooks.changed)
+    return state.context.bound(who, changed)
 
 
 def step_context_access(config: pytest.Config) -> StepContextAccess:
-    """Return the door of a session, which is shut at its end."""
+    """Return the Context access of a session's steps, which is closed with the session."""
     state = state_of(config)
     made = StepContextAccess(lambda: state.context, state.secrets)
     config.add_cleanup(made.shut)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
     """Return the Dask runner of a session, which is closed with it; None if none is configured."""
-    scheduler = runner_option.wanted(config)
+    scheduler = runner_option.dask_scheduler(config)
     if scheduler is None:
         return None
     from pytest_orchestrator.execution.dask.runner import DaskRunner

@@ -19,71 +19,71 @@ _TOP = "has to stand at the top level of a module that has a file"
 
 
 def extension_plugins(config: pytest.Config) -> tuple[object, ...]:
-    """Return the plugins that bring something."""
+    """Return the plugins that implement a hook for step types or criteria."""
     hooks = (config.hook.pytest_recipe_step_types, config.hook.pytest_recipe_criteria)
     return tuple(one.plugin for hook in hooks for one in hook.get_hookimpls())
 
 
 def session_extensions(config: pytest.Config) -> "Extensions":
-    """Ask all plugins for what they bring; the session's own settings are beside it.
+    """Return the step types and criteria of this session: built-in ones and those of plugins.
 
     Raises:
-        pytest.UsageError: Something of it cannot be used; the text names the plugin.
+        pytest.UsageError: One of them cannot be used; the text names the plugin.
     """
     from pytest_orchestrator.plugin.options.settings import shell
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 
-    known = BUILT_IN.with_shell(shell(config))
-    for name, plugin, given in _each(config, _TYPES):
+    extensions = BUILT_IN.with_shell(shell(config))
+    for name, plugin, step_type in _hook_results(config, _TYPES):
         try:
-            known = known.with_type(_checked(given), _file_of(given, plugin))
+            extensions = extensions.with_type(_checked_type(step_type), _file_of(step_type, plugin))
         except ValueError as error:
-            raise _wrong(name, f"step type {_named(given)} {error}") from None
-    for name, _, given in _each(config, _CRITERIA):
+            raise _usage_error(name, f"step type {_name_of(step_type)} {error}") from None
+    for name, _, criterion in _hook_results(config, _CRITERIA):
         try:
-            known = known.with_criterion(_criterion(given))
+            extensions = extensions.with_criterion(_checked_criterion(criterion))
         except ValueError as error:
-            raise _wrong(name, f"criterion {_named(given)} {error}") from None
-    return known
+            raise _usage_error(name, f"criterion {_name_of(criterion)} {error}") from None
+    return extensions
 
 
-def _each(config: pytest.Config, hook: str) -> Iterator[tuple[str, object, Any]]:
-    """Give the name of each plugin, the plugin, and each thing that it returns from a hook."""
+def _hook_results(config: pytest.Config, hook: str) -> Iterator[tuple[str, object, Any]]:
+    """Yield the name of each plugin, the plugin, and each value that it returns from a hook."""
     manager = config.pluginmanager
     plugins = [one.plugin for one in getattr(config.hook, hook).get_hookimpls()]
     for plugin in dict.fromkeys(reversed(plugins)):  # in the order of their registration
         name = str(manager.get_name(plugin))
         others = [other for other in plugins if other is not plugin]
         try:
-            for given in manager.subset_hook_caller(hook, others)(config=config):
-                yield from ((name, plugin, one) for one in given)
+            for values in manager.subset_hook_caller(hook, others)(config=config):
+                yield from ((name, plugin, value) for value in values)
         except Exception as error:
-            what = f"{hook} raised {type(error).__name__}: {error}"
-            raise _wrong(name, what) from error
+            problem = f"{hook} raised {type(error).__name__}: {error}"
+            raise _usage_error(name, problem) from error
 
 
-def _checked(given: Any) -> type[StepType]:
-    """Return a type of steps that other processes can import.
+def _checked_type(value: Any) -> type[StepType]:
+    """Return a step type after checking that other processes can import it.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is no such class.
     """
-    if not (inspect.isclass(given) and issubclass(given, StepType)):
+    if not (inspect.isclass(value) and issubclass(value, StepType)):
         raise ValueError("is no class derived from StepType of pytest_orchestrator.extending")
-    if inspect.isabstract(given):
+    if inspect.isabstract(value):
         raise ValueError("does not define run(self, keys, ctx, env)")
-    if given.__qualname__ != given.__name__:
+    if value.__qualname__ != value.__name__:
         raise ValueError(_TOP)
-    return given
+    return value
 
 
 def _file_of(kind: type, plugin: object) -> str:
-    """Return the file that has a plugin's class.
+    """Return the file that defines a plugin's class.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The module of the class has no file.
     """
-    # Of several modules called `conftest` only the last one is among those of the process.
+    # sys.modules holds only the last of several modules named `conftest`.
     is_its_own = getattr(plugin, "__name__", None) == kind.__module__
     module = plugin if is_its_own else sys.modules.get(kind.__module__)
     path = getattr(module, "__file__", None)
@@ -92,62 +92,62 @@ def _file_of(kind: type, plugin: object) -> str:
     return str(Path(path).absolute())
 
 
-def _criterion(given: Any) -> Criterion:
-    if not isinstance(given, Criterion):
+def _checked_criterion(value: Any) -> Criterion:
+    if not isinstance(value, Criterion):
         raise ValueError("is no Criterion of pytest_orchestrator.extending")
-    return given
+    return value
 
 
-def _named(given: Any) -> str:
-    return given.__name__ if inspect.isclass(given) else str(getattr(given, "name", repr(given)))
+def _name_of(value: Any) -> str:
+    return value.__name__ if inspect.isclass(value) else str(getattr(value, "name", repr(value)))
 
 
-def _wrong(plugin: str, what: str) -> pytest.UsageError:
-    return pytest.UsageError(f"plugin '{plugin}': {what}")
+def _usage_error(plugin: str, problem: str) -> pytest.UsageError:
+    return pytest.UsageError(f"plugin '{plugin}': {problem}")
 
 
-class _Asks:
-    """Takes the place of a run."""
+class _ExtensionsOnly:
+    """A pytest plugin that collects the extensions and ends the session before any test."""
 
-    known: "Extensions | None" = None
-    refused = ""
+    extensions: "Extensions | None" = None
+    error = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
-        """Ask instead of running anything."""
+        """Store the extensions, or the text of the usage error, and exit."""
         try:
-            self.known = session_extensions(config)
+            self.extensions = session_extensions(config)
         except pytest.UsageError as error:
-            self.refused = str(error)
+            self.error = str(error)
         return 0
 
 
 def project_extensions(root: Path) -> "Extensions":
-    """Let pytest load the plugins and the ``conftest.py`` of a project, and ask them.
+    """Return the extensions of a project; pytest loads its plugins and ``conftest.py``.
 
     Raises:
-        ValueError: They cannot be loaded, or bring what cannot be used.
+        ValueError: pytest cannot load them, or an extension cannot be used.
     """
-    asks = _Asks()
-    pytest.main([f"--rootdir={root}", str(root)], plugins=[asks])
-    if asks.known is None:
-        raise ValueError(asks.refused or "pytest cannot be started here; it says why")
-    return asks.known
+    plugin = _ExtensionsOnly()
+    pytest.main([f"--rootdir={root}", str(root)], plugins=[plugin])
+    if plugin.extensions is None:
+        raise ValueError(plugin.error or "pytest cannot be started here; it says why")
+    return plugin.extensions
 
 
-def with_types(inventory: "Inventory", known: "Extensions") -> "Inventory":
-    """Return an inventory with the types of steps that plugins have brought at its end."""
-    found = tuple(_types(known, inventory.root))
-    return inventory._replace(scriptlets=inventory.scriptlets + found)
+def with_types(inventory: "Inventory", extensions: "Extensions") -> "Inventory":
+    """Return an inventory with the step types of plugins appended to its scriptlets."""
+    types = tuple(_plugin_types(extensions, inventory.root))
+    return inventory._replace(scriptlets=inventory.scriptlets + types)
 
 
-def _types(known: "Extensions", root: Path) -> "Iterator[Scriptlet]":
+def _plugin_types(extensions: "Extensions", root: Path) -> "Iterator[Scriptlet]":
     from pytest_orchestrator.recipe.fields.extensions import CustomStep, own_keys
     from pytest_orchestrator.recipe.fields.struct_fields import keys_of
     from pytest_orchestrator.scriptlets.docs import cleaned
     from pytest_orchestrator.scriptlets.model import Param, Scriptlet
 
-    for name, model in known.step_types.items():
+    for name, model in extensions.step_types.items():
         if issubclass(model, CustomStep):
             keys = keys_of(model)
             path = Path(model.file)

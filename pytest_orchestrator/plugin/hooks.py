@@ -1,6 +1,6 @@
 """Entry point of the plugin: pytest's hooks, settings check, import finder.
 
-It imports pytest and the standard library alone until a recipe is met.
+It imports only pytest and the standard library until pytest finds a recipe.
 """
 
 import sys
@@ -42,28 +42,28 @@ if TYPE_CHECKING:
 
 
 class _Factories:
-    """Makes what a session has when it is first asked for."""
+    """Factory of the parts of a session, which are made at their first use."""
 
     def environment(self, config: pytest.Config) -> "Environment":
-        """Return what all steps of the session are given."""
+        """Return the environment of all steps of the session."""
         from pytest_orchestrator.plugin.session.run_factory import session_environment
 
         return session_environment(config)
 
-    def follower(self, config: pytest.Config) -> "StepHooks | None":
-        """Return what calls the hooks for steps; None where no plugin has such a hook."""
+    def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
+        """Return the caller of the step hooks; None if no plugin implements one."""
         from pytest_orchestrator.plugin.journal.step_hooks import StepHooks, has_step_hooks
 
         return StepHooks(config) if has_step_hooks(config) else None
 
     def recorder(self, state: SessionState) -> "JournalRecorder":
-        """Return the recorder of the journal."""
+        """Return the journal recorder."""
         from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
 
         return JournalRecorder(state.config, state)
 
     def resumed(self, config: pytest.Config) -> "ResumedSession | None":
-        """Return the earlier run that this session resumes; None where it resumes none."""
+        """Return the earlier run that this session resumes, or None."""
         from pytest_orchestrator.plugin.journal.resume import resumed_session
 
         return resumed_session(config)
@@ -82,13 +82,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks by which others extend recipes."""
+    """Declare the hooks of this plugin for other plugins."""
     pluginmanager.add_hookspecs(hookspecs)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Let no path that comes after it be taken for the run to go on from."""
+    """Give ``--recipe-resume`` its default value, so that a path after it is not its value."""
     end = args.index("--") if "--" in args else len(args)
     args[:end] = [
         f"{one}={settings.LATEST}" if one == settings.RESUME else one for one in args[:end]
@@ -97,7 +97,7 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True, specname="pytest_configure")
 def pytest_configure_first(config: pytest.Config) -> None:
-    """Let ``--lf`` mean what was blocked, too, where it is asked for so."""
+    """Install the factory; with ``--recipe-needs=snapshot`` make ``--lf`` select blocked steps."""
     config.stash[FACTORIES] = _Factories()
     if config.getoption("recipe_needs") == "snapshot":
         if config.getoption("dist", "no") != "no":
@@ -111,12 +111,12 @@ def pytest_configure_first(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the settings and make ready for reports of other processes."""
+    """Check the settings and register the plugins that need no recipe."""
     install_finder()
     check_settings(config)
     root = str(config.rootpath)
     if root not in sys.path:
-        # At the end it hides nothing, in whatever way pytest imports tests.
+        # Appended, so that it hides no other module in any import mode of pytest.
         sys.path.append(root)
     config.addinivalue_line(
         "markers",
@@ -143,7 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """List the scriptlets instead of running anything, where that is asked for."""
+    """List the scriptlets and end, if the option ``--list-steps`` is set."""
     if not config.getoption("list_steps"):
         return None
 
@@ -151,18 +151,18 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Take the YAML files that are recipes."""
+    """Collect the YAML files that are recipes."""
     if file_path.suffix.lower() not in file_matching.SUFFIXES:
         return None
     config, named = parent.config, parent.session.isinitpath(file_path)
-    words = (argument.partition("::")[0] for argument in config.args)
-    asked = (config.invocation_params.dir / word for word in words)
+    names = (argument.partition("::")[0] for argument in config.args)
+    asked = (config.invocation_params.dir / name for name in names)
     patterns = config.getini("recipe_files")
     claim = file_matching.claim(file_path, config.rootpath, patterns, asked, named=named)
     if claim is None:
         return None
     if file_path.name.startswith("test") and config.pluginmanager.has_plugin("pytest-workflow"):
-        claim = "may be"  # it has files of its own with such names
+        claim = "may be"  # pytest-workflow has files with such names too
     from pytest_orchestrator.plugin.collection import unsupported
 
     if not unsupported.HERE:
@@ -173,7 +173,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that asks for a recipe with a Context of its own that one as ``ctx``."""
+    """Set ``ctx`` of a test to the own Context of the recipe that its marker requests."""
     mark = metafunc.definition.get_closest_marker("recipe")
     if mark is None or "ctx" not in metafunc.fixturenames:
         return
@@ -203,20 +203,20 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Keep recipes whole and in order, and make ready to run them."""
+    """Order the items so that recipes are whole, and prepare their run."""
     if session.config.getoption("recipe_var"):
         from pytest_orchestrator.plugin.collection import hints
 
         hints.check_vars(session.config)
-    met_one = "pytest_orchestrator.plugin.collection.nodes" in sys.modules
-    asking = [item for item in session.items if item.get_closest_marker("recipe")]
-    if met_one or asking:
+    has_recipes = "pytest_orchestrator.plugin.collection.nodes" in sys.modules
+    marked = [item for item in session.items if item.get_closest_marker("recipe")]
+    if has_recipes or marked:
         from pytest_orchestrator.plugin.session import start
 
         start.keep_recipes_whole(session)
     if session.config.getoption("collectonly"):
-        for item in asking:
-            # VS Code takes who has this for one of several, and looks for the name of each.
+        for item in marked:
+            # VS Code takes an item with `callspec` for a parametrized one with brackets.
             if "[" not in item.name and hasattr(item, "callspec"):
                 del item.callspec
 
@@ -231,7 +231,7 @@ def orchestrator_context(pytestconfig: pytest.Config) -> "Context":
 
 @pytest.fixture(scope="session")
 def ctx(request: pytest.FixtureRequest, orchestrator_context: "Context") -> "Context":
-    """The Context that all recipes and tests share; of a recipe that has its own, that one."""
+    """The Context of the session, or the own Context of the recipe that the test requests."""
     context: Context = getattr(request, "param", orchestrator_context)
     return context
 
@@ -240,27 +240,27 @@ _OURS = "pytest_orchestrator."
 
 
 class PackageFinder:
-    """Finds what is ours as Python itself would."""
+    """Import finder that finds this package by Python's own path finder."""
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where a module of this package is, and nothing for any other."""
+        """Return the spec of a module of this package; None for any other module."""
         return PathFinder.find_spec(name, path, target) if name.startswith(_OURS) else None
 
 
 def install_finder() -> None:
-    """Ask this finder before pytest's; once in a process."""
+    """Insert this finder before pytest's assertion rewriter, once per process."""
     if PackageFinder not in sys.meta_path:
         sys.meta_path.insert(0, PackageFinder)
 
 
 def show_scriptlets(config: pytest.Config) -> int:
-    """Print the listing; return how pytest exits.
+    """Print the list of scriptlets.
 
     Returns:
-        0, or 1 where a file cannot be read.
+        The exit status of pytest: 0, or 1 if a file cannot be read.
     """
     from pytest_orchestrator.plugin.collection.file_matching import claimed
     from pytest_orchestrator.plugin.extensions import with_types
@@ -270,23 +270,24 @@ def show_scriptlets(config: pytest.Config) -> int:
     from pytest_orchestrator.scriptlets.listing import as_text
 
     root = config.rootpath
-    found = claimed(
+    candidates = claimed(
         [root],
         root,
         config.getini("recipe_files"),
         [root / name for name in config.getini("testpaths")],
     )
-    paths = [path for path, claim in found if claim == "must be" or looks_like_recipe(path)]
-    known = state_of(config).extensions
-    inventory = with_types(take(root, paths, list(map(Path, config.getini("pythonpath")))), known)
-    encoding = sys.stdout.encoding or "utf-8"  # which may not have all names of files
-    shown = as_text(inventory).encode(encoding, "backslashreplace").decode(encoding)
-    sys.stdout.write(f"{shown}\n")
+    paths = [path for path, claim in candidates if claim == "must be" or looks_like_recipe(path)]
+    extensions = state_of(config).extensions
+    scriptlets = take(root, paths, list(map(Path, config.getini("pythonpath"))))
+    inventory = with_types(scriptlets, extensions)
+    encoding = sys.stdout.encoding or "utf-8"  # it may not encode every file name
+    text = as_text(inventory).encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(f"{text}\n")
     return 1 if inventory.has_error else 0
 
 
 def check_settings(config: pytest.Config) -> None:
-    """Read every setting once, so that a wrong one is told before anything is collected.
+    """Read every setting once, so that an invalid one is an error before the collection.
 
     Raises:
         pytest.UsageError: A setting is wrong.
@@ -307,7 +308,7 @@ def check_settings(config: pytest.Config) -> None:
     if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
         from pytest_orchestrator.plugin.session_state import state_of
 
-        _ = state_of(config).given
+        _ = state_of(config).var_values
     serve_at(config)
     max_log(config)
     max_artifact(config)
@@ -318,7 +319,7 @@ def check_settings(config: pytest.Config) -> None:
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
         from pytest_orchestrator.plugin.session_state import state_of
 
-        _ = state_of(config).resuming
+        _ = state_of(config).resumed
     timeout_factor(config)
     settings.compare_last(config)
     settings.compare_factor(config)

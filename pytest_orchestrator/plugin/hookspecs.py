@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 @pytest.hookspec
 def pytest_recipe_step_types(config: pytest.Config) -> "Iterable[type[StepType]]":
-    """Bring types of steps.
+    """Return the step types that this plugin adds.
 
-    Called at the start of a session, before anything is collected, and again where a
-    `conftest.py` that has this hook is met later; under xdist in the controller and in each
-    worker. The types belong to that session.
+    Called at the start of a session, before anything is collected, and again when a
+    `conftest.py` that implements this hook is loaded later; under xdist in the controller and
+    in each worker. The types are valid in that session only.
 
     Args:
         config: The configuration of the session.
 
     Returns:
-        Classes derived from `pytest_orchestrator.extending.StepType`, each at the top level
-        of a module: other processes import it.
+        Classes derived from `pytest_orchestrator.extending.StepType`, each defined at the top
+        level of a module, because other processes import it.
 
     Raises:
-        Exception: Whatever it raises is a usage error that names the plugin, and so is a type
-            with a name that is taken, with keys that steps of all types have, or with keys
-            that have no description.
+        Exception: Every exception becomes a usage error that names the plugin. So does a type
+            whose name exists already, a type with a key that steps of all types have, and a
+            type with a key that has no description.
     """
     raise NotImplementedError
 
 
 @pytest.hookspec
 def pytest_recipe_criteria(config: pytest.Config) -> "Iterable[Criterion]":
-    """Bring criteria for `success`.
+    """Return the criteria for `success` that this plugin adds.
 
-    Called when `pytest_recipe_step_types` is.
+    Called at the same times as `pytest_recipe_step_types`.
 
     Args:
         config: The configuration of the session.
@@ -50,9 +50,9 @@ def pytest_recipe_criteria(config: pytest.Config) -> "Iterable[Criterion]":
         Instances of `pytest_orchestrator.extending.Criterion`.
 
     Raises:
-        Exception: Whatever it raises is a usage error that names the plugin, and so is a
-            criterion with a name that is taken, without a description, or with an example
-            that is none of its type.
+        Exception: Every exception becomes a usage error that names the plugin. So does a
+            criterion whose name exists already, a criterion without a description, and a
+            criterion whose example has another type than its value.
     """
     raise NotImplementedError
 
@@ -61,24 +61,24 @@ def pytest_recipe_criteria(config: pytest.Config) -> "Iterable[Criterion]":
 def pytest_recipe_step_start(
     config: pytest.Config, recipe: str, node: str, step: str, step_type: str
 ) -> None:
-    """Learn that the body of a step begins.
+    """Receive the start of a step.
 
-    Called once for each step that runs, when its `if` holds and its locks are held; not for
-    each of its tries, and again where a plugin reruns it. Under xdist it is called in the
-    worker that runs the step. It is called in the main thread and the step waits for it,
-    but for steps that run beside others (`--recipe-jobs`): they have begun.
+    Called once for each step that runs, after its `if` was true and its locks were acquired;
+    not for each attempt of `retry`, but again if a plugin reruns the step. Under xdist it is
+    called in the worker that runs the step. It is called in the main thread, and the step
+    waits for it. Parallel steps (`--recipe-jobs`) do not wait: they have already started.
 
     Args:
         config: The configuration of the session.
         recipe: The path of the recipe, relative to the rootdir.
         node: The node id of the step.
         step: The name of the step.
-        step_type: Its type.
+        step_type: The type of the step.
 
     Raises:
-        Exception: What it raises is told once, as a `HookWarning`, and changes nothing for
-            the step; later implementations are left out of this call. `pytest.exit` ends the
-            session.
+        Exception: An exception is reported once, as a `HookWarning`, and does not change the
+            step; the implementations after this one are not called for this event.
+            `pytest.exit` ends the session.
     """
 
 
@@ -86,20 +86,20 @@ def pytest_recipe_step_start(
 def pytest_recipe_step_finish(
     config: pytest.Config, recipe: str, node: str, step: str, result: "Mapping[str, Any]"
 ) -> None:
-    """Learn what became of a step.
+    """Receive the outcome of a step.
 
-    Called in the main thread when that is known, for steps that were skipped or blocked,
-    too, in the order of the recipe; of a service when it is ready, and once more when it has
-    ended. Under xdist it is called in the worker that ran the step.
+    Called in the main thread when the outcome is known, also for skipped and blocked steps,
+    in the order of the recipe. For a service it is called when the service is ready, and
+    again when it has ended. Under xdist it is called in the worker that ran the step.
 
     Args:
         config: The configuration of the session.
         recipe: The path of the recipe, relative to the rootdir.
         node: The node id of the step.
         step: The name of the step.
-        result: The block of the step as the JSON report has it, with its `schema_version`;
-            it has no secrets in it. What pytest makes of an expected failure is not known
-            yet.
+        result: The report block of the step as in the JSON report, with its
+            `schema_version`; secrets are masked. An expected failure is still `failed` here,
+            because pytest applies `xfail` later.
 
     Raises:
         Exception: As for `pytest_recipe_step_start`.
@@ -114,20 +114,20 @@ def pytest_recipe_context_change(
     step: str | None,
     change: "Mapping[str, Any]",
 ) -> None:
-    """Learn of a change of the Context.
+    """Receive a change of the Context.
 
-    Called in the main thread after each change, those of tests among them. A step in a
-    process of its own waits for it, but for services and steps that run beside others. Under
-    xdist it is called in the process that has made the change. To change the Context here
-    calls it again.
+    Called in the main thread after each change, also for changes made by tests. A step in a
+    process of its own waits for it; services and parallel steps do not. Under xdist it is
+    called in the process that made the change. A change that an implementation makes calls
+    the hook again.
 
     Args:
         config: The configuration of the session.
-        recipe: The path of the recipe of the step; None where no step has made the change.
-        node: The node id of the step, likewise.
-        step: The name of the step, likewise.
-        change: `key`, `ts`, `who`, `op`, `old`, `new`, for `append` and `pop` also `index`;
-            `masked` where a secret was replaced.
+        recipe: The path of the recipe of the step; None if no step made the change.
+        node: The node id of the step, or None.
+        step: The name of the step, or None.
+        change: `key`, `ts`, `who`, `op`, `old`, `new`; also `index` for `append` and `pop`,
+            and `masked` if a secret was replaced.
 
     Raises:
         Exception: As for `pytest_recipe_step_start`.

@@ -1,8 +1,8 @@
-"""Interrupts (SIGTERM as Ctrl-C, none within a report) and early exits of pytest itself.
+"""Interrupts (SIGTERM as Ctrl-C, deferred during reports) and early exits of pytest itself.
 
-A step that runs inside pytest, a thread of it or a function for ``atexit`` may call
-``os._exit(0)``, or have pytest replaced by another program. The exit status of either says
-nothing of what has failed. So both ask first, from the first session with recipes on.
+An inline step, one of its threads or an ``atexit`` function may call ``os._exit(0)`` or
+replace pytest by another program with ``os.exec*``. The exit status is then 0 although a step
+failed. So both functions are wrapped from the first session with recipes on.
 """
 
 import contextlib
@@ -24,86 +24,91 @@ _PROGRAMS = frozenset({"pytest", "py.test", "pytest-orchestrator"})
 
 
 class EarlyEnds:
-    """Stands before ``os._exit`` and ``os.exec*`` in this process, not in its forks.
+    """Wrappers of ``os._exit`` and ``os.exec*`` in this process; forks call the originals.
 
-    coverage.py stands there too, and each calls what it has found.
+    coverage.py wraps the same functions; each wrapper calls the function that it replaced.
     """
 
     def __init__(self, session: pytest.Session, terminal: int) -> None:
-        """Stand there from now on.
+        """Install the wrappers.
 
         Args:
             session: The session.
-            terminal: A descriptor for what people read, which is kept.
+            terminal: File descriptor of the terminal; this object closes it.
         """
         self._session = session
         self._terminal = terminal
         self._pid = os.getpid()
         self._is_over = False
-        # A session within a test ends, and so does one that a program starts and goes on after.
-        self._stays = _is_the_program(session.config)
-        self._found: list[tuple[ModuleType, str, Any, Any]] = []
+        # A session inside a test, or one that a program starts with pytest.main, ends before
+        # its process does; then the wrappers are removed at the end of the session.
+        self._is_permanent = _is_main_program(session.config)
+        self._wrapped: list[tuple[ModuleType, str, Any, Any]] = []
         posix = sys.modules.get("posix")
         for module in (os, posix) if posix else (os,):
-            self._stand_before(module, "_exit", self._exits)
+            self._wrap(module, "_exit", self._exit_wrapper)
             for name in ("execv", "execve"):
-                self._stand_before(module, name, self._replaces)
+                self._wrap(module, name, self._exec_wrapper)
 
-    def _stand_before(
-        self, module: "ModuleType", name: str, make: Callable[[Any, str], Any]
-    ) -> None:
-        usual = getattr(module, name, None)
-        if usual is not None:
-            own = make(usual, name)
-            self._found.append((module, name, usual, own))
-            setattr(module, name, own)
+    def _wrap(self, module: "ModuleType", name: str, make: Callable[[Any, str], Any]) -> None:
+        original = getattr(module, name, None)
+        if original is not None:
+            wrapper = make(original, name)
+            self._wrapped.append((module, name, original, wrapper))
+            setattr(module, name, wrapper)
 
-    def _exits(self, usual: Callable[[int], NoReturn], _name: str) -> Callable[[int], NoReturn]:
+    def _exit_wrapper(
+        self, original: Callable[[int], NoReturn], _name: str
+    ) -> Callable[[int], NoReturn]:
         def _exit(status: int) -> NoReturn:
-            if status == 0 and (red := self._red("os._exit(0)")):
-                status = red
-            usual(status)
+            if status == 0 and (failed_status := self._failed_status("os._exit(0)")):
+                status = failed_status
+            original(status)
 
         return _exit
 
-    def _replaces(self, usual: Callable[..., NoReturn], name: str) -> Callable[..., NoReturn]:
+    def _exec_wrapper(
+        self, original: Callable[..., NoReturn], name: str
+    ) -> Callable[..., NoReturn]:
         def execute(path: Any, *args: Any) -> NoReturn:
-            if red := self._red(f"os.{name}"):
-                self._found[0][2](red)
-            usual(path, *args)
+            if failed_status := self._failed_status(f"os.{name}"):
+                self._wrapped[0][2](failed_status)
+            original(path, *args)
 
         return execute
 
-    def _red(self, what: str) -> int:
-        """Return the exit status that this process has to end with, and say why; 0 for any."""
+    def _failed_status(self, function: str) -> int:
+        """Return the exit status of a failed session and print why; 0 if the call may proceed."""
         if os.getpid() != self._pid:
             return 0
         status = int(self._session.exitstatus) if self._is_over else 0
-        red = status if self._is_over else int(pytest.ExitCode.TESTS_FAILED)
-        if red:
+        failed_status = status if self._is_over else int(pytest.ExitCode.TESTS_FAILED)
+        if failed_status:
             where = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
             by = f" in {where}" if where else ""
             when = "after it had failed" if self._is_over else "before its end"
-            words = f"\norchestrator: {what}{by} ended pytest {when}: exit status {red}\n"
+            text = (
+                f"\norchestrator: {function}{by} ended pytest {when}: exit status {failed_status}\n"
+            )
             with contextlib.suppress(OSError):
-                os.write(self._terminal, words.encode(errors="backslashreplace"))
-        return red
+                os.write(self._terminal, text.encode(errors="backslashreplace"))
+        return failed_status
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Let the session have said its last word."""
+        """Note that the exit status is final; remove the wrappers if the process continues."""
         self._is_over = True
-        if self._stays:
+        if self._is_permanent:
             return
-        for module, name, usual, own in self._found:
-            if getattr(module, name) is own:  # else who came later calls it, and it lets all pass
-                setattr(module, name, usual)
+        for module, name, original, wrapper in self._wrapped:
+            if getattr(module, name) is wrapper:  # a later wrapper may call this one
+                setattr(module, name, original)
         self._pid = 0
         os.close(self._terminal)
 
 
-def _is_the_program(config: pytest.Config) -> bool:
-    """Tell whether this session is what was started, and not a part of another program."""
+def _is_main_program(config: pytest.Config) -> bool:
+    """Return True if this process was started to run this session, and for nothing else."""
     if [*map(str, config.invocation_params.args)] != sys.argv[1:]:
         return False
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
@@ -115,10 +120,10 @@ _ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 def interrupt_on_sigterm() -> Callable[[], None]:
-    """Raise KeyboardInterrupt at SIGTERM and SIGHUP, unless somebody handles them already.
+    """Raise KeyboardInterrupt at SIGTERM and SIGHUP, unless they have a handler already.
 
     Returns:
-        A function that puts the former handling back.
+        A function that restores the previous handlers.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
@@ -128,22 +133,22 @@ def interrupt_on_sigterm() -> Callable[[], None]:
         for number in free:
             signal.signal(number, signal.SIG_DFL)
 
-    free = [one for one in _handled(*_ENDS) if signal.getsignal(one) is signal.SIG_DFL]
+    free = [one for one in _settable(*_ENDS) if signal.getsignal(one) is signal.SIG_DFL]
     for number in free:
         signal.signal(number, interrupt)
     return restore
 
 
-def keep_statuses() -> Callable[[], None]:
-    """Have the kernel keep how children end, where SIGCHLD is ignored.
+def keep_exit_statuses() -> Callable[[], None]:
+    """Reset SIGCHLD to its default if it is ignored, so that exit statuses can be read.
 
-    Who starts pytest may ignore it, and a `conftest.py`: then ``subprocess`` returns 0 for
-    whatever a step inside pytest has started, and for programs of our own.
+    The program that starts pytest may ignore it, or a `conftest.py`. ``subprocess`` then
+    returns 0 for every program of an inline step, and for programs of this plugin.
 
     Returns:
-        A function that puts the former handling back.
+        A function that ignores SIGCHLD again if it was ignored.
     """
-    ignored = [one for one in _handled("SIGCHLD") if signal.getsignal(one) is signal.SIG_IGN]
+    ignored = [one for one in _settable("SIGCHLD") if signal.getsignal(one) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.SIG_DFL)
 
@@ -156,33 +161,33 @@ def keep_statuses() -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Let an interrupt wait until something is whole; a second one does not wait."""
-    usual: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
-    waiting: list[tuple[int, FrameType | None]] = []
+def interrupts_deferred() -> Iterator[None]:
+    """Defer the first interrupt to the end of the block; a second one acts at once."""
+    handlers: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
+    deferred: list[tuple[int, FrameType | None]] = []
 
-    def wait(number: int, frame: FrameType | None) -> None:
-        waiting.append((number, frame))
-        if len(waiting) > 1:
-            usual[signal.Signals(number)](number, frame)
+    def defer(number: int, frame: FrameType | None) -> None:
+        deferred.append((number, frame))
+        if len(deferred) > 1:
+            handlers[signal.Signals(number)](number, frame)
 
-    for number in _handled("SIGINT", *_ENDS):
+    for number in _settable("SIGINT", *_ENDS):
         handler = signal.getsignal(number)
         if callable(handler):
-            usual[number] = handler
-            signal.signal(number, wait)
+            handlers[number] = handler
+            signal.signal(number, defer)
     try:
         yield
     finally:
-        for number, handler in usual.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    if waiting:
-        first, frame = waiting[0]
-        usual[signal.Signals(first)](first, frame)
+    if deferred:
+        first, frame = deferred[0]
+        handlers[signal.Signals(first)](first, frame)
 
 
-def _handled(*names: str) -> list[signal.Signals]:
-    """Return the signals of these names that this thread may handle."""
+def _settable(*names: str) -> list[signal.Signals]:
+    """Return the signals of these names whose handlers this thread may set."""
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in names if hasattr(signal, name)]

@@ -15,37 +15,37 @@ S = TypeVar("S", bound="msgspec.Struct")
 
 _PLACES = {"path", "lineno", "filename"}
 _BLOCK = "orchestrator"
-_OF_RECORD = {"created", "filename", "funcName", "levelname", "levelno", "lineno", "module"}
-_OF_RECORD |= {"msecs", "name", "pathname", "process", "processName", "relativeCreated"}
-_OF_RECORD |= {"taskName", "thread", "threadName"}
-"""What a log record says of itself: no word of whoever logs."""
+_OWN_FIELDS = {"created", "filename", "funcName", "levelname", "levelno", "lineno", "module"}
+_OWN_FIELDS |= {"msecs", "name", "pathname", "process", "processName", "relativeCreated"}
+_OWN_FIELDS |= {"taskName", "thread", "threadName"}
+"""Fields of a log record that logging sets itself; they hold no text of the program."""
 
 
 def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") -> None:
-    """Mask what a report shows; the block of a step has been masked where it was made."""
-    report.longrepr = _shown(report.longrepr, secrets)
+    """Mask the texts of a report; the block of its step was masked when it was made."""
+    report.longrepr = _masked_longrepr(report.longrepr, secrets)
     report.sections = [(name, secrets.text(text)) for name, text in report.sections]
     if isinstance(report, pytest.CollectReport):
         return
     if hasattr(report, "wasxfail"):
         report.wasxfail = secrets.text(report.wasxfail)
     if report.user_properties:
-        mine = _of_step(report)
+        from_block = _block_properties(report)
         report.user_properties = [
-            pair if pair in mine else (pair[0], secrets.value(pair[1]))
+            pair if pair in from_block else (pair[0], secrets.value(pair[1]))
             for pair in report.user_properties
         ]
     # The name is pytest-json-report's.
     extra = getattr(report, "_json_report_extra", None)
     if extra:
-        told = {name: _stage(name, stage, secrets) for name, stage in extra.items()}
-        setattr(report, "_json_report_extra", told)  # noqa: B010
+        masked = {name: _masked_stage(name, stage, secrets) for name, stage in extra.items()}
+        setattr(report, "_json_report_extra", masked)  # noqa: B010
 
 
 def fields(
     value: S, secrets: "Masker", names: Collection[str] | None = None, but: Collection[str] = ()
 ) -> S:
-    """Return a value whose fields of these names, or all but some, have no secrets in them."""
+    """Return a struct with masked fields: those in `names`, or all except those in `but`."""
     import msgspec
 
     names = names or set(value.__struct_fields__).difference(but)
@@ -53,15 +53,16 @@ def fields(
     return msgspec.structs.replace(value, **masked)
 
 
-def record(told: dict[str, Any], secrets: "Masker") -> dict[str, Any]:
-    """Mask a log record, given as plain data."""
+def record(fields_of_record: dict[str, Any], secrets: "Masker") -> dict[str, Any]:
+    """Return the fields of a log record, with secrets masked in those of the program."""
     return {
-        name: value if name in _OF_RECORD else secrets.value(value) for name, value in told.items()
+        name: value if name in _OWN_FIELDS else secrets.value(value)
+        for name, value in fields_of_record.items()
     }
 
 
-def _of_step(report: pytest.TestReport) -> list[tuple[str, Any]]:
-    """Return the properties that come from the block of a step."""
+def _block_properties(report: pytest.TestReport) -> list[tuple[str, Any]]:
+    """Return the properties of a report that were made from the block of its step."""
     block = getattr(report, _BLOCK, None)
     if block is None:
         return []
@@ -70,7 +71,7 @@ def _of_step(report: pytest.TestReport) -> list[tuple[str, Any]]:
     return list(junit.properties(block))
 
 
-def _stage(name: str, stage: Any, secrets: "Masker") -> Any:
+def _masked_stage(name: str, stage: Any, secrets: "Masker") -> Any:
     if not isinstance(stage, dict):
         return secrets.of(stage)
     if name == "metadata":
@@ -81,37 +82,38 @@ def _stage(name: str, stage: Any, secrets: "Masker") -> Any:
     }
 
 
-def _shown(shown: Any, secrets: "Masker") -> Any:
-    if isinstance(shown, tuple):  # of a skip: path, line, reason
-        return (*shown[:2], *map(secrets.text, shown[2:]))
-    shown = _walked(shown, secrets)
-    if shown is None or isinstance(shown, str):
-        return shown
-    # What another plugin shows in a way of its own.
-    text = str(shown)
+def _masked_longrepr(longrepr: Any, secrets: "Masker") -> Any:
+    if isinstance(longrepr, tuple):  # of a skip: path, line, reason
+        return (*longrepr[:2], *map(secrets.text, longrepr[2:]))
+    longrepr = _masked_parts(longrepr, secrets)
+    if longrepr is None or isinstance(longrepr, str):
+        return longrepr
+    # An object of another plugin: only its text can be masked.
+    text = str(longrepr)
     masked = secrets.text(text)
-    return shown if masked == text else masked
+    return longrepr if masked == text else masked
 
 
-def _walked(shown: Any, secrets: "Masker") -> Any:
-    """Mask a text, a list of such, or an explanation of pytest's with all its parts."""
-    if isinstance(shown, str):
-        return secrets.text(shown)
-    if type(shown) in (list, tuple):
-        return type(shown)(_walked(one, secrets) for one in shown)
-    if type(shown).__module__.startswith("_pytest."):
-        for name, value in vars(shown).items():
+def _masked_parts(part: Any, secrets: "Masker") -> Any:
+    """Mask a text, a list of texts, or a traceback object of pytest with all its attributes."""
+    if isinstance(part, str):
+        return secrets.text(part)
+    if type(part) in (list, tuple):
+        return type(part)(_masked_parts(one, secrets) for one in part)
+    if type(part).__module__.startswith("_pytest."):
+        for name, value in vars(part).items():
             if name not in _PLACES:
-                object.__setattr__(shown, name, _walked(value, secrets))
-    return shown
+                object.__setattr__(part, name, _masked_parts(value, secrets))
+    return part
 
 
 def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
-    """Take the values of ``args`` whose names say secret, as they are written in a recipe."""
+    """Add the literal values of ``args`` with secret names, such as ``API_KEY``, to the masker."""
     from pytest_orchestrator.execution.steps.command import environment_of
 
     for step in (*recipe.steps, *recipe.final):
         args = getattr(step, "args", None)
         if args:
-            late = {one.path[1] for one in step.templates if one.path[0] == "args"}
-            secrets.learn(environment_of({n: v for n, v in args.items() if n not in late}, {}))
+            templated = {one.path[1] for one in step.templates if one.path[0] == "args"}
+            literal = {name: value for name, value in args.items() if name not in templated}
+            secrets.learn(environment_of(literal, {}))

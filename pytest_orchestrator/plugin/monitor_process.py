@@ -1,4 +1,4 @@
-"""Monitor process beside a session."""
+"""Monitor process of a session (`--recipe-monitor`)."""
 
 import select
 import subprocess
@@ -10,22 +10,22 @@ import pytest
 
 from pytest_orchestrator.plugin.options import settings
 
-_PATIENCE: Final = 15.0
-_END: Final = 3.0
+_START_TIMEOUT: Final = 15.0
+_END_TIMEOUT: Final = 3.0
 
 
 def add_monitor_option(group: pytest.OptionGroup) -> None:
-    """Declare the option."""
+    """Declare ``--recipe-monitor``."""
     group.addoption(
         "--recipe-monitor",
         action="store_true",
-        help="show the run in a browser while it goes on: the header has the link (needs the extra "
-        "monitor)",
+        help="show the run in a browser while it is running: the header has the link (needs the "
+        "extra monitor)",
     )
 
 
 def start_monitor(config: pytest.Config) -> None:
-    """Start a monitor where one is asked for.
+    """Start a monitor if ``--recipe-monitor`` requests one.
 
     Raises:
         pytest.UsageError: Dash is not installed.
@@ -35,9 +35,9 @@ def start_monitor(config: pytest.Config) -> None:
 
 
 class MonitorProcess:
-    """Starts a monitor of the runs of the project, and ends it.
+    """Process of the web monitor, started with the session and ended with it.
 
-    It reads the end of its input where pytest is gone in any other way.
+    Its stdin is a pipe from pytest: the monitor ends at end of file, however pytest ends.
 
     Raises:
         pytest.UsageError: Dash is not installed.
@@ -60,17 +60,17 @@ class MonitorProcess:
         )
 
     def pytest_report_header(self) -> str:
-        """Tell the link; the monitor was starting all the while."""
+        """Return the line with the link; wait up to 15 s, as the monitor may still be starting."""
         out = self._process.stdout
-        if out is None or not select.select([out], [], [], _PATIENCE)[0]:
+        if out is None or not select.select([out], [], [], _START_TIMEOUT)[0]:
             return "monitor: it does not answer so far"
         return out.readline().decode(errors="replace").strip() or "monitor: it has ended"
 
     def pytest_unconfigure(self) -> None:
-        """End it."""
+        """End the monitor: SIGTERM, after 3 s SIGKILL."""
         self._process.terminate()
         try:
-            self._process.communicate(timeout=_END)
+            self._process.communicate(timeout=_END_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()

@@ -1,4 +1,4 @@
-"""Log format of the old runner on stderr; a plugin that is loaded by name."""
+"""Plugin, loaded by name, that writes the log format of the old runner to stderr."""
 
 import json
 import sys
@@ -12,58 +12,58 @@ _STATUS = pytest.StashKey[int]()
 
 
 def pytest_recipe_step_start(config: pytest.Config, step: str, step_type: str) -> None:
-    """Tell that a step begins."""
-    _tell(config, "INFO", f"Running {step_type} step {step}")
+    """Write the line of a step that starts."""
+    _write(config, "INFO", f"Running {step_type} step {step}")
 
 
 def pytest_recipe_step_finish(
     config: pytest.Config, node: str, step: str, result: Mapping[str, Any]
 ) -> None:
-    """Tell what it gave, or why there is nothing."""
+    """Write the result of a step, or its outcome and reason if it did not pass."""
     about = result["step"]
     if about["state"] == "passed":
-        _tell(config, "INFO", f"Step {step} output: {json.dumps(_value(config, node, step))}")
+        _write(config, "INFO", f"Step {step} output: {json.dumps(_value(config, node, step))}")
         return
     why = f": {about['reason']}" if about.get("reason") else ""
     level = "ERROR" if about["state"] == "failed" else "WARNING"
-    _tell(config, level, f"Step {step} {about['state']}{why}")
+    _write(config, level, f"Step {step} {about['state']}{why}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Note how pytest is going to exit."""
+    """Store the exit status of pytest for the last line."""
     session.config.stash[_STATUS] = int(exitstatus)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Tell how the whole has ended, below all that pytest tells."""
+    """Write the last line, below all lines of pytest."""
     status = config.stash.get(_STATUS, None)
     if status is not None and not hasattr(config, "workerinput"):
-        words = f"Pipeline failed: pytest exits with {status}" if status else "Pipeline complete"
-        _tell(config, "ERROR" if status else "INFO", words)
+        text = f"Pipeline failed: pytest exits with {status}" if status else "Pipeline complete"
+        _write(config, "ERROR" if status else "INFO", text)
 
 
-def _line(level: str, words: str) -> str:
-    """Return a line of the log, as `get_logger` writes it."""
+def _line(level: str, text: str) -> str:
+    """Return a line of the log in the format of `get_logger`."""
     now = datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{now} | {level} | runner | {words}\n"
+    return f"{now} | {level} | runner | {text}\n"
 
 
-def _tell(config: pytest.Config, level: str, words: str) -> None:
+def _write(config: pytest.Config, level: str, text: str) -> None:
     terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     if capture is None:
-        sys.stderr.write(_line(level, words))
+        sys.stderr.write(_line(level, text))
         return
     with capture.global_and_fixture_disabled():
         if terminal is not None and sys.stderr.isatty():
             terminal.ensure_newline()
             terminal.flush()
-        sys.stderr.write(_line(level, words))
+        sys.stderr.write(_line(level, text))
         sys.stderr.flush()
 
 
 def _value(config: pytest.Config, node: str, step: str) -> Any:
-    """Return what a step gave, without secrets."""
+    """Return the result of a step, with secrets masked."""
     from pytest_orchestrator.plugin.session_state import state_of
 
     state = state_of(config)

@@ -1,4 +1,4 @@
-"""Session state: recipes, runs, Context, under a typed stash key."""
+"""State of a session (recipes, runs, Context), stored under a typed stash key."""
 
 import os
 from functools import partial
@@ -31,53 +31,53 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RUN = "orchestrator_run"
-"""Name under which xdist's workers are told the id of the run."""
+"""Key of `workerinput` of xdist: the id of the run."""
 CONTROLLER = "orchestrator_controller"
-"""Name under which they are told the pid of their controller."""
+"""Key of `workerinput`: the pid of the controller."""
 GUARD = "orchestrator_guard"
-"""Name under which they are told the file that says whether they had to be ended."""
+"""Key of `workerinput`: the file to which the watchdog writes that it killed the worker."""
 
 
 class Factories(Protocol):
-    """Makes what a session has, with what imports this module; the hooks hand it in."""
+    """Factory of the parts of a session; `hooks` passes one in, which avoids import cycles."""
 
     def environment(self, config: pytest.Config) -> "Environment":
-        """Return what all steps of the session are given."""
+        """Return the environment of all steps of the session."""
 
-    def follower(self, config: pytest.Config) -> "StepHooks | None":
-        """Return what calls the hooks for steps; None where no plugin has such a hook."""
+    def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
+        """Return the caller of the step hooks; None if no plugin implements one."""
 
     def recorder(self, state: "SessionState") -> "JournalRecorder":
-        """Return the recorder of the journal."""
+        """Return the journal recorder."""
 
     def resumed(self, config: pytest.Config) -> "ResumedSession | None":
-        """Return the earlier run that this session resumes; None where it resumes none."""
+        """Return the earlier run that this session resumes, or None."""
 
     def run(self, state: "SessionState", recipe: "Recipe") -> "RecipeRun":
         """Return a new run of a recipe."""
 
 
 FACTORIES: pytest.StashKey[Factories] = pytest.StashKey()
-"""What makes the parts of the session that a configuration belongs to."""
+"""The factory of the session's parts."""
 
 
 class SessionState:
-    """Everything that recipes share in one session of pytest.
+    """State that all recipes of a session share.
 
-    Kept by recipe and not in the nodes: plugins that rerun tear nodes down and up.
+    It is stored by recipe and not in the nodes, because rerun plugins set nodes up again.
 
     Attributes:
         config: The configuration of the session.
-        recipes: Recipe files that were read, with what came of it.
-        runs: The run of each recipe, by its id.
-        selected: Names of the steps of each recipe that pytest was asked to run.
+        recipes: The recipe of each file that was read, or the error in it.
+        runs: The run of each recipe, by the key of the recipe.
+        selected: Names of the selected steps, by the key of their recipe.
         tags: Tags that are registered as markers.
-        uncollected: Reports of files that could not be collected, until there is a journal.
-        others: Number of YAML files that were passed by because they are no recipes.
-        scopes: The own Contexts of recipes, by their keys.
-        slots: Where steps run at the same time, once that was asked for.
-        restored: Blocks of steps that do not run in this session, by recipe and name.
-        lines: Reads steps back from the journal; None where this process does not write it.
+        uncollected: Reports of files that could not be collected before the journal began.
+        others: Number of YAML files that were ignored because they are no recipes.
+        scopes: The own Contexts of recipes, by the keys of the recipes.
+        slots: The worker slots for parallel steps; empty before the first parallel run.
+        restored: Report blocks of restored steps, by the key of the recipe and step name.
+        lines: Reader of steps from the journal; None if this process does not write it.
         started: The first event of the journal; None where there is none here.
     """
 
@@ -93,15 +93,15 @@ class SessionState:
         self.restored: dict[tuple[str, str], dict[str, Any]] = {}
         self.lines: Lines | None = None
         self.started: RunStarted | None = None
-        self._resuming: tuple[ResumedSession | None] | None = None
+        self._resumed: tuple[ResumedSession | None] | None = None
         self._context: Context | None = None
-        self._follower: StepHooks | None = None
-        self._keeper: JournalRecorder | None = None
+        self._step_hooks: StepHooks | None = None
+        self._recorder: JournalRecorder | None = None
         self._secrets: Masker | None = None
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
-        self._given: Mapping[str, Given] | None = None
+        self._var_values: Mapping[str, Given] | None = None
         self.slots: list[Slot] = []
         self._extensions: tuple[tuple[object, ...], Extensions] | None = None
 
@@ -111,7 +111,7 @@ class SessionState:
 
     @property
     def context(self) -> "Context":
-        """The session's one Context."""
+        """The Context of the session."""
         if self._context is None:
             from pytest_orchestrator.context.context import Context
 
@@ -120,58 +120,57 @@ class SessionState:
             if worker_context.is_shared(self.config):
                 ask = cast("SharedContext", self._context).request
                 self.secrets.share(partial(ask, worker_context.LEARNT))
-            # Where workers run the recipes no run is made here that would have it kept.
+            # A controller of xdist makes no recipe run, which would start this recording.
             if self.config.getoption("dist", "no") != "no":
                 self.keep_changes()
         return self._context
 
     def followed(self, context: "Context") -> "Context":
-        """Let changes that no step makes be told, too."""
-        if self.follower is None:
+        """Return a view of a Context whose changes are passed to the step hooks."""
+        if self.step_hooks is None:
             return context
-        return context.bound(
-            "user", self.environment.main_queue.in_main_thread(self.follower.changed)
-        )
+        changed = self.environment.main_queue.in_main_thread(self.step_hooks.changed)
+        return context.bound("user", changed)
 
     @property
-    def follower(self) -> "StepHooks | None":
-        """What tells plugins that follow the session; None where there are none."""
-        if self._follower is None:
-            self._follower = self._factories.follower(self.config)
-        return self._follower
+    def step_hooks(self) -> "StepHooks | None":
+        """The caller of the step hooks; None if no plugin implements one."""
+        if self._step_hooks is None:
+            self._step_hooks = self._factories.step_hooks(self.config)
+        return self._step_hooks
 
     @property
-    def keeper(self) -> "JournalRecorder | None":
-        """What keeps the events of the session; None in a worker that shares nothing."""
+    def recorder(self) -> "JournalRecorder | None":
+        """The journal recorder; None in a worker of xdist that shares no Context."""
         is_shared = worker_context.is_shared(self.config)
-        if self._keeper is None and (is_shared or not hasattr(self.config, "workerinput")):
-            self._keeper = self._factories.recorder(self)
+        if self._recorder is None and (is_shared or not hasattr(self.config, "workerinput")):
+            self._recorder = self._factories.recorder(self)
             if is_shared:
-                self._keeper.begin(
+                self._recorder.begin(
                     worker_context.RemoteJournal(cast("SharedContext", self.context)), []
                 )
-        return self._keeper
+        return self._recorder
 
     def keep_changes(self) -> None:
-        """Keep changes of the Context in the journal, where that is kept in this process."""
-        if self.keeper is not None and not worker_context.is_shared(self.config):
-            self.context.observed(self.keeper.changed)
+        """Record changes of the Context, if this process writes the journal."""
+        if self.recorder is not None and not worker_context.is_shared(self.config):
+            self.context.observed(self.recorder.changed)
 
     def drop_early(self) -> None:
-        """Forget what waits for a journal: nobody runs a recipe."""
-        if self._keeper is not None:
-            self._keeper.drop()
+        """Discard the buffered events of a session that runs no recipe."""
+        if self._recorder is not None:
+            self._recorder.drop()
 
     @property
-    def resuming(self) -> "ResumedSession | None":
-        """What takes the earlier run up that this session goes on from; None where none is."""
-        if self._resuming is None:
-            self._resuming = (self._factories.resumed(self.config),)
-        return self._resuming[0]
+    def resumed(self) -> "ResumedSession | None":
+        """The earlier run that this session resumes, or None."""
+        if self._resumed is None:
+            self._resumed = (self._factories.resumed(self.config),)
+        return self._resumed[0]
 
     @property
     def secrets(self) -> "Masker":
-        """What masks the secrets of this session."""
+        """The masker of the session's secrets."""
         if self._secrets is None:
             from pytest_orchestrator.plugin.options.settings import masker
 
@@ -180,39 +179,39 @@ class SessionState:
 
     @property
     def has_secrets(self) -> bool:
-        """True where a recipe was met and anything is secret."""
+        """True if the masker exists, which the first recipe makes, and holds a secret."""
         return bool(self._secrets)
 
     def masked(self, value: T) -> T:
-        """Return a value without what is secret in it."""
+        """Return a value with secrets masked."""
         return value if self._secrets is None else self._secrets.of(value)
 
     def masked_value(self, value: T) -> T:
-        """Return a value that a step has made without what is secret in it, keys included."""
+        """Return a JSON value of a step with secrets masked, in keys too."""
         return value if self._secrets is None else self._secrets.value(value)
 
     @property
     def environment(self) -> "Environment":
-        """What all steps of the session are given."""
+        """The environment of all steps of the session."""
         if self._environment is None:
             self._environment = self._factories.environment(self.config)
         return self._environment
 
     @property
     def folder(self) -> "RunFolder":
-        """The folder of this run; all workers of xdist share one."""
+        """The run folder; all workers of xdist share one."""
         if self._folder is None:
             from pytest_orchestrator.plugin.options import settings
             from pytest_orchestrator.runs.folder import RunFolder, free_id
 
             base = settings.run_dir(self.config)
-            given = getattr(self.config, "workerinput", {}).get(RUN)
-            self._folder = RunFolder(base, given or free_id(base))
+            run_id = getattr(self.config, "workerinput", {}).get(RUN)
+            self._folder = RunFolder(base, run_id or free_id(base))
         return self._folder
 
     @property
     def extensions(self) -> "Extensions":
-        """The types of steps and the criteria that recipes of this session may use."""
+        """The step types and criteria that recipes of this session may use."""
         from pytest_orchestrator.plugin import extensions
 
         plugins = extensions.extension_plugins(self.config)
@@ -221,10 +220,10 @@ class SessionState:
         return self._extensions[1]
 
     def recipe(self, path: Path) -> "Recipe":
-        """Return the recipe of a file; it is read once in a session.
+        """Return the recipe of a file, which is read once per session.
 
         Raises:
-            RecipeError: The file is no good recipe.
+            RecipeError: The recipe has errors.
         """
         from pytest_orchestrator.plugin.options.settings import size_limit
         from pytest_orchestrator.recipe import RecipeError, load
@@ -242,16 +241,16 @@ class SessionState:
                 masking.learn_args(recipe, self.secrets)
             except RecipeError as error:
                 self.recipes[path] = error
-        found = self.recipes[path]
-        if isinstance(found, RecipeError):
-            raise found
-        return found
+        recipe_or_error = self.recipes[path]
+        if isinstance(recipe_or_error, RecipeError):
+            raise recipe_or_error
+        return recipe_or_error
 
     def cells(self, path: Path) -> "list[Recipe]":
-        """Return a recipe for each cell of the matrix of a file; one where it has none.
+        """Return a recipe for each cell of the matrix of a file; one recipe without a matrix.
 
         Raises:
-            RecipeError: The file is no good recipe, or lacks a value from outside.
+            RecipeError: The recipe has errors, or a required var has no value.
         """
         if path not in self._cells:
             from pytest_orchestrator.execution.expression_scope import collected
@@ -259,7 +258,7 @@ class SessionState:
             from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
             recipe = self.recipe(path)
-            missing = [name for name in recipe.required if name not in self.given]
+            missing = [name for name in recipe.required if name not in self.var_values]
             problems = [
                 Problem(
                     recipe.at[f"required.{name}"],
@@ -268,42 +267,44 @@ class SessionState:
                 )
                 for name in missing
             ]
-            found: list[Recipe] = []
+            cell_recipes: list[Recipe] = []
             try:
-                found = [] if problems else cells(recipe, collected(recipe, self.given))
-                there, away = (
+                cell_recipes = [] if problems else cells(recipe, collected(recipe, self.var_values))
+                counts, on_dask = (
                     variables.resource_counts(self.config),
-                    runner.wanted(self.config) is not None,
+                    runner.dask_scheduler(self.config) is not None,
                 )
-                # What is asked for there is no expression, so that all cells ask for the same.
+                # `resources` may hold no expression, so all cells need the same units.
                 problems += (
-                    variables.resource_problems(recipe, there, elsewhere=away) if found else ()
+                    variables.resource_problems(recipe, counts, elsewhere=on_dask)
+                    if cell_recipes
+                    else ()
                 )
             except ExpressionError as error:
                 problems = [Problem(error.place or recipe.at["matrix"], str(error))]
             if problems:
                 raise RecipeError(problems, recipe.id, recipe.text)
-            self._cells[path] = found
+            self._cells[path] = cell_recipes
         return self._cells[path]
 
     @property
-    def given(self) -> "Mapping[str, Given]":
-        """Values of vars that come from outside the recipes."""
-        if self._given is None:
-            self._given = variables.given_vars(self.config)
-        return self._given
+    def var_values(self) -> "Mapping[str, Given]":
+        """Values of vars from the options, by name."""
+        if self._var_values is None:
+            self._var_values = variables.given_vars(self.config)
+        return self._var_values
 
     def _declare(self, secrets: tuple[str, ...]) -> None:
-        """Mask what a recipe calls secret from now on."""
+        """Add the secrets that a recipe names to the masker, and to that of the controller."""
         if secrets:
-            given = {name: one.value for name, one in self.given.items()}
-            self.secrets.declare(secrets, given)
+            values = {name: one.value for name, one in self.var_values.items()}
+            self.secrets.declare(secrets, values)
             self.secrets.learn(os.environ)
             if worker_context.is_shared(self.config):
-                worker_context.tell_secrets(cast("SharedContext", self.context), secrets, given)
+                worker_context.send_secrets(cast("SharedContext", self.context), secrets, values)
 
     def run(self, recipe: "Recipe") -> "RecipeRun":
-        """Return the run of a recipe; there is one in a session."""
+        """Return the run of a recipe, which is made once per session."""
         if recipe.key not in self.runs:
             self.keep_changes()
             self.runs[recipe.key] = self._factories.run(self, recipe)
@@ -314,8 +315,8 @@ _KEY = pytest.StashKey[SessionState]()
 
 
 def state_of(config: pytest.Config) -> SessionState:
-    """Return the state of the session that a configuration belongs to."""
+    """Return the state of the session of a configuration; make it at the first call."""
     state = config.stash.get(_KEY, None)
-    if state is None:  # asked for some ten times in each step: made only where it is not there
+    if state is None:  # not stash.setdefault: it is called ten times per step and would make one
         state = config.stash[_KEY] = SessionState(config)
     return state

@@ -16,91 +16,92 @@ if TYPE_CHECKING:
 
 INPUT = "orchestrator_context"
 SECRETS, LEARNT, EVENT, SYNC, KNOWN = "secrets", "learnt", "event", "sync", "known"
-"""What a worker may ask for beside the Context."""
+"""Requests of a worker in addition to those of the Context."""
 
 
 def is_shared(config: "pytest.Config") -> bool:
-    """Tell whether this is a worker whose controller keeps the Context and the journal."""
+    """Return True in an xdist worker whose controller holds the Context and the journal."""
     return INPUT in getattr(config, "workerinput", {})
 
 
 def joined(config: "pytest.Config") -> "SharedContext | None":
-    """Return the Context of the session that a worker belongs to; None where it keeps its own.
+    """Connect to the controller and return its Context; None if this process has its own.
 
     Args:
         config: The configuration of the worker.
 
     Raises:
-        ContextUnreachable: The controller does not answer.
+        ContextUnreachable: The controller does not reply.
     """
     if not is_shared(config):
         return None
-    import socket  # two milliseconds, in a session that has no workers
+    import socket  # the import takes 2 ms, which a session without workers saves
 
     from pytest_orchestrator.context.rpc.address import ContextUnreachable, ServerAddress
     from pytest_orchestrator.context.rpc.xdist import SharedContext
 
-    given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
-    name, told = given["workerid"], given[INPUT]
+    workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+    name, start = workerinput["workerid"], workerinput[INPUT]
     try:
-        with ServerAddress(told["bell"], told["word"]).connected() as link:
-            link.sendall(json.dumps({"word": told["word"], "name": name}).encode())
+        with ServerAddress(start["address"], start["secret"]).connected() as link:
+            link.sendall(json.dumps({"secret": start["secret"], "name": name}).encode())
             link.shutdown(socket.SHUT_WR)
-            answer = json.loads(link.makefile("rb").read())
+            reply = json.loads(link.makefile("rb").read())
     except (OSError, ValueError) as error:
         raise ContextUnreachable(
             f"the controller of worker {name} does not answer; workers on other machines cannot "
             "share the Context of the session"
         ) from error
-    return SharedContext.join(answer["address"], answer["token"])
+    return SharedContext.join(reply["address"], reply["token"])
 
 
-def tell_secrets(
+def send_secrets(
     context: "SharedContext", names: tuple[str, ...], values: "dict[str, Json]"
 ) -> None:
-    """Let the controller mask what a recipe calls secret, too."""
+    """Send the secrets that a recipe declares to the controller, which masks them too."""
     context.request(SECRETS, {"names": list(names), "values": values})
 
 
 class RemoteJournal:
-    """Keeps events of a worker in the journal that the controller writes."""
+    """Journal sink of a worker, which sends its events to the controller."""
 
     def __init__(self, context: "SharedContext") -> None:
         self._context = context
 
     def append(self, event: "AnyEvent", moment: int | None = None) -> None:  # noqa: ARG002
-        """Let the controller keep an event.
+        """Send an event; wait until the controller has appended it.
 
         Raises:
-            JournalError: It cannot.
+            JournalError: The controller cannot write the event.
         """
         self._context.request(EVENT, event)
 
     def sync(self) -> None:
-        """Let the disk have what was appended.
+        """Make the controller sync the journal.
 
         Raises:
-            JournalError: It cannot.
+            JournalError: The controller cannot sync the journal.
         """
         self._context.request(SYNC)
 
 
-def take_up(context: "SharedContext", runs: "Iterable[RecipeRun]") -> None:
+def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> None:
     """Add the results of other workers to the runs of this worker, which replaces a dead one.
 
     Args:
         context: The Context of the session.
         runs: All runs of this worker.
     """
-    known: dict[str, dict[str, dict[str, Any] | None]] = context.request(KNOWN)
+    finished: dict[str, dict[str, dict[str, Any] | None]] = context.request(KNOWN)
     for run in runs:
-        for name, told in known.get(run.recipe.key, {}).items():
+        for name, event in finished.get(run.recipe.key, {}).items():
             run.begun = True
-            if told is not None:  # otherwise another worker is running it
-                run.results[name] = _told(name, told)
+            if event is not None:  # otherwise another worker is running it
+                run.results[name] = _result(name, event)
 
 
-def _told(name: str, event: "dict[str, Any]") -> "StepResult":
+def _result(name: str, event: "dict[str, Any]") -> "StepResult":
+    """Return the result of a step from its `StepFinished` event."""
     from pytest_orchestrator.core.location import Place
     from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage, outcome_of
 
@@ -108,11 +109,11 @@ def _told(name: str, event: "dict[str, Any]") -> "StepResult":
     failure = None
     outcome = outcome_of(event["outcome"])
     if outcome == "failed":
-        told = block["step"]
-        at = told.get("place")
+        fields = block["step"]
+        at = fields.get("place")
         failure = Failure(
-            kind=told.get("kind", "crash"),
-            reason=str(told.get("reason", "")),
+            kind=fields.get("kind", "crash"),
+            reason=str(fields.get("reason", "")),
             place=Place(at["line"], at["column"]) if at else None,
         )
     ended = None

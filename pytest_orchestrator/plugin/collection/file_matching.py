@@ -1,4 +1,4 @@
-"""File matching: which YAML files are recipes, by name and place."""
+"""File matching: decides by name and path which YAML files are recipes."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,23 +12,23 @@ _FOREIGN = (".tavern.yaml", ".tavern.yml")
 
 
 Claim = Literal["must be", "may be"]
-"""Whether a file must be a recipe, or is one if its root looks so (it was only walked by)."""
+"""A file that must be a recipe, or one that is a recipe only if its root looks like one."""
 
 
 def claim(
     path: Path, root: Path, patterns: Sequence[str], asked: Iterable[Path], *, named: bool
 ) -> Claim | None:
-    """Decide by its name and place whether a YAML file may be a recipe.
+    """Return the claim of a YAML file by its name and path, without reading it.
 
     Args:
         path: The file; its ending is one of ``SUFFIXES``.
         root: The rootdir.
         patterns: The ini key ``recipe_files``.
-        asked: The folders that were asked for.
-        named: True where the file itself was.
+        asked: The folders of the command line.
+        named: True if the command line names the file itself.
 
     Returns:
-        None for a file that is left alone.
+        The claim; None for a file that is not collected.
     """
     if patterns and _matches(path, root, patterns):
         return "must be"
@@ -38,7 +38,7 @@ def claim(
         return "must be"
     if patterns or path.name.startswith("_"):
         return None
-    if _FOLDER in _below(path.parent, root).parts:
+    if _FOLDER in _relative(path.parent, root).parts:
         return "must be" if _leads_to(asked, path, root) else "may be"
     return "may be" if path.stem.endswith(".recipe") else None
 
@@ -46,35 +46,35 @@ def claim(
 def claimed(
     paths: Sequence[Path], root: Path, patterns: Sequence[str], asked: Sequence[Path]
 ) -> Iterator[tuple[Path, Claim]]:
-    """Return the files that must be recipes or may be, each once.
+    """Yield each file with a claim once.
 
     Args:
-        paths: Files that are named, and folders that are walked through.
+        paths: Named files, and folders that are searched.
         root: The rootdir.
         patterns: The ini key ``recipe_files``.
-        asked: The folders that were asked for.
+        asked: The folders of the command line.
     """
     seen: set[Path] = set()
     for one in paths:
         named = one.is_file()
         for path in [one] if named else walked(one):
-            found = claim(path, root, patterns, asked, named=named)
-            if found and path not in seen:
+            file_claim = claim(path, root, patterns, asked, named=named)
+            if file_claim and path not in seen:
                 seen.add(path)
-                yield path, found
+                yield path, file_claim
 
 
 def walked(folder: Path) -> Iterator[Path]:
-    """Return the YAML files below a folder, in order, past what pytest passes by as well."""
+    """Return the YAML files below a folder, sorted, without the folders that pytest skips."""
     from pytest_orchestrator.core.suggestions import files_below
 
     return (path for path in files_below(folder) if path.name.endswith(SUFFIXES))
 
 
 def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:
-    """Tell whether one of some folders leads into the recipes folder of a file."""
+    """Return True if one of the folders is, or is inside, a recipes folder above the file."""
     return any(
-        path.is_relative_to(folder) and _FOLDER in _below(folder, root).parts for folder in asked
+        path.is_relative_to(folder) and _FOLDER in _relative(folder, root).parts for folder in asked
     )
 
 
@@ -87,7 +87,7 @@ def _matches(path: Path, root: Path, patterns: Sequence[str]) -> bool:
 
 
 def _full_match(name: PurePath, pattern: str) -> bool:
-    """Match as Python 3.13 does: ``**`` is any number of folders."""
+    """Match as ``PurePath.full_match`` of Python 3.13: ``**`` is any number of folders."""
     parts = ["(?:[^/]+/)*" if part == "**" else _segment(part) + "/" for part in pattern.split("/")]
     expression = "".join(parts)
     expression = expression + ".*" if pattern.endswith("**") else expression.removesuffix("/")
@@ -99,5 +99,5 @@ def _segment(part: str) -> str:
     return "".join(signs.get(char, re.escape(char)) for char in part)
 
 
-def _below(path: Path, root: Path) -> PurePath:
+def _relative(path: Path, root: Path) -> PurePath:
     return path.relative_to(root) if path.is_relative_to(root) else path

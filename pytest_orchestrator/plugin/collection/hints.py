@@ -114,7 +114,7 @@ def _uses(items: Iterable[str]) -> list[str]:
 
 
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:
-    """Return a sentence for each argument of pytest that means no recipe, or no step of one."""
+    """Yield a suggestion for each argument of pytest that names a missing recipe or step."""
     for argument in config.args:
         name, _, step = argument.partition("::")
         path = config.invocation_params.dir / name
@@ -125,8 +125,8 @@ def mistyped_hints(config: pytest.Config) -> Iterator[str]:
             if near:
                 yield f"there is no {name}{near}"
         elif step:
-            known = _items(path, config)
-            near = nearest(step, [*_uses(known), *known]) if step not in known else ""
+            names = _items(path, config)
+            near = nearest(step, [*_uses(names), *names]) if step not in names else ""
             if near:
                 yield f"{name} has no step '{step}'{near}"
 
@@ -138,7 +138,7 @@ def _recipe(name: str, here: Path) -> str:
 
 
 def _items(path: Path, config: pytest.Config) -> list[str]:
-    """Return the names of the items of a recipe; none of one that is no good recipe."""
+    """Return the names of the items of a recipe; empty if the recipe has errors."""
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.problems import RecipeError
 
@@ -157,10 +157,10 @@ _FLOW: "pytest.StashKey[Dataflow]" = pytest.StashKey()
 
 
 def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
-    """Check one recipe; warnings are left to the command line.
+    """Check the data flow of a recipe; only the command line reports warnings.
 
     Raises:
-        RecipeError: It has problems; those of the first file that has some.
+        RecipeError: The problems of the first file that has errors.
     """
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
@@ -186,20 +186,20 @@ def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
 
 
 def check_vars(config: pytest.Config) -> None:
-    """Refuse a value for a var that no recipe declares.
+    """Check that a recipe declares each var of ``--recipe-var``.
 
     Raises:
-        pytest.UsageError: There is one.
+        pytest.UsageError: No recipe declares a var.
     """
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.problems import RecipeError
 
-    found = state_of(config).recipes.values()
-    recipes = [each for each in found if not isinstance(each, RecipeError)]
-    if len(recipes) < len(found):
-        return  # nobody knows what those that cannot be read declare
+    results = state_of(config).recipes.values()
+    recipes = [each for each in results if not isinstance(each, RecipeError)]
+    if len(recipes) < len(results):
+        return  # an invalid recipe may declare any var
     declared = {name for recipe in recipes for name in (*recipe.vars, *recipe.required)}
-    for name, one in state_of(config).given.items():
+    for name, one in state_of(config).var_values.items():
         if one.origin == OPTION and name not in declared:
             near = nearest(name, sorted(declared))
             raise pytest.UsageError(f"{OPTION}: no collected recipe has a var '{name}'{near}")

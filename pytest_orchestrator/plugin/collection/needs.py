@@ -1,8 +1,8 @@
 """Unselected dependencies of items, run in their setup; groups of items for xdist.
 
-Tests that ask for a recipe by a marker go where its steps go. Workers know which tests
-these are and the scheduler does not, so the first worker that has collected writes them
-to a file that the controller named.
+A test that requests a recipe by a marker runs in the same worker as the steps of the recipe.
+Workers know these tests and the scheduler of the controller does not, so each worker that has
+collected writes them to a file whose path the controller sent.
 """
 
 import json
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 _MOST = 20
 
 FIXTURE = "_recipe_needs"
-"""Name of the fixture that runs them; asked for by those items that need one."""
+"""Name of the fixture that runs the needed steps; items with such needs request it."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one item needs to have run before its body.
+    """Steps and recipes that must run before an item.
 
     Attributes:
         run: The run of the recipe that the steps belong to.
-        steps: The steps, in the order they run.
-        needed: Names of those that must have passed; the others must have ended.
-        first: The runs of whole recipes that have to be through before.
-        also: Those among them that a test has asked for by marks of their own: they are brought
-            to their end after their last test, as that of ``run`` is.
-        refused: What keeps the item from running at all, as a message; empty if nothing.
+        steps: The steps, in the order in which they run.
+        needed: Names of the steps that must pass; the others only have to end.
+        first: The runs of whole recipes that must end before the item.
+        also: Those of `first` that a test requests by markers of its own: like ``run``, they
+            end after the last test that uses them.
+        refused: Error message if the item must not run; else empty.
     """
 
     run: "RecipeRun"
@@ -55,135 +55,135 @@ class Needs:
 
     @property
     def used(self) -> "tuple[RecipeRun, ...]":
-        """The runs that the item uses, the nearest one first."""
+        """The runs that the item uses; that of the nearest marker is first."""
         return (self.run, *reversed(self.also))
 
     @property
     def asked(self) -> "list[tuple[RecipeRun, tuple[Step, ...]]]":
-        """The runs with those steps that have to run before the item, in order."""
+        """The runs, each with the steps that must run before the item, in order."""
         whole = [(run, run.recipe.steps) for run in self.first]
         return [] if self.refused else [*whole, (self.run, self.steps)]
 
 
 NEEDS = pytest.StashKey[Needs | str]()
-"""The needs of an item, or why they cannot be known."""
+"""The needs of an item, or an error message if its marker cannot be resolved."""
 
 SNAPSHOT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
-"""Restores the Context that stands for what an item needs, where that does not run."""
+"""Restores the Context of an earlier run in the setup of an item, instead of its needed steps."""
 
 RESULTS = pytest.StashKey["list[tuple[RecipeRun, Step, StepResult]]"]()
-"""What became of the steps that ran in the setup of an item."""
+"""The results of the steps that ran in the setup of an item."""
 
 
 @pytest.fixture(name=FIXTURE)
-def run_what_is_needed(request: pytest.FixtureRequest) -> None:
-    """Run the steps of a recipe that an item needs and that were not selected.
+def run_needed_steps(request: pytest.FixtureRequest) -> None:
+    """Run the steps that an item needs and that were not selected.
 
     Raises:
-        pytest.fail.Exception: A needed step did not pass, or may not run by itself.
+        pytest.fail.Exception: A needed step did not pass, or must not run unselected.
     """
     needs = request.node.stash[NEEDS]
-    told = request.node.stash.setdefault(RESULTS, [])
+    results = request.node.stash.setdefault(RESULTS, [])
     if isinstance(needs, str) or needs.refused:
         pytest.fail(needs if isinstance(needs, str) else needs.refused, pytrace=False)
     if has_snapshot(request.node):
         request.node.stash[SNAPSHOT]()
     for run in needs.first:
-        _run_whole(request, run, told)
+        _run_recipe(request, run, results)
     for step in needs.steps:
-        _run_one(request, needs.run, step, told, must_meet=step.name in needs.needed)
+        _run_step(request, needs.run, step, results, must_meet=step.name in needs.needed)
 
 
 def has_snapshot(item: pytest.Item) -> bool:
-    """Tell whether an item has a Context restored in its setup."""
+    """Return True if the setup of an item restores a Context."""
     return SNAPSHOT in item.stash
 
 
-def _run_whole(
+def _run_recipe(
     request: pytest.FixtureRequest,
     run: "RecipeRun",
-    told: "list[tuple[RecipeRun, Step, StepResult]]",
+    results: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> None:
-    """Run all steps of a recipe, and bring it to its end where no item does that."""
+    """Run all steps of a recipe; end its run if no item of the session uses it."""
     ends_here = not is_used(run, request.session)
     try:
         for step in run.recipe.steps:
-            _run_one(request, run, step, told)
+            _run_step(request, run, step, results)
     except pytest.fail.Exception:
         if ends_here:
-            _end(request, run, told)
+            _end(request, run, results)
         raise
-    wrong = _end(request, run, told) if ends_here else []
-    if wrong:
-        pytest.fail(wrong[0], pytrace=False)
+    errors = _end(request, run, results) if ends_here else []
+    if errors:
+        pytest.fail(errors[0], pytrace=False)
 
 
 def _end(
     request: pytest.FixtureRequest,
     run: "RecipeRun",
-    told: "list[tuple[RecipeRun, Step, StepResult]]",
+    results: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> list[str]:
-    """Run the ``finally`` steps of a recipe that were not yet; return what went wrong."""
-    wrong: list[str] = []
+    """Run the pending ``finally`` steps of a recipe and end its services; return the errors."""
+    errors: list[str] = []
     for step in run.recipe.final if run.begun or run.owes_finally else ():
         try:
-            _run_one(request, run, step, told)
+            _run_step(request, run, step, results)
         except pytest.fail.Exception as error:
-            wrong.append(str(error))
+            errors.append(str(error))
     for result in run.over():
         run.tell_heard(result.step)
         step = run.recipe.step(result.step)
-        told.append((run, step, result))
+        results.append((run, step, result))
         if result.failure is not None:
-            wrong.append(_text(request.config, run, step, result))
-    return wrong
+            errors.append(_text(request.config, run, step, result))
+    return errors
 
 
-def _run_one(
+def _run_step(
     request: pytest.FixtureRequest,
     run: "RecipeRun",
     step: "Step",
-    told: "list[tuple[RecipeRun, Step, StepResult]]",
+    results: "list[tuple[RecipeRun, Step, StepResult]]",
     *,
     must_meet: bool = True,
 ) -> None:
     from pytest_orchestrator.plugin.collection.nodes import fixtures_of
-    from pytest_orchestrator.plugin.results.failures import tell_output
+    from pytest_orchestrator.plugin.results.failures import show_output
 
-    known = step.name in run.results
+    has_run = step.name in run.results
     blocker = run.blocker(step)
-    if blocker is not None and not known:
+    if blocker is not None and not has_run:
         result = run.block(step, blocker)
     else:
-        values = {} if known else fixtures_of(request.getfixturevalue, run, step)
+        values = {} if has_run else fixtures_of(request.getfixturevalue, run, step)
         try:
             result = run.result(step, values)
         except (KeyboardInterrupt, pytest.exit.Exception):
-            told.append((run, step, run.results[step.name]))
+            results.append((run, step, run.results[step.name]))
             raise
-    if not known:
-        told.append((run, step, result))
-        tell_output(state_of(request.config).masked(result))
-    if must_meet and not result.meets and not _is_told_by_an_item(request.config, run, result):
+    if not has_run:
+        results.append((run, step, result))
+        show_output(state_of(request.config).masked(result))
+    if must_meet and not result.meets and not _is_blocked_by_item(request.config, run, result):
         pytest.fail(_text(request.config, run, step, result), pytrace=False)
 
 
-def _is_told_by_an_item(config: pytest.Config, run: "RecipeRun", result: "StepResult") -> bool:
-    """A blocked step is no error of its own where its blocker is an item that tells it."""
+def _is_blocked_by_item(config: pytest.Config, run: "RecipeRun", result: "StepResult") -> bool:
+    """Return True if a selected step or recipe, which is reported itself, blocked the step."""
     selected = state_of(config).selected
     chosen = {*selected.get(run.recipe.key, set()), *selected}
     return result.outcome == "blocked" and result.blocked_by in chosen
 
 
 def cut_off(item: pytest.Item) -> pytest.TestReport | None:
-    """Return the report of an item whose setup was cut off in a needed step, or None."""
+    """Return the report of an item whose setup was interrupted in a needed step, or None."""
     from pytest_orchestrator.plugin import masking
     from pytest_orchestrator.plugin.results import blocks
 
-    told = item.stash.get(RESULTS, None)
-    if not told:
+    results = item.stash.get(RESULTS, None)
+    if not results:
         return None
-    failure = told[-1][2].failure
+    failure = results[-1][2].failure
     if failure is None or failure.kind != "interrupted":
         return None
     report = pytest.TestReport(
@@ -191,11 +191,11 @@ def cut_off(item: pytest.Item) -> pytest.TestReport | None:
         location=item.location,
         keywords={},
         outcome="failed",
-        longrepr=_text(item.config, *told[-1]),
+        longrepr=_text(item.config, *results[-1]),
         when="setup",
     )
-    setattr(report, blocks.NEEDED, [blocks.block_of(item.config, *one) for one in told])
-    told.clear()
+    setattr(report, blocks.NEEDED, [blocks.block_of(item.config, *one) for one in results])
+    results.clear()
     if state_of(item.config).has_secrets:
         masking.mask(report, state_of(item.config).secrets)
     return report
@@ -214,7 +214,7 @@ def _text(config: pytest.Config, run: "RecipeRun", step: "Step", result: "StepRe
 
 
 def _explanation(config: pytest.Config, raised: BaseException) -> str:
-    """Return the last lines of what there is to say of an exception in a needed step."""
+    """Return the last 20 lines of the traceback of an exception in a needed step."""
     from pytest_orchestrator.execution.outcome import Raised
     from pytest_orchestrator.plugin.results.failures import explained_there
 
@@ -226,17 +226,17 @@ def _explanation(config: pytest.Config, raised: BaseException) -> str:
 
 
 def refusal(run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:
-    """Say why needed steps may not run by themselves; empty where they may.
+    """Return an error message if a needed step must not run unselected; else an empty text.
 
     Args:
-        run: The run of their recipe.
+        run: The run of the recipe of the steps.
         steps: Steps that were not selected.
-        who: Node id of the item that needs them.
-        config: For ``--deselect``.
+        who: Node id of the item that needs the steps.
+        config: The configuration, for ``--deselect``.
     """
     recipe = run.recipe
     for step in steps:
-        if step.is_final:  # these run whatever was selected
+        if step.is_final:  # finally steps run whatever was selected
             continue
         node = recipe.node(step.name)
         place = step.at["name"]
@@ -262,44 +262,44 @@ def _deselected(node: str, config: pytest.Config) -> bool:
 
 
 def request_fixture(item: pytest.Item) -> None:
-    """Let an item have what it needs run in its setup."""
-    # The list is shared by the parametrized siblings of a test.
+    """Make an item request the fixture that runs the steps that it needs."""
+    # All parametrizations of a test share the list, so another item may have inserted it.
     names = getattr(item, "fixturenames", None)
     if names is None or FIXTURE in names:
         return
     place = 0
     if isinstance(item, StepItem):
-        # What a needed step would find set up for an item of its own is there before it runs.
+        # After autouse fixtures, as for an item of the needed step; before the recipe's own.
         own = {*item.recipe.fixtures, *item.step.fixtures, "request"}
         place = next((at for at, name in enumerate(names) if name in own), len(names))
     names.insert(place, FIXTURE)
 
 
 def recipes_of_marks(item: pytest.Item) -> "tuple[RecipeRun, ...] | str":
-    """Return the runs that a test asks for, that of the nearest mark last, or why one is not."""
-    found: dict[RecipeRun, None] = {}
+    """Return the runs that a test requests, that of the nearest mark last, or an error message."""
+    runs: dict[RecipeRun, None] = {}
     for mark in reversed([*item.iter_markers("recipe")]):
         run = recipe_of_mark(mark, item.config)
         if isinstance(run, str):
             return run
-        found.pop(run, None)
-        found[run] = None
-    return tuple(found)
+        runs.pop(run, None)
+        runs[run] = None
+    return tuple(runs)
 
 
 def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str":
-    """Return the run that a test's ``recipe`` marker asks for, or why there is none."""
+    """Return the run that a test's ``recipe`` marker requests, or an error message."""
     from pytest_orchestrator.plugin.collection import recipe_needs, unsupported
     from pytest_orchestrator.recipe import RecipeError
 
     if not unsupported.HERE:
         return f"the recipe of this test cannot be run: {unsupported.WHERE}"
-    wanted = mark.kwargs.get("matrix", {})
+    matrix = mark.kwargs.get("matrix", {})
     if (
         len(mark.args) != 1
         or mark.kwargs.keys() - {"matrix"}
         or not isinstance(mark.args[0], (str, Path))
-        or not isinstance(wanted, dict)
+        or not isinstance(matrix, dict)
     ):
         return (
             "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir, "
@@ -316,33 +316,33 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str
         recipe_needs.check_recipe_needs(cells[0], state_of(config))
     except RecipeError as error:
         return f"the recipe of this test is not usable\n{error}"
-    met = [recipe for recipe in cells if _is_of(recipe, wanted)]
-    if len(met) == 1:
-        return state_of(config).run(met[0])
+    matching = [recipe for recipe in cells if _is_cell(recipe, matrix)]
+    if len(matching) == 1:
+        return state_of(config).run(matching[0])
     names = ", ".join(recipe.cell.id for recipe in cells if recipe.cell) or "none: no matrix"
-    found = f"{len(met)} cells" if met else "no cell"
-    return f"matrix={wanted!r} of this test means {found} of {mark.args[0]}; its cells are {names}"
+    number = f"{len(matching)} cells" if matching else "no cell"
+    return f"matrix={matrix!r} of this test means {number} of {mark.args[0]}; its cells are {names}"
 
 
-def _is_of(recipe: "Recipe", wanted: "dict[str, object]") -> bool:
+def _is_cell(recipe: "Recipe", matrix: "dict[str, object]") -> bool:
     values = recipe.cell.values if recipe.cell else {}
-    return all(name in values and values[name] == value for name, value in wanted.items())
+    return all(name in values and values[name] == value for name, value in matrix.items())
 
 
 INPUT = "orchestrator_groups"
-"""What the path of the file is called in the input of a worker."""
+"""Key of `workerinput`: the path of the file of groups."""
 
 
 def write_groups(session: pytest.Session) -> None:
-    """On a worker: write down which recipes there are, and which items are kept together."""
+    """Write the recipes of the session and the groups of items to the file; workers only."""
     from pytest_orchestrator.plugin.collection import recipe_needs
 
     target = getattr(session.config, "workerinput", {}).get(INPUT)
     if target is None:
         return
     runs = state_of(session.config).runs.values()
-    known = [item.stash.get(NEEDS, None) for item in session.items]
-    used = [needs.used for needs in known if isinstance(needs, Needs)]
+    item_needs = [item.stash.get(NEEDS, None) for item in session.items]
+    used = [needs.used for needs in item_needs if isinstance(needs, Needs)]
     together = recipe_needs.grouped_recipes(runs, used)
     groups = {}
     for item in session.items:
@@ -353,15 +353,15 @@ def write_groups(session: pytest.Session) -> None:
             groups[item.nodeid] = together.get(group, group)
     if (groups or runs) and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
-        told = {"groups": groups, "recipes": list(dict.fromkeys(run.recipe.id for run in runs))}
-        partial.write_text(json.dumps(told), encoding="utf-8")
+        content = {"groups": groups, "recipes": list(dict.fromkeys(run.recipe.id for run in runs))}
+        partial.write_text(json.dumps(content), encoding="utf-8")
         partial.replace(target)
 
 
 def _group_of(item: pytest.Item) -> str:
-    """Return the group of a test where ``--dist loadgroup`` is on, else nothing.
+    """Return the ``xdist_group`` of a test under ``--dist loadgroup``; else an empty text.
 
-    xdist writes it into node ids, which pytest 9.2 does not let it do (pytest-xdist#1386).
+    xdist would append it to the node id, which pytest 9.2 does not allow (pytest-xdist#1386).
     """
     if not getattr(item.config.option, "loadgroup", False):
         return ""
@@ -371,18 +371,18 @@ def _group_of(item: pytest.Item) -> str:
 
 
 def read_groups(file: Path) -> Any:
-    """Return what a worker has written down; nothing where it has nothing to do with recipes."""
+    """Return the groups and recipes that a worker wrote; empty if the session has no recipes."""
     return json.loads(file.read_text("utf-8")) if file.exists() else {"groups": {}, "recipes": []}
 
 
 def recipe_of(nodeid: str) -> str:
-    """Return the path of the recipe that an item stands in; empty where it is no step."""
+    """Return the path of the recipe of a step's node id; empty for any other item."""
     file = nodeid.partition("::")[0]
     return file if file.endswith(SUFFIXES) else ""
 
 
 def is_used(run: "RecipeRun", session: pytest.Session) -> bool:
-    """Tell whether an item uses a run, and so brings it to its end."""
+    """Return True if an item of the session uses a run; then its last item ends the run."""
     return any(run in runs_of(item) for item in session.items)
 
 

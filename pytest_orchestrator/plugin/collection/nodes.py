@@ -1,7 +1,7 @@
-"""Nodes of recipes and steps, and their fixtures.
+"""Collection nodes of recipes and steps, and their fixtures.
 
-A step is a ``pytest.Function`` so that fixtures, marks, reruns and debuggers treat it as
-any test.
+A step is a ``pytest.Function``, so that fixtures, marks, reruns and debuggers work as for any
+test.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ from pytest_orchestrator.core.result import LeftoverWarning, StepResult, named
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-from pytest_orchestrator.plugin.callables import callable_of, let_perform, nothing_named
+from pytest_orchestrator.plugin.callables import callable_of, no_fixtures, set_callback
 from pytest_orchestrator.plugin.collection import recipe_needs
 from pytest_orchestrator.plugin.collection.file_matching import Claim
 from pytest_orchestrator.plugin.collection.hints import with_writers
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.results.blocks import PROBLEMS_KEY
-from pytest_orchestrator.plugin.results.failures import tell_output
+from pytest_orchestrator.plugin.results.failures import show_output
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model.step import Step
@@ -39,15 +39,16 @@ _PARAMETRIZED = re.compile(
 
 
 def fixture_problem(error: BaseException, recipe: Recipe, step: Step) -> RecipeError | None:
-    """Return what is wrong with a fixture that a recipe names.
+    """Return the problem of a fixture that a recipe names.
 
     Args:
-        error: What the setup of the step raised.
+        error: The exception of the step's setup.
         recipe: The recipe; it may name fixtures for all steps.
         step: The step.
 
     Returns:
-        None where the error is another, or tells of a fixture that the recipe does not name.
+        None if the exception has another cause, or is about a fixture that the recipe does not
+        name.
     """
     if isinstance(error, pytest.FixtureLookupError):
         name = str(error.argname)
@@ -59,15 +60,15 @@ def fixture_problem(error: BaseException, recipe: Recipe, step: Step) -> RecipeE
         name = match[1]
         head, tail = f"fixture '{name}'", " has parameters, and a step is one item"
         hint = "write a step for each value, or a fixture without parameters"
-        # Nobody names one that is used automatically or by another fixture.
+        # An autouse fixture, or one that another fixture requests, is not named in the recipe.
         place = _place(name, recipe, step) or step.at["name"]
     else:
         return None
     if place is None:
         return None
-    found = Problem(place, head, f" of step '{step.name}'", tail, hint)
+    problem = Problem(place, head, f" of step '{step.name}'", tail, hint)
     source = recipe.source(step)
-    return RecipeError([found], source.id, source.text)
+    return RecipeError([problem], source.id, source.text)
 
 
 def _place(name: str, recipe: Recipe, step: Step) -> Place | None:
@@ -77,7 +78,7 @@ def _place(name: str, recipe: Recipe, step: Step) -> Place | None:
 
 
 def _available(error: pytest.FixtureLookupError) -> list[str]:
-    """Return the names that pytest lists beside its own message."""
+    """Return the names of the available fixtures in pytest's error message."""
     _, _, names = str(getattr(error.formatrepr(), "errorstring", "")).partition(
         "available fixtures:"
     )
@@ -88,7 +89,7 @@ _MOST = 100
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
-    """Return the node of a recipe, or None for a file that was only walked by and is none."""
+    """Return the node of a recipe; None for a file that may be a recipe but looks like none."""
     if claim == "may be" and not looks_like_recipe(path):
         state_of(parent.config).others += 1
         return None
@@ -97,19 +98,19 @@ def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFi
 
 
 class RecipeFile(pytest.Module):
-    """One recipe; its children are its steps, the ``finally`` steps last.
+    """Collector of a recipe; its children are the steps, with the ``finally`` steps last.
 
     Attributes:
-        recipe: The recipe, of a matrix that of the first cell.
-        idle: Stands for what runs a step, before it runs and after it: of that a session would
-            have one for each step otherwise.
+        recipe: The recipe; with a matrix, that of the first cell.
+        idle: Function of each step before and after its run. All steps share it, so that a
+            session does not hold a function for each step.
     """
 
     recipe: Recipe
     idle: Callable[..., Any]
 
     def collect(self) -> "Iterator[StepItem]":
-        """Read the recipe; nothing of the user's is imported or run."""
+        """Read the recipe; import and run no code of the user."""
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
         recipe_needs.check_recipe_needs(self.recipe, state_of(self.config))
@@ -131,7 +132,7 @@ class RecipeFile(pytest.Module):
         """Return a new item for a step of this recipe, or of a cell of its matrix."""
         name = recipe.node(step.name).rpartition("::")[2]
         function: Callable[..., Any] = self.idle
-        if recipe.fixtures or step.fixtures:  # which pytest reads from it
+        if recipe.fixtures or step.fixtures:  # pytest reads its parameters at collection
             function = callable_of(recipe.source(step).path, name, step.line, asks=True)
             pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(
@@ -140,13 +141,13 @@ class RecipeFile(pytest.Module):
         for tag in step.tags:
             item.add_marker(_mark(self.config, tag))
         if step.is_final and self.config.pluginmanager.has_plugin("rerunfailures"):
-            item.add_marker(pytest.mark.flaky(reruns=0))  # once, whatever becomes of it
+            item.add_marker(pytest.mark.flaky(reruns=0))  # finally steps run once
         if step.xfail is not None:
             item.add_marker(pytest.mark.xfail(reason=step.xfail))
         return item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """Tell the problems of a recipe, without any frame."""
+        """Return the problems of a recipe without a traceback."""
         error = excinfo.value
         if isinstance(error, pytest.UsageError):
             return str(error)
@@ -157,20 +158,20 @@ class RecipeFile(pytest.Module):
             for one in error.problems[:_MOST]
         ]
         if hasattr(self.config, "workerinput"):
-            # As text the same report from two workers is told once.
+            # xdist removes duplicates of collection errors by their text.
             return str(error)
-        shown: Any = excinfo.getrepr(style="value")
-        failures.blame(shown, self.path, error.problems[0].place.line, error.summary)
-        return shown
+        representation: Any = excinfo.getrepr(style="value")
+        failures.blame(representation, self.path, error.problems[0].place.line, error.summary)
+        return representation
 
 
 class StepItem(pytest.Function):
-    """One step.
+    """Item of a step.
 
     Attributes:
-        recipe: The recipe that it belongs to.
+        recipe: The recipe of the step.
         step: The step.
-        result: What became of it; None until it has run.
+        result: The masked result of the step; None until it has run.
     """
 
     parent: RecipeFile
@@ -180,34 +181,35 @@ class StepItem(pytest.Function):
         self.recipe = recipe
         self.step = step
         self._result: StepResult | None = None
-        self._serial: RecipeRun | None = None
+        self._run: RecipeRun | None = None
 
-    @cached_property  # reports keep it, three for each step
+    @cached_property  # the three reports of a step hold it
     def id(self) -> Any:
-        """The node id in parts, as pytest 9.2 parses it from its cache; older ones have no such id.
+        """The node id in parts, as pytest 9.2 parses it from its cache; older versions have none.
 
-        The part in brackets is no part of the name there, so without this no cell of a matrix
-        equals what ``--lf``, ``--ff``, ``--nf`` and ``--sw`` have kept.
+        pytest separates the brackets from the name when it parses an id. Without this property
+        no cell of a matrix would equal the ids that ``--lf``, ``--ff``, ``--nf`` and ``--sw``
+        have stored.
         """
         own = super().id
         return type(own).parse(self.nodeid) if self.recipe.cell else own
 
     def setup(self) -> None:
-        """Make what runs the step, where it is not there yet."""
+        """Make the function that pytest calls, unless the item has its own."""
         if self.obj is self.parent.idle:
             self.obj = callable_of(self.source, self.name, self.step.line, asks=False)
-        let_perform(self.obj, self.perform)
+        set_callback(self.obj, self.perform)
         super().setup()
 
     def forget(self) -> None:
-        """Let go what there was to run the step, and what became of it."""
+        """Release the function and the result of the step, to save memory."""
         self.result = None
         if not (self.recipe.fixtures or self.step.fixtures):
             self.obj = self.parent.idle
 
     @property
     def result(self) -> StepResult | None:
-        """What became of the step, as it may be told: without what is secret."""
+        """The result of the step, with secrets masked."""
         return self._result
 
     @result.setter
@@ -216,14 +218,14 @@ class StepItem(pytest.Function):
 
     @property
     def run(self) -> RecipeRun:
-        """The run of the recipe that this step belongs to."""
-        if self._serial is None:
-            self._serial = state_of(self.config).run(self.recipe)
-        return self._serial
+        """The run of the step's recipe."""
+        if self._run is None:
+            self._run = state_of(self.config).run(self.recipe)
+        return self._run
 
     @property
     def source(self) -> Path:
-        """The file that the step stands in."""
+        """The file that contains the step."""
         return self.recipe.source(self.step).path
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -239,15 +241,15 @@ class StepItem(pytest.Function):
             part, line = part.outer, part.place.line
         return self.path, line - 1, f"{self.name} in {self.recipe.id}"
 
-    def perform(self, fixture: Callable[[str], object] = nothing_named) -> None:
-        """Run the step, or take the result that it already has, and tell pytest of it.
+    def perform(self, fixture: Callable[[str], object] = no_fixtures) -> None:
+        """Run the step, or use the result that it already has, and raise its outcome for pytest.
 
         Args:
-            fixture: Gives the value of a fixture by its name.
+            fixture: Returns the value of a fixture by its name.
         """
         __tracebackhide__ = True
         run, again = self.run, self.result is not None
-        blocker = run.blocker(self.step, self._awaited())
+        blocker = run.blocker(self.step, self._effective_needs())
         if blocker is not None:
             self.result = run.block(self.step, blocker)
         else:
@@ -256,62 +258,62 @@ class StepItem(pytest.Function):
                 self.result = run.result(self.step, values, again=again)
             except (KeyboardInterrupt, pytest.exit.Exception, pytest.fail.Exception) as interrupt:
                 self.result = run.results.get(self.step.name)
-                # pytest names the last frame: the line of the recipe, not one of ours.
+                # pytest reports the last frame: the line of the recipe, not one of this plugin.
                 raise outcome.user_frames(interrupt)  # noqa: B904
-            tell_output(self.result, self)
+            show_output(self.result, self)
             if self.config.getoption("recipe_needs") == "none":
                 self.result = with_writers(run, self.step, self.result)
         if self.result.failure is None:
             self.warn_of_leftovers(self.result)
         else:
-            # Where warnings are errors this one must not hide the failure itself.
+            # If warnings are errors, this warning must not replace the failure.
             with contextlib.suppress(LeftoverWarning):
                 self.warn_of_leftovers(self.result)
         self._raise(self.result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """Show a failed step: its own text, or the traceback of the user's code."""
+        """Return the failure text of a step, or the traceback of the user's code."""
         if isinstance(excinfo.value, Raised):
             return self._with_aftermath(failures.explained_there(self.config, excinfo.value))
-        shown = super().repr_failure(excinfo)
+        representation = super().repr_failure(excinfo)
         result = self.result
         if result and result.failure and result.failure.exception is excinfo.value:
-            return self._with_aftermath(shown)
-        # What the user's code raised, `pytest.fail` too, is blamed on the user's line.
+            return self._with_aftermath(representation)
+        # An exception of user code keeps its own line; any other failure gets that of the recipe.
         if result and result.failure and result.failure.exception is None:
             place = failure.place_of(self.step, result)
-            failures.blame(shown, self.source, place.line, result.failure.reason)
-        return shown
+            failures.blame(representation, self.source, place.line, result.failure.reason)
+        return representation
 
-    def _with_aftermath(self, shown: Any) -> Any:
-        """Add to a traceback what the step wrote and used, and how to repeat it."""
-        if self.result is not None and hasattr(shown, "addsection"):
+    def _with_aftermath(self, representation: Any) -> Any:
+        """Add the output, the usage and the repeat command of the step to a traceback."""
+        if self.result is not None and hasattr(representation, "addsection"):
             text = failures.aftermath(self.config, self.recipe, self.step, self.result)
-            shown.addsection(self.recipe.node(self.step.name), text)
-            failures.as_shown(self.config, shown, self.source)
-        return shown
+            representation.addsection(self.recipe.node(self.step.name), text)
+            failures.adapt_to_rich(self.config, representation, self.source)
+        return representation
 
-    def told(self) -> Any:
-        """Return what is shown of a step that failed outside pytest's protocol, or None."""
+    def failure_repr(self) -> Any:
+        """Return the longrepr of a step that ran outside pytest's protocol; None if it passed."""
         if self.result is None or self.result.failure is None:
             return None
         return self.repr_failure(
             failures.raised(failures.failure_text(self.config, self.recipe, self.step, self.result))
         )
 
-    def explained(self, error: BaseException) -> Any:
-        """Return what is shown for a fixture that the recipe names and cannot have, or None."""
+    def fixture_error_repr(self, error: BaseException) -> Any:
+        """Return the longrepr of an unusable fixture that the recipe names, or None."""
         problem = fixture_problem(error, self.recipe, self.step)
         if problem is None:
             return None
-        shown = super().repr_failure(failures.raised(problem.render()))
+        representation = super().repr_failure(failures.raised(problem.render()))
         failures.blame(
-            shown, self.source, problem.problems[0].place.line, problem.problems[0].short
+            representation, self.source, problem.problems[0].place.line, problem.problems[0].short
         )
-        return shown
+        return representation
 
-    def _awaited(self) -> list[str]:
-        """Return the needs that count: with ``--recipe-needs=none`` only selected ones."""
+    def _effective_needs(self) -> list[str]:
+        """Return the needs of the step; with ``--recipe-needs=none`` only selected ones."""
         if self.config.getoption("recipe_needs") != "none":
             return list(self.step.needs)
         chosen = state_of(self.config).selected.get(self.recipe.key, set())
@@ -328,11 +330,11 @@ class StepItem(pytest.Function):
             pytest.xfail(raised.report["wasxfail"].removeprefix("reason: "))
         if raised is not None:
             raise raised
-        told = failures.failure_text(self.config, self.recipe, self.step, result)
-        raise pytest.fail.Exception(told, pytrace=False) from None
+        text = failures.failure_text(self.config, self.recipe, self.step, result)
+        raise pytest.fail.Exception(text, pytrace=False) from None
 
     def warn_of_leftovers(self, result: StepResult) -> None:
-        """Tell what a step left running when it ended by itself."""
+        """Warn of the leftover processes and threads of a step that ended by itself."""
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
         if process is not None and process.left:

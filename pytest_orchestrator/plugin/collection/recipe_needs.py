@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
 
 def check_recipe_needs(recipe: Recipe, state: "SessionState") -> None:
-    """Look whether all that a recipe needs is there and can be run before it.
+    """Check that each recipe that a recipe needs exists and can run before it.
 
     Raises:
-        RecipeError: It is not; the error is that of the recipe.
+        RecipeError: One of them does not; the error is at `needs` of this recipe.
     """
-    found = []
+    problems = []
     for need in recipe.needs:
-        wrong, hint = _wrong(recipe, need, state)
-        if wrong:
-            found.append(Problem(need.place, wrong, hint=hint))
-    if found:
-        raise RecipeError(found, recipe.id, recipe.text)
+        text, hint = _problem(recipe, need, state)
+        if text:
+            problems.append(Problem(need.place, text, hint=hint))
+    if problems:
+        raise RecipeError(problems, recipe.id, recipe.text)
 
 
-def _wrong(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, str]:
+def _problem(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, str]:
+    """Return the problem of a need and a hint; empty texts if the need can be met."""
     path = _path(need, state)
     head = f"the recipe needs '{need.path}'"
     if path == recipe.path:
@@ -41,9 +42,9 @@ def _wrong(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, st
         return f"{head}, which is not there", near.strip(" ()")
     try:
         other = state.cells(path)[0]
-        way = _way(other, recipe.path, state, {recipe.path})
-        if way:
-            names = " -> ".join([recipe.id, *way])
+        path_back = _path_between(other, recipe.path, state, {recipe.path})
+        if path_back:
+            names = " -> ".join([recipe.id, *path_back])
             return f"recipes need each other in a circle: {names}", ""
         check_recipe_needs(other, state)
     except RecipeError as error:
@@ -51,8 +52,8 @@ def _wrong(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, st
     return "", ""
 
 
-def _way(recipe: Recipe, end: Path, state: "SessionState", seen: set[Path]) -> list[str]:
-    """Return the recipes from one along what they need to the end; none where no way leads."""
+def _path_between(recipe: Recipe, end: Path, state: "SessionState", seen: set[Path]) -> list[str]:
+    """Return the ids of the recipes on a path of needs from a recipe to the end; empty if none."""
     seen.add(recipe.path)
     for need in recipe.needs:
         path = _path(need, state)
@@ -60,11 +61,11 @@ def _way(recipe: Recipe, end: Path, state: "SessionState", seen: set[Path]) -> l
             return [recipe.id, state.recipe(path).id]
         if path not in seen and path.is_file():
             try:
-                way = _way(state.recipe(path), end, state, seen)
+                rest = _path_between(state.recipe(path), end, state, seen)
             except RecipeError:
-                continue  # it is told of where it is needed
-            if way:
-                return [recipe.id, *way]
+                continue  # it is reported at the recipe that needs it
+            if rest:
+                return [recipe.id, *rest]
     return []
 
 
@@ -73,7 +74,7 @@ def _path(need: "Need", state: "SessionState") -> Path:
 
 
 def link(run: "RecipeRun", state: "SessionState") -> None:
-    """Tell a run which runs have to be through before it, and these likewise."""
+    """Set `needed` of a run to the runs that must end before it, and of those runs too."""
     if run.recipe.needs and not run.needed:
         paths = dict.fromkeys(_path(need, state) for need in run.recipe.needs)
         run.needed = tuple(state.run(cell) for path in paths for cell in state.cells(path))
@@ -82,7 +83,7 @@ def link(run: "RecipeRun", state: "SessionState") -> None:
 
 
 def upstream_runs(run: "RecipeRun") -> "list[RecipeRun]":
-    """Return all runs that have to be through before one, in the order in which they run."""
+    """Return all runs that must end before a run, in the order in which they run."""
     return list(dict.fromkeys(_before(run)))
 
 
@@ -95,11 +96,11 @@ def _before(run: "RecipeRun") -> "Iterator[RecipeRun]":
 def grouped_recipes(
     runs: "Iterable[RecipeRun]", used: "Iterable[Sequence[RecipeRun]]"
 ) -> dict[str, str]:
-    """Return for each recipe that has to be with others a name of all these together.
+    """Return a group name for each recipe that must run in the same worker as others.
 
     Args:
-        runs: All runs; with each are those that it needs.
-        used: The runs that one test uses, for each test.
+        runs: All runs; each is grouped with the runs that it needs.
+        used: The runs that one test uses, for each test; they are grouped too.
     """
     names: dict[str, str] = {}
     needed = ((run, *upstream_runs(run)) for run in runs)
@@ -110,5 +111,5 @@ def grouped_recipes(
         joined = {names.get(each, each) for each in linked}
         name = min(joined)
         names |= dict.fromkeys(linked, name)
-        names = {each: name if known in joined else known for each, known in names.items()}
+        names = {each: name if old in joined else old for each, old in names.items()}
     return names

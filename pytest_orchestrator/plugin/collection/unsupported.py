@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 HERE = sys.platform != "win32"
-"""This system can run recipes: it has what ends the processes of steps, and locks of files."""
+"""True if this system can run recipes: supervision and file locks need POSIX."""
 WHERE = "recipes run on Linux and macOS, on Windows in WSL"
 
 
@@ -14,7 +14,7 @@ class UnrunnableFile(pytest.File):
     """A recipe that cannot be run."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Say so.
+        """Raise the error that names the systems on which recipes run.
 
         Raises:
             CollectError: Always.

@@ -1,4 +1,4 @@
-"""Baseline check: `--recipe-compare`, and durations of earlier sessions."""
+"""Baseline check (`--recipe-compare`), and durations of earlier sessions."""
 
 import functools
 import threading
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def baseline_of(config: pytest.Config, recipe: "Recipe") -> "Judge | None":
-    """Return what holds the steps of a recipe against earlier runs; None where nothing does."""
+    """Return the baseline check of a recipe's steps; None without `--recipe-compare`."""
     if not compare_last(config):
         return None
     judge = config.stash.get(_KEY, None)
@@ -31,7 +31,7 @@ def baseline_of(config: pytest.Config, recipe: "Recipe") -> "Judge | None":
 
 
 class Baseline:
-    """Holds steps against the runs before this one, which are read when the first step asks."""
+    """Comparison of steps with the runs before this one, which the first step reads."""
 
     def __init__(self, config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.options import settings
@@ -45,13 +45,13 @@ class Baseline:
     def verdicts(
         self, recipe: "Recipe", step: "Step", ended: "Ended", measured: "Sequence[Measured]"
     ) -> "tuple[Verdict, ...]":
-        """Return a criterion for each figure of a step of which enough is known.
+        """Return a verdict for each figure of a step that has enough earlier values.
 
         Args:
             recipe: The recipe.
             step: The step.
-            ended: How its body ended.
-            measured: What it measured.
+            ended: How the step code ended.
+            measured: The measurements of the step.
         """
         from pytest_orchestrator.runs.compare import history
         from pytest_orchestrator.runs.compare.history import MEASURED
@@ -59,7 +59,7 @@ class Baseline:
         with self._lock:
             earlier = self._history.figures(recipe.key, step.name, self._last)
         figures = history.figures_of_attempt(ended, measured)
-        if step.background:  # it goes on; how long it took to be ready is no figure of it
+        if step.background:  # it is still running: its duration so far is the time to readiness
             figures = {}
         units = {MEASURED + one.name: one.unit for one in measured if one.unit}
         return tuple(history.baseline_verdicts(figures, earlier, self._factor, step.at[""], units))
@@ -71,46 +71,46 @@ _FILE = "orchestrator/seconds"
 
 
 def known_durations(config: pytest.Config) -> dict[str, float]:
-    """Return the seconds that are known, by the node ids of the steps."""
+    """Return the durations of steps in earlier sessions, in seconds, by node id."""
     cache = getattr(config, "cache", None)
-    found = {} if cache is None else cache.get(_FILE, {})
-    return found if isinstance(found, dict) else {}
+    durations = {} if cache is None else cache.get(_FILE, {})
+    return durations if isinstance(durations, dict) else {}
 
 
-def longest_first(known: Mapping[str, float], units: Mapping[str, Iterable[str]]) -> list[str]:
-    """Order what is handed out as a whole, so that at the end nobody waits for a long one.
+def longest_first(durations: Mapping[str, float], units: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return work units by falling duration, so that no long unit is left to the end.
 
     Args:
-        known: Seconds by node id; an item that is not among them counts as the usual one.
-        units: The node ids of each.
+        durations: Seconds by node id; an item without an entry counts as the median of them.
+        units: The node ids of each unit, by its name.
 
     Returns:
-        The names of the units; those that take as long by the number of their items.
+        The names of the units; units of the same duration by falling number of items.
     """
-    usual = median(known.values()) if known else 1.0
+    default = median(durations.values()) if durations else 1.0
     weights = {
-        name: (sum(known.get(node, usual) for node in nodes), sum(1 for _ in nodes))
+        name: (sum(durations.get(node, default) for node in nodes), sum(1 for _ in nodes))
         for name, nodes in units.items()
     }
     return sorted(units, key=lambda name: weights[name], reverse=True)
 
 
 class StepDurations:
-    """Notes how long steps take that pass, and writes it down at the end of the session."""
+    """Durations of passed steps, written to pytest's cache at the end of the session."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._seconds: dict[str, float] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the steps of a report; it may come from another process."""
+        """Store the durations of the steps of a report, also of one from an xdist worker."""
         blocks: list[dict[str, Any] | None] = [*getattr(report, NEEDED, ())]
         for block in (*blocks, getattr(report, ATTRIBUTE, None)):
             if block and block["step"]["state"] == "passed" and "time" in block:
                 self._seconds[block["step"]["node"]] = round(block["time"]["seconds"], 3)
 
     def pytest_sessionfinish(self) -> None:
-        """Write down what is known now."""
+        """Write the durations, merged with those of earlier sessions, to the cache."""
         cache = getattr(self._config, "cache", None)
         if cache is not None and self._seconds:
             cache.set(_FILE, known_durations(self._config) | self._seconds)

@@ -1,8 +1,7 @@
-"""Journal recorder: step events to masked journal events.
+"""Journal recorder: turns the events of steps into masked journal events.
 
-Everything that may be told at once goes through one `JournalRecorder`; where the events go (the
-file, or
-another process that has it) is its sink's affair.
+All events of a process pass one `JournalRecorder`. Its sink writes them to the file, or sends
+them to the process that writes it.
 """
 
 import contextlib
@@ -45,25 +44,25 @@ if TYPE_CHECKING:
 
 
 class JournalSink(Protocol):
-    """Where events are kept; `runs.journal.writer.Journal` is one."""
+    """Destination of events, such as `runs.journal.writer.Journal`."""
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
-        """Keep an event; raise `JournalError` where that cannot be."""
+        """Append an event; raise `JournalError` if this fails."""
 
     def sync(self) -> None:
-        """Let a power cut lose nothing of what was appended."""
+        """Flush and fsync all appended events, so that a power cut loses none."""
 
 
 class JournalRecorder:
-    """Keeps what happens in a session; what happens before there is a sink waits for it.
+    """Recorder of the events of a session; it buffers them until it has a sink.
 
     Attributes:
-        sink: Where events go.
-        failed: Is told, once, that they cannot be kept any more.
-        begun: Keys of the recipes that are known there.
-        blocks: What was told last of each step, by recipe and name: the result and its block.
-        has_failed: The journal cannot be written any more, or is gone.
-        ignored: The thread whose changes of the Context are not kept: it restores one.
+        sink: The destination of the events, or None.
+        failed: Called once, when the journal cannot be written any more.
+        begun: Keys of the recipes whose start is recorded.
+        blocks: The last recorded result and block of each step, by recipe key and step name.
+        has_failed: True if the journal cannot be written any more, or is gone.
+        ignored: Id of the thread whose Context changes are not recorded, because it restores one.
     """
 
     def __init__(self, config: pytest.Config, state: "SessionState") -> None:
@@ -74,44 +73,44 @@ class JournalRecorder:
         self._config = config
         self._state = state
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "main")
-        self._early: list[tuple[AnyEvent, int | None]] | None = []
+        self._buffered: list[tuple[AnyEvent, int | None]] | None = []
         self.begun, self._lock = set[str](), threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
         self._texts = provenance.PendingTexts(lambda: state.folder.path, state.masked)
         self.has_failed = False
         self._synced, self._unsynced = 0.0, False
         self._secrets = state.secrets
-        self._secrets.learn(os.environ)  # of a controller no recipe makes it do so
+        self._secrets.learn(os.environ)  # a controller loads no recipe, which would do this
 
     def begin(self, sink: JournalSink, first: list[AnyEvent]) -> None:
-        """Let events go to a sink from now on, those first that waited for it.
+        """Set the sink, and append the first events and the buffered ones.
 
         Raises:
-            JournalError: They cannot be kept.
+            JournalError: An event cannot be written.
         """
         for event in first:
             sink.append(event)
-        early, self._early = self._early or [], None
-        for told, moment in early:
-            sink.append(told, moment)
+        early, self._buffered = self._buffered or [], None
+        for early_event, moment in early:
+            sink.append(early_event, moment)
         sink.sync()
         self.sink = sink
         self._texts.keep()
 
     def drop(self) -> None:
-        """Forget what waits where there is no sink to come: nobody runs a recipe."""
+        """Discard the buffered events of a session that runs no recipe and gets no sink."""
         if self.sink is None:
-            self._early = None
+            self._buffered = None
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
-        """Keep an event.
+        """Append an event, or buffer it.
 
         Raises:
-            JournalError: It cannot be kept.
+            JournalError: The event cannot be written.
         """
         if self.sink is None:
-            if self._early is not None:
-                self._early.append((event, moment))
+            if self._buffered is not None:
+                self._buffered.append((event, moment))
             return
         try:
             self.sink.append(event, moment)
@@ -119,23 +118,23 @@ class JournalRecorder:
             self.fail(error)
             raise
 
-    def tell(self, event: AnyEvent) -> None:
-        """Keep an event for somebody who cannot do anything about a journal that has failed."""
+    def append_if_possible(self, event: AnyEvent) -> None:
+        """Append an event; ignore a journal that cannot be written."""
         if not self.has_failed:
             with contextlib.suppress(JournalError):
                 self.append(event)
 
-    def lull(self) -> None:
-        """Let a power cut lose nothing, now that there is time for that."""
+    def on_idle(self) -> None:
+        """Sync the journal while a long step runs, if there are unsynced events."""
         if self._unsynced:
             with contextlib.suppress(JournalError):
                 self.sync()
 
     def _boundary(self) -> None:
-        """Let a power cut lose little: disks take longer than short steps.
+        """Sync at most every 250 ms, because a sync takes longer than a short step.
 
         Raises:
-            JournalError: It would lose more.
+            JournalError: The journal cannot be synced.
         """
         self._texts.keep()
         self._unsynced = True
@@ -143,10 +142,10 @@ class JournalRecorder:
             self.sync()
 
     def sync(self) -> None:
-        """Let a power cut lose nothing.
+        """Sync the journal, so that a power cut loses no event.
 
         Raises:
-            JournalError: It might.
+            JournalError: The journal cannot be synced.
         """
         try:
             if self.sink is not None:
@@ -158,7 +157,7 @@ class JournalRecorder:
             raise
 
     def fail(self, error: JournalError) -> None:
-        """Keep nothing more: the journal cannot be written, or is gone."""
+        """Stop recording, because the journal cannot be written or is gone."""
         if not self.has_failed:
             self.has_failed = True
             self.failed(error)
@@ -182,7 +181,7 @@ class JournalRecorder:
         return self._masked(event) if self._secrets else event
 
     def _masked(self, event: ContextChanged) -> ContextChanged:
-        assert self._secrets is not None  # noqa: S101  # asked before
+        assert self._secrets is not None  # noqa: S101  # the caller has checked it
         who = self._secrets.who(event.who, event.by)
         if who != event.who:
             event = msgspec.structs.replace(event, who=who)
@@ -192,53 +191,54 @@ class JournalRecorder:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
         return event
 
-    def told_by(self, env: "Environment", recipe: "Recipe") -> "Environment":
-        """Return the surroundings of a run that tells here what happens to its steps."""
+    def connected(self, env: "Environment", recipe: "Recipe") -> "Environment":
+        """Return an environment whose callbacks record the events of a recipe's steps."""
         return msgspec.structs.replace(
             env,
             keep=partial(self.happened, recipe),
-            on_idle=self.lull,
+            on_idle=self.on_idle,
             waiting=partial(self.waits, recipe, env.waiting),
         )
 
-    def happened(self, recipe: "Recipe", what: AttemptStarted | RetryScheduled | Finished) -> None:
-        """Keep what happens to a step of a recipe.
+    def happened(self, recipe: "Recipe", event: AttemptStarted | RetryScheduled | Finished) -> None:
+        """Record an event of a step.
 
         Raises:
-            JournalError: It cannot be kept; steps of ``finally`` run all the same.
+            JournalError: The event cannot be written. It is ignored for ``finally`` steps, which
+                run in any case.
         """
-        key, step = recipe.key, what.step
+        key, step = recipe.key, event.step
         with contextlib.suppress(*(JournalError,) * step.is_final):
             if key not in self.begun:
                 self.began(recipe)
-            match what:
+            match event:
                 case AttemptStarted():
-                    self._started(recipe, what)
+                    self._started(recipe, event)
                 case RetryScheduled():
                     self.append(
                         AttemptFailed(
                             recipe=key,
                             step=step.name,
-                            attempt=what.attempt,
-                            kind=what.failure.kind,
-                            reason=self._state.masked(what.failure.reason),
-                            again_in=round(what.seconds, 3),
+                            attempt=event.attempt,
+                            kind=event.failure.kind,
+                            reason=self._state.masked(event.failure.reason),
+                            again_in=round(event.seconds, 3),
                         )
                     )
                 case Finished():
-                    self._finished(recipe, step, what.result)
+                    self._finished(recipe, step, event.result)
 
-    def _started(self, recipe: "Recipe", what: AttemptStarted) -> None:
-        name = what.step.name
-        if what.attempt == 1:
+    def _started(self, recipe: "Recipe", event: AttemptStarted) -> None:
+        name = event.step.name
+        if event.attempt == 1:
             self._work[recipe.key, name] = resume.work_of(self._state, recipe, recipe.step(name))
-        told = msgspec.json.encode(self._work[recipe.key, name])
+        digests = msgspec.json.encode(self._work[recipe.key, name])
         self.append(
             StepStarted(
                 recipe=recipe.key,
                 step=name,
-                attempt=what.attempt,
-                digest=sha256(told).hexdigest(),
+                attempt=event.attempt,
+                digest=sha256(digests).hexdigest(),
                 worker=self._worker,
             )
         )
@@ -248,13 +248,15 @@ class JournalRecorder:
         from pytest_orchestrator.plugin.results.blocks import block_of
 
         at = recipe.key, step.name
-        known = self.blocks.get(at)
-        if known is None or known[0] is not result:
+        recorded = self.blocks.get(at)
+        if recorded is None or recorded[0] is not result:
             block = block_of(self._config, self._state.run(recipe), step, result)
-            self._keep(at, result, block)
+            self._append_finished(at, result, block)
             self._boundary()
 
-    def _keep(self, at: tuple[str, str], result: "StepResult", block: "dict[str, Json]") -> None:
+    def _append_finished(
+        self, at: tuple[str, str], result: "StepResult", block: "dict[str, Json]"
+    ) -> None:
         self.append(
             StepFinished(
                 recipe=at[0],
@@ -268,59 +270,61 @@ class JournalRecorder:
         )
         self.blocks[at] = (result, block)
 
-    def described(
+    def update_block(
         self, recipe: "Recipe", step: "Step", result: "StepResult", block: "dict[str, Json]"
     ) -> None:
-        """Keep what pytest has made of a result, where that is more than is kept already."""
+        """Record the block of a step again, if pytest's report changed it."""
         at = recipe.key, step.name
         if at in self.blocks and self.blocks[at][1] != block and not self.has_failed:
             try:
-                self._keep(at, result, block)
+                self._append_finished(at, result, block)
             except JournalError:
                 return
 
     def forget(self, recipe: "Recipe", step: "Step") -> None:
-        """Keep nothing more of a step here: pytest has told of it. A service has an end still."""
+        """Release the data of a step that pytest has reported; a service still has an end."""
         if not step.background:
             at = recipe.key, step.name
             self.blocks.pop(at, None)
             self._work.pop(at, None)
 
-    def waits(self, recipe: "Recipe", tell: "Callable[[LockWait], None]", wait: "LockWait") -> None:
-        """Keep that a step waits for a lock, and tell it."""
+    def waits(
+        self, recipe: "Recipe", print_wait: "Callable[[LockWait], None]", wait: "LockWait"
+    ) -> None:
+        """Record that a step waits for a lock, and print it."""
         if recipe.key not in self.begun:
             try:
                 self.began(recipe)
             except JournalError:
-                return  # the step will meet it
+                return  # the step will raise it
         names = {recipe.node(step.name): step.name for step in (*recipe.steps, *recipe.final)}
         owner = wait.owner.step if wait.owner else ""
         step = names.get(wait.who, "")
-        self.tell(
+        self.append_if_possible(
             StepWaits(recipe=recipe.key, step=step, lock=self._state.masked(wait.lock), owner=owner)
         )
-        tell(wait)
+        print_wait(wait)
 
     def began(self, recipe: "Recipe") -> None:
-        """Keep what is known of a recipe before anything of it runs.
+        """Record the start of a recipe before its first step, once.
 
         Raises:
-            JournalError: It cannot be kept.
+            JournalError: The event cannot be written.
         """
-        from pytest_orchestrator.plugin.results.blocks import told_of
+        from pytest_orchestrator.plugin.results.blocks import static_blocks
 
         with self._lock:
             if recipe.key not in self.begun:
-                about, steps = told_of(self._config, self._state.run(recipe).reported)
+                about, steps = static_blocks(self._config, self._state.run(recipe).reported)
                 files, key = resume.files_of(self._state, recipe), recipe.key
-                chosen = self._state.selected.get(key, set())
+                selected = self._state.selected.get(key, set())
                 self.append(
                     RecipeStarted(
                         recipe=key,
                         about=about,
                         steps=steps,
                         unselected=tuple(
-                            name for one in steps if (name := str(one["name"])) not in chosen
+                            name for one in steps if (name := str(one["name"])) not in selected
                         ),
                         digests=files,
                     )

@@ -1,4 +1,4 @@
-"""Resumed session: `--recipe-resume`, and what it takes over."""
+"""Resumed session (`--recipe-resume`), and the results that it takes over."""
 
 import contextlib
 import os
@@ -38,23 +38,23 @@ _AROUND: "pytest.StashKey[FingerprintInputs]" = pytest.StashKey()
 
 
 def work_of(state: "SessionState", recipe: "Recipe", step: "Step") -> dict[str, str]:
-    """Return the digests of what a step does today.
+    """Return the digests of everything that decides what a step does in this session.
 
     Args:
         state: The session.
-        recipe: Its recipe, as it was read.
+        recipe: The recipe of the step, before expressions are evaluated.
         step: The step.
     """
     from pytest_orchestrator.recipe.analysis import fingerprint
 
-    return fingerprint.digests(recipe, step, surroundings(state))
+    return fingerprint.digests(recipe, step, fingerprint_inputs(state))
 
 
 def files_of(state: "SessionState", recipe: "Recipe") -> dict[str, str]:
-    """Return the digests of the files that the steps of a recipe run, by their paths."""
+    """Return the digests of the files that the steps of a recipe execute, by path."""
     from pytest_orchestrator.recipe.analysis import fingerprint
 
-    sources = surroundings(state).sources
+    sources = fingerprint_inputs(state).sources
     steps = (*recipe.steps, *recipe.final)
     files = dict.fromkeys(
         path for step in steps for path in fingerprint.files_of_step(step, sources)
@@ -65,29 +65,29 @@ def files_of(state: "SessionState", recipe: "Recipe") -> dict[str, str]:
 def work_of_skipped(
     state: "SessionState", at: tuple[str, str], result: "StepResult"
 ) -> dict[str, str]:
-    """Return the digests of a step that was skipped before anything of it ran; else none."""
+    """Return the digests of a step that was skipped before it started; else an empty mapping."""
     if result.outcome != "skipped" or not result.meets:
         return {}
     recipe = state.runs[at[0]].recipe
     return work_of(state, recipe, recipe.step(at[1]))
 
 
-def surroundings(state: "SessionState") -> "FingerprintInputs":
-    """Return what digests of steps depend on beside their recipes."""
+def fingerprint_inputs(state: "SessionState") -> "FingerprintInputs":
+    """Return the inputs of digests that are not part of the recipes; make them once."""
     from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
     from pytest_orchestrator.recipe.analysis.source_files import Sources
 
     stash = state.config.stash
     if _AROUND not in stash:
         sources = Sources(state.config.rootpath)
-        stash[_AROUND] = FingerprintInputs(sources, state.given, os.environ, state.masked)
+        stash[_AROUND] = FingerprintInputs(sources, state.var_values, os.environ, state.masked)
     return stash[_AROUND]
 
 
 def by_test(event: "ContextChanged") -> "ContextChanged":
-    """Return a change with the node id of the test that makes it; one of nobody else's as it is.
+    """Return a change with the node id of the test that makes it; unchanged if no test runs.
 
-    Tests run again in a run that goes on, so what they wrote is not restored.
+    Tests run again in a resumed run, so their changes are not restored.
     """
     node = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
     if not node or threading.current_thread() is not threading.main_thread():
@@ -97,28 +97,29 @@ def by_test(event: "ContextChanged") -> "ContextChanged":
 
 @contextlib.contextmanager
 def quiet(state: "SessionState") -> "Iterator[None]":
-    """Let changes of the Context that this thread makes meanwhile not be kept as such."""
-    keeper = state.keeper
-    if keeper is not None:
-        keeper.ignored = threading.get_ident()
+    """Do not record the Context changes that this thread makes inside the block."""
+    recorder = state.recorder
+    if recorder is not None:
+        recorder.ignored = threading.get_ident()
     try:
         yield
     finally:
-        if keeper is not None:
-            keeper.ignored = None
+        if recorder is not None:
+            recorder.ignored = None
 
 
 def restore(state: "SessionState", context: "Context", snapshot: dict[str, Any], run: str) -> bool:
-    """Make a Context what it was in an earlier run.
+    """Restore a Context from a snapshot of an earlier run.
 
     Args:
         state: The session.
-        context: The Context; that of a worker of xdist is kept elsewhere.
-        snapshot: What it is to be.
+        context: The Context; in a worker of xdist the controller holds it.
+        snapshot: The snapshot.
         run: Id of the earlier run.
 
     Returns:
-        The journal has nothing of it; else it has each change.
+        True if the journal contains no change of the restore; in a worker of xdist the
+        controller has recorded each change.
     """
     from pytest_orchestrator.context.context import Context
 
@@ -128,40 +129,40 @@ def restore(state: "SessionState", context: "Context", snapshot: dict[str, Any],
 
 
 def keep(state: "SessionState", recipes: "Iterable[Recipe]", events: "Iterable[AnyEvent]") -> None:
-    """Keep what this run has from an earlier one: who goes on from it has that in it.
+    """Record what this run restores from an earlier one, so that this run can be resumed too.
 
     Raises:
-        JournalError: It cannot be kept.
+        JournalError: An event cannot be written.
     """
-    if state.keeper is None:
+    if state.recorder is None:
         return
     for recipe in recipes:
-        state.keeper.began(recipe)
+        state.recorder.began(recipe)
     for event in events:
-        state.keeper.append(event)
-    state.keeper.sync()
+        state.recorder.append(event)
+    state.recorder.sync()
 
 
 def take_over(
     state: "SessionState", run: "RecipeRun", step: "Step", record: "RunRecord", old: "StepRecord"
 ) -> None:
-    """Let a step have the result that it had in an earlier run.
+    """Set the result of a step to its result in an earlier run.
 
     Args:
         state: The session.
-        run: The run of its recipe.
+        run: The run of the recipe.
         step: The step.
         record: The earlier run.
-        old: The step there.
+        old: The record of the step in the earlier run.
     """
     block = resume_restore.block(record, old, state.folder.path.name)
     where, was = resume_restore.ran_in(record, old), old.ended.outcome if old.ended else "passed"
     reason = f"restored from run {where}: {was} there"
-    said = str(block["step"].get("reason", ""))
+    old_reason = str(block["step"].get("reason", ""))
     run.results[step.name] = StepResult(
         step=step.name,
         outcome=outcome_of(was),
-        reason=f"{reason} ({said})" if said else reason,
+        reason=f"{reason} ({old_reason})" if old_reason else reason,
         meets=True,
         ended=_ended(block, old),
         restored=where,
@@ -170,7 +171,7 @@ def take_over(
 
 
 def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
-    """Return what expressions may ask of a step that did not run."""
+    """Return the result data that expressions may use of a restored step."""
     code = block.get("process", {}).get("exit_code")
     return Ended(
         usage=Usage(seconds=resume_restore.seconds_of(old)),
@@ -180,13 +181,13 @@ def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
 
 
 def listed(names: "Sequence[str]", between: str = ", ") -> str:
-    """Return names for a line of the header; the first of very many."""
+    """Return names for a line of the header: the first five, and the number of the others."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return between.join(names[:_MOST]) + more
 
 
 def set_up(item: "StepItem") -> None:
-    """Let an item have something restored in its setup."""
+    """Make an item request the fixture whose setup restores its Context or fails it."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, request_fixture
 
     item.stash.setdefault(NEEDS, Needs(item.run, (), frozenset()))
@@ -194,13 +195,13 @@ def set_up(item: "StepItem") -> None:
 
 
 def refuse(item: "StepItem", why: str) -> None:
-    """Let an item be an error at its setup, that says why."""
+    """Make an item an error at its setup, with a message."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
 
     set_up(item)
-    known = item.stash[NEEDS]
-    assert isinstance(known, Needs)  # noqa: S101  # those of a step are known
-    item.stash[NEEDS] = replace(known, refused=known.refused or why)
+    needs = item.stash[NEEDS]
+    assert isinstance(needs, Needs)  # noqa: S101  # only markers of tests have messages here
+    item.stash[NEEDS] = replace(needs, refused=needs.refused or why)
 
 
 _OPTION = "--recipe-resume"
@@ -209,13 +210,13 @@ _INPUT = "orchestrator_resume"
 
 
 def resumed_session(config: pytest.Config) -> "ResumedSession | None":
-    """Read the run that a session goes on from; None where it goes on from none.
+    """Read the run that a session resumes; None without ``--recipe-resume``.
 
     Raises:
-        pytest.UsageError: There is none, or nobody can go on from it.
+        pytest.UsageError: The run does not exist or cannot be resumed.
     """
-    given = getattr(config, "workerinput", {})
-    name = given.get(_INPUT) or config.getoption("recipe_resume")
+    workerinput = getattr(config, "workerinput", {})
+    name = workerinput.get(_INPUT) or config.getoption("recipe_resume")
     if not name:
         if config.getoption("recipe_rerun"):
             raise pytest.UsageError(f"{_RERUN} says nothing without {_OPTION}")
@@ -233,16 +234,16 @@ def resumed_session(config: pytest.Config) -> "ResumedSession | None":
 
 
 def _whole(folder: Path) -> "RunRecord":
-    """Read a run that has ended, and whose journal is as it was written.
+    """Read a run that has ended and whose journal was not modified.
 
     Raises:
-        pytest.UsageError: It is not.
+        pytest.UsageError: The run is running, damaged or empty.
     """
     record = lookup.load_record(folder)
     if record.state == "running":
         why = "is still running; end it, or wait until it has ended"
     elif record.state == "damaged":
-        why = f"has a journal that somebody has changed: {read_journal(folder / NAME).damage}"
+        why = f"has a journal that was modified: {read_journal(folder / NAME).damage}"
     elif not record.id:
         why = "was ended before anything was written to its journal"
     else:
@@ -251,12 +252,12 @@ def _whole(folder: Path) -> "RunRecord":
 
 
 class ResumedSession:
-    """Takes an earlier run up.
+    """Session that resumes an earlier run.
 
     Args:
         config: The configuration of the session.
         record: The earlier run.
-        folder: Its folder.
+        folder: The folder of the earlier run.
     """
 
     def __init__(self, config: pytest.Config, record: "RunRecord", folder: Path) -> None:
@@ -272,58 +273,58 @@ class ResumedSession:
         """Id of the earlier run."""
         return self._record.id
 
-    def tell(self, workerinput: dict[str, object]) -> None:
-        """Let a worker of xdist go on from the same run: the last one is soon another."""
+    def send_to_worker(self, workerinput: dict[str, object]) -> None:
+        """Put the run folder into `workerinput`; `latest` would soon mean this session's run."""
         workerinput[_INPUT] = str(self._folder)
 
-    def take_up(self, found: "Sequence[RecipeRun]") -> None:
-        """Decide what becomes of each step, and restore what holds still.
+    def restore_steps(self, runs: "Sequence[RecipeRun]") -> None:
+        """Decide for each step whether it is restored, and restore steps and Contexts.
 
         Args:
-            found: The runs of today's recipes, each after those that it needs.
+            runs: The runs of the recipes of this session, each after those that it needs.
 
         Raises:
-            pytest.UsageError: A step is to run again that there is not.
+            pytest.UsageError: A step of ``--recipe-rerun`` does not exist.
         """
         state = state_of(self._config)
-        self._recipes = [run.recipe for run in found]
-        todays = [
+        self._recipes = [run.recipe for run in runs]
+        current = [
             plan.CurrentRecipe(
                 run.recipe,
                 {step.name: work_of(state, run.recipe, step) for step in run.recipe.steps},
                 [other.recipe.key for other in run.needed],
             )
-            for run in found
+            for run in runs
         ]
-        self._plan = plan.plan(self._record, todays, self._rerun())
-        for run in found:
+        self._plan = plan.plan(self._record, current, self._rerun())
+        for run in runs:
             old = self._record.recipes.get(run.recipe.key)
             for step in run.recipe.steps if old else ():
                 if old and self._of(run.recipe, step).kind == "restored":
                     take_over(state, run, step, self._record, old.steps[step.name])
         due = [
             run
-            for run in found
+            for run in runs
             if any(fate.kind != "first" for fate in self._plan.fates[run.recipe.key].values())
         ]
         register, worker = self._config.pluginmanager.register, hasattr(self._config, "workerinput")
-        register(_Owing(self._config, due))
+        register(_PendingFinally(self._config, due))
         if not worker and self._config.getoption("dist", "no") != "no":
-            register(_Closing(self))
-        self._restore(found)
+            register(_SummaryLines(self))
+        self._restore(runs)
 
-    def _restore(self, found: "Sequence[RecipeRun]") -> None:
-        """Make the Contexts what they were; no change of them is told to anybody."""
+    def _restore(self, runs: "Sequence[RecipeRun]") -> None:
+        """Restore the Contexts, without events and without calls of step hooks."""
         state = state_of(self._config)
         if worker_context.is_shared(self._config):
-            return  # the controller does, once: other workers may be at work by now
+            return  # the controller restores them once; other workers may run steps already
         scopes = {"": state.context}
-        scopes |= {run.recipe.key: run.context for run in found if run.recipe.context == "recipe"}
+        scopes |= {run.recipe.key: run.context for run in runs if run.recipe.context == "recipe"}
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:
-                told = resume_restore.restored(self._record, self._plan, self._recipes, scope)
-                restore(state, context, told.snapshot, self.run)
-                self._lost += told.lost
+                restored = resume_restore.restored(self._record, self._plan, self._recipes, scope)
+                restore(state, context, restored.snapshot, self.run)
+                self._lost += restored.lost
 
     def _rerun(self) -> "list[tuple[str, str]]":
         from pytest_orchestrator.core.suggestions import nearest
@@ -331,24 +332,24 @@ class ResumedSession:
         steps = [
             (recipe, step) for recipe in self._recipes for step in (*recipe.steps, *recipe.final)
         ]
-        asked: list[tuple[str, str]] = []
+        selected: list[tuple[str, str]] = []
         for name in self._config.getoption("recipe_rerun"):
-            met = [
+            matching = [
                 (recipe.key, step.name)
                 for recipe, step in steps
                 if name in (step.name, recipe.node(step.name))
             ]
-            if not met:
+            if not matching:
                 near = nearest(name, [step.name for _, step in steps])
                 raise pytest.UsageError(f"{_RERUN}: no selected recipe has a step '{name}'{near}")
-            asked += met
-        return asked
+            selected += matching
+        return selected
 
     def _of(self, recipe: "Recipe", step: "Step") -> plan.ResumeDecision:
         return self._plan.of(recipe.key, step.name)
 
     def mark(self, items: "Sequence[StepItem]") -> None:
-        """Let items of restored steps be skipped, and those of refused ones be errors."""
+        """Mark the items of restored steps as skipped, and make those of refused steps errors."""
         for item in items:
             result = item.run.results.get(item.step.name)
             if result is not None and result.restored:
@@ -357,7 +358,7 @@ class ResumedSession:
                 refuse(item, why)
 
     def refusal(self, recipe: "Recipe", step: "Step") -> str:
-        """Say what keeps a step from running until a person decides; empty where nothing does."""
+        """Return an error message if a step needs confirmation to run again; else empty."""
         fate = self._of(recipe, step)
         if fate.kind != "refused":
             return ""
@@ -370,22 +371,22 @@ class ResumedSession:
         )
 
     def refusals(self, recipe: "Recipe", steps: "Sequence[Step]") -> str:
-        """Say what keeps the first of some steps from running; empty where nothing does."""
+        """Return the error message of the first step that needs confirmation; else empty."""
         return next((why for step in steps if (why := self.refusal(recipe, step))), "")
 
     def write(self) -> None:
-        """Let the journal begin with what is taken over.
+        """Record the restored steps and Contexts at the beginning of the journal.
 
         Raises:
-            JournalError: It cannot be written.
+            JournalError: An event cannot be written.
         """
         state = state_of(self._config)
         run = state.folder.path.name
         events = resume_restore.opening(self._record, self._plan, self._recipes, run)
         keep(state, self._recipes, events)
 
-    def told(self) -> "Iterator[str]":
-        """Tell what is restored, what runs again, and what somebody has to decide."""
+    def header_lines(self) -> "Iterator[str]":
+        """Yield header lines: restored steps, rerun steps, steps that need confirmation."""
         kinds: dict[str, list[str]] = {"restored": [], "again": [], "refused": []}
         several = len(self._recipes) > 1
         for recipe in self._recipes:
@@ -395,24 +396,26 @@ class ResumedSession:
                 if fate.kind in kinds:
                     kinds[fate.kind].append(f"{name} ({fate.why})" if fate.why else name)
         steps = sum(len(recipe.steps) for recipe in self._recipes)
-        yield f"goes on from run {self.run}: {len(kinds['restored'])} of {steps} steps restored"
+        yield f"resumed from run {self.run}: {len(kinds['restored'])} of {steps} steps restored"
         if kinds["again"]:
             yield f"runs again: {listed(kinds['again'])}"
         if kinds["refused"]:
-            yield f"asks whether it may run again: {listed(kinds['refused'])}"
-        if tidied := list(self._tidied()):
-            told = listed(tidied, "; ")
-            yield f"`finally` of {told} has run since: what it switched off is off"
+            yield f"needs confirmation to run again: {listed(kinds['refused'])}"
+        if finished := list(self._finally_has_run()):
+            yield (
+                f"`finally` of {listed(finished, '; ')} has run since: "
+                "whatever it switched off is still off"
+            )
         if self._lost:
             yield f"secret, so not restored: {listed(self._lost)}"
 
-    def _tidied(self) -> "Iterator[str]":
-        """Give the recipes that go on with restored steps after their ``finally`` has run."""
+    def _finally_has_run(self) -> "Iterator[str]":
+        """Yield the recipes that resume after restored steps although their ``finally`` has run."""
         for recipe in self._recipes:
             kinds = {self._of(recipe, step).kind for step in recipe.steps}
             old = self._record.recipes.get(recipe.key)
-            known = {} if old is None else old.steps
-            done = [step.name for step in recipe.final if _has_run(known.get(step.name))]
+            old_steps = {} if old is None else old.steps
+            done = [step.name for step in recipe.final if _has_run(old_steps.get(step.name))]
             if done and "restored" in kinds and kinds != {"restored"}:
                 yield f"{recipe.key} ({', '.join(done)})"
 
@@ -423,30 +426,30 @@ def _has_run(step: "StepRecord | None") -> bool:
     return step.ended.outcome != "skipped"
 
 
-class _Owing:
-    """Lets recipes owe their ``finally`` steps: at once, in a worker once it runs one of them."""
+class _PendingFinally:
+    """Plugin that sets `owes_finally` of resumed runs; in an xdist worker at their first item."""
 
-    def __init__(self, config: pytest.Config, due: "Sequence[RecipeRun]") -> None:
-        self._due = {run.recipe.key: run for run in due}
+    def __init__(self, config: pytest.Config, runs: "Sequence[RecipeRun]") -> None:
+        self._runs = {run.recipe.key: run for run in runs}
         if not hasattr(config, "workerinput"):
-            for run in due:
+            for run in runs:
                 run.owes_finally = True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Take note of a recipe that this process runs."""
-        run = self._due.get(getattr(getattr(item, "recipe", None), "key", ""))
+        """Mark the run of the item's recipe, which this process executes."""
+        run = self._runs.get(getattr(getattr(item, "recipe", None), "key", ""))
         if run is not None:
             run.owes_finally = True
 
 
-class _Closing:
-    """Tells at the end what stands in the header elsewhere: a session with workers has none."""
+class _SummaryLines:
+    """Plugin that writes the header lines at the end, as xdist sessions have no header."""
 
-    def __init__(self, resuming: ResumedSession) -> None:
-        self._resuming = resuming
+    def __init__(self, resumed: ResumedSession) -> None:
+        self._resumed = resumed
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Tell it."""
-        for line in self._resuming.told():
+        """Write the lines."""
+        for line in self._resumed.header_lines():
             terminalreporter.write_line(f"orchestrator: {line}")

@@ -1,8 +1,8 @@
-"""Snapshots: `--recipe-needs=snapshot`, a Context restored for one step.
+"""Snapshots (`--recipe-needs=snapshot`): a Context restored from an earlier run for one step.
 
-The Context as it stood before the step, in the last run that had it, is restored in the setup
-of the step. What this session has itself changed by then stays. A service that the step needs
-runs again: nothing of it is there any more.
+The setup of the step restores the Context as it was before the step in the newest run that has
+it. Keys that this session has changed keep their values. A service that the step needs is
+started, because its process from the earlier run no longer exists.
 """
 
 from functools import partial
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Snapshots:
-    """Finds what there was before steps, and restores it."""
+    """Finder of the Contexts before steps in earlier runs, which restores them."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._state = state_of(config)
@@ -36,18 +36,18 @@ class Snapshots:
         self._base = settings.run_dir(config)
         self._folders = lookup.run_folders(self._base)
         self._records: list[RunRecord] = []
-        self._told: dict[str, list[str]] = {}
+        self._restored_steps: dict[str, list[str]] = {}
         self._restored: dict[tuple[str, str], Any] = {}
 
     def instead(
         self, item: "StepItem", steps: "Sequence[Step]", first: "Sequence[RecipeRun]"
     ) -> None:
-        """Let an item have a Context restored, instead of what it needs run.
+        """Make an item restore a Context in its setup, instead of running what it needs.
 
         Args:
             item: The item of a step.
-            steps: The steps of its recipe that it needs and that were not selected.
-            first: The runs of recipes that its own needs, and that were not selected.
+            steps: The unselected steps of its recipe that it needs.
+            first: The unselected runs of recipes that its recipe needs.
         """
         chosen = self._state.selected
         needs = [
@@ -61,26 +61,27 @@ class Snapshots:
         needs = [(run, step) for run, step in needs if step.name not in run.results]
         if not needs:
             return
-        found = self._found(item, needs, services)
-        if isinstance(found, str):
-            resume.refuse(item, self._refusal(item, found))
+        before = self._context_before(item, needs, services)
+        if isinstance(before, str):
+            resume.refuse(item, self._refusal(item, before))
             return
         for run, step in needs:
-            old = found.steps[run.recipe.key, step.name]
-            resume.take_over(self._state, run, step, found.record, old)
-            names = self._told.setdefault(found.record.id, [])
+            old = before.steps[run.recipe.key, step.name]
+            resume.take_over(self._state, run, step, before.record, old)
+            names = self._restored_steps.setdefault(before.record.id, [])
             names += [] if step.name in names else [step.name]
-        runs_of = [run for run, _ in needs]
-        restore: Callable[[], None] = partial(self._restore, item, found, runs_of)
+        runs = [run for run, _ in needs]
+        restore: Callable[[], None] = partial(self._restore, item, before, runs)
         item.stash[SNAPSHOT] = restore
         resume.set_up(item)
 
-    def _found(
+    def _context_before(
         self,
         item: "StepItem",
         needs: "Sequence[tuple[RecipeRun, Step]]",
         services: "Sequence[Step]",
     ) -> resume_restore.ContextBefore | str:
+        """Return the Context before a step in the newest run that has it, or an error message."""
         wanted = resume_restore.Wanted(
             item.recipe,
             item.step,
@@ -93,13 +94,13 @@ class Snapshots:
         )
         for record in self._newest():
             if resume_restore.had(record, wanted):
-                found = resume_restore.context_before(record, wanted)
-                return f"run {record.id}: {found}" if isinstance(found, str) else found
+                before = resume_restore.context_before(record, wanted)
+                return f"run {record.id}: {before}" if isinstance(before, str) else before
         names = " and ".join(f"'{step.name}'" for _, step in needs[-3:])
         return f"no run in {self._base} had it after {names}"
 
     def _newest(self) -> "Iterator[RunRecord]":
-        """Give the runs, the newest first; each is read once."""
+        """Yield the records of the runs, the newest first; each is read once."""
         yield from self._records
         while self._folders:
             try:
@@ -117,47 +118,47 @@ class Snapshots:
             f"    run what it needs: pytest --recipe-needs=run {item.nodeid}"
         )
 
-    def _write(self, found: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]") -> None:
-        """Keep the steps that are taken over, so that a later run may go on from this one."""
+    def _write(self, before: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]") -> None:
+        """Record the restored steps, so that a later session can resume this run."""
         recipes = {run.recipe.key: run.recipe for run in needed}
         run = self._state.folder.path.name
-        events = [resume_restore.taken(found.record, old, run) for old in found.steps.values()]
+        events = [resume_restore.taken(before.record, old, run) for old in before.steps.values()]
         resume.keep(self._state, recipes.values(), events)
 
     def _restore(
-        self, item: "StepItem", found: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]"
+        self, item: "StepItem", before: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]"
     ) -> None:
-        """Make the Contexts what they were before a step."""
-        self._write(found, needed)
-        for scope, told in found.contexts.items():
+        """Restore the Contexts as they were before a step; keep what this session changed."""
+        self._write(before, needed)
+        for scope, earlier in before.contexts.items():
             context = item.run.context if scope else self._state.context
             current = context.to_dict()
-            taken = {
+            restored = {
                 key: value
-                for key, value in told.snapshot["values"].items()
+                for key, value in earlier.snapshot["values"].items()
                 if key not in current or self._is_restored(scope, key, current[key])
             }
-            self._restored |= {(scope, key): value for key, value in taken.items()}
-            history = {key: told.snapshot["history"][key] for key in taken}
-            whole = {"version": 1, "values": current | taken, "history": history}
-            if not resume.restore(self._state, context, whole, found.record.id):
+            self._restored |= {(scope, key): value for key, value in restored.items()}
+            history = {key: earlier.snapshot["history"][key] for key in restored}
+            whole = {"version": 1, "values": current | restored, "history": history}
+            if not resume.restore(self._state, context, whole, before.record.id):
                 continue  # each change is in the journal
             event = ContextRestored(
-                snapshot={"version": 1, "values": taken, "history": history},
-                run=found.record.id,
+                snapshot={"version": 1, "values": restored, "history": history},
+                run=before.record.id,
                 scope=scope,
-                by={key: told.by[key] for key in taken},
+                by={key: earlier.by[key] for key in restored},
             )
             resume.keep(self._state, (), [event])
 
     def _is_restored(self, scope: str, key: str, value: Any) -> bool:
-        """Tell whether what a key has is of an earlier run; a recipe sees what is below it."""
-        known = (self._restored.get((each, key), _NONE) for each in (scope, ""))
-        return any(each == value for each in known)
+        """Return True if a value was restored, in this scope or in that of the session below."""
+        values = (self._restored.get((each, key), _NONE) for each in (scope, ""))
+        return any(each == value for each in values)
 
-    def told(self) -> "Iterator[str]":
-        """Tell which steps are restored from which run."""
-        for run, names in self._told.items():
+    def header_lines(self) -> "Iterator[str]":
+        """Yield a header line for each run, with the steps that are restored from it."""
+        for run, names in self._restored_steps.items():
             yield f"restored from run {run}: {resume.listed(names)}"
 
 

@@ -1,4 +1,4 @@
-"""Step hooks of other plugins, called for each event."""
+"""Caller of the step hooks that other plugins implement."""
 
 import traceback
 import warnings
@@ -18,22 +18,22 @@ _CHANGE = "pytest_recipe_context_change"
 
 
 def has_step_hooks(config: pytest.Config) -> bool:
-    """Tell whether a plugin follows the session."""
+    """Return True if a plugin implements one of the step hooks."""
     return any(getattr(config.hook, name).get_hookimpls() for name in (_START, _FINISH, _CHANGE))
 
 
-def combined(each: "Sequence[Follower]") -> "Follower | None":
-    """Return one that tells all of them; None where there is none."""
+def combined(listeners: "Sequence[Follower]") -> "Follower | None":
+    """Return a listener that calls all listeners in order; None if the sequence is empty."""
 
-    def tell(what: "StepEvent") -> None:
-        for one in each:
-            one(what)
+    def notify(event: "StepEvent") -> None:
+        for listener in listeners:
+            listener(event)
 
-    return tell if each[1:] else next(iter(each), None)
+    return notify if listeners[1:] else next(iter(listeners), None)
 
 
 class StepHooks:
-    """Calls the hooks, and lets no mistake in them be one of a step.
+    """Caller of the step hooks; an exception in a hook becomes a warning, not a failed step.
 
     Args:
         config: The configuration of the session.
@@ -41,28 +41,28 @@ class StepHooks:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._told: set[str] = set()
+        self._warnings: set[str] = set()
 
-    def happened(self, recipe: "Recipe", what: "StepEvent") -> None:
-        """Tell what happens to a step of a recipe."""
+    def happened(self, recipe: "Recipe", event: "StepEvent") -> None:
+        """Call the hook for an event of a step."""
         from pytest_orchestrator.execution.notifications import Changed, Started
 
-        step = what.step
+        step = event.step
         names = {"recipe": recipe.id, "node": recipe.node(step.name), "step": step.name}
-        if isinstance(what, Changed):
-            self._change(what.change, names)
-        elif isinstance(what, Started):
+        if isinstance(event, Changed):
+            self._change(event.change, names)
+        elif isinstance(event, Started):
             self._call(_START, names | {"step_type": step.type})
         elif getattr(self._config.hook, _FINISH).get_hookimpls():
             from pytest_orchestrator.plugin.results.blocks import block_of
             from pytest_orchestrator.plugin.session_state import state_of
 
             run = state_of(self._config).run(recipe)
-            block = block_of(self._config, run, step, what.result)
+            block = block_of(self._config, run, step, event.result)
             self._call(_FINISH, names | {"result": block})
 
     def changed(self, change: "Change") -> None:
-        """Tell of a change of the Context that no step has made."""
+        """Call the hook for a change of the Context that no step made."""
         self._change(change, {"recipe": None, "node": None, "step": None})
 
     def _change(self, change: "Change", names: dict[str, Any]) -> None:
@@ -70,32 +70,37 @@ class StepHooks:
 
         from pytest_orchestrator.plugin.session_state import state_of
 
-        known = state_of(self._config).masked(change)
+        masked = state_of(self._config).masked(change)
         if change.who == names["step"]:
-            known = replace(known, who=change.who)
-        told = {"key": known.key, **known.as_dict()}
-        told |= {"masked": True} if known.masked else {}
-        self._call(_CHANGE, names | {"change": told})
+            masked = replace(masked, who=change.who)
+        fields = {"key": masked.key, **masked.as_dict()}
+        fields |= {"masked": True} if masked.masked else {}
+        self._call(_CHANGE, names | {"change": fields})
 
-    def _call(self, name: str, given: dict[str, Any]) -> None:
+    def _call(self, name: str, arguments: dict[str, Any]) -> None:
         try:
-            getattr(self._config.hook, name)(config=self._config, **given)
+            getattr(self._config.hook, name)(config=self._config, **arguments)
         except pytest.exit.Exception:
             raise
         except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
-            self._warn(name, error, given["node"] or "")
+            self._warn(name, error, arguments["node"] or "")
 
     def _warn(self, name: str, error: BaseException, node: str) -> None:
-        """Tell once what a hook raised; not by a filter of warnings, which may raise it again."""
+        """Record a warning once; not by `warnings.warn`, which raises if warnings are errors."""
         from pytest_orchestrator.extending import HookWarning
 
         last = traceback.extract_tb(error.__traceback__)[-1]
-        words = f"{name} raised {type(error).__name__}: {error}"
-        if words in self._told:
+        text = f"{name} raised {type(error).__name__}: {error}"
+        if text in self._warnings:
             return
-        self._told.add(words)
+        self._warnings.add(text)
         message = warnings.WarningMessage(
-            HookWarning(words), HookWarning, last.filename, last.lineno or 1
+            HookWarning(text), HookWarning, last.filename, last.lineno or 1
         )
-        told = {"warning_message": message, "when": "runtest", "nodeid": node, "location": None}
-        self._config.hook.pytest_warning_recorded.call_historic(kwargs=told)
+        arguments = {
+            "warning_message": message,
+            "when": "runtest",
+            "nodeid": node,
+            "location": None,
+        }
+        self._config.hook.pytest_warning_recorded.call_historic(kwargs=arguments)

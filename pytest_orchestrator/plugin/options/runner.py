@@ -1,4 +1,4 @@
-"""Options that say where steps run: beside pytest, or on Dask workers."""
+"""Options of the runner: steps run on this machine or on Dask workers."""
 
 import sys
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
 _NAMES = ("local", "dask")
 
 MANY = 64
-"""Steps that are handed to a cluster at the same time; those that no worker has yet wait there."""
+"""Number of steps that are submitted to a cluster at the same time; they wait there for workers."""
 
 
 def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
@@ -44,48 +44,48 @@ def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
 
 
 def check(config: pytest.Config) -> None:
-    """See whether steps can run where they are wanted to.
+    """Check the settings of the runner.
 
     Raises:
-        pytest.UsageError: They cannot.
+        pytest.UsageError: A setting is wrong, or a package is missing.
     """
     _scheduler(config)
 
 
-def wanted(config: pytest.Config) -> "Scheduler | None":
-    """Return the scheduler whose workers run the steps; None where they run beside pytest.
+def dask_scheduler(config: pytest.Config) -> "Scheduler | None":
+    """Return the Dask scheduler whose workers run the steps; None if they run on this machine.
 
     Raises:
         pytest.UsageError: A setting is wrong.
     """
-    return None if watched(config) else _scheduler(config)
+    return None if debugger(config) else _scheduler(config)
 
 
 def jobs(config: pytest.Config) -> int:
-    """Return the number of steps of a recipe that run at the same time where nobody says one."""
-    scheduler = wanted(config)
+    """Return the default number of parallel steps: that of the workers, else 1."""
+    scheduler = dask_scheduler(config)
     return 1 if scheduler is None else scheduler.workers or MANY
 
 
-def watched(config: pytest.Config) -> str:
-    """Return what a person watches the steps with, so that they run here; empty where nothing."""
+def debugger(config: pytest.Config) -> str:
+    """Return the debugger that keeps the steps on this machine; empty without one."""
     for name, option in (("usepdb", "--pdb"), ("trace", "--trace")):
         if config.getoption(name, False):
             return option
     return "the debugger" if "pydevd" in sys.modules else ""
 
 
-def told(config: pytest.Config) -> str:
-    """Return what the header says of where the steps run; empty where that is as usual."""
+def header_text(config: pytest.Config) -> str:
+    """Return the text of the header about Dask; empty if it is not configured."""
     scheduler = _scheduler(config)
     if scheduler is None:
         return ""
-    by = watched(config)
-    return f"on this machine and not on Dask: {by}" if by else f"on Dask at {scheduler}"
+    why = debugger(config)
+    return f"on this machine and not on Dask: {why}" if why else f"on Dask at {scheduler}"
 
 
 def options(config: pytest.Config) -> list[str]:
-    """Return the options by which steps run where they run in this session."""
+    """Return the options of the runner, for the command that repeats a step."""
     given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"))
     return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
 
@@ -137,7 +137,7 @@ def _is_dask(config: pytest.Config) -> bool:
 
 
 def _of_runner(config: pytest.Config) -> str:
-    """Return by what Dask is asked for."""
+    """Return the option or ini key that selects Dask, for messages."""
     if config.getoption("recipe_runner") is not None:
         return f"{_RUNNER}=dask"
     return _DASK if config.getoption("recipe_dask") is not None else f"ini key {_RUNNER_INI}"

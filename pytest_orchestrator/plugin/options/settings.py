@@ -84,7 +84,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--list-steps",
         action="store_true",
-        help="list the scriptlets of the project, which are read and not run, and do no more",
+        help="list the scriptlets of the project without running them, and exit",
     )
     add_compare_options(group)
     group.addoption(
@@ -104,24 +104,24 @@ def _add_what_runs(group: pytest.OptionGroup) -> None:
         "--recipe-needs",
         choices=("run", "snapshot", "none"),
         default="run",
-        help="what becomes of needed steps that were not selected: run them in the setup of "
-        "the step that needs them (default), or snapshot: restore the Context as it stood before "
-        "that step in the last run that had it, or none: run the selected steps alone",
+        help="handling of needed steps that were not selected: run them in the setup of the step "
+        "that needs them (default), or snapshot: restore the Context as it was before that step "
+        "in the last run that has it, or none: run only the selected steps",
     )
     group.addoption(
         RESUME,
         nargs="?",
         const=LATEST,
         metavar="RUN",
-        help="go on from an earlier run, the last one or --recipe-resume=RUN: what passed there "
-        "is restored, all else runs",
+        help="resume an earlier run, the last one or --recipe-resume=RUN: steps that passed are "
+        "restored, the others run",
     )
     group.addoption(
         "--recipe-rerun",
         action="append",
         default=[],
         metavar="NAME",
-        help="with --recipe-resume: run this step again whatever it did; may be given again",
+        help="with --recipe-resume: run this step again in any case; may be repeated",
     )
 
 
@@ -162,7 +162,7 @@ def size_limit(config: pytest.Config) -> int:
 
 
 def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
-    """Return what runs command lines of recipes that name no shell; None where nothing says so."""
+    """Return the default shell of recipes; None if the ini key is empty."""
     text = text_of(config, "recipe_shell")
     if not text:
         return None
@@ -175,12 +175,12 @@ def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
 
 
 def timeout(config: pytest.Config) -> float | None:
-    """Return the default timeout of a step in seconds, None where there is none."""
+    """Return the default timeout of a step in seconds; None for no limit."""
     return _number(config, "recipe_timeout", TIMES, "90s, 15m, 1h or a number of seconds") or None
 
 
 def timeout_factor(config: pytest.Config) -> float:
-    """Return what timeouts are multiplied by, 0 where there are none."""
+    """Return the factor of all timeouts; 0 switches them off."""
     text = str(config.getoption("recipe_timeout_factor")).strip()
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?|\.[0-9]+", text):
         raise pytest.UsageError(
@@ -191,12 +191,12 @@ def timeout_factor(config: pytest.Config) -> float:
 
 
 def run_dir(config: pytest.Config) -> Path:
-    """Return the folder of the runs."""
+    """Return the folder that contains the run folders."""
     return config.rootpath / text_of(config, "recipe_run_dir")
 
 
 def keep_runs(config: pytest.Config) -> int:
-    """Return the number of runs that are kept, 0 where all are."""
+    """Return the number of runs that are kept; 0 keeps all."""
     text = text_of(config, "recipe_keep_runs")
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise pytest.UsageError(
@@ -206,7 +206,7 @@ def keep_runs(config: pytest.Config) -> int:
 
 
 def max_log(config: pytest.Config) -> int:
-    """Return the size in bytes at which the log of a step is cut."""
+    """Return the maximum size of a step's log, in bytes."""
     return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))
 
 
@@ -236,22 +236,22 @@ def _logging_setting(config: pytest.Config, *names: str) -> Any:
 
 
 def max_artifact(config: pytest.Config) -> int:
-    """Return the size in bytes above which no file is copied into the folder of the run."""
+    """Return the maximum size of an artifact that is copied into the run folder, in bytes."""
     return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
 
 
-def jobs(config: pytest.Config, usual: int | None = None) -> int:
+def jobs(config: pytest.Config, default: int | None = None) -> int:
     """Return the number of steps of a recipe that run at the same time.
 
     Args:
         config: The configuration of the session.
-        usual: The number where nobody says one; default: as many as can run where they run.
+        default: The number if it is not set; None means that of the runner.
     """
-    given = config.getoption("recipe_jobs")
-    name, text = "--recipe-jobs", str(given).strip()
-    if given is None:
+    option = config.getoption("recipe_jobs")
+    name, text = "--recipe-jobs", str(option).strip()
+    if option is None:
         name, text = "ini key recipe_jobs", text_of(config, "recipe_jobs")
-        text = text or str(runner.jobs(config) if usual is None else usual)
+        text = text or str(runner.jobs(config) if default is None else default)
     if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
     return int(text)
@@ -260,17 +260,17 @@ def jobs(config: pytest.Config, usual: int | None = None) -> int:
 _ROOM = pytest.StashKey[tuple[int, str]]()
 
 
-def slots(config: pytest.Config, usual: int | None = None) -> tuple[int, str]:
+def slots(config: pytest.Config, default: int | None = None) -> tuple[int, str]:
     """Return how many of the `jobs` can run: each needs open files, threads and processes.
 
     Args:
         config: The configuration of the session.
-        usual: As for `jobs`.
+        default: As for `jobs`.
 
     Returns:
-        The number, and the limit of the system that allows no more; empty where none does.
+        The number, and the name of the system limit that allows no more; empty if none does.
     """
-    wanted = jobs(config, usual)
+    wanted = jobs(config, default)
     if wanted == 1:
         return 1, ""
     if _ROOM not in config.stash:
@@ -282,23 +282,23 @@ def slots(config: pytest.Config, usual: int | None = None) -> tuple[int, str]:
 
 
 def serve_at(config: pytest.Config) -> tuple[str, int] | None:
-    """Return host and port where the Context is served; None where it is not."""
-    given = config.getoption("recipe_serve")
-    name = "--recipe-serve" if given is not None else "ini key recipe_serve"
-    text = text_of(config, "recipe_serve") if given is None else str(given).strip()
+    """Return the host and port at which the Context is served, or None."""
+    option = config.getoption("recipe_serve")
+    name = "--recipe-serve" if option is not None else "ini key recipe_serve"
+    text = text_of(config, "recipe_serve") if option is None else str(option).strip()
     if not text:
         return None
-    found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)?:)?([0-9]{1,5})", text)
-    if found is None or int(found[2]) > 65535:
+    match = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)?:)?([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
         cure = ""
-        if given is not None and (config.invocation_params.dir / text).exists():
+        if option is not None and (config.invocation_params.dir / text).exists():
             cure = "; write --recipe-serve=127.0.0.1:0 before a path"
         raise pytest.UsageError(f"{name}: {text!r} is no HOST:PORT{cure}")
-    return (found[1] or "127.0.0.1").strip("[]"), int(found[2])
+    return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
 
 
 def masker(config: pytest.Config) -> "Masker":
-    """Return what masks the secrets of this session."""
+    """Return a new masker for the secrets of a session."""
     from pytest_orchestrator.core.secrets import NAMES, Masker
 
     names = list_of(config, "recipe_secret_names")
@@ -313,45 +313,46 @@ def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: s
 
 
 def add_compare_options(group: pytest.OptionGroup) -> None:
-    """Declare the options."""
+    """Declare ``--recipe-compare`` and ``--recipe-compare-factor``."""
     group.addoption(
         "--recipe-compare",
         metavar="LAST:N",
-        help="fail steps whose time, CPU time, memory or measurements are out of what the last N "
-        "passing runs had, and not by their noise",
+        help="fail steps whose time, CPU time, memory or measurements deviate from the last N "
+        "passed runs by more than their usual variation",
     )
     group.addoption(
         "--recipe-compare-factor",
         metavar="F",
         default="2",
-        help="how many times the median of those runs a figure may be (default 2)",
+        help="how many times the median of these runs a figure may be (default 2)",
     )
 
 
 def compare_last(config: pytest.Config) -> int:
-    """Return how many runs steps are held against; 0 where they are not.
+    """Return the number of earlier runs with which steps are compared; 0 without the option.
 
     Raises:
-        pytest.UsageError: The option is wrong.
+        pytest.UsageError: The option is invalid.
     """
     text = config.getoption("recipe_compare")
     if text is None:
         return 0
-    found = re.fullmatch(r"last:([0-9]{1,4})", str(text).strip(), re.IGNORECASE)
-    if found is None:
+    match = re.fullmatch(r"last:([0-9]{1,4})", str(text).strip(), re.IGNORECASE)
+    if match is None:
         raise pytest.UsageError(f"--recipe-compare: {text!r} is no LAST:N; write LAST:10")
-    if int(found[1]) < _FEWEST:
+    if int(match[1]) < _FEWEST:
         raise pytest.UsageError(
-            f"--recipe-compare: {found[1]} runs do not tell what is usual; at least {_FEWEST} do"
+            f"--recipe-compare: {match[1]} runs are not enough to compare with; write at least "
+            f"LAST:{_FEWEST}"
         )
-    return int(found[1])
+    return int(match[1])
 
 
 def compare_factor(config: pytest.Config) -> float:
-    """Return how many times what was usual a figure may be.
+    """Return how many times the median of earlier runs a figure may be.
 
     Raises:
-        pytest.UsageError: The option is wrong.
+        pytest.UsageError: The option is invalid.
     """
     text = str(config.getoption("recipe_compare_factor")).strip()
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) <= 1:
@@ -361,11 +362,11 @@ def compare_factor(config: pytest.Config) -> float:
     return float(text)
 
 
-_FEWEST = 3  # as `runs.compare.drift.ENOUGH`, which is loaded only where it is asked for
+_FEWEST = 3  # as `runs.compare.drift.ENOUGH`, a module that is imported only if it is used
 
 
 def add_junit_option(parser: pytest.Parser) -> None:
-    """Declare the ini key."""
+    """Declare ``recipe_junit_properties``."""
     parser.addini(
         "recipe_junit_properties",
         "where a JUnit file has the properties of a step: family (as junit_family asks), testcase, "
@@ -375,17 +376,17 @@ def add_junit_option(parser: pytest.Parser) -> None:
 
 
 def junit_place(config: pytest.Config) -> str:
-    """Return where a JUnit file has the properties of a step: testcase, testsuite or none.
+    """Return the element of a JUnit file that has the properties of a step, or `none`.
 
-    Without a word it is where the schema of the file's family has a place for them: who holds to
-    that schema refuses a whole file for one property elsewhere.
+    The default is the element for which the schema of the file's family allows properties,
+    because strict readers reject a whole file for one property elsewhere.
 
     Raises:
         pytest.UsageError: The ini key is wrong.
     """
     where = text_of(config, "recipe_junit_properties")
     if where == "family":
-        # Without pytest's own plugin there is neither the key nor a file.
+        # Without pytest's plugin neither the ini key nor the file exists.
         is_strict = config.pluginmanager.has_plugin("junitxml") and (
             config.getini("junit_family") == "xunit2"
         )

@@ -17,33 +17,33 @@ OPTION = "--recipe-var"
 
 
 class EmptyVarsWarning(UserWarning):
-    """A file of vars has none in it."""
+    """A vars file contains no vars."""
 
     __module__ = "pytest_orchestrator"
 
 
 def add_var_options(group: pytest.OptionGroup) -> None:
-    """Declare the options."""
+    """Declare ``--recipe-var`` and ``--recipe-vars-file``."""
     group.addoption(
         OPTION,
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="value of a var of the recipes that declare it: JSON where it parses as such, "
-        "else text; may be given again",
+        help="value of a var of the recipes that declare it: JSON if it is valid JSON, "
+        "else text; may be repeated",
     )
     group.addoption(
         "--recipe-vars-file",
         action="append",
         default=[],
         metavar="PATH",
-        help="file with values of vars: YAML, JSON or dotenv by its ending; may be given again, "
+        help="file with values of vars: YAML, JSON or dotenv by its ending; may be repeated, "
         "the later wins",
     )
 
 
 def given_vars(config: pytest.Config) -> "dict[str, Given]":
-    """Return the values that are given, by the names of the vars.
+    """Return the values of vars from files and options, by name.
 
     Raises:
         pytest.UsageError: An option is no ``NAME=VALUE``, or a file cannot be read.
@@ -53,15 +53,15 @@ def given_vars(config: pytest.Config) -> "dict[str, Given]":
         return {}
     from pytest_orchestrator.recipe.variables import Given
 
-    found: dict[str, Given] = {}
+    values: dict[str, Given] = {}
     for name in files:
-        found |= _of_file(config, name)
+        values |= _of_file(config, name)
     for text in options:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
             raise pytest.UsageError(f"{OPTION}: {text!r} is no NAME=VALUE")
-        found[name.strip()] = Given(_value(value), OPTION)
-    return found
+        values[name.strip()] = Given(_value(value), OPTION)
+    return values
 
 
 def _value(text: str) -> Any:
@@ -82,61 +82,62 @@ def _of_file(config: pytest.Config, name: str) -> "dict[str, Given]":
     if not path.is_file():
         raise pytest.UsageError(f"--recipe-vars-file: there is no file {name}")
     try:
-        found = vars_of(path)
+        values = vars_of(path)
     except RecipeError as error:
         raise pytest.UsageError(f"--recipe-vars-file: {error}") from None
-    if not found:
+    if not values:
         warning = EmptyVarsWarning(f"--recipe-vars-file: {name} has no vars")
         config.issue_config_time_warning(warning, stacklevel=2)
-    return {key: Given(value, name) for key, value in found.items()}
+    return {key: Given(value, name) for key, value in values.items()}
 
 
 _OPTION, _INI = "--recipe-resource", "recipe_resources"
 
 
 def add_resource_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
-    """Declare the option and the ini key."""
+    """Declare the option and the ini key of counted resources."""
     group.addoption(
         _OPTION,
         action="append",
         default=[],
         metavar="NAME=N",
-        help="how many there are of what steps ask for in 'resources'; several times",
+        help="how many units of a resource exist, which steps request in 'resources'; may be "
+        "repeated",
     )
     parser.addini(
-        _INI, "how many there are of each resource of steps, such as scope=2", "args", default=[]
+        _INI, "how many units of each resource exist, such as scope=2", "args", default=[]
     )
 
 
 def resource_counts(config: pytest.Config) -> dict[str, int]:
-    """Return the number of pieces of each resource.
+    """Return the number of units of each counted resource.
 
     Raises:
-        pytest.UsageError: A setting is none.
+        pytest.UsageError: A setting is no ``NAME=N``.
     """
-    found: dict[str, int] = {}
-    for where, words in (
+    counts: dict[str, int] = {}
+    for where, settings in (
         (f"ini key {_INI}", list_of(config, _INI) or []),
         (_OPTION, config.getoption("recipe_resource")),
     ):
-        for word in words:
-            name, equals, number = word.partition("=")
+        for setting in settings:
+            name, equals, number = setting.partition("=")
             if not (name and equals and number.isascii() and number.isdecimal()):
-                raise pytest.UsageError(f"{where}: '{word}' should be like scope=2")
-            found[name] = int(number)
-    return found
+                raise pytest.UsageError(f"{where}: '{setting}' should be like scope=2")
+            counts[name] = int(number)
+    return counts
 
 
 def resource_problems(
-    recipe: "Recipe", there: Mapping[str, int], *, elsewhere: bool = False
+    recipe: "Recipe", counts: Mapping[str, int], *, elsewhere: bool = False
 ) -> "Iterator[Problem]":
-    """Give what no machine can do: steps that ask for more than there is, or for another machine.
+    """Yield a problem for each step that needs too many units, or another machine.
 
     Args:
         recipe: The recipe.
-        there: Number of pieces of each resource.
-        elsewhere: Workers elsewhere run what need not be run beside pytest, and what nobody
-            says that there is of is what these have.
+        counts: Number of units of each resource.
+        elsewhere: True if Dask workers run the steps that can leave this machine. Resources
+            without a setting are then those of the workers.
     """
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.execution.scheduling import placement
@@ -147,10 +148,14 @@ def resource_problems(
     for step in steps:
         is_elsewhere = elsewhere and not placement.beside(step, recipe.fixtures)
         for name, wanted in step.resources.items():
-            if there.get(name, 0) >= wanted or (is_elsewhere and name not in there):
+            if counts.get(name, 0) >= wanted or (is_elsewhere and name not in counts):
                 continue
-            has = f"there is {there[name]}" if name in there else "nobody says that there is any"
-            near = "" if name in there else nearest(name, there)
+            has = (
+                f"the configured number is {counts[name]}"
+                if name in counts
+                else "no number is configured"
+            )
+            near = "" if name in counts else nearest(name, counts)
             cure = near.strip(" ()") or f"{_OPTION} {name}={wanted}"
             head = f"step '{step.name}' needs {wanted} of '{name}', and {has}"
             yield placement.placed(step, Problem(step.at["resources"], head, hint=cure))

@@ -1,7 +1,7 @@
-"""Test item of one Python step in its own process.
+"""Test item that runs Python steps in forks of a lane.
 
-The item is made once in a process and becomes one step after the other, each in a fork:
-the less a child has to do, the fewer pages of memory it has to copy.
+The item is made once per lane and represents one step after another, each in a fork: the less
+a fork has to do, the fewer memory pages are copied.
 """
 
 import builtins
@@ -29,25 +29,25 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import python_inline
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached
 from pytest_orchestrator.execution.supervision import framing
-from pytest_orchestrator.plugin.callables import callable_of, let_perform
+from pytest_orchestrator.plugin.callables import callable_of, set_callback
 from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
 from pytest_orchestrator.plugin.results.bounds import bounded
 from pytest_orchestrator.recipe.model.step import PythonStep
 
-# Coverage asks for the source of each file that has run, but for names such as this one.
+# Coverage reads the source of each executed file, except names in angle brackets.
 _NO_FILE = Path("<step>")
 _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 
 
 class StepCalls:
-    """A pytest plugin that runs steps by one item, which is called and never set up.
+    """Plugin of the lane's pytest session: runs steps by one item, which is never set up.
 
-    All of them run within the protocol of that item: pytest's filters of warnings and its
-    explanations of assertions are in place once and for all.
+    All steps run inside the runtest protocol of that item, so pytest installs its warning
+    filters and assertion hooks only once.
 
     Args:
-        warns: Plugins of pytest in whose place a step warns of what nobody has caught.
+        warns: The plugins of `uncaught.PLUGINS` whose warnings a step issues itself.
     """
 
     def __init__(self, warns: Collection[str]) -> None:
@@ -57,21 +57,21 @@ class StepCalls:
         self._raised: BaseException | None = None
         self._events: socket.socket | None = None
         self._records = _Records(self._pass_on)
-        self._tell: Callable[[dict[str, Any]], None] = lambda _: None
+        self._send_event: Callable[[dict[str, Any]], None] = lambda _: None
 
     def within_an_item(self, session: pytest.Session) -> None:
-        """Make the item, and serve while it runs."""
+        """Make the item and run its protocol, inside which steps are served."""
         path = session.path / "steps"
-        shelf: _Shelf = _Shelf.from_parent(session, path=path)
-        shelf.obj = types.ModuleType("steps")
+        module: _StepModule = _StepModule.from_parent(session, path=path)
+        module.obj = types.ModuleType("steps")
         function = callable_of(_NO_FILE, "step", 1, asks=False)
-        self._item = _StepCall.from_parent(shelf, name="step", callobj=function)
-        let_perform(function, self._item.perform)
+        self._item = _StepCall.from_parent(module, name="step", callobj=function)
+        set_callback(function, self._item.perform)
         self._item.ihook.pytest_runtest_protocol(item=self._item, nextitem=None)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self) -> bool:
-        """Serve in the place of what pytest does with an item."""
+        """Serve steps instead of running the item."""
         faulthandler.enable(2)
         with warnings.catch_warnings():
             warnings.showwarning = self._warned
@@ -79,34 +79,34 @@ class StepCalls:
         return True
 
     def serve(self) -> None:
-        """Run steps until nobody asks any more."""
+        """Run steps until the connection closes."""
         raise NotImplementedError
 
     def rehearse(self) -> None:
-        """Do what a child does, for a step that does nothing.
+        """Run an empty step in this process, to warm up the code that forks execute.
 
-        A child finds loaded what that loads; and Python makes fast what has run some times,
-        where a child runs all of it but once.
+        Forks then find its modules imported, and Python has specialized the bytecode, which
+        happens after some runs; each fork runs the code only once.
         """
         step = PythonStep(name="nothing", module=__name__, function=_nothing.__name__)
-        (channel, context), (told, heard) = socket.socketpair(), socket.socketpair()
-        with channel, context, told, heard:
-            self.perform(step, {"root": str(Path.cwd())}, (channel, told))
+        (channel, context), (events, receiver) = socket.socketpair(), socket.socketpair()
+        with channel, context, events, receiver:
+            self.perform(step, {"root": str(Path.cwd())}, (channel, events))
 
     def expect(self, step: PythonStep, request: dict[str, Any]) -> None:
-        """Make ready for a step, as far as that is possible before its process is there."""
+        """Prepare a step, as far as this is possible before the fork."""
         item, root = self._item, logging.getLogger()
         item.name = step.name
         item.obj = callable_of(Path(request["recipe"]), step.name, step.line, asks=False)
-        let_perform(item.obj, item.perform)
+        set_callback(item.obj, item.perform)
         if self._records not in root.handlers:
             root.addHandler(self._records)
         if root.level != request["log_level"]:
             root.setLevel(request["log_level"])
 
     def imports(self, module: str, imported: Imported) -> None:
-        """Import a module as the body of a step would do it."""
-        self._tell = imported.events.append
+        """Import a module as the step code would, and store its events and its exception."""
+        self._send_event = imported.events.append
         with warnings.catch_warnings(), python_inline.OneProcess():
             try:
                 pytest.register_assert_rewrite(module)
@@ -124,30 +124,33 @@ class StepCalls:
         error: BaseException | None = None,
         events: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """Run a step; tell what happens, and at last what became of it.
+        """Run a step; send its events, and at last its result.
 
         Args:
             step: The step.
-            request: The surroundings of it.
-            connections: The Context is asked by the first, the second takes what is told.
-            error: What the import of its module raised.
-            events: What happened then.
+            request: The request with the settings of the step.
+            connections: The socket of the Context, and that of the events.
+            error: The exception of the import of the step's module, or None.
+            events: The events of the import.
         """
         channel, self._events = connections
-        self._tell = self._send
+        self._send_event = self._send
         for event in events:
-            self._tell(event)
+            self._send_event(event)
         before = set(threading.enumerate())
-        body = _Body(step, RemoteContext(channel), _surroundings(request, error), self._warns)
-        self._item.body = body.run
+        step_code = _StepCode(
+            step, RemoteContext(channel), _environment(request, error), self._warns
+        )
+        self._item.step_code = step_code.run
         end: dict[str, Any] = {"op": "end", "pid": os.getpid(), "exit": None}
         try:
             self._call()
         except pytest.exit.Exception as stop:
-            self._tell(end | {"exit": (clipped(str(stop.msg)), stop.returncode)})
+            self._send_event(end | {"exit": (clipped(str(stop.msg)), stop.returncode)})
             return
         left = [one.name for one in threading.enumerate() if one not in before]
-        self._tell(end | {"ended": body.encoded(), "threads": left, "shown": self._shown()})
+        end |= {"ended": step_code.encoded(), "threads": left, "shown": self._shown()}
+        self._send_event(end)
 
     def _call(self) -> None:
         item = self._item
@@ -158,7 +161,7 @@ class StepCalls:
             self._report = item.ihook.pytest_runtest_makereport(item=item, call=call)
 
     def _pass_on(self, event: dict[str, Any]) -> None:
-        self._tell(event)
+        self._send_event(event)
 
     def _warned(
         self,
@@ -169,8 +172,8 @@ class StepCalls:
         file: TextIO | None = None,  # noqa: ARG002
         line: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Pass a warning on."""
-        self._tell(
+        """Send a warning as an event."""
+        self._send_event(
             {
                 "op": "warning",
                 "message": clipped(str(message)),
@@ -188,14 +191,14 @@ class StepCalls:
                 framing.send(self._events, event)
 
     def _shown(self) -> dict[str, Any] | None:
-        """Return the report of an exception, as pytest sends reports between processes."""
+        """Return pytest's report of the exception as serialized data; None without one."""
         report, config = self._report, self._item.config
         if report is None or report.longrepr is None:
             return None
         data = config.hook.pytest_report_to_serializable(config=config, report=report)
-        told = plain({key: bounded(data[key]) for key in ("longrepr", "outcome", "$report_type")})
-        assert isinstance(told, dict)  # noqa: S101
-        return told | {
+        shown = plain({key: bounded(data[key]) for key in ("longrepr", "outcome", "$report_type")})
+        assert isinstance(shown, dict)  # noqa: S101
+        return shown | {
             "wasxfail": bounded(getattr(report, "wasxfail", None)),
             "type": type(self._raised).__name__,
             "asserts": isinstance(self._raised, AssertionError),
@@ -206,8 +209,8 @@ def _nothing() -> dict[str, str]:
     return {"status": "ok"}
 
 
-class _Body:
-    """The body of a step, and how it ended."""
+class _StepCode:
+    """Runner of the step code, which keeps its result."""
 
     def __init__(
         self, step: PythonStep, context: RemoteContext, env: Environment, warns: Collection[str]
@@ -216,22 +219,25 @@ class _Body:
         self._ended: Ended | None = None
 
     def run(self) -> None:
-        """Run it; raise what it raised, for pytest to explain."""
+        """Run the step code; raise its exception, so that pytest explains it."""
         __tracebackhide__ = True
         try:
             with Uncaught(self._warns) as uncaught:
                 self._ended = python_inline.run(self._step, self._context, self._env, {})
             self._warned_of(uncaught)
-        except KeyboardInterrupt as error:  # nobody has pressed Ctrl-C here
-            told = python_inline.summary(error)
-            failure = Failure(kind="exception", reason=told, exception=outcome.user_frames(error))
+        except KeyboardInterrupt as error:  # raised by the step code; Ctrl-C reaches pytest only
+            failure = Failure(
+                kind="exception",
+                reason=python_inline.summary(error),
+                exception=outcome.user_frames(error),
+            )
             self._ended = Ended(usage=Usage(seconds=0.0), failure=failure)
         failed = self._ended.failure
         if failed is not None and failed.exception is not None:
             raise failed.exception
 
     def _warned_of(self, uncaught: Uncaught) -> None:
-        """Warn of what nobody caught; where warnings are errors, a step that passed fails."""
+        """Warn of uncaught exceptions; if warnings are errors, a step that passed fails."""
         try:
             uncaught.warn()
         except Warning as error:
@@ -242,7 +248,7 @@ class _Body:
                 self._ended = msgspec.structs.replace(self._ended, failure=failure, skipped=None)
 
     def encoded(self) -> bytes:
-        """Return how it ended without its exception: that is told as pytest shows it."""
+        """Return the encoded result without the exception, which is sent as pytest's report."""
         ended = self._ended
         if ended is not None and ended.failure is not None:
             failure = msgspec.structs.replace(ended.failure, exception=None)
@@ -251,43 +257,43 @@ class _Body:
 
 
 class _StepCall(pytest.Function):
-    """The one item."""
+    """Item that represents the current step."""
 
-    body: Callable[[], None]
+    step_code: Callable[[], None]
 
     def called(self) -> None:
-        """Call it as pytest would."""
+        """Call the function of the item as pytest would."""
         __tracebackhide__ = True
         self.obj()
 
     def perform(self) -> None:
-        """Run the body that it has at the moment."""
+        """Run the code of the current step."""
         __tracebackhide__ = True
-        self.body()
+        self.step_code()
 
 
-class _Shelf(pytest.Module):
-    """Where the item stands."""
+class _StepModule(pytest.Module):
+    """Parent node of the item."""
 
 
 class _Records(logging.Handler):
-    """Passes log records on."""
+    """Log handler that sends records as events."""
 
-    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
-        self._tell = tell
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record as plain data."""
-        told = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
+        """Send a record as plain data."""
+        data = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
         if record.exc_info:
-            told["exc_text"] = logging.Formatter().formatException(record.exc_info)
-        self._tell({"op": "log", "record": plain(bounded(told))})
+            data["exc_text"] = logging.Formatter().formatException(record.exc_info)
+        self._send({"op": "log", "record": plain(bounded(data))})
 
 
-def _surroundings(request: dict[str, Any], error: BaseException | None) -> Environment:
+def _environment(request: dict[str, Any], error: BaseException | None) -> Environment:
     def before_import(module: str) -> None:
-        if error is not None:  # it was imported, and this is what came of it
+        if error is not None:  # the lane has imported the module, and the import raised this
             raise error
         pytest.register_assert_rewrite(module)
 

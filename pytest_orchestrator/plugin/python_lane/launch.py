@@ -1,4 +1,4 @@
-"""Launch of the lane for Python steps: its arguments and its events."""
+"""Launch of the lane for Python steps: its command line and the replay of its events."""
 
 import builtins
 import contextlib
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Program
 
 FORKS = sys.platform == "linux"
-"""A lane may fork itself for a step; elsewhere libraries of the system do not bear that."""
+"""True if a lane may fork itself for a step; system libraries of other systems do not allow it."""
 
-# Found wherever this pytest has found the package, which need not be installed.
+# The folder of the package is appended to sys.path, because it need not be installed.
 _MAIN = """\
 'the lane of pytest-orchestrator that runs Python steps'
 import sys
@@ -62,20 +62,20 @@ _WITHOUT = (
 
 
 def terminal(config: pytest.Config) -> int:
-    """Return a descriptor for what is not captured."""
+    """Return a duplicate of the file descriptor of stderr that pytest does not capture."""
     capture = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         return os.dup(2)
 
 
 def lane_program(config: pytest.Config) -> "Program":
-    """Return the program that is a lane for Python steps of this session."""
+    """Return the command line and the first message of a lane for Python steps."""
     from pytest_orchestrator.execution.lanes.lane import Program
 
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     argv = [sys.executable, *flags, "-c", _MAIN, PACKAGE_FOLDER]
     options = {name: config.getoption(name, None) for name in _OPTIONS}
-    if _logs_live(config):  # then pytest itself says more, from its first item on
+    if _logs_live(config):  # pytest raises its verbosity for live logs, from the first item on
         options["verbose"] = max(1, options["verbose"] or 0)
     return Program(
         argv,
@@ -119,28 +119,28 @@ def _logs_live(config: pytest.Config) -> bool:
 
 
 def replay_event(secrets: "Masker", event: dict[str, Any]) -> None:
-    """Let happen here what a step did in its own process: a log record, a warning."""
+    """Log a record, or issue a warning, that a step produced in its own process."""
     if event["op"] == "log":
         record = logging.makeLogRecord(masking.record(event["record"], secrets))
         logging.getLogger(record.name).handle(record)
         return
     with warnings.catch_warnings():
-        # Where it is an error it was one there.
+        # A filter that makes it an error has done so in the process of the step.
         warnings.simplefilter("always")
         message = secrets.text(event["message"])
         warnings.warn_explicit(message, _category(event), event["filename"], event["line"])
 
 
 def _category(event: dict[str, Any]) -> type[Warning]:
-    """Return the category of a warning, or one of its name that only the step's process knows."""
+    """Return the category of a warning; make a class of that name if it is not imported here."""
     module, name = event["module"], event["category"]
-    found = getattr(sys.modules.get(module), name, None)
-    if isinstance(found, type) and issubclass(found, Warning):
-        return found
+    category = getattr(sys.modules.get(module), name, None)
+    if isinstance(category, type) and issubclass(category, Warning):
+        return category
     base: type[Warning] = getattr(builtins, event["base"])
     return type(name, (base,), {"__module__": module})
 
 
 def exit_session(reason: str, status: int | None) -> None:
-    """End the session as ``pytest.exit`` in a step asks for."""
+    """End the session, because a step called ``pytest.exit`` in its own process."""
     pytest.exit(reason, status)

@@ -1,11 +1,10 @@
 """Main program of the lane for Python steps.
 
-In the child runs one item, so assertions are rewritten and explained as in any test,
-warnings are filtered and skips understood; what becomes of it goes back through the step's
-channels. The user's modules never get into pytest's own process; here they are imported
-once and shared by all steps that use them. Where a fork is not safe (on other systems, or
-once a module has started a thread while it was imported) each step is run by a fresh
-interpreter instead, which is told the same and tells the same.
+A fork runs one pytest item, so assertions, warning filters and skips work as in any test; the
+result is sent through the sockets of the step. Modules of the user are never imported into
+pytest's own process. The lane imports each module once, for all steps that use it. If a fork is
+not safe (on other systems, or after an import has started a thread), a fresh interpreter runs
+each step instead, with the same request and the same messages.
 """
 
 import contextlib
@@ -27,71 +26,71 @@ from pytest_orchestrator.execution.supervision import framing, lane_process, os_
 from pytest_orchestrator.plugin.python_lane.item import StepCalls
 from pytest_orchestrator.plugin.python_lane.process import (
     Imported,
+    apply_process_state,
     forget_exits,
-    own_process,
+    reset_signals,
     run_exits,
-    take_over,
 )
 from pytest_orchestrator.recipe.model.step import PythonStep
 
 _CONTROL, _ALIVE = 3, 4
-_CONTEXT, _EVENTS = 3, 4  # of a fresh interpreter
+_CONTEXT, _EVENTS = 3, 4  # file descriptors of a fresh interpreter
 _ALONE = "alone"
 
 _REHEARSALS = 10
 
 _BROKEN = 70
-"""Exit code of a child in which our own code failed; the traceback is on its stderr."""
+"""Exit code of a child in which code of this plugin failed; its stderr has the traceback."""
 
 
 def main() -> None:
-    """Be the lane that the supervisor has started, or the fresh interpreter of one step."""
+    """Run the lane that the supervisor started, or the fresh interpreter of one step."""
     if sys.argv[1:] == [_ALONE]:
-        _run_alone()
+        _run_fresh()
     connection = socket.socket(fileno=_CONTROL)
     lane_process.outlive_signals()
     hello, _ = framing.receive(connection)
-    served = Lane(connection, hello)
-    words = _session(hello, served)
-    if not served.ready:
-        framing.send(connection, {"failed": words})
+    lane = Lane(connection, hello)
+    output = _run_session(hello, lane)
+    if not lane.ready:
+        framing.send(connection, {"failed": output})
 
 
-def _session(hello: dict[str, Any], plugin: "Served") -> str:
-    """Be a session of pytest; return what it had to say."""
+def _run_session(hello: dict[str, Any], plugin: "StepSession") -> str:
+    """Run a pytest session; return its output."""
     sys.path[:] = hello["sys_path"]
     os.chdir(hello["folder"])
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         os.environ.pop(name, None)
-    words = io.StringIO()
-    sys.stdout = sys.stderr = words
+    output = io.StringIO()
+    sys.stdout = sys.stderr = output
     with contextlib.suppress(SystemExit):
         pytest.main(hello["arguments"], plugins=[plugin])
-    return words.getvalue().strip()
+    return output.getvalue().strip()
 
 
-class Served(StepCalls):
-    """The plugin that makes a pytest session run steps and collect nothing."""
+class StepSession(StepCalls):
+    """Plugin that makes a pytest session collect nothing and run steps."""
 
     def __init__(self, hello: dict[str, Any]) -> None:
         super().__init__(hello["warns"])
         self._hello = hello
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Show tracebacks as the session shows them that the steps belong to."""
+        """Set the traceback options of the session to which the steps belong."""
         for name, value in self._hello["options"].items():
             setattr(config.option, name, value)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
-        """Collect nothing: steps come as requests."""
+        """Collect nothing, because steps arrive as requests."""
         session.items = []
         return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Serve instead of running what was collected."""
+        """Serve steps instead of running collected items."""
         for name, number in (("stdout", 1), ("stderr", 2)):
             setattr(sys, name, _stream(number))
             setattr(sys, f"__{name}__", getattr(sys, name))
@@ -99,11 +98,11 @@ class Served(StepCalls):
         return True
 
 
-class Lane(Served):
-    """The session that is a lane.
+class Lane(StepSession):
+    """Session of a lane, which forks itself for each step.
 
     Attributes:
-        ready: It came so far as to be one.
+        ready: True once the lane has sent that it is ready.
     """
 
     def __init__(self, connection: socket.socket, hello: dict[str, Any]) -> None:
@@ -115,17 +114,17 @@ class Lane(Served):
         os.umask(self._umask)
 
     def serve(self) -> None:
-        """Serve until the other end is gone."""
-        abilities = os_support.SystemFeatures()
-        abilities.adopt_orphans(b"recipe-lane-py")
+        """Serve steps until the other end closes the connection."""
+        features = os_support.SystemFeatures()
+        features.adopt_orphans(b"recipe-lane-py")
         for _ in range(_REHEARSALS):
             self.rehearse()
         self.ready = True
         framing.send(self._connection, {"ready": os.getpid()})
-        lane_process.serve(self._connection, _ALIVE, abilities, self._started)
+        lane_process.serve(self._connection, _ALIVE, features, self._started)
 
     def _started(self, request: dict[str, Any], out: int, err: int) -> int:
-        """Start a child for a step; what it needs is imported here first."""
+        """Import the module of a step, and start a child for the step."""
         try:
             pid = self._forked(request, out, err) if self._forks else None
             return self._fresh(request, out, err) if pid is None else pid
@@ -134,14 +133,14 @@ class Lane(Served):
                 os.close(fd)
 
     def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
-        """Fork a child for a step; None where that is not safe any more."""
+        """Fork a child for a step; return None if a fork is not safe."""
         step = unpacked(request["step"])
-        take_over(request)
+        apply_process_state(request)
         self.expect(step, request)
         imported = Imported()
         if step.module not in sys.modules:
             imported = self._imported(step, request)
-            if threading.active_count() > 1:  # a fork would go on without it
+            if threading.active_count() > 1:  # a fork would not have this thread
                 self._forks = False
                 imported.close()
                 return None
@@ -154,10 +153,10 @@ class Lane(Served):
         return pid
 
     def _imported(self, step: PythonStep, request: dict[str, Any]) -> Imported:
-        """Import the module of a step, once for all; what comes of it is the child's to tell."""
+        """Import the module of a step for all steps; the child reports the outcome."""
         imported = Imported()
         with socket.socket(fileno=os.dup(request["handed"][1])) as events:
-            # It may take the lane with it.
+            # Sent first, because the import may end the lane.
             framing.send(events, {"op": "importing", "module": step.module})
             with (
                 imported.printed(),
@@ -168,7 +167,7 @@ class Lane(Served):
             framing.send(events, {"op": "importing", "module": ""})
         lane_process.outlive_signals()
         os.umask(self._umask)
-        take_over(request)
+        apply_process_state(request)
         return imported
 
     def _be_child(
@@ -185,11 +184,11 @@ class Lane(Served):
                 os.close(fd)
             channel, events = (socket.socket(fileno=fd) for fd in request["handed"])
             os.setsid()
-            for number, fd in enumerate(streams, 1):  # the input is empty, as the lane's own
+            for number, fd in enumerate(streams, 1):  # stdin is that of the lane, which is empty
                 os.dup2(fd, number)
                 os.close(fd)
             forget_exits()
-            own_process(traced=not step.background)
+            reset_signals(traced=not step.background)
             imported.print_again()
             imported.close()
             self.perform(step, request, (channel, events), imported.error, imported.events)
@@ -202,10 +201,10 @@ class Lane(Served):
     def _fresh(self, request: dict[str, Any], out: int, err: int) -> int:
         """Start a fresh interpreter for a step."""
         argv = [*self._hello["argv"], _ALONE]
-        with tempfile.TemporaryFile() as told:
-            marshal.dump((self._hello, request), told)
-            told.seek(0)
-            fds = (told.fileno(), out, err, *request["handed"])
+        with tempfile.TemporaryFile() as message:
+            marshal.dump((self._hello, request), message)
+            message.seek(0)
+            fds = (message.fileno(), out, err, *request["handed"])
             return os.posix_spawn(
                 argv[0],
                 argv,
@@ -217,41 +216,41 @@ class Lane(Served):
             )
 
 
-class Alone(Served):
-    """The session of a fresh interpreter that runs one step.
+class FreshInterpreter(StepSession):
+    """Session of a fresh interpreter that runs one step.
 
     Attributes:
-        told: It has told what became of the step.
+        reported: True once the result of the step was sent.
     """
 
     def __init__(self, hello: dict[str, Any], request: dict[str, Any]) -> None:
         super().__init__(hello)
-        self.told = False
+        self.reported = False
         self._request = request
 
     def serve(self) -> None:
         """Run the step."""
         channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
-        take_over(self._request)
+        apply_process_state(self._request)
         step = unpacked(self._request["step"])
-        own_process(traced=not step.background)
+        reset_signals(traced=not step.background)
         self.expect(step, self._request)
         self.perform(step, self._request, (channel, events))
-        self.told = True
+        self.reported = True
 
 
-def _run_alone() -> NoReturn:
+def _run_fresh() -> NoReturn:
     hello, request = marshal.load(sys.stdin.buffer)  # noqa: S302 - our own process
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     for fd in (_CONTEXT, _EVENTS):
         os.set_inheritable(fd, False)
-    alone = Alone(hello, request)
-    words = _session(hello, alone)
-    if not alone.told:
-        os.write(2, f"{words}\n".encode())
-    _end(0 if alone.told else _BROKEN)
+    session = FreshInterpreter(hello, request)
+    output = _run_session(hello, session)
+    if not session.reported:
+        os.write(2, f"{output}\n".encode())
+    _end(0 if session.reported else _BROKEN)
 
 
 def _end(code: int) -> NoReturn:
@@ -264,7 +263,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _stream(number: int) -> io.TextIOWrapper:
-    """Return a standard stream that takes any text, as pytest's captured ones do."""
+    """Return a standard stream that encodes every text, as pytest's captured ones do."""
     binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115
     return io.TextIOWrapper(
         binary, encoding="utf-8", errors="replace", line_buffering=True, write_through=number == 2

@@ -16,11 +16,11 @@ from pytest_orchestrator.execution.supervision import lane_process
 
 
 class Imported:
-    """What the import of a module came to, for the first step that uses it.
+    """Outcome of the import of a module, for the first step that uses the module.
 
     Attributes:
-        error: What it raised.
-        events: Log records and warnings.
+        error: The exception of the import, or None.
+        events: Its log records and warnings.
     """
 
     def __init__(self) -> None:
@@ -30,9 +30,9 @@ class Imported:
 
     @contextlib.contextmanager
     def printed(self) -> Iterator[None]:
-        """Keep what is printed meanwhile, by whatever means."""
+        """Capture file descriptors 1 and 2 in temporary files inside the block."""
         self._files = [tempfile.TemporaryFile() for _ in (1, 2)]  # noqa: SIM115
-        kept = [os.dup(number) for number in (1, 2)]
+        saved = [os.dup(number) for number in (1, 2)]
         for number, file in enumerate(self._files, 1):
             os.dup2(file.fileno(), number)
         try:
@@ -41,25 +41,25 @@ class Imported:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()
-            for number, fd in enumerate(kept, 1):
+            for number, fd in enumerate(saved, 1):
                 os.dup2(fd, number)
                 os.close(fd)
 
     def print_again(self) -> None:
-        """Print what was kept."""
+        """Write the captured output to file descriptors 1 and 2."""
         for number, file in enumerate(self._files, 1):
             file.seek(0)
             with open(number, "wb", closefd=False) as stream:
                 shutil.copyfileobj(file, stream)
 
     def close(self) -> None:
-        """Forget what was kept."""
+        """Close and delete the captured output."""
         for file in self._files:
             file.close()
 
 
-def take_over(request: dict[str, Any]) -> None:
-    """Stand where pytest stands: environment, folder, search path."""
+def apply_process_state(request: dict[str, Any]) -> None:
+    """Set the environment, working folder and ``sys.path`` to those of the pytest process."""
     environ = request["env"]
     for name in os.environ.keys() - environ.keys():
         del os.environ[name]
@@ -71,15 +71,16 @@ def take_over(request: dict[str, Any]) -> None:
 
 
 def forget_exits() -> None:
-    """Have none of the functions run that the lane is to run when it ends itself."""
+    """Remove the ``atexit`` functions of the lane from this fork; keep that of logging."""
     atexit._clear()  # noqa: SLF001
     atexit.register(logging.shutdown)
 
 
 def run_exits() -> None:
-    """Run what the step has left to be run at the end of its process.
+    """Run the ``atexit`` functions that the step registered.
 
-    What it left running is ended and told, and not waited for.
+    The one of multiprocessing is removed: it would wait for the leftover processes, which the
+    lane ends and reports.
     """
     processes = sys.modules.get("multiprocessing.util")
     if processes is not None:
@@ -87,13 +88,13 @@ def run_exits() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001
 
 
-def own_process(*, traced: bool) -> None:
-    """Take signals as a fresh process does.
+def reset_signals(*, traced: bool) -> None:
+    """Reset the signal handlers to those of a new Python process.
 
     Args:
-        traced: Who is ended by TERM tells where it hung.
+        traced: True if SIGTERM prints the tracebacks of all threads before it ends the process.
     """
-    # Not by signal, whose names for numbers cost each child fifty pages of memory.
+    # `_signal`: the enums of `signal` cost each fork fifty pages of memory.
     for number in lane_process.SIGNALS:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""JUnit and JSON report files."""
+"""Additions to the JUnit and JSON report files of other plugins."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_suite_properties(config: pytest.Config, blocks: "Iterable[Mapping[str, Json]]") -> None:
-    """Give the JUnit file the properties of steps that stand with all of them together."""
+    """Add the properties of all steps to the testsuite of the JUnit files."""
     from pytest_orchestrator.reports import junit
 
     plugins: Any = config.pluginmanager.get_plugins()
@@ -28,10 +28,10 @@ def complete_json_report(
     config: pytest.Config,
     recipes: "Mapping[str, Sequence[Mapping[str, Any]]]",
 ) -> None:
-    """Put the run, its environment and its flaky passes into a report.
+    """Add the run, its environment and the number of flaky steps to a JSON report.
 
     Args:
-        report: What pytest-json-report is about to write.
+        report: The report that pytest-json-report is about to write.
         config: The configuration of the session.
         recipes: The blocks of the steps, by the key of their recipe.
     """
@@ -43,13 +43,13 @@ def complete_json_report(
     summary.count_flaky(report)
     if recipes or started is not None:
         report["orchestrator"] = summary.summary(recipes, started)
-    known = report.get("environment") or _of_metadata(config)
-    told = summary.environment(recipes, started, known)
-    report["environment"] = state.masked(told)
+    metadata = report.get("environment") or _metadata(config)
+    environment = summary.environment(recipes, started, metadata)
+    report["environment"] = state.masked(environment)
 
 
-def _of_metadata(config: pytest.Config) -> dict[str, Any]:
-    """Return what pytest-metadata knows, which pytest-json-report looks for in its old place."""
+def _metadata(config: pytest.Config) -> dict[str, Any]:
+    """Return the data of pytest-metadata, which pytest-json-report reads from its old place."""
     try:
         from pytest_metadata.plugin import metadata_key
     except ImportError:

@@ -1,8 +1,8 @@
-"""GitHub reporter of a session.
+"""GitHub Actions reporter: annotations and job summary.
 
-GitHub obeys each line of the log that begins with ``::``, whatever blanks are before it, and each
-one with ``##[``. Where pytest shows the output of tests, commands are stopped by a token that no
-test knows.
+GitHub Actions executes each line of the log that begins with ``::``, after any blanks, and each
+line with ``##[``. While pytest prints the output of tests, ``::stop-commands::`` with a random
+token disables this, so that no test can issue commands.
 """
 
 import os
@@ -19,65 +19,66 @@ _MOST_SHOWN = 20
 
 
 def join(config: pytest.Config) -> None:
-    """Tell it, where this is a job of GitHub and nobody has switched this off."""
+    """Register the reporter in a GitHub Actions job, unless ``recipe_github`` is false."""
     if os.environ.get("GITHUB_ACTIONS") != "true" or hasattr(config, "workerinput"):
         return
     if config.getini("recipe_github"):
-        github, stopped = GitHub(config), _Stopped()
+        github, commands = GitHub(config), _StopCommands()
         config.pluginmanager.register(github, "orchestrator-github")
-        config.pluginmanager.register(_Shown(github, stopped), "orchestrator-github-shown")
-        config.pluginmanager.register(_Between(stopped), "orchestrator-github-between")
+        config.pluginmanager.register(_AroundSummary(github, commands), "orchestrator-github-shown")
+        config.pluginmanager.register(_AfterFailures(commands), "orchestrator-github-between")
 
 
 class GitHub:
-    """Keeps what is to be told, and tells it in the end."""
+    """Collector of problems and failures, which writes annotations and the summary at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._problems: list[list[Any]] = []
-        self._shown: dict[str, str] = {}
+        self._failure_texts: dict[str, str] = {}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what is wrong in a recipe."""
+        """Store the problems of a recipe."""
         for problem in getattr(report, result_blocks.PROBLEMS, ()):
             if problem not in self._problems:
                 self._problems.append(problem)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what pytest shows of the first steps that failed."""
+        """Store the texts of the first 20 failed steps."""
         is_step = hasattr(report, result_blocks.BLOCK)
-        if report.failed and is_step and report.nodeid not in self._shown:
+        if report.failed and is_step and report.nodeid not in self._failure_texts:
             from pytest_orchestrator.core.text import in_utf8
 
-            known = len(self._shown) < _MOST_SHOWN
-            self._shown[report.nodeid] = in_utf8(report.longreprtext) if known else ""
+            has_room = len(self._failure_texts) < _MOST_SHOWN
+            text = in_utf8(report.longreprtext) if has_room else ""
+            self._failure_texts[report.nodeid] = text
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write annotations below the tables, at the beginnings of lines."""
-        for line in self._told():
+        """Write the annotations below the tables, each at the beginning of a line."""
+        for line in self._write_summary():
             terminalreporter.write_line(line)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Write them where there is no terminal, too."""
+        """Write the annotations to stdout if the session has no terminal reporter."""
         manager = self._config.pluginmanager
         if manager.has_plugin("terminalreporter"):
             return
         capture: Any = manager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            for line in self._told():
+            for line in self._write_summary():
                 print(line, flush=True)  # noqa: T201 - a command of the workflow
 
     @property
-    def tells(self) -> bool:
-        """There is something to annotate, or to sum up."""
+    def has_content(self) -> bool:
+        """True if the session has recipes or problems to report."""
         from pytest_orchestrator.plugin.reporting import tables
 
         return bool(self._problems or tables.recipes_of(self._config))
 
-    def _told(self) -> list[str]:
-        """Write the summary of the job; return the annotations."""
+    def _write_summary(self) -> list[str]:
+        """Write the job summary; return the annotations."""
         from pytest_orchestrator.plugin.reporting import tables
 
         recipes = tables.recipes_of(self._config)
@@ -91,17 +92,17 @@ class GitHub:
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if path:
             failed = {one.title for one in failures}
-            shown = {node: text for node, text in self._shown.items() if node in failed}
+            texts = {node: text for node, text in self._failure_texts.items() if node in failed}
             try:
                 with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
                     room = github.MOST_BYTES - file.tell()
-                    file.write(github.summary(recipes, shown, problems, room))
+                    file.write(github.summary(recipes, texts, problems, room))
             except OSError as error:
                 lines.append(f"orchestrator: the job summary cannot be written: {error}")
         return lines
 
     def _prefix(self) -> str:
-        """Return the path of the rootdir in the repository, with a slash; empty for its root."""
+        """Return the path from the repository to the rootdir, with a slash; empty if equal."""
         workspace = os.environ.get("GITHUB_WORKSPACE")
         if not workspace or not self._config.rootpath.is_relative_to(workspace):
             return ""
@@ -109,60 +110,60 @@ class GitHub:
         return "" if below == "." else f"{below}/"
 
 
-class _Stopped:
-    """GitHub's commands, which are stopped and go on again; each time with another token."""
+class _StopCommands:
+    """The command ``::stop-commands::`` and its end, with a new token each time."""
 
     def __init__(self) -> None:
         self.is_used = False
         self._token = ""
 
     def stop(self, terminal: Any) -> None:
-        """Let GitHub obey no line from here on."""
+        """Disable workflow commands from this line on."""
         from secrets import token_hex
 
         self._token = token_hex(16)
         terminal.ensure_newline()
         terminal.write_line(f"::stop-commands::{self._token}")
 
-    def go_on(self, terminal: Any) -> None:
-        """Let GitHub obey again."""
+    def resume(self, terminal: Any) -> None:
+        """Enable workflow commands again."""
         terminal.ensure_newline()
         terminal.write_line(f"::{self._token}::")
 
 
-class _Shown:
-    """Stops commands before pytest shows failures, and at the end has them go on."""
+class _AroundSummary:
+    """Outermost wrapper of the terminal summary, which disables workflow commands in it."""
 
-    def __init__(self, github: GitHub, stopped: _Stopped) -> None:
-        self._github, self._stopped = github, stopped
+    def __init__(self, github: GitHub, commands: _StopCommands) -> None:
+        self._github, self._commands = github, commands
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Begin before all others, the reporter of pytest among them, and end after them."""
-        if not self._github.tells:
+        """Disable commands before all other plugins, pytest's reporter included; enable after."""
+        if not self._github.has_content:
             return (yield)
-        self._stopped.is_used = True
-        self._stopped.stop(terminalreporter)
+        self._commands.is_used = True
+        self._commands.stop(terminalreporter)
         try:
             return (yield)
         finally:
-            self._stopped.is_used = False
-            self._stopped.go_on(terminalreporter)
+            self._commands.is_used = False
+            self._commands.resume(terminalreporter)
 
 
-class _Between:
-    """Has commands go on while plugins write, after the failures and before the short summary."""
+class _AfterFailures:
+    """Innermost wrapper, which enables commands between pytest's failures and short summary."""
 
-    def __init__(self, stopped: _Stopped) -> None:
-        self._stopped = stopped
+    def __init__(self, commands: _StopCommands) -> None:
+        self._commands = commands
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Begin after the reporter of pytest, and end before it goes on."""
-        if not self._stopped.is_used:
+        """Enable commands while plugins write their sections, after pytest has shown failures."""
+        if not self._commands.is_used:
             return (yield)
-        self._stopped.go_on(terminalreporter)
+        self._commands.resume(terminalreporter)
         try:
             return (yield)
         finally:
-            self._stopped.stop(terminalreporter)
+            self._commands.stop(terminalreporter)

@@ -1,6 +1,6 @@
-"""`--lf` with the steps that a failed one has blocked.
+"""`--lf` with the steps that a failed step has blocked, for `--recipe-needs=snapshot`.
 
-Without a snapshot, what a step needs runs with it, and ``--lf`` means what it always does.
+Without snapshots, the needed steps run with a selected one, and ``--lf`` is not changed.
 """
 
 import contextlib
@@ -17,9 +17,10 @@ _KEY = "orchestrator/blocked"
 
 
 def widen(config: pytest.Config) -> None:
-    """Let ``--lf`` select the steps too that a failed one has blocked.
+    """Make ``--lf`` select blocked steps too.
 
-    pytest reads what failed as soon as it has a cache, so the file is changed before that.
+    pytest reads the cache file of failed items in its own configure hook, so the file is changed
+    before that.
     """
     if not config.getoption("lf", False) or hasattr(config, "workerinput"):
         return
@@ -33,7 +34,7 @@ def widen(config: pytest.Config) -> None:
 
 
 class LastFailed:
-    """Keeps from session to session which steps a failed one has blocked."""
+    """Plugin that stores the blocked steps in pytest's cache."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -41,7 +42,7 @@ class LastFailed:
         self._blocked: set[str] | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take note of what became of a step."""
+        """Note whether a step was blocked."""
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
         if block is None or block["step"]["state"] == "not run":
             return
@@ -56,7 +57,7 @@ class LastFailed:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Write it, once all is told."""
+        """Write the blocked steps, after all reports."""
         try:
             return (yield)
         finally:

@@ -11,9 +11,9 @@ import pytest
 
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.plugin import masking
-from pytest_orchestrator.plugin.interrupts import interrupts_wait
+from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, block_without_run, told_of
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, block_without_run, static_blocks
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class NotRun:
         if self._open:
             cause = str(session.shouldfail or session.shouldstop or "") or self._cause
             cause = clipped(cause, MAX_CAUSE)
-            with interrupts_wait():
+            with interrupts_deferred():
                 self._report(f"the session ended before it{f': {cause}' if cause else ''}")
         return (yield)
 
@@ -151,13 +151,13 @@ def record_not_run(
 
     result = StepResult(step=step.name, outcome="skipped", reason=why)
     block = block_without_run(config, recipe, step, result, state="not run")
-    keeper = state_of(config).keeper
-    if keeper is not None:
-        if recipe.key not in keeper.begun:
-            about, steps = told_of(config, recipe)
-            keeper.tell(RecipeStarted(recipe=recipe.key, about=about, steps=steps))
-            keeper.begun.add(recipe.key)
-        keeper.tell(
+    recorder = state_of(config).recorder
+    if recorder is not None:
+        if recipe.key not in recorder.begun:
+            about, steps = static_blocks(config, recipe)
+            recorder.append_if_possible(RecipeStarted(recipe=recipe.key, about=about, steps=steps))
+            recorder.begun.add(recipe.key)
+        recorder.append_if_possible(
             StepFinished(
                 recipe=recipe.key, step=step.name, outcome="not run", meets=False, block=block
             )

@@ -1,7 +1,7 @@
-"""Status line of running steps, and lines for waits.
+"""Status line of running steps, and lines for lock waits.
 
-Written by a thread, since pytest waits for the step. There is none where nobody would see it,
-and none while code of the user's runs in this process, which may fork.
+A thread writes the status line, because the main thread waits for the step. There is no thread
+without a terminal that shows it, nor while user code runs in this process, as it may fork.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 NAME = "orchestrator-progress"
 
-_EACH = 0.5
+_INTERVAL = 0.5
 _BEAT = 30.0
 _TAIL = 4096
 _DOWN, _UP_TO = b"\n\r\x1b[K", "\x1b[A\r"
 
 
-class _Now(NamedTuple):
-    """A step that runs: its name, when it began, and where its logs are, without their ends.
+class _RunningStep(NamedTuple):
+    """A step that has started: its name, its start, and the path of its logs without suffix.
 
-    It may have ended meanwhile beside another one that is waited for.
+    It may have ended already while the main thread waits for a parallel step.
     """
 
     name: str
@@ -43,11 +43,11 @@ class _Now(NamedTuple):
 
 
 def start_progress(session: pytest.Session, nodes: set[str]) -> None:
-    """Tell what runs, where somebody sees it.
+    """Register the status line if the session has a terminal that can show it.
 
     Args:
         session: The session.
-        nodes: The ids of its steps.
+        nodes: The node ids of its steps.
     """
     config = session.config
     if config.get_verbosity() < 0 or config.option.collectonly or not nodes:
@@ -62,7 +62,7 @@ def start_progress(session: pytest.Session, nodes: set[str]) -> None:
         return
     terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None or not type(terminal).__module__.startswith("_pytest."):
-        return  # pytest-sugar and pytest-rich have a terminal of their own
+        return  # pytest-sugar and pytest-rich draw the terminal themselves
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     with contextlib.suppress(OSError, AttributeError):
         with capture.global_and_fixture_disabled():
@@ -83,65 +83,67 @@ def _logs_live(config: pytest.Config) -> bool:
 
 
 def progress_of(config: pytest.Config) -> "Progress | None":
-    """Return what tells of the steps of a session; None where nobody would see it."""
+    """Return the status line of a session, or None."""
     progress: Progress | None = config.pluginmanager.get_plugin(NAME)
     return progress
 
 
 def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
-    """Take the status line away while something else is written."""
+    """Hide the status line inside the block, in which something else is written."""
     progress = progress_of(config)
     return contextlib.nullcontext() if progress is None else progress.silence()
 
 
 class Progress:
-    """The line.
+    """Status line of the running steps; without a terminal, a line every 30 s.
 
     Args:
-        nodes: The ids of the steps.
-        out: Where it is written, a descriptor.
-        column: Gives the column of the cursor, from 0.
+        nodes: The node ids of the steps.
+        out: File descriptor of the terminal.
+        column: Returns the column of the cursor, from 0.
     """
 
     def __init__(self, nodes: set[str], out: int, column: Callable[[], int]) -> None:
         self._nodes, self._out, self._column = nodes, out, column
         self._is_terminal = os.isatty(out) and os.environ.get("TERM") != "dumb"
         self._done: set[str] = set()
-        self._running: dict[tuple[str, str], _Now] = {}
+        self._running: dict[tuple[str, str], _RunningStep] = {}
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_shown = False
-        self._beaten = 0.0
+        self._last_beat = 0.0
         self._is_broken = False
 
     def happened(
-        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], what: "StepEvent"
+        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], event: "StepEvent"
     ) -> None:
-        """Take note of what happens to a step.
+        """Add a step that starts; remove a step that has finished.
 
         Args:
             recipe: The recipe.
             logs: The folder of its logs.
-            is_over: Tells whether it is known what became of a step.
-            what: What happens.
+            is_over: Returns True if a step, given by its name, has a result.
+            event: The event.
         """
         from pytest_orchestrator.execution.notifications import Finished, Started
 
-        key = (recipe.key, what.step.name)
-        if isinstance(what, Started):
-            if _is_inline(recipe, what.step):
+        key = (recipe.key, event.step.name)
+        if isinstance(event, Started):
+            if _is_inline(recipe, event.step):
                 self._stop()
                 return
-            name = what.step.name
-            self._running[key] = _Now(name, monotonic(), f"{logs}/{name}", lambda: is_over(name))
+            name = event.step.name
+            self._running[key] = _RunningStep(
+                name, monotonic(), f"{logs}/{name}", lambda: is_over(name)
+            )
             self._start()
-        elif isinstance(what, Finished):
+        elif isinstance(event, Finished):
             self._running.pop(key, None)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
-        """Make room for what pytest writes; other tests are no business of the thread."""
+        """Hide the line while pytest writes; stop the thread before a test that is no step."""
         if nodeid not in self._nodes:
             self._stop()
         with self.silence():
@@ -149,30 +151,30 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self) -> Generator[None, object, object]:
-        """Make room for what pytest writes."""
+        """Hide the line while pytest writes."""
         with self.silence():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
-        """Make room for what pytest writes, and count."""
+        """Count the item; hide the line while pytest writes."""
         self._done.add(nodeid)
         with self.silence():
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
-        """Say no more."""
+        """Stop the thread and erase the line."""
         self._stop()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Say no more."""
+        """Stop the thread and erase the line."""
         self._stop()
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
-        """Take the line away, and write none meanwhile."""
+        """Erase the line; write none inside the block."""
         with self._lock:
             self._erase()
             self._is_broken = False
@@ -181,8 +183,8 @@ class Progress:
     def _start(self) -> None:
         if self._thread is None:
             self._over.clear()
-            thread = threading.Thread(target=self._go_on, name=NAME, daemon=True)
-            with contextlib.suppress(RuntimeError):  # no thread is to be had, and so no line
+            thread = threading.Thread(target=self._refresh, name=NAME, daemon=True)
+            with contextlib.suppress(RuntimeError):  # the system has no more threads: no line
                 thread.start()
                 self._thread = thread
 
@@ -195,36 +197,36 @@ class Progress:
             self._running.clear()
             self._erase()
 
-    def _go_on(self) -> None:
-        # In a session of many short steps it has nothing to do but to look at a clock.
-        while not self._over.wait(_EACH):
+    def _refresh(self) -> None:
+        # A fixed interval: short steps never wake this thread.
+        while not self._over.wait(_INTERVAL):
             with self._lock, contextlib.suppress(OSError):
-                self.tell()
+                self.update()
 
-    def tell(self) -> None:
-        """Write what runs now, if it is time for that."""
+    def update(self) -> None:
+        """Write the line of the step that has run longest, if it has run for half a second."""
         all_running = [one for one in self._running.copy().values() if not one.is_over()]
         running = min(all_running, key=lambda one: one.since, default=None)
         now = monotonic()
-        if running is None or now - running.since < _EACH:
+        if running is None or now - running.since < _INTERVAL:
             self._erase()
             return
         more = len(all_running) - 1
         named = f"{running.name} and {more} more" if more else running.name
         if self._is_terminal:
             self._show(running, named, now - running.since)
-        elif now - max(running.since, self._beaten) >= _BEAT:
+        elif now - max(running.since, self._last_beat) >= _BEAT:
             from pytest_orchestrator.reports.terminal import heartbeat
 
-            self._beaten = now
+            self._last_beat = now
             counts = len(self._done & self._nodes), len(self._nodes)
             line = heartbeat(named, now - running.since, *counts)
-            # pytest does not know that its row of dots was broken, and says so until it goes on.
+            # pytest's column stays that of its row of dots until it writes again.
             is_new = self._is_broken or self._column() == 0
             self._write(f"{'' if is_new else chr(10)}{line}\n")
             self._is_broken = True
 
-    def _show(self, running: _Now, named: str, seconds: float) -> None:
+    def _show(self, running: _RunningStep, named: str, seconds: float) -> None:
         import shutil
 
         from pytest_orchestrator.reports.terminal import last_line, status
@@ -252,12 +254,12 @@ class Progress:
 
 
 def _is_inline(recipe: "Recipe", step: "Step") -> bool:
-    """Tell whether the body of a step runs in this process."""
+    """Return True if the step code runs in this process."""
     return bool(recipe.fixtures or step.fixtures) or getattr(step, "isolation", "") == "inline"
 
 
 def _tail(logs: str) -> bytes:
-    """Return the end of what was printed last by the newest try of a step."""
+    """Return the last 4 kB of the log that the newest attempt of a step wrote to last."""
     number = 1
     while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):  # noqa: PTH110
         number += 1
@@ -275,7 +277,7 @@ def _tail(logs: str) -> bytes:
 
 
 def _memory() -> int | None:
-    """Return the bytes in memory of all processes of steps: those below supervisor and lanes."""
+    """Return the RSS of all processes of steps (below supervisor and lanes), in bytes, or None."""
     from pytest_orchestrator.execution.supervision import os_support
 
     with contextlib.suppress(OSError, ValueError):
@@ -292,29 +294,29 @@ def _memory() -> int | None:
 
 
 def wait_printer(config: pytest.Config) -> "Callable[[LockWait], None]":
-    """Return what writes one line for each wait; with ``-q`` it writes none.
+    """Return a function that prints a line for a lock wait; with ``-q`` it prints none.
 
-    A worker of xdist has no terminal: there it is part of what the item prints.
+    A worker of xdist has no terminal and prints to stderr, which is part of the item's report.
     """
 
-    def tell(wait: "LockWait") -> None:
+    def print_wait(wait: "LockWait") -> None:
         if hasattr(config, "workerinput"):
             print(f"orchestrator: {wait}", file=sys.stderr)  # noqa: T201 - it is in the report
         elif config.get_verbosity() >= 0:
             print_line(config, str(wait))
 
-    return tell
+    return print_wait
 
 
-def print_line(config: pytest.Config, words: str, *, after_signal: bool = False) -> None:
-    """Write a line to the terminal now, below the ``^C`` that a terminal shows of a signal."""
+def print_line(config: pytest.Config, text: str, *, after_signal: bool = False) -> None:
+    """Write a line to the terminal; `after_signal` puts it below the ``^C`` of the terminal."""
     terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None:
         return
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    # A step's output is captured while it runs, and this is none of it.
+    # The line must not become a part of the captured output of a step.
     within = capture.global_and_fixture_disabled() if capture else nullcontext()
     with silence(config), within:
         terminal.write("\n") if after_signal else terminal.ensure_newline()
-        terminal.write_line(f"orchestrator: {words}")
+        terminal.write_line(f"orchestrator: {text}")
         terminal.flush()

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Blocks:
-    """Turns results into blocks; registered once a session has recipes to run.
+    """Plugin that puts report blocks on reports; registered if a session runs recipes.
 
-    What pytest makes of an expected failure comes onto a report only after it was made,
-    and pytest-json-report asks for the block before all wrappers are through.
+    pytest applies `xfail` only after a report was made, and pytest-json-report requests the
+    block before all wrappers of the hook have ended.
     """
 
     def __init__(self) -> None:
@@ -36,14 +36,14 @@ class Blocks:
     def pytest_runtest_makereport_within(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Keep the report as it was made, for who asks before it is complete."""
+        """Store the report for pytest-json-report, which reads it before it is complete."""
         report = yield
         if call.when == "setup" and call.excinfo is not None:
             from pytest_orchestrator.plugin.collection.nodes import StepItem
 
             if isinstance(item, StepItem):
-                report.longrepr = item.explained(call.excinfo.value) or report.longrepr
-        _unproven(item, report, raised=call.excinfo is not None)
+                report.longrepr = item.fixture_error_repr(call.excinfo.value) or report.longrepr
+        _fail_unproven(item, report, raised=call.excinfo is not None)
         _set_times(item, report)
         _bound(item, report)
         self._made = report
@@ -55,7 +55,7 @@ class Blocks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the block of a step on the report of its call, or of its failed setup."""
         report = yield
-        _unproven(item, report, raised=call.excinfo is not None)
+        _fail_unproven(item, report, raised=call.excinfo is not None)
         _bound(item, report)
         if call.when == "setup":
             from pytest_orchestrator.plugin.collection.needs import RESULTS
@@ -66,7 +66,9 @@ class Blocks:
                 setattr(report, NEEDED, blocks)
                 selected = state_of(item.config).selected
                 for run, step, _ in needed:
-                    if step.name not in selected.get(run.recipe.key, ()):  # else it is an item
+                    if step.name not in selected.get(
+                        run.recipe.key, ()
+                    ):  # a selected one is an item
                         forget_step(item.config, run, step)
                 needed.clear()
         if call.when != "teardown":
@@ -91,7 +93,7 @@ class Blocks:
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
-    """Give the lines that are logged while a block runs."""
+    """Yield a list that receives the lines that are logged inside the block."""
     lines: list[str] = []
     catching = logging.Handler()
     catching.setFormatter(
@@ -106,7 +108,7 @@ def logged() -> Iterator[list[str]]:
         root.removeHandler(catching)
 
 
-def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
+def manual_reports(item: "StepItem") -> list[pytest.TestReport]:
     """Return the reports of a step that ran outside pytest's protocol."""
 
     def report(when: str, longrepr: Any = None) -> pytest.TestReport:
@@ -121,8 +123,8 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
         )
         _set_times(item, made)
         if when == "call":
-            _excuse(item, made)
-            _unproven(item, made, raised=longrepr is not None)
+            _set_outcome(item, made)
+            _fail_unproven(item, made, raised=longrepr is not None)
             _bound(item, made)
             extra = {"metadata": {ATTRIBUTE: _describe(item, made)}}
             setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
@@ -131,7 +133,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             masking.mask(made, state_of(item.config).secrets)
         return made
 
-    return [report("setup"), report("call", item.told()), report("teardown")]
+    return [report("setup"), report("call", item.failure_repr()), report("teardown")]
 
 
 def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -148,8 +150,8 @@ def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
         report.duration = result.ended.usage.seconds
 
 
-def _excuse(item: "StepItem", report: pytest.TestReport) -> None:
-    """Let a report say, as pytest would, that a step was skipped or is expected to fail."""
+def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
+    """Set a report to skipped or xfailed, as pytest would."""
     result = item.result
     if result is not None and result.outcome == "skipped":
         path, line, _ = item.location
@@ -165,20 +167,20 @@ def _excuse(item: "StepItem", report: pytest.TestReport) -> None:
 
 
 def forget(item: pytest.Item) -> None:
-    """Let go what was kept of an item, once all of it is told."""
+    """Release the data of an item after its last report."""
     from pytest_orchestrator.plugin.collection.nodes import StepItem
 
-    # With this option the same step may be another item, which is told all of it again.
+    # With --keep-duplicates another item may be the same step, and is reported again.
     if isinstance(item, StepItem) and not item.config.getoption("keepduplicates", False):
         item.forget()
         forget_step(item.config, item.run, item.step)
 
 
 def forget_step(config: pytest.Config, run: "RecipeRun", step: "Step") -> None:
-    """Let go what was kept of a step for reports: the journal has it."""
-    keeper = state_of(config).keeper
-    if keeper is not None:
-        keeper.forget(run.recipe, step)
+    """Release the data of a step that was kept for reports; the journal contains it."""
+    recorder = state_of(config).recorder
+    if recorder is not None:
+        recorder.forget(run.recipe, step)
     run.shorten(step)
 
 
@@ -194,10 +196,10 @@ def _bound(item: pytest.Item, report: pytest.TestReport) -> None:
             report.wasxfail = bounded(report.wasxfail)
 
 
-def _unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> None:
-    """Fail a step whose call passed for pytest, while no result says that the step passed.
+def _fail_unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> None:
+    """Fail a report that passed although the step has no passed result.
 
-    pytest takes a call that raises nothing for one that passed, whatever was called.
+    For pytest every call that raises nothing has passed, even if it did not run the step.
     """
     from pytest_orchestrator.plugin.collection.nodes import StepItem
 
@@ -205,23 +207,23 @@ def _unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> 
         return
     result = item.result
     if result is None:
-        item.result = item.run.note(item.step, "failed", _unasked(item))
-    elif raised or result.outcome == "passed":  # who changes the report of a failure means to
+        item.result = item.run.note(item.step, "failed", _why_not_called(item))
+    elif raised or result.outcome == "passed":  # a plugin may change a failure on purpose
         return
     elif result.failure is None:
         why = f"it was {result.outcome} ({result.reason}), which a plugin has kept from pytest"
         item.result = item.run.note(item.step, "failed", why)
-    report.outcome, report.longrepr = "failed", item.told()
+    report.outcome, report.longrepr = "failed", item.failure_repr()
     vars(report).pop("wasxfail", None)
 
 
-def _unasked(item: "StepItem") -> str:
-    """Return why pytest's call of a step did not run it, as far as that can be seen."""
+def _why_not_called(item: "StepItem") -> str:
+    """Return the reason why pytest's call did not run the step, as far as it is known."""
     if not item.config.pluginmanager.has_plugin("python"):
         cause = "pytest's own plugin 'python' calls it, which `-p no:python` switches off"
     else:
-        found = (one for one in item.ihook.pytest_pyfunc_call.get_hookimpls() if not _wraps(one))
-        names = [one.plugin_name for one in found if one.plugin_name != "python"]
+        hooks = (one for one in item.ihook.pytest_pyfunc_call.get_hookimpls() if not _wraps(one))
+        names = [one.plugin_name for one in hooks if one.plugin_name != "python"]
         cause = "another plugin has handled `pytest_pyfunc_call` in the place of pytest"
         cause += f": {' or '.join(names)}" if names else ""
     return f"no step ran, though pytest calls this passed; {cause}"
@@ -232,16 +234,19 @@ def _wraps(hook: Any) -> bool:
 
 
 def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] | None":
-    """Put a step's block and properties on its report, and note what never ran; return it."""
+    """Put the block and properties of a step on its report; return the block.
+
+    A step that never ran gets a result here.
+    """
     if report.when == "setup" and report.passed:
         return None
     from pytest_orchestrator.reports import junit
 
     state = None
     result = item.result
-    known = item.run.results.get(item.step.name)
-    if report.when == "setup" and report.skipped and known is not None and known.restored:
-        result = known
+    of_run = item.run.results.get(item.step.name)
+    if report.when == "setup" and report.skipped and of_run is not None and of_run.restored:
+        result = of_run
     elif result is None or report.when == "setup":
         # On the item, so that a rerun does not take this result for that of the step.
         result = item.result = item.run.note(item.step, report.outcome, _reason(report))
@@ -249,37 +254,39 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] |
     elif hasattr(report, "wasxfail"):
         state = "xpassed" if report.passed else "xfailed"
     elif report.failed and result.outcome != "failed":
-        # Strict xfail, or a warning that is an error: pytest's word is the last.
+        # Strict xfail, or a warning that is an error: the outcome of pytest has priority.
         state = "failed"
-    block = _known(item, result, state) or block_of(
+    block = _recorded_block(item, result, state) or block_of(
         item.config, item.run, item.step, result, state=state
     )
-    keeper = state_of(item.config).keeper
-    if keeper is not None:
-        keeper.described(item.recipe, item.step, result, block)
+    recorder = state_of(item.config).recorder
+    if recorder is not None:
+        recorder.update_block(item.recipe, item.step, result, block)
     setattr(report, ATTRIBUTE, block)
     if settings.junit_place(item.config) != "testcase":
         return block
     properties = junit.properties(block)
-    mine = {name for name, _ in properties}
-    others = [pair for pair in item.user_properties if pair[0] not in mine]
+    names = {name for name, _ in properties}
+    others = [pair for pair in item.user_properties if pair[0] not in names]
     item.user_properties[:] = [*others, *properties]
     report.user_properties = list(item.user_properties)
     return block
 
 
-def _known(item: "StepItem", result: "StepResult", state: str | None) -> "dict[str, Json] | None":
-    """Return the block of a step where the journal has it already."""
-    keeper = state_of(item.config).keeper
-    known = keeper.blocks.get((item.recipe.key, item.step.name)) if keeper else None
-    if known is None or known[0] is not result or state not in (None, result.outcome):
+def _recorded_block(
+    item: "StepItem", result: "StepResult", state: str | None
+) -> "dict[str, Json] | None":
+    """Return the block of a result that the journal contains already, or None."""
+    recorder = state_of(item.config).recorder
+    recorded = recorder.blocks.get((item.recipe.key, item.step.name)) if recorder else None
+    if recorded is None or recorded[0] is not result or state not in (None, result.outcome):
         return None
-    return known[1]
+    return recorded[1]
 
 
 def _reason(report: pytest.TestReport) -> str:
-    shown = report.longrepr
-    if isinstance(shown, tuple):
-        return str(shown[2]).removeprefix("Skipped: ")
-    crash = getattr(shown, "reprcrash", None)
-    return str(crash.message if crash else shown).strip().partition("\n")[0]
+    longrepr = report.longrepr
+    if isinstance(longrepr, tuple):
+        return str(longrepr[2]).removeprefix("Skipped: ")
+    crash = getattr(longrepr, "reprcrash", None)
+    return str(crash.message if crash else longrepr).strip().partition("\n")[0]

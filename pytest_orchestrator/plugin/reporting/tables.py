@@ -26,15 +26,15 @@ _TABLES = "orchestrator-tables"
 
 
 class Tables:
-    """Notes the blocks that reports carry and shows a table for each recipe.
+    """Plugin that collects the report blocks and shows a table for each recipe.
 
     Attributes:
-        told: All of them.
+        blocks: All blocks, by recipe.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self.told = Ledger(config)
+        self.blocks = BlockStore(config)
         self._failed: list[tuple[pytest.TestReport, str]] = []
         self._here = config.invocation_params.dir
 
@@ -42,7 +42,7 @@ class Tables:
     def pytest_runtest_logreport(
         self, report: pytest.TestReport
     ) -> Generator[None, object, object]:
-        """Take the blocks from a report once all have seen it: pytest keeps it to the end."""
+        """Remove the blocks from a report after all plugins saw it; pytest keeps it to the end."""
         try:
             return (yield)
         finally:
@@ -53,9 +53,9 @@ class Tables:
                 self._failed.append((report, block["step"].get("kind", "")))
 
     def keep(self, report: pytest.TestReport) -> None:
-        """Note the blocks that a report carries."""
+        """Store the blocks of a report."""
         for block in carried(report):
-            self.told.keep(block)
+            self.blocks.keep(block)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Return the words for interrupted steps and for steps that did not run."""
@@ -70,16 +70,16 @@ class Tables:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the blocks of a worker that came after all reports."""
+        """Store the blocks that an xdist worker sent after its last report."""
         for block in getattr(node, "workeroutput", {}).get(LATE, ()):
-            self.told.keep(block)
+            self.blocks.keep(block)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
-        """Give pytest-json-report what it does not know: services as they ended, the run."""
+        """Add the final blocks of services and the run to the JSON report."""
         last = {
             (key, block["step"]["name"]): block
-            for key, blocks in self.told.items()
+            for key, blocks in self.blocks.items()
             for block in blocks
         }
         for test in json_report.get("tests", ()):
@@ -87,13 +87,13 @@ class Tables:
             if block is not None:
                 step = key_of(block), block["step"]["name"]
                 test["metadata"][ATTRIBUTE] = last.get(step, block)
-        formats.complete_json_report(json_report, self._config, self.told)
+        formats.complete_json_report(json_report, self._config, self.blocks)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Leave the last lines of long outputs for the terminal; complete the JUnit file."""
+        """Complete the JUnit file; shorten long outputs for the terminal."""
         if settings.junit_place(self._config) == "testsuite":
-            blocks = (one for blocks in self.told.values() for one in blocks)
+            blocks = (one for blocks in self.blocks.values() for one in blocks)
             formats.add_suite_properties(self._config, blocks)
         if self._config.get_verbosity() < 2:
             captured = self._config.getoption("showcapture", "all")
@@ -104,9 +104,10 @@ class Tables:
         """Show the texts of interrupted steps, then a table for each recipe."""
         interrupted = terminalreporter.stats.get("interrupted", [])
         if interrupted and self._config.getoption("tbstyle", "auto") != "no":
-            captured = self._config.getoption("showcapture", "all")
-            _show_failures(terminalreporter, interrupted, captured)
-        if self._config.get_verbosity() >= 0 and self.told:
+            _show_failures(
+                terminalreporter, interrupted, self._config.getoption("showcapture", "all")
+            )
+        if self._config.get_verbosity() >= 0 and self.blocks:
             self._show_recipes(terminalreporter)
         if interrupted and terminalreporter.hasopt("f"):
             for report in interrupted:
@@ -116,7 +117,7 @@ class Tables:
         from pytest_orchestrator.reports import terminal
 
         folder = os.path.relpath(state_of(self._config).folder.path, self._here)
-        for path, blocks in self.told.items():
+        for path, blocks in self.blocks.items():
             word = terminal.verdict(blocks)
             terminalreporter.write_sep("-", f"{path}: {word}")
             width = shutil.get_terminal_size().columns
@@ -129,9 +130,9 @@ class Tables:
                 terminalreporter.write(f"{row.after}\n")
             for line in terminal.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
-        keeper = state_of(self._config).keeper
-        is_whole = keeper is None or not keeper.has_failed
-        if is_whole and self._config.getini("recipe_html"):  # made once all else is told
+        recorder = state_of(self._config).recorder
+        is_whole = recorder is None or not recorder.has_failed
+        if is_whole and self._config.getini("recipe_html"):  # written after this summary
             terminalreporter.write_line(f"report {folder}/report.html")
 
 
@@ -165,20 +166,20 @@ def _summary_line(report: pytest.TestReport) -> str:
 
 
 def show_tables(config: pytest.Config) -> None:
-    """Show the tables of recipes in this process, unless it is a worker, which shows nothing."""
+    """Register the tables, except in an xdist worker."""
     if not (config.pluginmanager.has_plugin(_TABLES) or hasattr(config, "workerinput")):
         config.pluginmanager.register(Tables(config), _TABLES)
         config.pluginmanager.register(last_failed.LastFailed(config))
 
 
 def recipes_of(config: pytest.Config) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the blocks of each run of a recipe that this process was told of."""
+    """Return the blocks that this process received, by recipe."""
     tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
-    return {} if tables is None else tables.told
+    return {} if tables is None else tables.blocks
 
 
 def keep(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Show a report in the tables that nobody else is told of."""
+    """Store the blocks of a report that is not sent to other plugins."""
     if hasattr(config, "workeroutput"):
         config.workeroutput.setdefault(LATE, []).extend(carried(report))
     tables = config.pluginmanager.get_plugin(_TABLES)
@@ -187,55 +188,56 @@ def keep(config: pytest.Config, report: pytest.TestReport) -> None:
 
 
 def keep_block(config: pytest.Config, block: dict[str, Any]) -> None:
-    """Show the block of a step that no report tells of."""
+    """Store the block of a step without a report."""
     tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
-        tables.told.keep(block)
+        tables.blocks.keep(block)
 
 
 Block = dict[str, Any]
 
 
-class _OfRecipe:
-    """What was told of one run of a recipe.
+class _RecipeBlocks:
+    """Blocks of one run of a recipe.
 
     Attributes:
-        lines: Where lines of the journal begin; of those on one step the last counts.
-        unkept: Blocks that the journal does not have, by the name of the step.
+        lines: Offsets of journal lines; the last line of a step counts.
+        unrecorded: Blocks that the journal does not contain, by the name of the step.
     """
 
-    __slots__ = ("lines", "unkept")
+    __slots__ = ("lines", "unrecorded")
 
     def __init__(self) -> None:
         self.lines = array("Q")
-        self.unkept: dict[str, Block] = {}
+        self.unrecorded: dict[str, Block] = {}
 
 
-class Ledger(Mapping[str, list[Block]]):
-    """The blocks of each run of a recipe, in the order of its steps.
+class BlockStore(Mapping[str, list[Block]]):
+    """Mapping from the key of a recipe to the blocks of its steps, in order.
 
-    They are read whenever somebody asks, so that many recipes are never held at once.
+    The blocks are read from the journal at each access, so that the blocks of many recipes are
+    never in memory at the same time.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._state = state_of(config)
-        self._recipes: dict[str, _OfRecipe] = {}
+        self._recipes: dict[str, _RecipeBlocks] = {}
 
     def keep(self, block: Block) -> None:
-        """Take note of what was told of a step."""
+        """Store a block, or its offset in the journal if the journal contains it."""
         key, name = key_of(block), block["step"]["name"]
-        recipe = self._recipes.setdefault(key, _OfRecipe())
+        recipe = self._recipes.setdefault(key, _RecipeBlocks())
         line = self._state.lines.take(key, name) if self._state.lines else None
         if line is None:
-            recipe.unkept[name] = block
+            recipe.unrecorded[name] = block
         else:
             recipe.lines.append(line)
-            recipe.unkept.pop(name, None)
+            recipe.unrecorded.pop(name, None)
 
     def __getitem__(self, key: str) -> list[Block]:
         recipe = self._recipes[key]
         read = self._read(recipe.lines)
-        steps = {block["step"]["name"]: block for block in read} | recipe.unkept
+        steps = {block["step"]["name"]: block for block in read} | recipe.unrecorded
         return sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
 
     def _read(self, lines: Iterable[int]) -> Iterator[Block]:
@@ -245,7 +247,7 @@ class Ledger(Mapping[str, list[Block]]):
         if journal is None:
             return
         for line in lines:
-            with contextlib.suppress(JournalDamaged, OSError):  # the session says that it is
+            with contextlib.suppress(JournalDamaged, OSError):  # the session reports the damage
                 yield journal.at(line).block
 
     def __iter__(self) -> Iterator[str]:
@@ -259,11 +261,11 @@ _MOST = 3
 
 
 class Header:
-    """Tells it; registered once any YAML file was looked at or a test asks for a recipe.
+    """Plugin that writes the header lines; registered if a session has YAML files or marked tests.
 
     Attributes:
-        serial: Why recipes run one step at a time although several could, by their ids.
-        earlier: What tells of earlier runs that this one takes something over from.
+        serial: Reason why a recipe runs one step at a time in spite of `--recipe-jobs`, by its id.
+        earlier: Sources of header lines about earlier runs, from which steps are restored.
     """
 
     def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
@@ -273,7 +275,7 @@ class Header:
         self.earlier: list[ResumedSession | Snapshots] = []
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """Count recipes, steps, the needed steps that run uncounted, and other files."""
+        """Return the header: counts of recipes and steps, prerequisite steps, earlier runs."""
         if self._session.config.get_verbosity() < 0:
             return []
         recipes = {item.recipe.key for item in self._steps}
@@ -281,64 +283,66 @@ class Header:
         if self._steps:
             parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
             parts[0] += _jobs(self._session.config)
-            where = runner.told(self._session.config)
+            where = runner.header_text(self._session.config)
             parts[0] += f", {where}" if where else ""
-        needed = self._needed()
-        if needed:
-            parts.append(f"{_count(len(needed), 'needed step')} run in setups, uncounted")
-        parts += self._one_by_one()
+        if needed := self._needed():
+            names = list(dict.fromkeys(name for _, name in needed))
+            listed = ", ".join(names[:_MOST]) + (" ..." if names[_MOST:] else "")
+            number = _count(len(needed), "prerequisite step")
+            parts.append(f"also runs {number}, not counted: {listed}")
+        parts += self._sequential_recipes()
         others = state_of(self._session.config).others
         if others:
-            parts.append(f"{_count(others, 'YAML file')} without steps passed by")
+            parts.append(f"{_count(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
-        more = [line for each in self.earlier for line in each.told()]
-        return [*lines, *(f"    {line}" for line in [*more, *self._owed()])]
+        more = [line for each in self.earlier for line in each.header_lines()]
+        return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
 
-    def _one_by_one(self) -> list[str]:
-        """Tell of the recipes whose steps cannot run at the same time, and why."""
+    def _sequential_recipes(self) -> list[str]:
+        """Return texts about the recipes whose steps cannot run in parallel, with the reasons."""
         if len(self.serial) > 1 and len(set(self.serial.values())) == 1:
             return [f"one step at a time: {next(iter(self.serial.values()))}"]
-        told = [f"{recipe} one step at a time: {why}" for recipe, why in self.serial.items()]
-        more = [f"{len(told) - _MOST} more recipes one step at a time"] if told[_MOST:] else []
-        return told[:_MOST] + more
+        texts = [f"{recipe} one step at a time: {why}" for recipe, why in self.serial.items()]
+        more = [f"{len(texts) - _MOST} more recipes one step at a time"] if texts[_MOST:] else []
+        return texts[:_MOST] + more
 
-    def _owed(self) -> list[str]:
-        """Tell of the last run that was ended before it could tidy up."""
+    def _pending_finally(self) -> list[str]:
+        """Return a line about the pending ``finally`` steps of the last run, if it has some."""
         if not self._steps:
             return []
         from pytest_orchestrator.runs import pending_finally
 
         config = self._session.config
-        found, resuming = (
+        pending, resumed = (
             pending_finally.pending_finally(settings.run_dir(config)),
-            state_of(config).resuming,
+            state_of(config).resumed,
         )
-        if found is None or (resuming is not None and resuming.run == found.run):
+        if pending is None or (resumed is not None and resumed.run == pending.run):
             return []
-        told = pending_finally.told(found.steps)
-        listed = "; ".join(told[:_MOST]) + (" ..." if told[_MOST:] else "")
-        head = f"run {found.run} was ended before `finally` of {listed} had run"
-        return [f"{head}: pytest --recipe-resume={found.run}"]
+        texts = pending_finally.told(pending.steps)
+        listed = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
+        head = f"run {pending.run} was ended before `finally` of {listed} had run"
+        return [f"{head}: pytest --recipe-resume={pending.run}"]
 
-    def _needed(self) -> set[tuple[str, str]]:
-        """Return the steps that were not selected and run because an item needs them."""
+    def _needed(self) -> list[tuple[str, str]]:
+        """Return the recipe and name of each unselected step that runs because an item needs it."""
         selected = state_of(self._session.config).selected
-        found: set[tuple[str, str]] = set()
+        needed: dict[tuple[str, str], None] = {}
         for item in self._session.items:
             needs = item.stash.get(NEEDS, None)
             for run, steps in needs.asked if isinstance(needs, Needs) else ():
                 recipe = run.recipe.key
-                found |= {(recipe, step.name) for step in steps}
-                found -= {(recipe, name) for name in selected.get(recipe, ())}
-        return found
+                names = selected.get(recipe, ())
+                needed |= {(recipe, step.name): None for step in steps if step.name not in names}
+        return [*needed]
 
 
 def _jobs(config: pytest.Config) -> str:
-    """Tell how many steps run at the same time, where that is said to be more than one."""
-    wanted = settings.jobs(config, usual=1)
+    """Return the number of jobs for the header; empty for one job."""
+    wanted = settings.jobs(config, default=1)
     if wanted == 1:
         return ""
-    jobs, limit = settings.slots(config, usual=1)
+    jobs, limit = settings.slots(config, default=1)
     less = f" of {wanted} (`{limit}` allows no more)" if limit else ""
     return f", {_count(jobs, 'job')}{less}"
 

@@ -1,8 +1,8 @@
 """Reports of xdist workers: late ones, dead workers, watchdog timeouts.
 
-xdist takes reports of the item that it has sent and of no other, and none once its own
-session was interrupted. What a worker says last, with its exit status, gets through all the
-same, if the worker has the time: xdist ends those that take more than ten seconds.
+xdist accepts reports only of the item that it sent to a worker, and no report after its own
+session was interrupted. The output of a worker, which it sends with its exit status, arrives in
+any case if the worker ends within ten seconds; xdist kills slower ones.
 
 If a worker dies, xdist reports the item that it was running. That report is completed with the
 block of the step, and the worker that takes its place does not report the item again.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.collection.needs import recipe_of
-from pytest_orchestrator.plugin.interrupts import interrupts_wait
+from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ REPORTED = "orchestrator_reported"
 
 
 def report_later(config: pytest.Config, report: pytest.TestReport) -> None:
-    """On a worker: have a report told when the worker is through."""
+    """In an xdist worker, add a report to the output that the worker sends at its end."""
     data = config.hook.pytest_report_to_serializable(config=config, report=report)
     config.workeroutput.setdefault(_REPORTS, []).append(data)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
-def beside(session: pytest.Session) -> Iterator[Callable[..., object]]:
-    """Give what reports steps that were cut off when the session stopped at another.
+def reporter_without_stops(session: pytest.Session) -> Iterator[Callable[..., object]]:
+    """Yield the function that reports steps which were interrupted when another step failed.
 
-    It was not their failure that it stops at: not for ``-x``, nor for ``--sw``.
+    Their reports change neither the reason of ``-x`` nor the item at which ``--sw`` continues.
     """
     stops, manager = session.shouldfail, session.config.pluginmanager
     stepwise = manager.get_plugin("stepwiseplugin")
@@ -52,10 +52,10 @@ def beside(session: pytest.Session) -> Iterator[Callable[..., object]]:
 
 
 class LateReports:
-    """The side that takes them.
+    """Plugin of the controller that receives the late reports of workers.
 
     Attributes:
-        expected: The session has recipes.
+        expected: True if the session has recipes.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -66,66 +66,66 @@ class LateReports:
         self._failed: set[str] = set()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Take note of the session."""
+        """Store the session."""
         self._session = session
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Take note of a worker."""
+        """Store the node of a worker."""
         self._nodes.append(node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_logreport")
     def pytest_runtest_logreport_whole(self) -> Generator[None, object, object]:
-        """Let Ctrl-C wait until all have taken a report; nobody gives it twice."""
-        with interrupts_wait() if self.expected else contextlib.nullcontext():
+        """Defer Ctrl-C until all plugins have received a report, which is sent only once."""
+        with interrupts_deferred() if self.expected else contextlib.nullcontext():
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take note of what xdist itself reports: of an item whose worker was ended it does."""
+        """Store the failed items, because xdist itself reports the item of a dead worker."""
         if report.failed:
             self._failed.add(report.nodeid)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Tell what a worker has said last; xdist goes on to ask why it was interrupted."""
-        said = getattr(node, "workeroutput", None)  # a worker that died says nothing
-        if said is not None and said["exitstatus"] != pytest.ExitCode.INTERRUPTED:
-            self._tell(node)
+        """Report the late reports of a worker, unless it was interrupted: xdist then raises."""
+        output = getattr(node, "workeroutput", None)  # a dead worker has none
+        if output is not None and output["exitstatus"] != pytest.ExitCode.INTERRUPTED:
+            self._report(node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, object, object]:
-        """Let the workers come to their end, while reports can still be told."""
+        """After an interrupt, wait for the workers while reports can still be sent."""
         if exitstatus == pytest.ExitCode.INTERRUPTED and self.expected:
             self._end_workers(session, exitstatus)
         return (yield)
 
     def _end_workers(self, session: pytest.Session, exitstatus: int) -> None:
-        """Let xdist alone finish the session; to do so twice does nothing."""
+        """Call the session-finish hook of xdist alone; its second call does nothing."""
         manager = self._config.pluginmanager
         xdist: Any = manager.get_plugin("dsession")
         others = [plugin for plugin in manager.get_plugins() if plugin is not xdist]
         finish = manager.subset_hook_caller("pytest_sessionfinish", others)
         finish(session=session, exitstatus=exitstatus)
-        while not xdist.queue.empty():  # what came while it was interrupted
-            event, told = xdist.queue.get()
+        while not xdist.queue.empty():  # events that arrived during the interrupt
+            event, arguments = xdist.queue.get()
             if event == "testreport":
-                xdist.worker_testreport(**told)
+                xdist.worker_testreport(**arguments)
         for node in self._nodes:
-            self._tell(node)
+            self._report(node)
 
-    def _tell(self, node: Any) -> None:
+    def _report(self, node: Any) -> None:
         hook = self._config.hook
         failed = frozenset(self._failed)
         late = getattr(node, "workeroutput", {}).pop(_REPORTS, ())
-        with beside(self._session) as tell:
+        with reporter_without_stops(self._session) as send:
             for data in late:
                 report = hook.pytest_report_from_serializable(config=self._config, data=data)
                 # xdist sets both on its own reports; JUnit separates items by them.
                 report.node, report.worker_id = node, node.gateway.id
                 if report.nodeid not in failed:
-                    tell(report=report)
+                    send(report=report)
 
 
 def report_pending_finally(state: "SessionState") -> int:
@@ -142,13 +142,13 @@ def report_pending_finally(state: "SessionState") -> int:
     from pytest_orchestrator.runs.pending_finally import pending_in, told
 
     folder = state.folder.path
-    owed = pending_in(lookup.load_record(folder))
-    if owed:
-        listed = "; ".join(told(owed))
+    pending = pending_in(lookup.load_record(folder))
+    if pending:
+        listed = "; ".join(told(pending))
         cure = f"pytest --recipe-resume={folder.name}"
-        words = f"no worker was left for `finally` of {listed}: {cure}"
-        print_line(state.config, words, after_signal=True)
-    return sum(map(len, owed.values()))
+        text = f"no worker was left for `finally` of {listed}: {cure}"
+        print_line(state.config, text, after_signal=True)
+    return sum(map(len, pending.values()))
 
 
 class DeadWorkers:
@@ -177,8 +177,8 @@ class DeadWorkers:
         from pytest_orchestrator.plugin.reporting import tables
         from pytest_orchestrator.runs import watchdog_entry
 
-        keeper, worker = state_of(self._config).keeper, node.gateway.id
-        if error in (None, "keyboard-interrupt") or keeper is None or keeper.sink is None:
+        recorder, worker = state_of(self._config).recorder, node.gateway.id
+        if error in (None, "keyboard-interrupt") or recorder is None or recorder.sink is None:
             return
         entries, events = self._entries(), []
         if ended := watchdog.ended_by_watchdog(self._guard_of(node)):
@@ -193,7 +193,7 @@ class DeadWorkers:
             if (one.recipe, one.step) not in timed_out
         ]
         for event in events:
-            keeper.tell(event)
+            recorder.append_if_possible(event)
             tables.keep_block(self._config, event.block)
 
     @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,6 @@
 """Report blocks on pytest's reports: masked, plain data.
 
-Anything but plain data ends an xdist worker and loses its tests.
+Data that is not plain would crash an xdist worker and lose its tests.
 """
 
 import warnings
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.step import Step
 
 BLOCK = "orchestrator"
-"""Attribute of a report that carries the block of its step."""
+"""Attribute of a report: the block of its step."""
 
 PROBLEMS = "orchestrator_problems"
-"""Attribute of the report of a recipe that cannot be read: path, line, column, title, text."""
+"""Attribute of the report of an invalid recipe: path, line, column, title, text of each problem."""
 
 PROBLEMS_KEY = pytest.StashKey[list[list[Any]]]()
 
@@ -32,20 +32,20 @@ _PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 class PlainReports:
-    """Makes the reports of all items of a session plain data, and masks them."""
+    """Plugin that converts the reports of all items to plain data and masks them."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._state = state_of(config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Replace what is not plain in a report by text, and what is secret by ``***``."""
+        """Replace values that are not plain data by text, and secrets by ``***``."""
         report = yield
         pairs = report.user_properties
-        # A step has twenty of them, on two reports: a comprehension calls nothing.
+        # A step has twenty pairs on two reports: a comprehension avoids function calls.
         if not {type(one) for pair in pairs for one in pair} <= _PLAIN:
             report.user_properties = [(str(name), _plain(value)) for name, value in pairs]
-        # The name is pytest-json-report's; log records in it carry what `extra=` gave them.
+        # The name is pytest-json-report's; its log records have the values of `extra=`.
         extra = getattr(report, "_json_report_extra", None)
         if extra:
             setattr(report, "_json_report_extra", _plain(extra))  # noqa: B010
@@ -57,7 +57,7 @@ class PlainReports:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Mask what is told of a file that cannot be collected: it shows lines of the file."""
+        """Mask the report of a file that cannot be collected, which contains lines of the file."""
         report = yield
         problems = collector.stash.get(PROBLEMS_KEY, None)
         if problems:
@@ -67,13 +67,13 @@ class PlainReports:
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what is told of a file that cannot be collected: there is no journal yet."""
+        """Store the report of a file that cannot be collected until the journal exists."""
         if report.failed:
             self._state.uncollected.append(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        """Mask a warning before anybody writes it down."""
+        """Mask a warning before other plugins receive it."""
         if self._state.has_secrets:
             message = str(warning_message.message)
             masked = self._state.secrets.text(message)
@@ -98,24 +98,24 @@ def _is_plain(value: object) -> bool:
 
 
 ATTRIBUTE = BLOCK
-"""Attribute of a report that carries the block of its step."""
+"""Attribute of a report: the block of its step."""
 
 _OF_THE_FILE = {"at", "final", "fixtures", "id", "locks", "needs", "path", "required", "secrets"}
 _OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
-"""Fields of a recipe that tell no value: names, paths, what blocks of steps tell anyway."""
+"""Fields of a recipe that are not masked: names, paths, and fields that blocks of steps contain."""
 
 NEEDED = "orchestrator_needed"
-"""Attribute of a report that carries the blocks of steps that ran in its setup."""
+"""Attribute of a report: the blocks of the steps that ran in its setup."""
 
 
 def key_of(block: dict[str, Any]) -> str:
-    """Return what a run of a recipe is called: its path, and the cell of its matrix."""
+    """Return the key of a block's recipe: its path, with the cell of its matrix."""
     recipe = block["recipe"]
     return f"{recipe['path']}[{recipe['cell']}]" if "cell" in recipe else str(recipe["path"])
 
 
 def carried(report: pytest.TestReport) -> list[dict[str, Any]]:
-    """Return the blocks that a report carries."""
+    """Return the blocks of a report: those of its needed steps and that of its step."""
     blocks = (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None))
     return [block for block in blocks if block is not None]
 
@@ -128,14 +128,14 @@ def block_of(
     *,
     state: str | None = None,
 ) -> "dict[str, Json]":
-    """Return the block of a step, without secrets.
+    """Return the block of a step, with secrets masked.
 
     Args:
         config: The configuration of the session.
-        run: The run of its recipe.
+        run: The run of the step's recipe.
         step: The step.
-        result: What became of it.
-        state: What pytest made of the outcome, where that is another word.
+        result: The result of the step.
+        state: The state that pytest reports, if it is not the outcome.
     """
     if result.restored is not None:
         return state_of(config).restored[run.recipe.key, step.name]
@@ -175,10 +175,10 @@ def block_without_run(
     )
 
 
-def told_of(
+def static_blocks(
     config: pytest.Config, recipe: "Recipe"
 ) -> "tuple[dict[str, Json], tuple[dict[str, Json], ...]]":
-    """Return what blocks tell of a recipe and of each of its steps, whatever becomes of them."""
+    """Return the parts of blocks that do not depend on results: the recipe's, and each step's."""
     from pytest_orchestrator.reports import block as report_block
 
     session = state_of(config)
@@ -200,4 +200,4 @@ def _masked_step(session: "SessionState", step: "Step") -> "Step":
 
 
 LATE = "orchestrator_late"
-"""Name under which a worker's last words are the blocks that no report carries."""
+"""Key of `workeroutput`: the blocks that no report has."""

@@ -28,29 +28,29 @@ _REPORT: dict[str, Any] = {
 
 
 def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
-    """Return what a person is told of a failed step."""
+    """Return the failure text of a step."""
     root, here = config.rootpath, config.invocation_params.dir
     return failure.text(recipe, step, result, root, here, options(config, recipe))
 
 
 def aftermath(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
-    """Return what a person is told below the traceback of a step."""
+    """Return the text below the traceback of a step: output, usage, repeat command."""
     root, here = config.rootpath, config.invocation_params.dir
     return failure.aftermath(recipe, step, result, root, here, options(config, recipe))
 
 
 def options(config: pytest.Config, recipe: Recipe) -> list[str]:
-    """Return the options without which a step of a recipe may end otherwise."""
-    given = state_of(config).given
+    """Return the options that the repeat command of a step needs to give the same result."""
+    given = state_of(config).var_values
     names = [name for name in given if name in recipe.vars or name in recipe.required]
-    told = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
+    values = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
     last = config.getoption("recipe_compare")
     compared = [f"--recipe-compare={last}"] if last else []
-    return [*runner.options(config), *compared, *failure.options(told)]
+    return [*runner.options(config), *compared, *failure.options(values)]
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:
-    """Return what pytest explained in the process that a step ran in."""
+    """Return the traceback that pytest made in the process of the step."""
     report: Any = config.hook.pytest_report_from_serializable(
         config=config, data={**_REPORT, **raised.report}
     )
@@ -60,23 +60,23 @@ def explained_there(config: pytest.Config, raised: Raised) -> Any:
 
 
 def raised(text: str) -> pytest.ExceptionInfo[BaseException]:
-    """Return a text as a failure that pytest shows without any frame."""
+    """Return a failure with a text, which pytest shows without a traceback."""
     try:
-        # Where Ctrl-C is handled it is none of what is shown.
+        # `from None`: a Ctrl-C that is being handled must not be shown as the cause.
         raise pytest.fail.Exception(text, pytrace=False) from None  # noqa: TRY301
     except pytest.fail.Exception:
         return pytest.ExceptionInfo.from_current()
 
 
 def blame(shown: Any, path: Path, line: int, message: str) -> None:
-    """Let the short summary and machine-readable reports name the line of the recipe."""
+    """Set the line of the recipe as the location for the short summary and for report files."""
     crash = getattr(shown, "reprcrash", None)
     if crash is not None:
         crash.path, crash.lineno, crash.message = str(path), line, message
 
 
-def as_shown(config: pytest.Config, shown: Any, path: Path) -> None:
-    """Leave the recipe out of a traceback for pytest-rich, which takes each file for Python."""
+def adapt_to_rich(config: pytest.Config, shown: Any, path: Path) -> None:
+    """Remove the recipe from a traceback for pytest-rich, which parses every file as Python."""
     if config.pluginmanager.has_plugin("rich-terminal-reporter"):
         entries = shown.reprtraceback.reprentries
         places = (getattr(entry, "reprfileloc", None) for entry in entries)
@@ -92,13 +92,13 @@ _WIDEST = 400
 _WHOLE = 40
 _STDERR = "Captured stderr call"
 _LOG = "Captured log call"
-_TOLD = "stderr, "
+_STDERR_TITLE = "stderr, "
 _LOGGED = re.compile(r"[-\d]{10}T[:\d]{8} \| (\w+) \| (\S+) \| (.*)")
 """A line of `get_logger`, which writes to stderr and is captured as a log record too."""
 
 
 def shown_live(config: pytest.Config) -> tuple[int, int] | None:
-    """Return where output is shown as it comes (``-s``, ``--capture=tee-sys``), or None."""
+    """Return the file descriptors for live output (``-s``, ``--capture=tee-sys``), or None."""
     if config.getoption("capture", "") not in ("no", "tee-sys") or hasattr(config, "workerinput"):
         return None
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
@@ -107,13 +107,13 @@ def shown_live(config: pytest.Config) -> tuple[int, int] | None:
     return None
 
 
-def tell_output(result: "StepResult", item: pytest.Item | None = None) -> None:
-    """Let pytest's sections show what a step's process printed to stdout and stderr.
+def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:
+    """Put the output of a step's process into the captured sections of pytest.
 
     Args:
-        result: What became of the step.
-        item: The step, where it is one that pytest calls now: what it printed goes into its
-            sections at once. Else it is written where pytest captures it.
+        result: The result of the step.
+        item: The item that pytest is calling, which gets the sections directly. Without it, the
+            output is written to the streams that pytest captures.
     """
     process = result.ended.process if result.ended else None
     if process is None:
@@ -131,7 +131,7 @@ def tell_output(result: "StepResult", item: pytest.Item | None = None) -> None:
         elif stream.text and isinstance(getattr(file, "buffer", None), io.BytesIO):
             file.buffer.write(
                 text.encode(errors="replace")
-            )  # tee-sys: what was shown is captured too
+            )  # with tee-sys, live output is captured too
 
 
 def printed(result: "StepResult") -> list[tuple[str, str]]:
@@ -144,17 +144,20 @@ def printed(result: "StepResult") -> list[tuple[str, str]]:
 
 
 def shorten(report: pytest.TestReport, kind: str, captured: str = "all") -> None:
-    """Leave the last lines of each section for the terminal; other reports had it whole.
+    """Shorten the sections of a report to their last lines for the terminal.
+
+    Other reports have received the whole sections before.
 
     A log record that the shown lines of stderr contain is left out of the section of records.
 
     Args:
-        report: Of a step that failed.
-        captured: The value of ``--show-capture``: which captured sections pytest shows.
-        kind: The kind of its failure; all but an exception take 40 lines with all that is shown.
+        report: The report of a failed step.
+        captured: The value of ``--show-capture``, which selects the captured sections to show.
+        kind: The kind of the failure. The text and the sections of a failure that is no
+            exception take 40 lines together.
     """
     most, shown = _MOST, str(report.longrepr).splitlines()
-    first = next((at for at, line in enumerate(shown) if line.startswith(_TOLD)), None)
+    first = next((at for at, line in enumerate(shown) if line.startswith(_STDERR_TITLE)), None)
     if first is not None:
         report.sections[:] = [pair for pair in report.sections if pair[0] != _STDERR]
         stderr = [line.removeprefix("  ") for line in shown[first + 1 :]]

@@ -1,11 +1,11 @@
-"""Finally steps: which are owed, and the runtest protocol that runs them.
+"""Finally steps: the pending ones, and the runtest protocol that runs them.
 
-They run once: as items where they were selected, else after the last item that uses the
-recipe, and at once where the session ends early.
+They run once: as items if they were selected, otherwise after the last item that uses the
+recipe, and immediately if the session ends early.
 
-The last item that uses a recipe runs with the first ``finally`` step as its next item, so
-that the fixtures both use stay up in between. Steps that nobody selected run as items do,
-within the same hooks, but only those that fail are told: as an error each.
+The last item that uses a recipe runs with the first ``finally`` step as its next item, so that
+fixtures which both use are not torn down in between. Unselected steps run inside the same hooks
+as items, but only failed ones are reported: each is an error.
 """
 
 from collections.abc import Iterator
@@ -24,51 +24,52 @@ if TYPE_CHECKING:
 
 
 class FinallySteps:
-    """Knows for a session which ``finally`` steps are owed."""
+    """Pending ``finally`` steps of a session."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session
         self._worker = hasattr(session.config, "workerinput")
         self._files: dict[str, RecipeFile] = {}
-        self._due = self._last_users()
-        # Nothing has run here yet: what has begun did so in another worker of xdist.
+        self._ending = self._last_users()
+        # No item has run in this process yet: a run that has begun did so in another worker.
         runs = state_of(session.config).runs.values()
         self._elsewhere = {run.recipe.key for run in runs if run.begun}
 
     def begin(self, item: pytest.Item) -> None:
-        """Take note that an item runs here: what its recipe owes is owed here from now on."""
+        """Note that an item runs in this process, which must now run the finally steps."""
         for run in runs_of(item):
             self._elsewhere.discard(run.recipe.key)
 
     def before(self, item: pytest.Item) -> list[StepItem]:
-        """Return the steps that were not selected and come before a selected one."""
+        """Return the unselected finally steps that come before a selected one."""
         if not isinstance(item, StepItem) or not item.step.is_final:
             return []
-        owed = [step for step in self._owed(item.run) if not self.selected(step)]
-        return [step for step in owed if step.step.index < item.step.index]
+        pending = [step for step in self._pending(item.run) if not self.selected(step)]
+        return [step for step in pending if step.step.index < item.step.index]
 
-    def owed_after(self, item: pytest.Item) -> list[StepItem]:
-        """Return the steps that were not selected and have to run after an item."""
-        due = self._due.get(item.nodeid, [])
-        runs = [run for run in due if _owes(run) or run in runs_of(item)]
-        return [step for run in runs for step in self._owed(run) if not self.selected(step)]
+    def pending_after(self, item: pytest.Item) -> list[StepItem]:
+        """Return the unselected finally steps that must run after an item."""
+        ending = self._ending.get(item.nodeid, [])
+        runs = [run for run in ending if _must_run_finally(run) or run in runs_of(item)]
+        return [step for run in runs for step in self._pending(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[RecipeRun]":
-        """Return the runs that nobody uses any more once an item is through."""
-        return self._due.get(item.nodeid, [])
+        """Return the runs that no item uses after this one."""
+        return self._ending.get(item.nodeid, [])
 
-    def owed_now(self) -> list[StepItem]:
-        """Return all steps that are owed, because the session ends early."""
-        runs = [run for run in state_of(self._session.config).runs.values() if _owes(run)]
-        ours = [run for run in runs if run.recipe.key not in self._elsewhere]
-        return [step for run in ours for step in self._owed(run)]
+    def all_pending(self) -> list[StepItem]:
+        """Return all pending steps of this process, for a session that ends early."""
+        state = state_of(self._session.config)
+        runs = [run for run in state.runs.values() if _must_run_finally(run)]
+        own = [run for run in runs if run.recipe.key not in self._elsewhere]
+        return [step for run in own for step in self._pending(run)]
 
-    def is_owed(self, item: StepItem) -> bool:
-        """Tell whether a step still has to run: its recipe ran, and it did not."""
-        return _owes(item.run) and item.step.name not in item.run.results
+    def is_pending(self, item: StepItem) -> bool:
+        """Return True if steps of the recipe ran, and this finally step has no result."""
+        return _must_run_finally(item.run) and item.step.name not in item.run.results
 
     def selected(self, item: StepItem) -> bool:
-        """Tell whether pytest was asked for a step: then it is counted like any item."""
+        """Return True if pytest selected the step, which then counts like any item."""
         return item.step.name in state_of(item.config).selected.get(item.recipe.key, set())
 
     def item(self, run: "RecipeRun", name: str) -> StepItem:
@@ -76,18 +77,18 @@ class FinallySteps:
         return self._file(run).item(run.recipe, run.recipe.step(name))
 
     def _last_users(self) -> "dict[str, list[RecipeRun]]":
-        """Return for the node id of an item the runs that nobody uses after it."""
+        """Return, by the node id of an item, the runs that no item uses after it."""
         items, last = self._session.items, {}
         for index, item in enumerate(items):
             for run in runs_of(item):
                 last[run.recipe.key] = (index, run)
-        due: dict[str, list[RecipeRun]] = {}
+        ending: dict[str, list[RecipeRun]] = {}
         for index, run in last.values():
-            due.setdefault(items[self._settled(index)].nodeid, []).append(run)
-        return due
+            ending.setdefault(items[self._end_of_use(index)].nodeid, []).append(run)
+        return ending
 
-    def _settled(self, index: int) -> int:
-        """Put off what a test is last to use to the end of its file: its fixtures are up."""
+    def _end_of_use(self, index: int) -> int:
+        """Return the index of the last item of a test's file, whose fixtures may be in use."""
         items = self._session.items
         if self._worker or isinstance(items[index], StepItem):
             return index
@@ -95,12 +96,12 @@ class FinallySteps:
             index += 1
         return index
 
-    def _owed(self, run: "RecipeRun") -> list[StepItem]:
+    def _pending(self, run: "RecipeRun") -> list[StepItem]:
         steps = [step for step in run.recipe.final if step.name not in run.results]
         return [self._file(run).item(run.recipe, step) for step in steps] if steps else []
 
     def _file(self, run: "RecipeRun") -> RecipeFile:
-        """Return the node of a recipe; a recipe that only a marker named has none yet."""
+        """Return the node of a recipe; make one for a recipe that only a marker names."""
         if run.recipe.key not in self._files:
             for item in self._session.items:
                 if isinstance(item, StepItem):
@@ -112,8 +113,8 @@ class FinallySteps:
         return self._files[run.recipe.key]
 
 
-def _owes(run: "RecipeRun") -> bool:
-    """Tell whether steps of a recipe ran, be it in the run that this one goes on from."""
+def _must_run_finally(run: "RecipeRun") -> bool:
+    """Return True if steps of a recipe ran, in this run or in the run that it resumes."""
     return run.begun or run.owes_finally
 
 
@@ -121,87 +122,88 @@ INTERRUPTS = (KeyboardInterrupt, pytest.exit.Exception)
 
 
 class FinallyProtocol:
-    """Follows the last item that uses a recipe by the ``finally`` steps that are owed."""
+    """Plugin that runs the pending ``finally`` steps after the last item that uses a recipe."""
 
     def __init__(self, config: pytest.Config, finals: FinallySteps) -> None:
         self._finals = finals
         self._worker = hasattr(config, "workerinput")
         self._reported = frozenset(getattr(config, "workerinput", {}).get(REPORTED, ()))
-        self._quiet: StepItem | None = None
+        self._unselected: StepItem | None = None
         self._at: pytest.Item | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        """Run a step that is not told, or an item after which steps are owed.
+        """Run an unselected step, or an item with the pending steps after it.
 
         An item that xdist has reported does not run: its worker died while it ran.
         """
-        if item is self._quiet:
-            for report in _reports(self._quiet, nextitem):
-                self.report(self._quiet, report)
+        if item is self._unselected:
+            for report in _reports(self._unselected, nextitem):
+                self.report(self._unselected, report)
             return True
         self._at = item
-        self.play(self._finals.before(item), item)
-        owed = self._finals.owed_after(item)
+        self.run_unselected(self._finals.before(item), item)
+        pending = self._finals.pending_after(item)
         if item.nodeid in self._reported:
-            torn_down(item, owed[0] if owed else nextitem)
-        elif owed:
-            self._pass_on(item, owed[0])
+            tear_down(item, pending[0] if pending else nextitem)
+        elif pending:
+            self._pass_on(item, pending[0])
         else:
             return None
-        self.play([step for step in owed if self._finals.is_owed(step)], nextitem)
+        self.run_unselected([step for step in pending if self._finals.is_pending(step)], nextitem)
         return True
 
-    def play(self, steps: list[StepItem], nextitem: pytest.Item | None) -> None:
-        """Run steps that nobody selected, one after the other."""
-        for step, after in followed(steps, nextitem):
-            self._quiet = step
+    def run_unselected(self, steps: list[StepItem], nextitem: pytest.Item | None) -> None:
+        """Run unselected steps one after another."""
+        for step, after in with_next(steps, nextitem):
+            self._unselected = step
             step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
-            self._quiet = None
+            self._unselected = None
 
     def report(self, item: StepItem, report: pytest.TestReport) -> None:
-        """Report a step that runs at the session's end: as an item if it was selected."""
+        """Report a step that runs at the end of the session; a selected one as an item."""
         if not self._finals.selected(item):
-            self.tell(item, report)
+            self.report_failure(item, report)
         elif self._worker:
             report_later(item.config, report)
         else:
             item.ihook.pytest_runtest_logreport(report=report)
 
-    def tell(self, item: StepItem, report: pytest.TestReport) -> None:
-        """Report a step that was not selected where it failed, as a teardown's error is."""
+    def report_failure(self, item: StepItem, report: pytest.TestReport) -> None:
+        """Report a failed unselected step as a teardown error; store the block of others."""
         if not report.failed:
             tables.keep(item.config, report)
             return
         report.when = "teardown"
         if self._worker and self._at is not None:
-            # xdist takes reports for the item that it sent and for no other.
+            # xdist accepts reports only for the item that it sent.
             report.nodeid = self._at.nodeid
-            getattr(report, "_json_report_extra", {}).pop("metadata", None)  # that of another
+            # The metadata belongs to the step, not to this item.
+            getattr(report, "_json_report_extra", {}).pop("metadata", None)
         item.ihook.pytest_runtest_logreport(report=report)
 
     def _pass_on(self, item: pytest.Item, nextitem: pytest.Item) -> None:
-        """Let whoever else runs items run this one, with another next item."""
-        given = {"item": item, "nextitem": nextitem}
+        """Call the other implementations of the protocol for an item, with another next item."""
+        arguments = {"item": item, "nextitem": nextitem}
         for impl in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
             wraps = impl.wrapper or impl.hookwrapper
             if impl.plugin is not self and not wraps:
-                done = impl.function(*(given[name] for name in impl.argnames))
+                done = impl.function(*(arguments[name] for name in impl.argnames))
                 if done is not None:
                     return
 
 
-def followed(
+def with_next(
     steps: list[StepItem], last: pytest.Item | None
 ) -> Iterator[tuple[StepItem, pytest.Item | None]]:
-    """Return each step with the item that comes after it."""
+    """Yield each step with the item that runs after it."""
     return zip(steps, [*steps[1:], last], strict=False)
 
 
-def torn_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Tear an interrupted item down; what its fixtures raise then changes nothing any more."""
+def tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Tear an interrupted item down; ignore exceptions of its fixtures."""
     pytest.CallInfo.from_call(
         lambda: item.ihook.pytest_runtest_teardown(item=item, nextitem=nextitem),
         when="teardown",
@@ -210,7 +212,7 @@ def torn_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
 
 
 def _reports(item: StepItem, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-    """Set up, call and tear down an item; return what is to be told of it."""
+    """Set up, call and tear down an item; return the reports."""
     hook = item.ihook
 
     def stage(when: Literal["setup", "call", "teardown"], **more: object) -> pytest.TestReport:

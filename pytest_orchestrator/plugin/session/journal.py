@@ -24,9 +24,15 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
-from pytest_orchestrator.plugin.interrupts import interrupts_wait
+from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, carried, key_of, told_of
+from pytest_orchestrator.plugin.results.blocks import (
+    ATTRIBUTE,
+    LATE,
+    carried,
+    key_of,
+    static_blocks,
+)
 from pytest_orchestrator.runs.journal.reader import Lines
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
 from pytest_orchestrator.runs.journal.writer import sealed_files
@@ -43,16 +49,16 @@ _METADATA = re.compile(r"^(Name|Version): *(\S+)", re.MULTILINE)
 
 
 def begin(session: pytest.Session, state: "SessionState") -> None:
-    """Make the folder of the run and begin its journal; not in a worker of xdist.
+    """Make the run folder and begin its journal; do nothing in an xdist worker.
 
     Raises:
-        UsageError: One of both cannot be made.
+        UsageError: The folder or the journal cannot be made.
     """
-    config, keeper = session.config, state.keeper
-    if keeper is None or keeper.sink is not None:
+    config, recorder = session.config, state.recorder
+    if recorder is None or recorder.sink is not None:
         return
     try:
-        earlier = state.resuming.run if state.resuming else None
+        earlier = state.resumed.run if state.resumed else None
         journal = state.folder.open(settings.keep_runs(config), earlier)
         config.add_cleanup(journal.close)
         state.lines = Lines(journal.path)
@@ -60,105 +66,105 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         config.add_cleanup(state.lines.close)
         failed = [uncollected(report, state) for report in state.uncollected]
         started = state.started = _started(config, state)
-        keeper.begin(journal, [started, *failed])
-        if state.resuming is not None:
-            state.resuming.write()
+        recorder.begin(journal, [started, *failed])
+        if state.resumed is not None:
+            state.resumed.write()
     except (OSError, JournalError) as error:
         raise pytest.UsageError(f"the folder of this run cannot be made: {error}") from None
-    config.pluginmanager.register(SessionJournal(session, state, keeper, journal), NAME)
+    config.pluginmanager.register(SessionJournal(session, state, recorder, journal), NAME)
 
 
 def _started(config: pytest.Config, state: "SessionState") -> RunStarted:
-    known = {"pytest": pytest.__version__, "plugins": _plugins(config)}
+    versions = {"pytest": pytest.__version__, "plugins": _plugins(config)}
     return RunStarted(
         schema_version=SCHEMA_VERSION,
         run=state.folder.path.name,
         root=str(config.rootpath),
         argv=tuple(map(state.masked, map(str, config.invocation_params.args))),
         host=platform.node(),
-        environment=state.masked(provenance(config.rootpath) | known),
-        resumed_from=state.resuming.run if state.resuming else None,
+        environment=state.masked(provenance(config.rootpath) | versions),
+        resumed_from=state.resumed.run if state.resumed else None,
     )
 
 
 def _plugins(config: pytest.Config) -> dict[str, str]:
-    """Return the versions of pytest's plugins; to have their metadata parsed takes long."""
-    found = {}
+    """Return the versions of pytest's plugins, by a regex, as the metadata parser is slow."""
+    versions = {}
     for _, dist in config.pluginmanager.list_plugin_distinfo():
         text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
-        told = dict(_METADATA.findall(text.partition("\n\n")[0]))
-        if told.keys() == {"Name", "Version"}:
-            found[told["Name"]] = told["Version"]
-    return found
+        fields = dict(_METADATA.findall(text.partition("\n\n")[0]))
+        if fields.keys() == {"Name", "Version"}:
+            versions[fields["Name"]] = fields["Version"]
+    return versions
 
 
 class SessionJournal:
-    """Follows a session and writes its journal; registered once the run has a folder."""
+    """Plugin that writes the journal of a session; registered once the run has a folder."""
 
     def __init__(
         self,
         session: pytest.Session,
         state: "SessionState",
-        keeper: "JournalRecorder",
+        recorder: "JournalRecorder",
         journal: "Journal",
     ) -> None:
         self._session = session
         self._state = state
-        self._keeper = keeper
+        self._recorder = recorder
         self._journal = journal
-        self._tested = ItemEvents(state)
-        self._elsewhere = WorkerSteps(state, keeper)
+        self._item_events = ItemEvents(state)
+        self._worker_steps = WorkerSteps(state, recorder)
         self._cause = ""
         self._ending = contextlib.ExitStack()
-        self._has_dead = False
-        self._owed = 0
-        self._told = ""
-        # Workers that run everything each share nothing with this process but their reports.
+        self._has_dead_workers = False
+        self._pending_finally = 0
+        self._shown_error = ""
+        # With --dist each, workers share only their reports with this process.
         self._each = session.config.getoption("dist", "no") == "each"
-        keeper.failed = self._fail
+        recorder.failed = self._fail
 
     def _fail(self, error: JournalError) -> None:
-        """Let nothing more run that nobody would know of."""
+        """Stop the session: further steps could not be recorded."""
         self._session.shouldfail = self._session.shouldfail or str(error)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what pytest says of an item, and what a worker says of its steps."""
+        """Record an item after its last report; with --dist each also the steps of a worker."""
         if hasattr(report, "node") and self._each:
             for block in carried(report):
-                self._elsewhere.finished(block)
-        told = self._tested.take(report)
-        if told is not None:
-            self._keeper.tell(told)
+                self._worker_steps.finished(block)
+        event = self._item_events.take(report)
+        if event is not None:
+            self._recorder.append_if_possible(event)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what a worker could not collect."""
+        """Record a file that a worker could not collect."""
         if report.failed:
-            self._keeper.tell(uncollected(report, self._state))
+            self._recorder.append_if_possible(uncollected(report, self._state))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Keep what a worker has said after all reports."""
+        """Record the steps that a worker sent after its last report."""
         late = getattr(node, "workeroutput", {}).get(LATE, ()) if self._each else ()
         for block in late if self._each else ():
-            self._elsewhere.finished(block)
+            self._worker_steps.finished(block)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self) -> None:
-        """Take note of a worker that died in the middle of an item."""
-        self._has_dead = True
+        """Note that a worker died while it ran an item."""
+        self._has_dead_workers = True
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_abandoned(self) -> None:
-        """Tell what workers have left, now that all of them are gone and nothing is reported."""
-        if self._has_dead and not self._each:
+        """Report the pending finally steps of dead workers, after all workers have ended."""
+        if self._has_dead_workers and not self._each:
             from pytest_orchestrator.plugin.reporting import worker_reports
 
-            self._owed = worker_reports.report_pending_finally(self._state)
+            self._pending_finally = worker_reports.report_pending_finally(self._state)
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_checked(self, session: pytest.Session) -> None:
-        """Report a journal that was lost after the last step, while reports are still written."""
+        """Report a journal that was lost after the last step, before reports are written."""
         if self._journal.failed is None:
             try:
                 self._journal.check()
@@ -174,42 +180,42 @@ class SessionJournal:
                         when="teardown",
                     )
                 )
-                self._keeper.fail(error)
-        # pytest.exit(…, 0) in a step says nothing of what failed.
+                self._recorder.fail(error)
+        # pytest.exit(…, 0) in a step must not hide failures.
         failed = self._journal.failed is not None or session.testsfailed
         if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say first that the journal is not whole: what follows is all that there is."""
+        """Write the error of the journal before the tables, which are then incomplete."""
         if self._journal.failed is not None:
-            self._told = str(self._journal.failed)
+            self._shown_error = str(self._journal.failed)
             terminalreporter.ensure_newline()
-            terminalreporter.write_line(f"orchestrator: {self._told}", red=True)
+            terminalreporter.write_line(f"orchestrator: {self._shown_error}", red=True)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Take note of who has ended the session."""
+        """Store the cause of the end of the session."""
         self._cause = str(excinfo.value) or "Ctrl-C"
 
     @pytest.hookimpl(specname="pytest_sessionfinish")
     def pytest_sessionfinish_reports(self) -> None:
-        """Let an interrupt wait for the reports, now that all steps have run."""
-        self._ending.enter_context(interrupts_wait())
+        """Defer interrupts until the reports are written; all steps have run."""
+        self._ending.enter_context(interrupts_deferred())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Seal the journal when all reports are made."""
+        """Seal the journal after all reports are written."""
         try:
             return (yield)
         finally:
-            for told in self._tested.rest():
-                self._keeper.tell(told)
+            for event in self._item_events.rest():
+                self._recorder.append_if_possible(event)
             with contextlib.suppress(JournalError):
                 self._seal()
             self._journal.close()
             if self._journal.failed is not None:
-                self._tell_failed(session, self._journal.failed)
+                self._fail_session(session, self._journal.failed)
             else:
                 write_pages(session.config, self._state.folder.path)
             try:
@@ -219,7 +225,7 @@ class SessionJournal:
 
     def _seal(self) -> None:
         session, folder = self._session, self._state.folder.path
-        # Before the journal is held: who changes the Context holds that first.
+        # Before the lock of the journal: a Context change takes the Context's lock first.
         _write(folder / SNAPSHOT, self._snapshot())
         files = sealed_files(folder)
         reason = str(session.shouldfail or session.shouldstop or "") or self._cause
@@ -228,14 +234,14 @@ class SessionJournal:
                 exit_status=int(session.exitstatus),
                 lines=lines,
                 reason=self._state.masked(clipped(reason, MAX_CAUSE)),
-                counts=self._tested.counts,
+                counts=self._item_events.counts,
                 files=files,
-                owed=self._owed,
+                owed=self._pending_finally,
             )
         )
 
     def _snapshot(self) -> dict[str, Any]:
-        """Return the values of the Context at the end, those of recipes' own among them."""
+        """Return the final values of the Context, with the own Contexts of recipes."""
 
         def values(context: Any) -> dict[str, Any]:
             masked = self._state.masked_value
@@ -247,18 +253,18 @@ class SessionJournal:
             "scopes": {key: values(context) for key, context in scopes},
         }
 
-    def _tell_failed(self, session: pytest.Session, error: JournalError) -> None:
-        """Let the session fail, and say why where the terminal has not yet."""
+    def _fail_session(self, session: pytest.Session, error: JournalError) -> None:
+        """Set the exit status to failed; write the error unless the summary has shown it."""
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         terminal: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and self._told != str(error):
+        if terminal is not None and self._shown_error != str(error):
             terminal.ensure_newline()
             terminal.write_line(f"orchestrator: {error}", red=True)
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    """Write a file that is there whole or not at all; it is a cache, so it may be missing."""
+    """Write a JSON file atomically; ignore errors, because the file is only a cache."""
     partial = path.with_suffix(".partial")
     with contextlib.suppress(OSError):
         with partial.open("w", encoding="utf-8") as file:
@@ -281,10 +287,10 @@ Outcome = Literal[
 
 
 class ItemEvents:
-    """Puts the reports of an item together: one event for each item.
+    """Merger of the reports of an item into one event.
 
     Attributes:
-        counts: Number of items by what pytest says of them.
+        counts: Number of items by outcome.
     """
 
     def __init__(self, state: "SessionState") -> None:
@@ -294,7 +300,7 @@ class ItemEvents:
         self._steps: dict[tuple[str, str], tuple[str, str, str]] = {}
 
     def take(self, report: pytest.TestReport) -> TestReported | None:
-        """Take a report; return what is to be told once it is the last one of an item."""
+        """Add a report; return the event of the item if it is the item's last report."""
         key = getattr(report, "worker_id", "main"), report.nodeid
         reports = self._reports.setdefault(key, [])
         reports.append(report)
@@ -302,26 +308,26 @@ class ItemEvents:
         if block is not None:
             step = block["step"]
             self._steps[key] = key_of(block), step["name"], step["state"]
-        # What xdist reports of a worker that died has no stage, and nothing follows it.
-        return None if report.when in ("setup", "call") else self._told(key)
+        # xdist's report of a dead worker has no stage, and no report follows it.
+        return None if report.when in ("setup", "call") else self._event(key)
 
     def rest(self) -> list[TestReported]:
-        """Return what is to be told of items that did not come to their end.
+        """Return the events of items without a last report.
 
-        Of one that was cut off before it was known what becomes of it there is nothing.
+        An item that was interrupted before its call was reported has no event.
         """
-        known = [
+        keys = [
             key
             for key, reports in self._reports.items()
             if any(one.when == "call" or not one.passed for one in reports)
         ]
-        return [told for key in known if (told := self._told(key))]
+        return [event for key in keys if (event := self._event(key))]
 
-    def _told(self, key: tuple[str, str]) -> TestReported | None:
+    def _event(self, key: tuple[str, str]) -> TestReported | None:
         reports = self._reports.pop(key)
         recipe, step, state = self._steps.pop(key, (None, None, ""))
         if any(report.outcome == "rerun" for report in reports):  # type: ignore[comparison-overlap]
-            return None  # it is about to be run again
+            return None  # a plugin reruns the item
         main = next((one for one in reports if _outcome(one) != "passed"), reports[-1])
         if main.passed and not hasattr(main, "wasxfail"):
             main = next((one for one in reports if one.when == "call"), main)
@@ -342,12 +348,12 @@ class ItemEvents:
 
 
 def uncollected(report: pytest.CollectReport, state: "SessionState") -> CollectionFailed:
-    """Return what is to be told of a file that could not be collected."""
+    """Return the event of a file that could not be collected."""
     text = state.masked(report.longreprtext)
-    found = _PLACE.search(text)
-    line, column, reason = (int(found[1]), int(found[2]), found[3]) if found else (0, 0, "")
+    match = _PLACE.search(text)
+    line, column, reason = (int(match[1]), int(match[2]), match[3]) if match else (0, 0, "")
     crash = getattr(report.longrepr, "reprcrash", None)
-    if not found and crash is not None:
+    if not match and crash is not None:
         line, reason = crash.lineno, str(crash.message).partition("\n")[0]
     if not reason:
         lines = text.strip().splitlines()
@@ -372,42 +378,42 @@ def _outcome(report: pytest.TestReport, state: str = "") -> Outcome:
 def _reason(report: pytest.TestReport) -> str:
     if hasattr(report, "wasxfail"):
         return str(report.wasxfail).removeprefix("reason: ")
-    shown: Any = report.longrepr
-    if shown is None:
+    longrepr: Any = report.longrepr
+    if longrepr is None:
         return ""
-    if isinstance(shown, tuple):
-        return str(shown[2]).removeprefix("Skipped: ")
-    crash = getattr(shown, "reprcrash", None)
-    return str(crash.message if crash else shown).strip().partition("\n")[0]
+    if isinstance(longrepr, tuple):
+        return str(longrepr[2]).removeprefix("Skipped: ")
+    crash = getattr(longrepr, "reprcrash", None)
+    return str(crash.message if crash else longrepr).strip().partition("\n")[0]
 
 
 _OUTCOMES = {"xfailed": "failed", "error": "failed", "xpassed": "passed"}
 
 
 class WorkerSteps:
-    """Makes events of the blocks of such steps.
+    """Recorder of the steps of workers that share no journal, from their report blocks.
 
     Args:
-        state: The state of the controller.
-        keeper: Keeps the events.
+        state: The session state of the controller.
+        recorder: The journal recorder.
     """
 
-    def __init__(self, state: "SessionState", keeper: "JournalRecorder") -> None:
+    def __init__(self, state: "SessionState", recorder: "JournalRecorder") -> None:
         self._state = state
-        self._keeper = keeper
+        self._recorder = recorder
         self._begun: set[str] = set()
 
     def finished(self, block: dict[str, Any]) -> None:
-        """Keep what the block of a step tells."""
+        """Record a step from its block."""
         recipe, step = block["recipe"], block["step"]
         key = key_of(block)
         if key not in self._begun:
             self._begun.add(key)
             steps = self._steps(recipe["path"], key)
-            self._keeper.tell(RecipeStarted(recipe=key, about=recipe, steps=steps))
+            self._recorder.append_if_possible(RecipeStarted(recipe=key, about=recipe, steps=steps))
         state = step["state"]
         outcome = _OUTCOMES.get(state, state)
-        self._keeper.tell(
+        self._recorder.append_if_possible(
             StepFinished(
                 recipe=key,
                 step=step["name"],
@@ -425,18 +431,18 @@ class WorkerSteps:
             cells = self._state.cells(config.rootpath / path)
         except (RecipeError, OSError):
             return ()
-        found = [cell for cell in cells if cell.key == key]
-        return told_of(config, found[0])[1] if found else ()
+        matching = [cell for cell in cells if cell.key == key]
+        return static_blocks(config, matching[0])[1] if matching else ()
 
 
 _BEFORE = 1_000_000
-"""Bytes of the journals of earlier runs that are read for curves, so that the end is quick."""
+"""Maximum bytes of earlier journals that are read for trends, so that the end is fast."""
 
 _LARGE = 8_000_000
-"""Bytes of a journal, of some 5,000 steps, that is not read within pytest: all of it at once
-takes ten times as much memory as pytest has for the steps, and pytest would keep that."""
+"""Size of a journal, in bytes, from which another process writes the page. It has some 5,000
+steps; reading it takes ten times the memory of pytest, which pytest would not release."""
 
-_APART = f"""\
+_WRITE_PAGES = f"""\
 import sys
 from pathlib import Path
 from pytest_orchestrator.reports.views import write_all
@@ -448,9 +454,9 @@ except OSError as error:
 
 
 def write_pages(config: pytest.Config, folder: Path) -> None:
-    """Write them, unless the ini key says no.
+    """Write the HTML page and the pictures, unless ``recipe_html`` is false.
 
-    What goes wrong here changes nothing of the run: it is told, and they can be made later.
+    An error is printed and does not change the run; the page can be rebuilt later.
     """
     if not config.getini("recipe_html"):
         return
@@ -458,21 +464,21 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
 
     try:
         if (folder / JOURNAL).stat().st_size > _LARGE:
-            _write_apart(folder)
+            _write_in_subprocess(folder)
         else:
             write_all(folder, _BEFORE)
     except OSError as error:
-        _tell(config, f"report.html could not be written: {error}")
+        _print_line(config, f"report.html could not be written: {error}")
 
 
-def _write_apart(folder: Path) -> None:
-    """Write them in a process of its own.
+def _write_in_subprocess(folder: Path) -> None:
+    """Write the page in a process of its own.
 
     Raises:
-        OSError: It could not do so.
+        OSError: The process failed.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _APART, str(folder)],
+        [sys.executable, "-c", _WRITE_PAGES, str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -485,7 +491,7 @@ def _write_apart(folder: Path) -> None:
         raise OSError(lines[-1])
 
 
-def _tell(config: pytest.Config, text: str) -> None:
+def _print_line(config: pytest.Config, text: str) -> None:
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None:
         terminal.ensure_newline()

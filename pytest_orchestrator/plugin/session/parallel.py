@@ -1,7 +1,7 @@
-"""Parallel steps of a session: what runs ahead, and how it is reported.
+"""Parallel steps of a session: steps that run ahead of their items, and their reports.
 
-Everything about a step stays what it is when steps run one by one; only that its body may
-have run before its item does.
+A step has the same result and reports as in a sequential run; only its code may run before
+pytest reaches its item.
 """
 
 import ast
@@ -20,8 +20,8 @@ from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDepende
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.journal import baseline
-from pytest_orchestrator.plugin.reporting.reports import made_by_hand
-from pytest_orchestrator.plugin.reporting.worker_reports import beside, report_later
+from pytest_orchestrator.plugin.reporting.reports import manual_reports
+from pytest_orchestrator.plugin.reporting.worker_reports import report_later, reporter_without_stops
 from pytest_orchestrator.plugin.session.finally_steps import INTERRUPTS
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe.model.step import CodeStep
@@ -34,31 +34,31 @@ _OURS = str(Path(__file__).parents[2])
 
 
 def start(session: pytest.Session) -> "dict[str, str]":
-    """Plan what runs ahead, and follow the session.
+    """Plan the steps that run ahead, and register the plugin that reports them.
 
     Returns:
-        Why recipes run one step at a time, by their ids.
+        The reason why a recipe runs one step at a time, by the key of the recipe.
     """
-    pools = [run for run in state_of(session.config).runs.values() if isinstance(run, ParallelRun)]
-    if not pools:
+    runs = [run for run in state_of(session.config).runs.values() if isinstance(run, ParallelRun)]
+    if not runs:
         return {}
-    uses = _Uses(session)
-    known = baseline.known_durations(session.config)
-    for pool in pools:
-        why = _why_serial(session.config) or uses.why_serial(pool)
+    usage = _RecipeUsage(session)
+    durations = baseline.known_durations(session.config)
+    for run in runs:
+        why = _why_serial(session.config) or usage.why_serial(run)
         if why:
-            uses.serial[pool.recipe.key] = why
+            usage.serial[run.recipe.key] = why
             continue
-        nodes = {step.name: pool.recipe.node(step.name) for step in pool.recipe.steps}
-        seconds = {name: known[node] for name, node in nodes.items() if node in known}
-        pool.plan(uses.waits(pool), seconds)
-        pool.cutoff = _cutoff(session, uses.counted(pool))
-    session.config.pluginmanager.register(ParallelSession(session, pools), "orchestrator-jobs")
-    return uses.serial
+        nodes = {step.name: run.recipe.node(step.name) for step in run.recipe.steps}
+        seconds = {name: durations[node] for name, node in nodes.items() if node in durations}
+        run.plan(usage.dependencies(run), seconds)
+        run.cutoff = _fail_fast(session, usage.counted(run))
+    session.config.pluginmanager.register(ParallelSession(session, runs), "orchestrator-jobs")
+    return usage.serial
 
 
-def _cutoff(session: pytest.Session, counted: set[str]) -> FailFast:
-    """Return where ``-x`` and ``--maxfail`` end the steps of a recipe."""
+def _fail_fast(session: pytest.Session, counted: set[str]) -> FailFast:
+    """Return the limit of failures by ``-x`` and ``--maxfail`` for the steps of a recipe."""
     most: int = session.config.getoption("maxfail")
     if not most:
         return FailFast()
@@ -66,7 +66,7 @@ def _cutoff(session: pytest.Session, counted: set[str]) -> FailFast:
 
 
 def _why_serial(config: pytest.Config) -> str:
-    """Return what keeps all recipes from running steps at the same time; empty for nothing."""
+    """Return the reason why no recipe can run parallel steps; empty if there is none."""
     for option, name in (("usepdb", "--pdb"), ("trace", "--trace")):
         if config.getoption(option, False):
             return name
@@ -75,8 +75,8 @@ def _why_serial(config: pytest.Config) -> str:
     return "a debugger is attached" if state_of(config).environment.inline else ""
 
 
-class _Uses:
-    """The items of a session, by the recipe that they use."""
+class _RecipeUsage:
+    """Items of a session by the recipe that they use."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._config = session.config
@@ -107,45 +107,45 @@ class _Uses:
         if needs.refused and isinstance(item, StepItem):
             self._refused.setdefault(recipe, set()).add(item.step.name)
 
-    def _wanted(self, pool: ParallelRun) -> "list[Step]":
-        """Return the steps that were selected or are needed, in the order they run."""
-        recipe = pool.recipe
+    def _wanted(self, run: ParallelRun) -> "list[Step]":
+        """Return the steps that are selected or needed, in the order in which they run."""
+        recipe = run.recipe
         chosen = {item.step.name for item in self._steps.get(recipe.key, ())}
         names = (chosen | self._needed.get(recipe.key, set())) - self._refused.get(
             recipe.key, set()
         )
-        restored = pool.results
+        restored = run.results
         return [step for step in recipe.steps if step.name in names and step.name not in restored]
 
-    def waits(self, pool: ParallelRun) -> dict[str, StepDependencies]:
-        """Return the steps that may run ahead, each with what counts of all it waits for."""
-        wanted = self._wanted(pool)
-        counts = {step.name for step in wanted} | self._refused.get(pool.recipe.key, set())
-        alone = self._config.getoption("recipe_needs") == "none"
+    def dependencies(self, run: ParallelRun) -> dict[str, StepDependencies]:
+        """Return the steps that may run ahead, each with the steps for which it waits."""
+        wanted = self._wanted(run)
+        counts = {step.name for step in wanted} | self._refused.get(run.recipe.key, set())
+        only_selected = self._config.getoption("recipe_needs") == "none"
         return {
             step.name: StepDependencies(
-                needs=[need for need in step.needs if need in counts or not alone],
+                needs=[need for need in step.needs if need in counts or not only_selected],
                 after=[other for other in step.after if other in counts],
             )
             for step in wanted
         }
 
-    def counted(self, pool: ParallelRun) -> set[str]:
-        """Return the steps whose failures count: pytest tells of them, and runs none again."""
+    def counted(self, run: ParallelRun) -> set[str]:
+        """Return the steps whose failures count for ``-x``: items that no plugin reruns."""
         if self._config.getoption("reruns", 0) or (
             self._config.pluginmanager.has_plugin("rerunfailures") and self._config.getini("reruns")
         ):
             return set()
-        items = self._steps.get(pool.recipe.key, ())
-        marks = ("flaky", "xfail")  # known to end nothing
+        items = self._steps.get(run.recipe.key, ())
+        marks = ("flaky", "xfail")  # their failures do not stop a session
         return {item.step.name for item in items if not any(map(item.get_closest_marker, marks))}
 
-    def why_serial(self, pool: ParallelRun) -> str:
-        """Return what keeps a recipe from running steps at the same time; empty for nothing."""
-        recipe = pool.recipe
+    def why_serial(self, run: ParallelRun) -> str:
+        """Return the reason why a recipe cannot run parallel steps; empty if it can."""
+        recipe = run.recipe
         if recipe.fixtures:
             return f"fixture '{recipe.fixtures[0]}'"
-        for step in self._wanted(pool):
+        for step in self._wanted(run):
             if step.fixtures:
                 return f"step '{step.name}' has fixture '{step.fixtures[0]}'"
             if isinstance(step, CodeStep) and step.isolation == "inline":
@@ -154,7 +154,7 @@ class _Uses:
         for item in items:
             if has_snapshot(item):
                 return f"the Context is restored before step '{item.name}'"
-            if mark := _held_back(item):
+            if mark := _blocking_mark(item):
                 return f"step '{item.name}' is marked {mark}"
             if name := self._fixtures.function_scoped(item):
                 return f"fixture '{name}' is set up for each step"
@@ -230,10 +230,10 @@ def _scope_in_source(function: types.FunctionType) -> str:
     return ""
 
 
-def _held_back(item: StepItem) -> str:
-    """Return the mark that may keep an item from running, or sets a fixture up for it alone."""
-    known = item.run.results.get(item.step.name)
-    if known is not None and known.restored:
+def _blocking_mark(item: StepItem) -> str:
+    """Return the mark that may skip an item or requests a fixture; empty if it has none."""
+    result = item.run.results.get(item.step.name)
+    if result is not None and result.restored:
         return ""
     for name in ("skip", "skipif", "usefixtures"):
         if item.get_closest_marker(name):
@@ -243,23 +243,23 @@ def _held_back(item: StepItem) -> str:
 
 
 class ParallelSession:
-    """Follows a session in which steps run at the same time."""
+    """Plugin of a session with parallel steps: stops and reports steps that ran ahead."""
 
-    def __init__(self, session: pytest.Session, pools: list[ParallelRun]) -> None:
+    def __init__(self, session: pytest.Session, runs: list[ParallelRun]) -> None:
         self._session = session
-        self._pools = pools
-        self._late: dict[str, str] = {}
+        self._runs = runs
+        self._late_reasons: dict[str, str] = {}
         self._last: ParallelRun | None = None
         self._stopped = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Let nothing run ahead into items that do not use it, nor beyond the session's end."""
-        pool = _pool_of(item)
+        """Wait for the steps of a recipe before an item of another; cancel them at an interrupt."""
+        run = _run_of(item)
         try:
-            if self._last is not None and self._last is not pool:
+            if self._last is not None and self._last is not run:
                 self._last.settle()
-            self._last = pool
+            self._last = run
             return (yield)
         except INTERRUPTS as interrupt:
             self._cancel(str(interrupt) or "Ctrl-C")
@@ -267,15 +267,15 @@ class ParallelSession:
 
     @pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
     def pytest_runtest_protocol_around(self) -> Generator[None, object, object]:
-        """Tell what ran ahead, once the item is told during which the session was to stop."""
+        """Report steps that ran ahead, after the reports of the item that stopped the session."""
         try:
             return (yield)
         finally:
-            self._tell_untaken()
+            self._report_untaken()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        """End what runs as soon as the session is to stop."""
+        """Cancel the running steps as soon as the session is to stop."""
         stop = self._session.shouldfail or self._session.shouldstop
         if stop and not self._stopped:
             self._stopped = True
@@ -283,13 +283,13 @@ class ParallelSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """End what still runs: the session was ended between two items."""
+        """Cancel the running steps of a session that ends between two items."""
         self._cancel("the session ended")
-        self._tell_untaken()
+        self._report_untaken()
         return (yield)
 
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
-        """Run no step ahead of a fixture that is set up for each."""
+        """Run a recipe one step at a time if a function-scoped fixture is set up for its steps."""
         item = request.node
         if fixturedef.scope != "function" or not isinstance(item, StepItem):
             return
@@ -301,41 +301,42 @@ class ParallelSession:
             and _is_users(fixturedef.func)
         ):
             run.one_by_one()
-            self._late[item.recipe.key] = f"fixture '{fixturedef.argname}' is set up for each step"
+            why = f"fixture '{fixturedef.argname}' is set up for each step"
+            self._late_reasons[item.recipe.key] = why
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Tell which recipes turned out to have to run one step at a time."""
+        """Write the recipes that had to run one step at a time, with the reasons."""
         if self._session.config.get_verbosity() >= 0:
-            for recipe, why in self._late.items():
+            for recipe, why in self._late_reasons.items():
                 terminalreporter.write_line(f"{recipe} ran one step at a time: {why}")
 
     def _cancel(self, cause: str) -> None:
-        for pool in self._pools:
-            pool.cancel(cause)
+        for run in self._runs:
+            run.cancel(cause)
 
-    def _tell_untaken(self) -> None:
-        """Report the steps that began and whose items will not run any more."""
-        names = {(pool.recipe.key, name) for pool in self._pools for name in pool.untaken}
+    def _report_untaken(self) -> None:
+        """Report the steps that started and whose items will not run."""
+        names = {(run.recipe.key, name) for run in self._runs for name in run.untaken}
         if not names:
             return
         worker = hasattr(self._session.config, "workerinput")
         steps = [item for item in self._session.items if isinstance(item, StepItem)]
-        with beside(self._session) as tell:
+        with reporter_without_stops(self._session) as send:
             for item in steps:
                 if item.result is None and (item.recipe.key, item.step.name) in names:
                     item.result = item.run.results[item.step.name]
-                    for report in made_by_hand(item):
-                        report_later(item.config, report) if worker else tell(report=report)
+                    for report in manual_reports(item):
+                        report_later(item.config, report) if worker else send(report=report)
 
 
-def _pool_of(item: pytest.Item) -> ParallelRun | None:
+def _run_of(item: pytest.Item) -> ParallelRun | None:
     needs = item.stash.get(NEEDS, None)
     run = item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
     return run if isinstance(run, ParallelRun) else None
 
 
 def _is_users(function: Any) -> bool:
-    """Tell whether a fixture is the user's: not this plugin's, and of nothing installed."""
+    """Return True if a fixture is neither of this plugin nor of an installed package."""
     code = getattr(function, "__code__", None)
     path = str(Path(code.co_filename).resolve()) if code else ""
     return not path.startswith((_OURS, *_INSTALLED))

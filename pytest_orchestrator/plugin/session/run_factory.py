@@ -61,7 +61,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
 def _context(state: "SessionState", recipe: Recipe) -> "Context":
     if recipe.context != "recipe":
         return state.context
-    # Where workers share the Context, one of them may have asked for it before.
+    # With a shared Context, another xdist worker may have made the layer before.
     return state.followed(state.scopes.setdefault(recipe.key, state.context.layer(recipe.key)))
 
 
@@ -72,18 +72,19 @@ def _environment(state: "SessionState", recipe: Recipe) -> "Environment":
         follow=_follow(state, recipe, state.folder.logs(recipe)),
         judge=baseline.baseline_of(state.config, recipe),
     )
-    return env if state.keeper is None else state.keeper.told_by(env, recipe)
+    return env if state.recorder is None else state.recorder.connected(env, recipe)
 
 
 def _follow(state: "SessionState", recipe: Recipe, logs: Path) -> "Follower | None":
-    """Return what tells of the steps of a recipe; None where nobody listens."""
-    told: list[Follower] = []
-    if state.follower is not None:
-        told.append(partial(state.follower.happened, recipe))
-    shown = progress.progress_of(state.config)
-    if shown is not None:
-        told.append(partial(shown.happened, recipe, logs, partial(_is_over, state, recipe)))
-    return step_hooks.combined(told)
+    """Return the listener for the events of a recipe's steps; None without listeners."""
+    listeners: list[Follower] = []
+    if state.step_hooks is not None:
+        listeners.append(partial(state.step_hooks.happened, recipe))
+    status_line = progress.progress_of(state.config)
+    if status_line is not None:
+        is_over = partial(_is_over, state, recipe)
+        listeners.append(partial(status_line.happened, recipe, logs, is_over))
+    return step_hooks.combined(listeners)
 
 
 def _is_over(state: "SessionState", recipe: Recipe, step: str) -> bool:
@@ -91,14 +92,14 @@ def _is_over(state: "SessionState", recipe: Recipe, step: str) -> bool:
 
 
 def _slots(state: "SessionState", number: int, first: "Slot") -> "list[Slot]":
-    """Return as many slots as steps run at the same time; all recipes share them."""
+    """Return a worker slot for each job; all recipes share them."""
     while len(state.slots) < number:
         state.slots.append(first.another() if state.slots else first)
     return state.slots
 
 
 def session_environment(config: pytest.Config) -> "Environment":
-    """Return what the steps of this session are given."""
+    """Return the environment of the steps of a session."""
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.plugin import context_access
     from pytest_orchestrator.plugin.python_lane import launch
@@ -123,7 +124,7 @@ def session_environment(config: pytest.Config) -> "Environment":
         slot=session_slot(config),
         run=state_of(config).folder.path.name,
         folder=state_of(config).folder.path,
-        given=state_of(config).given,
+        given=state_of(config).var_values,
         waiting=progress.wait_printer(config),
         resource_counts=variables.resource_counts(config),
         live=failures.shown_live(config),
@@ -134,7 +135,7 @@ def session_environment(config: pytest.Config) -> "Environment":
 
 
 def session_slot(config: pytest.Config) -> "Slot":
-    """Return the lanes that one step at a time runs in, ended with the session."""
+    """Return the worker slot for one step at a time; its lanes end with the session."""
     from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 

@@ -1,4 +1,4 @@
-"""Running session: Python lanes started early, owed steps run at an early end."""
+"""Running session: starts Python lanes early, runs pending finally steps at an early end."""
 
 import os
 import warnings
@@ -10,7 +10,11 @@ import pytest
 from pytest_orchestrator.plugin import dask
 from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.collection.nodes import StepItem
-from pytest_orchestrator.plugin.interrupts import EarlyEnds, interrupt_on_sigterm, keep_statuses
+from pytest_orchestrator.plugin.interrupts import (
+    EarlyEnds,
+    interrupt_on_sigterm,
+    keep_exit_statuses,
+)
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.reporting import not_run, tables, worker_reports
 from pytest_orchestrator.plugin.reporting import reports as step_reports
@@ -26,7 +30,7 @@ _EARLY_ENDS = "orchestrator-early-ends"
 
 
 def start(session: pytest.Session) -> None:
-    """Register what a session with recipes needs while it runs."""
+    """Register the plugins of a session that runs recipes."""
     _end_with_controller(session.config)
     finals = FinallySteps(session)
     last_items = finally_steps.FinallyProtocol(session.config, finals)
@@ -40,10 +44,11 @@ def start(session: pytest.Session) -> None:
 
 
 def _end_with_controller(config: pytest.Config) -> None:
-    """Let a worker of xdist be killed once its controller is gone: it waits for steps, not for it.
+    """Make the kernel kill an xdist worker when its controller dies.
 
-    One that the controller did not start itself, by way of ssh for example, is left alone. One
-    whose controller is gone by now ends by itself, since nobody hands it any items.
+    A worker that waits for a step would not notice the death. A worker that the controller did
+    not start itself, for example one via ssh, is not changed. A worker whose controller has
+    died already ends by itself, because it receives no items.
     """
     if os.getppid() == getattr(config, "workerinput", {}).get(CONTROLLER):
         from pytest_orchestrator.execution.supervision import os_support
@@ -52,7 +57,7 @@ def _end_with_controller(config: pytest.Config) -> None:
 
 
 class RunningSession:
-    """Runs the ``finally`` steps that are owed where the session ends before its time."""
+    """Plugin that runs the pending ``finally`` steps if the session ends early."""
 
     def __init__(
         self,
@@ -66,22 +71,22 @@ class RunningSession:
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
         session.config.add_cleanup(interrupt_on_sigterm())
-        session.config.add_cleanup(keep_statuses())
+        session.config.add_cleanup(keep_exit_statuses())
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")
     def pytest_runtest_protocol_within(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Tear down an item that was cut off, while other plugins are still around it."""
+        """Report and tear down an interrupted item, before the wrappers of other plugins end."""
         try:
             return (yield)
         except finally_steps.INTERRUPTS:
-            self._tell_interrupted(item)
+            self._report_interrupted(item)
             if not self._ending:
-                finally_steps.torn_down(item, next(iter(self._finals.owed_now()), None))
+                finally_steps.tear_down(item, next(iter(self._finals.all_pending()), None))
             raise
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Look after each item whether the session goes on, and which recipes are over."""
+        """After each item, end the session if it is to stop, and end the recipes that are over."""
         self._finals.begin(item)
         try:
             done = yield
@@ -98,7 +103,7 @@ class RunningSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        """Make the folder of the run, while what steps run in gets ready."""
+        """Start Dask and the Python lanes, then make the run folder while they start."""
         config = self._session.config
         if not self._worker and not config.pluginmanager.has_plugin(_EARLY_ENDS):
             ends = EarlyEnds(self._session, launch.terminal(config))
@@ -110,15 +115,15 @@ class RunningSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Run what is owed still: the session was ended between two items."""
+        """Run the finally steps that are still pending, and end all recipe runs."""
         self._ending = True
-        self._by_hand()
+        self._run_without_items()
         for run in state_of(self._session.config).runs.values():
             self._over(run)
         return (yield)
 
     def _over(self, run: "RecipeRun") -> None:
-        """Let a run be over, and tell of its services: what they used, and who died."""
+        """End a run, and report its services with their usage and failures."""
         for result in run.over():
             item = self._finals.item(run, result.step)
             item.result = result
@@ -128,28 +133,28 @@ class RunningSession:
                     run.tell_heard(result.step)
                 item.warn_of_leftovers(result)
             for one in caught:
-                told = {"warning_message": one, "when": "runtest", "location": None}
+                arguments = {"warning_message": one, "when": "runtest", "location": None}
                 recorded = item.ihook.pytest_warning_recorded
-                recorded.call_historic(kwargs=told | {"nodeid": item.nodeid})
-            report = step_reports.made_by_hand(item)[1]
+                recorded.call_historic(kwargs=arguments | {"nodeid": item.nodeid})
+            report = step_reports.manual_reports(item)[1]
             if log:
                 report.sections.append(("Captured log call", "\n".join(log)))
-            self._last_items.tell(item, report)
+            self._last_items.report_failure(item, report)
 
     def _end(self) -> None:
         if self._ending:
             return
         self._ending = True
-        owed = self._finals.owed_now()
-        for step, after in finally_steps.followed(owed, None):
+        pending = self._finals.all_pending()
+        for step, after in finally_steps.with_next(pending, None):
             if self._finals.selected(step) and not self._worker:
                 step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
             else:
-                self._last_items.play([step], after)
-        self._by_hand()
+                self._last_items.run_unselected([step], after)
+        self._run_without_items()
 
-    def _tell_interrupted(self, item: pytest.Item) -> None:
-        """Report a step that was cut off: pytest itself tells nothing of it."""
+    def _report_interrupted(self, item: pytest.Item) -> None:
+        """Report an interrupted step, because pytest itself does not."""
         setup = needs.cut_off(item)
         if setup is not None and isinstance(item, StepItem):
             why = str(setup.longrepr).partition("\n")[0]
@@ -164,20 +169,20 @@ class RunningSession:
         failure = item.result.failure
         if failure is None or failure.kind != "interrupted":
             return
-        self._tell(item, step_reports.made_by_hand(item)[1:])
+        self._report(item, step_reports.manual_reports(item)[1:])
         if item.step.is_final:
-            left = [step.name for step in self._finals.owed_now()]
+            left = [step.name for step in self._finals.all_pending()]
             follow = f"; {' and '.join(left)} still to run" if left else ""
-            words = f"finally step '{item.name}' was {failure.reason}{follow}"
-            print_line(self._session.config, words, after_signal=True)
+            text = f"finally step '{item.name}' was {failure.reason}{follow}"
+            print_line(self._session.config, text, after_signal=True)
 
-    def _by_hand(self) -> None:
-        """Run what is still owed where pytest can set up no item any more.
+    def _run_without_items(self) -> None:
+        """Run the pending finally steps when pytest can set up no items any more.
 
-        pytest may have closed its capture by now, so the reports are made here. A step
-        that asks for fixtures cannot have them and is an error that says so.
+        pytest may have closed its capture, so the reports are made here. A step that requests
+        fixtures is reported as an error, because they cannot be set up.
         """
-        for item in self._finals.owed_now():
+        for item in self._finals.all_pending():
             names = [*item.recipe.fixtures, *item.step.fixtures]
             if names:
                 why = f"the session ended early; no fixture can be set up: {', '.join(names)}"
@@ -187,17 +192,17 @@ class RunningSession:
                     item.result = item.run.result(item.step)
                 except finally_steps.INTERRUPTS:
                     item.result = item.run.results[item.step.name]
-                    self._tell_interrupted(item)
+                    self._report_interrupted(item)
                     continue
-            self._tell(item, step_reports.made_by_hand(item))
+            self._report(item, step_reports.manual_reports(item))
 
-    def _tell(self, item: StepItem, reports: list[pytest.TestReport]) -> None:
+    def _report(self, item: StepItem, reports: list[pytest.TestReport]) -> None:
         for report in reports:
             self._last_items.report(item, report)
 
 
 def start_python_lanes(session: pytest.Session) -> None:
-    """Start the lanes that Python steps will need; their imports take a while."""
+    """Start the lanes for Python steps before the first item, because their start takes time."""
     state = state_of(session.config)
     first = state.environment.slot
     idle = state.environment.inline or session.config.getoption("setuponly", False)
@@ -214,7 +219,7 @@ def start_python_lanes(session: pytest.Session) -> None:
 
 
 def _needs_python(item: pytest.Item) -> bool:
-    """Tell whether a Python step in a process of its own runs for an item."""
+    """Return True if an item runs a Python step in a process of its own."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
     from pytest_orchestrator.recipe.model.step import CodeStep
 

@@ -1,6 +1,7 @@
-"""Session start: recipes kept whole and in order, dependencies noted.
+"""Session start: orders the items by recipe, and stores the dependencies of each item.
 
-The end of collecting is the only moment that comes after ``--ff`` and the shufflers.
+It runs at the end of the collection, which is the only moment after ``--ff`` and shuffling
+plugins.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 
 
 def keep_recipes_whole(session: pytest.Session) -> None:
-    """Regroup the items of a session, note what each needs, and make ready to run them."""
+    """Order the items of a session by recipe, store their needs, and prepare their run."""
     steps = _steps(session)
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     register = session.config.pluginmanager.register
-    told = tables.Header(session, steps)
-    register(told, "orchestrator-header")
+    header = tables.Header(session, steps)
+    register(header, "orchestrator-header")
     if not steps and not marked:
         return
     register(needs, "orchestrator-needs")
@@ -43,20 +44,20 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     _regroup(session, steps)
     tests = [(test, _linked(test)) for test in marked]
     state = state_of(session.config)
-    resuming, snapshots = state.resuming, None
-    if resuming is not None:
-        resuming.take_up(list(state.runs.values()))
-        told.earlier.append(resuming)
+    resumed, snapshots = state.resumed, None
+    if resumed is not None:
+        resumed.restore_steps(list(state.runs.values()))
+        header.earlier.append(resumed)
     if session.config.getoption("recipe_needs") == "snapshot":
         from pytest_orchestrator.plugin.journal.snapshots import Snapshots
 
         snapshots = Snapshots(session.config)
-        told.earlier.append(snapshots)
+        header.earlier.append(snapshots)
     if worker_context.is_shared(session.config):
-        _take_up_of_others(state)
+        _add_results_of_others(state)
     _note_needs(session, steps, tests, snapshots)
-    if resuming is not None:
-        resuming.mark(steps)
+    if resumed is not None:
+        resumed.mark(steps)
     needs.write_groups(session)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin.session import running
@@ -65,12 +66,12 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         if settings.jobs(session.config) > 1:
             from pytest_orchestrator.plugin.session import parallel
 
-            told.serial = parallel.start(session)
+            header.serial = parallel.start(session)
 
 
-def _take_up_of_others(state: "SessionState") -> None:
-    """In a worker that takes the place of one that died: know what has been done."""
-    worker_context.take_up(cast("SharedContext", state.context), state.runs.values())
+def _add_results_of_others(state: "SessionState") -> None:
+    """Add the results of other workers, in a worker that replaces a dead one."""
+    worker_context.add_known_results(cast("SharedContext", state.context), state.runs.values())
 
 
 def _steps(session: pytest.Session) -> "list[StepItem]":
@@ -80,9 +81,9 @@ def _steps(session: pytest.Session) -> "list[StepItem]":
 
 
 def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
-    """Put the steps of a recipe together, in order, where the first of them stands.
+    """Move the steps of a recipe to the position of the first one, in the order of the recipe.
 
-    The recipes that it needs come before it.
+    The recipes that it needs are moved before it.
     """
     for item in steps:
         recipe_needs.link(item.run, state_of(session.config))
@@ -109,16 +110,16 @@ def _note_needs(
     marked: "list[tuple[pytest.Item, tuple[RecipeRun, ...] | str]]",
     snapshots: "Snapshots | None",
 ) -> None:
-    """Tell each item which steps have to run in its setup."""
+    """Store the steps that must run in the setup of each item."""
     state = state_of(session.config)
     for item in steps:
         state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
     if session.config.getoption("recipe_needs") != "none":
         others: dict[str, dict[str, Step]] = {}
         for item in steps:
-            found = _upstream(item, state.selected[item.recipe.key])
-            runs = not refusal(item.run, tuple(found.values()), item.nodeid, item.config)
-            others.setdefault(item.recipe.key, {}).update(found if runs else {})
+            unselected = _upstream(item, state.selected[item.recipe.key])
+            runs = not refusal(item.run, tuple(unselected.values()), item.nodeid, item.config)
+            others.setdefault(item.recipe.key, {}).update(unselected if runs else {})
         for item in steps:
             chosen = state.selected[item.recipe.key]
             follows = item.step.is_final or chosen.intersection(item.step.needs)
@@ -127,11 +128,11 @@ def _note_needs(
             needed = _upstream(item, chosen)
             if snapshots is not None:
                 services = {name: step for name, step in needed.items() if step.background}
-                _ask(item, item.run, tuple(services.values()), [], {*services})
+                _set_needs(item, item.run, tuple(services.values()), [], {*services})
                 snapshots.instead(item, tuple(needed.values()), first)
                 continue
             asked = tuple(_before(item, needed, others[item.recipe.key]))
-            _ask(item, item.run, asked, first, {*needed})
+            _set_needs(item, item.run, asked, first, {*needed})
     for test, used in marked:
         if isinstance(used, str):
             test.stash[NEEDS] = used
@@ -141,11 +142,11 @@ def _note_needs(
             before = [each for one in used for each in (*recipe_needs.upstream_runs(one), one)]
             first = [one for one in dict.fromkeys(before) if one is not run]
             names = {step.name for step in run.recipe.steps}
-            _ask(test, run, run.recipe.steps, first, names, tuple(farther))
+            _set_needs(test, run, run.recipe.steps, first, names, tuple(farther))
 
 
 def _linked(test: pytest.Item) -> "tuple[RecipeRun, ...] | str":
-    """Return the runs that a test asks for by its marks, or why there is none."""
+    """Return the runs that a test requests by its marks, or an error message."""
     runs = recipes_of_marks(test)
     for run in runs if not isinstance(runs, str) else ():
         recipe_needs.link(run, state_of(test.config))
@@ -153,46 +154,46 @@ def _linked(test: pytest.Item) -> "tuple[RecipeRun, ...] | str":
 
 
 def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
-    """Return the steps that were not selected and that a step needs, by their names.
+    """Return the unselected steps that a step needs, directly or indirectly, by name.
 
-    A selected need answers for what it needs itself.
+    The search does not continue at a selected need, whose own item runs what it needs.
     """
-    found: dict[str, Step] = {}
+    upstream: dict[str, Step] = {}
     queue = [need for need in item.step.needs if need not in selected]
     while queue:
         name = queue.pop()
-        if name not in found:
-            found[name] = item.recipe.step(name)
-            queue += [need for need in found[name].needs if need not in selected]
-    return found
+        if name not in upstream:
+            upstream[name] = item.recipe.step(name)
+            queue += [need for need in upstream[name].needs if need not in selected]
+    return upstream
 
 
 def _before(item: "StepItem", needed: "dict[str, Step]", others: "dict[str, Step]") -> "list[Step]":
-    """Return what a step needs, and what comes before that and will run anyway, in order.
+    """Return the steps that a step needs, and other needed steps that come before them, in order.
 
     Args:
         item: The item of the step.
         needed: The steps that it needs.
-        others: All steps of the recipe that were not selected and that an item needs.
+        others: All unselected steps of the recipe that an item needs.
     """
-    found = dict(needed)
+    before = dict(needed)
     queue = [item.step, *needed.values()]
     while queue:
         step = queue.pop()
         for name in {*step.after, *(step.needs if step is not item.step else ())} & others.keys():
-            if name not in found:
-                found[name] = others[name]
+            if name not in before:
+                before[name] = others[name]
                 queue.append(others[name])
-    return sorted(found.values(), key=lambda step: step.index)
+    return sorted(before.values(), key=lambda step: step.index)
 
 
 def _is_selected(run: "RecipeRun", state: "SessionState") -> bool:
-    """Tell whether all steps of a recipe are items."""
+    """Return True if all steps of a recipe are selected."""
     chosen = state.selected.get(run.recipe.key, set())
     return all(step.name in chosen for step in run.recipe.steps)
 
 
-def _ask(
+def _set_needs(
     item: pytest.Item,
     run: "RecipeRun",
     steps: "tuple[Step, ...]",
@@ -203,12 +204,12 @@ def _ask(
     steps = tuple(step for step in steps if step.name not in run.results)
     if not steps and not first:
         return
-    refused, resuming = "", state_of(item.config).resuming
+    refused, resumed = "", state_of(item.config).resumed
     for each, asked in [*((one, one.recipe.steps) for one in first), (run, steps)]:
         chosen = state_of(item.config).selected.get(each.recipe.key, set())
         others = tuple(step for step in asked if step.name not in chosen)
         refused = refused or refusal(each, others, item.nodeid, item.config)
-        if resuming is not None:
-            refused = refused or resuming.refusals(each.recipe, others)
+        if resumed is not None:
+            refused = refused or resumed.refusals(each.recipe, others)
     item.stash[NEEDS] = Needs(run, steps, frozenset(needed), refused, tuple(first), also)
     request_fixture(item)

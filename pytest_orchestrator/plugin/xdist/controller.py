@@ -1,6 +1,6 @@
-"""xdist controller: registers scheduler and worker bookkeeping.
+"""xdist controller: registers the scheduler, and sends data to workers.
 
-Workers know what belongs together, and write it to a file that the controller has named.
+Workers know which items belong together, and write this to a file whose path the controller sent.
 """
 
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def join(config: pytest.Config) -> None:
-    """Take part in a session that xdist may distribute."""
+    """Register the plugins of the controller in a session that xdist may distribute."""
     if not hasattr(config, "workerinput"):
         tables.show_tables(config)
         config.pluginmanager.register(not_run.NotRun(config), not_run.NAME)
@@ -40,7 +40,7 @@ def join(config: pytest.Config) -> None:
 
 
 class Controller:
-    """The side that hands out the items."""
+    """Plugin of the controller: its scheduler, its journal and the input of workers."""
 
     def __init__(self, late: LateReports) -> None:
         self._late = late
@@ -56,14 +56,14 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Name the file that a worker writes to, and who it works for."""
+        """Send a worker the path of the group file, the controller's pid, and the run."""
         node.workerinput[needs.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
         node.workerinput[GUARD] = str(self.guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
-        if state.resuming is not None:
-            state.resuming.tell(node.workerinput)
+        if state.resumed is not None:
+            state.resumed.send_to_worker(node.workerinput)
 
     def guard_of(self, node: Any) -> Path:
         """Return the path of a worker's watchdog file."""
@@ -73,20 +73,20 @@ class Controller:
     def pytest_xdist_make_scheduler(
         self, config: pytest.Config, log: Any
     ) -> Generator[None, Any, Any]:
-        """Put a scheduler that knows recipes around the one that xdist would use."""
-        usual = yield
+        """Return a scheduler that chooses between that of xdist and the grouping one."""
+        default = yield
         dist = config.getvalue("dist")
         if dist == "each":
-            return usual
+            return default
         from pytest_orchestrator.plugin.xdist import scheduler as xdist_scheduler
 
-        return Whole(
-            usual,
+        return SchedulerChoice(
+            default,
             xdist_scheduler.RecipeScheduler(config, log, dist, self._file),
-            self._with_recipes,
+            self._prepare_recipes,
         )
 
-    def _with_recipes(self) -> None:
+    def _prepare_recipes(self) -> None:
         self._late.expected = True
         self._restore = interrupt_on_sigterm()
 
@@ -97,71 +97,71 @@ class Controller:
         if self._file.exists() or any(map(needs.recipe_of, ids)):
             from pytest_orchestrator.plugin.session import journal
 
-            self._take_up(state)
+            self._restore_steps(state)
             assert self._session is not None  # noqa: S101  # it has begun
             journal.begin(self._session, state)
         else:
             state.drop_early()
 
-    def _take_up(self, state: "SessionState") -> None:
-        """Restore here, where the Contexts are, what workers will not run again."""
-        if state.resuming is None or state.runs:
+    def _restore_steps(self, state: "SessionState") -> None:
+        """Restore the steps and Contexts of a resumed run; the controller holds the Contexts."""
+        if state.resumed is None or state.runs:
             return
         from pytest_orchestrator.plugin.collection import recipe_needs
 
         for path in needs.read_groups(self._file)["recipes"]:
             for cell in state.cells(state.config.rootpath / path):
                 recipe_needs.link(state.run(cell), state)
-        state.resuming.take_up(list(state.runs.values()))
+        state.resumed.restore_steps(list(state.runs.values()))
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Take note of the session."""
+        """Store the session."""
         self._session = session
 
     def pytest_unconfigure(self) -> None:
-        """Take the file away."""
+        """Restore the signal handlers and delete the group file."""
         self._restore()
         if self._folder is not None:
             self._folder.cleanup()
 
 
-class Whole:
-    """A scheduler that leaves sessions without recipes to xdist's own, and groups the others."""
+class SchedulerChoice:
+    """Scheduler that uses xdist's own for a session without recipes, else the grouping one."""
 
-    def __init__(self, usual: Any, grouping: Any, with_recipes: Callable[[], None]) -> None:
-        self._usual = usual
+    def __init__(self, default: Any, grouping: Any, prepare_recipes: Callable[[], None]) -> None:
+        self._default = default
         self._grouping = grouping
-        self._with_recipes = with_recipes
+        self._prepare_recipes = prepare_recipes
         self._chosen: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._chosen or self._usual, name)
+        return getattr(self._chosen or self._default, name)
 
     def add_node(self, node: Any) -> None:
-        """Take a worker in."""
+        """Add a worker."""
         for scheduler in self._active():
             scheduler.add_node(node)
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Take what a worker has collected."""
+        """Add the collection of a worker."""
         for scheduler in self._active():
             scheduler.add_node_collection(node, collection)
 
     def remove_node(self, node: Any) -> Any:
-        """Let a worker go; return the item that it was running."""
+        """Remove a worker; return the item that it was running."""
         first, *others = self._active()
         for scheduler in others:
             scheduler.remove_node(node)
         return first.remove_node(node)
 
     def schedule(self) -> None:
-        """Hand out items; the first time, decide by what was collected who does so."""
+        """Assign items to workers; the first call chooses the scheduler by the collection."""
         if self._chosen is None:
             has_recipes = self._grouping.has_recipes()
-            self._chosen = self._grouping if has_recipes else self._usual
+            self._chosen = self._grouping if has_recipes else self._default
             if has_recipes:
-                self._with_recipes()
+                self._prepare_recipes()
         self._chosen.schedule()
 
     def _active(self) -> list[Any]:
-        return [self._chosen] if self._chosen else [self._usual, self._grouping]
+        return [self._chosen] if self._chosen else [self._default, self._grouping]

@@ -1,7 +1,7 @@
 """Controller side of the shared Context and of the workers' journal.
 
-A session without recipes pays for a socket alone: the server behind it, and what that imports,
-comes with the first worker that rings.
+A session without recipes needs only a listening socket and a thread. The server, with its
+imports, is started when the first worker connects.
 """
 
 import contextlib
@@ -29,126 +29,131 @@ _LONGEST = 4096
 
 
 class ControllerContext:
-    """The controller's side."""
+    """Plugin of the controller that serves the Context and the journal to workers."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._bell: socket.socket | None = None
-        self._word = secrets.token_urlsafe(32)
-        self._hub: XdistContextServer | None = None
+        self._listener: socket.socket | None = None
+        self._secret = secrets.token_urlsafe(32)
+        self._context_server: XdistContextServer | None = None
         self._thread: threading.Thread | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where to ring; one that takes the place of another too."""
-        if self._config.getvalue("dist") == "each":  # each runs all by itself
+        """Send a worker the address and the secret; also a worker that replaces another."""
+        if self._config.getvalue("dist") == "each":  # each worker has its own Context
             return
-        told = {"bell": self._listening(), "word": self._word}
-        node.workerinput[INPUT] = told
+        node.workerinput[INPUT] = {"address": self._address(), "secret": self._secret}
 
-    def _listening(self) -> str:
+    def _address(self) -> str:
+        """Return the address of the listening socket; the first call starts it."""
         from pytest_orchestrator.context.rpc import address
         from pytest_orchestrator.core.files import private_folder
 
-        if self._bell is None:
+        if self._listener is None:
             try:
                 self._folder = private_folder()
-                self._bell = address.listen_unix(Path(self._folder.name, "bell"))
-            except OSError:  # sockets are for more than a path has room for
-                self._bell = address.listen_tcp("127.0.0.1", 0)
+                self._listener = address.listen_unix(Path(self._folder.name, "listener"))
+            except OSError:  # the path is too long for a Unix socket
+                self._listener = address.listen_tcp("127.0.0.1", 0)
             self._thread = threading.Thread(
-                target=self._answer, args=(self._bell,), name="context-bell", daemon=True
+                target=self._accept, args=(self._listener,), name="context-listener", daemon=True
             )
             self._thread.start()
-        return address.address(self._bell)
+        return address.address(self._listener)
 
-    def _answer(self, bell: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # closed
+    def _accept(self, listener: socket.socket) -> None:
+        """Send the address of the Context server and a token to each worker with the secret."""
+        with contextlib.suppress(OSError):  # the listener is closed
             while True:
-                link, _ = bell.accept()
+                link, _ = listener.accept()
                 with link, contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                     link.settimeout(5)
-                    said = json.loads(link.recv(_LONGEST))
-                    if secrets.compare_digest(str(said["word"]), self._word):
-                        hub = self._started()
-                        told = {"address": hub.server.address, "token": hub.join(said["name"])}
-                        link.sendall(json.dumps(told).encode())
+                    request = json.loads(link.recv(_LONGEST))
+                    if secrets.compare_digest(str(request["secret"]), self._secret):
+                        server = self._started()
+                        token = server.join(request["name"])
+                        reply = {"address": server.server.address, "token": token}
+                        link.sendall(json.dumps(reply).encode())
 
     def _started(self) -> "XdistContextServer":
-        if self._hub is None:
+        """Return the Context server; the first call starts it."""
+        if self._context_server is None:
             from pytest_orchestrator.context.rpc.handshake import Limits
             from pytest_orchestrator.context.rpc.server import Server
             from pytest_orchestrator.context.rpc.xdist import XdistContextServer
 
             state = state_of(self._config)
-            bell = self._listening()
-            unix = Path(bell).with_name("hub") if "/" in bell else None
+            listener = self._address()
+            unix = Path(listener).with_name("server") if "/" in listener else None
             server = Server(state.context, unix=unix, limits=Limits(idle=None))
             server.start()
-            self._hub = XdistContextServer(server, state.context, _asks(state), state.scopes)
-        return self._hub
+            self._context_server = XdistContextServer(
+                server, state.context, _request_handlers(state), state.scopes
+            )
+        return self._context_server
 
     def pytest_unconfigure(self) -> None:
-        """Stop, once no worker is left."""
-        if self._bell is not None and self._thread is not None:
+        """Close the socket and the server after the last worker has ended."""
+        if self._listener is not None and self._thread is not None:
             with contextlib.suppress(OSError):
-                self._bell.shutdown(socket.SHUT_RDWR)  # wakes the thread
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
             self._thread.join()
-            self._bell.close()
-        if self._hub is not None:
-            self._hub.server.close()
+            self._listener.close()
+        if self._context_server is not None:
+            self._context_server.server.close()
         if self._folder is not None:
             self._folder.cleanup()
 
 
-def _asks(state: "SessionState") -> "dict[str, Ask]":
-    """Return what workers may ask for beside the Context."""
+def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
+    """Return the handlers of the requests that workers send in addition to those of the Context."""
     import msgspec
 
     from pytest_orchestrator.core.events import AnyEvent, RecipeStarted
 
-    keeper = state.keeper
-    assert keeper is not None  # noqa: S101  # this is the controller
+    recorder = state.recorder
+    assert recorder is not None  # noqa: S101  # this is the controller
 
-    def keep(told: Any) -> None:
-        event = msgspec.convert(told, AnyEvent)
+    def append(data: Any) -> None:
+        event = msgspec.convert(data, AnyEvent)
         if isinstance(event, RecipeStarted):
-            if event.recipe in keeper.begun:
-                return  # a worker that takes the place of another tells it again
-            keeper.begun.add(event.recipe)
-        keeper.append(event)
+            if event.recipe in recorder.begun:
+                return  # a worker that replaces another sends it again
+            recorder.begun.add(event.recipe)
+        recorder.append(event)
 
     return {
-        SECRETS: lambda told: _learn(state, told),
+        SECRETS: lambda declared: _learn(state, declared),
         LEARNT: state.secrets.add,
-        EVENT: keep,
-        KNOWN: lambda _: _known(state),
-        SYNC: lambda _: keeper.sync(),
+        EVENT: append,
+        KNOWN: lambda _: _recorded_steps(state),
+        SYNC: lambda _: recorder.sync(),
     }
 
 
-def _known(state: "SessionState") -> "dict[str, dict[str, StepFinished | None]]":
-    """Return what the journal tells of each step that a worker began, None where no end of it.
+def _recorded_steps(state: "SessionState") -> "dict[str, dict[str, StepFinished | None]]":
+    """Return the last end of each started step from the journal, None if it has no end.
 
-    It is asked for where a worker has died: nobody keeps it for that.
+    It is read from the file, because it is needed only after a worker has died.
     """
     from pytest_orchestrator.core.events import StepFinished, StepStarted
     from pytest_orchestrator.runs.journal.reader import read_journal
     from pytest_orchestrator.runs.journal.writer import NAME
 
-    known: dict[str, dict[str, StepFinished | None]] = {}
+    recorded: dict[str, dict[str, StepFinished | None]] = {}
     journal = state.folder.path / NAME
     for entry in read_journal(journal).entries if journal.exists() else ():
         match entry.event:
             case StepStarted(cut_off_in=None, recipe=recipe, step=step):
-                known.setdefault(recipe, {})[step] = None
+                recorded.setdefault(recipe, {})[step] = None
             case StepFinished(restored=None, recipe=recipe, step=step) as event:
                 if event.outcome != "not run":
-                    known.setdefault(recipe, {})[step] = event
-    return known
+                    recorded.setdefault(recipe, {})[step] = event
+    return recorded
 
 
-def _learn(state: "SessionState", told: dict[str, Any]) -> None:
-    state.secrets.declare(told["names"], told["values"])
+def _learn(state: "SessionState", declared: dict[str, Any]) -> None:
+    state.secrets.declare(declared["names"], declared["values"])
     state.secrets.learn(os.environ)

@@ -1,4 +1,4 @@
-"""xdist scheduler that hands out whole recipes, the longest first."""
+"""xdist scheduler that assigns whole recipes to workers, the longest first."""
 
 from pathlib import Path
 from typing import Any
@@ -11,46 +11,48 @@ from pytest_orchestrator.plugin.journal import baseline
 
 
 class RecipeScheduler(LoadScopeScheduling):
-    """Recipes and those who use them together; other tests as ``--dist`` groups them.
+    """Scheduler that keeps a recipe and its tests together; ``--dist`` groups all other tests.
 
     Args:
         config: The configuration of the controller.
-        log: As xdist gives it to its schedulers.
-        dist: How other tests are grouped.
-        groups: The file in which a worker writes which items are kept together.
+        log: The logger that xdist passes to its schedulers.
+        dist: The value of ``--dist``, which groups all other tests.
+        groups: The file to which workers write the groups of items.
     """
 
     def __init__(self, config: pytest.Config, log: Any, dist: str, groups: Path) -> None:
         super().__init__(config, log)
         self._dist, self._groups = dist, groups
-        self._users: dict[str, str] | None = None
-        self._places: dict[str, int] | None = None
-        self._closed: dict[str, frozenset[Any]] = {}
+        self._group_names: dict[str, str] | None = None
+        self._indexes: dict[str, int] | None = None
+        self._excluded: dict[str, frozenset[Any]] = {}
 
     def has_recipes(self) -> bool:
-        """Tell whether a collected item belongs to a recipe."""
+        """Return True if a collected item belongs to a recipe or uses one."""
         items: list[str] = next(iter(self.registered_collections.values()), [])
-        return bool(self._marked()) or any(map(recipe_of, items))
+        return bool(self._read_groups()) or any(map(recipe_of, items))
 
     def remove_node(self, node: Any) -> str | None:
-        """Hand on what a worker has left; return what it died of.
+        """Requeue the unfinished work of a worker; return the item that was running.
 
-        What it had begun is for the worker that takes its place: only one that starts later
-        knows what was done of it, and does not do that again.
+        A unit that the worker had begun goes to a worker that starts later, as only that one
+        reads at its start which steps have run, and does not run them again.
         """
-        left, died_of = _left(self.assigned_work[node])
+        unfinished, died_of = _unfinished(self.assigned_work[node])
         self.assigned_work[node] = {}
         super().remove_node(node)
-        self.workqueue.update(left)
+        self.workqueue.update(unfinished)
         if died_of is not None:
-            begun = [scope for scope, unit in left.items() if died_of in unit or any(unit.values())]
-            self._closed.update(dict.fromkeys(begun, frozenset(self.assigned_work)))
+            begun = [
+                scope for scope, unit in unfinished.items() if died_of in unit or any(unit.values())
+            ]
+            self._excluded.update(dict.fromkeys(begun, frozenset(self.assigned_work)))
             for other in self.assigned_work:
                 self._reschedule(other)
         return died_of
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
-        """Take note of the end of an item; of units that are done nobody looks at any item."""
+        """Mark an item as done; drop a unit whose items are all done, to save memory."""
         super().mark_test_complete(node, item_index, duration)
         work = self.assigned_work.get(node, {})
         scope = self._split_scope(self.registered_collections[node][item_index])
@@ -58,45 +60,46 @@ class RecipeScheduler(LoadScopeScheduling):
             del work[scope]
 
     def _assign_work_unit(self, node: Any) -> None:
-        """Hand out the unit that takes longest of those that are left."""
-        if self._places is None:
-            # All workers have collected the same. A list would be searched for each item.
-            self._places = {item: place for place, item in enumerate(self.collection)}
+        """Assign the longest of the remaining units to a worker."""
+        if self._indexes is None:
+            # All workers have collected the same items; `list.index` would be linear per item.
+            self._indexes = {item: index for index, item in enumerate(self.collection)}
             if self.config.getoption("loadscopereorder", True):
                 for scope in baseline.longest_first(
                     baseline.known_durations(self.config), self.workqueue
                 ):
                     self.workqueue.move_to_end(scope)
-        free = (one for one in self.workqueue if node not in self._closed.get(one, ()))
-        scope = next(free, "")
-        if not scope:  # a worker begins its last item only once it knows that
+        allowed = (one for one in self.workqueue if node not in self._excluded.get(one, ()))
+        scope = next(allowed, "")
+        if not scope:  # a worker runs its last item only after the shutdown message
             node.shutdown()
             return
         unit = self.workqueue.pop(scope)
         self.assigned_work.setdefault(node, {})[scope] = unit
-        node.send_runtest_some([self._places[item] for item, done in unit.items() if not done])
+        node.send_runtest_some([self._indexes[item] for item, done in unit.items() if not done])
 
     def _reschedule(self, node: Any) -> None:
-        """Give a worker more; one begins an item only when it knows the next."""
+        """Assign work until a worker has two items: it runs an item only if it has the next."""
         super()._reschedule(node)
         work = self.assigned_work
         while self.workqueue and not node.shutting_down and self._pending_of(work[node]) < 2:
             self._assign_work_unit(node)
 
-    def _marked(self) -> dict[str, str]:
-        if self._users is None:
-            self._users = read_groups(self._groups)["groups"]
-        return self._users
+    def _read_groups(self) -> dict[str, str]:
+        if self._group_names is None:
+            self._group_names = read_groups(self._groups)["groups"]
+        return self._group_names
 
     def _split_scope(self, nodeid: str) -> str:
-        return self._marked().get(nodeid) or recipe_of(nodeid) or _scope(nodeid, self._dist)
+        return self._read_groups().get(nodeid) or recipe_of(nodeid) or _scope(nodeid, self._dist)
 
 
-def _left(work: dict[str, dict[str, bool]]) -> tuple[dict[str, dict[str, bool]], str | None]:
-    """Return what of the work of a worker others have to do, and the item that it died of.
+def _unfinished(work: dict[str, dict[str, bool]]) -> tuple[dict[str, dict[str, bool]], str | None]:
+    """Return the units of a dead worker that have items left, and the item that was running.
 
-    What is done is not handed on: a worker that is given nothing to do waits for ever. Nor is
-    a test that it died of; of a step, those who need it wait to be told what became of it.
+    Units without items left are dropped: a worker that is assigned no item waits forever. The
+    running item counts as done if it is a test. A step stays in its unit, because the steps
+    that need it wait for its result.
     """
     items = ((unit, item) for unit in work.values() for item, done in unit.items() if not done)
     unit, died_of = next(items, ({}, None))
@@ -106,7 +109,7 @@ def _left(work: dict[str, dict[str, bool]]) -> tuple[dict[str, dict[str, bool]],
 
 
 def _scope(nodeid: str, dist: str) -> str:
-    """Return what xdist keeps together by itself."""
+    """Return the group of a test as xdist's own ``--dist`` modes form it."""
     if dist == "loadfile":
         return nodeid.partition("::")[0]
     if dist == "loadscope":

@@ -185,7 +185,7 @@ class _Decider:
             if step.idempotent or step.background:
                 return ResumeDecision("again", "it was interrupted")
             return ResumeDecision(
-                "refused", "it was interrupted, and nothing says that it may run twice"
+                "refused", "it was interrupted and is not marked `idempotent: true`"
             )
         if not is_done(old):
             return ResumeDecision("again", f"it {_WORDS.get(old.state, old.state)} there")
@@ -216,7 +216,7 @@ class _Decider:
             return _RESTORED
         if step.idempotent:
             return ResumeDecision("again", f"{what} is secret", spreads=False)
-        why = f"{what} is secret and in no journal, and nothing says that it may run twice"
+        why = f"{what} is secret and in no journal, and the step is not marked `idempotent: true`"
         return ResumeDecision("refused", why)
 
     def _hidden(self, step: Step, old: StepRecord) -> str:
