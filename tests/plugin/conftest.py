@@ -1,4 +1,4 @@
-"""A project of a user, with a few scriptlets, for pytest to be run in."""
+"""Fixtures of the plugin's tests: a project with scriptlets in which pytest is run."""
 
 import importlib
 import json
@@ -26,11 +26,11 @@ from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
 if TYPE_CHECKING:
     from tests.plugin.lab import Lab
 
-# pytester takes away what a run imported: each would import it anew,
-# and libyaml does not come twice into a process.
-for _each in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
-    if not _each.name.startswith("pytest_orchestrator.monitor"):  # its libraries may not be there
-        importlib.import_module(_each.name)
+# pytester unloads the modules that a run imported, so each run would import them again, and
+# libyaml cannot be imported twice in a process.
+for _module in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
+    if not _module.name.startswith("pytest_orchestrator.monitor"):  # needs optional libraries
+        importlib.import_module(_module.name)
 
 _INSTALLED = installed.read_once(metadata.distributions)
 
@@ -72,17 +72,17 @@ def boom(ctx, params):
     assert values == [1, 2, 4], "the bench is off"
 '''
 
-# Its import alone takes four times as long as a whole run of a small recipe.
-# Their pages cost some hundred sessions more than they tell, but for the tests of pages.
+# The import of hypothesis takes four times as long as a run of a small recipe. HTML pages are
+# off, because only the tests of pages read them.
 _ALWAYS = ("-p", "no:hypothesispytest", "-o", "recipe_html=false")
-# Each session with it leaves a server and its thread behind in this process.
+# Each session with rerunfailures leaves a server and its thread in this process.
 _UNLESS_RERUN = ("-p", "no:rerunfailures")
-# A run in a process of its own, for tests that write to it, read from it or send it signals.
+# Command of a run in a process of its own, for tests that use its streams or send signals.
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:randomly", *_ALWAYS)
 
 
 class Project:
-    """A folder with recipes that pytest is started in."""
+    """Project folder with recipes, in which tests run pytest."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
@@ -92,14 +92,14 @@ class Project:
         self.ini()
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file; the indentation that all its lines share is no part of it."""
+        """Write a file; remove the common indentation of its lines."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         return path
 
     def script(self, name: str, text: str) -> Path:
-        """Write a file that may be run."""
+        """Write an executable file."""
         path = self.write(name, text)
         path.chmod(0o755)
         return path
@@ -111,13 +111,13 @@ class Project:
     def recipe(
         self, name: str, steps: dict[str, str], final: dict[str, str] | None = None, head: str = ""
     ) -> str:
-        """Write a recipe, one line a step.
+        """Write a recipe with one line for each step.
 
         Args:
             name: The recipe is `recipes/NAME.yaml`.
-            steps: The name of each step and its keys in flow style; those that say neither
-                `function` nor `type` call `steps.note`.
-            final: The steps of `finally`, likewise.
+            steps: The name of each step and its keys in flow style; a step without `function`
+                and `type` calls `steps.note`.
+            final: The steps of `finally`, in the same form.
             head: Further keys of the file.
 
         Returns:
@@ -133,12 +133,12 @@ class Project:
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process."""
         with warnings.catch_warnings():
-            # This session's own filters must not reach into that one.
+            # The warning filters of this session must not apply to the inner one.
             warnings.resetwarnings()
             return self.pytester.runpytest_inprocess("-p", "no:randomly", *_with(args))
 
     def shuffled(self, seed: int, *args: str) -> pytest.RunResult:
-        """Run pytest in this process, its items shuffled by pytest-randomly."""
+        """Run pytest in this process; pytest-randomly shuffles the items."""
         return self.pytester.runpytest_inprocess(f"--randomly-seed={seed}", *_with(args))
 
     def spawn(self, *args: str) -> pytest.RunResult:
@@ -147,65 +147,66 @@ class Project:
 
     @property
     def ran(self) -> list[str]:
-        """Names of the steps whose bodies ran, in order."""
+        """Names of the steps whose code ran, in order."""
         path = self.path / "ran.txt"
         return path.read_text().split() if path.exists() else []
 
     def forget(self) -> None:
-        """Begin to note anew which bodies run."""
+        """Clear the list of steps that ran."""
         (self.path / "ran.txt").unlink(missing_ok=True)
 
     def items(self, *args: str) -> list[str]:
-        """Collect and do no more; return the node ids."""
+        """Collect only; return the node ids."""
         return [line for line in self.run("--collect-only", "-q", *args).outlines if "::" in line]
 
     def outcomes(self, *args: str) -> dict[str, str]:
-        """Run pytest in this process; return the word pytest has for each node id."""
+        """Run pytest in this process; return the outcome of each node id."""
         recorder = self.run(*args).reprec  # type: ignore[attr-defined]
-        found: dict[str, str] = {}
+        outcomes: dict[str, str] = {}
         for report in recorder.getreports("pytest_runtest_logreport"):
             if report.when == "call" or not report.passed:
-                found[report.nodeid] = _word(report)
-        return found
+                outcomes[report.nodeid] = _outcome(report)
+        return outcomes
 
-    def told(self, *args: str) -> dict[str, str]:
-        """Run pytest; return what the short summary says of each step that did not pass."""
-        found: dict[str, str] = {}
+    def reasons(self, *args: str) -> dict[str, str]:
+        """Run pytest; return the reason in the short summary of each step that did not pass."""
+        reasons: dict[str, str] = {}
         for line in self.run("-rfEs", *args).outlines:
             if match := re.fullmatch(r"(?:FAILED|ERROR) (\S+?)(?:::(\S+))? - (.*)", line):
-                found[match[2] or match[1]] = match[3]
+                reasons[match[2] or match[1]] = match[3]
             elif match := re.fullmatch(r"SKIPPED \[1\] (\S+):(\d+): (.*)", line):
                 step = (self.path / match[1]).read_text().splitlines()[int(match[2]) - 1]
-                found[re.findall(r"name: ([\w-]+)", step)[0]] = f"skipped: {match[3]}"
-        return found
+                reasons[re.findall(r"name: ([\w-]+)", step)[0]] = f"skipped: {match[3]}"
+        return reasons
 
     def shown(self, result: pytest.RunResult, title: str) -> str:
-        """Return what a run shows below a title, up to the next one; no lines between frames."""
+        """Return the section of a run's output below a title, without lines between frames."""
         lines = [line.rstrip() for line in result.outlines]
         head = re.compile(rf"_ {re.escape(title)}( in .*)? _")
         first = next(number for number, line in enumerate(lines, 1) if head.search(line))
-        found = takewhile(lambda line: not re.match("(___|===|---).* ", line), lines[first:])
-        return "".join(f"{line}\n" for line in found if not line.startswith("_ _ "))
+        section = takewhile(lambda line: not re.match("(___|===|---).* ", line), lines[first:])
+        return "".join(f"{line}\n" for line in section if not line.startswith("_ _ "))
 
     def frames(self, result: pytest.RunResult, title: str) -> list[str]:
-        """Return the lines that name a place in the traceback below a title."""
+        """Return the lines that begin a frame in the traceback below a title."""
         lines = self.shown(result, title).splitlines()
         return [line for line in lines if re.match(r"[^\s>].*:\d+:", line)]
 
     def blocks(self, *args: str) -> dict[str, Any]:
-        """Run with a JSON report; return the block of each step by its name."""
+        """Run pytest with a JSON report; return the report block of each step by its name."""
         self.run("--json-report", "--json-report-file=report.json", *args)
         tests = json.loads((self.path / "report.json").read_text())["tests"]
-        found = (test["metadata"]["orchestrator"] for test in tests if "metadata" in test)
-        return {block["step"]["name"]: block for block in found}
+        blocks = (test["metadata"]["orchestrator"] for test in tests if "metadata" in test)
+        return {block["step"]["name"]: block for block in blocks}
 
 
 def _with(args: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the arguments of a run with those that take plugins out of it."""
+    """Return the arguments of a run, with options that switch slow plugins off."""
     if WANTED and asks_for_xdist(args):
         pytest.skip(f"not under Dask: {XDIST}")
     reruns = any(one.startswith("--reruns") for one in args)
-    always = _ALWAYS if "no:orchestrator" not in args else _ALWAYS[:2]  # nobody knows its ini keys
+    # Without the plugin, recipe_html is an unknown ini key.
+    always = _ALWAYS if "no:orchestrator" not in args else _ALWAYS[:2]
     return (*always, *(() if reruns else _UNLESS_RERUN), *args)
 
 
@@ -218,7 +219,7 @@ def _line(step: str, keys: str, *, by_shell: bool) -> str:
     return f"  - {{name: {step}, {', '.join(part for part in (kind, keys) if part)}}}"
 
 
-def _word(report: pytest.TestReport) -> str:
+def _outcome(report: pytest.TestReport) -> str:
     if hasattr(report, "wasxfail"):
         return "xpassed" if report.passed else "xfailed"
     return "error" if report.failed and report.when != "call" else report.outcome
@@ -226,34 +227,34 @@ def _word(report: pytest.TestReport) -> str:
 
 @pytest.fixture(autouse=True)
 def not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine of CI pytest cuts no line and no explanation short."""
+    """Unset the variables of CI, which change how pytest truncates lines and explanations."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)
-def what_is_installed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare sessions in this process what the first of them has read."""
+def cached_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache the metadata of installed packages for all sessions in this process."""
     monkeypatch.setattr(metadata, "distributions", _INSTALLED)
 
 
 @pytest.fixture(autouse=True)
-def children_are_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count child processes for coverage only where a test is marked so.
+def coverage_of_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the coverage of child processes only in tests with the marker `measured`.
 
-    It is a third of what a child costs, and in nearly all runs children do the same.
+    It takes a third of the time of a child, and nearly all runs execute the same code in it.
     """
     if request.node.get_closest_marker("measured") is None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(autouse=True)
-def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hold each block that is made in this process against the types of the shipped schema."""
-    made = report_block.block
+def validated_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validate each report block that is made in this process against the shipped schema."""
+    make = report_block.block
 
     def checked(*args: Any, **more: Any) -> Any:
-        block = made(*args, **more)
+        block = make(*args, **more)
         msgspec.convert(block, Block)
         return block
 
@@ -261,19 +262,17 @@ def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def workers_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
-    """Two workers of Dask, where the whole suite is tried with them."""
+def dask_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
+    """Two Dask workers for ``TESTED_RUNNER=dask``."""
     from tests.plugin.lab import lab
 
-    with lab(tmp_path_factory.mktemp("lab"), threads=4) as found:
-        yield found
+    with lab(tmp_path_factory.mktemp("lab"), threads=4) as started_lab:
+        yield started_lab
 
 
 @pytest.fixture(autouse=True)
-def steps_run_where_they_are_wanted(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Hand all steps to the workers of Dask where the whole suite is tried with them."""
+def steps_on_dask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run all steps on Dask workers if ``TESTED_RUNNER`` is set."""
     if not WANTED:
         return
     file, item = request.path.stem, request.node
@@ -281,28 +280,28 @@ def steps_run_where_they_are_wanted(
         None, map(OTHERWISE.get, (file, f"{file}::{item.originalname}", f"{file}::{item.name}"))
     ):
         pytest.skip(f"not under Dask: {why}")
-    given = getattr(item, "callspec", None)
-    if given is not None and any(map(asks_for_xdist, given.params.values())):
+    callspec = getattr(item, "callspec", None)
+    if callspec is not None and any(map(asks_for_xdist, callspec.params.values())):
         pytest.skip(f"not under Dask: {XDIST}")
-    is_there = WANTED != "dask"
-    address = WANTED if is_there else request.getfixturevalue("workers_of_all").address
+    is_address = WANTED != "dask"
+    address = WANTED if is_address else request.getfixturevalue("dask_workers").address
     if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester")  # takes the variable away
-    # One by one, unless a test asks for more: that is what it takes for granted.
+        request.getfixturevalue("pytester")  # it unsets PYTEST_ADDOPTS, so it must come first
+    # One job, because the tests expect sequential steps unless they set another number.
     monkeypatch.setenv("PYTEST_ADDOPTS", f"--recipe-dask={address} --recipe-jobs=1")
 
 
 @pytest.fixture
 def noted_by_shell(project: Project) -> None:
-    """Let steps that do no more than to note that they ran be steps of a shell.
+    """Make the default steps of `Project.recipe` shell steps instead of Python steps.
 
-    They need no lane for Python, which is half of what a run of them costs.
+    They need no lane for Python, whose start takes half the time of such a run.
     """
     project.by_shell = True
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with scriptlets and no recipe, in a terminal that cuts no line."""
+    """A project with scriptlets and no recipe, in a terminal of 200 columns."""
     monkeypatch.setenv("COLUMNS", "200")
     return Project(pytester)

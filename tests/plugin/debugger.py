@@ -1,7 +1,7 @@
-"""What an editor says to debugpy: the Debug Adapter Protocol, as far as a breakpoint needs it.
+"""Client of debugpy: the part of the Debug Adapter Protocol that a breakpoint needs.
 
-debugpy calls the editor, as it does where VS Code starts it, and speaks JSON below a header that
-has its length.
+debugpy connects to the client, as when VS Code starts it, and sends JSON after a header with
+its length.
 """
 
 import json
@@ -14,67 +14,70 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_PATIENCE = 60.0
-"""Seconds for each answer; on a machine that has little else to do it takes milliseconds."""
+_TIMEOUT = 60.0
+"""Seconds for each reply; on an idle machine it takes milliseconds."""
 
 
 class Editor:
-    """The editor's end of a connection that debugpy has made."""
+    """Client side of a connection that debugpy opened."""
 
     def __init__(self, link: socket.socket) -> None:
-        self._link, self._said = link, link.makefile("rb")
+        self._link, self._replies = link, link.makefile("rb")
         self._count = 0
         self._events: list[dict[str, Any]] = []
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request; return the body of the answer."""
+        """Send a request; return the body of the reply."""
         self._count += 1
         request = {"seq": self._count, "type": "request", "command": command}
         body = json.dumps(request | {"arguments": arguments}).encode()
         self._link.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        while (told := self._next())["type"] != "response" or told["request_seq"] != self._count:
-            self._events.append(told)
-        assert told["success"], told
-        found: dict[str, Any] = told.get("body", {})
-        return found
+        while True:
+            message = self._next()
+            if message["type"] == "response" and message["request_seq"] == self._count:
+                break
+            self._events.append(message)
+        assert message["success"], message
+        reply: dict[str, Any] = message.get("body", {})
+        return reply
 
     def wait(self, event: str) -> dict[str, Any]:
-        """Return the body of the next event of a name."""
-        while not any(told.get("event") == event for told in self._events):
+        """Return the body of the next event of a name; wait for it if none has arrived."""
+        while not any(message.get("event") == event for message in self._events):
             self._events.append(self._next())
-        at = next(at for at, told in enumerate(self._events) if told.get("event") == event)
-        found: dict[str, Any] = self._events.pop(at)["body"]
-        return found
+        index = next(at for at, message in enumerate(self._events) if message.get("event") == event)
+        body: dict[str, Any] = self._events.pop(index)["body"]
+        return body
 
     def _next(self) -> dict[str, Any]:
         size = 0
-        while (line := self._said.readline()) != b"\r\n":
+        while (line := self._replies.readline()) != b"\r\n":
             assert line, "debugpy has ended"
             name, _, value = line.partition(b":")
             size = int(value) if name == b"Content-Length" else size
-        told: dict[str, Any] = json.loads(self._said.read(size))
-        return told
+        message: dict[str, Any] = json.loads(self._replies.read(size))
+        return message
 
 
 @contextmanager
 def debugged(folder: Path, *words: str) -> Iterator[tuple[Editor, "subprocess.Popen[str]"]]:
-    """Start a module of Python in a folder, with debugpy, which waits for its editor."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        door.settimeout(_PATIENCE)
-        call = ["-m", "debugpy", "--connect", f"127.0.0.1:{door.getsockname()[1]}"]
+    """Start a Python module under debugpy, which waits for the client; yield the client."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(_TIMEOUT)
+        call = ["-m", "debugpy", "--connect", f"127.0.0.1:{server.getsockname()[1]}"]
         program = subprocess.Popen(
             [sys.executable, "-X", "frozen_modules=off", *call, "--wait-for-client", "-m", *words],
             cwd=folder,
-            # Coverage traces, too: what two tracers of one process do is not asked here.
+            # Without coverage, which traces too: this test does not cover two tracers at once.
             env={name: text for name, text in os.environ.items() if "COVERAGE" not in name},
             stdout=subprocess.PIPE,
             text=True,
         )
         with program:
             try:
-                link, _ = door.accept()
+                link, _ = server.accept()
                 with link:
-                    link.settimeout(_PATIENCE)
+                    link.settimeout(_TIMEOUT)
                     yield Editor(link), program
             finally:
                 program.kill()

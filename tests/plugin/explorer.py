@@ -1,7 +1,7 @@
-"""What the Test Explorer of VS Code does with pytest: a plugin that tells it of tests by JSON-RPC.
+"""Stand-in for the pytest plugin of VS Code's Test Explorer, which sends tests by JSON-RPC.
 
-It is written after the protocol of the adapter in VS Code's Python extension: a tree of nodes while
-discovering, and one message for each outcome while running.
+It follows the protocol of the adapter in VS Code's Python extension: a tree of nodes at
+discovery, and one message for each outcome of a run.
 """
 
 import json
@@ -27,16 +27,16 @@ def _send(**params: Any) -> None:
 
 def _leaf(item: pytest.Item) -> dict[str, Any]:
     name, line = item.name, item.location[1]
-    if hasattr(item, "callspec"):  # one of several: what is in brackets must be told from the name
+    if hasattr(item, "callspec"):  # parametrized: the brackets must be separable from the name
         name = "[" + name.split("[", 1)[1]
         assert item.nodeid.rsplit("::", 1)[0].rsplit(".py", 1)[1] is not None
     run_id = _absolute(item.nodeid, item.path)
-    told = {"name": name, "path": str(item.path), "type_": "test", "id_": run_id, "runID": run_id}
-    return told | {"lineno": "" if line is None else str(line + 1)}
+    leaf = {"name": name, "path": str(item.path), "type_": "test", "id_": run_id, "runID": run_id}
+    return leaf | {"lineno": "" if line is None else str(line + 1)}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell of what was found."""
+    """Send the tree of collected tests."""
     if not session.config.getoption("collectonly"):
         return
     files: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def _outcome(node_id: str, outcome: str, message: str | None) -> None:
 
 
 def pytest_exception_interact(node: pytest.Item, call: Any, report: pytest.TestReport) -> None:
-    """Tell of a failed assertion as a failure, and of another exception as an error."""
+    """Send a failed assertion as a failure, and any other exception as an error."""
     if not node.config.getoption("collectonly"):
         kind = "failure" if call.excinfo.typename == "AssertionError" else "error"
         _outcome(_absolute(node.nodeid, node.path), kind, report.longreprtext)
@@ -65,7 +65,7 @@ def pytest_exception_interact(node: pytest.Item, call: Any, report: pytest.TestR
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> Any:
-    """Tell of an outcome."""
+    """Send an outcome."""
     if report.when == "call" or (report.when == "setup" and report.skipped):
         kind = {"passed": "success", "failed": "failure"}.get(report.outcome, "skipped")
         path = Path.cwd() / report.nodeid.partition("::")[0]

@@ -1,7 +1,7 @@
-"""What is installed, read once for all sessions of pytest that run in this process.
+"""Metadata of installed packages, read once for all pytest sessions in this process.
 
-Each session asks every package for its metadata, its entry points and its files, which is a
-third of what a session of a small recipe costs. None of them changes while tests run.
+Each session reads the metadata, entry points and files of every package, which is a third of
+the time of a session with a small recipe. No package changes while tests run.
 """
 
 import sys
@@ -12,48 +12,49 @@ from typing import Any
 
 
 class Package:
-    """A package that is parsed once."""
+    """Distribution with cached attributes."""
 
-    def __init__(self, found: Distribution) -> None:
-        self._found = found
+    def __init__(self, distribution: Distribution) -> None:
+        self._distribution = distribution
 
     @cached_property
     def metadata(self) -> Any:
-        """Its name and all else that is said of it."""
-        return self._found.metadata
+        """The parsed metadata."""
+        return self._distribution.metadata
 
     @cached_property
     def version(self) -> str:
-        """Which one it is, said in its metadata."""
+        """The version in the metadata."""
         return str(self.metadata["Version"])
 
     @cached_property
     def entry_points(self) -> EntryPoints:
-        """What it brings."""
-        return self._found.entry_points
+        """The entry points."""
+        return self._distribution.entry_points
 
     @cached_property
     def files(self) -> list[PackagePath] | None:
-        """What it is made of."""
-        return self._found.files
+        """The installed files, or None."""
+        return self._distribution.files
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._found, name)
+        return getattr(self._distribution, name)
 
 
 def read_once(distributions: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-    """Return `importlib.metadata.distributions`, which reads folders that are there now once."""
-    known = frozenset(sys.path)
+    """Return `importlib.metadata.distributions` with a cache for the folders of sys.path."""
+    cached_folders = frozenset(sys.path)
 
     @cache
     def packages(folder: str) -> tuple[Package, ...]:
         return tuple(Package(one) for one in distributions(path=[folder]))
 
-    def found(**asked: Any) -> Iterator[Any]:
-        if asked:
-            yield from distributions(**asked)
+    def cached(**arguments: Any) -> Iterator[Any]:
+        if arguments:
+            yield from distributions(**arguments)
             return
         for folder in sys.path:
-            yield from packages(folder) if folder in known else distributions(path=[folder])
+            is_cached = folder in cached_folders
+            yield from packages(folder) if is_cached else distributions(path=[folder])
 
-    return found
+    return cached

@@ -1,6 +1,6 @@
-"""A lab of one machine: a scheduler of Dask and its workers, each a process of its own.
+"""Dask cluster on this machine: a scheduler and its workers, each a process of its own.
 
-They end as they are told to, so that coverage has what they ran.
+The processes end by SIGTERM, so that coverage writes their data.
 """
 
 import contextlib
@@ -13,19 +13,25 @@ from pathlib import Path
 from typing import Any, Final
 
 _READY = 120.0
-_END = 20.0
-_ALONE: Final = "900"
-"""Seconds without work after which a scheduler ends whose starter was killed; workers follow."""
-_SCHEDULER: Final = ["--host=127.0.0.1", "--port=0", "--no-dashboard", "--idle-timeout", _ALONE]
+_END_TIMEOUT = 20.0
+_IDLE_TIMEOUT: Final = "900"
+"""Idle seconds after which a scheduler ends, if its parent was killed; its workers then end too."""
+_SCHEDULER: Final = [
+    "--host=127.0.0.1",
+    "--port=0",
+    "--no-dashboard",
+    "--idle-timeout",
+    _IDLE_TIMEOUT,
+]
 _WORKER: Final = ["--no-nanny", "--no-dashboard", "--memory-limit=0", "--death-timeout=60"]
 
 
 class Lab:
-    """What `lab` has started.
+    """Processes that `lab` has started.
 
     Attributes:
-        address: Where the scheduler listens.
-        scheduler: Its process.
+        address: The address of the scheduler.
+        scheduler: The process of the scheduler.
         workers: The processes of the workers.
     """
 
@@ -48,55 +54,56 @@ def lab(
     environ: Mapping[str, str] | None = None,
     resources: str = "",
 ) -> Iterator[Lab]:
-    """Have one while a block runs.
+    """Start a cluster, yield it, and end it.
 
     Args:
-        folder: Where its processes run, and write what they have to say.
-        workers: Their number; they are called ``bench-1``, ``bench-2`` and so on.
-        threads: Steps that each runs at the same time.
-        environ: What the environment of the workers has beside that of this process.
-        resources: What each worker has, as ``dask worker --resources`` takes it.
+        folder: Working folder of the processes, with their logs.
+        workers: Number of workers; their names are ``bench-1``, ``bench-2`` and so on.
+        threads: Number of steps that each worker runs at the same time.
+        environ: Additional environment variables of the processes.
+        resources: Resources of each worker, in the form of ``dask worker --resources``.
     """
-    told = folder / "scheduler.json"
-    # As for the sessions of tests: on a machine of CI pytest cuts no explanation short.
-    known = {name: one for name, one in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
-    known |= environ or {}
+    scheduler_file = folder / "scheduler.json"
+    # Without the variables of CI, under which pytest truncates explanations differently.
+    env = {name: one for name, one in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
+    env |= environ or {}
     with contextlib.ExitStack() as stack:
 
         def start(name: str, module: str, *args: str) -> subprocess.Popen[bytes]:
             with (folder / f"{name}.log").open("wb") as log:
                 argv = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *args]
-                one = subprocess.Popen(argv, cwd=folder, env=known, stdout=log, stderr=log)
-            stack.callback(_ended, one)
-            return one
+                process = subprocess.Popen(argv, cwd=folder, env=env, stdout=log, stderr=log)
+            stack.callback(_end, process)
+            return process
 
-        scheduler = start("scheduler", "dask_scheduler", *_SCHEDULER, f"--scheduler-file={told}")
-        own = [f"--scheduler-file={told}", f"--nthreads={threads}", f"--local-directory={folder}"]
-        own += [f"--resources={resources}"] if resources else []
-        crew = [
-            start(f"bench-{number}", "dask_worker", f"--name=bench-{number}", *own, *_WORKER)
+        option = f"--scheduler-file={scheduler_file}"
+        scheduler = start("scheduler", "dask_scheduler", *_SCHEDULER, option)
+        options = [option, f"--nthreads={threads}", f"--local-directory={folder}"]
+        options += [f"--resources={resources}"] if resources else []
+        processes = [
+            start(f"bench-{number}", "dask_worker", f"--name=bench-{number}", *options, *_WORKER)
             for number in range(1, workers + 1)
         ]
-        yield Lab(_address(told, workers), scheduler, crew)
+        yield Lab(_address(scheduler_file, workers), scheduler, processes)
 
 
-def _address(told: Path, workers: int) -> str:
-    """Wait for all workers; return where their scheduler is."""
+def _address(scheduler_file: Path, workers: int) -> str:
+    """Wait for all workers; return the address of the scheduler."""
     import distributed
 
     with distributed.Client(
-        scheduler_file=str(told), timeout=_READY, set_as_default=False
+        scheduler_file=str(scheduler_file), timeout=_READY, set_as_default=False
     ) as client:
         client.wait_for_workers(workers, timeout=_READY)
         address: Any = client.scheduler.address
     return str(address)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    """End a process, as one that is told to goes by itself."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process by SIGTERM, and by SIGKILL after 20 s."""
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(_END)
+        process.wait(_END_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

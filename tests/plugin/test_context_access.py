@@ -1,4 +1,4 @@
-"""The live Context of a session for the programs of its steps, and for all with its token."""
+"""Access to the Context for programs of steps, and for clients with the session's token."""
 
 import base64
 import json
@@ -15,20 +15,20 @@ REPORTS = ("--json-report", "--json-report-file=out/report.json", "--junitxml=ou
 
 @pytest.fixture
 def project(project: Project) -> Project:
-    """A project that has `state`, a name for `update_state.sh`."""
+    """A project with `state`, a link to `update_state.sh`."""
     (project.path / "state").symlink_to(SCRIPT)
     return project
 
 
 def changes(project: Project, step: str) -> list[tuple[str, str, str]]:
-    """Tell key, operation and writer of each change that a report has of a step."""
+    """Return key, operation and writer of each change of a step in the report."""
     report = json.loads((project.path / "out" / "report.json").read_text())
     blocks = [test["metadata"]["orchestrator"] for test in report["tests"]]
     block = next(block for block in blocks if block["step"]["name"] == step)
     return [(one["key"], one["op"], one["who"]) for one in block["context"]["writes"]]
 
 
-def test_what_programs_of_steps_write_is_written_by_the_step_while_it_runs(
+def test_writes_of_programs_of_a_step_count_as_its_own(
     project: Project,
 ) -> None:
     project.write(
@@ -110,7 +110,7 @@ def test_what_programs_of_steps_write_is_written_by_the_step_while_it_runs(
     assert "ORCHESTRATOR_TOKEN=***.1" in result.stdout.str()
 
 
-def test_steps_at_the_same_time_and_services_each_have_their_own(project: Project) -> None:
+def test_parallel_steps_and_services_each_have_their_own_token(project: Project) -> None:
     project.script(
         "count.sh",
         """
@@ -139,7 +139,7 @@ def test_steps_at_the_same_time_and_services_each_have_their_own(project: Projec
     assert changes(project, "server") == [("n", "increment", "server")]
 
 
-def test_a_session_is_served_to_whoever_has_its_token(project: Project) -> None:
+def test_the_session_context_is_served_to_clients_with_the_token(project: Project) -> None:
     project.write(
         "test_it.py",
         """
@@ -163,10 +163,10 @@ def test_a_session_is_served_to_whoever_has_its_token(project: Project) -> None:
     assert not (project.path / ".orchestrator" / "server.json").exists()
 
 
-def test_where_it_cannot_be_served_the_session_does_not_begin(project: Project) -> None:
+def test_the_session_does_not_start_if_the_context_cannot_be_served(project: Project) -> None:
     project.recipe("x", {"a": "params: {name: a}"})
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         project.ini(f"recipe_serve = 127.0.0.1:{port}")
         result = project.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -182,7 +182,7 @@ def test_where_it_cannot_be_served_the_session_does_not_begin(project: Project) 
         assert result.stderr.str().strip() == f"ERROR: --recipe-serve: {why}"
 
 
-def test_a_token_that_a_step_spills_is_nowhere(project: Project) -> None:
+def test_a_token_that_a_step_prints_is_masked_everywhere(project: Project) -> None:
     project.write(
         "spill.py",
         """
@@ -207,7 +207,7 @@ def test_a_token_that_a_step_spills_is_nowhere(project: Project) -> None:
         """,
     )
     ways = ("log", "print", "write", "raise", "return")
-    for way in ways:  # a session each: what one has spilled is a secret from then on
+    for way in ways:  # one session each, because a printed token becomes a secret of its session
         keys = f"type: python, module: spill, function: step, needs: [], params: {{how: {way}}}"
         project.recipe(way, {"spill": keys})
         project.recipe("tell", {"tell": keys.replace(way, "tell")})

@@ -1,4 +1,4 @@
-"""What may be asked of a Python step in a process of its own, and of one in pytest's."""
+"""Success criteria of Python steps, in their own process and inline."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ steps:
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """A project with a Python step that is asked for much."""
+    """A project with a Python step with many criteria."""
     project.write("bench.py", _STEP)
     project.write("recipes/x.yaml", _RECIPE)
     return project
 
 
-def test_a_python_step_is_asked_for_all_of_its_process(bench: Project) -> None:
+def test_all_process_criteria_apply_to_a_python_step(bench: Project) -> None:
     criteria = bench.blocks("-W", "ignore")["measure"]["criteria"]
 
     assert {one["name"]: one["held"] for one in criteria} == {
@@ -57,13 +57,15 @@ def test_a_python_step_is_asked_for_all_of_its_process(bench: Project) -> None:
         "max_seconds": True,
         "result_schema": False,
     }
-    told = {one["name"]: one.get("reason", "") for one in criteria}
-    assert told["stderr_not_contains"] == "'oops' is in line 1 of stderr"
-    assert told["leftover_processes"].startswith("left 1 running, limit 0 (over by 1): sleep (pid ")
-    assert told["result_schema"] == "result.ripple is 61, maximum 50 (over by 11, 22 %)"
+    actual = {one["name"]: one.get("reason", "") for one in criteria}
+    assert actual["stderr_not_contains"] == "'oops' is in line 1 of stderr"
+    assert actual["leftover_processes"].startswith(
+        "left 1 running, limit 0 (over by 1): sleep (pid "
+    )
+    assert actual["result_schema"] == "result.ripple is 61, maximum 50 (over by 11, 22 %)"
 
 
-def test_inside_pytest_a_person_who_debugs_is_spared_them(bench: Project) -> None:
+def test_process_criteria_are_skipped_under_a_debugger(bench: Project) -> None:
     bench.write("bench.py", _STEP.replace('"60"', '"0"'))
     bench.write("recipes/x.yaml", _RECIPE.replace("maximum: 50", "maximum: 70"))
 
@@ -72,7 +74,7 @@ def test_inside_pytest_a_person_who_debugs_is_spared_them(bench: Project) -> Non
     assert [one["name"] for one in criteria] == ["max_seconds", "result_schema"]
 
 
-def test_criteria_of_a_process_are_refused_where_there_is_none(bench: Project) -> None:
+def test_process_criteria_are_refused_for_inline_steps(bench: Project) -> None:
     text = _RECIPE.replace("function: measure", "function: measure\n    isolation: inline")
     bench.write("recipes/x.yaml", text)
 

@@ -1,4 +1,4 @@
-"""Whatever ends pytest's own process before its last word is never green."""
+"""A session whose process ends early never passes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def forks(ctx, params):
 
 
 def _ended(project: Project, *functions: str, command: tuple[str, ...] = PYTEST) -> tuple[int, str]:
-    """Run inline steps; return the exit status, and what is said of an early end."""
+    """Run inline steps; return the exit status and the message about the early end."""
     project.write("bodies.py", _BODIES)
     call = "type: python, module: bodies, isolation: inline, needs: []"
     project.recipe("x", {name: f"{call}, function: {name}" for name in functions})
@@ -93,37 +93,37 @@ def _ended(project: Project, *functions: str, command: tuple[str, ...] = PYTEST)
     ],
 )
 @pytest.mark.parametrize("first", ["fails", "passes"])
-def test_an_inline_step_that_ends_pytest_ends_it_red(
+def test_an_inline_step_that_ends_pytest_fails_the_session(
     project: Project, body: str, what: str, first: str
 ) -> None:
-    told = f"{what} in recipes/x.yaml::{body} ended pytest before its end: exit status 1"
+    message = f"{what} in recipes/x.yaml::{body} ended pytest before its end: exit status 1"
 
-    assert _ended(project, first, body) == (1, told)
+    assert _ended(project, first, body) == (1, message)
 
 
 @pytest.mark.parametrize(
     ("body", "what"), [("exits_at_the_end", "os._exit(0)"), ("execs_at_the_end", "os.execv")]
 )
-def test_what_runs_after_a_red_session_does_not_make_it_green(
+def test_code_that_runs_after_a_failed_session_cannot_make_it_pass(
     project: Project, body: str, what: str
 ) -> None:
-    told = f"{what} ended pytest after it had failed: exit status 1"
+    message = f"{what} ended pytest after it had failed: exit status 1"
 
-    assert _ended(project, "fails", body) == (1, told)
+    assert _ended(project, "fails", body) == (1, message)
 
 
 @pytest.mark.parametrize(
     ("body", "status"),
     [("exits_at_the_end", 0), ("execs_at_the_end", 0), ("exits_with_three", 3), ("forks", 0)],
 )
-def test_all_other_ends_are_what_they_are(project: Project, body: str, status: int) -> None:
+def test_other_exit_statuses_are_unchanged(project: Project, body: str, status: int) -> None:
     assert _ended(project, "passes", body) == (status, "")
 
 
 @pytest.mark.parametrize(
     ("functions", "status"), [(["fails"], 1), (["passes"], 0), (["fails", "leaves"], 1)]
 )
-def test_who_leaves_with_status_0_does_not_hide_a_failure(
+def test_an_exit_with_status_0_does_not_hide_a_failure(
     project: Project, functions: list[str], status: int
 ) -> None:
     project.write("test_z.py", "import pytest\n\ndef test_z():\n    pytest.exit('bye', 0)\n")
@@ -131,7 +131,7 @@ def test_who_leaves_with_status_0_does_not_hide_a_failure(
     assert _ended(project, *functions)[0] == status
 
 
-def test_coverage_that_stands_before_the_exit_too_writes_its_data(project: Project) -> None:
+def test_coverage_that_also_wraps_os_exit_writes_its_data(project: Project) -> None:
     project.write(
         "covered.toml", '[tool.coverage.run]\npatch = ["_exit"]\ninclude = ["bodies.py"]\n'
     )
@@ -141,7 +141,7 @@ def test_coverage_that_stands_before_the_exit_too_writes_its_data(project: Proje
     assert (project.path / ".coverage").exists()
 
 
-def test_a_program_that_starts_pytest_ends_as_it_likes(project: Project) -> None:
+def test_the_exit_status_of_a_program_that_calls_pytest_main_is_unchanged(project: Project) -> None:
     start = "import os, pytest; status = pytest.main(['-p', 'no:randomly']); os._exit(status - 1)"
 
     assert _ended(project, "fails", command=(sys.executable, "-c", start))[0] == 0

@@ -1,4 +1,4 @@
-"""What a session leaves is listed, proved, bundled and read, as it stands on disk."""
+"""Runs on disk: listed, verified, bundled and read."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ steps:
 
 @pytest.fixture
 def folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run of a session, one of whose steps failed."""
+    """The run folder of a session with one failed step."""
     project.write("recipes/psu.yaml", RECIPE)
     project.write("recipes/_part.yaml", PART)
     project.run("--recipe-var", "volts=24")
@@ -46,7 +46,7 @@ def folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def test_a_run_of_a_session_is_proved_read_and_bundled(
+def test_a_run_of_a_session_is_verified_read_and_bundled(
     folder: Path, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert verify_folder(folder).holds
@@ -102,7 +102,7 @@ steps:
 
 
 @pytest.mark.parametrize("folder", ["good", "p\udcffq"])
-def test_names_that_are_not_utf8_are_escaped_wherever_they_are_told(
+def test_names_that_are_not_utf8_are_escaped_in_all_outputs(
     project: Project, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = project.write(f"{folder}/pytest.ini", "[pytest]\n").parent

@@ -1,4 +1,4 @@
-"""VS Code's Test Explorer, and debugging a step."""
+"""Steps in VS Code's Test Explorer and in debuggers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPLORER = Path(__file__).with_name("explorer.py")
 
 @pytest.fixture
 def explored(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with a recipe, a matrix and tests, and the adapter of VS Code in it."""
+    """A project with a recipe, a matrix, tests and the adapter of VS Code."""
     project.write("vscode_adapter.py", EXPLORER.read_text())
     project.pytester.syspathinsert()
     project.recipe("a", {"off": "function: boom", "after": "", "alone": "needs: []"})
@@ -45,7 +45,7 @@ def explored(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def heard(project: Project) -> list[dict[str, Any]]:
-    """Return the messages that the editor got, and forget them."""
+    """Return the messages that the editor received, and clear them."""
     pipe = project.path / "pipe"
     parts = re.split(
         r"content-length: \d+\r\n.*?\r\n\r\n", pipe.read_bytes().decode(), flags=re.DOTALL
@@ -54,7 +54,7 @@ def heard(project: Project) -> list[dict[str, Any]]:
     return [json.loads(part)["params"] for part in parts[1:]]
 
 
-def test_every_step_is_a_leaf_of_its_recipe_at_its_line(explored: Project) -> None:
+def test_every_step_is_a_leaf_below_its_recipe_with_its_line(explored: Project) -> None:
     explored.run("-p", "vscode_adapter", "--collect-only", "-q")
 
     (message,) = heard(explored)
@@ -79,25 +79,25 @@ def test_every_step_is_a_leaf_of_its_recipe_at_its_line(explored: Project) -> No
     }
 
 
-def test_steps_run_by_the_ids_that_the_editor_has_of_them(explored: Project) -> None:
+def test_steps_run_by_the_ids_that_the_editor_received(explored: Project) -> None:
     ids = ("recipes/a.yaml::off", "recipes/a.yaml::after", "recipes/b.yaml::amplify[gain:10]")
     asked = [f"{explored.path}/{one}" for one in (*ids, "test_hand.py::test_hand")]
 
     explored.run("-p", "vscode_adapter", *asked)
 
-    told = {
+    actual = {
         node: result["outcome"]
         for message in heard(explored)
         for node, result in message["result"].items()
     }
-    assert told == dict(zip(asked, ("failure", "skipped", "success", "success"), strict=True))
+    assert actual == dict(zip(asked, ("failure", "skipped", "success", "success"), strict=True))
 
 
 _PYTEST = ("pytest", "-p", "no:randomly", "-p", "no:hypothesispytest", "-o", "recipe_html=false")
 _PDB = (sys.executable, "-m", *_PYTEST, "--pdb")
 
 
-def test_a_step_stops_where_it_asks_for_the_debugger(project: Project) -> None:
+def test_a_step_stops_at_its_breakpoint_call(project: Project) -> None:
     project.write(
         "halt.py", "def halt(ctx, params):\n    breakpoint()\n    return {'status': 'ok'}\n"
     )
@@ -108,7 +108,7 @@ def test_a_step_stops_where_it_asks_for_the_debugger(project: Project) -> None:
     result.stdout.fnmatch_lines(["*halt.py([23])halt()*", "*24*", "*1 passed*"])
 
 
-def test_a_step_that_fails_is_looked_at_in_its_own_frame(project: Project) -> None:
+def test_pdb_stops_in_the_frame_of_the_failed_step(project: Project) -> None:
     project.recipe("a", {"off": "function: boom"})
 
     result = project.pytester.run(*_PDB, stdin=b"p sum(values)\nq\n")
@@ -116,7 +116,7 @@ def test_a_step_that_fails_is_looked_at_in_its_own_frame(project: Project) -> No
     result.stdout.fnmatch_lines(["*steps.py(*)boom()*", "*6*", "*1 failed*"])
 
 
-def test_a_breakpoint_of_an_editor_stops_a_step_which_then_goes_on(project: Project) -> None:
+def test_a_step_continues_after_a_breakpoint_of_an_editor(project: Project) -> None:
     path = project.write(
         "halt.py",
         """

@@ -1,4 +1,4 @@
-"""What plugins bring: types of steps, criteria, and hooks that follow a run."""
+"""Extensions of plugins: step types, criteria and step hooks."""
 
 import os
 
@@ -84,13 +84,13 @@ def pytest_recipe_criteria(config):
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """A project whose conftest brings a type of steps and a criterion."""
+    """A project whose conftest adds a step type and a criterion."""
     project.write("conftest.py", PLUGIN)
     return project
 
 
 def steps(**keys: str) -> dict[str, str]:
-    return {name: f"type: measure, needs: [], {told}" for name, told in keys.items()}
+    return {name: f"type: measure, needs: [], {text}" for name, text in keys.items()}
 
 
 def test_a_step_of_a_plugins_type_runs_in_a_process_of_its_own(bench: Project) -> None:
@@ -107,7 +107,7 @@ def test_a_step_of_a_plugins_type_runs_in_a_process_of_its_own(bench: Project) -
     assert writes["measured.by"][1] != os.getpid()
 
 
-def test_a_step_is_given_its_surroundings(bench: Project) -> None:
+def test_a_step_of_a_plugin_receives_its_environment(bench: Project) -> None:
     bench.write("conftest.py", PLUGIN + "import pytest\n@pytest.fixture\ndef rig(): return 1\n")
     bench.recipe(
         "x",
@@ -119,17 +119,17 @@ def test_a_step_is_given_its_surroundings(bench: Project) -> None:
 
     blocks = bench.blocks()
 
-    told = {
+    actual = {
         write["key"]: write["new"] for one in blocks.values() for write in one["context"]["writes"]
     }
     recipe = str(bench.path / "recipes" / "x.yaml")
     root = str(bench.path)
     common = {"status": "ok", "channel": 3, "root": root, "logs": True, "recipe": recipe}
-    assert told["told"] == common | {"timeout": 20.0, "step": "one", "fixtures": []}
-    assert told["inline"] == common | {"timeout": 3600.0, "step": "two", "fixtures": ["rig"]}
+    assert actual["told"] == common | {"timeout": 20.0, "step": "one", "fixtures": []}
+    assert actual["inline"] == common | {"timeout": 3600.0, "step": "two", "fixtures": ["rig"]}
 
 
-def test_what_holds_for_python_steps_holds_for_those_of_plugins(bench: Project) -> None:
+def test_general_step_keys_work_for_steps_of_plugins(bench: Project) -> None:
     bench.recipe(
         "x",
         steps(
@@ -206,7 +206,7 @@ def test_a_service_may_be_of_a_plugins_type(bench: Project) -> None:
     }
 
 
-def test_steps_of_plugins_run_at_the_same_time(bench: Project) -> None:
+def test_steps_of_plugins_run_in_parallel(bench: Project) -> None:
     bench.recipe("x", steps(one="channel: 1", two="channel: 2"))
 
     result = bench.run("--recipe-jobs=2")
@@ -215,7 +215,7 @@ def test_steps_of_plugins_run_at_the_same_time(bench: Project) -> None:
     result.stdout.no_fnmatch_line("*one step at a time*")
 
 
-def test_criteria_of_plugins_are_told_with_their_lines(bench: Project) -> None:
+def test_failed_criteria_of_plugins_are_reported_with_their_lines(bench: Project) -> None:
     bench.recipe(
         "x",
         steps(
@@ -241,7 +241,7 @@ def test_criteria_of_plugins_are_told_with_their_lines(bench: Project) -> None:
     )
 
 
-def test_a_criterion_of_a_plugin_may_be_asked_of_any_step(bench: Project) -> None:
+def test_a_criterion_of_a_plugin_works_for_every_step_type(bench: Project) -> None:
     bench.write(
         "body.py", "def run(ctx, params):\n    return {'status': 'ok', 'channel': params['n']}\n"
     )
@@ -263,7 +263,7 @@ def test_a_criterion_of_a_plugin_may_be_asked_of_any_step(bench: Project) -> Non
     assert found == {**good, "wrong": "failed"}
 
 
-def test_a_part_may_have_steps_of_a_plugins_type(bench: Project) -> None:
+def test_a_used_file_may_have_steps_of_a_plugins_type(bench: Project) -> None:
     bench.write(
         "recipes/_part.yaml",
         "vars: {n: 1}\nsteps:\n  - {name: in, type: measure, channel: '${{ vars.n }}'}\n",
@@ -276,7 +276,7 @@ def test_a_part_may_have_steps_of_a_plugins_type(bench: Project) -> None:
     assert bench.outcomes() == {"recipes/x.yaml::whole.in": "passed"}
 
 
-def test_a_mistake_in_a_recipe_is_told_with_a_caret(bench: Project) -> None:
+def test_an_error_in_a_plugins_step_is_shown_with_a_caret(bench: Project) -> None:
     bench.recipe("x", {"one": "type: measure, chanel: 1"})
 
     result = bench.run()
@@ -291,7 +291,7 @@ def test_a_mistake_in_a_recipe_is_told_with_a_caret(bench: Project) -> None:
     )
 
 
-def test_the_next_session_of_the_process_knows_nothing_of_it(bench: Project) -> None:
+def test_extensions_end_with_their_session(bench: Project) -> None:
     bench.recipe("x", steps(one="channel: 1"))
     assert bench.outcomes() == {"recipes/x.yaml::one": "passed"}
     bench.write("conftest.py", "")
@@ -301,19 +301,21 @@ def test_the_next_session_of_the_process_knows_nothing_of_it(bench: Project) -> 
     result.stdout.fnmatch_lines(["*unknown type 'measure' in step 'one'*"])
 
 
-def test_workers_of_xdist_know_it_too(bench: Project) -> None:
+def test_xdist_workers_have_the_extensions(bench: Project) -> None:
     bench.recipe("x", steps(one="channel: 1, success: {channels: [1]}"))
 
     bench.spawn("-n1").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
-def test_a_conftest_below_brings_it_for_the_recipes_there(project: Project, mode: str) -> None:
+def test_a_conftest_in_a_subfolder_adds_extensions_for_its_recipes(
+    project: Project, mode: str
+) -> None:
     project.write("lab/conftest.py", PLUGIN)
     project.write("conftest.py", "")
     project.write("lab/recipes/x.yaml", "steps:\n  - {name: one, type: measure, channel: 1}\n")
     project.recipe("y", {"two": ""})
-    project.write("zoo/conftest.py", "")  # the last of that name
+    project.write("zoo/conftest.py", "")  # sys.modules holds the last module of that name
     project.write("zoo/test_z.py", "def test_z(): pass\n")
 
     assert project.outcomes(f"--import-mode={mode}") == {
@@ -324,7 +326,7 @@ def test_a_conftest_below_brings_it_for_the_recipes_there(project: Project, mode
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("Measure.name = 'shell'", "step type Measure has the name 'shell', which another*has"),
         (
@@ -353,8 +355,8 @@ def test_a_conftest_below_brings_it_for_the_recipes_there(project: Project, mode
         ),
     ],
 )
-def test_what_cannot_be_used_is_a_usage_error_that_names_the_plugin(
-    project: Project, text: str, told: str
+def test_an_unusable_extension_is_a_usage_error_that_names_the_plugin(
+    project: Project, text: str, expected: str
 ) -> None:
     project.pytester.syspathinsert()
     project.write("bringer.py", f"{PLUGIN}\n{text}\n")
@@ -364,4 +366,4 @@ def test_what_cannot_be_used_is_a_usage_error_that_names_the_plugin(
     result = project.run("-p", "innocent", "-p", "bringer")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: plugin 'bringer': {told}"])
+    result.stderr.fnmatch_lines([f"ERROR: plugin 'bringer': {expected}"])

@@ -1,4 +1,4 @@
-"""The how-to on types of steps does what it says, against a server."""
+"""Recipe, errors and test of the how-to page on step types, with a real server."""
 
 import json
 import re
@@ -21,7 +21,7 @@ PARTS = {
 
 
 class Supply(BaseHTTPRequestHandler):
-    """Keeps what was put there; at first it is not ready."""
+    """HTTP server of a power supply that stores values; it is not ready at first."""
 
     kept: bytes | None = None
     asked = 0
@@ -81,7 +81,7 @@ def test_the_recipe_of_the_page_passes(page: Project, port: int) -> None:
     assert json.loads(Supply.kept or b"") == {"volts": 5}
 
 
-def test_the_mistakes_of_the_page_are_told_so(page: Project) -> None:
+def test_the_error_messages_on_the_page_are_real(page: Project) -> None:
     result = page.run("recipes/mistakes.yaml")
 
     shown = page.shown(result, "ERROR collecting recipes/mistakes.yaml")

@@ -1,4 +1,4 @@
-"""A session that is interrupted ends its step, runs the final ones and still reports."""
+"""Interrupted sessions end their step, run the finally steps and write the reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wait(ctx, params):
 
 SENT = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
 _STATES = {"one": "passed", "wait": "interrupted", "off": "passed", "cool": "passed"}
-_TELLS_SLOWLY = """
+_SLOW_REPORTS = """
 import time
 from pathlib import Path
 
@@ -44,8 +44,8 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report):
-    is_told = hasattr(report, "node") and report.when == "PHASE"
-    while is_told and not Path("interrupted").exists():
+    is_reported = hasattr(report, "node") and report.when == "PHASE"
+    while is_reported and not Path("interrupted").exists():
         time.sleep(0.001)
 """
 
@@ -84,22 +84,24 @@ def _interrupted(
         (signal.SIGHUP, "SIGHUP", _SHELL),
     ],
 )
-def test_the_step_is_told_and_the_final_ones_run_once(
+def test_an_interrupted_step_is_reported_and_finally_steps_run_once(
     project: Project, number: signal.Signals, cause: str, step: str
 ) -> None:
     status, lines = _interrupted(project, step, number)
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
-    told = [line for line in lines if line.startswith(("FAILED", "ERROR", "INTERRUPTED"))]
-    assert len(told) == 1
-    assert re.fullmatch(rf"INTERRUPTED \S+::wait - interrupted after \d+\.\d s: {cause}", told[0])
+    summary = [line for line in lines if line.startswith(("FAILED", "ERROR", "INTERRUPTED"))]
+    assert len(summary) == 1
+    assert re.fullmatch(
+        rf"INTERRUPTED \S+::wait - interrupted after \d+\.\d s: {cause}", summary[0]
+    )
     assert any(" 3 passed, 1 interrupted, 3 not run in " in line for line in lines)
 
 
 @pytest.mark.measured
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_workers_run_the_final_steps_too_and_tell_of_all(
+def test_xdist_workers_run_finally_steps_and_report_all_steps(
     project: Project, number: signal.Signals
 ) -> None:
     reports = ("--json-report", "--junitxml=junit.xml")
@@ -121,16 +123,18 @@ def test_workers_run_the_final_steps_too_and_tell_of_all(
 
 
 @pytest.mark.parametrize("phase", ["setup", "call"])
-def test_what_workers_have_reported_is_told_to_all(project: Project, phase: str) -> None:
-    project.write("conftest.py", _TELLS_SLOWLY.replace("PHASE", phase))
+def test_reports_of_xdist_workers_reach_all_plugins_after_an_interrupt(
+    project: Project, phase: str
+) -> None:
+    project.write("conftest.py", _SLOW_REPORTS.replace("PHASE", phase))
     _, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "1", "recipes/x.yaml")
 
     assert _states(lines) == _STATES
 
 
 def _states(lines: list[str]) -> dict[str, str]:
-    told = [line.split() for line in lines if line[:1] == " "]
-    return {name: state for name, state, *_ in told if name in _STATES}
+    summary = [line.split() for line in lines if line[:1] == " "]
+    return {name: state for name, state, *_ in summary if name in _STATES}
 
 
 def _kind(test: dict[str, Any]) -> str | None:
@@ -139,7 +143,7 @@ def _kind(test: dict[str, Any]) -> str | None:
 
 
 @pytest.mark.parametrize("selection", ["wait", "wait or four"])
-def test_final_steps_that_were_left_out_run_too(project: Project, selection: str) -> None:
+def test_unselected_finally_steps_run_after_an_interrupt(project: Project, selection: str) -> None:
     status, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-k", selection)
 
     assert status == 2
@@ -181,7 +185,7 @@ def pytest_terminal_summary():
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 @pytest.mark.parametrize(("number", "cause"), [("SIGINT", "Ctrl-C"), ("SIGTERM", "SIGTERM")])
-def test_a_signal_waits_until_reports_are_written(
+def test_a_signal_is_deferred_until_reports_are_written(
     project: Project, number: str, cause: str, workers: tuple[str, ...]
 ) -> None:
     project.recipe("x", {"one": ""}, {"off": ""})
@@ -199,7 +203,7 @@ def test_a_signal_waits_until_reports_are_written(
     assert (project.path / "junit.xml").exists()
 
 
-def test_fixtures_are_torn_down_around_the_final_steps(project: Project) -> None:
+def test_fixtures_are_torn_down_after_the_finally_steps_that_use_them(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -229,7 +233,7 @@ def test_fixtures_are_torn_down_around_the_final_steps(project: Project) -> None
     assert project.ran == ["up", "one", "-one", "-wait", "off", "-off", "cool", "-cool", "down"]
 
 
-def test_an_interrupted_test_is_followed_by_the_final_steps(project: Project) -> None:
+def test_finally_steps_run_after_an_interrupted_test(project: Project) -> None:
     project.write(
         "test_wait.py",
         """
@@ -250,10 +254,10 @@ def test_an_interrupted_test_is_followed_by_the_final_steps(project: Project) ->
 
 
 def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
-    """Press Ctrl-C in a step and in a final one, and send SIGTERM in the next."""
-    stays = "type: shell, cmd: 'touch {0}.on; sleep 600', parse: text"
-    off = {name: stays.format(name) for name in ("off", "cool")}
-    project.recipe("x", {"one": stays.format("one")}, {**off, "dark": ""})
+    """Press Ctrl-C in a step and in a finally step, and send SIGTERM in the next one."""
+    leftover = "type: shell, cmd: 'touch {0}.on; sleep 600', parse: text"
+    off = {name: leftover.format(name) for name in ("off", "cool")}
+    project.recipe("x", {"one": leftover.format("one")}, {**off, "dark": ""})
     process = project.pytester.popen(
         [*PYTEST, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
@@ -271,7 +275,7 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     ("args", "counts"),
     [((), "1 passed, 3 interrupted"), (("-k", "one"), "3 deselected, 3 interrupted")],
 )
-def test_a_signal_while_final_steps_run_ends_one_of_them_and_says_so(
+def test_a_signal_during_finally_steps_ends_one_and_is_reported(
     project: Project, args: tuple[str, ...], counts: str
 ) -> None:
     status, lines = _interrupted_often(project, *args)
@@ -284,17 +288,17 @@ def test_a_signal_while_final_steps_run_ends_one_of_them_and_says_so(
         cut_off.format("off", "Ctrl-C; cool and dark"),
         cut_off.format("cool", "SIGTERM; dark"),
     ]
-    told = [line for line in lines if re.match(r"(FAILED|ERROR|INTERRUPTED) ", line)]
-    assert len(told) == 3
+    summary = [line for line in lines if re.match(r"(FAILED|ERROR|INTERRUPTED) ", line)]
+    assert len(summary) == 3
     causes = ("Ctrl-C", "Ctrl-C", "SIGTERM")
-    for name, cause, line in zip(("one", "off", "cool"), causes, told, strict=True):
+    for name, cause, line in zip(("one", "off", "cool"), causes, summary, strict=True):
         ending = rf"\S+::{name} - interrupted after \d+\.\d s: {cause}"
         assert re.fullmatch(rf"INTERRUPTED {ending}", line)
     assert any(f" {counts} in " in line for line in lines)
     assert not any("Traceback" in line or "another exception" in line for line in lines)
 
 
-def test_no_process_of_an_interrupted_step_lives_on(project: Project) -> None:
+def test_no_process_of_an_interrupted_step_is_alive(project: Project) -> None:
     step = "type: shell, cmd: 'sleep 600 & echo $! > pid; touch waits; wait', parse: text"
 
     _interrupted(project, step, signal.SIGINT)
@@ -313,15 +317,17 @@ def test_no_process_of_an_interrupted_step_lives_on(project: Project) -> None:
         (_SHELL, ("--recipe-jobs=2",)),
     ],
 )
-def test_a_needed_step_that_is_cut_off_in_a_setup_is_reported(
+def test_a_needed_step_that_is_interrupted_in_a_setup_is_reported(
     project: Project, step: str, options: tuple[str, ...]
 ) -> None:
     status, lines = _interrupted(project, step, signal.SIGINT, "-k", "three", *options)
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
-    told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    assert told == ["ERROR recipes/x.yaml::three - needed step recipes/x.yaml::wait did not pass"]
+    summary = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    assert summary == [
+        "ERROR recipes/x.yaml::three - needed step recipes/x.yaml::wait did not pass"
+    ]
     table = (re.match(r" (\w+) +(not run|\w+) ", line) for line in lines)
     states = {match[1]: match[2] for match in table if match}
     assert [states[name] for name in ("one", "wait", "three")] == [

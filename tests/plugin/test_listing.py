@@ -25,7 +25,7 @@ def pytest_recipe_step_types(config):
 '''
 
 
-def test_scriptlets_and_types_are_listed_and_nothing_is_run(project: Project) -> None:
+def test_scriptlets_and_step_types_are_listed_and_nothing_runs(project: Project) -> None:
     project.write("conftest.py", PLUGIN)
     project.write("scriptlets/ends.py", "import os\nos._exit(3)\ndef last(params): pass\n")
     project.write("test_a.py", "raise SystemExit('collected')\n")

@@ -1,4 +1,4 @@
-"""`--recipe-monitor`: a monitor beside the session, which ends with it."""
+"""`--recipe-monitor`: a monitor process that ends with the session."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def test_it_runs(pytestconfig):
 """
 
 
-def test_without_dash_it_says_what_to_install(
+def test_the_error_without_dash_names_the_package_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.write("test_none.py", "def test(): pass")
@@ -33,7 +33,7 @@ def test_without_dash_it_says_what_to_install(
     )
 
 
-def test_the_header_has_its_link_and_it_ends_with_the_session(
+def test_the_header_has_the_link_and_the_monitor_ends_with_the_session(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *more()]))

@@ -1,4 +1,4 @@
-"""What other plugins of pytest see of steps, and what they are spared."""
+"""Steps together with other pytest plugins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
 
-def test_others_see_what_a_step_raised_by_its_own_type(project: Project) -> None:
+def test_other_plugins_receive_the_exception_type_of_a_step(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -39,7 +39,7 @@ def test_others_see_what_a_step_raised_by_its_own_type(project: Project) -> None
     assert "Raised" not in seen
 
 
-def test_pytest_rich_is_given_files_of_python_alone(project: Project) -> None:
+def test_pytest_rich_receives_only_python_files(project: Project) -> None:
     project.recipe("a", {"off": "function: boom"})
     assert "recipes/a.yaml:2" in "".join(project.frames(project.run(), "off"))
     project.write(
@@ -55,7 +55,7 @@ def test_pytest_rich_is_given_files_of_python_alone(project: Project) -> None:
     assert frame.startswith("steps.py:")
 
 
-def test_workflows_of_pytest_workflow_are_left_to_it(project: Project) -> None:
+def test_files_of_pytest_workflow_are_not_collected(project: Project) -> None:
     project.write("tests/test_hello.yml", "- {name: hello, command: echo hello}\n")
     project.write("tests/test_a.yaml", "steps: [{name: s, type: shell, cmd: 'true'}]\n")
     assert "should be a mapping" in project.run("tests/test_hello.yml").stdout.str()
@@ -71,7 +71,7 @@ def test_workflows_of_pytest_workflow_are_left_to_it(project: Project) -> None:
     assert project.items("tests/test_a.yaml") == ["tests/test_a.yaml::s"]
 
 
-def test_a_step_that_pytest_timeout_cuts_off_is_told_without_frames_of_ours(
+def test_a_step_ended_by_pytest_timeout_is_shown_without_plugin_frames(
     project: Project,
 ) -> None:
     project.write(

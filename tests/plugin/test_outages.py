@@ -1,4 +1,4 @@
-"""Clusters that fail in the middle of a session; `scripts/soak 50 --dask` does more of it."""
+"""Dask clusters that fail during a session; `scripts/soak 50 --dask` repeats it."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from benchmarks import cluster, outages
 
 
-def test_whatever_of_a_cluster_fails_a_body_runs_once_and_the_report_says_what_happened(
+def test_a_step_runs_once_and_the_report_names_the_outage_of_the_cluster(
     tmp_path: Path,
 ) -> None:
     faults = [one for one in outages.CHEAP if one in outages.FAULTS or not cluster.why_not_apart()]
@@ -16,7 +16,7 @@ def test_whatever_of_a_cluster_fails_a_body_runs_once_and_the_report_says_what_h
         assert not one.wrong, "\n".join([one.fault, *one.wrong])
 
 
-def test_machines_have_networks_of_their_own() -> None:
+def test_simulated_machines_have_separate_networks() -> None:
     if why := cluster.why_not_apart():
         pytest.skip(why)
     with cluster.machines(2, apart=True) as (one, other):

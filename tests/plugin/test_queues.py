@@ -1,12 +1,12 @@
-"""Steps that wait for a worker of Dask: none stands behind a long one while another is free."""
+"""Queue of steps for Dask workers: no step waits for a busy worker while another is idle."""
 
 from tests.plugin.conftest import Project
 
 _NUMBER = 12
 
 
-def test_no_step_waits_behind_a_long_one_while_a_worker_is_free(project: Project) -> None:
-    """The long one ends once all others have; Dask has learnt before that steps are short."""
+def test_no_step_waits_behind_a_long_step_while_a_worker_is_idle(project: Project) -> None:
+    """The long step ends after all others; before it, Dask has learnt that steps are short."""
     names = [f"early{number}" for number in range(_NUMBER)]
     late = [f"late{number}" for number in range(_NUMBER)]
     until = f"until [ $(wc -l < ran.txt) = {2 * _NUMBER} ]; do sleep 0.1; done"

@@ -1,4 +1,4 @@
-"""The tests of this project themselves: those that assert a time have the machine to themselves."""
+"""Tests with the marker `quiet`, which assert times, run while no other test runs."""
 
 from __future__ import annotations
 

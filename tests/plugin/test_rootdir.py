@@ -1,4 +1,4 @@
-"""The command line finds the rootdir and the settings that pytest finds."""
+"""The command line uses the same rootdir and settings as pytest."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,9 @@ LAYOUTS: dict[str, Mapping[str, str]] = {
 
 @pytest.mark.parametrize("words", [[], ["deep"], ["deep/er", "x.yaml"]], ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_both_find_the_same(layout: str, words: list[str], pytester: pytest.Pytester) -> None:
+def test_command_line_and_pytest_find_the_same_rootdir_and_settings(
+    layout: str, words: list[str], pytester: pytest.Pytester
+) -> None:
     for name, text in {"deep/er/x.yaml": "", "x.yaml": "", **LAYOUTS[layout]}.items():
         path = Path(pytester.path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +40,9 @@ def test_both_find_the_same(layout: str, words: list[str], pytester: pytest.Pyte
     assert found.listed("recipe_files") == config.getini("recipe_files")
 
 
-def test_both_find_nothing(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line_and_pytest_agree_without_any_settings(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = pytester.mkdir("empty")
     monkeypatch.chdir(folder)
     assert project().root == pytester.parseconfig("-p", "no:cacheprovider").rootpath == folder

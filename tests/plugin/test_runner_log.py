@@ -1,4 +1,4 @@
-"""The log of the old runner."""
+"""Log in the format of the old runner."""
 
 import re
 from unittest.mock import Mock
@@ -12,12 +12,12 @@ LOG = ("-p", "pytest_orchestrator.plugin.runner_log")
 HEAD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \| ")
 
 
-def told(project: Project, *args: str) -> tuple[int, list[str]]:
+def run_with_log(project: Project, *args: str) -> tuple[int, list[str]]:
     result = project.run(*LOG, *args)
     return int(result.ret), [HEAD.sub("", line) for line in result.errlines if HEAD.match(line)]
 
 
-def test_each_step_is_told_with_its_output_and_the_end_below(project: Project) -> None:
+def test_the_log_has_each_step_with_its_output_and_a_last_line(project: Project) -> None:
     project.script(
         "say.sh",
         """
@@ -26,7 +26,7 @@ def test_each_step_is_told_with_its_output_and_the_end_below(project: Project) -
     """,
     )
     project.recipe("one", {"a": "", "b": "type: shell, cmd: ./say.sh, args: {A_TOKEN: hidden-1}"})
-    assert told(project, "recipes") == (
+    assert run_with_log(project, "recipes") == (
         0,
         [
             "INFO | runner | Running python step a",
@@ -38,20 +38,20 @@ def test_each_step_is_told_with_its_output_and_the_end_below(project: Project) -
     )
 
 
-def test_a_worker_of_xdist_leaves_the_end_to_the_controller(
+def test_an_xdist_worker_does_not_write_the_last_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = Mock()
     config.pluginmanager.get_plugin.return_value = None
     config.stash.get.return_value = 1
-    runner_log.pytest_unconfigure(config)  # a mock has a `workerinput`
+    runner_log.pytest_unconfigure(config)  # a mock has every attribute, also `workerinput`
     assert capsys.readouterr().err == ""
     del config.workerinput
     runner_log.pytest_unconfigure(config)
     assert capsys.readouterr().err.endswith("| Pipeline failed: pytest exits with 1\n")
 
 
-def test_what_does_not_pass_is_told_with_its_reason(project: Project) -> None:
+def test_the_log_has_the_reason_of_a_step_that_did_not_pass(project: Project) -> None:
     project.recipe(
         "one",
         {
@@ -60,7 +60,7 @@ def test_what_does_not_pass_is_told_with_its_reason(project: Project) -> None:
             "c": "",
         },
     )
-    assert told(project, "recipes") == (
+    assert run_with_log(project, "recipes") == (
         1,
         [
             "INFO | runner | Running python step a",

@@ -1,4 +1,4 @@
-"""What is secret leaves a run nowhere: every channel is searched for a canary."""
+"""No output of a run contains a secret: every channel is searched for a canary value."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ print(json.dumps({"status": "ok", "key": value, "much": [value] * 5000}))
 
 
 def spellings(value: str) -> list[str]:
-    """Return the texts that a search is for; in base64 the middle, whatever is before."""
+    """Return the encoded forms of a value; of base64 the middle, which all alignments share."""
     found = [value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
     found += [quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1]]
     found += [html.escape(value), html.escape(value, quote=False)]
@@ -118,12 +118,12 @@ def spellings(value: str) -> list[str]:
     for before in ("", "u", "u:"):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             found.append(encode(f"{before}{value}".encode()).decode()[4:-4])
-    # What tells a value as well: some of its characters.
+    # The first and last characters alone reveal much of a value.
     return [*found, value[:8], value[-8:]]
 
 
 def leaks(folder: Path, shown: str, value: str) -> list[str]:
-    """Return where a value is found: in what was shown, or in a file of a run."""
+    """Return the outputs and files of a run that contain a value."""
     texts = {"terminal": shown}
     for top in ("out", ".orchestrator"):
         for path in (folder / top).rglob("*"):
@@ -140,7 +140,7 @@ def leaks(folder: Path, shown: str, value: str) -> list[str]:
 
 @pytest.fixture
 def bench(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose steps tell what they should not."""
+    """A project whose steps print and write secrets."""
     monkeypatch.setenv("BENCH_TOKEN", CANARY)
     project.write("leaky.py", _LEAKY)
     project.write("hand.py", _HAND)
@@ -156,7 +156,7 @@ def shell(status: str, more: str = "") -> str:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2"), ("--recipe-jobs", "2")], ids=" ".join)
-def test_a_variable_named_as_a_secret_is_found_nowhere(
+def test_a_variable_with_a_secret_name_is_masked_everywhere(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
     steps = {
@@ -190,7 +190,7 @@ def test_a_variable_named_as_a_secret_is_found_nowhere(
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=" ".join)
-def test_what_a_step_writes_to_a_declared_key_is_found_nowhere(
+def test_a_value_written_to_a_declared_secret_key_is_masked_everywhere(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
     bench.recipe(
@@ -228,7 +228,7 @@ steps:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=" ".join)
-def test_what_a_used_file_calls_secret_is_found_nowhere(
+def test_a_secret_of_a_used_file_is_masked_everywhere(
     bench: Project, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("STATION_PIN", "station-pin-31")
@@ -260,7 +260,7 @@ def test_what_a_used_file_calls_secret_is_found_nowhere(
     assert found == [[]] * 5
 
 
-def test_the_block_of_a_step_tells_what_was_masked(
+def test_the_report_block_of_a_step_is_masked(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_TOKEN", "abcdef-12345")
@@ -282,11 +282,11 @@ def test_the_block_of_a_step_tells_what_was_masked(
     assert blocks["calls"]["process"]["masked"] == ["STATION_TOKEN"]
     assert blocks["calls"]["step"]["description"] == "of ***"
     assert blocks["calls"]["recipe"]["test_meta"] == {"dut": {"id": "***"}}
-    # Names and paths stay, though what is secret stands in them.
+    # Names and paths are not masked, although they contain the secret.
     assert blocks["calls"]["recipe"]["path"] == "recipes/token.yaml"
 
 
-def test_a_step_is_repeated_alone_by_a_line_without_the_secret(bench: Project) -> None:
+def test_the_command_that_repeats_a_step_contains_no_secret(bench: Project) -> None:
     bench.recipe(
         "bench",
         {"calls": "type: shell, cmd: bin/no, args: {STATION_TOKEN: abcdef-67890}"},
@@ -298,7 +298,7 @@ def test_a_step_is_repeated_alone_by_a_line_without_the_secret(bench: Project) -
     assert "abcdef-67890" not in result.stdout.str()
 
 
-def test_the_source_of_a_recipe_that_is_none_is_masked(
+def test_source_lines_of_an_invalid_recipe_are_masked(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_TOKEN", "abcdef-12345")
@@ -311,7 +311,7 @@ def test_the_source_of_a_recipe_that_is_none_is_masked(
 
 
 @pytest.mark.parametrize("capture", ["-s", "--capture=tee-sys"])
-def test_output_that_is_shown_as_it_comes_is_masked(bench: Project, capture: str) -> None:
+def test_live_output_is_masked(bench: Project, capture: str) -> None:
     bench.recipe("bench", {"spills": shell("off"), "spills_too": step("fails")})
 
     result = bench.spawn(*REPORTS, capture)
@@ -320,7 +320,7 @@ def test_output_that_is_shown_as_it_comes_is_masked(bench: Project, capture: str
     assert result.stdout.str().count("https://bench/?k=***") >= 4
 
 
-def test_a_recipe_that_ends_early_tells_no_secret(bench: Project) -> None:
+def test_a_recipe_that_ends_early_prints_no_secret(bench: Project) -> None:
     bench.write(
         "stops.py",
         """
@@ -355,9 +355,7 @@ def test_a_declared_var_is_masked(bench: Project) -> None:
     assert leaks(bench.path, result.stdout.str() + result.stderr.str(), FRESH) == []
 
 
-def test_where_nothing_is_secret_nothing_is_masked(
-    bench: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_masked_without_secrets(bench: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_TOKEN", "short")
     bench.ini("recipe_secret_names =")
     monkeypatch.setenv("OTHER_TOKEN", "abcdef-12345")

@@ -1,4 +1,4 @@
-"""The same recipe from elsewhere, with other roots, import modes and plugins switched off."""
+"""Sessions with other folders, rootdirs, import modes, and with plugins switched off."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _passes(result: pytest.RunResult, path: str = "recipes/bench.yaml") -> None:
     ]
 
 
-def test_from_the_rootdir(bench: Project) -> None:
+def test_a_recipe_runs_from_the_rootdir(bench: Project) -> None:
     _passes(bench.spawn("-v", "recipes"))
 
 
@@ -61,7 +61,7 @@ def test_from_the_rootdir(bench: Project) -> None:
     ("folder", "argument"),
     [("tests/deep", "../../recipes"), ("recipes", "bench.yaml"), ("scriptlets", "../recipes")],
 )
-def test_from_a_sub_folder(
+def test_a_recipe_runs_from_a_subfolder(
     bench: Project, monkeypatch: pytest.MonkeyPatch, folder: str, argument: str
 ) -> None:
     monkeypatch.chdir(bench.path / folder)
@@ -71,7 +71,9 @@ def test_from_a_sub_folder(
     assert result.parseoutcomes() == {"passed": 4}
 
 
-def test_from_outside_with_a_rootdir(bench: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_runs_from_outside_with_a_rootdir(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (bench.path / "pytest.ini").unlink()
     monkeypatch.chdir("/")
     path = f"{bench.path}/recipes"
@@ -79,18 +81,18 @@ def test_from_outside_with_a_rootdir(bench: Project, monkeypatch: pytest.MonkeyP
     _passes(bench.spawn("-v", f"--rootdir={bench.path}", path), f"{path[1:]}/bench.yaml")
 
 
-def test_with_another_settings_file(bench: Project) -> None:
+def test_a_recipe_runs_with_another_settings_file(bench: Project) -> None:
     bench.write("ci/ci.ini", "[pytest]\nrecipe_timeout = 5m\n")
 
     _passes(bench.spawn("-v", "-c", "ci/ci.ini", "--rootdir=.", "recipes"))
 
 
 @pytest.mark.parametrize("mode", ["importlib", "append", "prepend"])
-def test_with_every_import_mode(bench: Project, mode: str) -> None:
+def test_a_recipe_runs_with_every_import_mode(bench: Project, mode: str) -> None:
     _passes(bench.spawn("-v", f"--import-mode={mode}", "recipes"))
 
 
-def test_by_the_command_pytest_which_adds_no_folder_to_the_path(bench: Project) -> None:
+def test_a_recipe_runs_by_the_command_pytest_which_extends_no_path(bench: Project) -> None:
     bench.write("start.py", "import sys, pytest\nsys.exit(pytest.main(sys.argv[1:]))\n")
 
     result = bench.pytester.run(
@@ -115,7 +117,9 @@ def test_by_the_command_pytest_which_adds_no_folder_to_the_path(bench: Project) 
         ("-p", "no:faulthandler", "-p", "no:unraisableexception", "-p", "no:threadexception"),
     ],
 )
-def test_with_parts_of_pytest_switched(bench: Project, options: tuple[str, ...]) -> None:
+def test_a_recipe_runs_with_parts_of_pytest_switched_off(
+    bench: Project, options: tuple[str, ...]
+) -> None:
     result = bench.run(*options, "recipes")
 
     assert result.ret == 0
@@ -123,7 +127,7 @@ def test_with_parts_of_pytest_switched(bench: Project, options: tuple[str, ...])
         assert result.parseoutcomes() == {"passed": 4}
 
 
-def test_without_the_plugin_the_files_are_left_alone(bench: Project) -> None:
+def test_recipe_files_are_ignored_without_the_plugin(bench: Project) -> None:
     assert bench.spawn("-p", "no:orchestrator").parseoutcomes() == {"errors": 1}
 
 
@@ -137,7 +141,7 @@ def test_an_assertion_of_a_scriptlet_is_explained_in_every_mode(bench: Project) 
         assert "E         Left contains 1 more item:" in result.outlines
 
 
-def test_two_projects_in_one_process_do_not_share(project: Project) -> None:
+def test_two_projects_in_one_process_share_no_state(project: Project) -> None:
     project.recipe("x", {"one": ""})
 
     first, second = project.run(), project.run()

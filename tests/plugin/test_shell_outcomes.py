@@ -1,4 +1,4 @@
-"""What becomes of a shell step, by how its command ends and what it prints."""
+"""Outcomes of shell steps by the exit code and the output of the command."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 _OK = '{"status": "ok"}'
 
 
-def _told(project: Project, steps: dict[str, str]) -> dict[str, str]:
-    """Run steps that need nothing; return what the short summary says of each."""
+def _reasons(project: Project, steps: dict[str, str]) -> dict[str, str]:
+    """Run independent steps; return the reason of each in the short summary."""
     project.recipe("x", {name: f"type: shell, needs: [], {keys}" for name, keys in steps.items()})
-    return project.told()
+    return project.reasons()
 
 
 def _scripts(project: Project, **bodies: str) -> dict[str, str]:
@@ -29,10 +29,10 @@ def _printed(*lines: str) -> str:
     return "cat <<'END'\n" + "\n".join(lines) + "\nEND"
 
 
-def test_stdout_is_exactly_one_good_object(project: Project) -> None:
+def test_stdout_must_be_exactly_one_valid_json_object(project: Project) -> None:
     strict = "stdout is not one JSON object: "
 
-    assert _told(
+    assert _reasons(
         project,
         _scripts(
             project,
@@ -69,7 +69,7 @@ def test_stdout_is_exactly_one_good_object(project: Project) -> None:
     }
 
 
-def test_the_exit_code_counts_beside_the_status(project: Project) -> None:
+def test_the_exit_code_counts_in_addition_to_the_status(project: Project) -> None:
     steps = _scripts(
         project,
         three=f"{_printed(_OK)}\necho 'no supply' >&2\nexit 3",
@@ -79,7 +79,7 @@ def test_the_exit_code_counts_beside_the_status(project: Project) -> None:
         child="sh -c 'kill -KILL $$'",
     )
 
-    assert _told(project, steps) == {
+    assert _reasons(project, steps) == {
         "three": "exit code 3, expected 0",
         "refused": "status 'off': no supply",
         "silent": "exit code 3, expected 0",
@@ -96,10 +96,10 @@ def test_the_exit_code_counts_beside_the_status(project: Project) -> None:
     }
 
 
-def test_another_exit_code_may_be_wanted(project: Project) -> None:
+def test_another_exit_code_can_be_expected(project: Project) -> None:
     text = "parse: text, success: {exit_code: "
 
-    assert _told(
+    assert _reasons(
         project,
         {
             "three": f"cmd: exit 3, {text}3}}",
@@ -131,7 +131,7 @@ def test_a_program_that_cannot_run_is_not_found(project: Project) -> None:
         "cwd": "cmd: echo, cwd: nowhere",
     }
 
-    assert _told(project, steps) == {
+    assert _reasons(project, steps) == {
         "bit": "bin/plain may not be run; give it its run bit: chmod +x bin/plain",
         "bit_by_shell": "exit code 126: a program may not be run",
         "interpreter": "bin/strange names an interpreter that is not there: /usr/bin/no-such-shell",
@@ -160,10 +160,10 @@ def test_a_program_that_cannot_run_is_not_found(project: Project) -> None:
 def test_a_script_without_an_interpreter_runs_in_the_shell(project: Project) -> None:
     project.script("bin/bare", f"echo '{_OK}'\n")
 
-    assert _told(project, {"bare": "cmd: bin/bare"}) == {}
+    assert _reasons(project, {"bare": "cmd: bin/bare"}) == {}
 
 
-def test_other_ways_to_hand_over_a_result(project: Project) -> None:
+def test_a_result_can_be_passed_in_other_ways(project: Project) -> None:
     last = _scripts(
         project,
         last=_printed("starting", _OK, ""),
@@ -175,7 +175,7 @@ def test_other_ways_to_hand_over_a_result(project: Project) -> None:
     )
     parse = {"last": "last-line", "worst": "last-line", "data": "data", "no_data": "data"}
 
-    assert _told(
+    assert _reasons(
         project,
         {
             name: f"{keys}, parse: {parse.get(name, 'json' if name == 'file' else 'text')}"
@@ -187,11 +187,11 @@ def test_other_ways_to_hand_over_a_result(project: Project) -> None:
     }
 
 
-def test_a_step_that_takes_too_long_is_ended(project: Project) -> None:
+def test_a_step_that_exceeds_its_timeout_is_ended(project: Project) -> None:
     project.ini("recipe_timeout = 200ms")
     said = "timeout: still running after {} s; its whole process tree was ended"
 
-    assert _told(
+    assert _reasons(
         project,
         {
             "own": "cmd: sleep 60, timeout: 100ms",
@@ -201,7 +201,7 @@ def test_a_step_that_takes_too_long_is_ended(project: Project) -> None:
     assert {block["step"]["kind"] for block in project.blocks().values()} == {"timeout"}
 
 
-def test_what_is_left_running_is_ended_and_told(project: Project) -> None:
+def test_leftover_processes_are_ended_and_reported(project: Project) -> None:
     path = project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
 
     warned = project.run()
@@ -213,7 +213,7 @@ def test_what_is_left_running_is_ended_and_told(project: Project) -> None:
     refused.stdout.fnmatch_lines([f"FAILED {path}::one - *LeftoverWarning: {said}"])
 
 
-def test_what_is_left_running_is_told_by_workers_and_known_to_filters(project: Project) -> None:
+def test_leftover_warnings_work_with_xdist_workers_and_warning_filters(project: Project) -> None:
     project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
 
     spread = project.run("-n", "1")
@@ -223,16 +223,16 @@ def test_what_is_left_running_is_told_by_workers_and_known_to_filters(project: P
     assert ignored.parseoutcomes() == {"passed": 1}
 
 
-def test_a_leftover_hides_no_failure(project: Project) -> None:
+def test_a_leftover_process_hides_no_failure(project: Project) -> None:
     steps = {"one": "cmd: 'sleep 60 & exit 3'"}
 
-    assert _told(project, steps) == {"one": "exit code 3, expected 0"}
-    assert project.told("-W", "error") == {"one": "exit code 3, expected 0"}
+    assert _reasons(project, steps) == {"one": "exit code 3, expected 0"}
+    assert project.reasons("-W", "error") == {"one": "exit code 3, expected 0"}
     assert project.run().parseoutcomes() == {"failed": 1, "warnings": 1}
 
 
 @pytest.mark.parametrize("style", ["auto", "short", "line", "native"])
-def test_a_leftover_that_is_an_error_is_shown_without_our_frames(
+def test_a_leftover_error_is_shown_without_frames_of_the_plugin(
     project: Project, style: str
 ) -> None:
     project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
@@ -240,7 +240,7 @@ def test_a_leftover_that_is_an_error_is_shown_without_our_frames(
     project.run("-W", "error", f"--tb={style}").stdout.no_fnmatch_line("*.py:*")
 
 
-def test_a_script_ends_at_the_line_that_fails(project: Project) -> None:
+def test_a_script_ends_at_the_first_failing_line(project: Project) -> None:
     project.write(
         "recipes/x.yaml",
         """
@@ -278,11 +278,11 @@ def test_a_script_ends_at_the_line_that_fails(project: Project) -> None:
     assert step["process"]["argv"][:3] == ["/bin/sh", "-e", "-c"]
 
 
-def test_each_step_has_the_shell_that_it_names(project: Project) -> None:
+def test_each_step_runs_in_the_shell_that_it_names(project: Project) -> None:
     project.script("tool", "#!/bin/sh\ncat $1 >&2\nexit 5\n")
     text = "parse: text"
 
-    assert _told(
+    assert _reasons(
         project,
         {
             "sh": f"{text}, shell: sh, cmd: 'false | true'",
@@ -302,7 +302,7 @@ def test_each_step_has_the_shell_that_it_names(project: Project) -> None:
     assert argv["listed"] == ["tool", "{script}"]
 
 
-def test_a_step_that_passed_runs_again_under_another_shell(project: Project) -> None:
+def test_a_passed_step_runs_again_when_its_shell_changes(project: Project) -> None:
     def recipe(shell: str) -> None:
         one = f"type: shell, parse: text, {shell} cmd: 'echo one >> ran.txt'"
         project.recipe("x", {"one": one, "two": "type: shell, parse: text, cmd: test -e go"})

@@ -1,4 +1,4 @@
-"""What how-to pages show of sessions is what sessions say."""
+"""Outputs on how-to pages are equal to the outputs of real sessions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.house.transcript import normal, pattern
-from tests.plugin.journal.test_resume import cut  # noqa: F401  # a fixture
+from tests.plugin.journal.test_resume import cut_run  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     import pytest
@@ -21,18 +21,18 @@ STEP = "steps:\n  - {name: measure, type: shell, cmd: 'true', parse: text}\n"
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """Return the blocks of a language in a page."""
+    """Return the code blocks of a language on a page."""
     text = (HOW_TO / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def shows(result: pytest.RunResult, told: str) -> bool:
-    """Tell whether a session said what a page shows, among other things."""
-    said = "".join(f"{normal(line)}\n" for line in result.outlines)
-    return pattern(f"…\n{told}…\n").fullmatch(said) is not None
+def shows(result: pytest.RunResult, text: str) -> bool:
+    """Return True if the output of a session contains a text of a page."""
+    output = "".join(f"{normal(line)}\n" for line in result.outlines)
+    return pattern(f"…\n{text}…\n").fullmatch(output) is not None
 
 
-def test_measurements_that_are_out_of_their_limits(
+def test_the_page_shows_measurements_outside_their_limits(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, *_ = blocks("measurements.md", "yaml")
@@ -45,7 +45,7 @@ def test_measurements_that_are_out_of_their_limits(
     assert shows(project.run(), shown)
 
 
-def test_a_var_that_nobody_gives(project: Project) -> None:
+def test_the_page_shows_the_error_of_a_missing_var(project: Project) -> None:
     (recipe,) = (one for one in blocks("vars-and-matrix.md", "yaml") if "required" in one)
     (shown,) = blocks("vars-and-matrix.md", "text")
     project.write("recipes/psu.yaml", recipe + STEP)
@@ -53,22 +53,22 @@ def test_a_var_that_nobody_gives(project: Project) -> None:
     assert shows(project.run(), shown)
 
 
-def test_a_run_that_was_killed_and_goes_on(
+def test_the_page_shows_the_header_of_a_resumed_run(
     project: Project,
-    cut: Cut,  # noqa: F811
+    cut_run: Cut,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     recipe, *_ = blocks("resume-after-a-crash.md", "yaml")
-    owed, asks, decided, switched_off, *_ = blocks("resume-after-a-crash.md", "text")
+    pending, confirmation, rerun, switched_off, *_ = blocks("resume-after-a-crash.md", "text")
     for name in ("flash", "power", "burn_in", "measure"):
         project.script(f"bench/{name}.sh", '#!/bin/sh\necho \'{"status": "ok"}\'\n')
     project.write("recipes/burn_in.yaml", recipe)
     page = ("-o", "recipe_html=true")
-    cut("burn_in", event="step_started")
+    cut_run("burn_in", event="step_started")
 
-    assert shows(project.run("--collect-only"), owed)
-    assert shows(project.run("--recipe-resume", "recipes", "-rs", *page), asks)
+    assert shows(project.run("--collect-only"), pending)
+    assert shows(project.run("--recipe-resume", "recipes", "-rs", *page), confirmation)
     result = project.run("--recipe-resume", "--recipe-rerun=burn_in", "recipes")
-    assert shows(result, decided)
+    assert shows(result, rerun)
     assert shows(result, switched_off)

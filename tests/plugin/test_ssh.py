@@ -1,4 +1,4 @@
-"""Steps on another machine: a real sshd on the loopback, with keys of its own."""
+"""SSH steps, with a real sshd on the loopback and its own keys."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ steps:
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An sshd, and the folder of a client called ssh that knows it as ``bench``."""
+    """Start an sshd; return the folder of an ``ssh`` command that knows it as ``bench``."""
     found = subprocess.run([str(_SSHD)], check=True, stdout=subprocess.PIPE, text=True)
     folder = tmp_path_factory.mktemp("ssh")
     for name in ("host", "user"):
@@ -109,7 +109,7 @@ def _listening(program: str, folder: Path, port: int) -> Iterator[Path]:
     client = folder / "bin/ssh"
     client.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {folder}/config "$@"\n')
     client.chmod(0o755)
-    Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd gives its rights away
+    Path("/run/sshd").mkdir(exist_ok=True)  # Debian's folder for privilege separation
     server = subprocess.Popen(
         [program, "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.PIPE
     )
@@ -125,21 +125,21 @@ def _listening(program: str, folder: Path, port: int) -> Iterator[Path]:
 
 @pytest.fixture
 def bench(project: Project, sshd: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project that finds the client."""
+    """A project with the ``ssh`` command on its PATH."""
     monkeypatch.setenv("PATH", f"{sshd}/bin:{os.environ['PATH']}")
     return project
 
 
-def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
+def test_ssh_steps_have_results_criteria_and_reports_like_other_steps(bench: Project) -> None:
     token = new_token()
     bench.write("recipes/far.yaml", _RECIPE.replace("TOKEN", token))
     blocks = bench.blocks("-p", "no:randomly")
 
-    told = {
+    step_block = {
         name: (block["step"]["state"], block["step"].get("reason"))
         for name, block in blocks.items()
     }
-    assert told == {
+    assert step_block == {
         "told": ("passed", None),
         "fed": ("passed", None),
         "fails": ("failed", "exit code 3, expected 0"),
@@ -173,7 +173,7 @@ def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
     assert seconds_until_gone(token, PATIENCE) is not None
 
 
-def test_nothing_goes_on_over_there_when_pytest_is_killed(bench: Project) -> None:
+def test_no_remote_process_continues_when_pytest_is_killed(bench: Project) -> None:
     token, up = new_token(), bench.path / "up"
     bench.write(
         "recipes/far.yaml",
@@ -187,14 +187,14 @@ def test_nothing_goes_on_over_there_when_pytest_is_killed(bench: Project) -> Non
     ) as process:
         while not up.exists():
             assert process.poll() is None
-        with up.open() as told:
-            told.read()
+        with up.open() as actual:
+            actual.read()
         assert alive(token)
         process.send_signal(signal.SIGKILL)
     assert seconds_until_gone(token, PATIENCE) is not None
 
 
-def test_what_cannot_be_asked_over_there_is_a_mistake_in_the_recipe(bench: Project) -> None:
+def test_keys_that_ssh_steps_do_not_support_are_errors_in_the_recipe(bench: Project) -> None:
     bench.write(
         "recipes/far.yaml",
         "steps:\n  - {name: a, type: ssh, host: '-oProxyCommand=x', cmd: x}\n"
@@ -203,10 +203,10 @@ def test_what_cannot_be_asked_over_there_is_a_mistake_in_the_recipe(bench: Proje
     )
     result = bench.run("-p", "no:randomly")
 
-    told = result.stdout.str()
+    output = result.stdout.str()
     for line in (
         "2:32: 'host' in ssh step 'a' is '-oProxyCommand=x', should be the name of a host",
         "3:53: 'max_rss_mb' needs a process on this machine, and step 'b' runs on another",
         "4:5: missing 'host' in ssh step 'c'",
     ):
-        assert f"recipes/far.yaml:{line}" in told
+        assert f"recipes/far.yaml:{line}" in output

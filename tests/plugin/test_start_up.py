@@ -1,4 +1,4 @@
-"""A project without recipes pays for nothing but the plugin's own few lines."""
+"""Start-up: a project without recipes imports only the entry point of the plugin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-_TELL = """
+_PRINT_IMPORTS = """
 import sys
 
 
@@ -23,8 +23,8 @@ def pytest_unconfigure():
 
 
 def _imported(project: Project, *args: str) -> tuple[set[str], list[str]]:
-    """Return which packages a session imported, and which rooms of ours."""
-    project.write("tell.py", _TELL)
+    """Return the packages that a session imported, and the subpackages of this plugin."""
+    project.write("tell.py", _PRINT_IMPORTS)
     others = ("xdist", "rerunfailures", "pytest_jsonreport", "metadata")
     switched = [option for name in others for option in ("-p", f"no:{name}")]
     result = project.spawn("-p", "tell", *switched, *args)
@@ -37,7 +37,7 @@ def _imported(project: Project, *args: str) -> tuple[set[str], list[str]]:
 
 @pytest.fixture
 def plain(project: Project) -> Project:
-    """A project with a test, the YAML of somebody else, and no recipe."""
+    """A project with a test, a YAML file of another tool, and no recipe."""
     project.write("test_x.py", "def test_x(): pass\n")
     project.write("docker-compose.yaml", "services: {}\n")
     return project
@@ -52,7 +52,7 @@ def test_no_package_is_imported_without_a_recipe(plain: Project) -> None:
     assert rooms == ["plugin"]
 
 
-def test_a_recipe_brings_what_it_needs_and_no_more(plain: Project) -> None:
+def test_a_recipe_imports_what_it_needs_and_no_more(plain: Project) -> None:
     plain.recipe("x", {"one": ""})
 
     tops, rooms = _imported(plain)
@@ -72,7 +72,7 @@ def test_a_recipe_brings_what_it_needs_and_no_more(plain: Project) -> None:
     ]
 
 
-def test_the_context_alone_brings_no_yaml(plain: Project) -> None:
+def test_the_context_fixture_imports_no_yaml(plain: Project) -> None:
     plain.write("test_x.py", "def test_x(ctx):\n    ctx.set('a', 1)\n")
 
     tops, rooms = _imported(plain)

@@ -1,6 +1,6 @@
-"""All views of a run as plain data, but for who ran it where, when and at what cost.
+"""All reports of a run as plain data, without the values that differ from run to run.
 
-So that two runs can be held against each other, member by member.
+Two runs of the same steps can then be compared member by member.
 """
 
 import json
@@ -15,7 +15,7 @@ import msgspec
 from pytest_orchestrator.runs.lookup import load_record, run_folders
 from pytest_orchestrator.runs.record import RunRecord
 
-_OF_THEIR_OWN: Final = {
+_VARYING: Final = {
     *("where", "worker", "host", "hostname", "run", "pid", "thread", "port", "argv"),
     *(
         "time",
@@ -30,11 +30,11 @@ _OF_THEIR_OWN: Final = {
         "last",
     ),
     *("asctime", "msecs", "relativeCreated", "duration", "seconds", "measured", "resources"),
-    *("lines", "touched", "n", "stderr_bytes"),  # of which a figure may take more or less
+    *("lines", "touched", "n", "stderr_bytes"),  # their lengths depend on the printed figures
     *("environment", "collectors"),
 }
 _FIGURES: Final = re.compile(r"(_seconds|_bytes|_percent|_delta|_rss|_count|_switches|_faults)$")
-_OURS: Final = re.compile(
+_VARYING_TEXT: Final = re.compile(
     r'(?m)"(seconds|rss_delta|heap_\w+)": [\d.e-]+'
     r"|^(worker|resources|rerun) .*\n?| in \d+\.\d+s\b|\d+\.\d+ s\b"
 )
@@ -45,18 +45,18 @@ REPORTS: Final = ("--json-report", "--json-report-file=told.json", "--junitxml=t
 
 
 def views(folder: Path) -> dict[str, Any]:
-    """Return what the last run of a project says of itself.
+    """Return the reports of the last run of a project.
 
     Args:
         folder: The rootdir; the run had `REPORTS` among its arguments.
 
     Returns:
-        The JSON report, the JUnit report, and the record that is read from the journal.
+        The JSON report, the JUnit report, and the record read from the journal.
     """
     report = json.loads((folder / "told.json").read_text(encoding="utf-8"))
     record = load_record(run_folders(folder / ".orchestrator/runs")[0])
     return {
-        "json": alike(report),
+        "json": comparable(report),
         "junit": _junit(ElementTree.parse(folder / "told.xml").getroot()),
         "journal": {
             "state": record.state,
@@ -72,7 +72,7 @@ def views(folder: Path) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
-    """Give a line for each member that two of them do not share."""
+    """Yield a line for each member in which two reports differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in sorted({*one, *other}):
             if name in one and name in other:
@@ -86,52 +86,52 @@ def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
         yield f"{at}: {one!r} and {other!r}"
 
 
-def alike(told: Any) -> Any:
-    """Return plain data but for what is of each run alone."""
-    if isinstance(told, dict):
-        return {name: alike(one) for name, one in _shared(told)}
-    if isinstance(told, list | tuple):
-        return [alike(one) for one in told]
-    return _NAMES.sub("", _OURS.sub("", told)) if isinstance(told, str) else told
+def comparable(data: Any) -> Any:
+    """Return plain data without the values that differ from run to run."""
+    if isinstance(data, dict):
+        return {name: comparable(one) for name, one in _comparable_members(data)}
+    if isinstance(data, list | tuple):
+        return [comparable(one) for one in data]
+    return _NAMES.sub("", _VARYING_TEXT.sub("", data)) if isinstance(data, str) else data
 
 
-def _shared(told: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the members of a mapping that two runs of the same steps have alike."""
-    for name, one in told.items():
-        # Of a record of the log a process is a number, and a log may have figures in it; the
-        # bytes of an artifact, which has a type, count.
-        is_own = name == "process" and not isinstance(one, dict)
-        is_own |= name == "bytes" and "type" not in told
-        if name not in _OF_THEIR_OWN and not is_own:
+def _comparable_members(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a mapping that are equal in two runs of the same steps."""
+    for name, one in data.items():
+        # `process` of a log record is a pid. The size of a log varies with the figures in it;
+        # that of an artifact, which has a type, is compared.
+        differs = name == "process" and not isinstance(one, dict)
+        differs |= name == "bytes" and "type" not in data
+        if name not in _VARYING and not differs:
             yield name, one
 
 
 def _files(record: RunRecord) -> Iterator[str]:
-    """Give the files that the journal has sealed, but for samples, which a short step has not."""
+    """Yield the sealed files, except samples, which a short step may not have."""
     for name in record.finished.files if record.finished else ():
         if not name.startswith("resources/"):
             yield name
 
 
-def _record(told: Any) -> Any:
-    if isinstance(told, msgspec.Struct):
-        return alike(msgspec.to_builtins(told))
-    if isinstance(told, dict):
-        return {name: _record(one) for name, one in _shared(told)}
-    if isinstance(told, list | tuple):
-        return [_record(one) for one in told]
-    return _record(vars(told)) if hasattr(told, "__dict__") else alike(told)
+def _record(data: Any) -> Any:
+    if isinstance(data, msgspec.Struct):
+        return comparable(msgspec.to_builtins(data))
+    if isinstance(data, dict):
+        return {name: _record(one) for name, one in _comparable_members(data)}
+    if isinstance(data, list | tuple):
+        return [_record(one) for one in data]
+    return _record(vars(data)) if hasattr(data, "__dict__") else comparable(data)
 
 
 def _junit(root: ElementTree.Element) -> Any:
     return {
-        "suites": [alike(dict(one.attrib)) for one in root.iter("testsuite")],
+        "suites": [comparable(dict(one.attrib)) for one in root.iter("testsuite")],
         "cases": {
             f"{one.get('classname')}::{one.get('name')}": {
-                "attributes": alike(dict(one.attrib)),
+                "attributes": comparable(dict(one.attrib)),
                 "properties": dict(map(_property, one.iter("property"))),
                 "children": [
-                    [child.tag, alike(dict(child.attrib)), alike(child.text)]
+                    [child.tag, comparable(dict(child.attrib)), comparable(child.text)]
                     for child in one
                     if child.tag != "properties"
                 ],
@@ -142,7 +142,7 @@ def _junit(root: ElementTree.Element) -> Any:
 
 
 def _property(one: ElementTree.Element) -> tuple[str, Any]:
-    """Return a property; of a figure that there is one."""
+    """Return the name and value of a property; `…` as the value of a figure."""
     name = str(one.get("name"))
-    is_own = name in _OF_THEIR_OWN or _FIGURES.search(name)
-    return name, "…" if is_own else alike(one.get("value"))
+    varies = name in _VARYING or _FIGURES.search(name)
+    return name, "…" if varies else comparable(one.get("value"))

@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def watched(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose sessions tell what they did to the world."""
+    """A project whose sessions print the processes, files and imports of a run."""
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     project.write("watch.py", _WATCH)
     project.write("scriptlets.py", "def good(params):\n    return {'status': 'ok'}\n")
@@ -66,7 +66,9 @@ def test_collecting_imports_starts_and_writes_nothing(watched: Project) -> None:
     assert "seen: []" in result.outlines
 
 
-def test_the_watch_would_see_what_a_run_does(watched: Project) -> None:
+def test_the_watch_reports_imports_and_files_of_a_run(
+    watched: Project,
+) -> None:
     result = watched.spawn("-p", "watch", "-p", "no:cacheprovider", "recipes")
 
     (seen,) = [line for line in result.outlines if line.startswith("seen: ")]

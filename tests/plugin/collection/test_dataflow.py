@@ -5,12 +5,12 @@ from tests.plugin.conftest import Project
 RECIPE = {"a": "", "b": "if: ctx.dnoe.a", "c": "type: shell, cmd: no_such"}
 
 
-def test_it_is_off_by_default(project: Project) -> None:
+def test_data_flow_is_not_checked_by_default(project: Project) -> None:
     project.recipe("x", RECIPE)
     assert len(project.items()) == 3
 
 
-def test_problems_are_errors_of_the_collection(project: Project) -> None:
+def test_data_flow_problems_are_collection_errors(project: Project) -> None:
     project.ini("recipe_validate = true")
     project.write("steps.py", "def note(ctx, params):\n    ctx.set('done.a', 1)\n")
     project.recipe("x", RECIPE)
@@ -22,7 +22,7 @@ def test_problems_are_errors_of_the_collection(project: Project) -> None:
     assert "no_such" not in text.partition("ERROR")[2]
 
 
-def test_a_good_recipe_is_collected(project: Project) -> None:
+def test_a_recipe_without_data_flow_problems_is_collected(project: Project) -> None:
     project.ini("recipe_validate = true")
     project.recipe("x", {"a": "", "b": ""})
     assert len(project.items()) == 2

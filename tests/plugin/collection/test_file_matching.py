@@ -1,4 +1,4 @@
-"""Which YAML files are recipes."""
+"""File matching: the YAML files that are collected as recipes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def _files(project: Project, *names: str) -> None:
         project.write(name, _RECIPE)
 
 
-def test_folders_called_recipes_and_the_ending_recipe_are_taken(project: Project) -> None:
+def test_files_in_recipes_folders_and_files_named_recipe_yaml_are_collected(
+    project: Project,
+) -> None:
     _files(
         project,
         "recipes/a.yaml",
@@ -41,7 +43,7 @@ def test_folders_called_recipes_and_the_ending_recipe_are_taken(project: Project
     ]
 
 
-def test_a_yaml_file_named_on_the_command_line_is_taken(project: Project) -> None:
+def test_a_yaml_file_named_on_the_command_line_is_collected(project: Project) -> None:
     _files(project, "other/f.yaml", "recipes/_part.yaml", "recipes/a.yaml")
 
     assert project.items("other/f.yaml") == ["other/f.yaml::s"]
@@ -49,7 +51,7 @@ def test_a_yaml_file_named_on_the_command_line_is_taken(project: Project) -> Non
     assert project.items("recipes/_part.yaml") == ["recipes/_part.yaml::s"]
 
 
-def test_parts_are_not_collected_by_themselves(project: Project) -> None:
+def test_files_for_use_are_not_collected_as_recipes(project: Project) -> None:
     _files(project, "recipes/_part.yaml", "recipes/deep/_part.yml", "recipes/a.yaml")
 
     assert project.items() == ["recipes/a.yaml::s"]
@@ -89,7 +91,7 @@ def test_recipe_files_replaces_the_folders_and_the_ending(project: Project) -> N
         ("recipes/empty.yaml", ""),
     ],
 )
-def test_the_yaml_of_others_is_left_alone(project: Project, name: str, text: str) -> None:
+def test_yaml_files_that_are_no_recipes_are_ignored(project: Project, name: str, text: str) -> None:
     project.write(name, text)
     _files(project, "recipes/a.yaml")
 
@@ -100,7 +102,7 @@ def test_the_yaml_of_others_is_left_alone(project: Project, name: str, text: str
 
 
 @pytest.mark.parametrize("text", ["steps: []", "test_meta: {test_id: X}", "{test_meta: {}}"])
-def test_a_file_that_was_walked_by_and_looks_like_a_recipe_must_be_one(
+def test_errors_in_a_found_file_that_looks_like_a_recipe_are_reported(
     project: Project, text: str
 ) -> None:
     project.write("recipes/a.yaml", text)
@@ -122,7 +124,7 @@ def _refused(project: Project, *args: str) -> str:
         ("name: x", "missing 'steps' (a recipe has a list of 'steps')"),
     ],
 )
-def test_a_file_that_was_asked_for_must_be_a_recipe(
+def test_a_file_named_on_the_command_line_must_be_a_recipe(
     project: Project, text: str, message: str
 ) -> None:
     project.write("recipes/x.yaml", text)
@@ -136,13 +138,13 @@ def test_a_file_that_was_asked_for_must_be_a_recipe(
     assert _refused(project) == said
 
 
-def test_a_recipe_without_a_step_says_so(project: Project) -> None:
+def test_a_recipe_without_steps_is_a_collection_error(project: Project) -> None:
     project.write("recipes/x.yaml", "steps: []")
 
     assert _refused(project, "recipes") == "ERROR recipes/x.yaml - 1:8 'steps' has no step in it"
 
 
-def test_a_file_above_the_limit_is_refused_before_it_is_read(project: Project) -> None:
+def test_a_file_above_the_size_limit_is_refused_before_it_is_read(project: Project) -> None:
     project.ini("recipe_max_size = 1kB")
     project.write("recipes/x.yaml", _RECIPE + "#" * 1000)
 
@@ -152,7 +154,7 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(project: Project) -
     )
 
 
-def test_the_default_limit_is_one_mebibyte(project: Project) -> None:
+def test_the_default_size_limit_is_one_mebibyte(project: Project) -> None:
     project.write("recipes/x.yaml", _RECIPE + "#" * 10_000_000)
 
     assert "above the limit of 1,048,576" in _refused(project, "recipes")
@@ -160,7 +162,7 @@ def test_the_default_limit_is_one_mebibyte(project: Project) -> None:
     assert project.items("recipes") == ["recipes/x.yaml::s"]
 
 
-def test_a_system_that_cannot_run_recipes_is_told_of_each(
+def test_each_recipe_is_a_collection_error_on_an_unsupported_system(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unsupported, "HERE", False)
@@ -185,8 +187,8 @@ def test_a_system_that_cannot_run_recipes_is_told_of_each(
     assert "the recipe of this test cannot be run: recipes run on Linux and macOS" in str(
         result.stdout
     )
-    told = "recipes/a.yaml: recipes run on Linux and macOS, on Windows in WSL; "
-    assert f"{told}to leave them out here: --ignore=recipes/a.yaml" in result.outlines
+    message = "recipes/a.yaml: recipes run on Linux and macOS, on Windows in WSL; "
+    assert f"{message}to leave them out here: --ignore=recipes/a.yaml" in result.outlines
 
     served = project.run("--recipe-serve")
 

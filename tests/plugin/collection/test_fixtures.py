@@ -1,4 +1,4 @@
-"""Steps have pytest's fixtures, as functions have."""
+"""Steps use pytest's fixtures like test functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def note(word):
 _HINT = "write a step for each value, or a fixture without parameters"
 
 
-def test_automatic_fixtures_of_every_scope_are_around_steps(project: Project) -> None:
+def test_autouse_fixtures_of_every_scope_are_set_up_for_steps(project: Project) -> None:
     project.write(
         "conftest.py",
         f"{_NOTE}\n"
@@ -66,7 +66,7 @@ def test_a_module_fixture_is_set_up_once_a_recipe(project: Project) -> None:
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """A project with fixtures, and scriptlets that take some."""
+    """A project with fixtures and scriptlets that use them."""
     project.write(
         "conftest.py",
         """
@@ -112,7 +112,7 @@ def bench(project: Project) -> Project:
     return project
 
 
-def test_fixtures_are_passed_by_keyword_where_they_are_wanted(bench: Project) -> None:
+def test_fixtures_are_passed_by_keyword_to_step_code_with_such_parameters(bench: Project) -> None:
     call = "type: python, module: bench"
     bench.recipe(
         "x",
@@ -125,20 +125,20 @@ def test_fixtures_are_passed_by_keyword_where_they_are_wanted(bench: Project) ->
         head="fixtures: [supply, load]",
     )
 
-    assert bench.told() == {}
+    assert bench.reasons() == {}
     assert bench.blocks()["both"]["context"]["writes"][0]["new"] == 4
 
 
 def test_a_fixture_that_the_step_does_not_name_is_not_passed(bench: Project) -> None:
     bench.recipe("x", {"both": "type: python, module: bench, function: both, fixtures: [load]"})
 
-    assert bench.told()["both"] == (
+    assert bench.reasons()["both"] == (
         "params has no 'supply', which both(ctx, params, supply, load) needs; a pytest fixture "
         "is named in the step's fixtures (now load)"
     )
 
 
-def test_an_unknown_fixture_is_told_at_its_line_with_the_nearest(bench: Project) -> None:
+def test_an_unknown_fixture_is_an_error_at_its_line_with_a_suggestion(bench: Project) -> None:
     bench.recipe("x", {"near": "fixtures: [suply]", "far": "needs: [], fixtures: [quite_else]"})
     bench.recipe("y", {"all": ""}, head="fixtures: [laod]")
 
@@ -161,7 +161,7 @@ def test_an_unknown_fixture_is_told_at_its_line_with_the_nearest(bench: Project)
 
 
 @pytest.mark.parametrize("style", ["short", "long", "native", "line"])
-def test_no_style_shows_frames_of_a_fixture_that_is_not_there(bench: Project, style: str) -> None:
+def test_no_traceback_style_shows_frames_for_an_unknown_fixture(bench: Project, style: str) -> None:
     bench.recipe("x", {"one": "fixtures: [suply]"})
 
     shown = bench.run(f"--tb={style}").stdout
@@ -170,7 +170,7 @@ def test_no_style_shows_frames_of_a_fixture_that_is_not_there(bench: Project, st
     shown.no_fnmatch_line('*File "*')
 
 
-def test_a_parametrized_fixture_is_told(bench: Project) -> None:
+def test_a_parametrized_fixture_is_an_error_at_its_line(bench: Project) -> None:
     bench.recipe("x", {"named": "fixtures: [channel]", "used": "needs: [], fixtures: [probe]"})
 
     result = bench.run()
@@ -185,7 +185,7 @@ def test_a_parametrized_fixture_is_told(bench: Project) -> None:
     )
 
 
-def test_a_fixture_of_their_own_called_ctx_breaks_nothing(project: Project) -> None:
+def test_steps_work_with_a_fixture_named_ctx_of_the_user(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -230,7 +230,7 @@ def test_ctx_is_the_context_of_the_session(project: Project) -> None:
     assert project.run().parseoutcomes() == {"passed": 2}
 
 
-def test_conditions_in_a_text_are_evaluated_for_steps(project: Project) -> None:
+def test_skipif_conditions_as_text_are_evaluated_for_steps(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -245,10 +245,10 @@ def test_conditions_in_a_text_are_evaluated_for_steps(project: Project) -> None:
     )
     project.recipe("x", dict.fromkeys(["one", "two", "three"], "needs: []"))
 
-    assert project.told() == {"one": "skipped: not here", "three": "skipped: not here"}
+    assert project.reasons() == {"one": "skipped: not here", "three": "skipped: not here"}
 
 
-def test_marks_of_a_hook_ask_for_fixtures(project: Project) -> None:
+def test_usefixtures_of_the_ini_file_are_set_up_for_steps(project: Project) -> None:
     project.write(
         "conftest.py",
         f"{_NOTE}\n"
@@ -263,7 +263,7 @@ def test_marks_of_a_hook_ask_for_fixtures(project: Project) -> None:
     project.ini("usefixtures = supply")
     project.recipe("x", {"one": "", "two": "fixtures: [skipped]", "three": ""})
 
-    assert project.told() == {
+    assert project.reasons() == {
         "two": "skipped: no bench",
         "three": "skipped: blocked by recipes/x.yaml::two",
     }

@@ -1,4 +1,4 @@
-"""Steps are items as functions are: ids, lines, markers, expected failures."""
+"""Steps are items like test functions: ids, lines, markers, expected failures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_verbose_output_names_each_step(bench: Project) -> None:
     assert result.ret == 0
 
 
-def test_a_step_stands_at_its_line(bench: Project) -> None:
+def test_the_location_of_a_step_is_its_line_in_the_recipe(bench: Project) -> None:
     items, _ = bench.pytester.inline_genitems("-p", "no:hypothesispytest")
 
     assert [item.location for item in items] == [
@@ -62,7 +62,7 @@ def test_tags_are_registered_markers(bench: Project) -> None:
     assert bench.items(*strict, "-m", "slow and risky") == ["recipes/bench.yaml::release"]
 
 
-def test_a_keyword_selects_by_the_name_of_step_and_recipe(bench: Project) -> None:
+def test_a_keyword_selects_by_step_name_and_by_recipe_name(bench: Project) -> None:
     bench.recipe("other", {"flash": ""})
 
     assert bench.items("-k", "flash and not bench") == ["recipes/other.yaml::flash"]
@@ -74,7 +74,7 @@ def test_a_keyword_selects_by_the_name_of_step_and_recipe(bench: Project) -> Non
 
 @pytest.fixture
 def expected(project: Project) -> Project:
-    """A project with steps that are expected to fail, of which the second does not."""
+    """A project with steps that are expected to fail; the second one passes."""
     project.recipe(
         "x",
         {
@@ -88,7 +88,7 @@ def expected(project: Project) -> Project:
     return project
 
 
-def test_an_expected_failure_is_none_and_still_blocks(expected: Project) -> None:
+def test_an_expected_failure_is_xfailed_and_still_blocks_dependents(expected: Project) -> None:
     result = expected.run("-ra")
 
     assert [line for line in result.outlines if line.startswith(("XFAIL", "XPASS", "SKIP"))] == [
@@ -101,7 +101,7 @@ def test_an_expected_failure_is_none_and_still_blocks(expected: Project) -> None
     assert result.ret == 0
 
 
-def test_an_unexpected_pass_fails_where_the_ini_says_so(expected: Project) -> None:
+def test_an_unexpected_pass_fails_with_xfail_strict(expected: Project) -> None:
     expected.ini("xfail_strict = true")
 
     result = expected.run("-rf")
@@ -111,7 +111,7 @@ def test_an_unexpected_pass_fails_where_the_ini_says_so(expected: Project) -> No
     assert result.ret == 1
 
 
-def test_reports_say_what_pytest_made_of_an_expectation(expected: Project) -> None:
+def test_reports_contain_xfailed_and_xpassed_outcomes(expected: Project) -> None:
     def states(*args: str) -> dict[str, str]:
         return {name: block["step"]["state"] for name, block in expected.blocks(*args).items()}
 
@@ -125,7 +125,7 @@ def test_reports_say_what_pytest_made_of_an_expectation(expected: Project) -> No
     assert states("-o", "xfail_strict=true")["passes"] == "failed"
 
 
-def test_a_recipe_whose_failures_were_expected_has_not_failed(expected: Project) -> None:
+def test_a_recipe_with_only_expected_failures_has_passed(expected: Project) -> None:
     expected.run().stdout.fnmatch_lines(["-* recipes/x.yaml: passed -*"])
 
 
@@ -150,7 +150,7 @@ def test_fixtures_of_a_step_are_listed(project: Project) -> None:
     )
 
 
-def test_durations_are_those_of_steps(project: Project) -> None:
+def test_the_durations_option_lists_steps(project: Project) -> None:
     project.recipe("x", {"one": "type: shell, cmd: 'sleep 0.05', parse: text"})
 
     project.run("--durations=1").stdout.re_match_lines([r"\d+\.\d\ds call     recipes/x.yaml::one"])

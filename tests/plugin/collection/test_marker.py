@@ -1,4 +1,4 @@
-"""Hand-written tests that ask for a recipe by a marker."""
+"""Hand-written tests that request a recipe by a marker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _tests(project: Project, *recipes: str, body: str = "assert ctx.get('done.tw
 
 @pytest.fixture
 def marked(project: Project) -> Project:
-    """A project with a recipe and two tests that ask for it."""
+    """A project with a recipe and two tests that request it."""
     project.recipe("x", {"one": "", "two": ""}, {"off": ""})
     _tests(project, "'recipes/x.yaml'", "'recipes/x.yaml'")
     return project
@@ -42,7 +42,7 @@ def marked(project: Project) -> Project:
         ("--strict-markers", "-x", "test_x.py"),
     ],
 )
-def test_the_steps_run_once_and_their_writes_are_there(
+def test_steps_run_once_and_a_marked_test_reads_their_writes(
     marked: Project, arguments: tuple[str, ...]
 ) -> None:
     result = marked.run(*arguments)
@@ -52,7 +52,7 @@ def test_the_steps_run_once_and_their_writes_are_there(
     assert marked.ran == _STEPS
 
 
-def test_only_the_test_is_counted(marked: Project) -> None:
+def test_only_the_marked_test_is_counted(marked: Project) -> None:
     result = marked.run("test_x.py::test_1")
 
     assert result.parseoutcomes() == {"passed": 1}
@@ -60,7 +60,7 @@ def test_only_the_test_is_counted(marked: Project) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_tests_may_stand_anywhere_among_the_steps(marked: Project, seed: int) -> None:
+def test_marked_tests_may_be_shuffled_among_the_steps(marked: Project, seed: int) -> None:
     result = marked.shuffled(seed)
 
     assert result.parseoutcomes() == {"passed": 5}
@@ -74,14 +74,14 @@ def test_two_workers_run_the_steps_once(marked: Project) -> None:
     assert marked.ran == _STEPS
 
 
-def test_two_workers_run_the_steps_once_for_tests_alone(marked: Project) -> None:
+def test_two_workers_run_the_steps_once_for_tests_without_selected_steps(marked: Project) -> None:
     result = marked.spawn("-n", "2", "test_x.py")
 
     assert result.parseoutcomes() == {"passed": 2}
     assert marked.ran == _STEPS
 
 
-def test_a_class_and_a_module_may_ask_too(marked: Project) -> None:
+def test_a_class_and_a_module_may_have_the_marker(marked: Project) -> None:
     marked.write(
         "test_x.py",
         """
@@ -106,7 +106,7 @@ def test_a_class_and_a_module_may_ask_too(marked: Project) -> None:
     assert marked.ran == _STEPS
 
 
-def test_a_failed_step_is_an_error_of_every_test_that_asks(project: Project) -> None:
+def test_a_failed_step_is_an_error_of_every_marked_test(project: Project) -> None:
     project.recipe("x", {"one": "function: refuse", "two": ""}, {"off": ""})
     _tests(project, "'recipes/x.yaml'", "'recipes/x.yaml'")
 
@@ -121,7 +121,7 @@ def test_a_failed_step_is_an_error_of_every_test_that_asks(project: Project) -> 
     assert result.ret == 1
 
 
-def test_a_final_step_that_fails_is_an_error_of_its_own(project: Project) -> None:
+def test_a_failed_finally_step_is_an_error_of_its_own(project: Project) -> None:
     project.recipe("x", {"one": "", "two": ""}, {"off": "function: refuse"})
     _tests(project, "'recipes/x.yaml'")
 
@@ -132,7 +132,7 @@ def test_a_final_step_that_fails_is_an_error_of_its_own(project: Project) -> Non
     assert result.ret == 1
 
 
-def test_the_final_steps_wait_for_the_last_test_that_asks(marked: Project) -> None:
+def test_finally_steps_run_after_the_last_marked_test(marked: Project) -> None:
     marked.write(
         "test_x.py",
         """
@@ -156,18 +156,18 @@ def test_the_final_steps_wait_for_the_last_test_that_asks(marked: Project) -> No
     assert marked.ran == ["one", "two", "test_0", "test_1", "off"]
 
 
-def test_a_step_that_never_runs_by_itself_is_named(project: Project) -> None:
+def test_an_unselected_step_with_implicit_false_is_named_in_the_error(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "implicit: false"})
     _tests(project, "'recipes/x.yaml'")
 
-    said = project.told("test_x.py")["test_0"]
+    said = project.reasons("test_x.py")["test_0"]
 
     assert "test_x.py::test_0 needs step 'two', which was not selected; it says" in said
     assert project.ran == []
     assert project.run().ret == 0
 
 
-def test_a_recipe_that_cannot_be_had_is_an_error_that_says_why(project: Project) -> None:
+def test_a_marker_without_a_usable_recipe_is_an_error_with_the_reason(project: Project) -> None:
     project.recipe("cdu_poll", {"one": ""})
     project.write("recipes/bad.yaml", "steps: [{name: one, type: shell, cmd: 'true', parse: no}]")
     _tests(project, "'recipes/cdu_pol.yaml'", "'recipes/bad.yaml'", "", "1", "'a.yaml', gain=1")
@@ -194,7 +194,7 @@ def test_a_recipe_that_cannot_be_had_is_an_error_that_says_why(project: Project)
     assert result.parseoutcomes() == {"errors": 5}
 
 
-def test_without_needs_a_marked_test_still_has_its_recipe(marked: Project) -> None:
+def test_the_recipe_of_a_marked_test_runs_with_recipe_needs_none(marked: Project) -> None:
     assert marked.run("--recipe-needs=none", "test_x.py").ret == 0
     assert marked.ran == _STEPS
 
@@ -222,7 +222,7 @@ class TestBench:
 
 @pytest.fixture
 def several(project: Project) -> Project:
-    """A project with a test that asks for three recipes, the nearest with a Context of its own."""
+    """A project with a test that requests three recipes; the nearest has its own Context."""
     for name, head in (("a", ""), ("b", ""), ("c", "context: recipe")):
         project.recipe(name, {f"{name}1": ""}, {f"{name}2": ""}, head=head)
     project.write("test_x.py", _TWO)
@@ -230,7 +230,7 @@ def several(project: Project) -> Project:
 
 
 @pytest.mark.parametrize("options", [[], ["--recipe-jobs", "2"], ["-n", "2"]])
-def test_all_recipes_of_a_test_run_and_the_nearest_is_the_last(
+def test_all_recipes_of_a_test_run_and_that_of_the_nearest_marker_is_last(
     several: Project, options: list[str]
 ) -> None:
     several.run("test_x.py", *options).assert_outcomes(passed=1)
@@ -238,7 +238,7 @@ def test_all_recipes_of_a_test_run_and_the_nearest_is_the_last(
     assert several.ran == ["a1", "b1", "c1", "test", "c2", "b2", "a2"]
 
 
-def test_all_recipes_of_a_test_stay_with_it_on_one_worker(several: Project) -> None:
+def test_all_recipes_of_a_test_run_on_the_worker_of_the_test(several: Project) -> None:
     result = several.run("-n", "3", "-p", "no:randomly", "test_x.py", "recipes")
 
     result.assert_outcomes(passed=7)
@@ -246,11 +246,13 @@ def test_all_recipes_of_a_test_stay_with_it_on_one_worker(several: Project) -> N
 
 
 def test_the_header_counts_the_steps_of_all_recipes_of_a_test(several: Project) -> None:
-    assert "3 needed steps" in "\n".join(several.run("test_x.py").outlines[:12])
+    assert "also runs 3 prerequisite steps, not counted: a1, b1, c1" in "\n".join(
+        several.run("test_x.py").outlines[:12]
+    )
 
 
 @pytest.mark.parametrize("failing", ["a", "b", "c"])
-def test_a_recipe_of_several_that_fails_is_an_error_of_the_test(
+def test_one_failed_recipe_of_several_is_an_error_of_the_test(
     several: Project, failing: str
 ) -> None:
     several.recipe(failing, {f"{failing}1": "function: refuse"}, {f"{failing}2": ""})
@@ -265,7 +267,7 @@ def test_a_recipe_of_several_that_fails_is_an_error_of_the_test(
     assert several.ran == [*ran, *(f"{name[0]}2" for name in reversed(ran))]
 
 
-def test_a_recipe_of_several_that_is_not_there_is_named(several: Project) -> None:
+def test_a_missing_recipe_among_several_is_named(several: Project) -> None:
     several.write("test_x.py", _TWO.replace("recipes/b.yaml", "recipes/bb.yaml"))
 
     result = several.run("test_x.py")

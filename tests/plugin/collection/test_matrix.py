@@ -1,4 +1,4 @@
-"""Each cell of a matrix has items of its own, a Context of its own, and its place in reports."""
+"""Each cell of a matrix has its own items, its own Context and its own reports."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_cells_do_not_see_each_other(matrix: Project, options: list[str]) -> Non
     matrix.run(*options).assert_outcomes(passed=12)
 
 
-def test_a_block_tells_the_cell(matrix: Project) -> None:
+def test_a_report_block_contains_the_cell(matrix: Project) -> None:
     matrix.run("--json-report", "-k", "gain:2 and load:b")
     blocks = matrix.blocks("-k", "gain:2 and load:b")
 
@@ -67,7 +67,7 @@ def test_a_block_tells_the_cell(matrix: Project) -> None:
     assert blocks["set"]["logs"]["stdout"]["path"] == "logs/m/gain=2,load=b/set.1.stdout"
 
 
-def test_a_test_names_the_cell_that_it_uses(matrix: Project) -> None:
+def test_a_marker_names_the_cell_that_its_test_uses(matrix: Project) -> None:
     matrix.write(
         "test_m.py",
         """
@@ -91,12 +91,12 @@ def test_a_test_names_the_cell_that_it_uses(matrix: Project) -> None:
     result.assert_outcomes(passed=1, errors=2)
     cells = ", ".join(CELLS)
     for found, gain in (("3 cells", 2), ("no cell", 3)):
-        told = f"matrix={{'gain': {gain}}} of this test means {found} of recipes/m.yaml"
-        assert f"{told}; its cells are {cells}" in result.outlines
+        message = f"matrix={{'gain': {gain}}} of this test means {found} of recipes/m.yaml"
+        assert f"{message}; its cells are {cells}" in result.outlines
 
 
 def _benches(project: Project, cells: str = '[1, 2, "3-x.y"]') -> None:
-    """Write a recipe of which a cell fails, with a part, and a recipe that fails beside it."""
+    """Write a recipe with a failing cell and a used file, and another failing recipe."""
     project.write(
         "recipes/_part.yaml", "steps:\n- {name: in, type: shell, parse: text, cmd: ':'}\n"
     )
@@ -124,23 +124,21 @@ _FAILED = [
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "2"]])
-def test_last_failed_runs_the_cells_that_failed_and_no_others(
-    project: Project, options: list[str]
-) -> None:
+def test_last_failed_runs_only_the_failed_cells(project: Project, options: list[str]) -> None:
     _benches(project)
     project.run(*options)
 
     assert project.outcomes("--lf", *options) == dict.fromkeys(_FAILED, "failed")
 
 
-def test_last_failed_knows_the_cells_where_nothing_else_failed(project: Project) -> None:
+def test_last_failed_works_if_only_cells_failed(project: Project) -> None:
     _benches(project)
     project.run("recipes/m.yaml")
 
     assert project.outcomes("--lf", "recipes/m.yaml") == dict.fromkeys(_FAILED[:2], "failed")
 
 
-def test_failed_first_begins_with_the_cells_that_failed(project: Project) -> None:
+def test_failed_first_begins_with_the_failed_cells(project: Project) -> None:
     _benches(project)
     project.run()
 
@@ -160,7 +158,7 @@ def _node(step: str, cell: str) -> str:
     return f"recipes/m.yaml::{step}[{cell}]"
 
 
-def test_new_first_begins_with_the_cells_that_are_new(project: Project) -> None:
+def test_new_first_begins_with_the_new_cells(project: Project) -> None:
     _benches(project, cells="[1, 5]")
     project.run("recipes/m.yaml")
     _benches(project, cells="[1, 5, 4]")
@@ -170,7 +168,7 @@ def test_new_first_begins_with_the_cells_that_are_new(project: Project) -> None:
     ]
 
 
-def test_stepwise_goes_on_at_the_cell_that_failed(project: Project) -> None:
+def test_stepwise_continues_at_the_failed_cell(project: Project) -> None:
     _benches(project)
     first = list(project.outcomes("--sw"))
 
@@ -178,7 +176,7 @@ def test_stepwise_goes_on_at_the_cell_that_failed(project: Project) -> None:
     assert project.run("--sw").parseoutcomes() == {"failed": 1, "deselected": 4}
 
 
-def test_stepwise_passes_over_a_cell_that_failed_if_so_asked(project: Project) -> None:
+def test_stepwise_skip_passes_over_the_first_failed_cell(project: Project) -> None:
     _benches(project)
     project.run("--sw")
 

@@ -1,4 +1,4 @@
-"""What pytest says of recipes that are not good."""
+"""Collection errors of invalid recipes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SUMMARY = "ERROR recipes/bad.yaml - 5:5 unknown key 'modul' (did you mean 'modu
 
 @pytest.fixture
 def broken(project: Project) -> Project:
-    """A project with a recipe that has three mistakes, and a good one."""
+    """A project with a recipe that has three mistakes, and a valid one."""
     project.write("recipes/bad.yaml", _THREE)
     project.recipe("good", {"one": ""})
     return project
@@ -65,14 +65,14 @@ def test_three_mistakes_are_three_messages_and_exit_two(broken: Project, style: 
     assert broken.ran == []
 
 
-def test_the_short_summary_alone_tells_the_first_mistake(broken: Project) -> None:
+def test_the_short_summary_contains_only_the_first_mistake(broken: Project) -> None:
     result = broken.run("--tb=no")
 
     assert _SUMMARY in result.outlines
     assert "3 problems" not in result.outlines
 
 
-def test_good_recipes_run_beside_a_bad_one_where_asked(broken: Project) -> None:
+def test_recipes_without_errors_run_with_continue_on_collection_errors(broken: Project) -> None:
     result = broken.run("--continue-on-collection-errors")
 
     assert result.parseoutcomes() == {"passed": 1, "errors": 1}
@@ -81,7 +81,7 @@ def test_good_recipes_run_beside_a_bad_one_where_asked(broken: Project) -> None:
     assert result.ret == 1
 
 
-def test_two_workers_tell_a_bad_recipe_once(broken: Project) -> None:
+def test_two_workers_report_a_recipe_error_once(broken: Project) -> None:
     result = broken.spawn("-n", "2")
 
     assert broken.shown(result, "ERROR collecting recipes/bad.yaml") == _SAID
@@ -105,7 +105,7 @@ def _bad_files() -> dict[str, bytes]:
     return {name: text.encode() for name, text in texts.items()} | {"utf8": b"name: \xff\n"}
 
 
-def test_every_kind_of_bad_file_is_told_and_takes_nothing_with_it(project: Project) -> None:
+def test_every_kind_of_bad_file_is_reported_and_does_not_affect_others(project: Project) -> None:
     for name, raw in _bad_files().items():
         project.write(f"recipes/{name}.yaml", "").write_bytes(raw)
     project.recipe("good", {"one": ""})
@@ -135,7 +135,7 @@ def test_every_kind_of_bad_file_is_told_and_takes_nothing_with_it(project: Proje
     result.stdout.no_fnmatch_line("*.py:*")
 
 
-def test_a_recipe_or_step_that_is_not_there_gets_the_nearest_one(project: Project) -> None:
+def test_the_nearest_name_is_suggested_for_a_missing_recipe_or_step(project: Project) -> None:
     project.recipe("psu", {"flash": ""})
     project.recipe("sweep", {"measure": ""}, head="matrix: {gain: [1, 10]}")
     bad = project.write("recipes/bad.yaml", "steps: 1\n")
@@ -145,9 +145,9 @@ def test_a_recipe_or_step_that_is_not_there_gets_the_nearest_one(project: Projec
         "recipes/sweep.yaml::measure[gain:2]": "recipes/sweep.yaml has no step 'measure[gain:2]' "
         "(did you mean 'measure[gain:1]'?)",
     }
-    for argument, told in asked.items():
+    for argument, text in asked.items():
         result = project.run(argument)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        assert f"ERROR: {told}" in result.errlines
+        assert f"ERROR: {text}" in result.errlines
     bad_one = project.run(f"{bad}::flash")
     assert "did you mean" not in bad_one.stderr.str()

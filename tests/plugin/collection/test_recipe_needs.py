@@ -1,4 +1,4 @@
-"""Recipes that must have passed before another one."""
+"""`needs` of a recipe: recipes that must pass before it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _POWER = "needs: [recipes/power.yaml]"
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """A project in which the recipe that comes first needs one that comes later."""
+    """A project in which the first recipe needs a later one."""
     project.recipe("a", {"measure": "", "report": ""}, {"file": ""}, head=_POWER)
     project.recipe("power", {"on": "", "warm": ""}, {"idle": ""})
     return project
 
 
 @jobs
-def test_a_needed_recipe_runs_before_whole(bench: Project, jobs: str) -> None:
+def test_a_needed_recipe_runs_completely_before_its_dependent(bench: Project, jobs: str) -> None:
     result = bench.run(jobs)
 
     assert result.parseoutcomes() == {"passed": 6}
@@ -32,7 +32,7 @@ def test_a_needed_recipe_runs_before_whole(bench: Project, jobs: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_it_stays_before_whatever_is_shuffled(bench: Project, seed: int) -> None:
+def test_a_needed_recipe_runs_first_when_items_are_shuffled(bench: Project, seed: int) -> None:
     bench.recipe("b", {"other": ""}, head=_POWER)
 
     assert bench.shuffled(seed).parseoutcomes() == {"passed": 7}
@@ -40,19 +40,21 @@ def test_it_stays_before_whatever_is_shuffled(bench: Project, seed: int) -> None
 
 
 @jobs
-def test_what_was_not_selected_runs_in_the_setup_once(bench: Project, jobs: str) -> None:
+def test_an_unselected_needed_recipe_runs_once_in_the_setup(bench: Project, jobs: str) -> None:
     bench.recipe("b", {"other": ""}, head=_POWER)
 
     result = bench.run(jobs, "recipes/a.yaml", "recipes/b.yaml")
 
     assert result.parseoutcomes() == {"passed": 4}
     assert bench.ran == ["on", "warm", "idle", "measure", "report", "file", "other"]
-    result.stdout.fnmatch_lines(["orchestrator*; 2 needed steps run in setups, uncounted"])
+    result.stdout.fnmatch_lines(
+        ["orchestrator*; also runs 2 prerequisite steps, not counted: warm, idle"]
+    )
     result.stdout.fnmatch_lines(["-* recipes/power.yaml: passed -*", " on *", " warm *", " idle *"])
 
 
 @jobs
-def test_the_rest_of_a_recipe_that_was_selected_in_part_runs_too(bench: Project, jobs: str) -> None:
+def test_the_unselected_steps_of_a_needed_recipe_run_too(bench: Project, jobs: str) -> None:
     result = bench.run(jobs, "recipes/power.yaml::on", "recipes/a.yaml::measure")
 
     assert result.parseoutcomes() == {"passed": 2}
@@ -62,14 +64,16 @@ def test_the_rest_of_a_recipe_that_was_selected_in_part_runs_too(bench: Project,
 
 @jobs
 @pytest.mark.parametrize("function", ["refuse", "boom"])
-def test_after_a_failure_of_it_all_is_blocked(bench: Project, jobs: str, function: str) -> None:
+def test_all_steps_are_blocked_after_a_needed_recipe_failed(
+    bench: Project, jobs: str, function: str
+) -> None:
     bench.recipe("power", {"on": f"function: {function}", "free": "needs: []"}, {"idle": ""})
     bench.recipe("b", {"other": ""}, head="needs: [recipes/a.yaml]")
 
-    told = bench.told(jobs)
+    reasons = bench.reasons(jobs)
 
     by = "skipped: blocked by recipes/power.yaml"
-    assert {name: said for name, said in told.items() if name != "on"} == {
+    assert {name: said for name, said in reasons.items() if name != "on"} == {
         "measure": by,
         "report": by,
         "other": by,
@@ -77,22 +81,24 @@ def test_after_a_failure_of_it_all_is_blocked(bench: Project, jobs: str, functio
     assert sorted(bench.ran) == ["file", "free", "idle", "on"]
 
 
-def test_a_final_step_that_fails_is_a_failure_of_the_recipe(bench: Project) -> None:
+def test_a_failed_finally_step_is_a_failure_of_the_needed_recipe(bench: Project) -> None:
     bench.recipe("power", {"on": ""}, {"idle": "function: refuse"})
 
-    told = bench.told()
+    reasons = bench.reasons()
 
-    assert told["measure"] == "skipped: blocked by recipes/power.yaml"
+    assert reasons["measure"] == "skipped: blocked by recipes/power.yaml"
 
 
-def test_an_expected_failure_and_what_it_blocks_keep_nobody(bench: Project) -> None:
+def test_an_expected_failure_in_a_needed_recipe_blocks_no_dependent(bench: Project) -> None:
     bench.recipe("power", {"on": "function: refuse, xfail: BUG-7", "warm": ""})
 
     assert bench.run().parseoutcomes() == {"xfailed": 1, "skipped": 1, "passed": 3}
 
 
 @jobs
-def test_a_failure_of_what_was_not_selected_is_an_error_at_setup(bench: Project, jobs: str) -> None:
+def test_a_failure_of_an_unselected_needed_recipe_is_a_setup_error(
+    bench: Project, jobs: str
+) -> None:
     bench.recipe("power", {"on": "", "warm": "function: refuse"}, {"idle": ""})
 
     result = bench.run(jobs, "recipes/a.yaml")
@@ -103,7 +109,7 @@ def test_a_failure_of_what_was_not_selected_is_an_error_at_setup(bench: Project,
     assert bench.ran == ["on", "warm", "idle", "file"]
 
 
-def test_a_final_step_that_fails_in_a_setup_is_an_error(bench: Project) -> None:
+def test_a_finally_step_that_fails_in_a_setup_is_an_error(bench: Project) -> None:
     bench.recipe("power", {"on": ""}, {"idle": "function: refuse", "off": ""})
 
     result = bench.run("recipes/a.yaml::measure")
@@ -112,27 +118,27 @@ def test_a_final_step_that_fails_in_a_setup_is_an_error(bench: Project) -> None:
     assert bench.ran == ["on", "idle", "off"]
 
 
-def test_without_needs_only_what_was_selected_counts(bench: Project) -> None:
+def test_only_selected_recipes_count_with_recipe_needs_none(bench: Project) -> None:
     assert bench.run("--recipe-needs=none", "recipes/a.yaml").ret == 0
     assert bench.ran == ["measure", "report", "file"]
     bench.recipe("power", {"on": "function: refuse"})
     bench.forget()
 
-    assert bench.told("--recipe-needs=none")["measure"] == (
+    assert bench.reasons("--recipe-needs=none")["measure"] == (
         "skipped: blocked by recipes/power.yaml"
     )
 
 
-def test_a_step_that_never_runs_by_itself_is_named(bench: Project) -> None:
+def test_an_unselected_step_with_implicit_false_is_named_in_the_error(bench: Project) -> None:
     bench.recipe("power", {"on": "implicit: false"})
 
-    said = bench.told("recipes/a.yaml")["measure"]
+    said = bench.reasons("recipes/a.yaml")["measure"]
 
     assert "needs step 'on', which was not selected" in said
     assert bench.ran == ["file"]
 
 
-def test_only_what_is_in_the_sessions_context_is_handed_on(project: Project) -> None:
+def test_a_needed_recipe_passes_on_the_session_context_only(project: Project) -> None:
     project.write(
         "keys.py",
         """
@@ -159,7 +165,9 @@ def test_only_what_is_in_the_sessions_context_is_handed_on(project: Project) -> 
 
 
 @pytest.mark.parametrize("arguments", [(), ("recipes/a.yaml", "recipes/b.yaml")])
-def test_two_workers_run_it_once_on_the_same(bench: Project, arguments: tuple[str, ...]) -> None:
+def test_two_workers_run_a_needed_recipe_once_on_the_same_worker(
+    bench: Project, arguments: tuple[str, ...]
+) -> None:
     bench.recipe("b", {"other": ""}, head=_POWER)
     bench.recipe("c", {"alone": ""})
 
@@ -192,7 +200,7 @@ def test_a_marked_test_has_the_recipes_that_its_recipe_needs(bench: Project) -> 
     assert len(bench.ran) == 7
 
 
-def test_what_is_wrong_with_needs_is_told_where_it_stands(project: Project) -> None:
+def test_errors_in_needs_are_reported_at_their_line(project: Project) -> None:
     step = "steps: [{name: one, type: shell, cmd: x}]\n"
     project.write("recipes/power.yaml", step)
     project.write("recipes/bad.yaml", step.replace("cmd: x", "cmd: x, timeot: 3"))

@@ -1,4 +1,4 @@
-"""Selecting some steps of a recipe: what they need runs in their setup, uncounted."""
+"""Selection of steps: the steps that they need run in their setup and are not counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _THREE = "recipes/chain.yaml::three"
 
 @pytest.fixture
 def chain(project: Project) -> Project:
-    """A project with a recipe of three steps in a row and two beside them."""
+    """A project with a recipe of three dependent steps and two independent ones."""
     project.recipe(
         "chain",
         {
@@ -37,12 +37,14 @@ def _fails(project: Project, name: str = "chain") -> None:
 @pytest.mark.parametrize(
     "selection", [(_THREE,), ("-k", "three"), ("-m", "last"), ("--strict-markers", "-m", "last")]
 )
-def test_a_step_alone_passes_with_what_it_needs(chain: Project, selection: tuple[str, ...]) -> None:
+def test_a_step_selected_alone_passes_after_its_needs(
+    chain: Project, selection: tuple[str, ...]
+) -> None:
     assert chain.outcomes(*selection) == {_THREE: "passed"}
     assert chain.ran == ["one", "two", "three"]
 
 
-def test_counts_stay_those_of_what_was_asked_for(chain: Project) -> None:
+def test_only_selected_steps_are_counted(chain: Project) -> None:
     result = chain.run("-v", _THREE)
 
     assert result.parseoutcomes() == {"passed": 1}
@@ -52,7 +54,7 @@ def test_counts_stay_those_of_what_was_asked_for(chain: Project) -> None:
     assert chain.items(_THREE) == [_THREE]
 
 
-def test_a_needed_step_runs_once_for_all_who_need_it(chain: Project) -> None:
+def test_a_needed_step_runs_once_for_all_its_dependents(chain: Project) -> None:
     chain.run("-k", "three or fork")
 
     assert chain.ran == ["one", "two", "three", "side", "fork"]
@@ -96,20 +98,20 @@ def test_a_needed_step_that_fails_is_an_error_at_setup(project: Project) -> None
     assert project.ran == ["one"]
 
 
-def test_all_who_need_a_failed_step_are_errors_or_blocked(project: Project) -> None:
+def test_all_dependents_of_a_failed_step_are_errors_or_blocked(project: Project) -> None:
     _fails(project)
 
-    assert project.told("-k", "two or three") == {
+    assert project.reasons("-k", "two or three") == {
         "two": "Failed: needed step recipes/chain.yaml::one did not pass",
         "three": "skipped: blocked by recipes/chain.yaml::two",
     }
     assert project.ran == ["one"]
 
 
-def test_who_needs_a_step_that_a_selected_one_blocks_is_blocked_too(project: Project) -> None:
+def test_an_indirect_dependent_of_a_failed_step_is_blocked(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "function: refuse", "three": "", "four": ""})
 
-    assert project.told("-k", "two or four") == {
+    assert project.reasons("-k", "two or four") == {
         "two": "status 'off': the bench is off",
         "four": "skipped: blocked by recipes/x.yaml::two",
     }
@@ -121,7 +123,9 @@ def test_a_needed_step_that_skips_itself_meets_the_need(project: Project) -> Non
     assert project.outcomes("recipes/x.yaml::two") == {"recipes/x.yaml::two": "passed"}
 
 
-def test_a_step_that_is_expected_to_fail_is_still_an_error_for_others(project: Project) -> None:
+def test_a_needed_step_with_xfail_that_fails_is_an_error_of_its_dependents(
+    project: Project,
+) -> None:
     project.recipe("x", {"one": "function: refuse, xfail: BUG-17", "two": ""})
 
     assert project.outcomes("recipes/x.yaml::two") == {"recipes/x.yaml::two": "error"}
@@ -141,15 +145,15 @@ def test_a_deselected_step_is_never_run_by_another(chain: Project) -> None:
     assert chain.ran == ["one", "side", "fork"]
 
 
-def test_a_step_deselected_far_away_is_named_too(chain: Project) -> None:
-    said = chain.told("--deselect", "recipes/chain.yaml::one", _THREE)
+def test_a_deselected_indirect_need_is_named(chain: Project) -> None:
+    said = chain.reasons("--deselect", "recipes/chain.yaml::one", _THREE)
 
     assert list(said) == ["three"]
     assert "needs step 'one', which was not selected; it was taken out" in said["three"]
     assert chain.ran == []
 
 
-def test_a_dangerous_step_never_runs_just_because_it_is_needed(project: Project) -> None:
+def test_a_step_with_implicit_false_never_runs_as_a_needed_step(project: Project) -> None:
     project.recipe("x", {"one": "", "power": "implicit: false", "two": "", "three": ""})
 
     refused = project.run("recipes/x.yaml::three")
@@ -164,7 +168,7 @@ def test_a_dangerous_step_never_runs_just_because_it_is_needed(project: Project)
     assert project.ran == ["one", "power", "two", "three"]
 
 
-def test_the_commands_that_a_refusal_tells_work(chain: Project) -> None:
+def test_the_commands_in_the_error_message_work(chain: Project) -> None:
     said = chain.shown(
         chain.run("--deselect", "recipes/chain.yaml::two", _THREE), "ERROR at setup of three"
     )
@@ -176,7 +180,7 @@ def test_the_commands_that_a_refusal_tells_work(chain: Project) -> None:
     assert chain.ran == ["three"]
 
 
-def test_last_failed_runs_what_failed_with_what_it_needs(project: Project) -> None:
+def test_last_failed_runs_the_failed_step_with_its_needs(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "", "three": "function: refuse", "four": ""})
     project.run()
     project.forget()
@@ -198,7 +202,7 @@ def test_failed_first_moves_the_recipe_and_keeps_its_order(project: Project) -> 
     assert project.ran == ["b1", "b2", "b3", "a1", "a2"]
 
 
-def test_stepwise_goes_on_at_the_step_that_failed(project: Project) -> None:
+def test_stepwise_continues_at_the_failed_step(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "function: refuse", "three": "needs: [one]"})
     assert project.run("--sw").parseoutcomes() == {"failed": 1, "passed": 1}
     project.recipe("x", {"one": "", "two": "", "three": "needs: [one]"})
@@ -208,7 +212,7 @@ def test_stepwise_goes_on_at_the_step_that_failed(project: Project) -> None:
     assert project.ran == ["one", "two", "three"]
 
 
-def test_without_needs_the_selected_steps_run_alone(chain: Project) -> None:
+def test_recipe_needs_none_runs_only_the_selected_steps(chain: Project) -> None:
     assert chain.run("--recipe-needs=none", _THREE).parseoutcomes() == {"passed": 1}
     assert chain.ran == ["three"]
     chain.forget()
@@ -216,16 +220,16 @@ def test_without_needs_the_selected_steps_run_alone(chain: Project) -> None:
     assert chain.ran == ["one", "three"]
 
 
-def test_without_needs_a_selected_step_still_blocks(project: Project) -> None:
+def test_a_failed_selected_step_still_blocks_with_recipe_needs_none(project: Project) -> None:
     _fails(project)
 
-    assert project.told("--recipe-needs=none", "-k", "one or two") == {
+    assert project.reasons("--recipe-needs=none", "-k", "one or two") == {
         "one": "status 'off': the bench is off",
         "two": "skipped: blocked by recipes/chain.yaml::one",
     }
 
 
-def test_without_needs_a_missing_key_names_who_would_have_written_it(project: Project) -> None:
+def test_the_writer_of_a_missing_key_is_named_with_recipe_needs_none(project: Project) -> None:
     project.write(
         "bench.py",
         """
@@ -377,7 +381,7 @@ def test_fixtures_of_a_needed_step_are_set_up_for_the_selected_item(project: Pro
     assert result.parseoutcomes() == {"passed": 1}
 
 
-def test_only_run_and_none_are_ways_to_meet_needs(chain: Project) -> None:
+def test_invalid_values_of_recipe_needs_are_usage_errors(chain: Project) -> None:
     result = chain.run("--recipe-needs=some")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -1,4 +1,4 @@
-"""Steps of a used file are items of their own, with vars and names of their own."""
+"""Steps of a used file are separate items, with their own vars and names."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def printed(project: Project, step: str, recipe: str = "m") -> str:
 
 
 @pytest.mark.parametrize("options", [[], ["--recipe-jobs", "3"], ["-n", "1"]])
-def test_used_steps_run_with_values_of_their_own(used: Project, options: list[str]) -> None:
+def test_used_steps_run_with_the_vars_of_their_use(used: Project, options: list[str]) -> None:
     used.run(*options).assert_outcomes(passed=7, skipped=3)
 
-    told = {step: printed(used, step) for step in ("low.set", "high.set", "low.off", "high.off")}
-    assert told == {
+    actual = {step: printed(used, step) for step in ("low.set", "high.set", "low.off", "high.off")}
+    assert actual == {
         "low.set": "5 2.5 1",
         "high.set": "12 6.0 0",
         "low.off": "off 1",
@@ -71,7 +71,7 @@ def test_used_steps_are_items_in_order(used: Project) -> None:
     ]
 
 
-def test_one_is_selected_alone_and_its_needs_run(used: Project) -> None:
+def test_a_used_step_selected_alone_runs_after_its_needs(used: Project) -> None:
     used.run("recipes/m.yaml::high.check").assert_outcomes(passed=1)
     assert printed(used, "high.set") == "12 6.0 0"
 
@@ -201,7 +201,7 @@ def test_values_pass_into_a_used_file_unchanged(project: Project, value: Any) ->
     project.run().assert_outcomes(passed=2)
 
 
-def test_a_failure_is_told_at_the_line_of_the_used_file(used: Project) -> None:
+def test_a_failure_is_reported_at_the_line_of_the_used_file(used: Project) -> None:
     used.write("recipes/_psu.yaml", PART.replace("vars.volts == ctx", "vars.volts == 1 + ctx"))
     result = used.run("recipes/m.yaml::low.check")
 
@@ -214,17 +214,17 @@ def test_a_failure_is_told_at_the_line_of_the_used_file(used: Project) -> None:
     )
 
 
-def test_a_value_that_cannot_be_had_is_told_with_the_use(used: Project) -> None:
+def test_a_missing_value_is_reported_with_the_line_of_the_use(used: Project) -> None:
     used.write("recipes/m.yaml", MAIN.replace("{channel: 1}", "{channel: '${{ ctx.nope }}'}"))
-    told = used.told("-k", "low.set")
+    reasons = used.reasons("-k", "low.set")
 
-    assert told == {
+    assert reasons == {
         "low.set": "in step 'low' that uses recipes/_psu.yaml: `ctx.nope`: the context has no key "
         "'nope'; it has none at all"
     }
 
 
-def test_what_a_used_file_calls_secret_is_masked(
+def test_secrets_declared_by_a_used_file_are_masked(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_PIN", "4711")

@@ -1,4 +1,4 @@
-"""`--recipe-compare`: what is out of what the last passing runs took fails."""
+"""`--recipe-compare`: a figure outside the range of the last passed runs fails."""
 
 import pytest
 
@@ -9,9 +9,9 @@ RECIPE = "recipes/x.yaml"
 
 
 def earlier(project: Project, **figures: float) -> None:
-    """Leave four runs in which the step measured about this.
+    """Write four runs in which the step measured these figures, within 10 %.
 
-    It took so long that it is not out of the usual on any machine.
+    Their durations of 1000 s make the step of this session faster on every machine.
     """
     runs = Runs(project.path)
     for noise in (0.9, 1.0, 1.1, 1.0):
@@ -29,7 +29,7 @@ def measures(project: Project) -> Project:
     return project
 
 
-def test_a_step_as_usual_passes_and_says_what_it_was_held_against(measures: Project) -> None:
+def test_a_step_within_its_baseline_passes_and_reports_the_baseline(measures: Project) -> None:
     earlier(measures)
     blocks = measures.blocks("--recipe-compare=LAST:10")
 
@@ -46,28 +46,31 @@ def test_a_step_as_usual_passes_and_says_what_it_was_held_against(measures: Proj
 def test_a_measurement_that_has_drifted_fails_its_step(measures: Project) -> None:
     earlier(measures, volts=5.0)
 
-    assert measures.told("--recipe-compare=last:10", RECIPE) == {
+    assert measures.reasons("--recipe-compare=last:10", RECIPE) == {
         "a": (
             "compare.volts: 12 V is 2.4 times the median of the last 4 passing runs, 5 V; "
             "at most 10 V"
         )
     }
-    assert measures.told("--recipe-compare=LAST:10", "--recipe-compare-factor=2.5") == {}
-    assert measures.told() == {}
+    assert measures.reasons("--recipe-compare=LAST:10", "--recipe-compare-factor=2.5") == {}
+    assert measures.reasons() == {}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--recipe-compare=10"], "--recipe-compare: '10' is no LAST:N; write LAST:10"),
-        (["--recipe-compare=LAST:2"], "2 runs do not tell what is usual; at least 3 do"),
+        (
+            ["--recipe-compare=LAST:2"],
+            "2 runs are not enough to compare with; write at least LAST:3",
+        ),
         (
             ["--recipe-compare-factor=1"],
             "--recipe-compare-factor: '1' is no factor; write a number above 1, such as 1.5",
         ),
     ],
 )
-def test_what_is_no_comparison_is_a_usage_error(
+def test_an_invalid_comparison_option_is_a_usage_error(
     project: Project, words: list[str], said: str
 ) -> None:
     result = project.run(*words)

@@ -1,4 +1,4 @@
-"""What is known of earlier runs decides what begins first."""
+"""Durations of earlier runs decide the order of parallel work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
 
-def test_what_took_longest_comes_first_and_an_unknown_item_counts_as_the_usual_one() -> None:
+def test_the_longest_unit_is_first_and_an_unknown_item_counts_as_the_median() -> None:
     known = {"a::1": 1.0, "a::2": 1.0, "b::1": 5.0}
     units = {"a": ["a::1", "a::2"], "new": ["new::1", "new::2", "new::3"], "b": ["b::1"]}
 
@@ -19,7 +19,7 @@ def test_what_took_longest_comes_first_and_an_unknown_item_counts_as_the_usual_o
     assert longest_first({}, units) == ["new", "a", "b"]
 
 
-def test_workers_begin_with_the_recipe_that_took_longest(project: Project) -> None:
+def test_workers_start_with_the_recipe_that_took_longest_before(project: Project) -> None:
     project.recipe("a", {"one": "", "two": "", "three": ""})
     project.recipe("b", {"four": ""})
     seconds = project.path / ".pytest_cache/v/orchestrator/seconds"

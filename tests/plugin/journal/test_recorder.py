@@ -1,4 +1,4 @@
-"""What a session keeps: in order, without secrets, and told once where it cannot be kept."""
+"""Journal recorder: events in order, masked, with one report of a write error."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from pytest_orchestrator.recipe import load
 
 
 class Sink:
-    """Keeps events in a list, as long as it can."""
+    """Sink that stores events in a list, and can be made to fail."""
 
     def __init__(self) -> None:
         self.events: list[AnyEvent] = []
@@ -44,7 +44,7 @@ def change(new: object, op: Any = "set") -> ContextChanged:
     return ContextChanged(key="a", op=op, who="x", new=new, by="x.yaml::x")
 
 
-def test_what_happens_before_there_is_a_journal_waits_for_it() -> None:
+def test_events_before_the_journal_begins_are_buffered() -> None:
     one, sink = keeper(), Sink()
     one.changed(change(1), 5)
 
@@ -55,7 +55,7 @@ def test_what_happens_before_there_is_a_journal_waits_for_it() -> None:
     assert sink.synced == 1
 
 
-def test_what_waits_for_no_journal_is_forgotten() -> None:
+def test_buffered_events_of_a_session_without_a_journal_are_dropped() -> None:
     one, sink = keeper(), Sink()
     one.changed(change(1), 5)
     one.drop()
@@ -77,7 +77,7 @@ def test_changes_of_one_operation_are_masked_and_recorded_as_one_event() -> None
     assert sink.events == [ContextReplaced(changes=(masked, change(1)), moments=(1, 2))]
 
 
-def test_a_change_is_masked_but_for_a_place_in_a_list() -> None:
+def test_a_change_is_masked_except_the_index_of_a_list_item() -> None:
     one, sink = keeper(), Sink()
     one.begin(sink, [])
     one._state.secrets.add(7)  # noqa: SLF001
@@ -91,27 +91,27 @@ def test_a_change_is_masked_but_for_a_place_in_a_list() -> None:
     ]
 
 
-def test_a_wait_is_kept_with_its_step_and_told(tmp_path: Path) -> None:
+def test_a_lock_wait_is_recorded_with_its_step_and_printed(tmp_path: Path) -> None:
     path = tmp_path / "recipes/x.yaml"
     path.parent.mkdir()
     path.write_text("steps:\n  - {name: a, type: shell, cmd: 'true', locks: [bench]}\n")
     recipe = load(path, root=tmp_path)
     one, sink = keeper(), Sink()
-    told: list[LockWait] = []
+    actual: list[LockWait] = []
     one.begin(sink, [])
     one.begun.add(recipe.key)
     owner = Owner.here("20261125T101500Z-7f3a", "recipes/y.yaml::b")
     wait = LockWait(who="recipes/x.yaml::a", lock="bench", owner=owner, seconds=1.0)
 
-    one.waits(recipe, told.append, wait)
+    one.waits(recipe, actual.append, wait)
 
-    assert told == [wait]
+    assert actual == [wait]
     assert sink.events == [
         StepWaits(recipe=recipe.key, step="a", lock="bench", owner="recipes/y.yaml::b")
     ]
 
 
-def test_a_failure_is_told_once_and_raised_each_time() -> None:
+def test_a_write_error_is_reported_once_and_raised_each_time() -> None:
     one, sink = keeper(), Sink()
     failures: list[JournalError] = []
     one.begin(sink, [])
@@ -121,6 +121,6 @@ def test_a_failure_is_told_once_and_raised_each_time() -> None:
     for number in range(3):
         with pytest.raises(JournalError, match="the disk is full"):
             one.changed(change(number), number)
-    one.tell(change(4))  # nobody there could do anything
+    one.append_if_possible(change(4))  # raises nothing
 
     assert len(failures) == 1

@@ -1,4 +1,4 @@
-"""A run goes on from an earlier one, and runs nothing twice that did what it was to do."""
+"""Resumed runs: steps that passed in the earlier run are restored and do not run again."""
 
 from __future__ import annotations
 
@@ -33,47 +33,49 @@ def last(project: Project) -> Any:
 
 
 @pytest.fixture
-def cut(project: Project) -> Cut:
-    """Run everything, and leave what there was of it when a step had just begun."""
+def cut_run(project: Project) -> Cut:
+    """Run everything; then truncate the journal to an event of a step."""
 
-    def cut(step: str, *args: str, event: str = "step_started") -> str:
+    def cut_run(step: str, *args: str, event: str = "step_started") -> str:
         project.run(*args)
         folder = find_run(runs(project))
         path = folder / "journal.jsonl"
         lines = path.read_bytes().splitlines(keepends=True)
-        told = [json.loads(line) for line in lines]
-        end = next(each["n"] for each in told if (each["event"], each.get("step")) == (event, step))
+        summary = [json.loads(line) for line in lines]
+        end = next(
+            each["n"] for each in summary if (each["event"], each.get("step")) == (event, step)
+        )
         path.write_bytes(b"".join(lines[:end]))
         project.forget()
         return folder.name
 
-    return cut
+    return cut_run
 
 
 def header(result: pytest.RunResult) -> list[str]:
-    """Return what stands below the line that counts recipes."""
+    """Return the lines below the header line that counts recipes."""
     lines = result.outlines
     start = next(at for at, line in enumerate(lines) if line.startswith("orchestrator "))
-    told = []
+    actual = []
     for line in lines[start + 1 :]:
         if not line.startswith("    "):
             break
-        told.append(line.strip())
-    return told
+        actual.append(line.strip())
+    return actual
 
 
-def test_what_passed_is_restored_and_the_rest_runs(project: Project, cut: Cut) -> None:
+def test_passed_steps_are_restored_and_the_others_run(project: Project, cut_run: Cut) -> None:
     project.recipe("x", STEPS, FINAL)
     project.write("test_first.py", "def test_first(ctx): ctx.increment('tests')")
     project.ini("recipe_keep_runs = 1")
-    run = cut("three", event="step_finished")
+    run = cut_run("three", event="step_finished")
     result = project.run("--recipe-resume", "-rs", "--json-report", "--json-report-file=r.json")
 
-    assert header(result) == [f"goes on from run {run}: 3 of 4 steps restored"]
+    assert header(result) == [f"resumed from run {run}: 3 of 4 steps restored"]
     assert project.ran == ["four", "off"]
     assert result.parseoutcomes() == {"passed": 3, "skipped": 3}
-    told = f"SKIPPED [3] recipes/x.yaml: restored from run {run}: passed there"
-    assert told in result.outlines
+    message = f"SKIPPED [3] recipes/x.yaml: restored from run {run}: passed there"
+    assert message in result.outlines
     table = "\n".join(result.outlines)
     assert re.search(r"recipes/x.yaml: passed -+\n.*\n one +restored +- +- +- +done.one", table)
     block = json.loads((project.path / "r.json").read_text())["tests"][0]["metadata"]
@@ -89,38 +91,40 @@ def test_what_passed_is_restored_and_the_rest_runs(project: Project, cut: Cut) -
     assert [path.name for path in run_folders(runs(project))] == [record.id, run]
 
 
-_ASKED = """\
+_REFUSAL = """\
 recipes/x.yaml:4:12: step 'three' cannot be restored from run {run}: \
-it was interrupted, and nothing says that it may run twice
+it was interrupted and is not marked `idempotent: true`
     let it run again: pytest --recipe-resume --recipe-rerun=recipes/x.yaml::three
     or say in the recipe that it always may: idempotent: true
 """
 
 
-def test_a_person_decides_of_an_interrupted_step(project: Project, cut: Cut) -> None:
+def test_an_interrupted_step_runs_again_only_after_confirmation(
+    project: Project, cut_run: Cut
+) -> None:
     project.recipe("x", STEPS, FINAL)
-    first = cut("three")
+    first = cut_run("three")
     result = project.run("--recipe-resume")
 
-    assert _ASKED.format(run=first) in result.stdout.str()
+    assert _REFUSAL.format(run=first) in result.stdout.str()
     assert result.parseoutcomes() == {"errors": 1, "skipped": 3, "passed": 1}
     assert project.ran == ["off"]
     second = find_run(runs(project)).name
-    again = project.run("--recipe-resume")  # nobody has decided yet
-    assert _ASKED.format(run=second) in again.stdout.str()
+    again = project.run("--recipe-resume")  # not confirmed yet
+    assert _REFUSAL.format(run=second) in again.stdout.str()
     project.forget()
     third = find_run(runs(project)).name
     result = project.run("--recipe-resume", "--recipe-rerun=three", "-rs")
     assert header(result) == [
-        f"goes on from run {third}: 2 of 4 steps restored",
+        f"resumed from run {third}: 2 of 4 steps restored",
         "runs again: three (--recipe-rerun asks for it)",
-        "`finally` of recipes/x.yaml (off) has run since: what it switched off is off",
+        "`finally` of recipes/x.yaml (off) has run since: whatever it switched off is still off",
     ]
     assert f"restored from run {first}: passed there" in result.stdout.str()
     assert (result.ret, project.ran) == (0, ["three", "four", "off"])
 
 
-def test_a_step_of_finally_that_was_interrupted_has_switched_nothing_off(
+def test_an_interrupted_finally_step_does_not_count_as_run(
     project: Project,
 ) -> None:
     project.write("ending.py", "def run(ctx, params): raise KeyboardInterrupt\n")
@@ -129,18 +133,20 @@ def test_a_step_of_finally_that_was_interrupted_has_switched_nothing_off(
     project.spawn()
 
     assert [step.state for step in last(project).steps] == ["passed", "failed", "interrupted"]
-    told = header(project.run("--recipe-resume", "--collect-only"))
-    assert [line for line in told if "`finally`" in line] == []
-    assert "1 of 2 steps restored" in told[0]
+    actual = header(project.run("--recipe-resume", "--collect-only"))
+    assert [line for line in actual if "`finally`" in line] == []
+    assert "1 of 2 steps restored" in actual[0]
 
 
-def test_an_idempotent_step_and_what_was_changed_run_again(project: Project, cut: Cut) -> None:
+def test_an_interrupted_idempotent_step_and_a_changed_step_run_again(
+    project: Project, cut_run: Cut
+) -> None:
     shutil.copy(project.path / "steps.py", project.path / "others.py")
     other = "type: python, module: others, function: note, params: {name: changed}"
     steps = {"one": "", "changed": other, "after": "", "free": "needs: [one]", "cut": ""}
     steps |= {"cut": "needs: [free], idempotent: true"}
     project.recipe("x", steps)
-    cut("cut")
+    cut_run("cut")
     with (project.path / "others.py").open("a") as file:
         file.write("# it does something else\n")
     result = project.run("--recipe-resume")
@@ -151,7 +157,7 @@ def test_an_idempotent_step_and_what_was_changed_run_again(project: Project, cut
     assert result.ret == 0
 
 
-def test_services_and_what_failed_run_again(project: Project) -> None:
+def test_services_and_failed_steps_run_again(project: Project) -> None:
     steps = {
         "serve": "type: shell, cmd: sleep 60, background: true",
         "one": "",
@@ -162,14 +168,16 @@ def test_services_and_what_failed_run_again(project: Project) -> None:
     project.run()
     project.forget()
     project.recipe("x", steps | {"two": ""})
-    result = project.run("--recipe-resume", "recipes")  # a path is no run
+    result = project.run(
+        "--recipe-resume", "recipes"
+    )  # the path is not taken for the name of a run
 
     assert header(result)[1:] == ["runs again: serve (a service), two (it failed there)"]
     assert project.ran == ["two", "three"]
     assert result.ret == 0
 
 
-def test_values_from_outside_decide_too(project: Project) -> None:
+def test_a_changed_var_makes_the_steps_that_use_it_run_again(project: Project) -> None:
     head = "vars: {gain: 1, other: 1}"
     steps = {
         "one": "",
@@ -185,7 +193,7 @@ def test_values_from_outside_decide_too(project: Project) -> None:
     )
 
 
-def test_results_are_restored_and_recipes_own_contexts(project: Project, cut: Cut) -> None:
+def test_results_and_own_contexts_of_recipes_are_restored(project: Project, cut_run: Cut) -> None:
     project.write(
         "own.py",
         """
@@ -210,7 +218,7 @@ def test_results_are_restored_and_recipes_own_contexts(project: Project, cut: Cu
         },
         head="context: recipe",
     )
-    cut("three")
+    cut_run("three")
     result = project.run("--recipe-resume")
 
     assert result.parseoutcomes() == {"passed": 1, "skipped": 2}
@@ -218,7 +226,7 @@ def test_results_are_restored_and_recipes_own_contexts(project: Project, cut: Cu
     assert last(project).changes.values() == {}
 
 
-def test_what_is_secret_is_asked_of_its_writer_again(project: Project) -> None:
+def test_steps_that_wrote_secrets_run_again_or_need_confirmation(project: Project) -> None:
     steps = {
         "login": "type: python, module: own, function: login, idempotent: true",
         "pin": "type: python, module: own, function: pin, needs: []",
@@ -249,34 +257,37 @@ def test_what_is_secret_is_asked_of_its_writer_again(project: Project) -> None:
     project.forget()
     result = project.run("--recipe-resume")
 
-    why = "what it wrote to 'pin' is secret and in no journal, and nothing says that it may run"
+    why = (
+        "what it wrote to 'pin' is secret and in no journal, and the step is not marked "
+        "`idempotent: true`"
+    )
     assert header(result)[1:] == [
         "runs again: login (what it wrote to 'session.token' is secret), fail (it failed there)",
-        f"asks whether it may run again: pin ({why} twice)",
+        f"needs confirmation to run again: pin ({why})",
     ]
     assert "login" in project.ran
 
 
-def test_only_what_is_selected_goes_on(project: Project, cut: Cut) -> None:
+def test_only_selected_steps_are_resumed(project: Project, cut_run: Cut) -> None:
     project.recipe("x", STEPS | {"side": "needs: []"}, FINAL)
-    cut("three", event="step_finished")
+    cut_run("three", event="step_finished")
 
     assert project.outcomes("--recipe-resume", "-k", "four") == {"recipes/x.yaml::four": "passed"}
-    assert project.ran == ["four", "off"]  # all that it needs is restored
+    assert project.ran == ["four", "off"]  # the steps that it needs are restored
     project.forget()
     result = project.run("--recipe-resume", "--recipe-jobs=2")
     assert result.parseoutcomes() == {"passed": 2, "skipped": 4}
     assert project.ran == ["side", "off"]
 
 
-def test_workers_go_on_as_one_session(project: Project, cut: Cut) -> None:
+def test_xdist_workers_resume_like_one_session(project: Project, cut_run: Cut) -> None:
     project.recipe("x", STEPS, FINAL)
     project.recipe("y", {"alone": ""})
-    run = cut("three", event="step_finished")
+    run = cut_run("three", event="step_finished")
     result = project.run("--recipe-resume", "-n2")
 
-    told = f"orchestrator: goes on from run {run}: 4 of 5 steps restored"
-    assert told in result.outlines or told.replace("4 of 5", "3 of 5") in result.outlines
+    message = f"orchestrator: resumed from run {run}: 4 of 5 steps restored"
+    assert message in result.outlines or message.replace("4 of 5", "3 of 5") in result.outlines
     assert "restored" in result.stdout.str()
     assert sorted({"alone": 0, **dict.fromkeys(project.ran)}) == ["alone", "four", "off"]
     assert project.ran.count("off") == 1
@@ -285,8 +296,8 @@ def test_workers_go_on_as_one_session(project: Project, cut: Cut) -> None:
     assert {step.state for step in last(project).steps} == {"restored", "passed"}
 
 
-def test_what_belongs_together_goes_on_together_whoever_runs_it(
-    project: Project, cut: Cut, monkeypatch: pytest.MonkeyPatch
+def test_linked_recipes_are_resumed_together_on_any_worker(
+    project: Project, cut_run: Cut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.write(
         "order.py",
@@ -317,18 +328,18 @@ def test_what_belongs_together_goes_on_together_whoever_runs_it(
     text = (project.path / path).read_text()
     used = "  - {name: part, use: recipes/_part.yaml}\n  - {name: dies"
     project.write(path, text.replace("  - {name: dies", used))
-    run = cut("l")
+    run = cut_run("l")
     with monkeypatch.context() as here:
         here.setenv("DIES", "dies")
         result = project.run("--recipe-resume", "--recipe-rerun=recipes/b.yaml::l[gain:1]", "-n1")
 
-    told = f"orchestrator: goes on from run {run}: 2 of 9 steps restored"
-    assert told in result.outlines
+    message = f"orchestrator: resumed from run {run}: 2 of 9 steps restored"
+    assert message in result.outlines
     assert project.ran == ["l1", "k2", "l2", "in", "dies", "end"]
     wanted = {"": ["a"], "b.yaml[gain:1]": ["a", "k1", "l1"], "b.yaml[gain:2]": ["a", "k2", "l2"]}
     assert orders(project) == wanted | {"c.yaml": ["a", "in", "dies", "end"]}
     project.forget()
-    # The worker died while the step ran, so a person decides.
+    # The worker died while the step ran, so the step needs confirmation.
     assert project.run("--recipe-resume", "--recipe-jobs=4").ret == 1
     again = "--recipe-rerun=recipes/c.yaml::dies"
     result = project.run("--recipe-resume", again, "--recipe-jobs=4")
@@ -337,66 +348,68 @@ def test_what_belongs_together_goes_on_together_whoever_runs_it(
 
 
 def orders(project: Project) -> dict[str, Any]:
-    """Return what was done in which order, by each Context."""
+    """Return the order of the writes in each Context."""
     changes = last(project).changes
     return {key.removeprefix("recipes/"): changes.values(key)["order"] for key in changes.scopes}
 
 
-def test_a_run_that_was_killed_at_its_very_beginning_hides_nothing(
-    project: Project, cut: Cut
+def test_a_run_killed_at_its_beginning_does_not_hide_the_run_before(
+    project: Project, cut_run: Cut
 ) -> None:
     project.recipe("x", STEPS)
-    first = cut("two", event="step_finished")
+    first = cut_run("two", event="step_finished")
     project.run("--recipe-resume")
     path = find_run(runs(project)) / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     project.forget()
     result = project.run("--recipe-resume")
 
-    assert header(result) == [f"goes on from run {first}: 2 of 4 steps restored"]
+    assert header(result) == [f"resumed from run {first}: 2 of 4 steps restored"]
     assert project.ran == ["three", "four"]
 
 
-def test_what_nobody_can_go_on_from_is_a_usage_error(project: Project, cut: Cut) -> None:
+def test_a_run_that_cannot_be_resumed_is_a_usage_error(project: Project, cut_run: Cut) -> None:
     project.recipe("x", STEPS)
 
-    def told(*args: str) -> str:
+    def usage_error(*args: str) -> str:
         result = project.run(*args)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         return result.stderr.str().strip().removeprefix("ERROR: ")
 
-    assert told("--recipe-resume") == (
+    assert usage_error("--recipe-resume") == (
         f"--recipe-resume: there is no run in {runs(project)}; pytest makes one"
     )
-    assert told("--recipe-rerun=one") == "--recipe-rerun says nothing without --recipe-resume"
-    run = cut("three")
-    assert told("--recipe-resume", "--recipe-rerun=thre") == (
+    assert (
+        usage_error("--recipe-rerun=one") == "--recipe-rerun says nothing without --recipe-resume"
+    )
+    run = cut_run("three")
+    assert usage_error("--recipe-resume", "--recipe-rerun=thre") == (
         "--recipe-rerun: no selected recipe has a step 'thre' (did you mean 'three'?)"
     )
-    assert told(f"--recipe-resume={run[:-1]}x") == (
+    assert usage_error(f"--recipe-resume={run[:-1]}x") == (
         f"--recipe-resume: no run '{run[:-1]}x' (did you mean '{run}'?)"
     )
     path = runs(project) / run / "journal.jsonl"
     path.rename(path.with_suffix(".old"))
     journal = Journal(path)
-    assert told("--recipe-resume") == (
+    assert usage_error("--recipe-resume") == (
         f"--recipe-resume: run {run} is still running; end it, or wait until it has ended"
     )
     journal.close()
-    assert told("--recipe-resume") == (
+    assert usage_error("--recipe-resume") == (
         f"--recipe-resume: run {run} was ended before anything was written to its journal"
     )
     lines = path.with_suffix(".old").read_bytes().splitlines(keepends=True)
     lines[3] = lines[3].replace(b"one", b"two")
     path.write_bytes(b"".join(lines))
-    assert told("--recipe-resume") == (
-        f"--recipe-resume: run {run} has a journal that somebody has changed: line 4: it, or the "
+    assert usage_error("--recipe-resume") == (
+        f"--recipe-resume: run {run} has a journal that was modified: line 4: it, or the "
         "hash of the line before it, was changed"
     )
     assert len(run_folders(runs(project))) == 1
 
 
-def test_what_a_killed_run_owes_is_told_and_made_good(project: Project) -> None:
+def test_pending_finally_steps_of_a_killed_run_are_reported_and_run(project: Project) -> None:
     project.write(
         "kills.py",
         """
@@ -416,18 +429,18 @@ def test_what_a_killed_run_owes_is_told_and_made_good(project: Project) -> None:
     project.spawn()
     run = find_run(runs(project)).name
     project.recipe("other", {"two": ""})
-    owed = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
-    owed += f"pytest --recipe-resume={run}"
+    pending = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
+    pending += f"pytest --recipe-resume={run}"
 
-    assert header(project.run("recipes/other.yaml")) == [owed]
+    assert header(project.run("recipes/other.yaml")) == [pending]
     project.forget()
     result = project.run(f"--recipe-resume={run}", "recipes/x.yaml")
-    assert header(result)[0] == f"goes on from run {run}: 1 of 2 steps restored"
+    assert header(result)[0] == f"resumed from run {run}: 1 of 2 steps restored"
     assert project.ran == ["off"]
     assert header(project.run("recipes/other.yaml")) == []
 
 
-def test_what_ctrl_c_cut_off_in_finally_is_owed_too(project: Project) -> None:
+def test_a_finally_step_interrupted_by_ctrl_c_is_pending(project: Project) -> None:
     project.write(
         "kills.py",
         """
@@ -451,10 +464,10 @@ def test_what_ctrl_c_cut_off_in_finally_is_owed_too(project: Project) -> None:
     assert project.spawn().ret == pytest.ExitCode.INTERRUPTED
     run = find_run(runs(project)).name
     project.recipe("other", {"two": ""})
-    owed = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
-    owed += f"pytest --recipe-resume={run}"
+    pending = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
+    pending += f"pytest --recipe-resume={run}"
 
-    assert header(project.run("recipes/other.yaml")) == [owed]
+    assert header(project.run("recipes/other.yaml")) == [pending]
     result = project.run(f"--recipe-resume={run}", "recipes/x.yaml")
-    assert header(result)[0] == f"goes on from run {run}: 1 of 1 steps restored"
+    assert header(result)[0] == f"resumed from run {run}: 1 of 1 steps restored"
     assert header(project.run("recipes/other.yaml")) == []

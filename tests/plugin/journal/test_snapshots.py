@@ -1,4 +1,4 @@
-"""A step runs without what it needs, on the Context as it stood before it."""
+"""`--recipe-needs=snapshot`: a step runs on a restored Context instead of after its needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = "type: python, module: counts, function: count"
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """Five steps, of which the second has a scriptlet of its own, and the fourth fails once."""
+    """Five steps; the second has its own scriptlet, and the fourth fails once."""
     project.write(
         "counts.py",
         """
@@ -46,7 +46,7 @@ def bench(project: Project) -> Project:
     return project
 
 
-def test_what_failed_runs_again_with_what_it_blocked_and_nothing_else(bench: Project) -> None:
+def test_last_failed_runs_failed_and_blocked_steps_and_nothing_else(bench: Project) -> None:
     run = find_run(runs(bench)).name
     result = bench.run("--lf", *ASK)
 
@@ -60,7 +60,7 @@ def test_what_failed_runs_again_with_what_it_blocked_and_nothing_else(bench: Pro
     assert [one.who for one in record.changes.history("order")] == order
     states = ["restored", "restored", "restored", "passed", "passed", "passed"]
     assert [step.state for step in record.steps] == states
-    bench.forget()  # the run of today is one to go on from, too
+    bench.forget()  # a run with restored steps can be resumed too
     assert bench.run("recipes/x.yaml::five", *ASK).ret == 0
     assert load_record(find_run(runs(bench))).changes.values() == {
         "order": [*order[:4], "five", "off"]
@@ -74,7 +74,7 @@ recipes/x.yaml:5:12: the Context before step 'four' cannot be restored: run {run
 """
 
 
-def test_what_would_not_be_the_same_is_refused(bench: Project) -> None:
+def test_a_context_that_no_run_can_restore_exactly_is_refused(bench: Project) -> None:
     run = find_run(runs(bench)).name
     recipe, scriptlet = bench.path / "recipes" / "x.yaml", bench.path / "other.py"
     with scriptlet.open("a") as file:
@@ -86,14 +86,14 @@ def test_what_would_not_be_the_same_is_refused(bench: Project) -> None:
     assert bench.ran == []
 
     recipe.write_text(recipe.read_text() + "# and so does this\n")
-    told = bench.run("recipes/x.yaml::four", *ASK).stdout.str()
-    assert _REFUSED.format(run=run, why="recipes/x.yaml was changed since then") in told
+    output = bench.run("recipes/x.yaml::four", *ASK).stdout.str()
+    assert _REFUSED.format(run=run, why="recipes/x.yaml was changed since then") in output
     bench.recipe("y", {"one": "", "two": "", "three": ""})
-    told = bench.run("recipes/y.yaml::three", *ASK).stdout.str()
-    assert f"no run in {runs(bench)} had it after 'one' and 'two'" in told
+    output = bench.run("recipes/y.yaml::three", *ASK).stdout.str()
+    assert f"no run in {runs(bench)} had it after 'one' and 'two'" in output
 
 
-def test_what_the_session_has_done_itself_stays(project: Project) -> None:
+def test_values_that_this_session_wrote_are_not_replaced(project: Project) -> None:
     project.recipe("y", dict.fromkeys(("one", "two", "three", "four"), ""))
     project.write("test_first.py", "def test_first(ctx): ctx.set('done.one', 'mine')")
     project.run("recipes/y.yaml")

@@ -1,4 +1,4 @@
-"""The hooks by which plugins follow what happens to steps."""
+"""Hooks by which plugins receive the events of steps."""
 
 import json
 from typing import Any
@@ -35,32 +35,32 @@ def pytest_recipe_context_change(config, recipe, node, step, change):
 
 @pytest.fixture
 def followed(project: Project) -> Project:
-    """A project whose conftest notes all that it is told."""
+    """A project whose conftest writes each hook call to a file."""
     project.write("conftest.py", FOLLOWER)
     return project
 
 
-def told(project: Project) -> list[dict[str, Any]]:
+def hook_calls(project: Project) -> list[dict[str, Any]]:
     path = project.path / "told.txt"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def short(project: Project) -> list[str]:
-    """Tell each call in a word or two."""
+    """Return each call as one or two words."""
     return [
         f"{one['hook']} {one['step'] or one['change']['key']}"
         + (f" {one['result']['step']['state']}" if one["hook"] == "finish" else "")
-        for one in told(project)
+        for one in hook_calls(project)
     ]
 
 
-def test_a_step_is_told_from_its_start_to_its_end(followed: Project) -> None:
+def test_hooks_receive_a_step_from_its_start_to_its_end(followed: Project) -> None:
     followed.recipe("x", {"one": ""})
 
     followed.run().assert_outcomes(passed=1)
 
     names = {"recipe": "recipes/x.yaml", "node": "recipes/x.yaml::one", "step": "one"}
-    start, change, finish = told(followed)
+    start, change, finish = hook_calls(followed)
     assert start == {"hook": "start", **names, "type": "python", "main": True}
     assert change["change"].pop("ts").endswith("Z")
     assert change == {
@@ -74,7 +74,7 @@ def test_a_step_is_told_from_its_start_to_its_end(followed: Project) -> None:
     assert (result["schema_version"], result["step"]["state"]) == ("1.0", "passed")
 
 
-def test_every_end_is_told_and_a_start_only_of_what_ran(followed: Project) -> None:
+def test_hooks_receive_every_finish_but_a_start_only_of_steps_that_ran(followed: Project) -> None:
     followed.recipe(
         "x",
         {
@@ -98,11 +98,13 @@ def test_every_end_is_told_and_a_start_only_of_what_ran(followed: Project) -> No
         "start last",
         "finish last passed",
     ]
-    bad = next(one for one in told(followed) if one["hook"] == "finish" and one["step"] == "bad")
+    bad = next(
+        one for one in hook_calls(followed) if one["hook"] == "finish" and one["step"] == "bad"
+    )
     assert len(bad["result"]["attempts"]) == 1
 
 
-def test_a_step_whose_setup_failed_is_told_once(followed: Project) -> None:
+def test_hooks_receive_a_step_with_a_failed_setup_once(followed: Project) -> None:
     followed.write(
         "conftest.py",
         FOLLOWER + "import pytest\n@pytest.fixture\ndef rig():\n    raise OSError('no rig')\n",
@@ -114,7 +116,7 @@ def test_a_step_whose_setup_failed_is_told_once(followed: Project) -> None:
     assert short(followed) == ["finish one failed"]
 
 
-def test_needed_steps_and_those_of_finally_are_told_though_not_selected(followed: Project) -> None:
+def test_hooks_receive_unselected_needed_and_finally_steps(followed: Project) -> None:
     followed.recipe("x", {"one": "", "two": ""}, {"last": ""})
 
     followed.run("recipes/x.yaml::two")
@@ -123,22 +125,22 @@ def test_needed_steps_and_those_of_finally_are_told_though_not_selected(followed
     assert starts == ["start one", "start two", "start last"]
 
 
-def test_a_change_by_a_test_is_told_without_a_step(followed: Project) -> None:
+def test_hooks_receive_a_change_of_a_test_without_a_step(followed: Project) -> None:
     followed.write("test_x.py", "def test_x(ctx):\n    ctx.set('a', 1)\n")
 
     followed.run()
 
-    (change,) = told(followed)
+    (change,) = hook_calls(followed)
     assert (change["recipe"], change["node"], change["step"]) == (None, None, None)
     assert (change["change"]["key"], change["change"]["who"]) == ("a", "user")
 
 
-def test_steps_that_run_at_the_same_time_are_told_in_the_main_thread(followed: Project) -> None:
+def test_hooks_receive_parallel_steps_in_the_main_thread(followed: Project) -> None:
     followed.recipe("x", dict.fromkeys(("one", "two", "three"), "needs: []"))
 
     followed.run("--recipe-jobs=2").assert_outcomes(passed=3)
 
-    assert all(one["main"] for one in told(followed))
+    assert all(one["main"] for one in hook_calls(followed))
     found = short(followed)
     for name in ("one", "two", "three"):
         mine = [one for one in found if one.split()[1] == name]
@@ -147,7 +149,7 @@ def test_steps_that_run_at_the_same_time_are_told_in_the_main_thread(followed: P
     assert ends == [f"finish {name} passed" for name in ("one", "two", "three")]
 
 
-def test_what_a_service_changes_is_told_in_the_main_thread(followed: Project) -> None:
+def test_hooks_receive_changes_of_a_service_in_the_main_thread(followed: Project) -> None:
     followed.write(
         "serve.py",
         """
@@ -170,12 +172,12 @@ def test_what_a_service_changes_is_told_in_the_main_thread(followed: Project) ->
 
     followed.run().assert_outcomes(passed=2)
 
-    assert all(one["main"] for one in told(followed))
+    assert all(one["main"] for one in hook_calls(followed))
     found = [one for one in short(followed) if one.split()[1] == "up"]
     assert found == ["start up", "change up", "finish up passed", "finish up passed"]
 
 
-def test_workers_of_xdist_tell_what_they_run(followed: Project) -> None:
+def test_xdist_workers_call_hooks_for_the_steps_that_they_run(followed: Project) -> None:
     followed.recipe("x", {"one": "", "two": ""})
 
     followed.spawn("-n1").assert_outcomes(passed=2)
@@ -188,7 +190,7 @@ def test_workers_of_xdist_tell_what_they_run(followed: Project) -> None:
     ]
 
 
-def test_no_secret_is_told(followed: Project) -> None:
+def test_hooks_receive_no_secret(followed: Project) -> None:
     followed.write(
         "steps.py",
         "def tell(ctx, params):\n"
@@ -200,12 +202,14 @@ def test_no_secret_is_told(followed: Project) -> None:
     followed.run()
 
     assert "xyzzy42" not in (followed.path / "told.txt").read_text()
-    change = next(one["change"] for one in told(followed) if one["hook"] == "change")
+    change = next(one["change"] for one in hook_calls(followed) if one["hook"] == "change")
     assert (change["new"], change["masked"]) == ("***", True)
 
 
 @pytest.mark.parametrize("hook", ["step_start", "step_finish", "context_change"])
-def test_a_hook_that_raises_is_told_once_and_harms_nothing(project: Project, hook: str) -> None:
+def test_an_exception_in_a_hook_is_one_warning_and_changes_no_outcome(
+    project: Project, hook: str
+) -> None:
     project.write("conftest.py", f"def pytest_recipe_{hook}(step):\n    raise OSError('no room')\n")
     project.recipe("x", {"one": "", "two": ""})
 

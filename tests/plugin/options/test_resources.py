@@ -1,4 +1,4 @@
-"""Steps that need counted resources, at the same time and in several processes."""
+"""Counted resources of parallel steps and of several sessions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Project
 
-# Each has a folder of its own for what runs just now.
+# Each step has a folder of its own, which exists while the step runs.
 # It stays for some looks, or until there are too many.
 _STEP = (
     "mkdir run.$$; for look in $(seq $LOOKS); do "
@@ -24,7 +24,7 @@ def _recipe(name: str, steps: int, wanted: str) -> str:
     return "steps:\n" + "".join(f"  - {{name: {name}{n}, {keys}}}\n" for n in range(steps))
 
 
-def test_no_more_steps_run_than_there_are_resources_for(
+def test_parallel_steps_never_use_more_resources_than_configured(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOKS", "3")
@@ -42,7 +42,7 @@ def test_no_more_steps_run_than_there_are_resources_for(
     assert (project.path / "too_many").exists()  # so that the first run proves something
 
 
-def test_what_no_machine_can_do_is_an_error_before_anything_runs(project: Project) -> None:
+def test_steps_with_unavailable_resources_are_errors_before_anything_runs(project: Project) -> None:
     project.write(
         "recipes/a.yaml",
         "defaults: {resources: {scope: 1}}\n"
@@ -52,15 +52,15 @@ def test_what_no_machine_can_do_is_an_error_before_anything_runs(project: Projec
         "  - {name: c, type: shell, parse: text, cmd: 'true', resources: {scoop: 1}}\n"
         "  - {name: d, type: shell, parse: text, cmd: 'true', resources: {gpu: 2}}\n",
     )
-    told = project.run("--recipe-resource", "scope=2").stdout.str()
+    output = project.run("--recipe-resource", "scope=2").stdout.str()
 
-    none = "and nobody says that there is any"
+    none = "and no number is configured"
     for line in (
-        "step 'b' needs 3 of 'scope', and there is 2 (--recipe-resource scope=3)",
+        "step 'b' needs 3 of 'scope', and the configured number is 2 (--recipe-resource scope=3)",
         f"step 'c' needs 1 of 'scoop', {none} (did you mean 'scope'?)",
         f"step 'd' needs 2 of 'gpu', {none} (--recipe-resource gpu=2)",
     ):
-        assert line in told
+        assert line in output
     assert not (project.path / "ran").exists()
 
 
@@ -73,23 +73,23 @@ def test_a_step_of_another_machine_is_an_error_before_anything_runs(project: Pro
         "  - {name: b, type: shell, parse: text, cmd: 'true', host: bench-3}\n"
         "  - {name: c, type: shell, parse: text, cmd: 'true', host: bench-3, background: true}\n",
     )
-    told = project.run().stdout.str()
+    output = project.run().stdout.str()
 
     head = f"is to run on 'bench-3', and this machine is '{here}'"
-    assert f"3:60: step 'b' {head} (--recipe-runner=dask, or host: {here})" in told
-    assert f"4:60: step 'c' {head} (host: {here})" in told
-    assert "2 problems" in told
+    assert f"3:60: step 'b' {head} (--recipe-runner=dask, or host: {here})" in output
+    assert f"4:60: step 'c' {head} (host: {here})" in output
+    assert "2 problems" in output
     assert not (project.path / "ran").exists()
 
     asks = "steps: [{name: a, type: shell, cmd: x, host: bench-3, resources: {scope: 3}}]"
     project.write("recipes/a.yaml", asks)
     away = project.run("--collect-only", "--recipe-dask=local:2")
-    assert away.ret == 0  # workers tell what they have once they are asked
+    assert away.ret == 0  # the resources of workers are known only after a connection
     away = project.run("--collect-only", "--recipe-dask=local:2", "--recipe-resource=scope=2")
-    assert "step 'a' needs 3 of 'scope', and there is 2" in away.stdout.str()
+    assert "step 'a' needs 3 of 'scope', and the configured number is 2" in away.stdout.str()
 
 
-def test_numbers_are_numbers(project: Project) -> None:
+def test_a_resource_count_must_be_a_number(project: Project) -> None:
     project.write(
         "recipes/a.yaml",
         "steps:\n  - {name: a, type: shell, cmd: x, resources: {scope: 0}}\n",

@@ -1,4 +1,4 @@
-"""`--recipe-runner` and `--recipe-dask`: what may be asked for, before anything runs."""
+"""`--recipe-runner` and `--recipe-dask`: settings that are checked before any step runs."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def config(pytester: pytest.Pytester) -> Callable[..., pytest.Config]:
-    """Makes the configuration of a session that is not run."""
+    """Return a function that makes the configuration of a session without running it."""
     return lambda *args: pytester.parseconfig("-p", "no:rerunfailures", *args)
 
 
-def test_steps_run_here_unless_dask_is_asked_for(
+def test_steps_run_on_this_machine_unless_dask_is_configured(
     config: Callable[..., pytest.Config], pytester: pytest.Pytester
 ) -> None:
-    assert runner.wanted(config()) is None
-    assert runner.wanted(config("--recipe-runner=local")) is None
+    assert runner.dask_scheduler(config()) is None
+    assert runner.dask_scheduler(config("--recipe-runner=local")) is None
     asked = config("--recipe-dask=tcp://bench-1:8786")
-    assert runner.wanted(asked) == Scheduler(address="tcp://bench-1:8786")
+    assert runner.dask_scheduler(asked) == Scheduler(address="tcp://bench-1:8786")
     both = config("--recipe-runner=dask", "--recipe-dask=local:2")
-    assert runner.wanted(both) == Scheduler(workers=2)
+    assert runner.dask_scheduler(both) == Scheduler(workers=2)
 
     pytester.makeini("[pytest]\nrecipe_dask = local:3")
-    assert runner.wanted(config()) is None  # it is known, and nobody asks for it
-    assert runner.wanted(config("--recipe-runner=dask")) == Scheduler(workers=3)
+    assert runner.dask_scheduler(config()) is None  # a scheduler alone does not select the runner
+    assert runner.dask_scheduler(config("--recipe-runner=dask")) == Scheduler(workers=3)
     pytester.makeini("[pytest]\nrecipe_runner = dask\nrecipe_dask = local:3")
-    assert runner.wanted(config()) == Scheduler(workers=3)
-    assert runner.wanted(config("--recipe-dask=local:1")) == Scheduler(workers=1)
-    assert runner.wanted(config("--recipe-runner=local")) is None
+    assert runner.dask_scheduler(config()) == Scheduler(workers=3)
+    assert runner.dask_scheduler(config("--recipe-dask=local:1")) == Scheduler(workers=1)
+    assert runner.dask_scheduler(config("--recipe-runner=local")) is None
 
 
-def test_as_many_steps_are_handed_out_as_workers_can_take(
+def test_the_number_of_jobs_follows_the_number_of_workers(
     config: Callable[..., pytest.Config],
 ) -> None:
     assert settings.jobs(config()) == 1
@@ -55,34 +55,36 @@ def test_as_many_steps_are_handed_out_as_workers_can_take(
     assert settings.jobs(config("--recipe-dask=local:3", "--pdb")) == 1
 
 
-def test_a_step_is_repeated_where_it_ran(config: Callable[..., pytest.Config]) -> None:
+def test_the_options_that_repeat_a_step_contain_its_runner(
+    config: Callable[..., pytest.Config],
+) -> None:
     assert runner.options(config()) == []
     given = ["--recipe-runner=dask", "--recipe-dask=lab/scheduler.json"]
     assert runner.options(config(*given)) == given
 
 
-def test_a_person_who_watches_has_the_steps_here(config: Callable[..., pytest.Config]) -> None:
+def test_steps_run_on_this_machine_under_a_debugger(config: Callable[..., pytest.Config]) -> None:
     for option in ("--pdb", "--trace"):
         watched = config(option, "--recipe-dask=local:2")
-        assert runner.wanted(watched) is None
-        assert runner.told(watched) == f"on this machine and not on Dask: {option}"
-    assert runner.told(config("--recipe-dask=local:2")) == "on Dask at local:2"
-    assert runner.told(config()) == ""
+        assert runner.dask_scheduler(watched) is None
+        assert runner.header_text(watched) == f"on this machine and not on Dask: {option}"
+    assert runner.header_text(config("--recipe-dask=local:2")) == "on Dask at local:2"
+    assert runner.header_text(config()) == ""
 
 
-def test_a_path_in_the_ini_file_starts_from_the_rootdir(
+def test_a_scheduler_file_in_the_ini_file_is_relative_to_the_rootdir(
     config: Callable[..., pytest.Config], pytester: pytest.Pytester
 ) -> None:
     pytester.makeini("[pytest]\nrecipe_runner = dask\nrecipe_dask = lab/scheduler.json")
     (pytester.mkdir("lab") / "scheduler.json").write_text('{"address": "tls://h:1"}')
 
-    found = runner.wanted(config())
+    found = runner.dask_scheduler(config())
 
     assert found == Scheduler(file=pytester.path / "lab" / "scheduler.json")
 
 
 @pytest.mark.parametrize(
-    ("ini", "args", "told"),
+    ("ini", "args", "expected"),
     [
         (
             "",
@@ -133,12 +135,12 @@ def test_a_path_in_the_ini_file_starts_from_the_rootdir(
         ),
     ],
 )
-def test_what_cannot_be_is_told(
+def test_contradictory_runner_settings_are_usage_errors(
     config: Callable[..., pytest.Config],
     pytester: pytest.Pytester,
     ini: str,
     args: list[str],
-    told: str,
+    expected: str,
 ) -> None:
     pytester.makeini(f"[pytest]\n{ini}")
     session = config(*args)
@@ -146,10 +148,10 @@ def test_what_cannot_be_is_told(
     with pytest.raises(pytest.UsageError) as caught:
         runner.check(session)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == expected
 
 
-def test_without_dask_it_says_what_to_install(
+def test_the_error_without_dask_names_the_package_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec
@@ -169,7 +171,9 @@ def test_without_dask_it_says_what_to_install(
     assert not (project.path / "ran.txt").exists()
 
 
-def test_without_cryptography_a_local_cluster_says_what_to_install(project: Project) -> None:
+def test_the_error_of_a_local_cluster_without_cryptography_names_the_package(
+    project: Project,
+) -> None:
     project.write("conftest.py", "import sys\nsys.modules['cryptography'] = None\n")
     project.recipe("a", {"one": ""})
 
@@ -182,7 +186,7 @@ def test_without_cryptography_a_local_cluster_says_what_to_install(project: Proj
     assert not (project.path / "ran.txt").exists()
 
 
-def test_workers_of_xdist_and_of_dask_do_not_go_together(
+def test_xdist_workers_and_dask_workers_exclude_each_other(
     config: Callable[..., pytest.Config],
 ) -> None:
     session = config("--recipe-dask=local:2", "--dist=load", "--tx=2*popen")
@@ -199,16 +203,16 @@ def test_workers_of_xdist_and_of_dask_do_not_go_together(
 def test_the_header_names_the_scheduler_and_the_help_the_options(project: Project) -> None:
     project.recipe("a", {"one": ""})
 
-    told = project.run("--collect-only", "--recipe-dask=tcp://bench-1:8786").stdout.str()
+    output = project.run("--collect-only", "--recipe-dask=tcp://bench-1:8786").stdout.str()
 
-    assert ": 1 recipe, 1 step, on Dask at tcp://bench-1:8786\n" in told
+    assert ": 1 recipe, 1 step, on Dask at tcp://bench-1:8786\n" in output
     code = (
         "import sys, pytest_orchestrator.plugin.hooks as _; sys.exit('distributed' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_project_whose_path_is_not_utf8_has_no_workers_of_dask(project: Project) -> None:
+def test_dask_is_refused_for_a_project_path_that_is_not_utf8(project: Project) -> None:
     root = project.write("p\udcff/pytest.ini", "[pytest]\n").parent
     project.write("p\udcff/recipes/a.yaml", "steps: [{name: a, type: shell, cmd: ':'}]\n")
 

@@ -1,4 +1,4 @@
-"""Settings of a session: what they do, and what is said of wrong ones."""
+"""Settings of a session: their effects, and the errors for invalid values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SIZE = "write 1MiB, 500kB or a number of bytes"
         ("recipe_max_size =", f"recipe_max_size: '' is no size or time; {_SIZE}"),
     ],
 )
-def test_a_wrong_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
+def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
     project.ini(line)
     project.recipe("x", {"one": ""})
 
@@ -163,7 +163,7 @@ def _toml(project: Project, text: str, name: str = "pyproject.toml") -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "1h", "90 s", "1.5m", "2000ms", "7"])
-def test_times_may_be_written_in_many_ways(project: Project, value: str) -> None:
+def test_times_accept_all_units(project: Project, value: str) -> None:
     project.ini(f"recipe_timeout = {value}")
     project.recipe("x", {"one": ""})
 
@@ -171,7 +171,7 @@ def test_times_may_be_written_in_many_ways(project: Project, value: str) -> None
 
 
 @pytest.mark.parametrize("value", ["1MiB", "2 mb", "500kB", "4KiB", "100000"])
-def test_sizes_may_be_written_in_many_ways(project: Project, value: str) -> None:
+def test_sizes_accept_all_units(project: Project, value: str) -> None:
     project.ini(f"recipe_max_size = {value}")
     project.recipe("x", {"one": ""})
 
@@ -184,7 +184,7 @@ def test_a_debugger_switches_timeouts_off(project: Project) -> None:
     assert project.run("--pdb").ret == 0
 
 
-# Longer than a timeout of 50 ms, and what such a one cannot meet on any machine.
+# Longer than 50 ms, so that no machine meets a timeout of 50 ms.
 _SECONDS = {"passed": 0.3, "failed": 600}
 
 
@@ -237,16 +237,16 @@ def test_a_factor_stretches_default_and_own_timeouts(
     assert found == {f"{path}::one": word, f"{path}::two": word}
 
 
-def test_a_stretched_timeout_tells_the_time_that_it_was(project: Project) -> None:
+def test_a_stretched_timeout_reports_the_stretched_time(project: Project) -> None:
     project.recipe("x", {"one": "type: shell, cmd: sleep 600, parse: text, timeout: 50ms"})
 
-    told = project.told("--recipe-timeout-factor=2")["one"]
+    reasons = project.reasons("--recipe-timeout-factor=2")["one"]
 
-    assert told == "timeout: still running after 0.1 s; its whole process tree was ended"
+    assert reasons == "timeout: still running after 0.1 s; its whole process tree was ended"
 
 
 @pytest.mark.parametrize("factor", ["-1", "nan", "inf", "1e9", "twice", "", "1000000", "2x"])
-def test_a_factor_that_is_none_is_a_usage_error(project: Project, factor: str) -> None:
+def test_an_invalid_factor_is_a_usage_error(project: Project, factor: str) -> None:
     project.recipe("x", {"one": ""})
 
     result = project.run(f"--recipe-timeout-factor={factor}")
@@ -274,12 +274,12 @@ def test_the_marker_is_listed(project: Project) -> None:
 def test_fixtures_are_listed(project: Project) -> None:
     lines = project.run("--fixtures").stdout
 
-    lines.fnmatch_lines(["ctx [[]session scope] -- *", "*The Context that all recipes *"])
+    lines.fnmatch_lines(["ctx [[]session scope] -- *", "*The Context of the session, or *"])
     lines.fnmatch_lines(["orchestrator_context [[]session scope] -- *"])
 
 
 @pytest.mark.parametrize("value", ["bash", "[bash, -eo, pipefail]"])
-def test_the_project_names_the_shell_of_all_command_lines(project: Project, value: str) -> None:
+def test_recipe_shell_sets_the_shell_of_all_command_lines(project: Project, value: str) -> None:
     project.ini(f"recipe_shell = {value}")
     project.recipe(
         "x",
@@ -291,4 +291,4 @@ def test_the_project_names_the_shell_of_all_command_lines(project: Project, valu
         },
     )
 
-    assert project.told() == {"piped": "exit code 1, expected 0"}
+    assert project.reasons() == {"piped": "exit code 1, expected 0"}

@@ -1,4 +1,4 @@
-"""Vars come from the recipe, from files and from options, the strongest last."""
+"""Vars from recipes, files and options; options override files, files override recipes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,21 @@ def printed(project: Project, *options: str) -> str:
     return path.read_text().strip()
 
 
-def test_values_of_the_recipe_hold_where_nothing_else_is_given(shown: Project) -> None:
+def test_a_var_without_an_option_has_the_value_of_the_recipe(shown: Project) -> None:
     assert printed(shown) == "1 2 plain"
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [("3", "3 6 plain"), ("2.5", "2.5 5.0 plain")],
 )
-def test_an_option_is_stronger_than_the_recipe(shown: Project, value: str, told: str) -> None:
-    assert printed(shown, "--recipe-var", f"gain={value}") == told
+def test_an_option_overrides_the_value_of_the_recipe(
+    shown: Project, value: str, expected: str
+) -> None:
+    assert printed(shown, "--recipe-var", f"gain={value}") == expected
 
 
-def test_what_is_no_json_is_text(shown: Project) -> None:
+def test_an_option_value_that_is_no_json_is_text(shown: Project) -> None:
     assert printed(shown, "--recipe-var", "label=NaN is [no] JSON") == "1 2 NaN is [no] JSON"
 
 
@@ -56,14 +58,16 @@ def test_what_is_no_json_is_text(shown: Project) -> None:
         ("vars.env", "# a comment\nexport label='on'\n"),
     ],
 )
-def test_a_file_is_stronger_than_the_recipe(shown: Project, name: str, text: str) -> None:
+def test_a_vars_file_overrides_the_value_of_the_recipe(
+    shown: Project, name: str, text: str
+) -> None:
     shown.write(name, text)
     gain = "1 2" if name.endswith(".env") else "4 8"
 
     assert printed(shown, "--recipe-vars-file", name) == f"{gain} on"
 
 
-def test_later_files_win_and_options_win_over_files(shown: Project) -> None:
+def test_later_files_override_earlier_ones_and_options_override_files(shown: Project) -> None:
     shown.write("a.yaml", "{gain: 4, label: a}")
     shown.write("b.yaml", "{gain: 5}")
     files = ("--recipe-vars-file", "a.yaml", "--recipe-vars-file", "b.yaml")
@@ -73,7 +77,7 @@ def test_later_files_win_and_options_win_over_files(shown: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["--recipe-var", "gain"], "ERROR: --recipe-var: 'gain' is no NAME=VALUE"),
         (
@@ -86,16 +90,16 @@ def test_later_files_win_and_options_win_over_files(shown: Project) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_an_option_is_told(
-    shown: Project, options: list[str], told: str
+def test_an_invalid_var_option_is_a_usage_error(
+    shown: Project, options: list[str], expected: str
 ) -> None:
     result = shown.run(*options)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert told in result.errlines + result.outlines
+    assert expected in result.errlines + result.outlines
 
 
-def test_a_file_that_is_none_is_told_with_its_line(shown: Project) -> None:
+def test_an_invalid_vars_file_is_reported_with_its_line(shown: Project) -> None:
     shown.write("bad.yaml", "gain: 1\ngain: 2\n")
     result = shown.run("--recipe-vars-file", "bad.yaml")
 
@@ -104,7 +108,7 @@ def test_a_file_that_is_none_is_told_with_its_line(shown: Project) -> None:
     assert "bad.yaml:2:1: " in text
 
 
-def test_an_empty_file_warns(shown: Project) -> None:
+def test_an_empty_vars_file_is_a_warning(shown: Project) -> None:
     shown.write("none.yaml", "")
     result = shown.run("--recipe-vars-file", "none.yaml")
 
@@ -112,13 +116,13 @@ def test_an_empty_file_warns(shown: Project) -> None:
     result.stdout.fnmatch_lines(["*EmptyVarsWarning: --recipe-vars-file: none.yaml has no vars*"])
 
 
-def test_a_file_may_know_more_than_the_recipes_ask_for(shown: Project) -> None:
+def test_a_vars_file_may_contain_undeclared_vars(shown: Project) -> None:
     shown.write("station.yaml", "{gain: 4, slot: 7}")
 
     assert printed(shown, "--recipe-vars-file", "station.yaml") == "4 8 plain"
 
 
-def test_a_var_that_is_required_must_be_given(project: Project) -> None:
+def test_a_required_var_without_a_value_is_an_error(project: Project) -> None:
     project.write("recipes/v.yaml", RECIPE.replace("vars:", "required: [serial]\nvars:", 1))
 
     result = project.run()
@@ -129,7 +133,7 @@ def test_a_var_that_is_required_must_be_given(project: Project) -> None:
     project.run("--recipe-var", "serial=null").assert_outcomes(passed=1)
 
 
-def test_reports_say_where_a_value_comes_from(shown: Project) -> None:
+def test_reports_contain_the_origin_of_a_var(shown: Project) -> None:
     block = shown.blocks("--recipe-var", "gain=3")["show"]
 
     assert block["recipe"]["vars"] == {
@@ -163,7 +167,7 @@ steps:
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "2"], ["--recipe-jobs", "2"]])
-def test_a_port_in_vars_and_test_meta_is_one_in_all_recipes_of_a_run(
+def test_a_port_in_vars_and_test_meta_is_the_same_in_all_recipes_of_a_run(
     project: Project, options: list[str]
 ) -> None:
     project.write("recipes/a.yaml", _PORTS)

@@ -1,4 +1,4 @@
-"""The lanes of Python steps start before the first item, where a step will need them."""
+"""Lanes for Python steps start before the first item if a step needs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAST = "type: shell, parse: text, cmd: 'true', needs: [one]"
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[PythonLane]:
-    """The lanes that were started ahead of a step."""
+    """Record the lanes that are started early."""
     found: list[PythonLane] = []
     start = PythonLane.start
 
@@ -36,7 +36,7 @@ def _run_with(project: Project, plugin: object) -> pytest.RunResult:
     return project.pytester.runpytest_inprocess(*off, plugins=[plugin])
 
 
-def test_a_lane_is_there_before_the_first_item_and_the_steps_use_it(
+def test_a_lane_starts_before_the_first_item_and_the_steps_use_it(
     project: Project, started: list[PythonLane], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int | None] = []
@@ -75,7 +75,7 @@ def test_a_lane_is_there_before_the_first_item_and_the_steps_use_it(
         ("fixtures: [tmp_path]", ()),
     ],
 )
-def test_no_lane_starts_where_no_step_needs_one(
+def test_no_lane_starts_if_no_step_needs_one(
     project: Project, started: list[PythonLane], step: str, args: tuple[str, ...]
 ) -> None:
     project.recipe("x", {"shell": _SHELL, "one": step, "last": _LAST})
@@ -96,7 +96,7 @@ def test_a_needed_step_starts_a_lane(project: Project, started: list[PythonLane]
 @pytest.mark.parametrize(
     ("needs", "jobs", "lanes"), [("[]", 3, 3), ("[]", 9, 4), ("[one]", 3, 1), ("[]", 1, 1)]
 )
-def test_as_many_lanes_start_as_python_steps_begin_together(
+def test_the_number_of_early_lanes_is_that_of_the_first_parallel_python_steps(
     project: Project, started: list[PythonLane], needs: str, jobs: int, lanes: int
 ) -> None:
     steps = {"one": "", **dict.fromkeys(("two", "three", "four"), f"needs: {needs}")}
@@ -107,7 +107,7 @@ def test_as_many_lanes_start_as_python_steps_begin_together(
     assert len(started) == lanes
 
 
-def test_workers_start_none_before_they_have_a_recipe(project: Project) -> None:
+def test_xdist_workers_start_no_lane_before_they_have_a_recipe(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -143,7 +143,7 @@ def test_a_lane_that_died_before_its_first_step_is_replaced(
     assert len(killed) == 1
 
 
-def test_a_lane_that_cannot_start_is_told_by_the_step(
+def test_the_step_reports_a_lane_that_cannot_start(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(self: object, **program: object) -> None:
@@ -152,6 +152,6 @@ def test_a_lane_that_cannot_start_is_told_by_the_step(
     monkeypatch.setattr("pytest_orchestrator.execution.lanes.lane.Lanes.connect", connect)
     project.recipe("x", {"one": ""})
 
-    told = project.run()
+    result = project.run()
 
-    told.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=1)

@@ -1,4 +1,4 @@
-"""However pytest is ended in the middle of a python step, nothing of it stays alive."""
+"""No process of a Python step stays alive when pytest ends, in whatever way."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ python_process.StepRequest = partial(python_process.StepRequest, grace=600.0)
 lane.ANSWER = 600.0
 lane.Lane._disconnect, wait = hang_up, lane.Lane._disconnect
 """
-# A worker of xdist whose controller is silent interrupts itself after some seconds.
+# An xdist worker interrupts itself some seconds after its controller is gone.
 _NOTED_INTERRUPTS = """
 import signal
 from pathlib import Path
@@ -81,11 +81,11 @@ def interrupt(*given):
 
 signal.signal(signal.SIGINT, interrupt)
 """
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 class Session:
-    """A pytest in the middle of a step, or of one on each of two workers."""
+    """A pytest process in the middle of a step, or with a step on each of two xdist workers."""
 
     def __init__(self, project: Project, function: str, *options: str) -> None:
         self._token = f"token-{project.path}"
@@ -105,7 +105,7 @@ class Session:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # A pipe that is open for writing too does not end between two steps.
+        # Open for writing too, so that the pipe has no end of file between two steps.
         with (project.path / "ready").open("r+b", buffering=0) as pipe:
             for _ in range(workers):
                 while not select.select([pipe], [], [], 1.0)[0]:
@@ -113,7 +113,7 @@ class Session:
                 pipe.read(1)
 
     def processes(self) -> list[int]:
-        """Return all processes that belong to it."""
+        """Return the pids of all its processes."""
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
@@ -122,11 +122,11 @@ class Session:
         return found
 
     def left(self) -> list[int]:
-        """Return those that do not go."""
+        """Wait for all its processes; return the pids that are still alive after 60 s."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 gone = os.pidfd_open(pid)
-                select.select([gone], [], [], _PATIENCE)
+                select.select([gone], [], [], _TIMEOUT)
                 os.close(gone)
         return self.processes()
 
@@ -143,7 +143,7 @@ def begun(project: Project, request: pytest.FixtureRequest) -> Iterator[Session]
 
 @pytest.fixture
 def noted_interrupts(project: Project) -> None:
-    """Note whether pytest, or a worker of it, is interrupted."""
+    """Write a file when pytest or one of its workers is interrupted."""
     project.write("conftest.py", _NOTED_INTERRUPTS)
 
 
@@ -151,38 +151,40 @@ def noted_interrupts(project: Project) -> None:
 @pytest.mark.parametrize(
     "begun", ["obeys", "waits", "hangs", "obeys -n2", "waits -n2", "hangs -n2"], indirect=True
 )
-def test_after_sigkill_nothing_is_alive(begun: Session, project: Project) -> None:
+def test_no_process_is_alive_after_sigkill(begun: Session, project: Project) -> None:
     assert len(begun.processes()) >= 3
 
     begun.process.kill()
     begun.process.wait()
 
     assert begun.left() == []
-    assert not (project.path / "interrupted").exists()  # no worker lived until it gave up
+    assert not (
+        project.path / "interrupted"
+    ).exists()  # no worker lived long enough to interrupt itself
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("begun", ["obeys", "waits"], indirect=True)
-def test_after_a_signal_nothing_is_alive(begun: Session, number: signal.Signals) -> None:
+def test_no_process_is_alive_after_a_signal(begun: Session, number: signal.Signals) -> None:
     begun.process.send_signal(number)
 
-    assert begun.process.wait(_PATIENCE) == 2
+    assert begun.process.wait(_TIMEOUT) == 2
     assert begun.left() == []
 
 
 @pytest.fixture
 def endless_grace(project: Project) -> None:
-    """Give steps more time to end than a test waits."""
+    """Give steps a grace period that is longer than the test."""
     project.write("conftest.py", _ENDLESS_GRACE)
 
 
 @pytest.mark.usefixtures("endless_grace")
 @pytest.mark.parametrize("begun", ["waits", "hangs"], indirect=True)
-def test_a_second_ctrl_c_ends_at_once(begun: Session, project: Project) -> None:
+def test_a_second_ctrl_c_ends_pytest_at_once(begun: Session, project: Project) -> None:
     begun.process.send_signal(signal.SIGINT)
-    while not (project.path / "hangs_up").exists():  # two that come at once may count as one
+    while not (project.path / "hangs_up").exists():  # the kernel may merge two pending signals
         assert begun.process.poll() is None
     begun.process.send_signal(signal.SIGINT)
 
-    assert begun.process.wait(_PATIENCE) in (2, -signal.SIGINT)
+    assert begun.process.wait(_TIMEOUT) in (2, -signal.SIGINT)
     assert begun.left() == []

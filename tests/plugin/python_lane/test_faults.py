@@ -1,4 +1,4 @@
-"""Whatever a python step does to its process: red with the cause, the next recipe green."""
+"""Faults of the process of a Python step: it fails with the cause, and the next recipe passes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def bombs(ctx, params):
 _CUT = "before it returned"
 _EXITED = f"its process ended with exit code 0 {_CUT} (os._exit or the like)"
 _TIMEOUT = "timeout: still running after 1.5 s; its whole process tree was ended"
-_TOLD = {
+_REASONS = {
     "exits": _EXITED,
     "exits_with_three": f"its process ended with exit code 3 {_CUT} "
     "(a crash, os._exit or the like)",
@@ -111,15 +111,15 @@ _IMPORTS = {
 
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """All processes of the run have it; none of them is alive afterwards."""
+    """Put a token into the environment of all processes of the run; kill them afterwards."""
     token = new_token()
     monkeypatch.setenv("RECIPE_FAULT", token)
     yield token
-    for pid in _with(token):
+    for pid in _pids_with(token):
         os.kill(pid, 9)
 
 
-def _with(token: str) -> list[int]:
+def _pids_with(token: str) -> list[int]:
     """Return the processes that were started with a token in their environment."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
@@ -130,17 +130,17 @@ def _with(token: str) -> list[int]:
 
 
 def _alive(token: str) -> list[int]:
-    """Return those that do not go."""
-    for pid in _with(token):
+    """Wait for the processes with a token; return those that are still alive after 60 s."""
+    for pid in _pids_with(token):
         with contextlib.suppress(ProcessLookupError):
             gone = os.pidfd_open(pid)
             select.select([gone], [], [], 60.0)
             os.close(gone)
-    return _with(token)
+    return _pids_with(token)
 
 
 def _run(project: Project, names: list[str], *args: str) -> dict[str, str]:
-    """Run each as a recipe of its own, followed by a good one; return what is told of it."""
+    """Run each function as a recipe, followed by one that passes; return the reasons."""
     project.write("bodies.py", _BODIES)
     for number, name in enumerate(names):
         timeout = ", timeout: 1.5s" if name in ("swallows", "hangs", "wedged") else ""
@@ -148,16 +148,18 @@ def _run(project: Project, names: list[str], *args: str) -> dict[str, str]:
         step = f"type: python, module: {module}, function: {name}{timeout}"
         project.recipe(f"r{number:02}a", {name: step})
         project.recipe(f"r{number:02}b", {f"after_{name}": ""})
-    return project.told(*args)
+    return project.reasons(*args)
 
 
-def test_the_cause_is_told_and_the_next_recipe_is_green(project: Project, token: str) -> None:
-    assert _run(project, [*_TOLD, *_HANDLED]) == _TOLD
-    assert project.ran == [f"after_{name}" for name in (*_TOLD, *_HANDLED)]
+def test_each_fault_fails_with_its_cause_and_the_next_recipe_passes(
+    project: Project, token: str
+) -> None:
+    assert _run(project, [*_REASONS, *_HANDLED]) == _REASONS
+    assert project.ran == [f"after_{name}" for name in (*_REASONS, *_HANDLED)]
     assert _alive(token) == []
 
 
-def test_what_is_left_behind_is_named(project: Project) -> None:
+def test_leftover_processes_are_named(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     step = "type: python, module: bodies, function"
     project.recipe("x", {name: f"{step}: {name}" for name in _HANDLED[1:3]})
@@ -168,39 +170,39 @@ def test_what_is_left_behind_is_named(project: Project) -> None:
     assert re.search(r"step 'leaves_a_process' left running: \S+ \(pid \d+\); ended", shown)
 
 
-def test_the_same_holds_where_no_process_is_forked(
+def test_each_fault_fails_with_its_cause_in_fresh_interpreters_too(
     project: Project, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "FORKS", False)
-    told = {name: _TOLD[name] for name in ("exits", "crashes", "leaves", "interrupts_itself")}
+    reasons = {name: _REASONS[name] for name in ("exits", "crashes", "leaves", "interrupts_itself")}
 
-    assert _run(project, [*told, "leaves_a_process"]) == told
-    assert project.ran == [f"after_{name}" for name in (*told, "leaves_a_process")]
+    assert _run(project, [*reasons, "leaves_a_process"]) == reasons
+    assert project.ran == [f"after_{name}" for name in (*reasons, "leaves_a_process")]
     assert _alive(token) == []
 
 
 @pytest.mark.parametrize("name", _IMPORTS)
-def test_an_import_that_ends_the_lane_is_told(project: Project, token: str, name: str) -> None:
+def test_an_import_that_ends_the_lane_is_reported(project: Project, token: str, name: str) -> None:
     source, how = _IMPORTS[name]
     project.write(f"{name}.py", source)
 
-    told = re.sub(r"pid \d+", "pid", _run(project, [name])[name])
+    reasons = re.sub(r"pid \d+", "pid", _run(project, [name])[name])
 
-    assert f"the process that runs this step (pid) {how}" in told
-    assert told.endswith(f", while module '{name}' was imported")
+    assert f"the process that runs this step (pid) {how}" in reasons
+    assert reasons.endswith(f", while module '{name}' was imported")
     assert project.ran == [f"after_{name}"]
     assert _alive(token) == []
 
 
-def test_a_lane_that_is_late_is_a_timeout(project: Project, token: str) -> None:
+def test_a_lane_that_does_not_answer_in_time_is_a_timeout(project: Project, token: str) -> None:
     body = "signal.signal(15, signal.SIG_IGN); os.kill(os.getppid(), 19); time.sleep(600)"
     project.write("late.py", f"import os, signal, time\n\ndef x(ctx, params):\n    {body}\n")
     project.recipe(
         "x", {"one": "type: python, module: late, function: x, timeout: 1.5s", "two": "needs: []"}
     )
 
-    told = {name: re.sub(r"pid \d+", "pid", how) for name, how in project.told().items()}
-    assert told == {
+    reasons = {name: re.sub(r"pid \d+", "pid", how) for name, how in project.reasons().items()}
+    assert reasons == {
         "one": "timeout: still running after 1.5 s; "
         "the process that runs this step (pid) did not answer"
     }
@@ -214,12 +216,12 @@ def test_an_import_that_hangs_is_a_timeout(project: Project, token: str) -> None
         "x", {"one": "type: python, module: slow, function: x, timeout: 1.5s", "two": "needs: []"}
     )
 
-    assert project.told() == {"one": _TIMEOUT}
+    assert project.reasons() == {"one": _TIMEOUT}
     assert project.ran == ["two"]
     assert _alive(token) == []
 
 
-def test_a_module_that_starts_a_thread_is_run_by_fresh_interpreters(project: Project) -> None:
+def test_steps_of_a_module_that_starts_a_thread_run_in_fresh_interpreters(project: Project) -> None:
     project.write(
         "pumping.py",
         """
@@ -242,7 +244,7 @@ def test_a_module_that_starts_a_thread_is_run_by_fresh_interpreters(project: Pro
     )
 
 
-def test_the_supervisor_may_be_killed(project: Project, token: str) -> None:
+def test_a_killed_supervisor_fails_its_step_and_is_replaced(project: Project, token: str) -> None:
     project.write(
         "bodies.py",
         """
@@ -258,9 +260,9 @@ def test_the_supervisor_may_be_killed(project: Project, token: str) -> None:
     )
     project.recipe("x", {"one": "type: python, module: bodies, function: kill", "two": "needs: []"})
 
-    told = re.sub(r"\d+", "N", project.told()["one"])
+    reasons = re.sub(r"\d+", "N", project.reasons()["one"])
 
-    assert told == ("its process was lost: the supervisor (pid N) was ended by SIGKILL")
+    assert reasons == ("its process was lost: the supervisor (pid N) was ended by SIGKILL")
     assert project.ran == ["two"]
     assert _alive(token) == []
 
@@ -278,9 +280,7 @@ def good(ctx, params):
 
 
 @pytest.mark.parametrize("then", ["", "if CHILD:\n    raise SystemExit(3)"])
-def test_a_module_that_forks_while_it_is_imported_leaves_one_process_that_answers(
-    project: Project, then: str
-) -> None:
+def test_only_one_process_replies_after_an_import_that_forks(project: Project, then: str) -> None:
     project.write("forking.py", _FORKING.format(then=then))
     call = "type: python, module: forking, function: good"
     after = "success: {assert: [not ctx.is_a_copy]}"

@@ -1,4 +1,4 @@
-"""What becomes of a python step, by what its body returns or raises."""
+"""Outcomes of Python steps by the return value or exception of the step code."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class Made:
 _CURE = 'return a mapping with a status, such as {"status": "ok"}'
 
 
-def _told(project: Project, steps: dict[str, str]) -> dict[str, str]:
-    """Run steps that need nothing; return what the short summary says of each."""
+def _reasons(project: Project, steps: dict[str, str]) -> dict[str, str]:
+    """Run independent steps; return the reason of each in the short summary."""
     project.recipe("x", {name: f"needs: [], {keys}" for name, keys in steps.items()})
-    return project.told()
+    return project.reasons()
 
 
 def _calls(*names: str) -> dict[str, str]:
@@ -122,10 +122,10 @@ def _calls(*names: str) -> dict[str, str]:
     }
 
 
-def test_what_a_body_gives_back_is_checked(project: Project) -> None:
+def test_return_values_of_step_code_are_checked(project: Project) -> None:
     project.write("bodies.py", _BODIES)
 
-    assert _told(
+    assert _reasons(
         project,
         _calls(
             *("none", "a_tuple", "a_list", "nan", "a_set", "empty", "no_status", "odd_status"),
@@ -149,10 +149,10 @@ def test_what_a_body_gives_back_is_checked(project: Project) -> None:
     }
 
 
-def test_what_a_body_raises_is_told(project: Project) -> None:
+def test_exceptions_of_step_code_are_reported(project: Project) -> None:
     project.write("bodies.py", _BODIES)
 
-    assert _told(project, _calls("leaves", "raises", "fails", "Refuses", "Denies")) == {
+    assert _reasons(project, _calls("leaves", "raises", "fails", "Refuses", "Denies")) == {
         "leaves": "SystemExit: 0",
         "raises": "ValueError: no such range",
         "fails": "Failed: not today",
@@ -161,10 +161,10 @@ def test_what_a_body_raises_is_told(project: Project) -> None:
     }
 
 
-def test_a_step_may_skip_itself_or_expect_its_failure(project: Project) -> None:
+def test_step_code_can_skip_itself_or_expect_its_failure(project: Project) -> None:
     project.write("bodies.py", _BODIES)
 
-    assert _told(project, _calls("skips", "pauses", "rests", "expects")) == {
+    assert _reasons(project, _calls("skips", "pauses", "rests", "expects")) == {
         "skips": "skipped: no bench",
         "pauses": "skipped: nothing to do",
         "rests": "skipped: the step says skip",
@@ -172,10 +172,10 @@ def test_a_step_may_skip_itself_or_expect_its_failure(project: Project) -> None:
     assert project.run().parseoutcomes() == {"skipped": 3, "xfailed": 1}
 
 
-def test_what_cannot_be_called_says_what_it_may_take(project: Project) -> None:
+def test_step_code_that_cannot_be_called_is_an_error_with_the_reason(project: Project) -> None:
     project.write("bodies.py", _BODIES)
 
-    assert _told(project, _calls("wants", "Idle", "Made")) == {
+    assert _reasons(project, _calls("wants", "Idle", "Made")) == {
         "wants": "params has no 'voltage', no 'current' and no 'limit', which wants(voltage, "
         "current, limit) needs; a pytest fixture is named in the step's fixtures",
         "Idle": "class Idle does not define run; write run(self, ctx, params)",
@@ -184,12 +184,12 @@ def test_what_cannot_be_called_says_what_it_may_take(project: Project) -> None:
     }
 
 
-def test_what_is_not_there_is_told_with_the_nearest_name(project: Project) -> None:
+def test_missing_modules_and_functions_are_errors_with_a_suggestion(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     project.write("scriptlets/python/steps/sample_step.py", "")
     old = "orchestrator.scriptlets.python.steps.sample_step"
 
-    assert _told(
+    assert _reasons(
         project,
         {
             "module": "type: python, module: bodeis, function: simple",
@@ -213,7 +213,7 @@ def test_what_is_not_there_is_told_with_the_nearest_name(project: Project) -> No
     )
 
 
-def test_kinds_tell_failures_apart(project: Project) -> None:
+def test_each_failure_has_its_kind(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     calls = _calls("none", "nan", "empty", "off", "leaves", "raises", "fails", "wants", "Refuses")
     project.recipe("x", {name: f"needs: [], {keys}" for name, keys in calls.items()})
@@ -231,7 +231,7 @@ def test_kinds_tell_failures_apart(project: Project) -> None:
     }
 
 
-def test_a_module_that_raises_is_told_with_the_users_frames_alone(project: Project) -> None:
+def test_an_exception_at_import_is_shown_with_user_frames_only(project: Project) -> None:
     project.write("inner.py", "voltage = {}['volts']\n")
     project.write("outer.py", "import inner\n")
     project.recipe("x", {"one": "type: python, module: outer, function: simple"})
@@ -247,7 +247,7 @@ def test_a_module_that_raises_is_told_with_the_users_frames_alone(project: Proje
     assert project.blocks()["one"]["step"]["kind"] == "not_found"
 
 
-def test_a_module_that_is_no_python_is_told_at_its_line(project: Project) -> None:
+def test_a_syntax_error_in_a_module_is_reported_at_its_line(project: Project) -> None:
     project.write("broken.py", "def simple(:\n")
     project.recipe("x", {"one": "type: python, module: broken, function: simple"})
 
@@ -257,7 +257,7 @@ def test_a_module_that_is_no_python_is_told_at_its_line(project: Project) -> Non
     result.stdout.fnmatch_lines(['E     File "*/broken.py", line 1', "E   SyntaxError: *"])
 
 
-def test_an_exception_that_is_no_exception_is_a_failure_as_others(project: Project) -> None:
+def test_a_base_exception_is_a_failure_like_any_other(project: Project) -> None:
     project.write(
         "bodies.py",
         """

@@ -1,4 +1,4 @@
-"""A python step looks the same from its own process and from pytest's: text for text."""
+"""The output of a Python step is the same from its own process and from pytest's process."""
 
 from __future__ import annotations
 
@@ -142,18 +142,18 @@ _MODULES = {
     "absent": "",
 }
 
-# Figures, the log files of a process, the table.
+# Lines with figures, log files or the table, which differ.
 _OWN = re.compile(
     r"resources  |rerun  |run \.orch|context \d+ keys|(E +)?=+ \d+ failed"
     r"| step .* seconds| \S+ +\w+ +\d+\.\d\d "
 )
 
-# What these say holds for the process that pytest runs in: its streams, what it imported.
+# These options apply to the process of pytest only: its streams, its imported modules.
 _OF_THE_PROCESS = {"-s", "--assert=plain", "error::bodies.Worn"}
 
 
 def _recipe(project: Project, isolation: str) -> None:
-    """Write a recipe of all of them that runs them one way or the other."""
+    """Write a recipe that runs all functions with the given isolation."""
     steps = {}
     for name in _NAMES:
         kind = "class" if name[0].isupper() else "function"
@@ -163,19 +163,22 @@ def _recipe(project: Project, isolation: str) -> None:
         if source:
             project.write(f"{module}.py", source)
         steps[module] = f"module: {module}, function: x"
-    head, tail = "type: python, needs: []", f"isolation: {isolation}"  # no other column moves
+    head, tail = (
+        "type: python, needs: []",
+        f"isolation: {isolation}",
+    )  # last, so that no column before it moves
     project.recipe("x", {name: f"{head}, {text}, {tail}" for name, text in steps.items()})
 
 
 def _comparable(result: pytest.RunResult) -> list[str]:
-    """Return what a run shows without what differs from run to run."""
+    """Return the output of a run without the parts that differ from run to run."""
     text = "\n".join([*result.outlines, "==== stderr", *result.errlines])
     text = re.sub(r"(?m)^run \S+$", "run", text)
     text = re.sub(r"0x[0-9a-f]+", "0x", text)
     text = re.sub(r"\b\d+\.\d+(s| s|$)", "N s", text)
     text = re.sub(r", isolation: (process|inline)", "", text)
     text = re.sub(r"<(Remote)?Context [^>]*>+", "<Context>", text)
-    # Only that of a process has a log, and is told above its path.
+    # Only a step in its own process has a log, whose end and path are shown.
     text = re.sub(r"^stderr, .*\n(  .*\n)*", "", text, flags=re.MULTILINE)
     text = re.sub(r"^-+ Captured stderr call -+\n([^-_=/].*\n)*", "", text, flags=re.MULTILINE)
     return [line.rstrip() for line in text.splitlines() if not _OWN.match(line)]
@@ -197,7 +200,9 @@ def _comparable(result: pytest.RunResult) -> list[str]:
     ],
     ids=" ".join,
 )
-def test_what_is_shown_is_the_same(project: Project, args: tuple[str, ...]) -> None:
+def test_terminal_output_is_the_same_in_both_isolations(
+    project: Project, args: tuple[str, ...]
+) -> None:
     project.write("bodies.py", _BODIES)
     run = project.spawn if _OF_THE_PROCESS.intersection(args) else project.run
     shown = {}
@@ -208,7 +213,9 @@ def test_what_is_shown_is_the_same(project: Project, args: tuple[str, ...]) -> N
     assert shown["process"] == shown["inline"]
 
 
-def test_the_users_frames_of_a_native_traceback_are_the_same(project: Project) -> None:
+def test_user_frames_of_a_native_traceback_are_the_same_in_both_isolations(
+    project: Project,
+) -> None:
     project.write("bodies.py", _BODIES)
     shown = {}
     for isolation in ("inline", "process"):
@@ -219,27 +226,27 @@ def test_the_users_frames_of_a_native_traceback_are_the_same(project: Project) -
     assert shown["process"] == shown["inline"] != []
 
 
-def test_a_record_of_the_log_is_the_same_in_a_report(project: Project) -> None:
+def test_log_records_in_a_report_are_the_same_in_both_isolations(project: Project) -> None:
     project.write("bodies.py", _BODIES)
-    told = {}
+    actual = {}
     for isolation in ("inline", "process"):
         _recipe(project, isolation)
         project.spawn(
             "--json-report", "--json-report-file=report.json", "--log-level=INFO", "-k", "logs"
         )
         (test,) = json.loads((project.path / "report.json").read_text())["tests"]
-        told[isolation] = [
+        actual[isolation] = [
             (one["name"], one["levelname"], one["msg"], one["lineno"])
             for one in test["call"]["log"]
         ]
 
-    assert [message for _, _, message, _ in told["process"]][-2:] == ["12 V", "it broke"]
-    assert [one[:2] + one[3:] for one in told["process"]] == [
-        one[:2] + one[3:] for one in told["inline"]
+    assert [message for _, _, message, _ in actual["process"]][-2:] == ["12 V", "it broke"]
+    assert [one[:2] + one[3:] for one in actual["process"]] == [
+        one[:2] + one[3:] for one in actual["inline"]
     ]
 
 
-def test_a_session_ends_where_a_step_says_so(project: Project) -> None:
+def test_pytest_exit_in_a_step_ends_the_session_in_both_isolations(project: Project) -> None:
     project.write(
         "bodies.py", 'import pytest\ndef end(ctx, params):\n    pytest.exit("power is off", 7)\n'
     )

@@ -1,4 +1,4 @@
-"""What a python step does to its process ends with it, and pytest's own stays as it was."""
+"""Process state: a Python step changes neither later steps nor the process of pytest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ import os
 import signal
 import sys
 
-# Each step has a token of its own: what it writes is told in its name.
+# Each step has its own token, which is part of the text that it writes.
 OF_A_STEP = ("PYTEST_CURRENT_TEST", "ORCHESTRATOR_TOKEN")
 
 
@@ -66,7 +66,7 @@ def spoil(ctx, params):
 
 
 @pytest.mark.parametrize("forks", [True, False])
-def test_no_step_meets_what_the_one_before_it_did(
+def test_changes_of_process_state_end_with_the_step(
     project: Project, monkeypatch: pytest.MonkeyPatch, forks: bool
 ) -> None:
     monkeypatch.setattr(launch, "FORKS", forks)
@@ -93,7 +93,7 @@ def test_no_step_meets_what_the_one_before_it_did(
 
 
 @pytest.mark.parametrize("args", [(), ("--recipe-jobs=3",), ("-s",), ("-x", "--recipe-jobs=2")])
-def test_pytest_itself_is_as_before(
+def test_the_process_of_pytest_is_not_changed(
     project: Project, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
 ) -> None:
     scratch = project.path / "scratch"
@@ -108,14 +108,14 @@ def test_pytest_itself_is_as_before(
     hangs = "needs: [], type: shell, parse: text, timeout: 200ms, cmd: sleep 600"
     steps = {"b": f"{step}: spoil", "c": f"{step}: look", "d": shell, "e": hangs}
     project.recipe("x", steps, {"off": f"{step}: look"}, head="locks: [bench]")
-    project.run(*args)  # what is imported and made once
+    project.run(*args)  # modules and objects that are made once
     before = _own(scratch)
 
     project.run(*args)
 
     after = _own(scratch)
     for name in ("files", "threads", "tasks", "children"):
-        # What other tests have left in this process may go at any moment.
+        # Objects of other tests in this process may be freed at any moment.
         more = Counter(after.pop(name)) - Counter(before.pop(name))
         assert (name, more) == (name, Counter())
     assert after == before
@@ -141,7 +141,7 @@ def _own(scratch: Path) -> dict[str, Any]:
     }
 
 
-def test_a_step_has_the_environment_that_the_setup_of_its_item_left(project: Project) -> None:
+def test_a_step_has_the_environment_after_the_setup_of_its_item(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -207,7 +207,7 @@ def test_a_module_is_imported_once_for_all_steps(project: Project) -> None:
         (("--pdb",), "", True),
     ],
 )
-def test_where_a_step_runs(
+def test_a_step_runs_in_its_own_process_unless_it_is_inline(
     project: Project, args: tuple[str, ...], keys: str, *, here: bool
 ) -> None:
     project.write(
@@ -251,7 +251,7 @@ def test_coverage_counts_the_lines_of_scriptlets(
 
 
 @pytest.mark.parametrize("args", [(), ("--recipe-jobs", "2")], ids=["serial", "parallel"])
-def test_a_coverage_report_finds_the_source_of_all_that_has_run(
+def test_a_coverage_report_finds_the_source_of_all_executed_files(
     project: Project, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COVERAGE_FILE", raising=False)
@@ -266,15 +266,15 @@ def test_a_coverage_report_finds_the_source_of_all_that_has_run(
     )
     ran.assert_outcomes(passed=3)
     project.pytester.run(*coverage, "combine", "-q")
-    told = project.pytester.run(*coverage, "report")
+    result = project.pytester.run(*coverage, "report")
 
-    assert (told.ret, told.errlines) == (0, [])
-    files = [line.split()[0] for line in told.outlines if line.endswith("%")]
+    assert (result.ret, result.errlines) == (0, [])
+    files = [line.split()[0] for line in result.outlines if line.endswith("%")]
     assert files == ["steps.py", "TOTAL"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="steps are forks on Linux only")
-def test_the_memory_peak_of_a_short_python_step_is_known(project: Project) -> None:
+def test_the_memory_peak_of_a_short_python_step_is_measured(project: Project) -> None:
     project.recipe("x", {f"s{number}": "" for number in range(5)})
 
     blocks = project.blocks()
@@ -314,7 +314,7 @@ def hangs(ctx, params):
 """
 
 
-def test_what_a_step_registers_runs_when_its_process_ends(project: Project) -> None:
+def test_exit_functions_of_a_step_run_when_its_process_ends(project: Project) -> None:
     project.write("exits.py", _EXITS)
     project.recipe("x", {"one": "type: python, module: exits, function: step"})
     project.write("test_x.py", "def test_x(ctx):\n    assert ctx.get('at.exit')\n")
@@ -329,8 +329,8 @@ def test_what_a_step_registers_runs_when_its_process_ends(project: Project) -> N
     assert "left running: " in text
 
 
-def test_what_hangs_at_the_end_of_a_process_is_ended_by_the_timeout(project: Project) -> None:
+def test_an_exit_function_that_hangs_is_ended_by_the_timeout(project: Project) -> None:
     project.write("exits.py", _EXITS)
     project.recipe("x", {"one": "type: python, module: exits, function: hangs, timeout: 300ms"})
 
-    assert project.told()["one"].startswith("timeout: still running after 0.3 s")
+    assert project.reasons()["one"].startswith("timeout: still running after 0.3 s")

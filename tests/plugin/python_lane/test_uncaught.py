@@ -1,4 +1,4 @@
-"""What threads and finalizers of a step raise is seen, in whatever process it runs."""
+"""Uncaught exceptions of threads and finalizers of a step, in both isolations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _step(project: Project, function: str, isolation: str, more: str = "") -> No
 
 @_ISOLATIONS
 @pytest.mark.parametrize(
-    ("function", "category", "told"),
+    ("function", "category", "expected"),
     [
         (
             "raises",
@@ -50,19 +50,19 @@ def _step(project: Project, function: str, isolation: str, more: str = "") -> No
         ("forgets", "PytestUnraisableExceptionWarning: Exception ignored in", "still on"),
     ],
 )
-def test_what_nobody_caught_is_a_warning(
-    project: Project, isolation: str, function: str, category: str, told: str
+def test_an_uncaught_exception_of_a_thread_or_finalizer_is_a_warning(
+    project: Project, isolation: str, function: str, category: str, expected: str
 ) -> None:
     _step(project, function, isolation)
     result = project.spawn()
 
     result.assert_outcomes(passed=1, warnings=1)
-    result.stdout.fnmatch_lines([f"*{category}*", f"*ValueError: {told}"])
+    result.stdout.fnmatch_lines([f"*{category}*", f"*ValueError: {expected}"])
 
 
 @_ISOLATIONS
 @pytest.mark.parametrize("function", ["raises", "forgets"])
-def test_where_warnings_are_errors_the_step_fails(
+def test_an_uncaught_exception_fails_the_step_if_warnings_are_errors(
     project: Project, isolation: str, function: str
 ) -> None:
     _step(project, function, isolation)
@@ -76,7 +76,7 @@ def test_where_warnings_are_errors_the_step_fails(
 @pytest.mark.parametrize(
     ("function", "plugin"), [("raises", "threadexception"), ("forgets", "unraisableexception")]
 )
-def test_who_switches_that_plugin_of_pytest_off_is_not_warned(
+def test_an_uncaught_exception_is_no_warning_without_the_plugin_of_pytest(
     project: Project, isolation: str, function: str, plugin: str
 ) -> None:
     _step(project, function, isolation)
@@ -85,14 +85,14 @@ def test_who_switches_that_plugin_of_pytest_off_is_not_warned(
     result.assert_outcomes(passed=1)
 
 
-def test_it_is_told_where_it_was_raised_and_in_the_log(project: Project) -> None:
+def test_the_warning_and_the_log_name_the_line_that_raised(project: Project) -> None:
     _step(project, "raises", "process")
     result = project.spawn("-rA")
 
     result.stdout.fnmatch_lines(["*bodies.py:4: Pytest*Warning: *", "ValueError: no supply"])
 
 
-def test_it_does_not_hide_why_a_step_failed(project: Project) -> None:
+def test_an_uncaught_exception_does_not_hide_the_failure_of_a_step(project: Project) -> None:
     _step(project, "raises", "process", ", params: {status: off}")
     result = project.spawn("-W", "error")
 

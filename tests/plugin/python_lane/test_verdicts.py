@@ -1,4 +1,4 @@
-"""A step passes by the word and the end of the one process that was started for it alone."""
+"""A step passes only by the report and the exit status of the process that was started for it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def forge():
     framing.send(connection(), end | {"shown": None})
 """
 _CUT = "its process ended with exit code 0 before it returned (os._exit or the like)"
-_TOLD = {
+_EXPECTED = {
     "child_says_ok": "status 'error': no supply",
     "child_says_ok_then_killed": "ended by SIGKILL",
     "child_says_ok_then_exit": "its process ended with exit code 1 before it returned "
@@ -142,30 +142,30 @@ def _write(project: Project, names: list[str]) -> None:
     project.recipe("x", {name: f"{step}: {name}" for name in names})
 
 
-def _told(project: Project, *args: str) -> dict[str, str]:
-    told = project.told("-vv", *args)
-    return {name: re.sub(r"pid \d+", "pid N", how) for name, how in told.items()}
+def _reasons(project: Project, *args: str) -> dict[str, str]:
+    reasons = project.reasons("-vv", *args)
+    return {name: re.sub(r"pid \d+", "pid N", how) for name, how in reasons.items()}
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2"), ("--recipe-jobs", "2")])
-def test_a_python_step_passes_by_the_word_and_the_end_of_its_own_process_alone(
+def test_a_python_step_passes_only_by_the_report_and_exit_of_its_own_process(
     project: Project, options: tuple[str, ...]
 ) -> None:
-    _write(project, list(_TOLD))
+    _write(project, list(_EXPECTED))
 
-    assert _told(project, *options) == _TOLD
+    assert _reasons(project, *options) == _EXPECTED
 
 
-def test_the_same_holds_for_a_fresh_interpreter(
+def test_a_fresh_interpreter_passes_only_by_its_own_report_and_exit(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "FORKS", False)
-    _write(project, list(_TOLD))
+    _write(project, list(_EXPECTED))
 
-    assert _told(project) == _TOLD
+    assert _reasons(project) == _EXPECTED
 
 
-def test_a_child_that_leaves_the_code_of_a_step_ends_as_its_code_ended_and_runs_no_exits(
+def test_a_forked_child_that_returns_from_step_code_ends_without_exit_functions(
     project: Project,
 ) -> None:
     project.write(
@@ -217,7 +217,7 @@ def test_an_import_that_forks_leaves_one_lane(project: Project) -> None:
     project.run("recipes/x.yaml", "test_x.py").assert_outcomes(passed=3)
 
 
-def test_pytest_exit_of_a_step_whose_process_then_fails_is_no_success(project: Project) -> None:
+def test_pytest_exit_in_a_step_is_no_success_if_its_process_then_fails(project: Project) -> None:
     project.write(
         "bodies.py",
         """
@@ -269,7 +269,7 @@ _IGNORE = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
 
 @pytest.fixture
 def ignored() -> Iterator[None]:
-    """Ignore SIGCHLD in this process, which is pytest's own."""
+    """Ignore SIGCHLD in this process."""
     former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGCHLD, former)
@@ -281,16 +281,16 @@ def _with_statuses(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("ignored")
-def test_exit_statuses_are_known_where_whoever_starts_pytest_ignores_sigchld(
+def test_exit_statuses_are_known_if_the_parent_of_pytest_ignores_sigchld(
     project: Project,
 ) -> None:
     _with_statuses(project)
 
-    assert _told(project) == _LOST_STATUS
+    assert _reasons(project) == _LOST_STATUS
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
 
 
-def test_exit_statuses_are_known_where_the_conftest_ignores_sigchld(project: Project) -> None:
+def test_exit_statuses_are_known_if_the_conftest_ignores_sigchld(project: Project) -> None:
     project.write("conftest.py", _IGNORE)
     _with_statuses(project)
     argv = [*PYTEST, "-q", "-rf", "-vv"]
@@ -301,20 +301,22 @@ def test_exit_statuses_are_known_where_the_conftest_ignores_sigchld(project: Pro
     assert "6 failed" in done.stdout
 
 
-def test_exit_statuses_are_known_where_a_module_ignores_sigchld(project: Project) -> None:
+def test_exit_statuses_are_known_if_a_module_ignores_sigchld(project: Project) -> None:
     project.write("ignores.py", f"{_IGNORE}\n{_INNER}")
     step = "type: python, module: ignores, needs: [], function"
     project.recipe("x", {"inner": f"{step}: inner", "dies": f"{step}: dies"})
 
-    assert _told(project) == {name: _LOST_STATUS[name] for name in ("inner", "dies")}
+    assert _reasons(project) == {name: _LOST_STATUS[name] for name in ("inner", "dies")}
 
 
-def test_a_service_that_fails_is_told_where_sigchld_is_ignored(
+def test_a_failed_service_is_reported_if_sigchld_is_ignored(
     project: Project, ignored: None
 ) -> None:
     project.recipe("x", {"bad": "type: shell, background: true, parse: text, cmd: exit 7"})
 
-    assert _told(project)["bad"].startswith("exit code 7, expected 0, before the service was ready")
+    assert _reasons(project)["bad"].startswith(
+        "exit code 7, expected 0, before the service was ready"
+    )
 
 
 _HANDLES = "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"
@@ -333,28 +335,28 @@ _NO_PYTHON = f"{_NONE}pytest's own plugin 'python' calls it, which `-p no:python
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "2"), ("--recipe-jobs", "2")])
-def test_a_step_that_no_plugin_has_called_fails(project: Project, options: tuple[str, ...]) -> None:
+def test_a_step_that_no_plugin_called_fails(project: Project, options: tuple[str, ...]) -> None:
     project.recipe("x", {"one": "", "two": "needs: [], xfail: known"}, {"last": ""})
 
-    told = _told(project, "-p", "no:python", *options)
+    actual = _reasons(project, "-p", "no:python", *options)
 
-    assert told == dict.fromkeys(("one", "two", "last"), _NO_PYTHON)
+    assert actual == dict.fromkeys(("one", "two", "last"), _NO_PYTHON)
     assert project.ran == []
 
 
-def test_a_step_that_another_plugin_has_called_in_the_place_of_pytest_fails(
+def test_a_step_that_another_plugin_called_instead_of_pytest_fails(
     project: Project,
 ) -> None:
     path = project.write("conftest.py", _HANDLES)
     project.recipe("x", {"one": ""})
 
-    told = _told(project)
+    actual = _reasons(project)
 
     hook = "another plugin has handled `pytest_pyfunc_call` in the place of pytest"
-    assert told == {"one": f"{_NONE}{hook}: {path}"}
+    assert actual == {"one": f"{_NONE}{hook}: {path}"}
 
 
-def test_a_step_whose_failure_a_plugin_keeps_from_pytest_fails(project: Project) -> None:
+def test_a_step_fails_although_a_plugin_swallows_its_failure(project: Project) -> None:
     project.write("conftest.py", _SWALLOWS)
     keys = "type: python, module: steps, function: refuse, params: {name: x}, needs: []"
     pause = "type: python, module: steps, function: pause, params: {name: x}, needs: []"
@@ -362,14 +364,14 @@ def test_a_step_whose_failure_a_plugin_keeps_from_pytest_fails(project: Project)
         "x", {"one": keys, "two": f"{keys}, xfail: known", "three": pause, "four": "needs: []"}
     )
 
-    told = _told(project)
+    actual = _reasons(project)
 
     kept = "it was skipped (nothing to do), which a plugin has kept from pytest"
     off = "status 'off': the bench is off"
-    assert told == {"one": off, "two": off, "three": kept}
+    assert actual == {"one": off, "two": off, "three": kept}
 
 
-def test_a_needed_step_runs_whoever_calls_items(project: Project) -> None:
+def test_a_needed_step_runs_even_if_another_plugin_calls_items(project: Project) -> None:
     project.recipe("x", {"one": "", "two": ""})
 
     result = project.run("-p", "no:python", "recipes/x.yaml::two")
@@ -378,7 +380,7 @@ def test_a_needed_step_runs_whoever_calls_items(project: Project) -> None:
     assert project.ran == ["one"]
 
 
-def test_a_report_that_a_plugin_changes_on_purpose_stays_as_it_is(project: Project) -> None:
+def test_a_report_that_a_plugin_changed_on_purpose_is_not_changed_back(project: Project) -> None:
     project.write(
         "conftest.py",
         """

@@ -1,4 +1,4 @@
-"""What a person is shown of a step that failed."""
+"""Failure text of a step on the terminal."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _without_figures(text: str) -> str:
 
 @pytest.fixture
 def psu(project: Project) -> Project:
-    """A project with a shell step of which three criteria do not hold."""
+    """A project with a shell step with three failed criteria."""
     project.write("recipes/psu.yaml", _PSU)
     project.script(
         "bin/measure",
@@ -113,14 +113,14 @@ def psu(project: Project) -> Project:
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """A project with a python step whose assertion does not hold."""
+    """A project with a Python step with a failed assertion."""
     project.write("bench.py", _BENCH)
     project.recipe("bench", {"check": "type: python, module: bench, function: check"})
     return project
 
 
 @pytest.mark.parametrize("style", ["auto", "short", "long", "native"])
-def test_criteria_that_do_not_hold_are_told_at_their_lines(psu: Project, style: str) -> None:
+def test_failed_criteria_are_shown_at_their_lines(psu: Project, style: str) -> None:
     result = psu.run(f"--tb={style}")
 
     assert _without_figures(psu.shown(result, "measure")) == _CRITERIA
@@ -130,12 +130,12 @@ def test_criteria_that_do_not_hold_are_told_at_their_lines(psu: Project, style: 
     )
 
 
-def test_eight_criteria_of_which_three_do_not_hold(project: Project) -> None:
+def test_three_failed_criteria_of_eight_are_shown(project: Project) -> None:
     project.write("recipes/psu.yaml", _LIMITS)
 
-    told = project.shown(project.run(), "measure")
+    output = project.shown(project.run(), "measure")
 
-    assert told.partition("stderr, ")[0] == _EIGHT
+    assert output.partition("stderr, ")[0] == _EIGHT
     criteria = project.blocks()["measure"]["criteria"]
     assert [one["line"] for one in criteria if not one["held"]] == [7, 12, 16]
     assert criteria[-2] == {
@@ -150,7 +150,7 @@ def test_eight_criteria_of_which_three_do_not_hold(project: Project) -> None:
     }
 
 
-def test_one_line_names_the_line_of_the_recipe(psu: Project) -> None:
+def test_tb_line_names_the_line_of_the_recipe(psu: Project) -> None:
     psu.run("--tb=line").stdout.fnmatch_lines(
         ["*/recipes/psu.yaml:15: ctx_has_keys: the context has no key 'done.flsh'*"]
     )
@@ -159,7 +159,7 @@ def test_one_line_names_the_line_of_the_recipe(psu: Project) -> None:
     nothing.fnmatch_lines(["FAILED recipes/psu.yaml::measure - ctx_has_keys: *"])
 
 
-def test_the_output_of_a_step_is_shown_by_its_last_lines(project: Project) -> None:
+def test_the_last_lines_of_the_output_of_a_step_are_shown(project: Project) -> None:
     project.recipe("x", {"count": "type: shell, cmd: 'seq 12; seq 12 >&2; exit 3'"})
     last = [str(number) for number in range(3, 13)]
     printed = ["-* Captured stdout call -*", "… the last 10 of 12 lines (-vv shows all)", *last]
@@ -171,13 +171,13 @@ def test_the_output_of_a_step_is_shown_by_its_last_lines(project: Project) -> No
         consecutive=True,
     )
     result.stdout.fnmatch_lines(printed, consecutive=True)
-    result.stdout.no_fnmatch_line("*Captured stderr call*")  # it would be there twice
+    result.stdout.no_fnmatch_line("*Captured stderr call*")  # otherwise it would be shown twice
     project.run("-vv").stdout.fnmatch_lines(
         ["-* Captured stderr call -*", "1", "2", *last], consecutive=True
     )
 
 
-def test_what_was_written_to_the_context_is_told(project: Project) -> None:
+def test_the_failure_text_contains_the_written_context_keys(project: Project) -> None:
     project.write(
         "bench.py",
         """
@@ -240,7 +240,7 @@ def test_a_failed_step_takes_at_most_forty_lines(project: Project) -> None:
     assert last - first <= 40
 
 
-def test_an_assertion_is_explained_in_the_frames_of_the_user(bench: Project) -> None:
+def test_an_assertion_is_explained_in_user_frames(bench: Project) -> None:
     result = bench.run()
 
     result.stdout.fnmatch_lines(
@@ -277,7 +277,7 @@ bench.py:7: AssertionError
     assert "FAILED recipes/bench.yaml::check - AssertionError: the bench is off" in result.outlines
 
 
-def test_every_style_shows_the_users_frames_alone(bench: Project) -> None:
+def test_every_traceback_style_shows_only_user_frames(bench: Project) -> None:
     def places(style: str) -> list[str]:
         shown = bench.shown(bench.run(f"--tb={style}"), "check")
         found = re.findall(r'^(\S+):(\d+):|^  File "(.*)", line (\d+)', shown, re.MULTILINE)
@@ -294,13 +294,13 @@ def test_every_style_shows_the_users_frames_alone(bench: Project) -> None:
     bench.run("--tb=line").stdout.fnmatch_lines(["*/bench.py:7: AssertionError: the bench is off"])
 
 
-def test_local_variables_are_the_users_alone(bench: Project) -> None:
+def test_showlocals_shows_only_variables_of_the_user(bench: Project) -> None:
     shown = bench.shown(bench.run("--showlocals"), "check")
 
     assert set(re.findall(r"^ *(\S+) +=", shown, flags=re.MULTILINE)) == {"ctx", "params", "values"}
 
 
-def test_a_cause_is_shown_with_its_frames(project: Project) -> None:
+def test_a_chained_exception_is_shown_with_its_frames(project: Project) -> None:
     project.write(
         "bench.py",
         """
@@ -320,7 +320,7 @@ def test_a_cause_is_shown_with_its_frames(project: Project) -> None:
     ]
 
 
-def test_the_commands_that_are_told_work(psu: Project) -> None:
+def test_the_repeat_commands_work(psu: Project) -> None:
     repeated = psu.run("recipes/psu.yaml::measure")
     shown = psu.shown(repeated, "measure")
     alone = re.findall(r"^command +(.*)$", shown, flags=re.MULTILINE)[0]
@@ -329,7 +329,7 @@ def test_the_commands_that_are_told_work(psu: Project) -> None:
     assert psu.pytester.run("sh", "-c", alone).outlines == ['{"status": "ok"}']
 
 
-def test_what_repeats_a_step_works_in_a_folder_below(
+def test_the_repeat_command_works_in_a_subfolder(
     psu: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (psu.path / "docs").mkdir()
@@ -342,7 +342,7 @@ def test_what_repeats_a_step_works_in_a_folder_below(
     assert psu.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}
 
 
-def test_what_repeats_a_step_has_the_values_that_were_given(project: Project) -> None:
+def test_the_repeat_command_contains_the_values_of_vars(project: Project) -> None:
     measured = "parse: text, cmd: 'true', measurements: {x: {value: '2', high: '${{ vars.most }}'}}"
     project.recipe("x", {"one": f"type: shell, {measured}"}, head="required: [most]")
 
@@ -353,7 +353,7 @@ def test_what_repeats_a_step_has_the_values_that_were_given(project: Project) ->
     assert project.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}
 
 
-def test_control_characters_are_shown_and_not_sent(project: Project) -> None:
+def test_control_characters_are_escaped(project: Project) -> None:
     project.write("bell.txt", "\x1b[2J\x07 done\n")
     project.recipe("x", {"one": "type: shell, cmd: 'cat bell.txt >&2; exit 3'"})
 

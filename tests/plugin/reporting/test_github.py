@@ -1,4 +1,4 @@
-"""A job of GitHub: annotations in the output, a summary in a file, both without secrets."""
+"""GitHub Actions: annotations in the output, a summary in a file, both masked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def summary(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of the job's summary, in a job whose repository is above the project."""
+    """The job summary file, in a job whose repository is the parent of the project."""
     path = project.path / "summary.md"
     path.write_text("# Before\n")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
@@ -29,7 +29,7 @@ def summary(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _annotations(result: pytest.RunResult) -> list[str]:
-    """Return the commands that GitHub obeys; it reads lines as its runner does."""
+    """Return the workflow commands that the runner of GitHub would execute."""
     obeyed, token = [], ""
     for line in map(str.strip, result.outlines):
         if token:
@@ -65,7 +65,7 @@ def stops(ctx, params):
 
 
 @pytest.mark.parametrize("options", [(), ("-rA",), ("-n", "1"), ("--tb=line",), ("-vv", "-rfE")])
-def test_what_a_step_prints_is_no_command_of_github(
+def test_output_of_a_step_is_no_workflow_command(
     project: Project, summary: Path, options: tuple[str, ...]
 ) -> None:
     project.write("says.py", SAYS)
@@ -93,14 +93,16 @@ def test_what_a_step_prints_is_no_command_of_github(
     assert not [line for line in lines if "\n" in line or "file=forged" in line.split("::")[1]]
 
 
-def test_commands_of_other_plugins_are_obeyed_still(project: Project, summary: Path) -> None:
+def test_workflow_commands_of_other_plugins_still_work(project: Project, summary: Path) -> None:
     text = "def pytest_terminal_summary(terminalreporter):\n"
     project.write("conftest.py", f"{text}    terminalreporter.write_line('::notice::mine')\n")
 
     assert _annotations(project.run("recipes/a.yaml::s1"))[0] == "::notice::mine"
 
 
-def test_without_a_recipe_nothing_is_stopped(project: Project, summary: Path) -> None:
+def test_workflow_commands_are_not_stopped_without_a_recipe(
+    project: Project, summary: Path
+) -> None:
     project.write("test_hand.py", "def test_it(): pass\n")
 
     assert "stop-commands" not in project.run("test_hand.py").stdout.str()
@@ -135,14 +137,14 @@ def test_a_recipe_that_cannot_be_read_is_annotated(project: Project, summary: Pa
     assert "### Recipes that cannot be read" in summary.read_text()
 
 
-def test_it_can_be_switched_off(project: Project, summary: Path) -> None:
+def test_annotations_can_be_switched_off(project: Project, summary: Path) -> None:
     project.ini("recipe_github = false")
 
     assert _annotations(project.run("recipes/a.yaml")) == []
     assert summary.read_text() == "# Before\n"
 
 
-def test_without_a_terminal_it_is_told_too(
+def test_annotations_are_written_without_a_terminal_reporter(
     project: Project, summary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "no" / "such"))

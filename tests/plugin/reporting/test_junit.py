@@ -1,4 +1,4 @@
-"""A JUnit file as Jenkins and GitLab read it: valid, each case once, the reason in its message."""
+"""JUnit files for Jenkins and GitLab: valid, each case once, the reason in its message."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _read(project: Project, *args: str) -> ElementTree.Element:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_the_file_is_valid_with_properties_at_the_suite(
+def test_a_junit_file_with_suite_properties_is_valid(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
     root = _read(bench, *workers)
@@ -62,7 +62,7 @@ def test_the_file_is_valid_with_properties_at_the_suite(
     assert messages["pause"] == "nothing to do"
 
 
-def test_with_properties_at_the_cases_that_alone_is_beyond_the_schema(bench: Project) -> None:
+def test_case_properties_are_the_only_deviation_from_the_schema(bench: Project) -> None:
     root = _read(bench, "-o", "recipe_junit_properties=testcase")
 
     assert not SCHEMA.is_valid(root)
@@ -75,13 +75,13 @@ def test_with_properties_at_the_cases_that_alone_is_beyond_the_schema(bench: Pro
     assert [len(case.findall("properties")) for case in cases] == [1, 1]
 
 
-def test_without_properties_there_are_none(bench: Project) -> None:
+def test_properties_can_be_switched_off(bench: Project) -> None:
     bench.ini("recipe_junit_properties = none")
 
     assert list(_read(bench, "recipes/b.yaml").iter("property")) == []
 
 
-def test_a_place_that_is_none_is_told(project: Project) -> None:
+def test_an_invalid_place_for_properties_is_a_usage_error(project: Project) -> None:
     project.ini("recipe_junit_properties = case")
 
     assert project.run().stderr.lines[0] == (

@@ -1,4 +1,4 @@
-"""With ``-s`` the output of a step is seen while it runs, and once."""
+"""With ``-s`` the output of a step is shown once, while the step runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _command(status: int = 0) -> str:
 
 
 def _seen(project: Project, step: str, *args: str) -> list[str]:
-    """Run a step that waits until its first line is seen; return all lines."""
+    """Run a step that waits until this test has read its first line; return all lines."""
     project.ini("recipe_timeout = 20s")
     project.write("talks.py", _TALKS)
     project.recipe("x", {"talk": step})
@@ -64,7 +64,7 @@ def _seen(project: Project, step: str, *args: str) -> list[str]:
 
 
 def _said(line: str) -> str:
-    """What follows on the line of pytest that names the file."""
+    """Return a line without the file name that pytest prints before it."""
     return line.removeprefix("recipes/x.yaml ").removeprefix("recipes/x.yaml::talk ")
 
 
@@ -72,7 +72,7 @@ def _said(line: str) -> str:
 @pytest.mark.parametrize(
     "args", [("-s",), ("--capture=no", "-v"), ("-s", "--recipe-jobs=2"), ("--capture=tee-sys",)]
 )
-def test_a_step_is_heard_while_it_runs_and_not_again(
+def test_output_is_shown_while_the_step_runs_and_not_repeated(
     project: Project, step: str, args: tuple[str, ...]
 ) -> None:
     lines = list(map(_said, _seen(project, step, *args)))
@@ -85,7 +85,7 @@ def test_a_step_is_heard_while_it_runs_and_not_again(
 
 @pytest.mark.parametrize("step", [f"{_PYTHON}, params: {{status: bad}}", _command(3)])
 @pytest.mark.parametrize(("args", "times"), [(("-s",), 1), (("--capture=tee-sys",), 2)])
-def test_the_report_of_a_failed_step_has_what_is_captured(
+def test_the_report_of_a_failed_step_contains_captured_output(
     project: Project, step: str, args: tuple[str, ...], times: int
 ) -> None:
     lines = list(map(_said, _seen(project, step, *args)))
@@ -98,7 +98,7 @@ def test_the_report_of_a_failed_step_has_what_is_captured(
     assert [line for line in sections if line.startswith("Captured")] == captured
 
 
-def test_what_was_printed_before_a_step_comes_before_it(project: Project) -> None:
+def test_output_of_a_fixture_is_shown_before_that_of_the_step(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -119,7 +119,7 @@ def test_what_was_printed_before_a_step_comes_before_it(project: Project) -> Non
     assert (lines[at + 1], lines[at + 2]) == ("talks", ".power off")
 
 
-def test_steps_at_the_same_time_are_heard_one_after_the_other(project: Project) -> None:
+def test_output_of_parallel_steps_is_shown_step_by_step(project: Project) -> None:
     loop = "i=0; while [ $i -lt 500 ]; do echo {0}; i=$((i + 1)); done"
     steps = {
         name: f"{_SHELL}, needs: [], cmd: {json.dumps(['sh', '-c', loop.format(name * 9)])}"
@@ -135,7 +135,7 @@ def test_steps_at_the_same_time_are_heard_one_after_the_other(project: Project) 
 
 
 @pytest.mark.parametrize("args", [("-s",), ("--capture=tee-sys",)])
-def test_where_pytest_has_no_streams_of_its_own_output_comes_at_the_end(
+def test_output_is_shown_at_the_end_if_pytest_has_no_real_streams(
     project: Project, args: tuple[str, ...]
 ) -> None:
     project.recipe("x", {"talk": f"{_SHELL}, cmd: echo talks"})

@@ -1,4 +1,4 @@
-"""A status line while a step runs: on a terminal alone, in place, and never in the way."""
+"""Status line of a running step: only on a terminal, in place, and never mixed with output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ steps:
 
 
 class Bench:
-    """What tells of a recipe, what it has written, and a clock that is set by hand."""
+    """Progress of a recipe, its output, and a clock that the test sets."""
 
     def __init__(self, recipe: Recipe, logs: Path, written: int, out: int) -> None:
         self.recipe, self.logs, self.now, self._written = recipe, logs, 100.0, written
@@ -53,10 +53,10 @@ class Bench:
     def _happened(self, what: Started | Finished) -> None:
         self.progress.happened(self.recipe, self.logs, self.over.__contains__, what)
 
-    def told(self, seconds: float) -> str:
-        """Let time go by; return what is written then."""
+    def advance(self, seconds: float) -> str:
+        """Advance the clock and update; return the output."""
         self.now += seconds
-        self.progress.tell()
+        self.progress.update()
         return self.rest()
 
     def rest(self) -> str:
@@ -92,88 +92,88 @@ def bench(
 
 
 @pytest.mark.parametrize("bench", ["terminal"], indirect=True)
-def test_a_terminal_shows_the_step_below_the_line_that_pytest_writes(bench: Bench) -> None:
+def test_the_status_line_is_below_the_line_that_pytest_writes(bench: Bench) -> None:
     (bench.logs / "flash.1.stdout").write_text("old")
     (bench.logs / "flash.2.stderr").write_text("settling, 1 of 2\nsettling, 2 of 2\n")
     next(bench.progress.pytest_runtest_logfinish(next(iter(bench.nodes))))
     bench.start("flash")
 
-    assert bench.told(0.4) == ""
+    assert bench.advance(0.4) == ""
     line = '[2/3] flash 00:03  41 MB  "settling, 2 of 2"'
-    assert bench.told(3) == f"\r\n\r\x1b[K{line}\x1b[A\r\x1b[7C"
+    assert bench.advance(3) == f"\r\n\r\x1b[K{line}\x1b[A\r\x1b[7C"
     bench.start("burn_in")
-    assert "[2/3] flash and 1 more 00:04" in bench.told(1)
+    assert "[2/3] flash and 1 more 00:04" in bench.advance(1)
     bench.finish("flash")
-    assert "[2/3] burn_in 00:01 " in bench.told(0.5)
+    assert "[2/3] burn_in 00:01 " in bench.advance(0.5)
     with bench.progress.silence():
         assert bench.rest() == "\r\n\r\x1b[K\x1b[A\r\x1b[7C"
     with bench.progress.silence():
         assert bench.rest() == ""
     bench.finish("burn_in")
-    assert bench.told(60) == ""
+    assert bench.advance(60) == ""
 
 
 @pytest.mark.parametrize("bench", ["file"], indirect=True)
-def test_a_file_gets_a_line_each_thirty_seconds(bench: Bench) -> None:
+def test_a_line_is_written_every_thirty_seconds_without_a_terminal(bench: Bench) -> None:
     bench.start("flash")
 
-    assert bench.told(29.9) == ""
-    assert bench.told(0.1) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
-    assert bench.told(29.9) == ""
-    assert bench.told(0.1) == "orchestrator: flash runs for 01:00 (0 of 3 done)\n"
+    assert bench.advance(29.9) == ""
+    assert bench.advance(0.1) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
+    assert bench.advance(29.9) == ""
+    assert bench.advance(0.1) == "orchestrator: flash runs for 01:00 (0 of 3 done)\n"
     bench.finish("flash")
     next(bench.progress.pytest_runtest_logreport())
     bench.start("burn_in")
-    assert bench.told(29.9) == ""
-    assert bench.told(0.1) == "\norchestrator: burn_in runs for 00:30 (0 of 3 done)\n"
+    assert bench.advance(29.9) == ""
+    assert bench.advance(0.1) == "\norchestrator: burn_in runs for 00:30 (0 of 3 done)\n"
 
 
 @pytest.mark.parametrize("bench", ["file"], indirect=True)
-def test_what_has_ended_beside_a_step_that_is_waited_for_runs_no_more(bench: Bench) -> None:
+def test_a_parallel_step_that_has_ended_is_not_shown_as_running(bench: Bench) -> None:
     bench.start("burn_in")
     bench.now += 1
     bench.start("flash")
     bench.over.add("burn_in")
 
-    assert bench.told(30) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
+    assert bench.advance(30) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
     bench.over.add("flash")
-    assert bench.told(60) == ""
+    assert bench.advance(60) == ""
 
 
-def test_nothing_is_told_while_the_users_code_runs_in_this_process(bench: Bench) -> None:
+def test_nothing_is_written_while_user_code_runs_in_this_process(bench: Bench) -> None:
     bench.start("flash")
     bench.start("inside")
 
-    assert bench.told(100) == ""
+    assert bench.advance(100) == ""
 
 
-def test_other_tests_end_the_thread(bench: Bench) -> None:
+def test_a_test_that_is_no_step_ends_the_thread(bench: Bench) -> None:
     bench.start("flash")
     next(bench.progress.pytest_runtest_logstart("test_x.py::test_x"))
 
-    assert bench.told(100) == ""
+    assert bench.advance(100) == ""
 
 
 @pytest.mark.parametrize(
-    ("option", "is_told"),
+    ("option", "is_shown"),
     [("-v", True), ("-q", False), ("-s", False), ("--log-cli-level=INFO", False)],
 )
-def test_there_is_none_where_it_would_be_in_the_way(
-    project: Project, option: str, is_told: bool
+def test_options_that_use_the_terminal_switch_the_status_line_off(
+    project: Project, option: str, is_shown: bool
 ) -> None:
     project.write(
         "conftest.py",
         """
         def pytest_unconfigure(config):
-            print("told:", config.pluginmanager.has_plugin("orchestrator-progress"))
+            print("shown:", config.pluginmanager.has_plugin("orchestrator-progress"))
         """,
     )
     project.recipe("x", {"a": ""})
 
-    project.run(option).stdout.fnmatch_lines([f"*told: {is_told}"])
+    project.run(option).stdout.fnmatch_lines([f"*shown: {is_shown}"])
 
 
-def test_pytest_on_a_terminal_shows_the_last_line_that_a_step_has_printed(
+def test_the_status_line_contains_the_last_output_line_of_the_step(
     project: Project,
 ) -> None:
     project.script(
@@ -202,7 +202,7 @@ def test_pytest_on_a_terminal_shows_the_last_line_that_a_step_has_printed(
         while True:
             try:
                 piece = os.read(ours, 10_000)
-            except OSError:  # the other end is gone
+            except OSError:  # the other end is closed
                 break
             seen += piece
             if not piece or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What reports say of steps: the JSON report, JUnit, and the table in the terminal."""
+"""Reports of steps: the JSON report, JUnit, and the table on the terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FIGURES = {"seconds", "cpu_user_seconds", "cpu_system_seconds", "read_bytes", "
 
 @pytest.fixture
 def psu(project: Project) -> Project:
-    """A project with a recipe whose steps end in every way."""
+    """A project with a recipe with a step of every outcome."""
     project.recipe(
         "psu",
         {
@@ -47,7 +47,7 @@ def psu(project: Project) -> Project:
     return project
 
 
-def test_the_json_block_says_which_step_of_which_recipe(psu: Project) -> None:
+def test_the_json_block_identifies_step_and_recipe(psu: Project) -> None:
     block = psu.blocks()["flash"]
 
     assert block["schema_version"] == "1.0"
@@ -79,7 +79,7 @@ def test_the_json_block_says_which_step_of_which_recipe(psu: Project) -> None:
     }
 
 
-def test_the_json_block_has_writes_times_and_figures(psu: Project) -> None:
+def test_the_json_block_contains_writes_times_and_figures(psu: Project) -> None:
     blocks = psu.blocks()
 
     flash, measure = blocks["flash"], blocks["measure"]
@@ -95,7 +95,7 @@ def test_the_json_block_has_writes_times_and_figures(psu: Project) -> None:
     assert set(measure["resources"]) - _FIGURES - {"samples"} == of_processes
 
 
-def test_the_json_block_tells_criteria_and_process(psu: Project) -> None:
+def test_the_json_block_contains_criteria_and_process(psu: Project) -> None:
     block = psu.blocks()["measure"]
 
     assert block["criteria"] == [
@@ -118,7 +118,7 @@ def test_the_json_block_tells_criteria_and_process(psu: Project) -> None:
     }
 
 
-def test_the_json_block_tells_states_apart(psu: Project) -> None:
+def test_the_json_block_contains_the_state_of_each_outcome(psu: Project) -> None:
     blocks = psu.blocks()
 
     def said(name: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def test_the_json_block_tells_states_apart(psu: Project) -> None:
     assert "resources" not in blocks["release"]
 
 
-def test_other_tests_have_no_block(psu: Project) -> None:
+def test_tests_that_are_no_steps_have_no_block(psu: Project) -> None:
     psu.write("test_x.py", "def test_x(): pass")
 
     psu.run("--json-report", "test_x.py")
@@ -155,7 +155,7 @@ def test_other_tests_have_no_block(psu: Project) -> None:
     assert "metadata" not in test
 
 
-def test_junit_has_the_same_as_properties(psu: Project) -> None:
+def test_junit_properties_equal_the_json_block(psu: Project) -> None:
     psu.run("--junitxml=junit.xml", "-o", "junit_family=xunit1")
 
     cases = {
@@ -166,7 +166,7 @@ def test_junit_has_the_same_as_properties(psu: Project) -> None:
     }
     figures = {"rss_delta", "max_rss", "largest_rss", "processes", "samples", *_FIGURES}
     figures |= {"max_rss_at_most", "largest_rss_at_most"}
-    told = {
+    actual = {
         name: {
             key: value
             for key, value in found.items()
@@ -175,26 +175,26 @@ def test_junit_has_the_same_as_properties(psu: Project) -> None:
         for name, found in cases.items()
     }
     same = {"recipe": "recipes/psu.yaml", "test_id": "PSU-7", "operator": "A. Tester"}
-    assert told["flash"] == same | {"step": "flash", "type": "python", "outcome": "passed"}
-    assert told["measure"] == same | {
+    assert actual["flash"] == same | {"step": "flash", "type": "python", "outcome": "passed"}
+    assert actual["measure"] == same | {
         "step": "measure",
         "type": "shell",
         "outcome": "failed",
         "kind": "exit_code",
         "reason": "exit code 3, expected 0 or 4",
     }
-    assert told["release"] == same | {
+    assert actual["release"] == same | {
         "step": "release",
         "type": "python",
         "outcome": "blocked",
         "reason": "blocked by recipes/psu.yaml::measure",
         "blocked_by": "measure",
     }
-    assert told["pause"]["outcome"] == "skipped"
+    assert actual["pause"]["outcome"] == "skipped"
     assert float(cases["measure"]["seconds"]) > 0
 
 
-def test_only_plain_data_leaves_an_item(psu: Project) -> None:
+def test_reports_of_items_contain_only_plain_data(psu: Project) -> None:
     psu.write(
         "conftest.py",
         """
@@ -213,11 +213,11 @@ def test_only_plain_data_leaves_an_item(psu: Project) -> None:
     recorder = psu.run("--json-report").reprec  # type: ignore[attr-defined]
 
     assert len((psu.path / "told.txt").read_text().splitlines()) == 6
-    # pytest keeps its reports to the end: what of them is ours would be there a second time.
+    # pytest keeps its reports to the end, so blocks on them would be in memory twice.
     assert not [report for report in recorder.getreports() if hasattr(report, "orchestrator")]
 
 
-def test_a_large_value_is_left_out_of_reports(project: Project) -> None:
+def test_a_large_value_is_not_in_reports(project: Project) -> None:
     project.write(
         "bench.py",
         """
@@ -233,7 +233,7 @@ def test_a_large_value_is_left_out_of_reports(project: Project) -> None:
     assert write["new"] == "… 100002 bytes of JSON are left out here …"
 
 
-def test_a_rerun_is_told_by_its_last_try(project: Project) -> None:
+def test_a_rerun_step_is_reported_by_its_last_run(project: Project) -> None:
     project.write(
         "bench.py",
         """
@@ -351,11 +351,11 @@ def test_the_table_has_figures_and_written_keys(psu: Project) -> None:
     ]
 
 
-def test_quiet_runs_show_no_table(psu: Project) -> None:
+def test_no_table_is_shown_with_q(psu: Project) -> None:
     psu.run("-q").stdout.no_fnmatch_line("*recipes/psu.yaml: failed*")
 
 
-def test_artifacts_are_in_the_folder_of_the_run(project: Project) -> None:
+def test_artifacts_are_in_the_run_folder(project: Project) -> None:
     project.ini("recipe_max_artifact = 1kB")
     cmd = "cmd: 'mkdir out; echo 1 > out/a.csv; head -c 1001 /dev/zero > out/b.csv; exit 1'"
     project.recipe(

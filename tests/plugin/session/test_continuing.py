@@ -1,4 +1,4 @@
-"""What goes on after a step, whatever became of it, one by one and at the same time."""
+"""Steps that run after a failed or skipped step, sequentially and in parallel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def _states(project: Project, *args: str) -> dict[str, str]:
 
 
 @jobs
-def test_what_needs_a_failed_step_goes_on_where_that_says_so(project: Project, jobs: str) -> None:
+def test_dependents_of_a_failed_step_run_if_it_has_continue_on_error(
+    project: Project, jobs: str
+) -> None:
     project.recipe(
         "x",
         {
@@ -50,7 +52,9 @@ def test_what_needs_a_failed_step_goes_on_where_that_says_so(project: Project, j
 
 
 @jobs
-def test_a_step_comes_after_others_whatever_became_of_them(project: Project, jobs: str) -> None:
+def test_after_orders_a_step_behind_others_whatever_their_outcome(
+    project: Project, jobs: str
+) -> None:
     project.recipe(
         "x",
         {
@@ -71,7 +75,7 @@ def test_a_step_comes_after_others_whatever_became_of_them(project: Project, job
 
 
 @jobs
-def test_a_step_that_comes_after_others_runs_without_them(project: Project, jobs: str) -> None:
+def test_a_step_with_after_runs_without_the_unselected_others(project: Project, jobs: str) -> None:
     project.recipe("x", {"one": "", "two": "", "report": "after: [two]"})
 
     assert project.run(jobs, "recipes/x.yaml::report").parseoutcomes() == {"passed": 1}
@@ -80,7 +84,7 @@ def test_a_step_that_comes_after_others_runs_without_them(project: Project, jobs
 
 @jobs
 @pytest.mark.parametrize("function", ["note", "refuse"])
-def test_it_waits_for_what_another_selected_step_needs(
+def test_a_step_with_after_waits_for_a_step_that_another_selected_one_needs(
     project: Project, jobs: str, function: str
 ) -> None:
     project.recipe(
@@ -101,7 +105,7 @@ def test_it_waits_for_what_another_selected_step_needs(
 
 
 @jobs
-def test_an_exit_code_skips_and_lets_others_go_on(project: Project, jobs: str) -> None:
+def test_a_step_skipped_by_its_exit_code_does_not_block_others(project: Project, jobs: str) -> None:
     project.recipe(
         "x",
         {
@@ -111,12 +115,14 @@ def test_an_exit_code_skips_and_lets_others_go_on(project: Project, jobs: str) -
         },
     )
 
-    assert project.told(jobs) == {"cold": "skipped: exit code 77: no bench"}
+    assert project.reasons(jobs) == {"cold": "skipped: exit code 77: no bench"}
     assert project.ran == ["next"]
 
 
 @jobs
-def test_after_a_failure_that_stops_all_only_finally_runs(project: Project, jobs: str) -> None:
+def test_only_finally_runs_after_a_failure_that_stops_the_recipe(
+    project: Project, jobs: str
+) -> None:
     project.write(
         "expected.py",
         """
@@ -142,7 +148,7 @@ def test_after_a_failure_that_stops_all_only_finally_runs(project: Project, jobs
     )
     project.recipe("y", {"other": ""})
 
-    assert project.told(jobs) == {
+    assert project.reasons(jobs) == {
         "odd": "status 'off': the bench is off",
         "bad": "status 'off': the bench is off",
         "free": "skipped: blocked by recipes/x.yaml::bad",
@@ -152,7 +158,7 @@ def test_after_a_failure_that_stops_all_only_finally_runs(project: Project, jobs
 
 
 @jobs
-def test_a_needed_step_that_stops_all_is_an_error_once(project: Project, jobs: str) -> None:
+def test_a_needed_step_that_stops_the_recipe_is_one_error(project: Project, jobs: str) -> None:
     project.recipe(
         "x",
         {"bad": "function: refuse", "one": "", "two": "after: [bad]"},
@@ -172,19 +178,21 @@ def test_an_inline_step_that_expects_its_failure_stops_nothing(project: Project)
     assert project.run().parseoutcomes() == {"xfailed": 1, "passed": 1}
 
 
-def test_what_a_report_tells_of_it(project: Project) -> None:
+def test_the_report_contains_the_ordering_keys_of_a_step(project: Project) -> None:
     project.recipe("x", {"one": "continue_on_error: true, idempotent: true", "two": "after: [one]"})
 
     blocks = project.blocks()
 
-    told = ("needs", "after", "continue_on_error", "idempotent")
-    assert [{key: blocks[name]["step"].get(key) for key in told} for name in ("one", "two")] == [
+    actual = ("needs", "after", "continue_on_error", "idempotent")
+    assert [{key: blocks[name]["step"].get(key) for key in actual} for name in ("one", "two")] == [
         {"needs": [], "after": None, "continue_on_error": True, "idempotent": True},
         {"needs": [], "after": ["one"], "continue_on_error": None, "idempotent": None},
     ]
 
 
-def test_a_needed_step_that_others_go_on_after_is_no_error_of_them(project: Project) -> None:
+def test_a_failed_needed_step_with_continue_on_error_is_no_error_of_dependents(
+    project: Project,
+) -> None:
     project.recipe("x", {"odd": "function: refuse, continue_on_error: true", "next": ""})
 
     result = project.run("recipes/x.yaml::next")
@@ -193,7 +201,7 @@ def test_a_needed_step_that_others_go_on_after_is_no_error_of_them(project: Proj
     result.stdout.fnmatch_lines(["-* recipes/x.yaml: failed -*", " odd *failed*"])
 
 
-def test_a_default_that_ends_a_step_is_shown_where_it_stands(project: Project) -> None:
+def test_a_default_timeout_is_shown_at_its_line(project: Project) -> None:
     project.recipe(
         "x",
         {"slow": "type: shell, cmd: sleep 60"},

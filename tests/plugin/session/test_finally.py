@@ -1,4 +1,4 @@
-"""The final steps of a recipe run once, at the end, whatever became of the others."""
+"""Finally steps of a recipe run once, at its end, whatever the outcomes of its other steps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def bench(project: Project) -> Project:
 
 @pytest.fixture
 def failing(project: Project) -> Project:
-    """A project with a recipe of which the first final step fails."""
+    """A project with a recipe whose first finally step fails."""
     project.recipe("bench", {"one": "", "two": ""}, {"off": "function: refuse", "cool": ""})
     return project
 
 
-def test_they_run_after_a_failure(bench: Project) -> None:
+def test_finally_steps_run_after_a_failure(bench: Project) -> None:
     assert bench.outcomes("recipes/bench.yaml") == {
         "recipes/bench.yaml::one": "passed",
         "recipes/bench.yaml::two": "failed",
@@ -41,7 +41,7 @@ def test_they_run_after_a_failure(bench: Project) -> None:
 
 
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1", "--exitfirst"])
-def test_they_run_where_the_session_stops_at_a_failure(bench: Project, option: str) -> None:
+def test_finally_steps_run_if_the_session_stops_at_a_failure(bench: Project, option: str) -> None:
     result = bench.run(option)
 
     assert bench.ran == ["one", "two", "off", "cool"]
@@ -49,7 +49,7 @@ def test_they_run_where_the_session_stops_at_a_failure(bench: Project, option: s
     assert result.ret == 1
 
 
-def test_they_run_where_stepwise_stops(bench: Project) -> None:
+def test_finally_steps_run_if_stepwise_stops(bench: Project) -> None:
     bench.run("--sw")
 
     assert bench.ran == ["one", "two", "off", "cool"]
@@ -58,7 +58,7 @@ def test_they_run_where_stepwise_stops(bench: Project) -> None:
 @pytest.mark.parametrize(
     "selection", [("-k", "one"), ("recipes/bench.yaml::one",), ("-k", "one", "-x")]
 )
-def test_they_run_uncounted_where_a_selection_leaves_them_out(
+def test_unselected_finally_steps_run_and_are_not_counted(
     bench: Project, selection: tuple[str, ...]
 ) -> None:
     result = bench.run(*selection)
@@ -68,13 +68,13 @@ def test_they_run_uncounted_where_a_selection_leaves_them_out(
     result.stdout.fnmatch_lines([" one *", " off   passed *", " cool  passed *"], consecutive=True)
 
 
-def test_those_that_were_left_out_run_beside_those_that_were_not(bench: Project) -> None:
+def test_unselected_finally_steps_run_together_with_selected_ones(bench: Project) -> None:
     bench.run("-k", "one or off")
 
     assert bench.ran == ["one", "off", "cool"]
 
 
-def test_a_final_step_runs_once_though_another_needs_it(project: Project) -> None:
+def test_a_finally_step_that_another_needs_runs_once(project: Project) -> None:
     project.recipe("x", {"one": ""}, {"off": "", "cool": "needs: [off]"})
 
     project.run("-k", "one or cool")
@@ -82,38 +82,38 @@ def test_a_final_step_runs_once_though_another_needs_it(project: Project) -> Non
     assert project.ran == ["one", "off", "cool"]
 
 
-def test_a_final_step_alone_runs_with_the_other_ones(bench: Project) -> None:
+def test_a_finally_step_selected_alone_runs_with_the_others(bench: Project) -> None:
     assert bench.run("recipes/bench.yaml::off").parseoutcomes() == {"passed": 1}
     assert bench.ran == ["off", "cool"]
 
 
-def test_nothing_runs_of_a_recipe_that_did_not_begin(bench: Project) -> None:
+def test_no_finally_step_runs_of_a_recipe_that_did_not_start(bench: Project) -> None:
     bench.run("-x", "recipes/bench.yaml", "recipes/next.yaml")
 
     assert "dark" not in bench.ran
 
 
-def test_they_run_once_after_reruns(bench: Project) -> None:
+def test_finally_steps_run_once_after_reruns(bench: Project) -> None:
     result = bench.run("--reruns", "2", "recipes/bench.yaml")
 
     assert bench.ran == ["one", "two", "two", "two", "off", "cool"]
     assert result.parseoutcomes() == {"failed": 1, "passed": 3, "skipped": 1, "rerun": 2}
 
 
-def test_they_run_once_after_reruns_of_the_only_selected_step(bench: Project) -> None:
+def test_finally_steps_run_once_after_reruns_of_the_only_selected_step(bench: Project) -> None:
     bench.run("--reruns", "2", "recipes/bench.yaml::two")
 
     assert bench.ran == ["one", "two", "two", "two", "off", "cool"]
 
 
-def test_one_that_fails_is_a_failure_and_the_others_still_run(failing: Project) -> None:
+def test_a_failed_finally_step_is_a_failure_and_the_others_still_run(failing: Project) -> None:
     result = failing.run()
 
     assert result.parseoutcomes() == {"failed": 1, "passed": 3}
     assert failing.ran == ["one", "two", "off", "cool"]
 
 
-def test_one_that_was_left_out_and_fails_is_an_error(failing: Project) -> None:
+def test_a_failed_unselected_finally_step_is_an_error(failing: Project) -> None:
     result = failing.run("recipes/bench.yaml::one")
 
     assert failing.shown(result, "ERROR at teardown of off").splitlines()[0] == (
@@ -125,7 +125,7 @@ def test_one_that_was_left_out_and_fails_is_an_error(failing: Project) -> None:
     assert failing.ran == ["one", "off", "cool"]
 
 
-def test_reports_have_what_was_left_out_and_failed(failing: Project) -> None:
+def test_reports_contain_failed_unselected_finally_steps(failing: Project) -> None:
     failing.run("--junitxml=junit.xml", "--json-report", "-k", "one")
 
     junit = (failing.path / "junit.xml").read_text()
@@ -134,7 +134,7 @@ def test_reports_have_what_was_left_out_and_failed(failing: Project) -> None:
     assert "the bench is off" in (failing.path / ".report.json").read_text()
 
 
-def test_they_share_the_fixtures_of_the_last_step(project: Project) -> None:
+def test_finally_steps_share_the_fixtures_of_the_last_step(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -163,7 +163,7 @@ def test_they_share_the_fixtures_of_the_last_step(project: Project) -> None:
     assert project.ran == ["up", "one", "off", "down", "three"]
 
 
-def test_they_have_their_fixtures_where_the_session_stops(project: Project) -> None:
+def test_finally_steps_have_their_fixtures_if_the_session_stops(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -193,7 +193,7 @@ def test_they_have_their_fixtures_where_the_session_stops(project: Project) -> N
     assert project.ran == ["one", "off-12"]
 
 
-def test_they_run_where_a_fixture_of_a_step_fails(project: Project) -> None:
+def test_finally_steps_run_if_a_fixture_of_a_step_fails(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -206,7 +206,7 @@ def test_they_run_where_a_fixture_of_a_step_fails(project: Project) -> None:
     )
     project.recipe("x", {"one": "", "two": "fixtures: [supply]", "three": ""}, {"off": ""})
 
-    assert project.told() == {
+    assert project.reasons() == {
         "two": "OSError: no supply",
         "three": "skipped: blocked by recipes/x.yaml::two",
     }
@@ -214,7 +214,7 @@ def test_they_run_where_a_fixture_of_a_step_fails(project: Project) -> None:
 
 
 @pytest.mark.parametrize("way", ["pytest.exit('enough')", "raise KeyboardInterrupt"])
-def test_they_run_where_a_test_ends_the_session(project: Project, way: str) -> None:
+def test_finally_steps_run_if_a_test_ends_the_session(project: Project, way: str) -> None:
     project.recipe("x", {"one": ""}, {"off": ""})
     project.write("test_a.py", f"import pytest\ndef test_a():\n    {way}\n")
 
@@ -224,7 +224,7 @@ def test_they_run_where_a_test_ends_the_session(project: Project, way: str) -> N
     assert project.ran == ["one", "off"]
 
 
-def test_they_run_where_a_step_ends_the_session(project: Project) -> None:
+def test_finally_steps_run_if_a_step_ends_the_session(project: Project) -> None:
     project.write(
         "bench.py",
         """
@@ -245,7 +245,7 @@ def test_they_run_where_a_step_ends_the_session(project: Project) -> None:
     assert project.ran == ["one", "off"]
 
 
-def test_a_step_is_told_once_where_its_teardown_ends_the_session(project: Project) -> None:
+def test_a_step_is_reported_once_if_its_teardown_ends_the_session(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -267,13 +267,13 @@ def test_a_step_is_told_once_where_its_teardown_ends_the_session(project: Projec
     assert project.ran == ["one", "off"]
 
 
-def test_collecting_alone_runs_none(bench: Project) -> None:
+def test_collect_only_runs_no_finally_step(bench: Project) -> None:
     bench.run("--collect-only")
 
     assert bench.ran == []
 
 
-def test_a_final_step_that_was_left_out_runs_before_a_selected_later_one(project: Project) -> None:
+def test_an_unselected_finally_step_runs_before_a_later_selected_one(project: Project) -> None:
     project.recipe("x", {"one": ""}, {"off": "", "cool": ""})
 
     project.run("recipes/x.yaml::one", "recipes/x.yaml::cool").assert_outcomes(passed=2)
@@ -281,7 +281,7 @@ def test_a_final_step_that_was_left_out_runs_before_a_selected_later_one(project
     assert project.ran == ["one", "off", "cool"]
 
 
-def test_a_final_step_that_is_needed_and_deselected_runs_all_the_same(project: Project) -> None:
+def test_a_needed_and_deselected_finally_step_runs(project: Project) -> None:
     project.recipe("x", {"one": ""}, {"off": "", "cool": "needs: [off]"})
 
     result = project.run("recipes/x.yaml", "--deselect", "recipes/x.yaml::off")

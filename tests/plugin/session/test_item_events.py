@@ -1,4 +1,4 @@
-"""Reports of pytest, put together to one event for each item."""
+"""Events of items, merged from the reports of pytest."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from pytest_orchestrator.plugin.session import journal
 
 
 class Nothing:
-    """A state that knows no secret."""
+    """A session state without secrets."""
 
     @staticmethod
     def masked(value: Any) -> Any:
@@ -26,7 +26,7 @@ def report(
     return made
 
 
-def told(*reports: pytest.TestReport) -> list[tuple[str, float, str]]:
+def events_of(*reports: pytest.TestReport) -> list[tuple[str, float, str]]:
     items = journal.ItemEvents(Nothing())  # type: ignore[arg-type]
     found = [*map(items.take, reports), *items.rest()]
     return [(one.outcome, one.seconds, one.reason) for one in found if one]
@@ -58,17 +58,17 @@ def told(*reports: pytest.TestReport) -> list[tuple[str, float, str]]:
         ([report("setup"), report("call", "failed")], ("failed", 1.0, "call is failed")),
     ],
 )
-def test_an_item_is_told_once_by_the_word_that_counts(
+def test_an_item_is_one_event_with_its_final_outcome(
     reports: list[pytest.TestReport], wanted: tuple[str, float, str]
 ) -> None:
-    assert told(*reports) == [wanted]
+    assert events_of(*reports) == [wanted]
 
 
-def test_a_try_that_is_run_again_and_an_item_that_was_cut_off_are_not_told() -> None:
+def test_reruns_and_interrupted_items_are_no_events() -> None:
     again = [report("setup"), report("call", outcome="failed"), report("teardown")]
     vars(again[1])["outcome"] = "rerun"
 
-    assert told(*again, report("setup"), report("call"), report("teardown")) == [
+    assert events_of(*again, report("setup"), report("call"), report("teardown")) == [
         ("passed", 1.5, "")
     ]
-    assert told(report("setup")) == []
+    assert events_of(report("setup")) == []

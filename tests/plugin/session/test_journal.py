@@ -1,4 +1,4 @@
-"""The journal of a session: every event is in it, and what cannot be kept is told."""
+"""Journal of a session: it has every event, and a write error fails the session."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def journal(project: Project) -> Reading:
 
 @pytest.fixture
 def bench(project: Project) -> Project:
-    """A recipe with all that can happen to a step, a broken one, and tests written by hand."""
+    """A recipe with every outcome, an invalid recipe, and hand-written tests."""
     project.write("parts.py", _STEPS)
     project.write("test_hand.py", _TESTS)
     project.write("recipes/broken.yaml", "steps:\n  - {name: a, type: pythn}\n")
@@ -122,12 +122,12 @@ def bench(project: Project) -> Project:
 def test_every_event_of_a_session_is_a_line(bench: Project) -> None:
     bench.run("--continue-on-collection-errors", "--json-report", "--json-report-file=r.json")
 
-    steps_are_told(bench, journal(bench))
+    steps_are_recorded(bench, journal(bench))
     changes_stand_before_what_came_of_them(bench, journal(bench))
     items_are_reported_and_files_sealed(bench)
 
 
-def steps_are_told(bench: Project, reading: Reading) -> None:
+def steps_are_recorded(bench: Project, reading: Reading) -> None:
     assert (reading.state, reading.damage) == ("finished", None)
     first, last = reading.entries[0].event, reading.entries[-1].event
     assert isinstance(first, RunStarted)
@@ -184,7 +184,7 @@ def changes_stand_before_what_came_of_them(bench: Project, reading: Reading) -> 
         ("readings", "append", f"{node}write", 7, False),
         ("tries", "increment", f"{node}again", 1, False),
         ("tries", "increment", f"{node}again", 2, False),
-        ("found.v", "set", f"{node}told", "5", False),  # once, though another try might follow
+        ("found.v", "set", f"{node}told", "5", False),  # once, although it might be retried
         ("by.hand", "set", "test_hand.py::test_passes", 1, False),
     ]
     order = [
@@ -215,14 +215,14 @@ def items_are_reported_and_files_sealed(bench: Project) -> None:
     assert "raise RuntimeError" in failed.text
     record = load_record(folder(bench))
     assert record.finished is not None
-    told = record.finished.files
-    assert {"context.json", "logs/bench/told.1.stdout"} <= told.keys()
-    for name, (size, digest) in told.items():
+    actual = record.finished.files
+    assert {"context.json", "logs/bench/told.1.stdout"} <= actual.keys()
+    for name, (size, digest) in actual.items():
         data = (folder(bench) / name).read_bytes()
         assert (len(data), sha256(data).hexdigest()) == (size, digest)
 
 
-def test_a_needed_step_and_a_recipe_of_its_own_context_are_kept(project: Project) -> None:
+def test_a_needed_step_and_a_recipe_with_its_own_context_are_recorded(project: Project) -> None:
     project.recipe("x", {"first": "", "second": "needs: [first]"}, head="context: recipe")
 
     project.run("recipes/x.yaml::second")
@@ -233,7 +233,7 @@ def test_a_needed_step_and_a_recipe_of_its_own_context_are_kept(project: Project
     assert [one.step for one in events(reading, TestReported)] == ["second"]
 
 
-def test_workers_tell_of_their_steps(bench: Project) -> None:
+def test_steps_of_xdist_workers_are_recorded(bench: Project) -> None:
     bench.run("-n", "2", "--continue-on-collection-errors")
 
     reading = journal(bench)
@@ -264,15 +264,15 @@ def pytest_recipe_step_start(step):
 """
 
 
-def test_a_full_disk_ends_the_session_and_says_so_once(project: Project) -> None:
+def test_a_full_disk_ends_the_session_with_one_message(project: Project) -> None:
     project.write("conftest.py", _FULL.format(step="two"))
     project.recipe("x", {"one": "", "two": "", "three": ""}, final={"off": ""})
 
     result = project.run()
 
-    result.assert_outcomes(passed=1, failed=2)  # what it writes to the Context does not count
+    result.assert_outcomes(passed=1, failed=2)  # its write to the Context is not acknowledged
     assert result.ret == 1
-    assert project.ran == ["one", "two", "off"]  # what must be switched off is, in any case
+    assert project.ran == ["one", "two", "off"]  # finally steps run in any case
     lines = [line for line in result.outlines if "No space left on device" in line]
     assert [line.strip(" !") for line in lines if line.startswith("!")] == [
         f"the journal {folder(project)}/journal.jsonl cannot be written: No space left on device"
@@ -329,9 +329,9 @@ def test_a_small_file_system_that_fills_up_loses_no_acknowledged_write(project: 
     assert reading.state == "interrupted"
     assert reading.damage is None
     kept = [one.new[0] for one in events(reading, ContextChanged)]
-    told = [int(line) for line in (project.path / "told.txt").read_text().split()]
-    assert kept[: len(told)] == told
-    assert len(told) > 50
+    summary = [int(line) for line in (project.path / "told.txt").read_text().split()]
+    assert kept[: len(summary)] == summary
+    assert len(summary) > 50
 
 
 def test_a_folder_that_cannot_be_made_is_a_usage_error(project: Project) -> None:
@@ -359,7 +359,7 @@ _HARMS = {
 
 @pytest.mark.parametrize("options", [[], ["-n", "1"], ["--recipe-jobs", "2"]])
 @pytest.mark.parametrize("how", _HARMS)
-def test_a_step_that_does_away_with_the_journal_ends_the_session_red(
+def test_a_step_that_destroys_the_journal_fails_the_session(
     project: Project, how: str, options: list[str]
 ) -> None:
     harm, why = _HARMS[how]
@@ -370,9 +370,11 @@ def test_a_step_that_does_away_with_the_journal_ends_the_session_red(
     result = project.run("--json-report", "--junitxml=junit.xml", *html, *options)
 
     assert (result.ret, project.ran) == (1, ["one", "off"])
-    told = f"the journal {project.path}/*/journal.jsonl {why}, as was noticed after step 'harm' of "
+    message = (
+        f"the journal {project.path}/*/journal.jsonl {why}, as was noticed after step 'harm' of "
+    )
     result.stdout.fnmatch_lines(
-        [f"orchestrator: {told}recipes/x.yaml", "-* recipes/x.yaml: failed *"]
+        [f"orchestrator: {message}recipes/x.yaml", "-* recipes/x.yaml: failed *"]
     )
     assert not any(line.startswith("report .orch") for line in result.outlines)
     assert "as was noticed after step" in (project.path / "junit.xml").read_text()
@@ -381,7 +383,7 @@ def test_a_step_that_does_away_with_the_journal_ends_the_session_red(
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "1"]])
-def test_a_journal_that_is_gone_after_the_last_step_is_an_error_in_all_reports(
+def test_a_journal_lost_after_the_last_step_is_an_error_in_all_reports(
     project: Project, options: list[str]
 ) -> None:
     project.recipe("x", {"one": ""})

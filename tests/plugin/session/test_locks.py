@@ -1,4 +1,4 @@
-"""What recipes and steps lock is theirs alone, whatever becomes of their pytest."""
+"""Locks of recipes and steps are exclusive, however their pytest ends."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(project.path / "locks"))
 
 
-def taken(name: str, *, wait: bool = False) -> LockSet | None:
+def try_lock(name: str, *, wait: bool = False) -> LockSet | None:
     stop = threading.Event()
     if not wait:
         stop.set()
     return locks.acquire([name], run="run-1", step=OTHER, stop=stop)
 
 
-def had(name: str, *, wait: bool = False) -> LockSet:
-    held = taken(name, wait=wait)
+def acquired(name: str, *, wait: bool = False) -> LockSet:
+    held = try_lock(name, wait=wait)
     assert held is not None
     return held
 
@@ -65,8 +65,8 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 def test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Only one at a time can make the folder; who comes meanwhile fails. Nobody goes on before the
-    # other one waits, who has the turn then, or is over.
+    # `mkdir inside` fails if two steps run at the same time. A step ends only when the other
+    # pytest waits for the lock or is over, so the two alternate.
     waits = "until [ -e over ] || ! flock -n locks/psu*.turn true; do sleep 0.002; done"
     cmd = f"mkdir inside && echo $WHO >> order && {{ {waits}; }} && rmdir inside"
     step = f"type: shell, parse: text, timeout: 60, locks: [psu], needs: [], cmd: '{cmd}'"
@@ -85,7 +85,7 @@ def test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together(
 
 
 @pytest.mark.parametrize("options", [(), ("--recipe-jobs=3",)])
-def test_a_lock_of_a_name_that_is_known_late_is_had_or_fails_its_step(
+def test_a_lock_with_an_expression_is_acquired_or_fails_its_step(
     project: Project, options: tuple[str, ...]
 ) -> None:
     steps = {
@@ -95,7 +95,7 @@ def test_a_lock_of_a_name_that_is_known_late_is_had_or_fails_its_step(
         "d": f'{FREE}, needs: [a], locks: ["${{{{ ctx.port }}}}_1"]',
     }
     project.recipe("x", steps, head='vars: {rack: rack_7}\nlocks: ["${{ vars.rack }}"]')
-    with had("psu_2"):
+    with acquired("psu_2"):
         outcomes = project.outcomes(*options)
     assert {name.rpartition("::")[2]: word for name, word in outcomes.items()} == {
         "a": "passed",
@@ -103,25 +103,25 @@ def test_a_lock_of_a_name_that_is_known_late_is_had_or_fails_its_step(
         "c": "failed",
         "d": "passed",
     }
-    assert [taken(name) is None for name in ("rack_7", "psu_1", "psu_2")] == [False] * 3
+    assert [try_lock(name) is None for name in ("rack_7", "psu_1", "psu_2")] == [False] * 3
 
 
-def test_who_waits_says_for_whom(project: Project) -> None:
+def test_a_lock_wait_names_the_owner_of_the_lock(project: Project) -> None:
     project.recipe("x", {"a": f"{FREE}, locks: [psu]"})
-    with had("psu"):
+    with acquired("psu"):
         process = started(project)
-        told = _wait_told(process)
+        actual = _wait_line(process)
     out = process.communicate()[0].decode()
     assert re.fullmatch(
         rf"orchestrator: recipes/x.yaml::a waits for lock 'psu': {OTHER} has held it for \d+ s "
         rf"\(pid {os.getpid()}, \S+@\S+, run run-1\)",
-        told,
+        actual,
     )
     assert "waits for lock" not in out
     assert "1 passed" in out
 
 
-def test_a_worker_says_so_in_the_report(project: Project) -> None:
+def test_an_xdist_worker_reports_a_lock_wait_in_the_report(project: Project) -> None:
     project.recipe("x", {"a": "type: shell, parse: text, cmd: exit 3, locks: [psu]"})
     # A worker has no terminal.
     project.write(
@@ -138,7 +138,7 @@ def test_a_worker_says_so_in_the_report(project: Project) -> None:
         real, locks.paused = locks.paused, paused
         """,
     )
-    with had("psu"):
+    with acquired("psu"):
         process = started(project, "-n1")
         wait_for(project.path / "waits", process)
     out = process.communicate()[0].decode()
@@ -146,7 +146,7 @@ def test_a_worker_says_so_in_the_report(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("verbosity", "lines"), [(-1, 0), (0, 1), (1, 1)])
-def test_with_q_nothing_is_said_of_a_wait(verbosity: int, lines: int) -> None:
+def test_a_lock_wait_is_not_printed_with_q(verbosity: int, lines: int) -> None:
     config = Mock(spec=["get_verbosity", "pluginmanager"])
     config.get_verbosity.return_value = verbosity
     plugins = {"terminalreporter": Mock(), "capturemanager": None}
@@ -157,18 +157,18 @@ def test_with_q_nothing_is_said_of_a_wait(verbosity: int, lines: int) -> None:
     assert plugins["terminalreporter"].write_line.call_count == lines  # type: ignore[union-attr]
 
 
-def _wait_told(process: subprocess.Popen[bytes]) -> str:
+def _wait_line(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
     while "waits for lock" not in (line := process.stdout.readline().decode()):
         assert process.poll() is None
     return line.strip()
 
 
-def test_the_wait_is_told_and_is_no_part_of_the_figures(
+def test_a_lock_wait_is_printed_and_not_part_of_the_duration(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.recipe("x", {"a": f"{FREE}, locks: [psu], timeout: 20", "b": FREE})
-    held = had("psu")
+    held = acquired("psu")
     freed: list[float] = []
 
     def release() -> None:
@@ -179,11 +179,11 @@ def test_the_wait_is_told_and_is_no_part_of_the_figures(
     monkeypatch.setattr(progress, "wait_printer", lambda _: lambda _: later.start())
     blocks = project.blocks()
     assert blocks["a"]["step"]["state"] == "passed"
-    told = blocks["a"]["time"]
-    assert told["waited_seconds"] > 0.3
-    start, stop = (datetime.fromisoformat(told[name]).timestamp() for name in ("start", "stop"))
-    assert freed[0] - 0.001 <= start  # which is told in milliseconds
-    assert told["seconds"] <= stop - start + 0.002
+    actual = blocks["a"]["time"]
+    assert actual["waited_seconds"] > 0.3
+    start, stop = (datetime.fromisoformat(actual[name]).timestamp() for name in ("start", "stop"))
+    assert freed[0] - 0.001 <= start  # it has a resolution of one millisecond
+    assert actual["seconds"] <= stop - start + 0.002
     assert blocks["b"]["time"]["waited_seconds"] == 0.0
 
 
@@ -209,7 +209,7 @@ def look(at: str, more: str = "") -> str:
     return f"type: python, module: look, function: look, params: {{at: {at}}}{more}"
 
 
-def test_a_recipe_holds_its_locks_until_its_last_step_of_finally(project: Project) -> None:
+def test_a_recipe_holds_its_locks_until_its_last_finally_step(project: Project) -> None:
     project.write("look.py", _LOOK)
     steps = {"a": look("a"), "b": look("b", ", locks: [psu]")}
     project.recipe("x", steps, {"off": look("off")}, head="locks: [bench]")
@@ -226,21 +226,20 @@ def test_a_recipe_holds_its_locks_until_its_last_step_of_finally(project: Projec
 
 
 @pytest.mark.parametrize("selection", [(), ("-k", "a"), ("-x",)])
-def test_nothing_is_locked_when_the_session_is_over(
-    project: Project, selection: tuple[str, ...]
-) -> None:
+def test_no_lock_is_held_after_the_session(project: Project, selection: tuple[str, ...]) -> None:
     fails = "type: shell, parse: text, cmd: 'false'"
     project.recipe("x", {"a": FREE, "b": fails, "c": FREE}, {"off": FREE}, head="locks: [bench]")
     project.run(*selection)
-    had("bench").release()
+    acquired("bench").release()
 
 
-def test_nothing_is_locked_when_a_session_was_ended_in_the_middle(project: Project) -> None:
+def test_no_lock_is_held_after_an_interrupted_session(project: Project) -> None:
     project.write("ends.py", "import pytest\n\ndef end(): pytest.exit('enough')\n")
     ends = "type: python, module: ends, function: end, isolation: inline"
     project.recipe("x", {"a": FREE, "b": ends, "c": FREE}, head="locks: [bench]")
-    project.run().assert_outcomes(passed=1, failed=1)
-    had("bench").release()
+    outcomes = project.run().parseoutcomes()
+    assert (outcomes["passed"], outcomes["interrupted"]) == (1, 1)
+    acquired("bench").release()
 
 
 def test_recipes_one_after_the_other_use_one_lock(project: Project) -> None:
@@ -249,7 +248,7 @@ def test_recipes_one_after_the_other_use_one_lock(project: Project) -> None:
     project.run().assert_outcomes(passed=4)
 
 
-def test_a_recipe_that_is_not_over_is_not_waited_for(project: Project) -> None:
+def test_a_lock_of_an_unfinished_recipe_of_this_session_fails_the_step(project: Project) -> None:
     for name in ("x", "y"):
         project.recipe(name, {"a": FREE}, head="locks: [bench]")
     project.write(
@@ -278,16 +277,16 @@ def test_ctrl_c_ends_a_wait(project: Project) -> None:
         {"a": f"{FREE}, locks: [psu]"},
         {"off": "type: shell, parse: text, cmd: 'touch off'"},
     )
-    with had("psu"):
+    with acquired("psu"):
         process = started(project, "-v")
-        _wait_told(process)
+        _wait_line(process)
         process.send_signal(2)
         process.communicate(timeout=60)
     assert process.returncode == 2
     assert not (project.path / "off").exists()
 
 
-def test_a_step_does_not_get_the_files_that_are_its_locks(project: Project) -> None:
+def test_a_step_does_not_inherit_the_lock_files(project: Project) -> None:
     project.write(
         "files.py",
         """
@@ -332,7 +331,7 @@ def stay(ctx, params):
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_lock_is_held_until_the_processes_are_gone_though_pytest_was_killed(
+def test_a_lock_is_held_until_the_processes_of_a_killed_pytest_are_gone(
     project: Project, step: str, whole: bool
 ) -> None:
     project.write("stubborn.py", _STUBBORN)
@@ -343,7 +342,7 @@ def test_a_lock_is_held_until_the_processes_are_gone_though_pytest_was_killed(
     stubborn = psutil.Process(int((project.path / "pid").read_text()))
     process.kill()
     process.communicate()
-    with taken("psu") or had("psu", wait=True):
+    with try_lock("psu") or acquired("psu", wait=True):
         assert not _lives(stubborn)
 
 

@@ -1,4 +1,4 @@
-"""A session keeps little of a step once it has told of it: a night has a hundred thousand."""
+"""A session keeps little memory per reported step, because a night has a hundred thousand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_step_leaves_no_more_than_a_test_does(project: Project) -> None:
     project.write("test_long.py", tests)
     project.write("conftest.py", COUNTING)
 
-    # In a process of its own: in this one other tests may let go what they kept.
+    # In a process of its own, because other tests may free memory in this one.
     project.spawn("recipes", "test_long.py").assert_outcomes(passed=2 * STEPS)
 
     grown = json.loads((project.path / "grown.json").read_text())
@@ -52,7 +52,7 @@ def test_a_step_leaves_no_more_than_a_test_does(project: Project) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--keep-duplicates",)])
-def test_a_step_that_is_asked_for_twice_is_told_as_often_as_pytest_runs_it(
+def test_a_step_named_twice_is_reported_as_often_as_pytest_runs_it(
     project: Project, arguments: tuple[str, ...]
 ) -> None:
     project.recipe("x", {"one": "", "two": ""})

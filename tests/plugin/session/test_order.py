@@ -1,4 +1,4 @@
-"""Recipes stay whole and in order, whatever shuffles or reorders the items."""
+"""Recipes run as a whole and in order, whatever plugin reorders the items."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
 _RECIPES = {"a": ["a1", "a2", "a3"], "b": ["b1", "b2"], "c": ["c1", "c2", "c3", "c4"]}
-_HERE = "isolation: inline"  # where a step runs says nothing about when, and lanes cost most
+_HERE = "isolation: inline"  # the isolation does not change the order, and lanes are slow
 _TESTS = """
 import pytest
 
@@ -32,7 +32,7 @@ def mixed(project: Project) -> Project:
 
 
 def _is_whole(ran: list[str]) -> bool:
-    """Tell whether the steps of each recipe ran in order and nothing stood between them."""
+    """Return True if the steps of each recipe ran in order with nothing between them."""
     return all(
         ran[ran.index(steps[0]) :][: len(steps) + 1] == [*steps, f"{name}_off"]
         for name, steps in _RECIPES.items()
@@ -93,7 +93,7 @@ def test_a_hook_that_reverses_everything_leaves_recipes_whole(mixed: Project) ->
     assert mixed.ran.index("c1") < mixed.ran.index("b1") < mixed.ran.index("a1")
 
 
-def test_idx_and_needs_say_the_order_of_steps(project: Project) -> None:
+def test_idx_and_needs_determine_the_order_of_steps(project: Project) -> None:
     project.recipe("x", {"three": "idx: 30", "one": "idx: 10", "two": "idx: 20"})
     project.recipe("y", {"late": "needs: [early]", "early": "needs: []", "last": ""})
 
@@ -102,7 +102,7 @@ def test_idx_and_needs_say_the_order_of_steps(project: Project) -> None:
     assert project.ran == ["one", "two", "three", "early", "late", "last"]
 
 
-def test_node_ids_given_in_another_order_run_in_that_of_the_recipe(mixed: Project) -> None:
+def test_node_ids_in_another_order_run_in_the_order_of_the_recipe(mixed: Project) -> None:
     mixed.run("recipes/a.yaml::a3", "recipes/b.yaml::b1", "recipes/a.yaml::a1")
 
     assert mixed.ran == ["a1", "a2", "a3", "a_off", "b1", "b_off"]

@@ -1,4 +1,4 @@
-"""Recipes that have a Context of their own on top of the session's."""
+"""Recipes with their own Context, a layer above that of the session."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _step(function: str, **params: object) -> str:
 
 @pytest.fixture
 def layered(project: Project) -> Project:
-    """A project whose second recipe has a Context of its own."""
+    """A project whose second recipe has its own Context."""
     project.write("keys.py", _KEYS)
     project.recipe("a", {"begin": _step("begin")})
     project.recipe(
@@ -57,20 +57,22 @@ def layered(project: Project) -> Project:
 
 
 @pytest.mark.parametrize("jobs", ["--recipe-jobs=1", "--recipe-jobs=3"])
-def test_what_a_recipe_writes_ends_with_it(layered: Project, jobs: str) -> None:
+def test_writes_to_the_own_context_of_a_recipe_end_with_the_recipe(
+    layered: Project, jobs: str
+) -> None:
     result = layered.run(jobs)
 
     assert result.parseoutcomes() == {"passed": 6}
 
 
-def test_an_inline_step_has_it_too(layered: Project) -> None:
+def test_an_inline_step_uses_the_own_context_of_its_recipe(layered: Project) -> None:
     text = (layered.path / "recipes/b.yaml").read_text()
     layered.write("recipes/b.yaml", text.replace("module: keys", "module: keys, isolation: inline"))
 
     assert layered.run().parseoutcomes() == {"passed": 6}
 
 
-def test_a_marked_test_has_the_context_of_its_recipe(layered: Project) -> None:
+def test_a_marked_test_gets_the_own_context_of_its_recipe(layered: Project) -> None:
     layered.write(
         "test_x.py",
         """
@@ -116,7 +118,7 @@ def test_a_marked_test_has_the_context_of_its_recipe(layered: Project) -> None:
     ]
 
 
-def test_a_fixture_of_the_users_own_that_is_called_ctx_is_theirs(layered: Project) -> None:
+def test_a_fixture_named_ctx_of_the_user_has_priority(layered: Project) -> None:
     layered.write(
         "test_x.py",
         """
@@ -135,7 +137,7 @@ def test_a_fixture_of_the_users_own_that_is_called_ctx_is_theirs(layered: Projec
     assert layered.run("recipes/a.yaml", "test_x.py").parseoutcomes() == {"passed": 2}
 
 
-def test_another_word_is_an_error_that_names_both(project: Project) -> None:
+def test_an_invalid_context_value_is_an_error_that_names_the_valid_ones(project: Project) -> None:
     project.recipe("x", {"one": ""}, head="context: recipes")
 
     result = project.run()

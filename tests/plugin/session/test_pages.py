@@ -1,4 +1,4 @@
-"""What a session leaves for people in the folder of its run."""
+"""HTML page and pictures of a session in its run folder."""
 
 from pathlib import Path
 
@@ -19,20 +19,20 @@ def bench(project: Project) -> Project:
     return project
 
 
-def test_a_session_leaves_a_page_and_pictures_of_its_recipes(bench: Project) -> None:
+def test_a_session_writes_a_page_and_pictures_of_its_recipes(bench: Project) -> None:
     result = bench.run("-o", "recipe_html=true")
 
     run = left(bench).resolve().name
     result.stdout.fnmatch_lines([f"report .orchestrator/runs/{run}/report.html"])
     page = (left(bench) / "report.html").read_text()
-    for told in (
+    for text in (
         "✘ failed: run",
         "the bench is off",
         "test_x.py::test_x",
         "done.one",
         "exit status",
     ):
-        assert told in page
+        assert text in page
     pictures = {path.suffix: path.read_text() for path in (left(bench) / "assets").iterdir()}
     assert pictures.keys() == {".svg", ".mmd", ".dot"}
     for picture in pictures.values():
@@ -42,14 +42,14 @@ def test_a_session_leaves_a_page_and_pictures_of_its_recipes(bench: Project) -> 
     assert proof.holds, proof.flaws
 
 
-def test_the_next_page_shows_trends(bench: Project) -> None:
+def test_the_page_of_the_next_run_shows_trends(bench: Project) -> None:
     for _ in range(2):
         bench.run("-o", "recipe_html=true")
 
     assert "Trends over earlier runs" in (left(bench) / "report.html").read_text()
 
 
-def test_an_ini_key_switches_both_off(bench: Project) -> None:
+def test_an_ini_key_switches_page_and_pictures_off(bench: Project) -> None:
     result = bench.run("-o", "recipe_html=false")
 
     result.stdout.no_fnmatch_line("report *")
@@ -58,7 +58,7 @@ def test_an_ini_key_switches_both_off(bench: Project) -> None:
     assert not (left(bench) / "assets").exists()
 
 
-def test_a_page_that_cannot_be_written_is_told_and_changes_nothing(bench: Project) -> None:
+def test_an_unwritable_page_is_a_message_and_changes_no_outcome(bench: Project) -> None:
     bench.write(
         "conftest.py",
         """
@@ -77,7 +77,7 @@ def test_a_page_that_cannot_be_written_is_told_and_changes_nothing(bench: Projec
     assert line.startswith("orchestrator: report.html could not be written: [Errno ")
 
 
-def test_a_page_shows_what_steps_were_given_without_secrets(project: Project) -> None:
+def test_a_page_shows_the_inputs_of_steps_with_secrets_masked(project: Project) -> None:
     project.script("show.sh", '#!/bin/sh\necho "$API_TOKEN" >&2\necho \'{"status": "ok"}\'\n')
     project.recipe(
         "bench",
@@ -97,7 +97,7 @@ def test_a_page_shows_what_steps_were_given_without_secrets(project: Project) ->
     assert "s3cr3t" not in (left(project) / "report.html").read_text()
 
 
-def test_the_page_of_a_large_run_is_made_by_another_process(
+def test_the_page_of_a_large_run_is_written_by_another_process(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pytest_orchestrator.plugin.session.journal._LARGE", 0)

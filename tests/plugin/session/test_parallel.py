@@ -1,4 +1,4 @@
-"""``--recipe-jobs``: steps run at the same time, and all that is told of them is as before."""
+"""``--recipe-jobs``: parallel steps have the same reports as sequential ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMES = tuple("abcdefgh")
 
 @pytest.fixture(autouse=True)
 def _patience(project: Project) -> None:
-    """Steps that wait for one another in vain fail."""
+    """Limit the time of steps that wait for one another, so that they fail instead of hanging."""
     project.ini("recipe_timeout = 20s")
 
 
@@ -32,8 +32,8 @@ def _command(cmd: str, needs: str = "", more: str = "") -> str:
     return f"{_SHELL}, needs: [{needs}], cmd: {json.dumps(['sh', '-c', cmd])}{more}"
 
 
-def _told(project: Project, *args: str) -> str:
-    """Return what the line below "collected" says after the version."""
+def _header(project: Project, *args: str) -> str:
+    """Return the header line without the version."""
     lines = project.run(*args).outlines
     return next(line for line in lines if line.startswith("orchestrator ")).partition(": ")[2]
 
@@ -64,7 +64,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("kind", ["python", "shell"])
-def test_eight_steps_run_at_the_same_time(project: Project, kind: str) -> None:
+def test_eight_steps_run_in_parallel(project: Project, kind: str) -> None:
     project.ini("recipe_timeout = 60s")  # for them to wait for one another
     project.write("meets.py", _MEETS)
     python = "type: python, module: meets, function: meet, needs: [], params: {{name: {0}}}"
@@ -76,17 +76,17 @@ def test_eight_steps_run_at_the_same_time(project: Project, kind: str) -> None:
     assert [report.nodeid[-1] for report in calls] == list(_NAMES)
     assert all(report.passed and report.duration >= 0.5 for report in calls)
     assert max(one.start for one in calls) < min(one.stop for one in calls)
-    told = [(project.path / f"{name}.times").read_text().split() for name in _NAMES]
-    begun, over = (list(map(float, times)) for times in zip(*told, strict=True))
-    # All have begun before the first one pauses for its half second: eight take as long as one.
+    output = [(project.path / f"{name}.times").read_text().split() for name in _NAMES]
+    begun, over = (list(map(float, times)) for times in zip(*output, strict=True))
+    # All start before the first one sleeps for half a second, so eight take as long as one.
     assert max(begun) + 0.5 <= min(over)
-    # What is told of each is its own time.
+    # Each step reports its own time.
     for report, first, last in zip(calls, begun, over, strict=True):
         assert last - first <= report.duration
 
 
-def test_items_report_in_order_with_the_times_of_their_bodies(project: Project) -> None:
-    # It begins after the end of `c`, and is what `a` waits for.
+def test_items_are_reported_in_order_with_the_times_of_their_code(project: Project) -> None:
+    # It starts after the end of `c`, and `a` waits for it.
     last = _command("touch last", "c")
     wait = "until [ -e last ]; do sleep 0.01; done; sleep 1"
     steps = {"a": _command(wait), "b": _command("true"), "c": _command("true"), "d": last}
@@ -100,7 +100,7 @@ def test_items_report_in_order_with_the_times_of_their_bodies(project: Project) 
     assert c.stop < a.stop
 
 
-def test_lines_printed_at_the_same_time_stay_with_their_step(project: Project) -> None:
+def test_output_of_parallel_steps_is_not_mixed(project: Project) -> None:
     loop = "i=0; while [ $i -lt 9000 ]; do echo {0}; i=$((i + 1)); done; exit 3"
     names = ("one", "two", "three")
     project.recipe("x", {name: _command(loop.format(f"by-{name}")) for name in names})
@@ -115,7 +115,7 @@ def test_lines_printed_at_the_same_time_stay_with_their_step(project: Project) -
         assert log.read_text() == f"by-{name}\n" * 9000
 
 
-def test_python_steps_keep_their_output_records_and_warnings(project: Project) -> None:
+def test_parallel_python_steps_keep_their_output_records_and_warnings(project: Project) -> None:
     project.write(
         "loud.py",
         """
@@ -146,7 +146,7 @@ def test_python_steps_keep_their_output_records_and_warnings(project: Project) -
     assert sum("warned by" in line and "UserWarning" in line for line in lines) == 3
 
 
-def test_figures_are_those_of_a_serial_run(project: Project) -> None:
+def test_figures_are_the_same_as_in_a_sequential_run(project: Project) -> None:
     project.write(
         "burn.py",
         """
@@ -166,8 +166,8 @@ def test_figures_are_those_of_a_serial_run(project: Project) -> None:
     names = ("one", "two", "three")
     project.recipe("x", {name: keys.format(name) for name in names})
 
-    def told(*args: str) -> list[float]:
-        """Return what is told of each step for what it has used by its own clock."""
+    def usage_ratios(*args: str) -> list[float]:
+        """Return the reported usage of each step, as a ratio to its own measurement."""
         blocks = project.blocks(*args)
         each = [(blocks[name]["resources"], (project.path / name).read_text()) for name in names]
         return [
@@ -175,12 +175,12 @@ def test_figures_are_those_of_a_serial_run(project: Project) -> None:
             for used, own in each
         ]
 
-    # What is not its own would be that of another step, which is as much again.
-    for ratio in (*told("--recipe-jobs=2"), *told()):
+    # The usage of the other step would be counted too if the ratio were 2.
+    for ratio in (*usage_ratios("--recipe-jobs=2"), *usage_ratios()):
         assert 0.99 < ratio < 1.3
 
 
-def test_children_that_nobody_samples_count_in_parallel_as_they_do_one_by_one(
+def test_unsampled_children_are_counted_as_in_a_sequential_run(
     project: Project,
 ) -> None:
     project.script(
@@ -207,7 +207,7 @@ def test_children_that_nobody_samples_count_in_parallel_as_they_do_one_by_one(
         for block in project.blocks(*args).values():
             used = block["resources"]
             cpu = used["cpu_user_seconds"] + used["cpu_system_seconds"]
-            assert 0.99 < cpu < 1.3  # twice as much where those of both steps are counted
+            assert 0.99 < cpu < 1.3  # twice as much if those of both steps were counted
 
 
 _GRAPH = {
@@ -223,7 +223,9 @@ _GRAPH = {
 
 
 @pytest.mark.parametrize("args", [(), ("-k", "c or free"), ("--recipe-needs=none", "-k", "b or c")])
-def test_outcomes_are_those_of_a_serial_run(project: Project, args: tuple[str, ...]) -> None:
+def test_outcomes_are_the_same_as_in_a_sequential_run(
+    project: Project, args: tuple[str, ...]
+) -> None:
     project.recipe("x", _GRAPH, {"off": _command("echo off >> ran.txt")})
 
     serial, ran = project.outcomes(*args), project.ran
@@ -236,13 +238,15 @@ def test_outcomes_are_those_of_a_serial_run(project: Project, args: tuple[str, .
     assert project.ran[-1] == "off"
 
 
-def test_words_for_blocked_and_skipped_are_those_of_a_serial_run(project: Project) -> None:
+def test_reasons_of_blocked_and_skipped_steps_are_the_same_as_in_a_sequential_run(
+    project: Project,
+) -> None:
     project.recipe("x", _GRAPH)
 
-    assert project.told("--recipe-jobs=3") == project.told()
+    assert project.reasons("--recipe-jobs=3") == project.reasons()
 
 
-def test_needed_steps_run_ahead_in_a_setup_and_are_told(project: Project) -> None:
+def test_needed_steps_run_ahead_in_a_setup_and_are_reported(project: Project) -> None:
     meet = "touch $0.{0}; until [ -e sh.one -a -e sh.two ]; do sleep 0.01; done"
     project.recipe(
         "x",
@@ -262,7 +266,7 @@ def test_needed_steps_run_ahead_in_a_setup_and_are_told(project: Project) -> Non
     assert project.ran == []
 
 
-def test_steps_without_what_they_need_run_at_the_same_time(project: Project) -> None:
+def test_independent_steps_run_in_parallel_with_recipe_needs_none(project: Project) -> None:
     meet = "touch $0.{0}; until [ -e sh.one -a -e sh.two ]; do sleep 0.01; done"
     steps = {name: _command(meet.format(name), "first") for name in ("one", "two")}
     project.recipe("x", {"first": _command("exit 3"), **steps})
@@ -272,7 +276,7 @@ def test_steps_without_what_they_need_run_at_the_same_time(project: Project) -> 
     result.assert_outcomes(passed=2)
 
 
-def test_tests_that_ask_for_a_recipe_have_its_steps_at_the_same_time(project: Project) -> None:
+def test_steps_of_the_recipe_of_a_marked_test_run_in_parallel(project: Project) -> None:
     meet = "touch $0.{0}; until [ -e sh.one -a -e sh.two ]; do sleep 0.01; done"
     project.recipe("x", {name: _command(meet.format(name)) for name in ("one", "two")})
     project.write(
@@ -289,7 +293,7 @@ def test_tests_that_ask_for_a_recipe_have_its_steps_at_the_same_time(project: Pr
     project.run("--recipe-jobs=2", "test_x.py").assert_outcomes(passed=1)
 
 
-def test_nothing_runs_ahead_into_items_of_others(project: Project) -> None:
+def test_no_step_runs_ahead_into_items_that_do_not_use_its_recipe(project: Project) -> None:
     project.recipe("x", {"bad": _command("exit 3"), "slow": _command("sleep 0.3; touch over")})
     project.write(
         "test_x.py",
@@ -310,7 +314,7 @@ def test_nothing_runs_ahead_into_items_of_others(project: Project) -> None:
     project.run("--recipe-jobs=2", "test_x.py").assert_outcomes(errors=1, passed=1)
 
 
-def test_a_rerun_runs_a_step_again_and_then_what_needs_it(project: Project) -> None:
+def test_a_rerun_runs_a_step_again_and_then_its_dependents(project: Project) -> None:
     flaky = "[ -e seen ] || { touch seen; exit 3; }"
     project.recipe("x", {"a": _command(flaky), "b": _command("echo b >> ran.txt", "a")})
 
@@ -334,9 +338,7 @@ def _is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
-def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
-    project: Project, option: str
-) -> None:
+def test_the_first_failure_ends_parallel_steps_at_once(project: Project, option: str) -> None:
     fails = "until [ -s b.pid -a -s c.pid ]; do sleep 0.01; done; exit 3"
     project.recipe(
         "x",
@@ -360,7 +362,7 @@ def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
 
 
 @pytest.mark.parametrize(("option", "failures"), [("-x", 1), ("--maxfail=2", 2), ("-x -n1", 1)])
-def test_a_failure_ends_what_comes_after_it_while_an_earlier_item_runs(
+def test_a_failure_ends_later_steps_while_an_earlier_item_runs(
     project: Project, option: str, failures: int
 ) -> None:
     fails = "until [ -e a.met -a -e c.met ]; do sleep 0.01; done; exit 3"
@@ -371,7 +373,7 @@ def test_a_failure_ends_what_comes_after_it_while_an_earlier_item_runs(
             "a": _command("touch a.met; until [ -e c.over ]; do sleep 0.01; done"),
             **{f"b{number}": _command(fails) for number in range(failures)},
             "c": _command(ends),
-            # Until the last of the failures there is nothing to keep it from running.
+            # Before the last failure the session does not stop, so it may run.
             "d": _command("echo d >> ran.txt", "" if failures == 1 else "c"),
         },
         {"off": _command("echo off >> ran.txt")},
@@ -385,7 +387,7 @@ def test_a_failure_ends_what_comes_after_it_while_an_earlier_item_runs(
     assert re.search(rf"INTERRUPTED recipes/x.yaml::c - {cause}", result.stdout.str())
 
 
-def test_a_failure_that_a_mark_expects_ends_nothing(project: Project) -> None:
+def test_an_expected_failure_ends_no_parallel_step(project: Project) -> None:
     project.write(
         "conftest.py",
         """
@@ -431,7 +433,7 @@ def _interrupted(
 @pytest.mark.parametrize(
     ("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
 )
-def test_an_interrupt_ends_all_steps_and_runs_the_final_ones(
+def test_an_interrupt_ends_all_steps_and_runs_the_finally_steps(
     project: Project, number: signal.Signals, cause: str
 ) -> None:
     status, lines = _interrupted(project, number)
@@ -439,29 +441,29 @@ def test_an_interrupt_ends_all_steps_and_runs_the_final_ones(
     assert status == 2
     assert not any(map(_is_alive, _pids(project)))
     assert project.ran == ["off"]
-    told = [line for line in lines if line.startswith("INTERRUPTED ")]
-    assert len(told) == 3
-    for name, line in zip("abc", told, strict=True):
+    summary = [line for line in lines if line.startswith("INTERRUPTED ")]
+    assert len(summary) == 3
+    for name, line in zip("abc", summary, strict=True):
         ending = rf"{name} - interrupted after \d+\.\d s: {cause}"
         assert re.fullmatch(rf"INTERRUPTED \S+::{ending}", line)
 
 
-def _stopped(project: Project, *args: str) -> dict[str, dict[str, Any]]:
-    """Stop a session by a failure while a step runs ahead and another one has ended."""
+def _run_stopped_session(project: Project, *args: str) -> dict[str, dict[str, Any]]:
+    """Stop a session by a failure while one step runs ahead and another has ended ahead."""
     fails = "until [ -s b.pid -a -s e.pid ]; do sleep 0.01; done; exit 3"
     steps = {
         "a": _command(fails),
         "b": _command(_SLEEPS.format("b")),
         "c": _command("true"),
         "d": _command("touch d", "b"),
-        "e": _command(_SLEEPS.format("e"), "c"),  # so it is known by then that `c` has ended
+        "e": _command(_SLEEPS.format("e"), "c"),  # so `c` has ended by then
     }
     project.recipe("x", steps, {"off": _command("echo off >> ran.txt")})
     return project.blocks("--recipe-jobs=3", "-p", "cacheprovider", "--junitxml=j.xml", *args)
 
 
 @pytest.mark.parametrize("option", ["-x", "-x -n1"])
-def test_what_ran_ahead_is_told_as_skipped_or_expected_as_in_its_turn(
+def test_steps_that_ran_ahead_are_reported_as_skipped_or_xfailed(
     project: Project, option: str
 ) -> None:
     waits = "until [ -e all.over ]; do sleep 0.01; done; exit 3"
@@ -493,15 +495,15 @@ def test_what_ran_ahead_is_told_as_skipped_or_expected_as_in_its_turn(
 
 
 @pytest.mark.parametrize("option", ["-x", "--sw", "-x -n1"])
-def test_what_ran_ahead_of_a_session_that_stops_is_in_all_reports(
+def test_steps_that_ran_ahead_of_a_stopped_session_are_in_all_reports(
     project: Project, option: str
 ) -> None:
-    blocks = _stopped(project, *option.split())
+    blocks = _run_stopped_session(project, *option.split())
 
-    told = {
+    step_block = {
         name: (block["step"]["state"], block["step"].get("kind")) for name, block in blocks.items()
     }
-    assert told == {
+    assert step_block == {
         "a": ("failed", "exit_code"),
         "b": ("interrupted", "interrupted"),
         "c": ("passed", None),
@@ -514,16 +516,16 @@ def test_what_ran_ahead_of_a_session_that_stops_is_in_all_reports(
     assert junit.count('.kind" value="interrupted"') == 2
 
 
-def test_stepwise_goes_on_from_the_step_that_failed_by_itself(project: Project) -> None:
-    _stopped(project, "--sw")
+def test_stepwise_continues_at_the_step_that_failed_itself(project: Project) -> None:
+    _run_stopped_session(project, "--sw")
     project.write("b.pid", "")
 
-    told = project.run("--sw", "--collect-only", "-q", "-p", "cacheprovider").outlines
+    lines = project.run("--sw", "--collect-only", "-q", "-p", "cacheprovider").outlines
 
-    assert next(line for line in told if "::" in line) == "recipes/x.yaml::a"
+    assert next(line for line in lines if "::" in line) == "recipes/x.yaml::a"
 
 
-def test_a_step_that_hears_nothing_is_ended_too(project: Project) -> None:
+def test_a_step_that_ignores_signals_is_ended_too(project: Project) -> None:
     project.write(
         "stuck.py",
         """
@@ -558,7 +560,7 @@ def test_a_kill_of_pytest_ends_all_steps(project: Project) -> None:
         time.sleep(0.01)
 
 
-def test_a_step_that_ends_the_session_does_so_for_all(project: Project) -> None:
+def test_pytest_exit_in_a_step_ends_all_parallel_steps(project: Project) -> None:
     project.write(
         "ends.py",
         """
@@ -590,7 +592,7 @@ def test_a_step_that_ends_the_session_does_so_for_all(project: Project) -> None:
     assert project.ran == ["off"]
 
 
-def test_recipes_on_workers_run_their_steps_at_the_same_time(project: Project) -> None:
+def test_recipes_on_xdist_workers_run_their_steps_in_parallel(project: Project) -> None:
     meet = "touch {0}.$0.{1}; until [ -e {0}.sh.one -a -e {0}.sh.two ]; do sleep 0.01; done"
     for recipe in ("x", "y"):
         steps = {name: _command(meet.format(recipe, name)) for name in ("one", "two")}
@@ -616,36 +618,36 @@ _INLINE = {"one": "isolation: inline", "two": "needs: []"}
         ),
     ],
 )
-def test_the_header_says_why_a_recipe_runs_one_step_at_a_time(
+def test_the_header_contains_the_reason_for_one_step_at_a_time(
     project: Project, steps: dict[str, str], args: tuple[str, ...], why: str
 ) -> None:
     project.recipe("x", steps)
     count = f"{len(steps)} step" + "s" * (len(steps) > 1)
 
-    assert _told(project, "--recipe-jobs=2", *args) == f"1 recipe, {count}, 2 jobs; {why}"
+    assert _header(project, "--recipe-jobs=2", *args) == f"1 recipe, {count}, 2 jobs; {why}"
 
 
-def test_the_header_says_once_what_holds_for_all_recipes(project: Project) -> None:
+def test_the_header_contains_a_common_reason_once(project: Project) -> None:
     project.recipe("x", {"one": ""})
     project.recipe("y", {"one": ""})
 
     assert (
-        _told(project, "--recipe-jobs=2", "-s")
+        _header(project, "--recipe-jobs=2", "-s")
         == "2 recipes, 2 steps, 2 jobs; one step at a time: -s"
     )
-    assert _told(project, "--recipe-jobs=2") == "2 recipes, 2 steps, 2 jobs"
+    assert _header(project, "--recipe-jobs=2") == "2 recipes, 2 steps, 2 jobs"
 
 
 @pytest.mark.parametrize(
-    ("mark", "told"),
+    ("mark", "expected"),
     [
         ("pytest.mark.skip", "skip"),
         ("pytest.mark.skipif(True, reason='no bench')", "skipif"),
         ("pytest.mark.xfail(run=False)", "xfail(run=False)"),
     ],
 )
-def test_a_step_that_pytest_holds_back_does_not_run_ahead(
-    project: Project, mark: str, told: str
+def test_a_step_with_a_mark_that_may_skip_it_does_not_run_ahead(
+    project: Project, mark: str, expected: str
 ) -> None:
     project.recipe("x", {"one": "", "two": "needs: []"})
     project.write(
@@ -658,8 +660,8 @@ def test_a_step_that_pytest_holds_back_does_not_run_ahead(
         """,
     )
 
-    why = f"recipes/x.yaml one step at a time: step 'two' is marked {told}"
-    assert _told(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
+    why = f"recipes/x.yaml one step at a time: step 'two' is marked {expected}"
+    assert _header(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
     assert project.ran == ["one"]
 
 
@@ -687,7 +689,7 @@ def _order(project: Project, scope: str, *args: str) -> tuple[list[str], list[st
     return project.ran, [line for line in result.outlines if "one step at a time" in line]
 
 
-def test_fixtures_of_each_step_are_set_up_around_each(project: Project) -> None:
+def test_function_fixtures_are_set_up_for_each_step(project: Project) -> None:
     for scope in ("", ", scope='function'"):
         ran, lines = _order(project, scope)
 
@@ -756,11 +758,11 @@ def test_the_header_names_a_fixture_that_is_set_up_for_each_step(
     assert "ran one step at a time" not in result.stdout.str()
 
 
-def test_fixtures_of_a_module_are_up_before_anything_runs_ahead(project: Project) -> None:
-    ran, told = _order(project, ", scope='module'")
+def test_module_fixtures_are_set_up_before_any_step_runs_ahead(project: Project) -> None:
+    ran, actual = _order(project, ", scope='module'")
 
     assert (ran[0], sorted(ran[1:3]), ran[3:]) == ("up", ["one", "two"], ["three", "down"])
-    assert told == []
+    assert actual == []
 
 
 def test_a_recipe_that_a_test_uses_first_runs_one_step_at_a_time(project: Project) -> None:
@@ -777,11 +779,11 @@ def test_a_recipe_that_a_test_uses_first_runs_one_step_at_a_time(project: Projec
     project.recipe("x", {"one": "", "two": "needs: []"})
 
     why = "recipes/x.yaml one step at a time: a test uses it before its own steps"
-    assert _told(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
+    assert _header(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
 
 
-def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
-    # The two that are first wait for each other, so that it is known which they were.
+def test_the_longest_steps_of_earlier_runs_start_first(project: Project) -> None:
+    # The first two wait for each other, so the test knows which were first.
     note = "echo {0} >> ran.txt; until [ $(wc -l < ran.txt) -ge 2 ]; do sleep 0.01; done; sleep {1}"
     steps = {"a": 0.0, "b": 0.0, "c": 0.3, "d": 0.1}
     project.recipe("x", {name: _command(note.format(name, took)) for name, took in steps.items()})
@@ -798,7 +800,7 @@ def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
     assert sorted(project.ran[:2]) == ["c", "d"]
 
 
-def test_without_a_cache_nothing_is_kept(project: Project) -> None:
+def test_no_durations_are_stored_without_the_cache(project: Project) -> None:
     project.recipe("x", {"one": ""})
 
     project.run("--recipe-jobs=2", "-p", "no:cacheprovider").assert_outcomes(passed=1)
@@ -807,7 +809,7 @@ def test_without_a_cache_nothing_is_kept(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "args", "told"),
+    ("line", "args", "expected"),
     [
         ("", ("--recipe-jobs=0",), "--recipe-jobs: '0' is no number of jobs; write 1, 2 or more"),
         (
@@ -817,34 +819,34 @@ def test_without_a_cache_nothing_is_kept(project: Project) -> None:
         ),
     ],
 )
-def test_a_wrong_number_is_told_before_anything_is_collected(
-    project: Project, line: str, args: tuple[str, ...], told: str
+def test_an_invalid_number_of_jobs_is_an_error_before_the_collection(
+    project: Project, line: str, args: tuple[str, ...], expected: str
 ) -> None:
     project.ini(line)
     result = project.run(*args)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert f"ERROR: {told}" in result.errlines
+    assert f"ERROR: {expected}" in result.errlines
 
 
-def test_the_number_may_stand_in_the_settings(project: Project) -> None:
+def test_the_number_of_jobs_can_be_an_ini_key(project: Project) -> None:
     project.ini("recipe_jobs = 4")
     project.recipe("x", {"one": ""})
 
-    assert _told(project) == "1 recipe, 1 step, 4 jobs"
-    assert _told(project, "--recipe-jobs=1") == "1 recipe, 1 step"
+    assert _header(project) == "1 recipe, 1 step, 4 jobs"
+    assert _header(project, "--recipe-jobs=1") == "1 recipe, 1 step"
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_needed_steps_find_the_fixtures_that_nobody_names(project: Project, jobs: int) -> None:
-    ran, told = _order(project, "", "-k", "three", f"--recipe-jobs={jobs}")
+def test_needed_steps_run_after_autouse_fixtures(project: Project, jobs: int) -> None:
+    ran, actual = _order(project, "", "-k", "three", f"--recipe-jobs={jobs}")
 
     assert ran == ["up", "one", "two", "three", "down"]
-    assert len(told) == jobs - 1
+    assert len(actual) == jobs - 1
 
 
 def _with_files(project: Project, most: int, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest where it may have so many files open."""
+    """Run pytest with a limit of open files."""
     return subprocess.run(
         ["sh", "-c", f'ulimit -n {most} && exec "$@"', "sh", *PYTEST, *options],
         cwd=project.path,
@@ -854,7 +856,7 @@ def _with_files(project: Project, most: int, *options: str) -> subprocess.Comple
     )
 
 
-def test_more_jobs_than_files_are_fewer_and_the_header_says_so(project: Project) -> None:
+def test_the_limit_of_open_files_reduces_the_jobs_and_is_in_the_header(project: Project) -> None:
     steps = {f"s{number}": "needs: []" for number in range(40)}
     project.recipe("x", steps)
 
@@ -865,7 +867,7 @@ def test_more_jobs_than_files_are_fewer_and_the_header_says_so(project: Project)
     assert sorted(project.ran) == sorted(steps)
 
 
-def test_a_step_for_which_no_file_is_left_fails_in_words(project: Project) -> None:
+def test_a_step_without_a_free_file_descriptor_fails_with_a_message(project: Project) -> None:
     project.write(
         "conftest.py",
         """

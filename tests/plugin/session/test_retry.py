@@ -1,4 +1,4 @@
-"""A step that is tried again is one test; what became of each try is told."""
+"""A retried step is one test; each attempt is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLAKY = """
 """
 
 
-def test_a_step_that_passes_at_last_is_one_test_that_passed(project: Project) -> None:
+def test_a_step_that_passes_at_its_last_attempt_is_one_passed_test(project: Project) -> None:
     project.recipe("x", {"a": f"{THIRD}, retry: {{attempts: 5}}"})
     result = project.run()
     result.assert_outcomes(passed=1)
@@ -32,7 +32,7 @@ def test_a_step_that_passes_at_last_is_one_test_that_passed(project: Project) ->
 
 
 @pytest.mark.parametrize("isolation", ["process", "inline"])
-def test_a_python_step_is_tried_again_in_either_mode(project: Project, isolation: str) -> None:
+def test_a_python_step_is_retried_in_both_isolations(project: Project, isolation: str) -> None:
     project.write("flaky.py", FLAKY)
     keys = f"type: python, module: flaky, isolation: {isolation}, retry: {{attempts: 3}}"
     project.recipe("x", {"a": f"function: flaky, {keys}"})
@@ -44,7 +44,7 @@ def test_a_python_step_is_tried_again_in_either_mode(project: Project, isolation
 
 
 @pytest.mark.parametrize("isolation", ["process", "inline"])
-def test_a_traceback_says_which_try_it_is_of(project: Project, isolation: str) -> None:
+def test_a_traceback_names_its_attempt(project: Project, isolation: str) -> None:
     project.write("flaky.py", FLAKY)
     keys = f"type: python, module: flaky, isolation: {isolation}, retry: {{attempts: 2}}"
     project.recipe("x", {"a": f"function: never, {keys}"})
@@ -53,7 +53,7 @@ def test_a_traceback_says_which_try_it_is_of(project: Project, isolation: str) -
     assert any("ctx.increment" in line for line in lines)
 
 
-def test_a_failed_step_tells_its_tries_and_where_the_whole_stderr_is(project: Project) -> None:
+def test_a_failed_step_shows_its_attempts_and_the_path_of_its_stderr(project: Project) -> None:
     cmd = "cmd: 'echo lost >&2; exit 3'"
     project.recipe("x", {"a": f"type: shell, parse: text, {cmd}, retry: {{attempts: 2}}"})
     lines = project.shown(project.run(), "a").splitlines()
@@ -66,25 +66,27 @@ def test_a_failed_step_tells_its_tries_and_where_the_whole_stderr_is(project: Pr
     assert (project.path / path).read_text() == "lost\n"
 
 
-def test_logs_and_samples_of_each_try_are_in_the_folder_of_the_run(project: Project) -> None:
+def test_logs_and_samples_of_each_attempt_are_in_the_run_folder(project: Project) -> None:
     sampled = "[ -s .orchestrator/runs/2*/resources/x/a.$(wc -l < n).jsonl ]"
     waits = f"until {sampled}; do sleep 0.01; done"
     cmd = f"cmd: 'echo x >> n; {waits}; echo no >&2; test $(wc -l < n) -ge 2'"
     project.recipe("x", {"a": f"type: shell, parse: text, {cmd}, retry: {{attempts: 2}}"})
     block = project.blocks()["a"]
     latest = project.path / ".orchestrator" / "runs" / "latest"
-    for number, told in ((1, block["attempts"][0]), (2, block)):
-        assert told["logs"] == {
+    for number, text in ((1, block["attempts"][0]), (2, block)):
+        assert text["logs"] == {
             "stderr": {"path": f"logs/x/a.{number}.stderr", "bytes": 3, "cut": False}
         }
-        assert told["resources"]["samples"] == f"resources/x/a.{number}.jsonl"
-        assert (latest / told["logs"]["stderr"]["path"]).read_text() == "no\n"
-        assert (latest / told["resources"]["samples"]).read_text().count("\n") >= 1
-        assert 0 < told["resources"]["largest_rss"] <= told["resources"]["max_rss"]
+        assert text["resources"]["samples"] == f"resources/x/a.{number}.jsonl"
+        assert (latest / text["logs"]["stderr"]["path"]).read_text() == "no\n"
+        assert (latest / text["resources"]["samples"]).read_text().count("\n") >= 1
+        assert 0 < text["resources"]["largest_rss"] <= text["resources"]["max_rss"]
 
 
 @pytest.mark.parametrize("isolation", ["process", "inline"])
-def test_the_heap_is_told_where_a_step_asks_for_it(project: Project, isolation: str) -> None:
+def test_heap_figures_are_reported_if_a_step_requests_them(
+    project: Project, isolation: str
+) -> None:
     project.write(
         "big.py",
         """

@@ -1,4 +1,4 @@
-"""A service lives to the end of its recipe and no longer, however that ends."""
+"""A service runs until the end of its recipe and no longer, however the recipe ends."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def recipe(project: Project, keys: str = "", **steps: str) -> str:
 
 
 def alive(project: Project) -> list[int]:
-    """Return the processes of the service that still live; two of them were started each time."""
+    """Return the live processes of the service, each start of which makes two."""
     pids = [int(pid) for pid in (project.path / "pids").read_text().split()]
     assert pids
     living = []
@@ -69,7 +69,7 @@ def alive(project: Project) -> list[int]:
     return [one.pid for one in left if one.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_service_is_used_by_the_next_steps_and_by_the_final_ones(project: Project) -> None:
+def test_later_steps_and_finally_steps_use_a_service(project: Project) -> None:
     recipe(project)
 
     project.run().assert_outcomes(passed=3)
@@ -89,7 +89,7 @@ def test_a_service_is_used_by_the_next_steps_and_by_the_final_ones(project: Proj
         ("function: refuse", ("-n", "1")),
     ],
 )
-def test_nothing_of_it_is_left_after_a_failure(
+def test_no_process_of_a_service_is_left_after_a_failure(
     project: Project, last: str, arguments: tuple[str, ...]
 ) -> None:
     recipe(project, "", last=last)
@@ -102,7 +102,7 @@ def test_nothing_of_it_is_left_after_a_failure(
     assert alive(project) == []
 
 
-def test_a_dependant_that_is_selected_alone_starts_it_in_its_setup(project: Project) -> None:
+def test_a_dependent_selected_alone_starts_the_service_in_its_setup(project: Project) -> None:
     path = recipe(project)
 
     project.run(f"{path}::use").assert_outcomes(passed=1)
@@ -111,7 +111,7 @@ def test_a_dependant_that_is_selected_alone_starts_it_in_its_setup(project: Proj
     assert alive(project) == []
 
 
-def test_the_last_failed_step_starts_it_again(project: Project) -> None:
+def test_a_last_failed_step_starts_its_service_again(project: Project) -> None:
     recipe(project, "", last="function: refuse")
     project.run()
     project.forget()
@@ -123,7 +123,7 @@ def test_the_last_failed_step_starts_it_again(project: Project) -> None:
     assert alive(project) == []
 
 
-def test_a_step_that_is_run_again_finds_the_same_service(project: Project) -> None:
+def test_a_rerun_step_uses_the_same_service(project: Project) -> None:
     recipe(project, "", last="function: refuse")
 
     project.run("--reruns", "2").assert_outcomes(failed=1, passed=3)
@@ -134,7 +134,9 @@ def test_a_step_that_is_run_again_finds_the_same_service(project: Project) -> No
 
 
 @pytest.mark.parametrize("arguments", [(), ("--recipe-jobs=2",), ("-n", "1")])
-def test_jobs_and_workers_have_it_too(project: Project, arguments: tuple[str, ...]) -> None:
+def test_services_work_with_jobs_and_with_xdist_workers(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
     recipe(project, "", beside="type: shell, cmd: 'true', parse: text, needs: []")
 
     project.run(*arguments).assert_outcomes(passed=4)
@@ -144,7 +146,7 @@ def test_jobs_and_workers_have_it_too(project: Project, arguments: tuple[str, ..
 
 
 def _ended(project: Project, number: signal.Signals, *arguments: str) -> tuple[int, str]:
-    """End pytest as soon as a step waits; return its exit status and what it said."""
+    """End pytest as soon as a step waits; return its exit status and its output."""
     project.write("waits.py", _WAITS)
     process = project.pytester.popen(
         [*PYTEST, *arguments],
@@ -172,7 +174,7 @@ _WAIT = "type: python, module: waits, function: wait"
         (signal.SIGTERM, ("-n", "1")),
     ],
 )
-def test_an_interrupted_session_leaves_nothing(
+def test_an_interrupted_session_leaves_no_service(
     project: Project, number: signal.Signals, arguments: tuple[str, ...]
 ) -> None:
     recipe(project, "", last=_WAIT)
@@ -184,7 +186,7 @@ def test_an_interrupted_session_leaves_nothing(
     assert alive(project) == []
 
 
-def test_a_killed_session_leaves_nothing(project: Project) -> None:
+def test_a_killed_session_leaves_no_service(project: Project) -> None:
     recipe(project, "", last=_WAIT)
 
     status, _ = _ended(project, signal.SIGKILL)
@@ -194,7 +196,7 @@ def test_a_killed_session_leaves_nothing(project: Project) -> None:
     assert alive(project) == []
 
 
-def test_ctrl_c_while_it_is_not_ready_leaves_nothing(project: Project) -> None:
+def test_ctrl_c_before_readiness_leaves_no_service(project: Project) -> None:
     service = _SERVICE.replace("echo up", "touch waits").replace("^up", "never")
     project.recipe("x", {"serve": service, "use": _USE})
 
@@ -204,7 +206,7 @@ def test_ctrl_c_while_it_is_not_ready_leaves_nothing(project: Project) -> None:
     assert alive(project) == []
 
 
-def test_a_python_step_is_a_service_too(project: Project) -> None:
+def test_a_python_step_can_be_a_service(project: Project) -> None:
     project.write("waits.py", _WAITS)
     keys = "type: python, module: waits, function: serve, background: true"
     project.recipe(
@@ -223,7 +225,7 @@ def test_a_python_step_is_a_service_too(project: Project) -> None:
     assert not (logs / "serve.1.stderr").exists()
 
 
-def test_the_report_has_what_a_service_wrote_to_its_end(project: Project) -> None:
+def test_the_report_contains_the_output_of_a_service_until_its_end(project: Project) -> None:
     project.write("waits.py", _WAITS)
     keys = "type: python, module: waits, function: serve, background: true"
     project.recipe(
@@ -244,7 +246,7 @@ _DIES = (
     "type: shell, background: true, ready: {stdout_matches: ^up}, "
     "cmd: 'echo $PPID > lane; mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'"
 )
-# The lane of a service goes once pytest knows how the service ended.
+# The lane of a service ends after pytest has received the result of the service.
 _KNOWN = "while kill -0 $(cat lane) 2>/dev/null; do sleep 0.01; done"
 _KILLS = f"type: shell, parse: text, cmd: 'echo > go; {_KNOWN}'"
 
@@ -305,7 +307,7 @@ command    /bin/sh -e -c 'mkfifo go; echo $PPID > lane; echo up; read x < go; ec
 """
 
 
-def test_the_death_of_a_service_is_an_error_of_its_step_at_the_end(project: Project) -> None:
+def test_a_dead_service_is_an_error_of_its_step_at_the_end(project: Project) -> None:
     project.write("recipes/x.yaml", _DEADLY)
 
     result = project.run("-rfE")
@@ -318,7 +320,9 @@ def test_the_death_of_a_service_is_an_error_of_its_step_at_the_end(project: Proj
 
 
 @pytest.mark.parametrize("arguments", [("-n", "1"), ("--recipe-jobs=2",)])
-def test_workers_and_jobs_tell_the_death_too(project: Project, arguments: tuple[str, ...]) -> None:
+def test_a_dead_service_is_reported_with_jobs_and_xdist_workers(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
     project.recipe("x", {"serve": _DIES, "kill": _KILLS}, {"off": ""})
 
     result = project.run("-rfE", *arguments)
@@ -328,7 +332,7 @@ def test_workers_and_jobs_tell_the_death_too(project: Project, arguments: tuple[
     assert "step 'serve': the service died after " in result.stdout.str()
 
 
-def test_the_death_of_a_service_that_was_not_selected_is_told_too(project: Project) -> None:
+def test_a_dead_service_that_was_not_selected_is_reported(project: Project) -> None:
     path = project.recipe("x", {"serve": _DIES, "kill": _KILLS})
 
     result = project.run("-rfE", f"{path}::kill")
@@ -338,7 +342,9 @@ def test_the_death_of_a_service_that_was_not_selected_is_told_too(project: Proje
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")])
-def test_what_a_service_left_running_is_told(project: Project, arguments: tuple[str, ...]) -> None:
+def test_leftover_processes_of_a_service_are_reported(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
     service = "type: shell, background: true, ready: {stdout_matches: up}, cmd: "
     is_there = "until grep -qx sleep /proc/$!/comm; do :; done"
     leaves = f"sleep 600 & {is_there}; echo $! > pids; echo $PPID > lane; mkfifo go; echo up"
@@ -352,7 +358,7 @@ def test_what_a_service_left_running_is_told(project: Project, arguments: tuple[
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "1"), ("--recipe-jobs=2",)])
-def test_all_that_a_service_used_is_in_the_report(
+def test_the_total_usage_of_a_service_is_in_the_report(
     project: Project, arguments: tuple[str, ...]
 ) -> None:
     recipe(project)
@@ -386,7 +392,7 @@ def serve(ctx, params):
 
 @pytest.mark.parametrize("options", [(), ("--recipe-jobs=2",)])
 @pytest.mark.parametrize("dies", ["true", "false"])
-def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
+def test_log_records_of_a_ready_service_are_reported_at_its_end(
     project: Project, options: tuple[str, ...], dies: str
 ) -> None:
     project.write("talks.py", _TALKS)
@@ -414,7 +420,7 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
 
 
 @pytest.mark.parametrize(
-    ("shell", "told"),
+    ("shell", "expected"),
     [
         (
             "sh",
@@ -429,9 +435,11 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
         ),
     ],
 )
-def test_a_service_whose_script_fails_is_not_ready(project: Project, shell: str, told: str) -> None:
+def test_a_service_whose_script_fails_is_not_ready(
+    project: Project, shell: str, expected: str
+) -> None:
     keys = f'shell: {shell}, cmd: "false\\necho up\\nsleep 600"'
     service = f"type: shell, background: true, ready: {{stdout_matches: ^up}}, {keys}"
     project.recipe("x", {"serve": service})
 
-    assert project.told() == {"serve": told}
+    assert project.reasons() == {"serve": expected}

@@ -1,4 +1,4 @@
-"""A step inside pytest that cannot be ended is ended with pytest, and the journal says so."""
+"""Watchdog: an inline step that cannot be ended is killed with pytest and recorded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def holds(ctx, params):
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     time.sleep(60)
 """
-# The step has no time to block it: the deadline may come before its first line.
+# Blocked at import, because the deadline may pass before the first line of the step.
 _IMPATIENT = """
 import signal
 from pytest_orchestrator.execution.lanes import watchdog
@@ -48,7 +48,7 @@ _REASON = "timeout: still running after 0.2 s; pytest had to be ended for it"
 
 @pytest.fixture
 def held(project: Project) -> Project:
-    """A project with a step that cannot be ended; nobody waits long for it."""
+    """A project with a step that cannot be ended, and a short grace period."""
     project.write("bodies.py", _BODIES)
     project.write("recipes/x.yaml", _RECIPE)
     project.write("impatient.py", _IMPATIENT)
@@ -56,7 +56,9 @@ def held(project: Project) -> Project:
 
 
 @pytest.mark.parametrize("capture", ["fd", "no"])
-def test_the_end_is_told_to_people_and_in_the_journal(held: Project, capture: str) -> None:
+def test_a_killed_pytest_prints_the_step_and_the_journal_contains_it(
+    held: Project, capture: str
+) -> None:
     ended = held.spawn("-p", "impatient", f"--capture={capture}")
 
     assert ended.ret == -signal.SIGKILL
@@ -69,12 +71,14 @@ def test_the_end_is_told_to_people_and_in_the_journal(held: Project, capture: st
     step = event.block["step"]
     assert (step["name"], step["state"], step["kind"]) == ("hold", "failed", "timeout")
     assert step["reason"] == _REASON
-    told = held.spawn("--collect-only").stdout
-    told.fnmatch_lines(["*was ended before `finally` of recipes/x.yaml (clean) had run*"])
+    result = held.spawn("--collect-only").stdout
+    result.fnmatch_lines(["*was ended before `finally` of recipes/x.yaml (clean) had run*"])
 
 
 @pytest.mark.parametrize("restarts", ["0", "1"])
-def test_in_a_worker_of_xdist_it_is_a_step_like_others(held: Project, restarts: str) -> None:
+def test_a_timeout_that_kills_an_xdist_worker_is_reported_like_others(
+    held: Project, restarts: str
+) -> None:
     held.recipe("y", {"one": "", "two": ""})
     reports = ("--json-report", "--junitxml=junit.xml")
 
@@ -95,9 +99,9 @@ def test_in_a_worker_of_xdist_it_is_a_step_like_others(held: Project, restarts: 
     assert junit.count(f'message="{_REASON}"') == 1
     assert junit.count('name="hold"') == 1
     record = load_record(find_run(held.path / ".orchestrator/runs"))
-    told = record.recipes["recipes/x.yaml"].steps["hold"].block
-    assert told is not None
-    assert (told["step"]["kind"], told["step"]["place"]) == ("timeout", place)
+    block = record.recipes["recipes/x.yaml"].steps["hold"].block
+    assert block is not None
+    assert (block["step"]["kind"], block["step"]["place"]) == ("timeout", place)
     if restarts == "1":
         assert ended.parseoutcomes() == {"failed": 1, "passed": 3}
         assert held.ran == ["one", "two"]

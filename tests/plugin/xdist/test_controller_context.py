@@ -1,4 +1,4 @@
-"""pytest-xdist: the workers of a session have one Context."""
+"""pytest-xdist: the workers of a session share one Context."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ def counting(project: Project) -> Project:
 
 def test_all_workers_write_to_one_context(counting: Project) -> None:
     result = counting.spawn("-n", "3")
-    told = (counting.path / "context.json").read_text()
+    output = (counting.path / "context.json").read_text()
 
     assert result.parseoutcomes() == {"passed": 8}
-    assert '"count": 450' in told
-    assert '"count": 450}' in told
-    assert sorted(told.partition('"tests": [')[2].partition("]")[0].split(", ")) == list("0123")
-    assert '"steps": ["a"]' in told
+    assert '"count": 450' in output
+    assert '"count": 450}' in output
+    assert sorted(output.partition('"tests": [')[2].partition("]")[0].split(", ")) == list("0123")
+    assert '"steps": ["a"]' in output
     assert "ResourceWarning" not in result.stderr.str()
     _check(load_record(find_run(counting.path / ".orchestrator/runs")))
 
 
 def _check(record: RunRecord) -> None:
-    """All that happened in three processes is in one journal."""
+    """Check that one journal has the events of three processes."""
     assert record.state == "finished"
     assert {step.name: step.state for step in record.steps} == {"one": "passed", "two": "passed"}
     assert {recipe.about["name"] for recipe in record.recipes.values()} == {"a", "b"}
@@ -93,7 +93,7 @@ def _check(record: RunRecord) -> None:
     assert len(workers) > 1
 
 
-def test_workers_that_run_everything_each_share_nothing(counting: Project) -> None:
+def test_workers_share_no_context_with_dist_each(counting: Project) -> None:
     result = counting.spawn("-n", "2", "--dist", "each")
 
     assert result.parseoutcomes() == {"passed": 16}
@@ -130,7 +130,7 @@ def test_after():
 """
 
 
-def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -> None:
+def test_a_dead_worker_loses_no_write_and_affects_no_other_worker(project: Project) -> None:
     project.write("dies.py", _DIES)
     lines = [
         f"  - {{name: {name}, type: python, module: dies, function: note, isolation: inline, "
@@ -152,24 +152,26 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
     assert (outcomes["b"], len(tests)) == ("interrupted", 7)
     assert sorted(project.ran) == ["a", "after", "b", "e", "kills"]
     assert record.changes.values() == {"ran": ["a", "b", "e"]}
-    told = {
+    block = {
         name: step.block["step"]
         for name, step in record.recipes["recipes/x.yaml"].steps.items()
         if step.block
     }
-    assert {name: (one["state"], one.get("kind")) for name, one in told.items()} == {
+    assert {name: (one["state"], one.get("kind")) for name, one in block.items()} == {
         "a": ("passed", None),
         "b": ("interrupted", "interrupted"),
         "c": ("blocked", None),
         "d": ("blocked", None),
         "e": ("passed", None),
     }
-    assert told["b"]["reason"] == "worker gw0 of pytest-xdist died while it ran"
+    assert block["b"]["reason"] == "worker gw0 of pytest-xdist died while it ran"
     assert verdict_of(record.recipes["recipes/x.yaml"]) == "interrupted"
-    assert told["d"]["reason"] == "blocked by recipes/x.yaml::b"
+    assert block["d"]["reason"] == "blocked by recipes/x.yaml::b"
 
 
-def test_what_a_dead_worker_leaves_is_told_where_none_takes_its_place(project: Project) -> None:
+def test_pending_finally_of_a_dead_worker_is_reported_without_a_replacement(
+    project: Project,
+) -> None:
     project.write("dies.py", _DIES)
     inline = "type: python, isolation: inline, params: {name: %s}, module: dies, function: note"
     project.recipe("x", {name: inline % name for name in "abc"}, {"last": inline % "last"})
@@ -191,8 +193,8 @@ def test_what_a_dead_worker_leaves_is_told_where_none_takes_its_place(project: P
     )
     step = load_record(folder).recipes["recipes/x.yaml"].steps["b"]
     assert step.block is not None
-    told = step.block["step"]
-    assert (told["kind"], told["reason"]) == (
+    block = step.block["step"]
+    assert (block["kind"], block["reason"]) == (
         "interrupted",
         "worker gw0 of pytest-xdist died while it ran",
     )
@@ -217,7 +219,7 @@ def wait(ctx, params):
 
 
 @pytest.mark.parametrize("done", ["", "a"])
-def test_what_a_worker_has_begun_is_done_again_by_no_other(project: Project, done: str) -> None:
+def test_no_worker_repeats_the_steps_that_another_has_run(project: Project, done: str) -> None:
     project.write("dies.py", _DIES)
     project.write("waits.py", _WAITS)
     project.write("ran.txt", "")
@@ -256,7 +258,7 @@ def outlast(ctx, params):
 """
 
 
-def test_what_another_worker_runs_is_not_ended_by_one_that_came_later(project: Project) -> None:
+def test_a_later_worker_does_not_end_the_steps_of_another(project: Project) -> None:
     project.write("dies.py", _DIES)
     project.write("conftest.py", _OUTLASTS)
     inline = "type: python, isolation: inline, timeout: 20s"
@@ -271,7 +273,9 @@ def test_what_another_worker_runs_is_not_ended_by_one_that_came_later(project: P
     assert project.ran[-4:] == ["c", "over", "outlast", "off"]
 
 
-def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_resumed_with_xdist_workers(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.write("dies.py", _DIES.replace('== "b"', '== os.environ.get("DIES")'))
     project.write("test_x.py", "def test_x(ctx):\n    pass\n")
     lines = [
@@ -293,7 +297,7 @@ def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.Monkey
     assert [step.state for step in record.steps] == ["restored", "passed", "passed"]
 
 
-def test_what_a_worker_learns_to_be_secret_is_nowhere(project: Project) -> None:
+def test_a_secret_that_a_worker_learns_is_masked_everywhere(project: Project) -> None:
     project.write(
         "recipes/x.yaml",
         "steps:\n"
@@ -305,8 +309,8 @@ def test_what_a_worker_learns_to_be_secret_is_nowhere(project: Project) -> None:
 
     assert result.parseoutcomes() == {"passed": 2}
     files = [path for path in project.path.rglob("*") if path.is_file()]
-    told = [path for path in files if b"canary-of-args" in path.read_bytes()]
-    assert [path.relative_to(project.path).parts[0] for path in told] == ["recipes"]
+    actual = [path for path in files if b"canary-of-args" in path.read_bytes()]
+    assert [path.relative_to(project.path).parts[0] for path in actual] == ["recipes"]
 
 
 _ASKS = """
@@ -338,7 +342,7 @@ def pytest_report_header():
         (("--dist=load", "--px=id=proxy//popen", "--tx=popen//via=proxy"), False, 0),
     ],
 )
-def test_a_worker_ends_with_its_parent_where_that_is_the_controller(
+def test_a_worker_ends_with_its_parent_if_that_is_the_controller(
     project: Project, options: tuple[str, ...], is_controllers: bool, number: int
 ) -> None:
     project.write("asks.py", _ASKS)
@@ -367,7 +371,7 @@ def test_workers_share_the_context_wherever_temporary_files_are(
     assert json.loads((counting.path / "context.json").read_text())["count"] == 450
 
 
-def test_workers_share_the_context_where_no_socket_may_be_a_file(
+def test_workers_share_the_context_without_unix_sockets(
     counting: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core_files, "_bases", lambda: iter(["/" + "x" * 60]))

@@ -1,4 +1,4 @@
-"""pytest-xdist: a recipe stays on one worker, and nothing is lost."""
+"""pytest-xdist: a recipe runs on one worker, and no report is lost."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def many(project: Project) -> Project:
 
 
 def _workers(project: Project) -> dict[str, list[str]]:
-    """Return for each name that was noted the workers it was noted on."""
+    """Return the workers that ran each step or test, by name."""
     found = defaultdict(list)
     for name, worker in (line.split("=") for line in project.ran):
         found[name].append(worker)
@@ -87,7 +87,7 @@ def _workers(project: Project) -> dict[str, list[str]]:
         ("-n", "2", "--dist", "loadscope"),
     ],
 )
-def test_every_recipe_stays_on_one_worker(many: Project, arguments: tuple[str, ...]) -> None:
+def test_every_recipe_runs_on_one_worker(many: Project, arguments: tuple[str, ...]) -> None:
     result = many.spawn(*arguments)
 
     assert result.parseoutcomes() == {"passed": _ALL}
@@ -108,7 +108,7 @@ def test_a_session_without_recipes_is_scheduled_by_xdist(many: Project) -> None:
     assert result.parseoutcomes() == {"passed": 60}
 
 
-def test_failures_and_reports_are_those_of_one_process(project: Project) -> None:
+def test_failures_and_reports_are_the_same_as_with_one_process(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "function: refuse", "three": ""}, {"off": ""})
     project.recipe("y", {"four": ""})
 
@@ -129,7 +129,7 @@ def test_failures_and_reports_are_those_of_one_process(project: Project) -> None
     assert (project.path / "junit.xml").read_text().count('.outcome" value=') == 5
 
 
-def test_a_final_step_that_was_left_out_and_fails_is_an_error(project: Project) -> None:
+def test_a_failed_finally_step_that_was_not_selected_is_an_error(project: Project) -> None:
     project.recipe("x", {"one": ""}, {"off": "function: refuse"})
 
     result = project.spawn("-n", "2", "-k", "one")
@@ -139,7 +139,7 @@ def test_a_final_step_that_was_left_out_and_fails_is_an_error(project: Project) 
     assert project.ran == ["one", "off"]
 
 
-def test_final_steps_run_where_a_worker_stops_at_a_failure(project: Project) -> None:
+def test_finally_steps_run_on_the_worker_that_stops_at_a_failure(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "function: refuse", "three": ""}, {"off": ""})
 
     project.spawn("-n", "2", "-x")
@@ -147,7 +147,7 @@ def test_final_steps_run_where_a_worker_stops_at_a_failure(project: Project) -> 
     assert project.ran == ["one", "two", "off"]
 
 
-def test_what_is_not_plain_data_loses_no_test(project: Project) -> None:
+def test_report_properties_that_are_not_plain_data_lose_no_test(project: Project) -> None:
     project.write(
         "test_x.py",
         """

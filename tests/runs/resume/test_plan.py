@@ -61,7 +61,7 @@ def test_an_interrupted_step_that_is_not_idempotent_is_refused(how: str, past: W
     if how == "left before":  # the resumed run refused the step, which is an error
         past.add(StepFinished(recipe=KEY, step="a", outcome="failed", meets=False, block={}))
 
-    why = "it was interrupted, and nothing says that it may run twice"
+    why = "it was interrupted and is not marked `idempotent: true`"
     assert fates(past, {"a": {}, "b": {}}) == {"a": f"refused: {why}", "b": "first"}
 
 
@@ -157,7 +157,7 @@ def test_a_step_that_wrote_a_secret_runs_again_or_is_refused(
     else:
         assert found == {
             "login": "refused: what it wrote to 'token' is secret and in no journal, "
-            "and nothing says that it may run twice",
+            "and the step is not marked `idempotent: true`",
             "use": "again: it comes after login",
         }
 
@@ -173,7 +173,7 @@ def test_a_step_with_a_masked_result_that_another_step_reads_is_refused(past: Wr
     assert plan(record, [today(one)]).of(KEY, "login").kind == "restored"
     assert plan(record, [today(reads)]).of(KEY, "login").why == (
         "its result, which others read, is secret and in no journal, "
-        "and nothing says that it may run twice"
+        "and the step is not marked `idempotent: true`"
     )
 
 
