@@ -375,7 +375,7 @@ with Lanes(limited="LIMITED" in os.environ) as lanes:
     print("over", flush=True)
 """
 
-TOLD = {
+EXPECTED_OUTPUT = {
     "supervisor": r"(the supervisor \(pid \d+\) was ended by SIGKILL\n){3}over\n",
     "lanes": r"(the process that runs this step \(pid \d+\) was ended by SIGKILL\n){3}over\n",
 }
@@ -424,7 +424,7 @@ def killed(
         finally:
             end(token)
             _signal([keeper] if keeper else [], signal.SIGKILL)
-        output = process.stdout.read() if victim in TOLD else ""
+        output = process.stdout.read() if victim in EXPECTED_OUTPUT else ""
     return seconds, output
 
 

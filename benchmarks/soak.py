@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from benchmarks import counts, kills, outages, resumes, scopes
 from benchmarks.faults import (
+    EXPECTED_OUTPUT,
     FAULTS,
     GIGABYTES,
-    TOLD,
     VICTIMS,
     Fault,
     alive,
@@ -157,7 +157,7 @@ def _kill(victim: str) -> Round:
     seconds, output = killed(victim, new_token())
     if seconds is None:
         return Round(math.inf, "alive after 2 s")
-    wrong = victim in TOLD and not re.fullmatch(TOLD[victim], output)
+    wrong = victim in EXPECTED_OUTPUT and not re.fullmatch(EXPECTED_OUTPUT[victim], output)
     return Round(seconds, output if wrong else None)
 
 

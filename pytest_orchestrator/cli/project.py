@@ -90,10 +90,10 @@ class Project(NamedTuple):
 
     def inventory(self) -> "Inventory":
         """Return the scriptlets of the project."""
-        from pytest_orchestrator.scriptlets.discovery import take
+        from pytest_orchestrator.scriptlets.discovery import discover
 
         folders = [self.root / name for name in self.listed("pythonpath")]
-        return take(self.root, self.recipes(()), folders)
+        return discover(self.root, self.recipes(()), folders)
 
 
 def _looks_like_recipe(path: Path) -> bool:

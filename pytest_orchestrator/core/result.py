@@ -150,7 +150,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errs: bool = False
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Text of `unmet`, after the name of the criterion."""
         return f"{self.name}{'' if self.is_measurement else ':'} {self.unmet}"
 

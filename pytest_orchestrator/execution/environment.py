@@ -15,7 +15,7 @@ import msgspec
 
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.notifications import MainThreadQueue
-from pytest_orchestrator.recipe.variables import Given
+from pytest_orchestrator.recipe.variables import ExternalValue
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
@@ -63,7 +63,7 @@ def _of_this_process() -> dict[str, str]:
     return cache.text.copy()
 
 
-class Manner(msgspec.Struct, frozen=True, kw_only=True):
+class PythonSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of pytest's process for the processes of Python steps.
 
     Attributes:
@@ -77,7 +77,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     log_level: int
 
     @classmethod
-    def here(cls, root: Path) -> "Manner":
+    def here(cls, root: Path) -> "PythonSettings":
         """Return the settings of this process, with the rootdir in ``sys_path``."""
         path = sys.path if str(root) in sys.path else [str(root), *sys.path]
         level = logging.getLogger().getEffectiveLevel()
@@ -158,7 +158,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     inline: bool = False
     slot: "Slot | None" = None
     environ: Mapping[str, str] | None = None
-    given: Mapping[str, Given] = {}
+    given: Mapping[str, ExternalValue] = {}
     folder: Path | None = None
     recipe: str = ""
     run: str = ""
@@ -179,7 +179,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
     context_access: "ContextAccess | None" = None
-    manner: Manner | None = None
+    manner: PythonSettings | None = None
     context_variables: Mapping[str, str] = {}
     max_log: int = 100_000_000
     judge: "Judge | None" = None

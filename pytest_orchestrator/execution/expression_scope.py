@@ -22,10 +22,15 @@ from pytest_orchestrator.recipe.expressions.expression import (
     item,
     within,
 )
-from pytest_orchestrator.recipe.fields.resolve import later, lock_names, value_of, valued
+from pytest_orchestrator.recipe.fields.resolve import (
+    later,
+    lock_names,
+    replace_expressions,
+    value_of,
+)
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Part, Step
-from pytest_orchestrator.recipe.variables import Given
+from pytest_orchestrator.recipe.variables import ExternalValue
 
 _ABSENT = object()
 
@@ -193,13 +198,13 @@ class Inner:
 
     def _vars(self, part: Part, outer_names: Mapping[str, Any]) -> dict[str, Json]:
         values: dict[str, Json] = {
-            name: valued(part.given_templates, ("with_", name), value, outer_names)
+            name: replace_expressions(part.given_templates, ("with_", name), value, outer_names)
             for name, value in part.given.items()
         }
         for name, value in part.vars.items():
             if name not in part.given:
                 names = {**outer_names, **self._own, "vars": values}
-                values[name] = valued(part.templates, ("vars", name), value, names)
+                values[name] = replace_expressions(part.templates, ("vars", name), value, names)
         return values
 
     def names(self, outermost: Mapping[str, Any]) -> dict[str, Any]:
@@ -319,7 +324,7 @@ class Scope:
             return self._inner[part.name]
 
 
-def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
+def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, Any]:
     """Return the variables that are known at collection, for the lists of a matrix.
 
     Args:
@@ -339,7 +344,7 @@ def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
 
 def _vars(
     recipe: Recipe,
-    given: Mapping[str, Given],
+    given: Mapping[str, ExternalValue],
     names: Mapping[str, Any],
     excluded: Collection[str] = (),
 ) -> dict[str, Json]:

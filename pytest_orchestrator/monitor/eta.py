@@ -11,7 +11,7 @@ from pytest_orchestrator.reports.html.timeline import moment, timeline
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.journal.writer import NAME
-from pytest_orchestrator.runs.record import GOING_ON, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, RunRecord, StepRecord
 
 _EARLIER_RUNS: Final = 10
 _BYTE_BUDGET: Final = 8 << 20
@@ -76,7 +76,7 @@ def remaining_seconds(run: RunRecord, estimates: Seconds, now: float) -> float |
 
 
 def _left(step: StepRecord, estimate: float, now: float) -> float:
-    if step.block is not None or not (step.state == "waiting" or step.state in GOING_ON):
+    if step.block is not None or not (step.state == "waiting" or step.state in ACTIVE):
         return 0.0
     ran = max(0.0, now - moment(step.started)) if step.started else 0.0
     return max(0.0, estimate - ran)

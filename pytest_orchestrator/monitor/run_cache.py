@@ -10,7 +10,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
 from pytest_orchestrator.runs.journal.writer import NAME, is_written
-from pytest_orchestrator.runs.lookup import Followed, NoRun, run_folders
+from pytest_orchestrator.runs.lookup import FollowedRun, NoRun, run_folders
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary
 
@@ -47,7 +47,7 @@ class _Reader:
     def __init__(self, folder: Path) -> None:
         self.lock = threading.Lock()
         self.folder = folder
-        self._followed = Followed(folder)
+        self._followed = FollowedRun(folder)
         self._version, self._checked, self._problem = 0, 0.0, ""
 
     def update(self) -> RunView:

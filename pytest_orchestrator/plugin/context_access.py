@@ -181,8 +181,8 @@ class SessionContextServer:
             server.start()
             self._config.add_cleanup(server.close)
             notice = AddressFile(self._config.rootpath / FILE, server.address, server.token)
-            notice.put_up()
-            self._config.add_cleanup(notice.take_down)
+            notice.write()
+            self._config.add_cleanup(notice.remove)
         except (CannotListen, OSError) as error:
             raise pytest.UsageError(f"--recipe-serve: {error}") from None
         self._server = server

@@ -154,11 +154,11 @@ def _start_broker(
 
 def _session_config(config: pytest.Config) -> "SessionConfig":
     from pytest_orchestrator.execution.dask.messages import SessionConfig
-    from pytest_orchestrator.execution.environment import Manner
+    from pytest_orchestrator.execution.environment import PythonSettings
 
     env = state_of(config).environment
     program = launch.lane_program(config)
-    here = Manner.here(env.root)
+    here = PythonSettings.here(env.root)
     root = str(env.root)
     below = [path for path in here.sys_path if path == root or path.startswith(f"{root}/")]
     hello = {name: value for name, value in program.hello.items() if name != "sys_path"}
@@ -166,7 +166,7 @@ def _session_config(config: pytest.Config) -> "SessionConfig":
         session=os.urandom(8).hex(),
         run=env.run,
         root=root,
-        manner=Manner(cwd=here.cwd, sys_path=below, log_level=here.log_level),
+        manner=PythonSettings(cwd=here.cwd, sys_path=below, log_level=here.log_level),
         flags=tuple(program.argv[1:-1]),
         hello=hello,
         timeout=env.timeout,

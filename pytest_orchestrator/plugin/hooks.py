@@ -266,7 +266,7 @@ def show_scriptlets(config: pytest.Config) -> int:
     from pytest_orchestrator.plugin.extensions import with_types
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
-    from pytest_orchestrator.scriptlets.discovery import take
+    from pytest_orchestrator.scriptlets.discovery import discover
     from pytest_orchestrator.scriptlets.listing import as_text
 
     root = config.rootpath
@@ -278,7 +278,7 @@ def show_scriptlets(config: pytest.Config) -> int:
     )
     paths = [path for path, claim in candidates if claim == "must be" or looks_like_recipe(path)]
     extensions = state_of(config).extensions
-    scriptlets = take(root, paths, list(map(Path, config.getini("pythonpath"))))
+    scriptlets = discover(root, paths, list(map(Path, config.getini("pythonpath"))))
     inventory = with_types(scriptlets, extensions)
     encoding = sys.stdout.encoding or "utf-8"  # it may not encode every file name
     text = as_text(inventory).encode(encoding, "backslashreplace").decode(encoding)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.step_hooks import StepHooks
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
-    from pytest_orchestrator.recipe.variables import Given
+    from pytest_orchestrator.recipe.variables import ExternalValue
     from pytest_orchestrator.runs.folder import RunFolder
     from pytest_orchestrator.runs.journal.reader import Lines
 
@@ -101,7 +101,7 @@ class SessionState:
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
-        self._var_values: Mapping[str, Given] | None = None
+        self._var_values: Mapping[str, ExternalValue] | None = None
         self.slots: list[Slot] = []
         self._extensions: tuple[tuple[object, ...], Extensions] | None = None
 
@@ -288,7 +288,7 @@ class SessionState:
         return self._cells[path]
 
     @property
-    def var_values(self) -> "Mapping[str, Given]":
+    def var_values(self) -> "Mapping[str, ExternalValue]":
         """Values of vars from the options, by name."""
         if self._var_values is None:
             self._var_values = variables.given_vars(self.config)

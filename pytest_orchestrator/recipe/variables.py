@@ -87,7 +87,7 @@ def _dotenv(text: str, problems: Problems) -> dict[str, Json]:
     return values
 
 
-class Given(msgspec.Struct, frozen=True):
+class ExternalValue(msgspec.Struct, frozen=True):
     """The value of a var that comes from outside its recipe.
 
     Attributes:

@@ -127,7 +127,7 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
 def _error_lines(result: StepResult, failure: Failure, most: int) -> list[str]:
     if not _is_of_criteria(result, failure):
         return [f"E   {failure.reason}"]
-    rows = [f"E   {unmet.told}  (line {unmet.place.line})" for unmet in result.unmet]
+    rows = [f"E   {unmet.description}  (line {unmet.place.line})" for unmet in result.unmet]
     return _bounded(rows, "E   … and {} more failed, the JSON report has all", most)
 
 

@@ -55,7 +55,7 @@ def cut(text: str, most: int) -> str:
     return f"{shown(text)}…"
 
 
-def told(value: Any, most: int) -> str:
+def json_text(value: Any, most: int) -> str:
     """Return a value as JSON of at most `most` characters; a text is not quoted.
 
     Encoding stops at the limit, so a huge value costs no more than a short one.

@@ -50,13 +50,13 @@ class RunFile:
     """Untrusted path of a file as a journal names it; `RunFiles` resolves it.
 
     Attributes:
-        told: The path in the journal; empty if the journal has no text there.
+        recorded_path: The path in the journal; empty if the journal has no text there.
     """
 
-    __slots__ = ("told",)
+    __slots__ = ("recorded_path",)
 
-    def __init__(self, told: object) -> None:
-        self.told = told if isinstance(told, str) else ""
+    def __init__(self, path: object) -> None:
+        self.recorded_path = path if isinstance(path, str) else ""
 
     def inside(self, folder: Path) -> Path | None:
         """Return the path of the file, as `RunFiles.at` does."""
@@ -89,7 +89,7 @@ class RunFiles:
         Returns:
             None if the path is outside the folder, or is not a regular file.
         """
-        name = os.path.normpath(path_of(file.told)) if file.told else ""
+        name = os.path.normpath(path_of(file.recorded_path)) if file.recorded_path else ""
         if not name or name.startswith(("/", "../")) or name in (".", ".."):
             return None
         try:

@@ -13,7 +13,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import RunFiles
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
-from pytest_orchestrator.runs.record import UNTOUCHED, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import summary
 
 _BASE: Final = Path(".orchestrator", "runs")
@@ -40,7 +40,7 @@ class LoadedRun:
         self.folder = folder
         self._record = record
         self.info: dict[str, Any] = summary(record, folder.name)
-        self.steps = [_step(step) for step in record.steps if step.state not in UNTOUCHED]
+        self.steps = [_step(step) for step in record.steps if step.state not in NOT_REACHED]
         self.context: dict[str, Any] = record.changes.values()
         self.changes = list(_changes(record))
         self.measurements = [row for step in record.steps for row in _measurements(step)]
@@ -53,7 +53,7 @@ class LoadedRun:
         They are read at the first access; a missing file has no rows.
         """
         files = RunFiles(self.folder)
-        touched = (step for step in self._record.steps if step.state not in UNTOUCHED)
+        touched = (step for step in self._record.steps if step.state not in NOT_REACHED)
         return [row for step in touched for row in _samples(files, step)]
 
     def __repr__(self) -> str:

@@ -121,7 +121,7 @@ def _gc_paused() -> Iterator[None]:
             gc.enable()
 
 
-class Followed:
+class FollowedRun:
     """Incremental reader of a run that may still be running.
 
     Attributes:

@@ -64,7 +64,7 @@ def pending_in(record: RunRecord) -> dict[str, list[str]]:
     return {key: names for key, names in steps.items() if names}
 
 
-def told(steps: dict[str, list[str]]) -> list[str]:
+def descriptions(steps: dict[str, list[str]]) -> list[str]:
     """Return a line for each recipe: its key, and its pending steps in parentheses."""
     return [f"{recipe} ({', '.join(names)})" for recipe, names in steps.items()]
 

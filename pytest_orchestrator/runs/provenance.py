@@ -187,5 +187,5 @@ def place_of(folder: Path, name: object) -> Path | None:
         folder: The folder of the run.
         name: Path of the file, relative to the rootdir or absolute, as a journal has it.
     """
-    stored = RunFile(name).told.strip("/")
+    stored = RunFile(name).recorded_path.strip("/")
     return RunFile(f"{FOLDER}/{stored}").inside(folder) if stored else None

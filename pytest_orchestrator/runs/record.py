@@ -29,9 +29,9 @@ from pytest_orchestrator.runs.folder import RunFile, parts
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
 
-GOING_ON: Final = frozenset({"running", "locked", "retrying"})
+ACTIVE: Final = frozenset({"running", "locked", "retrying"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
-UNTOUCHED: Final = frozenset({"waiting", "not selected"})
+NOT_REACHED: Final = frozenset({"waiting", "not selected"})
 """States of steps of which nothing is known, in runs that go on and that are over."""
 
 
@@ -203,7 +203,7 @@ class StepRecord:
             is_selected: True if the step was selected and its run was killed. A run that reached
                 its end has an outcome for each selected step.
         """
-        if self.state in GOING_ON:
+        if self.state in ACTIVE:
             self.state = "interrupted"
         elif self.state == "waiting":
             self.state = "not run" if is_selected else "not selected"
@@ -351,7 +351,7 @@ class RunRecord:
             return
         step.text, step.touched = event.text, self.lines
         # The report of pytest decides, but pytest reports every step that did not run as skipped.
-        if event.outcome != "skipped" and step.state not in GOING_ON:
+        if event.outcome != "skipped" and step.state not in ACTIVE:
             step.state = event.outcome
 
     def _step(self, recipe: str, name: str) -> StepRecord:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.runs.record import UNTOUCHED, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 
 Word: TypeAlias = Literal[
     "passed", "failed", "interrupted", "running", "damaged", "empty", "not run"
@@ -45,7 +45,7 @@ def verdict(run: RunRecord) -> Word:
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Return the verdict of a recipe in a run; steps that were not selected do not count."""
     steps = recipe.steps.values()
-    states = {step.state for step in steps} - UNTOUCHED
+    states = {step.state for step in steps} - NOT_REACHED
     if states & BAD or any(_is_missed(step, recipe) for step in steps):
         return "failed"
     if states == {"not run"}:
@@ -66,7 +66,7 @@ def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
 
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
     """Return the number of steps by state; steps that were not selected are left out."""
-    return dict(Counter(step.state for step in steps if step.state not in UNTOUCHED))
+    return dict(Counter(step.state for step in steps if step.state not in NOT_REACHED))
 
 
 def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:
@@ -123,15 +123,15 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
 def step_row(step: StepRecord) -> dict[str, Json]:
     """Return the summary of a step, as lists of steps show it."""
     block: dict[str, Any] = step.block or {}
-    told: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
+    row: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
     if step.started:
-        told |= {"start": step.start, "attempt": step.attempt}
+        row |= {"start": step.start, "attempt": step.attempt}
     used = block.get("resources", {})
-    told |= {name: used[name] for name in ("seconds", "max_rss", "source") if name in used}
-    told |= step.where
+    row |= {name: used[name] for name in ("seconds", "max_rss", "source") if name in used}
+    row |= step.where
     about = step.outcome_fields
-    told |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
-    return told
+    row |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
+    return row
 
 
 def _tests(run: RunRecord) -> dict[str, int]:

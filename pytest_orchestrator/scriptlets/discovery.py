@@ -33,7 +33,7 @@ _Uses = dict[str, dict[str, list[Use]]]
 """Steps by the path of the file and the name that they call; the name of a script is empty."""
 
 
-def take(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> Inventory:
+def discover(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> Inventory:
     """Return the inventory of a project.
 
     Args:

@@ -181,7 +181,8 @@ def test_page_names_a_path_outside_of_the_run_folder_as_not_opened(
 
     page = (folder / "report.html").read_text()
     assert (
-        "<b>stderr</b> <code>../../../../../../etc/passwd</code>, not a file of this run, not opened"
+        "<b>stderr</b> <code>../../../../../../etc/passwd</code>, "
+        "not a file of this run, not opened"
     ) in page
     assert (
         "<li><code>../../../../../../etc/passwd</code>, not a file of this run, not opened"

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import FAULTS, PATIENCE, TOLD, VICTIMS, Fault, alive, end, killed, new_token
+from benchmarks.faults import (
+    EXPECTED_OUTPUT,
+    FAULTS,
+    PATIENCE,
+    VICTIMS,
+    Fault,
+    alive,
+    end,
+    killed,
+    new_token,
+)
 from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 
@@ -79,8 +89,8 @@ def test_no_process_is_alive_after_a_kill(kills: Kills, victim: str) -> None:
     assert [seconds for seconds, _ in found if seconds is None] == []
 
 
-@pytest.mark.parametrize("victim", TOLD)
+@pytest.mark.parametrize("victim", EXPECTED_OUTPUT)
 def test_a_step_whose_lane_was_killed_reports_the_cause(kills: Kills, victim: str) -> None:
     reports = [kill.result()[1] for kill in kills[victim]]
 
-    assert [text for text in reports if not re.fullmatch(TOLD[victim], text)] == []
+    assert [text for text in reports if not re.fullmatch(EXPECTED_OUTPUT[victim], text)] == []

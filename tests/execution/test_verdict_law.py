@@ -18,7 +18,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.environment import PythonSettings
 from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
 from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.plugin.python_lane import launch
@@ -180,7 +180,7 @@ class Workspace:
             again = type(program)(program.argv, program.env, hello)
             bench = self.benches[way] = Bench(folder, Slot(lanes, again, Links()))
             shutil.copy(verdict_actor.__file__, folder)
-            manner = Manner.here(folder)
+            manner = PythonSettings.here(folder)
             bench.configure(inline=False, manner=manner)
         self._modules = 0
 

@@ -145,7 +145,7 @@ def test_browser_follows_a_run_from_its_first_step_to_its_end(
     expect(page.locator("#key-history tbody tr")).to_have_count(2)
     page.locator("#as-of [role=slider]").press("ArrowLeft")
     page.locator("#as-of [role=slider]").press("ArrowLeft")
-    expect(page.locator("#as-of-told")).to_contain_text("Before the end of the first step")
+    expect(page.locator("#as-of-text")).to_contain_text("Before the end of the first step")
     expect(row).to_have_count(0)
     assert monitor.errors == []
 

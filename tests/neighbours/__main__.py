@@ -10,7 +10,7 @@ from tests.neighbours.trying import keep, tried
 
 
 def main() -> int:
-    """Do it; 1 where something is not as expected and nobody has said why."""
+    """Run the cases or write the tables; return 1 if a result is neither expected nor explained."""
     parser = argparse.ArgumentParser(prog="scripts/neighbours", description=__doc__)
     names = [*GROUPS, *(f"pytest-{version}" for version in PYTESTS)]
     parser.add_argument("group", nargs="?", choices=names, help="default: write the tables")

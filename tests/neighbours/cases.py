@@ -1,4 +1,4 @@
-"""What is tried with each neighbour, and what must come of it."""
+"""Cases of other plugins and of pytest versions, with their expected results."""
 
 from dataclasses import dataclass, field
 
@@ -131,7 +131,7 @@ class Case:
         return {name: COUNTS.get(name, 0) + self.more.get(name, 0) for name in names}
 
 
-# What each environment has; it gets pytest-orchestrator from here as well.
+# Packages of each environment; pytest-orchestrator is installed in all of them.
 GROUPS = {
     "running": (
         "pytest-xdist",

@@ -1,4 +1,4 @@
-"""The tables of the README, made of what came of each case."""
+"""Tables of the README about other plugins, built from the last result of each case."""
 
 import json
 import re
@@ -15,25 +15,25 @@ Result = dict[str, Any]
 
 
 def results() -> list[Result]:
-    """Return what is kept of the last run of each case."""
+    """Return the stored results of the last run of each case."""
     found: list[Result] = json.loads(RESULTS.read_text(encoding="utf-8"))
     return found
 
 
-def placed(readme: str, told: list[Result]) -> str:
-    """Return the README with the tables of today in their place."""
-    return _PLACE.sub(lambda found: found[1] + text(told) + found[2], readme)
+def placed(readme: str, results: list[Result]) -> str:
+    """Return the README with the current tables."""
+    return _PLACE.sub(lambda found: found[1] + text(results) + found[2], readme)
 
 
-def text(told: list[Result]) -> str:
+def text(results: list[Result]) -> str:
     """Return the tables."""
-    rows = [_row(case, told) for case in NEIGHBOURS]
+    rows = [_row(case, results) for case in NEIGHBOURS]
     head = "| plugin | tried | | |\n| --- | --- | --- | --- |\n"
-    return f"{head}{''.join(rows)}\n{_versions(told)}"
+    return f"{head}{''.join(rows)}\n{_versions(results)}"
 
 
-def _row(case: Case, told: list[Result]) -> str:
-    found = [one for one in told if _is_of(one, case)]
+def _row(case: Case, results: list[Result]) -> str:
+    found = [one for one in results if _is_of(one, case)]
     if not found:
         return f"| {case.name} | {case.tried} | not run | |\n"
     one = found[-1]
@@ -44,22 +44,22 @@ def _row(case: Case, told: list[Result]) -> str:
     return f"| {plugin}{beside} | {case.tried} | **does not work** | {case.hint} |\n"
 
 
-def _versions(told: list[Result]) -> str:
+def _versions(results: list[Result]) -> str:
     lines = [
         "| pytest | " + " | ".join(f"Python {one}" for one in PYTHONS) + " |\n",
         "| --- |" + " --- |" * len(PYTHONS) + "\n",
     ]
     for version in PYTESTS:
-        cells = [_cell(version, python, told) for python in PYTHONS]
+        cells = [_cell(version, python, results) for python in PYTHONS]
         lines.append(f"| {version} | " + " | ".join(cells) + " |\n")
     return "".join(lines)
 
 
-def _cell(version: str, python: str, told: list[Result]) -> str:
+def _cell(version: str, python: str, results: list[Result]) -> str:
     cases = of_pytest(version)
     found = [
         one
-        for one in told
+        for one in results
         if one["python"].startswith(f"{python}.") and any(_is_of(one, case) for case in cases)
     ]
     if len(found) < len(cases):

@@ -1,4 +1,4 @@
-"""The tables of neighbours are those of the last matrix; what is at hand is tried again."""
+"""The tables about other plugins show the last results; installed plugins are tried again."""
 
 import os
 
@@ -8,7 +8,7 @@ from tests.neighbours import table
 from tests.neighbours.cases import NEIGHBOURS, Case
 from tests.neighbours.trying import tried
 
-# What the extra `dev` brings anyway. Many tests meet each; here one run meets all.
+# Plugins that the extra `dev` installs. Many tests use one of them; this run uses all.
 TOGETHER = Case(
     "pytest-xdist", "running", "all at once", ("--randomly-seed=7", "--reruns", "1", "-n", "2")
 )
@@ -21,9 +21,9 @@ def test_the_tables_of_the_readme_are_of_the_last_matrix() -> None:
     assert table.text(table.results()) in readme
 
 
-def test_what_does_not_work_has_its_reason() -> None:
-    told = table.results()
-    unlike = [one for one in told if one["wrong"]]
+def test_a_plugin_that_does_not_work_has_its_reason() -> None:
+    results = table.results()
+    unlike = [one for one in results if one["wrong"]]
 
     for one in unlike:
         assert any(
@@ -31,21 +31,21 @@ def test_what_does_not_work_has_its_reason() -> None:
             for case in NEIGHBOURS
         ), one
     assert "| |\n" not in "".join(
-        line for line in table.text(told).splitlines(keepends=True) if "does not work" in line
+        line for line in table.text(results).splitlines(keepends=True) if "does not work" in line
     )
 
 
 def test_a_case_that_was_not_run_is_said_so() -> None:
-    told = table.text([])
+    results = table.text([])
 
-    assert told.count("not run") == len(NEIGHBOURS) + 12
-    assert "works" not in told
+    assert results.count("not run") == len(NEIGHBOURS) + 12
+    assert "works" not in results
 
 
 def test_a_result_that_is_not_as_expected_does_not_pass() -> None:
-    told = [dict(one, wrong=["wanted more"]) for one in table.results()]
+    results = [dict(one, wrong=["wanted more"]) for one in table.results()]
 
-    assert "| works" not in table.text(told)
+    assert "| works" not in table.text(results)
 
 
 def test_the_neighbours_of_the_gate_work_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.text import cut, shown, tail, told
+from pytest_orchestrator.reports.text import cut, json_text, shown, tail
 
 
 @given(st.text())
@@ -25,9 +25,9 @@ def test_a_cut_text_ends_with_an_ellipsis() -> None:
 
 
 def test_values_are_shown_as_json_and_texts_unchanged() -> None:
-    assert told({"a": [1, None, "ä"]}, 100) == '{"a": [1, null, "ä"]}'
-    assert told("a\x00", 100) == "a\\x00"
-    assert told(list(range(1000)), 10) == "[0, 1, 2,…"
+    assert json_text({"a": [1, None, "ä"]}, 100) == '{"a": [1, null, "ä"]}'
+    assert json_text("a\x00", 100) == "a\\x00"
+    assert json_text(list(range(1000)), 10) == "[0, 1, 2,…"
 
 
 def test_a_long_log_is_shown_by_its_last_whole_lines(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits, TestReported
-from pytest_orchestrator.runs.lookup import Followed, NoRun, find_run, load_record, run_folders
+from pytest_orchestrator.runs.lookup import FollowedRun, NoRun, find_run, load_record, run_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def test_steps_that_ran_when_a_run_was_killed_are_interrupted(past: WrittenRun) 
 
 
 def test_a_step_records_the_line_that_touched_it_last(past: WrittenRun) -> None:
-    followed = Followed(past.folder)
+    followed = FollowedRun(past.folder)
     past.recipe("a", "b")
     past.add(StepWaits(recipe=RECIPE, step="a", lock="psu"))
     followed.more()
@@ -68,7 +68,7 @@ def test_a_step_records_the_line_that_touched_it_last(past: WrittenRun) -> None:
 
 
 def test_a_running_run_is_read_incrementally(past: WrittenRun) -> None:
-    followed = Followed(past.folder)
+    followed = FollowedRun(past.folder)
 
     assert followed.more()
     assert not followed.more()

@@ -24,7 +24,7 @@ def ctx(tmp_path: Path) -> Iterator[Context]:
     ctx = Context()
     with Server(ctx) as server:
         notice = AddressFile(tmp_path / FILE, server.address, server.token)
-        notice.put_up()
+        notice.write()
         yield ctx
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.scriptlets.discovery import take
+from pytest_orchestrator.scriptlets.discovery import discover
 from pytest_orchestrator.scriptlets.docs import NAMES
 from pytest_orchestrator.scriptlets.listing import as_json, as_text
 from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet, Use
@@ -21,10 +21,10 @@ STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    r
 _TIMED_TAKE = """
 import sys, time
 from pathlib import Path
-from pytest_orchestrator.scriptlets.discovery import take
+from pytest_orchestrator.scriptlets.discovery import discover
 
 before = time.process_time()
-listed = {scriptlet.name: scriptlet for scriptlet in take(Path(sys.argv[1]), []).scriptlets}
+listed = {scriptlet.name: scriptlet for scriptlet in discover(Path(sys.argv[1]), []).scriptlets}
 print(len(listed), listed["long"].params[0].name, time.process_time() - before)
 """
 
@@ -39,11 +39,11 @@ class Project:
         path.write_text(text)
         path.chmod(mode)
 
-    def take(self) -> Inventory:
-        return take(self.root, sorted(self.root.glob("recipes/[!_]*.yaml")))
+    def discover(self) -> Inventory:
+        return discover(self.root, sorted(self.root.glob("recipes/[!_]*.yaml")))
 
     def by_name(self) -> dict[str, Scriptlet]:
-        return {scriptlet.name: scriptlet for scriptlet in self.take().scriptlets}
+        return {scriptlet.name: scriptlet for scriptlet in self.discover().scriptlets}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_read_is_listed_with_the_reason(project: Project) 
     project.write("scriptlets/odd.py", "x = '\\d'\ndef step(ctx, params): pass\n")
     (project.root / "scriptlets/latin.py").write_bytes(b"# \xe9\n")
     project.write("scriptlets/deep.py", f"x = {'(' * 300}{')' * 300}\n")
-    inventory = project.take()
+    inventory = project.discover()
     assert [
         (scriptlet.name, scriptlet.kind, scriptlet.line)
         for scriptlet in inventory.scriptlets
@@ -112,7 +112,7 @@ def test_invalid_yaml_is_reported_and_wrong_recipes_are_still_read(project: Proj
     project.write(
         "recipes/wrong.yaml", "steps:\n  - {nam: x, module: scriptlets.a, function: one}\n"
     )
-    inventory = project.take()
+    inventory = project.discover()
     assert inventory.unread == ("recipes/bad.yaml",)
     assert inventory.scriptlets[0].uses == (Use("recipes/wrong.yaml", 2, ""),)
 
@@ -166,7 +166,7 @@ def test_arbitrary_file_contents_never_break_the_listing(
             data = text.encode("utf-8", "surrogatepass")
             (project.root / "scriptlets" / name).write_bytes(data)
         project.write("recipes/c.yaml", recipe.encode("utf-8", "replace").decode())
-        inventory = project.take()
+        inventory = project.discover()
         assert as_text(inventory)
         assert as_json(inventory)["rootdir"] == folder
 
@@ -178,7 +178,7 @@ def test_named_pipes_in_a_project_do_not_block_the_listing(project: Project) -> 
         path.parent.mkdir(exist_ok=True)
         os.mkfifo(path)
 
-    listed = {scriptlet.name: scriptlet.error for scriptlet in project.take().scriptlets}
+    listed = {scriptlet.name: scriptlet.error for scriptlet in project.discover().scriptlets}
 
     assert listed == {
         "one": None,

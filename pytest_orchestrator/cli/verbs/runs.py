@@ -107,13 +107,13 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from pytest_orchestrator.runs.record import UNTOUCHED
+    from pytest_orchestrator.runs.record import NOT_REACHED
     from pytest_orchestrator.runs.summary import step_row, summary
 
     folder = run_selection.run_folder(args.run)
     found = run_selection.read_run(folder)
     row = summary(found, folder.name)
-    steps = [step_row(step) for step in found.steps if step.state not in UNTOUCHED]
+    steps = [step_row(step) for step in found.steps if step.state not in NOT_REACHED]
     if args.json:
         say_json({**row, "folder": str(folder), "rows": steps})
         return 0

@@ -78,7 +78,7 @@ def _served(context: "Context", args: argparse.Namespace) -> int:
     with contextlib.closing(server):
         notice = AddressFile(project().root / FILE, server.address, server.token)
         try:
-            notice.put_up()
+            notice.write()
         except OSError as error:
             _say(f"{notice.path} cannot be written: {error.strerror}")
             return 1
@@ -90,7 +90,7 @@ def _served(context: "Context", args: argparse.Namespace) -> int:
                 _say("other machines can connect too: token and values are sent unencrypted")
             signal.sigwait(_ENDS)
         finally:
-            notice.take_down()
+            notice.remove()
     return 0
 
 

@@ -116,7 +116,7 @@ class AddressFile:
         content = {"address": address, "token": token, "pid": os.getpid()}
         self._text = json.dumps(content, indent=2) + "\n"
 
-    def put_up(self) -> None:
+    def write(self) -> None:
         """Write the file, and replace an existing one.
 
         Raises:
@@ -134,7 +134,7 @@ class AddressFile:
             file.write(self._text)
         new.replace(self.path)
 
-    def take_down(self) -> None:
+    def remove(self) -> None:
         """Remove the file, unless another server has replaced it."""
         with contextlib.suppress(OSError, ValueError):
             if self.path.read_text(encoding="utf-8") == self._text:

@@ -13,7 +13,7 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
-from pytest_orchestrator.execution.environment import Manner, RecordStyle
+from pytest_orchestrator.execution.environment import PythonSettings, RecordStyle
 from pytest_orchestrator.execution.lanes.messages import packed, unpacked
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
 
@@ -83,7 +83,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     run: str
     root: str
-    manner: Manner
+    manner: PythonSettings
     flags: tuple[str, ...]
     hello: dict[str, Any]
     timeout: float | None

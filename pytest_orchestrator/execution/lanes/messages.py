@@ -14,7 +14,7 @@ from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.capture import EDGE
-from pytest_orchestrator.recipe.model.step import Brought, PythonStep, Step
+from pytest_orchestrator.recipe.model.step import PluginData, PythonStep, Step
 
 
 class LaneRequest(Protocol):
@@ -279,7 +279,7 @@ def packed(step: PythonStep) -> dict[str, Any]:
 def unpacked(fields: dict[str, Any]) -> PythonStep:
     """Return the step that `packed` has converted."""
     at = {key: Place(*place) for key, place in fields["at"].items()}
-    brought = fields["brought"] and Brought(**fields["brought"])
+    brought = fields["brought"] and PluginData(**fields["brought"])
     return PythonStep(**fields | {"at": at, "brought": brought})
 
 

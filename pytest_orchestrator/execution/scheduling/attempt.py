@@ -54,7 +54,7 @@ _LACKING = {
 }
 
 
-class Handle:
+class StepContext:
     """A step's own handle on the Context, with the changes that the step makes.
 
     Attributes:
@@ -115,7 +115,7 @@ class Handle:
             self._follow(Changed(self._step, change))
 
 
-def lacking(error: BaseException) -> Failure | None:
+def resource_failure(error: BaseException) -> Failure | None:
     """Return the failure of a step that hit a limit of the system; None for other errors.
 
     Args:
@@ -131,7 +131,7 @@ def lacking(error: BaseException) -> Failure | None:
 
 def execute(
     step: Step,
-    own: Handle,
+    own: StepContext,
     env: Environment,
     fixtures: Mapping[str, object],
     names: Mapping[str, Any],
@@ -208,7 +208,7 @@ class StepFindings(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
-def _found(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
+def _found(evidence: Evidence, own: StepContext, env: Environment) -> StepFindings:
     """Check the criteria within the remaining timeout of the step."""
     ended, searches = evidence.ended, evidence.searches
     try:
@@ -227,7 +227,7 @@ def _found(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
     return StepFindings(ended.failure or failure, ended.verdicts)
 
 
-def _checked(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
+def _checked(evidence: Evidence, own: StepContext, env: Environment) -> StepFindings:
     """Write the outputs, take the measurements and check all criteria."""
     ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
@@ -299,7 +299,7 @@ def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
         return None
     # A criterion that cannot be evaluated is an error of the recipe, so it is reported first.
     first = next((verdict for verdict in unmet if verdict.errs), unmet[0])
-    reason = f"{first.told}{_more(verdicts)}"
+    reason = f"{first.description}{_more(verdicts)}"
     return Failure(
         kind="validation" if first.errs else "criterion", reason=reason, place=first.place
     )

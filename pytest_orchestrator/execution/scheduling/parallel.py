@@ -21,7 +21,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.locks.lock_file import LockError
-from pytest_orchestrator.execution.scheduling.attempt import failed, lacking
+from pytest_orchestrator.execution.scheduling.attempt import failed, resource_failure
 from pytest_orchestrator.execution.scheduling.queue import (
     FailFast,
     Frontier,
@@ -95,7 +95,7 @@ class ThreadedRun(RecipeRun):
                 if not thread.is_alive():
                     self._busy.discard(job)
                     self._free += job.seat.leave()
-                if lacking(error) is None:
+                if resource_failure(error) is None:
                     raise
                 # The system allows fewer threads than slots: the task waits until one ends.
                 self._ready.put(job)
@@ -160,7 +160,7 @@ class ThreadedRun(RecipeRun):
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
         except (OSError, RuntimeError) as error:
-            lack = lacking(error)
+            lack = resource_failure(error)
             if lack is None:
                 raise
             job.runs, result = False, failed(job.step, lack)

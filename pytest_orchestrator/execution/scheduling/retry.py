@@ -21,7 +21,7 @@ from pytest_orchestrator.execution.expression_scope import Scope, after
 from pytest_orchestrator.execution.lanes.messages import output_so_far, stream
 from pytest_orchestrator.execution.notifications import AttemptStarted, RetryScheduled, Started
 from pytest_orchestrator.execution.record_log import current_stream
-from pytest_orchestrator.execution.scheduling.attempt import Handle, execute, failed, invalid
+from pytest_orchestrator.execution.scheduling.attempt import StepContext, execute, failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
@@ -63,7 +63,7 @@ class RetryLoop:
         self.result: StepResult | None = None
         self.step = step
         self._written = step
-        self._own = Handle(step, context, env.follow, scope.node(step))
+        self._own = StepContext(step, context, env.follow, scope.node(step))
         self._scope = scope
         self._names: dict[str, Any] = {}
         self._env = env

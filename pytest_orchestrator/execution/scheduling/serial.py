@@ -16,7 +16,7 @@ from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, lacking
+from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -37,7 +37,7 @@ class RecipeRun:
         results: The results so far, by the name of the step.
         scope: The values of the names in expressions.
         begun: True once any step has run: from then on the ``finally`` steps are pending.
-        owes_finally: True if steps ran in the earlier run that this one resumes, so that the
+        has_pending_finally: True if steps ran in the earlier run that this one resumes, so that the
             ``finally`` steps are pending before any step runs.
         needed: The runs of the recipes that must have passed before.
         stopper: The name of the step whose failure has stopped the recipe, or None.
@@ -66,7 +66,7 @@ class RecipeRun:
         self.scope = Scope(recipe, self.env, self.known)
         self.locks = RecipeLocks(recipe, self.env, self.scope)
         self.begun = False
-        self.owes_finally = False
+        self.has_pending_finally = False
         self.needed: tuple[RecipeRun, ...] = ()
         self.stopper: str | None = None
         self._reruns: dict[str, int] = {}
@@ -181,7 +181,7 @@ class RecipeRun:
         for name, known in self.results.items():
             self.results[name] = msgspec.structs.replace(gist(known), ended=None)
 
-    def tell_heard(self, name: str) -> None:
+    def replay_late_events(self, name: str) -> None:
         """Pass on the log records and warnings of a service since it was ready."""
         for event in self.services.heard.pop(name, ()):
             self.env.on_event(event)
@@ -247,7 +247,7 @@ class RecipeRun:
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(step, error)
         except BaseException as end:
-            lack = lacking(end)
+            lack = resource_failure(end)
             if lack is None:
                 result = tries.interrupted(started, cause_of(end))
                 raise

@@ -14,7 +14,7 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.extending import StepEnvironment
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
-from pytest_orchestrator.recipe.model.step import Brought, CodeStep, PythonStep
+from pytest_orchestrator.recipe.model.step import CodeStep, PluginData, PythonStep
 from pytest_orchestrator.scriptlets.call import ValidationFailed
 
 _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
@@ -32,7 +32,7 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
         return step
     kind = step.kind
     place = step.at["type"]
-    brought = Brought(
+    brought = PluginData(
         type=step.type,
         file=step.file,
         timeout=env.seconds_for(step.timeout),
@@ -51,7 +51,9 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
     )
 
 
-def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleType]) -> ModuleType:
+def module_of(
+    step: PythonStep, brought: PluginData, imported: Callable[[], ModuleType]
+) -> ModuleType:
     """Return the module of a plugin's class.
 
     A module such as a `conftest` is loaded by its path if it cannot be imported by its name, or if
@@ -80,7 +82,7 @@ def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleT
 def run_class(
     kind: Any,
     step: PythonStep,
-    brought: Brought,
+    brought: PluginData,
     context: ContextLike,
     env: Environment,
     fixtures: Mapping[str, object],

@@ -17,7 +17,7 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Conversation
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
-from pytest_orchestrator.execution.environment import Environment, Manner
+from pytest_orchestrator.execution.environment import Environment, PythonSettings
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, look_at
 from pytest_orchestrator.execution.lanes.lane import slot_of
 from pytest_orchestrator.execution.lanes.messages import (
@@ -60,7 +60,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
 def _run(step: PythonStep, context: Context, env: Environment, records: RecordLog) -> Ended:
     timeout, variables = env.seconds_for(step.timeout), env.variables()
     env.secrets.learn(variables)
-    manner = env.manner or Manner.here(env.root)
+    manner = env.manner or PythonSettings.here(env.root)
     request = StepRequest(
         step=packed(step),
         recipe=env.recipe,

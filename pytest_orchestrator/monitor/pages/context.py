@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.pages.common import Selection, column, grid, re
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.context_view import Branch, tree
 from pytest_orchestrator.reports.html.timeline import moment
-from pytest_orchestrator.reports.text import told
+from pytest_orchestrator.reports.text import json_text
 from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ def layout(view: RunView, _: Selection) -> Any:
             dcc.Store(id="context-seen", data=version(view, None)),
             dcc.Store(id="context-key"),
             html.Div(
-                [html.Span(id="as-of-told", className="quiet"), html.Div(slider, id="as-of-line")],
+                [
+                    html.Span(id="as-of-text", className="quiet"),
+                    html.Div(slider, id="as-of-line"),
+                ],
                 className="as-of",
             ),
             html.Div(table, className="fill"),
@@ -98,7 +101,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
         Output("context", "rowTransaction"),
         Output("as-of", "max"),
         Output("as-of", "value"),
-        Output("as-of-told", "children"),
+        Output("as-of-text", "children"),
         Output("context-seen", "data"),
         Input("tick", "data"),
         Input("as-of", "value"),
@@ -256,7 +259,7 @@ def _row(changes: Changes, node: _TreeNode, values: Mapping[str, Any] | None = N
     row = {"id": f"{node.scope}\n{node.key}", "name": node.name, "level": node.level}
     blank = {"value": "", "who": "", "when": "", "lately": False}
     if values is not None:
-        return row | blank | {"value": told(values[node.key], _VALUE_LENGTH)}
+        return row | blank | {"value": json_text(values[node.key], _VALUE_LENGTH)}
     change = changes.latest(node.key, node.scope)
     if change is None:
         return row | blank
@@ -270,7 +273,7 @@ def _row(changes: Changes, node: _TreeNode, values: Mapping[str, Any] | None = N
 
 def _value(change: Recorded) -> str:
     sign = _SIGNS.get(change.op, "")
-    return sign if change.op == "delete" else sign + told(change.new, _VALUE_LENGTH)
+    return sign if change.op == "delete" else sign + json_text(change.new, _VALUE_LENGTH)
 
 
 def history(changes: Changes, name: str | None) -> Any:
@@ -287,7 +290,7 @@ def history(changes: Changes, name: str | None) -> Any:
 
 def _changes(each: Iterable[Recorded]) -> Iterator[Any]:
     for one in each:
-        old = "" if one.old is None else told(one.old, _VALUE_LENGTH)
-        new = "" if one.new is None else told(one.new, _VALUE_LENGTH)
+        old = "" if one.old is None else json_text(one.old, _VALUE_LENGTH)
+        new = "" if one.new is None else json_text(one.new, _VALUE_LENGTH)
         cells = [one.ts[11:23], one.who, one.op + (" (masked)" if one.masked else "")]
         yield html.Tr([*(html.Td(cell) for cell in cells), html.Td(old), html.Td(new)])

@@ -7,7 +7,7 @@ from dash import Input, Output, Patch, State, dcc, html, no_update
 from pytest_orchestrator.monitor.logs import STREAMS, LogChunk, log_path, read_chunk
 from pytest_orchestrator.monitor.pages.common import Selection, read_run, selected_step
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.runs.record import GOING_ON, StepRecord
+from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -79,7 +79,7 @@ def updates(view: RunView, picked: str | None, pattern: str, seen: Any) -> tuple
         offsets, counts = seen["offsets"], seen["parts"]
     else:
         offsets, counts = [None] * len(STREAMS), [0] * len(STREAMS)
-    is_open = step.state in GOING_ON
+    is_open = step.state in ACTIVE
     texts: list[Any] = []
     stops, counts_now = [], []
     for stream, offset, count in zip(STREAMS, offsets, counts, strict=True):

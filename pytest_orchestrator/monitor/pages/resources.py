@@ -22,7 +22,7 @@ from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import look
 from pytest_orchestrator.reports.trends import Curves, curves
-from pytest_orchestrator.runs.record import GOING_ON, StepRecord
+from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -73,7 +73,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
         def render(view: RunView) -> Any:
             selection = Selection(picked)
             fresh = version(view, selection)
-            if fresh == seen and not any(one.state in GOING_ON for one in view.record.steps):
+            if fresh == seen and not any(one.state in ACTIVE for one in view.record.steps):
                 return (no_update,) * 3
             over_time, all_steps = drawn(view, selection)
             return over_time, no_update if fresh == seen else all_steps, fresh

@@ -23,7 +23,7 @@ from pytest_orchestrator.reports.html.budget import Files, Room
 from pytest_orchestrator.reports.html.step_view import Measurement, StepView
 from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import look, sign
-from pytest_orchestrator.runs.record import GOING_ON, StepRecord
+from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -116,7 +116,7 @@ def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[d
         after: Number of the journal line.
     """
     for order, step in enumerate(steps, 1):
-        if step.touched > after or step.state in GOING_ON:
+        if step.touched > after or step.state in ACTIVE:
             yield row(order, step, now)
 
 
@@ -126,10 +126,10 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
     used, about = block.get("resources", {}), step.outcome_fields
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
     seconds = used.get("seconds")
-    if step.state in GOING_ON and step.started:
+    if step.state in ACTIVE and step.started:
         seconds = max(0.0, now - moment(step.started))
     blocked = about.get("blocked_by")
-    retried = step.failed[-1].reason if step.failed and step.state in GOING_ON else ""
+    retried = step.failed[-1].reason if step.failed and step.state in ACTIVE else ""
     return {
         "id": step_key(step),
         "order": order,
@@ -156,7 +156,7 @@ def _locks(step: StepRecord) -> str:
         owner = f" (held by {event.owner})" if event.owner else ""
         return f"waiting for {event.lock}{owner} since {since[11:19]}"
     names = [str(one) for one in step.about.get("locks", ())]
-    if names and step.state in GOING_ON:
+    if names and step.state in ACTIVE:
         return f"holds {', '.join(names)} since {(step.started or '')[11:19]}"
     waited = (step.block or {}).get("time", {}).get("waited_seconds")
     return f"waited {waited:.2f} s" if waited else ""

@@ -125,13 +125,13 @@ def _end(
 ) -> list[str]:
     """Run the pending ``finally`` steps of a recipe and end its services; return the errors."""
     errors: list[str] = []
-    for step in run.recipe.final if run.begun or run.owes_finally else ():
+    for step in run.recipe.final if run.begun or run.has_pending_finally else ():
         try:
             _run_step(request, run, step, results)
         except pytest.fail.Exception as error:
             errors.append(str(error))
     for result in run.over():
-        run.tell_heard(result.step)
+        run.replay_late_events(result.step)
         step = run.recipe.step(result.step)
         results.append((run, step, result))
         if result.failure is not None:

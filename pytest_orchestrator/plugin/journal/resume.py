@@ -305,7 +305,7 @@ class ResumedSession:
         due = [
             run
             for run in runs
-            if any(fate.kind != "first" for fate in self._plan.fates[run.recipe.key].values())
+            if any(fate.kind != "first" for fate in self._plan.decisions[run.recipe.key].values())
         ]
         register, worker = self._config.pluginmanager.register, hasattr(self._config, "workerinput")
         register(_PendingFinally(self._config, due))
@@ -433,14 +433,14 @@ class _PendingFinally:
         self._runs = {run.recipe.key: run for run in runs}
         if not hasattr(config, "workerinput"):
             for run in runs:
-                run.owes_finally = True
+                run.has_pending_finally = True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
         """Mark the run of the item's recipe, which this process executes."""
         run = self._runs.get(getattr(getattr(item, "recipe", None), "key", ""))
         if run is not None:
-            run.owes_finally = True
+            run.has_pending_finally = True
 
 
 class _SummaryLines:

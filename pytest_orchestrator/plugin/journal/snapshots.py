@@ -82,7 +82,7 @@ class Snapshots:
         services: "Sequence[Step]",
     ) -> resume_restore.ContextBefore | str:
         """Return the Context before a step in the newest run that has it, or an error message."""
-        wanted = resume_restore.Wanted(
+        wanted = resume_restore.SelectedStep(
             item.recipe,
             item.step,
             [(run.recipe, step) for run, step in needs],
@@ -122,7 +122,9 @@ class Snapshots:
         """Record the restored steps, so that a later session can resume this run."""
         recipes = {run.recipe.key: run.recipe for run in needed}
         run = self._state.folder.path.name
-        events = [resume_restore.taken(before.record, old, run) for old in before.steps.values()]
+        events = [
+            resume_restore.restored_event(before.record, old, run) for old in before.steps.values()
+        ]
         resume.keep(self._state, recipes.values(), events)
 
     def _restore(

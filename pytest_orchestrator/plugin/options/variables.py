@@ -11,7 +11,7 @@ from pytest_orchestrator.plugin.options.values import list_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Problem, Recipe
-    from pytest_orchestrator.recipe.variables import Given
+    from pytest_orchestrator.recipe.variables import ExternalValue
 
 OPTION = "--recipe-var"
 
@@ -42,7 +42,7 @@ def add_var_options(group: pytest.OptionGroup) -> None:
     )
 
 
-def given_vars(config: pytest.Config) -> "dict[str, Given]":
+def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
     """Return the values of vars from files and options, by name.
 
     Raises:
@@ -51,16 +51,16 @@ def given_vars(config: pytest.Config) -> "dict[str, Given]":
     files, options = config.getoption("recipe_vars_file"), config.getoption("recipe_var")
     if not files and not options:
         return {}
-    from pytest_orchestrator.recipe.variables import Given
+    from pytest_orchestrator.recipe.variables import ExternalValue
 
-    values: dict[str, Given] = {}
+    values: dict[str, ExternalValue] = {}
     for name in files:
         values |= _of_file(config, name)
     for text in options:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
             raise pytest.UsageError(f"{OPTION}: {text!r} is no NAME=VALUE")
-        values[name.strip()] = Given(_value(value), OPTION)
+        values[name.strip()] = ExternalValue(_value(value), OPTION)
     return values
 
 
@@ -74,9 +74,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def _of_file(config: pytest.Config, name: str) -> "dict[str, Given]":
+def _of_file(config: pytest.Config, name: str) -> "dict[str, ExternalValue]":
     from pytest_orchestrator.recipe import RecipeError
-    from pytest_orchestrator.recipe.variables import Given, vars_of
+    from pytest_orchestrator.recipe.variables import ExternalValue, vars_of
 
     path = Path(config.invocation_params.dir, name)
     if not path.is_file():
@@ -88,7 +88,7 @@ def _of_file(config: pytest.Config, name: str) -> "dict[str, Given]":
     if not values:
         warning = EmptyVarsWarning(f"--recipe-vars-file: {name} has no vars")
         config.issue_config_time_warning(warning, stacklevel=2)
-    return {key: Given(value, name) for key, value in values.items()}
+    return {key: ExternalValue(value, name) for key, value in values.items()}
 
 
 _OPTION, _INI = "--recipe-resource", "recipe_resources"

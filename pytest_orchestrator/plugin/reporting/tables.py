@@ -319,7 +319,7 @@ class Header:
         )
         if pending is None or (resumed is not None and resumed.run == pending.run):
             return []
-        texts = pending_finally.told(pending.steps)
+        texts = pending_finally.descriptions(pending.steps)
         listed = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
         head = f"run {pending.run} was ended before `finally` of {listed} had run"
         return [f"{head}: pytest --recipe-resume={pending.run}"]

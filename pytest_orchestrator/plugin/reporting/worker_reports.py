@@ -139,12 +139,12 @@ def report_pending_finally(state: "SessionState") -> int:
     """
     from pytest_orchestrator.plugin.reporting.progress import print_line
     from pytest_orchestrator.runs import lookup
-    from pytest_orchestrator.runs.pending_finally import pending_in, told
+    from pytest_orchestrator.runs.pending_finally import descriptions, pending_in
 
     folder = state.folder.path
     pending = pending_in(lookup.load_record(folder))
     if pending:
-        listed = "; ".join(told(pending))
+        listed = "; ".join(descriptions(pending))
         cure = f"pytest --recipe-resume={folder.name}"
         text = f"no worker was left for `finally` of {listed}: {cure}"
         print_line(state.config, text, after_signal=True)

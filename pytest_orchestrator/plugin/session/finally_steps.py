@@ -115,7 +115,7 @@ class FinallySteps:
 
 def _must_run_finally(run: "RecipeRun") -> bool:
     """Return True if steps of a recipe ran, in this run or in the run that it resumes."""
-    return run.begun or run.owes_finally
+    return run.begun or run.has_pending_finally
 
 
 INTERRUPTS = (KeyboardInterrupt, pytest.exit.Exception)

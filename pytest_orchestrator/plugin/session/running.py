@@ -130,7 +130,7 @@ class RunningSession:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 with step_reports.logged() as log:
-                    run.tell_heard(result.step)
+                    run.replay_late_events(result.step)
                 item.warn_of_leftovers(result)
             for one in caught:
                 arguments = {"warning_message": one, "when": "runtest", "location": None}

@@ -23,7 +23,7 @@ from pytest_orchestrator.recipe.expressions.expression import OPENING, Expressio
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Part, PythonStep, ShellStep, SshStep, Step
-from pytest_orchestrator.recipe.variables import Given
+from pytest_orchestrator.recipe.variables import ExternalValue
 
 STEP: Final = "step"
 """Name of the digest of the keys of the step."""
@@ -50,7 +50,7 @@ class FingerprintInputs(NamedTuple):
     """
 
     sources: Sources
-    given: Mapping[str, Given] = {}
+    given: Mapping[str, ExternalValue] = {}
     environ: Mapping[str, str] = os.environ
     masked: Callable[[Any], Any] = lambda value: value
 

@@ -178,10 +178,10 @@ def value_of(
     Raises:
         ExpressionError: An expression has no value.
     """
-    return valued(recipe.templates, path, value, names)
+    return replace_expressions(recipe.templates, path, value, names)
 
 
-def valued(
+def replace_expressions(
     templates: Sequence[Template],
     path: tuple[str | int, ...],
     value: Any,

@@ -376,7 +376,7 @@ Host = Annotated[
 ]
 
 
-class Brought(Struct, frozen=True, kw_only=True):
+class PluginData(Struct, frozen=True, kw_only=True):
     """Data that the class of a plugin's step type receives besides the keys of the step.
 
     Attributes:
@@ -441,7 +441,7 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
         ),
     ] = field(default_factory=dict)
 
-    brought: Brought | None = None
+    brought: PluginData | None = None
 
 
 class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):

@@ -81,7 +81,7 @@ class Files:
 
     def href(self, file: RunFile) -> str:
         """Return a link to a file; empty if it is not a file of the run."""
-        return "" if self.at(file) is None else self._base + quote(file.told)
+        return "" if self.at(file) is None else self._base + quote(file.recorded_path)
 
     def picture(self, file: RunFile, media_type: str) -> str:
         """Return the `src` of a picture; a small one is embedded, so that the page can be sent."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.reports.html.budget import Room
-from pytest_orchestrator.reports.text import cut, told
+from pytest_orchestrator.reports.text import cut, json_text
 from pytest_orchestrator.runs.record import Changes, Recorded
 
 _MAX_KEYS: Final = 4_000
@@ -66,7 +66,7 @@ class ContextView:
         """Return the value and the history of a key."""
         history = self._changes.history(name, self.scope)
         rows = tuple(self._rows(history[-self._room.changes :]))
-        value = told(self._values[name], self._room.value) if name in self._values else None
+        value = json_text(self._values[name], self._room.value) if name in self._values else None
         return Key(value, rows, max(0, len(history) - len(rows)))
 
     def _rows(self, history: list[Recorded]) -> Iterator[Row]:
@@ -76,7 +76,7 @@ class ContextView:
             yield Row(change.ts, who, change.op, old, new, change.masked, anchor)
 
     def _value_text(self, value: Any) -> str:
-        return "" if value is None else told(value, min(self._room.value, 200))
+        return "" if value is None else json_text(value, min(self._room.value, 200))
 
 
 _MAX_DEPTH = 20

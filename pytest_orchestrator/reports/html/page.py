@@ -15,7 +15,7 @@ from pytest_orchestrator.reports.html.budget import Files, room
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
-from pytest_orchestrator.reports.text import cut, look, sign, told
+from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
@@ -180,7 +180,7 @@ class Page:
     def environment(self) -> dict[str, str]:
         """Environment of the run."""
         environment = self.run.started.environment if self.run.started else {}
-        return {cut(name, 80): told(value, 2_000) for name, value in environment.items()}
+        return {cut(name, 80): json_text(value, 2_000) for name, value in environment.items()}
 
     @property
     def revision(self) -> str:

@@ -72,7 +72,7 @@ def _template() -> "Template":
     templates = environment()
     templates.filters |= {
         "cut": report_text.cut,
-        "told": report_text.told,
+        "json_text": report_text.json_text,
         "look": look,
         "sign": sign,
         "duration": report_text.duration,

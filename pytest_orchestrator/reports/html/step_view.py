@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import Files, Room
-from pytest_orchestrator.reports.text import cut, look, shown, sign, tail, told
+from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
 
@@ -257,9 +257,11 @@ class StepView:
         criteria = sorted(self.block.get("criteria", ()), key=lambda criterion: criterion["held"])
         for criterion in criteria[:_MOST]:
             unit = f" {criterion['unit']}" if criterion.get("unit") else ""
-            measured = told(criterion["measured"], most) + unit if "measured" in criterion else ""
+            measured = (
+                json_text(criterion["measured"], most) + unit if "measured" in criterion else ""
+            )
             reason = cut(criterion.get("reason", ""), most)
-            wanted = told(criterion["wanted"], most)
+            wanted = json_text(criterion["wanted"], most)
             yield criterion | {"wanted": wanted, "measured": measured, "reason": reason}
 
     @property
@@ -277,7 +279,7 @@ class StepView:
         """Its first changes of the Context."""
         for write in self._writes[:_MOST]:
             most = self._room.value
-            old, new = (told(write.get(name), most) for name in ("old", "new"))
+            old, new = (json_text(write.get(name), most) for name in ("old", "new"))
             yield write | {"old": old, "new": new, "had": write.get("old") is not None}
 
     @property
@@ -310,7 +312,7 @@ class StepView:
     def given(self) -> Iterator[tuple[str, str]]:
         """Its inputs, with the values of expressions."""
         for name, value in (self.block.get("given") or {}).items():
-            yield cut(name, 100), told(value, self._room.value)
+            yield cut(name, 100), json_text(value, self._room.value)
 
     @property
     def command(self) -> str:
@@ -350,7 +352,10 @@ class StepView:
         """Its artifacts."""
         for file, kind, size in self.step.artifacts[:_MOST]:
             picture = self._files.picture(file, kind) if kind in _PICTURES else ""
-            name, path = cut(file.told.rpartition("/")[2], 200), cut(file.told, 200)
+            name, path = (
+                cut(file.recorded_path.rpartition("/")[2], 200),
+                cut(file.recorded_path, 200),
+            )
             yield Attachment(name, path, cut(kind, 60), size, self._files.href(file), picture)
 
     @property
@@ -383,7 +388,7 @@ class StepView:
     def _measured(self, measured: Mapping[str, Any]) -> Measurement:
         most = self._room.value
         low, high, equals = (
-            told(measured[name], most) if name in measured else ""
+            json_text(measured[name], most) if name in measured else ""
             for name in ("low", "high", "equals")
         )
         wanted = f"= {equals}" if equals else f"{low}…{high}" if low and high else ""
@@ -391,7 +396,7 @@ class StepView:
         margin = (
             f"{measured['margin']:.6g}" if isinstance(measured.get("margin"), int | float) else ""
         )
-        value = told(measured["value"], most) if "value" in measured else "-"
+        value = json_text(measured["value"], most) if "value" in measured else "-"
         unit, verdict = cut(measured.get("unit") or "", 20), measured.get("verdict", "")
         bar = limits(measured)
         return Measurement(
@@ -404,4 +409,4 @@ class StepView:
             end = tail(path, most) if path else None
             text, whole = (end.text, end.is_whole) if end else ("", False)
             href = self._files.href(log.file)
-            yield Log(name, cut(log.file.told, 200), text, log.size, href, whole, log.cut)
+            yield Log(name, cut(log.file.recorded_path, 200), text, log.size, href, whole, log.cut)

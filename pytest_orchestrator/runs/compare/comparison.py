@@ -6,7 +6,7 @@ from typing import Any
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, drifted
 from pytest_orchestrator.runs.compare.history import FIGURES, MEASURED, figures_of, units_of
-from pytest_orchestrator.runs.record import UNTOUCHED, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import BAD, summary
 
 Earlier = Callable[[str, str], Mapping[str, list[float]]]
@@ -54,7 +54,7 @@ def _none(*_: str) -> Mapping[str, list[float]]:
 
 
 def _steps(run: RunRecord) -> dict[tuple[str, str], StepRecord]:
-    return {(one.recipe, one.name): one for one in run.steps if one.state not in UNTOUCHED}
+    return {(one.recipe, one.name): one for one in run.steps if one.state not in NOT_REACHED}
 
 
 def _outcomes(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:

@@ -50,15 +50,15 @@ class ResumePlan(NamedTuple):
 
     Attributes:
         run: Id of the earlier run, which is resumed.
-        fates: The decision on each step, by key of its recipe and by its name.
+        decisions: The decision on each step, by key of its recipe and by its name.
     """
 
     run: str
-    fates: Mapping[str, Mapping[str, ResumeDecision]]
+    decisions: Mapping[str, Mapping[str, ResumeDecision]]
 
     def of(self, recipe: str, step: str) -> ResumeDecision:
         """Return the decision on a step."""
-        return self.fates.get(recipe, {}).get(step, _FIRST)
+        return self.decisions.get(recipe, {}).get(step, _FIRST)
 
 
 _FIRST: Final = ResumeDecision("first")

@@ -194,7 +194,7 @@ def opening(
             fate = plan.of(recipe.key, step.name)
             counts = fate.kind == "restored" if recipe.key in current else is_done(step)
             if counts and step.ended is not None:
-                yield taken(record, step, run)
+                yield restored_event(record, step, run)
             elif was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
                 yield StepStarted(recipe=recipe.key, step=step.name, cut_off_in=where)
@@ -220,7 +220,7 @@ def _own_part(context: Replayed, below: Replayed) -> Replayed:
     return context._replace(snapshot=context.snapshot | parts)
 
 
-def taken(record: RunRecord, step: StepRecord, run: str) -> StepFinished:
+def restored_event(record: RunRecord, step: StepRecord, run: str) -> StepFinished:
     """Return the event with which a resumed run restores the outcome of a step.
 
     Args:
@@ -256,7 +256,7 @@ def seconds_of(step: StepRecord) -> float:
     return float(block.get("time", block.get("run", {})).get("seconds", 0.0))
 
 
-class Wanted(NamedTuple):
+class SelectedStep(NamedTuple):
     """A selected step whose needed steps are not selected.
 
     Attributes:
@@ -288,7 +288,7 @@ class ContextBefore(NamedTuple):
     steps: Mapping[tuple[str, str], StepRecord]
 
 
-def had(record: RunRecord, wanted: Wanted) -> bool:
+def had(record: RunRecord, wanted: SelectedStep) -> bool:
     """Return True if a step ran in a run and all its needed steps had passed there."""
     old = _record_of(record, wanted.recipe, wanted.step)
     return (
@@ -298,7 +298,7 @@ def had(record: RunRecord, wanted: Wanted) -> bool:
     )
 
 
-def context_before(record: RunRecord, wanted: Wanted) -> ContextBefore | str:
+def context_before(record: RunRecord, wanted: SelectedStep) -> ContextBefore | str:
     """Return the state before a step, or the reason why it cannot be used.
 
     Args:
@@ -316,7 +316,7 @@ def context_before(record: RunRecord, wanted: Wanted) -> ContextBefore | str:
     return _contexts(record, wanted, steps)
 
 
-def _steps(record: RunRecord, wanted: Wanted) -> dict[tuple[str, str], StepRecord]:
+def _steps(record: RunRecord, wanted: SelectedStep) -> dict[tuple[str, str], StepRecord]:
     """Return the records of the needed steps that had passed."""
     passed: dict[tuple[str, str], StepRecord] = {}
     for recipe, step in wanted.needs:
@@ -327,7 +327,7 @@ def _steps(record: RunRecord, wanted: Wanted) -> dict[tuple[str, str], StepRecor
 
 
 def _contexts(
-    record: RunRecord, wanted: Wanted, steps: Mapping[tuple[str, str], StepRecord]
+    record: RunRecord, wanted: SelectedStep, steps: Mapping[tuple[str, str], StepRecord]
 ) -> ContextBefore | str:
     own = _record_of(record, wanted.recipe, wanted.step)
     line = own.lines[0] if own else 0

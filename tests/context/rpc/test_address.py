@@ -28,7 +28,7 @@ def test_a_client_finds_the_server_by_environment_or_file(
     ctx = Context()
     with Server(ctx) as server:
         address_file = AddressFile(folder / FILE, server.address, server.token)
-        address_file.put_up()
+        address_file.write()
         with RemoteContext.connect() as remote, RemoteContext.connect(server.address) as other:
             assert remote.increment("n") == 1
             assert other.increment("n") == 2
@@ -42,8 +42,8 @@ def test_a_client_finds_the_server_by_environment_or_file(
             remote.increment("n")
         assert (folder / FILE).stat().st_mode & 0o777 == 0o600
         assert json.loads((folder / FILE).read_text()).keys() == {"address", "token", "pid"}
-        AddressFile(folder / FILE, "other", "x").put_up()
-        address_file.take_down()
+        AddressFile(folder / FILE, "other", "x").write()
+        address_file.remove()
         assert "other" in (folder / FILE).read_text()
     who = [change["who"] for change in ctx.get_history("n")]
     assert who == ["client", "client", "flash", "sensor", "me"]
@@ -64,7 +64,7 @@ def test_the_error_without_a_server_names_the_commands_that_start_one(
             f"{wrong} is no address; write host:port, or the path of a Unix socket"
         )
     path = folder / FILE
-    AddressFile(path, free, "x").put_up()
+    AddressFile(path, free, "x").write()
     assert connect_error() == (
         f"no Context is served at {free} (of {path}): Connection refused; {CURE}"
     )

@@ -33,7 +33,7 @@ from pytest_orchestrator.execution.dask.messages import (
     read,
 )
 from pytest_orchestrator.execution.dask.submission import Submission
-from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.environment import PythonSettings
 from pytest_orchestrator.execution.locks import lock_file, locks
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ TERMS = SessionConfig(
     session="s",
     run="r",
     root="/",
-    manner=Manner(cwd="/", sys_path=[], log_level=30),
+    manner=PythonSettings(cwd="/", sys_path=[], log_level=30),
     flags=(),
     hello={"arguments": []},
     timeout=None,

@@ -17,7 +17,7 @@ from pytest_orchestrator.execution.dask import agent
 from pytest_orchestrator.execution.dask.agent import ConnectionPool
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.worker import NotClaimed, perform
-from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.environment import PythonSettings
 from tests.execution.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def link(server: Server) -> Iterator[RemoteContext]:
 @pytest.fixture
 def broker(bench: Bench, server: Server) -> Iterator[AttemptBroker]:
     root = str(bench.root)
-    manner = Manner(cwd=root, sys_path=[], log_level=30)
+    manner = PythonSettings(cwd=root, sys_path=[], log_level=30)
     session_config = msgspec.structs.replace(TERMS, session=root, root=root, manner=manner)
     broker = AttemptBroker(server, session_config)
     yield broker

@@ -11,7 +11,7 @@ from pytest_orchestrator.extending import StepEnvironment, StepType
 from pytest_orchestrator.recipe import BUILT_IN, Recipe, cells, load
 from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs, digests
 from pytest_orchestrator.recipe.analysis.source_files import Sources
-from pytest_orchestrator.recipe.variables import Given
+from pytest_orchestrator.recipe.variables import ExternalValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,9 @@ def test_values_from_outside_the_recipe_change_digests(
 ) -> None:
     before = digests_of()
 
-    assert differing(before, digests_of(given={"gain": Given(3, "--recipe-var")})) == ["vars.gain"]
+    assert differing(before, digests_of(given={"gain": ExternalValue(3, "--recipe-var")})) == [
+        "vars.gain"
+    ]
     assert differing(before, digests_of(environ={"STATION": "8"})) == ["env.STATION"]
     (tmp_path / "scripts" / "run.sh").write_text("#!/bin/sh\ntrue\n")
     assert differing(before, digests_of()) == ["file scripts/run.sh"]

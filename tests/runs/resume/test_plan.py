@@ -25,7 +25,7 @@ def fates(
     )
     return {
         name: f"{fate.kind}: {fate.why}" if fate.why else fate.kind
-        for name, fate in decisions.fates[KEY].items()
+        for name, fate in decisions.decisions[KEY].items()
     }
 
 
