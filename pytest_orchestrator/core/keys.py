@@ -70,7 +70,7 @@ def checked_key(key: str) -> str:
 
 
 def find_path(values: Mapping[str, Json], path: str) -> Json | Absent:
-    """Resolve a path.
+    """Return the value at a key or path.
 
     Args:
         values: All values by key.

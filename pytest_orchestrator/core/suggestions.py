@@ -69,7 +69,7 @@ def recipe_hint(name: str, root: Path) -> str:
 
 
 def relative(path: str, root: Path) -> str:
-    """Return a path as recipes write it: relative to the rootdir if it is below it."""
+    """Return a path as recipes write it: relative if it is inside the rootdir."""
     if not os.path.isabs(path):
         return path
     try:

@@ -33,7 +33,7 @@ def in_utf8(value: str) -> str:
 
 
 def encodable(value: "Json") -> "Json":
-    r"""Return a JSON value whose texts can all be encoded in UTF-8; other values are unchanged.
+    r"""Return a JSON value with each text that UTF-8 cannot encode escaped.
 
     Args:
         value: JSON; file names in it may have bytes that are not valid UTF-8, which Python

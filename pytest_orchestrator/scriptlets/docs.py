@@ -199,7 +199,7 @@ def sections(text: str) -> dict[str, str]:
 def cleaned(text: str) -> str:
     """Return a docstring without the indentation of its lines after the first.
 
-    `inspect.cleandoc` is not used, because its import takes longer than a whole listing.
+    `inspect.cleandoc` is not used: importing `inspect` takes longer than listing all scriptlets.
     """
     first, _, rest = text.partition("\n")
     return f"{first.strip()}\n{textwrap.dedent(rest)}".strip()

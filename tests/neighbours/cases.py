@@ -174,14 +174,14 @@ NEIGHBOURS = (
         "`--reruns 1`",
         ("-p", "no:randomly", "--reruns", "1"),
         more={"passed": 1},  # a try that did not count has no outcome in a JUnit file
-        note="a step runs again, what needs it waits; `finally` runs once",
+        note="a failed step runs again, and the steps that need it wait; `finally` runs once",
     ),
     Case(
         "pytest-timeout",
         "running",
         "`--timeout 120`",
         ("-p", "no:randomly", "--timeout", "120"),
-        note="what it cuts off fails as `interrupted`, and its processes end",
+        note="a step that it times out is `interrupted`, and its processes end",
     ),
     Case(
         "pytest-cov",
@@ -250,12 +250,12 @@ NEIGHBOURS = (
         ("--rich",),
         holds={"out.txt": ("the bench is <off>", "psu.ripple_v1")},
         on_a_terminal=True,
-        note="its tracebacks begin at the scriptlet: it can show Python files only",
+        note="it shows only Python files, so its tracebacks lack the line of the recipe",
     ),
     Case(
         "pytest-bdd",
         "bdd",
-        "a scenario on what a recipe left",
+        "a scenario that reads Context values of a recipe",
         files={"bench.feature": _FEATURE, "test_bench.py": _SCENARIO},
         more={"passed": 1},
     ),
@@ -272,17 +272,17 @@ NEIGHBOURS = (
         "a `.tavern.yaml` beside recipes",
         files={"conftest.py": _CONFTEST_OF_TAVERN, "test_psu.tavern.yaml": _TAVERN},
         more={"passed": 1},
-        hint="imports a private module of pytest that 9.2 does not have: no session starts "
-        "where it is installed",
+        hint="tavern imports a private module that pytest 9.2 removed: while it is installed, "
+        "no session starts",
     ),
     Case(
         "pytest-workflow",
         "workflow",
-        "a workflow beside recipes, named",
+        "a workflow file beside recipes, named on the command line",
         ("recipes", "test_hand.py", "tests/test_hello.yml"),
         files={"tests/test_hello.yml": _WORKFLOW},
         more={"passed": 3},
-        note="takes every `test*.yaml` for its own: name recipes otherwise",
+        note="it collects every `test*.yaml`, so give recipes other names",
     ),
 )
 

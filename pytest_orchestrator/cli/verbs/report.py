@@ -63,7 +63,7 @@ def write_evidence(name: str, out: Path) -> int:
 
 
 def _resolved(folder: Path, run: "RunRecord") -> "Iterator[tuple[str, bytes]]":
-    """Yield each recipe that ran as JSON, with used files, defaults and vars resolved."""
+    """Yield, as JSON, each recipe that ran, with used files, defaults and vars resolved."""
     import json
     import re
 

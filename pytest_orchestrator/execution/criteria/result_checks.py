@@ -65,7 +65,7 @@ def _as_json(value: Any) -> str:
 
 
 def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
-    """Return the writer and the time of the last change of a key, or of its nearest parent."""
+    """Return writer and time of the last change of a key; if it has none, of its nearest parent."""
     path = [str(part) for part in parts]
     for cut in range(len(path), 0, -1):
         history = context.get_history(".".join(path[:cut]))

@@ -188,7 +188,7 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
 
 
 class NumberedRequest(msgspec.Struct, frozen=True):
-    """Operation on the Context that is repeated if its reply was lost, but executed once.
+    """Context operation that the worker sends again if the reply was lost; it is executed once.
 
     Attributes:
         number: Number from 1, in the order of the operations of an attempt.

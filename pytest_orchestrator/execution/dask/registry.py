@@ -130,7 +130,7 @@ def _compare_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
 
 
 def _package_version() -> str | None:
-    """Return the version of this package and a digest, since a checkout keeps its version."""
+    """Return the version of this package and a digest of its files, which edits change."""
     folder = Path(__file__).parents[2]
     digest = hashlib.sha256()
     with contextlib.suppress(OSError):

@@ -167,7 +167,7 @@ class RecipeLocks:
         return StepLocks(files, time.monotonic() - started)
 
     def _wait_for_lost_attempts(self, stop: threading.Event | None) -> bool:
-        """Wait until no lost attempt may run any more; return False if `stop` was set before."""
+        """Wait until no lost attempt can still be running; return False if `stop` is set first."""
         started, reported = time.monotonic(), ""
         for held in self._recipe_locks:
             for name, file in zip(held.names, held.filenos(), strict=True):

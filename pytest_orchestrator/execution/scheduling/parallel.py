@@ -404,7 +404,7 @@ class ParallelRun(ThreadedRun):
                 del self._jobs[name]
 
     def _end_all(self, cause: str) -> BaseException | None:
-        """End all tasks; return the exception of a Ctrl-C meanwhile, or None."""
+        """End all tasks; return the KeyboardInterrupt that arrived meanwhile, or None."""
         self._stop.set()
         with self._lock:
             self._clear()
@@ -414,7 +414,7 @@ class ParallelRun(ThreadedRun):
         return interrupt
 
     def _end_these(self, which: Callable[[Task], bool], cause: str) -> BaseException | None:
-        """End some tasks; return the exception of a Ctrl-C meanwhile, or None."""
+        """End the selected tasks; return the KeyboardInterrupt that arrived meanwhile, or None."""
         with self._lock:
             self._busy -= {job for job in self._busy if which(job) and job.stop_waiting()}
             jobs = list(filter(which, self._jobs.values()))

@@ -35,7 +35,7 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
     """A step of a type that a plugin defines.
 
     Attributes:
-        kind: The class of the plugin.
+        kind: The class that the plugin registered for the type.
         file: The file that contains the class; empty if unknown.
     """
 
@@ -72,7 +72,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         """Return a copy with one more step type.
 
         Args:
-            kind: The class of the plugin.
+            kind: The class that the plugin registered for the type.
             file: The file that contains the class.
 
         Raises:
