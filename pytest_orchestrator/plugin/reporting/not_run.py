@@ -32,6 +32,7 @@ class NotRun:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._open: dict[str, None] = {}
+        self._is_noted = False
         self._steps: dict[str, tuple[Recipe, Step]] = {}
         self._cause = ""
 
@@ -53,7 +54,8 @@ class NotRun:
         """Note the steps of a session with workers, which all collect the same items."""
         from pytest_orchestrator.plugin.collection.needs import recipe_of
 
-        if not self._open:
+        if not self._is_noted:  # the replacement of a dead worker collects after reports
+            self._is_noted = True
             self._open = dict.fromkeys(filter(recipe_of, ids))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
+
+from pytest_orchestrator.runs.lookup import find_run, load_record
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -173,3 +176,26 @@ def test_report_properties_that_are_not_plain_data_lose_no_test(project: Project
     assert result.parseoutcomes() == {"passed": 4}
     assert 'name="path" value="a"' in (project.path / "junit.xml").read_text()
     assert json.loads((project.path / ".report.json").read_text())["summary"]["passed"] == 4
+
+
+@pytest.mark.parametrize("head", ["", "matrix: {n: [1, 2]}"], ids=["one", "matrix"])
+def test_steps_whose_worker_died_last_are_reported_once(project: Project, head: str) -> None:
+    project.write("dies.py", "import os\n\ndef die(params):\n    os._exit(0)\n")
+    keys = "isolation: inline"
+    project.recipe(
+        "x", {"a": keys, "e": f"type: python, module: dies, function: die, {keys}"}, {}, head
+    )
+    cells = 2 if head else 1
+
+    result = project.spawn("-n", "2", "--junitxml=junit.xml", "--json-report")
+
+    assert result.parseoutcomes() == {"passed": cells, "interrupted": cells}
+    junit = ElementTree.parse(project.path / "junit.xml").getroot()
+    assert len([*junit.iter("testcase")]) == 2 * cells
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    assert sorted(test["outcome"] for test in tests) == ["interrupted"] * cells + ["passed"] * cells
+    recipes = load_record(find_run(project.path / ".orchestrator/runs")).recipes.values()
+    states = [
+        step.block["step"]["state"] for one in recipes for step in one.steps.values() if step.block
+    ]
+    assert sorted(states) == ["interrupted"] * cells + ["passed"] * cells
