@@ -44,6 +44,7 @@ class Controller:
 
     def __init__(self, late: LateReports) -> None:
         self._late = late
+        self._started: list[Any] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._session: pytest.Session | None = None
         self._restore: Callable[[], None] = lambda: None
@@ -57,6 +58,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Send a worker the path of the group file, the controller's pid, and the run."""
+        self._started.append(node)
         node.workerinput[needs.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
@@ -82,7 +84,7 @@ class Controller:
 
         return SchedulerChoice(
             default,
-            xdist_scheduler.RecipeScheduler(config, log, dist, self._file),
+            xdist_scheduler.RecipeScheduler(config, log, dist, self._file, self._started),
             self._prepare_recipes,
         )
 

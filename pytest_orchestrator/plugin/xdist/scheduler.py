@@ -18,14 +18,18 @@ class RecipeScheduler(LoadScopeScheduling):
         log: The logger that xdist passes to its schedulers.
         dist: The value of ``--dist``, which groups all other tests.
         groups: The file to which workers write the groups of items.
+        started: All workers started so far, including those that are not ready yet.
     """
 
-    def __init__(self, config: pytest.Config, log: Any, dist: str, groups: Path) -> None:
+    def __init__(
+        self, config: pytest.Config, log: Any, dist: str, groups: Path, started: list[Any]
+    ) -> None:
         super().__init__(config, log)
-        self._dist, self._groups = dist, groups
+        self._dist, self._groups, self._started = dist, groups, started
         self._group_names: dict[str, str] | None = None
         self._indexes: dict[str, int] | None = None
         self._excluded: dict[str, frozenset[Any]] = {}
+        self._crashed: set[str] = set()
 
     def has_recipes(self) -> bool:
         """Return True if a collected item belongs to a recipe or uses one."""
@@ -33,7 +37,7 @@ class RecipeScheduler(LoadScopeScheduling):
         return bool(self._read_groups()) or any(map(recipe_of, items))
 
     def remove_node(self, node: Any) -> str | None:
-        """Requeue the unfinished work of a worker; return the item that was running.
+        """Requeue the unfinished work of a worker; return the item that was running, once each.
 
         A unit that the worker had begun goes to a worker that starts later, as only that one
         reads at its start which steps have run, and does not run them again.
@@ -46,9 +50,13 @@ class RecipeScheduler(LoadScopeScheduling):
             begun = [
                 scope for scope, unit in unfinished.items() if died_of in unit or any(unit.values())
             ]
-            self._excluded.update(dict.fromkeys(begun, frozenset(self.assigned_work)))
+            self._excluded.update(dict.fromkeys(begun, frozenset(self._started)))
             for other in self.assigned_work:
                 self._reschedule(other)
+        if died_of in self._crashed:  # xdist reports each item that is returned here
+            return None
+        if died_of is not None:
+            self._crashed.add(died_of)
         return died_of
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:

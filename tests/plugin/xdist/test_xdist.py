@@ -199,3 +199,80 @@ def test_steps_whose_worker_died_last_are_reported_once(project: Project, head: 
         step.block["step"]["state"] for one in recipes for step in one.steps.values() if step.block
     ]
     assert sorted(states) == ["interrupted"] * cells + ["passed"] * cells
+
+
+_CRASHES_CONFTEST = """
+import os
+import time
+from pathlib import Path
+
+
+def awaited(name):
+    end = time.monotonic() + 60
+    while not Path(name).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def pytest_configure(config):
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw2":
+        Path("gw2").touch()
+        awaited("crashed e")
+
+
+def pytest_handlecrashitem(crashitem):
+    Path(f"crashed {crashitem.rpartition('::')[2]}").touch()
+"""
+_CRASHES = """
+import os
+
+from conftest import awaited
+
+
+def die(params):
+    awaited("gw2")
+    os._exit(0)
+
+
+def test_die():
+    os._exit(0)
+"""
+
+
+def test_a_crashed_step_is_not_repeated_by_a_worker_that_started_before(project: Project) -> None:
+    project.write("conftest.py", _CRASHES_CONFTEST)
+    project.write("test_x.py", _CRASHES)
+    keys = "isolation: inline"
+    steps = {"a": keys, "e": f"type: python, module: test_x, function: die, {keys}", "l": keys}
+    project.recipe("x", steps, {"off": keys})
+
+    result = project.spawn("-n", "2", "test_x.py", "recipes/x.yaml", "--junitxml=junit.xml")
+
+    assert result.parseoutcomes() == {"passed": 2, "failed": 1, "interrupted": 1, "skipped": 1}
+    junit = ElementTree.parse(project.path / "junit.xml").getroot()
+    names = [str(one.get("name")) for one in junit.iter("testcase")]
+    assert sorted(names) == ["a", "e", "l", "off", "test_die"]
+    assert project.ran == ["a", "off"]
+
+
+def test_a_step_at_which_two_workers_died_is_reported_once(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import os
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_runtest_protocol(item):
+            if item.name == "e":
+                os._exit(0)
+            return (yield)
+        """,
+    )
+    project.recipe("x", {"a": "isolation: inline", "e": "isolation: inline"})
+
+    result = project.spawn("-n", "1", "--max-worker-restart=1", "--junitxml=junit.xml")
+
+    assert result.stdout.str().count("node down: ") == 2
+    assert result.parseoutcomes() == {"passed": 1, "errors": 1}
+    junit = ElementTree.parse(project.path / "junit.xml").getroot()
+    assert [one.get("name") for one in junit.iter("testcase")] == ["a", "e"]
