@@ -119,8 +119,12 @@ def _is_main_program(config: pytest.Config) -> bool:
 _ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
-def interrupt_on_sigterm() -> Callable[[], None]:
+def interrupt_on_sigterm(cause_file: str | None = None) -> Callable[[], None]:
     """Raise KeyboardInterrupt at SIGTERM and SIGHUP, unless they have a handler already.
+
+    Args:
+        cause_file: In a worker of xdist, the file in which the controller writes the cause that
+            ended it. A SIGINT after that has this cause.
 
     Returns:
         A function that restores the previous handlers.
@@ -129,13 +133,25 @@ def interrupt_on_sigterm() -> Callable[[], None]:
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
+    def interrupt_with_cause(_number: int, _frame: FrameType | None) -> NoReturn:
+        cause = ""
+        with contextlib.suppress(OSError):
+            cause = Path(str(cause_file)).read_text(encoding="utf-8")
+        raise KeyboardInterrupt(*filter(None, [cause]))
+
     def restore() -> None:
         for number in free:
             signal.signal(number, signal.SIG_DFL)
+        if has_default:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     free = [one for one in _settable(*_ENDS) if signal.getsignal(one) is signal.SIG_DFL]
     for number in free:
         signal.signal(number, interrupt)
+    sigint = _settable("SIGINT") if cause_file else []
+    has_default = any(signal.getsignal(one) is signal.default_int_handler for one in sigint)
+    if has_default:
+        signal.signal(signal.SIGINT, interrupt_with_cause)
     return restore
 
 

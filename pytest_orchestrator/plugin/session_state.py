@@ -34,6 +34,8 @@ RUN = "orchestrator_run"
 """Key of `workerinput` of xdist: the id of the run."""
 CONTROLLER = "orchestrator_controller"
 """Key of `workerinput`: the pid of the controller."""
+CAUSE = "orchestrator_cause"
+"""Key of `workerinput`: the file with the cause that ended the controller."""
 GUARD = "orchestrator_guard"
 """Key of `workerinput`: the file to which the watchdog writes that it killed the worker."""
 

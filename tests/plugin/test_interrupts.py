@@ -51,11 +51,11 @@ def pytest_runtest_logreport(report):
 
 
 def _interrupted(
-    project: Project, step: str, number: signal.Signals, *args: str
+    project: Project, step: str, number: signal.Signals, *args: str, kill: Any = os.killpg
 ) -> tuple[int, list[str]]:
     """Interrupt pytest as soon as a step waits; return the exit status and the lines.
 
-    All processes of pytest get the signal, as from a terminal.
+    All processes of pytest get the signal, as from a terminal, unless ``kill`` is another.
     """
     project.write("waits.py", _WAITS)
     project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": ""})
@@ -69,7 +69,7 @@ def _interrupted(
     while not (project.path / "waits").exists():
         assert process.poll() is None
         time.sleep(0.01)
-    os.killpg(process.pid, number)
+    kill(process.pid, number)
     (project.path / "interrupted").touch()
     out, _ = process.communicate()
     return process.returncode, out.decode().splitlines()
@@ -120,6 +120,18 @@ def test_xdist_workers_run_finally_steps_and_report_all_steps(
     assert [re.findall(r'name="(\w+)"', one) for one in names] == [
         *(["one"], ["wait"], ["off"], ["cool"], ["three"])
     ]
+
+
+def test_workers_report_the_signal_that_only_pytest_received(project: Project) -> None:
+    arguments = ("-n", "2", "recipes/x.yaml", "--json-report")
+    _interrupted(project, _SHELL, signal.SIGTERM, *arguments, kill=os.kill)
+
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    steps = {one["nodeid"].partition("::")[2]: one["metadata"]["orchestrator"] for one in tests}
+    reasons = {name: block["step"].get("reason", "") for name, block in steps.items()}
+    assert re.fullmatch(r"interrupted after \d+\.\d s: SIGTERM", reasons["wait"])
+    assert reasons["three"] == "the session ended before it: SIGTERM"
+    assert project.ran == ["one", "off", "cool"]
 
 
 @pytest.mark.parametrize("phase", ["setup", "call"])

@@ -21,7 +21,7 @@ from pytest_orchestrator.plugin.reporting import reports as step_reports
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session import finally_steps, journal
 from pytest_orchestrator.plugin.session.finally_steps import FinallySteps
-from pytest_orchestrator.plugin.session_state import CONTROLLER, state_of
+from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -70,7 +70,8 @@ class RunningSession:
         self._last_items = last_items
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
-        session.config.add_cleanup(interrupt_on_sigterm())
+        cause_file = getattr(session.config, "workerinput", {}).get(CAUSE)
+        session.config.add_cleanup(interrupt_on_sigterm(cause_file))
         session.config.add_cleanup(keep_exit_statuses())
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")

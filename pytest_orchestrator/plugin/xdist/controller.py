@@ -3,6 +3,7 @@
 Workers know which items belong together, and write this to a file whose path the controller sent.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -15,7 +16,7 @@ from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.reporting import not_run, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
-from pytest_orchestrator.plugin.session_state import CONTROLLER, GUARD, RUN, state_of
+from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, GUARD, RUN, state_of
 from pytest_orchestrator.plugin.xdist import controller_context
 
 if TYPE_CHECKING:
@@ -62,10 +63,21 @@ class Controller:
         node.workerinput[needs.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
+        node.workerinput[CAUSE] = str(self._cause_file)
         node.workerinput[GUARD] = str(self.guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
         if state.resumed is not None:
             state.resumed.send_to_worker(node.workerinput)
+
+    @property
+    def _cause_file(self) -> Path:
+        return self._file.with_name("cause")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Write the cause to a file; execnet sends workers a SIGINT, whatever the cause is."""
+        if self._started:
+            with contextlib.suppress(OSError):  # the workers then report Ctrl-C
+                self._cause_file.write_text(str(excinfo.value), encoding="utf-8")
 
     def guard_of(self, node: Any) -> Path:
         """Return the path of a worker's watchdog file."""
