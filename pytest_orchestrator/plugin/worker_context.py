@@ -74,7 +74,7 @@ class RemoteJournal:
         Raises:
             JournalError: The controller cannot write the event.
         """
-        self._context.request(EVENT, event)
+        self._request(EVENT, event)
 
     def sync(self) -> None:
         """Make the controller sync the journal.
@@ -82,7 +82,16 @@ class RemoteJournal:
         Raises:
             JournalError: The controller cannot sync the journal.
         """
-        self._context.request(SYNC)
+        self._request(SYNC)
+
+    def _request(self, name: str, value: "AnyEvent | None" = None) -> None:
+        from pytest_orchestrator.context.rpc.address import ContextUnreachable
+        from pytest_orchestrator.core.errors import JournalError
+
+        try:
+            self._context.request(name, value)
+        except ContextUnreachable as error:
+            raise JournalError(f"the controller does not write the journal: {error}") from error
 
 
 def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> None:

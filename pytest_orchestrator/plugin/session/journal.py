@@ -117,6 +117,7 @@ class SessionJournal:
         self._cause = ""
         self._ending = contextlib.ExitStack()
         self._has_dead_workers = False
+        self._has_internal_error = False
         self._pending_finally = 0
         self._shown_error = ""
         # With --dist each, workers share only their reports with this process.
@@ -181,10 +182,17 @@ class SessionJournal:
                     )
                 )
                 self._recorder.fail(error)
-        # pytest.exit(…, 0) in a step must not hide failures.
-        failed = self._journal.failed is not None or session.testsfailed
-        if failed and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self._exit_code(session)
+
+    def _exit_code(self, session: pytest.Session) -> pytest.ExitCode:
+        """Return the exit code of a session that pytest ends with 0."""
+        if self._has_internal_error:  # xdist forgets the internal error of a worker
+            return pytest.ExitCode.INTERNAL_ERROR
+        # pytest.exit(…, 0) in a step leaves steps out, but does not hide a failure.
+        is_cut = self._item_events.counts.get("not run") and not self._cause
+        failed = self._journal.failed is not None or session.testsfailed or is_cut
+        return pytest.ExitCode.TESTS_FAILED if failed else pytest.ExitCode.OK
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -197,6 +205,10 @@ class SessionJournal:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Store the cause of the end of the session."""
         self._cause = str(excinfo.value) or "Ctrl-C"
+
+    def pytest_internalerror(self) -> None:
+        """Note an internal error; xdist also reports those of its workers."""
+        self._has_internal_error = True
 
     @pytest.hookimpl(specname="pytest_sessionfinish")
     def pytest_sessionfinish_reports(self) -> None:

@@ -81,13 +81,16 @@ class ControllerContext:
         """Return the Context server; the first call starts it."""
         if self._context_server is None:
             from pytest_orchestrator.context.rpc.handshake import Limits
+            from pytest_orchestrator.context.rpc.protocol import MAX_LINE
             from pytest_orchestrator.context.rpc.server import Server
             from pytest_orchestrator.context.rpc.xdist import XdistContextServer
 
             state = state_of(self._config)
             listener = self._address()
             unix = Path(listener).with_name("server") if "/" in listener else None
-            server = Server(state.context, unix=unix, limits=Limits(idle=None))
+            # The event of a step contains its result, which may have 16 MiB.
+            limits = Limits(idle=None, line=MAX_LINE)
+            server = Server(state.context, unix=unix, limits=limits)
             server.start()
             self._context_server = XdistContextServer(
                 server, state.context, _request_handlers(state), state.scopes

@@ -238,3 +238,18 @@ def test_the_selected_steps_of_a_killed_run_are_not_run(two: Project) -> None:
     assert record.recipes["recipes/x.yaml"].steps["two"].reason == (
         "pytest was killed, or the machine went down, while it ran"
     )
+
+
+def test_a_session_that_leaves_out_a_step_without_a_cause_is_red(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": ""})
+    project.write(
+        "conftest.py",
+        """
+        def pytest_runtest_protocol(item):
+            return True if item.name == "two" else None
+        """,
+    )
+
+    result = project.run()
+
+    assert (_counts(result), result.ret) == ("1 passed, 1 not run", 1)

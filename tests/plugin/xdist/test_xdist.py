@@ -276,3 +276,62 @@ def test_a_step_at_which_two_workers_died_is_reported_once(project: Project) -> 
     assert result.parseoutcomes() == {"passed": 1, "errors": 1}
     junit = ElementTree.parse(project.path / "junit.xml").getroot()
     assert [one.get("name") for one in junit.iter("testcase")] == ["a", "e"]
+_LARGE = """
+def fails(ctx, params):
+    return {"status": "error", "reason": "z" * 6_000_000}
+
+def passes(ctx, params):
+    return {"status": "ok", "data": "z" * 12_000_000}
+"""
+
+
+@pytest.fixture
+def large(project: Project) -> Project:
+    """A project with two recipes whose steps have large results."""
+    project.write("large.py", _LARGE)
+    for name in ("fails", "passes"):
+        project.recipe(name, {name: f"type: python, module: large, function: {name}"})
+    return project
+
+
+def test_a_large_result_of_a_step_reaches_the_journal_of_the_controller(large: Project) -> None:
+    result = large.spawn("-n", "1")
+
+    assert (result.parseoutcomes(), result.ret) == ({"failed": 1, "passed": 1}, 1)
+    (journal,) = large.path.glob(".orchestrator/runs/2*/journal.jsonl")
+    assert b"z" * 12_000_000 in journal.read_bytes()
+
+
+def test_a_step_whose_event_does_not_reach_the_controller_fails(large: Project) -> None:
+    large.write(
+        "conftest.py",
+        """
+        from pytest_orchestrator.context.rpc import protocol
+
+        protocol.MAX_LINE = 1 << 20
+        """,
+    )
+
+    result = large.spawn("-n", "1", "recipes/passes.yaml")
+
+    assert (result.parseoutcomes(), result.ret) == ({"failed": 1}, 1)
+    why = "the process that keeps the Context has closed the connection"
+    result.stdout.fnmatch_lines([f"E   the controller does not write the journal: {why}"])
+
+
+def test_a_session_with_an_internal_error_in_a_worker_ends_with_exit_code_3(
+    project: Project,
+) -> None:
+    project.by_shell = True
+    project.recipe("x", {"one": ""})
+    project.write(
+        "conftest.py",
+        """
+        def pytest_runtest_protocol(item):
+            raise RuntimeError("no more")
+        """,
+    )
+
+    result = project.spawn("-n", "1")
+
+    assert (result.parseoutcomes(), result.ret) == ({"not": 1}, 3)
