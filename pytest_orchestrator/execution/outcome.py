@@ -11,7 +11,7 @@ from typing import Any, Self
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.core.text import clipped, one_line
 
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 _OUR_NAME = __name__.partition(".")[0]
@@ -92,6 +92,8 @@ def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType 
 
 
 _EXAMPLE = '{"status": "ok"}'
+_REASONS = ("reason", "error", "message")
+"""Keys of a result that have the reason of its status, the most important first."""
 
 
 def failure_of(value: Json, what: str) -> Failure | None:
@@ -113,7 +115,7 @@ def failure_of(value: Json, what: str) -> Failure | None:
     status = value.get("status")
     if status in ("ok", "success", "skip"):
         return None
-    cause = value.get("reason", value.get("error", value.get("message")))
+    cause = next((value[key] for key in _REASONS if key in value), None)
     if "status" not in value:
         keys = ", ".join(sorted(value)[:8]) or "none"
         return Failure(
@@ -124,6 +126,14 @@ def failure_of(value: Json, what: str) -> Failure | None:
     shown = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
     reason = one_line(f"{shown}: {cause}" if cause else f"{shown}, no reason given")
     return Failure(kind="status", reason=reason)
+
+
+def with_clipped_reason(value: Json) -> Json:
+    """Return the result of a step, with the reason of its status cut if it is too long."""
+    if not isinstance(value, dict) or value.get("status") in ("ok", "success"):
+        return value
+    texts = {key: text for key in _REASONS if isinstance(text := value.get(key), str)}
+    return value | {key: clipped(text) for key, text in texts.items()} if texts else value
 
 
 def skip_of(value: Json) -> str | None:

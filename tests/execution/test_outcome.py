@@ -4,7 +4,8 @@ import pytest
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.outcome import failure_of, skip_of
+from pytest_orchestrator.core.text import MAX_TEXT, clipped
+from pytest_orchestrator.execution.outcome import failure_of, skip_of, with_clipped_reason
 
 
 @pytest.mark.parametrize("status", ["ok", "success", "skip"])
@@ -58,3 +59,20 @@ def test_a_result_that_is_no_mapping_has_no_status(value: Json, kind: str) -> No
 )
 def test_a_step_skips_itself_with_its_reason(value: Json, reason: str | None) -> None:
     assert skip_of(value) == reason
+
+
+@pytest.mark.parametrize("key", ["reason", "error", "message"])
+@pytest.mark.parametrize("status", ["error", "skip"])
+def test_the_reason_of_a_result_is_cut_in_the_middle(status: str, key: str) -> None:
+    long = "a" * MAX_TEXT + "b" * MAX_TEXT
+    value: Json = {"status": status, key: long, "data": long}
+    expected = {"status": status, key: clipped(long), "data": long}
+    assert with_clipped_reason(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"status": "ok", "message": "x" * 2 * MAX_TEXT}, {"status": "error", "reason": 7}, {}, [1]],
+)
+def test_a_result_without_a_long_reason_is_unchanged(value: Json) -> None:
+    assert with_clipped_reason(value) is value

@@ -275,6 +275,7 @@ def _evaluated(returned: object, own: ProcessUsage, step: PythonStep, env: Envir
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=reason))
     failure = outcome.failure_of(value, f"what {name} returned")
     skipped = None if failure else outcome.skip_of(value)
+    value = outcome.with_clipped_reason(value)
     return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
 
 

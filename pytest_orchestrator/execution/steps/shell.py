@@ -248,7 +248,7 @@ def _ended(
         else usage(exited, env.samples(step.name)),
         failure=failure,
         skipped=skipped,
-        value=result,
+        value=result if step.parse == "data" else outcome.with_clipped_reason(result),
         process=process,
         verdicts=verdicts,
         began=exited.began,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
+from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.execution.lanes.lane import slot_of
 from pytest_orchestrator.execution.steps import shell
 
@@ -158,6 +159,13 @@ def test_a_result_file_and_a_stdout_that_disagree_fail_the_step(
 def test_a_stdout_that_agrees_with_the_result_file_is_ignored(bench: Bench, script: str) -> None:
     ended = bench.shell(script)
     assert (ended.failure, ended.value) == (None, {"status": "ok"})
+
+
+@pytest.mark.parametrize("parse", ["json", "data"])
+def test_a_long_reason_on_stdout_is_cut_unless_it_is_data(bench: Bench, parse: str) -> None:
+    script = """printf '{"status": "error", "reason": "%02000000d"}' 7"""
+    value: Any = bench.shell(script, parse=parse).value
+    assert len(value["reason"]) == (2_000_000 if parse == "data" else len(clipped("0" * 2_000_000)))
 
 
 @pytest.mark.parametrize("parse", ["data", "text"])

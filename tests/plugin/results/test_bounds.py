@@ -112,6 +112,9 @@ def expected(ctx, params):
 
 def ends(ctx, params):
     pytest.exit("z" * SIZE)
+
+def errs(ctx, params):
+    return {"status": "error", "reason": "r" * SIZE}
 """
 
 
@@ -129,6 +132,7 @@ def ends(ctx, params):
         ("skips", "skipped"),
         ("expected", "xfailed"),
         ("ends", "interrupted"),
+        ("errs", "failed"),
     ],
 )
 def test_no_report_holds_more_than_a_megabyte_of_a_failure_text(
