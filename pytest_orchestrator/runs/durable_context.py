@@ -8,6 +8,7 @@ one. With the cache, a start reads only the later lines. A cache that does not m
 import contextlib
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -206,6 +207,9 @@ class _Cache:
     def _read(self) -> tuple[_Head, dict[str, Any], dict[str, bytes]] | None:
         try:
             with self._path.open("rb") as file:
+                fd = file.fileno()
+                if stat.S_IMODE(os.fstat(fd).st_mode) & ~self._mode(fd):
+                    return None  # others can read it; a start replaces it
                 digest, first = file.readline(), file.readline()
                 body = file.read()
             if _digest(first, body) != digest:
@@ -271,9 +275,16 @@ class _Cache:
             )
             first = msgspec.json.encode(head) + b"\n"
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(fresh, flags, 0o644), "wb") as file:
+            with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+                os.fchmod(file.fileno(), self._mode(file.fileno()))
                 file.writelines((_digest(first, body), first, body))
             fresh.replace(self._path)
         except (OSError, EOFError):
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
+
+    def _mode(self, cache: int) -> int:
+        """Return the mode for a cache: that of the journal, whose values it contains."""
+        journal = self._journal.stat()
+        is_same_group = os.fstat(cache).st_gid == journal.st_gid
+        return stat.S_IMODE(journal.st_mode) & (0o777 if is_same_group else 0o700)

@@ -1,5 +1,7 @@
 """Durable Context: confirmed changes survive, and damage is an error."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,46 @@ def test_the_file_keeps_every_change_beside_a_cache(path: Path) -> None:
     assert path.read_bytes().startswith(before)
     assert path.read_bytes().count(b"\n") == 26
     assert len(dict(kept_in(path)[1])["a"]) == 21
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_the_cache_has_the_mode_of_its_file(
+    path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path)
+    path.chmod(mode)
+    monkeypatch.setattr(durable_context, "MIN_LINES", 3)
+    path.with_name("state.jsonl.cache.new").write_text("left by a start that was killed")
+    open_durable_context(path).close()
+
+    assert stat.S_IMODE(cache_of(path).stat().st_mode) == mode
+
+
+def test_a_start_replaces_a_cache_with_a_wider_mode_than_its_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable_context, "MIN_LINES", 3)
+    written(path)
+    path.chmod(0o600)
+    cache_of(path).chmod(0o644)
+    values = kept_in(path)
+
+    assert stat.S_IMODE(cache_of(path).stat().st_mode) == 0o600
+    assert kept_in(path) == values
+
+
+def test_a_cache_of_another_group_has_only_the_permissions_of_the_owner(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path)
+    path.chmod(0o644)
+    monkeypatch.setattr(durable_context, "MIN_LINES", 3)
+    status = path.stat()
+    other = (*status[:5], status.st_gid + 1, *status[6:])
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result(other))
+    open_durable_context(path).close()
+
+    assert stat.S_IMODE(cache_of(path).stat().st_mode) == 0o600
 
 
 def test_the_cache_is_replaced_as_the_file_grows(
