@@ -89,8 +89,11 @@ def open_durable_context(path: Path) -> DurableContext:
     """
     context, cache, torn = Context(_RUN), _Cache(path), 0
     if not path.exists() or not path.stat().st_size:
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
         path.unlink(missing_ok=True)
         journal = Journal(path)
+        if mode is not None:
+            path.chmod(mode)
         journal.append(RunStarted(schema_version=SCHEMA_VERSION, run=_RUN))
     else:
         tail = cache.load(context)

@@ -182,6 +182,14 @@ def test_the_cache_has_the_mode_of_its_file(
     assert stat.S_IMODE(cache_of(path).stat().st_mode) == mode
 
 
+def test_an_empty_file_keeps_its_mode(path: Path) -> None:
+    path.touch()
+    path.chmod(0o600)
+    open_durable_context(path).close()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_start_replaces_a_cache_with_a_wider_mode_than_its_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
