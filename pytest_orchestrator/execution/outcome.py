@@ -1,6 +1,7 @@
 """Outcome of Python code: returned status, exceptions, trimmed tracebacks."""
 
 import itertools
+import json
 import sys
 import threading
 import traceback
@@ -123,7 +124,8 @@ def failure_of(value: Json, what: str) -> Failure | None:
             reason=f"{what} has no status (its keys: {one_line(keys)}); "
             "ok, success or skip is expected",
         )
-    shown = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
+    in_json = json.dumps(status, ensure_ascii=False)
+    shown = f"status {status!r}" if isinstance(status, str) else f"a status that is {in_json}"
     reason = one_line(f"{shown}: {cause}" if cause else f"{shown}, no reason given")
     return Failure(kind="status", reason=reason)
 

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NoReturn
 
 from pytest_orchestrator.core.json_values import Json
@@ -75,14 +75,24 @@ def parsed(
     )
 
 
-def object_with_status(raw: bytes) -> dict[str, Json] | None:
-    """Return the object with a status in the whole text or in its last line, or None."""
-    formats: tuple[Parse, ...] = ("json", "last-line")
-    for parse in formats:
-        value = parsed(raw, parse)
-        if isinstance(value, dict) and "status" in value:
-            return value
-    return None
+def objects_with_status(raw: bytes) -> Iterator[dict[str, Json]]:
+    """Yield the objects with a status: the whole text, and those at the start of its last line.
+
+    Unlike `parsed`, this accepts NaN, numbers of any size and duplicate keys.
+    """
+    for data, is_whole in ((raw, True), (_last_line(raw)[1], False)):
+        text, at = data.decode("utf-8", "replace").strip(), 0
+        while at < len(text):
+            try:
+                value, at = _LENIENT.raw_decode(text, at)
+            except (ValueError, RecursionError):
+                break
+            if is_whole and at < len(text):
+                break
+            if isinstance(value, dict) and "status" in value:
+                yield value
+            while text[at : at + 1].isspace():
+                at += 1
 
 
 def _last_line(raw: bytes) -> tuple[int, bytes]:
@@ -148,6 +158,8 @@ def _finite(token: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
 )
+
+_LENIENT = json.JSONDecoder()
 
 
 def _kind_of(value: object) -> str:

@@ -38,7 +38,7 @@ from pytest_orchestrator.execution.steps.command import (
     far_argv_of,
     stdin_of,
 )
-from pytest_orchestrator.execution.steps.json_output import Parse, object_with_status, parsed
+from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
 from pytest_orchestrator.execution.steps.script import MISSING, FailingLine, ScriptFiles
 from pytest_orchestrator.execution.temp_folders import private_path
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
@@ -302,12 +302,14 @@ def _conflict(value: Json | Failure, exited: CommandResult, max_bytes: int) -> F
     if not isinstance(value, dict) or "status" not in value:
         return None
     whole = exited.stdout.whole(max_bytes)
-    printed = object_with_status(exited.stdout.tail if whole is None else whole)
-    if printed is None or _reported(value)[0] == _reported(printed)[0]:
+    objects = objects_with_status(exited.stdout.tail if whole is None else whole)
+    kind, status = _reported(value)
+    printed = next((words for other, words in map(_reported, objects) if other != kind), None)
+    if printed is None:
         return None
     return Failure(
         kind="protocol",
-        reason=f"${RESULT} has {_reported(value)[1]}, but stdout has {_reported(printed)[1]}",
+        reason=f"${RESULT} has {status}, but stdout has {printed}",
         detail=(f"Print the object, or write it to ${RESULT}, not both.",),
     )
 

@@ -132,6 +132,21 @@ THREE = "a status that is 3, no reason given"
             f"{OK} {FILE}; echo '{{'; echo '\"status\": 3}}'",
             f"$ORCHESTRATOR_RESULT has status 'ok', but stdout has {THREE}",
         ),
+        *(
+            (
+                f"{OK} {FILE}; echo noise; echo '{line}'",
+                "$ORCHESTRATOR_RESULT has status 'ok', but stdout has status 'error': no link",
+            )
+            for line in (
+                '{"a": 1} {"status": "ok"}\t{"status": "error", "reason": "no link"}',
+                '{"status": "error", "reason": "no link", "volts": NaN}',
+                '{"status": "error", "reason": "no link"} at once',
+            )
+        ),
+        (
+            f"{OK} {FILE}; echo '{{'; echo '\"status\": null, \"volts\": NaN}}'",
+            f"$ORCHESTRATOR_RESULT has status 'ok', but stdout has {THREE.replace('3', 'null')}",
+        ),
     ],
 )
 def test_a_result_file_and_a_stdout_that_disagree_fail_the_step(
@@ -151,6 +166,9 @@ def test_a_result_file_and_a_stdout_that_disagree_fail_the_step(
     [
         f'{OK} {FILE}; echo \'{{"status": "success"}}\'',
         f"{OK} {FILE}; {ERROR}; echo noise",
+        f"{OK} {FILE}; {ERROR}; {OK}",
+        f"{OK} {FILE}; echo noise '{{\"status\": 3}}'",
+        f"{OK} {FILE}; head -c 50000 /dev/zero | tr '\\0' '['",
         f"{OK} {FILE}; echo '{{\"code\": 3}}'",
         f"{OK} {FILE}; echo '[1]'",
         f"{OK} {FILE}; printf '\\377'",
