@@ -5,6 +5,7 @@ docs/how-to/from-the-old-guide.md lists all other differences.
 """
 
 import ast
+import hashlib
 import json
 import os
 import re
@@ -37,6 +38,7 @@ PATHS = {
     "orchestrator/Logs/": ".orchestrator/runs/latest/",
     "./update_state.sh": "scriptlets/shell/update_state.sh",
 }
+SHA256 = "982ec56694b9a155ac8ade74f422e35fcb1caa9daae30eb6b07d4deeb34cdec4"
 PLUGINS = "-p no:randomly -p no:hypothesispytest -p no:cacheprovider"
 
 
@@ -167,6 +169,18 @@ def test_every_file_of_the_guide_has_its_row_in_the_page() -> None:
 
     assert len(named) == 13
     assert [name for name in named if name not in page] == []
+
+
+def test_the_text_of_the_guide_is_unchanged() -> None:
+    guide = (ROOT / "tests" / "samples" / "old_guide.md").read_bytes()
+
+    assert hashlib.sha256(guide).hexdigest() == SHA256
+
+
+def test_the_page_replaces_the_folder_of_logs_as_these_tests_do() -> None:
+    (row,) = re.findall(r"^\| `orchestrator/Logs/` \| `([^`]+)`", PAGE.read_text(), re.MULTILINE)
+
+    assert row == PATHS["orchestrator/Logs/"]
 
 
 def as_recipe(block: str) -> str:
