@@ -2,8 +2,9 @@
 
 YAML reads ``1.10`` as the number 1.1 and ``012`` as the number 12, so a script gets ``1.1`` and
 ``12``. Such a scalar is reported where a program certainly gets it as text: in `args` and `stdin`,
-and in vars that these or `cmd` read. Python code gets the same number however it is written, so
-elsewhere only numbers that begin with a 0 are reported: these are probably meant as text.
+and in vars and matrix values that these or `cmd` read. Python code gets the same number however it
+is written, so elsewhere only numbers that begin with a 0 are reported: these are probably meant as
+text.
 """
 
 import re
@@ -25,7 +26,10 @@ Values on longer paths are parts of JSON.
 """
 _PADDED = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?")
 _Variable = tuple[str, str]
-"""Id of a file, and the name of a var in it; for a `with`, also the step: ``low.volts``."""
+"""Id of a file, and the name of a var in it.
+
+For a `with` the name contains the step: ``low.volts``; a matrix value is ``matrix:volts``.
+"""
 
 
 def changed_scalars(recipe: Recipe) -> Iterator[tuple[Source, Problem]]:
@@ -58,7 +62,10 @@ def changed_scalars(recipe: Recipe) -> Iterator[tuple[Source, Problem]]:
 
 
 def _passed_as_text(recipe: Recipe, own: Source) -> set[_Variable]:
-    """Return the vars that a program gets as text, and the entries of `with` that set them."""
+    """Return the vars and matrix values that a program gets as text.
+
+    This includes the entries of `with` that set these vars.
+    """
     variables: set[_Variable] = set()
     for step in (*recipe.steps, *recipe.final):
         for one in step.templates if isinstance(step, ShellStep) else ():
@@ -74,8 +81,10 @@ def _add_read_variables(
     own: Source,
     variables: set[_Variable],
 ) -> None:
-    """Add the vars that expressions read, directly or through other vars."""
-    chains = (chain for each in expressions for chain in each.reads)
+    """Add the vars and matrix values that expressions read, directly or through other vars."""
+    chains = [chain for each in expressions for chain in each.reads]
+    in_matrix = (one for one in chains if one.root == "matrix" and len(one.parts) == 1)
+    variables |= {(own.id, f"matrix:{one.parts[0]}") for one in in_matrix}
     for name in {str(one.parts[0]) for one in chains if one.root == "vars" and len(one.parts) == 1}:
         if part is not None and name in part.given:
             user, templates, way = part.outer, part.given_templates, ("with_", name)
@@ -97,7 +106,7 @@ class _FileCheck:
 
     Args:
         source: The file.
-        texts: The vars that a program gets as text.
+        texts: The vars and matrix values that a program gets as text.
     """
 
     def __init__(self, source: Source, texts: set[_Variable]) -> None:
@@ -105,17 +114,29 @@ class _FileCheck:
         self._texts = texts
 
     def problems(self, root: Node) -> Iterator[Problem]:
-        """Yield the problems of the vars, the defaults and the steps."""
+        """Yield the problems of the vars, the matrix, the defaults and the steps."""
         keys = pairs(root)
         for name, node in _values(keys.get("vars")):
             is_text = (self._source.id, name) in self._texts
             yield from self._value(f"vars.{name}", node, is_text=is_text)
+        yield from self._matrix(keys.get("matrix"))
         for name, node in _values(_entry(keys.get("defaults"), "args")):
             yield from self._value(f"defaults.args.{name}", node, is_text=True)
         for key in ("steps", "finally"):
             steps = keys[key][1] if key in keys else None
             for step in steps.value if type(steps) is SequenceNode else ():
                 yield from self._step(step)
+
+    def _matrix(self, pair: tuple[Node, Node] | None) -> Iterator[Problem]:
+        """Yield the problems of the values of cells; `exclude` has none."""
+        for axis, values in _values(pair):
+            for number, value in enumerate(values.value if type(values) is SequenceNode else ()):
+                title = f"matrix.{axis}[{number}]"
+                entries = _values((value, value)) if axis == "include" else [(axis, value)]
+                for name, node in entries if axis != "exclude" else ():
+                    is_text = (self._source.id, f"matrix:{name}") in self._texts
+                    key = f"{title}.{name}" if axis == "include" else title
+                    yield from self._value(key, node, is_text=is_text)
 
     def _step(self, step: Node) -> Iterator[Problem]:
         keys = pairs(step)

@@ -86,6 +86,31 @@ def test_a_scalar_that_a_program_gets_as_written_is_not_reported(
             "vars: {v: 1.10}\nsteps: [{name: a, type: shell, parse: text, cmd: 'x ${{ vars.v }}'}]",
             ["1:11 'vars.v'"],
         ),
+        (
+            "matrix: {v: [1, 1.10]}\n" + shell("args: {V: '${{ matrix.v }}'}"),
+            ["1:17 'matrix.v[1]'"],
+        ),
+        (
+            (
+                "matrix: {v: [1.10]}\n"
+                "steps: [{name: a, type: shell, parse: text, cmd: 'x ${{ matrix.v }}'}]"
+            ),
+            ["1:14 'matrix.v[0]'"],
+        ),
+        (
+            "matrix: {v: [2.5], include: [{v: 1.10, u: 1.20}], exclude: [{v: 1.30}]}\n"
+            + shell("stdin: 'a ${{ matrix.v }}'"),
+            ["1:34 'matrix.include[0].v'"],
+        ),
+        (
+            "matrix: {v: [1.10]}\nvars: {w: '${{ matrix.v }}'}\n"
+            + shell("args: {V: '${{ vars.w }}'}"),
+            ["1:14 'matrix.v[0]'"],
+        ),
+        ("matrix: {v: [1.10]}\n" + shell("stdin: {v: '${{ matrix.v }}'}"), []),
+        ("matrix: {v: [1.10]}\n" + shell("if: matrix.v > 1"), []),
+        ("matrix: {v: [012]}\n" + shell("needs: []"), ["1:14 'matrix.v[0]'"]),
+        ("matrix: {v: '${{ [1.10] }}'}\n" + shell("args: {V: '${{ matrix.v }}'}"), []),
         ("vars: {v: 1.10}\n" + shell("stdin: {v: '${{ vars.v }}'}"), []),
         ("vars: {v: 1.10}\n" + shell("if: vars.v > 1"), []),
         ("vars: {v: 012}\n" + shell("needs: []"), ["1:11 'vars.v'"]),
@@ -104,6 +129,16 @@ def test_scalars_are_reported_if_a_program_gets_them_or_they_begin_with_a_zero(
     assert len(reported) == len(starts)
     for warning, start in zip(reported, starts, strict=True):
         assert warning.startswith(f"x.yaml:{start}")
+
+
+def test_a_with_of_a_step_called_matrix_is_no_matrix_value(tmp_path: Path) -> None:
+    text = (
+        "matrix: {v: [1.5]}\nsteps: [{name: matrix, use: part.yaml, with: {v: 1.10}}, "
+        "{name: a, type: shell, parse: text, cmd: 'x ${{ matrix.v }}'}]\n"
+    )
+    part = "vars: {v: 1}\n" + shell("if: vars.v > 1")
+
+    assert warnings(tmp_path, text, part=part) == []
 
 
 def test_a_number_for_python_code_is_reported_as_a_number(tmp_path: Path) -> None:
