@@ -20,6 +20,8 @@ PARAMS = "params"
 _TRANSPARENT = frozenset({"track_resources", "staticmethod", "classmethod", "override", "final"})
 """Decorators that do not change a signature."""
 _BASES = frozenset({"BaseScriptlet", "object", "ABC"})
+_ALWAYS_GIVEN = frozenset({"ctx", "context", PARAMS})
+"""Parameters that receive a value at each call; other reserved ones receive only a fixture."""
 _SCOPES = frozenset({"locals", "vars", "eval", "exec"})
 
 
@@ -47,12 +49,14 @@ class AcceptedKeys(NamedTuple):
         required: Those of `names` that have no default.
         takes_all: True if a parameter receives the whole mapping.
         has_rest: True if the function has a `**rest`.
+        without_value: Parameters without a default that receive neither a key nor a fixture.
     """
 
     names: tuple[str, ...]
     required: tuple[str, ...]
     takes_all: bool
     has_rest: bool
+    without_value: tuple[str, ...]
 
 
 def accepted_keys(
@@ -75,11 +79,13 @@ def accepted_keys(
         by_place = by_place[1:]
     every = [*by_place, *args.kwonlyargs]
     own = [one.arg for one in every if one.arg not in RESERVED and one.arg not in fixtures]
+    required = {one.arg for one in needed}
     return AcceptedKeys(
         names=tuple(own),
-        required=tuple(name for name in own if name in {one.arg for one in needed}),
+        required=tuple(name for name in own if name in required),
         takes_all=any(one.arg == PARAMS for one in every) or bool(args.vararg and not by_place),
         has_rest=args.kwarg is not None,
+        without_value=tuple(sorted(required & RESERVED - _ALWAYS_GIVEN - {*fixtures})),
     )
 
 
@@ -175,12 +181,17 @@ class _Check:
             yield from self._unread()
             missing |= {key: "reads" for key in self._always_read() if key not in keys}
         at = self._step.at
+        called = at.get("class") or at.get("function") or at[""]
         for name, verb in missing.items():
             if f" (did you mean '{name}'?)" not in hints.values():
                 head = f"params has no '{name}', which {self._target} {verb}"
                 near = nearest(name, [key for key in keys if key not in hints])
-                place = at.get(PARAMS) or at.get("class") or at["function"]
-                yield Mismatch(True, place, head, near if verb == "reads" else "")
+                yield Mismatch(True, at.get(PARAMS, called), head, near if verb == "reads" else "")
+        for name in dict.fromkeys(
+            n for each in self._accepted.values() for n in each.without_value
+        ):
+            head = f"{self._target} needs '{name}', which receives no key of params"
+            yield Mismatch(True, called, head, f"name a fixture '{name}' in the step's fixtures")
 
     def _unknown(self) -> Iterator[str]:
         """Yield the keys that the call would refuse."""

@@ -200,3 +200,42 @@ def test_a_parameter_that_receives_a_fixture_needs_no_key(look: Look) -> None:
     assert look(source, "{volts: 1}") == [
         "{volt error: params has no 'rig', which function 'step' needs"
     ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def step(ctx, params, instrument): return params\n",
+        "def step(*, instrument): pass\n",
+        "class step:\n    def run(self, params, instrument): return params\n",
+        (
+            "class step:\n    def validate(self, instrument): pass\n"
+            "    def run(self, params, instrument): return params\n"
+        ),
+    ],
+)
+def test_a_reserved_parameter_that_receives_nothing_is_reported(source: str, look: Look) -> None:
+    kind = "class" if source.startswith("class") else "function"
+
+    finding = (
+        f"step, error: {kind} 'step' needs 'instrument', which receives no key of params "
+        "(name a fixture 'instrument' in the step's fixtures)"
+    )
+
+    assert look(source, "{}", kind) == [finding]
+    assert look(source, "{}", kind, more="fixtures: [instrument], ") == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def step(ctx, params, instrument=None): return params\n",
+        "def step(*, instrument=None): pass\n",
+        "@wrapped\ndef step(instrument): pass\n",
+        "def step(ctx, context, params): return params\n",
+    ],
+)
+def test_a_reserved_parameter_that_may_receive_a_value_is_not_reported(
+    source: str, look: Look
+) -> None:
+    assert look(source, "{}") == []
