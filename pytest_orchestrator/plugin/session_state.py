@@ -38,6 +38,8 @@ CAUSE = "orchestrator_cause"
 """Key of `workerinput`: the file with the cause that ended the controller."""
 GUARD = "orchestrator_guard"
 """Key of `workerinput`: the file to which the watchdog writes that it killed the worker."""
+SERIAL = "orchestrator_serial"
+"""Key of `workeroutput`: the reasons why recipes ran one step at a time."""
 
 
 class Factories(Protocol):

@@ -19,7 +19,7 @@ from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -333,8 +333,13 @@ INPUT = "orchestrator_groups"
 """Key of `workerinput`: the path of the file of groups."""
 
 
-def write_groups(session: pytest.Session) -> None:
-    """Write the recipes of the session and the groups of items to the file; workers only."""
+def write_groups(session: pytest.Session, serial: "Mapping[str, str]") -> None:
+    """Write the recipes of the session and the groups of items to the file; workers only.
+
+    Args:
+        session: The session of the worker.
+        serial: The reason why a recipe runs one step at a time, by the id of the recipe.
+    """
     from pytest_orchestrator.plugin.collection import recipe_needs
 
     target = getattr(session.config, "workerinput", {}).get(INPUT)
@@ -353,7 +358,8 @@ def write_groups(session: pytest.Session) -> None:
             groups[item.nodeid] = together.get(group, group)
     if (groups or runs) and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
-        content = {"groups": groups, "recipes": list(dict.fromkeys(run.recipe.id for run in runs))}
+        recipes = list(dict.fromkeys(run.recipe.id for run in runs))
+        content = {"groups": groups, "recipes": recipes, "serial": dict(serial)}
         partial.write_text(json.dumps(content), encoding="utf-8")
         partial.replace(target)
 
@@ -372,7 +378,9 @@ def _group_of(item: pytest.Item) -> str:
 
 def read_groups(file: Path) -> Any:
     """Return the groups and recipes that a worker wrote; empty if the session has no recipes."""
-    return json.loads(file.read_text("utf-8")) if file.exists() else {"groups": {}, "recipes": []}
+    if not file.exists():
+        return {"groups": {}, "recipes": [], "serial": {}}
+    return json.loads(file.read_text("utf-8"))
 
 
 def recipe_of(nodeid: str) -> str:

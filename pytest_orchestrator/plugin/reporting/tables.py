@@ -290,21 +290,13 @@ class Header:
             listed = ", ".join(names[:_MOST]) + (" ..." if names[_MOST:] else "")
             number = _count(len(needed), "prerequisite step")
             parts.append(f"also runs {number}, not counted: {listed}")
-        parts += self._sequential_recipes()
+        parts += _sequential_recipes(self.serial)
         others = state_of(self._session.config).others
         if others:
             parts.append(f"{_count(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
         more = [line for each in self.earlier for line in each.header_lines()]
         return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
-
-    def _sequential_recipes(self) -> list[str]:
-        """Return texts about the recipes whose steps cannot run in parallel, with the reasons."""
-        if len(self.serial) > 1 and len(set(self.serial.values())) == 1:
-            return [f"one step at a time: {next(iter(self.serial.values()))}"]
-        texts = [f"{recipe} one step at a time: {why}" for recipe, why in self.serial.items()]
-        more = [f"{len(texts) - _MOST} more recipes one step at a time"] if texts[_MOST:] else []
-        return texts[:_MOST] + more
 
     def _pending_finally(self) -> list[str]:
         """Return a line about the pending ``finally`` steps of the last run, if it has some."""
@@ -335,6 +327,27 @@ class Header:
                 names = selected.get(recipe, ())
                 needed |= {(recipe, step.name): None for step in steps if step.name not in names}
         return [*needed]
+
+
+def serial_header(serial: Mapping[str, str]) -> str:
+    """Return a header line that names only the recipes that run one step at a time, and why."""
+    return f"orchestrator {__version__}: {'; '.join(_sequential_recipes(serial))}"
+
+
+def show_serial_recipes(terminal: Any, serial: Mapping[str, str]) -> None:
+    """Print after the run which recipes ran one step at a time, and why."""
+    if terminal.config.get_verbosity() >= 0:
+        for recipe, why in serial.items():
+            terminal.write_line(f"{recipe} ran one step at a time: {why}")
+
+
+def _sequential_recipes(serial: Mapping[str, str]) -> list[str]:
+    """Return texts about the recipes whose steps cannot run in parallel, with the reasons."""
+    if len(serial) > 1 and len(set(serial.values())) == 1:
+        return [f"one step at a time: {next(iter(serial.values()))}"]
+    texts = [f"{recipe} one step at a time: {why}" for recipe, why in serial.items()]
+    more = [f"{len(texts) - _MOST} more recipes one step at a time"] if texts[_MOST:] else []
+    return texts[:_MOST] + more
 
 
 def _jobs(config: pytest.Config) -> str:

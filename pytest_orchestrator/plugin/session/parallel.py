@@ -20,10 +20,11 @@ from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDepende
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.journal import baseline
+from pytest_orchestrator.plugin.reporting import tables
 from pytest_orchestrator.plugin.reporting.reports import manual_reports
 from pytest_orchestrator.plugin.reporting.worker_reports import report_later, reporter_without_stops
 from pytest_orchestrator.plugin.session.finally_steps import INTERRUPTS
-from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.plugin.session_state import SERIAL, state_of
 from pytest_orchestrator.recipe.model.step import CodeStep
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _OURS = str(Path(__file__).parents[2])
 
 def start(session: pytest.Session) -> "dict[str, str]":
     """Plan the steps that run ahead, and register the plugin that reports them.
+
+    ``--collect-only`` plans no step.
 
     Returns:
         The reason why a recipe runs one step at a time, by the key of the recipe.
@@ -48,12 +51,14 @@ def start(session: pytest.Session) -> "dict[str, str]":
         why = _why_serial(session.config) or usage.why_serial(run)
         if why:
             usage.serial[run.recipe.key] = why
+        if why or session.config.option.collectonly:
             continue
         nodes = {step.name: run.recipe.node(step.name) for step in run.recipe.steps}
         seconds = {name: durations[node] for name, node in nodes.items() if node in durations}
         run.plan(usage.dependencies(run), seconds)
         run.cutoff = _fail_fast(session, usage.counted(run))
-    session.config.pluginmanager.register(ParallelSession(session, runs), "orchestrator-jobs")
+    if not session.config.option.collectonly:
+        session.config.pluginmanager.register(ParallelSession(session, runs), "orchestrator-jobs")
     return usage.serial
 
 
@@ -286,6 +291,8 @@ class ParallelSession:
         """Cancel the running steps of a session that ends between two items."""
         self._cancel("the session ended")
         self._report_untaken()
+        if hasattr(self._session.config, "workeroutput"):  # a worker has no terminal
+            self._session.config.workeroutput[SERIAL] = self._late_reasons
         return (yield)
 
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
@@ -305,10 +312,8 @@ class ParallelSession:
             self._late_reasons[item.recipe.key] = why
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write the recipes that had to run one step at a time, with the reasons."""
-        if self._session.config.get_verbosity() >= 0:
-            for recipe, why in self._late_reasons.items():
-                terminalreporter.write_line(f"{recipe} ran one step at a time: {why}")
+        """Print the recipes that had to run one step at a time, with the reasons."""
+        tables.show_serial_recipes(terminalreporter, self._late_reasons)
 
     def _cancel(self, cause: str) -> None:
         for run in self._runs:

@@ -58,15 +58,15 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     _note_needs(session, steps, tests, snapshots)
     if resumed is not None:
         resumed.mark(steps)
-    needs.write_groups(session)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin.session import running
 
         running.start(session)
-        if settings.jobs(session.config) > 1:
-            from pytest_orchestrator.plugin.session import parallel
+    if settings.jobs(session.config) > 1:
+        from pytest_orchestrator.plugin.session import parallel
 
-            header.serial = parallel.start(session)
+        header.serial = parallel.start(session)
+    needs.write_groups(session, header.serial)
 
 
 def _add_results_of_others(state: "SessionState") -> None:

@@ -16,7 +16,14 @@ from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.reporting import not_run, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
-from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, GUARD, RUN, state_of
+from pytest_orchestrator.plugin.session_state import (
+    CAUSE,
+    CONTROLLER,
+    GUARD,
+    RUN,
+    SERIAL,
+    state_of,
+)
 from pytest_orchestrator.plugin.xdist import controller_context
 
 if TYPE_CHECKING:
@@ -48,6 +55,7 @@ class Controller:
         self._started: list[Any] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._session: pytest.Session | None = None
+        self._late_serial: dict[str, str] = {}
         self._restore: Callable[[], None] = lambda: None
 
     @property
@@ -102,7 +110,26 @@ class Controller:
 
     def _prepare_recipes(self) -> None:
         self._late.expected = True
+        self._show_serial_recipes()
         self._restore = interrupt_on_sigterm()
+
+    def _show_serial_recipes(self) -> None:
+        """Print why recipes run one step at a time; the headers of workers are not shown."""
+        assert self._session is not None  # noqa: S101  # it has begun
+        config = self._session.config
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        serial = needs.read_groups(self._file)["serial"]
+        if serial and terminal is not None and config.get_verbosity() >= 0:
+            terminal.write_line(tables.serial_header(serial))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Store which recipes turned out to have to run one step at a time."""
+        self._late_serial |= getattr(node, "workeroutput", {}).get(SERIAL, {})
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print these recipes."""
+        tables.show_serial_recipes(terminalreporter, self._late_serial)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from pytest_orchestrator import __version__
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -756,6 +757,34 @@ def test_the_header_names_a_fixture_that_is_set_up_for_each_step(
     said = "; ".join(["1 recipe, 2 steps, 2 jobs", *filter(None, [why])])
     assert f": {said}\n" in result.stdout.str()
     assert "ran one step at a time" not in result.stdout.str()
+
+
+def test_collect_only_names_a_fixture_that_is_set_up_for_each_step(project: Project) -> None:
+    ran, lines = _order(project, "", "--collect-only")
+
+    assert ran == []
+    assert [line.partition("; ")[2] for line in lines] == [_ONE_BY_ONE]
+
+
+@pytest.mark.parametrize(
+    ("scope", "line"),
+    [
+        ("", f"orchestrator {__version__}: {_ONE_BY_ONE}"),
+        (", scope=EACH", _ONE_BY_ONE.replace("one step", "ran one step")),
+    ],
+)
+def test_a_session_with_workers_names_a_fixture_that_is_set_up_for_each_step(
+    project: Project, scope: str, line: str
+) -> None:
+    ran, lines = _order(project, scope, "-n2")
+
+    assert ran == ["up", "one", "down", "up", "two", "down", "up", "three", "down"]
+    assert lines == [line]
+
+
+def test_a_quiet_session_with_workers_names_no_fixture(project: Project) -> None:
+    assert _order(project, "", "-n2", "-q")[1] == []
+    assert _order(project, ", scope=EACH", "-n2", "-q")[1] == []
 
 
 def test_module_fixtures_are_set_up_before_any_step_runs_ahead(project: Project) -> None:

@@ -276,6 +276,8 @@ def test_a_step_at_which_two_workers_died_is_reported_once(project: Project) -> 
     assert result.parseoutcomes() == {"passed": 1, "errors": 1}
     junit = ElementTree.parse(project.path / "junit.xml").getroot()
     assert [one.get("name") for one in junit.iter("testcase")] == ["a", "e"]
+
+
 _LARGE = """
 def fails(ctx, params):
     return {"status": "error", "reason": "z" * 6_000_000}
