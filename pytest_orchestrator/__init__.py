@@ -31,9 +31,8 @@ _MODULES |= {"LeftoverWarning": "core.result", "NotJson": "core.json_values"}
 _MODULES |= {"RemoteContext": "context.rpc.client", "load_run": "runs.loaded"}
 _MODULES |= {"main": "scriptlets.standalone", "track_resources": "scriptlets.tracking"}
 _MODULES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
-_MODULES |= dict.fromkeys(
-    ("ContextKeyError", "ContextTypeError", "OrchestratorError"), "core.errors"
-)
+_CORE_ERRORS = ("ContextKeyError", "ContextTypeError", "OrchestratorError")
+_MODULES |= dict.fromkeys(_CORE_ERRORS, "core.errors")
 _MODULES |= dict.fromkeys(("BaseScriptlet", "get_logger"), "scriptlets.base")
 _CALL_ERRORS = ("ParameterError", "SignatureError", "ValidationFailed")
 _MODULES |= dict.fromkeys(_CALL_ERRORS, "scriptlets.call")

@@ -49,7 +49,7 @@ def test_every_public_name_is_exported(name: str) -> None:
 
 
 def test_every_lazily_loaded_name_is_in_all() -> None:
-    assert vars(pytest_orchestrator)["_HOMES"].keys() == set(pytest_orchestrator.__all__)
+    assert vars(pytest_orchestrator)["_MODULES"].keys() == set(pytest_orchestrator.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

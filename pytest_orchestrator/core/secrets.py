@@ -369,7 +369,7 @@ def forms_of(secret: str) -> list[str]:
 
 
 def ends_masked(text: str, forms: Iterable[str]) -> str:
-    """Mask the rest of a form that is left where a text was cut in the middle of it.
+    """Mask the parts of secrets that are left at the places where a text was cut.
 
     Args:
         text: A text that may have been cut, with an ellipsis in place of the missing part.

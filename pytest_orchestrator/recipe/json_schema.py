@@ -81,7 +81,7 @@ def cause(error: "ValidationError") -> "ValidationError":
 def _apart_from(
     excluded: "list[ValidationError]", errors: "list[ValidationError]"
 ) -> "ValidationError | None":
-    """Return the first error of the only schema that has none of the given errors."""
+    """Return the first error of the only schema that is not excluded; None if several are left."""
     out = {each.relative_schema_path[0] for each in excluded}
     close = [each for each in errors if each.relative_schema_path[0] not in out]
     return close[0] if len({each.relative_schema_path[0] for each in close}) == 1 else None

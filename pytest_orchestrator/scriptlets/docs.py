@@ -52,7 +52,7 @@ def params_of(
 
 
 def _named(function: Function) -> Iterator[Param]:
-    """Yield the parameters of a function that get the value of `params` with their name."""
+    """Yield the parameters that receive the entry of `params` with the same name."""
     args = function.args
     by_place = [*args.posonlyargs, *args.args]
     defaults = [None] * (len(by_place) - len(args.defaults)) + args.defaults

@@ -97,7 +97,7 @@ class ClosedConnection:
 
 
 class _Process:
-    """Identity of this process; each fork has a new object, which is faster than `getpid`."""
+    """Identity of this process, renewed in each fork; to compare it is faster than `getpid`."""
 
     current: "_Process"
 

@@ -161,7 +161,7 @@ class SharedContext(RemoteContext):
         return cls(RemoteContext.connect(address, token), token)
 
     def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
-        """Set the callback for values that are written or read; the server records changes.
+        """Set the callback for values; a recorder is refused, because the server records changes.
 
         Raises:
             TypeError: A recorder is given.

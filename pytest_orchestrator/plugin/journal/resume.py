@@ -410,7 +410,7 @@ class ResumedSession:
             yield f"secret, so not restored: {listed(self._lost)}"
 
     def _finally_has_run(self) -> "Iterator[str]":
-        """Yield the recipes that resume after restored steps although their ``finally`` has run."""
+        """Yield a text on each recipe that is resumed although its ``finally`` has already run."""
         for recipe in self._recipes:
             kinds = {self._of(recipe, step).kind for step in recipe.steps}
             old = self._record.recipes.get(recipe.key)

@@ -68,7 +68,7 @@ def jobs(config: pytest.Config) -> int:
 
 
 def debugger(config: pytest.Config) -> str:
-    """Return the debugger that keeps the steps on this machine; empty without one."""
+    """Return the active debugger option, with which steps do not run on Dask; or empty text."""
     for name, option in (("usepdb", "--pdb"), ("trace", "--trace")):
         if config.getoption(name, False):
             return option

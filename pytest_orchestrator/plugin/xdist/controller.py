@@ -124,7 +124,7 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Store which recipes turned out to have to run one step at a time."""
+        """Collect the recipes that the worker had to run one step at a time."""
         self._late_serial |= getattr(node, "workeroutput", {}).get(SERIAL, {})
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
