@@ -204,7 +204,7 @@ def test_failed_first_moves_the_recipe_and_keeps_its_order(project: Project) -> 
 
 def test_stepwise_continues_at_the_failed_step(project: Project) -> None:
     project.recipe("x", {"one": "", "two": "function: refuse", "three": "needs: [one]"})
-    assert project.run("--sw").parseoutcomes() == {"failed": 1, "passed": 1}
+    project.run("--sw").assert_outcomes(failed=1, passed=1)
     project.recipe("x", {"one": "", "two": "", "three": "needs: [one]"})
     project.forget()
 
