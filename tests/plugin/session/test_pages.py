@@ -30,7 +30,7 @@ def test_a_session_writes_a_page_and_pictures_of_its_recipes(bench: Project) -> 
         "the bench is off",
         "test_x.py::test_x",
         "done.one",
-        "exit status",
+        "Exit status",
     ):
         assert text in page
     pictures = {path.suffix: path.read_text() for path in (left(bench) / "assets").iterdir()}
@@ -46,7 +46,7 @@ def test_the_page_of_the_next_run_shows_trends(bench: Project) -> None:
     for _ in range(2):
         bench.run("-o", "recipe_html=true")
 
-    assert "Trends over earlier runs" in (left(bench) / "report.html").read_text()
+    assert "History (last 20 runs)" in (left(bench) / "report.html").read_text()
 
 
 def test_an_ini_key_switches_page_and_pictures_off(bench: Project) -> None:
