@@ -1,6 +1,6 @@
-"""Callables of steps, compiled with the line of the step in the recipe.
+"""Functions that pytest calls for steps, compiled as if defined at the step's recipe line.
 
-Tracebacks, summaries and annotations then point into the YAML, and pytest shows the line.
+So tracebacks, summaries and annotations point into the YAML file, and pytest shows the line.
 """
 
 import ast
@@ -24,7 +24,7 @@ def step():
 
 
 def callable_of(path: Path, name: str, line: int, *, asks: bool) -> types.FunctionType:
-    """Return the function that pytest calls for a step; `set_callback` sets what it does.
+    """Return a new function for pytest to call for a step; `set_callback` sets its action.
 
     Args:
         path: The recipe.
@@ -38,7 +38,7 @@ def callable_of(path: Path, name: str, line: int, *, asks: bool) -> types.Functi
 
 
 def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> None:
-    """Set the callback that a function of `callable_of` calls.
+    """Set the callback that a function made by `callable_of` calls.
 
     Args:
         function: The function.
@@ -49,12 +49,12 @@ def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> 
 
 
 def no_fixtures(name: str) -> NoReturn:
-    """Raise LookupError: the default fixture getter of a step that names no fixtures."""
+    """Raise LookupError: the fixture getter of a step that names no fixtures."""
     raise LookupError(name)
 
 
 def _on_one_line(source: str) -> types.CodeType:
-    """Compile a function so that all its code is on line 1, and return its code object."""
+    """Compile the source of one function; return its code object with all code on line 1."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.stmt, ast.expr, ast.arg)):

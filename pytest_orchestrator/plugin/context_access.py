@@ -1,4 +1,4 @@
-"""Context servers of a session: for the programs of its steps, and for `--recipe-serve`."""
+"""Context servers of a session: one for programs of steps, one for `--recipe-serve`."""
 
 import os
 import threading
@@ -26,14 +26,16 @@ ADDRESS, TOKEN = "ORCHESTRATOR_ADDRESS", "ORCHESTRATOR_TOKEN"
 
 
 class StepContextAccess:
-    """Access of the programs of steps to the Context; see `execution.lanes.context_access`.
+    """Access to the Context for the programs that steps run.
+
+    It implements the protocol in `execution.lanes.context_access`.
 
     A socket listens from the first step on. The server behind it, with all that it imports, is
     started at the first connection and closed after the last step whose programs may connect.
     So no thread runs in this process when user code forks it.
 
     Args:
-        context: Returns the Context of the session.
+        context: Function that returns the Context of the session.
         secrets: The masker of the session.
     """
 
@@ -53,7 +55,7 @@ class StepContextAccess:
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """Forms of the token prefix to mask in output; empty once it is a secret of the session."""
+        """Encodings of the token prefix to mask in output; empty if the masker has the prefix."""
         if self._is_seen:
             return ()
         if not self._forms:
@@ -69,7 +71,7 @@ class StepContextAccess:
         return self._listener if self._server is None else None
 
     def open(self, step: str, context: "Context") -> Mapping[str, str]:
-        """Admit the programs of a step; return the environment variables that they need."""
+        """Admit the programs of a step; return the environment variables with address and token."""
         if self._listener is None:
             self._listen()
         with self._lock:
@@ -81,7 +83,7 @@ class StepContextAccess:
         return {ADDRESS: self._address, TOKEN: token}
 
     def close(self, variables: Mapping[str, str]) -> None:
-        """Revoke the token of a step; wait until its requests in progress are done."""
+        """Revoke the token in a step's environment variables; wait for its requests in progress."""
         with self._lock:
             del self._admitted[variables[TOKEN]]
             server = self._server
@@ -93,7 +95,7 @@ class StepContextAccess:
             server.end(variables[TOKEN])
 
     def answer(self) -> None:
-        """Start the server, which answers in threads; do nothing if it runs."""
+        """Start the server at the first connection; do nothing if the server runs."""
         from pytest_orchestrator.context.rpc.server import Server
 
         with self._lock:
@@ -106,7 +108,7 @@ class StepContextAccess:
             self._server = server
 
     def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
-        """Make the token prefix a secret of the session if it occurs in data, or if `surely`."""
+        """Add the token prefix to the masker if `data` contains the prefix or `surely` is true."""
         if not self._is_seen and (surely or self._token_prefix.encode() in data):
             self._secrets.add(self._token_prefix)
             self._is_seen = True
@@ -147,7 +149,7 @@ class StepContextAccess:
 
 
 class SessionContextServer:
-    """Context server of the session for every client that has the token (`--recipe-serve`).
+    """Context server of `--recipe-serve` for every client that has the token.
 
     Args:
         config: The configuration of the session.
@@ -188,14 +190,19 @@ class SessionContextServer:
         self._server = server
 
     def pytest_report_header(self) -> str | None:
-        """Return the line of pytest's header that names the address of the server."""
+        """Return the line of pytest's header with the server's address; None without a server."""
         if self._server is None:
             return None
         return f"orchestrator: the Context is served at {self._server.address}"
 
 
 def _handle(state: "SessionState", who: str) -> "Context":
-    """Return the Context of a client that is no step; step hooks receive its changes too."""
+    """Return the Context for a `--recipe-serve` client; step hooks receive its changes.
+
+    Args:
+        state: The state of the session.
+        who: Name of the client in the history of the Context.
+    """
     if state.step_hooks is None:
         return state.context.bound(who)
     changed = state.environment.main_queue.in_main_thread(state.step_hooks.changed)
@@ -203,7 +210,7 @@ def _handle(state: "SessionState", who: str) -> "Context":
 
 
 def step_context_access(config: pytest.Config) -> StepContextAccess:
-    """Return the Context access of a session's steps, which is closed with the session."""
+    """Return new Context access for a session's steps; it closes with the session."""
     state = state_of(config)
     made = StepContextAccess(lambda: state.context, state.secrets)
     config.add_cleanup(made.shut)

@@ -1,4 +1,4 @@
-"""Dask runner of a session: connected to its workers before the first step."""
+"""Dask runner of a session, and its connection to the workers ahead of the first step."""
 
 import os
 from functools import partial
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
-    """Return the Dask runner of a session, which is closed with it; None if none is configured."""
+    """Return a new Dask runner that closes with the session; None if steps do not use Dask."""
     scheduler = runner_option.dask_scheduler(config)
     if scheduler is None:
         return None
@@ -43,7 +43,7 @@ def runner(config: pytest.Config) -> "DaskRunner | None":
 
 
 def start(session: pytest.Session) -> None:
-    """Connect to the workers, if steps of the session run on Dask.
+    """Connect to the Dask workers; do nothing if steps do not run on Dask.
 
     Raises:
         pytest.UsageError: The cluster cannot be used, or no worker can run one of the steps.
@@ -73,7 +73,7 @@ def start(session: pytest.Session) -> None:
 
 
 def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
-    """Return the recipes of a session, with the steps of each that may run."""
+    """Return the recipes of a session, each with its steps that may run in this session."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
     from pytest_orchestrator.plugin.collection.nodes import StepItem
 
@@ -104,7 +104,7 @@ def _unrunnable_steps(
     recipes: "list[tuple[Recipe, list[Step]]]",
     counted: "Collection[str]",
 ) -> str:
-    """Return the steps that no worker can run, as text for people; empty if none."""
+    """Return an error message about the steps that no Dask worker can run, or empty text."""
     from pytest_orchestrator.execution.dask.registry import unused_workers
     from pytest_orchestrator.execution.scheduling.placement import refusals
     from pytest_orchestrator.recipe import RecipeError
@@ -125,7 +125,7 @@ def _start_broker(
     cut_off: "Callable[[], str]",
     encrypted: "ssl.SSLContext | None",
 ) -> "AttemptBroker":
-    """Start the server and the broker at which workers claim attempts."""
+    """Start a server; return the broker at which Dask workers claim attempts of steps."""
     from pytest_orchestrator.context.rpc.handshake import Limits
     from pytest_orchestrator.context.rpc.server import Server
     from pytest_orchestrator.execution.dask.broker import AttemptBroker

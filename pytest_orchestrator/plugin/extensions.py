@@ -1,4 +1,4 @@
-"""Step types and criteria registered by plugins: collected and checked."""
+"""Collection and checks of the step types and criteria that plugins add."""
 
 import inspect
 import sys
@@ -19,16 +19,16 @@ _TOP = "has to stand at the top level of a module that has a file"
 
 
 def extension_plugins(config: pytest.Config) -> tuple[object, ...]:
-    """Return the plugins that implement a hook for step types or criteria."""
+    """Return the pytest plugins that implement the hook for step types or criteria."""
     hooks = (config.hook.pytest_recipe_step_types, config.hook.pytest_recipe_criteria)
     return tuple(one.plugin for hook in hooks for one in hook.get_hookimpls())
 
 
 def session_extensions(config: pytest.Config) -> "Extensions":
-    """Return the step types and criteria of this session: built-in ones and those of plugins.
+    """Return all step types and criteria of a session, built-in and from plugins.
 
     Raises:
-        pytest.UsageError: One of them cannot be used; the text names the plugin.
+        pytest.UsageError: A step type or criterion is unusable; the message names its plugin.
     """
     from pytest_orchestrator.plugin.options.settings import shell
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
@@ -48,7 +48,7 @@ def session_extensions(config: pytest.Config) -> "Extensions":
 
 
 def _hook_results(config: pytest.Config, hook: str) -> Iterator[tuple[str, object, Any]]:
-    """Yield the name of each plugin, the plugin, and each value that it returns from a hook."""
+    """Yield plugin name, plugin and value for each value that a plugin returns from a hook."""
     manager = config.pluginmanager
     plugins = [one.plugin for one in getattr(config.hook, hook).get_hookimpls()]
     for plugin in dict.fromkeys(reversed(plugins)):  # in the order of their registration
@@ -63,10 +63,10 @@ def _hook_results(config: pytest.Config, hook: str) -> Iterator[tuple[str, objec
 
 
 def _checked_type(value: Any) -> type[StepType]:
-    """Return a step type after checking that other processes can import it.
+    """Return the value of a plugin as a step type that other processes can import.
 
     Raises:
-        ValueError: The value is no such class.
+        ValueError: The value is no importable class of a step type.
     """
     if not (inspect.isclass(value) and issubclass(value, StepType)):
         raise ValueError("is no class derived from StepType of pytest_orchestrator.extending")
@@ -107,14 +107,14 @@ def _usage_error(plugin: str, problem: str) -> pytest.UsageError:
 
 
 class _ExtensionsOnly:
-    """A pytest plugin that collects the extensions and ends the session before any test."""
+    """Pytest plugin that stores the step types and criteria and exits before the collection."""
 
     extensions: "Extensions | None" = None
     error = ""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
-        """Store the extensions, or the text of the usage error, and exit."""
+        """Store the extensions, or the text of a usage error; return an exit status for pytest."""
         try:
             self.extensions = session_extensions(config)
         except pytest.UsageError as error:
@@ -123,7 +123,7 @@ class _ExtensionsOnly:
 
 
 def project_extensions(root: Path) -> "Extensions":
-    """Return the extensions of a project; pytest loads its plugins and ``conftest.py``.
+    """Return the step types and criteria of a project, whose plugins pytest loads for this.
 
     Raises:
         ValueError: pytest cannot load them, or an extension cannot be used.

@@ -1,6 +1,6 @@
-"""Entry point of the plugin: pytest's hooks, settings check, import finder.
+"""Entry point of the plugin: pytest's hooks, check of settings, import finder.
 
-It imports only pytest and the standard library until pytest finds a recipe.
+The module imports only pytest and the standard library until pytest finds a recipe.
 """
 
 import sys
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 
 class _Factories:
-    """Factory of the parts of a session, which are made at their first use."""
+    """Factory of the parts of a session, whose modules are imported at the first use."""
 
     def environment(self, config: pytest.Config) -> "Environment":
-        """Return the environment of all steps of the session."""
+        """Return a new environment for all steps of the session."""
         from pytest_orchestrator.plugin.session.run_factory import session_environment
 
         return session_environment(config)
 
     def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
-        """Return the caller of the step hooks; None if no plugin implements one."""
+        """Return the caller of the step hooks; None if no plugin implements a step hook."""
         from pytest_orchestrator.plugin.journal.step_hooks import StepHooks, has_step_hooks
 
         return StepHooks(config) if has_step_hooks(config) else None
@@ -63,7 +63,7 @@ class _Factories:
         return JournalRecorder(state.config, state)
 
     def resumed(self, config: pytest.Config) -> "ResumedSession | None":
-        """Return the earlier run that this session resumes, or None."""
+        """Return the earlier run that this session resumes; None if it resumes no run."""
         from pytest_orchestrator.plugin.journal.resume import resumed_session
 
         return resumed_session(config)
@@ -88,7 +88,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Give ``--recipe-resume`` its default value, so that a path after it is not its value."""
+    """Add the default value to a bare ``--recipe-resume``, so that it takes no path as value."""
     end = args.index("--") if "--" in args else len(args)
     args[:end] = [
         f"{one}={settings.LATEST}" if one == settings.RESUME else one for one in args[:end]
@@ -97,7 +97,10 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True, specname="pytest_configure")
 def pytest_configure_first(config: pytest.Config) -> None:
-    """Install the factory; with ``--recipe-needs=snapshot`` make ``--lf`` select blocked steps."""
+    """Install the factory of session parts.
+
+    With ``--recipe-needs=snapshot``, also make ``--lf`` select blocked steps.
+    """
     config.stash[FACTORIES] = _Factories()
     if config.getoption("recipe_needs") == "snapshot":
         if config.getoption("dist", "no") != "no":
@@ -111,7 +114,7 @@ def pytest_configure_first(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the settings and register the plugins that need no recipe."""
+    """Check the settings; register the plugins that work without recipes."""
     install_finder()
     check_settings(config)
     root = str(config.rootpath)
@@ -143,7 +146,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """List the scriptlets and end, if the option ``--list-steps`` is set."""
+    """Print the scriptlets and return an exit status if ``--list-steps`` is set, else None."""
     if not config.getoption("list_steps"):
         return None
 
@@ -151,7 +154,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect the YAML files that are recipes."""
+    """Return a collector for a YAML file that is a recipe, else None."""
     if file_path.suffix.lower() not in file_matching.SUFFIXES:
         return None
     config, named = parent.config, parent.session.isinitpath(file_path)
@@ -173,7 +176,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Set ``ctx`` of a test to the own Context of the recipe that its marker requests."""
+    """Give ``ctx`` the recipe's own Context in a test whose marker requests such a recipe."""
     mark = metafunc.definition.get_closest_marker("recipe")
     if mark is None or "ctx" not in metafunc.fixturenames:
         return
@@ -186,7 +189,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Expand uses in the arguments, and suggest a similar name for a missing recipe or step."""
+    """Replace uses in the arguments by their steps; suggest names for missing recipes and steps."""
     deselected = session.config.getoption("deselect", None) or ()
     if any(".y" in word and "::" in word for word in (*session.config.args, *deselected)):
         from pytest_orchestrator.plugin.collection import hints
@@ -203,7 +206,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Order the items so that recipes are whole, and prepare their run."""
+    """Order the items so that each recipe's steps are together; prepare the session."""
     if session.config.getoption("recipe_var"):
         from pytest_orchestrator.plugin.collection import hints
 
@@ -251,7 +254,7 @@ class PackageFinder:
 
 
 def install_finder() -> None:
-    """Insert this finder before pytest's assertion rewriter, once per process."""
+    """Put `PackageFinder` ahead of pytest's assertion rewriter, once per process."""
     if PackageFinder not in sys.meta_path:
         sys.meta_path.insert(0, PackageFinder)
 
@@ -287,7 +290,7 @@ def show_scriptlets(config: pytest.Config) -> int:
 
 
 def check_settings(config: pytest.Config) -> None:
-    """Read every setting once, so that an invalid one is an error before the collection.
+    """Read every setting, so that an invalid setting is an error before the collection.
 
     Raises:
         pytest.UsageError: A setting is wrong.

@@ -1,8 +1,8 @@
-"""Interrupts (SIGTERM as Ctrl-C, deferred during reports) and early exits of pytest itself.
+"""Signals that interrupt a session, and calls that end the pytest process early.
 
 An inline step, one of its threads or an ``atexit`` function may call ``os._exit(0)`` or
 replace pytest by another program with ``os.exec*``. The exit status is then 0 although a step
-failed. So both functions are wrapped from the first session with recipes on.
+failed. So these functions are wrapped from the first session with recipes on.
 """
 
 import contextlib
@@ -24,13 +24,15 @@ _PROGRAMS = frozenset({"pytest", "py.test", "pytest-orchestrator"})
 
 
 class EarlyEnds:
-    """Wrappers of ``os._exit`` and ``os.exec*`` in this process; forks call the originals.
+    """Wrappers of ``os._exit`` and ``os.exec*`` that turn a false exit status 0 into a failure.
+
+    Forked processes call the original functions.
 
     coverage.py wraps the same functions; each wrapper calls the function that it replaced.
     """
 
     def __init__(self, session: pytest.Session, terminal: int) -> None:
-        """Install the wrappers.
+        """Wrap the functions in `os`.
 
         Args:
             session: The session.
@@ -78,7 +80,7 @@ class EarlyEnds:
         return execute
 
     def _failed_status(self, function: str) -> int:
-        """Return the exit status of a failed session and print why; 0 if the call may proceed."""
+        """Return the failure status for an early end and print it; return 0 to allow the call."""
         if os.getpid() != self._pid:
             return 0
         status = int(self._session.exitstatus) if self._is_over else 0
@@ -96,7 +98,7 @@ class EarlyEnds:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Note that the exit status is final; remove the wrappers if the process continues."""
+        """Remember that the exit status is final; remove the wrappers if the process continues."""
         self._is_over = True
         if self._is_permanent:
             return
@@ -108,7 +110,7 @@ class EarlyEnds:
 
 
 def _is_main_program(config: pytest.Config) -> bool:
-    """Return True if this process was started to run this session, and for nothing else."""
+    """Return True if this process is a pytest program that runs only this session."""
     if [*map(str, config.invocation_params.args)] != sys.argv[1:]:
         return False
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
@@ -120,11 +122,11 @@ _ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 def interrupt_on_sigterm(cause_file: str | None = None) -> Callable[[], None]:
-    """Raise KeyboardInterrupt at SIGTERM and SIGHUP, unless they have a handler already.
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt unless they have a handler already.
 
     Args:
-        cause_file: In a worker of xdist, the file in which the controller writes the cause that
-            ended it. A SIGINT after that has this cause.
+        cause_file: In an xdist worker, the file in which the controller writes why it ends the
+            worker. A later SIGINT raises KeyboardInterrupt with this text.
 
     Returns:
         A function that restores the previous handlers.
@@ -156,9 +158,9 @@ def interrupt_on_sigterm(cause_file: str | None = None) -> Callable[[], None]:
 
 
 def keep_exit_statuses() -> Callable[[], None]:
-    """Reset SIGCHLD to its default if it is ignored, so that exit statuses can be read.
+    """Reset an ignored SIGCHLD to its default, so that exit statuses of children can be read.
 
-    The program that starts pytest may ignore it, or a `conftest.py`. ``subprocess`` then
+    The program that starts pytest, or a `conftest.py`, may ignore SIGCHLD. ``subprocess`` then
     returns 0 for every program of an inline step, and for programs of this plugin.
 
     Returns:
@@ -178,7 +180,7 @@ def keep_exit_statuses() -> Callable[[], None]:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Defer the first interrupt to the end of the block; a second one acts at once."""
+    """Defer the first interrupt to the end of the ``with`` block; handle a second at once."""
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
     deferred: list[tuple[int, FrameType | None]] = []
 
@@ -203,7 +205,10 @@ def interrupts_deferred() -> Iterator[None]:
 
 
 def _settable(*names: str) -> list[signal.Signals]:
-    """Return the signals of these names whose handlers this thread may set."""
+    """Return the existing signals of these names; empty outside the main thread.
+
+    Only the main thread may set signal handlers.
+    """
     if threading.current_thread() is not threading.main_thread():
         return []
     return [getattr(signal, name) for name in names if hasattr(signal, name)]

@@ -1,4 +1,4 @@
-"""Masking of pytest's reports and log records."""
+"""Masking of secrets in pytest's reports and log records."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +22,7 @@ _OWN_FIELDS |= {"taskName", "thread", "threadName"}
 
 
 def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") -> None:
-    """Mask the texts of a report; the block of its step was masked when it was made."""
+    """Mask secrets in the texts of a report, in place; its step block is masked already."""
     report.longrepr = _masked_longrepr(report.longrepr, secrets)
     report.sections = [(name, secrets.text(text)) for name, text in report.sections]
     if isinstance(report, pytest.CollectReport):
@@ -45,7 +45,10 @@ def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") ->
 def fields(
     value: S, secrets: "Masker", names: Collection[str] | None = None, but: Collection[str] = ()
 ) -> S:
-    """Return a struct with masked fields: those in `names`, or all except those in `but`."""
+    """Return a copy of a struct with secrets masked in the fields `names`.
+
+    Without `names`, all fields are masked except those in `but`.
+    """
     import msgspec
 
     names = names or set(value.__struct_fields__).difference(but)
@@ -54,7 +57,7 @@ def fields(
 
 
 def record(fields_of_record: dict[str, Any], secrets: "Masker") -> dict[str, Any]:
-    """Return the fields of a log record, with secrets masked in those of the program."""
+    """Return the fields of a log record, with secrets masked in fields that hold program text."""
     return {
         name: value if name in _OWN_FIELDS else secrets.value(value)
         for name, value in fields_of_record.items()
@@ -62,7 +65,7 @@ def record(fields_of_record: dict[str, Any], secrets: "Masker") -> dict[str, Any
 
 
 def _block_properties(report: pytest.TestReport) -> list[tuple[str, Any]]:
-    """Return the properties of a report that were made from the block of its step."""
+    """Return the JUnit properties that were made from the step block of a report."""
     block = getattr(report, _BLOCK, None)
     if block is None:
         return []
@@ -95,7 +98,7 @@ def _masked_longrepr(longrepr: Any, secrets: "Masker") -> Any:
 
 
 def _masked_parts(part: Any, secrets: "Masker") -> Any:
-    """Mask a text, a list of texts, or a traceback object of pytest with all its attributes."""
+    """Return a text, list or tuple with secrets masked; mask pytest objects in place."""
     if isinstance(part, str):
         return secrets.text(part)
     if type(part) in (list, tuple):

@@ -1,4 +1,4 @@
-"""Monitor process of a session (`--recipe-monitor`)."""
+"""Process of the web monitor that `--recipe-monitor` starts for a session."""
 
 import select
 import subprocess
@@ -25,7 +25,7 @@ def add_monitor_option(group: pytest.OptionGroup) -> None:
 
 
 def start_monitor(config: pytest.Config) -> None:
-    """Start a monitor if ``--recipe-monitor`` requests one.
+    """Start the web monitor if ``--recipe-monitor`` is set.
 
     Raises:
         pytest.UsageError: Dash is not installed.
@@ -35,7 +35,7 @@ def start_monitor(config: pytest.Config) -> None:
 
 
 class MonitorProcess:
-    """Process of the web monitor, started with the session and ended with it.
+    """Process of the web monitor, which runs as long as the session.
 
     Its stdin is a pipe from pytest: the monitor ends at end of file, however pytest ends.
 
@@ -60,14 +60,14 @@ class MonitorProcess:
         )
 
     def pytest_report_header(self) -> str:
-        """Return the line with the link; wait up to 15 s, as the monitor may still be starting."""
+        """Return the header line with the monitor's link, or its state after 15 s without one."""
         out = self._process.stdout
         if out is None or not select.select([out], [], [], _START_TIMEOUT)[0]:
             return "monitor: it does not answer so far"
         return out.readline().decode(errors="replace").strip() or "monitor: it has ended"
 
     def pytest_unconfigure(self) -> None:
-        """End the monitor: SIGTERM, after 3 s SIGKILL."""
+        """End the monitor process with SIGTERM, and with SIGKILL if it runs 3 s later."""
         self._process.terminate()
         try:
             self._process.communicate(timeout=_END_TIMEOUT)

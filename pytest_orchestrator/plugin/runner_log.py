@@ -1,4 +1,4 @@
-"""Plugin, loaded by name, that writes the log format of the old runner to stderr."""
+"""Optional pytest plugin that logs steps to stderr in the format of the old runner."""
 
 import json
 import sys
@@ -12,14 +12,14 @@ _STATUS = pytest.StashKey[int]()
 
 
 def pytest_recipe_step_start(config: pytest.Config, step: str, step_type: str) -> None:
-    """Write the line of a step that starts."""
+    """Write a log line when a step starts."""
     _write(config, "INFO", f"Running {step_type} step {step}")
 
 
 def pytest_recipe_step_finish(
     config: pytest.Config, node: str, step: str, result: Mapping[str, Any]
 ) -> None:
-    """Write the result of a step, or its outcome and reason if it did not pass."""
+    """Write a log line with a step's result, or with outcome and reason if it did not pass."""
     about = result["step"]
     if about["state"] == "passed":
         _write(config, "INFO", f"Step {step} output: {json.dumps(_value(config, node, step))}")
@@ -30,12 +30,12 @@ def pytest_recipe_step_finish(
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Store the exit status of pytest for the last line."""
+    """Store the exit status of pytest for the last log line."""
     session.config.stash[_STATUS] = int(exitstatus)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Write the last line, below all lines of pytest."""
+    """Write the last log line, after all output of pytest."""
     status = config.stash.get(_STATUS, None)
     if status is not None and not hasattr(config, "workerinput"):
         text = f"Pipeline failed: pytest exits with {status}" if status else "Pipeline complete"
@@ -43,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _line(level: str, text: str) -> str:
-    """Return a line of the log in the format of `get_logger`."""
+    """Return a log line in the format of the old runner's `get_logger`."""
     now = datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
     return f"{now} | {level} | runner | {text}\n"
 

@@ -1,4 +1,4 @@
-"""State of a session (recipes, runs, Context), stored under a typed stash key."""
+"""State of a session (recipes, runs, Context), kept in the stash of pytest's config."""
 
 import os
 from functools import partial
@@ -43,19 +43,22 @@ SERIAL = "orchestrator_serial"
 
 
 class Factories(Protocol):
-    """Factory of the parts of a session; `hooks` passes one in, which avoids import cycles."""
+    """Interface of the factory of session parts, which avoids import cycles.
+
+    The module `hooks` implements it.
+    """
 
     def environment(self, config: pytest.Config) -> "Environment":
-        """Return the environment of all steps of the session."""
+        """Return a new environment for all steps of the session."""
 
     def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
-        """Return the caller of the step hooks; None if no plugin implements one."""
+        """Return the caller of the step hooks; None if no plugin implements a step hook."""
 
     def recorder(self, state: "SessionState") -> "JournalRecorder":
         """Return the journal recorder."""
 
     def resumed(self, config: pytest.Config) -> "ResumedSession | None":
-        """Return the earlier run that this session resumes, or None."""
+        """Return the earlier run that this session resumes; None if it resumes no run."""
 
     def run(self, state: "SessionState", recipe: "Recipe") -> "RecipeRun":
         """Return a new run of a recipe."""
@@ -68,21 +71,21 @@ FACTORIES: pytest.StashKey[Factories] = pytest.StashKey()
 class SessionState:
     """State that all recipes of a session share.
 
-    It is stored by recipe and not in the nodes, because rerun plugins set nodes up again.
+    The state is not kept in pytest's nodes, because rerun plugins set nodes up again.
 
     Attributes:
         config: The configuration of the session.
-        recipes: The recipe of each file that was read, or the error in it.
+        recipes: The recipe, or the error in it, of each file that was read, by path.
         runs: The run of each recipe, by the key of the recipe.
         selected: Names of the selected steps, by the key of their recipe.
-        tags: Tags that are registered as markers.
+        tags: Tags of recipes and steps that are registered as markers.
         uncollected: Reports of files that could not be collected before the journal began.
-        others: Number of YAML files that were ignored because they are no recipes.
-        scopes: The own Contexts of recipes, by the keys of the recipes.
+        others: Number of YAML files that were ignored because they do not look like recipes.
+        scopes: The own Context of each recipe that has one, by the key of the recipe.
         slots: The worker slots for parallel steps; empty before the first parallel run.
         restored: Report blocks of restored steps, by the key of the recipe and step name.
-        lines: Reader of steps from the journal; None if this process does not write it.
-        started: The first event of the journal; None where there is none here.
+        lines: Reader of the journal's lines; None if this process writes no journal.
+        started: The first event of the journal; None if this process writes no journal.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -130,7 +133,10 @@ class SessionState:
         return self._context
 
     def followed(self, context: "Context") -> "Context":
-        """Return a view of a Context whose changes are passed to the step hooks."""
+        """Return a view of a Context that passes changes to the step hooks.
+
+        Without step hooks, return the Context itself.
+        """
         if self.step_hooks is None:
             return context
         changed = self.environment.main_queue.in_main_thread(self.step_hooks.changed)
@@ -138,7 +144,7 @@ class SessionState:
 
     @property
     def step_hooks(self) -> "StepHooks | None":
-        """The caller of the step hooks; None if no plugin implements one."""
+        """The caller of the step hooks; None if no plugin implements a step hook."""
         if self._step_hooks is None:
             self._step_hooks = self._factories.step_hooks(self.config)
         return self._step_hooks
@@ -156,7 +162,7 @@ class SessionState:
         return self._recorder
 
     def keep_changes(self) -> None:
-        """Record changes of the Context, if this process writes the journal."""
+        """Start to record changes of the Context, if this process writes the journal."""
         if self.recorder is not None and not worker_context.is_shared(self.config):
             self.context.observed(self.recorder.changed)
 
@@ -167,7 +173,7 @@ class SessionState:
 
     @property
     def resumed(self) -> "ResumedSession | None":
-        """The earlier run that this session resumes, or None."""
+        """The earlier run that this session resumes; None if it resumes no run."""
         if self._resumed is None:
             self._resumed = (self._factories.resumed(self.config),)
         return self._resumed[0]
@@ -183,7 +189,7 @@ class SessionState:
 
     @property
     def has_secrets(self) -> bool:
-        """True if the masker exists, which the first recipe makes, and holds a secret."""
+        """True if the session has a masker that is not empty."""
         return bool(self._secrets)
 
     def masked(self, value: T) -> T:
@@ -191,7 +197,7 @@ class SessionState:
         return value if self._secrets is None else self._secrets.of(value)
 
     def masked_value(self, value: T) -> T:
-        """Return a JSON value of a step with secrets masked, in keys too."""
+        """Return a JSON value with secrets masked, also in the keys of mappings."""
         return value if self._secrets is None else self._secrets.value(value)
 
     @property
@@ -203,7 +209,7 @@ class SessionState:
 
     @property
     def folder(self) -> "RunFolder":
-        """The run folder; all workers of xdist share one."""
+        """The run folder of the session, which all xdist workers share."""
         if self._folder is None:
             from pytest_orchestrator.plugin.options import settings
             from pytest_orchestrator.runs.folder import RunFolder, free_id
@@ -224,7 +230,7 @@ class SessionState:
         return self._extensions[1]
 
     def recipe(self, path: Path) -> "Recipe":
-        """Return the recipe of a file, which is read once per session.
+        """Return the recipe in a file; read the file once per session.
 
         Raises:
             RecipeError: The recipe has errors.
@@ -251,7 +257,7 @@ class SessionState:
         return recipe_or_error
 
     def cells(self, path: Path) -> "list[Recipe]":
-        """Return a recipe for each cell of the matrix of a file; one recipe without a matrix.
+        """Return a recipe for each cell of a file's matrix; one recipe if the file has no matrix.
 
         Raises:
             RecipeError: The recipe has errors, or a required var has no value.
@@ -293,13 +299,13 @@ class SessionState:
 
     @property
     def var_values(self) -> "Mapping[str, ExternalValue]":
-        """Values of vars from the options, by name."""
+        """Values of vars from command-line options, by name."""
         if self._var_values is None:
             self._var_values = variables.given_vars(self.config)
         return self._var_values
 
     def _declare(self, secrets: tuple[str, ...]) -> None:
-        """Add the secrets that a recipe names to the masker, and to that of the controller."""
+        """Add the secrets that a recipe declares to the masker, and to the controller's masker."""
         if secrets:
             values = {name: one.value for name, one in self.var_values.items()}
             self.secrets.declare(secrets, values)
@@ -308,7 +314,7 @@ class SessionState:
                 worker_context.send_secrets(cast("SharedContext", self.context), secrets, values)
 
     def run(self, recipe: "Recipe") -> "RecipeRun":
-        """Return the run of a recipe, which is made once per session."""
+        """Return the session's run of a recipe; make it at the first call."""
         if recipe.key not in self.runs:
             self.keep_changes()
             self.runs[recipe.key] = self._factories.run(self, recipe)
@@ -319,7 +325,7 @@ _KEY = pytest.StashKey[SessionState]()
 
 
 def state_of(config: pytest.Config) -> SessionState:
-    """Return the state of the session of a configuration; make it at the first call."""
+    """Return the state of the session with this configuration; make it at the first call."""
     state = config.stash.get(_KEY, None)
     if state is None:  # not stash.setdefault: it is called ten times per step and would make one
         state = config.stash[_KEY] = SessionState(config)

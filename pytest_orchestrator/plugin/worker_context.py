@@ -1,4 +1,4 @@
-"""xdist worker side: shared Context, remote journal, results of other workers."""
+"""Context, journal and results that an xdist worker shares through its controller."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,12 @@ SECRETS, LEARNT, EVENT, SYNC, KNOWN = "secrets", "learnt", "event", "sync", "kno
 
 
 def is_shared(config: "pytest.Config") -> bool:
-    """Return True in an xdist worker whose controller holds the Context and the journal."""
+    """Return True in an xdist worker that uses the controller's Context and journal."""
     return INPUT in getattr(config, "workerinput", {})
 
 
 def joined(config: "pytest.Config") -> "SharedContext | None":
-    """Connect to the controller and return its Context; None if this process has its own.
+    """Connect to the xdist controller and return its Context; None if none is shared.
 
     Args:
         config: The configuration of the worker.
@@ -58,12 +58,12 @@ def joined(config: "pytest.Config") -> "SharedContext | None":
 def send_secrets(
     context: "SharedContext", names: tuple[str, ...], values: "dict[str, Json]"
 ) -> None:
-    """Send the secrets that a recipe declares to the controller, which masks them too."""
+    """Send the secrets that a recipe declares to the controller, so that it masks them too."""
     context.request(SECRETS, {"names": list(names), "values": values})
 
 
 class RemoteJournal:
-    """Journal sink of a worker, which sends its events to the controller."""
+    """Journal of an xdist worker, which sends all events to the controller."""
 
     def __init__(self, context: "SharedContext") -> None:
         self._context = context
@@ -77,7 +77,7 @@ class RemoteJournal:
         self._request(EVENT, event)
 
     def sync(self) -> None:
-        """Make the controller sync the journal.
+        """Make the controller sync the journal file to disk.
 
         Raises:
             JournalError: The controller cannot sync the journal.
@@ -95,7 +95,7 @@ class RemoteJournal:
 
 
 def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> None:
-    """Add the results of other workers to the runs of this worker, which replaces a dead one.
+    """Add results that the controller knows from other workers to the runs of this worker.
 
     Args:
         context: The Context of the session.

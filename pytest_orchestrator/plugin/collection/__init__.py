@@ -1,1 +1,1 @@
-"""Collection: files, nodes, dependencies, hints."""
+"""Collection package: file matching, nodes, dependencies and hints."""

@@ -1,4 +1,4 @@
-"""File matching: decides by name and path which YAML files are recipes."""
+"""Detection of recipes among YAML files by file name and path."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,13 +18,13 @@ Claim = Literal["must be", "may be"]
 def claim(
     path: Path, root: Path, patterns: Sequence[str], asked: Iterable[Path], *, named: bool
 ) -> Claim | None:
-    """Return the claim of a YAML file by its name and path, without reading it.
+    """Return, without reading a YAML file, if it must or may be a recipe; None if neither.
 
     Args:
         path: The file; its ending is one of ``SUFFIXES``.
         root: The rootdir.
         patterns: The ini key ``recipe_files``.
-        asked: The folders of the command line.
+        asked: The folders that the command line names.
         named: True if the command line names the file itself.
 
     Returns:
@@ -46,13 +46,13 @@ def claim(
 def claimed(
     paths: Sequence[Path], root: Path, patterns: Sequence[str], asked: Sequence[Path]
 ) -> Iterator[tuple[Path, Claim]]:
-    """Yield each file with a claim once.
+    """Yield each YAML file that must or may be a recipe once, with its claim.
 
     Args:
-        paths: Named files, and folders that are searched.
+        paths: Files that are named, and folders to search.
         root: The rootdir.
         patterns: The ini key ``recipe_files``.
-        asked: The folders of the command line.
+        asked: The folders that the command line names.
     """
     seen: set[Path] = set()
     for one in paths:
@@ -72,7 +72,10 @@ def walked(folder: Path) -> Iterator[Path]:
 
 
 def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:
-    """Return True if one of the folders is, or is inside, a recipes folder above the file."""
+    """Return True if the command line names a folder above the file in a ``recipes`` folder.
+
+    The named folder may also be the ``recipes`` folder itself.
+    """
     return any(
         path.is_relative_to(folder) and _FOLDER in _relative(folder, root).parts for folder in asked
     )
@@ -87,7 +90,10 @@ def _matches(path: Path, root: Path, patterns: Sequence[str]) -> bool:
 
 
 def _full_match(name: PurePath, pattern: str) -> bool:
-    """Match as ``PurePath.full_match`` of Python 3.13: ``**`` is any number of folders."""
+    """Return True if a path matches a pattern as in ``PurePath.full_match`` of Python 3.13.
+
+    The part ``**`` stands for any number of folders.
+    """
     parts = ["(?:[^/]+/)*" if part == "**" else _segment(part) + "/" for part in pattern.split("/")]
     expression = "".join(parts)
     expression = expression + ".*" if pattern.endswith("**") else expression.removesuffix("/")

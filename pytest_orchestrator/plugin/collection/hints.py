@@ -1,4 +1,4 @@
-"""Hints at collection: mistyped names, writers of missing keys, data-flow errors."""
+"""Hints about recipes: mistyped names, writers of missing Context keys, data-flow errors."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepResult":
-    """Add to a failure the names of the steps that would have written its missing keys.
+    """Return a result whose failure names the steps that write its missing Context keys.
 
     Args:
         run: The run of the recipe.
@@ -27,8 +27,8 @@ def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepR
         result: The result of the step.
 
     Returns:
-        The same result if no key was missing. The exception of a step also gets the lines as
-        notes, since pytest shows the exception instead of the failure.
+        The same result if no key was missing. If the step raised an exception, the names are
+        also added to it as notes, since pytest shows the exception instead of the failure.
     """
     import msgspec
 
@@ -65,7 +65,7 @@ def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]
 
 
 def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
-    """Yield the steps that come before a step and did not run, those that it needs first."""
+    """Yield the steps that precede a step and did not run; the steps that it needs come first."""
     from pytest_orchestrator.plugin.collection.recipe_needs import upstream_runs
     from pytest_orchestrator.recipe import needed
 
@@ -82,7 +82,7 @@ def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
 
 
 def expand_uses(config: pytest.Config) -> None:
-    """Replace a use in the arguments and in ``--deselect`` by the node ids of its steps.
+    """Replace each use in the arguments and ``--deselect`` by the node ids of its steps.
 
     ``x.yaml::psu`` becomes ``x.yaml::psu.set``, ``x.yaml::psu.check`` and so on, since pytest
     selects items only.
@@ -107,14 +107,14 @@ def _expanded(word: str, base: Path, config: pytest.Config) -> list[str]:
 
 
 def _uses(items: Iterable[str]) -> list[str]:
-    """Return the names of the uses that contain items, with the uses within other uses."""
+    """Return the names of the uses in item names; ``a.b.c`` contains the uses ``a`` and ``a.b``."""
     parts = (item.partition("[")[0].split(".") for item in items)
     uses = (".".join(names[:end]) for names in parts for end in range(1, len(names)))
     return list(dict.fromkeys(uses))
 
 
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:
-    """Yield a suggestion for each argument of pytest that names a missing recipe or step."""
+    """Yield a similar name for each argument of pytest that names a missing recipe or step."""
     for argument in config.args:
         name, _, step = argument.partition("::")
         path = config.invocation_params.dir / name
@@ -157,7 +157,7 @@ _FLOW: "pytest.StashKey[Dataflow]" = pytest.StashKey()
 
 
 def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
-    """Check the data flow of a recipe; only the command line reports warnings.
+    """Check the data flow of a recipe for errors; ignore warnings.
 
     Raises:
         RecipeError: The problems of the first file that has errors.
@@ -186,10 +186,12 @@ def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
 
 
 def check_vars(config: pytest.Config) -> None:
-    """Check that a recipe declares each var of ``--recipe-var``.
+    """Check that each var of ``--recipe-var`` is declared by a collected recipe.
+
+    If a recipe has errors, nothing is checked, because it may declare any var.
 
     Raises:
-        pytest.UsageError: No recipe declares a var.
+        pytest.UsageError: No collected recipe declares one of the vars.
     """
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.problems import RecipeError

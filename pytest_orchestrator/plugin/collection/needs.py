@@ -1,8 +1,8 @@
-"""Unselected dependencies of items, run in their setup; groups of items for xdist.
+"""Unselected dependencies of items, which run in the setup; groups of items for xdist.
 
 A test that requests a recipe by a marker runs in the same worker as the steps of the recipe.
-Workers know these tests and the scheduler of the controller does not, so each worker that has
-collected writes them to a file whose path the controller sent.
+Workers know these tests, but the scheduler of the controller does not. So each worker writes its
+groups after the collection to a file whose path the controller sent.
 """
 
 import json
@@ -37,12 +37,12 @@ class Needs:
     """Steps and recipes that must run before an item.
 
     Attributes:
-        run: The run of the recipe that the steps belong to.
+        run: The run of the recipe that contains `steps`.
         steps: The steps, in the order in which they run.
         needed: Names of the steps that must pass; the others only have to end.
         first: The runs of whole recipes that must end before the item.
-        also: Those of `first` that a test requests by markers of its own: like ``run``, they
-            end after the last test that uses them.
+        also: The runs in `first` that the test's own markers request. Like `run`, they end
+            after the last test that uses them.
         refused: Error message if the item must not run; else empty.
     """
 
@@ -55,12 +55,15 @@ class Needs:
 
     @property
     def used(self) -> "tuple[RecipeRun, ...]":
-        """The runs that the item uses; that of the nearest marker is first."""
+        """The recipe runs that the item uses; the run of the nearest marker is first."""
         return (self.run, *reversed(self.also))
 
     @property
     def asked(self) -> "list[tuple[RecipeRun, tuple[Step, ...]]]":
-        """The runs, each with the steps that must run before the item, in order."""
+        """The recipe runs, each with the steps that must run before the item, in run order.
+
+        Empty if the item must not run.
+        """
         whole = [(run, run.recipe.steps) for run in self.first]
         return [] if self.refused else [*whole, (self.run, self.steps)]
 
@@ -77,7 +80,7 @@ RESULTS = pytest.StashKey["list[tuple[RecipeRun, Step, StepResult]]"]()
 
 @pytest.fixture(name=FIXTURE)
 def run_needed_steps(request: pytest.FixtureRequest) -> None:
-    """Run the steps that an item needs and that were not selected.
+    """Run the unselected steps that the requesting item needs.
 
     Raises:
         pytest.fail.Exception: A needed step did not pass, or must not run unselected.
@@ -95,7 +98,7 @@ def run_needed_steps(request: pytest.FixtureRequest) -> None:
 
 
 def has_snapshot(item: pytest.Item) -> bool:
-    """Return True if the setup of an item restores a Context."""
+    """Return True if the setup of an item restores the Context of an earlier run."""
     return SNAPSHOT in item.stash
 
 
@@ -104,7 +107,7 @@ def _run_recipe(
     run: "RecipeRun",
     results: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> None:
-    """Run all steps of a recipe; end its run if no item of the session uses it."""
+    """Run all steps of a recipe, and end the recipe run if no item of the session uses it."""
     ends_here = not is_used(run, request.session)
     try:
         for step in run.recipe.steps:
@@ -123,7 +126,7 @@ def _end(
     run: "RecipeRun",
     results: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> list[str]:
-    """Run the pending ``finally`` steps of a recipe and end its services; return the errors."""
+    """Run the pending ``finally`` steps of a recipe and end its services; return error messages."""
     errors: list[str] = []
     for step in run.recipe.final if run.begun or run.has_pending_finally else ():
         try:
@@ -169,14 +172,14 @@ def _run_step(
 
 
 def _is_blocked_by_item(config: pytest.Config, run: "RecipeRun", result: "StepResult") -> bool:
-    """Return True if a selected step or recipe, which is reported itself, blocked the step."""
+    """Return True if a step was blocked by a selected step or recipe, which has its own report."""
     selected = state_of(config).selected
     chosen = {*selected.get(run.recipe.key, set()), *selected}
     return result.outcome == "blocked" and result.blocked_by in chosen
 
 
 def cut_off(item: pytest.Item) -> pytest.TestReport | None:
-    """Return the report of an item whose setup was interrupted in a needed step, or None."""
+    """Return a report of an item whose setup was interrupted in a needed step, else None."""
     from pytest_orchestrator.plugin import masking
     from pytest_orchestrator.plugin.results import blocks
 
@@ -214,7 +217,7 @@ def _text(config: pytest.Config, run: "RecipeRun", step: "Step", result: "StepRe
 
 
 def _explanation(config: pytest.Config, raised: BaseException) -> str:
-    """Return the last 20 lines of the traceback of an exception in a needed step."""
+    """Return the last 20 lines of the traceback of an exception that a needed step raised."""
     from pytest_orchestrator.execution.outcome import Raised
     from pytest_orchestrator.plugin.results.failures import explained_there
 
@@ -226,13 +229,13 @@ def _explanation(config: pytest.Config, raised: BaseException) -> str:
 
 
 def refusal(run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:
-    """Return an error message if a needed step must not run unselected; else an empty text.
+    """Return an error message if a needed step must not run unselected, else empty text.
 
     Args:
         run: The run of the recipe of the steps.
         steps: Steps that were not selected.
         who: Node id of the item that needs the steps.
-        config: The configuration, for ``--deselect``.
+        config: The configuration of the session; it holds ``--deselect``.
     """
     recipe = run.recipe
     for step in steps:
@@ -276,7 +279,10 @@ def request_fixture(item: pytest.Item) -> None:
 
 
 def recipes_of_marks(item: pytest.Item) -> "tuple[RecipeRun, ...] | str":
-    """Return the runs that a test requests, that of the nearest mark last, or an error message."""
+    """Return the recipe runs that a test's markers request, or an error message.
+
+    The run of the nearest marker is last.
+    """
     runs: dict[RecipeRun, None] = {}
     for mark in reversed([*item.iter_markers("recipe")]):
         run = recipe_of_mark(mark, item.config)
@@ -288,7 +294,7 @@ def recipes_of_marks(item: pytest.Item) -> "tuple[RecipeRun, ...] | str":
 
 
 def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str":
-    """Return the run that a test's ``recipe`` marker requests, or an error message."""
+    """Return the recipe run that a test's ``recipe`` marker requests, or an error message."""
     from pytest_orchestrator.plugin.collection import recipe_needs, unsupported
     from pytest_orchestrator.recipe import RecipeError
 
@@ -334,11 +340,11 @@ INPUT = "orchestrator_groups"
 
 
 def write_groups(session: pytest.Session, serial: "Mapping[str, str]") -> None:
-    """Write the recipes of the session and the groups of items to the file; workers only.
+    """Write the recipes and the groups of items for the controller; do nothing outside workers.
 
     Args:
         session: The session of the worker.
-        serial: The reason why a recipe runs one step at a time, by the id of the recipe.
+        serial: For recipes that run one step at a time, the reason, by the key of the recipe.
     """
     from pytest_orchestrator.plugin.collection import recipe_needs
 
@@ -365,9 +371,10 @@ def write_groups(session: pytest.Session, serial: "Mapping[str, str]") -> None:
 
 
 def _group_of(item: pytest.Item) -> str:
-    """Return the ``xdist_group`` of a test under ``--dist loadgroup``; else an empty text.
+    """Return the ``xdist_group`` of a test under ``--dist loadgroup``, else empty text.
 
-    xdist would append it to the node id, which pytest 9.2 does not allow (pytest-xdist#1386).
+    xdist would append the group to the node id, but pytest 9.2 does not allow this
+    (pytest-xdist#1386).
     """
     if not getattr(item.config.option, "loadgroup", False):
         return ""
@@ -377,25 +384,25 @@ def _group_of(item: pytest.Item) -> str:
 
 
 def read_groups(file: Path) -> Any:
-    """Return the groups and recipes that a worker wrote; empty if the session has no recipes."""
+    """Return the groups and recipes in a worker's file; all empty if the file does not exist."""
     if not file.exists():
         return {"groups": {}, "recipes": [], "serial": {}}
     return json.loads(file.read_text("utf-8"))
 
 
 def recipe_of(nodeid: str) -> str:
-    """Return the path of the recipe of a step's node id; empty for any other item."""
+    """Return the path of the recipe in a step's node id; empty for any other node id."""
     file = nodeid.partition("::")[0]
     return file if file.endswith(SUFFIXES) else ""
 
 
 def is_used(run: "RecipeRun", session: pytest.Session) -> bool:
-    """Return True if an item of the session uses a run; then its last item ends the run."""
+    """Return True if an item of the session uses a recipe run; the last such item ends it."""
     return any(run in runs_of(item) for item in session.items)
 
 
 def runs_of(item: pytest.Item) -> "tuple[RecipeRun, ...]":
-    """Return the recipe runs that an item uses."""
+    """Return the recipe runs that an item uses; empty for a test that requests no recipe."""
     if isinstance(item, StepItem):
         return (item.run,)
     needs = item.stash.get(NEEDS, None)

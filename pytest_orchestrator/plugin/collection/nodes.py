@@ -1,4 +1,4 @@
-"""Collection nodes of recipes and steps, and their fixtures.
+"""Pytest nodes for recipes and steps, and errors of the fixtures that they name.
 
 A step is a ``pytest.Function``, so that fixtures, marks, reruns and debuggers work as for any
 test.
@@ -39,7 +39,7 @@ _PARAMETRIZED = re.compile(
 
 
 def fixture_problem(error: BaseException, recipe: Recipe, step: Step) -> RecipeError | None:
-    """Return the problem of a fixture that a recipe names.
+    """Return a setup error as a problem in the recipe, if a fixture of the recipe causes it.
 
     Args:
         error: The exception of the step's setup.
@@ -47,8 +47,8 @@ def fixture_problem(error: BaseException, recipe: Recipe, step: Step) -> RecipeE
         step: The step.
 
     Returns:
-        None if the exception has another cause, or is about a fixture that the recipe does not
-        name.
+        The problem at its place in the recipe; None if the exception has another cause, or
+        concerns an unknown fixture that the recipe does not name.
     """
     if isinstance(error, pytest.FixtureLookupError):
         name = str(error.argname)
@@ -78,7 +78,7 @@ def _place(name: str, recipe: Recipe, step: Step) -> Place | None:
 
 
 def _available(error: pytest.FixtureLookupError) -> list[str]:
-    """Return the names of the available fixtures in pytest's error message."""
+    """Return the names of the available fixtures that pytest's error message lists."""
     _, _, names = str(getattr(error.formatrepr(), "errorstring", "")).partition(
         "available fixtures:"
     )
@@ -89,7 +89,7 @@ _MOST = 100
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
-    """Return the node of a recipe; None for a file that may be a recipe but looks like none."""
+    """Return the collector of a recipe; None for a "may be" file that does not look like one."""
     if claim == "may be" and not looks_like_recipe(path):
         state_of(parent.config).others += 1
         return None
@@ -102,15 +102,15 @@ class RecipeFile(pytest.Module):
 
     Attributes:
         recipe: The recipe; with a matrix, that of the first cell.
-        idle: Function of each step before and after its run. All steps share it, so that a
-            session does not hold a function for each step.
+        idle: Placeholder function of each step before and after its run. Steps share it, so
+            that a session does not hold a function for each step.
     """
 
     recipe: Recipe
     idle: Callable[..., Any]
 
     def collect(self) -> "Iterator[StepItem]":
-        """Read the recipe; import and run no code of the user."""
+        """Return the items of the recipe's steps; import and run no code of the user."""
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
         recipe_needs.check_recipe_needs(self.recipe, state_of(self.config))
@@ -129,7 +129,7 @@ class RecipeFile(pytest.Module):
         )
 
     def item(self, recipe: Recipe, step: Step) -> "StepItem":
-        """Return a new item for a step of this recipe, or of a cell of its matrix."""
+        """Return a new item for a step of the recipe or of one cell of its matrix."""
         name = recipe.node(step.name).rpartition("::")[2]
         function: Callable[..., Any] = self.idle
         if recipe.fixtures or step.fixtures:  # pytest reads its parameters at collection
@@ -147,7 +147,7 @@ class RecipeFile(pytest.Module):
         return item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """Return the problems of a recipe without a traceback."""
+        """Return the text of a collection error; problems of a recipe have no traceback."""
         error = excinfo.value
         if isinstance(error, pytest.UsageError):
             return str(error)
@@ -185,7 +185,7 @@ class StepItem(pytest.Function):
 
     @cached_property  # the three reports of a step hold it
     def id(self) -> Any:
-        """The node id in parts, as pytest 9.2 parses it from its cache; older versions have none.
+        """The node id in parts (pytest 9.2), equal to the same id parsed from pytest's cache.
 
         pytest separates the brackets from the name when it parses an id. Without this property
         no cell of a matrix would equal the ids that ``--lf``, ``--ff``, ``--nf`` and ``--sw``
@@ -195,21 +195,21 @@ class StepItem(pytest.Function):
         return type(own).parse(self.nodeid) if self.recipe.cell else own
 
     def setup(self) -> None:
-        """Make the function that pytest calls, unless the item has its own."""
+        """Give the item the function that pytest calls, and set the item up."""
         if self.obj is self.parent.idle:
             self.obj = callable_of(self.source, self.name, self.step.line, asks=False)
         set_callback(self.obj, self.perform)
         super().setup()
 
     def forget(self) -> None:
-        """Release the function and the result of the step, to save memory."""
+        """Release the function and the result of the step to save memory."""
         self.result = None
         if not (self.recipe.fixtures or self.step.fixtures):
             self.obj = self.parent.idle
 
     @property
     def result(self) -> StepResult | None:
-        """The result of the step, with secrets masked."""
+        """The result of the step with secrets masked; None until the step has run."""
         return self._result
 
     @result.setter
@@ -218,18 +218,18 @@ class StepItem(pytest.Function):
 
     @property
     def run(self) -> RecipeRun:
-        """The run of the step's recipe."""
+        """The recipe run that this step belongs to."""
         if self._run is None:
             self._run = state_of(self.config).run(self.recipe)
         return self._run
 
     @property
     def source(self) -> Path:
-        """The file that contains the step."""
+        """The file that contains the step: the recipe, or a file that it uses."""
         return self.recipe.source(self.step).path
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return the step's place in the recipe, and its title; pytest counts lines from 0.
+        """Return the recipe's path, the step's line in it, counted from 0, and the step's title.
 
         Editors combine the line with the path of the item, which is that of the recipe. So a step
         of a used file has the line of its use; messages of failures name the line in the used file.
@@ -242,10 +242,10 @@ class StepItem(pytest.Function):
         return self.path, line - 1, f"{self.name} in {self.recipe.id}"
 
     def perform(self, fixture: Callable[[str], object] = no_fixtures) -> None:
-        """Run the step, or use the result that it already has, and raise its outcome for pytest.
+        """Run the step or take its existing result; raise an exception unless the step passed.
 
         Args:
-            fixture: Returns the value of a fixture by its name.
+            fixture: Function that returns the value of a fixture by its name.
         """
         __tracebackhide__ = True
         run, again = self.run, self.result is not None
@@ -272,7 +272,7 @@ class StepItem(pytest.Function):
         self._raise(self.result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """Return the failure text of a step, or the traceback of the user's code."""
+        """Return the failure text of the step, or the traceback if user code raised."""
         if isinstance(excinfo.value, Raised):
             return self._with_aftermath(failures.explained_there(self.config, excinfo.value))
         representation = super().repr_failure(excinfo)
@@ -286,7 +286,7 @@ class StepItem(pytest.Function):
         return representation
 
     def _with_aftermath(self, representation: Any) -> Any:
-        """Add the output, the usage and the repeat command of the step to a traceback."""
+        """Return a traceback with the output, usage and repeat command of the step added."""
         if self.result is not None and hasattr(representation, "addsection"):
             text = failures.aftermath(self.config, self.recipe, self.step, self.result)
             representation.addsection(self.recipe.node(self.step.name), text)
@@ -302,7 +302,7 @@ class StepItem(pytest.Function):
         )
 
     def fixture_error_repr(self, error: BaseException) -> Any:
-        """Return the longrepr of an unusable fixture that the recipe names, or None."""
+        """Return the longrepr for an unusable fixture of the recipe; None for other errors."""
         problem = fixture_problem(error, self.recipe, self.step)
         if problem is None:
             return None
@@ -313,7 +313,7 @@ class StepItem(pytest.Function):
         return representation
 
     def _effective_needs(self) -> list[str]:
-        """Return the needs of the step; with ``--recipe-needs=none`` only selected ones."""
+        """Return the names of needed steps; with ``--recipe-needs=none`` only selected steps."""
         if self.config.getoption("recipe_needs") != "none":
             return list(self.step.needs)
         chosen = state_of(self.config).selected.get(self.recipe.key, set())
@@ -334,7 +334,7 @@ class StepItem(pytest.Function):
         raise pytest.fail.Exception(text, pytrace=False) from None
 
     def warn_of_leftovers(self, result: StepResult) -> None:
-        """Warn of the leftover processes and threads of a step that ended by itself."""
+        """Warn of processes and threads that the step left running when it ended by itself."""
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
         if process is not None and process.left:
@@ -347,13 +347,13 @@ class StepItem(pytest.Function):
 
 
 def fixtures_of(fixture: Callable[[str], object], run: RecipeRun, step: Step) -> dict[str, object]:
-    """Return the values of the fixtures that a step names, by name."""
+    """Return by name the values of the fixtures that a recipe and its step name."""
     names = dict.fromkeys((*run.recipe.fixtures, *step.fixtures))
     return {name: fixture(name) for name in names}
 
 
 def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:
-    """Return the marker of a tag, registered so that ``--strict-markers`` knows it."""
+    """Register a tag as a marker for ``--strict-markers``; return its decorator."""
     tags = state_of(config).tags
     if tag not in tags:
         tags.add(tag)

@@ -1,4 +1,4 @@
-"""Recipe dependencies: recipes that must have passed before another one."""
+"""Dependencies between recipes: recipes that must pass before another recipe runs."""
 
 import os
 from pathlib import Path
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_recipe_needs(recipe: Recipe, state: "SessionState") -> None:
-    """Check that each recipe that a recipe needs exists and can run before it.
+    """Check that all recipes that a recipe needs exist, are valid and can run before it.
 
     Raises:
-        RecipeError: One of them does not; the error is at `needs` of this recipe.
+        RecipeError: A needed recipe cannot; the error is placed at `needs` of the recipe.
     """
     problems = []
     for need in recipe.needs:
@@ -30,7 +30,7 @@ def check_recipe_needs(recipe: Recipe, state: "SessionState") -> None:
 
 
 def _problem(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, str]:
-    """Return the problem of a need and a hint; empty texts if the need can be met."""
+    """Return a problem text and a hint for a needed recipe; two empty texts if it can run."""
     path = _path(need, state)
     head = f"the recipe needs '{need.path}'"
     if path == recipe.path:
@@ -53,7 +53,10 @@ def _problem(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, 
 
 
 def _path_between(recipe: Recipe, end: Path, state: "SessionState", seen: set[Path]) -> list[str]:
-    """Return the ids of the recipes on a path of needs from a recipe to the end; empty if none."""
+    """Return the ids of the recipes on a path of needs from a recipe to the recipe at `end`.
+
+    The list is empty if there is no path; recipes in `seen` are not searched.
+    """
     seen.add(recipe.path)
     for need in recipe.needs:
         path = _path(need, state)
@@ -74,7 +77,7 @@ def _path(need: "Need", state: "SessionState") -> Path:
 
 
 def link(run: "RecipeRun", state: "SessionState") -> None:
-    """Set `needed` of a run to the runs that must end before it, and of those runs too."""
+    """Set `needed` of a recipe run and, recursively, of the runs that it needs."""
     if run.recipe.needs and not run.needed:
         paths = dict.fromkeys(_path(need, state) for need in run.recipe.needs)
         run.needed = tuple(state.run(cell) for path in paths for cell in state.cells(path))
@@ -83,7 +86,7 @@ def link(run: "RecipeRun", state: "SessionState") -> None:
 
 
 def upstream_runs(run: "RecipeRun") -> "list[RecipeRun]":
-    """Return all runs that must end before a run, in the order in which they run."""
+    """Return all recipe runs that must end before a run, in run order."""
     return list(dict.fromkeys(_before(run)))
 
 
@@ -96,11 +99,11 @@ def _before(run: "RecipeRun") -> "Iterator[RecipeRun]":
 def grouped_recipes(
     runs: "Iterable[RecipeRun]", used: "Iterable[Sequence[RecipeRun]]"
 ) -> dict[str, str]:
-    """Return a group name for each recipe that must run in the same worker as others.
+    """Return group names by recipe id for recipes that must share a worker with others.
 
     Args:
-        runs: All runs; each is grouped with the runs that it needs.
-        used: The runs that one test uses, for each test; they are grouped too.
+        runs: All recipe runs; each is grouped with the runs that it needs.
+        used: For each item, the recipe runs that it uses; these are grouped too.
     """
     names: dict[str, str] = {}
     needed = ((run, *upstream_runs(run)) for run in runs)

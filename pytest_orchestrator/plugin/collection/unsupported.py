@@ -1,4 +1,4 @@
-"""Recipes on a system that cannot run them: a collection error for each."""
+"""Collector that reports each recipe as an error on systems that cannot run recipes."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ WHERE = "recipes run on Linux and macOS, on Windows in WSL"
 
 
 class UnrunnableFile(pytest.File):
-    """A recipe that cannot be run."""
+    """Collector of a recipe on a system that cannot run recipes."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Raise the error that names the systems on which recipes run.

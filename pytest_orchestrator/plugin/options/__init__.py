@@ -1,1 +1,1 @@
-"""Options and ini keys: declarations and values."""
+"""Options package: declarations and values of options and ini keys."""

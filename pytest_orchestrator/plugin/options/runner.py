@@ -1,4 +1,4 @@
-"""Options of the runner: steps run on this machine or on Dask workers."""
+"""Options that choose the runner of steps: this machine or Dask workers."""
 
 import sys
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ MANY = 64
 
 
 def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
-    """Declare the options and the ini keys."""
+    """Declare the options and the ini keys of the runner."""
     group.addoption(
         _RUNNER,
         choices=_NAMES,
@@ -53,7 +53,7 @@ def check(config: pytest.Config) -> None:
 
 
 def dask_scheduler(config: pytest.Config) -> "Scheduler | None":
-    """Return the Dask scheduler whose workers run the steps; None if they run on this machine.
+    """Return the Dask scheduler whose workers run the steps; None if this machine runs them.
 
     Raises:
         pytest.UsageError: A setting is wrong.
@@ -62,13 +62,13 @@ def dask_scheduler(config: pytest.Config) -> "Scheduler | None":
 
 
 def jobs(config: pytest.Config) -> int:
-    """Return the default number of parallel steps: that of the workers, else 1."""
+    """Return the default number of parallel steps, which is 1 without Dask workers."""
     scheduler = dask_scheduler(config)
     return 1 if scheduler is None else scheduler.workers or MANY
 
 
 def debugger(config: pytest.Config) -> str:
-    """Return the active debugger option, with which steps do not run on Dask; or empty text."""
+    """Return the active debugger that keeps steps off Dask, such as ``--pdb``, or empty text."""
     for name, option in (("usepdb", "--pdb"), ("trace", "--trace")):
         if config.getoption(name, False):
             return option
@@ -76,7 +76,7 @@ def debugger(config: pytest.Config) -> str:
 
 
 def header_text(config: pytest.Config) -> str:
-    """Return the text of the header about Dask; empty if it is not configured."""
+    """Return the part of pytest's header about Dask; empty if Dask is not configured."""
     scheduler = _scheduler(config)
     if scheduler is None:
         return ""
@@ -85,7 +85,7 @@ def header_text(config: pytest.Config) -> str:
 
 
 def options(config: pytest.Config) -> list[str]:
-    """Return the options of the runner, for the command that repeats a step."""
+    """Return the command-line options of the runner that were set, to repeat a step with them."""
     given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"))
     return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
 
@@ -137,7 +137,7 @@ def _is_dask(config: pytest.Config) -> bool:
 
 
 def _of_runner(config: pytest.Config) -> str:
-    """Return the option or ini key that selects Dask, for messages."""
+    """Return the option or ini key that selected Dask, for error messages."""
     if config.getoption("recipe_runner") is not None:
         return f"{_RUNNER}=dask"
     return _DASK if config.getoption("recipe_dask") is not None else f"ini key {_RUNNER_INI}"

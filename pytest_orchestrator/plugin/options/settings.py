@@ -1,4 +1,4 @@
-"""Settings of a session: options, ini keys, sizes and times."""
+"""Settings of a session, from options and ini keys."""
 
 import contextlib
 import logging
@@ -64,7 +64,7 @@ _BOOLEANS = (
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare options and ini keys."""
+    """Declare the options and ini keys of the plugin."""
     group = parser.getgroup("recipes", "YAML recipes as tests")
     variables.add_resource_options(group, parser)
     runner.add(group, parser)
@@ -180,7 +180,7 @@ def timeout(config: pytest.Config) -> float | None:
 
 
 def timeout_factor(config: pytest.Config) -> float:
-    """Return the factor of all timeouts; 0 switches them off."""
+    """Return the factor that multiplies all timeouts; 0 switches timeouts off."""
     text = str(config.getoption("recipe_timeout_factor")).strip()
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?|\.[0-9]+", text):
         raise pytest.UsageError(
@@ -196,7 +196,7 @@ def run_dir(config: pytest.Config) -> Path:
 
 
 def keep_runs(config: pytest.Config) -> int:
-    """Return the number of runs that are kept; 0 keeps all."""
+    """Return the number of run folders to keep; 0 keeps all."""
     text = text_of(config, "recipe_keep_runs")
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise pytest.UsageError(
@@ -211,7 +211,7 @@ def max_log(config: pytest.Config) -> int:
 
 
 def record_style(config: pytest.Config) -> "RecordStyle":
-    """Return the level and format of the log records of steps: those of pytest's log file."""
+    """Return the level and format of steps' log records, from pytest's logging settings."""
     from pytest_orchestrator.execution.environment import RecordStyle
 
     default = RecordStyle()
@@ -224,7 +224,7 @@ def record_style(config: pytest.Config) -> "RecordStyle":
 
 
 def _logging_setting(config: pytest.Config, *names: str) -> Any:
-    """Return the first of pytest's logging settings that is set, or None."""
+    """Return the value of the first named setting of pytest that is set, or None."""
     for name in names:
         value = config.getoption(name, None)
         if value is None:
@@ -236,16 +236,16 @@ def _logging_setting(config: pytest.Config, *names: str) -> Any:
 
 
 def max_artifact(config: pytest.Config) -> int:
-    """Return the maximum size of an artifact that is copied into the run folder, in bytes."""
+    """Return the maximum size, in bytes, of an artifact that may be copied into the run folder."""
     return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
 
 
 def jobs(config: pytest.Config, default: int | None = None) -> int:
-    """Return the number of steps of a recipe that run at the same time.
+    """Return the maximum number of steps of a recipe that may run at the same time.
 
     Args:
         config: The configuration of the session.
-        default: The number if it is not set; None means that of the runner.
+        default: The number if no setting gives one; None means the default of the runner.
     """
     option = config.getoption("recipe_jobs")
     name, text = "--recipe-jobs", str(option).strip()
@@ -261,14 +261,14 @@ _ROOM = pytest.StashKey[tuple[int, str]]()
 
 
 def slots(config: pytest.Config, default: int | None = None) -> tuple[int, str]:
-    """Return how many of the `jobs` can run: each needs open files, threads and processes.
+    """Return the number of `jobs` that limits on files, threads and processes allow.
 
     Args:
         config: The configuration of the session.
         default: As for `jobs`.
 
     Returns:
-        The number, and the name of the system limit that allows no more; empty if none does.
+        The number, and the name of the system limit that reduces it; empty if none does.
     """
     wanted = jobs(config, default)
     if wanted == 1:
@@ -282,7 +282,7 @@ def slots(config: pytest.Config, default: int | None = None) -> tuple[int, str]:
 
 
 def serve_at(config: pytest.Config) -> tuple[str, int] | None:
-    """Return the host and port at which the Context is served, or None."""
+    """Return the host and port at which to serve the Context; None if it is not served."""
     option = config.getoption("recipe_serve")
     name = "--recipe-serve" if option is not None else "ini key recipe_serve"
     text = text_of(config, "recipe_serve") if option is None else str(option).strip()
@@ -329,7 +329,7 @@ def add_compare_options(group: pytest.OptionGroup) -> None:
 
 
 def compare_last(config: pytest.Config) -> int:
-    """Return the number of earlier runs with which steps are compared; 0 without the option.
+    """Return the number of earlier runs to compare steps with; 0 without ``--recipe-compare``.
 
     Raises:
         pytest.UsageError: The option is invalid.
@@ -349,7 +349,7 @@ def compare_last(config: pytest.Config) -> int:
 
 
 def compare_factor(config: pytest.Config) -> float:
-    """Return how many times the median of earlier runs a figure may be.
+    """Return the allowed ratio of a figure to its median in earlier runs.
 
     Raises:
         pytest.UsageError: The option is invalid.
@@ -376,7 +376,7 @@ def add_junit_option(parser: pytest.Parser) -> None:
 
 
 def junit_place(config: pytest.Config) -> str:
-    """Return the element of a JUnit file that has the properties of a step, or `none`.
+    """Return the JUnit element that gets the properties of a step, or the text `none`.
 
     The default is the element for which the schema of the file's family allows properties,
     because strict readers reject a whole file for one property elsewhere.

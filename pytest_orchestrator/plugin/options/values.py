@@ -1,4 +1,4 @@
-"""Values of settings: ini keys, TOML tables, sizes and times with units.
+"""Readers of setting values: ini keys, TOML tables, sizes and times with units.
 
 This module imports pytest only inside functions: the command line reads settings without pytest,
 whose import takes longer than all others.
@@ -28,7 +28,7 @@ SIZES = {
 
 
 def quantity(text: str, units: Mapping[str, float]) -> float:
-    """Return the value of a number with a unit, in the base unit.
+    """Return the value of a text such as ``5MB`` or ``15m`` in the base unit.
 
     Raises:
         ValueError: The text is no number with one of the units.
@@ -40,7 +40,7 @@ def quantity(text: str, units: Mapping[str, float]) -> float:
 
 
 def toml_settings(text: str, name: str) -> Mapping[str, Any] | None:
-    """Return the settings of pytest in a TOML file; None if it contains none.
+    """Return the settings of pytest in the text of a TOML file; None if it has no such table.
 
     Args:
         text: The text of the file.
@@ -81,7 +81,7 @@ def boolean_of(config: "pytest.Config", key: str) -> bool:
 
 
 def list_of(config: "pytest.Config", key: str) -> list[str] | None:
-    """Return the value of an ini key that is a list.
+    """Return the list value of an ini key; None if the key is not set.
 
     Raises:
         pytest.UsageError: The value is no list.
@@ -96,7 +96,7 @@ def list_of(config: "pytest.Config", key: str) -> list[str] | None:
 
 
 def text_of(config: "pytest.Config", key: str) -> str:
-    """Return the value of an ini key as the text that an ini file would have.
+    """Return the value of an ini key as text, even if a TOML file has a number.
 
     pytest accepts only a text for such a key from ``[tool.pytest]``, where users write a number as
     a number; such a value is read from the file itself.
@@ -115,7 +115,7 @@ def text_of(config: "pytest.Config", key: str) -> str:
 
 
 def _native(config: "pytest.Config", key: str) -> Any:
-    """Return the native value of an ini key in the TOML file; None if no TOML file has it."""
+    """Return the unconverted value of an ini key in the TOML file; None if there is none."""
     path = config.inipath
     if path is None or path.suffix != ".toml":
         return None

@@ -1,4 +1,4 @@
-"""Options for values of vars and for counted resources."""
+"""Options for the values of recipe vars and for counted resources."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ OPTION = "--recipe-var"
 
 
 class EmptyVarsWarning(UserWarning):
-    """A vars file contains no vars."""
+    """Warning that a file of ``--recipe-vars-file`` contains no vars."""
 
     __module__ = "pytest_orchestrator"
 
@@ -95,7 +95,7 @@ _OPTION, _INI = "--recipe-resource", "recipe_resources"
 
 
 def add_resource_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
-    """Declare the option and the ini key of counted resources."""
+    """Declare the option and the ini key for the number of units of counted resources."""
     group.addoption(
         _OPTION,
         action="append",
@@ -110,7 +110,7 @@ def add_resource_options(group: pytest.OptionGroup, parser: pytest.Parser) -> No
 
 
 def resource_counts(config: pytest.Config) -> dict[str, int]:
-    """Return the number of units of each counted resource.
+    """Return the number of units of each counted resource, by the name of the resource.
 
     Raises:
         pytest.UsageError: A setting is no ``NAME=N``.
@@ -131,7 +131,7 @@ def resource_counts(config: pytest.Config) -> dict[str, int]:
 def resource_problems(
     recipe: "Recipe", counts: Mapping[str, int], *, elsewhere: bool = False
 ) -> "Iterator[Problem]":
-    """Yield a problem for each step that needs too many units, or another machine.
+    """Yield a problem for each step that needs too many units or cannot run on its machine.
 
     Args:
         recipe: The recipe.

@@ -1,1 +1,1 @@
-"""Session: start, running, parallel steps, finally steps, journal."""
+"""Session package: start, running, parallel steps, finally steps and journal."""

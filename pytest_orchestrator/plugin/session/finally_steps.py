@@ -1,11 +1,11 @@
-"""Finally steps: the pending ones, and the runtest protocol that runs them.
+"""Pending ``finally`` steps of recipes, and the runtest protocol that runs them.
 
-They run once: as items if they were selected, otherwise after the last item that uses the
-recipe, and immediately if the session ends early.
+Each ``finally`` step runs once: as an item if it was selected, otherwise after the last item
+that uses the recipe, and immediately if the session ends early.
 
 The last item that uses a recipe runs with the first ``finally`` step as its next item, so that
-fixtures which both use are not torn down in between. Unselected steps run inside the same hooks
-as items, but only failed ones are reported: each is an error.
+fixtures which both items use are not torn down in between. Unselected steps run inside the same
+hooks as items, but only failed steps are reported, each as an error.
 """
 
 from collections.abc import Iterator
@@ -36,48 +36,48 @@ class FinallySteps:
         self._elsewhere = {run.recipe.key for run in runs if run.begun}
 
     def begin(self, item: pytest.Item) -> None:
-        """Note that an item runs in this process, which must now run the finally steps."""
+        """Record that this process runs an item, and so must run its recipe's finally steps."""
         for run in runs_of(item):
             self._elsewhere.discard(run.recipe.key)
 
     def before(self, item: pytest.Item) -> list[StepItem]:
-        """Return the unselected finally steps that come before a selected one."""
+        """Return the unselected finally steps ahead of a finally step; empty for other items."""
         if not isinstance(item, StepItem) or not item.step.is_final:
             return []
         pending = [step for step in self._pending(item.run) if not self.selected(step)]
         return [step for step in pending if step.step.index < item.step.index]
 
     def pending_after(self, item: pytest.Item) -> list[StepItem]:
-        """Return the unselected finally steps that must run after an item."""
+        """Return the unselected finally steps to run directly after an item."""
         ending = self._ending.get(item.nodeid, [])
         runs = [run for run in ending if _must_run_finally(run) or run in runs_of(item)]
         return [step for run in runs for step in self._pending(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[RecipeRun]":
-        """Return the runs that no item uses after this one."""
+        """Return the recipe runs that no later item uses."""
         return self._ending.get(item.nodeid, [])
 
     def all_pending(self) -> list[StepItem]:
-        """Return all pending steps of this process, for a session that ends early."""
+        """Return all finally steps that this process must still run, selected or not."""
         state = state_of(self._session.config)
         runs = [run for run in state.runs.values() if _must_run_finally(run)]
         own = [run for run in runs if run.recipe.key not in self._elsewhere]
         return [step for run in own for step in self._pending(run)]
 
     def is_pending(self, item: StepItem) -> bool:
-        """Return True if steps of the recipe ran, and this finally step has no result."""
+        """Return True if steps of the recipe ran and this finally step has no result yet."""
         return _must_run_finally(item.run) and item.step.name not in item.run.results
 
     def selected(self, item: StepItem) -> bool:
-        """Return True if pytest selected the step, which then counts like any item."""
+        """Return True if pytest selected this finally step as an item."""
         return item.step.name in state_of(item.config).selected.get(item.recipe.key, set())
 
     def item(self, run: "RecipeRun", name: str) -> StepItem:
-        """Return a new item for a step of a run."""
+        """Return a new item for the named step of a recipe run."""
         return self._file(run).item(run.recipe, run.recipe.step(name))
 
     def _last_users(self) -> "dict[str, list[RecipeRun]]":
-        """Return, by the node id of an item, the runs that no item uses after it."""
+        """Return the recipe runs by the node id of the item after which they end."""
         items, last = self._session.items, {}
         for index, item in enumerate(items):
             for run in runs_of(item):
@@ -88,7 +88,11 @@ class FinallySteps:
         return ending
 
     def _end_of_use(self, index: int) -> int:
-        """Return the index of the last item of a test's file, whose fixtures may be in use."""
+        """Return the index of the item after which a run ends, given its last user.
+
+        A step is itself that item. For a test, it is the last consecutive item of the test's file,
+        because fixtures of the file may still use the run; in an xdist worker, it is the test.
+        """
         items = self._session.items
         if self._worker or isinstance(items[index], StepItem):
             return index
@@ -101,7 +105,7 @@ class FinallySteps:
         return [self._file(run).item(run.recipe, step) for step in steps] if steps else []
 
     def _file(self, run: "RecipeRun") -> RecipeFile:
-        """Return the node of a recipe; make one for a recipe that only a marker names."""
+        """Return the collector of a recipe; make it if no step of the recipe is an item."""
         if run.recipe.key not in self._files:
             for item in self._session.items:
                 if isinstance(item, StepItem):
@@ -114,7 +118,10 @@ class FinallySteps:
 
 
 def _must_run_finally(run: "RecipeRun") -> bool:
-    """Return True if steps of a recipe ran, in this run or in the run that it resumes."""
+    """Return True if the finally steps of a recipe must run, because steps of the recipe ran.
+
+    Steps that ran in the earlier run that this session resumes count too.
+    """
     return run.begun or run.has_pending_finally
 
 
@@ -135,9 +142,9 @@ class FinallyProtocol:
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        """Run an unselected step, or an item with the pending steps after it.
+        """Run an unselected finally step, or an item with the finally steps around it.
 
-        An item that xdist has reported does not run: its worker died while it ran.
+        An item that xdist has reported does not run: its first worker died while it ran.
         """
         if item is self._unselected:
             for report in _reports(self._unselected, nextitem):
@@ -156,14 +163,14 @@ class FinallyProtocol:
         return True
 
     def run_unselected(self, steps: list[StepItem], nextitem: pytest.Item | None) -> None:
-        """Run unselected steps one after another."""
+        """Run unselected finally steps one after another through the hooks of pytest."""
         for step, after in with_next(steps, nextitem):
             self._unselected = step
             step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
             self._unselected = None
 
     def report(self, item: StepItem, report: pytest.TestReport) -> None:
-        """Report a step that runs at the end of the session; a selected one as an item."""
+        """Report a selected step as an item; report another step only if it failed."""
         if not self._finals.selected(item):
             self.report_failure(item, report)
         elif self._worker:
@@ -172,7 +179,7 @@ class FinallyProtocol:
             item.ihook.pytest_runtest_logreport(report=report)
 
     def report_failure(self, item: StepItem, report: pytest.TestReport) -> None:
-        """Report a failed unselected step as a teardown error; store the block of others."""
+        """Report an unselected step as a teardown error if it failed; else only store its block."""
         if not report.failed:
             tables.keep(item.config, report)
             return
@@ -185,7 +192,7 @@ class FinallyProtocol:
         item.ihook.pytest_runtest_logreport(report=report)
 
     def _pass_on(self, item: pytest.Item, nextitem: pytest.Item) -> None:
-        """Call the other implementations of the protocol for an item, with another next item."""
+        """Run an item by the other implementations of the protocol, with a changed next item."""
         arguments = {"item": item, "nextitem": nextitem}
         for impl in reversed(item.ihook.pytest_runtest_protocol.get_hookimpls()):
             wraps = impl.wrapper or impl.hookwrapper
@@ -198,12 +205,12 @@ class FinallyProtocol:
 def with_next(
     steps: list[StepItem], last: pytest.Item | None
 ) -> Iterator[tuple[StepItem, pytest.Item | None]]:
-    """Yield each step with the item that runs after it."""
+    """Return pairs of a step and the item after it; the last step is paired with `last`."""
     return zip(steps, [*steps[1:], last], strict=False)
 
 
 def tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Tear an interrupted item down; ignore exceptions of its fixtures."""
+    """Run the teardown of an item; ignore exceptions except interrupts."""
     pytest.CallInfo.from_call(
         lambda: item.ihook.pytest_runtest_teardown(item=item, nextitem=nextitem),
         when="teardown",
@@ -212,7 +219,7 @@ def tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
 
 
 def _reports(item: StepItem, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
-    """Set up, call and tear down an item; return the reports."""
+    """Set up, call and tear down an item; return a report for each stage that ran."""
     hook = item.ihook
 
     def stage(when: Literal["setup", "call", "teardown"], **more: object) -> pytest.TestReport:

@@ -1,4 +1,4 @@
-"""Journal of a session: run folder, test events, seal, report page."""
+"""Journal of a session: creation of the run folder, test events, seal and report page."""
 
 import contextlib
 import json
@@ -88,7 +88,10 @@ def _started(config: pytest.Config, state: "SessionState") -> RunStarted:
 
 
 def _plugins(config: pytest.Config) -> dict[str, str]:
-    """Return the versions of pytest's plugins, by a regex, as the metadata parser is slow."""
+    """Return the versions of the installed pytest plugins by name.
+
+    A regular expression reads the metadata, because the metadata parser is slow.
+    """
     versions = {}
     for _, dist in config.pluginmanager.list_plugin_distinfo():
         text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
@@ -99,7 +102,7 @@ def _plugins(config: pytest.Config) -> dict[str, str]:
 
 
 class SessionJournal:
-    """Plugin that writes the journal of a session; registered once the run has a folder."""
+    """Plugin that writes the journal of a session; registered after the run folder is made."""
 
     def __init__(
         self,
@@ -125,12 +128,12 @@ class SessionJournal:
         recorder.failed = self._fail
 
     def _fail(self, error: JournalError) -> None:
-        """Stop the session: further steps could not be recorded."""
+        """Stop the session, because the journal cannot record further steps."""
         self._session.shouldfail = self._session.shouldfail or str(error)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Record an item after its last report; with --dist each also the steps of a worker."""
+        """Record an item at its last report; with --dist each also steps that workers report."""
         if hasattr(report, "node") and self._each:
             for block in carried(report):
                 self._worker_steps.finished(block)
@@ -139,25 +142,25 @@ class SessionJournal:
             self._recorder.append_if_possible(event)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Record a file that a worker could not collect."""
+        """Record a file that could not be collected."""
         if report.failed:
             self._recorder.append_if_possible(uncollected(report, self._state))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Record the steps that a worker sent after its last report."""
+        """Record the steps that a worker sent when it ended; only with --dist each."""
         late = getattr(node, "workeroutput", {}).get(LATE, ()) if self._each else ()
         for block in late if self._each else ():
             self._worker_steps.finished(block)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self) -> None:
-        """Note that a worker died while it ran an item."""
+        """Remember that an xdist worker died while it ran an item."""
         self._has_dead_workers = True
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_abandoned(self) -> None:
-        """Report the pending finally steps of dead workers, after all workers have ended."""
+        """Report the finally steps that dead workers did not run, after all workers have ended."""
         if self._has_dead_workers and not self._each:
             from pytest_orchestrator.plugin.reporting import worker_reports
 
@@ -165,7 +168,7 @@ class SessionJournal:
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_checked(self, session: pytest.Session) -> None:
-        """Report a journal that was lost after the last step, before reports are written."""
+        """Report a lost journal as an error and set the exit status, before reports are written."""
         if self._journal.failed is None:
             try:
                 self._journal.check()
@@ -186,7 +189,7 @@ class SessionJournal:
             session.exitstatus = self._exit_code(session)
 
     def _exit_code(self, session: pytest.Session) -> pytest.ExitCode:
-        """Return the exit code of a session that pytest ends with 0."""
+        """Return the exit code for a session that would end with exit code 0."""
         if self._has_internal_error:  # xdist forgets the internal error of a worker
             return pytest.ExitCode.INTERNAL_ERROR
         # pytest.exit(…, 0) in a step leaves steps out, but does not hide a failure.
@@ -196,28 +199,28 @@ class SessionJournal:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write the error of the journal before the tables, which are then incomplete."""
+        """Print the error of a failed journal ahead of the summary tables."""
         if self._journal.failed is not None:
             self._shown_error = str(self._journal.failed)
             terminalreporter.ensure_newline()
             terminalreporter.write_line(f"orchestrator: {self._shown_error}", red=True)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Store the cause of the end of the session."""
+        """Store the text of the interrupt that ended the session."""
         self._cause = str(excinfo.value) or "Ctrl-C"
 
     def pytest_internalerror(self) -> None:
-        """Note an internal error; xdist also reports those of its workers."""
+        """Remember that pytest, or an xdist worker, had an internal error."""
         self._has_internal_error = True
 
     @pytest.hookimpl(specname="pytest_sessionfinish")
     def pytest_sessionfinish_reports(self) -> None:
-        """Defer interrupts until the reports are written; all steps have run."""
+        """Defer interrupts until the reports are written."""
         self._ending.enter_context(interrupts_deferred())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Seal the journal after all reports are written."""
+        """Seal the journal and write the report page, after all reports are written."""
         try:
             return (yield)
         finally:
@@ -253,7 +256,7 @@ class SessionJournal:
         )
 
     def _snapshot(self) -> dict[str, Any]:
-        """Return the final values of the Context, with the own Contexts of recipes."""
+        """Return the masked final values of the session's Context and of recipes' own Contexts."""
 
         def values(context: Any) -> dict[str, Any]:
             masked = self._state.masked_value
@@ -266,7 +269,7 @@ class SessionJournal:
         }
 
     def _fail_session(self, session: pytest.Session, error: JournalError) -> None:
-        """Set the exit status to failed; write the error unless the summary has shown it."""
+        """Turn exit status 0 into a failure; print the journal error unless already printed."""
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         terminal: Any = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -276,7 +279,7 @@ class SessionJournal:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file atomically; ignore errors, because the file is only a cache."""
+    """Write a value to a JSON file atomically; ignore OSError, because the file is only a cache."""
     partial = path.with_suffix(".partial")
     with contextlib.suppress(OSError):
         with partial.open("w", encoding="utf-8") as file:
@@ -299,7 +302,7 @@ Outcome = Literal[
 
 
 class ItemEvents:
-    """Merger of the reports of an item into one event.
+    """Merger that combines the reports of each item into one journal event.
 
     Attributes:
         counts: Number of items by outcome.
@@ -312,7 +315,10 @@ class ItemEvents:
         self._steps: dict[tuple[str, str], tuple[str, str, str]] = {}
 
     def take(self, report: pytest.TestReport) -> TestReported | None:
-        """Add a report; return the event of the item if it is the item's last report."""
+        """Add a report; return the item's event after its last report, else None.
+
+        The result is also None if a plugin reruns the item.
+        """
         key = getattr(report, "worker_id", "main"), report.nodeid
         reports = self._reports.setdefault(key, [])
         reports.append(report)
@@ -324,9 +330,10 @@ class ItemEvents:
         return None if report.when in ("setup", "call") else self._event(key)
 
     def rest(self) -> list[TestReported]:
-        """Return the events of items without a last report.
+        """Return the events of items whose last report never came.
 
-        An item that was interrupted before its call was reported has no event.
+        An item has no event if it was interrupted after a passed setup and before its call was
+        reported.
         """
         keys = [
             key
@@ -360,7 +367,7 @@ class ItemEvents:
 
 
 def uncollected(report: pytest.CollectReport, state: "SessionState") -> CollectionFailed:
-    """Return the event of a file that could not be collected."""
+    """Return the journal event for a file that pytest could not collect."""
     text = state.masked(report.longreprtext)
     match = _PLACE.search(text)
     line, column, reason = (int(match[1]), int(match[2]), match[3]) if match else (0, 0, "")
@@ -403,7 +410,7 @@ _OUTCOMES = {"xfailed": "failed", "error": "failed", "xpassed": "passed"}
 
 
 class WorkerSteps:
-    """Recorder of the steps of workers that share no journal, from their report blocks.
+    """Recorder of steps of ``--dist each`` workers, from report blocks that the workers sent.
 
     Args:
         state: The session state of the controller.
@@ -416,7 +423,7 @@ class WorkerSteps:
         self._begun: set[str] = set()
 
     def finished(self, block: dict[str, Any]) -> None:
-        """Record a step from its block."""
+        """Record a finished step from its report block, after the start of its recipe."""
         recipe, step = block["recipe"], block["step"]
         key = key_of(block)
         if key not in self._begun:
@@ -484,10 +491,10 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
 
 
 def _write_in_subprocess(folder: Path) -> None:
-    """Write the page in a process of its own.
+    """Write the HTML page and the pictures in a subprocess.
 
     Raises:
-        OSError: The process failed.
+        OSError: The subprocess failed.
     """
     done = subprocess.run(
         [sys.executable, "-c", _WRITE_PAGES, str(folder)],

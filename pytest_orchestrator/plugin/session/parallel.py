@@ -35,12 +35,12 @@ _OURS = str(Path(__file__).parents[2])
 
 
 def start(session: pytest.Session) -> "dict[str, str]":
-    """Plan the steps that run ahead, and register the plugin that reports them.
+    """Plan the steps that run ahead of their items; register the plugin that reports them.
 
-    ``--collect-only`` plans no step.
+    With ``--collect-only`` no step is planned and no plugin is registered.
 
     Returns:
-        The reason why a recipe runs one step at a time, by the key of the recipe.
+        For each recipe that must run one step at a time, the reason, by the key of the recipe.
     """
     runs = [run for run in state_of(session.config).runs.values() if isinstance(run, ParallelRun)]
     if not runs:
@@ -63,7 +63,12 @@ def start(session: pytest.Session) -> "dict[str, str]":
 
 
 def _fail_fast(session: pytest.Session, counted: set[str]) -> FailFast:
-    """Return the limit of failures by ``-x`` and ``--maxfail`` for the steps of a recipe."""
+    """Return the limit of failures that ``-x`` or ``--maxfail`` sets for the steps of a recipe.
+
+    Args:
+        session: The session.
+        counted: Names of the steps whose failures count.
+    """
     most: int = session.config.getoption("maxfail")
     if not most:
         return FailFast()
@@ -71,7 +76,7 @@ def _fail_fast(session: pytest.Session, counted: set[str]) -> FailFast:
 
 
 def _why_serial(config: pytest.Config) -> str:
-    """Return the reason why no recipe can run parallel steps; empty if there is none."""
+    """Return the reason why no recipe of the session may run parallel steps, or empty text."""
     for option, name in (("usepdb", "--pdb"), ("trace", "--trace")):
         if config.getoption(option, False):
             return name
@@ -81,7 +86,7 @@ def _why_serial(config: pytest.Config) -> str:
 
 
 class _RecipeUsage:
-    """Items of a session by the recipe that they use."""
+    """Index of the items of a session by the recipes that the items use."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._config = session.config
@@ -113,7 +118,7 @@ class _RecipeUsage:
             self._refused.setdefault(recipe, set()).add(item.step.name)
 
     def _wanted(self, run: ParallelRun) -> "list[Step]":
-        """Return the steps that are selected or needed, in the order in which they run."""
+        """Return the selected and needed steps without a restored result, in recipe order."""
         recipe = run.recipe
         chosen = {item.step.name for item in self._steps.get(recipe.key, ())}
         names = (chosen | self._needed.get(recipe.key, set())) - self._refused.get(
@@ -123,7 +128,7 @@ class _RecipeUsage:
         return [step for step in recipe.steps if step.name in names and step.name not in restored]
 
     def dependencies(self, run: ParallelRun) -> dict[str, StepDependencies]:
-        """Return the steps that may run ahead, each with the steps for which it waits."""
+        """Return the dependencies of each step that may run ahead, by the name of the step."""
         wanted = self._wanted(run)
         counts = {step.name for step in wanted} | self._refused.get(run.recipe.key, set())
         only_selected = self._config.getoption("recipe_needs") == "none"
@@ -136,7 +141,10 @@ class _RecipeUsage:
         }
 
     def counted(self, run: ParallelRun) -> set[str]:
-        """Return the steps whose failures count for ``-x``: items that no plugin reruns."""
+        """Return the names of the steps whose failures count for ``-x`` and ``--maxfail``.
+
+        Steps that may be rerun, or that are expected to fail, do not count.
+        """
         if self._config.getoption("reruns", 0) or (
             self._config.pluginmanager.has_plugin("rerunfailures") and self._config.getini("reruns")
         ):
@@ -146,7 +154,7 @@ class _RecipeUsage:
         return {item.step.name for item in items if not any(map(item.get_closest_marker, marks))}
 
     def why_serial(self, run: ParallelRun) -> str:
-        """Return the reason why a recipe cannot run parallel steps; empty if it can."""
+        """Return the reason why a recipe cannot run parallel steps, or empty text."""
         recipe = run.recipe
         if recipe.fixtures:
             return f"fixture '{recipe.fixtures[0]}'"
@@ -180,7 +188,7 @@ class _UserFixtures:
         self._scopes: dict[int, bool] = {}
 
     def function_scoped(self, item: StepItem) -> str:
-        """Return the first function-scoped fixture of an item; empty if it has none."""
+        """Return the name of the item's first function-scoped user fixture, or empty text."""
         names = {*item.fixturenames} & self._functions.keys()
         for name in item.fixturenames if names else ():
             visible = [
@@ -194,7 +202,7 @@ class _UserFixtures:
 
     @cached_property
     def _functions(self) -> dict[str, list[tuple[Path, types.FunctionType]]]:
-        """Fixture functions by the name of the fixture, each with the folder that can use it."""
+        """The user's fixture functions by fixture name, each with the folder that can use it."""
         functions: dict[str, list[tuple[Path, types.FunctionType]]] = {}
         definition = type(pytest.fixture(lambda: None))
         for plugin in self._config.pluginmanager.get_plugins():
@@ -213,7 +221,7 @@ class _UserFixtures:
 
 
 def _scope_in_source(function: types.FunctionType) -> str:
-    """Return the scope that the decorator of a fixture names; empty if the scope is computed."""
+    """Return the scope in the source of a fixture's decorator; empty if it cannot be read."""
     from pytest_orchestrator.recipe.analysis.source_files import Module
 
     code = function.__code__
@@ -236,7 +244,10 @@ def _scope_in_source(function: types.FunctionType) -> str:
 
 
 def _blocking_mark(item: StepItem) -> str:
-    """Return the mark that may skip an item or requests a fixture; empty if it has none."""
+    """Return the item's mark that may skip it or request a fixture, or empty text.
+
+    The result is empty too for a step that was restored from an earlier run.
+    """
     result = item.run.results.get(item.step.name)
     if result is not None and result.restored:
         return ""
@@ -248,7 +259,7 @@ def _blocking_mark(item: StepItem) -> str:
 
 
 class ParallelSession:
-    """Plugin of a session with parallel steps: stops and reports steps that ran ahead."""
+    """Plugin that cancels and reports the steps that run ahead of their items."""
 
     def __init__(self, session: pytest.Session, runs: list[ParallelRun]) -> None:
         self._session = session
@@ -259,7 +270,7 @@ class ParallelSession:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Wait for the steps of a recipe before an item of another; cancel them at an interrupt."""
+        """Wait for a recipe's steps before an item of another one; cancel all at an interrupt."""
         run = _run_of(item)
         try:
             if self._last is not None and self._last is not run:
@@ -272,7 +283,7 @@ class ParallelSession:
 
     @pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
     def pytest_runtest_protocol_around(self) -> Generator[None, object, object]:
-        """Report steps that ran ahead, after the reports of the item that stopped the session."""
+        """Report the steps whose items will not run, after the item that stops the session."""
         try:
             return (yield)
         finally:
@@ -280,7 +291,7 @@ class ParallelSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        """Cancel the running steps as soon as the session is to stop."""
+        """Cancel the steps that run ahead as soon as a report stops the session."""
         stop = self._session.shouldfail or self._session.shouldstop
         if stop and not self._stopped:
             self._stopped = True
@@ -288,7 +299,7 @@ class ParallelSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Cancel the running steps of a session that ends between two items."""
+        """Cancel and report the steps that still run ahead when the session ends."""
         self._cancel("the session ended")
         self._report_untaken()
         if hasattr(self._session.config, "workeroutput"):  # a worker has no terminal
@@ -296,7 +307,7 @@ class ParallelSession:
         return (yield)
 
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
-        """Run a recipe one step at a time if a function-scoped fixture is set up for its steps."""
+        """Make a recipe run one step at a time if its steps set up a function-scoped fixture."""
         item = request.node
         if fixturedef.scope != "function" or not isinstance(item, StepItem):
             return
@@ -312,7 +323,7 @@ class ParallelSession:
             self._late_reasons[item.recipe.key] = why
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the recipes that had to run one step at a time, with the reasons."""
+        """Print the recipes that fixtures forced to run one step at a time, with the reasons."""
         tables.show_serial_recipes(terminalreporter, self._late_reasons)
 
     def _cancel(self, cause: str) -> None:
@@ -320,7 +331,7 @@ class ParallelSession:
             run.cancel(cause)
 
     def _report_untaken(self) -> None:
-        """Report the steps that started and whose items will not run."""
+        """Report the steps that started ahead of items that will not run."""
         names = {(run.recipe.key, name) for run in self._runs for name in run.untaken}
         if not names:
             return
@@ -341,7 +352,7 @@ def _run_of(item: pytest.Item) -> ParallelRun | None:
 
 
 def _is_users(function: Any) -> bool:
-    """Return True if a fixture is neither of this plugin nor of an installed package."""
+    """Return True if a fixture function is the user's: not from this plugin or site-packages."""
     code = getattr(function, "__code__", None)
     path = str(Path(code.co_filename).resolve()) if code else ""
     return not path.startswith((_OURS, *_INSTALLED))

@@ -1,4 +1,4 @@
-"""Composition root: environment, slots and recipe runs of a session."""
+"""Factories of a session's environment, worker slots and recipe runs."""
 
 import functools
 import sys
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
-    """Return a run of a recipe.
+    """Return a new run of a recipe; a parallel run if the session has several worker slots.
 
     Args:
         state: The state of the session.
@@ -76,7 +76,10 @@ def _environment(state: "SessionState", recipe: Recipe) -> "Environment":
 
 
 def _follow(state: "SessionState", recipe: Recipe, logs: Path) -> "Follower | None":
-    """Return the listener for the events of a recipe's steps; None without listeners."""
+    """Return one function that receives all events of a recipe's steps, or None.
+
+    It is None if no step hook is implemented and no status line is shown.
+    """
     listeners: list[Follower] = []
     if state.step_hooks is not None:
         listeners.append(partial(state.step_hooks.happened, recipe))
@@ -92,14 +95,14 @@ def _is_over(state: "SessionState", recipe: Recipe, step: str) -> bool:
 
 
 def _slots(state: "SessionState", number: int, first: "Slot") -> "list[Slot]":
-    """Return a worker slot for each job; all recipes share them."""
+    """Return the session's list of worker slots, extended to at least `number` slots."""
     while len(state.slots) < number:
         state.slots.append(first.another() if state.slots else first)
     return state.slots
 
 
 def session_environment(config: pytest.Config) -> "Environment":
-    """Return the environment of the steps of a session."""
+    """Return a new environment that all steps of a session share."""
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.plugin import context_access
     from pytest_orchestrator.plugin.python_lane import launch
@@ -135,7 +138,7 @@ def session_environment(config: pytest.Config) -> "Environment":
 
 
 def session_slot(config: pytest.Config) -> "Slot":
-    """Return the worker slot for one step at a time; its lanes end with the session."""
+    """Return the first worker slot of a session; its lanes close at the end of the session."""
     from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 

@@ -1,4 +1,4 @@
-"""Running session: starts Python lanes early, runs pending finally steps at an early end."""
+"""Plugin of a running session: start of Python lanes and Dask, end of recipe runs."""
 
 import os
 import warnings
@@ -44,7 +44,7 @@ def start(session: pytest.Session) -> None:
 
 
 def _end_with_controller(config: pytest.Config) -> None:
-    """Make the kernel kill an xdist worker when its controller dies.
+    """Make the kernel kill this xdist worker when its controller dies; do nothing elsewhere.
 
     A worker that waits for a step would not notice the death. A worker that the controller did
     not start itself, for example one via ssh, is not changed. A worker whose controller has
@@ -57,7 +57,7 @@ def _end_with_controller(config: pytest.Config) -> None:
 
 
 class RunningSession:
-    """Plugin that runs the pending ``finally`` steps if the session ends early."""
+    """Plugin that ends recipe runs, and runs pending ``finally`` steps at an early end."""
 
     def __init__(
         self,
@@ -87,7 +87,10 @@ class RunningSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """After each item, end the session if it is to stop, and end the recipes that are over."""
+        """End the recipe runs that no later item uses, after an item.
+
+        If the session must stop, run all pending finally steps.
+        """
         self._finals.begin(item)
         try:
             done = yield
@@ -104,7 +107,7 @@ class RunningSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        """Start Dask and the Python lanes, then make the run folder while they start."""
+        """Start Dask and the Python lanes; create the run folder meanwhile."""
         config = self._session.config
         if not self._worker and not config.pluginmanager.has_plugin(_EARLY_ENDS):
             ends = EarlyEnds(self._session, launch.terminal(config))
@@ -116,7 +119,7 @@ class RunningSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Run the finally steps that are still pending, and end all recipe runs."""
+        """Run the pending finally steps and end all recipe runs."""
         self._ending = True
         self._run_without_items()
         for run in state_of(self._session.config).runs.values():
@@ -155,7 +158,7 @@ class RunningSession:
         self._run_without_items()
 
     def _report_interrupted(self, item: pytest.Item) -> None:
-        """Report an interrupted step, because pytest itself does not."""
+        """Report an item whose step or needed step was interrupted, because pytest does not."""
         setup = needs.cut_off(item)
         if setup is not None and isinstance(item, StepItem):
             why = str(setup.longrepr).partition("\n")[0]
@@ -178,7 +181,7 @@ class RunningSession:
             print_line(self._session.config, text, after_signal=True)
 
     def _run_without_items(self) -> None:
-        """Run the pending finally steps when pytest can set up no items any more.
+        """Run the pending finally steps without pytest's protocol, at the end of the session.
 
         pytest may have closed its capture, so the reports are made here. A step that requests
         fixtures is reported as an error, because they cannot be set up.

@@ -1,7 +1,7 @@
-"""Session start: orders the items by recipe, and stores the dependencies of each item.
+"""Start of a session: order of the items by recipe, and dependencies of each item.
 
-It runs at the end of the collection, which is the only moment after ``--ff`` and shuffling
-plugins.
+The functions run at the end of the collection, the only moment after ``--ff`` and plugins that
+shuffle items.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def keep_recipes_whole(session: pytest.Session) -> None:
-    """Order the items of a session by recipe, store their needs, and prepare their run."""
+    """Order the items of a session by recipe, store their needs, and register the plugins."""
     steps = _steps(session)
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     register = session.config.pluginmanager.register
@@ -70,7 +70,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
 
 def _add_results_of_others(state: "SessionState") -> None:
-    """Add the results of other workers, in a worker that replaces a dead one."""
+    """Add results that the controller knows from other workers to this worker's recipe runs."""
     worker_context.add_known_results(cast("SharedContext", state.context), state.runs.values())
 
 
@@ -81,9 +81,9 @@ def _steps(session: pytest.Session) -> "list[StepItem]":
 
 
 def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
-    """Move the steps of a recipe to the position of the first one, in the order of the recipe.
+    """Move the items of each recipe to the place of its first item, in recipe order.
 
-    The recipes that it needs are moved before it.
+    The items of recipes that a recipe needs are moved ahead of its own.
     """
     for item in steps:
         recipe_needs.link(item.run, state_of(session.config))
@@ -110,7 +110,14 @@ def _note_needs(
     marked: "list[tuple[pytest.Item, tuple[RecipeRun, ...] | str]]",
     snapshots: "Snapshots | None",
 ) -> None:
-    """Store the steps that must run in the setup of each item."""
+    """Store in each item the steps and recipes that must run in its setup.
+
+    Args:
+        session: The session.
+        steps: The items of steps.
+        marked: Tests with ``recipe`` markers, each with its runs or an error message.
+        snapshots: Restores Contexts instead of running needed steps; None without snapshots.
+    """
     state = state_of(session.config)
     for item in steps:
         state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
@@ -146,7 +153,7 @@ def _note_needs(
 
 
 def _linked(test: pytest.Item) -> "tuple[RecipeRun, ...] | str":
-    """Return the runs that a test requests by its marks, or an error message."""
+    """Return the recipe runs that a test's ``recipe`` markers request, or an error message."""
     runs = recipes_of_marks(test)
     for run in runs if not isinstance(runs, str) else ():
         recipe_needs.link(run, state_of(test.config))
@@ -154,9 +161,9 @@ def _linked(test: pytest.Item) -> "tuple[RecipeRun, ...] | str":
 
 
 def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
-    """Return the unselected steps that a step needs, directly or indirectly, by name.
+    """Return by name the unselected steps that a step needs directly or indirectly.
 
-    The search does not continue at a selected need, whose own item runs what it needs.
+    The needs of a selected step are left out, because its own item runs them.
     """
     upstream: dict[str, Step] = {}
     queue = [need for need in item.step.needs if need not in selected]
@@ -169,12 +176,13 @@ def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
 
 
 def _before(item: "StepItem", needed: "dict[str, Step]", others: "dict[str, Step]") -> "list[Step]":
-    """Return the steps that a step needs, and other needed steps that come before them, in order.
+    """Return, in recipe order, the unselected steps that must run in the setup of a step's item.
 
     Args:
         item: The item of the step.
-        needed: The steps that it needs.
-        others: All unselected steps of the recipe that an item needs.
+        needed: Unselected steps that the step needs, by name.
+        others: Unselected steps of the recipe that any item needs, by name; those that `after`
+            puts ahead of the step or of a needed step are returned too.
     """
     before = dict(needed)
     queue = [item.step, *needed.values()]
@@ -188,7 +196,7 @@ def _before(item: "StepItem", needed: "dict[str, Step]", others: "dict[str, Step
 
 
 def _is_selected(run: "RecipeRun", state: "SessionState") -> bool:
-    """Return True if all steps of a recipe are selected."""
+    """Return True if all steps of a recipe, except ``finally`` steps, are selected."""
     chosen = state.selected.get(run.recipe.key, set())
     return all(step.name in chosen for step in run.recipe.steps)
 
