@@ -54,7 +54,7 @@ class _Stderr(logging.Handler):
             self.handleError(record)
 
     def _is_its_writer(self, record: logging.LogRecord) -> bool:
-        """Return True if this handler is the one that writes the record, of all that receive it.
+        """Return True if, of all handlers that receive a record, this handler has to write it.
 
         A record of another process was already written to stderr in that process.
         """

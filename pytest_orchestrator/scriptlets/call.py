@@ -148,7 +148,7 @@ class _Arguments:
     def bound_to(
         self, function: Callable[..., Any], name: str, other_keys: Collection[str] | None = ()
     ) -> inspect.BoundArguments:
-        """Return the arguments for a callable without calling it.
+        """Return the bound arguments for a callable, without calling the callable.
 
         Args:
             function: The callable.
@@ -186,14 +186,14 @@ class _Arguments:
         return inspect.BoundArguments(signature, cast("Any", chosen))
 
     def _unbound(self, names: Collection[str]) -> list[str]:
-        """Return the roles, ``ctx`` and ``params``, that no parameter of these names has."""
+        """Return the roles (``ctx``, ``params``) that no parameter in `names` receives."""
         bound = {self.roles.get(name) for name in names}
         return [role for role in ("ctx", "params") if role not in bound]
 
     def _bind_rest(
         self, signature: inspect.Signature, chosen: dict[str, Any], own_keys: Collection[str]
     ) -> list[str]:
-        """Bind ``**rest`` to the keys that no parameter takes; return those that it cannot take."""
+        """Bind ``**rest`` to the keys that no parameter takes; return the keys left unbound."""
         keys = [key for key in self.values if key not in own_keys]
         rest = next(
             (each.name for each in signature.parameters.values() if each.kind is _REST[1]), None

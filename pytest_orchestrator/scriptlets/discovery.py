@@ -34,11 +34,11 @@ _Uses = dict[str, dict[str, list[Use]]]
 
 
 def discover(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> Inventory:
-    """Return the inventory of a project.
+    """Return the scriptlets of a project, the steps that call them, and the problems found.
 
     Args:
         root: The rootdir.
-        recipes: The files of its recipes.
+        recipes: The recipe files of the project.
         folders: Further folders in which modules are searched.
     """
     sources = Sources(root, folders)
@@ -227,7 +227,7 @@ _SHELL = re.compile(r"#!.*\b(?:ba|da|k|z)?sh\b")
 
 
 def is_script(name: str, start: str) -> bool:
-    """Return True if a file is a shell script: by its suffix, or without one by its first line."""
+    """Return True if the suffix or, without a suffix, the first line is that of a shell script."""
     if name.endswith((".sh", ".bash")):
         return True
     return "." not in name and _SHELL.match(start) is not None
@@ -253,7 +253,7 @@ def scriptlet_of(text: str, path: str) -> Scriptlet:
 
 
 def _params(text: str, usage: str) -> tuple[Param, ...]:
-    """Return the variables named in USAGE; without any, those that the script reads with ${…}."""
+    """Return the variables named in USAGE or, if USAGE names none, those read with ${…}."""
     described = {name: text.strip() for name, text in _ROW.findall(usage)}
     called = [name for call in _CALL.findall(usage) for name in re.findall(_SET, call[0])]
     read = [match for match in _READ.findall(text) if match[0] not in ("HOME", "PATH")]
@@ -286,7 +286,7 @@ _VERSION = re.compile(r"_v\d+$")
 
 
 def of_module(module: Module, path: str) -> Iterator[Note]:
-    """Yield the conventions that a Python file with scriptlets violates."""
+    """Yield a note for each convention that a Python file with scriptlets violates."""
     tree = module.tree
     if tree is None:
         return
@@ -304,7 +304,7 @@ def of_module(module: Module, path: str) -> Iterator[Note]:
 
 
 def of_script(text: str, path: str, *, may_run: bool) -> Iterator[Note]:
-    """Yield the conventions that a shell script violates."""
+    """Yield a note for each convention that a shell script violates."""
     yield from _sections(header(text), path, "header")
     if not may_run:
         yield Note(path, 1, "run-bit", f"may not be run; give it its run bit: chmod +x {path}")

@@ -73,7 +73,7 @@ def _named(function: Function) -> Iterator[Param]:
 
 
 def _description(name: str, docstring: str) -> str:
-    """Return the description of a parameter in the section Args of a docstring."""
+    """Return the description of a parameter in a docstring's section Args; empty without one."""
     entry = re.search(
         rf"^([ \t]+){name}(?: \([^)\n]*\))?:(.*(?:\n\1[ \t]+\S.*)*)", docstring, re.MULTILINE
     )
@@ -86,7 +86,7 @@ def _arguments(function: Function) -> list[ast.arg]:
 
 
 def _descriptions(docstring: str) -> dict[str, str]:
-    """Return the descriptions of keys in the entry of `params`: `` `name`: text; `other` ``."""
+    """Return the description of each key that the docstring entry of `params` lists."""
     entry = _ENTRY.search(docstring)
     if entry is None:
         return {}
@@ -95,7 +95,7 @@ def _descriptions(docstring: str) -> dict[str, str]:
 
 
 def _types(hint: ast.expr | None, names: "dict[str, ast.AST]") -> Iterator[tuple[str, str]]:
-    """Yield the types of the keys if `params` is annotated with a class of the module."""
+    """Yield each key and its type if `params` is annotated with a class of the module."""
     node = names.get(hint.id) if isinstance(hint, ast.Name) else None
     for each in node.body if isinstance(node, ast.ClassDef) else ():
         if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
@@ -112,7 +112,7 @@ class _ParamsReads(ast.NodeVisitor):
         self._defaults: dict[str, Any] = {}
 
     def param(self, name: str, hint: str | None, description: str) -> Param:
-        """Return the parameter of a key."""
+        """Return the parameter that a key of `params` represents."""
         default = self._defaults.get(name)
         is_known = name in self._defaults and default is not _COMPUTED
         if hint is None and is_known and default is not None:
@@ -124,7 +124,7 @@ class _ParamsReads(ast.NodeVisitor):
         return Param(name, required, hint, default if is_known else None, is_known, description)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        """Record `params["x"]`."""
+        """Record the key that `params["x"]` reads."""
         key = _text(node.slice)
         if _is_params(node.value) and key is not None:
             self.seen[key] = None
@@ -132,7 +132,7 @@ class _ParamsReads(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Record `params.get("x", default)`."""
+        """Record the key and default that `params.get("x", default)` reads."""
         callee = node.func
         is_get = isinstance(callee, ast.Attribute) and callee.attr in ("get", "pop")
         if isinstance(callee, ast.Attribute) and is_get and _is_params(callee.value):
@@ -145,7 +145,7 @@ class _ParamsReads(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
-        """Record `"x" in params`."""
+        """Record the key that `"x" in params` tests."""
         key = _text(node.left)
         if key is not None and any(map(_is_params, node.comparators)):
             self.seen[key] = None
@@ -206,11 +206,11 @@ def cleaned(text: str) -> str:
 
 
 def summary(text: str, known: dict[str, str]) -> str:
-    """Return one line that describes a scriptlet: the text after the dash in NAME, or DESCRIPTION.
+    """Return one line that describes a scriptlet, from NAME, DESCRIPTION or the first line.
 
     Args:
         text: The docstring or header.
-        known: Its sections.
+        known: The sections of the text, by title.
     """
     named = " ".join(known.get("NAME", "").split())
     if named:
@@ -220,7 +220,7 @@ def summary(text: str, known: dict[str, str]) -> str:
 
 
 def header(text: str) -> str:
-    """Return the comment at the top of a script, without its ``#`` signs and its line ``#!``."""
+    """Return the comment at the top of a script, without ``#`` signs and the ``#!`` line."""
     lines = text.splitlines()
     comment: list[str] = []
     for line in lines[1:] if text.startswith("#!") else lines:

@@ -77,7 +77,7 @@ def run_alone(target: object, argv: Sequence[str] | None = None) -> int:
 
 
 class _Unreadable(Exception):
-    """Error of the command line."""
+    """Error in the command-line arguments of a scriptlet."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -151,7 +151,7 @@ def _refuse(constant: str) -> NoReturn:
 
 @contextmanager
 def _stdout_to_stderr(out: TextIO) -> Iterator[TextIO]:
-    """Redirect `sys.stdout` and file descriptor 1 to stderr; the original file is yielded."""
+    """Redirect `sys.stdout` and file descriptor 1 to stderr; yield the original stdout."""
     out.flush()
     saved = os.dup(1)
     os.dup2(2, 1)
@@ -175,7 +175,7 @@ def _result(returned: object) -> dict[str, Any]:
 
 
 def _status_problem(result: dict[str, Any]) -> str:
-    """Return the reason why a result is not a success; empty if it is one."""
+    """Return the reason why a result is not a success, or '' for a success."""
     if "status" not in result:
         return f"the result has no status; {_CURE}"
     if result["status"] in _GOOD:

@@ -1,4 +1,4 @@
-"""Resource tracking decorator: time, CPU and heap of a call as one log record.
+"""Resource tracking decorator: time, resident memory and heap of a call as one log record.
 
 tracemalloc has one peak value for the whole process. Each measurement resets it at its start, after
 all running measurements have noted it. When the last one stops, the peak is raised again to the
@@ -106,7 +106,8 @@ class Heap:
     Attributes:
         current: Bytes allocated since `start` that are still held at `stop`; None if other code
             has stopped tracemalloc.
-        peak: The most bytes held at one time; None in the same case.
+        peak: The most bytes held at one time since `start`; None if other code has stopped
+            tracemalloc.
     """
 
     _lock: ClassVar[threading.Lock] = threading.Lock()
@@ -145,7 +146,7 @@ class Heap:
                 _restore_tracing(Heap._owners_peak)
 
     def note_peak(self) -> None:
-        """Store the peak before it is reset for another measurement."""
+        """Store the peak before tracemalloc's peak is reset for another measurement."""
         self._peak_bytes = max(self._peak_bytes, tracemalloc.get_traced_memory()[1])
 
 

@@ -1,1 +1,1 @@
-"""Journal entries of a session, resume, baseline, snapshots."""
+"""Journal of a session, resumed runs, baseline check and snapshots."""

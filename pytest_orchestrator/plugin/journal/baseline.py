@@ -31,7 +31,7 @@ def baseline_of(config: pytest.Config, recipe: "Recipe") -> "Judge | None":
 
 
 class Baseline:
-    """Comparison of steps with the runs before this one, which the first step reads."""
+    """Comparison of the figures of steps with those of earlier runs."""
 
     def __init__(self, config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.options import settings
@@ -71,14 +71,14 @@ _FILE = "orchestrator/seconds"
 
 
 def known_durations(config: pytest.Config) -> dict[str, float]:
-    """Return the durations of steps in earlier sessions, in seconds, by node id."""
+    """Return the durations of steps in earlier sessions: seconds by node id, empty if unknown."""
     cache = getattr(config, "cache", None)
     durations = {} if cache is None else cache.get(_FILE, {})
     return durations if isinstance(durations, dict) else {}
 
 
 def longest_first(durations: Mapping[str, float], units: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return work units by falling duration, so that no long unit is left to the end.
+    """Return the names of work units, the longest unit first, so that no long unit starts last.
 
     Args:
         durations: Seconds by node id; an item without an entry counts as the median of them.
@@ -103,7 +103,7 @@ class StepDurations:
         self._seconds: dict[str, float] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Store the durations of the steps of a report, also of one from an xdist worker."""
+        """Store the durations of the passed steps of a report; xdist workers' reports count too."""
         blocks: list[dict[str, Any] | None] = [*getattr(report, NEEDED, ())]
         for block in (*blocks, getattr(report, ATTRIBUTE, None)):
             if block and block["step"]["state"] == "passed" and "time" in block:

@@ -50,7 +50,7 @@ class JournalSink(Protocol):
         """Append an event; raise `JournalError` if this fails."""
 
     def sync(self) -> None:
-        """Flush and fsync all appended events, so that a power cut loses none."""
+        """Flush and fsync all appended events, so that a power cut loses no event."""
 
 
 class JournalRecorder:
@@ -58,11 +58,11 @@ class JournalRecorder:
 
     Attributes:
         sink: The destination of the events, or None.
-        failed: Called once, when the journal cannot be written any more.
+        failed: Callback that is called once, when the journal cannot be written any more.
         begun: Keys of the recipes whose start is recorded.
         blocks: The last recorded result and block of each step, by recipe key and step name.
         has_failed: True if the journal cannot be written any more, or is gone.
-        ignored: Id of the thread whose Context changes are not recorded, because it restores one.
+        ignored: Id of a thread that restores a Context; its changes are not recorded. Or None.
     """
 
     def __init__(self, config: pytest.Config, state: "SessionState") -> None:
@@ -103,7 +103,7 @@ class JournalRecorder:
             self._buffered = None
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
-        """Append an event, or buffer it.
+        """Append an event to the sink, or buffer the event while there is no sink.
 
         Raises:
             JournalError: The event cannot be written.
@@ -119,7 +119,7 @@ class JournalRecorder:
             raise
 
     def append_if_possible(self, event: AnyEvent) -> None:
-        """Append an event; ignore a journal that cannot be written."""
+        """Append an event; do nothing if the journal cannot be written."""
         if not self.has_failed:
             with contextlib.suppress(JournalError):
                 self.append(event)
@@ -131,7 +131,7 @@ class JournalRecorder:
                 self.sync()
 
     def _boundary(self) -> None:
-        """Sync at most every 250 ms, because a sync takes longer than a short step.
+        """Sync the journal, but at most every 250 ms: a sync takes longer than a short step.
 
         Raises:
             JournalError: The journal cannot be synced.
@@ -157,13 +157,13 @@ class JournalRecorder:
             raise
 
     def fail(self, error: JournalError) -> None:
-        """Stop recording, because the journal cannot be written or is gone."""
+        """Mark the journal as failed and call the callback `failed`, at the first error only."""
         if not self.has_failed:
             self.has_failed = True
             self.failed(error)
 
     def changed(self, event: ContextChanged | ContextReplaced, moment: int) -> None:
-        """Record a change of the Context that is about to be made, or all changes of an operation.
+        """Record a change of the Context, or all changes of one operation, before the change.
 
         Raises:
             JournalError: The event cannot be recorded; the change must not be made.
@@ -204,8 +204,8 @@ class JournalRecorder:
         """Record an event of a step.
 
         Raises:
-            JournalError: The event cannot be written. It is ignored for ``finally`` steps, which
-                run in any case.
+            JournalError: The event cannot be written. Not raised for ``finally`` steps, which run
+                in any case.
         """
         key, step = recipe.key, event.step
         with contextlib.suppress(*(JournalError,) * step.is_final):
@@ -282,7 +282,7 @@ class JournalRecorder:
                 return
 
     def forget(self, recipe: "Recipe", step: "Step") -> None:
-        """Release the data of a step that pytest has reported; a service still has an end."""
+        """Release the data of a reported step, except of a service, whose end is still to come."""
         if not step.background:
             at = recipe.key, step.name
             self.blocks.pop(at, None)
@@ -291,7 +291,7 @@ class JournalRecorder:
     def waits(
         self, recipe: "Recipe", print_wait: "Callable[[LockWait], None]", wait: "LockWait"
     ) -> None:
-        """Record that a step waits for a lock, and print it."""
+        """Record and print that a step waits for a lock."""
         if recipe.key not in self.begun:
             try:
                 self.began(recipe)

@@ -1,4 +1,4 @@
-"""Resumed session (`--recipe-resume`), and the results that it takes over."""
+"""Resumed session (`--recipe-resume`), and the results taken over from the earlier run."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ _AROUND: "pytest.StashKey[FingerprintInputs]" = pytest.StashKey()
 
 
 def work_of(state: "SessionState", recipe: "Recipe", step: "Step") -> dict[str, str]:
-    """Return the digests of everything that decides what a step does in this session.
+    """Return the digests of all inputs that determine the behavior of a step in this session.
 
     Args:
         state: The session.
@@ -51,7 +51,7 @@ def work_of(state: "SessionState", recipe: "Recipe", step: "Step") -> dict[str, 
 
 
 def files_of(state: "SessionState", recipe: "Recipe") -> dict[str, str]:
-    """Return the digests of the files that the steps of a recipe execute, by path."""
+    """Return the digest of each file that the steps of a recipe execute, by path."""
     from pytest_orchestrator.recipe.analysis import fingerprint
 
     sources = fingerprint_inputs(state).sources
@@ -65,7 +65,7 @@ def files_of(state: "SessionState", recipe: "Recipe") -> dict[str, str]:
 def work_of_skipped(
     state: "SessionState", at: tuple[str, str], result: "StepResult"
 ) -> dict[str, str]:
-    """Return the digests of a step that was skipped before it started; else an empty mapping."""
+    """Return the digests of a step that was skipped before its start; empty for other steps."""
     if result.outcome != "skipped" or not result.meets:
         return {}
     recipe = state.runs[at[0]].recipe
@@ -73,7 +73,7 @@ def work_of_skipped(
 
 
 def fingerprint_inputs(state: "SessionState") -> "FingerprintInputs":
-    """Return the inputs of digests that are not part of the recipes; make them once."""
+    """Return the inputs of digests that do not come from recipes; the first call creates them."""
     from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
     from pytest_orchestrator.recipe.analysis.source_files import Sources
 
@@ -85,7 +85,7 @@ def fingerprint_inputs(state: "SessionState") -> "FingerprintInputs":
 
 
 def by_test(event: "ContextChanged") -> "ContextChanged":
-    """Return a change with the node id of the test that makes it; unchanged if no test runs.
+    """Return a change with the current test's node id, or unchanged if no test runs here.
 
     Tests run again in a resumed run, so their changes are not restored.
     """
@@ -97,7 +97,7 @@ def by_test(event: "ContextChanged") -> "ContextChanged":
 
 @contextlib.contextmanager
 def quiet(state: "SessionState") -> "Iterator[None]":
-    """Do not record the Context changes that this thread makes inside the block."""
+    """Suppress the recording of Context changes that this thread makes inside the with block."""
     recorder = state.recorder
     if recorder is not None:
         recorder.ignored = threading.get_ident()
@@ -118,8 +118,8 @@ def restore(state: "SessionState", context: "Context", snapshot: dict[str, Any],
         run: Id of the earlier run.
 
     Returns:
-        True if the journal contains no change of the restore; in a worker of xdist the
-        controller has recorded each change.
+        True if the caller has to record the restored Context, because no change was recorded;
+        False in a worker of xdist, where the controller has recorded each change.
     """
     from pytest_orchestrator.context.context import Context
 
@@ -129,7 +129,7 @@ def restore(state: "SessionState", context: "Context", snapshot: dict[str, Any],
 
 
 def keep(state: "SessionState", recipes: "Iterable[Recipe]", events: "Iterable[AnyEvent]") -> None:
-    """Record what this run restores from an earlier one, so that this run can be resumed too.
+    """Record the events of restored steps and Contexts, so that this run can be resumed too.
 
     Raises:
         JournalError: An event cannot be written.
@@ -171,7 +171,7 @@ def take_over(
 
 
 def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
-    """Return the result data that expressions may use of a restored step."""
+    """Return the part of a restored step's result that expressions can refer to."""
     code = block.get("process", {}).get("exit_code")
     return Ended(
         usage=Usage(seconds=resume_restore.seconds_of(old)),
@@ -181,13 +181,13 @@ def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
 
 
 def listed(names: "Sequence[str]", between: str = ", ") -> str:
-    """Return names for a line of the header: the first five, and the number of the others."""
+    """Join names for a header line: the first five names, and the number of the others."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return between.join(names[:_MOST]) + more
 
 
 def set_up(item: "StepItem") -> None:
-    """Make an item request the fixture whose setup restores its Context or fails it."""
+    """Make an item request the fixture that restores the item's Context, or fails, in its setup."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, request_fixture
 
     item.stash.setdefault(NEEDS, Needs(item.run, (), frozenset()))
@@ -195,7 +195,7 @@ def set_up(item: "StepItem") -> None:
 
 
 def refuse(item: "StepItem", why: str) -> None:
-    """Make an item an error at its setup, with a message."""
+    """Make the setup of an item fail with an error message."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
 
     set_up(item)
@@ -210,7 +210,7 @@ _INPUT = "orchestrator_resume"
 
 
 def resumed_session(config: pytest.Config) -> "ResumedSession | None":
-    """Read the run that a session resumes; None without ``--recipe-resume``.
+    """Return the session that resumes a run, or None without ``--recipe-resume``.
 
     Raises:
         pytest.UsageError: The run does not exist or cannot be resumed.
@@ -234,7 +234,7 @@ def resumed_session(config: pytest.Config) -> "ResumedSession | None":
 
 
 def _whole(folder: Path) -> "RunRecord":
-    """Read a run that has ended and whose journal was not modified.
+    """Return the record of a run that has ended and whose journal was not modified.
 
     Raises:
         pytest.UsageError: The run is running, damaged or empty.
@@ -274,14 +274,14 @@ class ResumedSession:
         return self._record.id
 
     def send_to_worker(self, workerinput: dict[str, object]) -> None:
-        """Put the run folder into `workerinput`; `latest` would soon mean this session's run."""
+        """Put the earlier run's folder into `workerinput`; `latest` would mean the new one."""
         workerinput[_INPUT] = str(self._folder)
 
     def restore_steps(self, runs: "Sequence[RecipeRun]") -> None:
-        """Decide for each step whether it is restored, and restore steps and Contexts.
+        """Decide which steps are restored, and restore these steps and the Contexts.
 
         Args:
-            runs: The runs of the recipes of this session, each after those that it needs.
+            runs: The runs of the recipes of this session, each after the runs that it needs.
 
         Raises:
             pytest.UsageError: A step of ``--recipe-rerun`` does not exist.
@@ -314,7 +314,7 @@ class ResumedSession:
         self._restore(runs)
 
     def _restore(self, runs: "Sequence[RecipeRun]") -> None:
-        """Restore the Contexts, without events and without calls of step hooks."""
+        """Restore the Contexts; neither record the changes nor call step hooks for the changes."""
         state = state_of(self._config)
         if worker_context.is_shared(self._config):
             return  # the controller restores them once; other workers may run steps already
@@ -349,7 +349,7 @@ class ResumedSession:
         return self._plan.of(recipe.key, step.name)
 
     def mark(self, items: "Sequence[StepItem]") -> None:
-        """Mark the items of restored steps as skipped, and make those of refused steps errors."""
+        """Mark items of restored steps as skipped; make items of refused steps fail in setup."""
         for item in items:
             result = item.run.results.get(item.step.name)
             if result is not None and result.restored:
@@ -358,7 +358,7 @@ class ResumedSession:
                 refuse(item, why)
 
     def refusal(self, recipe: "Recipe", step: "Step") -> str:
-        """Return an error message if a step needs confirmation to run again; else empty."""
+        """Return the error message for a step that needs confirmation to run again, or ''."""
         fate = self._of(recipe, step)
         if fate.kind != "refused":
             return ""
@@ -371,7 +371,7 @@ class ResumedSession:
         )
 
     def refusals(self, recipe: "Recipe", steps: "Sequence[Step]") -> str:
-        """Return the error message of the first step that needs confirmation; else empty."""
+        """Return the error message for the first step that needs confirmation, or ''."""
         return next((why for step in steps if (why := self.refusal(recipe, step))), "")
 
     def write(self) -> None:
@@ -410,7 +410,7 @@ class ResumedSession:
             yield f"secret, so not restored: {listed(self._lost)}"
 
     def _finally_has_run(self) -> "Iterator[str]":
-        """Yield a text on each recipe that is resumed although its ``finally`` has already run."""
+        """Yield the key and ``finally`` steps of each resumed recipe whose ``finally`` has run."""
         for recipe in self._recipes:
             kinds = {self._of(recipe, step).kind for step in recipe.steps}
             old = self._record.recipes.get(recipe.key)
@@ -427,7 +427,7 @@ def _has_run(step: "StepRecord | None") -> bool:
 
 
 class _PendingFinally:
-    """Plugin that sets `owes_finally` of resumed runs; in an xdist worker at their first item."""
+    """Plugin that sets `has_pending_finally` of resumed runs, so that ``finally`` steps run."""
 
     def __init__(self, config: pytest.Config, runs: "Sequence[RecipeRun]") -> None:
         self._runs = {run.recipe.key: run for run in runs}
@@ -437,19 +437,19 @@ class _PendingFinally:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        """Mark the run of the item's recipe, which this process executes."""
+        """Set `has_pending_finally` of the recipe run to which the item belongs."""
         run = self._runs.get(getattr(getattr(item, "recipe", None), "key", ""))
         if run is not None:
             run.has_pending_finally = True
 
 
 class _SummaryLines:
-    """Plugin that writes the header lines at the end, as xdist sessions have no header."""
+    """Plugin that prints the resume lines in the summary, as xdist sessions have no header."""
 
     def __init__(self, resumed: ResumedSession) -> None:
         self._resumed = resumed
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Write the lines."""
+        """Print the header lines of the resumed session."""
         for line in self._resumed.header_lines():
             terminalreporter.write_line(f"orchestrator: {line}")

@@ -1,8 +1,8 @@
 """Snapshots (`--recipe-needs=snapshot`): a Context restored from an earlier run for one step.
 
-The setup of the step restores the Context as it was before the step in the newest run that has
-it. Keys that this session has changed keep their values. A service that the step needs is
-started, because its process from the earlier run no longer exists.
+The setup of the step restores the Context as it was before the step, from the newest run that
+contains this Context. Keys that this session has changed keep their values. A service that the
+step needs is started, because its process from the earlier run no longer exists.
 """
 
 from functools import partial
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Snapshots:
-    """Finder of the Contexts before steps in earlier runs, which restores them."""
+    """Finder and restorer of the Contexts that earlier runs had before a step."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._state = state_of(config)
@@ -42,7 +42,7 @@ class Snapshots:
     def instead(
         self, item: "StepItem", steps: "Sequence[Step]", first: "Sequence[RecipeRun]"
     ) -> None:
-        """Make an item restore a Context in its setup, instead of running what it needs.
+        """Make an item restore a Context in its setup instead of running the steps that it needs.
 
         Args:
             item: The item of a step.
@@ -81,7 +81,7 @@ class Snapshots:
         needs: "Sequence[tuple[RecipeRun, Step]]",
         services: "Sequence[Step]",
     ) -> resume_restore.ContextBefore | str:
-        """Return the Context before a step in the newest run that has it, or an error message."""
+        """Return the newest run's Context before a step, or an error message if no run has one."""
         wanted = resume_restore.SelectedStep(
             item.recipe,
             item.step,
@@ -100,7 +100,7 @@ class Snapshots:
         return f"no run in {self._base} had it after {names}"
 
     def _newest(self) -> "Iterator[RunRecord]":
-        """Yield the records of the runs, the newest first; each is read once."""
+        """Yield the records of earlier runs, the newest first; read each record only once."""
         yield from self._records
         while self._folders:
             try:
@@ -130,7 +130,7 @@ class Snapshots:
     def _restore(
         self, item: "StepItem", before: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]"
     ) -> None:
-        """Restore the Contexts as they were before a step; keep what this session changed."""
+        """Restore the Contexts to their state before a step, except keys this session changed."""
         self._write(before, needed)
         for scope, earlier in before.contexts.items():
             context = item.run.context if scope else self._state.context
@@ -154,7 +154,7 @@ class Snapshots:
             resume.keep(self._state, (), [event])
 
     def _is_restored(self, scope: str, key: str, value: Any) -> bool:
-        """Return True if a value was restored, in this scope or in that of the session below."""
+        """Return True if a value is the restored one of its key, in its scope or the session's."""
         values = (self._restored.get((each, key), _NONE) for each in (scope, ""))
         return any(each == value for each in values)
 

@@ -44,7 +44,7 @@ class StepHooks:
         self._warnings: set[str] = set()
 
     def happened(self, recipe: "Recipe", event: "StepEvent") -> None:
-        """Call the hook for an event of a step."""
+        """Call the step hook that corresponds to an event of a step."""
         from pytest_orchestrator.execution.notifications import Changed, Started
 
         step = event.step
@@ -62,7 +62,7 @@ class StepHooks:
             self._call(_FINISH, names | {"result": block})
 
     def changed(self, change: "Change") -> None:
-        """Call the hook for a change of the Context that no step made."""
+        """Call the change hook for a change of the Context that no step made."""
         self._change(change, {"recipe": None, "node": None, "step": None})
 
     def _change(self, change: "Change", names: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class StepHooks:
             self._warn(name, error, arguments["node"] or "")
 
     def _warn(self, name: str, error: BaseException, node: str) -> None:
-        """Record a warning once; not by `warnings.warn`, which raises if warnings are errors."""
+        """Report a hook's exception once as a warning, without `warnings.warn`, which may raise."""
         from pytest_orchestrator.extending import HookWarning
 
         last = traceback.extract_tb(error.__traceback__)[-1]

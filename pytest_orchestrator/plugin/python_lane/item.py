@@ -41,13 +41,13 @@ _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 
 
 class StepCalls:
-    """Plugin of the lane's pytest session: runs steps by one item, which is never set up.
+    """Plugin of the lane's pytest session that runs all steps in one item, without its setup.
 
     All steps run inside the runtest protocol of that item, so pytest installs its warning
     filters and assertion hooks only once.
 
     Args:
-        warns: The plugins of `uncaught.PLUGINS` whose warnings a step issues itself.
+        warns: Names from `uncaught.PLUGINS`: the plugins whose warnings the step issues itself.
     """
 
     def __init__(self, warns: Collection[str]) -> None:
@@ -60,7 +60,7 @@ class StepCalls:
         self._send_event: Callable[[dict[str, Any]], None] = lambda _: None
 
     def within_an_item(self, session: pytest.Session) -> None:
-        """Make the item and run its protocol, inside which steps are served."""
+        """Create the item and run its runtest protocol, which serves the steps."""
         path = session.path / "steps"
         module: _StepModule = _StepModule.from_parent(session, path=path)
         module.obj = types.ModuleType("steps")
@@ -94,7 +94,7 @@ class StepCalls:
             self.perform(step, {"root": str(Path.cwd())}, (channel, events))
 
     def expect(self, step: PythonStep, request: dict[str, Any]) -> None:
-        """Prepare a step, as far as this is possible before the fork."""
+        """Prepare the item and the root logger for a step; a lane does this before the fork."""
         item, root = self._item, logging.getLogger()
         item.name = step.name
         item.obj = callable_of(Path(request["recipe"]), step.name, step.line, asks=False)
@@ -105,7 +105,7 @@ class StepCalls:
             root.setLevel(request["log_level"])
 
     def imports(self, module: str, imported: Imported) -> None:
-        """Import a module as the step code would, and store its events and its exception."""
+        """Import a module; store the log records, warnings and exception of the import."""
         self._send_event = imported.events.append
         with warnings.catch_warnings(), python_inline.OneProcess():
             try:
@@ -124,7 +124,7 @@ class StepCalls:
         error: BaseException | None = None,
         events: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """Run a step; send its events, and at last its result.
+        """Run a step; send its log records and warnings as events, and finally its result.
 
         Args:
             step: The step.
@@ -191,7 +191,7 @@ class StepCalls:
                 framing.send(self._events, event)
 
     def _shown(self) -> dict[str, Any] | None:
-        """Return pytest's report of the exception as serialized data; None without one."""
+        """Return pytest's report of the exception as serialized data, or None without exception."""
         report, config = self._report, self._item.config
         if report is None or report.longrepr is None:
             return None
@@ -210,7 +210,7 @@ def _nothing() -> dict[str, str]:
 
 
 class _StepCode:
-    """Runner of the step code, which keeps its result."""
+    """Runner of the code of one step; stores the result of the step."""
 
     def __init__(
         self, step: PythonStep, context: RemoteContext, env: Environment, warns: Collection[str]
@@ -219,7 +219,7 @@ class _StepCode:
         self._ended: Ended | None = None
 
     def run(self) -> None:
-        """Run the step code; raise its exception, so that pytest explains it."""
+        """Run the step code; raise the exception of a failed step, so that pytest formats it."""
         __tracebackhide__ = True
         try:
             with Uncaught(self._warns) as uncaught:
@@ -237,7 +237,7 @@ class _StepCode:
             raise failed.exception
 
     def _warned_of(self, uncaught: Uncaught) -> None:
-        """Warn of uncaught exceptions; if warnings are errors, a step that passed fails."""
+        """Issue warnings for uncaught exceptions; fail a passed step if warnings are errors."""
         try:
             uncaught.warn()
         except Warning as error:
@@ -248,7 +248,7 @@ class _StepCode:
                 self._ended = msgspec.structs.replace(self._ended, failure=failure, skipped=None)
 
     def encoded(self) -> bytes:
-        """Return the encoded result without the exception, which is sent as pytest's report."""
+        """Return the result as JSON without its exception, which is sent as pytest's report."""
         ended = self._ended
         if ended is not None and ended.failure is not None:
             failure = msgspec.structs.replace(ended.failure, exception=None)
@@ -277,14 +277,14 @@ class _StepModule(pytest.Module):
 
 
 class _Records(logging.Handler):
-    """Log handler that sends records as events."""
+    """Log handler that sends log records as events."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record as plain data."""
+        """Send a log record as an event of plain data."""
         data = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
         if record.exc_info:
             data["exc_text"] = logging.Formatter().formatException(record.exc_info)

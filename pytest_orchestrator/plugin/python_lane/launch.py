@@ -62,7 +62,7 @@ _WITHOUT = (
 
 
 def terminal(config: pytest.Config) -> int:
-    """Return a duplicate of the file descriptor of stderr that pytest does not capture."""
+    """Return a new file descriptor of the stderr that pytest does not capture."""
     capture = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         return os.dup(2)
@@ -119,7 +119,7 @@ def _logs_live(config: pytest.Config) -> bool:
 
 
 def replay_event(secrets: "Masker", event: dict[str, Any]) -> None:
-    """Log a record, or issue a warning, that a step produced in its own process."""
+    """Repeat in this process a log record or warning that a step produced in its own process."""
     if event["op"] == "log":
         record = logging.makeLogRecord(masking.record(event["record"], secrets))
         logging.getLogger(record.name).handle(record)
@@ -132,7 +132,7 @@ def replay_event(secrets: "Masker", event: dict[str, Any]) -> None:
 
 
 def _category(event: dict[str, Any]) -> type[Warning]:
-    """Return the category of a warning; make a class of that name if it is not imported here."""
+    """Return the class of a warning, or a new class of that name if it is not imported here."""
     module, name = event["module"], event["category"]
     category = getattr(sys.modules.get(module), name, None)
     if isinstance(category, type) and issubclass(category, Warning):

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _run_session(hello: dict[str, Any], plugin: "StepSession") -> str:
-    """Run a pytest session; return its output."""
+    """Run a pytest session with a plugin; return the text that the session printed."""
     sys.path[:] = hello["sys_path"]
     os.chdir(hello["folder"])
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -78,7 +78,7 @@ class StepSession(StepCalls):
         self._hello = hello
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Set the traceback options of the session to which the steps belong."""
+        """Set the traceback options to the values of the session to which the steps belong."""
         for name, value in self._hello["options"].items():
             setattr(config.option, name, value)
 
@@ -124,7 +124,7 @@ class Lane(StepSession):
         lane_process.serve(self._connection, _ALIVE, features, self._started)
 
     def _started(self, request: dict[str, Any], out: int, err: int) -> int:
-        """Import the module of a step, and start a child for the step."""
+        """Start a child process for a step, and return its process id."""
         try:
             pid = self._forked(request, out, err) if self._forks else None
             return self._fresh(request, out, err) if pid is None else pid
@@ -133,7 +133,7 @@ class Lane(StepSession):
                 os.close(fd)
 
     def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
-        """Fork a child for a step; return None if a fork is not safe."""
+        """Fork a child for a step; return its process id, or None if a fork is not safe."""
         step = unpacked(request["step"])
         apply_process_state(request)
         self.expect(step, request)
@@ -153,7 +153,7 @@ class Lane(StepSession):
         return pid
 
     def _imported(self, step: PythonStep, request: dict[str, Any]) -> Imported:
-        """Import the module of a step for all steps; the child reports the outcome."""
+        """Import the module of a step into the lane; return the outcome, which a child reports."""
         imported = Imported()
         with socket.socket(fileno=os.dup(request["handed"][1])) as events:
             # Sent first, because the import may end the lane.
@@ -199,7 +199,7 @@ class Lane(StepSession):
             _end(code)
 
     def _fresh(self, request: dict[str, Any], out: int, err: int) -> int:
-        """Start a fresh interpreter for a step."""
+        """Start a fresh interpreter for a step, and return its process id."""
         argv = [*self._hello["argv"], _ALONE]
         with tempfile.TemporaryFile() as message:
             marshal.dump((self._hello, request), message)
@@ -263,7 +263,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _stream(number: int) -> io.TextIOWrapper:
-    """Return a standard stream that encodes every text, as pytest's captured ones do."""
+    """Return a text stream for a file descriptor that replaces characters it cannot encode."""
     binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115
     return io.TextIOWrapper(
         binary, encoding="utf-8", errors="replace", line_buffering=True, write_through=number == 2

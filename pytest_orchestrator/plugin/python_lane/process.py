@@ -20,7 +20,7 @@ class Imported:
 
     Attributes:
         error: The exception of the import, or None.
-        events: Its log records and warnings.
+        events: The log records and warnings of the import.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Imported:
 
     @contextlib.contextmanager
     def printed(self) -> Iterator[None]:
-        """Capture file descriptors 1 and 2 in temporary files inside the block."""
+        """Redirect file descriptors 1 and 2 to temporary files inside the with block."""
         self._files = [tempfile.TemporaryFile() for _ in (1, 2)]  # noqa: SIM115
         saved = [os.dup(number) for number in (1, 2)]
         for number, file in enumerate(self._files, 1):
@@ -53,7 +53,7 @@ class Imported:
                 shutil.copyfileobj(file, stream)
 
     def close(self) -> None:
-        """Close and delete the captured output."""
+        """Close the temporary files, which deletes the captured output."""
         for file in self._files:
             file.close()
 
@@ -71,7 +71,7 @@ def apply_process_state(request: dict[str, Any]) -> None:
 
 
 def forget_exits() -> None:
-    """Remove the ``atexit`` functions of the lane from this fork; keep that of logging."""
+    """Unregister all ``atexit`` functions in this fork except `logging.shutdown`."""
     atexit._clear()  # noqa: SLF001
     atexit.register(logging.shutdown)
 
@@ -79,7 +79,7 @@ def forget_exits() -> None:
 def run_exits() -> None:
     """Run the ``atexit`` functions that the step registered.
 
-    The one of multiprocessing is removed: it would wait for the leftover processes, which the
+    The function of multiprocessing is removed: it would wait for the leftover processes, which the
     lane ends and reports.
     """
     processes = sys.modules.get("multiprocessing.util")

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PLUGINS = IN_THREADS, IGNORED = ("threadexception", "unraisableexception")
-"""The two plugins of pytest."""
+"""The names of the two plugins of pytest that warn of uncaught exceptions."""
 
 
 class Uncaught:
-    """Context manager that collects uncaught exceptions; the previous hooks print them too.
+    """Context manager that collects uncaught exceptions and also calls the previous hooks.
 
     Args:
-        plugins: The plugins of `PLUGINS` that are enabled; the others cause no warnings.
+        plugins: The names from `PLUGINS` of the enabled plugins; others cause no warnings.
     """
 
     def __init__(self, plugins: "Collection[str]") -> None:
@@ -44,7 +44,7 @@ class Uncaught:
         threading.excepthook, sys.unraisablehook = self._hooks
 
     def warn(self) -> None:
-        """Issue a warning for each exception, at the line that raised it.
+        """Issue a warning for each collected exception, at the line that raised the exception.
 
         Raises:
             Warning: A filter makes the warning an error.

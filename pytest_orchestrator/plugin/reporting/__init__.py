@@ -1,1 +1,1 @@
-"""Reporting: reports, tables, progress, formats."""
+"""Reporting: pytest reports, terminal tables, status line, report files."""

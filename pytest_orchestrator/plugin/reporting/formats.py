@@ -49,7 +49,7 @@ def complete_json_report(
 
 
 def _metadata(config: pytest.Config) -> dict[str, Any]:
-    """Return the data of pytest-metadata, which pytest-json-report reads from its old place."""
+    """Return the data that pytest-metadata stored in the config; empty without that plugin."""
     try:
         from pytest_metadata.plugin import metadata_key
     except ImportError:

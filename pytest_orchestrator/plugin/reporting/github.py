@@ -38,7 +38,7 @@ class GitHub:
         self._failure_texts: dict[str, str] = {}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Store the problems of a recipe."""
+        """Store the problems of an invalid recipe."""
         for problem in getattr(report, result_blocks.PROBLEMS, ()):
             if problem not in self._problems:
                 self._problems.append(problem)
@@ -78,7 +78,7 @@ class GitHub:
         return bool(self._problems or tables.recipes_of(self._config))
 
     def _write_summary(self) -> list[str]:
-        """Write the job summary; return the annotations."""
+        """Write the job summary; return the lines of the annotations."""
         from pytest_orchestrator.plugin.reporting import tables
 
         recipes = tables.recipes_of(self._config)
@@ -102,7 +102,7 @@ class GitHub:
         return lines
 
     def _prefix(self) -> str:
-        """Return the path from the repository to the rootdir, with a slash; empty if equal."""
+        """Return the rootdir's path in the repository with a final slash; empty if not below it."""
         workspace = os.environ.get("GITHUB_WORKSPACE")
         if not workspace or not self._config.rootpath.is_relative_to(workspace):
             return ""
@@ -111,14 +111,14 @@ class GitHub:
 
 
 class _StopCommands:
-    """The command ``::stop-commands::`` and its end, with a new token each time."""
+    """Writer of the command ``::stop-commands::`` and of its end, with a new token each time."""
 
     def __init__(self) -> None:
         self.is_used = False
         self._token = ""
 
     def stop(self, terminal: Any) -> None:
-        """Disable workflow commands from this line on."""
+        """Disable workflow commands until `resume`."""
         from secrets import token_hex
 
         self._token = token_hex(16)
@@ -132,14 +132,14 @@ class _StopCommands:
 
 
 class _AroundSummary:
-    """Outermost wrapper of the terminal summary, which disables workflow commands in it."""
+    """Outermost wrapper of the terminal summary, which disables workflow commands meanwhile."""
 
     def __init__(self, github: GitHub, commands: _StopCommands) -> None:
         self._github, self._commands = github, commands
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Disable commands before all other plugins, pytest's reporter included; enable after."""
+        """Disable workflow commands before any plugin writes its summary; enable them after."""
         if not self._github.has_content:
             return (yield)
         self._commands.is_used = True
@@ -152,14 +152,14 @@ class _AroundSummary:
 
 
 class _AfterFailures:
-    """Innermost wrapper, which enables commands between pytest's failures and short summary."""
+    """Innermost wrapper, which enables commands between failures and short test summary."""
 
     def __init__(self, commands: _StopCommands) -> None:
         self._commands = commands
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Enable commands while plugins write their sections, after pytest has shown failures."""
+        """Enable workflow commands after pytest's failures, while plugins write their sections."""
         if not self._commands.is_used:
             return (yield)
         self._commands.resume(terminalreporter)

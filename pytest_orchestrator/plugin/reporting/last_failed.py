@@ -1,4 +1,4 @@
-"""`--lf` with the steps that a failed step has blocked, for `--recipe-needs=snapshot`.
+"""Extension of `--lf` to steps that a failed step has blocked (`--recipe-needs=snapshot`).
 
 Without snapshots, the needed steps run with a selected one, and ``--lf`` is not changed.
 """
@@ -19,8 +19,8 @@ _KEY = "orchestrator/blocked"
 def widen(config: pytest.Config) -> None:
     """Make ``--lf`` select blocked steps too.
 
-    pytest reads the cache file of failed items in its own configure hook, so the file is changed
-    before that.
+    pytest reads the cache file of failed items in its own configure hook, so this function
+    changes the file earlier.
     """
     if not config.getoption("lf", False) or hasattr(config, "workerinput"):
         return
@@ -42,7 +42,7 @@ class LastFailed:
         self._blocked: set[str] | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note whether a step was blocked."""
+        """Add a blocked step to the set of blocked steps; remove any other step from the set."""
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
         if block is None or block["step"]["state"] == "not run":
             return
@@ -57,7 +57,7 @@ class LastFailed:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Write the blocked steps, after all reports."""
+        """Write the blocked steps to pytest's cache, after all steps are reported."""
         try:
             return (yield)
         finally:

@@ -27,7 +27,7 @@ _UNINFORMED = ("lfplugin", "stepwiseplugin")
 
 
 class NotRun:
-    """Reports the selected steps without a report at the end; not registered in xdist workers."""
+    """Plugin that reports selected steps that did not run, when a session ends."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -38,7 +38,7 @@ class NotRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Note the steps of a session without workers, unless collection errors end it."""
+        """Store the steps of a session without workers, unless collection errors end it."""
         from pytest_orchestrator.plugin.collection.nodes import StepItem
 
         continues = self._config.getoption("continue_on_collection_errors", False)
@@ -51,7 +51,7 @@ class NotRun:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Note the steps of a session with workers, which all collect the same items."""
+        """Store the steps that the first worker collected; all workers collect the same items."""
         from pytest_orchestrator.plugin.collection.needs import recipe_of
 
         if not self._is_noted:  # the replacement of a dead worker collects after reports
@@ -59,17 +59,17 @@ class NotRun:
             self._open = dict.fromkeys(filter(recipe_of, ids))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note that a step is reported; the report of a passed setup does not count."""
+        """Remove a reported step from the open steps; ignore the report of a passed setup."""
         if report.when != "setup" or not report.passed:
             self._open.pop(report.nodeid, None)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note the cause of the end of the session."""
+        """Store the reason why the session was interrupted."""
         self._cause = str(excinfo.value) or "Ctrl-C"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Report the remaining steps, after all that ran and before any report is written."""
+        """Report the steps that did not run, before other plugins write their reports."""
         if self._open:
             cause = str(session.shouldfail or session.shouldstop or "") or self._cause
             cause = clipped(cause, MAX_CAUSE)
@@ -87,7 +87,7 @@ class NotRun:
                 send(report=report)
 
     def step(self, node: str) -> "tuple[Recipe, Step] | None":
-        """Return the recipe and the step of a node id; the controller of xdist loads the recipe."""
+        """Return the recipe and step of a node id, or None; load the recipe if necessary."""
         if node not in self._steps:
             from pytest_orchestrator.recipe import RecipeError
 
@@ -131,7 +131,7 @@ def location(recipe: "Recipe", step: "Step") -> tuple[str, int, str]:
 
 
 def describe(config: pytest.Config, report: pytest.TestReport, block: "dict[str, Json]") -> None:
-    """Attach a block to a report that was made without the item of its step, and mask it."""
+    """Attach a block to a report that was made without an item, and mask the report."""
     if report.when != "teardown":
         setattr(report, ATTRIBUTE, block)
     extra = {"metadata": {ATTRIBUTE: block}}

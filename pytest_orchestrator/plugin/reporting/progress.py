@@ -83,13 +83,13 @@ def _logs_live(config: pytest.Config) -> bool:
 
 
 def progress_of(config: pytest.Config) -> "Progress | None":
-    """Return the status line of a session, or None."""
+    """Return the status line plugin of a session, or None if the session has none."""
     progress: Progress | None = config.pluginmanager.get_plugin(NAME)
     return progress
 
 
 def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
-    """Hide the status line inside the block, in which something else is written."""
+    """Hide the status line inside the with block, which writes to the terminal."""
     progress = progress_of(config)
     return contextlib.nullcontext() if progress is None else progress.silence()
 
@@ -100,7 +100,7 @@ class Progress:
     Args:
         nodes: The node ids of the steps.
         out: File descriptor of the terminal.
-        column: Returns the column of the cursor, from 0.
+        column: Function that returns the column of the cursor, from 0.
     """
 
     def __init__(self, nodes: set[str], out: int, column: Callable[[], int]) -> None:
@@ -123,7 +123,7 @@ class Progress:
         Args:
             recipe: The recipe.
             logs: The folder of its logs.
-            is_over: Returns True if a step, given by its name, has a result.
+            is_over: Function that returns True if the step with a name has a result.
             event: The event.
         """
         from pytest_orchestrator.execution.notifications import Finished, Started
@@ -143,7 +143,7 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
-        """Hide the line while pytest writes; stop the thread before a test that is no step."""
+        """Hide the line while pytest writes; stop its thread before a test that is no step."""
         if nodeid not in self._nodes:
             self._stop()
         with self.silence():
@@ -151,30 +151,30 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self) -> Generator[None, object, object]:
-        """Hide the line while pytest writes."""
+        """Hide the status line while pytest writes."""
         with self.silence():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
-        """Count the item; hide the line while pytest writes."""
+        """Count an item as done; hide the status line while pytest writes."""
         self._done.add(nodeid)
         with self.silence():
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
-        """Stop the thread and erase the line."""
+        """Stop the thread of the status line and erase the line."""
         self._stop()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Stop the thread and erase the line."""
+        """Stop the thread of the status line and erase the line."""
         self._stop()
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
-        """Erase the line; write none inside the block."""
+        """Erase the status line; write no status line inside the with block."""
         with self._lock:
             self._erase()
             self._is_broken = False
@@ -204,7 +204,7 @@ class Progress:
                 self.update()
 
     def update(self) -> None:
-        """Write the line of the step that has run longest, if it has run for half a second."""
+        """Write the status of the step that has run longest, if it has run for half a second."""
         all_running = [one for one in self._running.copy().values() if not one.is_over()]
         running = min(all_running, key=lambda one: one.since, default=None)
         now = monotonic()
@@ -259,7 +259,7 @@ def _is_inline(recipe: "Recipe", step: "Step") -> bool:
 
 
 def _tail(logs: str) -> bytes:
-    """Return the last 4 kB of the log that the newest attempt of a step wrote to last."""
+    """Return the last 4 kB of a step's newest log file, stdout or stderr; empty without logs."""
     number = 1
     while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):  # noqa: PTH110
         number += 1
@@ -277,7 +277,7 @@ def _tail(logs: str) -> bytes:
 
 
 def _memory() -> int | None:
-    """Return the RSS of all processes of steps (below supervisor and lanes), in bytes, or None."""
+    """Return the resident memory of all processes of steps in bytes, or None if unknown."""
     from pytest_orchestrator.execution.supervision import os_support
 
     with contextlib.suppress(OSError, ValueError):

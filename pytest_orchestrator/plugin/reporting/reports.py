@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Blocks:
-    """Plugin that puts report blocks on reports; registered if a session runs recipes.
+    """Plugin that attaches blocks to pytest's reports; registered if a session runs recipes.
 
     pytest applies `xfail` only after a report was made, and pytest-json-report requests the
     block before all wrappers of the hook have ended.
@@ -36,7 +36,7 @@ class Blocks:
     def pytest_runtest_makereport_within(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Store the report for pytest-json-report, which reads it before it is complete."""
+        """Correct the report of a step, and store the report for pytest-json-report."""
         report = yield
         if call.when == "setup" and call.excinfo is not None:
             from pytest_orchestrator.plugin.collection.nodes import StepItem
@@ -53,7 +53,7 @@ class Blocks:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Put the block of a step on the report of its call, or of its failed setup."""
+        """Attach the block of a step to the report of its call, or of its failed setup."""
         report = yield
         _fail_unproven(item, report, raised=call.excinfo is not None)
         _bound(item, report)
@@ -82,7 +82,7 @@ class Blocks:
     def pytest_json_runtest_metadata(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> "dict[str, Json]":
-        """Give pytest-json-report the block of a step."""
+        """Return the block of a step to pytest-json-report, or an empty mapping without block."""
         from pytest_orchestrator.plugin.collection.nodes import StepItem
 
         if not isinstance(item, StepItem) or call.when == "teardown" or self._made is None:
@@ -93,7 +93,7 @@ class Blocks:
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
-    """Yield a list that receives the lines that are logged inside the block."""
+    """Yield a list to which each record logged inside the with block is added as a line."""
     lines: list[str] = []
     catching = logging.Handler()
     catching.setFormatter(
@@ -109,7 +109,7 @@ def logged() -> Iterator[list[str]]:
 
 
 def manual_reports(item: "StepItem") -> list[pytest.TestReport]:
-    """Return the reports of a step that ran outside pytest's protocol."""
+    """Return setup, call and teardown reports of a step that ran outside pytest's protocol."""
 
     def report(when: str, longrepr: Any = None) -> pytest.TestReport:
         made = pytest.TestReport(
@@ -137,7 +137,7 @@ def manual_reports(item: "StepItem") -> list[pytest.TestReport]:
 
 
 def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Set the start and stop of a step's report to its window, its duration to its seconds.
+    """Set start, stop and duration of a step's call report to those of the step code.
 
     pytest measures its call instead, which contains the start of a lane. For a step that ran
     ahead of its item, pytest measures only the rest of the wait.
@@ -151,7 +151,7 @@ def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
-    """Set a report to skipped or xfailed, as pytest would."""
+    """Set the outcome of a report to skipped or xfailed in the cases in which pytest would."""
     result = item.result
     if result is not None and result.outcome == "skipped":
         path, line, _ = item.location
@@ -197,7 +197,7 @@ def _bound(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def _fail_unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> None:
-    """Fail a report that passed although the step has no passed result.
+    """Change a passed report of a step to failed if the step has no passed result.
 
     For pytest every call that raises nothing has passed, even if it did not run the step.
     """
@@ -234,7 +234,7 @@ def _wraps(hook: Any) -> bool:
 
 
 def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] | None":
-    """Put the block and properties of a step on its report; return the block.
+    """Attach the block of a step to its report; return the block, None for a passed setup.
 
     A step that never ran gets a result here.
     """
@@ -276,7 +276,7 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] |
 def _recorded_block(
     item: "StepItem", result: "StepResult", state: str | None
 ) -> "dict[str, Json] | None":
-    """Return the block of a result that the journal contains already, or None."""
+    """Return the block that the journal already contains for a result, or None."""
     recorder = state_of(item.config).recorder
     recorded = recorder.blocks.get((item.recipe.key, item.step.name)) if recorder else None
     if recorded is None or recorded[0] is not result or state not in (None, result.outcome):

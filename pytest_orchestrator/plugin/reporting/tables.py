@@ -42,7 +42,7 @@ class Tables:
     def pytest_runtest_logreport(
         self, report: pytest.TestReport
     ) -> Generator[None, object, object]:
-        """Remove the blocks from a report after all plugins saw it; pytest keeps it to the end."""
+        """Move the blocks of a report to `blocks` after all plugins have received the report."""
         try:
             return (yield)
         finally:
@@ -58,7 +58,7 @@ class Tables:
             self.blocks.keep(block)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Return the words for interrupted steps and for steps that did not run."""
+        """Return the status of an interrupted step or of a step that did not run, else None."""
         block: Block | None = getattr(report, ATTRIBUTE, None)
         state = "" if block is None else block["step"]["state"]
         if state == "interrupted" and report.failed:
@@ -142,7 +142,7 @@ def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: st
     Args:
         terminal: The terminal reporter of pytest.
         reports: The reports of the steps.
-        captured: The value of ``--show-capture``: which sections are shown.
+        captured: The value of ``--show-capture``, which selects the captured sections to show.
     """
     terminal.write_sep("=", "INTERRUPTED")
     for report in reports:
@@ -166,14 +166,14 @@ def _summary_line(report: pytest.TestReport) -> str:
 
 
 def show_tables(config: pytest.Config) -> None:
-    """Register the tables, except in an xdist worker."""
+    """Register the plugins for tables and for ``--lf`` once, except in an xdist worker."""
     if not (config.pluginmanager.has_plugin(_TABLES) or hasattr(config, "workerinput")):
         config.pluginmanager.register(Tables(config), _TABLES)
         config.pluginmanager.register(last_failed.LastFailed(config))
 
 
 def recipes_of(config: pytest.Config) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the blocks that this process received, by recipe."""
+    """Return the blocks that this process received, by recipe; empty in an xdist worker."""
     tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
     return {} if tables is None else tables.blocks
 
@@ -188,7 +188,7 @@ def keep(config: pytest.Config, report: pytest.TestReport) -> None:
 
 
 def keep_block(config: pytest.Config, block: dict[str, Any]) -> None:
-    """Store the block of a step without a report."""
+    """Store the block of a step that has no report."""
     tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
         tables.blocks.keep(block)
@@ -201,7 +201,7 @@ class _RecipeBlocks:
     """Blocks of one run of a recipe.
 
     Attributes:
-        lines: Offsets of journal lines; the last line of a step counts.
+        lines: Offsets of journal lines with blocks; the last line of a step replaces the others.
         unrecorded: Blocks that the journal does not contain, by the name of the step.
     """
 
@@ -299,7 +299,7 @@ class Header:
         return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
 
     def _pending_finally(self) -> list[str]:
-        """Return a line about the pending ``finally`` steps of the last run, if it has some."""
+        """Return a header line about the last run's pending ``finally`` steps; empty if none."""
         if not self._steps:
             return []
         from pytest_orchestrator.runs import pending_finally

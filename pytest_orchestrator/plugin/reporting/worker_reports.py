@@ -1,8 +1,8 @@
 """Reports of xdist workers: late ones, dead workers, watchdog timeouts.
 
 xdist accepts reports only of the item that it sent to a worker, and no report after its own
-session was interrupted. The output of a worker, which it sends with its exit status, arrives in
-any case if the worker ends within ten seconds; xdist kills slower ones.
+session was interrupted. The `workeroutput`, which a worker sends with its exit status, arrives
+in any case if the worker ends within ten seconds; xdist kills slower workers.
 
 If a worker dies, xdist reports the item that it was running. That report is completed with the
 block of the step, and the worker that takes its place does not report the item again.
@@ -33,14 +33,14 @@ REPORTED = "orchestrator_reported"
 
 
 def report_later(config: pytest.Config, report: pytest.TestReport) -> None:
-    """In an xdist worker, add a report to the output that the worker sends at its end."""
+    """Add a report to the `workeroutput` that this xdist worker sends at its end."""
     data = config.hook.pytest_report_to_serializable(config=config, report=report)
     config.workeroutput.setdefault(_REPORTS, []).append(data)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
 def reporter_without_stops(session: pytest.Session) -> Iterator[Callable[..., object]]:
-    """Yield the function that reports steps which were interrupted when another step failed.
+    """Yield a function that reports the steps that were interrupted by another step's failure.
 
     Their reports change neither the reason of ``-x`` nor the item at which ``--sw`` continues.
     """
@@ -81,13 +81,13 @@ class LateReports:
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Store the failed items, because xdist itself reports the item of a dead worker."""
+        """Store the ids of failed items, so that their late reports are dropped."""
         if report.failed:
             self._failed.add(report.nodeid)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Report the late reports of a worker, unless it was interrupted: xdist then raises."""
+        """Pass on the late reports of a worker, unless the worker was interrupted."""
         output = getattr(node, "workeroutput", None)  # a dead worker has none
         if output is not None and output["exitstatus"] != pytest.ExitCode.INTERRUPTED:
             self._report(node)
@@ -96,13 +96,13 @@ class LateReports:
     def pytest_sessionfinish(
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, object, object]:
-        """After an interrupt, wait for the workers while reports can still be sent."""
+        """Wait for the workers after an interrupt, while reports can still be sent."""
         if exitstatus == pytest.ExitCode.INTERRUPTED and self.expected:
             self._end_workers(session, exitstatus)
         return (yield)
 
     def _end_workers(self, session: pytest.Session, exitstatus: int) -> None:
-        """Call the session-finish hook of xdist alone; its second call does nothing."""
+        """End the workers by xdist's session-finish hook alone, and pass on their last reports."""
         manager = self._config.pluginmanager
         xdist: Any = manager.get_plugin("dsession")
         others = [plugin for plugin in manager.get_plugins() if plugin is not xdist]
@@ -152,7 +152,7 @@ def report_pending_finally(state: "SessionState") -> int:
 
 
 class DeadWorkers:
-    """Reports each step that a worker was running when it died, once.
+    """Plugin that completes the reports of steps whose worker died while they ran.
 
     xdist reports the item of the step, and this plugin completes that report. xdist also sends
     the item to the worker that takes the dead one's place. That worker runs only the steps after
@@ -224,7 +224,7 @@ class DeadWorkers:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(self, report: Any) -> Generator[None, object, object]:
-        """Report a teardown after the completed report; plugins such as JUnit wait for one."""
+        """Add a teardown report after a completed report; plugins such as JUnit wait for one."""
         try:
             return (yield)
         finally:
@@ -242,7 +242,7 @@ class DeadWorkers:
         return read_journal(journal).entries if journal.exists() else []
 
     def _recorded(self, recipe: "Recipe", step: "Step") -> dict[str, Any] | None:
-        """Return the last block of a step in the journal; None if it has none."""
+        """Return the last block of a step in the journal, or None if the journal has none."""
         from pytest_orchestrator.core.events import StepFinished
 
         ends = (one.event for one in reversed(self._entries()))

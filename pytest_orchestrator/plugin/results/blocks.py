@@ -67,7 +67,7 @@ class PlainReports:
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Store the report of a file that cannot be collected until the journal exists."""
+        """Store, until the journal exists, the report of a file that cannot be collected."""
         if report.failed:
             self._state.uncollected.append(report)
 
@@ -178,7 +178,7 @@ def block_without_run(
 def static_blocks(
     config: pytest.Config, recipe: "Recipe"
 ) -> "tuple[dict[str, Json], tuple[dict[str, Json], ...]]":
-    """Return the parts of blocks that do not depend on results: the recipe's, and each step's."""
+    """Return the recipe part and the step parts of blocks, which do not depend on results."""
     from pytest_orchestrator.reports import block as report_block
 
     session = state_of(config)

@@ -28,7 +28,7 @@ def bounded(value: T, max_chars: int = MAX_TEXT) -> T:
         max_chars: Maximum characters of all texts together.
 
     Returns:
-        The value, or an equal one with shorter texts.
+        The value itself if its texts are short enough, else the value with shortened texts.
     """
     sizes = [*_sizes(value)]
     if sum(sizes) <= max_chars:
@@ -72,7 +72,7 @@ def _replaced(value: Any, shortened: Callable[[Any], Any]) -> Any:
 
 
 def _shortened(part: Any, max_chars: int) -> Any:
-    """Return a text, or the lines of one, with at most `max_chars` characters."""
+    """Return a text or a list of lines, cut in the middle to about `max_chars` characters."""
     if isinstance(part, str):
         return clipped(part, max_chars)
     if sum(len(line) + _LINE_OVERHEAD for line in part) <= max_chars:
@@ -86,7 +86,7 @@ def _shortened(part: Any, max_chars: int) -> Any:
 
 
 def _count(lines: Any, max_chars: int) -> int:
-    """Return the number of leading lines that fit."""
+    """Return the number of leading lines that fit into `max_chars` characters."""
     number = 0
     for line in lines:
         max_chars -= len(line) + _LINE_OVERHEAD

@@ -50,7 +50,7 @@ def options(config: pytest.Config, recipe: Recipe) -> list[str]:
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:
-    """Return the traceback that pytest made in the process of the step."""
+    """Return pytest's traceback text from the process of the step, with the error's notes."""
     report: Any = config.hook.pytest_report_from_serializable(
         config=config, data={**_REPORT, **raised.report}
     )
@@ -60,7 +60,7 @@ def explained_there(config: pytest.Config, raised: Raised) -> Any:
 
 
 def raised(text: str) -> pytest.ExceptionInfo[BaseException]:
-    """Return a failure with a text, which pytest shows without a traceback."""
+    """Return the exception info of a `pytest.fail` with a text and without a traceback."""
     try:
         # `from None`: a Ctrl-C that is being handled must not be shown as the cause.
         raise pytest.fail.Exception(text, pytrace=False) from None  # noqa: TRY301
@@ -69,7 +69,7 @@ def raised(text: str) -> pytest.ExceptionInfo[BaseException]:
 
 
 def blame(shown: Any, path: Path, line: int, message: str) -> None:
-    """Set the line of the recipe as the location for the short summary and for report files."""
+    """Set the crash location of a failure to a line of the recipe, and set its message."""
     crash = getattr(shown, "reprcrash", None)
     if crash is not None:
         crash.path, crash.lineno, crash.message = str(path), line, message

@@ -1,1 +1,1 @@
-"""pytest-xdist: distribution of whole recipes and the shared Context."""
+"""Support for pytest-xdist: distribution of whole recipes, and the shared Context."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def join(config: pytest.Config) -> None:
-    """Register the plugins of the controller in a session that xdist may distribute."""
+    """Register the plugins of the xdist controller, unless this process is a worker."""
     if not hasattr(config, "workerinput"):
         tables.show_tables(config)
         config.pluginmanager.register(not_run.NotRun(config), not_run.NAME)
@@ -66,7 +66,7 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Send a worker the path of the group file, the controller's pid, and the run."""
+        """Send a worker the paths of the shared files, the controller's process id and the run."""
         self._started.append(node)
         node.workerinput[needs.INPUT] = str(self._file)
         state = state_of(node.config)
@@ -82,7 +82,7 @@ class Controller:
         return self._file.with_name("cause")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Write the cause to a file; execnet sends workers a SIGINT, whatever the cause is."""
+        """Write the cause of an interrupt to a file; execnet sends the workers only a SIGINT."""
         if self._started:
             with contextlib.suppress(OSError):  # the workers then report Ctrl-C
                 self._cause_file.write_text(str(excinfo.value), encoding="utf-8")
@@ -95,7 +95,7 @@ class Controller:
     def pytest_xdist_make_scheduler(
         self, config: pytest.Config, log: Any
     ) -> Generator[None, Any, Any]:
-        """Return a scheduler that chooses between that of xdist and the grouping one."""
+        """Return a scheduler that uses `RecipeScheduler` for recipes, else xdist's default one."""
         default = yield
         dist = config.getvalue("dist")
         if dist == "each":
@@ -114,7 +114,7 @@ class Controller:
         self._restore = interrupt_on_sigterm()
 
     def _show_serial_recipes(self) -> None:
-        """Print why recipes run one step at a time; the headers of workers are not shown."""
+        """Print which recipes run one step at a time, and why; workers' headers are not shown."""
         assert self._session is not None  # noqa: S101  # it has begun
         config = self._session.config
         terminal = config.pluginmanager.get_plugin("terminalreporter")
@@ -128,7 +128,7 @@ class Controller:
         self._late_serial |= getattr(node, "workeroutput", {}).get(SERIAL, {})
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print these recipes."""
+        """Print the recipes that workers had to run one step at a time."""
         tables.show_serial_recipes(terminalreporter, self._late_serial)
 
     @pytest.hookimpl(optionalhook=True)
@@ -167,7 +167,7 @@ class Controller:
 
 
 class SchedulerChoice:
-    """Scheduler that uses xdist's own for a session without recipes, else the grouping one."""
+    """Scheduler that delegates to `grouping` if the session has recipes, else to `default`."""
 
     def __init__(self, default: Any, grouping: Any, prepare_recipes: Callable[[], None]) -> None:
         self._default = default
@@ -179,24 +179,24 @@ class SchedulerChoice:
         return getattr(self._chosen or self._default, name)
 
     def add_node(self, node: Any) -> None:
-        """Add a worker."""
+        """Add a worker to the scheduler; to both schedulers before the choice."""
         for scheduler in self._active():
             scheduler.add_node(node)
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Add the collection of a worker."""
+        """Add the node ids that a worker collected."""
         for scheduler in self._active():
             scheduler.add_node_collection(node, collection)
 
     def remove_node(self, node: Any) -> Any:
-        """Remove a worker; return the item that it was running."""
+        """Remove a worker; return the node id of the item that the worker was running, or None."""
         first, *others = self._active()
         for scheduler in others:
             scheduler.remove_node(node)
         return first.remove_node(node)
 
     def schedule(self) -> None:
-        """Assign items to workers; the first call chooses the scheduler by the collection."""
+        """Assign items to workers; the first call chooses the scheduler by the collected items."""
         if self._chosen is None:
             has_recipes = self._grouping.has_recipes()
             self._chosen = self._grouping if has_recipes else self._default

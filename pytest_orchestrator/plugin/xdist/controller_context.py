@@ -41,13 +41,13 @@ class ControllerContext:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Send a worker the address and the secret; also a worker that replaces another."""
+        """Send a worker the address of the listening socket and the secret."""
         if self._config.getvalue("dist") == "each":  # each worker has its own Context
             return
         node.workerinput[INPUT] = {"address": self._address(), "secret": self._secret}
 
     def _address(self) -> str:
-        """Return the address of the listening socket; the first call starts it."""
+        """Return the address of the listening socket; the first call opens the socket."""
         from pytest_orchestrator.context.rpc import address
         from pytest_orchestrator.core.files import private_folder
 
@@ -64,7 +64,7 @@ class ControllerContext:
         return address.address(self._listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Send the address of the Context server and a token to each worker with the secret."""
+        """Send the Context server's address and a token to each worker that sends the secret."""
         with contextlib.suppress(OSError):  # the listener is closed
             while True:
                 link, _ = listener.accept()
@@ -78,7 +78,7 @@ class ControllerContext:
                         link.sendall(json.dumps(reply).encode())
 
     def _started(self) -> "XdistContextServer":
-        """Return the Context server; the first call starts it."""
+        """Return the Context server; the first call starts the server."""
         if self._context_server is None:
             from pytest_orchestrator.context.rpc.handshake import Limits
             from pytest_orchestrator.context.rpc.protocol import MAX_LINE
@@ -111,7 +111,7 @@ class ControllerContext:
 
 
 def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
-    """Return the handlers of the requests that workers send in addition to those of the Context."""
+    """Return the handlers of workers' requests about journal and secrets, by request name."""
     import msgspec
 
     from pytest_orchestrator.core.events import AnyEvent, RecipeStarted
@@ -137,9 +137,10 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
 
 
 def _recorded_steps(state: "SessionState") -> "dict[str, dict[str, StepFinished | None]]":
-    """Return the last end of each started step from the journal, None if it has no end.
+    """Return the last `StepFinished` event of each started step; None for a step without one.
 
-    It is read from the file, because it is needed only after a worker has died.
+    The events are read from the journal file, because they are needed only after a worker has
+    died.
     """
     from pytest_orchestrator.core.events import StepFinished, StepStarted
     from pytest_orchestrator.runs.journal.reader import read_journal

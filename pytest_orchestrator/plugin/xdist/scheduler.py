@@ -37,10 +37,10 @@ class RecipeScheduler(LoadScopeScheduling):
         return bool(self._read_groups()) or any(map(recipe_of, items))
 
     def remove_node(self, node: Any) -> str | None:
-        """Requeue the unfinished work of a worker; return the item that was running, once each.
+        """Requeue a worker's unfinished units; return its running item, None if returned before.
 
-        A unit that the worker had begun goes to a worker that starts later, as only that one
-        reads at its start which steps have run, and does not run them again.
+        A unit that the worker had begun goes to a worker that starts later, because a worker
+        reads only at its start which steps have run. It does not run these steps again.
         """
         unfinished, died_of = _unfinished(self.assigned_work[node])
         self.assigned_work[node] = {}
@@ -87,7 +87,7 @@ class RecipeScheduler(LoadScopeScheduling):
         node.send_runtest_some([self._indexes[item] for item, done in unit.items() if not done])
 
     def _reschedule(self, node: Any) -> None:
-        """Assign work until a worker has two items: it runs an item only if it has the next."""
+        """Assign work until a worker has two items: xdist workers hold their last item back."""
         super()._reschedule(node)
         work = self.assigned_work
         while self.workqueue and not node.shutting_down and self._pending_of(work[node]) < 2:
@@ -117,7 +117,7 @@ def _unfinished(work: dict[str, dict[str, bool]]) -> tuple[dict[str, dict[str, b
 
 
 def _scope(nodeid: str, dist: str) -> str:
-    """Return the group of a test as xdist's own ``--dist`` modes form it."""
+    """Return the group that xdist's own scheduler of a ``--dist`` mode gives a test."""
     if dist == "loadfile":
         return nodeid.partition("::")[0]
     if dist == "loadscope":
