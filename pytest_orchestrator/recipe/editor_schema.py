@@ -56,7 +56,7 @@ _NAME = r"[^\s!-/:-@\[-^`{-~0-9][^\s!-/:-@\[-^`{-~]*"
 
 
 def _any_case(words: Iterable[str]) -> str:
-    """Return a pattern that matches words in any case; patterns of editors have no flag for it."""
+    """Return a regular expression that matches upper-case words in any case, without a flag."""
     return "|".join(
         "".join(f"[{char}{char.lower()}]" if char.isalpha() else char for char in word)
         for word in sorted(words)
@@ -106,7 +106,7 @@ LIMITS: Mapping[Any, Schema] = {
 
 
 def schema_of(hint: Any, *, expressions: bool, whole: bool = True) -> Schema:
-    """Return the schema of the value of a field with a type.
+    """Return the JSON Schema for the values of a type.
 
     Args:
         hint: The type, with its `Meta`.
@@ -128,7 +128,7 @@ def schema_of(hint: Any, *, expressions: bool, whole: bool = True) -> Schema:
 
 
 def _text(schema: Schema, *, expressions: bool) -> Schema:
-    """Return the pattern for texts that may, or must not, contain expressions."""
+    """Return the schema keywords that allow or forbid expressions in a text."""
     pattern = schema.get("pattern", "")
     if expressions:
         return {"pattern": f"{pattern}|{OPENING}"} if pattern.startswith("^") else {}
@@ -141,7 +141,7 @@ def _text(schema: Schema, *, expressions: bool) -> Schema:
 
 
 def _plain(hint: Any, *, expressions: bool) -> Schema:
-    """Return the same schema with a list of types; only nested values may have expressions."""
+    """Return the schema of a type, with a list as `type`; only nested values may be expressions."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return {}
@@ -177,7 +177,7 @@ def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
 
 
 def _sentence(rule: Callable[[Any], Any]) -> str:
-    """Return the message of a rule for an invalid text."""
+    """Return the error message of a validation rule; empty if the rule accepts an empty text."""
     try:
         rule("")
     except ValueError as error:
@@ -222,12 +222,12 @@ _NAMED = frozenset({"vars", "test_meta", "matrix", "with"})
 
 
 def text(known: Extensions = BUILT_IN) -> str:
-    """Return the schema of a recipe file as the text of a file."""
+    """Return the JSON Schema of recipe files as indented JSON text."""
     return json.dumps(recipe_schema(known), indent=2, ensure_ascii=False) + "\n"
 
 
 def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
-    """Return the schema of a recipe file.
+    """Return the JSON Schema of recipe files.
 
     Args:
         known: The step types and criteria that exist.
@@ -251,7 +251,7 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
 
 
 def _mapping(model: type[Struct]) -> Schema:
-    """Return the schema of a mapping that has only the keys of a Struct."""
+    """Return the schema of a mapping that allows only the keys of a Struct."""
     return {"type": "object", "properties": dict(_keys(model)), **_required(model)} | {
         "additionalProperties": False
     }
@@ -278,7 +278,7 @@ def _said(description: str) -> Schema:
 
 
 def _step(types: Mapping[str, type[Step]]) -> Schema:
-    """Return the schema of a step: the keys of all steps, and those of each type."""
+    """Return the schema of a step: the keys of all steps, and those of each step type."""
     keys = dict(_keys(Step))
     kind = {**_said(_TYPE), "examples": ["python"], "enum": list(types)}
     of_types = [
@@ -304,14 +304,14 @@ def _using() -> dict[str, Schema]:
 
 
 def _use() -> Schema:
-    """Return the keys of steps that use a file, in addition to those of all steps."""
+    """Return the schema of steps with `use`, which is added to the schema of all steps."""
     own = {**_using(), "use": True}
     shared = dict.fromkeys(sorted(OWN - own.keys()), True)
     return {"properties": {**own, **shared}, "additionalProperties": False}
 
 
 def _typed(model: type[Step]) -> Schema:
-    """Return the keys of the steps of one type, in addition to those of all steps."""
+    """Return the schema of the steps of one type, which is added to the schema of all steps."""
     shared = dict(_keys(Step))
     own = {name: schema for name, schema in _keys(model) if schema != shared.get(name)}
     others = [name for name in shared if name not in own]
@@ -364,12 +364,12 @@ _OF_COMMANDS: list[Schema] = [
 
 
 def _without(criteria: Iterable[str]) -> Schema:
-    """Return the schema of a `success` without the given criteria."""
+    """Return a schema of `success` that forbids criteria."""
     return {"properties": dict.fromkeys(sorted(criteria), False)}
 
 
 def _of_service(model: type[Step]) -> dict[str, Schema]:
-    """Return the schemas of the keys that a service restricts, by the name of the key."""
+    """Return, by key, the schemas of the keys whose values are restricted in a service."""
     keys = {"success": _without(AT_THE_END)}
     if issubclass(model, ShellStep):
         keys["parse"] = {"const": "text"}
@@ -381,7 +381,7 @@ def _of_service(model: type[Step]) -> dict[str, Schema]:
 
 
 def _of_all_steps(types: Mapping[str, type[Step]]) -> list[Schema]:
-    """Return the rules for Python steps that follow from keys of the root.
+    """Return the schema rules for Python and plugin steps that follow from keys of the root.
 
     The keys are `fixtures` and the default of `isolation`.
     """

@@ -32,10 +32,10 @@ def validator(schema: dict[str, "Json"]) -> "Validator":
 
 
 def faults(schema: dict[str, "Json"]) -> Iterator[tuple[Way, str]]:
-    """Yield the faults of a schema.
+    """Yield the faults of a JSON Schema.
 
     Yields:
-        The path of the faulty part, and a sentence.
+        The path of the faulty part in the schema, and a message.
     """
     model = _draft_of(schema)
     if model is None:
@@ -63,7 +63,7 @@ def _draft_of(schema: dict[str, "Json"]) -> "type[Validator] | None":
 
 
 def cause(error: "ValidationError") -> "ValidationError":
-    """Return the cause of an error.
+    """Return the nested error that explains a validation error best, or the error itself.
 
     For a value that must match one of several schemas, this is the error of the schema that it
     matches best: the schema whose errors are below the value, or at least not in its type.
@@ -81,14 +81,14 @@ def cause(error: "ValidationError") -> "ValidationError":
 def _apart_from(
     excluded: "list[ValidationError]", errors: "list[ValidationError]"
 ) -> "ValidationError | None":
-    """Return the first error of the only schema that is not excluded; None if several are left."""
+    """Return the first error of the only schema not excluded; None unless exactly one is left."""
     out = {each.relative_schema_path[0] for each in excluded}
     close = [each for each in errors if each.relative_schema_path[0] not in out]
     return close[0] if len({each.relative_schema_path[0] for each in close}) == 1 else None
 
 
 def _dead_ends(schema: dict[str, "Json"]) -> Iterator[tuple[Way, str]]:
-    """Yield the references that cannot be resolved."""
+    """Yield the path of each ``$ref`` that cannot be resolved, and a message."""
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
     from referencing.exceptions import Unresolvable

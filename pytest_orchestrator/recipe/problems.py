@@ -164,7 +164,7 @@ class Problems:
 
 
 class Refused(Exception):
-    """Raised when a file cannot be read any further; its problems say why."""
+    """Exception for a file that cannot be read any further; its `Problems` say why."""
 
 
 _WIDEST = 60

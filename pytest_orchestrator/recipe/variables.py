@@ -22,7 +22,7 @@ else:
 
 
 def vars_of(path: Path) -> dict[str, Json]:
-    """Read a vars file.
+    """Return the values of vars from a vars file.
 
     Args:
         path: A file whose name ends in ``.json`` or ``.env``, or a YAML file.

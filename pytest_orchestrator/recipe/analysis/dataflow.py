@@ -1,4 +1,4 @@
-"""Data-flow check: keys that are read before they are written, and missing names.
+"""Data-flow check: Context keys that are read before they are written, and missing programs.
 
 Computed keys are not guessed. If code that cannot be analysed may have written a key, the key
 is not reported.
@@ -47,14 +47,14 @@ Severity = Literal["error", "warning"]
 
 
 class Finding(Struct, frozen=True):
-    """A problem that needs other files or other steps to be found.
+    """A problem of a recipe that only a look at other files or steps reveals.
 
     Attributes:
         severity: ``error``: certain to fail, or a race. ``warning``: the scriptlet may handle
             it, the run may take place on another machine, or it happens only if steps run at
             the same time.
-        path: The id of the file with the problem.
-        text: The text of that file.
+        path: The id of the recipe file with the problem.
+        text: The complete text of that file.
         problem: The problem.
     """
 
@@ -64,7 +64,7 @@ class Finding(Struct, frozen=True):
     problem: Problem
 
     def render(self) -> str:
-        """Return the finding with its source line and a caret."""
+        """Return the message of the finding, with its source line and a caret below the place."""
         problem = self.problem
         if self.severity == "warning":
             problem = msgspec.structs.replace(problem, head=f"warning: {problem.head}")
@@ -74,15 +74,15 @@ class Finding(Struct, frozen=True):
 def finding(
     recipe: Recipe, step: Step, severity: Severity, place: Place, head: str, hint: str = ""
 ) -> Finding:
-    """Return a finding at a place of the file that contains a step.
+    """Create a finding at a place in the recipe file that defines a step.
 
     Args:
         recipe: The recipe.
         step: The step.
         severity: The severity.
         place: The place.
-        head: The sentence.
-        hint: The cure; brackets around it are removed.
+        head: The message.
+        hint: The proposed correction; brackets around it are removed.
     """
     source = recipe.source(step)
     return Finding(severity, source.id, source.text, Problem(place, head, hint=hint.strip(" ()")))
@@ -93,7 +93,7 @@ _OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
 
 
 def check_existence(recipe: Recipe, sources: Sources) -> Iterator[Finding]:
-    """Yield findings for programs, modules and functions that are missing."""
+    """Yield findings for missing programs, modules and functions, and for wrong `params`."""
     for step in (*recipe.steps, *recipe.final):
         if isinstance(step, PythonStep):
             yield from _callable(recipe, step, sources)
@@ -123,7 +123,7 @@ def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Fi
 
 
 def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Finding]:
-    """Yield findings for the programs of a step, with or without a shell."""
+    """Yield findings for the programs that the `cmd` of a step runs."""
     is_far = isinstance(step, SshStep)
     if not isinstance(step.cmd, str) or _is_direct(step):
         if not is_far:
@@ -139,14 +139,14 @@ def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Fin
 
 
 def _named_shell(step: ShellStep) -> str:
-    """Return the shell of a step that may be missing; empty if it always exists."""
+    """Return the shell program of a step if it may not be installed, or an empty text."""
     if isinstance(step.shell, tuple):
         return step.shell[0]
     return "bash" if step.shell == "bash" else ""
 
 
 def _script(recipe: Recipe, step: ShellStep, cmd: str, *, is_far: bool) -> Iterator[Finding]:
-    """Yield findings for the commands of a script, if the parser is certain of them."""
+    """Yield findings for the commands of a shell script; none if the parser rejects the script."""
     template = next((one for one in step.templates if one.path == ("cmd",)), None)
     script = commands_of(marked(template) if template else cmd)
     if script is None:
@@ -164,7 +164,7 @@ def _script(recipe: Recipe, step: ShellStep, cmd: str, *, is_far: bool) -> Itera
 
 
 def _unseen(script: Script) -> Iterator[Command]:
-    """Yield the commands of pipelines whose failure is ignored."""
+    """Yield the commands whose failure the shell ignores, because a pipeline goes on after them."""
     for one in script.commands:
         if one.program == "set" and "pipefail" in one.words:
             return
@@ -173,7 +173,7 @@ def _unseen(script: Script) -> Iterator[Command]:
 
 
 def _missing(step: ShellStep, script: Script) -> Iterator[Command]:
-    """Yield the commands whose programs are not on this machine, each program once."""
+    """Yield the first command for each program that is not installed on this machine."""
     asked = {
         word
         for one in script.commands
@@ -220,7 +220,7 @@ def _program(recipe: Recipe, step: ShellStep, sources: Sources, program: str) ->
 
 
 def _is_direct(step: ShellStep) -> bool:
-    """Return True if no shell reads the command line of a step."""
+    """Return True if the command line of a step is executed without a shell."""
     if step.shell is not None:
         return False
     template = next((one for one in step.templates if one.path == ("cmd",)), None)
@@ -229,7 +229,7 @@ def _is_direct(step: ShellStep) -> bool:
 
 _IN_SOURCE = re.compile(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")
 _AROUND = ""
-"""Placeholder for a step: writes before all steps."""
+"""Name in place of a step for code that runs before all steps, such as fixtures."""
 _TESTS = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
 
 
@@ -238,7 +238,7 @@ class Dataflow:
 
     Args:
         sources: The files of the project.
-        recipe_at: Returns a recipe by its path; None if it has errors.
+        recipe_at: Returns the recipe at a path, or None if the recipe has errors.
     """
 
     def __init__(self, sources: Sources, recipe_at: Callable[[Path], Recipe | None]) -> None:
@@ -248,7 +248,7 @@ class Dataflow:
         self._kept: list[Recipe] = []
 
     def findings(self, recipe: Recipe) -> list[Finding]:
-        """Return the findings of a recipe, in the order of its files."""
+        """Return all findings of a recipe, sorted by file, line and column."""
         findings = [
             *check_existence(recipe, self.sources),
             *_Check(recipe, self).findings(),
@@ -268,7 +268,7 @@ class Dataflow:
         )
 
     def flows(self, recipe: Recipe) -> dict[str, StepFlow]:
-        """Return the Context keys that each step of a recipe reads and writes."""
+        """Return, by step name, the Context keys that each step of a recipe reads and writes."""
         if id(recipe) not in self._flows:
             self._kept.append(recipe)
             steps = (*recipe.steps, *recipe.final)
@@ -278,14 +278,14 @@ class Dataflow:
         return self._flows[id(recipe)]
 
     def writer(self, key: str, among: Iterable[tuple[Recipe, Step]]) -> tuple[Recipe, Step] | None:
-        """Return the first of some steps that writes a key, with its recipe; None if none does.
+        """Return the first step that writes a Context key, with its recipe; None if no step does.
 
-        A step that writes the literal key precedes one that writes a computed key. A step that
-        cannot be analysed and whose source contains the key comes last.
+        A step that writes the literal key is preferred to one that writes a computed key. A step
+        that cannot be analysed and whose source contains the key comes last.
 
         Args:
             key: The key, or a path below one.
-            among: Recipes and their steps, in the order in which they are searched.
+            among: Pairs of a recipe and one of its steps, in the order of the search.
         """
         flows = [(each, self.flows(each[0])[each[1].name]) for each in among]
         writers = [
@@ -301,7 +301,11 @@ class Dataflow:
         return next((each for each in unseen if mentions(each[1], key, self.sources)), None)
 
     def handed_on(self, recipe: Recipe) -> Iterator[StepFlow]:
-        """Yield the flows of the recipes that a recipe needs, directly or indirectly."""
+        """Yield the flow of each step of the recipes that a recipe needs, directly or indirectly.
+
+        Recipes with a matrix or a Context of their own are left out. A recipe with errors has
+        the flow `UNSEEN`.
+        """
         seen = {recipe.path}
         left = [recipe]
         while left:
@@ -318,9 +322,9 @@ class Dataflow:
 
     @cached_property
     def writers(self) -> dict[str, str]:
-        """The keys that sources of the project write, each with its file.
+        """The Context keys that Python files of the project write, each with the path of its file.
 
-        The file is empty for a key that a test also writes.
+        The path is empty for a key that a test or a ``conftest.py`` also writes.
         """
         files_by_key: dict[str, str] = {}
         for path in project_files(self.sources.root, ".py"):
@@ -352,7 +356,7 @@ class _Check:
                 self._writes.setdefault(_bucket(write.key), []).append((name, write))
 
     def findings(self) -> Iterator[Finding]:
-        """Yield the findings."""
+        """Yield the findings for reads without an earlier write, and for races."""
         if not self._is_open:
             wanted: dict[tuple[str, str, Place], tuple[Step, Wanted]] = {}
             for step in self._steps.values():
@@ -365,7 +369,7 @@ class _Check:
         yield from self._races()
 
     def _fixtures(self) -> Iterator[StepFlow]:
-        """Yield the writes of fixtures: those of the folders above, and the named ones."""
+        """Yield the flow of each ``conftest.py``, and `UNSEEN` for fixtures outside of them."""
         named = {name for step in self._steps.values() for name in step.fixtures}
         named |= {*self._recipe.fixtures}
         for folder, module in self._about.sources.conftests.items():
@@ -410,7 +414,7 @@ class _Check:
         return finding(self._recipe, step, severity, want.place, head, hint)
 
     def _unwritten(self, want: Wanted) -> str | None:
-        """Return the cure for a key that nothing writes; None if a test may write it."""
+        """Return the hint for a key that no step writes; None if a test may write the key."""
         file = self._about.writers.get(want.key)
         if file is not None:
             return f"{file} does, and no step of this recipe calls it" if file else None
@@ -438,7 +442,7 @@ class _Check:
         return False
 
     def _races(self) -> Iterator[Finding]:
-        """Yield the keys that two steps write without a defined order."""
+        """Yield a finding for each key that two steps may write at the same time."""
         writers: dict[str, dict[str, Write]] = {}
         for step in self._recipe.steps:
             for write in self._flows[step.name].writes:
@@ -459,11 +463,11 @@ class _Check:
 
 
 def _is_conditional(step: Step) -> bool:
-    """Return True if a step runs only if an expression is true."""
+    """Return True if a step, or the step with `use` that includes it, has an `if` condition."""
     return step.if_ is not None or (step.part is not None and step.part.condition is not None)
 
 
 def _bucket(key: str) -> str:
-    """Return the first part of a key; keys that may match have the same one."""
+    """Return the first part of a key; `ANY` if that part is computed."""
     first = key.partition(".")[0]
     return ANY if ANY in first else first

@@ -1,4 +1,4 @@
-"""Dependencies of a recipe: files, modules, calls of scriptlets, and its keys as plain data."""
+"""Dependencies of recipes (files, modules, called scriptlets), and recipes as plain data."""
 
 import ast
 import sys
@@ -27,7 +27,7 @@ class Dependencies(NamedTuple):
 
     Attributes:
         files: The recipes and the files of the project that steps run, relative to the rootdir.
-        modules: Names of modules outside of the project that these files import
+        modules: Top-level names of third-party modules that these steps and files import
             unconditionally.
     """
 
@@ -38,7 +38,7 @@ class Dependencies(NamedTuple):
 def dependencies_of(
     recipes: Iterable[tuple[Recipe, Iterable[Step]]], sources: Sources
 ) -> Dependencies:
-    """Return the dependencies of steps, as far as static analysis finds them.
+    """Return the files and modules that steps need, as far as static analysis finds them.
 
     Args:
         recipes: Recipes, each with the steps to analyse.
@@ -61,7 +61,7 @@ def dependencies_of(
 
 
 def _imported(path: Path, sources: Sources) -> Iterator[str]:
-    """Yield the top-level names of imported modules that do not belong to the project."""
+    """Yield the top-level names of third-party modules that a file imports unconditionally."""
     module = sources.at(path)
     for name in dict.fromkeys(_always([module.tree]) if module.tree else ()):
         if name not in sys.stdlib_module_names and not _is_own(name, sources):
@@ -76,7 +76,7 @@ def _is_own(name: str, sources: Sources) -> bool:
 
 
 def _always(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield the top-level names of unconditional imports: not in `try`, not for type checking."""
+    """Yield the top-level names of imports outside of `try` and of `if TYPE_CHECKING`."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -90,16 +90,16 @@ def _always(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 class Mention(NamedTuple):
-    """A call of a scriptlet or command by a step.
+    """The scriptlet or command that one step calls.
 
     Attributes:
         path: The file that contains the step.
-        step: Its name.
-        line: Its line, from 1.
-        module: Its `module`; empty if it has none.
-        name: Its `class` or `function`; empty if it has none.
-        command: Its `cmd` as one text; empty if it has none.
-        fixtures: Its `fixtures`, and those of its file.
+        step: The name of the step; empty if it has none.
+        line: The line of the step in the file, from 1.
+        module: The `module` of the step; empty if it has none.
+        name: The `class` or `function` of the step; empty if it has none.
+        command: The `cmd` of the step as one text; empty if it has none.
+        fixtures: The `fixtures` of the step and of its file.
     """
 
     path: Path
@@ -112,14 +112,14 @@ class Mention(NamedTuple):
 
 
 def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Path]]:
-    """Return the calls of all steps, including those of used files.
+    """List the scriptlets and commands that the steps of recipes and of used files call.
 
     Args:
-        paths: Recipes.
-        root: The rootdir, which paths of `use` are relative to.
+        paths: The recipe files to read.
+        root: The rootdir; paths in `use` are relative to it.
 
     Returns:
-        The calls, and the files that are no valid YAML.
+        One call for each step, and the files that cannot be read or are no valid YAML.
     """
     calls: list[Mention] = []
     unread: list[Path] = []
@@ -155,7 +155,7 @@ def _steps(tree: Node | None) -> Iterator[MappingNode]:
 
 
 def _texts(step: MappingNode) -> Iterator[tuple[str, str]]:
-    """Yield the keys of a step with texts as values; a list of texts becomes one text."""
+    """Yield the keys of a mapping node with their values as text; a list becomes one text."""
     for key, value in step.value:
         if isinstance(value, ScalarNode):
             yield key.value, value.value
@@ -165,13 +165,13 @@ def _texts(step: MappingNode) -> Iterator[tuple[str, str]]:
 
 
 def plain_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return the keys of a recipe that differ from their defaults, with the steps of used files.
+    """Return a recipe as plain data: its steps, and the keys that differ from their defaults.
 
     Args:
         recipe: The recipe, as it was loaded.
 
     Returns:
-        Plain data; expressions are the texts that the file contains.
+        JSON values, with the steps of used files; an expression is its text in the file.
     """
     data = _non_default(recipe, {"steps", "finally", "defaults"})
     data["steps"] = [_step(step) for step in recipe.steps]
@@ -191,7 +191,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _put(data: Any, path: tuple[str | int, ...], text: str) -> None:
-    """Insert the text of an expression at its path, unless the path has a value already."""
+    """Store the text of an expression at a path in nested mappings that has no value yet."""
     for name in path[:-1]:
         if not isinstance(data, dict) or name not in data:
             return
@@ -201,7 +201,7 @@ def _put(data: Any, path: tuple[str | int, ...], text: str) -> None:
 
 
 def _non_default(model: msgspec.Struct, without: set[str]) -> dict[str, Any]:
-    """Return the keys whose values differ from their defaults."""
+    """Return the keys of a Struct whose values differ from their defaults, except `without`."""
     empty = {field.name: _default(field) for field in msgspec.structs.fields(type(model))}
     data: dict[str, Any] = {}
     for name, key in keys_of(type(model)).items():
@@ -218,7 +218,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON; an object of the loader becomes its text."""
+    """Convert a value of a recipe to JSON types; an object of an unknown type becomes its `str`."""
     match value:
         case Criterion():
             return {value.name: _plain(value.wanted), "line": value.place.line}

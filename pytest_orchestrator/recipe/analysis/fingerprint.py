@@ -1,4 +1,4 @@
-"""Fingerprint of a step: digests of everything that decides what the step does, one for each part.
+"""Fingerprint of a step: one digest for each input that decides what the step does.
 
 The position of the step, texts for reports and time limits are not included. Results of earlier
 steps are not included either; the code that compares fingerprints checks those steps
@@ -40,13 +40,13 @@ _ALL = "*"
 
 
 class FingerprintInputs(NamedTuple):
-    """Inputs of digests besides the recipe.
+    """Inputs of a fingerprint other than the recipe.
 
     Attributes:
         sources: The files of the project.
-        given: Values of vars from outside the recipe.
+        given: The values of vars that come from outside the recipe, by name.
         environ: The environment variables.
-        masked: Removes secrets from a value, so that no digest reveals a secret.
+        masked: Function that removes secrets from a value, so that no digest reveals a secret.
     """
 
     sources: Sources
@@ -59,13 +59,13 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
     """Return the fingerprint of a step.
 
     Args:
-        recipe: Its recipe as it was read, not as reports show it.
-        step: The step, with its expressions.
-        inputs: The other inputs.
+        recipe: The recipe of the step, as it was loaded and not as reports show it.
+        step: The step, before its expressions are evaluated.
+        inputs: The inputs other than the recipe.
 
     Returns:
-        Digests of 16 digits: ``step``, each ``vars.x``, ``env.X`` and ``matrix.x`` that its
-        expressions read, and each ``file path`` that it runs.
+        Digests of 16 hexadecimal digits, by name: ``step``, each ``vars.x``, ``env.X`` and
+        ``matrix.x`` that its expressions read, and ``file path`` for each file that it runs.
     """
     expressions: list[Expression] = []
     keys = [step.type, _plain(step, expressions)]
@@ -82,7 +82,7 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
 
 
 def _plain(value: Any, expressions: list[Expression]) -> Any:
-    """Return a value as plain data, without places and defaults; collect its expressions."""
+    """Convert a value to plain data without places and defaults; collect its expressions."""
     if type(value) in SCALARS:
         return value
     if isinstance(value, Expression):
@@ -112,7 +112,7 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
 
 
 class _Reader:
-    """Collects the vars, environment variables and matrix values that expressions read.
+    """Collector of the vars, environment variables and matrix values that expressions read.
 
     Only lookups with a literal name are followed. A var without a value from outside counts as
     its text and everything that the text reads, because its value may contain the id or a port
@@ -125,7 +125,7 @@ class _Reader:
         self._values: dict[str, Any] = {}
 
     def read(self, expressions: list[Expression], part: Part | None) -> dict[str, Any]:
-        """Return the values that the expressions of a step read, by name."""
+        """Return, by name, the values that expressions of a step and its `use` steps read."""
         self._follow(expressions, part)
         while part is not None:
             if part.condition is not None:
@@ -180,7 +180,7 @@ class _Reader:
 
 
 def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expression]:
-    """Return the expressions in the value of a name."""
+    """Return the expressions in the value of one entry of a mapping field, such as `vars`."""
     return [each for one in templates if one.path[:2] == (field, name) for each in one.expressions]
 
 
@@ -219,13 +219,13 @@ def _shown(path: Path, root: Path) -> str:
 
 
 def _with_imports(path: Path, sources: Sources) -> tuple[Path, ...]:
-    """Return a file and the files that it imports, as far as they belong to the project."""
+    """Return a project file and the project files that it imports; empty for another file."""
     return (path, *sources.imported(path)) if sources.is_own(path) else ()
 
 
 @lru_cache(maxsize=4096)
 def _words(cmd: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of a command that may be files, without duplicates."""
+    """Return the words of a command that may be paths of files, without duplicates."""
     words: Sequence[str] = cmd if isinstance(cmd, tuple) else ()
     if isinstance(cmd, str):
         try:
@@ -248,13 +248,13 @@ _known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
 def file_digest(path: Path) -> str:
-    """Return the digest of a file; the file is read again only after it has changed.
+    """Return the digest of a file, from a cache as long as the file does not change.
 
     Args:
         path: The file.
 
     Returns:
-        SHA-256 of its first 16 MiB; empty if it cannot be read.
+        The SHA-256 of the first 16 MiB, in hexadecimal; empty if the file cannot be read.
     """
     try:
         status = path.stat()

@@ -29,10 +29,10 @@ class Mismatch(NamedTuple):
     """A key of `params` that is missing, unknown or never read.
 
     Attributes:
-        is_sure: True if the step fails because of it.
-        place: Its place in the recipe.
+        is_sure: True if the mismatch makes the step fail.
+        place: The place in the recipe that a message marks.
         head: The message.
-        hint: The correction; may be empty.
+        hint: The proposed correction; may be empty.
     """
 
     is_sure: bool
@@ -42,14 +42,14 @@ class Mismatch(NamedTuple):
 
 
 class AcceptedKeys(NamedTuple):
-    """The keys of `params` that a function takes.
+    """The keys of `params` that a function accepts.
 
     Attributes:
-        names: Parameters that receive the key of their name.
-        required: Those of `names` that have no default.
-        takes_all: True if a parameter receives the whole mapping.
-        has_rest: True if the function has a `**rest`.
-        without_value: Parameters without a default that receive neither a key nor a fixture.
+        names: Names of parameters that receive the key of the same name.
+        required: The names of these parameters that have no default.
+        takes_all: True if one parameter receives the whole mapping.
+        has_rest: True if the function has a parameter such as `**kwargs`.
+        without_value: Names of parameters without a default that get neither a key nor a fixture.
     """
 
     names: tuple[str, ...]
@@ -62,7 +62,7 @@ class AcceptedKeys(NamedTuple):
 def accepted_keys(
     node: Function, *, is_method: bool = False, fixtures: Collection[str] = ()
 ) -> AcceptedKeys:
-    """Return the keys that a function takes, from its signature.
+    """Return the keys of `params` that the signature of a function accepts.
 
     Args:
         node: The function.
@@ -90,7 +90,7 @@ def accepted_keys(
 
 
 def _decorators(node: Function | ast.ClassDef) -> set[str]:
-    """Return the last part of the name of each decorator."""
+    """Return the names of the decorators of a function or class, without module names."""
     found = (one.func if isinstance(one, ast.Call) else one for one in node.decorator_list)
     return {ast.unparse(one).rpartition(".")[2] for one in found}
 
@@ -119,7 +119,7 @@ def mismatches(step: PythonStep, module: Module, fixtures: Collection[str]) -> I
 
 
 def _methods(node: ast.ClassDef, module: Module) -> dict[str, Function] | None:
-    """Return the methods of a class; None if it may have methods that are not in the module."""
+    """Return the methods of a class by name; None if the module may not show all of them."""
     found: dict[str, Function] = {}
     if node.decorator_list or node.keywords:
         return None
@@ -159,7 +159,7 @@ class _Check:
         }
 
     def all(self) -> Iterator[Mismatch]:
-        """Yield the certain mismatches."""
+        """Yield the certain mismatches between `params` and the class or function."""
         if not self._accepted or any(
             _decorators(one) - _TRANSPARENT for one in self._functions.values()
         ):
@@ -194,7 +194,7 @@ class _Check:
             yield Mismatch(True, called, head, f"name a fixture '{name}' in the step's fixtures")
 
     def _unknown(self) -> Iterator[str]:
-        """Yield the keys that the call would refuse."""
+        """Yield the keys of `params` that the class or function does not accept."""
         names = {name for accepted in self._accepted.values() for name in accepted.names}
         strict = [each for each in self._accepted.values() if each.names and not each.takes_all]
         last = list(self._accepted.values())[-1]
@@ -203,7 +203,7 @@ class _Check:
             yield from (key for key in self._step.params if key not in names)
 
     def _unread(self) -> Iterator[Mismatch]:
-        """Yield a warning for each key that is accepted and never read."""
+        """Yield a warning for each key of `params` that is accepted but never read."""
         reads = _Reads(self._module, self._methods)
         for name, node in self._functions.items():
             accepted = self._accepted[name]
@@ -220,7 +220,7 @@ class _Check:
                 yield Mismatch(False, self._step.at[f"params.{key}"], head, nearest(key, known))
 
     def _always_read(self) -> Iterator[str]:
-        """Yield the keys that the code looks up in every case."""
+        """Yield the keys of `params` that the code looks up in every run."""
         for name, node in self._functions.items():
             if self._accepted[name].takes_all and not node.args.vararg:
                 yield from _first_lookups(node, self._module)
@@ -243,7 +243,7 @@ class _Reads(ast.NodeVisitor):
         self._seen: set[tuple[int, str]] = set()
 
     def follow(self, node: Function, name: str) -> None:
-        """Visit a function that has the mapping under a name."""
+        """Visit a function whose parameter of this name receives the mapping."""
         if (id(node), name) in self._seen:
             return
         self._seen.add((id(node), name))
@@ -256,7 +256,7 @@ class _Reads(ast.NodeVisitor):
         return isinstance(node, ast.Name) and node.id == self._name
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Record that the mapping is used in a way that cannot be analysed."""
+        """Record a use of the mapping that cannot be analysed."""
         self.is_open |= self._is_mapping(node) or node.id in _SCOPES
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
@@ -341,18 +341,18 @@ def _first_lookups(node: Function, module: Module) -> Iterator[str]:
 
 
 def _evaluated(node: ast.stmt) -> ast.expr | None:
-    """Return the expression that a statement evaluates first."""
+    """Return the expression that a statement evaluates first; None for an unsupported statement."""
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):
         return node.value or ast.Constant(None)
     return node.test if isinstance(node, ast.If | ast.Assert | ast.While) else None
 
 
 def _looked_up(node: ast.expr, module: Module) -> tuple[list[str], bool]:
-    """Return the keys that an expression always looks up, and True if nothing else can raise.
+    """Return the keys that an expression always looks up, and True if no part of it is unknown.
 
     Args:
         node: The expression.
-        module: Its module, which may redefine built-in functions.
+        module: The module of the expression, which may redefine built-in functions.
     """
     if isinstance(node, ast.Constant | ast.Name):
         return [], True

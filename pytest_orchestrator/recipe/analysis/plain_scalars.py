@@ -1,4 +1,4 @@
-"""Plain scalars whose text YAML changes before a program gets it.
+"""Check for plain scalars whose text YAML changes before a program gets it.
 
 YAML reads ``1.10`` as the number 1.1 and ``012`` as the number 12, so a script gets ``1.1`` and
 ``12``. Such a scalar is reported where a program certainly gets it as text: in `args` and `stdin`,
@@ -33,13 +33,13 @@ For a `with` the name contains the step: ``low.volts``; a matrix value is ``matr
 
 
 def changed_scalars(recipe: Recipe) -> Iterator[tuple[Source, Problem]]:
-    """Yield a problem for each changed scalar of a recipe and the files that it uses.
+    """Yield a problem for each scalar that YAML changes in a recipe and in the files that it uses.
 
     Args:
         recipe: The recipe.
 
     Yields:
-        The file of the scalar, and the problem.
+        The file that contains the scalar, and the problem.
     """
     parts = {step.part.name: step.part for step in (*recipe.steps, *recipe.final) if step.part}
     left = list(parts.values())
@@ -81,7 +81,7 @@ def _add_read_variables(
     own: Source,
     variables: set[_Variable],
 ) -> None:
-    """Add the vars and matrix values that expressions read, directly or through other vars."""
+    """Add to `variables` the vars and matrix values that expressions read, also indirectly."""
     chains = [chain for each in expressions for chain in each.reads]
     in_matrix = (one for one in chains if one.root == "matrix" and len(one.parts) == 1)
     variables |= {(own.id, f"matrix:{one.parts[0]}") for one in in_matrix}
@@ -102,7 +102,7 @@ def _add_read_variables(
 
 
 class _FileCheck:
-    """Check of the nodes of one file.
+    """Check of the plain scalars of one file.
 
     Args:
         source: The file.
@@ -114,7 +114,7 @@ class _FileCheck:
         self._texts = texts
 
     def problems(self, root: Node) -> Iterator[Problem]:
-        """Yield the problems of the vars, the matrix, the defaults and the steps."""
+        """Yield the problems in the vars, the matrix, the defaults and the steps of the file."""
         keys = pairs(root)
         for name, node in _values(keys.get("vars")):
             is_text = (self._source.id, name) in self._texts
@@ -128,7 +128,7 @@ class _FileCheck:
                 yield from self._step(step)
 
     def _matrix(self, pair: tuple[Node, Node] | None) -> Iterator[Problem]:
-        """Yield the problems of the values of cells; `exclude` has none."""
+        """Yield the problems of the values in `matrix`, except those in `exclude`."""
         for axis, values in _values(pair):
             for number, value in enumerate(values.value if type(values) is SequenceNode else ()):
                 title = f"matrix.{axis}[{number}]"
@@ -169,7 +169,7 @@ class _FileCheck:
 
 
 def _changed_text(text: str) -> str | None:
-    """Return the text of a scalar's value; None if it is the text of the scalar itself."""
+    """Return the text that a program gets for a plain scalar; None if YAML keeps the text."""
     try:
         value = plain(text)
     except NotJsonScalar:
@@ -183,7 +183,7 @@ def _entry(pair: tuple[Node, Node] | None, key: str) -> tuple[Node, Node] | None
 
 
 def _values(pair: tuple[Node, Node] | None) -> list[tuple[str, Node]]:
-    """Return the names and values of a mapping; an empty list if the node is no mapping."""
+    """Return the names and value nodes of a mapping; an empty list if the value is no mapping."""
     if pair is None or type(pair[1]) is not MappingNode:
         return []
     return [(name, value) for name, (_, value) in pairs(pair[1]).items()]

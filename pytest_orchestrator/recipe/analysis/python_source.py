@@ -21,28 +21,28 @@ _OTHERS = frozenset(
 
 
 class FlowRecorder(Protocol):
-    """Receiver of the Context uses that are found in a function."""
+    """Receiver of the uses of the Context that `Body` finds in a function."""
 
     def key_of(self, node: ast.expr) -> str | None:
-        """Return a key as it is written; None if it is unknown."""
+        """Return the Context key that a node denotes; None if the key is unknown."""
 
     def read(self, key: str | None, line: int) -> None:
-        """Record a key that must exist."""
+        """Record a read of a key that must exist."""
 
     def read_optional(self, key: str | None) -> None:
-        """Record a key that may be missing."""
+        """Record a read of a key that may be missing."""
 
     def write(self, key: str | None, how: str) -> None:
-        """Record a key that is written."""
+        """Record a write of a key by the method `how`."""
 
     def lose(self) -> None:
         """Record that the Context is passed to code that cannot be analysed."""
 
     def function(self, name: str) -> Function | None:
-        """Return a function of the same module."""
+        """Return a function of the same module by its name; None if there is none."""
 
     def follow(self, node: Function, context: str | None, methods: Mapping[str, Function]) -> None:
-        """Analyse a function that receives the Context."""
+        """Analyse a function that receives the Context as the parameter `context`."""
 
 
 def parameters(node: Function) -> list[str]:
@@ -51,7 +51,7 @@ def parameters(node: Function) -> list[str]:
 
 
 class Body(ast.NodeVisitor):
-    """Visitor of one function that has the Context under one name."""
+    """Visitor of one function that receives the Context as the parameter `context`."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class Body(ast.NodeVisitor):
         self._local_texts = _local_texts(node)
 
     def visit_all(self) -> None:
-        """Visit all statements."""
+        """Visit all statements of the function."""
         for each in self._node.body:
             self.visit(each)
 
     def _key(self, node: ast.expr) -> str | None:
-        """Return a key as it is written, or the text of the local variable that holds it."""
+        """Return the Context key that a node or its local variable denotes; None if unknown."""
         if isinstance(node, ast.Name) and node.id in self._local_texts:
             return self._local_texts[node.id]
         return self._recorder.key_of(node)
@@ -82,7 +82,7 @@ class Body(ast.NodeVisitor):
         return isinstance(node, ast.Name) and node.id == self._context
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Record that the Context is used in a way that cannot be analysed."""
+        """Record a use of the Context that cannot be analysed."""
         if self._is_context(node):
             self._recorder.lose()
 
@@ -132,7 +132,7 @@ class Body(ast.NodeVisitor):
             self._recorder.lose()
 
     def _hand_on(self, callee: ast.expr, node: ast.Call) -> None:
-        """Follow the Context into a function of the module or a method of the class."""
+        """Follow the Context from a call into a function of the module or a method of the class."""
         target, bound = None, 0
         if isinstance(callee, ast.Name):
             target = self._recorder.function(callee.id)
@@ -154,7 +154,7 @@ class Body(ast.NodeVisitor):
 
 
 def _local_texts(function: Function) -> dict[str, str | None]:
-    """Return the local names of a function with their texts; None if the value is uncertain."""
+    """Return the text of each local variable of a function; None if the value is not certain."""
     names: dict[str, str | None] = dict.fromkeys(parameters(function))
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -176,7 +176,7 @@ def _is_self(node: ast.expr) -> bool:
 
 
 def _tested(function: ast.AST) -> set[int]:
-    """Return the expressions of a function whose value is tested before use, so it may be None."""
+    """Return the ids of nodes in a function whose values the code tests: these may be None."""
     tested: set[int] = set()
     names: set[str] = set()
     for node in ast.walk(function):
@@ -193,7 +193,7 @@ def _tested(function: ast.AST) -> set[int]:
 
 
 def _conditions(node: ast.AST) -> Sequence[ast.AST]:
-    """Return the parts of a node that are tested for truth, or compared."""
+    """Return the parts of a syntax node that are tested for truth or compared."""
     if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
         return [node.test]
     if isinstance(node, ast.BoolOp):
@@ -232,7 +232,7 @@ class Flow(NamedTuple):
         reads: Reads of keys that must exist.
         optional: Keys that may be missing, because the code tests for them.
         writes: Keys that are written, each with ``set``, ``append`` or ``increment``.
-        is_open: True if further reads and writes are possible.
+        is_open: True if the code may read and write further keys.
     """
 
     reads: tuple[Read, ...] = ()
@@ -275,7 +275,7 @@ def flow_of_all(module: Module) -> Flow:
 
 
 class _Reader:
-    """Follows the Context through the functions of one module."""
+    """Recorder that follows the Context through the functions of one module."""
 
     def __init__(self, module: Module, fixtures: Collection[str] = ()) -> None:
         self._module = module
@@ -288,13 +288,13 @@ class _Reader:
 
     @property
     def flow(self) -> Flow:
-        """The reads and writes so far."""
+        """The reads and writes that were found so far."""
         return Flow(
             tuple(self._reads), frozenset(self._optional), frozenset(self._writes), self._open
         )
 
     def follow_class(self, node: ast.ClassDef) -> None:
-        """Analyse the methods that a step calls, including those of base classes."""
+        """Analyse the methods of a class that a step calls, including inherited ones."""
         methods = self._methods(node)
         for name in ("__init__", "validate", "run"):
             if name in methods:
@@ -303,7 +303,7 @@ class _Reader:
             self._open = True
 
     def context_of(self, node: Function, bound: int = 0) -> str | None:
-        """Return the parameter that receives the Context in a step, or None."""
+        """Return the name of the parameter that receives the Context from a step, or None."""
         names = parameters(node)[bound:]
         candidates = [name for name in names if name not in self._fixtures]
         return next((name for name in candidates if name in _NAMES), None)
@@ -332,17 +332,17 @@ class _Reader:
     # The methods of `FlowRecorder`.
 
     def read(self, key: str | None, line: int) -> None:
-        """Record a key that must exist."""
+        """Record a read of a key that must exist."""
         if key is not None and ANY not in key:
             self._reads.append(Read(key, line))
 
     def read_optional(self, key: str | None) -> None:
-        """Record a key that may be missing."""
+        """Record a read of a key that may be missing."""
         if key is not None:
             self._optional.add(key)
 
     def write(self, key: str | None, how: str) -> None:
-        """Record a key that is written."""
+        """Record a write of a key by the method `how`."""
         if key is None or key.startswith(ANY):
             self._open = True
         else:
@@ -353,17 +353,17 @@ class _Reader:
         self._open = True
 
     def function(self, name: str) -> Function | None:
-        """Return a function of the module."""
+        """Return a function of the module by its name; None if there is none."""
         node = self._module.names.get(name)
         return node if isinstance(node, Function) else None
 
     def key_of(self, node: ast.expr) -> str | None:
-        """Return a key as it is written, with `ANY` for computed parts; None if it is unknown."""
+        """Return the Context key of a node, with `ANY` for computed parts; None if unknown."""
         return key_in(self._module, node)
 
 
 def key_in(module: Module, node: ast.expr) -> str | None:
-    """Return a key as a module writes it, with `ANY` for computed parts; None if it is unknown."""
+    """Return the Context key of a node, with `ANY` for computed parts; None if unknown."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.Name):

@@ -1,4 +1,4 @@
-"""Shell script parser: finds simple commands and pipelines where their meaning is certain.
+"""Shell script parser: finds simple commands and pipelines in scripts that it fully understands.
 
 The grammar is the common part of POSIX shells and bash: quotes, comments, continuation lines,
 here-documents, substitutions, lists, pipelines, compound commands, functions. A script with any
@@ -63,13 +63,13 @@ class Script(NamedTuple):
 
 
 def commands_of(text: str) -> Script | None:
-    """Parse a script.
+    """Parse a shell script.
 
     Args:
-        text: The script; a `MARK` replaces an expansion.
+        text: The script, with a `MARK` in place of each recipe expression.
 
     Returns:
-        The parsed script; None if its meaning is not certain.
+        The parsed script; None if it is too long or has unsupported syntax.
     """
     if len(text) > _LONGEST:
         return None
@@ -80,7 +80,7 @@ def commands_of(text: str) -> Script | None:
 
 
 class _UncertainSyntax(Exception):
-    """Raised for syntax outside of this grammar."""
+    """Exception for shell syntax that this parser does not support."""
 
 
 class _Token(NamedTuple):
@@ -103,7 +103,7 @@ _END: Final = _Token("\n", 0)
 
 
 class _Lexer:
-    """Splits a script into words and operators."""
+    """Lexer that splits a script into words and operators."""
 
     def __init__(self, text: str, at: int = 0, line: int = 1) -> None:
         self._text = text
@@ -112,7 +112,7 @@ class _Lexer:
         self.at = at
 
     def tokens(self, *, nested: bool = False) -> Iterator[_Token]:
-        """Yield the tokens; for a command substitution, those up to its end."""
+        """Yield the tokens up to the end of the script, or of the substitution if `nested`."""
         depth, awaited = 0, ""
         while self._skip_blanks():
             line = self._line
@@ -142,7 +142,7 @@ class _Lexer:
             raise _UncertainSyntax
 
     def _skip_blanks(self) -> bool:
-        """Move to the next token; return False if no token is left."""
+        """Skip blanks and comments up to the next token; return False if no token is left."""
         text = self._text
         while self.at < len(text):
             if text[self.at] in " \t":
@@ -220,7 +220,7 @@ class _Lexer:
         return "".join(parts) if is_literal else None
 
     def _dollar(self) -> None:
-        """Skip an expansion."""
+        """Skip an expansion that begins with ``$``."""
         text, self.at = self._text, self.at + 1
         if text.startswith("((", self.at):
             self._skip_arithmetic()
@@ -261,7 +261,7 @@ class _Lexer:
         self.at = end.end()
 
     def _await(self, word: _Token, *, tabs: bool) -> None:
-        """Store the delimiter of a here-document."""
+        """Store the delimiter of a here-document that begins in the next line."""
         if word.value is None:
             raise _UncertainSyntax
         self._documents.append((word.value, tabs))
@@ -288,7 +288,7 @@ _PARTS: Final[dict[str, Callable[[_Lexer], str | None]]] = {
 
 
 class _Open(NamedTuple):
-    """A compound command that has not ended.
+    """A compound command whose end is not parsed yet.
 
     Attributes:
         word: The word that opened it.
@@ -304,7 +304,7 @@ class _Open(NamedTuple):
 
 
 class _Parser:
-    """Parses the tokens of a script, one command after another."""
+    """Parser of the tokens of a script."""
 
     def __init__(self, tokens: tuple[_Token, ...]) -> None:
         self._tokens = tokens
@@ -318,7 +318,7 @@ class _Parser:
         self._variables: set[str] = set()
 
     def script(self) -> Script:
-        """Parse the complete script."""
+        """Parse all tokens, and return the script."""
         while self._at < len(self._tokens):
             self._command()
         if self._open or self._is_awaited:
@@ -335,7 +335,7 @@ class _Parser:
         return token
 
     def _command(self) -> None:
-        """Parse the token at a position where a command may begin."""
+        """Parse one command, or the keyword or operator in its place."""
         token = self._take()
         if not token.is_word:
             self._operator(token)
@@ -343,7 +343,7 @@ class _Parser:
             self._simple(token)
 
     def _compound(self, token: _Token) -> bool:
-        """Parse a word of a compound command; return False for any other token."""
+        """Parse a keyword of a compound command; return False for any other word."""
         word = token.text
         if word in _OPENS:
             self._push(word, in_condition=_OPENS[word])
@@ -362,7 +362,7 @@ class _Parser:
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a list."""
+        """Begin a list of commands."""
         self._start = self._pipeline = len(self._commands)
         self._is_awaited = True
 
@@ -390,7 +390,7 @@ class _Parser:
         self._negated = self._is_awaited = True
 
     def _loop(self) -> None:
-        """Parse the head of `for`, up to its `do`."""
+        """Parse the head of a `for` or `select` loop, up to its `do`."""
         self._push("for", in_condition=True)
         if not self._take().is_word:
             raise _UncertainSyntax
@@ -416,7 +416,7 @@ class _Parser:
         self._pattern()
 
     def _pattern(self) -> None:
-        """Parse a pattern of `case` up to its bracket, or the end of the `case`."""
+        """Parse a pattern of `case` up to its ``)``, or the `esac` that ends the `case`."""
         self._skip_lines()
         if self._peek().text == "esac":
             self._take()
@@ -447,7 +447,7 @@ class _Parser:
         self._defined(self._take().text)
 
     def _defined(self, name: str) -> None:
-        """Parse the head of a function, up to its body."""
+        """Parse the head of a function definition, up to the body."""
         self._functions.add(name)
         if (self._peek().text, self._peek(1).text) == ("(", ")"):
             self._at += 2
@@ -460,7 +460,7 @@ class _Parser:
         raise _UncertainSyntax
 
     def _operator(self, token: _Token) -> None:
-        """Parse an operator at a position where a command may begin."""
+        """Parse an operator that stands where a command may begin."""
         if token.text == "(":
             if self._peek().text == "(":  # (( … )) of bash
                 raise _UncertainSyntax
@@ -498,7 +498,7 @@ class _Parser:
         self._rest(of_command=True)
 
     def _rest(self, *, of_command: bool = False) -> None:
-        """Parse up to the position where the next command may begin."""
+        """Parse the words and redirections after a command, and the operator that ends it."""
         words: list[str] = []
         self._is_awaited = False
         while True:
@@ -516,7 +516,7 @@ class _Parser:
         self._joined(token.text)
 
     def _joined(self, operator: str) -> None:
-        """Parse the operator after a command."""
+        """Parse the operator that follows a command."""
         if operator in ("|", "|&"):
             self._mark(self._pipeline, piped=True)
             self._is_awaited = True
@@ -536,7 +536,7 @@ class _Parser:
             self._at -= 1  # the operator belongs to a compound command
 
     def _mark(self, start: int, *, piped: bool = False, guarded: bool = False) -> None:
-        """Set flags of all commands from an index on."""
+        """Set `piped` or `guarded` of all commands from the index `start` on."""
         for at in range(start, len(self._commands)):
             one = self._commands[at]
             self._commands[at] = one._replace(

@@ -1,4 +1,4 @@
-"""Source files of a project that recipes name: located and parsed, never imported."""
+"""Source files of a project that recipes refer to: located and parsed, but never imported."""
 
 import ast
 import sys
@@ -25,7 +25,7 @@ class Module:
         tree: Its syntax tree; None if it has no source text, or invalid text.
         error: The error of invalid text.
         names: The names that it defines, each with its node, also those in `if` and `try`.
-        constants: The values of constants that are texts.
+        constants: The texts that the file assigns to names at the top level, by name.
         is_open: True if it may have names that its file does not show.
     """
 
@@ -77,7 +77,7 @@ class Sources:
 
     Args:
         root: The rootdir.
-        folders: Further folders for modules, which come first.
+        folders: Further folders for modules, searched before the rootdir.
     """
 
     def __init__(self, root: Path, folders: Sequence[Path] = ()) -> None:
@@ -91,7 +91,7 @@ class Sources:
         self.is_own = cache(self._is_own)
 
     def _module(self, name: str) -> Module | None:
-        """Return a module by its dotted name, or None."""
+        """Return a module by its dotted name; None if it is not found."""
         if name in sys.modules:  # also names that are no file, such as `os.path`
             return self.at(_path(getattr(sys.modules[name], "__file__", None)))
         first, _, rest = name.partition(".")
@@ -128,17 +128,17 @@ class Sources:
         return path.is_relative_to(self.root) and "site-packages" not in path.parts
 
     def _project_text(self, name: str) -> str | None:
-        """Return the text of a file of the project; None if it is missing or no text."""
+        """Return the text of a file of the project; None if it is missing or not a text file."""
         path = self.root / name
         return _text(path) if path.is_file() else None
 
     def shown(self, path: Path) -> str:
-        """Return a path as messages show it: relative to the rootdir if it is below it."""
+        """Return a path for messages: relative to the rootdir if the rootdir contains it."""
         return path_text(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     @cached_property
     def has_ways_of_its_own(self) -> bool:
-        """True if a ``conftest.py`` changes ``sys.path``."""
+        """True if a ``conftest.py`` of the project mentions ``sys.path``."""
         return any(
             "sys.path" in (_text(module.path) or "")
             for module in self.conftests.values()
@@ -155,7 +155,7 @@ class Sources:
 
 
 def _found(part: str, places: Sequence[Path]) -> tuple[Path | None, Sequence[Path]] | None:
-    """Return the file of a module and the folders of its submodules, or None.
+    """Return the file of a module and the folders of its submodules; None if no folder has it.
 
     Python's own finders are not used, because they import the package that contains a module.
     """
@@ -183,7 +183,7 @@ def _below(name: str, places: Sequence[Path]) -> Iterator[Path | None]:
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the imports of a module: the number of folders to go up, and the dotted name."""
+    """Yield the number of leading dots and the dotted name of each import in a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -194,7 +194,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _elsewhere(part: str) -> tuple[Path | None, Sequence[Path]] | None:
-    """Find a module that is in no folder: built in, or found by the finder of an installation."""
+    """Find a module outside of the known folders: built in, or with an import finder of its own."""
     spec = find_spec(part)
     if spec is None:
         return None

@@ -21,15 +21,15 @@ _METHODS = frozenset({"get", "keys", "to_dict", "get_history", "last_modified"})
 
 
 class Wanted(NamedTuple):
-    """A key that a step reads.
+    """A Context key that a step reads.
 
     Attributes:
         key: The key, or a path below one.
         place: The place in the recipe that reads it, or that names the scriptlet.
         phrase: The verb phrase for messages, such as ``reads ctx.psu.volts_v1``.
-        is_late: True if it is read after the step code.
+        is_late: True if the step reads it only after the step code has run.
         is_sure: True if the step fails without it.
-        use: The use of a file that reads it; None if the step itself reads it.
+        use: The `use` whose expression reads it; None if the step itself reads it.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 class Write(NamedTuple):
-    """A key that a step writes.
+    """A Context key that a step writes.
 
     Attributes:
         key: The key; ``*`` stands for a computed part.
@@ -55,7 +55,7 @@ class Write(NamedTuple):
     place: Place
 
     def meets(self, key: str) -> bool:
-        """Return True if a path may exist after this write."""
+        """Return True if a Context path may exist after this write."""
         start, computed, _ = self.key.partition(ANY)
         if computed:
             return key.startswith(start) or start.startswith(f"{key}.")
@@ -68,8 +68,8 @@ class StepFlow(NamedTuple):
     Attributes:
         wants: The keys that it reads.
         writes: The keys that it writes itself.
-        promises: The keys that must exist after it by `ctx_has_keys`.
-        is_open: True if it may write further keys.
+        promises: The keys that its criterion `ctx_has_keys` requires after the step.
+        is_open: True if the step may write keys that the analysis cannot find.
         is_dark: True if its program cannot be analysed; the program may write the promised
             keys.
     """
@@ -136,7 +136,7 @@ def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
 
 
 def _of_uses(step: Step) -> Iterator[tuple[Expression, Part]]:
-    """Yield the expressions of the steps with `use` that lead to a step."""
+    """Yield the expressions of the `use` steps that include a step, each with its `use`."""
     part: Part | None = step.part
     while part is not None:
         for one in part.given_templates:
@@ -162,7 +162,7 @@ def _expressions(step: Step) -> Iterator[Wanted]:
 
 
 def _path(parts: tuple[str | int | None, ...]) -> list[str]:
-    """Return the literal beginning of a path into the Context."""
+    """Return the parts of a Context path up to the first computed key or list index."""
     path: list[str] = []
     for part in parts:
         if not isinstance(part, str):
@@ -172,7 +172,7 @@ def _path(parts: tuple[str | int | None, ...]) -> list[str]:
 
 
 def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple[Flow, Place, str]:
-    """Return the flow of the step code, the place that names it, and its file."""
+    """Return the flow of the step code, its place in the recipe, and its file, empty if unknown."""
     if isinstance(step, PythonStep):
         name = step.class_ or step.function or ""
         place = step.at.get("class") or step.at.get("function") or step.at[""]
@@ -191,7 +191,7 @@ def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple
 
 
 def _flow_of_similar(name: str, member: str, sources: Sources, fixtures: Collection[str]) -> Flow:
-    """Return the flow of a member of the module that is most similar to a missing one.
+    """Return the flow of `member` in the module whose name is most similar to a missing one.
 
     The author of the step probably means that module. If no module is similar, the step cannot run
     and writes nothing, so that `validate` finds the other problems of the recipe at once.
@@ -202,7 +202,7 @@ def _flow_of_similar(name: str, member: str, sources: Sources, fixtures: Collect
 
 
 def mentions(step: Step, key: str, sources: Sources) -> bool:
-    """Return True if the source of a step's code contains a key."""
+    """Return True if the source text of the step code contains a Context key literally."""
     if isinstance(step, PythonStep):
         module = sources.module(step.module)
         path = module.path if module is not None else None
@@ -214,7 +214,7 @@ def mentions(step: Step, key: str, sources: Sources) -> bool:
 
 
 def _texts(step: ShellStep, sources: Sources) -> tuple[str, dict[str, str]]:
-    """Return the command line of a step, and the texts of the files that it names, by name."""
+    """Return the command line of a step, and the contents of the files that it names, by path."""
     line = step.cmd if isinstance(step.cmd, str) else " ".join(step.cmd)
     words = [word.strip("\"'") for word in line.split()]
     return line, {word: text for word in words if "/" in word and (text := sources.text(word))}

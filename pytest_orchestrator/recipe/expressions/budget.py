@@ -34,11 +34,11 @@ LONG = (list, tuple, dict)
 
 
 class TooLarge(OverflowError):
-    """Raised if an expression would build a larger value than it may."""
+    """Exception for a call in an expression that would exceed a limit of size or work."""
 
 
 class TimeUp(Exception):
-    """Raised after the time of an expression is over.
+    """Exception for an expression whose deadline has passed.
 
     Attributes:
         seconds: The time limit.
@@ -50,13 +50,13 @@ class TimeUp(Exception):
 
 
 class _Budget:
-    """The remaining time and memory.
+    """The remaining time and memory of expressions.
 
     Attributes:
         end: The deadline on the clock ``time.monotonic``.
         seconds: The time limit, for messages.
         left: Bytes that may still be built.
-        is_shared: True if all evaluations share the memory, and not only the time.
+        is_shared: True if all evaluations share one memory budget; False if each has its own.
     """
 
     __slots__ = ("end", "is_shared", "left", "seconds")
@@ -80,9 +80,9 @@ def within(
     """Limit the time of the expressions in a ``with`` block; an outer limit still applies.
 
     Args:
-        seconds: The limit; None sets no limit.
-        begun: Start of the limit on the clock ``time.monotonic``; None is now.
-        is_shared: All expressions of the block together may build as much as one.
+        seconds: The time limit; None sets no limit.
+        begun: Start of the time on the clock ``time.monotonic``; None is the current time.
+        is_shared: True if all expressions of the block share one memory budget.
     """
     outer = _BUDGET.get(_ALL)
     start = time.monotonic() if begun is None else begun
@@ -99,7 +99,7 @@ def within(
 
 
 def begin() -> None:
-    """Begin the evaluation of one expression."""
+    """Begin the evaluation of one expression: restore its memory budget, unless it is shared."""
     budget = _BUDGET.get(_ALL)
     if not budget.is_shared:
         budget.left = MEMORY
@@ -107,7 +107,7 @@ def begin() -> None:
 
 
 def check() -> None:
-    """Raise TimeUp if the time is over."""
+    """Raise TimeUp if the deadline has passed."""
     budget = _BUDGET.get(_ALL)
     if time.monotonic() > budget.end:
         raise TimeUp(budget.seconds)
@@ -141,13 +141,13 @@ def _spend(what: str, size: int, each: int, unit: str) -> None:
 
 
 def charge_copy(what: str, value: object) -> None:
-    """Subtract the size of a value that was copied for the expression; any size is allowed."""
+    """Subtract the size of a value that was already copied for the expression from the budget."""
     if isinstance(value, (str, *LONG)):
         _spend(what, total_size(what, value), 1 if isinstance(value, str) else ITEM, "items")
 
 
 def check_work(what: str, size: int, most: int = _STEPS) -> None:
-    """Raise TooLarge for a call that would run too long, because a call cannot be interrupted."""
+    """Raise TooLarge if a call needs more than `most` steps: a call cannot be interrupted."""
     if size > most:
         raise TooLarge(f"`{what}` would take {size:,} steps; {most:,} are the most")
 
@@ -156,7 +156,7 @@ def total_size(what: str, value: object) -> int:
     """Return the number of items and characters in a value; a value that occurs twice counts twice.
 
     Raises:
-        TooLarge: There are more than `MOST`.
+        TooLarge: The number exceeds `MOST`.
     """
     if isinstance(value, str):
         return len(value)
@@ -191,7 +191,7 @@ def total_size(what: str, value: object) -> int:
 
 
 def _weight(one: object, sizes: dict[int, int]) -> int | None:
-    """Return the size of a value; None for a container whose size is not known yet."""
+    """Return the size of one value; None for a container whose size is not computed yet."""
     if isinstance(one, LONG):
         return sizes.get(id(one))
     return len(one) + 1 if isinstance(one, str) else _narrow(one)
@@ -202,14 +202,14 @@ def _unread(what: str) -> TooLarge:
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """Return the values that a container holds."""
+    """Return an iterator over the items of a list, or over the keys and values of a mapping."""
     if isinstance(value, dict):
         return (part for pair in value.items() for part in pair)
     return iter(value)
 
 
 def _narrow(value: object) -> int:
-    """Return the number of characters of a value that is neither text nor a container."""
+    """Estimate the number of characters of a value that is neither text nor a container."""
     return value.bit_length() // 3 + 2 if isinstance(value, int) else 24
 
 
@@ -221,7 +221,7 @@ def counted(what: str, items: Iterable[Any]) -> Iterator[Any]:
 
 
 def listed(what: str, items: Any) -> list[Any]:
-    """Return items as a list after its size was subtracted from the budget."""
+    """Subtract the size of items from the budget, and return the items as a list."""
     if hasattr(items, "__len__"):
         charge(what, len(items), each=ITEM, unit="items")
         return list(items)
@@ -229,7 +229,7 @@ def listed(what: str, items: Any) -> list[Any]:
 
 
 def arithmetic(operator: str, left: Any, right: Any) -> None:
-    """Raise TooLarge if the result of an operator would be too large."""
+    """Raise TooLarge if the result of a binary operator would be too large."""
     if isinstance(left, int) and isinstance(right, int):
         _whole(operator, left, right)
     elif operator == "%" and isinstance(left, str | bytes):
@@ -283,7 +283,7 @@ def percent(pattern: str | bytes, values: Any) -> int:
 
 
 def _widths(pattern: str) -> Iterator[int | None]:
-    """Yield width plus precision of each ``%``; None if a value determines them."""
+    """Yield width plus precision of each ``%`` specifier; None if an argument (``*``) sets them."""
     at = pattern.find("%")
     while at >= 0:
         at = _behind_key(pattern, at + 1)
@@ -296,7 +296,7 @@ def _widths(pattern: str) -> Iterator[int | None]:
 
 
 def _behind_key(pattern: str, at: int) -> int:
-    """Return the position after a key in parentheses that may begin at a position."""
+    """Return the position after the ``(key)`` of a ``%`` specifier; `at` if it has no key."""
     depth = 0
     while pattern[at : at + 1] == "(" or depth:
         if at >= len(pattern):
@@ -309,5 +309,5 @@ def _behind_key(pattern: str, at: int) -> int:
 
 
 def number(digits: str) -> int:
-    """Return the number that digits denote; a number above any limit if there are many digits."""
+    """Convert decimal digits to a number; return 10**12 for twelve or more digits."""
     return int(digits) if len(digits) < 12 else 10**12

@@ -36,13 +36,13 @@ _CASE_ENDS = re.compile(r"esac\b")
 
 
 def contexts(line: str) -> list[str]:
-    """Return the quoting context of each mark of a command line.
+    """Return the shell quoting at each `MARK` in a command line.
 
     Args:
         line: A command line with marks.
 
     Returns:
-        One of the constants above for each mark. An unquoted here-document is `DOUBLE`, because
+        A constant such as `SINGLE` for each mark. An unquoted here-document is `DOUBLE`, because
         the shell expands it like double quotes; a comment is `PLAIN`.
     """
     scan = _Scan(line)
@@ -53,7 +53,7 @@ def contexts(line: str) -> list[str]:
 
 
 class _Stack:
-    """Nested quoting states of a position, the innermost last.
+    """Stack of the nested quoting states at one position of a command line.
 
     Attributes:
         state: The innermost state.
@@ -69,14 +69,14 @@ class _Stack:
         return len(self._below) + 1
 
     def push(self, state: str) -> None:
-        """Enter a state; text in braces is read as the text around them."""
+        """Enter a quoting state; text in ``${…}`` is read like the text around the braces."""
         self._below.append((self.state, self.context))
         self.state = state
         if state != _BRACE:
             self.context = _READ_AS.get(state, state)
 
     def pop(self) -> None:
-        """Leave the innermost state."""
+        """Leave the innermost quoting state."""
         self.state, self.context = self._below.pop()
 
     def tick(self) -> None:
@@ -91,7 +91,7 @@ class _Stack:
 
 
 class _Scan:
-    """Scanner for the quotes of a command line; each method returns the next position."""
+    """Scanner for the quotes of a command line; methods with an `at` return the next position."""
 
     def __init__(self, line: str) -> None:
         self.found: list[str] = []
@@ -103,7 +103,7 @@ class _Scan:
         self._in_word = False
 
     def step(self, at: int) -> int:
-        """Scan the text at a position."""
+        """Scan the text at a position, and return the position after it."""
         char, state = self._line[at], self._stack.state
         if state in (_DOCUMENT, LITERAL) and (at == 0 or self._line[at - 1] == "\n"):
             past = self._ended(at)
@@ -126,7 +126,7 @@ class _Scan:
         return past if past > at else self._closed(at)
 
     def _opened(self, at: int) -> int:
-        """Scan an opening that has the same meaning unquoted and in double quotes."""
+        """Scan ``$(``, ``${``, a backtick or a double quote; return `at` itself for other text."""
         line, state = self._line, self._stack.state
         for opening, states in (
             ("$((", [ARITHMETIC, ARITHMETIC]),
@@ -152,7 +152,7 @@ class _Scan:
         return at
 
     def _closed(self, at: int) -> int:
-        """Scan the end of a state, or text with a meaning in one state only."""
+        """Scan text whose meaning depends on the quoting state, such as the end of the state."""
         char, state = self._line[at], self._stack.state
         if state == ARITHMETIC and char == "(":
             self._stack.push(ARITHMETIC)
@@ -189,7 +189,7 @@ class _Scan:
         return at + 1
 
     def _begins_case(self, at: int) -> bool:
-        """Return True if `case … in` stands in one line; the match is cached."""
+        """Return True if a `case … in` begins at a position and ends in the same line."""
         begin = _CASE_BEGINS.match(self._line, at)
         if begin is None:
             return False
@@ -221,7 +221,7 @@ class _Scan:
         return match.end()
 
     def _ended(self, at: int) -> int:
-        """Return the end of a here-document; the position itself if the document continues."""
+        """Return the end of a here-document's last line; `at` itself if the document continues."""
         end = self._line.find("\n", at)
         end = len(self._line) if end < 0 else end
         word, is_indented = self._ends[-1]
@@ -295,7 +295,7 @@ def problem(
     command: str | tuple[str, ...],
     shell: str | tuple[str, ...] | None = None,
 ) -> str | None:
-    """Describe the error of the expressions of a command; None without an error.
+    """Return a message if an expression stands where the shell would not get its value, or None.
 
     Args:
         template: The command line, or a word of a list, with its path in the step.
@@ -321,7 +321,7 @@ def problem(
 
 
 def _is_code(line: str, end: int) -> bool:
-    """Return True if a position is in code for `eval` or another shell.
+    """Return True if a position is inside an argument that `eval` or another shell runs as code.
 
     Each part of the line is searched once.
     """
@@ -343,7 +343,7 @@ def _follows_shell(before: str) -> bool:
 
 
 def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return a command line for the shell, and the variables that it refers to.
+    """Return a command line with variables in place of expressions, and the values by variable.
 
     Raises:
         ExpressionError: An expression has no value, or a value that is too long for a variable.
@@ -362,7 +362,7 @@ def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, s
 
 
 def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the words of a command line without shell syntax; a value is never split.
+    """Split a command line without shell syntax into words; the value of an expression stays whole.
 
     Raises:
         ExpressionError: An expression has no value, or a value that is too long for a word.
@@ -375,7 +375,7 @@ def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def word(template: Template, names: Mapping[str, Any]) -> str:
-    """Return a word of a list.
+    """Return one word of a command list, with its expressions replaced by their values.
 
     Raises:
         ExpressionError: An expression has no value, or a value that is too long for a word.
@@ -385,7 +385,7 @@ def word(template: Template, names: Mapping[str, Any]) -> str:
 
 
 def needs_shell(line: str) -> bool:
-    """Return True if a command line has shell syntax or begins with a word of the shell."""
+    """Return True if a command line has shell syntax or begins with a shell builtin or keyword."""
     words = line.split()
     return bool(_SYNTAX.search(line)) or (bool(words) and words[0] in _BUILTINS)
 

@@ -32,7 +32,7 @@ class LazyValue:
     """A value that is computed on first use and cached.
 
     Args:
-        value: Function that computes it.
+        value: Function that computes the value.
     """
 
     __slots__ = ("_compute", "_value")
@@ -42,7 +42,7 @@ class LazyValue:
         self._value: Any = _ABSENT
 
     def value(self) -> Any:
-        """Return the value; an exception of the function is raised at each call."""
+        """Return the value; after an exception, the next call computes the value again."""
         if self._value is _ABSENT:
             self._value = self._compute()
         return self._value
@@ -70,7 +70,7 @@ _LEVELS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be parsed or has no value; the message says why.
+    """Error of an expression that cannot be parsed or has no value; the message says why.
 
     Attributes:
         place: Its place in the recipe; None if the place is not known yet.
@@ -82,18 +82,18 @@ class ExpressionError(ValueError):
 
 
 class AbsentError(ExpressionError):
-    """An expression that uses a missing value."""
+    """Error of an expression that uses a missing value."""
 
 
 class TimeoutExpressionError(ExpressionError):
-    """An expression that exceeded its time limit."""
+    """Error of an expression that exceeded its time limit."""
 
 
 class Expression(Struct, frozen=True):
-    """One expression.
+    """One expression of a recipe, such as ``vars.gain * 2``.
 
     Attributes:
-        text: The text between the braces.
+        text: The expression without ``${{`` and ``}}``.
         place: The first character of the scalar that contains the expression.
     """
 
@@ -102,14 +102,14 @@ class Expression(Struct, frozen=True):
 
     @property
     def reads(self) -> "tuple[Chain, ...]":
-        """All lookups of the expression."""
+        """The lookups of names in the expression, such as ``vars.gain``."""
         return _reads(self.text)
 
     def value(self, names: Mapping[str, Any]) -> Json:
         """Evaluate the expression.
 
         Args:
-            names: The values of its names.
+            names: The values of the names that the expression may use.
 
         Raises:
             ExpressionError: It has no value, or a value that JSON cannot store.
@@ -121,7 +121,7 @@ class Expression(Struct, frozen=True):
             raise ExpressionError(str(error), self.place) from None
 
     def holds(self, names: Mapping[str, Any]) -> bool:
-        """Evaluate the expression as a condition.
+        """Evaluate the expression, and return the truth of its value.
 
         Raises:
             ExpressionError: It has no value.
@@ -129,7 +129,7 @@ class Expression(Struct, frozen=True):
         return bool(self.evaluated(names))
 
     def evaluated(self, names: Mapping[str, Any]) -> Any:
-        """Evaluate the expression and return the object without a JSON check.
+        """Evaluate the expression; the result may be an object that JSON cannot store.
 
         Raises:
             AbsentError: It uses a missing value.
@@ -158,7 +158,7 @@ class Expression(Struct, frozen=True):
         return value
 
     def _with_lazy_values(self, names: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the names; lazy values that the expression reads are computed first."""
+        """Return the names with the value of each `LazyValue` that the expression reads."""
         late = {one.root: names.get(one.root) for one in self.reads}
         due = {name: one.value() for name, one in late.items() if isinstance(one, LazyValue)}
         return {**names, **due} if due else names
@@ -171,7 +171,7 @@ class Template(Struct, frozen=True):
     """A text that contains expressions, or a single expression.
 
     Attributes:
-        pieces: Texts and expressions in turn.
+        pieces: The literal texts and the expressions, in the order of the text.
         text: The complete text as it is written.
         place: The first character of the scalar.
         path: Position in the fields of its step; empty if it is no part of a step.
@@ -184,7 +184,7 @@ class Template(Struct, frozen=True):
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
-        """The expressions in the text."""
+        """The expressions in the text, in their order."""
         return tuple(one for one in self.pieces if isinstance(one, Expression))
 
     @property
@@ -193,7 +193,7 @@ class Template(Struct, frozen=True):
         return len(self.pieces) == 1
 
     def value(self, names: Mapping[str, Any]) -> Json:
-        """Return any JSON value for a single expression, and text otherwise.
+        """Return the value of a single expression, or the text with the values of all expressions.
 
         Raises:
             ExpressionError: An expression has no value.
@@ -212,7 +212,7 @@ class Template(Struct, frozen=True):
 
 
 def as_text(value: Json) -> str:
-    """Return a value as it appears in text: text as it is, other values as JSON."""
+    """Convert a value to text: text stays as it is, other values become JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -261,7 +261,7 @@ def _pieces(text: str, place: Place) -> Iterator[str | Expression]:
 
 
 def _end(text: str, begin: int, place: Place) -> int:
-    """Return the position of the ``}}`` that closes an expression; texts and brackets are skipped.
+    """Return the position of the ``}}`` that closes an expression, not one in quotes or brackets.
 
     Raises:
         ExpressionError: No ``}}`` exists, or the text before it is no expression.
@@ -281,7 +281,7 @@ def _end(text: str, begin: int, place: Place) -> int:
 
 
 def _balanced(text: str, begin: int) -> int:
-    """Return the position of the first ``}}`` outside of texts and brackets, else the end."""
+    """Return the position of the first ``}}`` outside of quotes and brackets, or the end."""
     depth = 0
     for match in _TOKEN.finditer(text, begin):
         if not depth and text.startswith(_CLOSING, match.start()):
@@ -291,7 +291,7 @@ def _balanced(text: str, begin: int) -> int:
 
 
 def bare(text: str, place: Place) -> Expression:
-    """Parse a bare expression; the same expression within ``${{ }}`` is accepted too.
+    """Parse an expression without ``${{ }}``; one inside ``${{ }}`` is accepted too.
 
     Raises:
         ExpressionError: The text is no expression.
@@ -313,7 +313,7 @@ def absent(hint: str) -> Any:
     """Return a placeholder for a missing value: a test for it is allowed, its use is an error.
 
     Args:
-        hint: The message of that error.
+        hint: The message of the error.
     """
     from pytest_orchestrator.recipe.expressions.sandbox import LANGUAGE
 
@@ -321,7 +321,7 @@ def absent(hint: str) -> Any:
 
 
 def item(data: Json, key: object) -> Any:
-    """Return the item of data at a key or an index, or a placeholder for a missing value."""
+    """Return the item of JSON data at a key or index, or a placeholder if the item is missing."""
     from pytest_orchestrator.recipe.expressions.sandbox import LANGUAGE
 
     return LANGUAGE.getitem(data, key)

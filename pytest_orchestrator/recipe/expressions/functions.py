@@ -42,10 +42,10 @@ _COMPARING |= {"greaterthan", "gt", "le", "lessthan", "lt", "in"}
 
 
 class Formatter(SandboxedFormatter):
-    """Formats texts as ``format`` does, with a size limit for each field."""
+    """Formatter like ``str.format``, with a size limit for each replacement field."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        """Format one field."""
+        """Check the size of one replacement field, and format it."""
         wide = sum(map(number, re.findall(r"\d+", format_spec)))
         charge("format", max(total_size("format", value), wide))
         return super().format_field(value, format_spec)
@@ -66,7 +66,7 @@ def _size(value: object) -> int:
 
 
 def _text(value: object) -> str:
-    """Return a value as text after its size was checked."""
+    """Check the size of a value, and convert the value to text."""
     if isinstance(value, str):
         return value
     total_size("string", value)
@@ -112,7 +112,7 @@ def _dumped(value: Any, indent: Any = None) -> int:
 
 
 def _depth(value: Any) -> int:
-    """Return the number of levels of a value whose size was checked."""
+    """Return the number of nested levels of a value; the caller must have checked its size."""
     depth, level = 0, {id(value): value}
     while level := {
         id(part): part
@@ -161,7 +161,7 @@ def _slow(name: str) -> Callable[..., int]:
 
 
 def _compared(name: str) -> Callable[..., int]:
-    """Return the size function of a filter that compares the items of a list."""
+    """Create the function that limits the size for a filter that compares the items of a list."""
 
     def size(value: Any, *_: Any, **__: Any) -> int:
         if not isinstance(value, LONG):
@@ -173,7 +173,7 @@ def _compared(name: str) -> Callable[..., int]:
 
 
 def _printed(name: str) -> Callable[..., int]:
-    """Return the size function of a filter whose text is not longer than its input."""
+    """Create the function that limits the size for a filter that never lengthens its input."""
     return lambda value, *_, **__: total_size(name, value)
 
 
@@ -191,7 +191,7 @@ def _lines(text: str, *_: Any, **__: Any) -> int:
 
 
 def _from_the_right(name: str, estimate: Callable[..., int]) -> Callable[..., int]:
-    """Return the size function of a search from the right, which may compare each with each."""
+    """Add a limit of the work to the size function of a search from the right (``rfind``)."""
 
     def size(text: str, sep: Any = None, *rest: Any, **more: Any) -> int:
         if isinstance(sep, str):
@@ -282,11 +282,11 @@ REPLACED: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list,
 
 
 def bounded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter with a size limit.
+    """Wrap a Jinja filter so that the size of its result is limited.
 
     Args:
-        name: Its name.
-        call: The filter, whose first argument may be an environment or a context.
+        name: The name of the filter.
+        call: The filter; its first argument may be a Jinja environment or context.
     """
     replaced, size = REPLACED.get(name), FILTERS.get(name)
 
@@ -306,7 +306,7 @@ def bounded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def checked(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a test with a size limit."""
+    """Wrap a Jinja test so that the size of the values that it compares is limited."""
 
     @wraps(test)
     def within(*args: Any, **named: Any) -> Any:
@@ -359,7 +359,7 @@ CURES: Mapping[str, str] = {"translate": "`replace`", "to_bytes": "`'%x' % n`"}
 
 
 def method(environment: Any, data: Any, name: str, bound_method: Any) -> Any:
-    """Return a method of data with a size limit; None if the method may not be called.
+    """Wrap a method of a value to limit its result size; return None if it may not be called.
 
     Args:
         environment: The environment, which looks up the fields of a format.
@@ -406,7 +406,7 @@ def _formatted(environment: Any, text: str, name: str, *args: Any, **named: Any)
 
 
 def is_data(data: object, name: str) -> bool:
-    """Return True if an attribute is that of a data type, not of a class of the user."""
+    """Return True if a built-in type, and not a class of the user, defines an attribute."""
     owner = next((one for one in type(data).__mro__ if name in vars(one)), object)
     if isinstance(data, type):
         return True

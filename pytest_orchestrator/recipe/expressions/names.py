@@ -48,12 +48,12 @@ _CURES = {
 def unknown(
     expression: "Expression", known: Collection[str], variables: Collection[str] = ()
 ) -> str | None:
-    """Describe the first name of an expression that is unknown at its place; None if all are known.
+    """Return a message for the first unknown name of an expression; None if all are known.
 
     Args:
         expression: The expression.
         known: The names that exist at its place.
-        variables: The vars of the file, which are no names by themselves.
+        variables: The vars of the file; an expression must write `vars.x`, not `x`.
     """
     for chain in expression.reads:
         if chain.root in known or chain.is_optional or chain.root in FUNCTIONS:
@@ -77,11 +77,11 @@ def _cure(text: str, root: str) -> str:
 
 
 def dashed(text: str, word: str) -> str:
-    """Return the cure for a name with a dash, which an expression reads as a subtraction.
+    """Return a hint if a name has a dash, which Jinja reads as a subtraction, or an empty text.
 
     Args:
         text: The expression.
-        word: The part that the expression reads as a name.
+        word: The part of the name that Jinja reads as a complete name.
     """
     for match in _DASHED.finditer(text):
         name = match["path"] or match["name"]

@@ -1,7 +1,7 @@
 """Jinja2 sandbox of expressions, and the lookups that an expression makes.
 
-This module is imported with the first expression only. `ctx.a.b` is compiled to one call with
-the complete path ``a.b``, because keys of the Context are flat and may contain dots, which
+This module is imported only when the first expression is parsed. `ctx.a.b` is compiled to one call
+with the complete path ``a.b``, because keys of the Context are flat and may contain dots, which
 Jinja would read as attributes.
 """
 
@@ -78,7 +78,7 @@ class _Language(ImmutableSandboxedEnvironment):
             tests[name] = functions.checked(name, test)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Look up a called attribute: a function in data, else a method."""
+        """Look up the attribute that an expression calls: a key of a mapping, or else a method."""
         if isinstance(obj, Undefined):
             return obj
         if isinstance(obj, dict) and attribute in obj:
@@ -90,7 +90,7 @@ class _Language(ImmutableSandboxedEnvironment):
         return self._refused(obj, attribute) if method is None else method
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Look up an item; data has no methods here: `result.items` is a key, or missing."""
+        """Look up a key or index; `result.items` is a key of the data, never a method."""
         if isinstance(obj, Undefined):
             return obj
         budget.check()
@@ -104,7 +104,7 @@ class _Language(ImmutableSandboxedEnvironment):
             return self._absent(obj, argument)
 
     def call(self, context: Context, called: Any, *args: Any, **named: Any) -> Any:
-        """Call a function unless the time is over."""
+        """Call a function; raise TimeUp if the deadline has passed."""
         budget.check()
         result = super().call(context, called, *args, **named)
         if isinstance(called, Mapping):  # the Context returns copies
@@ -112,18 +112,18 @@ class _Language(ImmutableSandboxedEnvironment):
         return result
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Evaluate an operator after its result is known to fit into memory."""
+        """Check the size of the result of a binary operator, and evaluate the operator."""
         budget.arithmetic(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def compared(self, value: Any) -> Any:
-        """Return a value for a comparison after its size was checked."""
+        """Check the size of a value for a comparison, and return the value."""
         if isinstance(value, budget.LONG):
             budget.total_size("==", value)
         return value
 
     def concatenated(self, value: Any) -> Any:
-        """Return a value for a concatenation after its size was checked."""
+        """Check the size of a value for a concatenation, and return the value."""
         budget.charge("~", budget.total_size("~", value))
         return value
 
@@ -152,7 +152,7 @@ def _lacks(obj: object, key: object) -> str:
 
 
 def near(name: str, known: Mapping[Any, Any] | list[str]) -> str:
-    """Return a hint with the most similar name, or with all names if they are few."""
+    """Return a hint with the most similar name, or else with all names if they are at most 8."""
     names = [str(one) for one in known]
     hint = nearest(name, names)
     if hint:
@@ -164,7 +164,7 @@ LANGUAGE: Environment = _Language()
 
 
 def parsed(text: str) -> nodes.Expr:
-    """Parse one expression.
+    """Parse one expression to a Jinja syntax tree.
 
     Raises:
         ValueError: The text is no expression; the message says why.
@@ -198,7 +198,7 @@ def _check_depth(tree: nodes.Node) -> None:
 
 
 def _exact(match: re.Match[str]) -> str:
-    """Escape a quoted text so that Jinja keeps every character: a CR, any backslash."""
+    """Escape a quoted text so that Jinja keeps each carriage return and backslash in it."""
     return _ESCAPE.sub(r"\\\\", match[0]).replace("\r", r"\r")
 
 
@@ -226,10 +226,10 @@ def _all(tree: nodes.Node, kind: Any) -> Iterator[Any]:
 
 
 class _Paths(NodeTransformer):
-    """Turns each path of the Context into one call, and attributes except methods into items."""
+    """Transformer of syntax trees: a Context path becomes one call, an attribute an item."""
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        """Keep the last name of a called path: it is a method of the value."""
+        """Keep the last attribute of a called name, because it is a method of the value."""
         callee = node.node
         if isinstance(callee, nodes.Getattr):
             callee.node = self.visit(callee.node)
@@ -255,11 +255,11 @@ class _Paths(NodeTransformer):
         return node
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
-        """Replace the complete path by one lookup."""
+        """Replace a chain of attributes and items by a call for a Context path, or by items."""
         return self._looked_up(node)
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
-        """Replace the complete path by one lookup."""
+        """Replace a chain of attributes and items by a call for a Context path, or by items."""
         return self._looked_up(node)
 
     def _looked_up(self, node: nodes.Getattr | nodes.Getitem) -> nodes.Node:
@@ -277,21 +277,21 @@ class _Paths(NodeTransformer):
 
 
 def _through(name: str, node: nodes.Expr) -> nodes.Expr:
-    """Return a node that calls a method of the environment with the value of a node."""
+    """Return a node that passes the value of a node through a method of the environment."""
     if isinstance(node, nodes.Const):
         return node
     return nodes.Call(nodes.EnvironmentAttribute(name), [node], [], None, None)
 
 
 def _ends_path(part: nodes.Expr) -> bool:
-    """Return True if a lookup applies to the value, not to the path: a slice, a negative index."""
+    """Return True if a lookup is no part of a Context path, such as a slice or a negative index."""
     if isinstance(part, nodes.Slice | nodes.Neg):
         return True
     return isinstance(part, nodes.Const) and not isinstance(part.value, str | int)
 
 
 def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
-    """Return a function that evaluates an expression for given names."""
+    """Compile an expression to a function of the values of the names."""
     tree = _Paths().visit(parsed(text))
     body: list[nodes.Node] = [nodes.Assign(nodes.Name(_VALUE, "store"), tree, lineno=1)]
     template = LANGUAGE.from_string(nodes.Template(body, lineno=1))
@@ -303,7 +303,7 @@ def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
 
 
 class Chain:
-    """A name with the lookups from it: `vars.gain`, `ctx['a'].b`.
+    """A name and the keys that are looked up from it, such as `vars.gain` or `ctx['a'].b`.
 
     Attributes:
         root: The name.
@@ -326,7 +326,7 @@ class Chain:
 
     @property
     def text(self) -> str | None:
-        """The chain as an expression; None if a key is computed."""
+        """The chain as the text of an expression; None if a key is computed."""
         if None in self.parts:
             return None
         steps = (f".{one}" if _is_name(one) else f"[{one!r}]" for one in self.parts)
@@ -334,7 +334,7 @@ class Chain:
 
 
 def chains(tree: nodes.Node) -> list[Chain]:
-    """Return all lookups of an expression."""
+    """Return all chains of lookups in the syntax tree of an expression."""
     result: list[Chain] = []
     _walk(tree, result)
     optional = {one.head for one in result if one.is_optional}
@@ -364,7 +364,7 @@ def _walk(node: nodes.Node, result: list[Chain], *, is_optional: bool = False) -
 
 
 def unrolled(node: nodes.Node) -> tuple[nodes.Node, list[nodes.Expr]]:
-    """Return the root of a chain of lookups, and its keys."""
+    """Split a chain of lookups into the node at its start and the nodes of its keys."""
     parts: list[nodes.Expr] = []
     while isinstance(node, nodes.Getattr | nodes.Getitem):
         if isinstance(node, nodes.Getattr):

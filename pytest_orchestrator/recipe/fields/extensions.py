@@ -44,7 +44,7 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
 
     @property
     def own(self) -> dict[str, Any]:
-        """The keys of this step type that the step has, with their values."""
+        """The keys of the step that its type adds to those of all steps, with their values."""
         keys = own_keys(type(self))
         return {name: as_json(getattr(self, keys[name])) for name in keys if name in self.at}
 
@@ -54,8 +54,8 @@ class Extensions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         step_types: The Struct of each step type.
-        success: The keys of ``success``.
-        criteria: The criteria of plugins.
+        success: The Struct whose fields are the keys of ``success``.
+        criteria: The criteria of plugins, by name.
         shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
     """
 
@@ -65,7 +65,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
     shell: Shell = None
 
     def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
-        """Return a copy with the shell of command lines in steps that name no shell."""
+        """Return a copy with another default shell for the command lines of steps."""
         return self if shell == self.shell else msgspec.structs.replace(self, shell=shell)
 
     def with_type(self, kind: type[extending.StepType], file: str = "") -> "Extensions":
@@ -128,13 +128,13 @@ BUILT_IN = Extensions()
 
 
 def own_keys(model: type[Step]) -> dict[str, str]:
-    """Return the keys that only steps of a plugin's type have, each with its field."""
+    """Return the keys that a plugin's step type adds, each with the name of its field."""
     common = keys_of(CustomStep)
     return {name: each.field for name, each in keys_of(model).items() if name not in common}
 
 
 def as_json(value: Any) -> Any:
-    """Return a value with its tuples as lists."""
+    """Convert all tuples in a value to lists."""
     if isinstance(value, dict):
         return {name: as_json(each) for name, each in value.items()}
     return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
@@ -154,7 +154,7 @@ def checked(hint: Any, name: str, value: Any) -> None:
 
 
 def refused(model: type[CustomStep], own: Mapping[str, Any]) -> str:
-    """Return the error of the plugin's class for the keys of a step; empty without an error."""
+    """Return the error of a plugin's `Keys` class for the keys of a step, or an empty text."""
     try:
         msgspec.convert(own, model.kind.Keys)
     except msgspec.ValidationError as error:
@@ -198,7 +198,7 @@ def _read_as(hint: Any, description: str, example: object, names: frozenset[str]
 
 
 def _limits(hint: Any) -> dict[str, Any]:
-    """Return the JSON Schema keywords of a type besides the type itself."""
+    """Return the JSON Schema keywords that limit the values of a type, such as ``minimum``."""
     schema = msgspec.json.schema(hint)
     limits = {name: schema[name] for name in _LIMITS if name in schema}
     if (
@@ -217,7 +217,7 @@ def _checked(hint: Any, value: Any) -> Any:
 
 
 def _message(error: msgspec.ValidationError) -> str:
-    """Return a message of msgspec in the words of the recipe language."""
+    """Rephrase an error of msgspec in the words of the recipe language."""
     text = str(error)
     for kind, word in _WORDS.items():
         text = text.replace(f"`{kind}`", word)
@@ -229,7 +229,7 @@ def _message(error: msgspec.ValidationError) -> str:
 
 
 def _written(hint: Any) -> Any:
-    """Return a type that a reader of this package supports; any JSON if none does."""
+    """Convert a type to one that a reader of this package supports; return `Any` if none does."""
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     origin, args = get_origin(hint), get_args(hint)

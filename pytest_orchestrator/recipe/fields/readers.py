@@ -50,12 +50,12 @@ class Reading(NamedTuple):
     path: tuple[str | int, ...] = ()
 
     def wrong(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
-        """Report the problem of the value of a key; return `FAILED`."""
+        """Report a problem of the value of a key, and return `FAILED`."""
         self.problems.add(self.values.place(node), f"'{key}'", self.where, tail, hint=hint)
         return FAILED
 
     def kind(self, node: Node) -> str:
-        """Return the kind of a node's value, such as ``a list``; empty if it has a problem."""
+        """Return the kind of a node's value, such as ``a list``; empty if the value is invalid."""
         if node.tag == BROKEN:
             return ""
         if not isinstance(node, ScalarNode):
@@ -66,10 +66,10 @@ class Reading(NamedTuple):
         return kind(value) if node.value else "empty"
 
     def mismatch(self, node: Node, key: str, wanted: str) -> Any:
-        """Report that a value is of the wrong kind; return `FAILED`.
+        """Report that a value is of the wrong kind, and return `FAILED`.
 
-        An expression may give a value of the right kind: it is returned, and its value is
-        checked later.
+        Return the `Template` without a report if the value is an expression: the value of the
+        expression is checked later.
         """
         if isinstance(node, ScalarNode) and self.values.templated:
             value = self.values.scalar(node)
@@ -94,7 +94,7 @@ def _cure(text: str, wanted: str) -> str:
 
 
 class Reader(Protocol):
-    """Reads the values of one type."""
+    """Reader of the values of one type."""
 
     @property
     def wanted(self) -> str:
@@ -103,7 +103,7 @@ class Reader(Protocol):
 
     @property
     def item(self) -> "Reader | None":
-        """The reader of the items if a list is accepted, else None."""
+        """The reader of the items of a list; None if the reader accepts no list."""
         ...
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
@@ -316,7 +316,7 @@ class _Ruled:
 
 
 def _written(node: ScalarNode, reading: Reading) -> str:
-    """Return the text of an expression; for a YAML boolean or number, the text of its value."""
+    """Return the text of a bare expression; for a YAML boolean or number, its value as JSON."""
     text: str = node.value
     value = reading.values.scalar(node) if node.tag == PLAIN and OPENING not in text else None
     return json.dumps(value) if isinstance(value, bool | int | float) else text
@@ -344,7 +344,7 @@ def _rule(hint: Any) -> Callable[[Any], Any] | None:
 
 
 def reader(hint: Any) -> Reader:
-    """Return the reader of a type.
+    """Return the reader for the values of a type.
 
     Args:
         hint: The type of a field of the model: scalars, lists, mappings of JSON and unions of

@@ -43,8 +43,8 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     Args:
         step: The step.
         names: The current values of the names of expressions.
-        late: Evaluate the expressions that are due after the step code, instead of those before
-            it.
+        late: True evaluates the expressions that are due after the step code, False those due
+            earlier.
 
     Raises:
         ExpressionError: An expression has no value, or a value that its key does not accept.
@@ -59,7 +59,7 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
 
 
 def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a step that have new values."""
+    """Evaluate the expressions in `due`, and return the fields of the step that get new values."""
     commands = [one for one in due if _is_command(step, one)]
     changed: dict[str, Any] = {}
     for one in due:
@@ -77,7 +77,7 @@ def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[
 
 
 def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
-    """Return a step with its late expressions evaluated, and the errors of those without a value.
+    """Evaluate the late expressions of a step, and collect errors of criteria and measurements.
 
     Args:
         step: The step.
@@ -109,7 +109,7 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
 def _grouped(
     templates: Iterable[Template], size: int
 ) -> dict[tuple[str | int, ...], tuple[Template, ...]]:
-    """Return expressions, grouped by the first keys of their paths."""
+    """Group expressions by the first `size` keys of their paths."""
     groups: dict[tuple[str | int, ...], list[Template]] = {}
     for one in templates:
         groups.setdefault(one.path[:size], []).append(one)
@@ -121,7 +121,7 @@ def _is_command(step: Step, one: Template) -> bool:
 
 
 def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tuple[_S, Errors]:
-    """Return a step with one criterion for each item of the lists that expressions gave."""
+    """Split each criterion whose expression gave a list, and renumber the errors."""
     criteria: list[Criterion] = []
     moved = {way: error for way, error in errors.items() if way[0] != "success"}
     for at, one in enumerate(step.success):
@@ -139,19 +139,19 @@ def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tupl
 
 
 def is_late(step: Step, one: Template) -> bool:
-    """Return True if an expression is evaluated after the step code; `exit_code` is not."""
+    """Return True if an expression is evaluated after the step code; one in `exit_code` is not."""
     if one.path[0] == "success" and step.success[cast("int", one.path[1])].name in OF_SHELL:
         return False
     return one.path[0] in LATE
 
 
 def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
-    """Return a recipe for reports: its `test_meta` and vars are evaluated.
+    """Return a copy of a recipe for reports, with `test_meta` and vars evaluated.
 
     Args:
         recipe: The recipe.
         names: The values of the names of expressions before any step runs.
-        origins: The sources of values of vars that are not in the recipe.
+        origins: The source of each value that comes from outside the recipe, by var.
 
     Raises:
         ExpressionError: An expression has no value.
@@ -167,11 +167,11 @@ def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, 
 def value_of(
     recipe: Recipe, path: tuple[str | int, ...], value: Any, names: Mapping[str, Any]
 ) -> Any:
-    """Return a root value of a recipe with its expressions replaced by their values.
+    """Return the value of a root key of a recipe, with its expressions replaced by their values.
 
     Args:
         recipe: The recipe.
-        path: The position of the value.
+        path: The position of the value, as in the paths of the expressions.
         value: The value as it was read.
         names: The values of the names of expressions.
 
@@ -191,7 +191,7 @@ def replace_expressions(
 
     Args:
         templates: The expressions, each with its path.
-        path: The position of the value.
+        path: The position of the value, as in the paths of the expressions.
         value: The value as it was read.
         names: The values of the names of expressions.
 
@@ -207,13 +207,13 @@ def replace_expressions(
 
 
 def is_early(template: Template) -> bool:
-    """Return True if an expression has its value before any step runs."""
+    """Return True if all expressions of a template can be evaluated before any step runs."""
     known = EARLY.union(FUNCTIONS)
     return all(chain.root in known for one in template.expressions for chain in one.reads)
 
 
 def plain_locks(names: Sequence[str], templates: Iterable[Template]) -> tuple[str, ...]:
-    """Return the names of locks that are no expressions.
+    """Return the names of locks that contain no expression.
 
     Args:
         names: The locks as they are written.
@@ -224,7 +224,7 @@ def plain_locks(names: Sequence[str], templates: Iterable[Template]) -> tuple[st
 
 
 def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of locks that expressions give.
+    """Evaluate the expressions of `locks`, and return the names of locks that they give.
 
     Args:
         templates: The expressions, which may include those of other fields.
@@ -248,7 +248,7 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
 
 
 def later(templates: Iterable[Template]) -> dict[str, str]:
-    """Return the vars that have no value yet at collection, each with the name that it reads.
+    """Return the vars without a value at collection, each with the unavailable name that it reads.
 
     Args:
         templates: The expressions in the values of a recipe's root.
@@ -302,7 +302,7 @@ def _command(
 
 
 def _listed(one: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the list that an expression gives for a complete command line."""
+    """Return the words of the list that an expression gives as the complete command."""
     values = [each.value(names) for each in one.expressions]
     if len(values) != 1 or not isinstance(values[0], list):
         raise ExpressionError(command_line.WHOLE, one.place)
@@ -310,7 +310,7 @@ def _listed(one: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
-    """Return the field `cmd` after the command was checked."""
+    """Check the words of a command, and return them as the new value of the field `cmd`."""
     try:
         return {"cmd": key_types.command(tuple(key_types.word(word) for word in words))}
     except ValueError as error:
@@ -318,7 +318,7 @@ def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
 
 
 def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> Any:
-    """Return a copy of a value in which one part is replaced."""
+    """Return a copy of a value in which the part at a path is replaced."""
     at, rest = path[0], path[1:]
     if isinstance(into, Criterion):
         try:
@@ -338,7 +338,7 @@ def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> A
 
 
 def _with(struct: msgspec.Struct, field: str, value: Any, one: Template) -> msgspec.Struct:
-    """Return a Struct with a new value of one field, checked by the reader of its key."""
+    """Return a copy of a Struct with a new value of one field, checked by the reader of its key."""
     key = next((each for each in keys_of(type(struct)).values() if each.field == field), None)
     try:
         if key is not None and key.reader is not None:
@@ -349,7 +349,7 @@ def _with(struct: msgspec.Struct, field: str, value: Any, one: Template) -> msgs
 
 
 def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criterion:
-    """Return a criterion in which an expression is replaced by its value.
+    """Return a copy of a criterion in which the value of an expression replaces the expression.
 
     Args:
         one: The criterion; the complete value of a plugin's criterion is checked by `spread`.
@@ -372,7 +372,7 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
 
 
 def spread(one: Criterion) -> Iterator[Criterion]:
-    """Yield one criterion for each item of a list that an expression gave; else the criterion.
+    """Yield one criterion for each item of a list that an expression gave, or the criterion itself.
 
     Raises:
         ValueError: A plugin's criterion does not accept its value.
@@ -390,7 +390,7 @@ def spread(one: Criterion) -> Iterator[Criterion]:
 def _converted_part(
     reader: Reader | None, title: str, way: tuple[str | int, ...], value: Any
 ) -> Any:
-    """Return a value converted by the reader of its key, or of an item below the key."""
+    """Convert a value with the reader of its key, or of the key's items if `way` is given."""
     for number in way:
         reader, title = reader and reader.item, f"{title}[{number}]"
     assert reader is not None  # noqa: S101  # the reader of a list has a reader of its items
@@ -403,7 +403,7 @@ def _converted_part(
 
 
 def _value_put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
-    """Return a copy of JSON in which one part is replaced."""
+    """Return a copy of JSON data in which the part at a path is replaced."""
     if not way:
         return value
     copy = into.copy()

@@ -20,11 +20,11 @@ Unknown = Callable[[str, Node], None]
 
 
 class Key(NamedTuple):
-    """Properties of one key.
+    """Properties of one key of a recipe.
 
     Attributes:
-        field: The name of the field.
-        said: Its description and an example.
+        field: The name of the field of the Struct.
+        said: The description of the key, and an example.
         reader: The reader of its value; None if the loader reads the key with its own code.
         is_required: True if the key must exist.
         names: The names that expressions in its value may use; None if expressions are not
@@ -50,7 +50,7 @@ def keys_of(model: type[Struct]) -> dict[str, Key]:
 
 
 def said_of(field: FieldInfo) -> list[Meta]:
-    """Return the description of a field; empty if it has none."""
+    """Return the `Meta` with the description of a field as a list; empty without a description."""
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
     return [meta for meta in metas if isinstance(meta, Meta) and meta.description]
 
@@ -81,7 +81,7 @@ def fields_of(
         model: The Struct.
         pairs: The keys and their nodes.
         reading: Receives the problems.
-        unknown: Called for every other key.
+        unknown: Called for each key that the Struct does not have.
         prefix: The prefix of the keys in messages, such as ``success.``.
 
     Returns:

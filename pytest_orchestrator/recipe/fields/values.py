@@ -42,7 +42,7 @@ FAILED: Final = Failed()
 
 
 class Values:
-    """Reads the values of one file.
+    """Reader of the values of one file.
 
     Args:
         text: The complete text, without a byte order mark.
@@ -64,11 +64,11 @@ class Values:
         )
 
     def place(self, node: Node) -> Place:
-        """Return the place of a node."""
+        """Return the place of a node in the file."""
         return place_of(node, self._text)
 
     def json(self, node: Node) -> Json:
-        """Return the value of a node and all nodes below it.
+        """Convert a node and all nodes below it to JSON.
 
         Args:
             node: A node that was checked.
@@ -87,7 +87,7 @@ class Values:
         return [self.json(item) for item in node.value]
 
     def is_name(self, name: str, node: Node) -> bool:
-        """Return True if a key contains no expression, and report the problem otherwise."""
+        """Return True if a key contains no expression; else report a problem."""
         if OPENING in name:
             self._problems.add(self.place(node), _NOWHERE, hint="it can in values")
         return OPENING not in name
@@ -119,7 +119,7 @@ class Values:
         return parsed if is_text or self._expressions else self._fail(node, _NOWHERE, _CURE)
 
     def trap(self, node: ScalarNode) -> str:
-        """Return the cure if YAML read the end of a text as a comment."""
+        """Return a hint if YAML read the end of a text as a comment, or an empty text."""
         rest = self._text[node.end_mark.index :].partition("\n")[0]
         if node.tag == PLAIN and rest.lstrip(" ").startswith("#"):
             return "` #` begins a comment in YAML: quote the text"
@@ -131,7 +131,7 @@ class Values:
 
 
 class Templates:
-    """Collects the expressions in values.
+    """Collection of the expressions in values.
 
     Attributes:
         found: The templates that were replaced by their text, each with its path.
@@ -143,7 +143,7 @@ class Templates:
         self.expressions: list[Expression] = []
 
     def extract(self, value: Any, *path: str | int) -> Any:
-        """Return a value in which each template is replaced by its text, and collect it."""
+        """Collect the templates in a value, and return the value with their texts instead."""
         if type(value) is Template:
             self.found.append(msgspec.structs.replace(value, path=path))
             return value.text
@@ -157,12 +157,12 @@ class Templates:
     def move(
         self, other: "Templates", moved: Callable[[tuple[str | int, ...]], tuple[str | int, ...]]
     ) -> None:
-        """Add the templates of another collection with new paths."""
+        """Add the templates of another collection, with the paths that `moved` returns."""
         self.found += [msgspec.structs.replace(one, path=moved(one.path)) for one in other.found]
         self.expressions += other.expressions
 
     def check(self, value: Any, names: Collection[str], problems: Problems, where: str) -> None:
-        """Report names in the expressions of a value that are unknown there."""
+        """Collect the expressions in a value, and report each that reads a name not in `names`."""
         for expression in expressions(value):
             self.expressions.append(expression)
             wrong = unknown(expression, names, problems.variables)
@@ -171,7 +171,7 @@ class Templates:
 
 
 def expressions(value: object) -> Iterator[Expression]:
-    """Yield all expressions in a value that was read."""
+    """Yield all expressions in a value, including those in nested values."""
     if isinstance(value, Expression):
         yield value
     elif isinstance(value, Template):
@@ -185,7 +185,7 @@ def expressions(value: object) -> Iterator[Expression]:
 
 
 def has_template(value: object) -> bool:
-    """Return True if a value that was read contains an expression."""
+    """Return True if a value or a value nested in it is a `Template`."""
     if isinstance(value, dict):
         return any(map(has_template, value.values()))
     if isinstance(value, list | tuple):

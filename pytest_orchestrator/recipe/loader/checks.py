@@ -36,12 +36,12 @@ _OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
 
 
 class NameChecks:
-    """Checks the names in the expressions of one file.
+    """Check of the names that the expressions of one file read.
 
     Args:
         problems: Receives the problems.
         variables: Names of the vars that the file declares.
-        matrix: Names of its matrix; None if they are not known yet.
+        matrix: Names of the matrix values; None if they are not known before a run.
         fixtures: Fixtures that the file names for all steps.
     """
 
@@ -58,13 +58,13 @@ class NameChecks:
         self._fixtures = fixtures
 
     def check_root(self, expressions: Iterable[Expression]) -> None:
-        """Check the expressions in the values of the root."""
+        """Check the expressions in the values of root keys."""
         for expression in expressions:
             for chain in _looked_up(expression):
                 self._shared(expression, chain, "")
 
     def check_secrets(self, secrets: Mapping[str, Place]) -> None:
-        """Check that the vars exist that `secrets` names.
+        """Check that each var named in `secrets` exists.
 
         Args:
             secrets: The place of each secret by its path, such as ``secrets.vars.pin``.
@@ -75,10 +75,10 @@ class NameChecks:
                 self._unknown(place, f"no var {quoted(name)}", name, self._vars, " in 'secrets'")
 
     def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
-        """Check that a var reads only vars above it, and a matrix only values known at collection.
+        """Check that a var reads only earlier vars, and `matrix` only values known at collection.
 
         Args:
-            templates: The expressions in the values of the root.
+            templates: The expressions in the values of root keys.
             required: The vars whose values come from outside.
         """
         late = later(templates)
@@ -112,7 +112,7 @@ class NameChecks:
         Args:
             steps: The steps in execution order.
             final: The steps of ``finally``.
-            inner: For each step with `use`, the names of the used steps.
+            inner: For each step with `use`, the names of the steps that replace it.
         """
         if not any(each.expressions for each in (*steps, *final)):
             return  # most files
@@ -132,7 +132,7 @@ class NameChecks:
             ended |= own[each.name]
 
     def _step(self, each: Draft, names: Mapping[str, int], ended_before: int) -> None:
-        """Check one step.
+        """Check the expressions of one step.
 
         Args:
             each: The step.
@@ -179,7 +179,7 @@ class NameChecks:
         self._problems.add(expression.place, f"no step {quoted(name)} of this recipe", hint=hint)
 
     def _shared(self, expression: Expression, chain: "Chain", where: str) -> None:
-        """Check the names that are the same for all steps."""
+        """Check a lookup whose valid names are the same for all steps, such as `vars.x`."""
         name = str(chain.parts[0])
         if chain.root == "vars" and name not in self._vars:
             self._unknown(expression.place, f"no var {quoted(name)}", name, self._vars, where)
@@ -196,7 +196,7 @@ class NameChecks:
         known: Sequence[str],
         where: str,
     ) -> None:
-        """Check a name in an object that has a fixed set of names."""
+        """Check keys of an object that has a fixed set of keys, such as `run`."""
         for name in parts:
             if known and isinstance(name, str) and name not in known:
                 head = f"no {quoted(name)} in '{chain.root}'"
@@ -212,7 +212,7 @@ class NameChecks:
 
 
 def _looked_up(expression: Expression) -> "list[Chain]":
-    """Return lookups whose first key is written literally and must exist."""
+    """Return the lookups whose first key is literal text and must exist."""
     return [
         chain
         for chain in expression.reads
@@ -236,7 +236,7 @@ _KEEPS_RUNNING = "and a service keeps running"
 
 
 class ServiceChecks:
-    """Checks the services among the steps of a file.
+    """Check of the services among the steps of a file.
 
     Args:
         problems: Receives the problems.
@@ -246,7 +246,7 @@ class ServiceChecks:
         self._problems = problems
 
     def check(self, drafts: Sequence[Draft], fixtures: Sequence[str]) -> None:
-        """Check all services; the default `parse` of a shell service becomes `text`.
+        """Check all services, and set the default of `parse` in shell services to `text`.
 
         Args:
             drafts: All steps in execution order, with their needs.
@@ -314,7 +314,7 @@ OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"})
 def check_inline(
     steps: Iterable[Draft], shared: Collection[str], values: Values, problems: Problems
 ) -> None:
-    """Report criteria that need a separate process if the step has none.
+    """Report each criterion that needs a separate local process if the step runs without one.
 
     Args:
         steps: The steps as they were read.
@@ -340,7 +340,7 @@ def check_inline(
 
 
 def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Problems) -> None:
-    """Report keys of ``params`` with the name of a fixture: a parameter would receive both.
+    """Report keys of ``params`` that are also fixtures: one parameter would receive two values.
 
     Args:
         steps: The steps of a file and of the files that it uses.

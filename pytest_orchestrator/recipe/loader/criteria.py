@@ -42,7 +42,7 @@ def criteria_of(
 
 
 class _Criteria:
-    """Reads the criteria of one step."""
+    """Reader of the criteria of one step."""
 
     def __init__(
         self, key_nodes: Pairs, reading: Reading, model: type[Step], known: Extensions
@@ -75,7 +75,7 @@ class _Criteria:
         self._reading.templates.move(own, lambda path: _moved(path, starts))
 
     def _is_several(self, name: str, value: Any) -> bool:
-        """Return True if the items of a list become separate criteria."""
+        """Return True if each item of a list becomes a criterion of its own."""
         one = name in self._brought or name in OF_SHELL
         return isinstance(value, tuple) and not one
 
@@ -91,7 +91,7 @@ class _Criteria:
                 yield Criterion(name, each, place(item))
 
     def _own(self, name: str, node: Node, number: int) -> Iterator[Criterion]:
-        """Yield the criteria of a key with nested keys; their positions begin at a number."""
+        """Yield the criteria of `files` or `result_schema`; their positions begin at `number`."""
         if name == "result_schema":
             yield from self._schema(node, ("success", number, "wanted"))
         if name != "files":
@@ -173,7 +173,7 @@ class _Criteria:
 def _moved(
     path: tuple[str | int, ...], starts: dict[str, tuple[int, bool]]
 ) -> tuple[str | int, ...]:
-    """Return the position among the criteria of a step that a value of ``success`` moves to."""
+    """Convert a path in the keys of ``success`` to a path in the list of criteria."""
     number, is_several = starts.get(str(path[0]), (0, False))
     rest = path[1:]
     if is_several:

@@ -67,7 +67,7 @@ Load = Callable[[Path, Sequence[Path]], Recipe]
 
 
 class Uses:
-    """Loads the files that the steps of one file use.
+    """Loader of the files that the steps of one file use.
 
     Args:
         root: The rootdir.
@@ -102,7 +102,7 @@ class Uses:
         return None
 
     def check(self, used: Recipe, given: Mapping[str, Place], place: Place, title: str) -> None:
-        """Report keys that a used file must not have, and a `with` that does not match its vars."""
+        """Report invalid keys of a used file, and entries of `with` that do not match its vars."""
         for name in _FOREIGN:
             if name in used.at:
                 head = f"{used.id} has '{name}', which a file that is used cannot have"
@@ -131,11 +131,11 @@ class Uses:
 
 
 def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
-    """Return the steps of a used file as steps of the using file, and those of its ``finally``.
+    """Convert the steps of a used file, and those of its ``finally``, to steps of the using file.
 
     Args:
         step: The step that uses the file.
-        used: The file.
+        used: The used file.
     """
     part = Part(
         name=step.name,
@@ -180,13 +180,13 @@ def _one(
 
 
 def ends_of(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the steps that no other of these steps needs; needing them means needing all."""
+    """Return the names of the last steps: those that no other step in `steps` needs."""
     needed = {name for step in steps for name in step.needs}
     return tuple(step.name for step in steps if step.name not in needed)
 
 
 def _within(outer: Part, inner: Part | None) -> Part:
-    """Return the use of a step; the outermost use is the end of the chain `outer`."""
+    """Add `outer` to the chain of uses of a step as the outermost use, and return the chain."""
     if inner is None:
         return outer
     return msgspec.structs.replace(
@@ -201,7 +201,7 @@ def numbered(
     *,
     is_final: bool = False,
 ) -> tuple[Step, ...]:
-    """Return steps with their positions; names of steps with `use` become those of used steps.
+    """Set the positions of steps, and replace names of `use` steps by those of the used steps.
 
     Args:
         steps: The steps in execution order.

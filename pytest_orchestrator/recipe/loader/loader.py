@@ -40,7 +40,7 @@ _WANTED = "a recipe has a list of 'steps'"
 
 
 class Document:
-    """Reads the document of one file.
+    """Reader of the content of one recipe file.
 
     Args:
         text: The complete text, without a byte order mark.
@@ -86,7 +86,7 @@ class Document:
         return fields
 
     def _read_own(self, key_nodes: Pairs, fields: dict[str, Any]) -> None:
-        """Read the keys whose values need more than a reader of one type."""
+        """Read the root keys whose values need more than a reader of one type."""
         if "defaults" in key_nodes:
             reading = self._reading._replace(templates=Templates())
             node = key_nodes["defaults"][1]
@@ -133,7 +133,7 @@ class Document:
     def _without_clashes(
         self, steps: tuple[Step, ...], final: tuple[Step, ...], fields: Mapping[str, Any]
     ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-        """Return the steps, unless a key of ``params`` has the name of a fixture.
+        """Check that no key of ``params`` is also a fixture of its step, and return the steps.
 
         Raises:
             Refused: A parameter of a step would receive two values.
@@ -165,7 +165,7 @@ class Document:
         reads.check_steps(steps, final, inner)
 
     def _used(self, draft: Draft) -> Recipe | None:
-        """Return the recipe that a step uses."""
+        """Load the recipe that a step uses; return None if `use` is invalid."""
         name = draft.fields.get("use")
         if name is None:
             return None
@@ -189,7 +189,7 @@ class Document:
         return {f"{key}.{name}": self._values.place(each) for name, each in inner.items()}
 
     def _declared(self) -> set[str]:
-        """Return the names of the vars."""
+        """Return the names of the vars that the file declares."""
         return {
             place.partition(".")[2] for key in ("vars", "required") for place in self._places(key)
         }
@@ -242,7 +242,7 @@ class Document:
 
 
 def _is_var(secret: str) -> bool:
-    """Return True for a secret that is a var; such a name has no meaning outside of its file."""
+    """Return True if a secret is a var, whose name has no meaning outside of its file."""
     return secret.startswith("vars.")
 
 
@@ -305,7 +305,7 @@ def load(
 
 
 class _Files:
-    """Reads the files of one recipe, including its used files, each once."""
+    """Loader of the files of one recipe; each used file is read once."""
 
     def __init__(
         self, root: Path, max_bytes: int, known: Extensions, may_use: Callable[[Path], bool]
@@ -317,7 +317,7 @@ class _Files:
         self._used: dict[Path, Recipe | RecipeError] = {}
 
     def load(self, path: Path, users: Sequence[Path]) -> Recipe:
-        """Read a file.
+        """Read one recipe file.
 
         Args:
             path: The file.

@@ -56,7 +56,7 @@ def _with_expressions(reading: Reading) -> Reading:
 
 
 def matrix_names(matrix: Mapping[str, Json]) -> list[str] | None:
-    """Return the names that cells have values for; None if they are unknown before a run."""
+    """Return the names of the values of a matrix; None if they are unknown before a run."""
     names = [name for name in matrix if name not in _OWN]
     entries = matrix.get("include", [])
     if not isinstance(entries, list):
@@ -118,7 +118,7 @@ def _entries(recipe: Recipe, name: str, entries: list[Json]) -> list[dict[str, J
 
 
 class _Combination(NamedTuple):
-    """Values of one cell.
+    """Values of one cell of a matrix.
 
     Attributes:
         values: The values by name, with those that `include` adds.
@@ -177,7 +177,7 @@ def _within(entry: Mapping[str, Json], cell: Mapping[str, Json]) -> bool:
 
 
 def _names(combinations: list[_Combination], axes: Mapping[str, list[Json]]) -> Iterator[str]:
-    """Yield the ids of cells: names and values.
+    """Yield the id of each cell: its names and values.
 
     A value without a short text, or with the same text as another value, becomes its index.
     """

@@ -21,7 +21,7 @@ _AWAITED = {
 
 
 class StepOrdering:
-    """Orders the steps of ``steps`` and ``finally``.
+    """Ordering of the steps in ``steps`` and ``finally``.
 
     Args:
         values: Returns the places of nodes.
@@ -92,7 +92,7 @@ class StepOrdering:
         return named
 
     def _check(self, each: Draft, key: str, named: Mapping[str, Draft], late: set[str]) -> None:
-        """Keep the valid names of a key that names other steps, and report the others."""
+        """Report the invalid step names in `needs` or `after`, and keep only the valid ones."""
         written = each.fields.get(key, ())
         kept: dict[str, None] = {}
         verb, cure = _AWAITED[key]
@@ -146,5 +146,5 @@ def awaited(each: Draft) -> tuple[str, ...]:
 
 
 def _key(each: Draft, other: Draft) -> str:
-    """Return the key by which a step waits for another; empty if the step does not name it."""
+    """Return the key, `needs` or `after`, in which a step names another; empty if in neither."""
     return next((key for key in _AWAITED if key in each.at and other.name in each.fields[key]), "")

@@ -38,12 +38,12 @@ from pytest_orchestrator.recipe.problems import Problems, either, quoted
 
 
 def nested(model: type[Struct], node: Node, key: str, reading: Reading) -> dict[str, Any] | None:
-    """Read a mapping within a step.
+    """Read a nested mapping of a step, such as ``retry``.
 
     Args:
-        model: The Struct that it becomes.
+        model: The Struct that the mapping becomes.
         node: Its node.
-        key: Its name in messages, such as ``retry``.
+        key: The key of the mapping in messages, such as ``retry``.
         reading: Receives the problems; its path is the position of the mapping.
 
     Returns:
@@ -161,11 +161,11 @@ _TWINS: Final = {"args": "params", "params": "args"}
 
 
 class Draft(Struct):
-    """A step that is read, before its position among the others is known.
+    """A step that is read, but whose position in the execution order is not known yet.
 
     Attributes:
         model: The Struct of its type; `Step` if the type is unknown.
-        node: Its mapping.
+        node: The YAML mapping of the step.
         title: Its name in messages, such as ``step 'flash'`` or ``step 3``.
         fields: The fields that are in the file and could be read.
         at: The place of the value of each key in the file, as in `Step`.
@@ -220,7 +220,7 @@ def read_step(
 
 
 class _StepReader:
-    """Reads one step and reports the problems of its keys that do not depend on other steps."""
+    """Reader of one step, with the checks that do not depend on other steps."""
 
     def __init__(
         self,
@@ -248,7 +248,7 @@ class _StepReader:
         self._reading = Reading(values, problems, self._where, self._templates)
 
     def draft(self, shared: Pairs) -> Draft:
-        """Return the step."""
+        """Read the keys of the step, and return the draft."""
         key_nodes = self._pairs
         if self._model is not UseStep:
             key_nodes = with_defaults(key_nodes, shared, self._model, is_service=self._is_service)
@@ -298,7 +298,7 @@ class _StepReader:
         self._problems.add(self._values.place(node), head, self._where, hint=hint)
 
     def _type(self) -> type[Step]:
-        """Return the type that the step names, else the type that has its keys, else `Step`."""
+        """Return the type that the step names, or else the type with its keys, or else `Step`."""
         node = self._pairs["type"][1] if "type" in self._pairs else None
         type_name = self._values.scalar(node) if type(node) is ScalarNode else None
         if "use" in self._pairs:
@@ -341,10 +341,10 @@ class _StepReader:
         return ""
 
     def _owners(self) -> list[type[Step]]:
-        """Return the types whose keys the step has.
+        """Return the step types that add a key that the step has.
 
-        Of two related types it is the more general one, unless the other one has more of the
-        keys.
+        Of a type and a type derived from it, only the base is returned, unless the other has more
+        of the keys.
         """
         owners: list[type[Step]] = []
         for model in self._types.values():
@@ -357,7 +357,7 @@ class _StepReader:
         return owners
 
     def _own(self, model: type[Step]) -> list[str]:
-        """Return the keys of the step that only steps of one type have."""
+        """Return the keys of the step that the type `model` adds to those of all steps."""
         return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
 
     def _unknown(self, name: str, node: Node) -> None:
@@ -385,7 +385,7 @@ class _StepReader:
                 self._note(self._node, f"missing '{name}'")
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
-        """Convert the keys to the class of the plugin, and report its error."""
+        """Check the keys of a plugin's step with the class of the plugin, and report its error."""
         keys = own_keys(model)
         own_values = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
         if self._problems.found or any(
@@ -444,10 +444,10 @@ _OF_ITS_END = frozenset({"isolation", "parse"})
 
 
 def read_defaults(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
-    """Read ``defaults``.
+    """Read the root key ``defaults``.
 
     Args:
-        node: Its value.
+        node: The value of ``defaults``.
         reading: Receives the problems.
 
     Returns:

@@ -49,7 +49,7 @@ Pairs = dict[str, tuple[ScalarNode, Node]]
 
 
 def place_of(node: Node, text: str) -> Place:
-    """Return the place of a node.
+    """Return the place of a node in its file.
 
     Args:
         node: Any node.
@@ -75,7 +75,7 @@ def pairs(node: Node) -> Pairs:
 
 
 class Check:
-    """Checks the nodes of one document.
+    """Check of the nodes of one document.
 
     Args:
         text: The complete text, without a byte order mark.
@@ -168,7 +168,7 @@ class Check:
         return size
 
     def _braced(self, key: Node) -> str:
-        """Return the hint for a key that is the inner half of ``{{ x }}``."""
+        """Return a hint if a key is the inner half of ``{{ x }}``, or an empty text."""
         begin, end = key.start_mark.index, key.end_mark.index
         if (
             type(key) is not MappingNode
@@ -245,11 +245,11 @@ _DIGITS = 22
 
 
 class NotJsonScalar(ValueError):
-    """A number that YAML allows and JSON cannot store; the message has the cure."""
+    """Error of a scalar whose value is invalid or no JSON value; the message says how to fix it."""
 
 
 def plain(text: str) -> Scalar:
-    """Read a scalar without quotes and without a tag.
+    """Convert the text of a scalar without quotes and without a tag to its value.
 
     Args:
         text: The scalar as YAML delivers it.
@@ -276,7 +276,7 @@ def plain(text: str) -> Scalar:
 
 
 def tagged(text: str, tag: str) -> Scalar:
-    """Read a scalar with an explicit tag, such as ``!!int 12``.
+    """Convert the text of a scalar with an explicit tag, such as ``!!int 12``, to its value.
 
     Args:
         text: The scalar as YAML delivers it.

@@ -41,7 +41,7 @@ _WIDE = {
 
 
 class _Limit(Exception):
-    """A limit of recipes is exceeded below the node `parent`."""
+    """Exception for a limit of recipes that is exceeded below the node `parent`."""
 
     def __init__(self, head: str, parent: yaml.Node | None) -> None:
         super().__init__(head)
@@ -87,7 +87,7 @@ else:  # pragma: no cover
 
 
 def read_file(path: Path, max_bytes: int, problems: Problems) -> bytes:
-    """Read a file up to a size limit.
+    """Read a complete file; refuse a file above the size limit.
 
     Args:
         path: The file.
@@ -152,7 +152,7 @@ def compose(text: str, problems: Problems) -> yaml.Node | None:
 
     Returns:
         The root node, or None if the text has only comments. A node without a tag in the text
-        has one of the tags above.
+        has the tag `PLAIN`, `QUOTED`, `SEQUENCE` or `MAPPING`.
 
     Raises:
         Refused: The text is no valid YAML, not one document, or above a limit.
