@@ -30,12 +30,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def nearest_of(name: str, names: Collection[str]) -> str:
-    """Return a hint with the nearest name, or with all names if none is near."""
+    """Return a hint with the most similar valid name, or with all names if none is similar."""
     return nearest(name, names) or f"; there is {', '.join(names)}"
 
 
 def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
-    """Return an argument type that accepts only the given names.
+    """Return a function for `type=` of argparse that accepts only the names in `names`.
 
     Args:
         what: What the names denote, in one word, for the error.
@@ -51,7 +51,7 @@ def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
 
 
 def existing(text: str) -> Path:
-    """Return the existing path that an argument names.
+    """Return the path that an argument names, after a check that it exists.
 
     Raises:
         argparse.ArgumentTypeError: The path does not exist; the text suggests the nearest one.
@@ -70,7 +70,7 @@ PROGRAM: Final = "pytest-orchestrator"
 
 
 def with_example(words: str) -> dict[str, Any]:
-    """Return the keyword arguments of a parser whose help ends with an example.
+    """Return keyword arguments for `ArgumentParser` that end its help with an example.
 
     Args:
         words: The example without the name of the program.

@@ -29,7 +29,7 @@ class Verb(Protocol):
     __doc__: str
 
     def declare(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the arguments."""
+        """Add the arguments of the command to its parser."""
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the command and return the exit code.
@@ -110,7 +110,7 @@ def _parsers(
 
 
 def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
-    """Exit with an error for an unknown option or a superfluous argument."""
+    """Print an error for an unknown option or a superfluous argument, and exit with code 2."""
     options = re.findall(r"--[\w-]+", parser.format_help())
     what = "no option" if word.startswith("-") else "one argument too many:"
     parser.error(f"{what} '{word}'{nearest(word.partition('=')[0], options)}")
@@ -124,7 +124,7 @@ def _complete(parser: argparse.ArgumentParser) -> None:
 
 
 class _Version(argparse.Action):
-    """Option `--version`, which looks the version up only when it is used."""
+    """Action of the option `--version`; it looks the version up only if the option is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         import pytest_orchestrator

@@ -1,6 +1,6 @@
-"""Project of a command: rootdir, settings, recipes.
+"""Project that a command works on: rootdir, settings, recipes.
 
-The files of settings are read without pytest, whose import alone takes as long as a command.
+Settings are read without pytest: its import alone would take as long as a whole command.
 """
 
 import os
@@ -34,7 +34,7 @@ _MAX_SIZE = "1MiB"
 
 
 class Project(NamedTuple):
-    """A project.
+    """The project that a command works on: rootdir and settings of pytest.
 
     Attributes:
         root: The rootdir.
@@ -48,7 +48,7 @@ class Project(NamedTuple):
 
     @property
     def max_bytes(self) -> int:
-        """The largest size of a recipe, in bytes."""
+        """The largest accepted size of a recipe file, in bytes."""
         text = str(self.settings.get("recipe_max_size", _MAX_SIZE))
         try:
             return int(quantity(text, SIZES))
@@ -57,7 +57,7 @@ class Project(NamedTuple):
 
     @property
     def shell(self) -> str | tuple[str, ...] | None:
-        """The shell of steps that name none (ini key recipe_shell); None if it is not set."""
+        """The default shell of steps (ini key recipe_shell); None if the key is not set."""
         from pytest_orchestrator.recipe.model import key_types
 
         text = str(self.settings.get("recipe_shell", "")).strip()
@@ -71,12 +71,12 @@ class Project(NamedTuple):
         return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
     def listed(self, key: str) -> list[str]:
-        """Return the value of an ini key that is a list of words."""
+        """Return the words of an ini key whose value is a list."""
         value = self.settings.get(key, [])
         return shlex.split(value) if isinstance(value, str) else list(map(str, value))
 
     def recipes(self, paths: Sequence[Path]) -> Iterator[Path]:
-        """Yield each recipe file once: files that must be recipes, and files that look like one.
+        """Yield each recipe file among files and folders once.
 
         Args:
             paths: The files and folders to search; without any the whole project is searched.
@@ -103,7 +103,7 @@ def _looks_like_recipe(path: Path) -> bool:
 
 
 def project(paths: Sequence[Path] = ()) -> Project:
-    """Return the project of the given paths, or of the working directory without any."""
+    """Return the project that contains the paths; without paths, that of the working directory."""
     here = Path.cwd()
     ancestor = _ancestor(_absolute(paths)) if paths else here
     return (
@@ -124,11 +124,11 @@ def _ancestor(paths: Sequence[Path]) -> Path:
 
 
 def configured(folder: Path) -> Project | None:
-    """Return the project of a folder by the files of settings in it and its parents.
+    """Find the project of a folder by the settings files in the folder and its parents.
 
     Returns:
-        The project of the nearest file with settings of pytest; else that of the nearest
-        pyproject.toml without any; else None.
+        The project at the nearest file with settings of pytest; else the one at the nearest
+        pyproject.toml, even without such settings; else None.
     """
     fallback = None
     for place in (folder, *folder.parents):
@@ -149,7 +149,7 @@ def _set_up(folder: Path) -> Project | None:
 
 
 def _settings(path: Path) -> Mapping[str, Any] | None:
-    """Return the settings of pytest in a file; None if it contains none."""
+    """Return the settings of pytest in a file; None if the file contains none."""
     try:
         text = files.text(path)
         return (
@@ -190,7 +190,7 @@ class Recipes:
         self._loaded: dict[Path, Recipe | RecipeError] = {}
 
     def at(self, path: Path) -> "Recipe | RecipeError":
-        """Return the recipe of a file, or its errors."""
+        """Return the recipe in a file, or the errors in the file as one RecipeError."""
         from pytest_orchestrator.recipe import BUILT_IN, RecipeError
 
         if path not in self._loaded:
@@ -202,7 +202,7 @@ class Recipes:
         return self._loaded[path]
 
     def good(self, path: Path) -> "Recipe | None":
-        """Return the recipe of a file; None if it has errors."""
+        """Return the recipe in a file; None if the recipe has errors."""
         from pytest_orchestrator.recipe import RecipeError
 
         recipe = self.at(path)

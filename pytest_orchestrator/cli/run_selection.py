@@ -22,7 +22,7 @@ def runs_folder() -> Path:
 
 
 def run_folder(name: str) -> Path:
-    """Return the folder of a run.
+    """Return the folder of the run that an argument selects.
 
     Args:
         name: The argument, as `ONE` describes it.
@@ -39,7 +39,7 @@ def run_folder(name: str) -> Path:
 
 
 def run_record(name: str) -> "RunRecord":
-    """Return the record of a run, selected by an argument.
+    """Return the record of the run that an argument selects.
 
     Raises:
         UsageError: The run does not exist.

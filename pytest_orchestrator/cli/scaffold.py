@@ -13,10 +13,10 @@ class Draft(NamedTuple):
     """A file to be written.
 
     Attributes:
-        path: Its path, relative to the folder of the project.
+        path: Path of the file, relative to the folder of the project.
         text: Its content.
         note: Its purpose, in a few words.
-        may_run: The file is made executable.
+        may_run: True if the file is to be executable.
     """
 
     path: str
@@ -25,7 +25,7 @@ class Draft(NamedTuple):
     may_run: bool = False
 
     def write(self, root: Path) -> None:
-        """Write the file.
+        """Write the file; never replace an existing one.
 
         Raises:
             UsageError: The file exists, or cannot be written.
@@ -44,7 +44,7 @@ class Draft(NamedTuple):
 
 
 def rendered(template: str, **values: Any) -> str:
-    """Render a template; its delimiters are `«` and `»`."""
+    """Return the rendered text of a template with expressions between `«` and `»`."""
     import jinja2
 
     environment = jinja2.Environment(  # noqa: S701  # no template is HTML

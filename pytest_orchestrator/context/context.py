@@ -59,15 +59,15 @@ class Context:
     def bound(
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> "Context":
-        """Return another handle on the same state.
+        """Return a new handle on the same state, with its own writer name and callback.
 
         Args:
             who: Name of the writer for changes through the handle; a call may name another one.
             on_change: Called after each change through the handle, without the lock; it may keep
                 and modify the change. The order of changes by several threads is that of
                 `Change.ts`, not that of the calls.
-            by: Node id of the step that has the handle; `who` is only the name that a writer
-                calls itself.
+            by: Node id of the step that has the handle; `who` is a name that writers choose
+                freely.
 
         Returns:
             The handle.
@@ -77,13 +77,13 @@ class Context:
         return handle
 
     def layer(self, scope: str = "") -> "Context":
-        """Return a Context for a recipe: reads fall through to this one, changes stay in it."""
+        """Return a Context for a recipe: reads fall through to this Context, changes do not."""
         top = Context(self._who)
         top._connect(Layer(self._state, scope), self._who, None, "")  # of the same class
         return top
 
     def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
-        """Set the callbacks for changes and for written values; later layers use them as well.
+        """Set the callbacks for changes and for written values, also for layers created later.
 
         Args:
             recorder: Records each change before it becomes visible; it may raise to refuse it.
@@ -250,12 +250,12 @@ class Context:
             return [change.as_dict() for change in self._state.history.of(key)]
 
     def last_modified(self, key: str) -> str | None:
-        """Return the time of the last change of a key in ISO 8601 UTC, or None."""
+        """Return the time of the last change of a key in ISO 8601 UTC; None if it never existed."""
         with self._state.lock:
             return self._state.history.last(key)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return values and history as plain JSON, for `restore`."""
+        """Return all values and the history as plain JSON, which `restore` accepts."""
         with self._state.lock:
             return context_history.take_snapshot(self._values, self._state.history)
 
@@ -304,11 +304,11 @@ class Context:
         return ContextChanged(key=key, op=op, who=who, new=new, by=self._by, scope=scope)
 
     def replay(self, event: ContextChanged | ContextReplaced, ts: str) -> None:
-        """Apply changes that are already recorded, without a call of `recorder` or `on_change`.
+        """Apply already recorded changes without calling `recorder` or `on_change`.
 
         Args:
             event: The change, or several changes of one operation.
-            ts: Its time, in ISO 8601 UTC.
+            ts: Time of the change, in ISO 8601 UTC.
         """
         state = self._state
         with state.lock:
@@ -322,14 +322,14 @@ class Context:
                 state.apply(change)
 
     def dump(self) -> tuple[dict[str, Any], dict[str, bytes], int]:
-        """Return the values, the history lines by key and the last moment, for `load`."""
+        """Return the arguments of `load`: values, history lines by key, time of last change."""
         with self._state.lock:
             history = self._state.history
             lines = {key: bytes(history.lines(key)) for key in history}
             return self.to_dict(), lines, history.latest
 
     def load(self, values: dict[str, Any], lines: dict[str, bytes], latest: int) -> None:
-        """Set an empty Context to the result of `dump`."""
+        """Fill an empty Context with the result of `dump`."""
         with self._state.lock:
             for key, rows in lines.items():
                 self._state.history.load(key, rows)
@@ -355,7 +355,7 @@ class Context:
     def _note(
         self, key: str, who: str | None, op: Op, old: Json, new: Json, index: int | None = None
     ) -> Change | None:
-        """Record a change, and return it for `on_change`; None if the handle has no callback."""
+        """Record a change; return it for `on_change`, or None if that callback is not set."""
         who = self._who if who is None else checked_who(who)
         moment = self._state.record(key, who, op, index if op == "pop" else new, self._by)
         if self._on_change is None:
@@ -398,7 +398,7 @@ class ContextLike(Protocol):
         """Return every change of a key, oldest first."""
 
     def last_modified(self, key: str) -> str | None:
-        """Return the time of the last change of a key in ISO 8601 UTC, or None."""
+        """Return the time of the last change of a key in ISO 8601 UTC; None if it never existed."""
 
     def snapshot(self) -> dict[str, Any]:
         """Return values and history as plain JSON."""

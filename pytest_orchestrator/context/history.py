@@ -1,7 +1,8 @@
 """Change history of a Context, kept as lines of JSON, and its snapshots.
 
-A line contains only what cannot be derived from the lines before it: no old value, and no index
-of an appended item. So the history of ten thousand appends to a list contains ten thousand items.
+A line contains only what cannot be derived from the earlier lines of its key: no old value, and
+no index of an appended item. So the history of ten thousand appends to a list contains ten
+thousand items.
 """
 
 import time
@@ -47,7 +48,7 @@ class History:
         self._last = 0
 
     def add(self, key: str, who: str, op: Op, payload: Json, by: str = "") -> int:
-        """Append a change to the history; if the recorder raises, nothing has changed.
+        """Append a change to the history; if the recorder raises, the history stays unchanged.
 
         Args:
             key: The key.
@@ -78,7 +79,7 @@ class History:
         changes: Sequence[ContextChanged],
         adopted: Mapping[str, Sequence[Change]],
     ) -> list[int]:
-        """Append all changes of one operation; if the recorder raises, nothing has changed.
+        """Append all changes of one operation; if the recorder raises, the history stays unchanged.
 
         Args:
             changes: The changes.
@@ -107,7 +108,7 @@ class History:
         moments: Iterable[int],
         adopted: Mapping[str, Sequence[Change]],
     ) -> None:
-        """Append all changes of one recorded operation; see `add_all`."""
+        """Append all changes of one operation without calling the recorder; see `add_all`."""
         for key, listed in adopted.items():
             self.adopt(key, listed)
         for change, moment in zip(changes, moments, strict=True):
@@ -115,12 +116,12 @@ class History:
                 self.append_recorded(change, moment)
 
     def append_recorded(self, change: ContextChanged, moment: int) -> None:
-        """Append a recorded change."""
+        """Append a change without calling the recorder."""
         self._write(change.key, encode((moment, change.who, change.op, change.new)))
         self.passed(moment)
 
     def load(self, key: str, lines: bytes) -> None:
-        """Set the lines of a key that has no history here to a result of `lines`."""
+        """Set the history of a key without history to lines that `lines` returned."""
         self._lines[key] = bytearray(lines)
 
     @property
@@ -129,11 +130,11 @@ class History:
         return self._last
 
     def observe(self, recorder: Recorder | None, written: Written | None) -> None:
-        """Set the recorder and the `written` callback; None leaves the present one."""
+        """Set the recorder and the `written` callback; None keeps the current callback."""
         self.recorder, self.written = recorder or self.recorder, written or self.written
 
     def now(self) -> int:
-        """Return the time in microseconds since the epoch, later than at any earlier call."""
+        """Return the time in microseconds since the epoch; each call returns a later time."""
         moment = time.time_ns() // 1000
         if moment <= self._last:  # two calls within a microsecond, or the clock was set back
             moment = self._last + 1
@@ -141,7 +142,7 @@ class History:
         return moment
 
     def adopt(self, key: str, changes: Iterable[Change]) -> None:
-        """Copy the changes of a key that has no history here."""
+        """Set the history of a key without history to copies of changes."""
         for change in changes:
             payload = change.index if change.op == "pop" else change.new
             moment = moment_of(change.ts)
@@ -151,11 +152,11 @@ class History:
             self.passed(moment)
 
     def passed(self, moment: int) -> None:
-        """Advance the clock beyond a moment, so that later changes have later times."""
+        """Make the clock return only times after a moment from now on."""
         self._last = max(self._last, moment)
 
     def lines(self, key: str) -> bytes | bytearray:
-        """Return the lines of a key; empty if the key never existed."""
+        """Return the history lines of a key; empty if the key never existed."""
         return self._lines.get(key, b"")
 
     def of(self, key: str) -> list[Change]:
@@ -167,7 +168,7 @@ class History:
         return list(_replayed(key, _decoder.decode_lines(self.lines(text(key)))))
 
     def last(self, key: str) -> str | None:
-        """Return the time of a key's last change, in ISO 8601 UTC.
+        """Return the time of a key's last change in ISO 8601 UTC; None if it never existed.
 
         Raises:
             ContextTypeError: The key is not text.
@@ -200,12 +201,12 @@ def stamp(moment: int) -> str:
 
 
 def moment_of(ts: str) -> int:
-    """Return the microseconds since the epoch of a text that `stamp` returned."""
+    """Convert a text that `stamp` returned back to microseconds since the epoch."""
     return (datetime.fromisoformat(ts) - _EPOCH) // _TICK
 
 
 def _replayed(key: str, rows: Iterable[tuple[int, str, Op, Any]]) -> Iterator[Change]:
-    """Yield a change for each line, with the old value or index from the state before it."""
+    """Replay the lines of a key, and yield each change with its old value or index."""
     value: Any = None
     for moment, who, op, payload in rows:
         ts = stamp(moment)
@@ -283,7 +284,7 @@ def read_snapshot(snapshot: object) -> tuple[dict[str, Json], dict[str, list[Cha
 
 
 def changes_of(key: str, rows: Iterable[dict[str, Any]]) -> list[Change]:
-    """Return the changes of a key from rows as `Context.get_history` returns them.
+    """Convert rows that `Context.get_history` returned back to changes.
 
     Raises:
         msgspec.ValidationError: A row is not a change.
@@ -292,7 +293,7 @@ def changes_of(key: str, rows: Iterable[dict[str, Any]]) -> list[Change]:
 
 
 def _leads_to(key: str, changes: list[Change], value: Json) -> bool:
-    """Return True if replaying the changes yields the same changes and ends with the value."""
+    """Return True if a replay yields the same changes and ends with the value of the key."""
     scratch = History()
     try:
         scratch.adopt(key, changes)

@@ -1,4 +1,4 @@
-"""Values and history behind Context handles, their lock, and layers of recipes.
+"""State behind the handles of a Context: values, history, lock; and layers for recipes.
 
 The first change of a key in a layer copies its value and history into the layer. From then on
 the layer does not see changes of that key in the state below. Both use the same lock.
@@ -68,11 +68,11 @@ class State:
                 values[key] = change.new
 
     def writable(self, key: str) -> str:
-        """Return a key after the checks before a write; an existing key was checked earlier."""
+        """Return a key after the checks for a write; an existing key was checked earlier."""
         return key if type(key) is str and key in self.values else checked_key(key)
 
     def existing(self, key: object) -> str:
-        """Return a key that exists.
+        """Return a key after a check that it exists.
 
         Raises:
             ContextKeyError: The key is missing; the text names the most similar key.
@@ -82,12 +82,12 @@ class State:
         raise self.missing(key)
 
     def missing(self, key: object) -> ContextKeyError:
-        """Return the error for a missing key."""
+        """Return the error for a missing key; its text suggests the most similar existing key."""
         return missing_key(key, self.values)
 
 
 def missing_key(key: object, existing: Collection[str]) -> ContextKeyError:
-    """Return the error for a missing key, which suggests the nearest of the existing ones."""
+    """Return the error for a missing key; its text suggests the most similar existing key."""
     near = nearest(str(key), existing) or ("" if existing else "; it is empty")
     return ContextKeyError(f"no key {key!r} in the context{near}")
 
@@ -125,7 +125,7 @@ def named(who: str) -> str:
 
 
 def total(key: str, old: Json, by: float) -> int | float:
-    """Return the sum of the number under a key and an increment.
+    """Add an increment to the number under a key, and return the sum.
 
     Raises:
         ContextTypeError: The value under the key is not a number.
@@ -140,7 +140,7 @@ def total(key: str, old: Json, by: float) -> int | float:
 
 
 def item_of(key: str, items: Json, index: int) -> tuple[list[Json], int]:
-    """Return the list under a key, and the index as a number from 0.
+    """Return the list under a key, and the index counted from the beginning of the list.
 
     Raises:
         ContextTypeError: The value is not a list.
@@ -173,14 +173,14 @@ class Layer(State):
         self.values = _Values(below.values, self._own, self.history, self.lock)
 
     def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
-        """Record a change; before the first change of a key, copy the key into the layer."""
+        """Record a change; if it is the first one of a key, copy the key into the layer first."""
         self._copy_up(key)
         return super().record(key, who, op, payload, by)
 
     def record_all(
         self, changes: Sequence[ContextChanged], adopted: Mapping[str, Sequence[Change]]
     ) -> list[int]:
-        """Record all changes of one operation, and copy their keys into the layer as `record`."""
+        """Record all changes of one operation; copy their keys into the layer as `record` does."""
         for change in changes:
             if change.key not in adopted:
                 self._copy_up(change.key)
@@ -194,7 +194,7 @@ class Layer(State):
 
 
 class _Histories(History):
-    """History of the keys that the layer has changed; for other keys, that of the state below."""
+    """History of a layer: its own for keys that it changed, that of the state below for others."""
 
     __slots__ = ("_below",)
 
@@ -213,15 +213,15 @@ class _Histories(History):
         self._lines[key] = bytearray(self._below.lines(key))
 
     def lines(self, key: str) -> bytes | bytearray:
-        """Return the lines of a key, from the layer or from the state below."""
+        """Return the history lines of a key, from the layer or else from the state below."""
         return super().lines(key) if self.has_own(key) else self._below.lines(key)
 
     def now(self) -> int:
-        """Return the time of the shared clock, so that the times of a key increase."""
+        """Return the time of the clock that the layer shares with the state below."""
         return self._below.now()
 
     def passed(self, moment: int) -> None:
-        """Advance the shared clock beyond a moment."""
+        """Make the clock that the layer shares with the state below return only later times."""
         self._below.passed(moment)
 
     def __contains__(self, key: str) -> bool:
@@ -233,7 +233,7 @@ class _Histories(History):
 
 
 class _Values(MutableMapping[str, Json]):
-    """Values of the keys that the layer has changed; for other keys, those of the state below."""
+    """Values of a layer: its own for keys that it changed, those of the state below for others."""
 
     def __init__(
         self,

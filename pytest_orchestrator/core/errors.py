@@ -17,7 +17,7 @@ class OrchestratorError(Exception):
 
 
 class ContextKeyError(OrchestratorError, KeyError):
-    """A key that is missing in the Context, or that is not allowed as a key."""
+    """Error: a key is missing in the Context, or is not a valid key."""
 
     slug = "context-key"
     __module__ = "pytest_orchestrator"
@@ -28,13 +28,13 @@ class ContextKeyError(OrchestratorError, KeyError):
 
 
 class ContextTypeError(OrchestratorError, TypeError):
-    """An operation that the type of the value does not allow, such as append to a number."""
+    """Error: the type of a value does not allow an operation, such as append to a number."""
 
     slug = "context-type"
     __module__ = "pytest_orchestrator"
 
 
 class JournalError(OrchestratorError):
-    """A write error of the journal: no further event of this run can be recorded."""
+    """Error: the journal cannot be written, so no further event of this run can be recorded."""
 
     slug = "journal"

@@ -45,7 +45,7 @@ def regular(path: str | os.PathLike[str]) -> "BufferedReader":
 
 
 def content(path: str | os.PathLike[str], most: int = _LARGEST, *, whole: bool = True) -> bytes:
-    """Read the bytes of a file that `regular` opens.
+    """Return the bytes of a regular file of a project.
 
     Args:
         path: The file, or a link to one.
@@ -69,7 +69,7 @@ def content(path: str | os.PathLike[str], most: int = _LARGEST, *, whole: bool =
 def text(
     path: str | os.PathLike[str], most: int = _LARGEST, *, encoding: str = "utf-8", errors: str = ""
 ) -> str:
-    r"""Read a text file of a project; every line ends with ``\n``.
+    r"""Return the text of a file of a project; each line break becomes ``\n``.
 
     Raises:
         OSError: `content` cannot read the file.
@@ -102,7 +102,7 @@ def is_utf8(path: str) -> bool:
 
 
 def path_of(text: str) -> str:
-    """Return the path for a text that `path_text` returned."""
+    """Convert a text that `path_text` returned back to the path."""
     return _ESCAPED.sub(_unescaped, text) if "\\x" in text else text
 
 
@@ -119,7 +119,7 @@ def private_folder() -> "tempfile.TemporaryDirectory[str]":
     temporary files, ``$XDG_RUNTIME_DIR``, ``/tmp``, ``/var/tmp``.
 
     Raises:
-        OSError: None of these folders is both short enough and writable.
+        OSError: None of the parent folders is both short enough and writable.
     """
     import tempfile
 

@@ -1,4 +1,4 @@
-"""Strict JSON copies of values, and hints for values that JSON does not have.
+"""Strict JSON copies of values, and hints for values of types that JSON lacks.
 
 A kept value consists of None, bool, int, float, str, list and dict. A subclass of list or
 dict is copied by its items. Every other type is refused, even if the value claims to be
@@ -30,7 +30,7 @@ _NOT_IN_JSON = "which JSON does not have"
 
 
 class NotJson(OrchestratorError, ValueError):
-    """A value that a round trip through JSON would change."""
+    """Error: a round trip through JSON would change a value."""
 
     slug = "not-json"
     __module__ = "pytest_orchestrator"
@@ -64,7 +64,7 @@ def json_copy(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Jso
 
 
 def copy_for_key(key: str, value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
-    """Return a copy of a value for a key of the Context, as `json_copy` does.
+    """Return a deep copy of a value that a key of the Context is to have; see `json_copy`.
 
     Raises:
         NotJson: JSON would change the value; the text names the key too.
@@ -102,7 +102,7 @@ def kind(value: object) -> str:
 
 
 def _is_flat_enough(copy: Json, data: bytes, depth: int) -> bool:
-    """Return True if a copy has at most `depth` levels; works without recursion."""
+    """Return True if a value is nested at most `depth` levels deep; works without recursion."""
     if data.count(b"[") + data.count(b"{") <= depth:
         return True
     level: list[Any] = [] if type(copy) in SCALARS else [copy]
@@ -119,7 +119,7 @@ def _is_flat_enough(copy: Json, data: bytes, depth: int) -> bool:
 
 
 def _checked_copy(value: object, path: list[object], parents: list[object], depth: int) -> Json:
-    """Copy item by item: slow, but it knows the position of an item that JSON does not have."""
+    """Copy a value item by item; slower than encoding, but errors name the position of the item."""
     if issubclass(type(value), (list, dict)):
         if any(parent is value for parent in parents):
             raise NotJson(f"{_place(path)} contains itself; store a copy without the circle")
@@ -171,7 +171,7 @@ def _checked_dict(
 
 
 def _place(path: list[object]) -> str:
-    """Return the position as ``value['a'][2]``; the middle of a long path is left out."""
+    """Return a path of keys and indexes as text such as ``value['a'][2]``, shortened if long."""
     steps = [f"[{_short(step)}]" for step in path[1:]]
     if len(steps) > 12:
         steps[6:-6] = ["…"]

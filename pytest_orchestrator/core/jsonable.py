@@ -1,6 +1,6 @@
 """Lossy conversion of any object to JSON for reports; it never raises.
 
-`json_values.json_copy` is for values that are kept: it refuses what JSON does not have.
+`json_values.json_copy` is for values that are kept: it refuses values of types that JSON lacks.
 """
 
 import dataclasses

@@ -33,7 +33,7 @@ ABSENT: Final = _Absent.ABSENT
 
 
 def text(key: str) -> str:
-    """Return a key or path unchanged, after a check of its type.
+    """Return a key or path unchanged, after a check that it is text.
 
     Raises:
         ContextTypeError: The key is not text.
@@ -101,7 +101,7 @@ def find_path(values: Mapping[str, Json], path: str) -> Json | Absent:
 
 
 def into(value: Json, parts: list[str]) -> Json | Absent:
-    """Follow the parts of a path into a value.
+    """Return the value at the end of a path that begins at another value.
 
     Args:
         value: The value to start with.

@@ -26,7 +26,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Places(Mapping[str, Place]):
-    """Positions of the values of a step, by key; takes a quarter of the memory of a dict.
+    """Read-only mapping of step keys to positions, in a quarter of the memory of a dict.
 
     Args:
         places: The positions, by key.
@@ -60,7 +60,7 @@ _PACKED = struct.Struct("=3I")
 
 @lru_cache(maxsize=1024)
 def _interned(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Return one shared tuple for equal keys: most steps of a project have the same keys."""
+    """Return one shared tuple for all equal tuples of keys, to save memory."""
     return keys
 
 

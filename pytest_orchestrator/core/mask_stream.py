@@ -20,7 +20,7 @@ _KEPT = 1 << 24
 
 
 class MaskStream:
-    """Masks a stream chunk by chunk; the possible beginning of a secret is held back.
+    """Masks a stream chunk by chunk; holds back bytes that may be the beginning of a secret.
 
     Args:
         forms: The forms of all secrets, the longest first.
@@ -38,16 +38,16 @@ class MaskStream:
         self._sent = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Mask the next bytes and return what can be passed on."""
+        """Add the next bytes; return all masked bytes that cannot be the beginning of a secret."""
         data = self._held + chunk
         return self._masked(data, len(data) - self._partial_size(data))
 
     def end(self) -> bytes:
-        """Return the bytes that were held back, masked."""
+        """Return the bytes that are still held back, masked; the stream has ended."""
         return self._masked(self._held, len(self._held))
 
     def _partial_size(self, data: bytes) -> int:
-        """Return how many bytes at the end may be the beginning of a secret."""
+        """Return the number of bytes at the end of `data` that may be the beginning of a secret."""
         most, size, last = 0, len(data), data[-1:]
         for head, forms in self._heads:
             # A pair of bytes is found far less often than one byte, so the search is for the
@@ -64,7 +64,7 @@ class MaskStream:
         return most
 
     def _masked(self, data: bytes, end: int) -> bytes:
-        """Mask the forms that begin before `end`, and hold the rest back."""
+        """Return the data masked up to `end`; hold back the bytes from there on."""
         pieces: list[bytes] = []
         at = 0
         if has_any(data, self._groups):
@@ -88,7 +88,7 @@ class MaskStream:
 def _indexed(
     forms: tuple[bytes, ...],
 ) -> tuple[dict[bytes, list[bytes]], list[tuple[bytes, list[bytes]]]]:
-    """Return the result of `grouped`, and the forms by their first two bytes; cached."""
+    """Return forms in two indexes: by `grouped`, and by their first two bytes; cached."""
     index = _index.get(forms)
     if index is None:
         _index.clear()
@@ -113,8 +113,8 @@ QUOTED = r"%[0-9A-Fa-f]{2}|&#?\w+;|\\."
 def grouped(forms: Iterable[AnyStr], quoted: re.Pattern[AnyStr], rest: AnyStr) -> Groups[AnyStr]:
     """Group forms by their first escaped character.
 
-    Most forms contain one. If a text does not contain the escaped character of a group, none of
-    its forms has to be searched.
+    Most forms contain an escaped character. If a text does not contain the escaped
+    character of a group, none of the forms in the group has to be searched.
 
     Args:
         forms: Texts or bytes.
@@ -139,7 +139,7 @@ def has_any(data: AnyStr, groups: Groups[AnyStr]) -> bool:
 
 
 def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Return the compiled expression for any of the forms; cached, since compiling is slow."""
+    """Return the compiled regular expression that matches any form; cached for speed."""
     pattern = _patterns.get(forms)
     if pattern is None:
         _patterns.clear()
@@ -152,7 +152,7 @@ _patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
 
 
 def secret_pattern(forms: Iterable[str]) -> str:
-    """Return a regular expression for forms; earlier forms have precedence.
+    """Return a regular expression that matches any form; earlier forms have precedence.
 
     The forms are grouped by their first character, so that few alternatives are tried at each
     position of a text.
@@ -164,7 +164,7 @@ def secret_pattern(forms: Iterable[str]) -> str:
 
 
 def restored(data: bytes, replaced: Iterable[tuple[int, bytes]]) -> bytes:
-    """Return the original bytes, from the masked ones and `MaskStream.replaced`."""
+    """Undo the masking of bytes, by the replaced bytes in `MaskStream.replaced`."""
     pieces, at = [], 0
     for start, raw in replaced:
         pieces += [data[at:start], raw]

@@ -1,4 +1,4 @@
-"""Result of a step: usage, streams, process, failure, artifacts; frozen values.
+"""Immutable result of a step: usage, streams, process, failure, artifacts.
 
 A result is never changed after it is made. An exception that a step raised is part of the value
 (``Failure.exception``); only the plugin raises it again, for pytest.
@@ -32,7 +32,7 @@ class Where(msgspec.Struct, frozen=True):
     host: str
 
     def as_dict(self) -> dict[str, str]:
-        """Return the fields as plain data."""
+        """Return the fields as a dict of plain data."""
         return {"worker": self.worker, "host": self.host}
 
 
@@ -56,7 +56,7 @@ _STEP_OUTCOMES: dict[str, Outcome] = {"interrupted": "failed", "not run": "block
 
 
 def outcome_of(word: str) -> Outcome:
-    """Return the outcome, as expressions and needs see it, for an outcome in the journal."""
+    """Convert an outcome in the journal to the outcome that expressions and `needs` use."""
     return _STEP_OUTCOMES.get(word) or cast("Outcome", word)
 
 
@@ -80,7 +80,7 @@ _BOUND = "an upper bound"
 
 
 def is_memory_bound(source: object) -> bool:
-    """Return True if the memory peaks are only upper bounds, by the ``source`` of the figures."""
+    """Return True if the ``source`` of usage figures says that memory peaks are upper bounds."""
     return isinstance(source, Mapping) and str(source.get("memory")).endswith(_BOUND)
 
 
@@ -125,7 +125,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Result of the check of one criterion.
+    """Result of the check of one criterion of a step.
 
     Attributes:
         name: Key of the criterion (``files_exist``).
@@ -151,7 +151,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def description(self) -> str:
-        """Text of `unmet`, after the name of the criterion."""
+        """Name of the criterion, followed by `unmet`."""
         return f"{self.name}{'' if self.is_measurement else ':'} {self.unmet}"
 
 
@@ -181,9 +181,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         place: Position in the recipe; if a limit is violated, the position of that limit.
         value: The measured value; None if the step produced none.
         unit: Unit of the value and of the limits.
-        low: Lower limit, or None.
-        high: Upper limit, or None.
-        equals: The required value, or None.
+        low: Lower limit; None if the measurement has none.
+        high: Upper limit; None if the measurement has none.
+        equals: The required value; None if the measurement has none.
         margin: Distance to the nearest limit; negative if the value is outside.
         verdict: pass, fail, or unset if no value exists.
         unmet: None if the value is good, else one line that says what is wrong.
@@ -228,17 +228,17 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The process of a step: its command, its output and its end.
+    """Process of a step: its command, output and exit.
 
     Attributes:
         argv: Program and arguments.
         cwd: Working directory, absolute.
-        alone: A command line that does the same when it is pasted into a shell at the rootdir.
+        alone: A shell command that runs the step without pytest, when pasted at the rootdir.
         exit_code: Exit code; None if a signal ended the process.
         signal: Name of the signal that ended the process, or None.
         stdout: The standard output stream.
         stderr: The standard error stream.
-        leftovers: Processes that it left running; all of them were ended.
+        leftovers: Processes that were still running after its exit; all of them were ended.
         threads: Threads that were still running when the code of a Python step had ended.
         shown: True if its output was shown while it ran.
         masked: Names of its ``args`` whose values are secret.
@@ -258,12 +258,12 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def left(self) -> list[str]:
-        """Return the leftover processes and threads, as text for people."""
+        """Return descriptions of the processes and threads that were left running."""
         return [*self.leftovers, *(f"thread {name}" for name in self.threads)]
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """End of the step code: it failed, it skipped itself, or it succeeded.
+    """End of the step code: failure, skip or success, with the data of its process.
 
     `where` is the Dask worker that ran the step code; None if it ran on pytest's machine. `log` is
     the file of its log records; None if it logged nothing. `began` is the start of its process, in
@@ -282,11 +282,11 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A failed attempt of a step that was followed by another attempt.
+    """Failed attempt of a step, after which the step was tried again.
 
     Attributes:
         number: Number of the attempt, from 1.
-        failure: Why the attempt failed.
+        failure: The failure of the attempt.
         ended: End of the step code.
         started: Start of the step code, in seconds since the epoch.
         stopped: Time of the check of its last criterion, in seconds since the epoch.
@@ -306,7 +306,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         step: Name of the step.
         outcome: passed, failed, skipped, or blocked by a step that it needs.
         failure: The failure, if the step failed.
-        reason: Why the step was skipped or blocked.
+        reason: The reason why the step was skipped or blocked.
         blocked_by: Name of the step that blocks it.
         meets: True if steps that need it may run: it did not fail, or has
             ``continue_on_error``.
@@ -373,7 +373,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unmet(self) -> tuple[Verdict, ...]:
-        """Return the criteria that do not hold."""
+        """Return the verdicts of the criteria that do not hold."""
         return tuple(verdict for verdict in self.verdicts if verdict.unmet)
 
 
@@ -381,13 +381,13 @@ _MOST = 5
 
 
 class LeftoverWarning(UserWarning):
-    """Warning that a step left processes running, which were ended."""
+    """Warning: a step left processes running, and they were ended."""
 
     # Warning filters and other processes look the class up by this name.
     __module__ = "pytest_orchestrator"
 
 
 def named(left: Sequence[str]) -> str:
-    """Return the names of leftovers as part of a sentence: the first five and a count."""
+    """Return names of leftover processes as part of a sentence: at most five, and a count."""
     shown = ", ".join(left[:_MOST])
     return shown if len(left) <= _MOST else f"{shown} and {len(left) - _MOST} more"

@@ -64,10 +64,10 @@ _OF_THE_USER = {"equals", "measured", "new", "old", "value"}
 
 
 class Observable(Protocol):
-    """A Context that reports what is written to it."""
+    """Interface of a Context that reports each written value."""
 
     def observed(self, *, written: Callable[[str, Json], None]) -> None:
-        """Call a function with each key and value that is written from now on."""
+        """Set the function that is called with each key and value written from now on."""
 
 
 class _SearchForms:
@@ -88,7 +88,7 @@ class _SearchForms:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """All forms as one expression; compiled on first use, since that is slow."""
+        """Regular expression that matches any form; compiled at the first use, as that is slow."""
         return re.compile(f"(?:{secret_pattern(self.forms)})+")
 
 
@@ -101,7 +101,7 @@ class Masker:
         names: Patterns for names of environment variables whose values are secret.
 
     Attributes:
-        names: The same patterns.
+        names: The patterns from the argument `names`.
     """
 
     def __init__(self, names: Sequence[str] = NAMES) -> None:
@@ -116,12 +116,12 @@ class Masker:
         self._on_new: Callable[[list[str]], object] = lambda _: None
 
     def __bool__(self) -> bool:
-        """Return True if a secret exists."""
+        """Return True if the masker has at least one secret."""
         return bool(self._values)
 
     @property
     def values(self) -> tuple[str, ...]:
-        """All secrets, for another masker."""
+        """All secrets as text, to be added to another masker."""
         return tuple(self._values)
 
     @property
@@ -147,7 +147,7 @@ class Masker:
                 self.add(values[name])
 
     def learn(self, variables: Mapping[str, str]) -> None:
-        """Add the values of the environment variables that are secret by name or declaration."""
+        """Add values of environment variables whose name matches `names` or was declared secret."""
         if self._plain.issuperset(variables):
             return
         for name in variables.keys() - self._plain:
@@ -186,13 +186,13 @@ class Masker:
             self._on_new(new)
 
     def share(self, on_new: "Callable[[list[str]], object]") -> None:
-        """Call a function with all secrets now, and with new ones whenever they are added."""
+        """Call a function with all secrets now, and with new secrets whenever they are added."""
         self._on_new = on_new
         if self._values:
             on_new([*self._values])
 
     def text(self, text: str) -> str:
-        """Mask a text; a text without secrets is returned unchanged."""
+        """Return a text with its secrets masked."""
         if not self._values:
             return text
         search = self._forms()
@@ -204,7 +204,7 @@ class Masker:
         return text
 
     def data(self, data: bytes) -> bytes:
-        """Mask bytes."""
+        """Return bytes with the secrets in them masked."""
         stream = self.stream()
         return data if stream is None else stream.feed(data) + stream.end()
 
@@ -213,7 +213,7 @@ class Masker:
         return MaskStream(self.forms) if self._values else None
 
     def of(self, value: T) -> T:
-        """Mask the texts in a value, and the numbers that are secret.
+        """Return a value with the secrets in its texts and the secret numbers masked.
 
         Args:
             value: JSON, or a `StepResult` or another Struct of a result.
@@ -225,7 +225,7 @@ class Masker:
         return self._of(value) if self._values else value
 
     def value(self, value: T) -> T:
-        """Mask a value that a step or a test produced, including the keys of mappings in it.
+        """Return a value that a step or a test produced, masked including the keys of mappings.
 
         Args:
             value: JSON.
@@ -233,7 +233,7 @@ class Masker:
         return self._of(value, keys=True) if self._values else value
 
     def who(self, who: str, node: str = "") -> str:
-        """Mask the name of a writer; the name of a step is kept, since its node id shows it.
+        """Return a writer's name masked; a step's own name stays, as its node id shows it anyway.
 
         Args:
             who: The name that the writer calls itself.
@@ -260,7 +260,7 @@ class Masker:
         return value
 
     def _of_mapping(self, value: dict[Any, Any]) -> dict[Any, Any]:
-        """Mask a mapping with its keys; keys that become equal are numbered."""
+        """Return a mapping with masked keys and values; keys that become equal are numbered."""
         masked: dict[Any, Any] = {}
         for key, item in value.items():
             masked_key = name = self.text(key) if type(key) is str else key
@@ -294,7 +294,7 @@ class Masker:
 
 
 def _texts(value: Json) -> Iterator[str]:
-    """Yield the texts of a value that are to be masked, and its numbers as text."""
+    """Yield all non-blank texts in a value except keys, and its numbers as text."""
     if isinstance(value, str):
         if value.strip():
             yield value
@@ -369,7 +369,7 @@ def forms_of(secret: str) -> list[str]:
 
 
 def ends_masked(text: str, forms: Iterable[str]) -> str:
-    """Mask the parts of secrets that are left at the places where a text was cut.
+    """Return a text with the parts of secrets next to its ellipses masked.
 
     Args:
         text: A text that may have been cut, with an ellipsis in place of the missing part.
@@ -408,7 +408,7 @@ def _tail(text: str, form: str, start: int) -> int:
 
 
 def _lines(secret: str) -> Iterator[str]:
-    """Yield the longer lines of a key or certificate: reports indent lines, or show some only."""
+    """Yield the longer lines of a multi-line secret, as programs may print only some of them."""
     lines = [line.strip() for line in secret.splitlines()]
     if len(lines) > 1:
         yield from (line for line in lines if len(line) >= _LEAST_LINE)
@@ -454,7 +454,7 @@ def _in_hex(text: str) -> Iterator[str]:
 
 
 def _in_base64(text: str) -> Iterator[str]:
-    """Yield the parts of base64 texts that depend on the value alone, not on the text around it."""
+    """Yield the base64 characters that a text has within any longer text that is encoded."""
     raw = text.encode(errors="surrogateescape")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")

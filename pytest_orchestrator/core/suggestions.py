@@ -12,7 +12,7 @@ _MOST_ENTRIES = 5000
 def missing_program(
     name: str, cwd: str, error: OSError, root: Path, folders: Iterable[str]
 ) -> tuple[int, str, str]:
-    """Explain why a program could not be started.
+    """Return the explanation for a program that could not be started.
 
     Args:
         name: The program as the step names it.
@@ -52,7 +52,7 @@ def module_hint(name: str, root: Path) -> str:
 
 
 def similar_module(name: str, root: Path) -> str:
-    """Return the module of a project that is most similar to a missing one; empty if none is."""
+    """Return the module of a project most similar to a missing module; empty if none is similar."""
     modules = {
         ".".join(path.relative_to(root).with_suffix("").parts)
         for path in project_files(root, ".py")
@@ -69,7 +69,7 @@ def recipe_hint(name: str, root: Path) -> str:
 
 
 def relative(path: str, root: Path) -> str:
-    """Return a path as recipes write it: relative if it is inside the rootdir."""
+    """Return a path as text: relative to the rootdir if it is inside."""
     if not os.path.isabs(path):
         return path
     try:
@@ -117,7 +117,7 @@ _MOST_NAMES = 5000
 
 
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Suggest the valid name that is most similar to an unknown one.
+    """Return a hint with the valid name that is most similar to an unknown one.
 
     Args:
         name: The unknown name.

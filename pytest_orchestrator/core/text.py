@@ -19,10 +19,10 @@ CONTROLS: Final = {
 
 
 def in_utf8(value: str) -> str:
-    """Return a text that can be encoded in UTF-8.
+    """Return a text with its surrogates escaped, so that UTF-8 can encode it.
 
     Args:
-        value: Any text; its surrogates become escapes. Python uses surrogates for bytes of file
+        value: Any text. Python uses surrogates for bytes of file
             names that are not valid UTF-8.
     """
     # `str.encode` is called on the class, so that no method of a subclass runs.
@@ -33,7 +33,7 @@ def in_utf8(value: str) -> str:
 
 
 def encodable(value: "Json") -> "Json":
-    r"""Return a JSON value with each text that UTF-8 cannot encode escaped.
+    r"""Return a JSON value whose texts UTF-8 can encode: surrogates in them are escaped.
 
     Args:
         value: JSON; file names in it may have bytes that are not valid UTF-8, which Python
@@ -95,7 +95,7 @@ _QUOTED = 80
 def printable(raw: bytes) -> str:
     """Return output as text: invalid UTF-8 and control characters are escaped.
 
-    So the text cannot move the cursor of a terminal or overwrite its line.
+    The result cannot move the cursor of a terminal or overwrite its line.
     """
     text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     return text.translate(CONTROLS)

@@ -49,11 +49,11 @@ def block(
     Args:
         recipe: The recipe of the step.
         step: The step.
-        result: Its result.
+        result: Result of the step.
         root: The folder to which paths are relative.
         folder: The run folder, to which paths of logs and samples are relative.
         worker: Name of the pytest process that ran it.
-        state: The outcome of pytest, if it differs from that of the result (``xfailed``).
+        state: The outcome that pytest reports, if it differs from the result (``xfailed``).
 
     Returns:
         Plain data: text, numbers, booleans, lists and mappings with text keys.
@@ -85,7 +85,7 @@ def block(
 
 
 def _time(result: StepResult, seconds: float) -> dict[str, Json]:
-    """Return the start and stop of a step, and the duration of its step code."""
+    """Return the fields with the start and stop of a step and the duration of its code."""
     start, stop = result.window
     time: dict[str, Json] = {
         "start": _moment(start),
@@ -130,7 +130,7 @@ def _resources(usage: Usage, folder: Path) -> dict[str, Json]:
 
 
 def _logs(ended: Ended, folder: Path) -> dict[str, Json]:
-    """Return the paths of the log files; an empty stream has none."""
+    """Return the fields with the paths of the log files; an empty stream has no log file."""
     process = ended.process or StepProcess(argv=(), cwd="", alone="")
     streams = {"stdout": process.stdout, "stderr": process.stderr, "log": ended.log}
     logs: dict[str, Json] = {
@@ -277,7 +277,7 @@ def _relative(path: str, root: Path) -> str:
 
 
 def _moment(seconds: float, *, up: bool = False) -> str:
-    """Return a time as ISO 8601 with milliseconds, rounded down; rounded up if `up`."""
+    """Return a time as ISO 8601 with milliseconds, rounded up if `up` is True, else down."""
     whole, rest = divmod(math.ceil(seconds * 1000) if up else int(seconds * 1000), 1000)
     return f"{_second(whole)}.{rest:03}Z"
 

@@ -16,7 +16,7 @@ processes and by rounding."""
 
 
 class CriticalPath(NamedTuple):
-    """The chain of steps, each needed by the next, with the longest total duration of step code.
+    """Chain of dependent steps with the longest total duration of step code.
 
     Attributes:
         names: The steps, in order.
@@ -87,7 +87,7 @@ def parallel(blocks: Sequence[Mapping[str, Json]]) -> frozenset[str]:
 
 
 def moment(text: Json) -> float:
-    """Return the seconds since the epoch of a time of the JSON report."""
+    """Convert a time of the JSON report to seconds since the epoch."""
     return datetime.fromisoformat(str(text)).timestamp()
 
 
@@ -105,7 +105,7 @@ def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
 
 
 def _waits(blocks: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
-    """Return the steps of this recipe that each step waits for."""
+    """Return, for each step, the names of the steps of the same recipe that must end before it."""
     steps = [step for block in blocks if isinstance(step := block["step"], dict)]
     names = [str(step["name"]) for step in steps]
     own_names = set(names)
@@ -125,7 +125,7 @@ def _seconds(
     intervals: Sequence[_Interval],
     waits: Mapping[str, Sequence[str]],
 ) -> dict[str, float]:
-    """Return the duration of each step; of a service, the time until another step used it."""
+    """Return the duration of each step; of a service, the time until the first user starts."""
     by_name = {interval.name: interval for interval in intervals}
     durations = {}
     for block in blocks:

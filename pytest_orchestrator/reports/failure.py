@@ -44,9 +44,9 @@ def text(
     Args:
         recipe: The recipe; the excerpt comes from its text.
         step: The step that failed.
-        result: Its result, with a ``failure``.
+        result: Result of the step, with a ``failure``.
         root: The rootdir, to which the path of the log is relative.
-        here: The folder in which pytest was started; the printed command works there.
+        here: The folder in which pytest was started; the printed command is to be run there.
         options: The options of pytest on which the verdict depends.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
@@ -107,7 +107,7 @@ def _closing(
 
 
 def _room(result: StepResult) -> int:
-    """Return the number of lines available: forty, less those that pytest shows below the text."""
+    """Return the maximum number of lines of the text, less if pytest shows output below it."""
     process = result.ended.process if result.ended else None
     return _MOST_LINES - (_FEWEST_STREAM_LINES if process is None or process.stdout.size else 0)
 
@@ -150,7 +150,7 @@ def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
 
 
 def _detail(failure: Failure, *, logged: bool) -> tuple[str, ...]:
-    """Return the further lines of a failure, without the end of stderr if it is shown elsewhere."""
+    """Return the detail of a failure; omit the end of stderr if the log is shown anyway."""
     if logged and _STDERR in failure.detail:
         return failure.detail[: failure.detail.index(_STDERR)]
     return failure.detail
@@ -172,7 +172,7 @@ def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str
 
 
 def _limits(limits: Any, unit: str | None) -> str:
-    """Return the limits of a measurement with their unit; empty if it has none."""
+    """Return the limits of a measurement with their unit; empty if there are none."""
     low, high = limits.get("low"), limits.get("high")
     if "equals" in limits:
         text = f"= {_short(limits['equals'])}"
@@ -216,7 +216,7 @@ def _writes(changes: Sequence[Change]) -> list[str]:
 
 
 def _write(change: Change) -> tuple[str, str]:
-    """Return the key of a change with its sign, and the change of its value."""
+    """Return two cells for a change: its sign and key, and its values."""
     fields = change.as_dict()
     old, new = fields.get("old"), fields.get("new")
     if change.op in ("append", "pop"):
@@ -253,7 +253,7 @@ def _resources_line(usage: Usage) -> str:
 
 
 def _command_line(result: StepResult) -> list[str]:
-    """Return the command that runs the step without pytest, if one exists that can be pasted."""
+    """Return the line with a command that runs the step without pytest; empty if none is usable."""
     process = result.ended.process if result.ended else None
     if (
         process is not None
@@ -286,7 +286,7 @@ def _cut_value(text: str) -> str:
 
 
 def place_of(step: Step, result: StepResult) -> Place:
-    """Return the position of a failure in the recipe; by default that of the step's code."""
+    """Return the position of a failure in the recipe; if it has none, that of the step's code."""
     if result.failure and result.failure.place:
         return result.failure.place
     return next(step.at[key] for key in ("function", "class", "cmd", "") if key in step.at)
@@ -302,7 +302,7 @@ _STACK = re.compile(r"(Current thread|Thread) 0x")
 
 
 def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
-    """Return the last lines of stderr, below a line with the path of the whole log.
+    """Return the last lines of stderr, after a heading with the path of the whole log.
 
     Args:
         result: The result of a step.
@@ -341,7 +341,7 @@ def _log_note(log: str | None, root: Path, *, cut: bool) -> str:
 
 
 def _without_own_frames(lines: list[str]) -> list[str]:
-    """Remove the frames of pytest and of this package from the stack dump of a Python crash."""
+    """Return the stack dump of a Python crash without frames of pytest and of this package."""
     if not any(_STACK.match(line) for line in lines):
         return lines
     return [
@@ -358,12 +358,12 @@ _OWN: Final = "recipe"
 
 
 def command(node: str, options: Iterable[str] = ()) -> str:
-    """Return a shell command that runs a step again."""
+    """Return a shell command that runs a step again with pytest."""
     return shlex.join(["pytest", *options, node])
 
 
 def options(step_vars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the options that set vars to the same values again.
+    """Return the command-line options with which pytest sets vars to the same values again.
 
     Args:
         step_vars: Vars by name, each with ``value`` and ``origin``, as in the block of a step.
@@ -378,7 +378,7 @@ def options(step_vars: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _option_value(value: Json) -> str:
-    """Return a value in the form that the option reads: JSON, or text that is not valid JSON."""
+    """Return a value in the form that `--recipe-var` parses: JSON, or text that is not JSON."""
     if isinstance(value, str):
         try:
             json.loads(value)

@@ -40,11 +40,11 @@ _ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪", "interrupted": "�
 _CONTROLS = CONTROLS | {9: "\\x09"}
 
 Recipes = Mapping[str, Sequence[Mapping[str, Json]]]
-"""The blocks of each run of a recipe, by what the run is called."""
+"""The blocks of each run of a recipe, by the name of the run."""
 
 
 class Mark(NamedTuple):
-    """A failure or problem at a position in a file.
+    """Failure or problem at a position in a file, shown as an annotation.
 
     Attributes:
         path: The file, relative to the rootdir.
@@ -64,8 +64,8 @@ class Mark(NamedTuple):
         """Return the workflow command that annotates the position.
 
         Args:
-            prefix: Path of the rootdir in the repository, with a slash; empty if both are the
-                same.
+            prefix: Path of the rootdir in the repository, ending with a slash; empty if both are
+                the same.
         """
         path, title = _property(prefix + self.path), _property(self.title)
         where = f"file={path},line={self.line},col={self.column},title={title}"
@@ -73,7 +73,7 @@ class Mark(NamedTuple):
 
 
 def marks(blocks: Iterable[Mapping[str, Json]]) -> list[Mark]:
-    """Return the failures of steps, each at the line of the recipe that caused it."""
+    """Return the failures of steps, each at its position in the recipe."""
     failures = []
     for block in blocks:
         step, recipe = _mapping(block["step"]), _mapping(block["recipe"])
@@ -89,7 +89,7 @@ def marks(blocks: Iterable[Mapping[str, Json]]) -> list[Mark]:
 
 
 def annotations(failures: Sequence[Mark], problems: Sequence[Mark], prefix: str = "") -> list[str]:
-    """Return the commands of at most ten annotations, and one that counts the others.
+    """Return workflow commands for at most ten annotations and for the number of others.
 
     Args:
         failures: Failures of steps; they come first.
@@ -111,7 +111,7 @@ def summary(
     """Return the summary of a job in GitHub's Markdown.
 
     Args:
-        recipes: The blocks of all steps.
+        recipes: The blocks of all steps, by the name of the run of the recipe.
         shown: Failure texts of pytest, by the node ids of the failed steps.
         problems: Problems in recipes that cannot be read.
         room: Size limit in bytes; parts beyond it are omitted, graphs first.

@@ -19,7 +19,7 @@ def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]
     """Return the JUnit properties of a step.
 
     Args:
-        block: The block of the JSON report.
+        block: Block of the step in the JSON report.
 
     Returns:
         Pairs of a name and a scalar; the name contains the unit, seconds or bytes.
@@ -46,7 +46,7 @@ def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]
 
 
 def _measurements(measurements: Json) -> dict[str, Json]:
-    """Return the values of measurements, each below the name of the measurement."""
+    """Return the fields of measurements, with keys such as ``measurement.NAME.value``."""
     listed = measurements if isinstance(measurements, list) else []
     return {
         f"measurement.{measurement['name']}.{key}": measurement[key]

@@ -1,7 +1,7 @@
 """Summary of a whole session for the JSON report.
 
 pytest-json-report leaves the environment empty, and counts a test that passed in a rerun as
-``rerun``. Here that test counts as passed and is marked as flaky.
+``rerun``. This package counts the test as passed and marks it as flaky.
 """
 
 from collections import Counter

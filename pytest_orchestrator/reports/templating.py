@@ -30,7 +30,7 @@ class CompiledTemplates(BytecodeCache):
         self._folder = folder
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Load a template, unless it was compiled by another version or from another text."""
+        """Load a compiled template; load nothing if it is missing or out of date."""
         with contextlib.suppress(OSError), self._path(bucket).open("rb") as file:
             bucket.load_bytecode(file)
 
@@ -80,5 +80,5 @@ def _escaped_controls(value: Any) -> Any:
 
 
 def template(name: str) -> "Template":
-    """Return a template by the name of its file."""
+    """Return the template in the file with a name."""
     return environment().get_template(name)

@@ -143,7 +143,7 @@ def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def _state(block: Mapping[str, Json]) -> str:
-    """Return the state of a step, with the number of its attempts and reruns, if there are any."""
+    """Return the state of a step, followed by the number of attempts and reruns, if any."""
     attempt, reruns = _at(block, "step", "attempt"), _at(block, "step", "reruns")
     counts = [f"attempt {attempt}"] if isinstance(attempt, int) and attempt > 1 else []
     counts += [report_text.rerun(reruns)] if isinstance(reruns, int) else []
@@ -176,7 +176,7 @@ def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) ->
 
 
 def _chain(names: Sequence[str], room: int) -> str:
-    """Return the names of a chain; if they do not fit, the first and the last ones."""
+    """Return the step names of a chain in one line; if they do not fit, omit middle ones."""
     for left in range(len(names), 1, -1):
         head, tail = names[: (left + 1) // 2], names[len(names) - left // 2 :]
         gap = [] if left == len(names) else [f"… {len(names) - left} more …"]

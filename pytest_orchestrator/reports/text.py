@@ -46,7 +46,7 @@ def shown(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text as `shown` does, truncated if it is too long for its place on a page."""
+    """Return a text made safe by `shown`, truncated if it is too long for its place on a page."""
     if len(text) <= most and (most < _EXACT_BELOW or _weight(text) <= _MAX_DENSITY * most):
         return shown(text)
     text = text[: most - 1]
@@ -76,7 +76,7 @@ def tail(path: "str | Path", most: int) -> Tail | None:
 
     Args:
         path: The file.
-        most: Number of bytes on the page; escaped characters count more than once.
+        most: Maximum size on the page, in bytes; an escaped character counts as several.
     """
     import os
 
@@ -116,22 +116,22 @@ _MEGA = 1_000_000
 
 
 def seconds(value: "Json") -> str:
-    """Return seconds with two decimals, or a dash if the figure is missing."""
+    """Return a number of seconds with two decimals, or a dash if the figure is missing."""
     return f"{value:.2f}" if isinstance(value, (int, float)) else "-"
 
 
 def duration(value: float) -> str:
-    """Return seconds with their unit: two decimals below ten seconds, one above."""
+    """Return a duration with its unit: two decimals below ten seconds, else one."""
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
 
 
 def rerun(times: int) -> str:
-    """Return the number of reruns by another plugin of pytest, as a note after the state."""
+    """Return a note for the number of reruns by another pytest plugin, shown after the state."""
     return "rerun" if times == 1 else f"rerun {times} times"
 
 
 def megabytes(value: "Json") -> str:
-    """Return bytes as MB with one decimal, or a dash if the figure is missing."""
+    """Return a number of bytes as MB with one decimal, or a dash if the figure is missing."""
     return f"{value / _MEGA:.1f}" if isinstance(value, (int, float)) else "-"
 
 
@@ -155,7 +155,7 @@ def added(*values: "Json") -> float | None:
 
 
 def whole_megabytes(value: int) -> str:
-    """Return bytes as whole MB."""
+    """Return a number of bytes as whole MB."""
     return f"{value / _MEGA:.0f}"
 
 
@@ -208,7 +208,7 @@ _WORDS: Final = {"needs": "depends on", "after": "after", "tags": "tags"}
 
 
 def worker(where: "Mapping[str, str]") -> str:
-    """Return the worker that ran a step and its machine; empty if it ran beside pytest.
+    """Return the Dask worker that ran a step, and its host; empty if no Dask worker ran it.
 
     Args:
         where: The ``where`` of the block of the step.
@@ -222,7 +222,7 @@ def line(about: "Mapping[str, Any]", recipe: str, where: str = "") -> str:
     Args:
         about: The ``step`` of the block of the step.
         recipe: The key of the recipe.
-        where: The worker that ran it; empty if it ran beside pytest.
+        where: The worker that ran the step, as `worker` returns it; may be empty.
     """
     kind = str(about.get("type") or "")
     parts = [f"{kind[:1].upper()}{kind[1:]} step" if kind else "Step"]

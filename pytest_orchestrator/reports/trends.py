@@ -74,7 +74,7 @@ def _trends(run: RunRecord, recipe: RecipeRecord, history: History) -> Iterator[
 
 
 def _affordable(folders: Iterable[Path], most: int) -> Iterator[Path]:
-    """Yield folders until the total size of their journals exceeds `most` bytes."""
+    """Yield run folders until the total size of their journals exceeds `most` bytes."""
     for folder in folders:
         try:
             most -= (folder / NAME).stat().st_size
@@ -109,7 +109,7 @@ class Curves(NamedTuple):
 
 
 def curves(path: Path, most: int) -> Curves | None:
-    """Return the curves of a step; None if the file is unreadable or has fewer than two samples.
+    """Return the curves of a step; None if its file is unreadable or has fewer than two samples.
 
     Args:
         path: A file of samples, one JSON object a line.

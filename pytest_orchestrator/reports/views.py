@@ -80,7 +80,7 @@ def write_pictures(run: RunRecord, folder: Path) -> None:
 
 
 def steps_of(recipe: RecipeRecord) -> Steps:
-    """Return the steps of a recipe in the form that graphs take."""
+    """Return the steps of a recipe in the form that the functions of `reports.graph` accept."""
     return [_step(step) for step in recipe.steps.values()]
 
 

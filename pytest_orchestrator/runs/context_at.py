@@ -12,7 +12,7 @@ from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRe
 
 
 class NoStep(OrchestratorError):
-    """The requested step is missing in the run, did not run, or its name is ambiguous."""
+    """Error: the requested step is missing in the run, never started, or has an ambiguous name."""
 
     slug = "no-step"
 
@@ -23,7 +23,7 @@ class PastContext:
     Args:
         changes: All changes of the Contexts of the run.
         scope: Key of the recipe whose own Context it is; empty for the session's.
-        before: Number of a journal line: the state just before it; None for the end of the run.
+        before: Number of a journal line; the state is that just before it. None: end of the run.
     """
 
     def __init__(self, changes: Changes, scope: str = "", before: int | None = None) -> None:
@@ -31,7 +31,7 @@ class PastContext:
         self._values = changes.values(scope, before)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Read the value of a key or path, as `Context.get` does."""
+        """Return the value of a key or path, as `Context.get` does."""
         value = keys.find_path(self._values, key)
         return default if value is keys.ABSENT else unshared(value)
 
@@ -63,7 +63,7 @@ class PastContext:
         return [_plain(one) for one in history if self._before is None or one.n < self._before]
 
     def last_modified(self, key: str) -> str | None:
-        """Return the time of the last change of a key, in ISO 8601 UTC."""
+        """Return the time of the last change of a key in ISO 8601 UTC; None if it never existed."""
         history = self.get_history(key)
         return history[-1]["ts"] if history else None
 

@@ -1,4 +1,4 @@
-"""Durable Context: each change is written to a file before it counts.
+"""Durable Context: each change is written to a file before it takes effect.
 
 The file is a journal that keeps every change, so it never becomes shorter. A cache file next to it
 contains the values and the history after one of its lines, and the SHA-256 of all lines up to that
@@ -37,18 +37,18 @@ _CHUNK: Final = 1 << 20
 
 
 class NotKept(OrchestratorError):
-    """A file does not contain a Context that can be continued."""
+    """Error: a file does not contain a Context that can be continued."""
 
     slug = "not-kept"
 
 
 class DurableContext:
-    """A Context and its file.
+    """Context whose changes are all in a file.
 
     Attributes:
         context: The Context with all changes in the file.
-        journal: The writer that records each further change before it counts.
-        torn: Number of bytes of a last change that was not written completely and was removed.
+        journal: The writer that records each further change before it takes effect.
+        torn: Number of bytes of an incompletely written last change, which were removed.
     """
 
     def __init__(self, context: Context, journal: Journal, torn: int, cache: "_Cache") -> None:
@@ -77,7 +77,7 @@ class DurableContext:
 
 
 def open_durable_context(path: Path) -> DurableContext:
-    """Continue the Context of a file, or create the file.
+    """Open the Context in a file, or create the file with an empty Context.
 
     Args:
         path: The file.
@@ -114,7 +114,7 @@ def open_durable_context(path: Path) -> DurableContext:
 
 
 def _replay(path: Path, tail: Tail, context: Context) -> None:
-    """Apply the changes of a file that follow the lines of a tail.
+    """Apply the changes that follow the lines already read by `tail`.
 
     Raises:
         NotKept: The file is damaged, or is not the file of a Context.
@@ -194,7 +194,7 @@ class _Cache:
         self._sha256 = hashlib.sha256()
 
     def is_due(self, journal: Journal, most: int) -> bool:
-        """Return True if a journal has more than `most` lines that the cache does not cover."""
+        """Return True if the cache lacks more than `most` lines of the journal."""
         return journal.failed is None and journal.end[1] - self.lines > most
 
     def load(self, context: Context) -> Tail:
@@ -251,7 +251,7 @@ class _Cache:
                 begin += len(chunk)
 
     def write(self, context: Context, journal: Journal) -> None:
-        """Replace the cache; if it cannot be written, the present one stays.
+        """Replace the cache file; keep the old one if the new one cannot be written.
 
         Args:
             context: The Context after the last line of the journal.
@@ -287,7 +287,7 @@ class _Cache:
                 fresh.unlink(missing_ok=True)
 
     def _mode(self, cache: int) -> int:
-        """Return the mode for a cache: that of the journal, whose values it contains."""
+        """Return the permission bits for a cache file: at most those of the journal."""
         journal = self._journal.stat()
         is_same_group = os.fstat(cache).st_gid == journal.st_gid
         return stat.S_IMODE(journal.st_mode) & (0o777 if is_same_group else 0o700)

@@ -59,7 +59,7 @@ class RunFile:
         self.recorded_path = path if isinstance(path, str) else ""
 
     def inside(self, folder: Path) -> Path | None:
-        """Return the path of the file, as `RunFiles.at` does."""
+        """Return the path of the file inside a run folder; None as for `RunFiles.at`."""
         return RunFiles(folder).at(self)
 
 
@@ -71,7 +71,7 @@ class RunFiles:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Create the resolver; this accesses no file of the run yet.
+        """Create the resolver without accessing any file of the run.
 
         Args:
             folder: The folder of the run.
@@ -130,7 +130,7 @@ class RunFolder:
         self.path = base / run
 
     def open(self, keep: int, spared: str | None = None) -> Journal:
-        """Create the folder, point ``latest`` to it, and delete the oldest runs.
+        """Create the folder with its journal, point ``latest`` to it, and delete the oldest runs.
 
         Args:
             keep: Number of runs to keep, including this one and those that are still running;
@@ -200,7 +200,7 @@ class RunFolder:
         return journal
 
     def _point_to(self) -> None:
-        """Replace the link atomically, so that it always leads to a run."""
+        """Point the link ``latest`` to this run; replace it atomically."""
         new_link = self._base / f".{_LATEST}.{os.getpid()}"
         with contextlib.suppress(OSError):
             new_link.symlink_to(self.path.name)
@@ -220,7 +220,7 @@ class RunFolder:
 
 
 def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
-    """Return the parts of the path below which the files of a recipe are stored.
+    """Return the parts of the subfolder path in which the files of a recipe are stored.
 
     A recipe in ``recipes/`` gets a short path: without that folder and without its suffix.
 

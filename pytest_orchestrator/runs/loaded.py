@@ -1,4 +1,4 @@
-"""A recorded run as plain lists and dicts, for notebooks and data frames."""
+"""Recorded run as plain lists and dicts, for notebooks and data frames."""
 
 import json
 import os
@@ -50,7 +50,7 @@ class LoadedRun:
     def samples(self) -> list[dict[str, Any]]:
         """A row for each sample of memory and CPU time: recipe, step, seconds, rss, cpu_seconds.
 
-        They are read at the first access; a missing file has no rows.
+        The rows are read at the first access; a missing file of samples has no rows.
         """
         files = RunFiles(self.folder)
         touched = (step for step in self._record.steps if step.state not in NOT_REACHED)
@@ -61,10 +61,10 @@ class LoadedRun:
 
 
 def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None) -> LoadedRun:
-    """Read a run.
+    """Return a recorded run as tables.
 
     Args:
-        run: Its id, the beginning of its id, ``latest``, or the path of its folder.
+        run: Id of the run, the beginning of its id, ``latest``, or the path of its folder.
         base: The folder that has the runs; by default ``.orchestrator/runs`` in the working
             directory or the nearest one above it.
 

@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 class NoRun(OrchestratorError):
-    """The run that was requested does not exist, or its name is ambiguous."""
+    """Error: the requested run does not exist, or its name is ambiguous."""
 
     slug = "no-run"
 
@@ -35,13 +35,13 @@ def run_folders(base: Path) -> list[Path]:
 
 
 def earlier_runs(folder: Path) -> list[Path]:
-    """Return the folders of the runs that are older than a given one, newest first."""
+    """Return the folders of all runs in the same parent that are older than a run, newest first."""
     folders = run_folders(folder.parent)
     return folders[folders.index(folder) + 1 :] if folder in folders else folders
 
 
 def _sort_key(folder: Path) -> tuple[str, int, str]:
-    """Return the second of the run id, then the time of the journal's last write.
+    """Return the key that sorts runs by age: start in seconds, then time of the last write.
 
     A run id is a time in whole seconds and a random part, so the time of the write orders the
     runs of one second.
@@ -58,7 +58,7 @@ def find_run(base: Path, name: str = LATEST) -> Path:
 
     Args:
         base: The folder of the runs of a project.
-        name: Its id or the beginning of its id, ``latest``, or the path of a folder.
+        name: Id of the run, the beginning of its id, ``latest``, or the path of a folder.
 
     Raises:
         NoRun: No run matches, or several do.
@@ -86,7 +86,7 @@ def find_run(base: Path, name: str = LATEST) -> Path:
 
 
 def load_record(folder: Path) -> RunRecord:
-    """Read a run into a record.
+    """Return the record of the run in a folder.
 
     Args:
         folder: The folder of the run.
@@ -111,7 +111,7 @@ def load_record(folder: Path) -> RunRecord:
 
 @contextlib.contextmanager
 def _gc_paused() -> Iterator[None]:
-    """Pause the garbage collector: a record has thousands of values, none of which is garbage."""
+    """Pause the garbage collector within a `with` block, to build a large record faster."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -125,7 +125,7 @@ class FollowedRun:
     """Incremental reader of a run that may still be running.
 
     Attributes:
-        record: The run as far as it was read.
+        record: Record of the lines that were read so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -166,7 +166,7 @@ def prunable(base: Path, keep: int) -> list[Path]:
 
 
 def prune(base: Path, keep: int) -> list[Path]:
-    """Delete old runs.
+    """Delete the folders of all but the newest runs; spare runs that are still running.
 
     Args:
         base: The folder of the runs.

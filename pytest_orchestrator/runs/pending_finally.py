@@ -29,7 +29,7 @@ class PendingFinally(NamedTuple):
 
 
 def pending_finally(base: Path, most: int = 20) -> PendingFinally | None:
-    """Return the pending ``finally`` steps of the newest run that has some.
+    """Return the pending ``finally`` steps of the newest run with pending steps.
 
     Args:
         base: The folder of the runs.
@@ -70,7 +70,7 @@ def descriptions(steps: dict[str, list[str]]) -> list[str]:
 
 
 def _still_pending(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
-    """Return the steps that no later run has executed to their end."""
+    """Return those of the pending steps that no later run has executed to their end."""
     for folder in later if steps else ():
         try:
             recipes = lookup.load_record(folder).recipes
@@ -84,7 +84,7 @@ def _still_pending(steps: dict[str, list[str]], later: list[Path]) -> dict[str, 
 
 
 def _ran(step: StepRecord) -> bool:
-    """Return True if a step was done by executing it, not by restoring its result."""
+    """Return True if a step was done in the run itself, not restored from an earlier run."""
     return is_done(step) and not _is_restored(step)
 
 
@@ -108,7 +108,7 @@ def _is_restored(step: StepRecord) -> bool:
 
 
 def _was_resumed(base: Path, record: RunRecord) -> bool:
-    """Return True if a later run resumes this one: the steps are then pending in that run."""
+    """Return True if a later run resumes this run; pending steps then belong to the later run."""
     field = f'"resumed_from":"{record.id}"'.encode()
     for folder in lookup.run_folders(base):
         try:
@@ -121,7 +121,7 @@ def _was_resumed(base: Path, record: RunRecord) -> bool:
 
 
 def _has_none_pending(path: Path) -> bool:
-    """Return True if a sealed journal shows, without being folded, that no step is pending.
+    """Return True if the end of a sealed journal shows that no step is pending.
 
     A sealed journal may have pending steps: after Ctrl-C, or when the Dask scheduler is lost,
     steps are cut off and the session seals its journal nevertheless.

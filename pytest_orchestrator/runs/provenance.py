@@ -22,7 +22,7 @@ _PATIENCE = 2.0
 
 
 def provenance(root: Path) -> dict[str, Any]:
-    """Return the provenance of a run; this waits at most two seconds, for ``git status``.
+    """Return the provenance of a run; wait at most two seconds for ``git status``.
 
     Args:
         root: The rootdir of the project.
@@ -68,7 +68,7 @@ def revision(root: Path) -> dict[str, Any]:
 
 
 def _git_folders(root: Path) -> tuple[Path, Path] | None:
-    """Return the git directory of a work tree, and the one that all work trees share."""
+    """Return the git directory of a work tree, and the git directory that all work trees share."""
     for place in (root, *root.parents):
         git = place / ".git"
         if git.is_dir():
@@ -95,7 +95,7 @@ def _commit(name: str, *folders: Path) -> str:
 
 
 def _is_dirty(root: Path, folder: Path) -> bool | None:
-    """Return True if ``git status`` lists a changed tracked file; None if that is not known.
+    """Return True if a tracked file has uncommitted changes; None if that is unknown.
 
     A repository with an index of more than 512 KiB is not checked: that would take too long.
     """
@@ -154,7 +154,7 @@ def keep_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> Non
 
 
 class PendingTexts:
-    """Queue of recipe texts until the run folder exists: creating the journal creates it."""
+    """Queue of recipe texts that cannot be stored before the run folder exists."""
 
     def __init__(self, folder: Callable[[], Path], masked: Callable[[str], str]) -> None:
         """Create an empty queue.
@@ -169,7 +169,7 @@ class PendingTexts:
         self._lock = threading.Lock()
 
     def add(self, recipe: Recipe) -> None:
-        """Store the text of a recipe, now or when the folder exists."""
+        """Store the text of a recipe; queue it if the run folder does not exist yet."""
         self._recipes.append(recipe)
         self.keep()
 
@@ -181,7 +181,7 @@ class PendingTexts:
 
 
 def place_of(folder: Path, name: object) -> Path | None:
-    """Return the path at which the text of a file is stored; None outside the run folder.
+    """Return the path of the stored text of a file; None if it would be outside the run folder.
 
     Args:
         folder: The folder of the run.

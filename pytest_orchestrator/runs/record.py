@@ -36,7 +36,7 @@ NOT_REACHED: Final = frozenset({"waiting", "not selected"})
 
 
 class LogFile(NamedTuple):
-    """A log that a journal names; its size in bytes; `cut` if it was truncated at its limit."""
+    """Log file as a journal names it: path, size in bytes, and `cut` if it was truncated."""
 
     file: RunFile
     size: int
@@ -44,7 +44,7 @@ class LogFile(NamedTuple):
 
 
 class Artifact(NamedTuple):
-    """An artifact of a step, as a journal names it; its media type and size in bytes."""
+    """Artifact of a step as a journal names it: path, media type and size in bytes."""
 
     file: RunFile
     type: str
@@ -52,7 +52,7 @@ class Artifact(NamedTuple):
 
 
 def logs_in(block: Mapping[str, Any]) -> dict[str, LogFile]:
-    """Return the logs that a block, or an attempt in it, names; by stream.
+    """Return the logs named in a report block or in one of its attempts, by stream.
 
     Args:
         block: The block or the attempt.
@@ -70,7 +70,7 @@ class StepRecord:
         recipe: Key of its recipe.
         name: Name of the step.
         about: Its description from the recipe: index, line, type, needs, after, tags.
-        state: waiting, locked (for a lock), running, retrying, then what became of it: passed,
+        state: waiting, locked (for a lock), running, retrying, then its outcome: passed,
             failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted; if the
             run ended before the step, "not run", or "not selected" if it was not selected.
         started: Start of its last attempt, in ISO 8601 UTC; None before the first one.
@@ -112,9 +112,9 @@ class StepRecord:
 
     @property
     def outcome_fields(self) -> dict[str, Any]:
-        """Its fields ``kind``, ``reason`` and others, as in the ``step`` of its block.
+        """Fields such as ``kind`` and ``reason`` of the ``step`` in the report block of the step.
 
-        A step that was running when pytest was killed has no block; its fields are made here.
+        A step that was running when pytest was killed has no block; the property creates them.
         """
         if self.state != "interrupted" or self.ended is not None:
             return {**(self.block or {}).get("step", {})}
@@ -123,25 +123,25 @@ class StepRecord:
 
     @property
     def reason(self) -> str:
-        """Why it did not pass, one line; empty if it passed or the reason is unknown."""
+        """Reason why the step did not pass, in one line; empty if it passed or none is known."""
         reason: str = self.outcome_fields.get("reason", "")
         return reason
 
     @property
     def reruns(self) -> int:
-        """Number of times that a pytest plugin ran it again after a failure."""
+        """Number of times that a pytest plugin ran the step again after a failure."""
         reruns: int = (self.block or {}).get("step", {}).get("reruns", 0)
         return reruns
 
     @property
     def start(self) -> str | None:
-        """Start of its window, in ISO 8601 UTC; while it runs, the start of its last attempt."""
+        """Start of the step, in ISO 8601 UTC; while it runs, the start of its last attempt."""
         start: str | None = self._time.get("start", self.started)
         return start
 
     @property
     def last_start(self) -> str | None:
-        """Start of the step code in its last attempt, in ISO 8601 UTC."""
+        """Start of the step code in the last attempt, in ISO 8601 UTC; None before the first."""
         start: str | None = self._time.get("last_start", self.start)
         return start
 
@@ -151,30 +151,30 @@ class StepRecord:
 
     @property
     def where(self) -> dict[str, str]:
-        """The ``worker`` of its last attempt, and its ``host``; empty if it ran in the session."""
+        """``worker`` and ``host`` of the last attempt; empty if no Dask worker ran the step."""
         where: dict[str, str] = (self.block or {}).get("where", {})
         return where
 
     @property
     def logs(self) -> dict[str, LogFile]:
-        """The logs of its last attempt, by stream."""
+        """Logs of the last attempt of the step, by stream."""
         return logs_in(self.block or {})
 
     def log_file(self, stream: str, attempt: int) -> RunFile:
-        """Return the path of an attempt's log, which no event of a killed run names."""
+        """Return the path at which the log of an attempt is stored, even if no event names it."""
         path, _, cell = self.recipe.removesuffix("]").partition("[")
         name = f"{self.name}.{attempt}.{stream}"
         return RunFile("/".join(("logs", *parts(path, cell or None), name)))
 
     @property
     def samples(self) -> RunFile | None:
-        """The file with its resource samples; None if it has none."""
+        """File with the resource samples of the step; None if there is none."""
         path = (self.block or {}).get("resources", {}).get("samples")
         return RunFile(path) if path else None
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """Its artifacts."""
+        """Artifacts of the step."""
         return [
             Artifact(RunFile(one["path"]), one.get("type") or "", one["bytes"])
             for one in (self.block or {}).get("artifacts", ())
@@ -197,7 +197,7 @@ class StepRecord:
                 self.state = "retrying"
 
     def end(self, *, is_selected: bool) -> None:
-        """Set the state of a step without an outcome, since its run is over.
+        """Set the final state of a step without an outcome, after the end of its run.
 
         Args:
             is_selected: True if the step was selected and its run was killed. A run that reached
@@ -239,7 +239,7 @@ class RecipeRecord:
         digests: SHA-256 of the files that its steps run, by path.
         unselected: Names of the steps that were not selected.
         steps: Its steps by name, in order.
-        started: When it began, in ISO 8601 UTC.
+        started: Start of the recipe, in ISO 8601 UTC.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -316,7 +316,7 @@ class RunRecord:
                 self.end("finished")
 
     def end(self, state: State) -> None:
-        """Set the state of the journal; in a run that no process writes, no step is running.
+        """Set the state of the run; unless a process still writes it, end its unfinished steps.
 
         Args:
             state: The state, as in `runs.journal.reader.Reading`.
@@ -328,7 +328,7 @@ class RunRecord:
                     step.end(is_selected=not self.finished and step.name not in recipe.unselected)
 
     def _begun(self, recipe: RecipeRecord) -> None:
-        """Add a recipe; records of its steps from earlier lines are kept."""
+        """Add a recipe that starts; keep records of its steps that earlier lines have created."""
         before = self.recipes.get(recipe.key)
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
@@ -373,7 +373,7 @@ _ABSENT: Final = object()
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one key in the journal.
+    """Change of one key, as recorded in a journal.
 
     Attributes:
         n: Number of its line; 0 for a change that was restored from an earlier run.
@@ -412,7 +412,7 @@ class Changes:
         self.count = 0
 
     def fold(self, entry: Entry) -> None:
-        """Add the next line of the journal, if it is a change of a Context."""
+        """Add the change in the next line of the journal; ignore lines with other events."""
         event = entry.event
         if isinstance(event, ContextChanged):
             self.count += 1
@@ -422,7 +422,7 @@ class Changes:
             self._restore(entry, event)
 
     def _restore(self, entry: Entry, event: ContextRestored) -> None:
-        """Replace keys by those of a snapshot, with their histories if the snapshot has them."""
+        """Set keys to the values of a snapshot, with their histories if the snapshot has them."""
         history = event.snapshot.get("history", {})
         for key, changes in history.items():
             self._rows.setdefault(event.scope, {}).pop(key, None)
@@ -444,7 +444,7 @@ class Changes:
         return list(own) if not scope else [*dict.fromkeys([*self._rows[""], *own])]
 
     def last(self, key: str, scope: str = "") -> int:
-        """Return the number of the line that changed a key last; 0 if no line did."""
+        """Return the number of the last journal line that changed a key; 0 if none did."""
         return self._last.get((scope, key), 0)
 
     def latest(self, key: str, scope: str = "") -> Recorded | None:
@@ -473,7 +473,7 @@ class Changes:
     def history(self, key: str, scope: str = "") -> list[Recorded]:
         """Return all changes of a key, oldest first.
 
-        The history of a key in a recipe's Context begins with its history in the session's.
+        In a recipe's Context, the history of a key begins with that of the session's Context.
         """
         rows = self._rows.get(scope, {}).get(key)
         if rows is not None and scope:
@@ -487,7 +487,7 @@ class Changes:
 
         Args:
             scope: The Context.
-            before: Number of a line: the values just before it; None for the end.
+            before: Number of a line, to get the values just before it; None for the final values.
         """
         values: dict[str, Any] = {}
         for key in self.keys(scope):
@@ -528,7 +528,7 @@ def _until(rows: list[_Row], before: int | None) -> list[_Row]:
 
 
 def _last_value(rows: list[_Row]) -> Any:
-    """Return the value of a key after its changes; only those since its last set are replayed."""
+    """Return the value of a key after its changes; replay only those since it was last set."""
     start = 0
     for place in range(len(rows) - 1, -1, -1):
         if rows[place][3] not in ("append", "pop"):
@@ -559,7 +559,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _replayed(key: str, rows: list[_Row]) -> Iterator[Recorded]:
-    """Yield each row as a change, with the old value and the index from the rows before it."""
+    """Replay the rows of a key, and yield each change with its old value and index."""
     value: Any = None
     is_own = False  # a list that no change refers to can be changed in place
     for n, ts, who, op, new, by, masked in rows:

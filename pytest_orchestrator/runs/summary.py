@@ -25,9 +25,10 @@ def verdict(run: RunRecord) -> Word:
     """Return the verdict of a run.
 
     Returns:
-        ``damaged`` before all else, since what is damaged says nothing; ``running``;
-        ``failed`` where anything did, also of one that was cut off; ``interrupted`` if the run
-        or a step was interrupted; ``empty`` where nothing ran; or ``passed``.
+        The first that applies: ``damaged`` or ``running``, the state of the journal; ``failed``
+        if a step, a test or a collection failed; ``interrupted`` if the run or a step was
+        interrupted; ``empty`` if pytest ran nothing; ``passed`` or, by the exit status,
+        ``failed``.
     """
     if run.state in ("damaged", "running"):
         return run.state
@@ -70,7 +71,7 @@ def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
 
 
 def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:
-    """Return the steps that passed, but only by ``retry`` or when a plugin reran them."""
+    """Return the steps that passed only after a ``retry`` or a rerun by a plugin."""
     return [
         step for step in steps if step.state == "passed" and (step.attempt > 1 or step.reruns > 0)
     ]
@@ -145,7 +146,7 @@ def _tests(run: RunRecord) -> dict[str, int]:
 
 
 def _duts(run: RunRecord) -> Iterable[str]:
-    """Yield the DUT of each recipe; of a mapping its values, mostly a serial number."""
+    """Yield the ``dut`` in ``test_meta`` of each recipe as text; join the values of a mapping."""
     for recipe in run.recipes.values():
         dut = (recipe.about.get("test_meta") or {}).get("dut")
         if isinstance(dut, dict):

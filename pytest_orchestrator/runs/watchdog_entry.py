@@ -1,7 +1,7 @@
 """Journal entry for a session that the watchdog killed.
 
-The timeout of an inline step can be enforced only by killing pytest. The step fails as every step
-at its timeout; the journal of the run is not sealed, as after any kill.
+The timeout of an inline step can be enforced only by killing pytest. The step counts as failed,
+like every step at its timeout; the journal of the run is not sealed, as after any kill.
 """
 
 import os
@@ -41,13 +41,13 @@ class WatchdogReport(NamedTuple):
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "WatchdogReport":
-        """Return the report of five words: step, reason, path, line and column."""
+        """Parse the report from five words: step, reason, path, line and column."""
         step, reason, path, line, column = words
         return cls(step, reason, path, int(line), int(column))
 
 
 def record_timeout(path: Path, report: WatchdogReport) -> bool:
-    """Append to the journal that a step failed by its timeout.
+    """Append an event to the journal: the step failed by its timeout.
 
     Args:
         path: The journal.
@@ -75,7 +75,7 @@ def record_timeout(path: Path, report: WatchdogReport) -> bool:
 def timeout_event(
     entries: list[Entry], report: WatchdogReport, worker: str = "main"
 ) -> StepFinished | None:
-    """Return the event that the last attempt of a process failed by its timeout.
+    """Return the event for the last step of a process, which failed by its timeout.
 
     Args:
         entries: The entries of the journal.
@@ -93,7 +93,7 @@ def timeout_event(
 
 
 def interrupted_events(entries: list[Entry], worker: str, reason: str) -> list[StepFinished]:
-    """Return an interrupted event for each step that a process was running when it died.
+    """Return events that mark each step that a process was running at its death as interrupted.
 
     Args:
         entries: The entries of the journal.
@@ -146,7 +146,7 @@ def _recipe(entries: list[Entry], key: str) -> RecipeStarted | None:
 
 
 def main() -> None:
-    """Record the timeout that the arguments describe: a run folder, then a `WatchdogReport`."""
+    """Record the timeout that `sys.argv` describes: a run folder, then a `WatchdogReport`."""
     folder, *words = sys.argv[1:]
     journal, until = Path(folder, NAME), time.monotonic() + _PATIENCE
     while not record_timeout(journal, WatchdogReport.of(words)) and time.monotonic() < until:

@@ -99,7 +99,7 @@ def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]
 
 
 def _settings_edits(root: Path, drafts: "dict[str, Draft]") -> "Iterator[ManualEdit]":
-    """Yield the edits that the settings of pytest need."""
+    """Yield the edits of the settings of pytest that the user has to make by hand."""
     from pytest_orchestrator.cli.project import Project, configured
 
     known = configured(root)
@@ -123,7 +123,7 @@ def _has_dash() -> bool:
 
 
 def _has_other_recipes(root: Path) -> bool:
-    """Return True if a project has recipes of its own, so that it needs no sample."""
+    """Return True if a project has recipes already, so that no sample recipe is needed."""
     from pytest_orchestrator.cli.project import Project
 
     if (root / "recipes" / "hello.yaml").exists():

@@ -63,7 +63,7 @@ def write_evidence(name: str, out: Path) -> int:
 
 
 def _resolved(folder: Path, run: "RunRecord") -> "Iterator[tuple[str, bytes]]":
-    """Yield, as JSON, each recipe that ran, with used files, defaults and vars resolved."""
+    """Yield each recipe that ran, as JSON in which used files, defaults and vars are resolved."""
     import json
     import re
 
@@ -75,7 +75,7 @@ def _resolved(folder: Path, run: "RunRecord") -> "Iterator[tuple[str, bytes]]":
 
 
 def _recipe(folder: Path, recipe: "RecipeRecord") -> "dict[str, Any] | None":
-    """Return a resolved recipe; None if its text was not kept or cannot be loaded any more."""
+    """Return a resolved recipe; None if its text is not in the run folder or cannot be loaded."""
     from pytest_orchestrator.recipe.analysis.dependencies import plain_recipe
 
     loaded, about = _loaded(folder, recipe.about.get("path")), recipe.about
@@ -87,7 +87,7 @@ def _recipe(folder: Path, recipe: "RecipeRecord") -> "dict[str, Any] | None":
 
 
 def _loaded(folder: Path, name: object) -> "Recipe | None":
-    """Load the kept text of a recipe of a run; it can only use kept files."""
+    """Load a recipe from the texts in a run folder; files that it uses must be there as well."""
     from pytest_orchestrator.cli.project import extensions_of, project
     from pytest_orchestrator.recipe import RecipeError, load
     from pytest_orchestrator.runs import provenance

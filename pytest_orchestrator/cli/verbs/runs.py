@@ -81,7 +81,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """Return the summary of a run, with the state `unreadable` if it cannot be read."""
+    """Return the summary of a run; the state is `unreadable` if the run cannot be read."""
     from pytest_orchestrator.runs.summary import summary
 
     try:
@@ -267,7 +267,7 @@ def with_unit(value: float, unit: str) -> str:
 
 
 def _drawn(values: "Sequence[float]") -> str:
-    """Draw figures as a line of bar characters, scaled from the lowest to the highest figure."""
+    """Return figures as a line of bar characters, scaled from the lowest to the highest figure."""
     low, high = min(values), max(values)
     room = (high - low) or 1
     return "".join(_BARS[round((one - low) / room * (len(_BARS) - 1))] for one in values)

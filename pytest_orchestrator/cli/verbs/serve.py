@@ -114,7 +114,7 @@ def _kept(path: Path) -> "DurableContext":
 
 
 def _token(path: Path | None) -> str | None:
-    """Return the token in a file; create the file with a new token if it is missing."""
+    """Return the token in a file; create a missing file with a new token."""
     if path is None:
         return None
     import os

@@ -167,7 +167,7 @@ def _where(answer: list[str | int], sources: "Sources") -> str:
 
 
 def _imported(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[str | int]]:
-    """Import modules in a process; return for each its error, or the names that it lacks."""
+    """Import modules in a child process; return for each its error or the names it lacks."""
     import json
     import subprocess
     import sys

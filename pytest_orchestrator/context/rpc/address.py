@@ -186,7 +186,7 @@ _LONGEST_PATH: Final = 107
 
 
 class CannotListen(OrchestratorError, OSError):
-    """A server cannot listen at the requested address."""
+    """Error: a server cannot listen at the requested address."""
 
     slug = "cannot-listen"
 
@@ -244,7 +244,7 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 def address(listener: socket.socket) -> str:
-    """Return the address of a listening socket, as clients write it."""
+    """Return the address of a listening socket in the form that `find_server` accepts."""
     name = listener.getsockname()
     return name if isinstance(name, str) else shown(name[0], name[1])
 
@@ -255,7 +255,7 @@ def shown(host: str, port: int) -> str:
 
 
 def close_listener(listener: socket.socket) -> None:
-    """Stop listening, also in forks of this process, and remove the file of a Unix socket."""
+    """Stop listening, also for forks that share the socket; remove the file of a Unix socket."""
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     if listener.family == socket.AF_UNIX:
@@ -278,6 +278,6 @@ def _reason(error: OSError) -> str:
 
 
 class ContextUnreachable(OrchestratorError, ConnectionError):
-    """The process that keeps the Context cannot be reached."""
+    """Error: the process that holds the Context cannot be reached."""
 
     slug = "context-unreachable"

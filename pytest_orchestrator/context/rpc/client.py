@@ -1,4 +1,4 @@
-"""Client of a Context in another process; same results, errors and texts.
+"""Client of a Context in another process, with the results and errors of a local one.
 
 Values are checked in this process, with the same error texts, since JSON would silently turn a
 tuple into a list. All errors that depend on the state come from the server.
@@ -81,7 +81,7 @@ class Pipes:
 
 
 class ClosedConnection:
-    """Connection of a Context that its user has closed; every use raises."""
+    """Connection of a RemoteContext after `close`: sending raises, receiving returns nothing."""
 
     def send(self, data: bytes | memoryview, /) -> int:  # noqa: ARG002
         """Raise an error.
@@ -92,12 +92,12 @@ class ClosedConnection:
         raise ContextUnreachable("this Context was closed; connect again to use it")
 
     def recv(self, size: int, /) -> bytes:  # noqa: ARG002
-        """Return no bytes, as of a closed connection."""
+        """Return no bytes, as a closed socket does."""
         return b""
 
 
 class _Process:
-    """Identity of this process, renewed in each fork; to compare it is faster than `getpid`."""
+    """Identity object of this process, replaced in each fork; compared instead of `getpid`."""
 
     current: "_Process"
 
@@ -246,9 +246,9 @@ class Exchange:
                 self._replies[reply.id] = reply
 
     def _wake(self) -> None:
-        """Wake the request that this one interrupted, whose reply has already been read.
+        """Cause another reply, to wake an interrupted request whose reply was read by this one.
 
-        It may still wait for bytes that this request has read, so another reply is caused.
+        Without it, the interrupted request could wait for bytes that are no longer there.
         """
         self._send(_WAKE_UP)
 
@@ -327,11 +327,11 @@ class RemoteContext(Context):
         return remote
 
     def show(self, token: str) -> None:
-        """Use another token from the next request on."""
+        """Set the token that the next requests contain."""
         self._exchange.token = token
 
     def close(self) -> None:
-        """Close the connection if `connect` has made it."""
+        """Close the connection if `connect` created it."""
         if self._owned_socket is not None:
             self._owned_socket.close()
             self._exchange.connection = ClosedConnection()
@@ -369,7 +369,7 @@ class RemoteContext(Context):
         on_change: Callable[[Change], None] | None = None,
         by: str = "",  # noqa: ARG002 # the server sets it
     ) -> "RemoteContext":
-        """Return another handle on the same state; it cannot report changes.
+        """Return a new handle on the same state; `on_change` is not supported.
 
         Raises:
             ContextTypeError: `on_change` is given.
@@ -474,7 +474,7 @@ class RemoteContext(Context):
         return reply
 
     def _refusal(self, op: str, path: Any, who: Any) -> OrchestratorError:
-        """Return the error of the Context for lone surrogates in a key or in `who`."""
+        """Return the error that a local Context raises for lone surrogates in a key or in `who`."""
         if op in _OPERATIONS_ON_EXISTING_KEYS and not is_utf8(path):
             return missing_key(path, self.keys())
         try:
@@ -486,7 +486,7 @@ class RemoteContext(Context):
 
 
 def _plain_path(path: object) -> Path:
-    """Return a path that JSON can hold, or raise the error that the Context would raise."""
+    """Return a path as text or a number; raise the error of a local Context for other types."""
     if isinstance(path, str):
         return str.__str__(path)
     if path is None or type(path) in (bool, int):

@@ -68,7 +68,7 @@ class _PendingConnection:
 
 
 class HandshakeLoop:
-    """Accepts connections, and passes those with a valid token on.
+    """Loop that accepts connections, and passes those with a valid token to `admit`.
 
     Args:
         listener: The listening socket; the caller closes it.
@@ -158,7 +158,7 @@ class HandshakeLoop:
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _drop_one(self) -> bool:
-        """Close the connection that has been silent longest, if one exists."""
+        """Close the connection that has been silent longest; return False if none exists."""
         if self._pending:
             self._close(next(iter(self._pending)))
             return True
@@ -186,7 +186,7 @@ class HandshakeLoop:
                 )
 
     def _authenticate(self, connection: socket.socket, pending: _PendingConnection) -> None:
-        """Admit or refuse a connection by its first request, or wait for the rest of it."""
+        """Admit or refuse a connection by its first request; return while that is incomplete."""
         line = bytes(pending.received.lstrip())
         line, is_complete, _ = line.partition(b"\n")
         try:
@@ -229,7 +229,7 @@ class HandshakeLoop:
 
 
 def _connection_limit(limits: Limits) -> int:
-    """Return the maximum number of connections; the process needs file descriptors as well."""
+    """Return the maximum number of connections, which leaves file descriptors for other uses."""
     import resource
 
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,4 +1,4 @@
-"""Wire protocol of the Context: one JSON object a line.
+"""Wire protocol of the Context: one JSON object per line.
 
 This module uses no socket, file or thread: it takes received bytes and returns the bytes to send.
 The requests of one conversation are answered in their order, and no received bytes raise an error.
@@ -68,7 +68,7 @@ Path: TypeAlias = str | int | bool | None
 
 
 class RequestRefused(OrchestratorError):
-    """A request that the Context server does not accept."""
+    """Error: the Context server does not accept a request."""
 
     slug = "request"
 
@@ -119,7 +119,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ServableContext(ContextLike, Protocol):
-    """A Context that can be served: it also lists the paths that were read and did not exist."""
+    """Interface of a Context that a server can offer; it lists the missing paths that were read."""
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -149,11 +149,11 @@ class Conversation:
 
     @property
     def is_too_long(self) -> bool:
-        """True if an incomplete request is already too long, so that it will be refused."""
+        """True if the incomplete request already exceeds the limit and will be refused."""
         return self._lines.is_over
 
     def receive(self, data: bytes) -> bytes:
-        """Execute the requests that these bytes complete.
+        """Add received bytes, and execute the requests that are now complete.
 
         Args:
             data: The received bytes; they may end anywhere in a line.
@@ -167,7 +167,7 @@ class Conversation:
         return b"".join([self._answer(line) for line in ended])
 
     def replies(self, data: bytes) -> Iterator[bytes]:
-        """Yield the replies of `receive` one by one, since all together may be large."""
+        """Yield the replies of `receive` one by one, so that not all are in memory at once."""
         return map(self._answer, self._lines.feed(data))
 
     def answered(self, request: Request) -> Reply:
@@ -210,7 +210,7 @@ def request_of(line: Line) -> Request:
 
 
 def refusal_line(error: RequestRefused, line: Line) -> bytes:
-    """Return the reply to a line that is not a valid or not an accepted request."""
+    """Return the encoded error reply to a line that was refused."""
     return _encode(refusal(error, _id_of(line))) + b"\n"
 
 
@@ -249,7 +249,7 @@ def serve(request: Request, context: ServableContext) -> Reply:
 
 
 def request_line(request: Request) -> bytes:
-    """Return a request as a line.
+    """Encode a request as a line.
 
     Raises:
         UnicodeEncodeError: The path or `who` has lone surrogates.
@@ -333,13 +333,13 @@ def refusal(error: Exception, number: int) -> Reply:
 
 
 def _id_of(line: Line) -> int:
-    """Return the id of an invalid request, so that its client knows which one was refused."""
+    """Return the request id at the beginning of an invalid line; 0 if none is readable."""
     match = re.match(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,18})\b', line[:64])
     return int(match[1]) if match else 0
 
 
 def is_equal(one: str, other: str) -> bool:
-    """Return True if two secrets are equal; the comparison takes constant time."""
+    """Compare two secrets in constant time; return True if they are equal."""
     from hmac import compare_digest
 
     return compare_digest(one.encode(), other.encode())

@@ -63,7 +63,7 @@ class TokenGrant:
             return self._answer(request)
 
     def end(self) -> None:
-        """Invalidate the token, after a request that is being executed has ended."""
+        """Invalidate the token, after waiting for the end of a request that is being executed."""
         with self._lock:
             self._has_ended = True
 
@@ -76,7 +76,7 @@ class TokenTable:
         self._grants: dict[str, TokenGrant] = {}
 
     def add(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Add a token and return it; without `token`, a new one is made."""
+        """Add a token and return it; generate a new one if `token` is None."""
         token = secrets.token_urlsafe(32) if token is None else token
         if not token.isascii():  # only ASCII text can be compared in constant time
             raise ValueError("a token is ASCII text")
@@ -85,14 +85,14 @@ class TokenTable:
         return token
 
     def end(self, token: str) -> None:
-        """Remove a token, after a request with it that is being executed has ended."""
+        """Remove a token, after waiting for the end of a request that uses it."""
         with self._lock:
             grant = self._grants.pop(token, None)
         if grant is not None:
             grant.end()
 
     def of(self, token: str) -> TokenGrant:
-        """Return the grant of a token; the time that this takes reveals nothing of any token.
+        """Return the grant of a token; the duration of the search reveals nothing about the tokens.
 
         Raises:
             RequestRefused: The token is unknown.
@@ -191,7 +191,7 @@ class ClientConnection:
             pass
 
     def shut(self, how: int) -> None:
-        """Shut the socket down, so that its thread wakes up and ends."""
+        """Shut the socket down, so that the thread that serves it wakes up and ends."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(how)
 
@@ -273,11 +273,11 @@ class Server:
         return self._tokens.add(who, self._answer(who, context))
 
     def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Return a token for a client; `answer` executes its requests, one at a time."""
+        """Return a token for a client whose requests `answer` executes, one at a time."""
         return self._tokens.add(who, answer, token)
 
     def end(self, token: str) -> None:
-        """Refuse a token from now on, after a request that is being executed has ended."""
+        """Refuse a token from now on; wait for the end of a request that uses it."""
         self._tokens.end(token)
 
     def start(self, listener: socket.socket | None = None) -> None:

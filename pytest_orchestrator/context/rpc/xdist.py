@@ -1,4 +1,4 @@
-"""Context shared among the worker processes of a session: server and client side.
+"""Context that the xdist workers of a session share: server and client side.
 
 Each process of the session has its own handles, which exist until they are released, even after
 its connection ends. Replies contain the changes that its requests made. Through the same
@@ -70,18 +70,18 @@ class XdistContextServer:
         return self.handle(self._context, HandleRequest(), name)
 
     def handle(self, context: Context, handle_request: HandleRequest, name: str) -> str:
-        """Create a handle on a Context, and return its token."""
+        """Create a handle on a Context for another process, and return its token."""
         return self.server.admit(name, _Handle(self, context, handle_request, name).answered)
 
     def layer(self, below: Context, scope: str) -> Context:
-        """Return the one Context of a recipe; for an empty scope, a new layer."""
+        """Return the Context of a recipe, created if needed; for an empty scope, a new layer."""
         if not scope:
             return below.layer()
         return self._layers.setdefault(scope, below.layer(scope))
 
 
 class _Handle:
-    """Handle on a Context, for another process."""
+    """Server side of a handle that another process has on a Context."""
 
     def __init__(
         self, server: XdistContextServer, context: Context, handle_request: HandleRequest, name: str
@@ -91,7 +91,7 @@ class _Handle:
         self._context = context.bound(handle_request.who, self._changes.append, handle_request.by)
 
     def answered(self, request: Request) -> Reply:
-        """Execute a request and return its reply, with the changes that it made."""
+        """Execute a request; return its reply with the changes that the request made."""
         if request.op in (OPEN, LAYER) or request.op in self._server.asks:
             try:
                 value = self._execute(request)
@@ -123,7 +123,7 @@ _WRITE_OPERATIONS = frozenset({"set", "append"})
 
 
 class SharedContext(RemoteContext):
-    """Client side of the shared Context: its server creates handles and reports their changes."""
+    """Client side of the shared Context: a handle that the server created for this process."""
 
     __slots__ = ("_on_change", "_shared", "_token")
 
@@ -161,7 +161,7 @@ class SharedContext(RemoteContext):
         return cls(RemoteContext.connect(address, token), token)
 
     def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
-        """Set the callback for values; a recorder is refused, because the server records changes.
+        """Set the `written` callback; refuse a recorder, because the server records changes.
 
         Raises:
             TypeError: A recorder is given.
@@ -173,11 +173,11 @@ class SharedContext(RemoteContext):
     def bound(
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> Self:
-        """Return another handle on the same state."""
+        """Return a new handle on the same state, with its own writer name and callback."""
         return self._handle(OPEN, HandleRequest(who=named(who), by=by), on_change)
 
     def layer(self, scope: str = "") -> Self:
-        """Return a Context for a recipe: reads fall through to this one, changes stay in it."""
+        """Return a Context for a recipe: reads fall through to this Context, changes do not."""
         return self._handle(LAYER, HandleRequest(scope=scope), None)
 
     def _handle(

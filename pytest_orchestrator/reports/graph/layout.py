@@ -33,12 +33,12 @@ Direction = Literal["down", "right"]
 
 
 class Arrow(NamedTuple):
-    """An arrow from a step to one that waits for it.
+    """Arrow from a step to a step that waits for its end.
 
     Attributes:
         start: Name of the first step.
         stop: Name of the step that waits for it.
-        weak: True if the second step only waits for the end of the first, with any outcome.
+        weak: True if `stop` only waits for the end of `start`, whatever its outcome.
         path: The line as the path data of SVG.
     """
 
@@ -70,7 +70,7 @@ _Node = str | _Bend
 
 
 def waits(steps: Steps) -> dict[str, dict[str, bool]]:
-    """Return the steps that each step waits for; True means by `after` only, not by `needs`."""
+    """Return, for each step, those it waits for; True marks a step in `after`, not in `needs`."""
     names = {str(step["name"]) for step in steps}
     waited_for: dict[str, dict[str, bool]] = {}
     for step in steps:
@@ -121,7 +121,7 @@ def _ranks(steps: Steps, needs: Mapping[str, Mapping[str, bool]]) -> dict[str, i
 
 
 def _rows(ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]) -> list[list[_Node]]:
-    """Return the ordered nodes of each rank; a long arrow has a bend in each rank between."""
+    """Return the ordered nodes of each rank, with a bend for each arrow that passes the rank."""
     rows: list[list[_Node]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
     for name in needs:
         rows[ranks[name]].append(name)
@@ -147,7 +147,7 @@ def _rows(ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]) -> 
 
 
 def _sweep(rows: Iterable[list[_Node]], adjacent: Mapping[_Node, Sequence[_Node]]) -> None:
-    """Sort each rank by the mean position of its neighbours in the ranks before it."""
+    """Sort each row by the mean position of neighbours in the rows that were sorted earlier."""
     positions: dict[_Node, float] = {}
     for row in rows:
         means = {}
@@ -159,7 +159,7 @@ def _sweep(rows: Iterable[list[_Node]], adjacent: Mapping[_Node, Sequence[_Node]
 
 
 def _direction(rows: Sequence[Sequence[_Node]]) -> Direction:
-    """Return the direction that fits a page: to the right if the page is wide enough."""
+    """Return the direction of the arrows, right or down, that suits the width of a page."""
     if len(rows) * _RANK_DISTANCE["right"] <= _PAGE_WIDTH:
         return "right"
     widest = max((sum(_size(node, "down") for node in row) for row in rows), default=0)
@@ -177,7 +177,7 @@ def _size(node: _Node, direction: Direction) -> int:
 def _centres(
     rows: Sequence[Sequence[_Node]], direction: Direction
 ) -> dict[_Node, tuple[float, float]]:
-    """Return the centre of each node; each rank is centred on the widest."""
+    """Return the position of the centre of each node; ranks are centred on the widest rank."""
     widest = max((sum(_size(node, direction) for node in row) for row in rows), default=0)
     thick = WIDTH if direction == "right" else HEIGHT
     centres: dict[_Node, tuple[float, float]] = {}
@@ -198,7 +198,7 @@ def _arrow_path(
     ranks: Mapping[str, int],
     direction: Direction,
 ) -> str:
-    """Return the path of an arrow from the end of a box to the beginning of another one."""
+    """Return the SVG path of an arrow from the end of one box to the beginning of another."""
     right = direction == "right"
     half = WIDTH / 2 if right else HEIGHT / 2
     between = range(ranks[start] + 1, ranks[stop])
@@ -259,7 +259,7 @@ def graphviz_layout(text: str, waits: Mapping[str, Mapping[str, bool]]) -> Layou
 
 @contextlib.contextmanager
 def _stderr_discarded() -> Iterator[None]:
-    """Discard the font warnings that Graphviz prints to stderr; boxes have fixed sizes."""
+    """Discard output to stderr within a `with` block: font warnings of Graphviz do not matter."""
     stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
     try:

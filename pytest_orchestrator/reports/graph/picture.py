@@ -90,7 +90,7 @@ def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
 
 
 def chosen(steps: Steps, most: int) -> Steps:
-    """Return the steps to draw, in their order, if a recipe has too many.
+    """Return at most `most` steps of a recipe to draw, in their order.
 
     Args:
         steps: All steps of a recipe.
@@ -140,7 +140,7 @@ _FILLS: Final = {
 
 
 class _Box(NamedTuple):
-    """Values of a step for the template; few, since each costs a microsecond there."""
+    """Values of a step that the SVG template uses."""
 
     classes: str
     place: str
@@ -164,7 +164,7 @@ def svg(steps: Steps, *, graphviz: bool = False) -> str:
 
 
 def boxes(steps: Steps, layout: Layout | None = None) -> dict[str, Any]:
-    """Return the variables of the SVG template."""
+    """Return the variables of the SVG template for steps in a layout."""
     layout = layout or laid_out(steps)
     drawn = [
         _svg_box(step, name, layout.boxes[name])

@@ -16,13 +16,13 @@ _VALUES: Final = 600_000
 
 
 class Room(NamedTuple):
-    """Share of a page that one step, key or value may use.
+    """Amount of content that one step, key or value may use on a page.
 
     Attributes:
         log: Bytes shown from the end of a log.
-        failed_log: The same for a failed step.
+        failed_log: Bytes shown from the end of a log of a failed step.
         text: Characters of the failure text of pytest.
-        points: Points of its curves.
+        points: Points of each resource curve of a step.
         changes: Changes listed for a key of the Context.
         value: Characters of a value.
     """
@@ -67,7 +67,7 @@ class Files:
 
     Args:
         folder: The folder of the run.
-        base: Prefix of links to files in it.
+        base: Prefix of links to files in the folder.
     """
 
     def __init__(self, folder: Path, base: str) -> None:
@@ -84,7 +84,7 @@ class Files:
         return "" if self.at(file) is None else self._base + quote(file.recorded_path)
 
     def picture(self, file: RunFile, media_type: str) -> str:
-        """Return the `src` of a picture; a small one is embedded, so that the page can be sent."""
+        """Return the `src` of a picture: embedded data if the file is small, else a link."""
         path = self.at(file)
         if path is None:
             return ""

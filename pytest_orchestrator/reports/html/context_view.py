@@ -1,4 +1,4 @@
-"""Context of a page: tree of its keys and their histories."""
+"""Context on a page: tree of its keys with their histories."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,7 @@ class Row(NamedTuple):
     """One change of a key.
 
     Attributes:
-        anchor: Anchor of the step that made it; empty if no step made it.
+        anchor: Anchor of the step that made the change; empty if no step made it.
     """
 
     ts: str
@@ -31,7 +31,7 @@ class Key(NamedTuple):
     """A key of a Context.
 
     Attributes:
-        value: Its final value; None if it was deleted.
+        value: Final value of the key; None if the key was deleted.
         rows: Its last changes.
         more: Number of earlier changes.
     """
@@ -42,11 +42,11 @@ class Key(NamedTuple):
 
 
 class ContextView:
-    """A Context in the form that the templates take.
+    """View of a Context for the templates.
 
     Attributes:
-        scope: Key of the recipe that it belongs to; empty for the Context of the session.
-        branches: Its tree.
+        scope: Key of the recipe that has the Context; empty for the Context of the session.
+        branches: The branches at the root of the key tree.
         left_out: Number of keys that the page does not list.
         is_small: True if the whole tree can be shown open.
     """
@@ -83,13 +83,13 @@ _MAX_DEPTH = 20
 
 
 class Branch(NamedTuple):
-    """A node of the key tree: a key, or the common beginning of several keys.
+    """Node of the key tree: a key, the common beginning of several keys, or both.
 
     Attributes:
-        name: Its part of the dotted key; a chain of parts without a branch is one name.
+        name: The part of the dotted key at this node; parts without a branch are joined.
         key: The whole key; None if no key ends here.
         branches: The nodes below it, by name.
-        keys: Number of keys in it, itself included.
+        keys: Number of keys at this node and below.
     """
 
     name: str

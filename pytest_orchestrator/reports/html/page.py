@@ -37,7 +37,7 @@ _LIST_HEAD: Final = "steps"
 
 
 class RecipeView(NamedTuple):
-    """A recipe in the form that the templates take."""
+    """View of a recipe for the templates."""
 
     recipe: RecipeRecord
     verdict: str
@@ -52,7 +52,7 @@ class RecipeView(NamedTuple):
 
 
 class Page:
-    """A run in the form that the templates take.
+    """View of a run for the templates.
 
     Args:
         run: The run.
@@ -102,7 +102,7 @@ class Page:
 
     @cached_property
     def listed(self) -> list[list[StepView]]:
-        """Listed steps of each recipe; if not all fit, those that did not pass are preferred."""
+        """Steps of each recipe that the page lists; if not all fit, passed ones are left out."""
         return [
             [step for step in recipe.steps if step.anchor != _LIST_HEAD] for recipe in self.recipes
         ]
@@ -126,7 +126,7 @@ class Page:
 
     @property
     def first_failure(self) -> StepView | None:
-        """The failed step whose end is the first one in the journal."""
+        """The failed step that ended first; None if no step failed."""
         failed = [step for step in self.steps if step.state in ("failed", "error")]
         return min(failed, key=lambda view: view.step.lines[1] or 1 << 60, default=None)
 
@@ -142,7 +142,7 @@ class Page:
 
     @property
     def uncollected(self) -> list[dict[str, Any]]:
-        """The first files that could not be collected."""
+        """The first files that pytest could not collect."""
         return [
             {
                 "path": cut(file.path, 300),
@@ -154,7 +154,7 @@ class Page:
 
     @property
     def tests(self) -> list[TestReported]:
-        """Tests that are no steps, failed ones first."""
+        """Reports of ordinary tests, which are not steps; failed ones first."""
         tests = [test for test in self.run.tests.values() if test.step is None]
         return sorted(tests, key=lambda test: test.outcome not in ("failed", "error"))[:_MOST_TESTS]
 
@@ -256,6 +256,6 @@ def _seconds(step: StepView) -> dict[str, Any]:
 
 
 def _values(block: Mapping[str, Any]) -> int:
-    """Return the number of values that the page shows of a step."""
+    """Return the number of values of a step that the page shows."""
     writes = block.get("context", {}).get("writes", ())
     return sum(map(len, (block.get("criteria", ()), block.get("measurements", ()), writes)))

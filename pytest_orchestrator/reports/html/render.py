@@ -30,7 +30,7 @@ _MAX_STEP_ROWS: Final = 60
 
 
 class _Row(NamedTuple):
-    """A row of a timeline: one step, or all steps of a lane."""
+    """Row of a timeline: the bar of one step, or all bars of a lane."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -47,7 +47,7 @@ def html(
     Args:
         run: The run.
         folder: Its folder.
-        page: The future file of the page; None means a file in the folder of the run.
+        page: Path at which the caller stores the page; None means in the folder of the run.
         trends: Histories of figures over earlier runs, each with ``name``, ``unit`` and
             ``points``, which have ``run``, ``value`` and ``passed``.
     """
@@ -62,7 +62,7 @@ def html(
 
 
 def _base(start: Path, stop: Path) -> str:
-    """Return the prefix of links from one folder to files in another."""
+    """Return the prefix of links from a page in one folder to files in another folder."""
     path = os.path.relpath(stop, start)
     return "" if path == "." else quote(Path(path).as_posix()) + "/"
 
@@ -88,7 +88,7 @@ def _template() -> "Template":
 
 
 def _rows(line: Timeline) -> list[_Row]:
-    """Return one row for each step, or one for each lane if the steps are too many."""
+    """Return a row for each step, or a row for each lane if there are too many steps."""
     if len(line.bars) <= _MAX_STEP_ROWS:
         return [_Row(bar.step.name, (bar,)) for bar in line.bars]
     lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]

@@ -1,4 +1,4 @@
-"""Step of a page: logs, attachments, measurement bars."""
+"""Step on a page: logs, attachments, measurement bars."""
 
 import contextlib
 import math
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
 
 
 def limits(measured: Mapping[str, Any]) -> Limits | None:
-    """Return the bar of a measurement; None without a number or without a limit.
+    """Return the positions on the bar of a measurement; None if it lacks a number or a limit.
 
     Args:
         measured: A measurement of the block of a step.
@@ -98,7 +98,7 @@ _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image
 
 
 class Log(NamedTuple):
-    """The end of a log, and a link to the whole file; empty if it is not a file of the run."""
+    """End of a log, and a link to the whole file; both empty if that is no file of the run."""
 
     name: str
     path: str
@@ -134,17 +134,17 @@ class Measurement(NamedTuple):
 
 
 class StepView:
-    """A step in the form that the templates take.
+    """View of a step for the templates.
 
     Attributes:
-        anchor: Its anchor on the page.
-        order: Its number among all steps of the run.
+        anchor: Anchor of the step on the page.
+        order: Number of the step among all steps of the run.
         step: The step.
         recipe: The name of its recipe.
 
     Args:
         files: The files of the run.
-        room: Its share of the size budget of the page.
+        room: The share of the size budget of the page that the step has.
     """
 
     def __init__(
@@ -190,13 +190,13 @@ class StepView:
 
     @cached_property
     def wrote(self) -> str:
-        """The first Context keys that it wrote, for a narrow column."""
+        """The first Context keys that the step wrote, for a narrow column."""
         keys = dict.fromkeys(write["key"] for write in self._writes)
         return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
 
     @property
     def where(self) -> str:
-        """The worker that ran it and its machine; empty if it ran beside pytest."""
+        """The Dask worker that ran the step, and its host; empty if no Dask worker ran it."""
         return report_text.worker(self.step.where)
 
     @property
@@ -219,13 +219,13 @@ class StepView:
 
     @property
     def kind(self) -> str:
-        """Kind of its failure, in words; empty if it did not fail."""
+        """Kind of the failure, in words; empty if the step did not fail."""
         kind = str(self.about.get("kind") or "").replace("_", " ")
         return "check" if kind == "criterion" else kind
 
     @property
     def repeat(self) -> str:
-        """Command that runs it again."""
+        """Shell command that runs the step again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
         step_vars = self.block.get("recipe", {}).get("vars", {})
         return shown(failure.command(node, failure.options(step_vars)))
@@ -242,7 +242,7 @@ class StepView:
 
     @property
     def sorted_by(self) -> dict[str, int]:
-        """Integers to sort by; a figure that was not measured is -1."""
+        """Integers by which the table of steps is sorted; a figure that was not measured is -1."""
         seconds, cpu = self.used.get("seconds"), self.cpu
         return {
             "seconds": -1 if seconds is None else round(seconds * 1e6),
@@ -252,7 +252,7 @@ class StepView:
 
     @property
     def criteria(self) -> Iterator[dict[str, Any]]:
-        """Its criteria, unmet ones first."""
+        """Criteria of the step, unmet ones first."""
         most = self._room.value
         criteria = sorted(self.block.get("criteria", ()), key=lambda criterion: criterion["held"])
         for criterion in criteria[:_MOST]:
@@ -266,7 +266,7 @@ class StepView:
 
     @property
     def measurements(self) -> list[Measurement]:
-        """Its measurements."""
+        """Measurements of the step."""
         return [self._measured(each) for each in self.block.get("measurements", ())]
 
     @property
@@ -276,7 +276,7 @@ class StepView:
 
     @property
     def writes(self) -> Iterator[dict[str, Any]]:
-        """Its first changes of the Context."""
+        """First changes of the Context by the step."""
         for write in self._writes[:_MOST]:
             most = self._room.value
             old, new = (json_text(write.get(name), most) for name in ("old", "new"))
@@ -310,13 +310,13 @@ class StepView:
 
     @property
     def given(self) -> Iterator[tuple[str, str]]:
-        """Its inputs, with the values of expressions."""
+        """Inputs of the step code, with expressions replaced by values."""
         for name, value in (self.block.get("given") or {}).items():
             yield cut(name, 100), json_text(value, self._room.value)
 
     @property
     def command(self) -> str:
-        """The program that it started, and its arguments."""
+        """The program that the step started, with its arguments."""
         argv = self.block.get("process", {}).get("argv")
         return cut(shlex.join(argv), self._room.value) if argv else ""
 
@@ -328,7 +328,7 @@ class StepView:
 
     @cached_property
     def logs(self) -> list[Log]:
-        """Ends of its logs."""
+        """Logs of the step, each with the end of its text."""
         is_failed = self.look == "failed"
         most = self._room.failed_log if is_failed else self._room.log
         files = self.step.logs or self._unfinished_logs(self.step.attempt)
@@ -349,7 +349,7 @@ class StepView:
 
     @property
     def attachments(self) -> Iterator[Attachment]:
-        """Its artifacts."""
+        """Artifacts of the step."""
         for file, kind, size in self.step.artifacts[:_MOST]:
             picture = self._files.picture(file, kind) if kind in _PICTURES else ""
             name, path = (
@@ -360,12 +360,12 @@ class StepView:
 
     @property
     def warnings(self) -> list[str]:
-        """Its warnings."""
+        """Warnings of the step."""
         return [cut(warning, 500) for warning in self.block.get("warnings", ())[:_MOST]]
 
     @property
     def samples(self) -> Path | None:
-        """File of its resource samples."""
+        """File with the resource samples of the step."""
         return self._files.at(self.step.samples) if self.step.samples else None
 
     @property
@@ -374,7 +374,7 @@ class StepView:
         return writes
 
     def _unfinished_logs(self, attempt: int) -> dict[str, LogFile]:
-        """Return the log files of an interrupted step by stream; its block does not name them."""
+        """Return the log files of an interrupted step, by stream; no report block names them."""
         logs: dict[str, LogFile] = {}
         for stream in ("stdout", "stderr", "log") if self.step.state == "interrupted" else ():
             file = self.step.log_file(stream, attempt)

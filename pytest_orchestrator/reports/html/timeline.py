@@ -47,8 +47,8 @@ class Bar(NamedTuple):
     Attributes:
         step: The step.
         lane: Number of its lane, from 0; bars of the same lane do not overlap.
-        spans: Its parts, in order.
-        marks: Its changes of the Context.
+        spans: Parts of the bar, in order.
+        marks: Changes of the Context by the step.
     """
 
     step: StepRecord
@@ -150,18 +150,18 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
 
 
 def _stop(attempt: Mapping[str, Any], start: float) -> float:
-    """Return the end of an attempt; older journals have only its start and its seconds."""
+    """Return the end of an attempt; if the journal lacks it, the start plus the duration."""
     return moment(attempt["stop"]) if "stop" in attempt else start + float(attempt["seconds"])
 
 
 def _marks(step: StepRecord) -> Iterator[Mark]:
-    """Yield the changes of the Context by a step, with times in seconds since the epoch."""
+    """Yield the changes that a step made in the Context, at times in seconds since the epoch."""
     for write in (step.block or {}).get("context", {}).get("writes", ()):
         yield Mark(moment(write["ts"]), write["key"], write["op"])
 
 
 def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the first free lane of each interval, assigned in the order of their starts."""
+    """Return the lane of each interval: the first free one, assigned in the order of starts."""
     free: list[float] = []
     lanes = [0] * len(times)
     for index in sorted(range(len(times)), key=lambda each: times[each]):

@@ -21,10 +21,10 @@ def compared(
     """Compare two runs.
 
     Args:
-        a: The run to compare with.
+        a: The run with which `b` is compared.
         b: The run that is compared.
-        earlier: Returns figures of runs before `b`; a figure with too few of them is compared
-            with the one of `a` alone.
+        earlier: Returns figures of runs before `b`; a figure with too few earlier values is
+            compared with its value in `a` alone.
         factor: How many times its median in the baseline a figure may be.
 
     Returns:
@@ -120,7 +120,7 @@ def context_difference(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def _own(run: RunRecord, scope: str) -> dict[str, Any]:
-    """Return the values of a Context; of a recipe's own one only those that the recipe wrote."""
+    """Return the values that a run wrote in the Context of a scope; empty if it has none."""
     if scope not in run.changes.scopes:
         return {}
     values = run.changes.values(scope)
@@ -128,7 +128,7 @@ def _own(run: RunRecord, scope: str) -> dict[str, Any]:
 
 
 def _vars(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    """Yield the variables of recipes whose values differ, as they were passed."""
+    """Yield the vars of recipes whose values differ between two runs."""
     for key in (one for one in b.recipes if one in a.recipes):
         before, after = (run.recipes[key].about.get("vars", {}) for run in (a, b))
         for name in _each(before, after):
@@ -138,7 +138,7 @@ def _vars(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def _code(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    """Yield the files whose digests differ: recipes, and the files that their steps run."""
+    """Yield the recipe files and the files run by steps whose digests differ between two runs."""
     before, after = _digests(a), _digests(b)
     for path in _each(before, after):
         if before.get(path) != after.get(path):

@@ -29,7 +29,7 @@ class BaselineRange(NamedTuple):
 
     Attributes:
         median: Median of the earlier values.
-        spread: Their standard deviation, estimated from the median absolute deviation.
+        spread: Standard deviation of these values, estimated from the median absolute deviation.
         runs: Number of the earlier values.
     """
 
@@ -39,7 +39,7 @@ class BaselineRange(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """Drift of a figure: its deviation from the baseline.
+    """Deviation of a figure from its baseline.
 
     Attributes:
         value: The figure.
@@ -71,12 +71,12 @@ def baseline_range(figures: Sequence[float]) -> BaselineRange:
 def drifted(
     value: float, figures: Sequence[float], factor: float = FACTOR, what: str = ""
 ) -> Drift | None:
-    """Return the drift of a figure.
+    """Return the drift of a figure from its earlier values; None if it has not drifted.
 
     Args:
         value: The figure.
         figures: The earlier values.
-        factor: How many times their median the figure may be.
+        factor: How many times the median of the earlier values the figure may be.
         what: Kind of the figure, such as ``seconds``: a low value of these is no drift. Empty
             for a measurement, which may be too low as well as too high.
 

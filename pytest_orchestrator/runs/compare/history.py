@@ -29,11 +29,11 @@ MEASURED: Final = "measurements."
 
 
 class RecordedRecipe(NamedTuple):
-    """One run of a recipe.
+    """Recorded figures of one run of a recipe.
 
     Attributes:
         run: Id of the run.
-        started: When the recipe began, in ISO 8601 UTC.
+        started: Start of the recipe, in ISO 8601 UTC.
         passed: True if no step failed or was cut off, and at least one passed.
         steps: The figures of the steps that ran, by name of the step.
     """
@@ -104,7 +104,7 @@ class History:
         return figures
 
     def _more(self) -> bool:
-        """Read the next run, if any; a run that is damaged or still running adds nothing."""
+        """Read the next run, or return False if all were read; a damaged one adds nothing."""
         folder = next(self._rest, None)
         if folder is None:
             return False
@@ -139,7 +139,7 @@ def figures_of(step: StepRecord) -> dict[str, float]:
 
 
 def units_of(step: StepRecord) -> dict[str, str]:
-    """Return the units of the measurements of a step that have one, by name of the figure."""
+    """Return the units of the measurements of a step, by name of the figure."""
     measured = (step.block or {}).get("measurements", ())
     return {MEASURED + one["name"]: one["unit"] for one in measured if one.get("unit")}
 
@@ -170,11 +170,11 @@ def figures_in(block: Mapping[str, Any]) -> dict[str, float]:
 
 
 class Point(NamedTuple):
-    """One point of a trend: the figure in one run.
+    """Point of a trend: the figure in one run.
 
     Attributes:
         run: Id of the run.
-        start: When the recipe began in that run, in ISO 8601 UTC.
+        start: Start of the recipe in that run, in ISO 8601 UTC.
         value: The figure.
         passed: True if the recipe passed in that run.
     """
@@ -290,11 +290,11 @@ def baseline_verdicts(
     place: Place,
     units: Mapping[str, str] | None = None,
 ) -> Iterator[Verdict]:
-    """Compare figures with those of earlier runs.
+    """Compare figures of a step with the same figures of earlier runs.
 
     Args:
         figures: The figures of a step.
-        earlier: The same of earlier passing runs; a figure with too few of them is not compared.
+        earlier: Values from earlier passing runs; a figure with too few is not compared.
         factor: How many times its earlier median a figure may be.
         place: Position of the step.
         units: Units of measurements, by name of the figure.

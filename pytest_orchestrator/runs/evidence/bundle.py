@@ -45,7 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         schema_version: Version of the format of bundles.
         run: Id of the run.
-        files: Size in bytes and SHA-256 of each file but the manifest, by its path.
+        files: Size in bytes and SHA-256 of each file except the manifest, by path.
         sha256: Digest of the manifest with this field empty.
     """
 
@@ -59,7 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=1) + b"\n"
 
     def digest(self) -> str:
-        """Return the correct value of ``sha256``."""
+        """Compute the digest that ``sha256`` must contain."""
         return hashlib.sha256(msgspec.structs.replace(self, sha256="").encoded()).hexdigest()
 
 
@@ -136,7 +136,7 @@ def _pretty(value: Any) -> bytes:
 
 @contextmanager
 def _atomic_path(out: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, which then replaces another file atomically."""
+    """Yield the path of a temporary file; at the end of the block, move it to `out` atomically."""
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         yield partial
@@ -146,7 +146,7 @@ def _atomic_path(out: Path) -> Iterator[Path]:
 
 
 def _zip_time(ts: str) -> tuple[int, int, int, int, int, int]:
-    """Return the start of the run as the date of all files; not before 1980, the zip minimum."""
+    """Convert the start of a run to the date of all files in the zip; at least 1980."""
     if not ts or int(ts[:4]) < _FIRST_YEAR:
         return (_FIRST_YEAR, 1, 1, 0, 0, 0)
     year, month, day = (int(part) for part in ts[:10].split("-"))
@@ -213,7 +213,7 @@ def _verified(name: str, archive: zipfile.ZipFile) -> Verification:
 
 
 def _manifest(archive: zipfile.ZipFile) -> Manifest | Flaw:
-    """Return the manifest, or the flaw in it."""
+    """Return the manifest of a bundle, or the flaw that makes it unusable."""
     try:
         if archive.getinfo(MANIFEST).file_size > _LARGEST:
             return Flaw(MANIFEST, "it is too large to be one")
@@ -243,7 +243,7 @@ def _of_files(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[Flaw]:
 
 
 def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> str:
-    """Return the difference between a file and its digest; empty if it is unchanged."""
+    """Describe how a file differs from its size and digest; empty if it does not."""
     sha256, read = hashlib.sha256(), 0
     try:
         with archive.open(name) as file:
@@ -260,7 +260,7 @@ def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> 
 
 
 def _journal(archive: zipfile.ZipFile) -> tuple[Tail, RunFinished | None, Flaw | None]:
-    """Read the journal of the run: its valid part, its last event if sealed, and any flaw."""
+    """Return the valid part of the journal, its sealing event or None, and its flaw or None."""
     tail = Tail()
     last: RunFinished | None = None
     try:
@@ -289,7 +289,7 @@ def _last(tail: Tail, file: IO[bytes]) -> RunFinished | None:
 def _changed_since_seal(
     sealed: Mapping[str, tuple[int, str]], files: Mapping[str, tuple[int, str]]
 ) -> Iterator[Flaw]:
-    """Yield the files that were changed between the end of the run and its bundling."""
+    """Yield a flaw for each file that was changed after the run ended, before it was bundled."""
     for name, digest in sorted(sealed.items()):
         if files.get(RUN + name) != digest:
             what = "was changed" if RUN + name in files else "was taken away"

@@ -29,8 +29,8 @@ class Flaw(NamedTuple):
     """One difference between a run and its seal.
 
     Attributes:
-        where: A path within the run, or ``journal.jsonl:12`` for a line.
-        why: The difference.
+        where: A path within the run folder, or ``journal.jsonl:12`` for a line.
+        why: Description of the difference.
     """
 
     where: str
@@ -109,7 +109,7 @@ def digest_of(path: Path) -> tuple[int, str]:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """Yield the paths of all regular files of a run but its journal and lock, as sorted text.
+    """Yield the paths of all regular files of a run except its journal and lock, sorted.
 
     Args:
         folder: The folder of the run, to which the paths are relative.
@@ -147,7 +147,7 @@ def _of_files(folder: Path, sealed: Mapping[str, tuple[int, str]]) -> Iterator[F
 
 
 def _difference(path: Path, size: int, sha256: str) -> str:
-    """Return the difference between a file and its digest; empty if it is unchanged."""
+    """Describe how a file differs from its size and digest; empty if it does not."""
     try:
         now = digest_of(path)
     except FileNotFoundError:

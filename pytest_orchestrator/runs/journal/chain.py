@@ -23,7 +23,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class JournalDamaged(OrchestratorError):
-    """A journal has a line that was changed, moved or removed after it was written.
+    """Error: a line of a journal was changed, moved or removed after it was written.
 
     Attributes:
         line: Number of the line, from 1.
@@ -76,11 +76,11 @@ class Chain:
         self._second, self._second_text = -1, b""  # cached: most lines share it with the last one
 
     def line(self, event: AnyEvent, moment: int | None = None) -> bytes:
-        """Encode the next line; it is part of the chain after `advance` only.
+        """Encode the next line without adding it to the chain; `advance` does that.
 
         Args:
             event: The event.
-            moment: Its time, in microseconds since the epoch; None for now.
+            moment: Time of the event, in microseconds since the epoch; None for now.
 
         Returns:
             The line with its line feed.
@@ -99,7 +99,7 @@ class Chain:
         return b'%b,"hash":"%b"}\n' % (body, proof.encode())
 
     def advance(self, line: bytes) -> None:
-        """Add a line that `line` returned and that is now written."""
+        """Add a line to the chain after it was written; `line` returned it."""
         self.length += 1
         self.hash = line[-67:-3].decode()
 
@@ -122,7 +122,7 @@ class Chain:
         return entry
 
     def _mismatch(self, line: bytes) -> str:
-        """Return the reason why the hash of a line is wrong: it was changed, or lines moved."""
+        """Describe why the hash of a line is wrong: a line was changed, or lines were moved."""
         try:
             number = _decode_head(line).n
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -136,7 +136,7 @@ def entry_of(line: bytes) -> Entry:
     """Decode a line without verifying its hash.
 
     Raises:
-        JournalDamaged: It is not a line of a journal.
+        JournalDamaged: The bytes are not a line of a journal.
     """
     try:
         head = _decode_head(line)

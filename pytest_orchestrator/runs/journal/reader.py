@@ -26,12 +26,12 @@ class Tail:
 
     Args:
         chain: The end of the lines that were read before; None to start at the first line.
-        read: Number of bytes of these lines.
+        read: Number of bytes of the lines that were read before.
         split: Yield one entry for each change of a `ContextReplaced`, instead of the event.
 
     Attributes:
         chain: The end of the chain that was read.
-        finished: The sealing line was read, and no line may follow it.
+        finished: True if the sealing line was read, after which no line may follow.
         read: Number of bytes of the complete lines so far.
     """
 
@@ -48,7 +48,7 @@ class Tail:
         return self._rest
 
     def feed(self, data: bytes) -> Iterator[Entry]:
-        """Parse the next bytes and yield the entries that they complete.
+        """Add the next bytes, and yield the entries of all lines that are now complete.
 
         Raises:
             JournalDamaged: A line is not the one that was written.
@@ -65,7 +65,7 @@ class Tail:
             yield from split_changes(entry) if self._split else (entry,)
 
     def end(self) -> None:
-        """Check the end of the file.
+        """Check that nothing follows the sealing line; the file has been read to its end.
 
         Raises:
             JournalDamaged: Bytes follow the line that seals the journal.
@@ -83,7 +83,7 @@ class Tail:
 
 
 def split_changes(entry: Entry) -> Iterator[Entry]:
-    """Yield an entry for each change of a `ContextReplaced`; for other events the entry itself."""
+    """Yield an entry for each change of a `ContextReplaced`; yield other entries unchanged."""
     event = entry.event
     if not isinstance(event, ContextReplaced):
         yield entry
@@ -147,7 +147,7 @@ def read_journal(path: Path) -> Reading:
 
 
 class Lines:
-    """Offsets of the last line of each step in a journal, each returned once."""
+    """Index of a journal: for each step, the offset of its last line."""
 
     def __init__(self, path: Path) -> None:
         """Open a journal.
@@ -162,7 +162,7 @@ class Lines:
         self._last: dict[tuple[str, str], int] = {}
 
     def note(self, event: AnyEvent, offset: int) -> None:
-        """Store the offset of an event that ends a step.
+        """Store the offset of an event if the event ends a step.
 
         Args:
             event: The event that was written.
@@ -175,16 +175,16 @@ class Lines:
         """Remove and return the offset of the last line of a step.
 
         Args:
-            recipe: Key of its recipe.
-            step: Its name.
+            recipe: Key of the recipe.
+            step: Name of the step.
 
         Returns:
-            The offset in bytes; None if no line was written since the last call.
+            The offset in bytes; None if the step has no line that was not taken yet.
         """
         return self._last.pop((recipe, step), None)
 
     def at(self, offset: int) -> StepFinished:
-        """Read the line at an offset.
+        """Return the event in the line at an offset.
 
         Args:
             offset: An offset that `take` returned.

@@ -1,6 +1,6 @@
 """Journal writer: appends events, fsyncs, seals the run folder.
 
-Exactly one process writes a journal. An event that cannot be written does not count: `append`
+Exactly one process writes a journal. If an event cannot be written, `append`
 raises an error, and so does every later call, because a journal with a gap would prove nothing.
 """
 
@@ -27,7 +27,7 @@ _AT_END: Final = "at the end of the session"
 
 
 class JournalLost(JournalError):
-    """The journal file was changed, replaced or removed by other code."""
+    """Error: the journal file was changed, replaced or removed by other code."""
 
 
 class Journal:
@@ -93,7 +93,7 @@ class Journal:
 
         Args:
             event: The event.
-            moment: Its time, in microseconds since the epoch; None for now.
+            moment: Time of the event, in microseconds since the epoch; None for now.
 
         Raises:
             JournalError: This event, or an earlier one, could not be written.
@@ -136,7 +136,7 @@ class Journal:
             self.wrote(event, offset)
 
     def check(self) -> None:
-        """Check at the end of a session that the journal is still what was written.
+        """Check at the end of a session that the journal is in place and has its written size.
 
         Raises:
             JournalError: The journal was changed, or could not be written earlier.
@@ -150,7 +150,7 @@ class Journal:
             self._refuse()
 
     def _check(self, when: str) -> None:
-        """Check that the file has the written size and is still in place: a step may remove it.
+        """Check that the journal file is in place and has the size that was written.
 
         Raises:
             JournalLost: The file was changed, replaced or removed.
@@ -160,7 +160,7 @@ class Journal:
             raise JournalLost(f"the journal {self.path} {why}, as was noticed {when}")
 
     def _lose(self, error: JournalLost) -> NoReturn:
-        """Stop writing, and leave alone the file that is now in the place of the journal."""
+        """Stop writing without touching the file that is now in the place of the journal; raise."""
         self.failed = JournalError(str(error))
         self.close()
         raise self.failed from None
@@ -177,7 +177,7 @@ class Journal:
         return "" if same else "was replaced by another file"
 
     def _truncate(self) -> None:
-        """Remove a line that was not written completely."""
+        """Truncate the file after the last line that was written completely."""
         size, self._chain.length, self._chain.hash = self._end
         with contextlib.suppress(OSError):
             if self._fd is not None:
@@ -199,7 +199,7 @@ class Journal:
                     self._fail(error)
 
     def seal(self, make: Callable[[int], RunFinished]) -> None:
-        """Write the last line, fsync and close.
+        """Write the line that seals the journal, fsync and close.
 
         Args:
             make: Makes the last event from the number of lines before it.
@@ -213,7 +213,7 @@ class Journal:
             self.close()
 
     def close(self) -> None:
-        """Stop writing and release the lock, which shows other processes that no one writes."""
+        """Close the journal and release its lock, so that `is_written` returns False."""
         with self._lock:
             if self._fd is not None:
                 os.close(self._fd)
@@ -221,12 +221,12 @@ class Journal:
             self._release()
 
     def abandon(self) -> None:
-        """Close the descriptors in a forked child: only the process that began it writes."""
+        """Close the descriptors in a forked child; the parent process continues the journal."""
         self._lock = threading.RLock()
         self.close()
 
     def _fail(self, error: OSError) -> NoReturn:
-        """Remove a line that was written partly, and stop writing."""
+        """Remove an incompletely written line, stop writing, and raise."""
         self._truncate()
         self.failed = JournalError(f"the journal {self.path} cannot be written: {_reason(error)}")
         self.close()

@@ -1,7 +1,7 @@
 """Resume plan: for each step the decision to restore it, run it again, or refuse it.
 
-A step that passed is restored, unless its work has changed or a step before it runs again. Keys
-that do not affect its work, such as `tags`, `timeout` and `locks`, may change.
+A step that passed is restored, unless its work has changed or a step that it depends on runs again.
+Keys that do not affect its work, such as `tags`, `timeout` and `locks`, may change.
 """
 
 import re
@@ -17,7 +17,7 @@ _FILE: Final = "file "
 
 
 class CurrentRecipe(NamedTuple):
-    """Current state of a recipe.
+    """Recipe as it is now, for comparison with an earlier run.
 
     Attributes:
         recipe: The recipe.
@@ -31,10 +31,10 @@ class CurrentRecipe(NamedTuple):
 
 
 class ResumeDecision(NamedTuple):
-    """Decision on a step in a run that resumes another one.
+    """Decision on a step in a run that resumes an earlier run.
 
     Attributes:
-        kind: restored; again, if it ran in the other run and runs again; refused, if a person
+        kind: restored; again, if it ran in the earlier run and runs again; refused, if a person
             must decide; first, if it never ran.
         why: The reason why it is not restored, for messages; empty for a step that never ran.
         spreads: True if the steps that depend on it run again, too.
@@ -95,7 +95,7 @@ def is_done(step: StepRecord) -> bool:
 
 
 def was_cut_off(step: StepRecord) -> bool:
-    """Return True if a step started and did not run to its end."""
+    """Return True if a step started but did not run to its end."""
     block = (step.block or {}).get("step", {}) if step.ended else {}
     return bool(step.is_open or step.cut_off_in or block.get("kind") == "interrupted")
 
@@ -107,11 +107,11 @@ def node_of(step: StepRecord) -> str:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Return the reason why a step would not do the same as before; empty if it would.
+    """Return the reason why the work of a step has changed since a run; empty if it has not.
 
     Args:
-        before: Its digests in the earlier run.
-        now: Its current digests.
+        before: Digests of the step in the earlier run.
+        now: Current digests of the step.
     """
     if not before:
         return "its earlier work is not recorded"
@@ -145,7 +145,7 @@ class _Written:
 
 
 class _Decider:
-    """Decisions on the steps of one recipe, made in the order in which the steps run."""
+    """Decider on the steps of one recipe, in the order in which the steps run."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class _Decider:
         return ResumeDecision("refused", why)
 
     def _hidden(self, step: Step, old: StepRecord) -> str:
-        """Return a phrase for the result of a step if it is masked and an expression reads it."""
+        """Return a phrase for a masked result that an expression reads; empty otherwise."""
         if MASK not in str(old.result):
             return ""
         name = re.escape(step.name)
@@ -243,7 +243,7 @@ class _Decider:
         return list(names)
 
     def _began(self, name: str) -> bool:
-        """Return True if a step ran, was skipped or was restored."""
+        """Return True if a step ran, was skipped or was restored in the earlier run."""
         old = self._old.get(name)
         if old is None:
             return False

@@ -1,4 +1,4 @@
-"""Restored Context and results of an earlier run.
+"""Restoring of the Context and the results of an earlier run.
 
 The Context is rebuilt from the changes of the steps that are restored, and from the changes that
 were made outside all steps. The changes of all other steps are left out.
@@ -28,7 +28,7 @@ _ABSENT: Final = object()
 
 
 class Replayed(NamedTuple):
-    """A rebuilt Context.
+    """Context rebuilt from recorded changes.
 
     Attributes:
         snapshot: The snapshot for `Context.restore`.
@@ -68,7 +68,7 @@ def replayed(changes: Changes, keep: Callable[[Recorded], bool], scope: str = ""
 
 
 def _applied(changes: Iterable[Recorded]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the entry of each change in the rebuilt history, with the node id of its step."""
+    """Apply changes in order; yield each entry of the rebuilt history with its node id."""
     value: Any = _ABSENT
     for change in changes:
         entry: dict[str, Any] = {"ts": change.ts, "who": change.who, "op": change.op}
@@ -106,7 +106,7 @@ def _new(value: Any, change: Recorded) -> Any:
 
 
 def _index_now(value: Any, change: Recorded) -> int | None:
-    """Return the present index of the item that a `pop` removed; None if it is missing."""
+    """Return the index in `value` of the item that a `pop` removed; None if it is missing."""
     if not isinstance(value, list):
         return None
     index = change.index or 0
@@ -116,12 +116,12 @@ def _index_now(value: Any, change: Recorded) -> int | None:
 
 
 def _own_list(value: Any) -> Any:
-    """Return a copy of a list, which later changes may change; other values are never changed."""
+    """Return a copy of a list, as later changes modify it; return other values unchanged."""
     return [*value] if isinstance(value, list) else value
 
 
 def _value(history: list[dict[str, Any]]) -> Any:
-    """Return the value of a key after the changes of a history."""
+    """Return the value of a key after all changes in a history."""
     value: Any = None
     for entry in history:
         if entry["op"] == "append":
@@ -165,7 +165,7 @@ def restored(
 
 
 def ran_in(record: RunRecord, step: StepRecord) -> str:
-    """Return the id of the run that executed a step: this run, or the one it was restored from."""
+    """Return the id of the run that executed a step: `record`, or the run it was restored from."""
     return (step.ended.restored if step.ended else None) or record.id
 
 
@@ -207,7 +207,7 @@ def opening(
 
 
 def _own_part(context: Replayed, below: Replayed) -> Replayed:
-    """Return the keys that a recipe changed itself.
+    """Return the part of a rebuilt Context with the keys that the recipe itself changed.
 
     Other keys must stay in the session's Context, so that the recipe sees later changes of them.
     """
@@ -257,13 +257,13 @@ def seconds_of(step: StepRecord) -> float:
 
 
 class SelectedStep(NamedTuple):
-    """A selected step whose needed steps are not selected.
+    """Selected step whose needed steps are not selected.
 
     Attributes:
-        recipe: Its current recipe.
+        recipe: Current recipe of the step.
         step: The step.
         needs: The needed steps that do not run, each with its recipe.
-        digests: Their current digests, by key of their recipe and by name.
+        digests: Current digests of the needed steps, by key of their recipe and by name.
         again: Node ids of steps that run again, so that their changes are not restored.
     """
 
@@ -275,7 +275,7 @@ class SelectedStep(NamedTuple):
 
 
 class ContextBefore(NamedTuple):
-    """State of a run just before a step.
+    """State of an earlier run just before one of its steps.
 
     Attributes:
         record: The run.
@@ -299,7 +299,7 @@ def had(record: RunRecord, wanted: SelectedStep) -> bool:
 
 
 def context_before(record: RunRecord, wanted: SelectedStep) -> ContextBefore | str:
-    """Return the state before a step, or the reason why it cannot be used.
+    """Return the state of a run before a step, or the reason why that state cannot be used.
 
     Args:
         record: A run for which `had` returns True.
@@ -317,7 +317,7 @@ def context_before(record: RunRecord, wanted: SelectedStep) -> ContextBefore | s
 
 
 def _steps(record: RunRecord, wanted: SelectedStep) -> dict[tuple[str, str], StepRecord]:
-    """Return the records of the needed steps that had passed."""
+    """Return the records of those needed steps that had passed in a run."""
     passed: dict[tuple[str, str], StepRecord] = {}
     for recipe, step in wanted.needs:
         old = _record_of(record, recipe, step)
