@@ -1,1 +1,1 @@
-"""Execution engine: one step in, one StepResult out."""
+"""Execution engine: runs a step and returns its StepResult."""

@@ -7,7 +7,7 @@ from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
 
 def searched(stream: Stream, name: str) -> Searched:
-    """Return a stream as a source for searches; secrets may be masked in it.
+    """Return a `Searched` over the stored bytes of a stream, in which secrets may be masked.
 
     Args:
         stream: The stream.
@@ -27,12 +27,12 @@ def searched(stream: Stream, name: str) -> Searched:
 
 
 def unmasked(stream: Stream, name: str, limit: int) -> Searched:
-    """Return a stream as a source for searches, with the secrets restored.
+    """Return a `Searched` over a stream with its secrets restored, or masked if that is impossible.
 
     Args:
         stream: The stream.
         name: Its name in messages.
-        limit: The number of bytes above which a stream is not read, so that its masks stay.
+        limit: The largest size in bytes at which secrets are restored; larger streams stay masked.
     """
     raw = _whole(stream, limit) if stream.replaced else None
     return searched(stream, name) if raw is None else bytes_of(raw, name=name)

@@ -1,6 +1,6 @@
 """Settings and callbacks that all steps of a run share.
 
-The engine does not depend on a test runner. The runner passes what the engine needs of it in an
+The engine does not depend on a test runner. The runner passes its settings and callbacks in an
 `Environment`, such as the exceptions that mean *skip*.
 """
 
@@ -34,7 +34,7 @@ def _nothing(*_: object) -> None:
 
 
 class _EnvironmentCache(NamedTuple):
-    """Environment of this process at the last call, as bytes and decoded."""
+    """Environment variables of this process at the last read, as bytes and decoded."""
 
     raw: dict[bytes, bytes]
     text: dict[str, str]
@@ -48,7 +48,7 @@ def _decoded(variables: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _of_this_process() -> dict[str, str]:
-    """Return this process's environment; decode only the variables that have changed."""
+    """Return the environment variables of this process; decode only the changed ones."""
     global _cache  # noqa: PLW0603 - read three times in a step, mostly unchanged
     raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     cache = _cache
@@ -64,7 +64,7 @@ def _of_this_process() -> dict[str, str]:
 
 
 class PythonSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of pytest's process for the processes of Python steps.
+    """Settings of pytest's process that the processes of Python steps take over.
 
     Attributes:
         cwd: The working directory.
@@ -85,12 +85,12 @@ class PythonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordStyle(msgspec.Struct, frozen=True):
-    """Level and format of the log records in the log of a step.
+    """Minimum level and format of the log records in the log file of a step.
 
     Attributes:
         level: Lowest level of the records that are written.
         line_format: Format of a line, as in `logging.Formatter`.
-        date_format: Format of its time, as in `logging.Formatter`.
+        date_format: Format of the time in a line, as in `logging.Formatter`.
     """
 
     level: int = 0
@@ -103,7 +103,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         root: The folder to which paths of a recipe are relative; also on ``sys.path``.
-        timeout: Seconds for a step without a timeout of its own; None is no limit.
+        timeout: Seconds for a step without a timeout of its own; None means no limit.
         stretch: The factor of all timeouts; 0 switches them off.
         skips: Exceptions by which a Python step skips itself.
         expected: Exceptions by which a Python step reports an expected failure.
@@ -111,22 +111,22 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         before_import: Called with a module's name before it is imported for the first time.
         on_event: Called with each log record and warning of a step in a process of its own.
         stop: Called with the reason and the exit status if a step ends the whole run.
-        watched: True in the process of a step that a lane measures.
+        watched: True in a step's own process, whose resource usage a lane measures.
         inline: True if all Python steps run in this process, for a debugger.
         slot: The worker slot, with its lanes.
-        environ: Environment of the steps; None is the present one of this process.
+        environ: Environment variables of the steps; None means those of this process.
         given: Values of vars that come from outside the recipe, by name.
         folder: The run folder; None if the run has none.
         recipe: Path of the recipe of the steps.
         run: Id of the run, which is shown to other runs that wait for its locks.
         logs: Folder for the output of steps; None if it is not written.
-        record_style: Level and format of the log records that are written there.
+        record_style: Level and format of the log records that are written to ``logs``.
         artifacts: Folder for the artifacts of steps; None if they are not copied.
         max_artifact: Size of the largest artifact, in bytes.
         resources: Folder for samples of memory and CPU time; None if they are not written.
         services: The background services of the recipe.
         attempt: Number of the attempt of a step, from 1.
-        locks: Descriptors of the locks of a step; its lane keeps them open while it lives.
+        locks: Descriptors of a step's lock files; its lane keeps them open while the lane lives.
         resource_counts: Units of each counted resource of this machine.
         waiting: Called when a step waits for a lock, with the holder of the lock.
         follow: Called with events of steps, in the thread of ``main_queue``; None if unused.
@@ -137,8 +137,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         live: Descriptors to which stdout and stderr of a step are copied live; None if unused.
         secrets: The masker of outputs; reports use it too.
         context_access: Access of the programs of steps to the Context; None if they have none.
-        manner: Settings of this process for Python steps; None for the present ones.
-        context_variables: Variables with which the programs of this step reach the Context; its
+        manner: Settings for the processes of Python steps; None means the present ones of pytest.
+        context_variables: Variables of the programs of a step for access to the Context; the step's
             ``args`` override them.
         max_log: Bytes after which a log is cut, with a mark.
         judge: Returns additional verdicts on a step whose step code has succeeded; None if unused.
@@ -186,7 +186,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int = 16 * 1024 * 1024
 
     def variables(self) -> dict[str, str]:
-        """Return the environment of a step without its own ``args``."""
+        """Return the environment variables of a step before its own ``args`` are added."""
         return _of_this_process() if self.environ is None else dict(self.environ)
 
     @property
@@ -196,22 +196,22 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.secrets.forms, *(() if access is None else access.forms))
 
     def live_now(self) -> tuple[int, int] | None:
-        """Return the descriptors for live output, after flushing stdout and stderr."""
+        """Return the descriptors for live output, after flushing the streams; None if not live."""
         if self.live is not None:
             sys.stdout.flush()
             sys.stderr.flush()
         return self.live
 
     def log(self, step: str, stream: str) -> str | None:
-        """Return the path of the log of a stream of a step; None if logs are not written."""
+        """Return the path of the log file of a step's stream; None if logs are not written."""
         return None if self.logs is None else f"{self.logs}/{step}.{self.attempt}.{stream}"
 
     def samples(self, step: str) -> str | None:
-        """Return the path for the samples of a step; None if samples are not written."""
+        """Return the path of the file of a step's resource samples; None if none are written."""
         folder = self.resources
         return None if folder is None else f"{folder}/{step}.{self.attempt}.jsonl"
 
     def seconds_for(self, timeout: float | None) -> float | None:
-        """Return the timeout of a step in seconds; None if it has no limit."""
+        """Return the seconds of a step's timeout, after default and factor; None means no limit."""
         seconds = self.timeout if timeout is None else timeout
         return seconds * self.stretch if seconds and self.stretch else None

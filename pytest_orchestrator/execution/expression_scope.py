@@ -1,4 +1,4 @@
-"""Evaluation scope of expressions: Context, earlier steps, run, free ports."""
+"""Variables of recipe expressions: Context, earlier steps, run, free ports."""
 
 import os
 import threading
@@ -39,13 +39,13 @@ ResultOf = Callable[[str], StepResult | None]
 
 
 class ContextNames(Mapping[str, Any]):
-    """The variable `ctx` of expressions; `ctx.a.b` is a call with ``a`` and ``b``."""
+    """The variable `ctx` of expressions; `ctx.a.b` is evaluated as ``ctx("a", "b")``."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def __call__(self, *parts: object) -> Any:
-        """Return the value at a path, or an absent value that explains the missing key."""
+        """Return the Context value at a path; for a missing key, `absent` with the reason."""
         path = ".".join(str(part) for part in parts)
         value = self._context.get(path, _ABSENT)
         if value is not _ABSENT:
@@ -85,7 +85,7 @@ class Steps(Mapping[str, Any]):
     Args:
         recipe: The recipe.
         result_of: Returns the result of one of its steps.
-        prefix: The prefix of the names of the steps of a used file.
+        prefix: The prefix that the steps of a used file have in the recipe; empty for the recipe.
     """
 
     def __init__(self, recipe: Recipe, result_of: ResultOf, prefix: str = "") -> None:
@@ -94,7 +94,7 @@ class Steps(Mapping[str, Any]):
         self._prefix = prefix
 
     def below(self, prefix: str) -> "Steps":
-        """Return the results of a used file, by the names of its steps in that file."""
+        """Return the results of the steps of a used file, keyed by their names in that file."""
         return Steps(self._recipe, self._result_of, prefix)
 
     def __getitem__(self, name: str) -> Any:
@@ -120,7 +120,7 @@ class Steps(Mapping[str, Any]):
 
 
 def gist(result: StepResult) -> StepResult:
-    """Return a result reduced to the fields that later steps use, without those of reports."""
+    """Return a copy of a result without the fields that only reports need."""
     ended = result.ended
     if ended is not None:
         code = ended.process.exit_code if ended.process else None
@@ -140,7 +140,7 @@ def gist(result: StepResult) -> StepResult:
 
 
 class Run:
-    """The variable `run` of expressions."""
+    """The variable `run` of expressions: the id, folder and reserved ports of the run."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -148,7 +148,7 @@ class Run:
         self.dir = str(env.folder or "")
 
     def port(self, name: str) -> int:
-        """Return a free TCP port; a name has the same port in the whole run."""
+        """Return the TCP port that the run reserves for a name; the first call picks one."""
         if self._env.folder is None:
             raise ExpressionError("run.port needs a run folder, and this run has none")
 
@@ -156,17 +156,17 @@ class Run:
 
 
 class Inner:
-    """Variables of expressions in the steps of a used file.
+    """Variables of expressions in the steps of a file that a recipe includes by ``use``.
 
     Args:
-        part: The use of the file.
+        part: The ``use`` entry that includes the file.
         names: The variables of the recipe.
         steps: The results of the steps of the recipe.
         outer: The variables of the file that uses this one; None if the recipe itself does.
 
     Attributes:
         skipped: The false condition that skips all steps of the file; None if they run.
-        locks: Locks of all its steps whose names are expressions.
+        locks: The evaluated names of the locks that all steps of the file take.
     """
 
     def __init__(
@@ -208,12 +208,12 @@ class Inner:
         return values
 
     def names(self, outermost: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the variables of the recipe, replaced by those of the file."""
+        """Return the variables of the recipe, overridden by those of the used file."""
         return {**outermost, **self._own}
 
 
 def about(name: str | None, path: Path) -> dict[str, str]:
-    """Return the variable `recipe` of expressions."""
+    """Return the value of the variable `recipe`: name, path and folder of a recipe file."""
     return {"name": name or path.stem, "path": str(path), "dir": str(path.parent)}
 
 
@@ -243,7 +243,7 @@ class Scope:
         return self._recipe.node(step.name)
 
     def early(self) -> dict[str, Any]:
-        """Return the variables that are known before any step runs.
+        """Return the expression variables that are known before any step runs.
 
         Raises:
             ExpressionError: A var has no value.
@@ -273,7 +273,7 @@ class Scope:
     def before(
         self, step: Step, own: Context, attempt: int, fixtures: Mapping[str, object]
     ) -> dict[str, Any]:
-        """Return the variables that are known before the step code runs.
+        """Return the expression variables of a step that are known before its step code runs.
 
         Args:
             step: The step.
@@ -295,7 +295,7 @@ class Scope:
         return names if step.part is None else self._within(step.part, names).names(names)
 
     def locked(self, step: Step) -> Step:
-        """Return a step with the locks that its used file declares for all its steps.
+        """Return a step with the locks added that its used file declares for all steps of the file.
 
         Args:
             step: The step; `before` has been called for it.
@@ -304,7 +304,7 @@ class Scope:
         return msgspec.structs.replace(step, locks=(*step.locks, *locks)) if locks else step
 
     def skipped(self, step: Step, own: Context) -> str | None:
-        """Return the false condition of the use that a step belongs to; None if none is false.
+        """Return the false condition of the ``use`` that includes a step; None if none is false.
 
         Raises:
             ExpressionError: A var or a condition has no value.
@@ -314,7 +314,7 @@ class Scope:
         return self._within(step.part, self.before(_OUTERMOST, own, 1, {})).skipped
 
     def _within(self, part: Part, names: dict[str, Any]) -> Inner:
-        """Return the variables of a used file; they are evaluated once, for its first step."""
+        """Return the variables of a used file; evaluate them once, at its first step."""
         with self._lock:
             if part.name not in self._inner:
                 outer = self._within(part.outer, names) if part.outer else None
@@ -325,7 +325,7 @@ class Scope:
 
 
 def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, Any]:
-    """Return the variables that are known at collection, for the lists of a matrix.
+    """Return the variables known at collection, for the lists of a matrix; empty without a matrix.
 
     Args:
         recipe: The recipe.
@@ -348,7 +348,7 @@ def _vars(
     names: Mapping[str, Any],
     excluded: Collection[str] = (),
 ) -> dict[str, Json]:
-    """Return the values of a recipe's vars: each may read those before it."""
+    """Evaluate the vars of a recipe in order; each may read the vars that precede it."""
     values: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
     for name, value in recipe.vars.items():
         if name in given:
@@ -359,13 +359,13 @@ def _vars(
 
 
 def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> dict[str, Any]:
-    """Return the variables that are known after the step code has ended.
+    """Return the expression variables that are known after the step code has ended.
 
     Args:
-        names: The variables from before.
+        names: The variables that were known before the step code ran.
         ended: The end of the step code.
         view: The Context as the step left it.
-        limit: The most bytes of an output that expressions can read.
+        limit: The size in bytes of the largest output that expressions can read.
     """
     process = ended.process
     return {
@@ -383,7 +383,7 @@ def _printed(process: Process | None, name: str, limit: int) -> LazyValue:
 
 
 def port(folder: Path, name: str) -> int:
-    """Return the port of a name; the first call for a name reserves a free port.
+    """Return the TCP port that a run reserves for a name; the first call picks a free port.
 
     Args:
         folder: The folder of the run.

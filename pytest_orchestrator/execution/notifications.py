@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class MainThreadQueue:
-    """Callback queue of the thread that made it: other threads post callbacks, it runs them.
+    """Queue of callbacks that other threads post and the creating thread runs.
 
     Signals interrupt a wait on this queue at once, unlike most other ways to wait.
     """
@@ -24,13 +24,13 @@ class MainThreadQueue:
         self._callbacks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def wake(self) -> None:
-        """End the current or the next `wait`. Thread-safe."""
+        """End the current call of `wait`, or the next call if none is active. Thread-safe."""
         self._callbacks.put(None)
 
     def in_main_thread(self, act: Callable[[T], None]) -> Callable[[T], None]:
-        """Return a function that calls ``act`` in the thread of this queue only.
+        """Return a function that any thread may call and that runs ``act`` in the queue's thread.
 
-        In that thread it drains the queue and calls ``act`` at once. In other threads it posts the
+        In that thread it runs the posted calls, then ``act`` at once. In other threads it posts the
         call, which runs in the next `wait`, or before the next call in that thread.
         """
 
@@ -44,13 +44,13 @@ class MainThreadQueue:
         return relay
 
     def drain(self) -> None:
-        """Run all posted callbacks."""
+        """Run all callbacks that were posted so far, without waiting for further ones."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._run(self._callbacks.get_nowait())
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for `wake` or a callback, at most for some seconds; run the callback."""
+        """Wait for `wake` or a posted callback, at most ``seconds`` long; run the callback."""
         with contextlib.suppress(queue.Empty):
             self._run(self._callbacks.get(timeout=seconds))
 
@@ -60,20 +60,20 @@ class MainThreadQueue:
 
 
 class Started(NamedTuple):
-    """The first attempt of a step starts."""
+    """Event: the first attempt of a step starts."""
 
     step: Step
 
 
 class AttemptStarted(NamedTuple):
-    """An attempt of a step starts; its step code has not run yet."""
+    """Event: an attempt of a step starts; its step code has not run yet."""
 
     step: Step
     attempt: int
 
 
 class RetryScheduled(NamedTuple):
-    """An attempt of a step failed, and the next one follows after some seconds."""
+    """Event: an attempt of a step failed, and the next attempt follows after ``seconds``."""
 
     step: Step
     attempt: int
@@ -82,14 +82,14 @@ class RetryScheduled(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A step has a result; a service has its final one when it has ended."""
+    """Event: a step has a result; repeated for a service that has ended, with its final result."""
 
     step: Step
     result: StepResult
 
 
 class Changed(NamedTuple):
-    """A step has changed the Context."""
+    """Event: a step has changed the Context."""
 
     step: Step
     change: Change

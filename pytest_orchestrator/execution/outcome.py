@@ -22,7 +22,7 @@ _WAITS = threading.__file__  # this package waits in it when a signal handler ra
 
 
 def user_frames(error: BaseException) -> BaseException:
-    """Remove the frames of this package, its waits and the import system from an exception.
+    """Remove the traceback frames of this package and of the import system from an exception.
 
     Args:
         error: The exception; it, its causes and its contexts are changed in place.
@@ -43,12 +43,12 @@ def user_frames(error: BaseException) -> BaseException:
 
 
 def user_stack(frame: types.FrameType | None, *, called: bool = False) -> list[str]:
-    """Return the lines of a stack, the most recent call last, from the user's first frame on.
+    """Format a thread's stack from the first frame of user code on, the most recent call last.
 
     Args:
         frame: The current frame of the thread.
-        called: True if this package called the user's code in this thread, so that the frames
-            before its own are left out.
+        called: True if this package called the user's code in this thread, so that the frames of
+            the callers of this package are left out.
 
     Returns:
         The lines, without those of this package and of pytest; empty if the thread runs no
@@ -63,7 +63,7 @@ def user_stack(frame: types.FrameType | None, *, called: bool = False) -> list[s
 
 
 def _is_runner_or_library(package: str) -> bool:
-    """Return True for packages whose threads are not the user's, such as pytest plugins."""
+    """Return True for a package of pytest, its plugins, this plugin or the standard library."""
     return (
         package in _RUNNERS or package in sys.stdlib_module_names or package.startswith("pytest_")
     )
@@ -131,7 +131,7 @@ def failure_of(value: Json, what: str) -> Failure | None:
 
 
 def with_clipped_reason(value: Json) -> Json:
-    """Return the result of a step, with the reason of its status cut if it is too long."""
+    """Return the result of a step; cut the reason of a failure or skip if it is too long."""
     if not isinstance(value, dict) or value.get("status") in ("ok", "success"):
         return value
     texts = {key: text for key in _REASONS if isinstance(text := value.get(key), str)}
@@ -139,7 +139,7 @@ def with_clipped_reason(value: Json) -> Json:
 
 
 def skip_of(value: Json) -> str | None:
-    """Return the reason of a step that skipped itself, or None."""
+    """Return the reason if a result has the status ``skip``, else None."""
     if isinstance(value, dict) and value.get("status") == "skip":
         return one_line(str(value.get("reason") or "the step says skip"))
     return None
@@ -153,7 +153,7 @@ def kind_of(value: object) -> str:
 
 
 class Raised(Exception):
-    """Exception of a step in its own process, as a stand-in in this one.
+    """Stand-in for an exception that a step raised in another process.
 
     Attributes:
         report: The report of the exception, in the form that pytest sends between processes.
@@ -165,12 +165,12 @@ class Raised(Exception):
 
     @property
     def is_expected(self) -> bool:
-        """Return True if the step itself declared that it was expected to fail."""
+        """True if the step code itself declared its failure as expected, as by ``pytest.xfail``."""
         return self.report["wasxfail"] is not None
 
     @classmethod
     def there(cls, reason: str, report: dict[str, Any]) -> Self:
-        """Return the stand-in for an exception that another process raised.
+        """Create the stand-in for an exception that a step raised in another process.
 
         Its type has the name of the original, and is an AssertionError for a failed assertion:
         plugins distinguish assertions by the type, and show its name.

@@ -1,4 +1,4 @@
-"""Log file of the log records of one attempt, and the share of them that pytest receives.
+"""File of the log records of one attempt, and the forwarding of a part of them to pytest.
 
 The file holds all records, up to the size limit of logs. pytest keeps several copies of each record
 until the end of the session. So it receives only the records that fit into a budget, and then one
@@ -44,10 +44,10 @@ def _formatter(style: RecordStyle) -> logging.Formatter:
 
 
 class RecordLog:
-    """Log records of one attempt.
+    """Writer of the log records of one attempt, which also forwards a part of them to pytest.
 
     Attributes:
-        stream: The file after `close`; None if nothing was written.
+        stream: The log file, set by `close`; None before, and if nothing was written.
 
     Args:
         step: Name of the step.
@@ -64,7 +64,7 @@ class RecordLog:
         self.stream: Stream | None = None
 
     def receive(self, event: dict[str, Any]) -> None:
-        """Write a log record from the process of the step, and pass it on; pass a warning on.
+        """Write and forward a log record of the step's process; only forward a warning.
 
         Args:
             event: The log record or the warning, as plain data.
@@ -82,7 +82,7 @@ class RecordLog:
         self._env.on_event(event)
 
     def write(self, record: logging.LogRecord) -> None:
-        """Append a record to the file, with its secrets masked."""
+        """Append a log record to the file, with its secrets masked."""
         if self._path is None or record.levelno < self._env.record_style.level:
             return
         if self._formatter is None:
@@ -94,7 +94,7 @@ class RecordLog:
         self._file.feed(f"{self._env.secrets.text(line)}\n".encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
-        """Close the file, and report the number of records that pytest did not receive."""
+        """Close the file; send pytest the number of records that were not forwarded, if any."""
         account = self._file.close()
         if self._omitted:
             self._env.on_event({"op": "log", "record": self._note_of_omitted()})
@@ -110,7 +110,7 @@ class RecordLog:
 
 
 def current_stream(step: str, env: Environment) -> Stream | None:
-    """Return the log file of a running step with its current size, or None if nothing is in it."""
+    """Return the log-record file of a running step at its current size; None if it is empty."""
     path = env.log(step, STREAM)
     size = os.path.getsize(path) if path is not None and os.path.exists(path) else 0
     return Stream(size=size, log=path) if size else None
@@ -124,7 +124,7 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record to the log of the step."""
         try:
             self._log.write(record)
         except Exception:  # noqa: BLE001 - as logging treats any error of a handler
@@ -133,7 +133,7 @@ class _Handler(logging.Handler):
 
 @contextlib.contextmanager
 def records_of_this_process(step: str, env: Environment) -> Iterator[RecordLog]:
-    """Write the log records of this process to the log of a step that runs in it.
+    """Write the log records of this process to a step's log for the duration of a block.
 
     Args:
         step: Name of the step.

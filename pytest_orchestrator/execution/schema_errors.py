@@ -25,26 +25,27 @@ _LONG = {"$dynamicRef", "$recursiveRef", "$ref", "pattern", "patternProperties",
 
 
 def may_be_long(schema: object) -> bool:
-    """Return True if a check by the schema may take more than linear time."""
+    """Return True if validation by a schema may take more than linear time."""
     if isinstance(schema, dict):
         return not _LONG.isdisjoint(schema) or any(map(may_be_long, schema.values()))
     return isinstance(schema, list) and any(map(may_be_long, schema))
 
 
 def answer(arguments: tuple[dict[str, Any], Any], fd: int) -> None:
-    """Write the result of `found` for a schema and a value to a file descriptor."""
+    """Write the marshalled result of `found` for a schema and a value to a file descriptor."""
     rest = memoryview(marshal.dumps(found(*arguments)))
     while rest:
         rest = rest[os.write(fd, rest) :]
 
 
 def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
-    """Return the errors of a value by a schema.
+    """Validate a value by a JSON Schema; return the errors as plain data.
 
     Returns:
-        ``rows``, the errors as text, empty if the value is valid; ``way``, the keys that lead
-        to the rule of the first error; ``measured``, the offending value, None for a list or
-        mapping. Or ``fault``, the way to the error in the schema itself, and its text.
+        A dict with ``rows``, the errors as text, empty if the value is valid. If it is invalid,
+        also ``way``, the keys that lead to the schema rule of the first error, and ``measured``,
+        the offending value, None for a list or mapping. If the schema itself is invalid, a dict
+        with ``fault`` only: the keys that lead to the error in the schema, and the error as text.
     """
     # The schema is checked again here, because its expressions had no values when the recipe was
     # loaded. An invalid schema can accept a value: `required: text` is read letter by letter.
@@ -98,7 +99,7 @@ def _json(value: "Json") -> str:
 
 
 def beyond_limit(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:
-    """Return a figure beyond its limit as text, and its distance from the limit.
+    """Format a figure that is beyond its limit, and its distance from the limit.
 
     Args:
         value: The figure.

@@ -18,7 +18,7 @@ def scratch(within: str | None) -> Iterator[Path]:
     """Create an empty folder for the duration of a block.
 
     Args:
-        within: The parent folder; None is the system's folder for temporary files.
+        within: The parent folder; None means the system's folder for temporary files.
     """
     folder = tempfile.mkdtemp(prefix="orchestrator-", dir=within)
     try:

@@ -45,13 +45,13 @@ class Found(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """Source of searches: a file, or a captured output.
+    """File or captured output in which texts and patterns are searched.
 
     Attributes:
         name: The name in messages, such as ``stdout``.
         pieces: The path or the bytes of each contiguous piece, and the number of its bytes that
             are searched.
-        lost: Bytes between the first piece and the last that were not stored.
+        lost: Number of bytes between the first and the last piece that were not stored.
     """
 
     name: str
@@ -106,22 +106,22 @@ class Searched(NamedTuple):
 
 
 def file_of(path: str, name: str) -> Searched:
-    """Return a file as a source for searches, up to its present size."""
+    """Create a `Searched` over a file, up to its present size."""
     return Searched(name, ((path, os.path.getsize(path)),))
 
 
 def bytes_of(*pieces: bytes, name: str, lost: int = 0) -> Searched:
-    """Return pieces of an output in memory as a source for searches."""
+    """Create a `Searched` over pieces of an output in memory."""
     return Searched(name, tuple((piece, len(piece)) for piece in pieces), lost)
 
 
 def opened(source: str | bytes) -> BinaryIO:
-    """Open a piece of a source."""
+    """Open a piece of a `Searched`, a path or bytes, for reading."""
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 class _Part(NamedTuple):
-    """A part of a file.
+    """Part of a file that is searched at a time.
 
     Attributes:
         data: Its bytes, up to the end of a line, unless the line is longer than a part.
@@ -198,7 +198,7 @@ _SIZE = 8
 
 
 def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
-    """Write the answers to searches in order; a byte announces the start of each search.
+    """Run searches in order; write a byte at the start and the answer at the end of each search.
 
     Args:
         searches: The fields of `Searched` and the pattern of each search.
@@ -214,7 +214,7 @@ def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
 
 
 def answers(data: bytes) -> tuple[list[Found | None], bool]:
-    """Return the answers that were written, and True if another search had started."""
+    """Decode the output of `answer`; return the answers, and True if another search had started."""
     results: list[Found | None] = []
     at = 0
     while at < len(data):

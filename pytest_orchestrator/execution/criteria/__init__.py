@@ -1,1 +1,1 @@
-"""Success criteria: what must hold after a step."""
+"""Success criteria: the conditions that must hold after a step."""

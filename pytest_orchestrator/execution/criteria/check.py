@@ -49,7 +49,7 @@ ON_FILES = frozenset({"files", "files_exist", "files_absent"})
 
 
 def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Call the check of a criterion that a plugin registered."""
+    """Yield the verdict of the check function that a plugin registered for a criterion."""
     registered, ended = criterion.brought, evidence.ended
     assert registered is not None  # noqa: S101
     process = ended.process
@@ -81,7 +81,7 @@ def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
 
 
 def queries(evidence: Evidence) -> Iterator[Query]:
-    """Yield all patterns that the criteria of a step search on this machine."""
+    """Yield the pattern searches that the success criteria of a step need on this machine."""
     for index, criterion in enumerate(evidence.step.success):
         if ("success", index) in evidence.errors or criterion.brought is not None:
             continue
@@ -93,7 +93,7 @@ def queries(evidence: Evidence) -> Iterator[Query]:
 
 
 def checked(evidence: Evidence) -> tuple[Verdict, ...]:
-    """Check the criteria of a step whose step code has succeeded.
+    """Check the success criteria of a step whose step code has ended.
 
     Args:
         evidence: The step, its end and its output.
@@ -103,7 +103,7 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
 
     Raises:
         SearchTimeout: The timeout of the step passed during a search.
-        SearchInterrupted: The step was ended.
+        SearchInterrupted: The step was cancelled during a search.
         TimeoutExpressionError: The timeout of the step passed while an expression was evaluated.
     """
     verdicts: list[Verdict] = []

@@ -1,4 +1,4 @@
-"""Evidence against which criteria are checked, and the verdict on a criterion."""
+"""Data against which success criteria are checked, and the verdict on a criterion."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 
 class Stamp(NamedTuple):
-    """Identity, size and modification time of a file, which change when it is written."""
+    """Identity, size and modification time of a file, compared to detect writes to the file."""
 
     device: int
     inode: int
@@ -28,7 +28,7 @@ Elsewhere = Callable[[Criterion, float], Iterable[Verdict]]
 
 
 class Evidence(NamedTuple):
-    """A step whose step code has ended, with its end and its files.
+    """Data against which the success criteria of a step are checked after its step code has ended.
 
     Attributes:
         step: The step.
@@ -36,7 +36,7 @@ class Evidence(NamedTuple):
         ended: The end of the step code.
         started: The start of the step code, in seconds since the epoch.
         root: The folder to which paths are relative.
-        before: The files that existed at the start.
+        before: The stamps of files before the step started, for criteria with `fresh`.
         names: The variables of expressions.
         errors: The errors of expressions in the values of criteria, by the place of the value.
         elsewhere: Checks criteria on files of another machine; None if they are on this one.
@@ -60,12 +60,12 @@ Check = Callable[[Criterion, Evidence], Iterable[Verdict]]
 
 
 def verdict(criterion: Criterion, unmet: str | None = None, **fields: Any) -> Verdict:
-    """Return the verdict on a criterion.
+    """Create the `Verdict` on a criterion, with the criterion's name, wanted value and place.
 
     Args:
         criterion: The criterion.
         unmet: One line that states why the criterion does not hold; None if it holds.
-        fields: Further fields of the verdict.
+        fields: Other fields of the `Verdict`; they override those taken from the criterion.
     """
     return Verdict(
         **({"name": criterion.name, "wanted": criterion.wanted, "place": criterion.place} | fields),

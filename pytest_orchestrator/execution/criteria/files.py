@@ -1,7 +1,7 @@
 """Criteria on files: existence, contents, size, freshness.
 
-A step has written a file if the identity, the size or the modification time of the file differs
-from before. File systems record that time in ticks: a file written twice within one tick could look
+A step has written a file if the identity, size or modification time of the file differs from its
+state before the step. File systems record times in ticks: two writes within one tick could look
 the same, so the step starts only when the tick of the last write is over.
 """
 
@@ -30,7 +30,7 @@ _SECOND = 1_000_000_000
 
 
 def noted(step: Step, root: Path) -> Before:
-    """Return the present state of the files that the step must write (`fresh`).
+    """Return the stamps of the files that criteria with `fresh` match; then wait for a new tick.
 
     Args:
         step: The step, right before it starts.
@@ -50,14 +50,14 @@ def stamp_of(path: str) -> Stamp:
     """Return the identity, size and modification time of a file.
 
     Raises:
-        OSError: The file is missing.
+        OSError: The file is missing or cannot be accessed.
     """
     status = os.stat(path)
     return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def lag(stamp: Stamp) -> float:
-    """Return the seconds by which a modification time may lag behind the clock.
+    """Return the most seconds by which a file's modification time may lag behind the clock.
 
     File systems that store only whole seconds lag by at most two.
     """
@@ -88,7 +88,7 @@ _SHORT = 12
 
 
 def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield a verdict for each rule of an entry, on all files that its path or glob matches."""
+    """Yield a verdict for each rule of a `files` criterion, on all files that it matches."""
     path, rules = _path_and_rules(criterion)
     names = matching(path, evidence.root)
     existing = _files(names, evidence.root)
@@ -100,7 +100,7 @@ def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
-    """Yield the patterns that a criterion searches in files."""
+    """Yield the pattern searches that the rule `matches` of a `files` criterion needs."""
     path, rules = _path_and_rules(criterion)
     if "matches" not in rules:
         return
@@ -126,7 +126,7 @@ def _files(names: list[str], root: Path) -> list[str]:
 def _rules(
     criterion: Criterion, path: str, rules: dict[str, Json]
 ) -> Iterator[tuple[Criterion, str, Json]]:
-    """Yield each rule as a criterion of its own, with its place."""
+    """Yield each rule as a separate criterion, with the rule's name and its wanted value."""
     for rule, value in rules.items():
         several = enumerate(value) if isinstance(value, list) else [(None, value)]
         for number, wanted in several:
@@ -136,7 +136,7 @@ def _rules(
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:
-    """Return one verdict for all files: the first that does not hold, if any."""
+    """Combine the verdicts on all files: return the first unmet one, or the first if all hold."""
     unmet = [one for one in verdicts if one.unmet]
     if len(unmet) < 2:
         return unmet[0] if unmet else verdicts[0]
@@ -237,14 +237,14 @@ _BROKEN_LINK = "which leads to nothing"
 
 
 def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield a verdict that holds if a path exists or a glob matches anything."""
+    """Yield a verdict that holds if the wanted path exists or the wanted glob matches anything."""
     name = str(criterion.wanted)
     matches = matching(name, evidence.root)
     yield verdict(criterion, None if matches else missing(name, evidence.root))
 
 
 def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield a verdict that holds if a path is missing or a glob matches nothing."""
+    """Yield a verdict that holds if the unwanted path is missing or the glob matches nothing."""
     name = str(criterion.wanted)
     matches = matching(name, evidence.root)
     if not matches:
@@ -258,15 +258,15 @@ def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def matching(name: str, root: Path) -> list[str]:
-    """Return the files and folders that a path or glob matches; relative if the name is.
+    """Return the paths of the existing files and folders that a path or glob matches.
 
-    Links are followed, and broken ones left out.
+    The paths are relative to ``root`` if ``name`` is relative. Broken links are left out.
     """
     return [one for one in named(name, root) if os.path.exists(os.path.join(root, one))]
 
 
 def named(name: str, root: Path) -> list[str]:
-    """Return the entries that a path or glob matches, broken links included."""
+    """Return the paths that a path or glob matches, including those of broken links."""
     if os.path.lexists(os.path.join(root, name)):
         return [name]
     # ``root_dir`` is not a pattern, even if its name contains ``*``.

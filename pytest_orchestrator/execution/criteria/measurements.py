@@ -1,4 +1,4 @@
-"""Measurements of a step against their limits."""
+"""Measurements of a step, compared with their limits."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 def take_measurements(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:
-    """Take the measurements of a step whose step code has succeeded.
+    """Evaluate the measurements of a step after its step code, and compare them with their limits.
 
     Args:
         step: The step, with the values of the expressions in its limits.
@@ -35,7 +35,7 @@ def take_measurements(step: Step, names: Mapping[str, Any], errors: Errors) -> t
 
 
 def measurement_verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts of measurements, for reports that list all unmet conditions."""
+    """Return measurements as `Verdict` objects; omit unmet measurements with `allow_fail`."""
     return tuple(
         Verdict(
             name=one.name,
@@ -91,7 +91,7 @@ def _measured(
 
 
 def _value(measurement: Measurement, names: Mapping[str, Any]) -> Any:
-    """Return the value of a measurement; None if it is missing or not a number (NaN)."""
+    """Evaluate a measurement; return None if its value is absent or NaN."""
     try:
         value = measurement.value.evaluated(names)
     except AbsentError:
@@ -100,7 +100,7 @@ def _value(measurement: Measurement, names: Mapping[str, Any]) -> Any:
 
 
 def _range(measurement: Measurement) -> tuple[float | None, float | None]:
-    """Return the lowest and the highest allowed value, narrowed by ``within``.
+    """Return the lowest and the highest allowed value (None: no limit), narrowed by ``within``.
 
     Raises:
         ExpressionError: The lowest is above the highest, so no value can be within the limits.
@@ -127,7 +127,11 @@ def _range(measurement: Measurement) -> tuple[float | None, float | None]:
 def _evaluated(
     measurement: Measurement, value: Any, low: float | None, high: float | None
 ) -> tuple[str, str | None, float | None]:
-    """Return the deciding key, the reason of a failure, and the margin to the nearest limit."""
+    """Return the recipe key that decides the verdict, the failure reason, and the margin.
+
+    The key is empty and the reason is None if the limits are met. The margin is the distance to the
+    nearest limit, negative beyond a limit; None if no number is compared with a limit.
+    """
     if value is None:
         return "value", "was not measured: there is no value", None
     if "equals" in measurement.at and not _same(value, measurement.equals):
@@ -163,7 +167,7 @@ def _over(distance: float, limit: float, word: str, unit: str | None) -> str:
 
 
 def _same(value: Any, wanted: Json) -> bool:
-    """Return True if two values are equal: 1 equals 1.0, false does not equal 0."""
+    """Return True if two values are equal; unlike in Python, False does not equal 0."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return bool(value == wanted)

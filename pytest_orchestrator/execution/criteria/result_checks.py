@@ -16,7 +16,7 @@ _MAX_OPERAND_WIDTH = 80
 
 
 def unmet(expression: Expression, names: Mapping[str, Any], context: Context) -> str | None:
-    """Return the reason why an expression does not hold.
+    """Return the reason why an expression is false, or None if the expression is true.
 
     Args:
         expression: The expression.
@@ -37,7 +37,7 @@ def unmet(expression: Expression, names: Mapping[str, Any], context: Context) ->
 
 
 def check(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield the verdict on an `assert` of a step."""
+    """Yield the verdict on an `assert` criterion of a step."""
     if criterion.expression is not None:
         reason = unmet(criterion.expression, evidence.names, evidence.context)
         yield verdict(criterion, reason)
@@ -65,7 +65,10 @@ def _as_json(value: Any) -> str:
 
 
 def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
-    """Return writer and time of the last change of a key; if it has none, of its nearest parent."""
+    """Return a note on the last write to a Context key, or to its nearest parent with a history.
+
+    The note is empty if neither the key nor a parent has a history.
+    """
     path = [str(part) for part in parts]
     for cut in range(len(path), 0, -1):
         history = context.get_history(".".join(path[:cut]))
@@ -76,7 +79,7 @@ def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
 
 
 def result_schema(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield the verdict on the result of a step by a JSON Schema."""
+    """Validate the result of a step by a JSON Schema, and yield the verdict."""
     schema = criterion.wanted if isinstance(criterion.wanted, dict) else {}
     errors = evidence.searches.schema_errors(schema, evidence.ended.value, criterion.place)
     if "fault" in errors:
@@ -97,7 +100,7 @@ def result_schema(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]
 
 
 def _place(criterion: Criterion, way: list[str]) -> Place:
-    """Return the place of a rule, or of the reference that leads to it."""
+    """Return the recipe position of a schema rule, or of the `$ref` that leads to the rule."""
     way = [*way]
     at = criterion.at
     if "/".join(way) in at:

@@ -16,7 +16,7 @@ STREAMS = ("stdout", "stderr")
 
 
 def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield the verdict on a text or pattern in a stream, such as `stdout_contains`."""
+    """Yield the verdict on a criterion such as `stdout_contains`; nothing without a process."""
     if evidence.ended.process is None:
         return
     name, _, rule = criterion.name.partition("_")
@@ -26,7 +26,7 @@ def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
-    """Yield the pattern of a criterion such as `stdout_matches`; nothing for other criteria."""
+    """Yield the search of a `stdout_matches` or `stderr_matches` criterion; nothing for others."""
     name, _, rule = criterion.name.partition("_")
     if rule == "matches" and name in STREAMS and evidence.ended.process is not None:
         stream: Stream = getattr(evidence.ended.process, name)
@@ -34,7 +34,7 @@ def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
 
 
 def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
-    """Return the search of a pattern for a criterion."""
+    """Create the `Query` that searches a pattern in a source for a criterion."""
     rule = "files.matches" if criterion.name == "files" else criterion.name
     return Query(source, pattern, rule, criterion.place)
 
@@ -42,14 +42,14 @@ def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
 def search_verdict(
     criterion: Criterion, rule: str, wanted: str, source: Searched, searches: Searches
 ) -> Verdict:
-    """Search a text or pattern and return the verdict.
+    """Search a text or pattern in a source; return the verdict on the criterion.
 
     Args:
         criterion: The criterion.
         rule: ``contains``, ``not_contains`` or ``matches``.
         wanted: The text or the pattern.
         source: The file or output that is searched.
-        searches: Searches patterns.
+        searches: Runs pattern searches within the timeout of the step.
     """
     if rule == "matches":
         match = searches.first(query_of(criterion, wanted, source))
@@ -74,7 +74,7 @@ def search_verdict(
 
 
 def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield a verdict that holds if the Context has a key."""
+    """Yield a verdict that holds if the Context has the wanted key."""
     key, context = str(criterion.wanted), evidence.context
     if key in context:
         yield verdict(criterion)
@@ -86,7 +86,7 @@ def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def lacks_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield a verdict that holds if the Context lacks a key."""
+    """Yield a verdict that holds if the Context lacks the unwanted key."""
     key, context = str(criterion.wanted), evidence.context
     if key not in context:
         yield verdict(criterion)
@@ -141,7 +141,7 @@ def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def leftover_processes(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield the verdict on the number of leftover processes."""
+    """Yield the verdict on the number of processes that the step left running."""
     process = evidence.ended.process
     if process is None:
         return

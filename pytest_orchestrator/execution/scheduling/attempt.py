@@ -55,12 +55,12 @@ _LACKING = {
 
 
 class StepContext:
-    """A step's own handle on the Context, with the changes that the step makes.
+    """Access of one step to the Context, with a record of the changes that the step makes.
 
     Attributes:
-        context: The handle.
+        context: The Context, bound to the step.
         changes: The changes, in order.
-        site: The execution of the last attempt's step code; None if no attempt has run it.
+        site: The `Submitted` of the current attempt; None until the attempt is submitted.
 
     Args:
         step: The step.
@@ -86,25 +86,25 @@ class StepContext:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """The paths that were read and were missing."""
+        """The Context paths that the step read although they were missing."""
         return tuple(dict.fromkeys((*self.context.missed, *self.view.missed)))
 
     def begin(self) -> None:
-        """Begin an attempt: its step code has not started."""
+        """Reset `site` for a new attempt, whose step code has not started."""
         self.site = None
 
     def stage(self) -> None:
-        """Keep outputs in a layer until it is known that no attempt follows."""
+        """Hold the outputs of this attempt back until `settle` writes or drops them."""
         self._staged = self.context.layer()
 
     def write(self, outputs: dict[str, Json]) -> None:
-        """Write outputs to the view."""
+        """Write the values of outputs to `view`, by their keys."""
         for key, value in outputs.items():
             self.view.set(key, value)
         self._outputs = outputs if self._staged else {}
 
     def settle(self, *, is_last: bool) -> None:
-        """End an attempt: write its outputs to the Context if it is the last, else drop them."""
+        """End an attempt: write its staged outputs to the Context if it is last, else drop them."""
         outputs, self._outputs, self._staged = self._outputs, {}, None
         if is_last:
             self.write(outputs)
@@ -116,7 +116,7 @@ class StepContext:
 
 
 def resource_failure(error: BaseException) -> Failure | None:
-    """Return the failure of a step that hit a limit of the system; None for other errors.
+    """Return the failure if a system limit kept a step from starting; None for other errors.
 
     Args:
         error: The exception that was raised while the step was started.
@@ -136,7 +136,7 @@ def execute(
     fixtures: Mapping[str, object],
     names: Mapping[str, Any],
 ) -> StepResult:
-    """Run one attempt of a step, then check its criteria.
+    """Run one attempt of a step and check its success criteria.
 
     Args:
         step: The step, with the values of the expressions that its step code needs.
@@ -190,7 +190,7 @@ def execute(
 
 
 def _given(step: Step) -> dict[str, Any]:
-    """Return the inputs of a step besides the Context."""
+    """Return the `params` or `args` of a step; empty for a step of another kind."""
     match step:
         case PythonStep():
             return step.params
@@ -201,7 +201,7 @@ def _given(step: Step) -> dict[str, Any]:
 
 
 class StepFindings(msgspec.Struct, frozen=True):
-    """The outcome of the checks after the step code has run."""
+    """Failure, verdicts and measurements that the checks of one attempt found."""
 
     failure: Failure | None
     verdicts: tuple[Verdict, ...]
@@ -209,7 +209,7 @@ class StepFindings(msgspec.Struct, frozen=True):
 
 
 def _found(evidence: Evidence, own: StepContext, env: Environment) -> StepFindings:
-    """Check the criteria within the remaining timeout of the step."""
+    """Check the criteria of an attempt within the rest of the step's timeout."""
     ended, searches = evidence.ended, evidence.searches
     try:
         with within(searches.seconds, begun=searches.begun):
@@ -228,7 +228,7 @@ def _found(evidence: Evidence, own: StepContext, env: Environment) -> StepFindin
 
 
 def _checked(evidence: Evidence, own: StepContext, env: Environment) -> StepFindings:
-    """Write the outputs, take the measurements and check all criteria."""
+    """Write the outputs, take the measurements and check all criteria of a successful step code."""
     ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
         step, errors = checkable(evidence.step, names)
@@ -254,7 +254,7 @@ def _checked(evidence: Evidence, own: StepContext, env: Environment) -> StepFind
 
 
 def _beside(evidence: Evidence) -> StepFindings:
-    """Check the other criteria of a step whose exit code is not the expected one."""
+    """Check the remaining criteria of a step whose exit code is not the wanted one."""
     ended = evidence.ended
     verdicts = ended.verdicts
     if any(verdict.unmet for verdict in verdicts):
@@ -273,7 +273,7 @@ def _beside(evidence: Evidence) -> StepFindings:
 
 
 def invalid(error: ExpressionError) -> Failure:
-    """Return the failure of a step that has an expression without a value."""
+    """Return the failure of a step in which an expression could not be evaluated."""
     if isinstance(error, TimeoutExpressionError):
         return Failure(kind="timeout", reason=f"timeout: {error}", place=error.place)
     return Failure(kind="validation", reason=str(error), place=error.place)
@@ -282,7 +282,7 @@ def invalid(error: ExpressionError) -> Failure:
 def failed(
     step: Step, failure: Failure, ended: Ended | None = None, started: float = 0.0
 ) -> StepResult:
-    """Return the result of a step that failed for another reason than its criteria."""
+    """Create the result of a step that failed for a reason other than an unmet criterion."""
     return StepResult(
         step=step.name,
         outcome="failed",
@@ -312,7 +312,7 @@ def _more(verdicts: tuple[Verdict, ...]) -> str:
 
 
 def queries(step: Step, ended: Ended, limit: int) -> Iterator[Query]:
-    """Yield the pattern searches of a step's outputs.
+    """Yield the pattern searches that the `outputs` of a step need.
 
     Args:
         step: The step, with the values of the expressions in its outputs.
@@ -332,12 +332,12 @@ def queries(step: Step, ended: Ended, limit: int) -> Iterator[Query]:
 def outputs_of(
     step: Step, asked: Iterable[Query], searches: Searches
 ) -> "dict[str, Json] | Failure":
-    """Return the outputs of a step by their keys.
+    """Return the values of a step's `outputs` by their Context keys, or a failure.
 
     Args:
         step: The step, with the values of the expressions in its outputs.
         asked: The pattern searches of its outputs, see `queries`.
-        searches: Searches for the patterns.
+        searches: Runs the pattern searches.
 
     Returns:
         All outputs, or the failure of the first one that has no value.

@@ -32,14 +32,14 @@ class Scheduler(msgspec.Struct, frozen=True):
     workers: int | None = None
 
     def __str__(self) -> str:
-        """Return the text that users write for it."""
+        """Return the text by which users name this scheduler."""
         if self.workers is not None:
             return f"local:{self.workers}"
         return self.address or str(self.file)
 
 
 def parsed(text: str, base: Path) -> Scheduler:
-    """Return the scheduler that a text names.
+    """Parse the text by which a user names a scheduler.
 
     Args:
         text: An address, the path of a scheduler file, or ``local:N``.
@@ -67,7 +67,7 @@ def parsed(text: str, base: Path) -> Scheduler:
 
 
 def _file(text: str, base: Path) -> Path:
-    """Return the path of a scheduler file.
+    """Return the path of a scheduler file, after checking that the file contains an address.
 
     Raises:
         ValueError: The file is missing or is no scheduler file.

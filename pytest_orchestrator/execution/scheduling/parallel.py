@@ -37,11 +37,11 @@ from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 
 class ThreadedRun(RecipeRun):
-    """Worker threads of a parallel run, which run queued steps in free slots.
+    """Recipe run whose worker threads run queued steps in free worker slots.
 
     Args:
-        slots: The worker slots; as many steps run at the same time. The other arguments are those
-            of `RecipeRun`.
+        slots: The worker slots; their number limits the steps that run at the same time. The other
+            arguments are those of `RecipeRun`.
 
     Attributes:
         cutoff: The fail-fast rule of the session.
@@ -68,22 +68,22 @@ class ThreadedRun(RecipeRun):
         self.cutoff = FailFast()
 
     def _judge(self, job: Task, result: StepResult) -> None:
-        """Apply fail-fast to a result that cannot be requested yet; the lock is held."""
+        """Apply fail-fast to a new result. The caller holds the lock."""
         raise NotImplementedError
 
     def _follow(self, ended: str) -> None:
-        """Queue the steps that waited for the end of a step; the lock is held."""
+        """Queue the steps that waited for the step ``ended``. The caller holds the lock."""
         raise NotImplementedError
 
     def _note_failure(self, step: Step, result: StepResult) -> bool:
-        """Record a failure; if it stops the recipe, no step starts from now on."""
+        """Record a failure; if it stops the recipe, start no further step and return True."""
         stops = super()._note_failure(step, result)
         if stops:
             self._stop.set()
         return stops
 
     def _staff(self) -> None:
-        """Start a thread for each queued step that gets a free slot; the lock is held."""
+        """Start a thread for each queued task that gets a free slot. The caller holds the lock."""
         while self._free and not self._stop.is_set() and (job := self._ready.take(self._busy)):
             job.seat.take(self._free.pop())
             self._busy.add(job)
@@ -102,7 +102,7 @@ class ThreadedRun(RecipeRun):
                 return
 
     def _run_waiting(self) -> None:
-        """Run a task in this thread if none is running and no thread can be started."""
+        """Start queued tasks in threads; run one in this thread if no thread can be started."""
         with self._lock:
             self._staff()
             job = None
@@ -115,7 +115,7 @@ class ThreadedRun(RecipeRun):
         self._work(job)
 
     def _work(self, job: Task) -> None:
-        """Run one attempt of a task, then return its slot."""
+        """Run one attempt of a task, free its slot, and queue the steps that waited for it."""
         result, waits = None, False
         with self._raised():
             result = self._try(job)
@@ -138,7 +138,7 @@ class ThreadedRun(RecipeRun):
 
     @contextlib.contextmanager
     def _raised(self) -> Iterator[None]:
-        """Store an exception of a worker thread, which `_mind` raises in the main thread."""
+        """Catch an exception in a worker thread, so that `_mind` raises it in the main thread."""
         try:
             yield
         except BaseException as error:  # noqa: BLE001 - raised again by `_mind`
@@ -171,17 +171,17 @@ class ThreadedRun(RecipeRun):
         return result if job.cut else self._kept(job.step, result)
 
     def _ends(self, job: Task) -> bool:
-        """Return True if a step must not continue."""
+        """Return True if a task must end, because the run stops or fail-fast excludes its step."""
         return self._stop.is_set() or self.cutoff.is_past(job.step)
 
     def _leave(self, job: Task) -> None:
-        """Return the slot of a step that waits for a lock."""
+        """Free the slot of a task that waits for a lock, and start other tasks."""
         with self._lock:
             self._free += job.seat.leave()
             self._staff()
 
     def _may_run(self, job: Task) -> bool:
-        """Return True if a step may run now; otherwise it waits for its turn, without locks."""
+        """Mark a task as running and return True if it may run now, else return False."""
         with self._lock:
             if self._free and not job.seat.is_held:
                 job.seat.take(self._free.pop())
@@ -192,7 +192,7 @@ class ThreadedRun(RecipeRun):
             return may
 
     def _again(self, job: Task) -> None:
-        """Queue a task again after its retry delay."""
+        """Queue a task again whose retry delay is over."""
         with self._raised(), self._lock:
             if job.timer is not None:
                 job.timer = None
@@ -204,12 +204,12 @@ class ThreadedRun(RecipeRun):
 
 
 class ParallelRun(ThreadedRun):
-    """Runs the steps of one recipe before they are requested.
+    """Recipe run that runs steps in parallel, before their results are requested.
 
-    Without a plan it runs them on request, as `RecipeRun` does.
+    Without a plan it runs each step on request, as `RecipeRun` does.
 
     Args:
-        slots: The worker slots; as many steps run at the same time.
+        slots: The worker slots; their number limits the steps that run at the same time.
         variables: Returns additional environment variables for a step.
 
     Attributes:
@@ -236,33 +236,33 @@ class ParallelRun(ThreadedRun):
 
     @property
     def is_ahead(self) -> bool:
-        """True if steps run before they are requested."""
+        """True if a plan exists, so that steps run before they are requested."""
         return self._ahead is not None
 
     def plan(
         self, waits: Mapping[str, StepDependencies], seconds: Mapping[str, float] | None = None
     ) -> None:
-        """Plan the steps that run before they are requested.
+        """Set the steps that run before they are requested, with their dependencies.
 
         Args:
-            waits: The steps with the dependencies that count; no ``finally`` steps.
+            waits: The names of the steps with their dependencies, without ``finally`` steps.
             seconds: Durations of steps in earlier runs, as far as they are known.
         """
         self._ahead = Frontier(waits, seconds or {})
 
     def start_early(self) -> None:
-        """Start the lanes of the Python steps that begin together, ahead of these steps."""
+        """Start the lanes of the first Python steps in advance, so that the steps begin sooner."""
         names = self._ahead.ready(self.known) if self._ahead else ()
         steps = [name for name in names if isinstance(self.recipe.step(name), CodeStep)]
         for _, slot in zip(steps, reversed(self._free), strict=False):
             slot.python.start()
 
     def one_by_one(self) -> None:
-        """Run steps on request only; call this before the first request."""
+        """Drop the plan, so that steps run on request only. Call this before the first request."""
         self._ahead = None
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
-        """Store and return the result of a step whose setup failed or skipped it; dequeue it."""
+        """Dequeue a step that failed or was skipped in its setup; store and return its result."""
         with self._lock:
             result = super().note(step, outcome, reason)
             self._jobs.pop(step.name, None)
@@ -274,14 +274,14 @@ class ParallelRun(ThreadedRun):
         return result
 
     def block(self, step: Step, blocker: str) -> StepResult:
-        """Store and return the result of a blocked step; queue the steps that come after it."""
+        """Store and return the result of a blocked step; queue the steps that waited for it."""
         with self._lock:
             result = super().block(step, blocker)
             self._follow(step.name)
         return result
 
     def settle(self) -> None:
-        """Start no further step without a request, and wait for the running ones."""
+        """Drop the plan and the tasks that have not begun, and wait for the running tasks."""
         with self._lock:
             self._clear()
         while self._busy or self._ready:
@@ -312,14 +312,14 @@ class ParallelRun(ThreadedRun):
             raise interrupt
 
     def shorten(self, step: Step) -> None:
-        """Reduce a reported result to the fields that other steps may use, to save memory."""
+        """Reduce a step's stored result to the fields that other steps may use, to save memory."""
         with self._lock:
             super().shorten(step)
             if step.name in self.results:
                 self._jobs.pop(step.name, None)
 
     def over(self) -> list[StepResult]:
-        """Wait for the running steps, end the services and release the locks."""
+        """Wait for running steps, end the services, release the locks; return service results."""
         self.settle()
         return super().over()
 
@@ -329,7 +329,7 @@ class ParallelRun(ThreadedRun):
             self._jobs.pop(step.name, None)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
-        """Wait for the result of a step; run it here without a plan, or if it is a final step."""
+        """Wait for a step's result; run ``finally`` steps, and all steps without a plan, here."""
         if self._ahead is None or step.is_final:
             self.settle()
             super()._run(step, fixtures)
@@ -365,7 +365,7 @@ class ParallelRun(ThreadedRun):
             return super()._is_stopped(step) and not (job and job.is_known)
 
     def _mind(self) -> None:
-        """Raise the exception of a worker thread; end the steps that a failure has stopped."""
+        """Raise a stored exception of a worker thread; end the tasks that must not go on."""
         if self._errors:
             raise self._errors.pop()
         interrupt = None
@@ -377,11 +377,11 @@ class ParallelRun(ThreadedRun):
             raise interrupt
 
     def _is_late(self, job: Task) -> bool:
-        """Return True if a step is running that comes after the fail-fast cutoff."""
+        """Return True if a task is running although its step comes after the fail-fast cutoff."""
         return job.runs and self.cutoff.is_past(job.step)
 
     def _judge(self, job: Task, result: StepResult) -> None:
-        """Apply fail-fast to a result: dequeue the steps after the cutoff; the lock is held."""
+        """Dequeue the steps after the cutoff if a result sets one. The caller holds the lock."""
         if self._fails(job, result):
             others = [one for one in self._jobs.values() if one.step.name not in self.results]
             failed = [one.step for one in others if self._fails(one, one.result)]
@@ -396,7 +396,7 @@ class ParallelRun(ThreadedRun):
         return not self._is_expected(job.step, result)
 
     def _resume(self) -> None:
-        """Drop the cutoff, because a step after it is requested; the lock is held."""
+        """Drop the cutoff, because a step after it is requested. The caller holds the lock."""
         self.cutoff = FailFast()
         self._ready.keep(lambda _: False)
         for name, job in [*self._jobs.items()]:
@@ -425,7 +425,7 @@ class ParallelRun(ThreadedRun):
         return interrupt
 
     def _asked(self, step: Step) -> Task:
-        """Return the task of a requested step; queue it if needed, and the first planned steps."""
+        """Return a requested step's task, queued if new; the first call queues the plan."""
         with self._lock:
             # A copy: pytest changes os.environ between two items, while threads read it.
             self._environ = dict(os.environ)
@@ -441,7 +441,7 @@ class ParallelRun(ThreadedRun):
             return self._jobs[step.name]
 
     def _push(self, step: Step, *, asked: bool = False) -> None:
-        """Queue a step; a requested one gets the highest priority."""
+        """Queue a step as a new task; a requested step gets the highest priority."""
         environ = ChainMap(self._variables(step), self._environ)
         env = msgspec.structs.replace(self.env, environ=environ, live=None)
         job = Task(step, self.context, env, self.scope)
@@ -457,14 +457,14 @@ class ParallelRun(ThreadedRun):
         return self.results.get(name) if job is None else job.result
 
     def _follow(self, ended: str) -> None:
-        """Queue the steps that waited for the end of a step; the lock is held."""
+        """Queue the steps that waited for the step ``ended``. The caller holds the lock."""
         for name in self._ahead.ready(self.known, ended) if self._ahead and self.begun else ():
             if not self.cutoff.is_past(step := self.recipe.step(name)):
                 self._push(step)
         self._staff()
 
     def _clear(self) -> None:
-        """Drop the tasks that have not begun; their steps may be requested again."""
+        """Drop the plan and the tasks that have not begun; their steps may be requested again."""
         for job in self._ready.keep(lambda job: job.begun is not None):
             self._jobs.pop(job.step.name, None)
         if self._ahead is not None:

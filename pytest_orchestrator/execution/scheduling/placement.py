@@ -11,7 +11,7 @@ from pytest_orchestrator.recipe.problems import Problem, RecipeError
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """The offer of one worker.
+    """Names and resources that one Dask worker offers to steps.
 
     Attributes:
         address: The address by which the scheduler identifies the worker.
@@ -26,7 +26,7 @@ class Offer(msgspec.Struct, frozen=True):
     resources: Mapping[str, float] = {}
 
     def answers_to(self, label: str | None) -> bool:
-        """Return True if a step with this ``host`` may run on the worker."""
+        """Return True if a step whose ``host`` is ``label`` may run on this worker."""
         if label is None or label in (self.name, self.address) or label in self.resources:
             return True
         return label.lower() in _names(self.host) or (is_here(label) and is_here(self.host))
@@ -109,7 +109,7 @@ def refusals(
 
 
 def placed(step: Step, problem: Problem) -> Problem:
-    """Return a problem of a step with its position in the recipe; files of ``use`` as the cause.
+    """Return a step's problem at its position in the recipe; a used file's problem is the cause.
 
     Args:
         step: The step.
@@ -125,7 +125,7 @@ def placed(step: Step, problem: Problem) -> Problem:
 
 
 def _names(host: str) -> set[str]:
-    """Return the full name of a machine and its name without the domain."""
+    """Return the full name of a machine and its name without the domain, in lower case."""
     return {host.lower(), host.lower().partition(".")[0]}
 
 

@@ -39,9 +39,10 @@ class Frontier:
         self._weights = self._paths(seconds)
 
     def _paths(self, seconds: Mapping[str, float]) -> dict[str, float]:
-        """Return the length of the critical path from the start of each step, in seconds.
+        """Return for each step the seconds from its start to the end of all its dependants.
 
-        A step of unknown duration counts as the mean of the others.
+        This is the length of the critical path from the step on. A step of unknown duration counts
+        as the mean of the known durations.
         """
         known = [seconds[name] for name in self._waits if name in seconds]
         mean = sum(known) / len(known) if known else 0.0
@@ -56,7 +57,7 @@ class Frontier:
         return self._weights.get(name, 0.0)
 
     def leave(self, name: str) -> None:
-        """Remove a step, because it is queued or will never run."""
+        """Remove a step that is queued or will never run."""
         self._waits.pop(name, None)
 
     def clear(self) -> None:
@@ -66,7 +67,7 @@ class Frontier:
     def ready(
         self, result_of: Callable[[str], StepResult | None], ended: str | None = None
     ) -> list[str]:
-        """Return the steps whose dependencies are fulfilled.
+        """Return the names of the steps whose dependencies are fulfilled.
 
         Args:
             result_of: Returns the result of a step, or None if it has not ended.
@@ -97,7 +98,7 @@ class TaskQueue:
         heapq.heappush(self._heap, (-weight, job.step.index, job))
 
     def take(self, running: Collection[Task]) -> Task | None:
-        """Remove and return the first task that shares no lock with running ones, or None."""
+        """Remove and return the first task that shares no lock with a running task, or None."""
         passed = []
         found = None
         while self._heap and found is None:
@@ -136,7 +137,7 @@ class FailFast:
         self._last = inf
 
     def judge(self, failed: Iterable[Step]) -> None:
-        """Set the cutoff if these failures, which pytest has not counted yet, end the session."""
+        """Set the cutoff if the failed steps, which pytest has not counted yet, end the session."""
         places = sorted(step.index for step in failed if step.name in self._counted)
         left = self._left() if places else 0
         if 0 < left <= len(places):

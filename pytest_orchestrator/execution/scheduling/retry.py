@@ -34,14 +34,14 @@ _ONCE = Retry(attempts=1)
 
 
 class RetryLoop:
-    """Repeats a step until it does not fail, or until its ``retry.attempts`` are used up.
+    """Loop that repeats a step until it does not fail, or its ``retry.attempts`` are used up.
 
     Args:
         step: The step.
         context: The Context of the recipe.
         env: The environment of the run.
         fixtures: Values for the step's fixtures, by name.
-        scope: The values of the names in its expressions.
+        scope: The variables of expressions in this run of the recipe.
 
     Attributes:
         step: The step with the values of its expressions, once it is prepared.
@@ -76,7 +76,7 @@ class RetryLoop:
         """Evaluate `if` and the expressions that the next attempt needs.
 
         Returns:
-            The result of a step that must not run; None if the attempt can run.
+            The result if the step must not run (skipped or failed); None if the attempt can run.
         """
         try:
             with within(self._env.seconds_for(self._written.timeout)):
@@ -88,7 +88,7 @@ class RetryLoop:
             return self.result
 
     def _prepared(self) -> StepResult | None:
-        """Evaluate the expressions.
+        """Evaluate `if` and the step's expressions; return the result if the step is skipped.
 
         Raises:
             ExpressionError: An expression has no value.
@@ -145,7 +145,7 @@ class RetryLoop:
                 self._own.site.close()
 
     def _kept(self, tried: StepResult) -> StepResult | None:
-        """Store the result of an attempt: as the last one, or as a failed one before another."""
+        """Store an attempt; return the step's result if no attempt follows, else None."""
         services = self._env.services
         if tried.failure is not None and self.step.background and services:
             ended = services.ended(self.step.name) or tried.ended
@@ -176,7 +176,7 @@ class RetryLoop:
         return None
 
     def _known(self, tried: StepResult) -> dict[str, Any]:
-        """Return the values of the names in `until` and `abort_if`."""
+        """Return the variables of `until` and `abort_if`; empty if no step code has run."""
         kind = tried.failure.kind if tried.failure else None
         return {**self._after(tried.ended, self._own.view), "kind": kind} if tried.ended else {}
 
@@ -184,7 +184,7 @@ class RetryLoop:
         return after(self._names, ended, view, self._env.capacity)
 
     def _judged(self, tried: StepResult) -> StepResult:
-        """Return the result of an attempt, failed if `until` is not met."""
+        """Return the result of an attempt, turned into a failure if `until` does not hold."""
         until = self._plan.until
         if until is None or tried.failure is not None or tried.outcome != "passed":
             return tried
@@ -205,7 +205,7 @@ class RetryLoop:
         )
 
     def _decided(self, tried: StepResult) -> tuple[bool, StepResult]:
-        """Return True if no attempt follows, and the result with which the attempt counts.
+        """Return True if no attempt follows, and the result of this attempt to store.
 
         If `abort_if` cannot be evaluated, the step fails as `validation`: another attempt would not
         correct the recipe. The failure of the attempt itself is kept as a detail.
@@ -264,7 +264,7 @@ class RetryLoop:
         return self._last(cut_off)
 
     def _last(self, tried: StepResult) -> StepResult:
-        """Return the result of the last attempt with the failed attempts before it."""
+        """Return the result of the last attempt, with the earlier failed attempts added."""
         if not self._failed:
             return tried
         if tried.failure is not None and tried.failure.exception is not None:
@@ -276,7 +276,7 @@ class RetryLoop:
         )
 
     def _with_artifacts(self, tried: StepResult) -> StepResult:
-        """Return a result with its artifacts; those of a service are copied at its end."""
+        """Return a result with artifacts; those of a running service are copied when it ends."""
         services = self._env.services
         if services and services.at_end(self.step.name, self._complete):
             return tried
@@ -303,7 +303,7 @@ class RetryLoop:
 
 
 def _process_so_far(step: Step, env: Environment) -> Process | None:
-    """Return the process of an interrupted attempt with the output in its logs; None without it.
+    """Return the process of an interrupted attempt with its logged output; None without output.
 
     Args:
         step: The step, with the values of its expressions.
@@ -319,7 +319,7 @@ def _process_so_far(step: Step, env: Environment) -> Process | None:
 
 
 def _essential(ended: Ended) -> Ended:
-    """Return the end of an attempt without its output, which its logs have."""
+    """Return a copy of an `Ended` without the output, which the logs of the attempt contain."""
     process = ended.process
     if process is not None:
         process = msgspec.structs.replace(

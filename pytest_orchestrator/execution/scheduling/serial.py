@@ -26,7 +26,7 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class RecipeRun:
-    """Runs the steps of one recipe in the calling thread, each once unless it is run again.
+    """Run of one recipe, which runs each step once in the calling thread unless it is rerun.
 
     Attributes:
         recipe: The recipe, as it was loaded.
@@ -35,11 +35,11 @@ class RecipeRun:
         locks: The locks of the steps and of the recipe.
         services: The services of the recipe.
         results: The results so far, by the name of the step.
-        scope: The values of the names in expressions.
+        scope: The variables of expressions.
         begun: True once any step has run: from then on the ``finally`` steps are pending.
         has_pending_finally: True if steps ran in the earlier run that this one resumes, so that the
             ``finally`` steps are pending before any step runs.
-        needed: The runs of the recipes that must have passed before.
+        needed: The runs of other recipes that must have passed before this run starts.
         stopper: The name of the step whose failure has stopped the recipe, or None.
     """
 
@@ -76,7 +76,7 @@ class RecipeRun:
     def reported(self) -> Recipe:
         """The recipe as reports show it; its vars are evaluated on first use.
 
-        It is not used during collection, because `run.port` creates a file in the run folder.
+        Do not read it during collection, because `run.port` creates a file in the run folder.
         """
         if self._reported is None:
             found = self.recipe
@@ -112,7 +112,7 @@ class RecipeRun:
         return self.stopper if self._is_stopped(step) else None
 
     def _unmet_recipe(self) -> str | None:
-        """Return the name of a needed recipe that has failed, or None."""
+        """Return the key of a directly or indirectly needed recipe that has failed, or None."""
         for run in self.needed:
             cause = run._unmet_recipe()  # noqa: SLF001  # of the same class
             if cause or run._has_failed():  # noqa: SLF001
@@ -151,7 +151,7 @@ class RecipeRun:
         return self.results[step.name]
 
     def start_early(self) -> None:
-        """Start the lanes that the first steps need; a sequential run starts none."""
+        """Start the lanes of the first steps in advance; do nothing in a sequential run."""
 
     def over(self) -> list[StepResult]:
         """End the services and release the locks, after the last step of the run.
@@ -168,7 +168,7 @@ class RecipeRun:
         return results
 
     def shorten(self, step: Step) -> None:
-        """Reduce a reported result to the fields that other steps may use, to save memory.
+        """Reduce a step's stored result to the fields that other steps may use, to save memory.
 
         The result of a service stays whole, because it is completed when the service ends.
         """
@@ -177,24 +177,24 @@ class RecipeRun:
             self.results[step.name] = gist(known)
 
     def let_go(self) -> None:
-        """Reduce all results to their outcomes, after the end of the run."""
+        """Drop the values and figures of all results after the end of the run, to save memory."""
         for name, known in self.results.items():
             self.results[name] = msgspec.structs.replace(gist(known), ended=None)
 
     def replay_late_events(self, name: str) -> None:
-        """Pass on the log records and warnings of a service since it was ready."""
+        """Call `env.on_event` with each event that an ended service sent after it was ready."""
         for event in self.services.heard.pop(name, ()):
             self.env.on_event(event)
 
     def _keep(self, step: Step, result: StepResult) -> None:
-        """Store the result of a step, and send it to the follower."""
+        """Record and store the result of a step; call `env.follow` if the result is new."""
         known = self.results.get(step.name)
         result = self.results[step.name] = self._kept(step, result)
         if self.env.follow and result != known:
             self.env.follow(Finished(step, result))
 
     def _kept(self, step: Step, result: StepResult) -> StepResult:
-        """Have the result recorded by `env.keep`; return it, or a failure if that raises."""
+        """Record a result by `env.keep`; return it, or a failure if it cannot be recorded."""
         reruns = self._reruns.get(step.name, 0)
         if result.reruns != reruns:
             result = msgspec.structs.replace(result, reruns=reruns)
@@ -217,7 +217,7 @@ class RecipeRun:
         return self.stopper not in (None, step.name) and not step.is_final
 
     def _note_failure(self, step: Step, result: StepResult) -> bool:
-        """Record a failure that stops the recipe; return True if this is the first such one."""
+        """Set `stopper` and return True if this failure is the first one that stops the recipe."""
         stops = self.recipe.stop_on_failure and not step.is_final and not result.meets
         if not stops or self.stopper is not None or result.failure is None:
             return False
@@ -286,7 +286,7 @@ class RecipeRun:
         return result
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
-        """Store and return the result of a step whose setup failed or skipped it."""
+        """Store and return the result of a step that failed or was skipped in its setup."""
         result = (
             failed(step, Failure(kind="exception", reason=reason))
             if outcome == "failed"
@@ -298,5 +298,5 @@ class RecipeRun:
 
 
 def cause_of(end: BaseException) -> str:
-    """Return the cause that ended a run, in a few words."""
+    """Describe the exception that ended a run in a few words, such as ``Ctrl-C``."""
     return str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)

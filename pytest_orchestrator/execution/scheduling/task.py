@@ -18,14 +18,14 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class SlotLease(Slot):
-    """The worker slot that a task holds at the moment, or none."""
+    """Lease of worker slots by a task, which holds one slot or none at a time."""
 
     def __init__(self) -> None:
         self._slot: Slot | None = None
         self._others: list[Slot] = []
 
     def take(self, slot: Slot) -> None:
-        """Acquire a slot."""
+        """Hold a slot, and use the lanes of the slot."""
         self._slot = slot
         self.shell, self.python, self.links = slot.shell, slot.python, slot.links
         self.runner, self.away = slot.runner, None
@@ -41,17 +41,17 @@ class SlotLease(Slot):
         return [] if slot is None else [slot]
 
     def another(self) -> Slot:
-        """Return a new slot; `end` ends its programs too until `let_go` detaches it."""
+        """Return an additional slot for a service; `end` covers it until `let_go` detaches it."""
         assert self._slot is not None  # noqa: S101
         self._others.append(self._slot.another())
         return self._others[-1]
 
     def let_go(self, other: Slot) -> None:
-        """Detach a slot of `another`, whose service continues."""
+        """Detach a slot that `another` returned, so that `end` does not end its service."""
         self._others.remove(other)
 
     def end(self, *, at_once: bool, late: bool) -> None:
-        """Cancel the programs in the slots; if ``late``, kill the lanes that have not obeyed."""
+        """Cancel the programs in the leased slots; if ``late``, end their lanes too."""
         if self.away is not None:
             self.away.cancel(at_once=at_once, late=late)
         for slot in (self, *self._others) if self._slot is not None else ():
@@ -70,7 +70,7 @@ class Task:
         seat: The lease of its slot.
         heard: Its log records and warnings, which are passed on when its result is requested.
         result: Its result; None until it has ended.
-        cut: True if it had to be interrupted by the time its attempt ended.
+        cut: True if its attempt ended at a time when the task had to be interrupted.
         timer: The timer that starts its next attempt.
         begun: The start of its first attempt, in seconds since the epoch.
         runs: True while an attempt is running.
@@ -92,7 +92,7 @@ class Task:
         self._missed: float | None = None
 
     def collides(self, running: Iterable["Task"]) -> bool:
-        """Return True if this step shares a lock with one that runs or waits for its locks."""
+        """Return True if the step shares a lock with a task that runs or waits for its locks."""
         mine = self.tries.step.locks
         return bool(mine) and any(
             not other.timer
@@ -102,11 +102,11 @@ class Task:
         )
 
     def miss_turn(self) -> None:
-        """Record that other steps go first, because one that runs has a lock of this step."""
+        """Record that the task waits from now on, because a running task uses one of its locks."""
         self._missed = self._missed or time.monotonic()
 
     def begin_turn(self) -> None:
-        """Record that this step runs next, and count its wait as a wait for a lock."""
+        """Add the time since the first `miss_turn` to ``waited``, because the task runs next."""
         if self._missed is not None:
             self.waited += time.monotonic() - self._missed
             self._missed = None
@@ -123,24 +123,24 @@ class Task:
         return True
 
     def rest(self) -> bool:
-        """Wait for the retry delay in this thread; return True if the attempt may begin."""
+        """Wait for the retry delay in this thread; return False if `stop_waiting` cancelled it."""
         timer = self.timer
         return timer is not None and not timer.finished.wait(timer.interval)
 
     @property
     def is_known(self) -> bool:
-        """True if it has begun, or has a result without having run."""
+        """True if the step has begun, or has a result without having run."""
         return self.begun is not None or self.result is not None
 
     def stop_waiting(self) -> bool:
-        """Cancel the wait for the next attempt; return True if it was waiting."""
+        """Cancel the wait for the next attempt; return True if the task was waiting."""
         timer, self.timer = self.timer, None
         if timer is not None:
             timer.cancel()
         return timer is not None
 
     def cut_off(self, cause: str) -> StepResult:
-        """Return the result after a cancellation; the step may have ended before."""
+        """Return the result of a cancelled task: interrupted, unless its step had ended before."""
         begun = self.begun or time.time()
         if self.result is None:
             return self.tries.interrupted(begun, cause)
@@ -159,14 +159,14 @@ _FIRST, _LONGEST = 0.01, 0.2
 def cancel_all(
     running: Callable[[], Collection[Task]], main_queue: MainThreadQueue
 ) -> BaseException | None:
-    """End tasks, with escalation: TERM, KILL after a second Ctrl-C, then the lanes.
+    """End all running tasks: by TERM, by KILL after a second Ctrl-C, finally with their lanes.
 
     Args:
         running: Returns the tasks that are still running; each wakes the queue at its end.
         main_queue: The queue on which this thread waits.
 
     Returns:
-        The KeyboardInterrupt of a Ctrl-C meanwhile, after which the tasks were killed; or None.
+        The KeyboardInterrupt that arrived meanwhile, after which the tasks were killed; or None.
     """
     interrupt: BaseException | None = None
     begun, pause = time.monotonic(), _FIRST

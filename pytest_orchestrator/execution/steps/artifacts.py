@@ -1,4 +1,4 @@
-"""Artifacts: copies of a step's files in the run folder; masking of logs afterwards.
+"""Artifacts: copies of a step's files in the run folder; masking of logs after a step.
 
 An artifact that cannot be copied is a warning and fails no step. Only regular files are copied; a
 link is followed unless it leads out of the rootdir.
@@ -28,7 +28,7 @@ _UNKNOWN_TYPE = "application/octet-stream"
 
 
 class CopiedArtifacts(msgspec.Struct, frozen=True):
-    """Copied files of a step.
+    """Artifacts that were copied for a step, and warnings about those that were left out.
 
     Attributes:
         artifacts: The copies.
@@ -47,14 +47,14 @@ Collect = Callable[[Sequence[object], Environment], CopiedArtifacts]
 
 
 def wants_artifacts(step: Step) -> bool:
-    """Return True if a step has artifacts."""
+    """Return True if a step declares artifacts."""
     return bool(step.artifacts) or any(one.path[0] == "artifacts" for one in step.templates)
 
 
 def copy_artifacts(
     step: Step, env: Environment, names: Callable[[], Mapping[str, Any]], collect: Collect
 ) -> CopiedArtifacts:
-    """Copy the artifacts of a step.
+    """Copy the artifacts that a step declares into the run folder.
 
     Args:
         step: The step, which has ended.
@@ -73,7 +73,7 @@ def copy_artifacts(
 
 
 def collected(patterns: Sequence[object], env: Environment) -> CopiedArtifacts:
-    """Copy the files of this machine that globs match.
+    """Copy the files on this machine that match globs into the run folder.
 
     Args:
         patterns: The globs; a value that is no glob becomes a warning.
@@ -106,7 +106,7 @@ class _Collector:
         self._names: set[str] = set()
 
     def collect(self, pattern: object) -> None:
-        """Copy the files that one glob matches."""
+        """Copy the files that one glob matches; add a warning for each file that is left out."""
         if not isinstance(pattern, str) or not pattern.strip():
             self._warn("a glob is a text that says something", str(pattern))
             return
@@ -150,7 +150,7 @@ class _Collector:
         return Artifact(path=str(to), type=kind, bytes=to.stat().st_size)
 
     def _unused_name(self, name: str) -> str:
-        """Return a name that no other copy has; files outside the rootdir may share a name."""
+        """Return a file name that no other copy has, with a number added if necessary."""
         stem, suffix = os.path.splitext(name)
         number = 1
         while name in self._names:
@@ -181,7 +181,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _write(real: str, to: Path, size: int) -> None:
-    """Copy ``size`` bytes and no more, because a file may grow faster than it is copied."""
+    """Copy at most ``size`` bytes of a file, because the file may grow while it is copied."""
     with open(real, "rb") as source, to.open("wb") as copy:
         while size > 0 and (chunk := source.read(min(size, _CHUNK))):
             copy.write(chunk)
@@ -190,7 +190,7 @@ def _write(real: str, to: Path, size: int) -> None:
 
 @contextlib.contextmanager
 def masked_afterwards(step: Step, env: Environment) -> Iterator[None]:
-    """Mask the logs of a service at its end if secrets were added meanwhile."""
+    """Mask the logs of a service after a block if secrets were added during the block."""
     before = env.secrets.forms
     try:
         yield
@@ -200,7 +200,7 @@ def masked_afterwards(step: Step, env: Environment) -> Iterator[None]:
 
 
 def mask_logs(step: Step, env: Environment) -> None:
-    """Mask the logs of all attempts of a step by the present secrets.
+    """Mask all secrets that are known by now in the logs of all attempts of a step.
 
     Args:
         step: The step.

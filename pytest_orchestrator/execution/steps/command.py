@@ -29,7 +29,7 @@ _FAR_SHELLS = {**_SHELLS, "python": ("python3", "-c")}
 
 
 def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tuple[str, ...]:
-    """Return the argument list of a command.
+    """Return the argument list that executes a command on this machine.
 
     Args:
         cmd: A command line, or a list of words that is used as it is.
@@ -49,7 +49,7 @@ def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tupl
 
 
 def far_argv_of(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...]:
-    """Return the argument list for another machine, where each command line needs a shell."""
+    """Return the argument list of an `ssh` step's command; a shell runs each command line."""
     if not isinstance(cmd, str):
         return cmd
     if isinstance(shell, tuple):
@@ -58,12 +58,12 @@ def far_argv_of(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...]:
 
 
 def takes_file(cmd: str | tuple[str, ...], shell: Shell) -> bool:
-    """Return True if the shell reads the command line from a file, whose path is the last word."""
+    """Return True if the command is a line that a shell given as a list reads from a file."""
     return isinstance(shell, tuple) and isinstance(cmd, str)
 
 
 def _words_with_program(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...] | None:
-    """Return the words that begin with the recipe's program; None if a shell runs the line."""
+    """Return the words to execute, program first; None if a built-in shell runs the line."""
     if not isinstance(cmd, str):
         return cmd
     if isinstance(shell, tuple):
@@ -72,7 +72,7 @@ def _words_with_program(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, 
 
 
 def environment_of(args: Mapping[str, Json], base: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a step: the base, overridden by the step's ``args``.
+    """Return the environment variables of a step: ``base``, overridden by the step's ``args``.
 
     Text is passed as it is, numbers and booleans as JSON, lists and mappings as compact JSON;
     null removes the variable.
@@ -105,9 +105,9 @@ def alone(
     stdin: Json = None,
     shell: Shell = None,
 ) -> str:
-    """Return a line that runs the command alone when pasted into any shell at the rootdir.
+    """Return a shell line by which a user can repeat the command from the rootdir.
 
-    The line neither ends that shell nor changes its working directory.
+    The line neither ends the user's shell nor changes its working directory.
     """
     words = argv_of(cmd, _HERE, shell)
     program = (_words_with_program(cmd, shell) or words)[0]
@@ -135,12 +135,12 @@ def alone(
 
 
 def for_file(words: tuple[str, ...]) -> str:
-    """Return words as a line for a shell, in which `$f` is the path of the script."""
+    """Return a shell line of the words, with `$f` in place of the last one, the script's path."""
     return f'{shlex.join(words[:-1])} "$f"'
 
 
 def with_script(cmd: str, line: str) -> str:
-    """Return a shell line that writes a command line to a file `$f`, for another line."""
+    """Return a shell line that writes ``cmd`` to a temporary file `$f` and then runs ``line``."""
     create = """f=$(mktemp) && trap 'rm -f "$f"' EXIT"""
     return f'({create} && printf %s {shlex.quote(cmd)} >"$f" && {line})'
 

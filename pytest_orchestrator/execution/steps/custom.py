@@ -1,4 +1,4 @@
-"""Steps of types that a plugin registered, which call the plugin's class."""
+"""Steps whose type a plugin registered; such a step runs the plugin's class."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 
 
 def called(step: CodeStep, env: Environment) -> PythonStep:
-    """Return the Python step that runs a step, which calls the class of a registered type.
+    """Convert a step of a registered type to a Python step; return a Python step unchanged.
 
     Args:
         step: The step, with the values of its expressions.
@@ -54,7 +54,7 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
 def module_of(
     step: PythonStep, brought: PluginData, imported: Callable[[], ModuleType]
 ) -> ModuleType:
-    """Return the module of a plugin's class.
+    """Import the module that defines a plugin's class.
 
     A module such as a `conftest` is loaded by its path if it cannot be imported by its name, or if
     the import finds another module of the same name.
@@ -87,7 +87,7 @@ def run_class(
     env: Environment,
     fixtures: Mapping[str, object],
 ) -> object:
-    """Run a step by the class of a plugin.
+    """Run a step by calling ``run`` of a new instance of a plugin's class.
 
     Returns:
         The value that the class returned.

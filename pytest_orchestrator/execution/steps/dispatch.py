@@ -34,39 +34,39 @@ if TYPE_CHECKING:
 
 
 class Submitted(Protocol):
-    """One submitted attempt of a step."""
+    """Attempt of a step that was submitted to this machine or to a worker."""
 
     @property
     def before(self) -> Before:
-        """The files that criteria compare, as they were before the attempt."""
+        """The stamps of files before the attempt, with which criteria compare the files later."""
 
     @property
     def elsewhere(self) -> Elsewhere | None:
-        """The check of criteria on files of another machine; None if they are on this one."""
+        """The function that checks criteria on a worker's files; None for files on this machine."""
 
     @property
     def started(self) -> float:
         """The start of the step code, in seconds since the epoch; known at its end."""
 
     def result(self) -> Ended:
-        """Wait for the end of the step code; end it on an interrupt."""
+        """Wait for the end of the step code and return it; end the step code on an interrupt."""
 
     def collect(self, patterns: Sequence[object], env: Environment) -> artifacts.CopiedArtifacts:
-        """Copy the files that globs match into the folder of the run."""
+        """Copy the files that match globs into the run folder."""
 
     def close(self) -> None:
-        """Release the files of the attempt; no method is called afterwards."""
+        """Release the files of the attempt. Call no method afterwards."""
 
 
 class Runner(Protocol):
-    """Runs step code on other machines, any number of attempts at a time."""
+    """Runner of step code on other machines, for any number of attempts at a time."""
 
     def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> "WorkerRegistry":
         """Connect to the workers, before the first step.
 
         Args:
             root: The rootdir.
-            files: Paths of files that steps need, relative to it; workers must have the same.
+            files: Paths of files that steps need, relative to ``root``; workers must have the same.
             modules: Names of modules outside the rootdir; workers must have the same.
         """
 
@@ -114,7 +114,7 @@ class LocalSubmission:
         self.started = time.time()
 
     def collect(self, patterns: Sequence[object], env: Environment) -> artifacts.CopiedArtifacts:
-        """Copy the files that globs match into the folder of the run."""
+        """Copy the files that match globs into the run folder."""
         return artifacts.collected(patterns, env)
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class LocalSubmission:
 def submitted(
     step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]
 ) -> Submitted:
-    """Submit an attempt of a step to its runner."""
+    """Submit an attempt of a step: as service, inline, in a separate process or to a worker."""
     if step.background:
         return LocalSubmission(step, env, lambda: _service(step, own, env))
     if isinstance(step, CodeStep) and (fixtures or env.inline or step.isolation == "inline"):
@@ -151,7 +151,7 @@ def _inline(
 
 
 def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:
-    """Return a context that ends pytest from outside if an inline step ignores its timeout."""
+    """Return a context manager that ends pytest if an inline step ignores its timeout."""
     guard = env.slot.guard if env.slot is not None else None
     seconds = env.seconds_for(step.timeout)
     if guard is None or seconds is None or env.folder is None:
@@ -165,7 +165,7 @@ def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:
 
 
 def apart(step: Step, own: Context, env: Environment) -> Ended:
-    """Run step code in a process of its own on this machine."""
+    """Run the step code of a step in a separate process on this machine."""
     with opened(env, step.name, own) as within:
         match step:
             case CodeStep():
@@ -177,7 +177,7 @@ def apart(step: Step, own: Context, env: Environment) -> Ended:
 
 
 def process_of(step: Step, env: Environment) -> Process:
-    """Return the program of a step, before its start."""
+    """Return the `Process` record of a step whose program has not started."""
     match step:
         case CodeStep():
             return python_process.process_of(custom.called(step, env))
@@ -191,7 +191,7 @@ def _services(env: Environment) -> Services:
     """Return the services of the run.
 
     Raises:
-        RuntimeError: The run has no services, but a step is one.
+        RuntimeError: The environment has no `Services`, although a step is a service.
     """
     if env.services is None:
         raise RuntimeError("this run keeps no services; give its Environment some")

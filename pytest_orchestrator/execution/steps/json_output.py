@@ -33,13 +33,13 @@ class _Violation(ValueError):
 
 
 class _Refused(ValueError):
-    """Refusal by a hook of the decoder, which does not know the position."""
+    """Refusal of a token by a hook of the decoder, which does not know the position."""
 
 
 def parsed(
     raw: bytes, parse: Parse, what: str = "stdout", mask: Callable[[bytes], bytes] = bytes
 ) -> Json | Failure:
-    """Parse the output of a step.
+    """Parse the output of a step as strict JSON, as its `parse` mode requires.
 
     Args:
         raw: All bytes of the stream or file.
@@ -76,7 +76,7 @@ def parsed(
 
 
 def objects_with_status(raw: bytes) -> Iterator[dict[str, Json]]:
-    """Yield the objects with a status: the whole text, and those at the start of its last line.
+    """Yield objects with the key `status`: the whole output, then those that begin its last line.
 
     Unlike `parsed`, this accepts NaN, numbers of any size and duplicate keys.
     """
@@ -180,7 +180,7 @@ def _lowered(message: str) -> str:
 
 
 def _masked(data: bytes, at: int, mask: Callable[[bytes], bytes]) -> tuple[bytes, int]:
-    """Mask the data before it is cut; return it, and the offset in the masked data."""
+    """Return the masked data, and the offset in the masked data that corresponds to ``at``."""
     whole, before = mask(data), mask(data[:at])
     return whole, len(before) if whole.startswith(before) else 0
 
@@ -211,7 +211,7 @@ _ESCAPE = re.compile(
 
 
 def first_violation(text: str, begin: int) -> tuple[str, int]:
-    """Return the first duplicate key or invalid number.
+    """Find the first duplicate key or invalid number in a JSON text.
 
     Args:
         text: A text that the hooks of the decoder have refused.
@@ -242,7 +242,7 @@ def first_violation(text: str, begin: int) -> tuple[str, int]:
 
 
 def lone_surrogate(text: str) -> int | None:
-    """Return the offset of an escaped surrogate without its other half in a JSON text, or None."""
+    """Return the offset of the first unpaired surrogate escape in a JSON text, or None."""
     return next((match.start() for match in _ESCAPE.finditer(text) if match[1]), None)
 
 

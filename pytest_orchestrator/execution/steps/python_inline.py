@@ -51,7 +51,7 @@ _MAX_EXIT_CODE = 300  # characters
 
 
 class ProcessUsage:
-    """Resource usage of this process since a start, for a step that runs inside pytest.
+    """Meter of the resource usage of this process, for a step that runs inside pytest.
 
     Args:
         heap: Measures the Python heap; None if the step has no `heap`.
@@ -123,10 +123,10 @@ _RESERVED = 40
 
 
 def room(wanted: int) -> tuple[int, str]:
-    """Return the number of steps that can run at the same time, and the limit that decides it.
+    """Return the number of steps that system limits allow at the same time, and the deciding limit.
 
     Args:
-        wanted: The number of steps of interest; a limit far above it is not examined.
+        wanted: The number of steps that are to run; a limit far above their needs is ignored.
 
     Returns:
         The number and the name of the limit; ``sys.maxsize`` and an empty name without a limit.
@@ -169,7 +169,7 @@ def processes() -> int:
 def run(
     step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
 ) -> Ended:
-    """Call the function or class of a step.
+    """Call the function or class of a Python step, and evaluate the returned value.
 
     Args:
         step: The step.
@@ -215,7 +215,7 @@ def _run(
 
 
 class OneProcess:
-    """Context that ends forks of the step code when they leave the step code.
+    """Context manager that ends a fork of this process when the fork leaves the step code.
 
     A fork is a copy of this process. Without this context it would continue after the step code: it
     would send a report, clean up and run the next steps a second time. It ends like a program whose
@@ -224,7 +224,8 @@ class OneProcess:
     original process.
 
     Attributes:
-        ended: The end of the step code if it was caught, so that it raises no exception here.
+        ended: The end of the step code, which decides a fork's exit code; None if the block did
+            not set it.
     """
 
     def __init__(self) -> None:
@@ -280,7 +281,7 @@ def _evaluated(returned: object, own: ProcessUsage, step: PythonStep, env: Envir
 
 
 def _invalid_return(returned: object, name: str) -> Failure | None:
-    """Return the failure of a callable that returned no mapping, or None."""
+    """Return the failure of a callable that returned no mapping; None if it returned one."""
     if type(returned) is dict:
         return None
     cure = 'return a mapping with a status, such as {"status": "ok"}'
@@ -388,14 +389,14 @@ def summary(error: BaseException) -> str:
 
 
 class TimeLimitReached(BaseException):
-    """Raised in the main thread at the deadline; no Exception, so that little code catches it."""
+    """Exception in the main thread at the deadline; a BaseException, to be caught rarely."""
 
     __module__ = "pytest_orchestrator"
 
 
 @contextlib.contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
-    """Interrupt the block at its deadline. Without effect outside the main thread.
+    """Interrupt the block after ``seconds``; do nothing outside the main thread.
 
     Args:
         seconds: The seconds until the deadline; None for no deadline.
@@ -435,7 +436,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
 
 def _print_stacks(interrupted: FrameType | None) -> None:
-    """Print the stacks of all threads with code of the user, the main thread (this one) first.
+    """Print the stacks of the main thread (this one) and of other threads that run user code.
 
     faulthandler is not used, because it stops after a hundred threads, the oldest last.
     """

@@ -42,7 +42,7 @@ _ANCILLARY_SIZE = socket.CMSG_SPACE(3 * _PID_SIZE)
 
 
 def run(step: PythonStep, context: Context, env: Environment) -> Ended:
-    """Run the step code of a step in a process of its own.
+    """Run the step code of a Python step in a process that a lane forks.
 
     Args:
         step: The step.
@@ -99,12 +99,12 @@ def _run(step: PythonStep, context: Context, env: Environment, records: RecordLo
 
 
 def process_of(step: PythonStep) -> Process:
-    """Return the program of a step, before its start."""
+    """Return the `Process` record of a Python step whose process has not started."""
     return Process(argv=(step.module, str(step.class_ or step.function)), cwd="", alone="")
 
 
 class EndReport(NamedTuple):
-    """Report of the process of a step on its end.
+    """Report on the end of the step code, which the process of a step sends.
 
     Attributes:
         end: The first report; None if the process sent none.
@@ -118,7 +118,7 @@ class EndReport(NamedTuple):
 
 
 class Reports:
-    """Frames that are received on the connection of a step, by sender.
+    """Receiver of the frames that a step's process and its forks send, separated by sender.
 
     Forks of a step have the connection too. On Linux the kernel names the sender of each message
     and never joins the messages of two senders in one read. Therefore no process can report in the
@@ -138,7 +138,7 @@ class Reports:
             source.setsockopt(socket.SOL_SOCKET, _CREDENTIALS, 1)
 
     def receive(self) -> list[dict[str, Any]]:
-        """Return the events that are complete by now; store the reports of ends.
+        """Read available data; return the events that are complete, and store end reports.
 
         Raises:
             EOFError: Every process has closed the other end.
@@ -190,7 +190,7 @@ class Reports:
 
 
 class _ChildConnections:
-    """The two connections to the child of one step.
+    """The two connections to the process of one step: for the Context and for events.
 
     Attributes:
         reports: The frames of the child and its forks.
@@ -220,11 +220,11 @@ class _ChildConnections:
 
     @property
     def descriptors(self) -> tuple[int, int]:
-        """The descriptors of the child's ends."""
+        """The file descriptors of the child's ends of the two connections."""
         return self._child_context.fileno(), self._child_events.fileno()
 
     def serve_until_end(self, lane: socket.socket, deadline: float | None) -> None:
-        """Serve the child until its lane reports its end.
+        """Serve the child's requests and receive its events until its lane reports its end.
 
         Raises:
             TimeoutError: The deadline, by ``time.monotonic``, has passed.
@@ -303,7 +303,7 @@ class _ChildConnections:
 
 
 def _stop(env: Environment, exited: CommandResult, reason: str, status: int | None) -> None:
-    """Stop the run as the step requested; not as a success if its process failed afterwards."""
+    """Stop the run as the step requested; drop exit status 0 if the step's process then failed."""
     if exited.wrong is None:
         env.stop(reason, status)
     else:
@@ -340,7 +340,7 @@ def _ended(step: PythonStep, exited: CommandResult, report: EndReport, env: Envi
 
 
 def _failure_after_report(exited: CommandResult, report: EndReport, end: str) -> Failure | None:
-    """Return the failure of a step whose process failed after its step code had succeeded."""
+    """Return the failure of a process after successful step code; None if it ended well."""
     if report.invalid is not None:
         return Failure(kind="protocol", reason=report.invalid)
     if exited.wrong is None:
@@ -370,7 +370,7 @@ def _cut_off(
 
 
 def _foreign_reports(report: EndReport) -> str:
-    """Return a note on processes that reported in the place of the step's; empty if none did."""
+    """Return a note on child processes that sent an end report for the step; empty if none did."""
     if not report.others:
         return ""
     pids = ", ".join(map(str, report.others))
@@ -409,7 +409,7 @@ def _process(
 
 
 def _with_own_figures(figures: Usage, own: Usage) -> Usage:
-    """Return the figures of a lane, completed by those that only the process itself measures."""
+    """Return the usage that a lane measured, plus figures that only the process itself measures."""
     source = figures.source | {name: own.source[name] for name in ("heap",) if name in own.source}
     return msgspec.structs.replace(
         figures,

@@ -34,11 +34,11 @@ _MAX_WIDTH: Final = 80
 
 
 class ScriptFiles:
-    """Script files of one attempt.
+    """Temporary files that a shell needs for the script of one attempt.
 
     Args:
         step: The step.
-        base: The prefix of their paths.
+        base: The path prefix of the files.
     """
 
     def __init__(self, step: ShellStep, base: str) -> None:
@@ -49,7 +49,7 @@ class ScriptFiles:
     def prepare(
         self, argv: tuple[str, ...], variables: dict[str, str]
     ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Write the files that the shell needs; return its words and variables.
+        """Write the files that the shell needs; return its arguments and environment variables.
 
         Raises:
             OSError: A file cannot be written.
@@ -75,7 +75,7 @@ class ScriptFiles:
         return path
 
     def line(self) -> int | None:
-        """Return the line at which `-e` ended the script; None if the shell recorded none."""
+        """Return the number of the line at which `-e` ended the script; None if not recorded."""
         if not self._made:
             return None
         with contextlib.suppress(OSError, ValueError), open(self._made[-1]) as file:
@@ -83,14 +83,14 @@ class ScriptFiles:
         return None
 
     def remove(self) -> None:
-        """Remove the files."""
+        """Remove the files of the attempt; ignore errors."""
         for path in self._made:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
 
 class FailingLine:
-    """Line at which a script failed, if the shell shows it.
+    """Line at which a script failed, known from the shell's record or its last message.
 
     Args:
         step: The step, whose command has failed.
@@ -124,7 +124,7 @@ class FailingLine:
 
     @property
     def detail(self) -> tuple[str, ...]:
-        """Lines that explain the effect of `-e`; empty if it had none, or that is unknown."""
+        """Lines that explain the effect of the shell option `-e`; empty without a known effect."""
         if not self._cmd or self._shell not in ("sh", "bash") or not self._is_read:
             return ()
         script = commands_of(self._cmd)
@@ -139,7 +139,7 @@ class FailingLine:
         return (effect, "`shell: bash` names the line") if needs_bash else (effect,)
 
     def _line_in_message(self, code: int | None, stderr: str) -> int | None:
-        """Return the line that the shell names in its last message, if that line failed."""
+        """Return the line number in the shell's last message; None if another line failed."""
         if self._shell == "python":
             frames = _FRAME.findall(stderr)
             return int(frames[-1]) if frames and code == 1 else None
@@ -161,7 +161,7 @@ def _has_line_after(script: Script, number: int) -> bool:
 
 
 def _ends_itself(script: Script) -> bool:
-    """Return True if a command of the script may end it, or switch `-e` off."""
+    """Return True if a command of the script may end the script or switch `-e` off."""
     own = ("exit", "exec", "return", "kill")
     return any(
         one.program in own or (one.program == "set" and "+e" in one.words)

@@ -44,7 +44,7 @@ _MAX_LATE_EVENTS = 1000
 
 
 class Service:
-    """A service from its start to its end.
+    """Background service of one step, from its start to its end.
 
     Args:
         step: The step.
@@ -96,7 +96,7 @@ class Service:
 
     @property
     def death(self) -> Failure | None:
-        """The failure of a service that ended by itself; None if it runs, passed or was stopped."""
+        """The failure of a service that died by itself; None if it runs, passed or was stopped."""
         failure = self.ended.failure if self.ended is not None else None
         expected = ("interrupted", "crash") if self._stopping else ("interrupted",)
         return None if failure is None or failure.kind in expected else failure
@@ -105,7 +105,7 @@ class Service:
         """Wait until the service is ready, has ended, or exceeds its time for readiness.
 
         Returns:
-            The end of its step; for a running service with its output and usage so far.
+            The end of the service's step; while the service runs, with its output and usage so far.
         """
         pause = _FIRST_PAUSE
         try:
@@ -153,7 +153,7 @@ class Service:
             raise interrupt
 
     def tail(self) -> tuple[str, ...]:
-        """Return the last lines of its stderr, or else of its stdout."""
+        """Return the last lines of the service's stderr, or of its stdout if stderr is empty."""
         for name, output in zip(("stderr", "stdout"), reversed(self._outputs()), strict=True):
             lines = stream(output).text.rstrip().splitlines()
             if lines:
@@ -179,7 +179,7 @@ class Service:
             self._end_event.set()
 
     def _add_event(self, event: dict[str, Any]) -> None:
-        """Store a log record or a warning for the step, or for the end of a ready service."""
+        """Store a log record or warning, separately for the time before and after readiness."""
         (self._early_events if self._is_starting else self.late_events).append(event)
 
     def _seconds(self) -> float:
@@ -193,7 +193,7 @@ class Service:
         return self._ready.unmet()
 
     def _matches(self, pattern: str, text: str) -> bool:
-        """Search the stdout in the lane of the waiting step, within the time for readiness."""
+        """Search a pattern in ``text`` within the time for readiness; return False at a timeout."""
         searches = Searches(self._outer.slot, self._limit(), spent=self._seconds())
         source = bytes_of(text.encode(), name="stdout")
         try:
@@ -252,7 +252,7 @@ class Service:
 
 
 def _exit_text(ended: Ended) -> str:
-    """Return the exit of a service that succeeded before it was ready, as text."""
+    """Describe the exit of a service that ended without failure before it was ready."""
     process = ended.process
     if process is None:
         return "it ended"
@@ -288,7 +288,7 @@ class ReadinessProbe:
         self._has_connected = self._has_match = False
 
     def unmet(self) -> list[str]:
-        """Return the conditions that do not hold yet, as text."""
+        """Check the conditions; return those that do not hold yet, as text."""
         ready = self._ready
         unmet = []
         if ready.file is not None and _identity(self._file) in (None, self._before):
@@ -321,7 +321,7 @@ class ReadinessProbe:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return the time, inode and size of a file, which change with a write; None if missing."""
+    """Return modification time, inode and size of a file, to detect writes; None if missing."""
     try:
         status = path.stat()
     except OSError:
@@ -347,7 +347,7 @@ class Services:
         recipe: The recipe.
 
     Attributes:
-        heard: Log records and warnings of services that have ended, since they were ready, by step.
+        heard: Log records and warnings that ended services sent after they were ready, by step.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -375,7 +375,7 @@ class Services:
         return ended
 
     def ended(self, name: str) -> Ended | None:
-        """End the service of a step, if it runs; return its end, or None."""
+        """End the service of a step; return the service's end, or None if none was running."""
         service = self._services.pop(name, None)
         if service is None:
             return None
@@ -383,14 +383,14 @@ class Services:
         return service.ended
 
     def at_end(self, name: str, complete: Complete) -> bool:
-        """Set the function that completes the result of a service; return False without one."""
+        """Set the function that completes a service's result; return False if none is running."""
         service = self._services.get(name)
         if service is not None:
             service.complete = complete
         return service is not None
 
     def missing(self, step: Step) -> Failure | None:
-        """Return the failure of a step that needs a service that has died, or None."""
+        """Return the failure of a step whose needed service has died; None if none has died."""
         dead = {
             name: death
             for name, service in tuple(self._services.items())
@@ -407,7 +407,7 @@ class Services:
         return None
 
     def over(self, results: Mapping[str, StepResult]) -> list[StepResult]:
-        """End all services, the last one first.
+        """End all services in the reverse order of their start; return their results.
 
         Args:
             results: The results of their steps at the time when the services were ready.
@@ -435,7 +435,7 @@ class Services:
 
 
 def _ended(service: Service, result: StepResult) -> StepResult:
-    """Return the result of a service that has ended."""
+    """Return the final result of an ended service, as failed if the service died."""
     death, ended = service.death, service.ended
     stopped = ended.began + ended.usage.seconds if ended else 0.0
     result = msgspec.structs.replace(result, ended=ended, stopped=max(result.stopped, stopped))

@@ -45,7 +45,7 @@ from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 
 class Launch(NamedTuple):
-    """Program of a step before its start.
+    """Program, environment variables and input with which a shell step is started.
 
     Attributes:
         process: The program and its arguments.
@@ -59,7 +59,7 @@ class Launch(NamedTuple):
 
 
 def _launch(step: ShellStep, env: Environment) -> Launch | Failure:
-    """Return the program of a step; connect to the other machine of an `ssh` step.
+    """Prepare the start of a shell step; for an `ssh` step connect to its host.
 
     Args:
         step: The step.
@@ -76,7 +76,7 @@ def _launch(step: ShellStep, env: Environment) -> Launch | Failure:
 
 
 def process_of(step: ShellStep, env: Environment, argv: tuple[str, ...] | None = None) -> Process:
-    """Return the program of a step, before its start.
+    """Return the `Process` record of a shell step whose program has not started.
 
     Args:
         step: The step.
@@ -103,7 +103,7 @@ def _lost_connection(step: ShellStep, env: Environment, code: int | None) -> Fai
 
 
 def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
-    """Return the names of the args whose values are masked."""
+    """Return the names of the step's ``args`` whose values contain secrets."""
     if not step.args:
         return ()
     variables = environment_of(step.args, {})
@@ -118,7 +118,7 @@ _NOT_FOUND = {126: "may not be run", 127: "was not found"}
 
 
 def run(step: ShellStep, env: Environment) -> Ended:
-    """Run the command of a step.
+    """Run the command of a shell step, and evaluate its output.
 
     Args:
         step: The step.
@@ -256,7 +256,7 @@ def _ended(
 
 
 def _read_result(path: str, max_bytes: int) -> bytes | Failure:
-    """Return the content of the result file of a script; empty if the file is missing."""
+    """Return the content of a script's result file, empty if it is missing, or a failure."""
     try:
         mode = os.stat(path).st_mode
     except OSError:  # most scripts print their result
@@ -292,7 +292,7 @@ def _value(
 
 
 def _conflict(value: Json | Failure, exited: CommandResult, max_bytes: int) -> Failure | None:
-    """Return the failure of a step whose result file and stdout report different outcomes.
+    """Return the failure if a step's result file and stdout report different outcomes, else None.
 
     Args:
         value: The value that the result file holds.
@@ -315,7 +315,7 @@ def _conflict(value: Json | Failure, exited: CommandResult, max_bytes: int) -> F
 
 
 def _reported(value: dict[str, Json]) -> tuple[str, str]:
-    """Return the outcome that an object reports, and its status in words."""
+    """Return the outcome that an object reports, such as ``failed``, and its status in words."""
     failed, skipped = outcome.failure_of(value, "the object"), outcome.skip_of(value)
     if failed is not None:
         return "failed", failed.reason
@@ -324,7 +324,7 @@ def _reported(value: dict[str, Json]) -> tuple[str, str]:
 
 
 def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
-    """Return the failure of a command that was ended, or whose end is unknown."""
+    """Return the failure of a command that was timed out, cancelled or lost; None for others."""
     if exited.timed_out:
         seconds = env.seconds_for(step.timeout)
         return Failure(
@@ -340,7 +340,7 @@ def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failur
 
 
 def _no_shell(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
-    """Return the failure of a step whose shell is missing on the other machine."""
+    """Return the failure if the shell of an `ssh` step is missing on its host, else None."""
     if not isinstance(step, SshStep) or step.shell is None or exited.code != 127:
         return None
     shell = far_argv_of(step.cmd, step.shell)[0]
@@ -358,7 +358,10 @@ def _failure(
     verdict: Verdict,
     line: int | None,
 ) -> Failure | None:
-    """Return the failure of a command; of several, the first in this order."""
+    """Return the most important failure of an ended command, or None if it succeeded.
+
+    The order is: signal, reported status, exit code, unreadable result, missing status.
+    """
     if exited.signal:
         return Failure(kind="signal", reason=f"ended by {exited.signal}", place=step.at["cmd"])
     if not isinstance(value, Failure) and step.parse in ("json", "last-line"):
@@ -419,7 +422,7 @@ def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
 
 
 def _by_signal(code: int) -> str:
-    """Return the signal that ended a child: shells report it as 128 plus its number."""
+    """Return a note on the signal that an exit code above 128 stands for; empty if none does."""
     try:
         return f" ({signal.Signals(code - 128).name} in a child)" if code > 128 else ""
     except ValueError:

@@ -49,7 +49,7 @@ class Links:
         self._masters: dict[str, subprocess.Popen[bytes]] = {}
 
     def to(self, host: str) -> Path | Failure:
-        """Return the control socket of the connection to a host; connect if necessary.
+        """Connect to a host unless a connection is open; return the control socket or the failure.
 
         Args:
             host: The name of the host for OpenSSH and its configuration.
@@ -64,12 +64,12 @@ class Links:
             return self._connected(host, socket)
 
     def is_lost(self, host: str) -> bool:
-        """Return True if the connection to a host has ended."""
+        """Return True if no shared connection to a host is open."""
         with self._lock:
             return not self._is_up(host)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all shared connections and remove their sockets."""
         with self._lock:
             for master in self._masters.values():
                 self._end(master)
@@ -191,12 +191,12 @@ shift
 
 
 def link(role: str) -> tuple[str, ...]:
-    """Return the command of the program that feeds a client; see `ssh_link`."""
+    """Return the leading words of a command that runs an OpenSSH client under `ssh_link`."""
     return (sys.executable, "-I", "-S", str(Path(__file__).with_name("ssh_link.py")), role)
 
 
 def argv_of(step: SshStep, socket: Path | None) -> tuple[str, ...]:
-    """Return the command on this machine that runs a step.
+    """Return the command line on this machine by which OpenSSH runs an `ssh` step.
 
     Args:
         step: The step.
@@ -208,13 +208,13 @@ def argv_of(step: SshStep, socket: Path | None) -> tuple[str, ...]:
 
 
 def master_of(host: str, socket: Path) -> tuple[str, ...]:
-    """Return the command on this machine that keeps the shared connection to a host."""
+    """Return the command line on this machine by which OpenSSH keeps a shared connection open."""
     shared = ("-o", f"ControlPath={socket}", "-o", "ControlMaster=yes", "-N", "-T")
     return (*link("master"), CLIENT, *OPTIONS, *_KEEP_ALIVE, *shared, "--", host)
 
 
 def input_of(step: SshStep, mark: str) -> bytes:
-    """Return the bytes for the other machine: a script in one line, and the command's input.
+    """Return the bytes to send to the host: an encoded script line, then the command's input.
 
     Args:
         step: The step.
@@ -234,7 +234,7 @@ def input_of(step: SshStep, mark: str) -> bytes:
 
 
 def alone(step: SshStep) -> str:
-    """Return a line that runs the step alone when pasted into a shell."""
+    """Return a shell line by which a user can repeat the command of an `ssh` step."""
     variables = "; ".join(line.strip() for line in _variables(step))
     words = far_argv_of(step.cmd, step.shell)
     command = shlex.join(words)
@@ -257,7 +257,7 @@ def _command(step: SshStep) -> str:
 
 
 def _shell_check(step: SshStep) -> list[str]:
-    """Return the lines that end the step if its shell is missing on the other machine."""
+    """Return the script lines that end the step if its shell is missing on the host."""
     if step.shell in (None, "sh") or not isinstance(step.cmd, str):
         return []
     shell = far_argv_of(step.cmd, step.shell)[0]
@@ -280,5 +280,5 @@ def _far_side() -> str:
 
 
 def new_mark() -> str:
-    """Return a new random mark."""
+    """Return a new random value for `ORCHESTRATOR_MARK`."""
     return os.urandom(12).hex()

@@ -17,7 +17,7 @@ _CHUNK = 1 << 16
 
 
 def main(role: str, argv: list[str]) -> int:
-    """Start the client and wait for its end.
+    """Start an OpenSSH client, serve its input as ``role`` says, and wait for its end.
 
     Returns:
         The client's exit code, or the negative number of the signal that ended it.
@@ -39,7 +39,7 @@ def main(role: str, argv: list[str]) -> int:
 
 
 def _feed(writer: int) -> None:
-    """Copy the input to the pipe, and leave the pipe open."""
+    """Copy stdin to the client's pipe, and leave the pipe open at the end of stdin."""
     try:
         while piece := os.read(0, _CHUNK):
             while piece:
@@ -49,7 +49,7 @@ def _feed(writer: int) -> None:
 
 
 def _end_with_input(client: int) -> None:
-    """End the client when every writer of the input has closed it; return if the client ends."""
+    """Wait for the end of stdin or of the client; at the end of stdin, send TERM to the client."""
     import select
 
     pidfd = os.pidfd_open(client)
