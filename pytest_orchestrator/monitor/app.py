@@ -66,7 +66,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
 
 
 def _page(path: str, run_cache: RunCache, run_list: RunListCache) -> Any:
-    """Return the page for a path of the address."""
+    """Return the content of the page at a URL path."""
     match path.strip("/").split("/"):
         case [""]:
             return runs.layout(run_cache, run_list)

@@ -35,7 +35,7 @@ _POLICY: Final = (
 def require_token(
     server: "Flask", token: str, hosts: Collection[str], scripts: Collection[str]
 ) -> None:
-    """Accept only requests that read and that have the token.
+    """Make a web application refuse requests that would write or that lack the token.
 
     Args:
         server: The web application.
@@ -59,7 +59,7 @@ def require_token(
 
 
 def _refuse(hosts: Collection[str]) -> "Response | None":
-    """Return an error for a request that no page of this server would send."""
+    """Return an error response for a request that no page of this server sends, else None."""
     from flask import request
 
     if _PORT.sub("", request.host.lower()) not in hosts:
@@ -75,7 +75,10 @@ def _refuse(hosts: Collection[str]) -> "Response | None":
 
 
 def _authenticate(token: str) -> "Response | None":
-    """Check the cookie; store a valid token of the link in the cookie and redirect."""
+    """Check the token of a request; return a redirect or an error, None for a valid cookie.
+
+    The redirect stores the valid token of a link in the cookie.
+    """
     from flask import redirect, request
 
     sent = request.args.get("token")

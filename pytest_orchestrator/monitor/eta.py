@@ -22,14 +22,14 @@ Seconds = dict[tuple[str, str], float]
 
 
 class StepEstimates:
-    """Median durations of the steps of a run in its earlier runs, read once for each run."""
+    """Estimated durations of steps: medians over the runs before a run, which are read once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_run: dict[str, tuple[History, dict[tuple[str, str], float | None]]] = {}
 
     def of(self, folder: Path, steps: Iterable[tuple[str, str]]) -> Seconds:
-        """Return the median duration of each step that has run before.
+        """Return the median duration of each step in earlier runs; leave out steps without one.
 
         Args:
             folder: The folder of the run whose steps are estimated.
@@ -83,7 +83,10 @@ def _left(step: StepRecord, estimate: float, now: float) -> float:
 
 
 def _chain(recipe: RecipeRecord, left: dict[str, float]) -> float:
-    """Return the duration of the longest dependency chain; steps are in dependency order."""
+    """Return the summed duration of the longest chain of steps that depend on each other.
+
+    The steps of the recipe must be in dependency order.
+    """
     ends: dict[str, float] = {}
     for step in recipe.steps.values():
         needs = [*step.about.get("needs", ()), *step.about.get("after", ())]
@@ -93,7 +96,7 @@ def _chain(recipe: RecipeRecord, left: dict[str, float]) -> float:
 
 
 def _within_byte_budget(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield folders until the sum of their journals exceeds the byte budget."""
+    """Yield run folders until the total size of their journals exceeds the byte budget."""
     left = _BYTE_BUDGET
     for folder in folders:
         try:

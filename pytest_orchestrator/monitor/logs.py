@@ -28,7 +28,7 @@ class LogChunk(NamedTuple):
 
 
 def log_path(view: RunView, step: StepRecord, stream: str) -> Path | None:
-    """Return the log of a step's last attempt; None if it is outside of the run folder.
+    """Return the path of a log of a step's last attempt; None if outside of the run folder.
 
     Args:
         view: The run.
@@ -42,7 +42,7 @@ def log_path(view: RunView, step: StepRecord, stream: str) -> Path | None:
 
 
 def samples_path(view: RunView, step: StepRecord) -> Path | None:
-    """Return the file of a step's resource samples; None if it is outside of the run folder."""
+    """Return the path of a step's resource samples; None if outside of the run folder."""
     name = f"{step.name}.{step.attempt or 1}.jsonl"
     file = step.samples or RunFile(str(Path("resources", *_parts(view, step), name)))
     return file.inside(view.folder)
@@ -54,8 +54,8 @@ def read_chunk(path: Path | None, offset: int | None, *, is_open: bool) -> LogCh
     Args:
         path: The log.
         offset: Byte offset to resume at; None starts near the end of the log.
-        is_open: The log is still being written, so an incomplete last line is left for the
-            next call.
+        is_open: True if the log is still being written, so an incomplete last line is left for
+            the next call.
 
     Returns:
         The chunk; None if the log does not exist.

@@ -30,7 +30,7 @@ class RunView(NamedTuple):
         record: The record of the run; another thread may add to it while the lock is not held.
         folder: Its folder.
         version: Number that changes with each change of the run.
-        checked: Time of the last look at the journal, by ``time.time``.
+        checked: Time of the last read of the journal, by ``time.time``.
         problem: Reason why the journal cannot be read any further; empty if it can.
     """
 
@@ -51,7 +51,7 @@ class _Reader:
         self._version, self._checked, self._problem = 0, 0.0, ""
 
     def update(self) -> RunView:
-        """Read the new lines of the journal; the caller holds the lock."""
+        """Read the new lines of the journal, and return the run; the caller holds the lock."""
         state = self._followed.record.state
         if not self._problem and state != "finished":
             try:
@@ -89,7 +89,7 @@ class RunCache:
         return [path.name for path in run_folders(self.base)]
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a run; refuse every other name.
+        """Return the folder of a run, after checking that the name is the id of a run.
 
         Args:
             name: The id of the run, as a page sends it.
@@ -103,7 +103,7 @@ class RunCache:
         return path
 
     def read(self, name: str, render: "Callable[[RunView], T]") -> T:
-        """Update a run from its journal and return what a function makes of it.
+        """Update a run from its journal, and return the result of a function for it.
 
         Args:
             name: The id of the run.

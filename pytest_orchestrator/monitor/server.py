@@ -54,7 +54,7 @@ def serve(
         host: The address to listen at; only an address other than the loopback is reachable
             from other machines.
         port: The port; the next free one if it is in use.
-        show: Open a browser.
+        show: True to open a browser.
         until: The server also ends at the end of this file, which means that the process that
             started the monitor has ended.
         report: Receives the line with the link.
@@ -90,7 +90,7 @@ def serve(
 
 
 def _shut_down_at_eof(until: int, web: "BaseWSGIServer") -> None:
-    """Shut the server down at the end of a file."""
+    """Wait for the end of a file, then shut the server down."""
     # Not by the buffered reader: its lock, held by this thread, would abort the exit of Python.
     with suppress(OSError):
         while os.read(until, 4096):
@@ -111,7 +111,7 @@ def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
             """Log nothing."""
 
         def run_wsgi(self) -> None:
-            """Reply to a complete request; the timeout allows for a large page on a slow link."""
+            """Reply to a request, with a longer timeout for a large page on a slow connection."""
             self.server.mark_active(self.connection)
             self.connection.settimeout(_REPLY_TIMEOUT)
             super().run_wsgi()
@@ -141,7 +141,7 @@ def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
                 self._idle.pop(request, None)
 
         def shutdown_request(self, request: socket.socket) -> None:
-            """End a connection."""
+            """End a connection, and stop counting it as idle."""
             self.mark_active(request)
             super().shutdown_request(request)
 
@@ -169,10 +169,10 @@ def _open_in_browser(link: str, base: Path, report: "Callable[[str], None]") -> 
 
 
 def _redirect_page(link: str, base: Path) -> Path | None:
-    """Write the redirect page beside the folder of the runs, or into the temporary folder.
+    """Write the redirect page next to the folder of the runs, or into the temporary folder.
 
     The temporary folder is the second choice, since a browser that is confined to the user's
-    home cannot read it. Returns None if neither folder is writable.
+    home cannot read it. Returns the path of the page; None if neither folder is writable.
     """
     name = f".monitor-{secrets.token_hex(8)}.html"
     for path in (base.parent / name, Path(gettempdir(), name)):
@@ -222,7 +222,7 @@ def _addresses() -> list[tuple[int, int, int, str, tuple[object, ...]]]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Listen at a port, or at the next free one."""
+    """Return a socket that listens at a port, or at the next free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for number in range(port, port + _PORTS_SEARCHED) if port else (0,):
         listener = socket.socket(family)

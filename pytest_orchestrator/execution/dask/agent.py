@@ -59,7 +59,7 @@ class ConnectionPool:
         self._is_over = False
 
     def acquire(self, token: str) -> RemoteContext | None:
-        """Return a connection that uses a token from now on; None if the pool is empty."""
+        """Return a pooled connection that uses ``token`` from now on; None if there is none."""
         with self._lock:
             if not self._free:
                 return None
@@ -85,7 +85,7 @@ class ConnectionPool:
             link.close()
 
     def close(self) -> None:
-        """Close all connections, and every connection that is put into the pool later."""
+        """Close the unused connections, and later each connection that is returned to the pool."""
         with self._lock:
             self._is_over = True
             free, self._free = self._free, []
@@ -100,9 +100,9 @@ def attempt_environment(
 
     Args:
         session_config: The settings of the session.
-        claim_reply: The attempt.
+        claim_reply: The attempt, with its step and variables.
         folder: Folder for its logs.
-        slot: The worker slot that runs it.
+        slot: The worker slot that runs the attempt.
     """
     secrets = Masker(session_config.secret_names)
     for secret in claim_reply.secrets:
@@ -134,7 +134,7 @@ def attempt_environment(
 
 
 def _local_path(session_config: SessionConfig, path: str) -> str:
-    """Return a path of the session as a path on this machine."""
+    """Return the path on this machine for a path of the session; their rootdirs may differ."""
     root = root_of_worker(session_config.root)
     is_below = path == session_config.root or path.startswith(f"{session_config.root}/")
     return root + path[len(session_config.root) :] if is_below else path
@@ -188,13 +188,13 @@ class RunningAttempt(Protocol):
         """Id of the attempt."""
 
     def chunks(self, most: int) -> list[Chunk]:
-        """Return the next chunks of its logs, at most `most` bytes of each stream."""
+        """Return the next chunks of the logs, at most `most` bytes of each stream."""
 
     def acknowledge(self, chunks: list[Chunk]) -> None:
-        """Advance beyond chunks that have arrived."""
+        """Mark chunks as received, so that `chunks` continues after them."""
 
     def end(self, *, at_once: bool) -> None:
-        """End the step code."""
+        """End the step code, without a grace period if ``at_once``."""
 
     def abort(self) -> None:
         """End the attempt without reporting it, since the session is unreachable."""
@@ -230,7 +230,7 @@ class WorkerAgent:
 
     @contextlib.contextmanager
     def running(self, run: RunningAttempt) -> Iterator[int]:
-        """Name an attempt in heartbeats while a block runs; yield the last heartbeat's number.
+        """List an attempt in heartbeats while a block runs; yield the number of the last heartbeat.
 
         Raises:
             OSError: The session has ended or did not reply; a later attempt gets a new agent.
@@ -248,7 +248,7 @@ class WorkerAgent:
                     del self._runs[run.id]
 
     def reach(self, ref: AttemptRef, encrypted: ssl.SSLContext | None) -> None:
-        """Set the address of the session, for plain connections of steps on this machine.
+        """Set the address at which steps on this machine reach the session without encryption.
 
         If the session expects encrypted connections, a proxy is started for them.
 
@@ -263,7 +263,7 @@ class WorkerAgent:
             self.address = ref.address if self._proxy is None else self._proxy.address
 
     def begin(self, session_config: SessionConfig | None, token: str) -> None:
-        """Start lanes and heartbeats with the settings of the first claim; other claims wait."""
+        """Start lanes and heartbeats at the first claim; at others, wait until that is done."""
         with self._lock:
             is_first, self._has_config = session_config is not None and not self._has_config, True
         if session_config is None or not is_first:
@@ -341,7 +341,7 @@ class WorkerAgent:
         heartbeat_file.close()
 
     def _send_heartbeat(self, link: RemoteContext) -> bool:
-        """Send one heartbeat; return True if the reply cancels attempts."""
+        """Send one heartbeat; return True if the reply ends attempts."""
         with self._lock:
             runs = dict(self._runs)
             self._heartbeat_count += 1
@@ -390,7 +390,7 @@ _AGENTS: Final[dict[str, WorkerAgent]] = {}
 
 
 def agent_of(session: str) -> WorkerAgent:
-    """Return the agent of this process for a session."""
+    """Return the agent of this process for a session; create it at the first call."""
     with _LOCK:
         if session not in _AGENTS:
             _AGENTS[session] = WorkerAgent(session)

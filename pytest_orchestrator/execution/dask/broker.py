@@ -58,10 +58,10 @@ class WorkerLost(Exception):
 
 
 class RemoteAttempt:
-    """An attempt that is claimed by one worker, and ends with its outcome or is lost.
+    """Session side of an attempt on a Dask worker, from its claim to its outcome or loss.
 
     Args:
-        broker: The broker.
+        broker: The broker that issues the attempt.
         step: The step, with expressions replaced by values.
         context: The handle of the step on the Context.
         env: The environment of the run.
@@ -124,20 +124,20 @@ class RemoteAttempt:
 
     @property
     def is_over(self) -> bool:
-        """True if the step code has certainly ended, after the wait for it is over."""
+        """True if the step code cannot run any more; meaningful once the wait for it has ended."""
         if self.claim is None or self.outcome is not None or self._is_unknown:
             return True
         return self._broker.silence(self.claim) > SILENCE
 
     def mark_unknown(self, heartbeat: int) -> None:
-        """Mark the attempt as lost: a heartbeat of the process that claimed it does not name it."""
+        """Mark the attempt as lost if a heartbeat sent after its claim does not list it."""
         if self.claim is not None and heartbeat > self.claim.last_heartbeat:
             self._is_unknown = True
             self.lose(f"{self.worker_name} has lost it")
 
     @property
     def worker_name(self) -> str:
-        """Name and host of the worker that has claimed the attempt, for people."""
+        """Name and host of the worker that has claimed the attempt, as text for messages."""
         assert self.claim is not None  # noqa: S101
         return f"worker {self.claim.worker} on {self.claim.host}"
 
@@ -149,7 +149,7 @@ class RemoteAttempt:
         return replied(request, operation)
 
     def wait(self) -> Outcome:
-        """Wait for the outcome.
+        """Wait for the outcome of the step code, and return it.
 
         Raises:
             WorkerLost: The attempt is lost.
@@ -167,7 +167,7 @@ class RemoteAttempt:
                 self.on_unclaimed()
 
     def wait_until(self, moment: float) -> None:
-        """Wait for the outcome until a time of ``time.monotonic``.
+        """Wait until the outcome has arrived, at most until a time of ``time.monotonic``.
 
         A worker can report the outcome even if the scheduler is lost.
 
@@ -180,13 +180,13 @@ class RemoteAttempt:
                 self._moved.wait(min(left, _CHECK_INTERVAL))
 
     def give_up(self) -> None:
-        """Record that the scheduler has given up the worker, which shortens the wait for it."""
+        """Record that the scheduler considers the worker lost, so that `wait` gives up sooner."""
         with self._moved:
             self._given_up = True
             self._moved.notify_all()
 
     def lose(self, why: str) -> None:
-        """Mark the attempt as lost; the first reason counts."""
+        """Mark the attempt as lost; only the first reason counts."""
         with self._moved:
             self._lost = self._lost or why
             self._moved.notify_all()
@@ -265,7 +265,7 @@ class RemoteAttempt:
             self._moved.notify_all()
 
     def _next_follow_up(self) -> Any:
-        """Wait for a follow-up; return None to release the worker, ``{}`` to let it ask again."""
+        """Wait for a follow-up and return it; None releases the worker, ``{}`` has it ask again."""
         until = time.monotonic() + _FOLLOW_UP_POLL
         with self._moved:
             while True:
@@ -279,7 +279,7 @@ class RemoteAttempt:
                 self._moved.wait(left)
 
     def _execute_numbered(self, numbered: NumberedRequest) -> Reply:
-        """Execute an operation on the Context; for a repeated one, return the first reply."""
+        """Execute an operation on the Context once; if it is repeated, return the first reply."""
         number, reply = self._last_numbered
         if numbered.number < number:  # a late request of a connection that was closed
             raise RequestRefused("that was asked for on another connection, and is done")
@@ -309,7 +309,7 @@ class RemoteAttempt:
 
 
 def _item_variables(env: Environment) -> dict[str, str]:
-    """Return the variable of the pytest item, which the environment of the worker does not have."""
+    """Return ``PYTEST_CURRENT_TEST`` of the run as a mapping; empty if the run does not set it."""
     name = "PYTEST_CURRENT_TEST"
     variables = env.variables()
     with contextlib.suppress(KeyError):
@@ -397,14 +397,14 @@ class AttemptBroker:
             self._attempts.pop(attempt.id, None)
 
     def admit(self, who: str, answer: Callable[[Request], Reply]) -> str:
-        """Return a new token for a client."""
+        """Return a new token for a client; `answer` executes its requests."""
         with self._moved:
             self._number += 1
             token = f"{self.token_prefix}.{self._number}"
         return self._server.admit(who, answer, token)
 
     def admit_step(self, step: str, context: Context) -> str:
-        """Return a token for the programs of a step."""
+        """Return a token with which the programs of a step can use the Context."""
         return self.admit(step, lambda request: serve(request, context))
 
     def end(self, token: str) -> None:
@@ -412,7 +412,7 @@ class AttemptBroker:
         self._server.end(token)
 
     def session_of(self, claim: ClaimRequest) -> "WorkerSession":
-        """Return the record of a worker process, which has just sent a claim."""
+        """Return the record of the process that sent a claim; create it at its first claim."""
         session = self._worker_sessions.get(claim.agent_id)
         if session is None:
             new = WorkerSession(self, claim)
@@ -427,7 +427,7 @@ class AttemptBroker:
         return time.monotonic() - self._worker_sessions[claim.agent_id].last_seen
 
     def is_lost(self, claim: ClaimRequest, *, given_up: bool) -> bool:
-        """Return True if a worker is lost.
+        """Return True if no heartbeat or claim of a worker has arrived for too long.
 
         Args:
             claim: A claim of the worker.
@@ -436,7 +436,7 @@ class AttemptBroker:
         return self.silence(claim) > (_GIVEN_UP_SILENCE if given_up else SILENCE)
 
     def beaten(self, session: "WorkerSession", heartbeat: Heartbeat) -> HeartbeatReply:
-        """Process a heartbeat; reply when an attempt must end, or after 0.5 s."""
+        """Process a heartbeat; return the reply when an attempt must end, or after 0.5 s."""
         for chunk in heartbeat.chunks:
             attempt = self._attempts.get(chunk.attempt_id)
             if attempt is not None:
@@ -463,7 +463,7 @@ class AttemptBroker:
         return [each for each in self._attempts.values() if each.is_claimed_by(session.claim)]
 
     def wake_heartbeats(self) -> None:
-        """Wake all delayed replies to heartbeats."""
+        """Make the threads that delay replies to heartbeats check for attempts to end."""
         with self._moved:
             self._moved.notify_all()
 

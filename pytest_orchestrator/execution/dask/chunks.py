@@ -13,7 +13,7 @@ from pytest_orchestrator.execution.environment import Environment
 
 
 class ChunkReceiver:
-    """Writes the chunks of one attempt to files: logs, samples and copies of files.
+    """Receiver that writes the chunks of one attempt to files: logs, samples, copied files.
 
     Args:
         step: Name of the step.
@@ -52,7 +52,7 @@ class ChunkReceiver:
                 rest, at = rest[written:], at + written
 
     def end_logs(self) -> None:
-        """Refuse further chunks of logs, which are complete: late ones would not be masked."""
+        """Ignore later chunks of logs and samples, whose secrets would not be masked any more."""
         with self._lock:
             self._logs_are_complete = True
 
@@ -78,7 +78,7 @@ _SMALL_CHUNK: Final = 1 << 14
 
 
 class ChunkSender:
-    """Reads a growing file in chunks.
+    """Reader of a growing file, in chunks to be sent.
 
     Args:
         stream: Name of the stream for the receiver.
@@ -99,7 +99,7 @@ class ChunkSender:
             yield Chunk(attempt_id, self._stream, self._sent, data)
 
     def acknowledge(self, chunk: Chunk) -> None:
-        """Advance beyond a chunk that has arrived."""
+        """Mark a chunk as received, so that `chunks` continues after it."""
         if chunk.stream == self._stream and chunk.at <= self._sent:
             self._sent = max(self._sent, chunk.at + len(chunk.data))
 
@@ -107,7 +107,7 @@ class ChunkSender:
 def send_rest(
     files: Iterable[ChunkSender], attempt_id: str, send: Callable[[Chunk], object]
 ) -> tuple[Chunk, ...]:
-    """Send the rest of files that do not grow any more, except a small last chunk of each.
+    """Send the rest of files that are complete; return their small last chunks unsent.
 
     Args:
         files: The files.

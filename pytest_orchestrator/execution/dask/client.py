@@ -34,14 +34,14 @@ T = TypeVar("T")
 
 
 class BrokerClient:
-    """Sends requests of one attempt to the session; one thread at a time.
+    """Client that sends the requests of one attempt to the session; for one thread at a time.
 
     Args:
         agent: The agent of this process, which has the address of the session.
         token: Token with which the worker claims the attempt.
 
     Attributes:
-        has_heartbeat: True if heartbeats decide how long the session is waited for.
+        has_heartbeat: True if heartbeats decide when to stop waiting for the session.
         context: The Context of the session, for the step code.
     """
 
@@ -82,7 +82,7 @@ class BrokerClient:
             self._agent.connections.release(link)
 
     def close(self) -> None:
-        """Close the connection, on which a request may not have been answered."""
+        """Close the connection instead of pooling it, since a request may be unanswered."""
         if self._link is not None:
             self._link.close()
 
@@ -115,7 +115,7 @@ class BrokerClient:
 
 
 class _NumberedContext(RemoteContext):
-    """Context of the session that numbers its operations, so that each is executed once."""
+    """Access to the session's Context that numbers operations, so that each is executed once."""
 
     __slots__ = ("_ask_broker", "_numbers")
 

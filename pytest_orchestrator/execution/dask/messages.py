@@ -1,7 +1,7 @@
 """Messages between a session and its workers, and steps as JSON.
 
-A worker sends requests and the session replies, by the protocol of the Context with these
-additional operations.
+A worker sends requests and the session replies. The protocol is that of the Context, with the
+additional operations in this module.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class AttemptRef(msgspec.Struct, frozen=True):
-    """Address at which a worker claims one attempt; nothing else passes through the scheduler.
+    """Address and token for the claim of one attempt; nothing else passes through the scheduler.
 
     Attributes:
         session: Id of the session.
@@ -70,7 +70,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
         root: The rootdir of the session.
         manner: Working directory, search path and log level of Python steps.
         flags: Arguments of the interpreter of a lane for Python steps.
-        hello: First message to such a lane.
+        hello: First message to a lane for Python steps.
         timeout: Seconds for a step without a timeout of its own.
         stretch: Factor for all timeouts.
         max_log: Bytes after which a log is cut.
@@ -103,8 +103,8 @@ class ClaimRequest(msgspec.Struct, frozen=True):
         host: Name of its machine.
         agent_id: Id of the agent of the worker process.
         key: Unique id of the claim.
-        last_heartbeat: Number of the last heartbeat that was sent before the claim, so that it does
-            not name this attempt.
+        last_heartbeat: Number of the last heartbeat before the claim; only later heartbeats list
+            the attempt.
     """
 
     worker: str
@@ -122,8 +122,8 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
         attempt: Number of the attempt.
         recipe: Path of the recipe.
         variables: Environment variables in addition to those of the worker.
-        context_variables: Variables that open the Context to its programs; the worker adds the
-            address.
+        context_variables: Environment variables with which the programs of the step use the
+            Context; the worker adds the address.
         secrets: Secrets that are masked in its output.
         logs: True if the session wants its logs.
         samples: True if the session wants samples of memory and CPU time.
@@ -166,7 +166,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
     Attributes:
         number: Number from 1; a repeated heartbeat has a new one.
-        running: Ids of the attempts that the process has.
+        running: Ids of the attempts that the process runs or is about to claim.
         chunks: Chunks of logs since the last heartbeat.
     """
 
@@ -179,7 +179,7 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
     """Reply to the heartbeat of a worker process.
 
     Attributes:
-        end: Ids of the attempts to end; true means without a grace period.
+        end: Ids of the attempts to end; the value true means without a grace period.
         is_over: True if the session has ended.
     """
 
@@ -232,7 +232,7 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
         name: Name of a criterion on files; None if files are to be copied.
         wanted: Value of the criterion.
         place: Position of the criterion in the recipe.
-        at: Positions of its parts.
+        at: Positions of the parts of the criterion.
         patterns: Globs of files to copy.
     """
 
@@ -249,7 +249,7 @@ class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdicts: Verdicts of the criterion.
         artifacts: Copies that were sent, with paths relative to the artifacts of the step.
-        modified: Their times of modification, in nanoseconds since the epoch.
+        modified: Modification times of the copied files, in nanoseconds since the epoch.
         warnings: Files that were left out, and why.
         error: Why the follow-up failed.
         timed_out_at: Position of the pattern that was still searched at the timeout of the step.
@@ -264,7 +264,7 @@ class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replied(request: Request, function: Callable[[Any], Any]) -> Reply:
-    """Return the result of a function for the value of a request as a reply."""
+    """Call a function with the value of a request; return its result or error as a reply."""
     try:
         value = function(request.value)
     except Exception as error:  # noqa: BLE001  # no request of a worker may end the server
@@ -273,12 +273,12 @@ def replied(request: Request, function: Callable[[Any], Any]) -> Reply:
 
 
 def plain(value: msgspec.Struct) -> Any:
-    """Return a message as plain JSON."""
+    """Convert a message into JSON types: mappings, lists, texts and numbers."""
     return msgspec.to_builtins(value)
 
 
 def read(value: Any, kind: type[T]) -> T:
-    """Return the message of a type from plain JSON.
+    """Convert JSON types into a message of the type ``kind``.
 
     Raises:
         msgspec.ValidationError: The JSON is not such a message.
@@ -291,7 +291,7 @@ _OF_EACH: Final = ("timeout", "stop_signal")
 
 
 def carried(step: Step) -> dict[str, Any]:
-    """Return the parts of a step that its execution needs, as JSON.
+    """Return the fields of a step that a worker needs to run it, as JSON types.
 
     Args:
         step: A Python step or a shell step.
@@ -305,7 +305,7 @@ def carried(step: Step) -> dict[str, Any]:
 
 
 def uncarried(fields: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
-    """Return the step for the result of `carried`.
+    """Return the step from the result of `carried`, and its criteria with ``fresh``.
 
     Returns:
         The step with the parts that its execution needs, and its criteria with ``fresh``.

@@ -1,4 +1,4 @@
-"""Worker registry: workers with the same code, and the differences of the others."""
+"""Worker registry: the workers with the same code as pytest, and why others are not used."""
 
 import contextlib
 import hashlib
@@ -32,9 +32,9 @@ class Fingerprint(msgspec.Struct, frozen=True):
     """Versions of Python, packages and files that a process uses for a project.
 
     Attributes:
-        host: Name of its machine.
+        host: Name of the machine of the process.
         root: Path of the project in this process.
-        is_there: True if the folder exists.
+        is_there: True if the folder of the project exists.
         python: Version of Python, without the last number.
         packages: Versions of packages; empty if a package has no version, None if it is missing.
         files: First 16 digits of the SHA-256 of each file; empty if it cannot be read.
@@ -60,7 +60,7 @@ def root_of_worker(root: str) -> str:
 def fingerprint(
     root: str, files: Iterable[str], modules: Iterable[str] = (), *, is_worker: bool = False
 ) -> Fingerprint:
-    """Return the fingerprint of this process; raise nothing.
+    """Return the fingerprint of this process; a missing or broken package raises no exception.
 
     Args:
         root: Path of the project in pytest's process.
@@ -130,7 +130,7 @@ def _compare_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
 
 
 def _package_version() -> str | None:
-    """Return the version of this package and a digest of its files, which edits change."""
+    """Return the version of pytest-orchestrator, with a digest of its source files."""
     folder = Path(__file__).parents[2]
     digest = hashlib.sha256()
     with contextlib.suppress(OSError):
@@ -179,7 +179,7 @@ class WorkerRegistry:
 
     Args:
         list_workers: Returns all workers.
-        probe: Returns their fingerprints.
+        probe: Returns the fingerprints of workers by address.
         here: The fingerprint of pytest's process.
         counted: Names of resources that the session counts itself.
         notify: Called with one line for each worker that joined later and is not used.
@@ -205,7 +205,7 @@ class WorkerRegistry:
 
     @property
     def offers(self) -> list[Offer]:
-        """The offers of the workers that may be used."""
+        """Offers of the workers that may be used: name, address, host and resources."""
         with self._lock:
             return [offer for offer in self._offers.values() if offer is not None]
 
@@ -244,7 +244,10 @@ class WorkerRegistry:
             self._refreshed_at = time.monotonic()
 
     def _approve(self, offer: Offer, result: Fingerprint | str | None) -> Offer | None:
-        """Return the offer of a worker with the name of its machine; None if the worker differs."""
+        """Add the host to the offer of a worker; return None if the worker must not be used.
+
+        The reasons against a worker are stored in `mismatches`.
+        """
         if isinstance(result, Fingerprint):
             lines = differences(self._here, result)
             offer = msgspec.structs.replace(offer, host=result.host)
@@ -260,7 +263,7 @@ class WorkerRegistry:
         return workers_for(step, self.offers, self._counted)
 
     def resources_for(self, step: Step) -> dict[str, float]:
-        """Return the resources that must be free on a worker for a step."""
+        """Return the resources of a step that Dask must find free on a worker."""
         return {
             name: float(number)
             for name, number in step.resources.items()
@@ -269,7 +272,7 @@ class WorkerRegistry:
 
 
 def unused_workers(mismatches: dict[str, list[str]]) -> Iterable[str]:
-    """Yield lines for people: the workers that are not used, and their differences."""
+    """Yield lines of text: each worker that is not used, and its differences from pytest."""
     for name, lines in sorted(mismatches.items()):
         yield f"worker {name} would not run the same:"
         yield from (f"  {line}" for line in lines)

@@ -1,8 +1,8 @@
 """Dask runner: cluster connection, task submission.
 
 Dask runs a task at least once. A task contains only the address at which an attempt can be
-claimed. So a second run of it is refused, and a worker that Dask considers lost can still report
-its outcome.
+claimed. So the claim of a second run is refused, and a worker that Dask considers lost can still
+report its outcome.
 """
 
 import contextlib
@@ -43,11 +43,11 @@ MakeBroker = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "Attemp
 
 
 class DaskError(Exception):
-    """A cluster that cannot be used; the text is for people."""
+    """A cluster that cannot be used; the text is a message for the user."""
 
 
 class DaskRunner:
-    """Runs steps on the workers of a Dask cluster.
+    """Runner of steps on the workers of a Dask cluster.
 
     Args:
         broker: Returns the broker, given the address of this machine for workers, a function that
@@ -123,7 +123,7 @@ class DaskRunner:
         return self._worker_registry
 
     def takes(self, step: Step) -> bool:
-        """Return True if a step runs on a worker: services and ssh steps run beside pytest."""
+        """Return True if a step runs on a worker; some, as services, need the machine of pytest."""
         return not beside(step)
 
     def submit(self, step: Step, context: Context, env: Environment) -> Submission:
@@ -163,7 +163,10 @@ class DaskRunner:
         ]
 
     def _probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
-        """Return the fingerprints of workers; for a worker without this package, the error."""
+        """Return by address the fingerprint of each worker, or the reason why it has none.
+
+        A worker that does not reply is left out.
+        """
         try:
             results = self._fingerprints(addresses, _REPLY_TIMEOUT)
         except TimeoutError:  # one worker does not reply, so each is asked separately
@@ -192,7 +195,7 @@ class DaskRunner:
         """Check that the scheduler can deserialize tasks, which needs this package.
 
         Raises:
-            DaskError: The scheduler cannot.
+            DaskError: The scheduler cannot deserialize tasks.
         """
         try:
             self._client.run_on_scheduler(fingerprint, "", ())
@@ -200,7 +203,7 @@ class DaskRunner:
             raise DaskError(f"the scheduler at {self._scheduler}: {_reason(error)}") from None
 
     def _encryption(self) -> "ssl.SSLContext | None":
-        """Return the TLS settings for connections of workers, from the settings of Dask."""
+        """Return Dask's TLS settings for connections of workers; None without encryption."""
         if not self._client.scheduler.address.startswith("tls://"):
             return None
         context: ssl.SSLContext | None
@@ -222,7 +225,7 @@ class DaskRunner:
 
 
 def run_on_worker(ref: AttemptRef) -> None:
-    """Run an attempt; this function is the task that Dask runs."""
+    """Run an attempt on this Dask worker; Dask executes this function as its task."""
     from distributed import get_worker
 
     dask_worker = get_worker()
@@ -283,7 +286,7 @@ async def _stop_http_server(node: Any) -> None:
 
 
 def _reason(error: object) -> str:
-    """Return why a process could not run a function: usually this package is missing there."""
+    """Return the reason why a function failed in another process, such as a missing package."""
     missing = re.search(r"No module named '(\w+)", str(error))
     return f"package {missing[1]} is missing" if missing else f"it cannot be asked: {error}"
 
@@ -304,10 +307,10 @@ _MAX_SUBMISSIONS: Final = 3
 
 
 class Submitter:
-    """Submits a remote attempt to Dask, and resubmits it while no worker has claimed it.
+    """Submitter of an attempt to Dask, which resubmits it while no worker has claimed it.
 
     Args:
-        submit: Submits a task, as ``Client.submit`` of Dask without the function.
+        submit: ``Client.submit`` of Dask, with the function already bound.
         worker_registry: The registry of workers.
         step: The step.
         attempt: The attempt.
@@ -333,7 +336,10 @@ class Submitter:
         self._no_worker_since: float | None = None
 
     def ensure_submitted(self) -> None:
-        """Submit the attempt unless a worker has its task; called until it is claimed."""
+        """Submit the attempt, unless Dask has an unfinished task for it on a present worker.
+
+        This method is called again and again until a worker has claimed the attempt.
+        """
         with self._lock:
             if self._future is not None:
                 self._worker_registry.refresh()
@@ -358,7 +364,7 @@ class Submitter:
         future.add_done_callback(self._on_done)
 
     def withdraw(self) -> None:
-        """Cancel the task."""
+        """Cancel the task of the attempt in Dask."""
         if self._future is not None:
             self._future.cancel()
 
@@ -374,7 +380,7 @@ class Submitter:
             self._attempt.lose("no worker is left that can take it")
 
     def _on_done(self, future: Any) -> None:
-        """Mark the attempt when Dask has ended its task."""
+        """Mark the attempt as lost or its worker as given up, if its task has ended in Dask."""
         if future is not self._future:
             return
         attempt = self._attempt

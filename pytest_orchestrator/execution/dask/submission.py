@@ -70,7 +70,7 @@ class Submission:
         return claimed_at if outcome is None else claimed_at + outcome.start_delay
 
     def result(self) -> Ended:
-        """Wait for the end of the step code; after an interrupt, cancel it first."""
+        """Wait for the end of the step code and return it; an interrupt cancels the attempt."""
         try:
             with self._remote_lock_state():
                 outcome = self._attempt.wait()
@@ -80,7 +80,11 @@ class Submission:
 
     @contextlib.contextmanager
     def _remote_lock_state(self) -> Iterator[None]:
-        """Note in the locks that the attempt may outlive this process; an interrupt cancels it."""
+        """Record in the lock files, while a block runs, that the attempt may outlive this process.
+
+        An interrupt of the block cancels the attempt. After the block, the lock files record that
+        the attempt has ended or was lost.
+        """
         for file in self._env.locks:
             lock_file.remote_attempt_started(file)
         try:
@@ -104,7 +108,7 @@ class Submission:
 
         Args:
             at_once: End it without a grace period.
-            late: An earlier cancellation had no effect, so the attempt is lost.
+            late: True if an earlier cancellation had no effect; the attempt then counts as lost.
         """
         is_claimed = self._attempt.end(at_once=at_once or late)
         if late or not is_claimed:
@@ -133,7 +137,7 @@ class Submission:
         return CopiedArtifacts(tuple(copies), reply.warnings)
 
     def close(self) -> None:
-        """Release the worker."""
+        """Release the worker, and refuse its further requests."""
         self._attempt.close()
 
     def _check(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:

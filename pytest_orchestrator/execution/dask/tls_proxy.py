@@ -23,7 +23,7 @@ Address = tuple[str, int]
 
 
 class TlsProxy:
-    """Listens at one address, and forwards each connection to another one.
+    """Proxy that listens at one address and forwards each connection to another address.
 
     Args:
         target: Host and port to which connections are forwarded.
@@ -56,7 +56,7 @@ class TlsProxy:
         self._thread = threading.Thread(target=self._run, name="tls-proxy", daemon=True)
 
     def start(self) -> Self:
-        """Start listening.
+        """Start a thread that listens and forwards; return this proxy once it listens.
 
         Raises:
             OSError: The address cannot be used.
@@ -68,7 +68,7 @@ class TlsProxy:
         return self
 
     def close(self) -> None:
-        """End all connections."""
+        """End all connections, and stop listening."""
         if self._loop is not None and self._thread.is_alive():
             with contextlib.suppress(RuntimeError):  # the event loop has just ended
                 self._loop.call_soon_threadsafe(self._stop.set)

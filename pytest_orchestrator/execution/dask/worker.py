@@ -74,8 +74,8 @@ def perform(
     Args:
         ref: The message with which the attempt is claimed.
         worker: Name of this worker.
-        encrypted: TLS settings of connections, if they are encrypted.
-        scratch: A folder that its owner removes even if this process is killed.
+        encrypted: TLS settings of connections to the session; None if they are not encrypted.
+        scratch: Folder for temporary files, which its owner removes even if this process is killed.
 
     Raises:
         NotClaimed: The claim was refused.
@@ -129,13 +129,13 @@ class _Run:
         return [chunk for log in self._logs for chunk in log.chunks(self.id, most)]
 
     def acknowledge(self, chunks: Iterable[Chunk]) -> None:
-        """Advance beyond chunks that the session has received."""
+        """Mark chunks as received by the session, so that `chunks` continues after them."""
         for chunk in chunks:
             for log in self._logs:
                 log.acknowledge(chunk)
 
     def end(self, *, at_once: bool) -> None:
-        """End the step code; thread-safe."""
+        """End the step code, without a grace period if ``at_once``; thread-safe."""
         with self._slot_lock:  # the slot must not be leased to another attempt meanwhile
             self._cancelled_at = self._cancelled_at or time.monotonic()
             is_late = time.monotonic() - self._cancelled_at > _CANCEL_SECONDS
@@ -204,7 +204,7 @@ class _Run:
                 self._slot = None
 
     def _send_outcome(self, outcome: Outcome) -> None:
-        """Send the rest of the logs and then the outcome, which contains small last chunks."""
+        """Send the rest of the logs, then the outcome together with the small last chunks."""
         samples = outcome.ended.usage.samples
         files = [*self._logs]
         if samples is not None:
@@ -274,7 +274,7 @@ class _Run:
         )
 
     def _report_error(self, error: Exception) -> None:
-        """Report why this worker could not run it; an outcome that was reported before counts."""
+        """Report an error of this worker as the outcome; an earlier outcome takes precedence."""
         reason = f"the worker cannot run it: {type(error).__name__}: {error}"
         ended = Ended(usage=Usage(seconds=0.0), failure=Failure(kind="crash", reason=reason))
         with contextlib.suppress(OSError, OrchestratorError):

@@ -25,28 +25,28 @@ class ContextAccess(Protocol):
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """Forms of the token to mask in output; empty once the token is one of the secrets."""
+        """Forms of the token, as bytes to mask in output; empty once the token is a secret."""
 
     @property
     def listener(self) -> "socket.socket | None":
         """The listening socket to poll; None while the server accepts connections itself."""
 
     def open(self, step: str, context: Context) -> Mapping[str, str]:
-        """Admit the programs of a step; return variables with the address and their token."""
+        """Admit the programs of a step; return variables with the server's address and a token."""
 
     def close(self, variables: Mapping[str, str]) -> None:
-        """Revoke the token in the variables, and wait for the request that is being handled."""
+        """Revoke the token in the variables; wait until its current request is answered."""
 
     def answer(self) -> None:
         """Start the server, which answers requests in threads."""
 
     def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
-        """Add the token to the secrets of the session if ``data`` has it, or if ``surely``."""
+        """Add the token to the secrets of the session if ``data`` has it or ``surely`` is true."""
 
 
 @contextlib.contextmanager
 def opened(env: "Environment", step: str, context: Context) -> Iterator["Environment"]:
-    """Give the programs of a step access to its Context within a block.
+    """Give the programs of a step access to the Context while a block runs.
 
     Args:
         env: The environment of the run.
@@ -54,7 +54,8 @@ def opened(env: "Environment", step: str, context: Context) -> Iterator["Environ
         context: The step's own handle on the Context.
 
     Yields:
-        The environment of the step.
+        The environment of the run with the variables for that access; unchanged if there is no
+        Context server.
     """
     access = env.context_access
     if access is None:
@@ -84,18 +85,18 @@ _A_DAY: Final = 86_400.0  # poll accepts at most about 24 days
 def lane_waiter(
     on_idle: Callable[[], None] | None, access: ContextAccess | None = None
 ) -> Callable[[socket.socket, float | None], None] | None:
-    """Return a function that waits for the reply of a lane and meanwhile does two other things.
+    """Return a function that waits for a lane's reply and meanwhile starts other work, or None.
 
     The function calls ``on_idle`` once after `IDLE_AFTER`, and starts the Context server at the
-    first connection. It returns when the lane's socket is readable, or when both are done, and
-    raises TimeoutError at the deadline.
+    first connection. It returns when the lane's socket is readable, or when both have happened,
+    and raises TimeoutError at the deadline.
 
     Args:
         on_idle: The callback; None calls nothing.
         access: The access to the Context server; None serves no Context.
 
     Returns:
-        The function, or None if it would have nothing to do.
+        The function; None if there is neither a callback nor a Context server to start.
     """
     listener = None if access is None else access.listener
     if on_idle is None and listener is None:

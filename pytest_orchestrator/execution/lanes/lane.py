@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """Client of a process that runs one program at a time and ends its leftover processes.
+    """Client of a lane: a process that runs one program at a time and ends its process tree.
 
     Args:
         lanes: The lanes of the session, which start the process.
@@ -59,22 +59,22 @@ class Lane:
         kept: Sequence[int] = (),
         meanwhile: Callable[[socket.socket, float | None], None] | None = None,
     ) -> CommandResult:
-        """Run a program to its end, and end all processes that it started.
+        """Run a program until it ends, and then end all processes that it has left running.
 
         Args:
             request: The program.
             live: Descriptors to which its stdout and stderr are copied live.
-            handed: Descriptors for the program itself.
+            handed: Descriptors that the program itself receives.
             kept: Descriptors that the lane keeps open until the process tree has ended.
-            meanwhile: Waits until the socket is readable, or raises TimeoutError at a deadline
-                of ``time.monotonic``.
+            meanwhile: Called with the lane's socket and a deadline of ``time.monotonic``; waits
+                until the socket is readable, or raises TimeoutError at the deadline.
 
         Returns:
             The end of the program, its output and its resource usage.
 
         Raises:
             OSError: The program cannot be started; ``filename`` is the missing path.
-            ValueError: An argument or a variable contains a null byte, or a name ``=``.
+            ValueError: A text contains a null byte, or the name of a variable contains ``=``.
             LaneLost: The lane or the supervisor died, or did not answer in time.
         """
         fds = (*kept, *(live or ()), *handed)
@@ -104,7 +104,7 @@ class Lane:
         """End the program that is running, if any. Thread-safe.
 
         Args:
-            at_once: Send KILL without a grace period, even if an earlier cancel has started one.
+            at_once: Send KILL without a grace period, even if an earlier call has started one.
         """
         with self._sending, contextlib.suppress(OSError):
             if self._running and self._socket is not None:
@@ -121,7 +121,7 @@ class Lane:
                 self._lanes.drop(pid, grace=0.0)
 
     def close(self) -> None:
-        """End the process of the lane and its program."""
+        """End the process of the lane, and the program that it runs."""
         with self._sending:
             connection, self._socket, self.pid = self._socket, None, None
         if connection is not None:
@@ -165,7 +165,7 @@ class Lane:
         return reply
 
     def _lost(self, connection: socket.socket, pid: int, *, timed_out: bool) -> LaneLost:
-        """End the lane and its process tree, and return the exception that says how it ended."""
+        """End a lost lane and its process tree; return the exception that describes its end."""
         self.close()
         connection.close()
         try:
@@ -177,7 +177,7 @@ class Lane:
         return LaneLost(_process(pid, end), timed_out=timed_out, leftovers=leftovers)
 
     def _disconnect(self, connection: socket.socket, pid: int) -> None:
-        """Have the lane end its program, and wait for that; kill the lane at a second Ctrl-C."""
+        """Have the lane end its program, and wait; kill the lane on an error or a second Ctrl-C."""
         with self._sending:
             self._socket, self.pid = None, None
         try:
@@ -205,7 +205,7 @@ class Lanes:
     """The lanes of one pytest process, and their supervisor.
 
     Args:
-        limited: Use no /proc, subreaper and pidfd, as on systems that lack them.
+        limited: True to use neither /proc nor subreaper nor pidfd, as on systems that lack them.
         heartbeat: The heartbeat file of this process; the supervisor ends all lanes and itself
             when the heartbeat stops.
     """
@@ -223,26 +223,27 @@ class Lanes:
             return self._running().pid
 
     def shell(self) -> Lane:
-        """Return a new lane for programs; its process starts with its first run."""
+        """Return a new lane for programs; its process starts at the first call of `Lane.run`."""
         return self.add(Lane(self))
 
     def add(self, lane: _L) -> _L:
-        """Add a lane, which is closed together with the others."""
+        """Add a lane to the lanes that `close` ends, and return it."""
         self._lanes.append(lane)
         return lane
 
     def connect(self, **program: object) -> tuple[socket.socket, int]:
-        """Start the process of a lane.
+        """Start the process of a lane; return pytest's end of its socket, and its pid.
 
         Args:
-            program: ``argv`` and ``env``, for a lane that is a separate program. Its descriptor 3
-                is its end of the socket, and 4 a pipe that ends with the supervisor.
+            program: ``argv`` and ``env``, for a lane that is a separate program. The program
+                gets its end of the socket as descriptor 3, and a pipe that reaches its end when the
+                supervisor ends as descriptor 4.
 
         Returns:
             pytest's end of the socket, and the pid of the process.
 
         Raises:
-            LaneLost: The supervisor died meanwhile.
+            LaneLost: The supervisor has ended.
             OSError: The limit of processes or of open files is reached, or the program is missing.
         """
         ours, theirs = socket.socketpair()
@@ -268,13 +269,13 @@ class Lanes:
             The wait status of the lane, and the processes that the supervisor had to end.
 
         Raises:
-            LaneLost: The supervisor is gone too.
+            LaneLost: The supervisor has ended too.
         """
         reply = self._ask({"drop": pid, "grace": grace})
         return reply["status"], tuple(reply["leftovers"])
 
     def guard(self, file: int, terminal: int, patience: float) -> None:
-        """Have the supervisor watch a deadline for this process, see `Watchdog`.
+        """Have the supervisor end this process after a deadline in a file; see `Watchdog`.
 
         Args:
             file: The descriptor of the file with the deadline.
@@ -282,7 +283,7 @@ class Lanes:
             patience: The grace period after the deadline, in seconds.
 
         Raises:
-            LaneLost: The supervisor is gone.
+            LaneLost: The supervisor has ended.
         """
         self._ask({"guard": patience}, (file, terminal))
 
@@ -343,7 +344,7 @@ class Program:
     Attributes:
         argv: The program with its arguments.
         env: The environment of the program.
-        hello: The message that it reads from its socket before any request.
+        hello: The message that the program reads from its socket before any request.
     """
 
     def __init__(self, argv: list[str], env: dict[str, str], hello: dict[str, Any]) -> None:
@@ -371,12 +372,15 @@ class PythonLane(Lane):
         """Start the process, and wait until it is ready.
 
         Raises:
-            LaneLost: The process ended instead.
+            LaneLost: The process ended before it was ready.
         """
         self._connected()
 
     def _connected(self) -> tuple[Any, int]:
-        """Wait until the process is ready, so that its start does not count as time of a step."""
+        """Return the socket and the pid of the process, once it is ready to run steps.
+
+        So the start of the process does not count as time of a step.
+        """
         connection, pid = super()._connected()
         if self._ready == pid:
             return connection, pid
@@ -405,7 +409,7 @@ class PythonLane(Lane):
 
 
 def slot_of(env: Environment) -> Slot:
-    """Return the worker slot of the environment of a step.
+    """Return the worker slot in the environment of a step.
 
     Raises:
         RuntimeError: The environment has no slot, and the step needs a process.
@@ -449,9 +453,9 @@ class Slot:
         return Slot(self._lanes, self._program, self.links, self.runner, self.guard)
 
     def let_go(self, other: Slot) -> None:
-        """Detach a slot of `another`, whose service continues; `SlotLease` overrides this."""
+        """Do nothing; `SlotLease` overrides this to detach a slot whose service continues."""
 
     def close(self) -> None:
-        """End the processes of both lanes and their programs."""
+        """End both lanes of this slot, and the programs that they run."""
         self.shell.close()
         self.python.close()

@@ -63,11 +63,11 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
         env: The whole environment.
         cwd: The working directory, absolute.
         timeout: Seconds after which the process tree is ended; None sets no limit.
-        stdin: The path of the file that it reads from; None is an empty input.
+        stdin: The path of the file for the program's standard input; None gives an empty input.
         stdout_log: The absolute path of the log of its stdout, created at the first output; None
             writes no log.
-        stderr_log: The same for stderr.
-        samples: The absolute path of the file for samples of its usage; None writes no file.
+        stderr_log: The absolute path of the log of its stderr, likewise.
+        samples: The absolute path of the file for samples of resource usage; None writes no file.
         max_log: The number of bytes after which a log is cut, with a mark.
         secrets: The texts to mask in the logs and in the live copies, the longest first.
         grace: Seconds between TERM and KILL.
@@ -93,12 +93,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         size: The number of bytes that were printed.
-        kept: The number of bytes, from the first, that are in the log.
+        kept: The number of bytes at the beginning of the output that are in the log.
         head: The first bytes, 32 KiB at most.
-        tail: The last of the bytes after ``head``, 32 KiB at most.
+        tail: The last bytes that are not part of ``head``, 32 KiB at most.
         log: The path of the log, which has all bytes unless it is cut; None without a log.
-        cut: The log is cut.
-        error: The error of a disk that did not accept the whole log.
+        cut: True if the log was cut at its limit.
+        error: The error of writing the log, as of a full disk; None without an error.
         replaced: The positions of masks in the log, each with the bytes that were printed there.
     """
 
@@ -112,7 +112,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     replaced: list[tuple[int, bytes]] = []
 
     def whole(self, limit: int) -> bytes | None:
-        """Return all bytes; None if they exceed the limit, or if not all were kept.
+        """Return all bytes of the output; None if they exceed the limit or were not all kept.
 
         Raises:
             OSError: The log was removed.
@@ -132,23 +132,23 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a program, its output, and the resource usage of its process tree.
 
     Attributes:
-        pid: The pid of the process that was started; status, code and signal are those of it.
+        pid: The pid of the process that was started; status, code and signal refer to it.
         status: The wait status of that process; None if it is unknown, because the process
             cannot be ended or another caller of ``wait`` has reaped it.
-        began: Its start, in seconds since the epoch.
+        began: The start of the program, in seconds since the epoch.
         seconds: Seconds from before its start to its end.
         user: CPU seconds in user mode, of all reaped processes.
-        system: CPU seconds in the kernel, likewise.
+        system: CPU seconds in kernel mode, of all reaped processes.
         max_rss: The peak of the memory of all processes together, in bytes.
         largest_rss: The peak of the memory of the largest process, in bytes.
-        memory_source: The source of these two figures.
+        memory_source: The source of ``max_rss`` and ``largest_rss``.
         read_bytes: Bytes read from storage; None if the system does not count them.
-        write_bytes: Bytes written to storage, likewise.
+        write_bytes: Bytes written to storage; None if the system does not count them.
         processes: The number of processes that were seen.
-        samples: Seconds since the start, resident bytes of the tree, CPU seconds so far.
-        timed_out: It was ended at its timeout.
-        cancelled: It was ended by a cancel request.
-        leftovers: The processes that it left running; all of them were ended.
+        samples: Tuples of seconds since the start, resident bytes of the tree, CPU seconds so far.
+        timed_out: True if the program was ended at its timeout.
+        cancelled: True if the program was ended by a cancel request.
+        leftovers: The processes that the program left running; all of them were ended.
         unended: The processes that could not be ended, for lack of permission or because the
             kernel keeps them.
         stdout: Its standard output.
@@ -184,12 +184,12 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signal(self) -> str | None:
-        """The name of the signal that ended it, or None."""
+        """The name of the signal that ended the program, or None."""
         return None if self.status is None else signal_of(self.status)
 
     @property
     def wrong(self) -> str | None:
-        """The reason why it did not end by itself with exit code 0; None if it did."""
+        """The reason why the program failed; None if it ended by itself with exit code 0."""
         if self.timed_out:
             return "its process was ended at its timeout"
         if self.cancelled:
@@ -202,11 +202,11 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def command_result(request: LaneRequest, reply: dict[str, Any]) -> CommandResult:
-    """Convert the reply of a lane.
+    """Return the reply of a lane as a `CommandResult`.
 
     Raises:
         OSError: The program was not started; ``filename`` is the missing path.
-        ValueError: An argument or a variable contains a null byte, or a name ``=``.
+        ValueError: A text contains a null byte, or the name of a variable contains ``=``.
     """
     if error := reply.get("error"):
         if "value" in error:
@@ -221,7 +221,7 @@ class LaneLost(Exception):
     """A lane is gone, and all processes that it had started were ended.
 
     Attributes:
-        timed_out: The lane did not reply after the timeout of its program.
+        timed_out: True if the lane did not reply after the timeout of its program.
         leftovers: The processes that the supervisor ended.
     """
 
@@ -284,7 +284,7 @@ def unpacked(fields: dict[str, Any]) -> PythonStep:
 
 
 def stream(output: Output) -> Stream:
-    """Return the head and tail of an output as readable text."""
+    """Return the record of an output: its head and tail as readable text, and its sizes."""
     left_out = output.size - len(output.head) - len(output.tail)
     if left_out:
         head, tail = printable(output.head), printable(output.tail)
@@ -303,7 +303,7 @@ def stream(output: Output) -> Stream:
 
 
 def output_so_far(log: Path) -> Output:
-    """Return the first and last bytes of a log that may still grow."""
+    """Return the present output in a log that may still grow; empty if there is no log."""
     try:
         with log.open("rb") as file:
             head = file.read(EDGE)
@@ -346,7 +346,7 @@ def elsewhere(exited: CommandResult) -> Usage:
 
 
 def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
-    """Write samples as JSON lines and return the path; None if none were taken or written."""
+    """Write samples as JSON lines; return the path, or None if no file was written."""
     if path is None or not samples:
         return None
     rows = [

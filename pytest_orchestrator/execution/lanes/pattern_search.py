@@ -31,7 +31,7 @@ _SHORT = 200
 
 
 class Query(NamedTuple):
-    """A search of one pattern.
+    """Request to search a text or file for one pattern.
 
     Attributes:
         where: The text or file to search.
@@ -80,7 +80,7 @@ class ForkRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Searches:
-    """The searches of one step, limited by its timeout.
+    """Searches for the patterns of one step, ended at the timeout of the step.
 
     Args:
         slot: The slot whose lane searches; None searches in this process, without a limit.
@@ -89,8 +89,8 @@ class Searches:
 
     Attributes:
         seconds: The timeout of the step.
-        begun: The time of ``time.monotonic`` from which it counts: the start of the step code, or
-            later, so that at least `LEAST` seconds remain.
+        begun: The time of ``time.monotonic`` from which the timeout counts: the start of the step
+            code, or later, so that at least `LEAST` seconds remain.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Searches:
         self._results: dict[tuple[Searched, str], Found | None] = {}
 
     def ahead(self, queries: Iterable[Query]) -> None:
-        """Search for several patterns in one request, so that `first` returns at once.
+        """Search for several patterns in one request to the lane; keep the results for `first`.
 
         Raises:
             SearchTimeout: The timeout of the step has passed.
@@ -123,7 +123,7 @@ class Searches:
             self._results.update(zip(keys, results, strict=True))
 
     def first(self, query: Query) -> Found | None:
-        """Return the first match of a pattern, or None; raise as `ahead` does."""
+        """Return the first match of a pattern, or None; raise the same errors as `ahead`."""
         if self._slot is None or is_quick(query.pattern):
             return query.where.first(text.compile_pattern(query.pattern))
         self.ahead([query])
@@ -132,7 +132,7 @@ class Searches:
     def schema_errors(
         self, schema: dict[str, Any], value: Any, place: Place | None
     ) -> dict[str, Any]:
-        """Return the errors of a value against a JSON Schema; see `schema_errors.found`.
+        """Return the violations of a JSON Schema by a value; see `schema_errors.found`.
 
         Raises:
             SearchTimeout: The timeout of the step has passed.
@@ -168,7 +168,7 @@ class Searches:
     def _compute(
         self, slot: Slot, module: str, argument: Any, sys_path: list[str] | None = None
     ) -> tuple[CommandResult | None, bytes]:
-        """Compute an answer in a fork; return its end, None at the timeout, and the answer."""
+        """Compute an answer in a fork; return the fork's end (None at timeout) and the answer."""
         left = None
         if self.seconds is not None:
             left = max(0.0, self.begun + self.seconds - time.monotonic())

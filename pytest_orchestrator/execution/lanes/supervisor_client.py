@@ -30,7 +30,7 @@ class SupervisorClient:
     """A supervisor process and the socket to it.
 
     Args:
-        limited: Start it without /proc, subreaper and pidfd, as on systems that lack them.
+        limited: True to start the supervisor without /proc, subreaper and pidfd.
         heartbeat: The file that this process must update; the supervisor ends all lanes and
             itself when the heartbeat stops.
 
@@ -61,7 +61,7 @@ class SupervisorClient:
 
     @property
     def over(self) -> bool:
-        """True if the process has ended."""
+        """True if the supervisor process has ended."""
         return self._process.poll() is not None
 
     def _send_heartbeat_file(self, heartbeat: watchdog.HeartbeatFile) -> None:
@@ -72,7 +72,7 @@ class SupervisorClient:
             self._process.kill()
 
     def close(self) -> str:
-        """Have the supervisor end all processes, and return how it ended."""
+        """Have the supervisor end all lanes and itself; return a text that describes its end."""
         try:
             self.socket.shutdown(socket.SHUT_WR)  # also where a fork of pytest has it too
             while self.socket.recv(1 << 16):
@@ -92,7 +92,7 @@ class SupervisorClient:
 
 
 def _undebugged() -> AbstractContextManager[object]:
-    """Return a block in which debugpy does not attach to new processes, to wait for an editor."""
+    """Return a context manager that keeps debugpy from attaching to new processes."""
     patches = sys.modules.get("_pydev_bundle.pydev_monkey")
     skip = getattr(patches, "skip_subprocess_arg_patch", nullcontext)
     block: AbstractContextManager[object] = skip()
@@ -100,7 +100,7 @@ def _undebugged() -> AbstractContextManager[object]:
 
 
 def ending(status: int | None) -> str:
-    """Return the end of a process as text for a message."""
+    """Return how a process ended, from its wait status, as text for a message."""
     if status is None:
         return "cannot be ended"
     name = signal_of(status)

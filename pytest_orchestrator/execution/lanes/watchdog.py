@@ -28,7 +28,7 @@ class Watchdog:
         lanes: The lanes, which own the connection to the supervisor.
         writer: The program that records the end: the supervisor executes it after it has ended
             all processes, with the arguments of the block appended.
-        terminal: Returns a new descriptor for the message to the user; it is closed here.
+        terminal: Returns a new descriptor for the message to the user; the watchdog closes it.
         path: The file for the deadline, for a process that outlives this one and calls
             `ended_by_watchdog`; None uses a temporary file.
     """
@@ -48,11 +48,11 @@ class Watchdog:
 
     @contextlib.contextmanager
     def over(self, seconds: float, message: str, arguments: Sequence[str]) -> Iterator[None]:
-        """Guard a block.
+        """Have the process tree ended if a block exceeds a time limit.
 
         Args:
             seconds: The time limit; the process tree is ended `PATIENCE` seconds after it.
-            message: The message that the supervisor prints then.
+            message: The message that the supervisor prints when it ends the process tree.
             arguments: The arguments for the program that records the end.
         """
         if not self._registered():
@@ -66,13 +66,13 @@ class Watchdog:
             os.pwrite(self._file, DEADLINE_CELL.pack(0.0), 0)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file with the deadline."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _registered(self) -> bool:
-        """Send the file to the supervisor if it is a new one; return False if none can start."""
+        """Send the file to a supervisor that does not have it yet; return False if that fails."""
         try:
             pid = self._lanes.start()
             if pid != self._pid:
@@ -96,10 +96,10 @@ class Watchdog:
 
 
 def ended_by_watchdog(path: Path) -> tuple[str, list[str]] | None:
-    """Return the message and the arguments for a process that the watchdog has ended.
+    """Return the watchdog's message and arguments, or None if it has not ended the process.
 
     Args:
-        path: The file of its watchdog.
+        path: The file for the deadline, as passed to `Watchdog`.
 
     Returns:
         The message and the arguments that were passed to `Watchdog.over`; None if the watchdog

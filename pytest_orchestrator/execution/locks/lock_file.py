@@ -1,6 +1,6 @@
 """Lock files: safe opening in a shared folder, owner records, lost attempts.
 
-Other users may put any file into the folder, even one of this user that they moved there. A
+Other users may put any file into the folder, even a file of this user that they moved there. A
 symbolic link, a pipe, a hard link of another file, and a file whose content is not an owner
 record are refused before anything is written to them. Only the process that creates a file sets
 its mode.
@@ -44,12 +44,12 @@ class LockError(OrchestratorError):
 
 
 def default_folder() -> str:
-    """Return the folder of lock files: ``ORCHESTRATOR_LOCK_DIR``, or one for all users."""
+    """Return the folder of lock files: ``ORCHESTRATOR_LOCK_DIR``, or the folder for all users."""
     return os.environ.get(VARIABLE) or SHARED
 
 
 def path_of(folder: str, name: str) -> str:
-    """Return the path of a lock file: readable, and unique for each name."""
+    """Return the path of the files of a lock without suffix: a readable name and a digest."""
     from hashlib import sha256
 
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:60]
@@ -58,7 +58,7 @@ def path_of(folder: str, name: str) -> str:
 
 
 def try_lock(path: str) -> int | None:
-    """Try to lock a file, which is created if it is missing.
+    """Lock a file without waiting; create the file if it is missing.
 
     Returns:
         The file descriptor, to be closed by `close`; None if another process holds the lock, or
@@ -93,7 +93,10 @@ def try_lock(path: str) -> int | None:
 
 
 def close(fd: int) -> None:
-    """Close a descriptor of `try_lock`; forks of this process close theirs when they begin."""
+    """Close a descriptor that `try_lock` returned, which releases the lock in this process.
+
+    A fork of this process closes its own copies when it starts.
+    """
     with contextlib.suppress(KeyError):
         del _remote_counts[fd]
         _lost_until.pop(fd, None)
@@ -101,7 +104,10 @@ def close(fd: int) -> None:
 
 
 def remote_attempt_started(fd: int) -> None:
-    """Record that an attempt starts on another machine, where it may outlive this process."""
+    """Record in a lock file that an attempt starts on another machine.
+
+    The attempt may outlive this process.
+    """
     with _counts_lock:
         if fd in _remote_counts:
             _remote_counts[fd] += 1
@@ -109,7 +115,7 @@ def remote_attempt_started(fd: int) -> None:
 
 
 def remote_attempt_ended(fd: int) -> None:
-    """Record that a remote attempt has ended."""
+    """Record in a lock file that an attempt on another machine has ended."""
     with _counts_lock:
         if fd in _remote_counts:
             _remote_counts[fd] -= 1
@@ -117,7 +123,7 @@ def remote_attempt_ended(fd: int) -> None:
 
 
 def remote_attempt_lost(fd: int) -> None:
-    """Record that a remote attempt was lost: it may run for up to `REMOTE_GRACE` more seconds."""
+    """Record in a lock file that an attempt was lost: it may run for `REMOTE_GRACE` seconds."""
     with _counts_lock:
         if fd in _remote_counts:
             _remote_counts[fd] -= 1
@@ -126,7 +132,7 @@ def remote_attempt_lost(fd: int) -> None:
 
 
 def seconds_lost_attempt_may_run(fd: int) -> float:
-    """Return for how many more seconds a lost attempt may run; 0 if none may."""
+    """Return the seconds for which a lost attempt may still run; 0 if there is none."""
     with _counts_lock:
         left = _lost_until.get(fd, 0.0) - time.monotonic()
         if left > 0:
@@ -137,7 +143,7 @@ def seconds_lost_attempt_may_run(fd: int) -> float:
 
 
 def _write_remote_end(fd: int) -> None:
-    """Write to the file until when a lost attempt may run, once no other remote attempt runs."""
+    """Write the time at which the last lost attempt has ended, unless other attempts still run."""
     if not _remote_counts.get(fd, 1):
         left = _lost_until.get(fd, 0.0) - time.monotonic()
         _write_remote_state(fd, is_away=left > 0, free_at=time.time() + left if left > 0 else 0.0)
@@ -207,7 +213,9 @@ def _make_folder(folder: str) -> None:
 
 
 def _is_unfinished(path: str, fd: int, status: os.stat_result) -> bool:
-    """Remove an empty file whose creator ended before it set the mode; it is created again.
+    """Remove an empty file whose creator ended before setting the mode; return True if removed.
+
+    The caller then creates the file again.
 
     Its mode is not widened, since it may be a file of another program that is about to write to
     it. This process has locked it, so no other process uses it as a lock.
@@ -239,7 +247,7 @@ def _error(path: str, what: str) -> LockError:
 
 
 def _close_all_in_fork() -> None:
-    """Close the locks of the parent in a fork, which would otherwise hold them until it ends."""
+    """Close the descriptors of all locks in a new fork, which would otherwise keep them locked."""
     for fd in list(_remote_counts):
         close(fd)
 
@@ -295,7 +303,7 @@ def write_owner(fd: int, owner: Owner) -> None:
 
 
 def is_record(fd: int) -> bool:
-    """Return True if a file contains an owner record, or no data that could be lost.
+    """Return True if a file starts like an owner record, is empty or contains zeros only.
 
     A power cut may leave a file that is empty or contains zeros only.
     """
@@ -321,7 +329,10 @@ def read_owner(fd: int) -> Owner | None:
 
 
 def owner_of(path: str) -> Owner | None:
-    """Return the owner record of a lock file, or None; any user may have written it."""
+    """Return the owner record in the lock file at a path; None if it cannot be read.
+
+    Any user may have written the record.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

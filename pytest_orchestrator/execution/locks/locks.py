@@ -26,11 +26,11 @@ _REMINDER: Final = 10.0
 
 
 class LockSet:
-    """Locks that are held until they are released here and in processes that inherited them.
+    """Set of acquired locks, held also by processes that have received their descriptors.
 
     Attributes:
         names: Names of the locks, sorted.
-        waited: Seconds until all locks were free.
+        waited: Seconds that it took to acquire all locks.
     """
 
     __slots__ = ("_fds", "names", "waited")
@@ -145,10 +145,10 @@ class _Lock:
 
 
 def _acquire_all(locks: list[_Lock]) -> _Lock | None:
-    """Acquire all locks, or release them all and return one that another owner holds.
+    """Acquire all locks and return None, or release them and return one that is not free.
 
-    The turn of that lock is kept. It is moved to the front, so that the next call does not touch
-    the other locks until it is free.
+    The turn of the returned lock is kept. This lock is moved to the front, so that the next call
+    does not touch the other locks until this lock is free.
     """
     for lock in locks:
         if not lock.acquire():
@@ -161,8 +161,9 @@ def _acquire_all(locks: list[_Lock]) -> _Lock | None:
 
 
 def _try_each(locks: list[_Lock]) -> None:
-    """Try each lock once, which starts the waiting time for remote attempts of a killed owner.
+    """Try to acquire each lock once, and release it at once.
 
+    If the owner of a lock was killed, this starts the waiting time for its remote attempts.
     Otherwise the waiting times of several locks of that owner would follow one another.
     """
     for lock in locks:
@@ -182,7 +183,7 @@ def _acquired(locks: list[_Lock], owner: Owner, waited: float) -> LockSet:
 
 
 def paused(waited: float, stop: threading.Event | None) -> bool:
-    """Sleep for 1 to 25 ms, longer after a longer wait; return True if `stop` is set."""
+    """Sleep for 1 to 25 ms, depending on the wait so far; return True if `stop` is set."""
     seconds = min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
     if stop is not None:
         return stop.wait(seconds)
@@ -191,7 +192,7 @@ def paused(waited: float, stop: threading.Event | None) -> bool:
 
 
 class _Report:
-    """Calls `waiting` when the lock or its owner changes, and every ten seconds."""
+    """Caller of `waiting`: when the lock or its owner changes, and every ten seconds."""
 
     def __init__(self, waiting: Waiting | None) -> None:
         self._waiting = waiting
@@ -262,7 +263,7 @@ def acquire_resources(
 
 
 def _acquire_units(folder: str, name: str, wanted: int, total: int, fds: list[int]) -> bool:
-    """Acquire free units of one resource; return True if enough were free."""
+    """Append the locks of free units of a resource to ``fds``; return True if they suffice."""
     missing = wanted
     for number in range(total):
         if not missing:

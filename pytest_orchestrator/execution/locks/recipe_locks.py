@@ -44,7 +44,7 @@ class StepLocks:
 
 
 class RecipeLocks:
-    """Acquires and releases the locks of one recipe run.
+    """Locks of one recipe run: those of the recipe itself and those of its steps.
 
     Args:
         recipe: The recipe.
@@ -74,7 +74,7 @@ class RecipeLocks:
         Args:
             step: The step, with expressions in its locks replaced by values; no other running
                 step of this recipe may have one of these locks.
-            stop: Ends the wait when it is set; if it is set before, the method does not wait.
+            stop: Ends the wait when it is set; if it is already set, the method does not wait.
             on_wait: Called when a wait begins during which other steps of the recipe may run.
 
         Yields:
@@ -118,7 +118,11 @@ class RecipeLocks:
         stack: contextlib.ExitStack,
         step_locks: StepLocks,
     ) -> StepLocks | None:
-        """Acquire the resources of a step after its locks: an owner of units waits for no lock."""
+        """Acquire the units of resources that a step needs; return them with its locks, or None.
+
+        None means that `stop` was set first. The units are acquired after the locks, so that an
+        owner of units never waits for a lock.
+        """
         who = self._recipe.node(step.name)
 
         def waiting(name: str, owner: Owner | None, seconds: float) -> None:
@@ -202,7 +206,7 @@ class RecipeLocks:
         return locks.acquire(names, run=self._env.run, step=who, waiting=waiting, stop=stop)
 
     def _refuse_own_session(self, lock: str, owner: Owner | None) -> None:
-        """Raise an error if the owner is an unfinished run of this session."""
+        """Raise LockError if the owner of a lock is an unfinished recipe run of this session."""
         if owner is None or "::" in owner.step or owner.free_at:
             return
         here = Owner.here(self._env.run, self._recipe.key)
@@ -213,7 +217,7 @@ class RecipeLocks:
             )
 
     def _refuse_deadlock(self, first: str, lock: str) -> None:
-        """Raise an error if waiting out of the order of names could deadlock."""
+        """Raise LockError if a held lock has a later name, since the wait could then deadlock."""
         held = max(self._names, default="")
         if first < held:
             raise LockError(

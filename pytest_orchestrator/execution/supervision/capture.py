@@ -30,7 +30,7 @@ class OutputPipes:
 
     Args:
         request: The paths of the logs, their limit in bytes, and the secrets to mask.
-        fds: Descriptors to which stdout and stderr are copied live: none, or both.
+        fds: The two descriptors to which stdout and stderr are copied live, or an empty list.
         poll: The poll object in which `listen` registers the pipes.
     """
 
@@ -45,7 +45,7 @@ class OutputPipes:
         self._held: set[int] = set()
 
     def open(self) -> list[int]:
-        """Create the pipes.
+        """Create the pipes, and return their writing ends.
 
         Returns:
             The writing ends for the program; the caller closes them.
@@ -59,7 +59,7 @@ class OutputPipes:
         return theirs
 
     def listen(self) -> None:
-        """Register the pipes in the poll object."""
+        """Register the open pipes in the poll object, except those whose live copy is full."""
         for fd in self._open:
             if fd not in self._registered and fd not in self._held:
                 self._register(fd)
@@ -72,14 +72,14 @@ class OutputPipes:
         return True
 
     def pause(self, seconds: float) -> float:
-        """Return the seconds that a poll may wait; resume the streams whose live copy has room."""
+        """Return how long a poll may wait; resume reading the streams whose live copy has room."""
         for fd in [fd for fd in self._held if not self._live[self._open[fd]].full]:
             self._held.remove(fd)
             self._register(fd)
         return max(0.0, min(seconds, _HELD) if self._held else seconds)
 
     def drain(self) -> None:
-        """Read the buffered output without waiting for processes that keep a pipe open."""
+        """Read the output left in the pipes, without waiting for the writers to close them."""
         for fd in list(self._open):
             left = _LAST
             while left > 0 and (size := self._read(fd)):
@@ -90,7 +90,7 @@ class OutputPipes:
 
         Returns:
             The account of each stream by its name (see `LogFile.close`), and under ``unsent`` the
-            bytes of each that were not copied yet.
+            bytes of each stream that its live copy has not written.
         """
         for fd in self._open:
             os.close(fd)
@@ -99,7 +99,7 @@ class OutputPipes:
         return accounts | {"unsent": [live.close() for live in self._live]}
 
     def _read(self, fd: int) -> int:
-        """Read one chunk; return its size, 0 at the end of the stream or if nothing is buffered."""
+        """Read one chunk from a pipe; return its size, or 0 at the end or if the pipe is empty."""
         try:
             chunk = os.read(fd, _CHUNK)
         except BlockingIOError:
@@ -142,12 +142,12 @@ EDGE = 1 << 15
 
 
 class LogFile:
-    """The log of one stream.
+    """Log file of one output stream, limited in size.
 
     Args:
         path: The file, created at the first output; None writes no log.
         limit: The number of bytes after which the log is cut, with a mark.
-        secrets: Masks the log; None if nothing is secret.
+        secrets: Replaces secrets in the log by masks; None if nothing is secret.
     """
 
     def __init__(self, path: str | None, limit: int, secrets: MaskStream | None = None) -> None:
@@ -162,7 +162,7 @@ class LogFile:
         self._tail = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Append the next bytes."""
+        """Append the next bytes of the stream to the log, up to its limit."""
         if self._path is not None and self.size < self._limit and self._error is None:
             logged = chunk[: self._limit - self.size]
             if self._secrets is None:
@@ -177,7 +177,7 @@ class LogFile:
         self.size += len(chunk)
 
     def close(self) -> dict[str, object]:
-        """Finish the log.
+        """Write the rest of the log, close its file, and return the account of the stream.
 
         Returns:
             The account of the stream: ``size`` and ``kept`` in bytes (of the stream, of the log),
@@ -219,11 +219,11 @@ _BACKLOG = 1 << 16
 
 
 class LiveCopy:
-    """A live copy of one stream.
+    """Copy of one output stream that is written while the program runs, as to a terminal.
 
     Args:
-        fd: The descriptor that it is written to; closed at the end.
-        secrets: Masks the copy; None if nothing is secret.
+        fd: The descriptor to which the copy is written; this class closes it.
+        secrets: Replaces secrets in the copy by masks; None if nothing is secret.
     """
 
     def __init__(self, fd: int, secrets: MaskStream | None = None) -> None:
@@ -235,12 +235,12 @@ class LiveCopy:
 
     @property
     def full(self) -> bool:
-        """True if the step must wait until the reader has taken more, as at a terminal."""
+        """True if the backlog has reached its limit, so the output of the step must wait."""
         self.feed(b"")
         return len(self._waiting) >= _BACKLOG
 
     def feed(self, chunk: bytes) -> None:
-        """Append the next bytes, and write as many as the reader accepts now."""
+        """Append bytes to the backlog, and write as much of it as the reader accepts now."""
         self._waiting += chunk if self._secrets is None else self._secrets.feed(chunk)
         try:
             while self._waiting and self._poll.poll(0):
@@ -251,7 +251,7 @@ class LiveCopy:
             self._waiting = b""
 
     def close(self) -> bytes:
-        """Close the copy, and return the bytes that were not written."""
+        """Close the descriptor, and return the bytes that the reader has not accepted."""
         if self._secrets is not None:
             self._waiting += self._secrets.end()
         self.feed(b"")
@@ -260,7 +260,10 @@ class LiveCopy:
 
 
 def _unblocked(fd: int) -> int:
-    """Reopen a terminal or pipe as non-blocking; duplicates of ``fd`` would share that flag."""
+    """Return a non-blocking descriptor for a terminal or pipe, or ``fd`` if there is none.
+
+    The file is opened again, since duplicates of ``fd`` share its flag O_NONBLOCK.
+    """
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
         return fd

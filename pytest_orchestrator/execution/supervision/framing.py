@@ -28,7 +28,7 @@ def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
     """Send a value, together with duplicates of open file descriptors.
 
     Args:
-        to: One end of a connected pair.
+        to: One end of a socket pair.
         value: Numbers, text, bytes, None, and lists, tuples and mappings of these.
         fds: At most 250 file descriptors.
 
@@ -45,13 +45,13 @@ def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
 
 
 def receive(source: socket) -> tuple[Any, list[int]]:
-    """Wait for the next value, and leave later bytes unread.
+    """Receive one value with its file descriptors, and leave later bytes in the socket.
 
     Args:
-        source: One end of a connected pair.
+        source: One end of a socket pair.
 
     Returns:
-        The value, and the descriptors that came with it, which programs do not inherit.
+        The value, and the file descriptors that were sent with it; they are not inheritable.
 
     Raises:
         EOFError: The other end is gone.
@@ -66,14 +66,16 @@ def receive(source: socket) -> tuple[Any, list[int]]:
 
 
 def answer(source: socket) -> Any:
-    """Wait for a value that is the only one in transit; cheaper than `receive`.
+    """Receive one value without descriptors, where no second value can arrive meanwhile.
+
+    This takes fewer system calls than `receive`.
 
     Args:
-        source: One end of a connected pair.
+        source: One end of a socket pair.
 
     Raises:
         EOFError: The other end is gone.
-        TimeoutError: It did not arrive within the timeout of the socket.
+        TimeoutError: The value did not arrive within the timeout of the socket.
     """
     try:
         data = _whole(source, source.recv(_PIECE), _HEAD)
@@ -84,7 +86,7 @@ def answer(source: socket) -> Any:
 
 
 def frames(pieces: bytearray) -> Iterator[Any]:
-    """Yield the complete values of a buffer and remove them; leave an incomplete one at its end.
+    """Yield and remove the complete values in a buffer; leave an incomplete last value in it.
 
     Args:
         pieces: The received bytes of one sender, in order.
@@ -102,7 +104,7 @@ def frames(pieces: bytearray) -> Iterator[Any]:
 
 
 def _whole(source: socket, data: bytes, size: int) -> bytes:
-    """Read until at least ``size`` bytes are received."""
+    """Return ``data`` and further bytes from the socket, at least ``size`` bytes in total."""
     if len(data) >= size:
         return data
     pieces = bytearray(data)

@@ -1,4 +1,4 @@
-"""Lane process: runs one program at a time and adopts the processes that it leaves behind.
+"""Lane process: runs one program at a time and adopts the processes that the program leaves.
 
 The lane ends, with its process tree, as soon as pytest or the supervisor is gone. Signals do not
 end it: a signal that a CI system sends to all processes is handled by pytest.
@@ -46,12 +46,12 @@ _MOST_FILES = 256  # a lane has about ten open
 
 
 def start_program(request: dict[str, Any], stdout: int, stderr: int) -> int:
-    """Start the program of a request.
+    """Start the program that a request describes.
 
     Args:
         request: ``argv``, ``env``, ``cwd``, and ``stdin``: the path of a file, or None.
-        stdout: The descriptor of its standard output.
-        stderr: The descriptor of its standard error.
+        stdout: The descriptor for the standard output of the new process.
+        stderr: The descriptor for the standard error of the new process.
 
     Returns:
         The pid of the program.
@@ -75,14 +75,14 @@ def start_program(request: dict[str, Any], stdout: int, stderr: int) -> int:
 
 
 def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
-    """Fork a process that computes an answer, so that it can be ended as a program is.
+    """Fork a process that computes an answer and that can be ended like a program.
 
     Args:
         request: ``module``, whose function ``answer`` is called with ``argument`` and with the one
             descriptor ``handed``, to which the answer is written; and the ``sys_path`` for the
             import, or None if the standard library is enough.
-        stdout: The descriptor of its standard output.
-        stderr: The descriptor of its standard error.
+        stdout: The descriptor for the standard output of the new process.
+        stderr: The descriptor for the standard error of the new process.
 
     Returns:
         The pid of the fork.
@@ -135,7 +135,7 @@ def _spawned(argv: list[str], env: dict[str, str], streams: tuple[int, int, int]
 
 
 def _candidates(program: str, env: dict[str, str]) -> Iterator[str]:
-    """Yield the existing paths of a program, by the PATH of the environment it will run with."""
+    """Yield the path of a program, or the files of that name in the PATH of its environment."""
     if "/" in program:
         return iter([program])
     folders = env.get("PATH", os.defpath).split(os.pathsep)
@@ -150,10 +150,10 @@ DEFAULTS = (*SIGNALS, SIGCHLD)
 
 
 def outlive_signals() -> None:
-    """Ignore signals in this process, without programs that it starts inheriting that.
+    """Ignore HUP, INT, QUIT and TERM in this process, but not in the programs that it starts.
 
-    SIGCHLD gets its default disposition: if the program that started pytest ignores it, or a module
-    that the lane has imported, the kernel keeps no exit status of any child.
+    SIGCHLD gets its default disposition. The program that started pytest, or a module that the lane
+    has imported, may ignore it; the kernel would then keep no exit status of any child.
     """
     signal(SIGCHLD, SIG_DFL)
     for number in SIGNALS:
@@ -165,11 +165,11 @@ def outlive_signals() -> None:
 def serve(
     control: socket, alive: int, features: SystemFeatures, start: Start = start_program
 ) -> None:
-    """Serve the requests of pytest until it or the supervisor is gone.
+    """Execute the requests of pytest until pytest or the supervisor has ended.
 
     Args:
         control: The socket for requests and replies.
-        alive: A pipe that ends when the supervisor is gone.
+        alive: A pipe that reaches its end when the supervisor has ended.
         features: The features of the operating system that may be used.
         start: Starts the program of a request.
     """

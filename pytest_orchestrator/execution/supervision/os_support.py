@@ -31,12 +31,12 @@ class SystemFeatures:
     """The features of the operating system that may be used.
 
     Args:
-        limited: Use none of them, as on a system that lacks them.
+        limited: True to use none of the features, as on a system that lacks them.
 
     Attributes:
-        proc: /proc lists the children of a process.
-        pidfd: A file descriptor becomes readable when a process ends.
-        adopts: Orphans become children of this process; updated by `adopt_orphans`.
+        proc: True if /proc lists the children of a process.
+        pidfd: True if a file descriptor can be opened that becomes readable when a process ends.
+        adopts: True if orphans become children of this process; updated by `adopt_orphans`.
     """
 
     __slots__ = ("adopts", "pidfd", "proc")
@@ -50,8 +50,8 @@ class SystemFeatures:
     def adopt_orphans(self, name: bytes) -> None:
         """Make this process the subreaper of its descendants.
 
-        The kernel also sends it SIGCONT when its own parent ends: a stopped process would not
-        notice that end otherwise.
+        The kernel then also sends SIGCONT to this process when its parent ends; otherwise a stopped
+        process would not notice the end of its parent.
 
         Args:
             name: The name of this process in process lists, at most 15 bytes.
@@ -63,10 +63,10 @@ class SystemFeatures:
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends; do nothing on other systems.
+    """Have Linux kill this process when its parent ends; do nothing on other systems.
 
-    The parent is the thread that started this process. Processes that this one starts are not
-    killed by it.
+    The parent is the thread that started this process. The children of this process do not
+    inherit the setting.
     """
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, SIGKILL)
@@ -83,7 +83,7 @@ def _prctl(option: int, argument: int | bytes) -> int:
 
 
 def open_pidfd(pid: int) -> int:
-    """Return a descriptor that becomes readable when the process ends; -1 without pidfds."""
+    """Return a descriptor that becomes readable when a process ends, or -1 if it has none."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -91,11 +91,11 @@ def open_pidfd(pid: int) -> int:
 
 
 def contents(path: str, *, pieces: bool = False) -> bytes:
-    """Return the contents of a file of /proc; empty if the process is gone or of another user.
+    """Return the contents of a file in /proc; empty if the file cannot be read.
 
     Args:
-        path: The file.
-        pieces: The file may be longer than the result of one read.
+        path: Path of the file.
+        pieces: True if the file may be longer than the result of one read.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -141,7 +141,10 @@ def is_stopped(pid: int) -> bool:
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal to a process, or to the group of a negative pid; ignore that it is gone."""
+    """Send a signal to a process, or to a process group if the pid is negative.
+
+    Nothing happens if the process is gone or belongs to another user.
+    """
     try:  # noqa: SIM105 - contextlib costs the supervisor a third of its own imports
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -149,11 +152,11 @@ def kill(pid: int, number: int) -> None:
 
 
 def io_of(used: struct_rusage) -> tuple[int, int] | None:
-    """Return the bytes that were read from and written to storage, by the accounting of wait4.
+    """Return the bytes read from and written to storage, from the resource usage of `wait4`.
 
-    The figures equal those of /proc/pid/io, whose reading takes as long as a short program.
+    The numbers equal those in /proc/pid/io, but reading that file takes as long as a short program.
 
     Returns:
-        None if the system does not count them.
+        The two numbers; None if the system does not count them.
     """
     return (used.ru_inblock * BLOCK, used.ru_oublock * BLOCK) if KEEPS_IO else None

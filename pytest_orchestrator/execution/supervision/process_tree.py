@@ -49,7 +49,7 @@ class ProcessTree:
         self._session = os.getsid(0)
 
     def started(self, pid: int) -> None:
-        """Record the child that was started as the leader of a session."""
+        """Do nothing; a subclass records the pid of the program, which leads a session."""
 
     def living(self, excluded: Collection[int] = ()) -> Iterable[int]:
         """Yield the pids of all descendants, parents before children, zombies included.
@@ -67,7 +67,7 @@ class ProcessTree:
                     parents.append(pid)
 
     def named(self) -> dict[int, str]:
-        """Return the living descendants: pid to name."""
+        """Return a text with the name and the pid of each living descendant, by its pid."""
         names = {pid: os_support.name_of(pid) for pid in self.living()}
         return {pid: f"{name} (pid {pid})" for pid, name in names.items() if name}
 
@@ -87,20 +87,20 @@ class ProcessTree:
     def end(
         self, grace: float, wait: Callable[[float], bool], first: int = SIGTERM
     ) -> dict[int, str]:
-        """End all descendants: TERM, the grace period, KILL.
+        """End all descendants: send TERM, wait for the grace period, and send KILL to the rest.
 
-        A process whose fork was in progress when its parent received the TERM was missing from the
-        list of descendants. When that parent has exited, the process becomes a child of this
-        process and receives its TERM then. Processes that a living descendant has started since
-        get no TERM, because they may belong to its cleanup.
+        The descendants are listed again and again during the grace period. A process that was being
+        forked while its parent received TERM becomes a child of this process when that parent
+        exits, and gets its TERM then. A process that is started after the TERM gets none while its
+        parent lives, because it may belong to the cleanup of the parent.
 
         Args:
             grace: Seconds between TERM and KILL; with 0 no TERM is sent.
-            wait: Waits for some seconds or less; its result False ends the grace period at once.
+            wait: Waits for the given seconds at most; if it returns False, the grace period ends.
             first: The signal that is sent instead of TERM.
 
         Returns:
-            The processes that could not be ended: pid to name. They are spared from now on.
+            The names of the processes that could not be ended, by pid; they are spared from now on.
         """
         if grace and not self.reap():
             signaled: set[int] = set()
@@ -137,7 +137,7 @@ class ProcessTree:
                 return
 
     def _kill(self, until: float) -> None:
-        """Stop all processes before the first kill: a fork bomb would replace each killed one."""
+        """Send KILL to all descendants, after stopping all so that they cannot fork meanwhile."""
         stopped: set[int] = set()
         met = -1
         while met < len(stopped) and time.monotonic() < until:
@@ -150,10 +150,11 @@ class ProcessTree:
             os_support.kill(target, SIGKILL)
 
     def _signal_target(self, pid: int) -> int:
-        """Return the target of a signal for a process: its group as a negative number, or its pid.
+        """Return the target for `kill`: the negative process group of a process, or its pid.
 
-        A signal to a group reaches processes that fork meanwhile. The pid is used in the session of
-        this process and in that of its start, whose groups may contain processes of others.
+        A signal to a group also reaches processes that are forked meanwhile. The pid is returned
+        for a process in the present or the first session of this process: a group in these
+        sessions may contain unrelated processes.
         """
         try:
             group = 0 if os.getsid(pid) in (self._session, os.getsid(0)) else os.getpgid(pid)
@@ -163,7 +164,7 @@ class ProcessTree:
 
 
 def process_tree_of(features: SystemFeatures) -> ProcessTree:
-    """Return the process tree of this process, in the implementation that the system supports."""
+    """Return the process tree of this process, by the method that the system supports."""
     return ProcessTree() if features.adopts and features.proc else PsProcessTree()
 
 
@@ -177,12 +178,12 @@ class PsProcessTree(ProcessTree):
         self._names: dict[int, str] = {}
 
     def started(self, pid: int) -> None:
-        """Record the child that was started as the leader of a session."""
+        """Record the pid of the program, which leads a session; forget all earlier processes."""
         self._leader = pid
         self._start_times = {}
 
     def living(self, excluded: Collection[int] = ()) -> list[int]:
-        """Return the pids of the living processes that are known to descend from this one.
+        """Return the pids of the living processes that are known to descend from this process.
 
         Args:
             excluded: Pids of processes that are left out together with their descendants.
@@ -205,7 +206,7 @@ class PsProcessTree(ProcessTree):
         return [pid for pid in found if pid not in out]
 
     def named(self) -> dict[int, str]:
-        """Return the living descendants: pid to name."""
+        """Return a text with the name and the pid of each living descendant, by its pid."""
         return {pid: f"{self._names[pid]} (pid {pid})" for pid in self.living()}
 
     def reap(self) -> bool:
@@ -226,7 +227,10 @@ class PsProcessTree(ProcessTree):
         return self._leader is not None and _lives(-self._leader)
 
     def _table(self) -> tuple[dict[int, str], dict[int, int]]:
-        """Return the start time and the parent of each living process that is not spared."""
+        """Read the process table; return start times and parent pids, both by pid.
+
+        Zombies, spared processes and this process are left out.
+        """
         from subprocess import PIPE, Popen
 
         ps = Popen(["ps", "-A", "-o", "pid=,ppid=,stat=,lstart=,comm="], stdout=PIPE)

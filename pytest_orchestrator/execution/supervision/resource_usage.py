@@ -1,9 +1,9 @@
 """Resource usage of a process tree: the kernel's accounting and samples.
 
 The peak memory from ``wait4`` is never below that of the process that started the child, because
-Linux copies the high-water mark of the parent when the child executes its program. It is used only
-if it is above that mark; otherwise the sampled high-water marks are used. The mark of a fork that
-executes no program starts with the memory that it shares with its parent, so it is its own. A
+Linux copies the high-water mark of the parent when the child executes its program. The peak is used
+only if it is above that mark; otherwise the sampled high-water marks are used. A fork that executes
+no program starts with the memory that it shares with its parent, so its mark is used as it is. A
 program that is just being started has a mark of a few pages, so marks below one megabyte are
 ignored.
 """
@@ -39,9 +39,9 @@ class TreeUsage:
 
     Attributes:
         user: CPU seconds in user mode, of all reaped processes.
-        system: CPU seconds in the kernel, likewise.
+        system: CPU seconds in kernel mode, of all reaped processes.
         read: Bytes read from storage; None if the system does not count them.
-        written: Bytes written to storage, likewise.
+        written: Bytes written to storage; None if the system does not count them.
         seen: The pids of the processes that were seen.
     """
 
@@ -57,7 +57,7 @@ class TreeUsage:
         self._skipped, self._stride = 0, 1
 
     def started(self, pid: int, *, is_fork: bool = False) -> None:
-        """Record the program right after its start.
+        """Record the pid of the program, right after its start.
 
         Args:
             pid: Process ID of the program.
@@ -68,7 +68,7 @@ class TreeUsage:
             self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
 
     def reaped(self, pid: int, used: struct_rusage) -> None:
-        """Add the usage of a process that ended, which includes the children that it waited for."""
+        """Add the usage of an ended process, including that of the children it waited for."""
         self.seen.add(pid)
         self.user += used.ru_utime
         self.system += used.ru_stime
@@ -79,7 +79,7 @@ class TreeUsage:
             self.written = (self.written or 0) + io[1]
 
     def sample_one(self, pid: int) -> None:
-        """Sample the peak memory of one process: the cheap sample of short steps."""
+        """Sample the peak memory of one process only, which is cheap enough for short steps."""
         self._high_water_mark(pid)
         self._tree_peak = max(self._tree_peak, self._largest_sampled)
 
@@ -102,7 +102,7 @@ class TreeUsage:
             self._keep((seconds, rss, cpu))
 
     def as_reply(self) -> dict[str, object]:
-        """Return the figures as plain values for the reply."""
+        """Return all figures as fields of the reply to pytest."""
         waited = self._largest_waited if self._largest_waited > self._floor else 0
         largest = max(self._largest_sampled, waited)
         peak = max(self._tree_peak, largest)
@@ -124,7 +124,7 @@ class TreeUsage:
         }
 
     def _high_water_mark(self, pid: int) -> int:
-        """Return the high-water mark of a living process in bytes, 0 if it is below a megabyte."""
+        """Return the peak memory of a living process in bytes; 0 if it is below one megabyte."""
         status = os_support.contents(f"/proc/{pid}/status")
         at = status.find(b"VmHWM:")
         mark = int(status[at + 6 : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
@@ -134,7 +134,10 @@ class TreeUsage:
         return mark
 
     def _keep(self, sample: tuple[float, int, float]) -> None:
-        """Keep every sample, later every second, every fourth: the list has at most 500 entries."""
+        """Keep a sample, or skip it: the longer the step runs, the more samples are skipped.
+
+        When the list has 500 entries, every second entry is removed.
+        """
         self._skipped += 1
         if self._skipped < self._stride:
             return
@@ -146,7 +149,7 @@ class TreeUsage:
             self._stride *= 2
 
     def _append(self, sample: tuple[float, int, float]) -> None:
-        """Append a sample to the file; stop writing if that fails."""
+        """Append a sample to the file; after an error, write no further samples."""
         if self._path is None:
             return
         seconds, rss, cpu = sample
@@ -164,7 +167,7 @@ class TreeUsage:
 
 
 def _memory_and_cpu(pid: int) -> tuple[int, float]:
-    """Return the resident bytes of a process and its CPU seconds, with those of reaped children."""
+    """Return a process's resident bytes and its CPU seconds, its reaped children included."""
     stat = os_support.contents(f"/proc/{pid}/stat")
     fields = stat[stat.rfind(b")") + 2 :].split()
     if len(fields) < 22:

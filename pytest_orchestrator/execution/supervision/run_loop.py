@@ -1,4 +1,4 @@
-"""Command loop: one program from its start until its whole process tree is gone.
+"""Command loop: supervises one program from its start until its process tree has ended.
 
 One poll waits for both output streams, for the end of the program, for a cancel request and for the
 end of pytest. Between two polls the deadline is checked and samples are taken.
@@ -42,14 +42,14 @@ class CommandLoop:
 
     Args:
         request: The request that `framing` received.
-        fds: Descriptors to which stdout and stderr are copied live: none, or both.
+        fds: The two descriptors to which stdout and stderr are copied live, or an empty list.
         control: The socket on which a cancel request arrives.
-        alive: A pipe that ends when the supervisor is gone.
+        alive: A pipe that reaches its end when the supervisor has ended.
         features: The features of the operating system that may be used.
         descendants: All processes below the lane.
 
     Attributes:
-        gone: True once pytest or the supervisor is gone, so that no reply can be sent.
+        gone: True once pytest or the supervisor has ended, so that no reply can be sent.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class CommandLoop:
             start: Starts the program with its two output streams, and returns its pid.
 
         Returns:
-            The reply, which `framing` sends.
+            The reply to pytest, as plain values that `framing` can send.
         """
         try:
             self._start(start)
@@ -150,7 +150,7 @@ class CommandLoop:
             self._descendants.reap()  # orphans that have ended meanwhile
 
     def _pump(self, seconds: float) -> bool:
-        """Handle events for some seconds; return False if the process tree must be killed now."""
+        """Handle events for at most ``seconds``; return False if the tree must be killed now."""
         if self._pidfd < 0:
             seconds = min(seconds, _WITHOUT_PIDFD)
         for fd, _ in self._poll.poll(self._streams.pause(seconds) * 1000):
@@ -164,7 +164,7 @@ class CommandLoop:
         return time.monotonic() < self._kill_at
 
     def _handle(self, fd: int) -> None:
-        """Handle a cancel request of pytest, or its end."""
+        """Handle an event: a cancel request of pytest, or the end of pytest or the supervisor."""
         try:
             request = framing.receive(self._control)[0] if fd != self._alive else None
         except (EOFError, OSError):
@@ -180,7 +180,7 @@ class CommandLoop:
                 self._kill_at = 0.0
 
     def _settled(self) -> bool:
-        """Wait a moment for leftover processes to end; return True if none is left."""
+        """Wait briefly for leftover processes to end; return True if none is left."""
         until, turns = time.monotonic() + _SETTLE, 0
         while not self._descendants.reap():
             self._streams.listen()

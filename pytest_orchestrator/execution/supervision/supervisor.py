@@ -1,8 +1,8 @@
 """Supervisor process: starts lanes and ends everything when pytest is gone.
 
 It is a small, freshly started interpreter with one thread, and it imports only a few modules of the
-standard library. Any child of it that is not a lane was left behind by a lane that died; the
-supervisor ends it.
+standard library. A child that is not a lane was left behind by a lane that died; the supervisor
+ends such children.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Supervisor:
         self._heartbeat: DeadlineReader | None = None
 
     def serve(self) -> None:
-        """Answer the requests of pytest until it is gone, then end all lanes."""
+        """Answer the requests of pytest until pytest has ended, then end all lanes."""
         try:
             while self._pytest == os.getppid() and self._handle_next():
                 pass
@@ -69,7 +69,7 @@ class Supervisor:
             self._watchdog.note()
 
     def _handle_next(self) -> bool:
-        """Handle the next event; return False at the end of pytest or of its heartbeat."""
+        """Handle the next event; return False if pytest has ended or its heartbeat has stopped."""
         watched, watchdog, heartbeat = self._pidfd >= 0, self._watchdog, self._heartbeat
         pauses = [one.pause for one in (watchdog, heartbeat) if one is not None]
         pause = min(pauses, default=None) if watched else _POLL_PAUSE
@@ -116,7 +116,7 @@ class Supervisor:
         return {"pid": pid}
 
     def _forked(self, fd: int) -> int:
-        """Fork a lane for programs and return its pid."""
+        """Fork a lane process that runs programs, and return its pid."""
         pid = os.fork()
         if pid:
             return pid
@@ -144,7 +144,7 @@ class Supervisor:
         return os.posix_spawn(argv[0], argv, request["env"], file_actions=actions)
 
     def _end_lane(self, pid: int, grace: float) -> dict[str, Any]:
-        """End a lane and its process tree; return its wait status and its leftover processes."""
+        """Kill a lane and end its process tree; return the fields of the reply to pytest."""
         if pid in self._lanes:
             os.kill(pid, SIGKILL)
             until = time.monotonic() + 1.0
@@ -154,7 +154,7 @@ class Supervisor:
         return {"status": self._statuses.get(pid), "leftovers": self._leftovers.get(pid, [])}
 
     def _reap_lanes(self, grace: float) -> None:
-        """Reap lanes that ended, and end the processes that they left."""
+        """Reap the lanes that have ended, and end the processes that these lanes have left."""
         before = set(self._lanes)
         if self._descendants.reap():
             return
@@ -197,7 +197,7 @@ def _wait(seconds: float) -> bool:
 
 
 def main() -> None:
-    """Serve the pytest process that started this one: its socket is the standard input."""
+    """Serve the pytest process that started this process, by the socket at standard input."""
     lane_process.outlive_signals()
     while (null := os.open(os.devnull, os.O_RDWR)) < _ALIVE:
         pass  # reserves the descriptor numbers that a lane uses

@@ -1,8 +1,8 @@
 """Watchdog on the supervisor's side: shared deadline, heartbeat file, killer of pytest.
 
 A process that is stopped, or whose threads are all blocked, cannot end the processes that it
-started. Its supervisor can: it reads a deadline from a file at an interval and acts when it has
-passed.
+started. Its supervisor can: it reads a deadline from a file at regular intervals and acts when the
+deadline has passed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TERMINAL_WAIT = 1.0  # seconds
 
 
 def watchdog_words(file: int) -> tuple[str, list[str], list[str]]:
-    """Return the marshalled values of the file behind the deadline.
+    """Return the values that the file of a watchdog contains after the deadline.
 
     Returns:
         The message for the terminal, the program that records the end in the journal, and the
@@ -69,17 +69,17 @@ class WatchdogKiller:
         return True
 
     def note(self) -> None:
-        """Replace this process by the program that records the end, if pytest was ended."""
+        """If the watchdog has ended pytest, replace this process by the program that records it."""
         if self._argv:
             os.execv(self._argv[0], self._argv)  # noqa: S606
 
     def close(self) -> None:
-        """Close the descriptors."""
+        """Close the descriptors of the file and of the terminal."""
         self._deadline.close()
         os.close(self._terminal)
 
     def _end(self, message: str) -> None:
-        """Kill pytest and its process tree; each process is stopped before its children are listed.
+        """Stop pytest and its process tree, print the message, and kill all these processes.
 
         The message is written before the kill, so that it exists when pytest has ended.
         """
@@ -93,7 +93,7 @@ class WatchdogKiller:
             os_support.kill(pid, SIGKILL)
 
     def _print(self, message: str) -> None:
-        """Print the message, unless the terminal or pipe does not accept it within a second."""
+        """Print the message; give up if the terminal or pipe does not accept it within a second."""
         line = f"\n{message}\n".encode(errors="backslashreplace")
         terminal = select.poll()
         terminal.register(self._terminal, select.POLLOUT)
@@ -114,9 +114,9 @@ class DeadlineReader:
     Args:
         file: The descriptor of the file.
         patience: The grace period after the deadline, in seconds.
-        looks: The number of checks within the grace period. The deadline counts as passed only
-            after that many late checks: a process that was frozen together with this one gets
-            its time.
+        looks: The number of checks within the grace period. More than that many checks in a row
+            must find that the deadline has passed: a process that was frozen together with this
+            one then has time to renew it.
 
     Attributes:
         pause: Seconds between two checks.
@@ -132,7 +132,7 @@ class DeadlineReader:
         """Check the deadline if a check is due; return True if it and the grace period have passed.
 
         Args:
-            excused: Returns True if a late check does not count.
+            excused: Returns True if a check that finds the deadline passed does not count.
         """
         now = time.monotonic()
         if now < self._looked + self.pause:
@@ -145,7 +145,7 @@ class DeadlineReader:
         return self._late > self._looks
 
     def close(self) -> None:
-        """Close the descriptors."""
+        """Close the descriptor of the file."""
         os.close(self._file)
 
 
@@ -155,7 +155,9 @@ _HEARTBEAT_LOOKS = 5
 
 
 class HeartbeatFile:
-    """Dead man's switch: a deadline in a memory file that this process must keep moving forward.
+    """File in memory with a deadline that this process must move forward again and again.
+
+    Some seconds after the deadline, the supervisor ends all lanes and itself.
 
     Attributes:
         file: The descriptor of the file.
@@ -179,7 +181,7 @@ class HeartbeatFile:
 
 
 def heartbeat_reader(file: int, grace: float) -> DeadlineReader:
-    """Return the supervisor's reader of a heartbeat file.
+    """Return a reader for the deadline in a heartbeat file.
 
     Args:
         file: The descriptor of the heartbeat file.

@@ -15,7 +15,7 @@ Columns = Sequence[Mapping[str, Any]]
 
 
 def column(field: str, title: str, **more: Any) -> dict[str, Any]:
-    """Return a column of a table."""
+    """Return the definition of a table column for AG Grid."""
     return {"field": field, "headerName": title, "headerTooltip": title, **more}
 
 
@@ -85,7 +85,7 @@ _SEPARATOR = "::"
 
 
 class Selection(NamedTuple):
-    """Selection of a page: a step and a recipe.
+    """The step and the recipe that are selected on a page.
 
     Attributes:
         picked: Key of the selected step; None if no step is selected.
@@ -120,7 +120,7 @@ def selected_recipe(view: RunView, selection: Selection) -> RecipeRecord | None:
 
 
 def read_run(run_cache: RunCache, run: str, render: Callable[[RunView], T]) -> T:
-    """Read a run for a callback; leave the page unchanged if the run was deleted.
+    """Return the result of a function for a run; leave the page unchanged if the run is gone.
 
     Raises:
         PreventUpdate: The run does not exist.
@@ -139,8 +139,8 @@ def empty_figure(message: str = "", **layout: Any) -> go.Figure:
     """Return a figure without data.
 
     Args:
-        message: Text in its middle, for a figure that stays empty.
-        layout: More of the layout, such as `xaxis`.
+        message: Text in the middle of the figure; empty for a figure to which data are added.
+        layout: Further layout options, such as `xaxis`.
     """
     figure = go.Figure(layout={"template": None})
     figure.update_layout(

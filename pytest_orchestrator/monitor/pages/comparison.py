@@ -64,7 +64,7 @@ def _heads(comparison: Mapping[str, Any]) -> Iterable[Any]:
 
 
 def _parts(comparison: Mapping[str, Any]) -> Iterable[Any]:
-    """Yield a table for each kind of difference; None for a kind without any."""
+    """Yield a table for each kind of difference; None for a kind without differences."""
     figures = [one for one in comparison["figures"] + comparison["measurements"] if one["drifted"]]
     yield _table(
         "Outcomes",

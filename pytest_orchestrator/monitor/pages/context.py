@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 
 def layout(view: RunView, _: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Context tab."""
     steps = ended(view.record)
     table = grid(
         "context",
@@ -131,7 +131,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
 
 
 def updates(view: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
-    """Return the outputs of the tab: changed rows at the end of the slider, else all rows.
+    """Return the new content of the tab: changed rows if the slider is at its end, else all.
 
     The slider counts as moved if its position differs from the one in `seen`. The trigger of
     the callback does not show it: a periodic request may overtake the reply to a move.
@@ -198,12 +198,12 @@ def _first(steps: Sequence[StepRecord]) -> int:
 
 
 def _own(changes: Changes, scope: str) -> list[str]:
-    """Return the keys of a Context; for the Context of a recipe only those that it has written."""
+    """Return the keys of a Context; for a recipe's Context, only keys that were written in it."""
     return [key for key in changes.keys(scope) if not scope or changes.last(key, scope)]
 
 
 def changed(run: RunRecord, after: int) -> list[Row]:
-    """Return the rows of the keys that changed after a journal line, as `rows` returns them."""
+    """Return table rows, like those of `rows`, for the keys that changed after a journal line."""
     changes, shown = run.changes, []
     for scope in changes.scopes:
         keys = _own(changes, scope)
@@ -217,7 +217,7 @@ def changed(run: RunRecord, after: int) -> list[Row]:
 
 
 def _faded(run: RunRecord, line: int) -> list[Row]:
-    """Return the rows of recently changed keys, so that they lose their highlight in time."""
+    """Return new rows for recently changed keys, so that their highlight ends in time."""
     now = time.time()
     if not run.last or now - moment(run.last) > 2 * _RECENT_SECONDS:
         return []
@@ -253,7 +253,7 @@ def _branch(name: str, shown: str, level: int) -> Row:
 
 
 def _row(changes: Changes, node: _TreeNode, values: Mapping[str, Any] | None = None) -> Row:
-    """Return the row of a node with its present value, or with its value among earlier ones."""
+    """Return the row of a node with its value in ``values``, or with its present value."""
     if node.key is None:
         return _branch(f"{node.scope}\n{node.path}.", node.name, node.level)
     row = {"id": f"{node.scope}\n{node.key}", "name": node.name, "level": node.level}
@@ -277,7 +277,7 @@ def _value(change: Recorded) -> str:
 
 
 def history(changes: Changes, name: str | None) -> Any:
-    """Return a table of the last changes of a key, the newest first."""
+    """Return a table of the last changes of a key, newest first; a hint if none is selected."""
     scope, _, key = (name or "").partition("\n")
     if not key or scope not in changes.scopes or key not in changes.keys(scope):
         return html.P("Select a key to see its history.", className="quiet")

@@ -87,7 +87,7 @@ Steps = Sequence[Mapping[str, Any]]
 
 @cache
 def prepare() -> bool:
-    """Register the layout scripts of Cytoscape with Dash; return False if it is not installed."""
+    """Register Cytoscape's layouts with Dash; return False if Cytoscape is not installed."""
     try:
         import dash_cytoscape
     except ImportError:
@@ -129,12 +129,15 @@ def graph(steps: Steps, critical: Sequence[str], picked: str | None, name: Any) 
 
 
 def picture(steps: Steps) -> str:
-    """Return the graph as what an image is read from."""
+    """Return the graph as the data URL of an SVG image."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg(steps).encode()).decode()
 
 
 def elements(steps: Steps, critical: Sequence[str], picked: str | None) -> list[dict[str, Any]]:
-    """Return nodes and edges for Cytoscape, which draws labels as plain text."""
+    """Return the nodes and edges of the graph for Cytoscape.
+
+    Cytoscape draws labels as plain text, so they are not escaped.
+    """
     chain = set(critical)
     drawn: list[dict[str, Any]] = []
     for step in steps:
@@ -171,7 +174,7 @@ LABEL = "Graph"
 
 
 def layout(view: RunView, selection: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Graph tab."""
     recipe = selected_recipe(view, selection)
     if recipe is None:
         return html.P("No recipe has started yet.", className="quiet")
@@ -242,7 +245,7 @@ def _register_clicks(app: "Dash", run_cache: RunCache) -> None:
 
 
 def _chain(recipe: RecipeRecord) -> tuple[str, ...]:
-    """Return the critical path of the steps that have ended."""
+    """Return the names of the steps on the critical path, among those that have ended."""
     path = critical_path([step.block for step in recipe.steps.values() if step.block])
     return path.names if path else ()
 

@@ -19,7 +19,7 @@ _MAX_CHUNKS: Final = 60
 
 
 def layout(view: RunView, selection: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Log tab."""
     del view, selection
     options = [{"label": "Follow", "value": "follow"}]
     return html.Div(
@@ -68,7 +68,7 @@ def updates(view: RunView, picked: str | None, pattern: str, seen: Any) -> tuple
     Args:
         view: The run.
         picked: Key of the selected step; None selects the step that started last.
-        pattern: Text that a line must contain to be shown, in any case.
+        pattern: Text that a line must contain to be shown; upper and lower case are equal.
         seen: The state of the last call; None if the page shows nothing yet.
     """
     step = selected_step(view, picked) or _newest(view)
@@ -92,7 +92,7 @@ def updates(view: RunView, picked: str | None, pattern: str, seen: Any) -> tuple
 
 
 def _text_update(chunk: LogChunk | None, offset: int | None, pattern: str) -> Any:
-    """Return the text of a stream, or a patch that appends to it."""
+    """Return the text to show for a stream, or a patch that appends to the shown text."""
     text = chunk.text if chunk else ""
     if pattern:
         lines = text.splitlines(keepends=True)

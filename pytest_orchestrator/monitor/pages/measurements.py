@@ -39,7 +39,7 @@ _VERDICTS: Final = {"pass": "passed", "fail": "failed"}
 
 
 def layout(view: RunView, _: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Measurements tab."""
     return html.Div(
         [
             dcc.Store(id="measurements-seen", data=version(view)),

@@ -37,7 +37,7 @@ _MEMORY_COLUMN: Final = 2  # of the subplots
 
 
 def layout(view: RunView, selection: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Resources tab."""
     over_time, all_steps = drawn(view, selection)
     height = f"{130 + 24 * min(_MAX_BARS, len(view.record.steps))}px"
     config = {"displaylogo": False, "responsive": True}
@@ -98,12 +98,12 @@ def drawn(view: RunView, selection: Selection) -> tuple[go.Figure, go.Figure]:
 
 
 def over_time(view: RunView, steps: Sequence[StepRecord], *, is_single: bool) -> go.Figure:
-    """Return memory and CPU over time.
+    """Return a figure of memory and CPU use over time.
 
     Args:
         view: The run.
         steps: The steps.
-        is_single: The curves belong to one selected step; its limits are shown too.
+        is_single: True if the curves belong to one selected step; its limits are then shown too.
     """
     max_points = _MAX_POINTS if is_single else max(20, _MAX_POINTS * 4 // max(1, len(steps)))
     sampled = [(step, samples) for step in steps if (samples := _curves(view, step, max_points))]
@@ -139,7 +139,7 @@ def over_time(view: RunView, steps: Sequence[StepRecord], *, is_single: bool) ->
 
 
 def totals(steps: Iterable[StepRecord]) -> go.Figure:
-    """Return bars of CPU time, peak memory and I/O of the steps that ran longest."""
+    """Return bar charts of CPU time, peak memory and I/O of the steps that ran longest."""
     used = [(one, one.block["resources"]) for one in steps if (one.block or {}).get("resources")]  # type: ignore[index]
     used = sorted(used, key=lambda one: one[1].get("seconds", 0.0))[-_MAX_BARS:]
     if not used:

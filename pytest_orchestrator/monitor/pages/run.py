@@ -212,7 +212,7 @@ def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
 
 
 def _title(view: RunView) -> str:
-    """Return the names of the first recipes and of the machine."""
+    """Return a text with the names of the first three recipes and of the machine."""
     names = [recipe.about.get("name") or recipe.key for recipe in view.record.recipes.values()]
     shown = ", ".join(map(str, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
     started = view.record.started

@@ -48,7 +48,7 @@ _WORKER = column("worker", "Worker", width=120, tooltipField="worker")
 
 
 def layout(view: RunView, selection: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Steps tab."""
     shown = list(rows(view.record.steps, time.time()))
     table = grid(
         "steps",
@@ -103,7 +103,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
 
 
 def _columns(view: RunView) -> Columns:
-    """Return the columns; the column of workers only if a step ran on one."""
+    """Return the columns of the table, with the workers only if a step ran on a worker."""
     return (*_COLUMNS, _WORKER) if any(step.where for step in view.record.steps) else _COLUMNS
 
 
@@ -150,7 +150,7 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
 
 
 def _locks(step: StepRecord) -> str:
-    """Return the lock that a step waits for, or the locks that it holds, and since when."""
+    """Return a text: the lock that a step waits for, the locks it holds, or the time waited."""
     if step.locked is not None:
         event, since = step.locked
         owner = f" (held by {event.owner})" if event.owner else ""
@@ -174,7 +174,7 @@ def step_view(view: RunView, step: StepRecord) -> StepView:
 
 
 def drawer(shown: StepView) -> list[Any]:
-    """Return the sections of the drawer, without empty ones."""
+    """Return the content of the drawer: details of a step, without empty sections."""
     step = shown.step
     head = [
         html.H2(shown.name),

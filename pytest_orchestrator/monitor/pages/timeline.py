@@ -37,7 +37,7 @@ _LABELS: Final = {
 
 
 def layout(view: RunView, selection: Selection) -> Any:
-    """Return the tab."""
+    """Return the content of the Timeline tab."""
     return html.Div(
         [
             dcc.Store(id="timeline-seen", data=version(view, selection)),
@@ -118,7 +118,7 @@ def _lanes(line: Timeline) -> dict[str, Any]:
 
 
 def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
-    """Yield a trace for each kind of span and look of a step."""
+    """Yield a bar trace for each combination of a kind of span and a look of a step."""
     groups: dict[tuple[str, str], list[tuple[Bar, Span]]] = {}
     for bar in bars:
         for span in bar.spans:
