@@ -81,7 +81,7 @@ class XdistContextServer:
 
 
 class _Handle:
-    """Server side of a handle that another process has on a Context."""
+    """Server side of a Context handle, whose client is another process."""
 
     def __init__(
         self, server: XdistContextServer, context: Context, handle_request: HandleRequest, name: str

@@ -67,7 +67,7 @@ class ProcessTree:
                     parents.append(pid)
 
     def named(self) -> dict[int, str]:
-        """Return a text with the name and the pid of each living descendant, by its pid."""
+        """Return the text ``name (pid N)`` of each living descendant, by pid."""
         names = {pid: os_support.name_of(pid) for pid in self.living()}
         return {pid: f"{name} (pid {pid})" for pid, name in names.items() if name}
 
@@ -206,7 +206,7 @@ class PsProcessTree(ProcessTree):
         return [pid for pid in found if pid not in out]
 
     def named(self) -> dict[int, str]:
-        """Return a text with the name and the pid of each living descendant, by its pid."""
+        """Return the text ``name (pid N)`` of each living descendant, by pid."""
         return {pid: f"{self._names[pid]} (pid {pid})" for pid in self.living()}
 
     def reap(self) -> bool:

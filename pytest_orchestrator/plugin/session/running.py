@@ -87,7 +87,7 @@ class RunningSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End the recipe runs that no later item uses, after an item.
+        """After each item, end the recipe runs that no later item uses.
 
         If the session must stop, run all pending finally steps.
         """

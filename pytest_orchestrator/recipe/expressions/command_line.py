@@ -221,7 +221,7 @@ class _Scan:
         return match.end()
 
     def _ended(self, at: int) -> int:
-        """Return the end of a here-document's last line; `at` itself if the document continues."""
+        """Return the end of the line at `at` if that line ends the here-document, else `at`."""
         end = self._line.find("\n", at)
         end = len(self._line) if end < 0 else end
         word, is_indented = self._ends[-1]

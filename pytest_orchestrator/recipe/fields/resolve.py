@@ -121,7 +121,7 @@ def _is_command(step: Step, one: Template) -> bool:
 
 
 def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tuple[_S, Errors]:
-    """Split each criterion whose expression gave a list, and renumber the errors."""
+    """Replace each criterion whose expression gave a list by one for each item; move the errors."""
     criteria: list[Criterion] = []
     moved = {way: error for way, error in errors.items() if way[0] != "success"}
     for at, one in enumerate(step.success):
