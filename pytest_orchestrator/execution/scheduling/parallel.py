@@ -329,7 +329,7 @@ class ParallelRun(ThreadedRun):
             self._jobs.pop(step.name, None)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
-        """Wait for a step's result; run ``finally`` steps, and all steps without a plan, here."""
+        """Wait for a step's result; run the step in this thread if it is final or has no plan."""
         if self._ahead is None or step.is_final:
             self.settle()
             super()._run(step, fixtures)
