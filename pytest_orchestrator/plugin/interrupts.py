@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_orchestrator.core.text import MAX_CAUSE, clipped
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -116,6 +118,22 @@ def _is_main_program(config: pytest.Config) -> bool:
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     started = spec.parent if spec is not None else Path(sys.argv[0]).name if sys.argv else ""
     return started in _PROGRAMS
+
+
+def interrupt_text(end: BaseException) -> str:
+    """Return the text of an exception that ended the session; "Ctrl-C" if it has none."""
+    return str(end) or "Ctrl-C"
+
+
+def end_cause(session: pytest.Session, interrupt: str) -> str:
+    """Return why a session ended before its last item, cut to the length that reports repeat.
+
+    Args:
+        session: The session.
+        interrupt: The text of the exception that interrupted it; empty if none did.
+    """
+    cause = str(session.shouldfail or session.shouldstop or "") or interrupt
+    return clipped(cause, MAX_CAUSE)
 
 
 _ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP

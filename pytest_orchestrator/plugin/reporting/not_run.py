@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.plugin import masking
-from pytest_orchestrator.plugin.interrupts import interrupts_deferred
+from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, block_without_run, static_blocks
 from pytest_orchestrator.plugin.session_state import state_of
@@ -65,14 +64,13 @@ class NotRun:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Store the reason why the session was interrupted."""
-        self._cause = str(excinfo.value) or "Ctrl-C"
+        self._cause = interrupt_text(excinfo.value)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Report the steps that did not run, before other plugins write their reports."""
         if self._open:
-            cause = str(session.shouldfail or session.shouldstop or "") or self._cause
-            cause = clipped(cause, MAX_CAUSE)
+            cause = end_cause(session, self._cause)
             with interrupts_deferred():
                 self._report(f"the session ended before it{f': {cause}' if cause else ''}")
         return (yield)

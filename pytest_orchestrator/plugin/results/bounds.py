@@ -2,7 +2,8 @@
 
 Only the beginning and the end of a message of 100 MB are useful, and each report would repeat the
 message. So the text is cut in the middle right after pytest has made its explanation, in the
-process of the step if it has one. Neither pytest nor any report holds more than a megabyte of it.
+process of the step if it has one. So no report holds more than about a megabyte of it, and pytest
+neither, except of an inline step until the text is cut.
 """
 
 from collections.abc import Callable, Iterator

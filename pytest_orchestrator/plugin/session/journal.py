@@ -23,8 +23,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     TestReported,
 )
-from pytest_orchestrator.core.text import MAX_CAUSE, clipped
-from pytest_orchestrator.plugin.interrupts import interrupts_deferred
+from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import (
     ATTRIBUTE,
@@ -207,7 +206,7 @@ class SessionJournal:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Store the text of the interrupt that ended the session."""
-        self._cause = str(excinfo.value) or "Ctrl-C"
+        self._cause = interrupt_text(excinfo.value)
 
     def pytest_internalerror(self) -> None:
         """Remember that pytest, or an xdist worker, had an internal error."""
@@ -236,19 +235,19 @@ class SessionJournal:
             try:
                 self._ending.close()
             except KeyboardInterrupt as end:
-                pytest.exit(str(end) or "Ctrl-C", returncode=pytest.ExitCode.INTERRUPTED)
+                pytest.exit(interrupt_text(end), returncode=pytest.ExitCode.INTERRUPTED)
 
     def _seal(self) -> None:
         session, folder = self._session, self._state.folder.path
         # Before the lock of the journal: a Context change takes the Context's lock first.
         _write(folder / SNAPSHOT, self._snapshot())
         files = sealed_files(folder)
-        reason = str(session.shouldfail or session.shouldstop or "") or self._cause
+        reason = end_cause(session, self._cause)
         self._journal.seal(
             lambda lines: RunFinished(
                 exit_status=int(session.exitstatus),
                 lines=lines,
-                reason=self._state.masked(clipped(reason, MAX_CAUSE)),
+                reason=self._state.masked(reason),
                 counts=self._item_events.counts,
                 files=files,
                 owed=self._pending_finally,

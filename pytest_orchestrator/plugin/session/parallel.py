@@ -19,6 +19,7 @@ from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.collection.nodes import StepItem
+from pytest_orchestrator.plugin.interrupts import interrupt_text
 from pytest_orchestrator.plugin.journal import baseline
 from pytest_orchestrator.plugin.reporting import tables
 from pytest_orchestrator.plugin.reporting.reports import manual_reports
@@ -278,7 +279,7 @@ class ParallelSession:
             self._last = run
             return (yield)
         except INTERRUPTS as interrupt:
-            self._cancel(str(interrupt) or "Ctrl-C")
+            self._cancel(interrupt_text(interrupt))
             raise
 
     @pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
