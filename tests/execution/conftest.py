@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,36 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
+from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.steps import python_inline, shell
 from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.recipe import Recipe, load
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
 _numbers = itertools.count()
+
+
+def is_free(name: str) -> bool:
+    """Return True if a lock can be acquired at once; release it again."""
+    stop = threading.Event()
+    stop.set()
+    held = locks.acquire([name], run="", step="", stop=stop)
+    if held is not None:
+        held.release()
+    return held is not None
+
+
+def outcomes(run: RecipeRun, *names: str) -> list[str]:
+    """Request the results of steps as pytest items do; return their outcomes."""
+    found: list[str] = []
+    for name in names:
+        step = run.recipe.step(name)
+        blocker = run.blocker(step)
+        result = run.block(step, blocker) if blocker else run.result(step)
+        found.append(result.outcome)
+    return found
 
 
 class Bench:

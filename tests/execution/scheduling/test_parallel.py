@@ -21,6 +21,7 @@ from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
+from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,17 +81,6 @@ _ENDS = "trap 'touch {}.over; exit 1' TERM; {}; while :; do sleep 0.01; done"
 def ran(run: ParallelRun) -> list[str]:
     path = run.env.root / "ran"
     return path.read_text().split() if path.exists() else []
-
-
-def outcomes(run: ParallelRun, *names: str) -> list[str]:
-    """Request the results of steps as pytest items do."""
-    found: list[str] = []
-    for name in names:
-        step = run.recipe.step(name)
-        blocker = run.blocker(step)
-        result = run.block(step, blocker) if blocker else run.result(step)
-        found.append(result.outcome)
-    return found
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports import failure as failure_text
+from tests.execution.conftest import is_free
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
@@ -43,15 +43,6 @@ def tried(bench: Bench, cmd: str, number: int = 5, **keys: Any) -> StepResult:
 
 def reasons(result: StepResult) -> list[str]:
     return [f"{one.number}: {one.failure.reason}" for one in result.attempts]
-
-
-def is_free(name: str) -> bool:
-    stop = threading.Event()
-    stop.set()
-    held = locks.acquire([name], run="", step="", stop=stop)
-    if held is not None:
-        held.release()
-    return held is not None
 
 
 def test_a_step_is_retried_until_it_passes(bench: Bench) -> None:

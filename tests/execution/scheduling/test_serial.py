@@ -9,6 +9,7 @@ import pytest
 
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -35,16 +36,6 @@ def run(bench: Bench) -> RecipeRun:
 def ran(run: RecipeRun) -> str:
     path = run.env.root / "ran"
     return path.read_text().replace("\n", " ").strip() if path.exists() else ""
-
-
-def outcomes(run: RecipeRun, *names: str) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        step = run.recipe.step(name)
-        blocker = run.blocker(step)
-        result = run.block(step, blocker) if blocker else run.result(step)
-        found.append(result.outcome)
-    return found
 
 
 def test_steps_run_once_each_in_their_order(run: RecipeRun) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.steps.services import Service
+from tests.execution.conftest import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -392,15 +391,6 @@ def test_criteria_are_checked_when_the_service_is_ready(run: Run) -> None:
     keys = "ready: {stdout_matches: up}\n    success: {files_exist: [made]}"
 
     assert run.result("touch made; echo up; exec sleep 600", keys).outcome == "passed"
-
-
-def is_free(name: str) -> bool:
-    stop = threading.Event()
-    stop.set()
-    held = locks.acquire([name], run="", step="", stop=stop)
-    if held is not None:
-        held.release()
-    return held is not None
 
 
 def test_a_lock_is_held_until_the_service_ends(run: Run) -> None:
