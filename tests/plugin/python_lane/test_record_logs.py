@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.runs.lookup import run_folders
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -205,7 +207,7 @@ def test_a_step_that_a_resumed_run_repeats_logs_in_that_run(bench: Project) -> N
 
     assert "logs" not in blocks["one"]
     assert blocks["two"]["logs"]["log"]["path"] == "logs/x/two.1.log"
-    first, second = sorted(bench.path.glob(".orchestrator/runs/2*"))
+    second, first = run_folders(bench.path / ".orchestrator/runs")
     assert sorted(one.name for one in first.glob("logs/x/*.log")) == ["one.1.log", "two.1.log"]
     assert [one.name for one in second.glob("logs/x/*.log")] == ["two.1.log"]
 
