@@ -37,7 +37,7 @@ _MOST_MISSED = 100
 class Context:
     """State of a run: flat keys with dots, JSON values, and the history of every key.
 
-    An object of this class is a handle on the state. Each handle has its own name (`bound`); all
+    An object of this class is a handle to the state. Each handle has its own name (`bound`); all
     handles see the same values.
     """
 
@@ -59,7 +59,7 @@ class Context:
     def bound(
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> "Context":
-        """Return a new handle on the same state, with its own writer name and callback.
+        """Return a new handle to the same state, with its own writer name and callback.
 
         Args:
             who: Name of the writer for changes through the handle; a call may name another one.

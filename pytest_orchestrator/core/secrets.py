@@ -349,15 +349,16 @@ _CUT = re.compile(r"\n?(?:\.\.\.|…)\n?")
 
 
 def forms_of(secret: str) -> list[str]:
-    """Return all texts in which programs print a secret.
+    """Return all forms in which a program may print a secret.
 
     Args:
         secret: The value, not blank.
 
     Returns:
-        The value; the value and each of its longer lines in base64 (within any other text), in
-        hexadecimal, in a URL, in HTML and XML, in JSON, and as Python and a shell quote it.
-        Without duplicates.
+        The value, as it is and stripped. If it has several lines, also each line of at least
+        `_LEAST_LINE` characters. Each of these also in base64 (alone or as part of a longer
+        encoded text), in hexadecimal, in a URL, in HTML and XML, in JSON, and as Python and a
+        shell quote it. Derived forms that are too short, and duplicates, are left out.
     """
     forms = dict.fromkeys([secret, secret.strip()])
     for text in [*forms, *_lines(secret)]:

@@ -33,11 +33,11 @@ def in_utf8(value: str) -> str:
 
 
 def encodable(value: "Json") -> "Json":
-    r"""Return a JSON value whose texts UTF-8 can encode: surrogates in them are escaped.
+    r"""Return a JSON value with the surrogates in its texts escaped, so that UTF-8 can encode it.
 
     Args:
-        value: JSON; file names in it may have bytes that are not valid UTF-8, which Python
-            represents by surrogates; they become escapes such as ``\xff``.
+        value: The JSON value. Python represents the invalid bytes of a file name by surrogates;
+            each of these becomes an escape such as ``\xff``.
     """
     if isinstance(value, str):
         return in_utf8(value)

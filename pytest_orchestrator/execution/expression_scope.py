@@ -277,7 +277,7 @@ class Scope:
 
         Args:
             step: The step.
-            own: The step's own handle on the Context.
+            own: The step's own handle to the Context.
             attempt: Number of the attempt, from 1.
             fixtures: Values of the step's fixtures.
 

@@ -369,7 +369,7 @@ class RemoteContext(Context):
         on_change: Callable[[Change], None] | None = None,
         by: str = "",  # noqa: ARG002 # the server sets it
     ) -> "RemoteContext":
-        """Return a new handle on the same state; `on_change` is not supported.
+        """Return a new handle to the same state; `on_change` is not supported.
 
         Raises:
             ContextTypeError: `on_change` is given.

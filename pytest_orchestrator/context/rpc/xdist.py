@@ -70,7 +70,7 @@ class XdistContextServer:
         return self.handle(self._context, HandleRequest(), name)
 
     def handle(self, context: Context, handle_request: HandleRequest, name: str) -> str:
-        """Create a handle on a Context for another process, and return its token."""
+        """Create a handle to a Context for another process, and return its token."""
         return self.server.admit(name, _Handle(self, context, handle_request, name).answered)
 
     def layer(self, below: Context, scope: str) -> Context:
@@ -173,7 +173,7 @@ class SharedContext(RemoteContext):
     def bound(
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> Self:
-        """Return a new handle on the same state, with its own writer name and callback."""
+        """Return a new handle to the same state, with its own writer name and callback."""
         return self._handle(OPEN, HandleRequest(who=named(who), by=by), on_change)
 
     def layer(self, scope: str = "") -> Self:

@@ -24,7 +24,10 @@ Before = Mapping[str, Mapping[str, Stamp]]
 """The files that each path or glob of a step matched before the step started."""
 
 Elsewhere = Callable[[Criterion, float], Iterable[Verdict]]
-"""Checks a criterion on the machine that has the files; called with the start of the step."""
+"""Function that checks a criterion on the worker that has the files.
+
+Its second argument is the start of the step code, in seconds since the epoch.
+"""
 
 
 class Evidence(NamedTuple):
@@ -39,7 +42,8 @@ class Evidence(NamedTuple):
         before: The stamps of files before the step started, for criteria with `fresh`.
         names: The variables of expressions.
         errors: The errors of expressions in the values of criteria, by the place of the value.
-        elsewhere: Checks criteria on files of another machine; None if they are on this one.
+        elsewhere: Function that checks a criterion on files on the worker that has the files;
+            None if this machine has them.
         searches: Searches patterns within the timeout of the step.
     """
 

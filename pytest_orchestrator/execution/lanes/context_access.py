@@ -51,7 +51,7 @@ def opened(env: "Environment", step: str, context: Context) -> Iterator["Environ
     Args:
         env: The environment of the run.
         step: The name of the step.
-        context: The step's own handle on the Context.
+        context: The step's own handle to the Context.
 
     Yields:
         The environment of the run with the variables for that access; unchanged if there is no

@@ -104,7 +104,8 @@ class Lane:
         """End the program that is running, if any. Thread-safe.
 
         Args:
-            at_once: Send KILL without a grace period, even if an earlier call has started one.
+            at_once: Send KILL directly after TERM, without a grace period. A grace period that an
+                earlier call has started is cut short.
         """
         with self._sending, contextlib.suppress(OSError):
             if self._running and self._socket is not None:

@@ -1,8 +1,8 @@
 """Lock sets: all-or-nothing acquisition of locks and counted resources.
 
 A lock is a file with `flock` on it, so the kernel releases it when the last process that has the
-file open has ended. All locks of a set are acquired at once or not at all: no process waits for
-a lock while it holds another one, so processes cannot deadlock.
+file open has ended. All locks of a set are acquired together or not at all: no process waits
+for a lock of a set while it holds another one of it, so processes cannot deadlock.
 
 Each unit of a counted resource is a lock file of its own. So the count holds for all processes of
 the machine, and the units of a dead process are free.
@@ -70,7 +70,7 @@ def acquire(
     waiting: Waiting | None = None,
     stop: threading.Event | None = None,
 ) -> LockSet | None:
-    """Wait until all locks are free, and acquire them at once.
+    """Wait until all locks are free, and acquire all of them together.
 
     Args:
         names: Names of the locks, any texts; a repeated name is locked once.
@@ -161,7 +161,7 @@ def _acquire_all(locks: list[_Lock]) -> _Lock | None:
 
 
 def _try_each(locks: list[_Lock]) -> None:
-    """Try to acquire each lock once, and release it at once.
+    """Try to acquire each lock once, and release it immediately.
 
     If the owner of a lock was killed, this starts the waiting time for its remote attempts.
     Otherwise the waiting times of several locks of that owner would follow one another.
@@ -218,7 +218,7 @@ def acquire_resources(
     waiting: Waiting | None = None,
     stop: threading.Event | None = None,
 ) -> LockSet | None:
-    """Wait until enough units of all resources are free, and acquire them at once.
+    """Wait until enough units of all resources are free, and acquire all of them together.
 
     Args:
         wanted: Number of units by the name of the resource; at most the total.

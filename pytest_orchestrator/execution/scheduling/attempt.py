@@ -140,7 +140,7 @@ def execute(
 
     Args:
         step: The step, with the values of the expressions that its step code needs.
-        own: Its handle on the Context.
+        own: Its handle to the Context.
         env: The environment of the run.
         fixtures: Values for the step's fixtures, by name.
         names: The values of the names in expressions before the step code runs.

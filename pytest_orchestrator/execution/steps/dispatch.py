@@ -78,7 +78,7 @@ class Runner(Protocol):
 
         Args:
             step: The step, with the values of its expressions.
-            context: The step's own handle on the Context, which is served to the worker.
+            context: The step's own handle to the Context, which is served to the worker.
             env: The settings of the run, with the number of the attempt.
         """
 

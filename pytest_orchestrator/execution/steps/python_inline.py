@@ -173,7 +173,7 @@ def run(
 
     Args:
         step: The step.
-        context: The step's own handle on the Context.
+        context: The step's own handle to the Context.
         env: The settings of the run.
         fixtures: Values that are passed by keyword if the callable has such parameters.
 

@@ -46,7 +46,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
 
     Args:
         step: The step.
-        context: The step's own handle on the Context.
+        context: The step's own handle to the Context.
         env: The settings of the run; its slot has the lane.
 
     Returns:

@@ -227,7 +227,8 @@ def _faded(run: RunRecord, line: int) -> list[Row]:
 class _TreeNode(NamedTuple):
     """Node of the tree of keys: a key or a branch.
 
-    The name cannot be derived from the key alone, since a chain of single branches is one node.
+    The name may have several parts of the key: parts without a branch are joined into one node,
+    such as ``a.b.c``.
     """
 
     scope: str

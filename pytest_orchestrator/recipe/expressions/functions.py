@@ -161,7 +161,10 @@ def _slow(name: str) -> Callable[..., int]:
 
 
 def _compared(name: str) -> Callable[..., int]:
-    """Create the function that limits the size for a filter that compares the items of a list."""
+    """Return the size function of a filter that compares the items of a list, such as ``sort``.
+
+    It checks the size of the whole input, and returns the bytes of a list of the same length.
+    """
 
     def size(value: Any, *_: Any, **__: Any) -> int:
         if not isinstance(value, LONG):
@@ -173,7 +176,7 @@ def _compared(name: str) -> Callable[..., int]:
 
 
 def _printed(name: str) -> Callable[..., int]:
-    """Create the function that limits the size for a filter that never lengthens its input."""
+    """Return the size function of a filter that never lengthens its input: the input's size."""
     return lambda value, *_, **__: total_size(name, value)
 
 

@@ -271,7 +271,11 @@ def _stderr_discarded() -> Iterator[None]:
 
 
 def _graphviz_path(spline: str, point: Callable[[str], tuple[float, float]]) -> str:
-    """Convert a spline of Graphviz (``e,x,y`` of the head, start, triples) to SVG path data."""
+    """Convert a spline of Graphviz to SVG path data.
+
+    The spline is an optional arrow tip (``e,x,y``), the start point, and three points for each
+    Bézier curve.
+    """
     words = spline.split()
     head = next((word[2:] for word in words if word.startswith("e,")), None)
     points = [point(word) for word in words if word[:2] not in ("e,", "s,")]

@@ -34,8 +34,8 @@ class ResumeDecision(NamedTuple):
     """Decision on a step in a run that resumes an earlier run.
 
     Attributes:
-        kind: restored; again, if it ran in the earlier run and runs again; refused, if a person
-            must decide; first, if it never ran.
+        kind: ``restored``: its earlier result is used; ``again``: it ran in the earlier run and
+            runs again; ``refused``: a person must decide; ``first``: it did not run there.
         why: The reason why it is not restored, for messages; empty for a step that never ran.
         spreads: True if the steps that depend on it run again, too.
     """
