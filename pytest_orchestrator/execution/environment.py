@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.lane import Slot
-    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+    from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import Follower, Recorder
     from pytest_orchestrator.execution.steps.services import Services
     from pytest_orchestrator.recipe.model.step import Step

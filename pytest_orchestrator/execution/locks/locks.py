@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Self, TypeAlias
 
+import msgspec
+
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.locks.lock_file import Owner
 
@@ -23,6 +25,37 @@ Waiting: TypeAlias = Callable[[str, Owner | None, float], None]
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.025
 _REMINDER: Final = 10.0
+
+
+class LockWait(msgspec.Struct, frozen=True, kw_only=True):
+    """Wait for a lock, as it is shown to the user.
+
+    Attributes:
+        who: Node id of the waiting step, or key of the recipe that waits for its own locks.
+        lock: Name of the lock.
+        owner: The owner record; None if unknown.
+        seconds: Seconds for which the owner has held the lock.
+    """
+
+    who: str
+    lock: str
+    owner: Owner | None
+    seconds: float
+
+    def __str__(self) -> str:
+        if self.owner is None:
+            return f"{self.who} waits for lock '{self.lock}'"
+        owner = self.owner
+        if owner.free_at:
+            left = max(0.0, owner.free_at - time.time())
+            return (
+                f"{self.who} waits for lock '{self.lock}': what {owner.step} has left on a worker "
+                f"may run for {left:.0f} s more ({owner.user}@{owner.host}, run {owner.run})"
+            )
+        return (
+            f"{self.who} waits for lock '{self.lock}': {owner.step} has held it for "
+            f"{self.seconds:.0f} s (pid {owner.pid}, {owner.user}@{owner.host}, run {owner.run})"
+        )
 
 
 class LockSet:

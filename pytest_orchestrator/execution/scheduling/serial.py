@@ -13,10 +13,10 @@ from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope, gist
 from pytest_orchestrator.execution.locks.lock_file import LockError
-from pytest_orchestrator.execution.locks.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
+from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError

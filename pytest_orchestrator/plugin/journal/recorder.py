@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+    from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+    from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import StepEvent
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step

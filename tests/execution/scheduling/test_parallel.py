@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.lanes.lane import Slot
-    from pytest_orchestrator.execution.locks.locks import LockSet
-    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+    from pytest_orchestrator.execution.locks.locks import LockSet, LockWait
     from tests.execution.conftest import Bench
 
 

@@ -11,7 +11,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import AnyEvent, ContextChanged, ContextReplaced, StepWaits
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.locks.lock_file import Owner
-from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
 from pytest_orchestrator.recipe import load
 

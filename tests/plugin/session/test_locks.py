@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.plugin.reporting import progress
 from tests.plugin.conftest import PYTEST
 

@@ -18,6 +18,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
+from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -280,34 +281,3 @@ def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | No
     with contextlib.suppress(ExpressionError):  # its steps will raise it
         return Inner(msgspec.structs.replace(part, condition=None), names, steps, outer)
     return None
-
-
-class LockWait(msgspec.Struct, frozen=True, kw_only=True):
-    """Wait for a lock, as it is shown to the user.
-
-    Attributes:
-        who: Node id of the waiting step, or key of the recipe that waits for its own locks.
-        lock: Name of the lock.
-        owner: The owner record; None if unknown.
-        seconds: Seconds for which the owner has held the lock.
-    """
-
-    who: str
-    lock: str
-    owner: Owner | None
-    seconds: float
-
-    def __str__(self) -> str:
-        if self.owner is None:
-            return f"{self.who} waits for lock '{self.lock}'"
-        owner = self.owner
-        if owner.free_at:
-            left = max(0.0, owner.free_at - time.time())
-            return (
-                f"{self.who} waits for lock '{self.lock}': what {owner.step} has left on a worker "
-                f"may run for {left:.0f} s more ({owner.user}@{owner.host}, run {owner.run})"
-            )
-        return (
-            f"{self.who} waits for lock '{self.lock}': {owner.step} has held it for "
-            f"{self.seconds:.0f} s (pid {owner.pid}, {owner.user}@{owner.host}, run {owner.run})"
-        )

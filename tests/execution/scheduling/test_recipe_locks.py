@@ -13,7 +13,7 @@ import pytest
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
-from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 
