@@ -21,11 +21,11 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.steps import python_inline, shell
-from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.recipe import Recipe, load
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
@@ -130,7 +130,7 @@ class Bench:
 def slot() -> Iterator[Slot]:
     """Lanes for shell steps; Python steps run in this process."""
     with Lanes() as lanes:
-        yield Slot(lanes, Program([], {}, {}), Links())
+        yield Slot(lanes, Program([], {}, {}), SshConnections())
 
 
 @pytest.fixture

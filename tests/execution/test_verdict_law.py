@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from pytest_orchestrator.execution.environment import PythonSettings
 from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
-from pytest_orchestrator.execution.steps.ssh import Links
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.plugin.python_lane import launch
 from tests.execution import verdict_actor
 from tests.execution.conftest import Bench
@@ -178,7 +178,7 @@ class Workspace:
             folder = root / way
             folder.mkdir()
             again = type(program)(program.argv, program.env, hello)
-            bench = self.benches[way] = Bench(folder, Slot(lanes, again, Links()))
+            bench = self.benches[way] = Bench(folder, Slot(lanes, again, SshConnections()))
             shutil.copy(verdict_actor.__file__, folder)
             manner = PythonSettings.here(folder)
             bench.configure(inline=False, manner=manner)

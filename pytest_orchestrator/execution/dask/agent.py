@@ -43,7 +43,7 @@ from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import LaneLost
-from pytest_orchestrator.execution.steps.ssh import Links
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
 IDLE_SECONDS: Final = 10.0
@@ -287,7 +287,7 @@ class WorkerAgent:
         """Lease a worker slot while a block runs."""
         with self._lock:
             if not self._free:
-                self._free.append(Slot(self._lanes, self._program, Links()))
+                self._free.append(Slot(self._lanes, self._program, SshConnections()))
                 self._slots.append(self._free[-1])
             slot = self._free.pop()
         try:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
     from pytest_orchestrator.execution.steps.dispatch import RemoteSubmission, Runner
-    from pytest_orchestrator.execution.steps.ssh import Links
     from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
 
@@ -436,7 +436,7 @@ class Slot:
         self,
         lanes: Lanes,
         program: Program,
-        links: Links,
+        links: SshConnections,
         runner: Runner | None = None,
         guard: Watchdog | None = None,
     ) -> None:

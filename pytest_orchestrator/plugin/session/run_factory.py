@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.plugin.journal import baseline, step_hooks
 from pytest_orchestrator.plugin.options import settings, variables
 from pytest_orchestrator.plugin.options.settings import (
@@ -151,7 +151,9 @@ def session_slot(config: pytest.Config) -> "Slot":
     note = (sys.executable, "-c", _WATCHDOG_ENTRY, PACKAGE_FOLDER)
     guard = Watchdog(lanes, note, lambda: terminal(config), file)
     config.add_cleanup(guard.close)
-    slot = Slot(lanes, lane_program(config), Links(), runner=dask.runner(config), guard=guard)
+    slot = Slot(
+        lanes, lane_program(config), SshConnections(), runner=dask.runner(config), guard=guard
+    )
     config.add_cleanup(slot.links.close)
     return slot
 

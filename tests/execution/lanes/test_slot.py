@@ -8,7 +8,7 @@ import pytest
 
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
-from pytest_orchestrator.execution.steps.ssh import Links
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 
 LONG = {"words": "x" * 10_000_000}
 """More than a socket buffers, so that sending it to a process that has ended fails."""
@@ -19,7 +19,7 @@ LONG = {"words": "x" * 10_000_000}
 def test_a_lane_that_dies_before_it_is_ready_is_lost(hello: dict[str, str], early: bool) -> None:
     argv = [sys.executable, "-ISc", "raise SystemExit(3)"]
     with Lanes() as lanes:
-        lane = Slot(lanes, Program(argv, dict(os.environ), hello), Links()).python
+        lane = Slot(lanes, Program(argv, dict(os.environ), hello), SshConnections()).python
         if early:
             lane.start()
         with pytest.raises(LaneLost) as lost:

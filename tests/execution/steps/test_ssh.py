@@ -15,8 +15,9 @@ import pytest
 
 from pytest_orchestrator.core import files
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.steps import ssh, ssh_link
-from pytest_orchestrator.execution.steps.ssh import Links, refused
+from pytest_orchestrator.execution.lanes import ssh_link
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections, refused
+from pytest_orchestrator.execution.steps import ssh
 from pytest_orchestrator.recipe.model.step import SshStep
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def test_a_connection_fails_if_no_folder_for_its_socket_can_be_created(
 ) -> None:
     monkeypatch.setattr(files, "_bases", lambda: iter(["/gone"]))
 
-    assert Links().to("bench-3") == Failure(
+    assert SshConnections().to("bench-3") == Failure(
         kind="not_found",
         reason="ssh cannot be started: there is no place for a socket: "
         "/gone: No such file or directory",
