@@ -50,6 +50,18 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
+class CopiedArtifacts(msgspec.Struct, frozen=True):
+    """Artifacts that were copied for a step, and warnings about those that were left out.
+
+    Attributes:
+        artifacts: The copies.
+        warnings: The files that were left out, with the reasons.
+    """
+
+    artifacts: tuple[Artifact, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 Outcome = Literal["passed", "failed", "skipped", "blocked"]
 
 _STEP_OUTCOMES: dict[str, Outcome] = {"interrupted": "failed", "not run": "blocked"}

@@ -13,7 +13,7 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import captured_output
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.run_config import RunConfig, process_variables
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     LazyValue,
@@ -142,17 +142,17 @@ def gist(result: StepResult) -> StepResult:
 class Run:
     """The variable `run` of expressions: the id, folder and reserved ports of the run."""
 
-    def __init__(self, env: Environment) -> None:
-        self._env = env
-        self.id = env.run
-        self.dir = str(env.folder or "")
+    def __init__(self, config: RunConfig) -> None:
+        self._folder = config.folder
+        self.id = config.run_id
+        self.dir = str(config.folder or "")
 
     def port(self, name: str) -> int:
         """Return the TCP port that the run reserves for a name; the first call picks one."""
-        if self._env.folder is None:
+        if self._folder is None:
             raise ExpressionError("run.port needs a run folder, and this run has none")
 
-        return port(Path(self._env.folder), str(name))
+        return port(self._folder, str(name))
 
 
 class Inner:
@@ -226,13 +226,13 @@ class Scope:
 
     Args:
         recipe: The recipe.
-        env: The settings of the run.
+        config: The settings of the run.
         result_of: Returns the result of one of its steps.
     """
 
-    def __init__(self, recipe: Recipe, env: Environment, result_of: ResultOf) -> None:
+    def __init__(self, recipe: Recipe, config: RunConfig, result_of: ResultOf) -> None:
         self._recipe = recipe
-        self._env = env
+        self._config = config
         self._result_of = result_of
         self._early: dict[str, Any] | ExpressionError | None = None
         self._inner: dict[str, Inner] = {}
@@ -251,7 +251,7 @@ class Scope:
         with self._lock:
             if self._early is None:
                 try:
-                    with within(self._env.seconds_for(None), is_shared=True):
+                    with within(self._config.seconds_for(None), is_shared=True):
                         self._early = self._evaluated()
                 except ExpressionError as error:
                     self._early = error
@@ -261,13 +261,13 @@ class Scope:
 
     def _evaluated(self) -> dict[str, Any]:
         names: dict[str, Any] = {
-            "env": self._env.variables(),
+            "env": process_variables(),
             "matrix": self._recipe.cell.values if self._recipe.cell else {},
-            "run": Run(self._env),
+            "run": Run(self._config),
             "recipe": about(self._recipe.name, self._recipe.path),
         }
-        names["vars"] = _vars(self._recipe, self._env.given, names)
-        self._env.secrets.declare(self._recipe.secrets, names["vars"])
+        names["vars"] = _vars(self._recipe, self._config.var_values, names)
+        self._config.secrets.declare(self._recipe.secrets, names["vars"])
         return names
 
     def before(
@@ -287,7 +287,7 @@ class Scope:
         names = {
             **self.early(),
             "ctx": ContextNames(own),
-            "env": self._env.variables(),
+            "env": process_variables(),
             "fixtures": fixtures,
             "steps": Steps(self._recipe, self._result_of),
             "attempt": attempt,
@@ -320,7 +320,7 @@ class Scope:
                 outer = self._within(part.outer, names) if part.outer else None
                 steps = Steps(self._recipe, self._result_of)
                 inner = self._inner[part.name] = Inner(part, names, steps, outer)
-                self._env.secrets.declare(part.secrets, inner.vars)
+                self._config.secrets.declare(part.secrets, inner.vars)
             return self._inner[part.name]
 
 

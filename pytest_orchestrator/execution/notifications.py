@@ -96,6 +96,6 @@ class Changed(NamedTuple):
 
 
 StepEvent = Started | Finished | Changed
-Follower = Callable[[StepEvent], None]
-Recorder = Callable[[AttemptStarted | RetryScheduled | Finished], None]
-"""Stores the event outside this process before it counts; raises `JournalError` on failure."""
+Listener = Callable[[StepEvent], None]
+RecordedEvent = AttemptStarted | RetryScheduled | Finished
+"""An event that is stored outside this process before it counts."""

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from pytest_orchestrator.core.result import Stream
-from pytest_orchestrator.execution.environment import Environment, RecordStyle
+from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.run_config import RecordStyle
 from pytest_orchestrator.execution.supervision.capture import LogFile
 
 STREAM: Final = "log"
@@ -51,13 +52,13 @@ class RecordLog:
 
     Args:
         step: Name of the step.
-        env: Environment of the attempt.
+        attempt: The context of the attempt.
     """
 
-    def __init__(self, step: str, env: Environment) -> None:
-        self._step, self._env = step, env
-        self._path = env.log(step, STREAM)
-        self._file = LogFile(self._path, env.max_log)
+    def __init__(self, step: str, attempt: AttemptContext) -> None:
+        self._step, self._attempt = step, attempt
+        self._path = attempt.log(step, STREAM)
+        self._file = LogFile(self._path, attempt.config.max_log)
         self._formatter: logging.Formatter | None = None
         self._budget = BUDGET
         self._omitted = 0
@@ -79,25 +80,27 @@ class RecordLog:
             if self._budget < 0:
                 self._omitted += 1
                 return
-        self._env.on_event(event)
+        self._attempt.pass_event(event)
 
     def write(self, record: logging.LogRecord) -> None:
         """Append a log record to the file, with its secrets masked."""
-        if self._path is None or record.levelno < self._env.record_style.level:
+        if self._path is None or record.levelno < self._attempt.config.record_style.level:
             return
         if self._formatter is None:
-            self._formatter = _formatter(self._env.record_style)
+            self._formatter = _formatter(self._attempt.config.record_style)
         try:
             line = self._formatter.format(record)
         except Exception:  # noqa: BLE001 - the format may name a field that the record lacks
             line = record.getMessage()
-        self._file.feed(f"{self._env.secrets.text(line)}\n".encode("utf-8", "backslashreplace"))
+        self._file.feed(
+            f"{self._attempt.config.secrets.text(line)}\n".encode("utf-8", "backslashreplace")
+        )
 
     def close(self) -> None:
         """Close the file; send pytest the number of records that were not forwarded, if any."""
         account = self._file.close()
         if self._omitted:
-            self._env.on_event({"op": "log", "record": self._note_of_omitted()})
+            self._attempt.pass_event({"op": "log", "record": self._note_of_omitted()})
         size, cut = int(str(account["size"])), bool(account["cut"])
         self.stream = Stream(size=size, log=self._path, cut=cut) if size else None
 
@@ -105,13 +108,15 @@ class RecordLog:
         place = "were logged" if self._path is None else f"are in {self._path}"
         message = f"{self._omitted:,} more log records of step '{self._step}' {place}"
         name = __name__.partition(".")[0]
-        note = logging.LogRecord(name, logging.WARNING, self._env.recipe, 0, message, None, None)
+        note = logging.LogRecord(
+            name, logging.WARNING, self._attempt.recipe, 0, message, None, None
+        )
         return dict(note.__dict__)
 
 
-def current_stream(step: str, env: Environment) -> Stream | None:
+def current_stream(step: str, attempt: AttemptContext) -> Stream | None:
     """Return the log-record file of a running step at its current size; None if it is empty."""
-    path = env.log(step, STREAM)
+    path = attempt.log(step, STREAM)
     size = os.path.getsize(path) if path is not None and os.path.exists(path) else 0
     return Stream(size=size, log=path) if size else None
 
@@ -132,17 +137,17 @@ class _Handler(logging.Handler):
 
 
 @contextlib.contextmanager
-def records_of_this_process(step: str, env: Environment) -> Iterator[RecordLog]:
+def records_of_this_process(step: str, attempt: AttemptContext) -> Iterator[RecordLog]:
     """Write the log records of this process to a step's log for the duration of a block.
 
     Args:
         step: Name of the step.
-        env: Environment of the attempt.
+        attempt: The context of the attempt.
 
     Yields:
         The log, whose file is closed at the end of the block.
     """
-    log = RecordLog(step, env)
+    log = RecordLog(step, attempt)
     handler, root = _Handler(log), logging.getLogger()
     root.addHandler(handler)
     try:

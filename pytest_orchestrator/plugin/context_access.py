@@ -205,7 +205,7 @@ def _handle(state: "SessionState", who: str) -> "Context":
     """
     if state.step_hooks is None:
         return state.context.bound(who)
-    changed = state.environment.main_queue.in_main_thread(state.step_hooks.changed)
+    changed = state.run_config.main_queue.in_main_thread(state.step_hooks.changed)
     return state.context.bound(who, changed)
 
 

@@ -21,13 +21,21 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.messages import SessionConfig
     from pytest_orchestrator.execution.dask.registry import WorkerRegistry
     from pytest_orchestrator.execution.dask.runner import DaskRunner
-    from pytest_orchestrator.execution.steps.dispatch import Runner
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
     from pytest_orchestrator.recipe.model.step import Step
 
+_RUNNER = pytest.StashKey["DaskRunner | None"]()
+
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
+    """Return the Dask runner of the session; None if steps do not use Dask."""
+    if _RUNNER not in config.stash:
+        config.stash[_RUNNER] = _new_runner(config)
+    return config.stash[_RUNNER]
+
+
+def _new_runner(config: pytest.Config) -> "DaskRunner | None":
     """Return a new Dask runner that closes with the session; None if steps do not use Dask."""
     scheduler = runner_option.dask_scheduler(config)
     if scheduler is None:
@@ -48,8 +56,7 @@ def start(session: pytest.Session) -> None:
     Raises:
         pytest.UsageError: The cluster cannot be used, or no worker can run one of the steps.
     """
-    slot = state_of(session.config).environment.slot
-    dask_runner = None if slot is None else slot.runner
+    dask_runner = runner(session.config)
     if dask_runner is None or session.config.getoption("setuponly", False):
         return
     from pytest_orchestrator.execution.dask.runner import DaskError
@@ -99,7 +106,7 @@ def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") ->
 
 
 def _unrunnable_steps(
-    dask_runner: "Runner",
+    dask_runner: "DaskRunner",
     worker_registry: "WorkerRegistry",
     recipes: "list[tuple[Recipe, list[Step]]]",
     counted: "Collection[str]",
@@ -154,26 +161,26 @@ def _start_broker(
 
 def _session_config(config: pytest.Config) -> "SessionConfig":
     from pytest_orchestrator.execution.dask.messages import SessionConfig
-    from pytest_orchestrator.execution.environment import PythonSettings
+    from pytest_orchestrator.execution.run_config import PythonSettings
 
-    env = state_of(config).environment
+    run_config = state_of(config).run_config
     program = launch.lane_program(config)
-    here = PythonSettings.here(env.root)
-    root = str(env.root)
+    here = PythonSettings.here(run_config.root)
+    root = str(run_config.root)
     below = [path for path in here.sys_path if path == root or path.startswith(f"{root}/")]
     hello = {name: value for name, value in program.hello.items() if name != "sys_path"}
     return SessionConfig(
         session=os.urandom(8).hex(),
-        run=env.run,
+        run=run_config.run_id,
         root=root,
-        manner=PythonSettings(cwd=here.cwd, sys_path=below, log_level=here.log_level),
+        python_settings=PythonSettings(cwd=here.cwd, sys_path=below, log_level=here.log_level),
         flags=tuple(program.argv[1:-1]),
         hello=hello,
-        timeout=env.timeout,
-        stretch=env.stretch,
-        max_log=env.max_log,
-        record_style=env.record_style,
-        max_artifact=env.max_artifact,
-        capacity=env.capacity,
-        secret_names=env.secrets.names,
+        timeout=run_config.timeout,
+        timeout_factor=run_config.timeout_factor,
+        max_log=run_config.max_log,
+        record_style=run_config.record_style,
+        max_artifact=run_config.max_artifact,
+        max_result=run_config.max_result,
+        secret_names=run_config.secrets.names,
     )

@@ -33,7 +33,7 @@ from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
-    from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.run_config import RunConfig
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 class _Factories:
     """Factory of the parts of a session, whose modules are imported at the first use."""
 
-    def environment(self, config: pytest.Config) -> "Environment":
-        """Return a new environment for all steps of the session."""
-        from pytest_orchestrator.plugin.session.run_factory import session_environment
+    def run_config(self, state: SessionState) -> "RunConfig":
+        """Return the settings of all runs of the session."""
+        from pytest_orchestrator.plugin.session.run_factory import session_config
 
-        return session_environment(config)
+        return session_config(state)
 
     def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
         """Return the caller of the step hooks; None if no plugin implements a step hook."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import RunStarted
     from pytest_orchestrator.core.secrets import Masker
-    from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.lane import Slot
+    from pytest_orchestrator.execution.run_config import RunConfig
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
@@ -48,8 +48,8 @@ class Factories(Protocol):
     The module `hooks` implements it.
     """
 
-    def environment(self, config: pytest.Config) -> "Environment":
-        """Return a new environment for all steps of the session."""
+    def run_config(self, state: "SessionState") -> "RunConfig":
+        """Return the settings of all runs of the session."""
 
     def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
         """Return the caller of the step hooks; None if no plugin implements a step hook."""
@@ -82,7 +82,7 @@ class SessionState:
         uncollected: Reports of files that could not be collected before the journal began.
         others: Number of YAML files that were ignored because they do not look like recipes.
         scopes: The own Context of each recipe that has one, by the key of the recipe.
-        slots: The worker slots for parallel steps; empty before the first parallel run.
+        slots: The worker slots; empty before `run_config` is read.
         restored: Report blocks of restored steps, by the key of the recipe and step name.
         lines: Reader of the journal's lines; None if this process writes no journal.
         started: The first event of the journal; None if this process writes no journal.
@@ -105,7 +105,7 @@ class SessionState:
         self._step_hooks: StepHooks | None = None
         self._recorder: JournalRecorder | None = None
         self._secrets: Masker | None = None
-        self._environment: Environment | None = None
+        self._run_config: RunConfig | None = None
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
         self._var_values: Mapping[str, ExternalValue] | None = None
@@ -139,7 +139,7 @@ class SessionState:
         """
         if self.step_hooks is None:
             return context
-        changed = self.environment.main_queue.in_main_thread(self.step_hooks.changed)
+        changed = self.run_config.main_queue.in_main_thread(self.step_hooks.changed)
         return context.bound("user", changed)
 
     @property
@@ -201,11 +201,11 @@ class SessionState:
         return value if self._secrets is None else self._secrets.value(value)
 
     @property
-    def environment(self) -> "Environment":
-        """The environment of all steps of the session."""
-        if self._environment is None:
-            self._environment = self._factories.environment(self.config)
-        return self._environment
+    def run_config(self) -> "RunConfig":
+        """The settings of all runs of the session; `slots` has the first worker slot then."""
+        if self._run_config is None:
+            self._run_config = self._factories.run_config(self)
+        return self._run_config
 
     @property
     def folder(self) -> "RunFolder":

@@ -17,15 +17,17 @@ import pytest
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, StepResult
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.steps import python_inline, shell
+from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe import Recipe, load
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
@@ -59,12 +61,23 @@ class Bench:
     def __init__(self, root: Path, slot: Slot) -> None:
         self.root = root
         self.context = Context()
-        self.env = Environment(root=root, slot=slot, logs=root / "logs", inline=True)
+        config = RunConfig(root=root, runs_inline=True)
+        self.attempt = AttemptContext(
+            config=config, callbacks=RunCallbacks(), slot=slot, logs=root / "logs"
+        )
         (root / "logs").mkdir()
 
     def configure(self, **changes: object) -> None:
-        """Change the environment of the steps."""
-        self.env = msgspec.structs.replace(self.env, **changes)
+        """Change settings, callbacks and other data of the attempts, each by its name."""
+        config: dict[str, object] = {}
+        attempt: dict[str, object] = {}
+        for name, value in changes.items():
+            if hasattr(RunCallbacks, name):
+                setattr(self.attempt.callbacks, name, value)
+            else:
+                (config if name in RunConfig.__struct_fields__ else attempt)[name] = value
+        attempt["config"] = msgspec.structs.replace(self.attempt.config, **config)
+        self.attempt = msgspec.structs.replace(self.attempt, **attempt)
 
     def write(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
         """Write a file of the project."""
@@ -104,14 +117,14 @@ class Bench:
 
     def shell(self, cmd: str | list[str], **keys: object) -> Ended:
         """Run the step code of a shell step."""
-        return shell.run(self.shell_step(cmd, **keys), self.env)
+        return shell.run(self.shell_step(cmd, **keys), self.attempt)
 
     def python(
         self, source: str, fixtures: Mapping[str, object] | None = None, **keys: object
     ) -> Ended:
         """Run the step code of a Python step."""
         step = self.python_step(source, **keys)
-        return python_inline.run(step, self.context, self.env, fixtures or {})
+        return python_inline.run(step, self.context, self.attempt, fixtures or {})
 
     def result(self, step: Step) -> StepResult:
         """Run a whole step."""
@@ -123,7 +136,8 @@ class Bench:
     def retry_loop(self, step: Step) -> RetryLoop:
         """Return the retry loop of a step of the recipe that was written last."""
         recipe = load(self.root / "recipes" / "x.yaml", root=self.root)
-        return RetryLoop(step, self.context, self.env, {}, Scope(recipe, self.env, lambda _: None))
+        scope = Scope(recipe, self.attempt.config, lambda _: None)
+        return RetryLoop(step, self.context, self.attempt, {}, scope, Services(recipe))
 
 
 @pytest.fixture(scope="session")

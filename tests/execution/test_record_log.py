@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.environment import RecordStyle
 from pytest_orchestrator.execution.record_log import BUDGET, RecordLog, records_of_this_process
+from pytest_orchestrator.execution.run_config import RecordStyle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def passed_on(bench: Bench) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
-    bench.configure(logs=bench.root, on_event=events.append)
+    bench.configure(logs=bench.root, event_sink=events.append)
     return events
 
 
@@ -31,7 +31,7 @@ def event(message: str, level: int = logging.WARNING, **more: Any) -> dict[str, 
 
 def written(bench: Bench, *events: dict[str, Any], **changes: Any) -> str:
     bench.configure(**changes)
-    log = RecordLog("s", bench.env)
+    log = RecordLog("s", bench.attempt)
     for one in events:
         log.receive(one)
     log.close()
@@ -126,7 +126,7 @@ def test_records_of_this_process_are_written_while_a_step_runs_in_it(
     bench: Bench, passed_on: list[Any], tmp_path: Path
 ) -> None:
     del tmp_path
-    with records_of_this_process("s", bench.env) as log:
+    with records_of_this_process("s", bench.attempt) as log:
         logging.getLogger("bench").warning("%s V", 12)
     logging.getLogger("bench").warning("later")
     assert log.stream is not None

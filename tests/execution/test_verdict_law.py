@@ -18,9 +18,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from pytest_orchestrator.execution.environment import PythonSettings
 from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
+from pytest_orchestrator.execution.run_config import PythonSettings
 from pytest_orchestrator.plugin.python_lane import launch
 from tests.execution import verdict_actor
 from tests.execution.conftest import Bench
@@ -180,8 +180,8 @@ class Workspace:
             again = type(program)(program.argv, program.env, hello)
             bench = self.benches[way] = Bench(folder, Slot(lanes, again, SshConnections()))
             shutil.copy(verdict_actor.__file__, folder)
-            manner = PythonSettings.here(folder)
-            bench.configure(inline=False, manner=manner)
+            settings = PythonSettings.here(folder)
+            bench.configure(runs_inline=False, python_settings=settings)
         self._modules = 0
 
     def python(self, way: str, imports: str, params: dict[str, Any]) -> tuple[str, str, Any]:

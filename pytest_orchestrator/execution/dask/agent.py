@@ -24,6 +24,7 @@ from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.dask.messages import (
     HEARTBEAT,
     MAX_CHUNK,
@@ -40,10 +41,10 @@ from pytest_orchestrator.execution.dask.messages import (
 )
 from pytest_orchestrator.execution.dask.registry import root_of_worker
 from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
+from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
 IDLE_SECONDS: Final = 10.0
@@ -93,43 +94,53 @@ class ConnectionPool:
             link.close()
 
 
-def attempt_environment(
-    session_config: SessionConfig, claim_reply: ClaimReply, folder: Path, slot: Slot
-) -> Environment:
-    """Return the environment of an attempt.
+def attempt_context(
+    session_config: SessionConfig,
+    claim_reply: ClaimReply,
+    folder: Path,
+    slot: Slot,
+    callbacks: RunCallbacks,
+) -> AttemptContext:
+    """Return the context of an attempt.
 
     Args:
         session_config: The settings of the session.
         claim_reply: The attempt, with its step and variables.
-        folder: Folder for its logs.
+        folder: Folder for its logs and copied files.
         slot: The worker slot that runs the attempt.
+        callbacks: The receiver of events and of the end of the session.
     """
     secrets = Masker(session_config.secret_names)
     for secret in claim_reply.secrets:
         secrets.add(secret)
-    manner = msgspec.structs.replace(
-        session_config.manner,
-        cwd=_local_path(session_config, session_config.manner.cwd),
+    python_settings = msgspec.structs.replace(
+        session_config.python_settings,
+        cwd=_local_path(session_config, session_config.python_settings.cwd),
         sys_path=_search_path(session_config),
     )
-    return Environment(
+    config = RunConfig(
         root=Path(_local_path(session_config, session_config.root)),
+        run_id=session_config.run,
         timeout=session_config.timeout,
-        stretch=session_config.stretch,
-        slot=slot,
-        environ={**os.environ, **claim_reply.variables},
-        recipe=_local_path(session_config, claim_reply.recipe),
-        run=session_config.run,
-        logs=folder if claim_reply.logs else None,
-        resources=folder / "resources" if claim_reply.samples else None,
-        attempt=claim_reply.attempt,
-        secrets=secrets,
-        manner=manner,
-        context_variables=claim_reply.context_variables,
-        max_log=session_config.max_log,
+        timeout_factor=session_config.timeout_factor,
+        python_settings=python_settings,
         record_style=session_config.record_style,
+        max_log=session_config.max_log,
         max_artifact=session_config.max_artifact,
-        capacity=session_config.capacity,
+        max_result=session_config.max_result,
+        secrets=secrets,
+    )
+    return AttemptContext(
+        config=config,
+        callbacks=callbacks,
+        recipe=_local_path(session_config, claim_reply.recipe),
+        number=claim_reply.attempt,
+        slot=slot,
+        logs=folder if claim_reply.logs else None,
+        artifacts=folder / "copies",
+        resources=folder / "resources" if claim_reply.samples else None,
+        environ={**os.environ, **claim_reply.variables},
+        context_variables=claim_reply.context_variables,
     )
 
 
@@ -141,7 +152,7 @@ def _local_path(session_config: SessionConfig, path: str) -> str:
 
 
 def _search_path(session_config: SessionConfig) -> list[str]:
-    path = [_local_path(session_config, entry) for entry in session_config.manner.sys_path]
+    path = [_local_path(session_config, entry) for entry in session_config.python_settings.sys_path]
     return [*path, *(entry for entry in sys.path if entry not in path)]
 
 
@@ -153,7 +164,7 @@ def lane_program(session_config: SessionConfig) -> Program:
         **session_config.hello,
         "argv": argv,
         "sys_path": _search_path(session_config),
-        "folder": _local_path(session_config, session_config.manner.cwd),
+        "folder": _local_path(session_config, session_config.python_settings.cwd),
         "arguments": [
             _argument(session_config, argument) for argument in session_config.hello["arguments"]
         ],
@@ -296,12 +307,14 @@ class WorkerAgent:
             with self._lock:
                 self._free.append(slot)
 
-    def environment(self, claim_reply: ClaimReply, folder: Path, slot: Slot) -> Environment:
-        """Return the environment of an attempt; see `attempt_environment`."""
+    def attempt_context(
+        self, claim_reply: ClaimReply, folder: Path, slot: Slot, callbacks: RunCallbacks
+    ) -> AttemptContext:
+        """Return the context of an attempt; see the function `attempt_context`."""
         assert self._session_config is not None  # noqa: S101  # `begin` was called
         context_variables = {**claim_reply.context_variables, ADDRESS: self.address}
         claim_reply = msgspec.structs.replace(claim_reply, context_variables=context_variables)
-        return attempt_environment(self._session_config, claim_reply, folder, slot)
+        return attempt_context(self._session_config, claim_reply, folder, slot, callbacks)
 
     def _send_heartbeats(self, token: str, heartbeat_file: HeartbeatFile) -> None:
         """Send heartbeats until the session ends; each reply renews the heartbeat file of lanes.

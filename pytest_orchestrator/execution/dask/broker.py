@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, serve
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.dask.chunks import ChunkReceiver
 from pytest_orchestrator.execution.dask.messages import (
@@ -43,7 +44,6 @@ from pytest_orchestrator.execution.dask.messages import (
     replied,
 )
 from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -64,7 +64,7 @@ class RemoteAttempt:
         broker: The broker that issues the attempt.
         step: The step, with expressions replaced by values.
         context: The handle of the step on the Context.
-        env: The environment of the run.
+        attempt_context: The context of the attempt.
 
     Attributes:
         id: Id of the attempt.
@@ -79,7 +79,7 @@ class RemoteAttempt:
     """
 
     def __init__(
-        self, broker: "AttemptBroker", step: Step, context: Context, env: Environment
+        self, broker: "AttemptBroker", step: Step, context: Context, attempt_context: AttemptContext
     ) -> None:
         self.id = os.urandom(8).hex()
         self.token = ""
@@ -90,7 +90,12 @@ class RemoteAttempt:
         self.on_unclaimed: Callable[[], object] = lambda: None
         self.is_cancelled = False
         self.at_once = False
-        self._broker, self._step, self._context, self._env = broker, step, context, env
+        self._broker, self._step, self._context, self._attempt_context = (
+            broker,
+            step,
+            context,
+            attempt_context,
+        )
         self._moved = threading.Condition()
         self._context_token = ""
         self._given_up = self._is_unknown = False
@@ -99,7 +104,7 @@ class RemoteAttempt:
         self._follow_up: FollowUp | None = None
         self._replies: list[FollowUpReply] = []
         self._last_numbered = 0, Reply(ok=True)
-        self._receiver = ChunkReceiver(step.name, env)
+        self._receiver = ChunkReceiver(step.name, attempt_context)
         self.receive = self._receiver.receive
         self._operations: dict[str, Callable[[Any], Any]] = {
             CLAIM: lambda value: plain(self._accept_claim(read(value, ClaimRequest))),
@@ -236,19 +241,19 @@ class RemoteAttempt:
                 raise RequestRefused("it is not to run any more")
             if self.claim is None:
                 self.claim, self.claimed_at = claim, time.time()
-        env, step = self._env, self._step
+        attempt_context, step = self._attempt_context, self._step
         self._context_token = self._context_token or self._broker.admit_step(
             step.name, self._context
         )
         return ClaimReply(
             step=carried(step),
-            attempt=env.attempt,
-            recipe=env.recipe,
-            variables=_item_variables(env),
+            attempt=attempt_context.number,
+            recipe=attempt_context.recipe,
+            variables=_item_variables(attempt_context),
             context_variables={"ORCHESTRATOR_TOKEN": self._context_token},
-            secrets=tuple(env.secrets.values),
-            logs=env.logs is not None,
-            samples=env.resources is not None,
+            secrets=tuple(attempt_context.config.secrets.values),
+            logs=attempt_context.logs is not None,
+            samples=attempt_context.resources is not None,
             has_follow_ups=artifacts.wants_artifacts(step)
             or any(criterion.name in check.ON_FILES for criterion in step.success),
             heartbeat_token=session.token,
@@ -308,10 +313,10 @@ class RemoteAttempt:
             raise WorkerLost(self._lost)
 
 
-def _item_variables(env: Environment) -> dict[str, str]:
+def _item_variables(attempt_context: AttemptContext) -> dict[str, str]:
     """Return ``PYTEST_CURRENT_TEST`` of the run as a mapping; empty if the run does not set it."""
     name = "PYTEST_CURRENT_TEST"
-    variables = env.variables()
+    variables = attempt_context.variables()
     with contextlib.suppress(KeyError):
         return {name: variables[name]}
     return {}
@@ -377,15 +382,15 @@ class AttemptBroker:
         """True if connections of workers are encrypted."""
         return self._proxy is not None
 
-    def issue(self, step: Step, context: Context, env: Environment) -> RemoteAttempt:
+    def issue(self, step: Step, context: Context, attempt_context: AttemptContext) -> RemoteAttempt:
         """Return a new remote attempt of a step.
 
         Args:
             step: The step, with expressions replaced by values.
             context: The handle of the step on the Context.
-            env: The environment of the run.
+            attempt_context: The context of the attempt.
         """
-        attempt = RemoteAttempt(self, step, context, env)
+        attempt = RemoteAttempt(self, step, context, attempt_context)
         with self._moved:
             self._attempts[attempt.id] = attempt
         attempt.token = self.admit(step.name, attempt.answered)

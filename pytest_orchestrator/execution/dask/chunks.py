@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.dask.messages import COPY_PREFIX, LOGS, MAX_CHUNK, Chunk
-from pytest_orchestrator.execution.environment import Environment
 
 
 class ChunkReceiver:
@@ -17,11 +17,11 @@ class ChunkReceiver:
 
     Args:
         step: Name of the step.
-        env: The environment of the run, which has the paths of the files.
+        attempt_context: The context of the attempt, which has the paths of the files.
     """
 
-    def __init__(self, step: str, env: Environment) -> None:
-        self._step, self._env = step, env
+    def __init__(self, step: str, attempt_context: AttemptContext) -> None:
+        self._step, self._attempt_context = step, attempt_context
         self._lock = threading.Lock()
         self._files: dict[str, int] = {}
         self._is_closed = False
@@ -65,13 +65,17 @@ class ChunkReceiver:
 
     def _path(self, stream: str) -> str | None:
         if stream in LOGS:
-            return self._env.log(self._step, stream)
+            return self._attempt_context.log(self._step, stream)
         if stream == "samples":
-            return self._env.samples(self._step)
+            return self._attempt_context.samples(self._step)
         copy = Path(stream.removeprefix(COPY_PREFIX))
         if not stream.startswith(COPY_PREFIX) or copy.is_absolute() or ".." in copy.parts:
             raise RequestRefused(f"nothing is kept of {stream!r}")
-        return None if self._env.artifacts is None else str(self._env.artifacts / copy)
+        return (
+            None
+            if self._attempt_context.artifacts is None
+            else str(self._attempt_context.artifacts / copy)
+        )
 
 
 _SMALL_CHUNK: Final = 1 << 14

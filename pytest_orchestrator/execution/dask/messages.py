@@ -13,8 +13,8 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
-from pytest_orchestrator.execution.environment import PythonSettings, RecordStyle
 from pytest_orchestrator.execution.lanes.messages import packed, unpacked
+from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
 
 CLAIM: Final = "claim"
@@ -68,30 +68,30 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
         session: Id of the session; unique.
         run: Id of the run.
         root: The rootdir of the session.
-        manner: Working directory, search path and log level of Python steps.
+        python_settings: Working directory, search path and log level of Python steps.
         flags: Arguments of the interpreter of a lane for Python steps.
         hello: First message to a lane for Python steps.
         timeout: Seconds for a step without a timeout of its own.
-        stretch: Factor for all timeouts.
+        timeout_factor: Factor for all timeouts.
         max_log: Bytes after which a log is cut.
         record_style: Level and format of the log records in a log.
         max_artifact: Maximum bytes of a copied file.
-        capacity: Maximum bytes of a stdout that is read as a result.
+        max_result: Maximum bytes of a stdout that is read as a result.
         secret_names: Patterns for names of variables whose values are secret.
     """
 
     session: str
     run: str
     root: str
-    manner: PythonSettings
+    python_settings: PythonSettings
     flags: tuple[str, ...]
     hello: dict[str, Any]
     timeout: float | None
-    stretch: float
+    timeout_factor: float
     max_log: int
     record_style: RecordStyle = RecordStyle()
     max_artifact: int
-    capacity: int
+    max_result: int
     secret_names: tuple[str, ...]
 
 

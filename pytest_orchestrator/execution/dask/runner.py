@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.dask import worker
 from pytest_orchestrator.execution.dask.messages import AttemptRef
 from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.dask.submission import Submission
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 from pytest_orchestrator.execution.scheduling.placement import Offer, beside
 from pytest_orchestrator.execution.steps import custom
@@ -126,18 +126,18 @@ class DaskRunner:
         """Return True if a step runs on a worker; some, as services, need the machine of pytest."""
         return not beside(step)
 
-    def submit(self, step: Step, context: Context, env: Environment) -> Submission:
+    def submit(self, step: Step, context: Context, attempt_context: AttemptContext) -> Submission:
         """Submit an attempt of a step to a worker."""
         assert self._broker is not None  # noqa: S101  # `start` was called
         if isinstance(step, CodeStep):
-            step = custom.called(step, env)
-        attempt = self._broker.issue(step, context, env)
+            step = custom.called(step, attempt_context)
+        attempt = self._broker.issue(step, context, attempt_context)
         submitter = Submitter(
             partial(self._client.submit, run_on_worker), self._worker_registry, step, attempt
         )
         attempt.on_unclaimed = submitter.ensure_submitted
         submitter.ensure_submitted()
-        return Submission(step, env, attempt, submitter.withdraw)
+        return Submission(step, attempt_context, attempt, submitter.withdraw)
 
     def close(self) -> None:
         """End the session for the workers, and disconnect from the cluster."""

@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_orchestrator.core.result import (
     Artifact,
+    CopiedArtifacts,
     Ended,
     Failure,
     Process,
@@ -18,6 +19,7 @@ from pytest_orchestrator.core.result import (
     Verdict,
     Where,
 )
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.dask.broker import RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.messages import (
@@ -27,11 +29,9 @@ from pytest_orchestrator.execution.dask.messages import (
     Outcome,
     follow_up_of,
 )
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 _CANCEL_SECONDS: Final = 4.0
@@ -43,7 +43,7 @@ class Submission:
 
     Args:
         step: The step, with expressions replaced by values.
-        env: The environment of the run.
+        attempt_context: The context of the attempt.
         attempt: The attempt in the broker.
         withdraw: Cancels the task of Dask.
     """
@@ -51,9 +51,18 @@ class Submission:
     before: Final[Before] = {}
 
     def __init__(
-        self, step: Step, env: Environment, attempt: RemoteAttempt, withdraw: Callable[[], object]
+        self,
+        step: Step,
+        attempt_context: AttemptContext,
+        attempt: RemoteAttempt,
+        withdraw: Callable[[], object],
     ) -> None:
-        self._step, self._env, self._attempt, self._withdraw = step, env, attempt, withdraw
+        self._step, self._attempt_context, self._attempt, self._withdraw = (
+            step,
+            attempt_context,
+            attempt,
+            withdraw,
+        )
         self._started_at = time.monotonic()
         self._submitted_at = time.time()
 
@@ -85,7 +94,7 @@ class Submission:
         An interrupt of the block cancels the attempt. After the block, the lock files record that
         the attempt has ended or was lost.
         """
-        for file in self._env.locks:
+        for file in self._attempt_context.lock_files:
             lock_file.remote_attempt_started(file)
         try:
             yield
@@ -100,7 +109,7 @@ class Submission:
                 if self._attempt.is_over
                 else lock_file.remote_attempt_lost
             )
-            for file in self._env.locks:
+            for file in self._attempt_context.lock_files:
                 record_end(file)
 
     def cancel(self, *, at_once: bool, late: bool) -> None:
@@ -115,9 +124,11 @@ class Submission:
             self._withdraw()
             self._attempt.lose("it was ended")
 
-    def collect(self, patterns: Sequence[object], env: Environment) -> CopiedArtifacts:
+    def collect(
+        self, patterns: Sequence[object], attempt_context: AttemptContext
+    ) -> CopiedArtifacts:
         """Copy the files that globs match from the worker into the run folder."""
-        if env.artifacts is None:
+        if attempt_context.artifacts is None:
             return CopiedArtifacts()
         try:
             reply = self._attempt.run_follow_up(FollowUp(patterns=tuple(patterns)))
@@ -127,7 +138,7 @@ class Submission:
             return CopiedArtifacts(warnings=(f"artifacts: {reply.error}",))
         copies = []
         for artifact, modified in zip(reply.artifacts, reply.modified, strict=True):
-            path = env.artifacts / artifact.path
+            path = attempt_context.artifacts / artifact.path
             if not path.exists():  # for an empty file no chunk is sent
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
@@ -182,20 +193,20 @@ class Submission:
         return None if claim is None else Where(claim.worker, claim.host)
 
     def _local_end(self, outcome: Outcome) -> Ended:
-        env, ended = self._env, outcome.ended
+        attempt_context, ended = self._attempt_context, outcome.ended
         for secret in outcome.new_secrets:
-            env.secrets.add(secret)
+            attempt_context.config.secrets.add(secret)
         for event in outcome.events:
-            env.on_event(event)
+            attempt_context.pass_event(event)
         if outcome.stop is not None:
-            env.stop(*outcome.stop)
+            attempt_context.callbacks.stop_session(*outcome.stop)
         failure = ended.failure
         if failure is not None and outcome.report is not None:
             raised = Raised.there(failure.reason, outcome.report)
             failure = msgspec.structs.replace(failure, exception=raised)
         usage = ended.usage
         if usage.samples is not None:
-            usage = msgspec.structs.replace(usage, samples=env.samples(self._step.name))
+            usage = msgspec.structs.replace(usage, samples=attempt_context.samples(self._step.name))
         return msgspec.structs.replace(
             ended,
             usage=usage,
@@ -215,5 +226,5 @@ class Submission:
 
     def _with_local_log(self, stream: Stream, name: str) -> Stream:
         """Return the stream with the path of the log that was received from the worker."""
-        log = self._env.log(self._step.name, name) if stream.log else None
+        log = self._attempt_context.log(self._step.name, name) if stream.log else None
         return msgspec.structs.replace(stream, log=log)

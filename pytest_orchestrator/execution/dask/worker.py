@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.evidence import Evidence
@@ -46,8 +47,6 @@ from pytest_orchestrator.execution.dask.messages import (
     read,
     uncarried,
 )
-from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.lanes.lane import Slot, slot_of
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.outcome import Raised
@@ -55,6 +54,9 @@ from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.execution.temp_folders import scratch
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.lanes.lane import Slot
 
 _CANCEL_SECONDS: Final = 3.0  # seconds within which a responsive lane has ended its step
 
@@ -88,6 +90,27 @@ def perform(
             worker, socket.gethostname(), agent.id, os.urandom(8).hex(), last_heartbeat
         )
         run.run(claim)
+
+
+class _ForwardedCallbacks(RunCallbacks):
+    """Callbacks that are stored for the session, which receives them with the outcome.
+
+    Attributes:
+        events: The log records and warnings of the step.
+        stop: The reason and the exit status if the step ends the whole run.
+    """
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.stop: tuple[str, int | None] | None = None
+
+    def replay_event(self, event: dict[str, Any]) -> None:
+        """Store a log record or warning."""
+        self.events.append(event)
+
+    def stop_session(self, reason: str, status: int | None) -> None:
+        """Store the first request to end the whole run."""
+        self.stop = self.stop or (reason, status)
 
 
 class _Run:
@@ -153,19 +176,19 @@ class _Run:
     def _execute(self, claim_reply: ClaimReply, folder: Path) -> None:
         step, fresh = uncarried(claim_reply.step)
         with self._agent.slot() as slot:
-            events: list[dict[str, Any]] = []
-            stops: list[tuple[str, int | None]] = []
-            env = self._agent.environment(claim_reply, folder, slot)
-            env = msgspec.structs.replace(
-                env, on_event=events.append, stop=lambda *words: stops.append(words)
-            )
+            callbacks = _ForwardedCallbacks()
+            attempt = self._agent.attempt_context(claim_reply, folder, slot, callbacks)
             known_secrets = set(claim_reply.secrets)
-            before = criteria_files.noted(msgspec.structs.replace(step, success=fresh), env.root)
+            before = criteria_files.noted(
+                msgspec.structs.replace(step, success=fresh), attempt.config.root
+            )
             self._logs = tuple(
-                ChunkSender(name, env.log(step.name, name) or "") for name in LOGS if env.logs
+                ChunkSender(name, attempt.log(step.name, name) or "")
+                for name in LOGS
+                if attempt.logs
             )
             started_at = time.time()
-            ended = self._run_step_code(step, env)
+            ended = self._run_step_code(step, attempt)
             elapsed = time.monotonic() - self._claimed_at  # includes the start of a lane
             failure = ended.failure
             raised = failure.exception if failure else None
@@ -174,10 +197,12 @@ class _Run:
             outcome = Outcome(
                 ended=msgspec.structs.replace(ended, failure=failure),
                 report=raised.report if isinstance(raised, Raised) else None,
-                events=tuple(events),
-                stop=stops[0] if stops else None,
+                events=tuple(callbacks.events),
+                stop=callbacks.stop,
                 new_secrets=tuple(
-                    secret for secret in env.secrets.values if secret not in known_secrets
+                    secret
+                    for secret in attempt.config.secrets.values
+                    if secret not in known_secrets
                 ),
                 files_before=before,
                 started_at=started_at,
@@ -185,10 +210,10 @@ class _Run:
             )
             self._send_outcome(outcome)
             if claim_reply.has_follow_ups:
-                self._run_follow_ups(step, env, outcome, folder)
+                self._run_follow_ups(step, attempt, outcome)
 
-    def _run_step_code(self, step: Step, env: Environment) -> Ended:
-        slot = slot_of(env)
+    def _run_step_code(self, step: Step, attempt: AttemptContext) -> Ended:
+        slot = attempt.required_slot
         if isinstance(step, CodeStep):  # takes seconds, and cannot be cancelled
             with contextlib.suppress(LaneLost, OSError):  # `apart` reports it
                 slot.python.prepare()
@@ -198,7 +223,7 @@ class _Run:
                 return Ended(usage=Usage(seconds=0.0), failure=failure)
             self._slot = slot
         try:
-            return apart(step, self._client.context, env)
+            return apart(step, self._client.context, attempt)
         finally:
             with self._slot_lock:
                 self._slot = None
@@ -213,7 +238,7 @@ class _Run:
         self._client.ask(OUTCOME, msgspec.structs.replace(outcome, chunks=last_chunks))
         self.acknowledge(last_chunks)
 
-    def _run_follow_ups(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
+    def _run_follow_ups(self, step: Step, attempt: AttemptContext, outcome: Outcome) -> None:
         """Execute follow-ups until the session releases the worker."""
         with contextlib.suppress(RequestRefused):
             while (message := self._client.ask(FOLLOW_UP)) is not None:
@@ -221,26 +246,26 @@ class _Run:
                     continue
                 follow_up = read(message, FollowUp)
                 if follow_up.patterns is None:
-                    reply = self._check(follow_up, step, env, outcome)
+                    reply = self._check(follow_up, step, attempt, outcome)
                 else:
-                    reply = self._copy(follow_up, env, folder / "copies")
+                    reply = self._copy(follow_up, attempt)
                 try:
                     self._client.ask(FOLLOW_UP_REPLY, reply)
                 except RequestRefused as error:
                     self._client.ask(FOLLOW_UP_REPLY, FollowUpReply(error=str(error)))
 
     def _check(
-        self, follow_up: FollowUp, step: Step, env: Environment, outcome: Outcome
+        self, follow_up: FollowUp, step: Step, attempt: AttemptContext, outcome: Outcome
     ) -> FollowUpReply:
         criterion, ended = criterion_of(follow_up), outcome.ended
         context = self._client.context
-        searches = Searches(env.slot, env.seconds_for(step.timeout))
+        searches = Searches(attempt.slot, attempt.seconds_for(step.timeout))
         evidence = Evidence(
             step,
             context,
             ended,
             outcome.started_at,
-            env.root,
+            attempt.config.root,
             outcome.files_before,
             searches=searches,
         )
@@ -253,13 +278,11 @@ class _Run:
         except Exception as error:  # noqa: BLE001
             return FollowUpReply(error=f"{type(error).__name__}: {error}")
 
-    def _copy(self, follow_up: FollowUp, env: Environment, into: Path) -> FollowUpReply:
-        copied = artifacts.collected(
-            follow_up.patterns or (), msgspec.structs.replace(env, artifacts=into)
-        )
+    def _copy(self, follow_up: FollowUp, attempt: AttemptContext) -> FollowUpReply:
+        copied = artifacts.collected(follow_up.patterns or (), attempt)
         copies, modified = [], []
         for artifact in copied.artifacts:
-            name = str(Path(artifact.path).relative_to(into))
+            name = str(Path(artifact.path).relative_to(str(attempt.artifacts)))
             with open(artifact.path, "rb") as file:
                 while data := file.read(MAX_CHUNK):
                     at = file.tell() - len(data)

@@ -4,19 +4,15 @@ Few programs use the Context, so no thread waits for their connections: the thre
 the lane's reply also polls the listening socket, and starts the server at the first connection.
 """
 
-import contextlib
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
-
-import msgspec
 
 from pytest_orchestrator.context.context import Context
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.messages import CommandResult
 
 
@@ -44,30 +40,6 @@ class ContextAccess(Protocol):
         """Add the token to the secrets of the session if ``data`` has it or ``surely`` is true."""
 
 
-@contextlib.contextmanager
-def opened(env: "Environment", step: str, context: Context) -> Iterator["Environment"]:
-    """Give the programs of a step access to the Context while a block runs.
-
-    Args:
-        env: The environment of the run.
-        step: The name of the step.
-        context: The step's own handle to the Context.
-
-    Yields:
-        The environment of the run with the variables for that access; unchanged if there is no
-        Context server.
-    """
-    access = env.context_access
-    if access is None:
-        yield env
-        return
-    variables = access.open(step, context)
-    try:
-        yield msgspec.structs.replace(env, context_variables=variables)
-    finally:
-        access.close(variables)
-
-
 def look_at(result: "CommandResult", access: ContextAccess | None) -> None:
     """Add the Context token to the secrets of the session if a program has printed it."""
     if access is not None and (result.stdout.replaced or result.stderr.replaced):
@@ -83,27 +55,22 @@ _A_DAY: Final = 86_400.0  # poll accepts at most about 24 days
 
 
 def lane_waiter(
-    on_idle: Callable[[], None] | None, access: ContextAccess | None = None
-) -> Callable[[socket.socket, float | None], None] | None:
-    """Return a function that waits for a lane's reply and meanwhile starts other work, or None.
+    on_idle: Callable[[], None], access: ContextAccess | None = None
+) -> Callable[[socket.socket, float | None], None]:
+    """Return a function that waits for a lane's reply and meanwhile starts other work.
 
     The function calls ``on_idle`` once after `IDLE_AFTER`, and starts the Context server at the
     first connection. It returns when the lane's socket is readable, or when both have happened,
     and raises TimeoutError at the deadline.
 
     Args:
-        on_idle: The callback; None calls nothing.
+        on_idle: The callback.
         access: The access to the Context server; None serves no Context.
-
-    Returns:
-        The function; None if there is neither a callback nor a Context server to start.
     """
     listener = None if access is None else access.listener
-    if on_idle is None and listener is None:
-        return None
 
     def wait(lane: socket.socket, deadline: float | None) -> None:
-        idle_done, server_started = on_idle is None, listener is None
+        idle_done, server_started = False, listener is None
         idle_at = time.monotonic() + IDLE_AFTER
         poll = select.poll()
         poll.register(lane, select.POLLIN)
@@ -116,7 +83,7 @@ def lane_waiter(
             ready = {fd for fd, _ in poll.poll(pause * 1000)}
             if lane.fileno() in ready:
                 return
-            if not ready and not idle_done and pause < left and on_idle is not None:
+            if not ready and not idle_done and pause < left:
                 idle_done = True
                 on_idle()
             elif not ready and left < _A_DAY:

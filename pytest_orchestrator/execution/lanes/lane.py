@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from pytest_orchestrator.execution.lanes.messages import (
     CommandResult,
@@ -26,10 +26,7 @@ from pytest_orchestrator.execution.supervision import framing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
-    from pytest_orchestrator.execution.lanes.watchdog import Watchdog
-    from pytest_orchestrator.execution.steps.dispatch import RemoteSubmission, Runner
     from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
 
@@ -409,15 +406,11 @@ class PythonLane(Lane):
         return connection, pid
 
 
-def slot_of(env: Environment) -> Slot:
-    """Return the worker slot in the environment of a step.
+class Cancellable(Protocol):
+    """Attempt on another machine."""
 
-    Raises:
-        RuntimeError: The environment has no slot, and the step needs a process.
-    """
-    if env.slot is None:
-        raise RuntimeError("this run cannot start processes: set the slot of its Environment")
-    return env.slot
+    def cancel(self, *, at_once: bool, late: bool) -> None:
+        """End the step code; see `RemoteSubmission.cancel`."""
 
 
 class Slot:
@@ -426,24 +419,13 @@ class Slot:
     Attributes:
         shell: The lane for programs.
         python: The lane for Python steps.
-        links: The connections to other machines; all slots share them.
-        runner: Runs step code on other machines; None if all steps run in these lanes.
-        guard: The watchdog for inline steps; None if they are not watched.
-        away: The attempt on another machine that this slot waits for, or waited for last.
+        ssh_connections: The connections to other machines; all slots share them.
+        remote: The attempt on another machine that this slot waits for, or waited for last.
     """
 
-    def __init__(
-        self,
-        lanes: Lanes,
-        program: Program,
-        links: SshConnections,
-        runner: Runner | None = None,
-        guard: Watchdog | None = None,
-    ) -> None:
-        self.links = links
-        self.runner = runner
-        self.guard = guard
-        self.away: RemoteSubmission | None = None
+    def __init__(self, lanes: Lanes, program: Program, ssh_connections: SshConnections) -> None:
+        self.ssh_connections = ssh_connections
+        self.remote: Cancellable | None = None
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
         self._lanes = lanes
@@ -451,7 +433,7 @@ class Slot:
 
     def another(self) -> Slot:
         """Return a new slot with its own lanes and the same connections."""
-        return Slot(self._lanes, self._program, self.links, self.runner, self.guard)
+        return Slot(self._lanes, self._program, self.ssh_connections)
 
     def let_go(self, other: Slot) -> None:
         """Do nothing; `SlotLease` overrides this to detach a slot whose service continues."""

@@ -20,9 +20,9 @@ from pytest_orchestrator.core.result import (
     Verdict,
 )
 from pytest_orchestrator.execution import captured_output, expression_scope
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import check, measurements
 from pytest_orchestrator.execution.criteria.evidence import Evidence
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
@@ -30,8 +30,9 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchInterrupted,
     SearchTimeout,
 )
-from pytest_orchestrator.execution.notifications import Changed, Follower
+from pytest_orchestrator.execution.notifications import Changed, Listener
 from pytest_orchestrator.execution.steps.dispatch import submitted
+from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     TimeoutExpressionError,
@@ -42,7 +43,7 @@ from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.steps.dispatch import Submitted
+    from pytest_orchestrator.execution.attempt_context import Submitted
     from pytest_orchestrator.execution.text_search import Searched
 
 _NO_THREAD = "can't start new thread"
@@ -65,17 +66,17 @@ class StepContext:
     Args:
         step: The step.
         context: The Context of the recipe.
-        follow: Called with each change.
+        notify: Called with each change.
         by: The node id of the step.
     """
 
     def __init__(
-        self, step: Step, context: Context, follow: Follower | None = None, by: str = ""
+        self, step: Step, context: Context, notify: Listener = lambda _: None, by: str = ""
     ) -> None:
         self.changes: list[Change] = []
         self.site: Submitted | None = None
-        self._step, self._follow = step, follow
-        self.context = context.bound(step.name, self._note, by)
+        self._step, self._notify = step, notify
+        self.context = context.bound(step.name, self._add_change, by)
         self._staged: Context | None = None
         self._outputs: dict[str, Json] = {}
 
@@ -109,10 +110,9 @@ class StepContext:
         if is_last:
             self.write(outputs)
 
-    def _note(self, change: Change) -> None:
+    def _add_change(self, change: Change) -> None:
         self.changes.append(change)
-        if self._follow:
-            self._follow(Changed(self._step, change))
+        self._notify(Changed(self._step, change))
 
 
 def resource_failure(error: BaseException) -> Failure | None:
@@ -132,44 +132,48 @@ def resource_failure(error: BaseException) -> Failure | None:
 def execute(
     step: Step,
     own: StepContext,
-    env: Environment,
+    attempt: AttemptContext,
     fixtures: Mapping[str, object],
     names: Mapping[str, Any],
+    services: Services,
 ) -> StepResult:
     """Run one attempt of a step and check its success criteria.
 
     Args:
         step: The step, with the values of the expressions that its step code needs.
         own: Its handle to the Context.
-        env: The environment of the run.
+        attempt: The context of the attempt.
         fixtures: Values for the step's fixtures, by name.
         names: The values of the names in expressions before the step code runs.
+        services: The services of the recipe.
 
     Returns:
         The result of the attempt.
     """
-    missing = env.services.missing(step) if env.services else None
+    missing = services.missing(step)
     if missing is not None:
         return failed(step, missing)
-    site = own.site = submitted(step, own.context, env, fixtures)
+    site = own.site = submitted(step, own.context, attempt, fixtures, services)
     ended, started = site.result(), site.started
-    if step.retry is not None and env.attempt < step.retry.attempts:
+    if step.retry is not None and attempt.number < step.retry.attempts:
         own.stage()
     found = StepFindings(ended.failure, ended.verdicts)
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
-        known = expression_scope.after(names, ended, own.view, env.capacity)
+        known = expression_scope.after(names, ended, own.view, attempt.config.max_result)
         evidence = Evidence(
             step,
             own.view,
             ended,
             started,
-            env.root,
+            attempt.config.root,
             site.before,
             known,
             elsewhere=site.elsewhere,
-            searches=Searches(env.slot, env.seconds_for(step.timeout), spent=ended.usage.seconds),
+            searches=Searches(
+                attempt.slot, attempt.seconds_for(step.timeout), spent=ended.usage.seconds
+            ),
         )
-        found = _found(evidence, own, env)
+        found = _found(evidence, own, attempt)
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -208,13 +212,13 @@ class StepFindings(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
-def _found(evidence: Evidence, own: StepContext, env: Environment) -> StepFindings:
+def _found(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> StepFindings:
     """Check the criteria of an attempt within the rest of the step's timeout."""
     ended, searches = evidence.ended, evidence.searches
     try:
         with within(searches.seconds, begun=searches.begun):
             good = ended.failure is None
-            return _checked(evidence, own, env) if good else _beside(evidence)
+            return _checked(evidence, own, attempt) if good else _beside(evidence)
     except TimeoutExpressionError as error:
         failure = invalid(error)
     except SearchTimeout as error:
@@ -227,13 +231,13 @@ def _found(evidence: Evidence, own: StepContext, env: Environment) -> StepFindin
     return StepFindings(ended.failure or failure, ended.verdicts)
 
 
-def _checked(evidence: Evidence, own: StepContext, env: Environment) -> StepFindings:
+def _checked(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> StepFindings:
     """Write the outputs, take the measurements and check all criteria of a successful step code."""
     ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
         step, errors = checkable(evidence.step, names)
         evidence = evidence._replace(step=step, errors=errors)
-        asked = list(queries(step, ended, env.capacity))
+        asked = list(queries(step, ended, attempt.config.max_result))
         searches.ahead([*asked, *check.queries(evidence)])
         values = outputs_of(step, asked, searches)
         if isinstance(values, Failure):
@@ -248,7 +252,7 @@ def _checked(evidence: Evidence, own: StepContext, env: Environment) -> StepFind
         *ended.verdicts,
         *measurements.measurement_verdicts(measured),
         *check.checked(evidence),
-        *(env.judge(step, ended, measured) if env.judge else ()),
+        *attempt.callbacks.more_verdicts(step, ended, measured),
     )
     return StepFindings(_unmet(verdicts), verdicts, measured)
 

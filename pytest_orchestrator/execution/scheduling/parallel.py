@@ -11,16 +11,16 @@ import threading
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.locks.lock_file import LockError
+from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.scheduling.attempt import failed, resource_failure
 from pytest_orchestrator.execution.scheduling.queue import (
     FailFast,
@@ -28,7 +28,6 @@ from pytest_orchestrator.execution.scheduling.queue import (
     StepDependencies,
     TaskQueue,
 )
-from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun, cause_of
 from pytest_orchestrator.execution.scheduling.task import Task, cancel_all
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -51,14 +50,11 @@ class ThreadedRun(RecipeRun):
         self,
         recipe: Recipe,
         context: Context,
-        env: Environment,
+        attempt_defaults: AttemptContext,
         slots: Sequence[Slot],
-        logs: Path | None = None,
-        resources: Path | None = None,
     ) -> None:
-        self._main_queue = env.main_queue
-        env = msgspec.structs.replace(env, waiting=self._main_queue.in_main_thread(env.waiting))
-        super().__init__(recipe, context, env, logs, resources)
+        super().__init__(recipe, context, attempt_defaults)
+        self._main_queue = self.config.main_queue
         self._free = list(reversed(slots))
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -81,6 +77,9 @@ class ThreadedRun(RecipeRun):
         if stops:
             self._stop.set()
         return stops
+
+    def _report_lock_wait(self, wait: LockWait) -> None:
+        self._main_queue.in_main_thread(self.callbacks.on_lock_wait)(wait)
 
     def _staff(self) -> None:
         """Start a thread for each queued task that gets a free slot. The caller holds the lock."""
@@ -220,14 +219,12 @@ class ParallelRun(ThreadedRun):
         self,
         recipe: Recipe,
         context: Context,
-        env: Environment,
+        attempt_defaults: AttemptContext,
         *,
         slots: Sequence[Slot],
         variables: Callable[[Step], dict[str, str]] = lambda _step: {},
-        logs: Path | None = None,
-        resources: Path | None = None,
     ) -> None:
-        super().__init__(recipe, context, env, slots, logs, resources)
+        super().__init__(recipe, context, attempt_defaults, slots)
         self.untaken: list[str] = []
         self._ahead: Frontier | None = None
         self._jobs: dict[str, Task] = {}
@@ -351,13 +348,11 @@ class ParallelRun(ThreadedRun):
             cause = cause_of(error)
             self.cancel(cause)
             if step.name not in self.results:
-                tries = (
-                    job.tries if job else RetryLoop(step, self.context, self.env, {}, self.scope)
-                )
+                tries = job.tries if job else self._retry_loop(step, {})
                 self._keep(step, tries.interrupted(time.time(), cause))
             raise
         while job.heard:
-            self.env.on_event(job.heard.pop(0))
+            self.callbacks.replay_event(job.heard.pop(0))
 
     def _is_stopped(self, step: Step) -> bool:
         with self._lock:
@@ -443,8 +438,8 @@ class ParallelRun(ThreadedRun):
     def _push(self, step: Step, *, asked: bool = False) -> None:
         """Queue a step as a new task; a requested step gets the highest priority."""
         environ = ChainMap(self._variables(step), self._environ)
-        env = msgspec.structs.replace(self.env, environ=environ, live=None)
-        job = Task(step, self.context, env, self.scope)
+        attempt = msgspec.structs.replace(self.attempt_defaults, environ=environ, live=None)
+        job = Task(step, self.context, attempt, self.scope, self.services)
         self._jobs[step.name] = job
         weight = float("inf") if asked or self._ahead is None else self._ahead.weight(step.name)
         if self._ahead is not None:

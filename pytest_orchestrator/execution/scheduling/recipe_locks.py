@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
+from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -49,13 +49,21 @@ class RecipeLocks:
 
     Args:
         recipe: The recipe.
-        env: The environment of the run.
+        config: The settings of the run.
         scope: The values of names in expressions.
+        on_lock_wait: Called when a step waits for a lock.
     """
 
-    def __init__(self, recipe: Recipe, env: Environment, scope: Scope) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        config: RunConfig,
+        scope: Scope,
+        on_lock_wait: Callable[[LockWait], None],
+    ) -> None:
         self._recipe = recipe
-        self._env = env
+        self._config = config
+        self._on_lock_wait = on_lock_wait
         self._scope = scope
         self._has_own = bool(recipe.locks) or any(
             template.path[0] == "locks" for template in recipe.templates
@@ -128,14 +136,14 @@ class RecipeLocks:
 
         def waiting(name: str, owner: Owner | None, seconds: float) -> None:
             on_wait()
-            self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
+            self._on_lock_wait(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
 
-        counted = self._env.resource_counts
+        counted = self._config.resource_units
         held = locks.acquire_resources(
             # Other resources belong to the worker that runs the step.
             {name: number for name, number in step.resources.items() if name in counted},
             counted,
-            run=self._env.run,
+            run=self._config.run_id,
             step=who,
             waiting=waiting,
             stop=stop,
@@ -179,9 +187,9 @@ class RecipeLocks:
                 while left := lock_file.seconds_lost_attempt_may_run(file):
                     if reported != name:
                         reported, who = name, self._recipe.key
-                        owner = Owner.here(self._env.run, who)
+                        owner = Owner.here(self._config.run_id, who)
                         owner = msgspec.structs.replace(owner, free_at=time.time() + left)
-                        self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=0.0))
+                        self._on_lock_wait(LockWait(who=who, lock=name, owner=owner, seconds=0.0))
                     if locks.paused(time.monotonic() - started, stop):
                         return False
         return True
@@ -202,15 +210,15 @@ class RecipeLocks:
             self._refuse_own_session(lock, owner)
             self._refuse_deadlock(min(names), lock)
             on_wait()
-            self._env.waiting(LockWait(who=who, lock=lock, owner=owner, seconds=seconds))
+            self._on_lock_wait(LockWait(who=who, lock=lock, owner=owner, seconds=seconds))
 
-        return locks.acquire(names, run=self._env.run, step=who, waiting=waiting, stop=stop)
+        return locks.acquire(names, run=self._config.run_id, step=who, waiting=waiting, stop=stop)
 
     def _refuse_own_session(self, lock: str, owner: Owner | None) -> None:
         """Raise LockError if the owner of a lock is an unfinished recipe run of this session."""
         if owner is None or "::" in owner.step or owner.free_at:
             return
-        here = Owner.here(self._env.run, self._recipe.key)
+        here = Owner.here(self._config.run_id, self._recipe.key)
         if (owner.pid, owner.host, owner.run) == (here.pid, here.host, here.run):
             raise LockError(
                 f"lock '{lock}' is held by {owner.step}, whose run in this session is not over; "

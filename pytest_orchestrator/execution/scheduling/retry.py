@@ -15,8 +15,8 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import result_checks
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope, after
 from pytest_orchestrator.execution.lanes.messages import output_so_far, stream
 from pytest_orchestrator.execution.notifications import AttemptStarted, RetryScheduled, Started
@@ -25,6 +25,7 @@ from pytest_orchestrator.execution.scheduling.attempt import StepContext, execut
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
+from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, within
 from pytest_orchestrator.recipe.fields.resolve import resolved
 from pytest_orchestrator.recipe.model.options import Retry
@@ -39,9 +40,10 @@ class RetryLoop:
     Args:
         step: The step.
         context: The Context of the recipe.
-        env: The environment of the run.
+        attempt_defaults: The values that the contexts of all attempts share.
         fixtures: Values for the step's fixtures, by name.
         scope: The variables of expressions in this run of the recipe.
+        services: The services of the recipe.
 
     Attributes:
         step: The step with the values of its expressions, once it is prepared.
@@ -54,23 +56,26 @@ class RetryLoop:
         self,
         step: Step,
         context: Context,
-        env: Environment,
+        attempt_defaults: AttemptContext,
         fixtures: Mapping[str, object],
         scope: Scope,
+        services: Services,
     ) -> None:
         self.number = 1
         self.not_before = 0.0
         self.result: StepResult | None = None
         self.step = step
         self._written = step
-        self._own = StepContext(step, context, env.follow, scope.node(step))
+        self._own = StepContext(step, context, attempt_defaults.callbacks.notify, scope.node(step))
         self._scope = scope
         self._names: dict[str, Any] = {}
-        self._env = env
+        self._attempt_defaults = attempt_defaults
+        self._callbacks = attempt_defaults.callbacks
+        self._services = services
         self._fixtures = fixtures
         self._plan = step.retry or _ONCE
         self._failed: list[Attempt] = []
-        self._interrupted_in: Environment | None = None
+        self._interrupted_in: AttemptContext | None = None
 
     def prepare(self) -> StepResult | None:
         """Evaluate `if` and the expressions that the next attempt needs.
@@ -79,7 +84,7 @@ class RetryLoop:
             The result if the step must not run (skipped or failed); None if the attempt can run.
         """
         try:
-            with within(self._env.seconds_for(self._written.timeout)):
+            with within(self._attempt_defaults.seconds_for(self._written.timeout)):
                 return self._prepared()
         except ExpressionError as error:
             result = failed(self._written, invalid(error))
@@ -117,28 +122,31 @@ class RetryLoop:
         Returns:
             The result of the step; None if another attempt follows, at `not_before`.
         """
-        env = msgspec.structs.replace(self._env, attempt=self.number, locks=locks)
+        attempt = msgspec.structs.replace(
+            self._attempt_defaults, number=self.number, lock_files=locks
+        )
         if self.number > 1 and self.prepare() is not None:
             return self.result
-        if env.keep:
-            env.keep(AttemptStarted(self.step, self.number))
-        if self.number == 1 and env.follow:
-            env.follow(Started(self.step))
-        secrets = env.secrets.forms
+        self._callbacks.record(AttemptStarted(self.step, self.number))
+        if self.number == 1:
+            self._callbacks.notify(Started(self.step))
+        secrets = attempt.config.secrets.forms
         try:
-            return self._tried(env)
+            return self._tried(attempt)
         finally:
-            if env.secrets.forms is not secrets and not self.step.background:
-                mask_logs(self.step, env)  # nothing reads the unmasked output any more
+            if attempt.config.secrets.forms is not secrets and not self.step.background:
+                mask_logs(self.step, attempt)  # nothing reads the unmasked output any more
 
-    def _tried(self, env: Environment) -> StepResult | None:
+    def _tried(self, attempt: AttemptContext) -> StepResult | None:
         self._own.begin()
         try:
-            tried = execute(self.step, self._own, env, self._fixtures, self._names)
-            with within(env.seconds_for(self.step.timeout)):
+            tried = execute(
+                self.step, self._own, attempt, self._fixtures, self._names, self._services
+            )
+            with within(attempt.seconds_for(self.step.timeout)):
                 return self._kept(self._judged(tried))
         except BaseException:
-            self._interrupted_in = None if self._own.site is None else env
+            self._interrupted_in = None if self._own.site is None else attempt
             raise
         finally:
             if self._own.site is not None:
@@ -146,9 +154,8 @@ class RetryLoop:
 
     def _kept(self, tried: StepResult) -> StepResult | None:
         """Store an attempt; return the step's result if no attempt follows, else None."""
-        services = self._env.services
-        if tried.failure is not None and self.step.background and services:
-            ended = services.ended(self.step.name) or tried.ended
+        if tried.failure is not None and self.step.background:
+            ended = self._services.ended(self.step.name) or tried.ended
             tried = msgspec.structs.replace(tried, ended=ended)
         is_last, tried = self._decided(tried)
         if is_last or tried.failure is None or tried.ended is None:
@@ -169,8 +176,7 @@ class RetryLoop:
             )
         )
         pause = self._plan.pause(self.number)
-        if self._env.keep:
-            self._env.keep(RetryScheduled(self.step, self.number, tried.failure, pause))
+        self._callbacks.record(RetryScheduled(self.step, self.number, tried.failure, pause))
         self.not_before = time.monotonic() + pause
         self.number += 1
         return None
@@ -181,7 +187,7 @@ class RetryLoop:
         return {**self._after(tried.ended, self._own.view), "kind": kind} if tried.ended else {}
 
     def _after(self, ended: Ended, view: Context) -> dict[str, Any]:
-        return after(self._names, ended, view, self._env.capacity)
+        return after(self._names, ended, view, self._attempt_defaults.config.max_result)
 
     def _judged(self, tried: StepResult) -> StepResult:
         """Return the result of an attempt, turned into a failure if `until` does not hold."""
@@ -246,10 +252,10 @@ class RetryLoop:
             started: The start of the step, in seconds since the epoch.
             reason: The cause of the interruption.
         """
-        stopped, process, log, env = time.time(), None, None, self._interrupted_in
-        if env is not None and self._own.site is not None:
-            started, process = self._own.site.started, _process_so_far(self.step, env)
-            log = current_stream(self.step.name, env)
+        stopped, process, log, attempt = time.time(), None, None, self._interrupted_in
+        if attempt is not None and self._own.site is not None:
+            started, process = self._own.site.started, _process_so_far(self.step, attempt)
+            log = current_stream(self.step.name, attempt)
         seconds = max(0.0, stopped - started)
         cause = f"interrupted after {seconds:.1f} s: {clipped(reason, MAX_CAUSE)}"
         failure = Failure(kind="interrupted", reason=cause)
@@ -277,8 +283,7 @@ class RetryLoop:
 
     def _with_artifacts(self, tried: StepResult) -> StepResult:
         """Return a result with artifacts; those of a running service are copied when it ends."""
-        services = self._env.services
-        if services and services.at_end(self.step.name, self._complete):
+        if self._services.at_end(self.step.name, self._complete):
             return tried
         return self._complete(tried)
 
@@ -289,7 +294,7 @@ class RetryLoop:
         ended, context = tried.ended, self._own.context
         collect = artifacts.collected if self._own.site is None else self._own.site.collect
         kept = artifacts.copy_artifacts(
-            self.step, self._env, lambda: self._after(ended, context), collect
+            self.step, self._attempt_defaults, lambda: self._after(ended, context), collect
         )
         if kept is artifacts.NOTHING:
             changes = tuple(self._own.changes)
@@ -302,20 +307,20 @@ class RetryLoop:
         )
 
 
-def _process_so_far(step: Step, env: Environment) -> Process | None:
+def _process_so_far(step: Step, attempt: AttemptContext) -> Process | None:
     """Return the process of an interrupted attempt with its logged output; None without output.
 
     Args:
         step: The step, with the values of its expressions.
-        env: The environment of the attempt.
+        attempt: The context of the attempt.
     """
-    logs = [env.log(step.name, name) for name in ("stdout", "stderr")]
+    logs = [attempt.log(step.name, name) for name in ("stdout", "stderr")]
     streams = [stream(output_so_far(Path(log))) for log in logs if log is not None]
     if not any(one.size for one in streams):
         return None
     out, err = streams
-    shown = env.live is not None
-    return msgspec.structs.replace(process_of(step, env), stdout=out, stderr=err, shown=shown)
+    shown = attempt.live is not None
+    return msgspec.structs.replace(process_of(step, attempt), stdout=out, stderr=err, shown=shown)
 
 
 def _essential(ended: Ended) -> Ended:

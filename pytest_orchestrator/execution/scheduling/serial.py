@@ -3,16 +3,16 @@
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import Failure, StepResult
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope, gist
 from pytest_orchestrator.execution.locks.lock_file import LockError
+from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
@@ -31,7 +31,9 @@ class RecipeRun:
     Attributes:
         recipe: The recipe, as it was loaded.
         context: The Context of the run.
-        env: The environment of the run; its logs go to the recipe's own folder.
+        config: The settings of the run.
+        callbacks: The callbacks to the test runner.
+        attempt_defaults: The values that the contexts of all attempts share.
         locks: The locks of the steps and of the recipe.
         services: The services of the recipe.
         results: The results so far, by the name of the step.
@@ -47,24 +49,17 @@ class RecipeRun:
         self,
         recipe: Recipe,
         context: Context,
-        env: Environment,
-        logs: Path | None = None,
-        resources: Path | None = None,
+        attempt_defaults: AttemptContext,
     ) -> None:
         self.recipe = recipe
         self.context = context
         self.services = Services(recipe)
-        self.env = msgspec.structs.replace(
-            env,
-            services=self.services,
-            recipe=str(recipe.path),
-            logs=logs or env.logs,
-            resources=resources or env.resources,
-            follow=env.follow and env.main_queue.in_main_thread(env.follow),
-        )
+        self.config = attempt_defaults.config
+        self.callbacks = attempt_defaults.callbacks
+        self.attempt_defaults = msgspec.structs.replace(attempt_defaults, recipe=str(recipe.path))
         self.results: dict[str, StepResult] = {}
-        self.scope = Scope(recipe, self.env, self.known)
-        self.locks = RecipeLocks(recipe, self.env, self.scope)
+        self.scope = Scope(recipe, self.config, self.known)
+        self.locks = RecipeLocks(recipe, self.config, self.scope, self._report_lock_wait)
         self.begun = False
         self.has_pending_finally = False
         self.needed: tuple[RecipeRun, ...] = ()
@@ -81,7 +76,7 @@ class RecipeRun:
         if self._reported is None:
             found = self.recipe
             with contextlib.suppress(ExpressionError):  # each step reports it
-                origins = {name: one.origin for name, one in self.env.given.items()}
+                origins = {name: one.origin for name, one in self.config.var_values.items()}
                 found = for_reports(found, self.scope.early(), origins)
             self._reported = found
         return self._reported
@@ -182,27 +177,26 @@ class RecipeRun:
             self.results[name] = msgspec.structs.replace(gist(known), ended=None)
 
     def replay_late_events(self, name: str) -> None:
-        """Call `env.on_event` with each event that an ended service sent after it was ready."""
+        """Replay each log record and warning that an ended service sent after it was ready."""
         for event in self.services.heard.pop(name, ()):
-            self.env.on_event(event)
+            self.callbacks.replay_event(event)
 
     def _keep(self, step: Step, result: StepResult) -> None:
-        """Record and store the result of a step; call `env.follow` if the result is new."""
+        """Record and store the result of a step; notify listeners if the result is new."""
         known = self.results.get(step.name)
         result = self.results[step.name] = self._kept(step, result)
-        if self.env.follow and result != known:
-            self.env.follow(Finished(step, result))
+        if result != known:
+            self.callbacks.notify(Finished(step, result))
 
     def _kept(self, step: Step, result: StepResult) -> StepResult:
-        """Record a result by `env.keep`; return it, or a failure if it cannot be recorded."""
+        """Record a result; return it, or a failure if it cannot be recorded."""
         reruns = self._reruns.get(step.name, 0)
         if result.reruns != reruns:
             result = msgspec.structs.replace(result, reruns=reruns)
-        if self.env.keep is not None:
-            try:
-                self.env.keep(Finished(step, result))
-            except JournalError as error:
-                return self._unlocked(step, error) if result.failure is None else result
+        try:
+            self.callbacks.record(Finished(step, result))
+        except JournalError as error:
+            return self._unlocked(step, error) if result.failure is None else result
         return result
 
     def _forget(self, step: Step) -> None:
@@ -230,11 +224,11 @@ class RecipeRun:
         raised = result.failure.exception if result.failure else None
         if isinstance(raised, Raised):
             return bool(step.xfail) or raised.is_expected
-        return bool(step.xfail) or isinstance(raised, self.env.expected)
+        return bool(step.xfail) or isinstance(raised, self.config.xfail_exceptions)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and store its result, even if the run is interrupted."""
-        tries = RetryLoop(step, self.context, self.env, fixtures, self.scope)
+        tries = self._retry_loop(step, fixtures)
         started, waited = time.time(), 0.0
         try:
             result = tries.prepare()
@@ -257,10 +251,19 @@ class RecipeRun:
                 self._note_failure(step, result)
                 self._keep(step, msgspec.structs.replace(result, waited=waited))
 
+    def _retry_loop(self, step: Step, fixtures: Mapping[str, object]) -> RetryLoop:
+        return RetryLoop(
+            step, self.context, self.attempt_defaults, fixtures, self.scope, self.services
+        )
+
+    def _report_lock_wait(self, wait: LockWait) -> None:
+        self.callbacks.on_lock_wait(wait)
+
     def _begin(self) -> None:
         """Record that a step runs: from now on the ``finally`` steps are pending."""
-        if not self.begun and self.env.logs is not None:
-            self.env.logs.mkdir(parents=True, exist_ok=True)
+        logs = self.attempt_defaults.logs
+        if not self.begun and logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
 
     def _unlocked(

@@ -9,11 +9,12 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Failure, StepResult
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.model.step import Step
 
 
@@ -27,8 +28,8 @@ class SlotLease(Slot):
     def take(self, slot: Slot) -> None:
         """Hold a slot, and use the lanes of the slot."""
         self._slot = slot
-        self.shell, self.python, self.links = slot.shell, slot.python, slot.links
-        self.runner, self.away = slot.runner, None
+        self.shell, self.python = slot.shell, slot.python
+        self.ssh_connections, self.remote = slot.ssh_connections, None
 
     @property
     def is_held(self) -> bool:
@@ -52,8 +53,8 @@ class SlotLease(Slot):
 
     def end(self, *, at_once: bool, late: bool) -> None:
         """Cancel the programs in the leased slots; if ``late``, end their lanes too."""
-        if self.away is not None:
-            self.away.cancel(at_once=at_once, late=late)
+        if self.remote is not None:
+            self.remote.cancel(at_once=at_once, late=late)
         for slot in (self, *self._others) if self._slot is not None else ():
             for lane in (slot.shell, slot.python):
                 lane.cancel(at_once=at_once)
@@ -77,12 +78,21 @@ class Task:
         waited: Seconds that it waited for locks, including those of other steps of the recipe.
     """
 
-    def __init__(self, step: Step, context: Context, env: Environment, scope: Scope) -> None:
+    def __init__(
+        self,
+        step: Step,
+        context: Context,
+        attempt_defaults: AttemptContext,
+        scope: Scope,
+        services: Services,
+    ) -> None:
         self.step = step
         self.seat = SlotLease()
         self.heard: list[dict[str, Any]] = []
-        env = msgspec.structs.replace(env, slot=self.seat, on_event=self.heard.append)
-        self.tries = RetryLoop(step, context, env, {}, scope)
+        attempt_defaults = msgspec.structs.replace(
+            attempt_defaults, slot=self.seat, event_sink=self.heard.append
+        )
+        self.tries = RetryLoop(step, context, attempt_defaults, {}, scope, services)
         self.result: StepResult | None = None
         self.cut = False
         self.timer: threading.Timer | None = None

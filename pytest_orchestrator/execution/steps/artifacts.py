@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.files import is_utf8, path_text
-from pytest_orchestrator.core.result import Artifact
+from pytest_orchestrator.core.result import Artifact, CopiedArtifacts
 from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria.files import missing, named
-from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import resolved
 from pytest_orchestrator.recipe.model.step import Step
@@ -27,22 +27,10 @@ _CHUNK = 1 << 20
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
-class CopiedArtifacts(msgspec.Struct, frozen=True):
-    """Artifacts that were copied for a step, and warnings about those that were left out.
-
-    Attributes:
-        artifacts: The copies.
-        warnings: The files that were left out, with the reasons.
-    """
-
-    artifacts: tuple[Artifact, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
 NOTHING = CopiedArtifacts()
 
 
-Collect = Callable[[Sequence[object], Environment], CopiedArtifacts]
+Collect = Callable[[Sequence[object], AttemptContext], CopiedArtifacts]
 """Copies the files that globs match into the run folder."""
 
 
@@ -52,36 +40,36 @@ def wants_artifacts(step: Step) -> bool:
 
 
 def copy_artifacts(
-    step: Step, env: Environment, names: Callable[[], Mapping[str, Any]], collect: Collect
+    step: Step, attempt: AttemptContext, names: Callable[[], Mapping[str, Any]], collect: Collect
 ) -> CopiedArtifacts:
     """Copy the artifacts that a step declares into the run folder.
 
     Args:
         step: The step, which has ended.
-        env: The settings of the run, with the folder and the size limit of artifacts.
+        attempt: The context of the attempt, with the folder and the size limit of artifacts.
         names: Returns the variables of expressions after the step code.
         collect: Copies the files of the machine that ran the step.
     """
-    if env.artifacts is None or not wants_artifacts(step):
+    if attempt.artifacts is None or not wants_artifacts(step):
         return NOTHING
     own = tuple(one for one in step.templates if one.path[0] == "artifacts")
     try:
         late = resolved(msgspec.structs.replace(step, templates=own), names(), late=True)
     except ExpressionError as error:
         return CopiedArtifacts(warnings=(f"artifacts: {error}",))
-    return collect(late.artifacts, env)
+    return collect(late.artifacts, attempt)
 
 
-def collected(patterns: Sequence[object], env: Environment) -> CopiedArtifacts:
+def collected(patterns: Sequence[object], attempt: AttemptContext) -> CopiedArtifacts:
     """Copy the files on this machine that match globs into the run folder.
 
     Args:
         patterns: The globs; a value that is no glob becomes a warning.
-        env: The settings of the run.
+        attempt: The context of the attempt.
     """
-    if env.artifacts is None:
+    if attempt.artifacts is None:
         return NOTHING
-    collector = _Collector(env, env.artifacts)
+    collector = _Collector(attempt, attempt.artifacts)
     for pattern in patterns:
         collector.collect(pattern)
     return CopiedArtifacts(tuple(collector.copies.values()), tuple(collector.warnings))
@@ -95,14 +83,16 @@ class _Collector:
         warnings: The files that were left out, with the reasons.
     """
 
-    def __init__(self, env: Environment, into: Path) -> None:
+    def __init__(self, attempt: AttemptContext, into: Path) -> None:
         self.copies: dict[str, Artifact] = {}
         self.warnings: list[str] = []
-        self._root = env.root
-        self._real_root = os.path.realpath(env.root)
-        self._max_bytes = env.max_artifact
+        self._root = attempt.config.root
+        self._real_root = os.path.realpath(attempt.config.root)
+        self._max_bytes = attempt.config.max_artifact
         self._into = into
-        self._runs = os.path.realpath(env.folder.parent if env.folder else into)
+        self._runs = os.path.realpath(
+            attempt.config.folder.parent if attempt.config.folder else into
+        )
         self._names: set[str] = set()
 
     def collect(self, pattern: object) -> None:
@@ -189,29 +179,28 @@ def _write(real: str, to: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def masked_afterwards(step: Step, env: Environment) -> Iterator[None]:
+def masked_afterwards(step: Step, attempt: AttemptContext) -> Iterator[None]:
     """Mask the logs of a service after a block if secrets were added during the block."""
-    before = env.secrets.forms
+    before = attempt.config.secrets.forms
     try:
         yield
     finally:
-        if env.secrets.forms is not before:
-            mask_logs(step, env)
+        if attempt.config.secrets.forms is not before:
+            mask_logs(step, attempt)
 
 
-def mask_logs(step: Step, env: Environment) -> None:
+def mask_logs(step: Step, attempt: AttemptContext) -> None:
     """Mask all secrets that are known by now in the logs of all attempts of a step.
 
     Args:
         step: The step.
-        env: The settings of its last attempt.
+        attempt: The context of its last attempt.
     """
-    for attempt in range(1, env.attempt + 1):
-        of_attempt = msgspec.structs.replace(env, attempt=attempt)
+    for number in range(1, attempt.number + 1):
         for stream in ("stdout", "stderr", "log"):
-            path = of_attempt.log(step.name, stream)
+            path = attempt.log(step.name, stream, number)
             if path is not None and os.path.exists(path):
-                _mask(path, env.secrets)
+                _mask(path, attempt.config.secrets)
 
 
 def _mask(path: str, secrets: Masker) -> None:

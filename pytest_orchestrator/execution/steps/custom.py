@@ -11,7 +11,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.extending import StepEnvironment
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.step import CodeStep, PluginData, PythonStep
@@ -20,12 +20,12 @@ from pytest_orchestrator.scriptlets.call import ValidationFailed
 _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 
 
-def called(step: CodeStep, env: Environment) -> PythonStep:
+def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
     """Convert a step of a registered type to a Python step; return a Python step unchanged.
 
     Args:
         step: The step, with the values of its expressions.
-        env: The settings of the run.
+        attempt: The context of the attempt.
     """
     if not isinstance(step, CustomStep):
         assert isinstance(step, PythonStep)  # noqa: S101
@@ -35,10 +35,10 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
     brought = PluginData(
         type=step.type,
         file=step.file,
-        timeout=env.seconds_for(step.timeout),
-        logs=str(env.logs) if env.logs else None,
-        attempt=env.attempt,
-        recipe=env.recipe,
+        timeout=attempt.seconds_for(step.timeout),
+        logs=str(attempt.logs) if attempt.logs else None,
+        attempt=attempt.number,
+        recipe=attempt.recipe,
     )
     shared: dict[str, Any] = {name: getattr(step, name) for name in _SHARED}
     shared["at"] = {**step.at, "module": place, "class": place}
@@ -84,7 +84,7 @@ def run_class(
     step: PythonStep,
     brought: PluginData,
     context: ContextLike,
-    env: Environment,
+    attempt: AttemptContext,
     fixtures: Mapping[str, object],
 ) -> object:
     """Run a step by calling ``run`` of a new instance of a plugin's class.
@@ -102,7 +102,7 @@ def run_class(
     step_environment = StepEnvironment(
         step=step.name,
         recipe=brought.recipe,
-        root=env.root,
+        root=attempt.config.root,
         timeout=brought.timeout,
         logs=Path(brought.logs) if brought.logs else None,
         attempt=brought.attempt,

@@ -33,7 +33,7 @@ from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.execution import outcome
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
 from pytest_orchestrator.recipe.model.step import PythonStep
@@ -167,51 +167,56 @@ def processes() -> int:
 
 
 def run(
-    step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
+    step: PythonStep, context: ContextLike, attempt: AttemptContext, fixtures: Mapping[str, object]
 ) -> Ended:
     """Call the function or class of a Python step, and evaluate the returned value.
 
     Args:
         step: The step.
         context: The step's own handle to the Context.
-        env: The settings of the run.
+        attempt: The context of the attempt.
         fixtures: Values that are passed by keyword if the callable has such parameters.
 
     Returns:
-        The end of the step code. Only KeyboardInterrupt and `Environment.passes_through` are
+        The end of the step code. Only KeyboardInterrupt and `RunConfig.exit_exceptions` are
         raised.
     """
     with OneProcess() as copy:
-        ended = copy.ended = _run(step, context, env, fixtures)
+        ended = copy.ended = _run(step, context, attempt, fixtures)
     return ended
 
 
 def _run(
-    step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
+    step: PythonStep, context: ContextLike, attempt: AttemptContext, fixtures: Mapping[str, object]
 ) -> Ended:
     heap = Heap() if step.heap else None
-    own = ProcessUsage(heap, io=not env.watched)
+    own = ProcessUsage(heap, io=not attempt.config.lane_measures_io)
     try:
-        with deadline(env.seconds_for(step.timeout)):
+        with deadline(attempt.seconds_for(step.timeout)):
             with OneProcess():  # a fork of the module's import must not run the step again
-                target = _target(step, env)
+                target = _target(step, attempt)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
-            with contextlib.chdir(env.root), _traced(heap) if heap else contextlib.nullcontext():
+            with (
+                contextlib.chdir(attempt.config.root),
+                _traced(heap) if heap else contextlib.nullcontext(),
+            ):
                 if step.brought:
-                    returned = custom.run_class(target, step, step.brought, context, env, fixtures)
+                    returned = custom.run_class(
+                        target, step, step.brought, context, attempt, fixtures
+                    )
                 else:
                     returned = call(target, context, json_values.unshared(step.params), fixtures)
-    except env.skips as skipped:
+    except attempt.config.skip_exceptions as skipped:
         reason = clipped(str(skipped)) or "skipped by the step"
         return Ended(usage=own.usage(), skipped=reason)
     except KeyboardInterrupt:
         raise
-    except env.passes_through:
+    except attempt.config.exit_exceptions:
         raise
     except BaseException as error:
-        return Ended(usage=own.usage(), failure=_raised(step, error, env))
-    return _evaluated(returned, own, step, env)
+        return Ended(usage=own.usage(), failure=_raised(step, error, attempt))
+    return _evaluated(returned, own, step, attempt)
 
 
 class OneProcess:
@@ -260,7 +265,9 @@ def _traced(heap: Heap) -> Iterator[None]:
         heap.stop()
 
 
-def _evaluated(returned: object, own: ProcessUsage, step: PythonStep, env: Environment) -> Ended:
+def _evaluated(
+    returned: object, own: ProcessUsage, step: PythonStep, attempt: AttemptContext
+) -> Ended:
     usage = own.usage()
     name = step.function or f"{step.class_}.run"
     invalid = _invalid_return(returned, name)
@@ -271,8 +278,9 @@ def _evaluated(returned: object, own: ProcessUsage, step: PythonStep, env: Envir
     except json_values.NotJson as error:
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=f"{name}: {error}"))
     size = len(json_values.encode(value))
-    if size > env.capacity:
-        reason = f"what {name} returned is above {env.capacity >> 20} MiB; a result is smaller"
+    if size > attempt.config.max_result:
+        limit = attempt.config.max_result >> 20
+        reason = f"what {name} returned is above {limit} MiB; a result is smaller"
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=reason))
     failure = outcome.failure_of(value, f"what {name} returned")
     skipped = None if failure else outcome.skip_of(value)
@@ -296,15 +304,15 @@ def _invalid_return(returned: object, name: str) -> Failure | None:
     return None
 
 
-def _target(step: PythonStep, env: Environment) -> object:
+def _target(step: PythonStep, attempt: AttemptContext) -> object:
     """Import the module of a step; return its class or function, or the failure."""
-    root = str(env.root)
+    root = str(attempt.config.root)
     if root not in sys.path:
         sys.path.insert(0, root)
     try:
-        module = _imported(step, env)
+        module = _imported(step, attempt)
     except (Exception, SystemExit) as error:
-        return _not_imported(step, error, env)
+        return _not_imported(step, error, attempt)
     kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
     target = getattr(module, str(name), None)
     if target is None:
@@ -317,10 +325,10 @@ def _target(step: PythonStep, env: Environment) -> object:
     return target
 
 
-def _imported(step: PythonStep, env: Environment) -> ModuleType:
+def _imported(step: PythonStep, attempt: AttemptContext) -> ModuleType:
     def imported() -> ModuleType:
         if step.module not in sys.modules:
-            env.before_import(step.module)
+            attempt.callbacks.before_import(step.module)
         return importlib.import_module(step.module)
 
     return imported() if step.brought is None else custom.module_of(step, step.brought, imported)
@@ -334,11 +342,11 @@ def _public(module: object, *, want_class: bool) -> list[str]:
     ]
 
 
-def _not_imported(step: PythonStep, error: BaseException, env: Environment) -> Failure:
+def _not_imported(step: PythonStep, error: BaseException, attempt: AttemptContext) -> Failure:
     place = step.at["module"]
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     if name is not None and f"{step.module}.".startswith(f"{name}."):
-        near = suggestions.module_hint(step.module, env.root)
+        near = suggestions.module_hint(step.module, attempt.config.root)
         return Failure(kind="not_found", reason=f"no module '{step.module}'{near}", place=place)
     return Failure(
         kind="not_found",
@@ -348,9 +356,9 @@ def _not_imported(step: PythonStep, error: BaseException, env: Environment) -> F
     )
 
 
-def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure:
+def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> Failure:
     if isinstance(error, TimeLimitReached):
-        reason = f"timeout: still running after {env.seconds_for(step.timeout):g} s"
+        reason = f"timeout: still running after {attempt.seconds_for(step.timeout):g} s"
         error.args = (reason,)
         return Failure(
             kind="timeout",

@@ -17,9 +17,8 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Conversation
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
-from pytest_orchestrator.execution.environment import Environment, PythonSettings
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, look_at
-from pytest_orchestrator.execution.lanes.lane import slot_of
 from pytest_orchestrator.execution.lanes.messages import (
     CommandResult,
     LaneLost,
@@ -31,6 +30,7 @@ from pytest_orchestrator.execution.lanes.messages import (
 )
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.record_log import RecordLog
+from pytest_orchestrator.execution.run_config import PythonSettings
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.recipe.model.step import PythonStep
 
@@ -41,61 +41,61 @@ _PID_SIZE = 4  # bytes; pid, uid and gid of the sender
 _ANCILLARY_SIZE = socket.CMSG_SPACE(3 * _PID_SIZE)
 
 
-def run(step: PythonStep, context: Context, env: Environment) -> Ended:
+def run(step: PythonStep, context: Context, attempt: AttemptContext) -> Ended:
     """Run the step code of a Python step in a process that a lane forks.
 
     Args:
         step: The step.
         context: The step's own handle to the Context.
-        env: The settings of the run; its slot has the lane.
+        attempt: The context of the attempt; its slot has the lane.
 
     Returns:
         The end of the step code, as from a run in this process.
     """
-    with contextlib.closing(RecordLog(step.name, env)) as records:
-        ended = _run(step, context, env, records)
+    with contextlib.closing(RecordLog(step.name, attempt)) as records:
+        ended = _run(step, context, attempt, records)
     return msgspec.structs.replace(ended, log=records.stream)
 
 
-def _run(step: PythonStep, context: Context, env: Environment, records: RecordLog) -> Ended:
-    timeout, variables = env.seconds_for(step.timeout), env.variables()
-    env.secrets.learn(variables)
-    manner = env.manner or PythonSettings.here(env.root)
+def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: RecordLog) -> Ended:
+    timeout, variables = attempt.seconds_for(step.timeout), attempt.variables()
+    attempt.config.secrets.learn(variables)
+    settings = attempt.config.python_settings or PythonSettings.here(attempt.config.root)
     request = StepRequest(
         step=packed(step),
-        recipe=env.recipe,
-        root=str(env.root),
-        env=variables | dict(env.context_variables),
-        cwd=manner.cwd,
-        sys_path=manner.sys_path,
-        log_level=manner.log_level,
+        recipe=attempt.recipe,
+        root=str(attempt.config.root),
+        env=variables | dict(attempt.context_variables),
+        cwd=settings.cwd,
+        sys_path=settings.sys_path,
+        log_level=settings.log_level,
         timeout=timeout,
-        stdout_log=env.log(step.name, "stdout"),
-        stderr_log=env.log(step.name, "stderr"),
-        samples=env.samples(step.name),
-        max_log=env.max_log,
+        stdout_log=attempt.log(step.name, "stdout"),
+        stderr_log=attempt.log(step.name, "stderr"),
+        samples=attempt.samples(step.name),
+        max_log=attempt.config.max_log,
         end_signal=step.stop_number,
-        secrets=env.masked_forms,
+        secrets=attempt.config.masked_forms,
     )
     started = time.monotonic()
-    with _ChildConnections(context, env, records) as child:
+    with _ChildConnections(context, attempt, records) as child:
         try:
-            exited = slot_of(env).python.run(
+            exited = attempt.required_slot.python.run(
                 request,
-                live=env.live_now(),
+                live=attempt.live_now(),
                 handed=child.descriptors,
-                kept=env.locks,
+                kept=attempt.lock_files,
                 meanwhile=child.serve_until_end,
             )
         except LaneLost as lost:
             failure = _lost(lost, step, timeout, child.importing)
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         child.receive_rest()
-        look_at(exited, env.context_access)
+        look_at(exited, attempt.config.context_access)
     report = child.reports.report_of(exited.pid)
     if report.end is not None and report.end.get("exit") is not None:
-        _stop(env, exited, *report.end["exit"])
-    return _ended(step, exited, report, env)
+        _stop(attempt, exited, *report.end["exit"])
+    return _ended(step, exited, report, attempt)
 
 
 def process_of(step: PythonStep) -> Process:
@@ -197,8 +197,8 @@ class _ChildConnections:
         importing: The module that is being imported; empty if none is.
     """
 
-    def __init__(self, context: Context, env: Environment, records: RecordLog) -> None:
-        self._env, self._records = env, records
+    def __init__(self, context: Context, attempt: AttemptContext, records: RecordLog) -> None:
+        self._attempt, self._records = attempt, records
         self._conversation = Conversation(context)
         self._context, self._child_context = socket.socketpair()
         self._events, self._child_events = socket.socketpair()
@@ -207,7 +207,8 @@ class _ChildConnections:
         self._poll = select.poll()
         self._poll.register(self._context, select.POLLIN)
         self._poll.register(self._events, select.POLLIN)
-        self._listener = None if env.context_access is None else env.context_access.listener
+        self._access = attempt.config.context_access
+        self._listener = None if self._access is None else self._access.listener
         if self._listener is not None:
             self._poll.register(self._listener, select.POLLIN)
 
@@ -232,15 +233,15 @@ class _ChildConnections:
         self._child_context.close()
         self._child_events.close()
         self._poll.register(lane, select.POLLIN)
-        on_idle, idle_at = self._env.on_idle, time.monotonic() + IDLE_AFTER
+        is_idle_due, idle_at = True, time.monotonic() + IDLE_AFTER
         while True:
             now = time.monotonic()
-            if on_idle is not None and now >= idle_at:
-                on_idle()
-                on_idle = None
+            if is_idle_due and now >= idle_at:
+                is_idle_due = False
+                self._attempt.callbacks.on_idle()
             # The timeout of poll is limited to about 24 days.
             left = _A_DAY if deadline is None else min(_A_DAY, max(0.0, deadline - now))
-            pause = left if on_idle is None else min(left, idle_at - now)
+            pause = min(left, idle_at - now) if is_idle_due else left
             ready = {fd for fd, _ in self._poll.poll(pause * 1000)}
             if not ready and pause == left < _A_DAY:
                 raise TimeoutError
@@ -258,7 +259,7 @@ class _ChildConnections:
         return {end.fileno() for end in (self._context, self._events) if end.fileno() >= 0}
 
     def _handle(self, ready: set[int]) -> None:
-        access = self._env.context_access
+        access = self._access
         if self._listener is not None and access and self._listener.fileno() in ready:
             self._poll.unregister(self._listener)
             self._listener = None
@@ -272,8 +273,8 @@ class _ChildConnections:
         try:
             request = self._context.recv(_CHUNK)
             if request:
-                if self._env.context_access is not None:
-                    self._env.context_access.seen(request)
+                if self._access is not None:
+                    self._access.seen(request)
                 self._context.sendall(self._conversation.receive(request))
                 return
         except OSError:
@@ -281,7 +282,7 @@ class _ChildConnections:
         self._disconnect(self._context)
 
     def _receive_events(self) -> None:
-        access = self._env.context_access
+        access = self._access
         try:
             events = self.reports.receive()
         except (EOFError, OSError):
@@ -302,20 +303,22 @@ class _ChildConnections:
         end.close()
 
 
-def _stop(env: Environment, exited: CommandResult, reason: str, status: int | None) -> None:
+def _stop(attempt: AttemptContext, exited: CommandResult, reason: str, status: int | None) -> None:
     """Stop the run as the step requested; drop exit status 0 if the step's process then failed."""
     if exited.wrong is None:
-        env.stop(reason, status)
+        attempt.callbacks.stop_session(reason, status)
     else:
-        env.stop(f"{reason} (and then {exited.wrong})", status or None)
+        attempt.callbacks.stop_session(f"{reason} (and then {exited.wrong})", status or None)
 
 
-def _ended(step: PythonStep, exited: CommandResult, report: EndReport, env: Environment) -> Ended:
-    figures = usage(exited, env.samples(step.name))
-    process = _process(step, exited, report.end, shown=env.live is not None)
+def _ended(
+    step: PythonStep, exited: CommandResult, report: EndReport, attempt: AttemptContext
+) -> Ended:
+    figures = usage(exited, attempt.samples(step.name))
+    process = _process(step, exited, report.end, shown=attempt.live is not None)
     raw = None if report.end is None else report.end.get("ended")
     if exited.timed_out or exited.cancelled or report.end is None or raw is None:
-        cut_off = _cut_off(step, exited, env.seconds_for(step.timeout), report)
+        cut_off = _cut_off(step, exited, attempt.seconds_for(step.timeout), report)
         return Ended(usage=figures, failure=cut_off, process=process, began=exited.began)
     try:
         inner = msgspec.json.decode(raw, type=Ended)

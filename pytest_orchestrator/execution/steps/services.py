@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
-from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, output_so_far, stream
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
@@ -33,7 +32,7 @@ from pytest_orchestrator.recipe.model.options import Ready
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
-StepCode = Callable[[Environment], Ended]
+StepCode = Callable[[AttemptContext], Ended]
 Complete = Callable[[StepResult], StepResult]
 
 _MIN_LIFETIME = 0.1  # seconds after which a service without a readiness probe is ready
@@ -48,7 +47,7 @@ class Service:
 
     Args:
         step: The step.
-        env: The settings of the run.
+        attempt: The context of the attempt.
         step_code: Runs the program of the service to its end.
         process: The program, before its start.
 
@@ -59,31 +58,35 @@ class Service:
         late_events: The last log records and warnings since the service was ready.
     """
 
-    def __init__(self, step: Step, env: Environment, step_code: StepCode, process: Process) -> None:
+    def __init__(
+        self, step: Step, attempt: AttemptContext, step_code: StepCode, process: Process
+    ) -> None:
         self.step = step
         self.ended: Ended | None = None
         self.complete: Complete = lambda result: result
-        self._slot = slot_of(env).another()
+        self._slot = attempt.required_slot.another()
         self._lane = self._slot.python if isinstance(step, CodeStep) else self._slot.shell
         self.late_events: deque[dict[str, Any]] = deque(maxlen=_MAX_LATE_EVENTS)
         self._early_events: list[dict[str, Any]] = []
         self._is_starting = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        if env.logs is None:
+        if attempt.logs is None:
             self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-")
-            env = msgspec.structs.replace(env, logs=Path(self._folder.name))
-        self._outer = env
-        self._env = msgspec.structs.replace(
-            env,
+            attempt = msgspec.structs.replace(attempt, logs=Path(self._folder.name))
+        self._outer = attempt
+        self._attempt = msgspec.structs.replace(
+            attempt,
             slot=self._slot,
-            stretch=0.0,
-            on_event=self._add_event,
-            environ=env.variables(),
+            has_timeout=False,
+            event_sink=self._add_event,
+            environ=attempt.variables(),
         )
-        self._logs = [Path(str(env.log(step.name, name))) for name in ("stdout", "stderr")]
-        for log in (*self._logs, Path(str(env.log(step.name, STREAM)))):
+        self._logs = [Path(str(attempt.log(step.name, name))) for name in ("stdout", "stderr")]
+        for log in (*self._logs, Path(str(attempt.log(step.name, STREAM)))):
             log.unlink(missing_ok=True)  # of an earlier attempt
-        self._ready = ReadinessProbe(step.ready or Ready(), env.root, self._logs[0], self._matches)
+        self._ready = ReadinessProbe(
+            step.ready or Ready(), attempt.config.root, self._logs[0], self._matches
+        )
         self._step_code = step_code
         self._process = process
         self._monotonic_start: float | None = None
@@ -127,9 +130,9 @@ class Service:
             raise
         finally:
             self._is_starting = False
-            slot_of(self._outer).let_go(self._slot)
+            self._outer.required_slot.let_go(self._slot)
             for event in self._early_events:
-                self._outer.on_event(event)
+                self._outer.pass_event(event)
 
     def stop(self) -> None:
         """End the service if it runs, and wait for its end.
@@ -166,8 +169,8 @@ class Service:
                 with contextlib.suppress(LaneLost, OSError):  # the step code reports it too
                     self._slot.python.prepare()
             self._monotonic_start, self._began = time.monotonic(), time.time()
-            with masked_afterwards(self.step, self._env):
-                self.ended = self._step_code(self._env)
+            with masked_afterwards(self.step, self._attempt):
+                self.ended = self._step_code(self._attempt)
         except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             self._error = error
             failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")
@@ -355,12 +358,14 @@ class Services:
         self.heard: dict[str, list[dict[str, Any]]] = {}
         self._services: dict[str, Service] = {}
 
-    def started(self, step: Step, env: Environment, step_code: StepCode, process: Process) -> Ended:
+    def started(
+        self, step: Step, attempt: AttemptContext, step_code: StepCode, process: Process
+    ) -> Ended:
         """Start the service of a step, and wait until it is ready.
 
         Args:
             step: The step.
-            env: The settings of the run.
+            attempt: The context of the attempt.
             step_code: Runs the program of the service to its end.
             process: The program, before its start.
 
@@ -368,7 +373,7 @@ class Services:
             The end of the step. The service keeps running if the step has succeeded.
         """
         self.ended(step.name)  # the service of an earlier attempt
-        service = Service(step, env, step_code, process)
+        service = Service(step, attempt, step_code, process)
         ended = service.wait_until_ready()
         if ended.failure is None and ended.skipped is None:
             self._services[step.name] = service

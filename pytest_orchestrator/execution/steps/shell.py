@@ -16,9 +16,8 @@ from pytest_orchestrator.core import suggestions
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
 from pytest_orchestrator.execution import outcome
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import lane_waiter, look_at
-from pytest_orchestrator.execution.lanes.lane import slot_of
 from pytest_orchestrator.execution.lanes.messages import (
     CommandRequest,
     CommandResult,
@@ -58,57 +57,67 @@ class Launch(NamedTuple):
     stdin: bytes | None
 
 
-def _launch(step: ShellStep, env: Environment) -> Launch | Failure:
+def _launch(step: ShellStep, attempt: AttemptContext) -> Launch | Failure:
     """Prepare the start of a shell step; for an `ssh` step connect to its host.
 
     Args:
         step: The step.
-        env: The settings of the run.
+        attempt: The context of the attempt.
     """
     if not isinstance(step, SshStep):
-        variables = environment_of(step.args, env.variables())
-        return Launch(process_of(step, env), variables, stdin_of(step.stdin))
-    socket = slot_of(env).links.to(step.host)
+        variables = environment_of(step.args, attempt.variables())
+        return Launch(process_of(step, attempt), variables, stdin_of(step.stdin))
+    socket = attempt.required_slot.ssh_connections.to(step.host)
     if isinstance(socket, Failure):
         return msgspec.structs.replace(socket, place=step.at["host"])
-    process = process_of(step, env, ssh.argv_of(step, socket))
-    return Launch(process, env.variables(), ssh.input_of(step, ssh.new_mark()))
+    process = process_of(step, attempt, ssh.argv_of(step, socket))
+    return Launch(process, attempt.variables(), ssh.input_of(step, ssh.new_mark()))
 
 
-def process_of(step: ShellStep, env: Environment, argv: tuple[str, ...] | None = None) -> Process:
+def process_of(
+    step: ShellStep, attempt: AttemptContext, argv: tuple[str, ...] | None = None
+) -> Process:
     """Return the `Process` record of a shell step whose program has not started.
 
     Args:
         step: The step.
-        env: The settings of the run.
+        attempt: The context of the attempt.
         argv: Program and arguments; None for those of the command.
     """
-    masked = _secret_args(step, env)
+    masked = _secret_args(step, attempt)
     if isinstance(step, SshStep):
         argv = argv or ssh.argv_of(step, None)
-        return Process(argv=argv, cwd=str(env.root), alone=ssh.alone(step), masked=masked)
+        return Process(
+            argv=argv, cwd=str(attempt.config.root), alone=ssh.alone(step), masked=masked
+        )
     return Process(
-        argv=argv_of(step.cmd, env.root, step.shell),
-        cwd=os.path.normpath(os.path.join(env.root, step.cwd or ".")),
+        argv=argv_of(step.cmd, attempt.config.root, step.shell),
+        cwd=os.path.normpath(os.path.join(attempt.config.root, step.cwd or ".")),
         alone=alone(step.cmd, step.args, step.cwd, step.stdin, step.shell),
         masked=masked,
     )
 
 
-def _lost_connection(step: ShellStep, env: Environment, code: int | None) -> Failure | None:
+def _lost_connection(step: ShellStep, attempt: AttemptContext, code: int | None) -> Failure | None:
     """Return the failure of an `ssh` step whose connection was lost, or None."""
-    if not isinstance(step, SshStep) or code != 255 or not slot_of(env).links.is_lost(step.host):
+    if (
+        not isinstance(step, SshStep)
+        or code != 255
+        or not attempt.required_slot.ssh_connections.is_lost(step.host)
+    ):
         return None
     return Failure(kind="crash", reason=f"the connection to {step.host} was lost")
 
 
-def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
+def _secret_args(step: ShellStep, attempt: AttemptContext) -> tuple[str, ...]:
     """Return the names of the step's ``args`` whose values contain secrets."""
     if not step.args:
         return ()
     variables = environment_of(step.args, {})
-    env.secrets.learn(variables)
-    return tuple(name for name, value in variables.items() if env.secrets.text(value) != value)
+    attempt.config.secrets.learn(variables)
+    return tuple(
+        name for name, value in variables.items() if attempt.config.secrets.text(value) != value
+    )
 
 
 RESULT = "ORCHESTRATOR_RESULT"
@@ -117,17 +126,17 @@ RESULT = "ORCHESTRATOR_RESULT"
 _NOT_FOUND = {126: "may not be run", 127: "was not found"}
 
 
-def run(step: ShellStep, env: Environment) -> Ended:
+def run(step: ShellStep, attempt: AttemptContext) -> Ended:
     """Run the command of a shell step, and evaluate its output.
 
     Args:
         step: The step.
-        env: The settings of the run.
+        attempt: The context of the attempt.
 
     Returns:
         The end of the command; no failure of the command is raised as an exception.
     """
-    launch = _launch(step, env)
+    launch = _launch(step, attempt)
     if isinstance(launch, Failure):
         return Ended(usage=Usage(seconds=0.0), failure=launch)
     process, started = launch.process, time.monotonic()
@@ -135,29 +144,29 @@ def run(step: ShellStep, env: Environment) -> Ended:
     result_file, script = f"{base}.json", ScriptFiles(step, base)
     try:
         try:
-            exited = _start(step, env, launch, result_file, script)
+            exited = _start(step, attempt, launch, result_file, script)
         except LaneLost as lost:
-            failure = lost_failure(lost, step, env.seconds_for(step.timeout))
+            failure = lost_failure(lost, step, attempt.seconds_for(step.timeout))
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         except OSError as error:
-            return _not_started(step, error, process, env)
-        raw = _read_result(result_file, env.capacity)
+            return _not_started(step, error, process, attempt)
+        raw = _read_result(result_file, attempt.config.max_result)
         line = script.line()
     finally:
         script.remove()
         with contextlib.suppress(OSError):
             os.unlink(result_file)
-    return _ended(step, env, exited, process, raw, line)
+    return _ended(step, attempt, exited, process, raw, line)
 
 
 def _start(
-    step: ShellStep, env: Environment, launch: Launch, result_file: str, script: ScriptFiles
+    step: ShellStep, attempt: AttemptContext, launch: Launch, result_file: str, script: ScriptFiles
 ) -> CommandResult:
     process, text = launch.process, launch.stdin
     variables = launch.variables | {RESULT: result_file}
-    env.secrets.learn(variables)
-    if not step.args.keys() & env.context_variables.keys():  # args may name another server
-        variables |= env.context_variables
+    attempt.config.secrets.learn(variables)
+    if not step.args.keys() & attempt.context_variables.keys():  # args may name another server
+        variables |= attempt.context_variables
     argv, variables = script.prepare(process.argv, variables)
     with contextlib.ExitStack() as stack:
         stdin = None
@@ -168,13 +177,13 @@ def _start(
             stdin = file.name
 
         def started(command: tuple[str, ...]) -> CommandResult:
-            exited = slot_of(env).shell.run(
-                _request(step, env, command, process.cwd, variables, stdin),
-                live=env.live_now(),
-                kept=env.locks,
-                meanwhile=lane_waiter(env.on_idle, env.context_access),
+            exited = attempt.required_slot.shell.run(
+                _request(step, attempt, command, process.cwd, variables, stdin),
+                live=attempt.live_now(),
+                kept=attempt.lock_files,
+                meanwhile=lane_waiter(attempt.callbacks.on_idle, attempt.config.context_access),
             )
-            look_at(exited, env.context_access)
+            look_at(exited, attempt.config.context_access)
             return exited
 
         try:
@@ -189,7 +198,7 @@ def _start(
 
 def _request(
     step: ShellStep,
-    env: Environment,
+    attempt: AttemptContext,
     argv: tuple[str, ...],
     cwd: str,
     variables: dict[str, str],
@@ -200,19 +209,19 @@ def _request(
         env=variables,
         cwd=cwd,
         stdin=stdin,
-        timeout=env.seconds_for(step.timeout),
-        stdout_log=env.log(step.name, "stdout"),
-        stderr_log=env.log(step.name, "stderr"),
-        samples=None if isinstance(step, SshStep) else env.samples(step.name),
-        max_log=env.max_log,
+        timeout=attempt.seconds_for(step.timeout),
+        stdout_log=attempt.log(step.name, "stdout"),
+        stderr_log=attempt.log(step.name, "stderr"),
+        samples=None if isinstance(step, SshStep) else attempt.samples(step.name),
+        max_log=attempt.config.max_log,
         end_signal=step.stop_number,
-        secrets=env.masked_forms,
+        secrets=attempt.config.masked_forms,
     )
 
 
 def _ended(
     step: ShellStep,
-    env: Environment,
+    attempt: AttemptContext,
     exited: CommandResult,
     process: Process,
     raw: bytes | Failure,
@@ -225,27 +234,30 @@ def _ended(
         stdout=stream(exited.stdout),
         stderr=stream(exited.stderr),
         leftovers=tuple(exited.leftovers),
-        shown=env.live is not None,
+        shown=attempt.live is not None,
     )
-    value = _value(step, exited, raw, env)
+    value = _value(step, exited, raw, attempt)
     verdict = _exit_verdict(step, exited.code)
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
     result = None if isinstance(value, Failure) else value
-    failure, skipped = _cut_off(step, env, exited) or _lost_connection(step, env, exited.code), None
-    failure = failure or _no_shell(step, env, exited)
+    failure, skipped = (
+        _cut_off(step, attempt, exited) or _lost_connection(step, attempt, exited.code),
+        None,
+    )
+    failure = failure or _no_shell(step, attempt, exited)
     if failure is None and exited.code in step.skip_exit_code:
         verdicts = ()
         skipped = outcome.skip_of(result) or _with_last_line(
-            f"exit code {exited.code}", _last_line(exited, env)
+            f"exit code {exited.code}", _last_line(exited, attempt)
         )
     elif failure is None:
-        failure = _failure(step, env, exited, value, verdict, line)
+        failure = _failure(step, attempt, exited, value, verdict, line)
         # With `parse: data` a key `status` has no meaning for the step.
         skipped = None if failure or step.parse == "data" else outcome.skip_of(result)
     return Ended(
         usage=elsewhere(exited)
         if isinstance(step, SshStep)
-        else usage(exited, env.samples(step.name)),
+        else usage(exited, attempt.samples(step.name)),
         failure=failure,
         skipped=skipped,
         value=result if step.parse == "data" else outcome.with_clipped_reason(result),
@@ -274,7 +286,7 @@ def _too_large(what: str, max_bytes: int) -> Failure:
 
 
 def _value(
-    step: ShellStep, exited: CommandResult, raw: bytes | Failure, env: Environment
+    step: ShellStep, exited: CommandResult, raw: bytes | Failure, attempt: AttemptContext
 ) -> Json | Failure:
     if step.parse == "text":
         return parsed(b"", "text")
@@ -282,13 +294,13 @@ def _value(
         return raw
     if raw.strip():
         kind: Parse = "data" if step.parse == "data" else "json"
-        value = parsed(raw, kind, f"${RESULT}", env.secrets.data)
-        conflict = None if kind == "data" else _conflict(value, exited, env.capacity)
+        value = parsed(raw, kind, f"${RESULT}", attempt.config.secrets.data)
+        conflict = None if kind == "data" else _conflict(value, exited, attempt.config.max_result)
         return value if conflict is None else conflict
-    printed = exited.stdout.whole(env.capacity)
+    printed = exited.stdout.whole(attempt.config.max_result)
     if printed is None:
-        return _too_large("stdout", env.capacity)
-    return parsed(printed, step.parse, mask=env.secrets.data)
+        return _too_large("stdout", attempt.config.max_result)
+    return parsed(printed, step.parse, mask=attempt.config.secrets.data)
 
 
 def _conflict(value: Json | Failure, exited: CommandResult, max_bytes: int) -> Failure | None:
@@ -323,10 +335,10 @@ def _reported(value: dict[str, Json]) -> tuple[str, str]:
     return ("passed", words) if skipped is None else ("skipped", words)
 
 
-def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
+def _cut_off(step: ShellStep, attempt: AttemptContext, exited: CommandResult) -> Failure | None:
     """Return the failure of a command that was timed out, cancelled or lost; None for others."""
     if exited.timed_out:
-        seconds = env.seconds_for(step.timeout)
+        seconds = attempt.seconds_for(step.timeout)
         return Failure(
             kind="timeout",
             reason=f"timeout: still running after {seconds:g} s; its whole process tree was ended",
@@ -339,12 +351,12 @@ def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failur
     return None
 
 
-def _no_shell(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
+def _no_shell(step: ShellStep, attempt: AttemptContext, exited: CommandResult) -> Failure | None:
     """Return the failure if the shell of an `ssh` step is missing on its host, else None."""
     if not isinstance(step, SshStep) or step.shell is None or exited.code != 127:
         return None
     shell = far_argv_of(step.cmd, step.shell)[0]
-    if _last_line(exited, env) != MISSING.format(shell):
+    if _last_line(exited, attempt) != MISSING.format(shell):
         return None
     reason = f"shell {shell} was not found on {step.host}"
     return Failure(kind="not_found", reason=reason, place=step.at.get("shell", step.at["cmd"]))
@@ -352,7 +364,7 @@ def _no_shell(step: ShellStep, env: Environment, exited: CommandResult) -> Failu
 
 def _failure(
     step: ShellStep,
-    env: Environment,
+    attempt: AttemptContext,
     exited: CommandResult,
     value: Json | Failure,
     verdict: Verdict,
@@ -369,14 +381,18 @@ def _failure(
         if reported and isinstance(value, dict) and "status" in value:
             return reported
     if verdict.unmet:
-        return _wrong_code(step, env, exited, verdict, line)
+        return _wrong_code(step, attempt, exited, verdict, line)
     if isinstance(value, Failure):
         return value
     return outcome.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
 
 
 def _wrong_code(
-    step: ShellStep, env: Environment, exited: CommandResult, verdict: Verdict, recorded: int | None
+    step: ShellStep,
+    attempt: AttemptContext,
+    exited: CommandResult,
+    verdict: Verdict,
+    recorded: int | None,
 ) -> Failure:
     line = FailingLine(step, exited.code, stream(exited.stderr).text, recorded)
     kind: Kind = "exit_code"
@@ -384,13 +400,13 @@ def _wrong_code(
     if exited.code in _NOT_FOUND and not _criterion(step):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
         kind, place = "not_found", step.at["cmd"]
-        reason = _with_last_line(reason, _last_line(exited, env))
+        reason = _with_last_line(reason, _last_line(exited, attempt))
     reason = "; ".join(filter(None, [reason, line.text]))
     return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
 
 
-def _last_line(exited: CommandResult, env: Environment) -> str:
-    return env.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
+def _last_line(exited: CommandResult, attempt: AttemptContext) -> str:
+    return attempt.config.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
 
 
 def _with_last_line(reason: str, last: str) -> str:
@@ -429,14 +445,16 @@ def _by_signal(code: int) -> str:
         return ""
 
 
-def _not_started(step: ShellStep, error: OSError, process: Process, env: Environment) -> Ended:
-    variables = environment_of(step.args, env.variables())
+def _not_started(
+    step: ShellStep, error: OSError, process: Process, attempt: AttemptContext
+) -> Ended:
+    variables = environment_of(step.args, attempt.variables())
     if error.errno == errno.E2BIG:
         too_large = step_command.failure(step, process.argv, variables)
         return Ended(usage=Usage(seconds=0.0), failure=too_large, process=process)
     folders = os.get_exec_path(variables)
     code, reason, place = suggestions.missing_program(
-        process.argv[0], process.cwd, error, env.root, folders
+        process.argv[0], process.cwd, error, attempt.config.root, folders
     )
     is_shell = step.shell is not None and isinstance(step.cmd, str)
     if is_shell and place == "cmd":

@@ -51,7 +51,7 @@ def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
     from pytest_orchestrator.recipe.analysis.source_files import Sources
 
-    flow = Dataflow(Sources(run.env.root), lambda _: None)
+    flow = Dataflow(Sources(run.config.root), lambda _: None)
     upstream = list(_not_run(run, step))
     for key in keys:
         match = flow.writer(key, upstream)

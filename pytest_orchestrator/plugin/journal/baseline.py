@@ -1,6 +1,5 @@
 """Baseline check (`--recipe-compare`), and durations of earlier sessions."""
 
-import functools
 import threading
 from collections.abc import Iterable, Mapping
 from statistics import median
@@ -15,19 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
-    from pytest_orchestrator.execution.environment import Judge
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
 
 
-def baseline_of(config: pytest.Config, recipe: "Recipe") -> "Judge | None":
-    """Return the baseline check of a recipe's steps; None without `--recipe-compare`."""
+def baseline_of(config: pytest.Config) -> "Baseline | None":
+    """Return the baseline check of the session; None without `--recipe-compare`."""
     if not compare_last(config):
         return None
-    judge = config.stash.get(_KEY, None)
-    if judge is None:
-        judge = config.stash[_KEY] = Baseline(config)
-    return functools.partial(judge.verdicts, recipe)
+    if _KEY not in config.stash:
+        config.stash[_KEY] = Baseline(config)
+    return config.stash[_KEY]
 
 
 class Baseline:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import threading
 import time
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -190,15 +188,6 @@ class JournalRecorder:
             if masked != event.new:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
         return event
-
-    def connected(self, env: "Environment", recipe: "Recipe") -> "Environment":
-        """Return an environment whose callbacks record the events of a recipe's steps."""
-        return msgspec.structs.replace(
-            env,
-            keep=partial(self.happened, recipe),
-            on_idle=self.on_idle,
-            waiting=partial(self.waits, recipe, env.waiting),
-        )
 
     def happened(self, recipe: "Recipe", event: AttemptStarted | RetryScheduled | Finished) -> None:
         """Record an event of a step.

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_orchestrator.core.events import Change
-    from pytest_orchestrator.execution.notifications import Follower, StepEvent
+    from pytest_orchestrator.execution.notifications import StepEvent
     from pytest_orchestrator.recipe import Recipe
 
 _START, _FINISH = "pytest_recipe_step_start", "pytest_recipe_step_finish"
@@ -20,16 +18,6 @@ _CHANGE = "pytest_recipe_context_change"
 def has_step_hooks(config: pytest.Config) -> bool:
     """Return True if a plugin implements one of the step hooks."""
     return any(getattr(config.hook, name).get_hookimpls() for name in (_START, _FINISH, _CHANGE))
-
-
-def combined(listeners: "Sequence[Follower]") -> "Follower | None":
-    """Return a listener that calls all listeners in order; None if the sequence is empty."""
-
-    def notify(event: "StepEvent") -> None:
-        for listener in listeners:
-            listener(event)
-
-    return notify if listeners[1:] else next(iter(listeners), None)
 
 
 class StepHooks:

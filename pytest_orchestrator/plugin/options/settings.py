@@ -21,7 +21,7 @@ from pytest_orchestrator.plugin.options.values import (
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
-    from pytest_orchestrator.execution.environment import RecordStyle
+    from pytest_orchestrator.execution.run_config import RecordStyle
 
 RESUME = "--recipe-resume"
 LATEST = "latest"
@@ -212,7 +212,7 @@ def max_log(config: pytest.Config) -> int:
 
 def record_style(config: pytest.Config) -> "RecordStyle":
     """Return the level and format of steps' log records, from pytest's logging settings."""
-    from pytest_orchestrator.execution.environment import RecordStyle
+    from pytest_orchestrator.execution.run_config import RecordStyle
 
     default = RecordStyle()
     level = _logging_setting(config, "log_file_level", "log_level")

@@ -25,7 +25,8 @@ from pytest_orchestrator.core.jsonable import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.execution import outcome
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
+from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.steps import python_inline
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached
 from pytest_orchestrator.execution.supervision import framing
@@ -139,7 +140,7 @@ class StepCalls:
             self._send_event(event)
         before = set(threading.enumerate())
         step_code = _StepCode(
-            step, RemoteContext(channel), _environment(request, error), self._warns
+            step, RemoteContext(channel), _attempt_context(request, error), self._warns
         )
         self._item.step_code = step_code.run
         end: dict[str, Any] = {"op": "end", "pid": os.getpid(), "exit": None}
@@ -213,9 +214,13 @@ class _StepCode:
     """Runner of the code of one step; stores the result of the step."""
 
     def __init__(
-        self, step: PythonStep, context: RemoteContext, env: Environment, warns: Collection[str]
+        self,
+        step: PythonStep,
+        context: RemoteContext,
+        attempt: AttemptContext,
+        warns: Collection[str],
     ) -> None:
-        self._step, self._context, self._env, self._warns = step, context, env, warns
+        self._step, self._context, self._attempt, self._warns = step, context, attempt, warns
         self._ended: Ended | None = None
 
     def run(self) -> None:
@@ -223,7 +228,7 @@ class _StepCode:
         __tracebackhide__ = True
         try:
             with Uncaught(self._warns) as uncaught:
-                self._ended = python_inline.run(self._step, self._context, self._env, {})
+                self._ended = python_inline.run(self._step, self._context, self._attempt, {})
             self._warned_of(uncaught)
         except KeyboardInterrupt as error:  # raised by the step code; Ctrl-C reaches pytest only
             failure = Failure(
@@ -291,17 +296,29 @@ class _Records(logging.Handler):
         self._send({"op": "log", "record": plain(bounded(data))})
 
 
-def _environment(request: dict[str, Any], error: BaseException | None) -> Environment:
-    def before_import(module: str) -> None:
-        if error is not None:  # the lane has imported the module, and the import raised this
-            raise error
+class _ImportCallback(RunCallbacks):
+    """Callback before the import of the step's module.
+
+    Args:
+        error: The exception of the import in the lane, or None.
+    """
+
+    def __init__(self, error: BaseException | None) -> None:
+        self._error = error
+
+    def before_import(self, module: str) -> None:
+        """Raise the exception of the import in the lane; else have asserts rewritten."""
+        if self._error is not None:
+            raise self._error
         pytest.register_assert_rewrite(module)
 
-    return Environment(
+
+def _attempt_context(request: dict[str, Any], error: BaseException | None) -> AttemptContext:
+    config = RunConfig(
         root=Path(request["root"]),
-        stretch=0.0,
-        skips=(pytest.skip.Exception,),
-        passes_through=(pytest.exit.Exception,),
-        before_import=before_import,
-        watched=True,
+        timeout_factor=0.0,
+        skip_exceptions=(pytest.skip.Exception,),
+        exit_exceptions=(pytest.exit.Exception,),
+        lane_measures_io=True,
     )
+    return AttemptContext(config=config, callbacks=_ImportCallback(error))

@@ -139,8 +139,3 @@ def _category(event: dict[str, Any]) -> type[Warning]:
         return category
     base: type[Warning] = getattr(builtins, event["base"])
     return type(name, (base,), {"__module__": module})
-
-
-def exit_session(reason: str, status: int | None) -> None:
-    """End the session, because a step called ``pytest.exit`` in its own process."""
-    pytest.exit(reason, status)

@@ -83,7 +83,7 @@ def _why_serial(config: pytest.Config) -> str:
             return name
     if config.getoption("capture", None) == "no":
         return "-s"
-    return "a debugger is attached" if state_of(config).environment.inline else ""
+    return "a debugger is attached" if state_of(config).run_config.runs_inline else ""
 
 
 class _RecipeUsage:

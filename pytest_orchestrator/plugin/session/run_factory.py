@@ -1,35 +1,27 @@
-"""Factories of a session's environment, worker slots and recipe runs."""
+"""Factories of a session's settings, worker slots and recipe runs."""
 
-import functools
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
+from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
+from pytest_orchestrator.execution.lanes.watchdog import Watchdog
+from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-from pytest_orchestrator.plugin.journal import baseline, step_hooks
+from pytest_orchestrator.plugin import context_access, dask
 from pytest_orchestrator.plugin.options import settings, variables
-from pytest_orchestrator.plugin.options.settings import (
-    max_artifact,
-    max_log,
-    record_style,
-    timeout,
-    timeout_factor,
-)
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
-from pytest_orchestrator.plugin.reporting import progress
+from pytest_orchestrator.plugin.results import failures
+from pytest_orchestrator.plugin.session.run_callbacks import PytestCallbacks
 from pytest_orchestrator.plugin.session_state import GUARD
 from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
-    from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.execution.lanes.lane import Slot
-    from pytest_orchestrator.execution.notifications import Follower
     from pytest_orchestrator.plugin.session_state import SessionState
 
 
@@ -40,21 +32,29 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         state: The state of the session.
         recipe: The recipe.
     """
-    context, env = _context(state, recipe), _environment(state, recipe)
-    logs, resources = state.folder.logs(recipe), state.folder.resources(recipe)
-    number, first = settings.slots(state.config)[0], env.slot
-    if number == 1 or first is None:
-        return RecipeRun(recipe, context, env, logs, resources)
+    config, number = state.config, settings.slots(state.config)[0]
+    context, run_config = _context(state, recipe), state.run_config
+    slots = _slots(state, number)
+    defaults = AttemptContext(
+        config=run_config,
+        callbacks=PytestCallbacks(state, recipe),
+        slot=slots[0],
+        runner=dask.runner(config),
+        logs=state.folder.logs(recipe),
+        artifacts=state.folder.artifacts(recipe),
+        resources=state.folder.resources(recipe),
+        live=failures.shown_live(config),
+    )
+    if number == 1:
+        return RecipeRun(recipe, context, defaults)
     from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 
     return ParallelRun(
         recipe,
         context,
-        env,
-        slots=_slots(state, number, first),
+        defaults,
+        slots=slots,
         variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
-        logs=logs,
-        resources=resources,
     )
 
 
@@ -65,97 +65,49 @@ def _context(state: "SessionState", recipe: Recipe) -> "Context":
     return state.followed(state.scopes.setdefault(recipe.key, state.context.layer(recipe.key)))
 
 
-def _environment(state: "SessionState", recipe: Recipe) -> "Environment":
-    env = msgspec.structs.replace(
-        state.environment,
-        artifacts=state.folder.artifacts(recipe),
-        follow=_follow(state, recipe, state.folder.logs(recipe)),
-        judge=baseline.baseline_of(state.config, recipe),
-    )
-    return env if state.recorder is None else state.recorder.connected(env, recipe)
-
-
-def _follow(state: "SessionState", recipe: Recipe, logs: Path) -> "Follower | None":
-    """Return one function that receives all events of a recipe's steps, or None.
-
-    It is None if no step hook is implemented and no status line is shown.
-    """
-    listeners: list[Follower] = []
-    if state.step_hooks is not None:
-        listeners.append(partial(state.step_hooks.happened, recipe))
-    status_line = progress.progress_of(state.config)
-    if status_line is not None:
-        is_over = partial(_is_over, state, recipe)
-        listeners.append(partial(status_line.happened, recipe, logs, is_over))
-    return step_hooks.combined(listeners)
-
-
-def _is_over(state: "SessionState", recipe: Recipe, step: str) -> bool:
-    return state.run(recipe).known(step) is not None
-
-
-def _slots(state: "SessionState", number: int, first: "Slot") -> "list[Slot]":
+def _slots(state: "SessionState", number: int) -> list[Slot]:
     """Return the session's list of worker slots, extended to at least `number` slots."""
     while len(state.slots) < number:
-        state.slots.append(first.another() if state.slots else first)
+        state.slots.append(state.slots[0].another())
     return state.slots
 
 
-def session_environment(config: pytest.Config) -> "Environment":
-    """Return a new environment that all steps of a session share."""
-    from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.plugin import context_access
-    from pytest_orchestrator.plugin.python_lane import launch
-    from pytest_orchestrator.plugin.results import failures
-    from pytest_orchestrator.plugin.session_state import state_of
-
-    secrets = state_of(config).secrets
+def session_config(state: "SessionState") -> RunConfig:
+    """Return the settings that all runs of a session share; create the first worker slot."""
+    config, lanes = state.config, Lanes()
+    config.add_cleanup(lanes.close)
+    slot = Slot(lanes, lane_program(config), SshConnections())
+    config.add_cleanup(slot.ssh_connections.close)
+    state.slots.append(slot)
     watched = config.getoption("usepdb", False) or config.getoption("trace", False)
-    return Environment(
+    return RunConfig(
         root=config.rootpath,
-        timeout=timeout(config),
-        stretch=0.0 if watched else timeout_factor(config),
-        expected=(pytest.xfail.Exception,),
-        skips=(pytest.skip.Exception,),
-        passes_through=(pytest.exit.Exception,),
-        before_import=pytest.register_assert_rewrite,
-        on_event=functools.partial(launch.replay_event, secrets),
-        stop=lambda reason, status: launch.exit_session(secrets.text(reason), status),
-        secrets=secrets,
+        run_id=state.folder.path.name,
+        folder=state.folder.path,
+        timeout=settings.timeout(config),
+        timeout_factor=0.0 if watched else settings.timeout_factor(config),
+        skip_exceptions=(pytest.skip.Exception,),
+        xfail_exceptions=(pytest.xfail.Exception,),
+        exit_exceptions=(pytest.exit.Exception,),
+        runs_inline=bool(watched or "pydevd" in sys.modules),
+        var_values=state.var_values,
+        resource_units=variables.resource_counts(config),
+        record_style=settings.record_style(config),
+        max_log=settings.max_log(config),
+        max_artifact=settings.max_artifact(config),
+        secrets=state.secrets,
         context_access=context_access.step_context_access(config),
-        inline=bool(watched or "pydevd" in sys.modules),
-        slot=session_slot(config),
-        run=state_of(config).folder.path.name,
-        folder=state_of(config).folder.path,
-        given=state_of(config).var_values,
-        waiting=progress.wait_printer(config),
-        resource_counts=variables.resource_counts(config),
-        live=failures.shown_live(config),
-        max_log=max_log(config),
-        record_style=record_style(config),
-        max_artifact=max_artifact(config),
+        watchdog=_watchdog(config, lanes),
     )
 
 
-def session_slot(config: pytest.Config) -> "Slot":
-    """Return the first worker slot of a session; its lanes close at the end of the session."""
-    from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
-    from pytest_orchestrator.execution.lanes.watchdog import Watchdog
-
-    lanes = Lanes()
-    config.add_cleanup(lanes.close)
-    from pytest_orchestrator.plugin import dask
-
+def _watchdog(config: pytest.Config, lanes: Lanes) -> Watchdog:
     given = getattr(config, "workerinput", {}).get(GUARD)
     file = Path(given) if given and Path(given).parent.is_dir() else None
     note = (sys.executable, "-c", _WATCHDOG_ENTRY, PACKAGE_FOLDER)
-    guard = Watchdog(lanes, note, lambda: terminal(config), file)
-    config.add_cleanup(guard.close)
-    slot = Slot(
-        lanes, lane_program(config), SshConnections(), runner=dask.runner(config), guard=guard
-    )
-    config.add_cleanup(slot.links.close)
-    return slot
+    watchdog = Watchdog(lanes, note, lambda: terminal(config), file)
+    config.add_cleanup(watchdog.close)
+    return watchdog
 
 
 _WATCHDOG_ENTRY = """\

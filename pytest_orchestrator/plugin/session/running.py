@@ -208,16 +208,14 @@ class RunningSession:
 def start_python_lanes(session: pytest.Session) -> None:
     """Start the lanes for Python steps before the first item, because their start takes time."""
     state = state_of(session.config)
-    first = state.environment.slot
-    idle = state.environment.inline or session.config.getoption("setuponly", False)
+    idle = state.run_config.runs_inline or session.config.getoption("setuponly", False)
     if (
         idle
-        or first is None
-        or first.runner is not None
+        or dask.runner(session.config) is not None
         or not any(map(_needs_python, session.items))
     ):
         return
-    first.python.start()
+    state.slots[0].python.start()
     for run in state.runs.values():
         run.start_early()
 

@@ -33,8 +33,8 @@ from pytest_orchestrator.execution.dask.messages import (
     read,
 )
 from pytest_orchestrator.execution.dask.submission import Submission
-from pytest_orchestrator.execution.environment import PythonSettings
 from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.run_config import PythonSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,14 +45,14 @@ TERMS = SessionConfig(
     session="s",
     run="r",
     root="/",
-    manner=PythonSettings(cwd="/", sys_path=[], log_level=30),
+    python_settings=PythonSettings(cwd="/", sys_path=[], log_level=30),
     flags=(),
     hello={"arguments": []},
     timeout=None,
-    stretch=1.0,
+    timeout_factor=1.0,
     max_log=1000,
     max_artifact=1000,
-    capacity=1000,
+    max_result=1000,
     secret_names=(),
 )
 
@@ -84,14 +84,16 @@ class Scene:
     def __init__(self, bench: Bench) -> None:
         self.server = Door()
         self.broker = AttemptBroker(self.server, TERMS)
-        self.step, self.env = bench.shell_step("true"), bench.env
+        self.step, self.attempt_context = bench.shell_step("true"), bench.attempt
         self.context = Context()
-        self.attempt = self.broker.issue(self.step, self.context, self.env)
+        self.attempt = self.broker.issue(self.step, self.context, self.attempt_context)
         self.token = self.attempt.token
         self.withdrawn: list[bool] = []
 
     def submission(self) -> Submission:
-        return Submission(self.step, self.env, self.attempt, lambda: self.withdrawn.append(True))
+        return Submission(
+            self.step, self.attempt_context, self.attempt, lambda: self.withdrawn.append(True)
+        )
 
     def claim(self, worker: str, key: str = "1", last_heartbeat: int = 0) -> Reply:
         return self.server.ask(self.token, CLAIM, plain(_claim(worker, key, last_heartbeat)))
@@ -248,7 +250,7 @@ def test_chunks_arrive_in_any_order_until_the_log_is_complete(
     scene.claim("a")
     for at, data in ((3, b"def"), (0, b"abc"), (3, b"def")):
         assert scene.print(data, at).ok
-    log = Path(scene.env.log("s", "stdout") or "")
+    log = Path(scene.attempt_context.log("s", "stdout") or "")
     assert log.read_bytes() == b"abcdef"
     scene.report(1.0)
 
@@ -270,7 +272,7 @@ def test_the_outcome_contains_the_last_bytes_of_a_log(scene: Scene) -> None:
 
     assert scene.server.ask(scene.token, OUTCOME, plain(outcome)).ok
 
-    assert Path(scene.env.log("s", "stdout") or "").read_bytes() == b"abcdef"
+    assert Path(scene.attempt_context.log("s", "stdout") or "").read_bytes() == b"abcdef"
 
 
 def test_small_last_chunks_are_left_for_the_next_message(tmp_path: Path) -> None:
@@ -405,7 +407,7 @@ def test_locks_are_free_when_the_step_code_cannot_run_any_more(
     folder, stop = str(tmp_path / "locks"), threading.Event()
     held = locks.acquire(["psu"], run="r", step="s", folder=folder)
     assert held is not None
-    bench.configure(locks=held.filenos())
+    bench.configure(lock_files=held.filenos())
     scene = Scene(bench)
     scene.claim("a", last_heartbeat=7)
     end(scene)

@@ -90,7 +90,7 @@ def server(context: Context) -> Iterator[Server]:
 
 @pytest.fixture
 def attempt(bench: Bench, server: Server, context: Context) -> RemoteAttempt:
-    return AttemptBroker(server, TERMS).issue(bench.shell_step("true"), context, bench.env)
+    return AttemptBroker(server, TERMS).issue(bench.shell_step("true"), context, bench.attempt)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pytest_orchestrator.execution.dask import agent
 from pytest_orchestrator.execution.dask.agent import ConnectionPool
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.worker import NotClaimed, perform
-from pytest_orchestrator.execution.environment import PythonSettings
+from pytest_orchestrator.execution.run_config import PythonSettings
 from tests.execution.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ def link(server: Server) -> Iterator[RemoteContext]:
 @pytest.fixture
 def broker(bench: Bench, server: Server) -> Iterator[AttemptBroker]:
     root = str(bench.root)
-    manner = PythonSettings(cwd=root, sys_path=[], log_level=30)
-    session_config = msgspec.structs.replace(TERMS, session=root, root=root, manner=manner)
+    settings = PythonSettings(cwd=root, sys_path=[], log_level=30)
+    session_config = msgspec.structs.replace(
+        TERMS, session=root, root=root, python_settings=settings
+    )
     broker = AttemptBroker(server, session_config)
     yield broker
     broker.close()
@@ -66,7 +68,7 @@ def test_attempts_of_a_process_share_a_connection(
     monkeypatch.setattr(socket, "create_connection", counted)
     for number in range(5):
         attempt = broker.issue(
-            bench.shell_step(f"echo {number}", parse="text"), Context(), bench.env
+            bench.shell_step(f"echo {number}", parse="text"), Context(), bench.attempt
         )
         perform(attempt.ref, "a")
         assert attempt.wait().ended.failure is None
@@ -77,7 +79,8 @@ def test_attempts_of_a_process_share_a_connection(
 
 def test_a_refused_connection_is_not_used_again(bench: Bench, broker: AttemptBroker) -> None:
     first, gone, last = (
-        broker.issue(bench.shell_step("true", parse="text"), Context(), bench.env) for _ in range(3)
+        broker.issue(bench.shell_step("true", parse="text"), Context(), bench.attempt)
+        for _ in range(3)
     )
     perform(first.ref, "a")
     gone.close()

@@ -37,7 +37,7 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
     context = Context()
     root, max_bytes = str(tmp_path), 16 << 20
     session_config = msgspec.structs.replace(
-        TERMS, session=root, root=root, capacity=max_bytes, max_log=max_bytes
+        TERMS, session=root, root=root, max_result=max_bytes, max_log=max_bytes
     )
     bench.configure(artifacts=tmp_path / "kept")
     threads: list[threading.Thread] = []
@@ -45,11 +45,11 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
         broker = AttemptBroker(server, session_config)
 
         def send(step: Step) -> tuple[Submission, threading.Thread]:
-            attempt = broker.issue(step, context, bench.env)
+            attempt = broker.issue(step, context, bench.attempt)
             thread = threading.Thread(target=performed, args=(attempt.ref,))
             thread.start()
             threads.append(thread)
-            return Submission(step, bench.env, attempt, lambda: None), thread
+            return Submission(step, bench.attempt, attempt, lambda: None), thread
 
         yield send
         broker.close()
@@ -74,7 +74,7 @@ def test_a_full_disk_loses_logs_and_copies_but_not_the_outcome(
     submission, thread = sent(step)
 
     assert submission.result().failure is None
-    kept = submission.collect(["*.csv"], bench.env)
+    kept = submission.collect(["*.csv"], bench.attempt)
     submission.close()
     thread.join()
 
@@ -115,7 +115,7 @@ def test_an_outcome_that_the_session_refuses_is_a_crash_with_complete_logs(
     assert failure is not None
     assert failure.kind == "crash"
     assert "RequestRefused" in failure.reason
-    assert Path(bench.env.log("s", "stderr") or "").read_bytes() == b"the end"
+    assert Path(bench.attempt.log("s", "stderr") or "").read_bytes() == b"the end"
 
 
 def test_copies_with_a_too_long_list_are_reported_as_missing(
@@ -126,7 +126,7 @@ def test_copies_with_a_too_long_list_are_reported_as_missing(
     submission, thread = sent(bench.shell_step(f"touch {names}", parse="text", artifacts=["*.csv"]))
     assert submission.result().failure is None
 
-    kept = submission.collect(["*.csv"], bench.env)
+    kept = submission.collect(["*.csv"], bench.attempt)
     submission.close()
     thread.join()
 

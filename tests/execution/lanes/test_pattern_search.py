@@ -102,8 +102,8 @@ def test_a_pattern_of_an_inline_step_is_searched_in_the_lane_of_its_slot(
 def test_all_searches_of_a_step_are_one_request(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, success: dict[str, Any], count: int
 ) -> None:
-    assert bench.env.slot is not None
-    lane = bench.env.slot.shell
+    assert bench.attempt.slot is not None
+    lane = bench.attempt.slot.shell
     run, requests = lane.run, list[object]()
 
     def recorded(request: Any, **more: Any) -> CommandResult:
@@ -214,7 +214,7 @@ def test_a_readiness_pattern_ends_at_the_timeout_of_ready(bench: Bench) -> None:
         f"cmd: \"echo '{LINE}'; exec sleep 60\", "
         f"ready: {{stdout_matches: '{ENDLESS}', timeout: 0.5s}}}}\n"
     )
-    run = RecipeRun(bench.recipe(text), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(text), bench.context, bench.attempt)
     failure = run.result(run.recipe.step("a")).failure
     run.over()
     assert failure is not None

@@ -223,7 +223,7 @@ def test_an_expression_cannot_read_output_that_was_not_kept(bench: Bench) -> Non
 
 
 def test_an_expression_cannot_read_output_above_the_limit(bench: Bench) -> None:
-    bench.configure(capacity=1 << 20)
+    bench.configure(max_result=1 << 20)
     cmd = "head -c 1048577 /dev/zero; echo end"
     search = {"end": {"from": "stdout", "regex": "end$"}}
     keys = {"parse": "text", "outputs": search, "success": {"assert": ["exit_code == 0"]}}
@@ -239,7 +239,7 @@ def test_an_expression_cannot_read_output_above_the_limit(bench: Bench) -> None:
 
 
 def test_expressions_and_outputs_read_secrets_unmasked(bench: Bench) -> None:
-    bench.env.secrets.add("sesame-open")
+    bench.attempt.config.secrets.add("sesame-open")
     cmd = "seq 20000; echo key sesame-open.; seq 20000"
     keys = {
         "outputs": {"key": {"from": "stdout", "regex": r"^key (\S+)\.$"}},

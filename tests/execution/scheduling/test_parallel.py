@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from benchmarks.faults import PATIENCE, alive, new_token
@@ -58,7 +57,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
         ]
         final = "finally:\n  - {name: off, type: shell, parse: text, cmd: echo off >> ran}\n"
         recipe = bench.recipe(top + "\n".join(["steps:", *lines, final]))
-        run = ParallelRun(recipe, bench.context, bench.env, slots=slots[:jobs])
+        run = ParallelRun(recipe, bench.context, bench.attempt, slots=slots[:jobs])
         run.plan(
             {step.name: StepDependencies(step.needs, step.after) for step in recipe.steps}, seconds
         )
@@ -78,7 +77,7 @@ _ENDS = "trap 'touch {}.over; exit 1' TERM; {}; while :; do sleep 0.01; done"
 
 
 def ran(run: ParallelRun) -> list[str]:
-    path = run.env.root / "ran"
+    path = run.config.root / "ran"
     return path.read_text().split() if path.exists() else []
 
 
@@ -102,11 +101,13 @@ def test_independent_steps_run_at_the_same_time(
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
 
 
-def test_a_result_is_recorded_before_it_can_be_requested(pool: Callable[..., ParallelRun]) -> None:
+def test_a_result_is_recorded_before_it_can_be_requested(
+    bench: Bench, pool: Callable[..., ParallelRun]
+) -> None:
     run = pool(a=("true", ""))
-    main_queue, seen = run.env.main_queue, list[str]()
+    main_queue, seen = run.config.main_queue, list[str]()
 
-    def keep(what: object) -> None:
+    def record(what: object) -> None:
         if isinstance(what, Finished) and not what.step.is_final:
             seen.append("begins")
             if threading.current_thread() is not threading.main_thread():
@@ -114,7 +115,7 @@ def test_a_result_is_recorded_before_it_can_be_requested(pool: Callable[..., Par
                 time.sleep(0.2)
             seen.append("ends")
 
-    run.env = msgspec.structs.replace(run.env, keep=keep)
+    bench.configure(record=record)
     assert outcomes(run, "a") == ["passed"]
     assert seen == ["begins", "ends"] * 2
 
@@ -123,7 +124,7 @@ def test_the_fail_fast_cutoff_is_known_before_the_failure_can_be_requested(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(a=("exit 3", ""))
-    main_queue, seen = run.env.main_queue, list[bool]()
+    main_queue, seen = run.config.main_queue, list[bool]()
 
     def left() -> int:
         main_queue.wake()  # as the end of another step does
@@ -278,7 +279,7 @@ def test_no_step_after_the_fail_fast_cutoff_continues(
 ) -> None:
     waits: list[LockWait] = []
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
-    bench.configure(waiting=waits.append)
+    bench.configure(on_lock_wait=waits.append)
     run = pool(
         a=("until [ -e c.over -a -e retried.over ]; do sleep 0.01; done", ""),
         b=("until [ -e a.met -a -e c.met ]; do sleep 0.01; done; exit 3", ""),
@@ -381,7 +382,7 @@ def test_dependants_of_a_failed_step_name_it_as_their_blocker(
 def test_a_rerun_that_passes_unblocks_its_dependants(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("[ -e good ]", ""), b=(_recording("b"), "a"))
     assert outcomes(run, "a") == ["failed"]
-    (run.env.root / "good").touch()
+    (run.config.root / "good").touch()
     assert run.result(run.recipe.step("a"), again=True).outcome == "passed"
     assert outcomes(run, "b") == ["passed"]
     assert ran(run) == ["b"]
@@ -435,7 +436,7 @@ def test_output_of_parallel_steps_is_not_mixed(pool: Callable[..., ParallelRun])
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     for name in "abc":
         for stream in ("stdout", "stderr"):
-            log = run.env.log(name, stream)
+            log = run.attempt_defaults.log(name, stream)
             assert log is not None
             assert Path(log).read_text() == f"{name * 8}\n" * 9000
 
@@ -452,7 +453,7 @@ def test_a_cancel_ends_running_steps_and_keeps_results(
     )
     d = run.recipe.step("c")
     assert outcomes(run, "a") == ["passed"]
-    path = run.env.root / "b"
+    path = run.config.root / "b"
     until(lambda: path.exists() and path.read_text() != "" and _ended(run, d.name))
     begun = time.monotonic()
     run.cancel("stopping after 1 failures")
@@ -472,7 +473,7 @@ def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
 ) -> None:
     run = pool(jobs=1, a=("true", ""), b=("touch b; sleep 600", ""), c=(_recording("c"), ""))
     assert outcomes(run, "a") == ["passed"]
-    until((run.env.root / "b").exists)
+    until((run.config.root / "b").exists)
     run.cancel("over")
     assert sorted(run.results) == ["a", "b"]
     assert ran(run) == []
@@ -489,7 +490,7 @@ def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -
     assert timer is not None
     timer.join(PATIENCE)  # an hour before the next attempt
     assert not timer.is_alive()
-    assert (run.env.root / "tried").read_text() == "\n"
+    assert (run.config.root / "tried").read_text() == "\n"
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
@@ -501,7 +502,7 @@ def test_a_signal_ends_the_wait_and_all_steps(pool: Callable[..., ParallelRun], 
     sent: list[float] = []
 
     def interrupt() -> None:
-        until(lambda: all((run.env.root / name).exists() for name in commands))
+        until(lambda: all((run.config.root / name).exists() for name in commands))
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -562,7 +563,7 @@ def test_a_wait_for_a_lock_is_reported_in_the_main_thread(
         waits.add((wait.lock, threading.current_thread() is threading.main_thread()))
 
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
-    bench.configure(waiting=waiting)
+    bench.configure(on_lock_wait=waiting)
     run = pool(locked_a=("true", ""))
     assert outcomes(run, "locked_a") == ["passed"]
     assert waits == {("psu", True)}
@@ -685,7 +686,7 @@ def test_a_second_signal_kills_without_a_grace_period(
 
     def interrupt() -> None:
         for name in ("a", "b"):
-            until((run.env.root / name).exists)
+            until((run.config.root / name).exists)
         while len(sent) < 2 and is_waiting.is_set():  # a later signal would interrupt the tests
             sent.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
@@ -721,7 +722,7 @@ def test_locks_named_by_expressions_exclude_each_other(
     head = "locks: [bench]\nvars: {psu: left, supply: left}\nsteps:\n"
     recipe = bench.recipe(head + "\n".join(lines) + "\n")
     run = ParallelRun(
-        recipe, bench.context, bench.env, slots=[slot, slot.another(), slot.another()]
+        recipe, bench.context, bench.attempt, slots=[slot, slot.another(), slot.another()]
     )
     run.plan({step.name: StepDependencies() for step in recipe.steps})
     assert outcomes(run, "s0", "s1", "s2") == ["passed"] * 3

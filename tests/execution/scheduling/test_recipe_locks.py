@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
@@ -40,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_of(bench: Bench, text: str) -> RecipeRun:
-    return RecipeRun(bench.recipe(text), bench.context, bench.env)
+    return RecipeRun(bench.recipe(text), bench.context, bench.attempt)
 
 
 def acquired(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> LockSet | None:
@@ -71,8 +70,8 @@ def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
 
 def test_only_resources_counted_on_this_machine_are_acquired(bench: Bench) -> None:
     text = "steps: [{name: a, type: shell, cmd: x, resources: {scope: 2, of_a_worker: 1}}]"
-    env = msgspec.structs.replace(bench.env, resource_counts={"scope": 3})
-    run = RecipeRun(bench.recipe(text), bench.context, env)
+    bench.configure(resource_units={"scope": 3})
+    run = RecipeRun(bench.recipe(text), bench.context, bench.attempt)
     with run.locks.of(run.recipe.step("a")) as step_locks:
         assert step_locks is not None
         assert len(step_locks.files) == 2
@@ -117,7 +116,7 @@ def test_a_step_waits_for_its_locks_and_reports_their_owner(bench: Bench, text: 
         waits.append(wait)
         held.release()
 
-    bench.configure(waiting=waiting)
+    bench.configure(on_lock_wait=waiting)
     run = run_of(bench, text)
     result = run.result(run.recipe.step("b"))
     run.over()
@@ -162,7 +161,7 @@ def test_a_step_waiting_while_another_acquires_the_locks_can_be_stopped(
     bench: Bench,
 ) -> None:
     is_waiting, stop = threading.Event(), threading.Event()
-    bench.configure(waiting=lambda _: is_waiting.set())
+    bench.configure(on_lock_wait=lambda _: is_waiting.set())
     run = run_of(bench, WHOLE)
     held = acquired("psu")
     assert held is not None
@@ -234,7 +233,7 @@ def test_a_step_waits_for_a_lost_attempt_of_its_own_recipe(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[LockWait] = []
-    bench.env = msgspec.structs.replace(bench.env, waiting=waits.append)
+    bench.configure(on_lock_wait=waits.append)
     run = run_of(bench, WHOLE)
     step, stop = run.recipe.step("c"), threading.Event()
     stop.set()
@@ -281,7 +280,7 @@ def test_ctrl_c_ends_a_wait_and_no_finally_step_is_pending(bench: Bench) -> None
     def interrupt(_wait: LockWait) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    bench.configure(waiting=interrupt)
+    bench.configure(on_lock_wait=interrupt)
     run = run_of(bench, WHOLE)
     held = acquired("psu")
     assert held is not None
@@ -354,7 +353,7 @@ def test_a_late_name_that_sorts_last_is_waited_for(bench: Bench) -> None:
         waits.append(f"{wait.who} {wait.lock}")
         held.release()
 
-    bench.configure(waiting=waiting)
+    bench.configure(on_lock_wait=waiting)
     run = run_of(bench, NAMED)
     run.context.set("port", "relay_9")
     assert run.result(run.recipe.step("c")).outcome == "passed"
@@ -417,9 +416,10 @@ def test_a_single_step_of_a_used_file_holds_the_locks_of_the_file(bench: Bench) 
     loop = RetryLoop(
         run.recipe.step("out.in.set"),
         bench.context,
-        bench.env,
+        bench.attempt,
         {},
-        Scope(run.recipe, bench.env, run.known),
+        run.scope,
+        run.services,
     )
     assert loop.prepare() is None
     assert set(loop.step.locks) == {"out_3", "rack", "r_7", "psu_3"}

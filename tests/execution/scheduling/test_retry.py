@@ -30,7 +30,7 @@ def loop_of(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> Retry
 
 def run_of(bench: Bench) -> RecipeRun:
     recipe = load(bench.root / "recipes" / "x.yaml", root=bench.root)
-    return RecipeRun(recipe, bench.context, bench.env)
+    return RecipeRun(recipe, bench.context, bench.attempt)
 
 
 def tried(bench: Bench, cmd: str, number: int = 5, **keys: Any) -> StepResult:

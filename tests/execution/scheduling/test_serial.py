@@ -30,11 +30,11 @@ finally:
 def run(bench: Bench) -> RecipeRun:
     bench.write("code", "0")
     bench.write("interrupted_step.py", "def step(): raise KeyboardInterrupt\n")
-    return RecipeRun(bench.recipe(RECIPE), bench.context, bench.env)
+    return RecipeRun(bench.recipe(RECIPE), bench.context, bench.attempt)
 
 
 def ran(run: RecipeRun) -> str:
-    path = run.env.root / "ran"
+    path = run.config.root / "ran"
     return path.read_text().replace("\n", " ").strip() if path.exists() else ""
 
 
@@ -109,7 +109,7 @@ def test_dependants_run_after_a_failure_with_continue_on_error(bench: Bench) -> 
           - {name: b, type: shell, parse: text, cmd: echo b >> ran, locks: [x]}
         """
     )
-    run = RecipeRun(recipe, bench.context, bench.env)
+    run = RecipeRun(recipe, bench.context, bench.attempt)
     assert outcomes(run, "a", "b") == ["failed", "passed"]
     assert run.note(recipe.step("a"), "failed", "no bench").meets
     assert not run.note(recipe.step("a"), "skipped", "no bench").meets
@@ -131,7 +131,7 @@ finally:
 
 def test_stop_on_failure_blocks_all_steps_but_finally(bench: Bench) -> None:
     bench.write("code", "3")
-    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.attempt)
     assert outcomes(run, "odd", "expected", "bad", "free", "next", "wrong", "off") == [
         *["failed"] * 3,
         *["blocked"] * 2,
@@ -143,7 +143,7 @@ def test_stop_on_failure_blocks_all_steps_but_finally(bench: Bench) -> None:
 
 
 def test_stop_on_failure_includes_a_failed_setup(bench: Bench) -> None:
-    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.attempt)
     run.note(run.recipe.step("bad"), "skipped", "no bench")
     assert run.stopper is None
     run.note(run.recipe.step("bad"), "failed", "no bench")
@@ -152,7 +152,7 @@ def test_stop_on_failure_includes_a_failed_setup(bench: Bench) -> None:
 
 def test_a_rerun_that_passes_lets_a_stopped_recipe_continue(bench: Bench) -> None:
     bench.write("code", "3")
-    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.attempt)
     assert outcomes(run, "bad") == ["failed"]
     bench.write("code", "0")
     assert run.blocker(run.recipe.step("bad")) is None
@@ -191,7 +191,7 @@ def test_shorten_keeps_the_fields_that_other_steps_may_use(bench: Bench) -> None
           - {name: b, type: shell, cmd: "echo ${{ steps.a.exit_code }}", parse: text}
         """
     )
-    run = RecipeRun(recipe, bench.context, bench.env)
+    run = RecipeRun(recipe, bench.context, bench.attempt)
     whole = run.result(recipe.step("a"))
     before = run.scope.before(recipe.step("b"), bench.context, 1, {})["steps"]["a"]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts, collected, copy_artifacts
+from pytest_orchestrator.execution.steps.artifacts import collected, copy_artifacts
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.core.result import CopiedArtifacts, StepResult
     from tests.execution.conftest import Bench
 
 RUN = "20261125T101502Z-7f3a"
@@ -30,7 +30,7 @@ def base(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(bench: Bench, *globs: str) -> CopiedArtifacts:
     step = bench.shell_step("true", artifacts=list(globs))
     return copy_artifacts(
-        step, bench.env, lambda: {"result": {"name": "out/b.csv", "number": 3}}, collected
+        step, bench.attempt, lambda: {"result": {"name": "out/b.csv", "number": 3}}, collected
     )
 
 
@@ -208,7 +208,7 @@ def test_expressions_are_evaluated_after_the_step_code(bench: Bench, base: Path)
 
 def run(bench: Bench, *keys: str) -> StepResult:
     lines = ["steps:", "  - name: a", "    type: shell", *(f"    {key}" for key in keys), ""]
-    serial = RecipeRun(bench.recipe("\n".join(lines)), bench.context, bench.env)
+    serial = RecipeRun(bench.recipe("\n".join(lines)), bench.context, bench.attempt)
     serial.result(serial.recipe.step("a"))
     serial.over()
     return serial.results["a"]

@@ -72,8 +72,8 @@ def test_the_excerpt_of_invalid_output_is_masked_before_it_is_cut(secret: Bench)
 
 def test_a_value_of_a_declared_key_is_masked_in_the_logs_of_all_attempts(bench: Bench) -> None:
     bench.configure(secrets=Masker())
-    bench.env.secrets.watch(bench.context)
-    bench.env.secrets.declare(["ctx.key"])
+    bench.attempt.config.secrets.watch(bench.context)
+    bench.attempt.config.secrets.declare(["ctx.key"])
     step = bench.shell_step(
         f"printf {TOKEN}; echo {TOKEN} >&2; test -e again || {{ touch again; false; }}",
         parse="text",
@@ -112,7 +112,7 @@ def test_the_repeating_line_masks_secret_args(bench: Bench) -> None:
 
     assert process is not None
     assert process.masked == ("API_KEY", "URL")
-    assert bench.env.secrets.of(process).alone == (
+    assert bench.attempt.config.secrets.of(process).alone == (
         "env -u NONE_KEY 'API_KEY=***' GAIN=1 'URL=http://***@bench' true"
     )
 
@@ -126,7 +126,7 @@ def test_a_log_that_cannot_be_masked_is_removed(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    mask_logs(secret.shell_step("true"), secret.env)
+    mask_logs(secret.shell_step("true"), secret.attempt)
 
     assert not log.exists()
     assert list((secret.root / "logs").iterdir()) == []

@@ -39,7 +39,7 @@ def test_a_word_or_variable_that_is_too_large_is_named(
 def test_the_largest_of_too_many_words_is_named(bench: Bench) -> None:
     words = ("true", *["y" * 100_000] * 70, "z" * 100_001)
     step = msgspec.structs.replace(bench.shell_step(["true"]), cmd=words)
-    failure = shell.run(step, bench.env).failure
+    failure = shell.run(step, bench.attempt).failure
 
     assert failure is not None
     assert failure.kind == "validation"

@@ -219,7 +219,7 @@ def test_sys_exit_is_a_failure_whatever_its_code(bench: Bench, code: str, reason
 
 
 def test_only_ctrl_c_and_passes_through_exceptions_are_raised(bench: Bench) -> None:
-    bench.configure(passes_through=(EOFError,))
+    bench.configure(exit_exceptions=(EOFError,))
     for end in (KeyboardInterrupt, EOFError):
         with pytest.raises(end):
             bench.python(f"def step(): raise {end.__name__}\n")
@@ -227,7 +227,7 @@ def test_only_ctrl_c_and_passes_through_exceptions_are_raised(bench: Bench) -> N
 
 @pytest.mark.parametrize(("text", "reason"), [("no PSU", "no PSU"), ("", "skipped by the step")])
 def test_an_exception_of_skips_skips_the_step(bench: Bench, text: str, reason: str) -> None:
-    bench.configure(skips=(LookupError,))
+    bench.configure(skip_exceptions=(LookupError,))
     ended = bench.python(f"def step(): raise LookupError({text!r})\n")
     assert (ended.failure, ended.skipped) == (None, reason)
 

@@ -37,7 +37,7 @@ class Run:
         lines += [f"    cmd: |\n      {cmd}", *([f"    {keys}"] if keys else [])]
         lines += [f"  - {{type: shell, parse: text, {step}}}" for step in steps]
         self.serial = RecipeRun(
-            self.bench.recipe("\n".join([*lines, ""])), self.bench.context, self.bench.env
+            self.bench.recipe("\n".join([*lines, ""])), self.bench.context, self.bench.attempt
         )
         return self.serial
 
@@ -442,7 +442,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
 
     def pool(keys: str, more: str = "") -> ParallelRun:
         recipe = bench.recipe(POOLED.replace("KEYS", keys).replace("MORE", more))
-        run = ParallelRun(recipe, bench.context, bench.env, slots=[slot.another()])
+        run = ParallelRun(recipe, bench.context, bench.attempt, slots=[slot.another()])
         run.plan({step.name: StepDependencies(step.needs) for step in recipe.steps})
         made.append(run)
         return run

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
 from pytest_orchestrator.core.text import clipped
-from pytest_orchestrator.execution.lanes.lane import slot_of
 from pytest_orchestrator.execution.steps import shell
 
 if TYPE_CHECKING:
@@ -192,7 +191,7 @@ def test_a_status_in_data_or_text_is_not_compared_with_the_file(bench: Bench, pa
 
 
 def test_the_end_of_a_long_stdout_is_compared_with_the_file(bench: Bench) -> None:
-    bench.configure(capacity=1 << 16)
+    bench.configure(max_result=1 << 16)
     ended = bench.shell(f"{OK} {FILE}; head -c 100000 /dev/zero; echo; {ERROR}")
     assert kind_and_reason(ended)[1].endswith("but stdout has status 'error': no link")
 
@@ -263,13 +262,13 @@ def test_the_result_file_is_removed(bench: Bench) -> None:
     ("target", "what"), [("", "stdout"), ('> "$ORCHESTRATOR_RESULT"', "$ORCHESTRATOR_RESULT")]
 )
 def test_a_result_above_the_limit_is_refused(bench: Bench, target: str, what: str) -> None:
-    bench.configure(capacity=1 << 20)
+    bench.configure(max_result=1 << 20)
     ended = bench.shell(f"head -c 1048577 /dev/zero {target}")
     assert kind_and_reason(ended) == ("protocol", f"{what} is above 1 MiB; a result is smaller")
 
 
 def test_parse_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
-    bench.configure(capacity=10)
+    bench.configure(max_result=10)
     ended = bench.shell("echo more than ten bytes", parse="text")
     assert (ended.failure, ended.value) == (None, {"status": "ok"})
 
@@ -360,7 +359,7 @@ def test_a_recipe_may_expect_another_exit_code(
 
 
 def test_timeouts_can_be_switched_off(bench: Bench) -> None:
-    bench.configure(stretch=0.0)
+    bench.configure(timeout_factor=0.0)
     assert bench.shell("sleep 0.1", parse="text", timeout="10ms").failure is None
 
 
@@ -398,7 +397,7 @@ def test_an_unread_large_stdin_is_no_failure(bench: Bench) -> None:
 )
 def test_any_text_arrives_byte_for_byte(bench: Bench, text: str) -> None:
     step = bench.shell_step('printf %s "$T" > shown', parse="text")
-    ended = shell.run(msgspec.structs.replace(step, args={"T": text}), bench.env)
+    ended = shell.run(msgspec.structs.replace(step, args={"T": text}), bench.attempt)
     assert ended.failure is None
     assert (bench.root / "shown").read_bytes() == text.encode()
 
@@ -474,8 +473,8 @@ def test_a_command_with_an_unknown_exit_status_fails(
     def without_a_status(*args: Any, **options: Any) -> CommandResult:
         return msgspec.structs.replace(run(*args, **options), status=None)
 
-    run = slot_of(bench.env).shell.run
-    monkeypatch.setattr(slot_of(bench.env).shell, "run", without_a_status)
+    run = bench.attempt.required_slot.shell.run
+    monkeypatch.setattr(bench.attempt.required_slot.shell, "run", without_a_status)
 
     ended = bench.shell(OK, skip_exit_code=3, **keys)
 

@@ -1,0 +1,199 @@
+"""Context of one attempt of a step, and the interfaces to the test runner and to workers."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from pytest_orchestrator.execution.run_config import RunConfig, process_variables
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Verdict
+    from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
+    from pytest_orchestrator.execution.lanes.lane import Slot
+    from pytest_orchestrator.execution.locks.locks import LockWait
+    from pytest_orchestrator.execution.notifications import RecordedEvent, StepEvent
+    from pytest_orchestrator.recipe.model.step import Step
+
+
+class RunCallbacks:
+    """Callbacks to the test runner that runs a recipe; these do nothing.
+
+    Worker threads call them too, except `on_lock_wait`.
+    """
+
+    def before_import(self, module: str) -> None:
+        """Prepare the first import of a module by an inline step."""
+
+    def replay_event(self, event: dict[str, Any]) -> None:
+        """Repeat a log record or warning of a step that runs in a process of its own."""
+
+    def stop_session(self, reason: str, status: int | None) -> None:
+        """End the whole run with an exit status, as a step requested."""
+
+    def on_idle(self) -> None:
+        """Do deferred work, since a step has been running for `IDLE_AFTER` seconds."""
+
+    def on_lock_wait(self, wait: "LockWait") -> None:
+        """Report that a step waits for a lock; called in the thread of `RunConfig.main_queue`."""
+
+    def record(self, event: "RecordedEvent") -> None:
+        """Store an event outside this process before the event counts.
+
+        Raises:
+            JournalError: The event cannot be stored.
+        """
+
+    def notify(self, event: "StepEvent") -> None:
+        """Pass an event of a step to listeners."""
+
+    def more_verdicts(
+        self,
+        step: "Step",  # noqa: ARG002
+        ended: "Ended",  # noqa: ARG002
+        measured: "tuple[Measured, ...]",  # noqa: ARG002
+    ) -> "tuple[Verdict, ...]":
+        """Return additional verdicts on a step whose step code has succeeded."""
+        return ()
+
+
+class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Data and services for one attempt of a step.
+
+    Attributes:
+        config: The settings of the run.
+        callbacks: The callbacks to the test runner.
+        recipe: Path of the recipe of the step.
+        number: Number of the attempt, from 1.
+        slot: The worker slot, with its lanes.
+        runner: Runs step code on other machines; None if all steps run on this machine.
+        logs: Folder for the output of steps; None if it is not written.
+        artifacts: Folder for the artifacts of steps; None if they are not copied.
+        resources: Folder for samples of memory and CPU time; None if they are not written.
+        live: Descriptors to which stdout and stderr are copied live; None if unused.
+        lock_files: Descriptors of the step's lock files; its lane keeps them open while the lane
+            lives.
+        environ: Environment variables of the step; None means those of this process.
+        context_variables: Variables of the programs of the step for access to the Context; the
+            step's ``args`` override them.
+        has_timeout: False for a service, which runs without a time limit.
+        event_sink: Receives the log records and warnings of a process of the step; None means
+            `RunCallbacks.replay_event`.
+    """
+
+    config: RunConfig
+    callbacks: RunCallbacks = RunCallbacks()
+    recipe: str = ""
+    number: int = 1
+    slot: "Slot | None" = None
+    runner: "Runner | None" = None
+    logs: Path | None = None
+    artifacts: Path | None = None
+    resources: Path | None = None
+    live: tuple[int, int] | None = None
+    lock_files: tuple[int, ...] = ()
+    environ: Mapping[str, str] | None = None
+    context_variables: Mapping[str, str] = {}
+    has_timeout: bool = True
+    event_sink: Callable[[dict[str, Any]], None] | None = None
+
+    @property
+    def required_slot(self) -> "Slot":
+        """The worker slot, for a step that needs a process.
+
+        Raises:
+            RuntimeError: The attempt has no slot.
+        """
+        if self.slot is None:
+            raise RuntimeError("this run cannot start processes: set the slot of its attempts")
+        return self.slot
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables of the step before its own ``args`` are added."""
+        return process_variables() if self.environ is None else dict(self.environ)
+
+    def pass_event(self, event: dict[str, Any]) -> None:
+        """Pass a log record or warning of the step's process to the event sink."""
+        (self.event_sink or self.callbacks.replay_event)(event)
+
+    def live_now(self) -> tuple[int, int] | None:
+        """Return the descriptors for live output, after flushing the streams; None if not live."""
+        if self.live is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        return self.live
+
+    def log(self, step: str, stream: str, number: int | None = None) -> str | None:
+        """Return the path of the log file of a step's stream; None if logs are not written.
+
+        Args:
+            step: Name of the step.
+            stream: Name of the stream.
+            number: Number of another attempt of the step; None means this attempt.
+        """
+        return None if self.logs is None else f"{self.logs}/{step}.{number or self.number}.{stream}"
+
+    def samples(self, step: str) -> str | None:
+        """Return the path of the file of a step's resource samples; None if none are written."""
+        folder = self.resources
+        return None if folder is None else f"{folder}/{step}.{self.number}.jsonl"
+
+    def seconds_for(self, timeout: float | None) -> float | None:
+        """Return the seconds of a step's timeout, after default and factor; None means no limit."""
+        return self.config.seconds_for(timeout) if self.has_timeout else None
+
+
+class Submitted(Protocol):
+    """Attempt of a step that was submitted to this machine or to a worker."""
+
+    @property
+    def before(self) -> "Before":
+        """The stamps of files before the attempt, with which criteria compare the files later."""
+
+    @property
+    def elsewhere(self) -> "Elsewhere | None":
+        """The function that checks criteria on a worker's files; None for files on this machine."""
+
+    @property
+    def started(self) -> float:
+        """The start of the step code, in seconds since the epoch; known at its end."""
+
+    def result(self) -> "Ended":
+        """Wait for the end of the step code and return it; end the step code on an interrupt."""
+
+    def collect(self, patterns: Sequence[object], attempt: AttemptContext) -> "CopiedArtifacts":
+        """Copy the files that match globs into the run folder."""
+
+    def close(self) -> None:
+        """Release the files of the attempt. Call no method afterwards."""
+
+
+class RemoteSubmission(Submitted, Protocol):
+    """One attempt of a step on a worker."""
+
+    def cancel(self, *, at_once: bool, late: bool) -> None:
+        """End the step code. Thread-safe, and may be called repeatedly.
+
+        Args:
+            at_once: Send KILL without a grace period after TERM.
+            late: An earlier cancellation had no effect, so the attempt is lost.
+        """
+
+
+class Runner(Protocol):
+    """Runner of step code on other machines, for any number of attempts at a time."""
+
+    def takes(self, step: "Step") -> bool:
+        """Return True if workers run the step; otherwise it runs on this machine."""
+
+    def submit(self, step: "Step", context: "Context", attempt: AttemptContext) -> RemoteSubmission:
+        """Submit one attempt of a step.
+
+        Args:
+            step: The step, with the values of its expressions.
+            context: The step's own handle to the Context, which is served to the worker.
+            attempt: The context of the attempt.
+        """

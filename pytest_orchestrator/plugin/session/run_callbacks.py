@@ -1,0 +1,99 @@
+"""Callbacks of a recipe run to pytest: journal, step hooks, status line, baseline check."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution.attempt_context import RunCallbacks
+from pytest_orchestrator.plugin.journal import baseline
+from pytest_orchestrator.plugin.python_lane import launch
+from pytest_orchestrator.plugin.reporting import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_orchestrator.core.result import Ended, Measured, Verdict
+    from pytest_orchestrator.execution.locks.locks import LockWait
+    from pytest_orchestrator.execution.notifications import Listener, RecordedEvent, StepEvent
+    from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
+
+
+class PytestCallbacks(RunCallbacks):
+    """Callbacks of the run of one recipe.
+
+    Args:
+        state: The state of the session.
+        recipe: The recipe.
+    """
+
+    def __init__(self, state: "SessionState", recipe: "Recipe") -> None:
+        self._state, self._recipe = state, recipe
+        self._recorder = state.recorder
+        self._baseline = baseline.baseline_of(state.config)
+        self._print_wait = progress.wait_printer(state.config)
+        self._listeners = list(self._all_listeners())
+        self._notify_here = state.run_config.main_queue.in_main_thread(self._call_listeners)
+
+    def before_import(self, module: str) -> None:
+        """Have pytest rewrite the asserts of a module."""
+        pytest.register_assert_rewrite(module)
+
+    def replay_event(self, event: dict[str, Any]) -> None:
+        """Repeat a log record or warning in this process, with secrets masked."""
+        launch.replay_event(self._state.secrets, event)
+
+    def stop_session(self, reason: str, status: int | None) -> None:
+        """End the session, because a step called ``pytest.exit`` in its own process."""
+        pytest.exit(self._state.secrets.text(reason), status)
+
+    def on_idle(self) -> None:
+        """Sync the journal."""
+        if self._recorder is not None:
+            self._recorder.on_idle()
+
+    def on_lock_wait(self, wait: "LockWait") -> None:
+        """Record and print that a step waits for a lock."""
+        if self._recorder is None:
+            self._print_wait(wait)
+        else:
+            self._recorder.waits(self._recipe, self._print_wait, wait)
+
+    def record(self, event: "RecordedEvent") -> None:
+        """Append an event to the journal.
+
+        Raises:
+            JournalError: The event cannot be written.
+        """
+        if self._recorder is not None:
+            self._recorder.happened(self._recipe, event)
+
+    def notify(self, event: "StepEvent") -> None:
+        """Pass an event of a step to the step hooks and the status line, in the main thread."""
+        if self._listeners:
+            self._notify_here(event)
+
+    def more_verdicts(
+        self, step: "Step", ended: "Ended", measured: "tuple[Measured, ...]"
+    ) -> "tuple[Verdict, ...]":
+        """Compare the figures of a step with those of earlier runs, with `--recipe-compare`."""
+        if self._baseline is None:
+            return ()
+        return self._baseline.verdicts(self._recipe, step, ended, measured)
+
+    def _all_listeners(self) -> "Iterator[Listener]":
+        state, recipe = self._state, self._recipe
+        if state.step_hooks is not None:
+            yield partial(state.step_hooks.happened, recipe)
+        status_line = progress.progress_of(state.config)
+        if status_line is not None:
+            yield partial(status_line.happened, recipe, state.folder.logs(recipe), self._has_ended)
+
+    def _has_ended(self, step: str) -> bool:
+        return self._state.run(self._recipe).known(step) is not None
+
+    def _call_listeners(self, event: "StepEvent") -> None:
+        for listener in self._listeners:
+            listener(event)
