@@ -53,9 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if output is None:
         say(*mermaid(steps).splitlines())
         return 0
-    text = svg(steps, graphviz=True) if output.suffix == ".svg" else writers[output.suffix](steps)
     try:
-        output.write_text(text, encoding="utf-8")
+        output.write_text(writers[output.suffix](steps), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}") from None
     return 0

@@ -1,14 +1,12 @@
-"""Graph layout: layered boxes and arrows, or the layout of Graphviz.
+"""Graph layout: layered boxes and arrows.
 
 The rank of a step is one more than the highest rank of the steps that it waits for. Within a rank
 the barycentre heuristic orders the steps: each moves to the mean position of its neighbours, in a
 few sweeps.
 """
 
-import contextlib
 import itertools
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
@@ -222,62 +220,3 @@ def _point(along: float, across: float, right: bool) -> str:
 def _names(step: Mapping[str, Json], key: str) -> list[str]:
     names = step.get(key)
     return [str(name) for name in names] if isinstance(names, list | tuple) else []
-
-
-def graphviz_layout(text: str, waits: Mapping[str, Mapping[str, bool]]) -> Layout:
-    """Compute the layout of a graph with Graphviz.
-
-    Args:
-        text: The graph in the DOT language.
-        waits: The return value of `waits` for its steps.
-
-    Raises:
-        ImportError: pygraphviz is not installed.
-    """
-    import pygraphviz
-
-    graph = pygraphviz.AGraph(string=text)
-    with _stderr_discarded():
-        graph.layout("dot")
-    left, low, right, high = map(float, graph.graph_attr["bb"].split(","))
-
-    def point(text: str) -> tuple[float, float]:
-        x, y = map(float, text.split(","))
-        return x - left + _MARGIN, high - y + _MARGIN
-
-    boxes = {}
-    for name in waits:
-        x, y = point(graph.get_node(name).attr["pos"])
-        boxes[name] = (x - WIDTH / 2, y - HEIGHT / 2)
-    arrows = [
-        Arrow(start, stop, weak, _graphviz_path(graph.get_edge(start, stop).attr["pos"], point))
-        for stop, mine in waits.items()
-        for start, weak in mine.items()
-    ]
-    return Layout(right - left + 2 * _MARGIN, high - low + 2 * _MARGIN, boxes, arrows)
-
-
-@contextlib.contextmanager
-def _stderr_discarded() -> Iterator[None]:
-    """Discard output to stderr within a `with` block: font warnings of Graphviz do not matter."""
-    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(devnull)
-
-
-def _graphviz_path(spline: str, point: Callable[[str], tuple[float, float]]) -> str:
-    """Convert a spline of Graphviz to SVG path data.
-
-    The spline is an optional arrow tip (``e,x,y``), the start point, and three points for each
-    Bézier curve.
-    """
-    words = spline.split()
-    head = next((word[2:] for word in words if word.startswith("e,")), None)
-    points = [point(word) for word in words if word[:2] not in ("e,", "s,")]
-    path = "M{:g} {:g}C".format(*points[0]) + " ".join(f"{x:g} {y:g}" for x, y in points[1:])
-    return path + "L{:g} {:g}".format(*point(head)) if head else path

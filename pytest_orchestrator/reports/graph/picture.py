@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import CONTROLS
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Layout, Steps, laid_out, waits
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, laid_out, waits
 from pytest_orchestrator.reports.text import SIGNS, look, sign
 
 MOST = 150
@@ -150,22 +150,20 @@ class _Box(NamedTuple):
     href: Any
 
 
-def svg(steps: Steps, *, graphviz: bool = False) -> str:
+def svg(steps: Steps) -> str:
     """Return the graph of a recipe as an SVG document.
 
     Args:
         steps: The steps of a recipe in their order, with unique names; ``seconds`` are shown.
-        graphviz: Use the layout of Graphviz if it is installed (extra ``graph``).
     """
     from pytest_orchestrator.reports.templating import template
 
-    layout = _by_graphviz(steps) if graphviz else None
-    return template("graph.svg").render(boxes(steps, layout or laid_out(steps)), alone=True)
+    return template("graph.svg").render(boxes(steps), alone=True)
 
 
-def boxes(steps: Steps, layout: Layout | None = None) -> dict[str, Any]:
-    """Return the variables of the SVG template for steps in a layout."""
-    layout = layout or laid_out(steps)
+def boxes(steps: Steps) -> dict[str, Any]:
+    """Return the variables of the SVG template for steps."""
+    layout = laid_out(steps)
     drawn = [
         _svg_box(step, name, layout.boxes[name])
         for step in steps
@@ -229,13 +227,3 @@ def _state_text(step: Mapping[str, Json]) -> str:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
-
-
-def _by_graphviz(steps: Steps) -> Layout | None:
-    """Return the layout of Graphviz; None if it is not installed."""
-    from pytest_orchestrator.reports.graph.layout import graphviz_layout
-
-    try:
-        return graphviz_layout(dot(steps), waits(steps))
-    except ImportError:
-        return None

@@ -3,8 +3,6 @@
 from typing import Any
 from xml.etree import ElementTree
 
-import pytest
-
 from pytest_orchestrator.reports.graph.picture import dot, svg
 
 STEPS: list[dict[str, Any]] = [
@@ -70,13 +68,3 @@ digraph recipe {
 }
 """
     assert text == expected
-
-
-def test_graphviz_computes_the_layout_if_it_is_installed() -> None:
-    pytest.importorskip("pygraphviz")
-
-    root = ElementTree.fromstring(svg(STEPS, graphviz=True))
-
-    assert len([*root.iter(f"{SVG}rect")]) == len(STEPS)
-    arrows = [path for path in root.iter(f"{SVG}path") if path.get("class") != "head"]
-    assert len(arrows) == 3
