@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-_SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "build", "dist"}
 _MOST_ENTRIES = 5000
 
 
@@ -88,19 +87,10 @@ def project_scripts(root: Path) -> list[str]:
 
 
 def project_files(root: Path, suffix: str) -> Iterator[Path]:
-    """Yield the files of a project with a suffix, among its first 5,000 files.
-
-    Hidden folders, virtual environments and build folders are skipped.
-    """
-    count = 0
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
-        for name in names:
-            count += 1
-            if count > _MOST_ENTRIES:
-                return
-            if name.endswith(suffix) and os.path.isfile(f"{folder}/{name}"):
-                yield Path(folder, name)
+    """Yield the files of a project with a suffix, among the first 5,000 of `files_below`."""
+    for path in islice(_paths_below(root), _MOST_ENTRIES):
+        if path.endswith(suffix) and os.path.isfile(path):
+            yield Path(path)
 
 
 def _interpreter(path: str) -> str:
@@ -143,7 +133,17 @@ def similar(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
 
 
 _IGNORED_FOLDERS = frozenset(
-    {"_darcs", "build", "CVS", "dist", "node_modules", "venv", "__pycache__", "{arch}"}
+    {
+        "_darcs",
+        "build",
+        "CVS",
+        "dist",
+        "node_modules",
+        "site-packages",
+        "venv",
+        "__pycache__",
+        "{arch}",
+    }
 )
 
 
@@ -154,12 +154,15 @@ def files_below(folder: Path) -> Iterator[Path]:
         folder: The top folder; hidden folders, virtual environments and build folders below it
             are skipped.
     """
-    for parent, folders, names in os.walk(folder):
+    return map(Path, _paths_below(folder))
+
+
+def _paths_below(top: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(top):
+        if "pyvenv.cfg" in names and folder != str(top):
+            folders.clear()  # a virtual environment
+            continue
         folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _IGNORED_FOLDERS
-            and not Path(parent, name, "pyvenv.cfg").exists()
+            name for name in folders if not name.startswith(".") and name not in _IGNORED_FOLDERS
         )
-        yield from (Path(parent, name) for name in sorted(names))
+        yield from (os.path.join(folder, name) for name in sorted(names))

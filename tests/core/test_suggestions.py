@@ -1,6 +1,8 @@
-"""`nearest` suggests the most similar name, or nothing."""
+"""Hints for unknown names, and the files of a project that are searched for them."""
 
-from pytest_orchestrator.core.suggestions import nearest
+from pathlib import Path
+
+from pytest_orchestrator.core.suggestions import files_below, nearest, project_files
 
 
 def test_the_nearest_name_is_suggested() -> None:
@@ -22,3 +24,18 @@ def test_a_very_long_name_is_compared_with_a_bounded_number_of_names() -> None:
 
     assert nearest("k" * 1_000_000, names) == ""
     assert next(names) == "k5000"
+
+
+def test_files_of_environments_and_build_folders_are_no_files_of_the_project(
+    tmp_path: Path,
+) -> None:
+    for name in ("b/own.py", "a.py", "env/pyvenv.cfg", "env/bin/their.py", ".git/hook.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    for folder in ("build", "site-packages", "b/node_modules", "CVS"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "their.py").touch()
+
+    own = [tmp_path / "a.py", tmp_path / "b/own.py"]
+    assert [*files_below(tmp_path)] == own
+    assert [*project_files(tmp_path, ".py")] == own
