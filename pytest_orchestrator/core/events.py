@@ -4,6 +4,7 @@ The names of fields are the format of the journal: a new field has a default, an
 renamed or removed while `SCHEMA_VERSION` has the same first number.
 """
 
+from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
@@ -13,6 +14,11 @@ from pytest_orchestrator.core.json_values import Json
 Op: TypeAlias = Literal["set", "append", "increment", "delete", "pop", "restore"]
 
 SCHEMA_VERSION: Final = "1.0"
+
+
+def epoch_seconds(ts: str) -> float:
+    """Convert a time in ISO 8601 to seconds since the epoch."""
+    return datetime.fromisoformat(ts).timestamp()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):

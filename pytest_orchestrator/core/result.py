@@ -5,12 +5,11 @@ A result is never changed after it is made. An exception that a step raised is p
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.events import Change, epoch_seconds
 from pytest_orchestrator.core.location import Place
 
 if TYPE_CHECKING:
@@ -379,8 +378,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         start = self.attempts[0].started if self.attempts else self.started
         stop = max(self.stopped, self.started + seconds)
         if self.changes:
-            start = min(start, datetime.fromisoformat(self.changes[0].ts).timestamp())
-            stop = max(stop, datetime.fromisoformat(self.changes[-1].ts).timestamp())
+            start = min(start, epoch_seconds(self.changes[0].ts))
+            stop = max(stop, epoch_seconds(self.changes[-1].ts))
         return start, stop
 
     @property

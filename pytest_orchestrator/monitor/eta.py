@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from pytest_orchestrator.reports.html.timeline import moment, timeline
+from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.reports.html.timeline import timeline
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.journal.writer import NAME
@@ -78,7 +79,7 @@ def remaining_seconds(run: RunRecord, estimates: Seconds, now: float) -> float |
 def _left(step: StepRecord, estimate: float, now: float) -> float:
     if step.block is not None or not (step.state == "waiting" or step.state in ACTIVE):
         return 0.0
-    ran = max(0.0, now - moment(step.started)) if step.started else 0.0
+    ran = max(0.0, now - epoch_seconds(step.started)) if step.started else 0.0
     return max(0.0, estimate - ran)
 
 

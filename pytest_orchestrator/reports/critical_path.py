@@ -4,9 +4,9 @@ It is computed from the blocks of the JSON report, so that every view shows the 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.graph import ordered
 
@@ -86,11 +86,6 @@ def parallel(blocks: Sequence[Mapping[str, Json]]) -> frozenset[str]:
     return frozenset(overlapping)
 
 
-def moment(text: Json) -> float:
-    """Convert a time of the JSON report to seconds since the epoch."""
-    return datetime.fromisoformat(str(text)).timestamp()
-
-
 def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
     intervals = []
     for block in blocks:
@@ -98,9 +93,10 @@ def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
         if isinstance(step, dict) and isinstance(time, dict):
             attempts = block.get("attempts")
             first = attempts[0] if isinstance(attempts, list) and attempts else time
-            start = moment(first["start"] if isinstance(first, dict) else time["start"])
+            start = epoch_seconds(str((first if isinstance(first, dict) else time)["start"]))
             service = bool(step.get("background"))
-            intervals.append(_Interval(str(step["name"]), start, moment(time["stop"]), service))
+            stop = epoch_seconds(str(time["stop"]))
+            intervals.append(_Interval(str(step["name"]), start, stop, service))
     return intervals
 
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 
@@ -81,8 +81,7 @@ def seconds(run: RunRecord) -> float:
     """Return the duration of a run in seconds, from its first journal line to its last."""
     if not run.first or not run.last:
         return 0.0
-    first, last = (datetime.fromisoformat(ts) for ts in (run.first, run.last))
-    return max((last - first).total_seconds(), 0.0)
+    return max(epoch_seconds(run.last) - epoch_seconds(run.first), 0.0)
 
 
 def summary(run: RunRecord, name: str = "") -> dict[str, Json]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pytest_orchestrator.reports.html.timeline import moment
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.runs import lookup
 from tests.house.browser import browser
 from tests.monitor.conftest import RUN
@@ -95,7 +95,8 @@ def end_times(base: Path) -> list[float]:
     (folder,) = lookup.run_folders(base)
     run = lookup.load_record(folder)
     return [
-        moment(timestamp or "") for timestamp in (*(step.finished for step in run.steps), run.last)
+        epoch_seconds(timestamp or "")
+        for timestamp in (*(step.finished for step in run.steps), run.last)
     ]
 
 

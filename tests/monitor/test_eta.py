@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.monitor.eta import StepEstimates, remaining_seconds
 from pytest_orchestrator.monitor.run_cache import RunCache
-from pytest_orchestrator.reports.html.timeline import moment
 from tests.monitor.conftest import OLDER, RUN
 from tests.runs.built import RECIPE, Built
 
@@ -27,7 +27,7 @@ def test_remaining_time_is_the_estimate_minus_the_elapsed_time(tmp_path: Path) -
     built.step("flash")
     built.start("measure")
     run = RunCache(tmp_path).read(RUN, lambda view: view.record)
-    began = moment(run.steps[1].started or "")
+    began = epoch_seconds(run.steps[1].started or "")
     estimates = {FLASH: 100.0, MEASURE: 10.0, RELEASE: 5.0}
 
     assert remaining_seconds(run, estimates, began) == pytest.approx(15.0)

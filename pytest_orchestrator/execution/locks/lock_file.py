@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.events import epoch_seconds
 
 VARIABLE: Final = "ORCHESTRATOR_LOCK_DIR"
 # One folder for all users, since they share the instruments of the machine.
@@ -291,7 +292,7 @@ class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def age(self) -> float:
         """Return for how many seconds the lock has been held, by the wall clock."""
-        return max(time.time() - datetime.fromisoformat(self.since).timestamp(), 0.0)
+        return max(time.time() - epoch_seconds(self.since), 0.0)
 
 
 def write_owner(fd: int, owner: Owner) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dash import Input, Output, State, dcc, html, no_update
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.monitor.pages.common import Selection, column, grid, read_run
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.context_view import Branch, tree
-from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import json_text
 from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
 
@@ -219,7 +219,7 @@ def changed(run: RunRecord, after: int) -> list[Row]:
 def _faded(run: RunRecord, line: int) -> list[Row]:
     """Return new rows for recently changed keys, so that their highlight ends in time."""
     now = time.time()
-    if not run.last or now - moment(run.last) > 2 * _RECENT_SECONDS:
+    if not run.last or now - epoch_seconds(run.last) > 2 * _RECENT_SECONDS:
         return []
     return changed(run, max(0, line - 200))
 
@@ -268,7 +268,7 @@ def _row(changes: Changes, node: _TreeNode, values: Mapping[str, Any] | None = N
         "value": _value(change),
         "who": change.who,
         "when": change.ts[11:19],
-        "lately": time.time() - moment(change.ts) < _RECENT_SECONDS,
+        "lately": time.time() - epoch_seconds(change.ts) < _RECENT_SECONDS,
     }
 
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.result import is_memory_bound
 from pytest_orchestrator.monitor.logs import samples_path
 from pytest_orchestrator.monitor.pages.common import (
@@ -19,7 +20,6 @@ from pytest_orchestrator.monitor.pages.common import (
 )
 from pytest_orchestrator.monitor.pages.graph import COLOURS
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import look
 from pytest_orchestrator.reports.trends import Curves, curves
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
@@ -109,12 +109,12 @@ def over_time(view: RunView, steps: Sequence[StepRecord], *, is_single: bool) ->
     sampled = [(step, samples) for step in steps if (samples := _curves(view, step, max_points))]
     if not sampled:
         return empty_figure("No samples: steps shorter than 20 ms are not sampled")
-    began = min(moment(step.last_start or "") for step, _ in sampled)
+    began = min(epoch_seconds(step.last_start or "") for step, _ in sampled)
     name = f"{steps[0].name}: " if is_single else "all steps: "
     titles = [escaping.escape(f"{name}memory, MB"), "CPU cores used"]
     chart = _styled(make_subplots(2, 1, shared_xaxes=True, subplot_titles=titles))
     for step, samples in sampled:
-        shift = 0.0 if is_single else moment(step.last_start or "") - began
+        shift = 0.0 if is_single else epoch_seconds(step.last_start or "") - began
         x = [shift + seconds for seconds in samples.seconds]
         colour = COLOURS[look(step.state)]
         for row, values in enumerate(([one / _MEGA for one in samples.rss], samples.cpu), 1):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.monitor.eta import Seconds, StepEstimates, remaining_seconds
 from pytest_orchestrator.monitor.pages import (
     context,
@@ -20,7 +21,6 @@ from pytest_orchestrator.monitor.pages import (
 from pytest_orchestrator.monitor.pages.common import Selection, read_run, selected_step
 from pytest_orchestrator.monitor.pages.steps import drawer, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache, RunView
-from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.summary import seconds, verdict
@@ -185,7 +185,7 @@ def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
     total = sum(states.values())
     done = total - looks["running"] - looks["waiting"]
     live = run.state == "running" and bool(run.first)
-    took = max(0.0, now - moment(run.first)) if live else seconds(run)
+    took = max(0.0, now - epoch_seconds(run.first)) if live else seconds(run)
     counts = [f"{done} of {total} steps", ", ".join(f"{n} {name}" for name, n in states.items())]
     counts += [duration(took)]
     left = remaining_seconds(run, estimates, now) if live and total else None
@@ -248,7 +248,7 @@ def status_text(view: RunView, now: float) -> str:
     age = max(0.0, now - view.checked)
     parts = [f"Reading {view.folder}", f"read {age:.0f} s ago" if age >= 1 else "up to date"]
     if last:
-        ago = max(0.0, now - moment(last))
+        ago = max(0.0, now - epoch_seconds(last))
         event = f"last event {last[11:19]} UTC"
         parts.append(f"{event}, {ago:.0f} s ago" if view.record.state == "running" else event)
     return " · ".join(parts)

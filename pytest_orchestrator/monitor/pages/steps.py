@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.result import is_memory_bound
 from pytest_orchestrator.monitor.pages.common import (
     Columns,
@@ -21,7 +22,6 @@ from pytest_orchestrator.monitor.pages.common import (
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.budget import Files, Room
 from pytest_orchestrator.reports.html.step_view import Measurement, StepView
-from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 
@@ -127,7 +127,7 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
     seconds = used.get("seconds")
     if step.state in ACTIVE and step.started:
-        seconds = max(0.0, now - moment(step.started))
+        seconds = max(0.0, now - epoch_seconds(step.started))
     blocked = about.get("blocked_by")
     retried = step.failed[-1].reason if step.failed and step.state in ACTIVE else ""
     return {

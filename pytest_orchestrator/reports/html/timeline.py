@@ -1,9 +1,9 @@
 """Timeline of a recipe: spans of waiting and running steps, in lanes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 
 Kind = Literal["locked", "running", "failed", "retrying"]
@@ -117,25 +117,22 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
     return Timeline(began, seconds, bars, max(lanes) + 1, _ticks(seconds))
 
 
-def moment(ts: str) -> float:
-    """Return a time in ISO 8601 as seconds since the epoch."""
-    return datetime.fromisoformat(ts).timestamp()
-
-
 def _spans(step: StepRecord, last: str) -> Iterator[Span]:
     block = step.block or {}
     time: Mapping[str, Any] | None = block.get("time")
     if step.state == "restored" or (time is None and step.started is None):
         return
     attempts = [
-        (start := moment(attempt["start"]), _stop(attempt, start))
+        (start := epoch_seconds(attempt["start"]), _stop(attempt, start))
         for attempt in block.get("attempts", ())
         if "start" in attempt
     ]
     if time is not None:
-        attempts.append((moment(time.get("last_start", time["start"])), moment(time["stop"])))
+        attempts.append(
+            (epoch_seconds(time.get("last_start", time["start"])), epoch_seconds(time["stop"]))
+        )
     elif step.started is not None:
-        attempts.append((moment(step.started), moment(last)))
+        attempts.append((epoch_seconds(step.started), epoch_seconds(last)))
     waited = time.get("waited_seconds", 0.0) if time else 0.0
     before = attempts[0][0] - waited
     if waited:
@@ -151,13 +148,15 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
 
 def _stop(attempt: Mapping[str, Any], start: float) -> float:
     """Return the end of an attempt; if the journal lacks it, the start plus the duration."""
-    return moment(attempt["stop"]) if "stop" in attempt else start + float(attempt["seconds"])
+    return (
+        epoch_seconds(attempt["stop"]) if "stop" in attempt else start + float(attempt["seconds"])
+    )
 
 
 def _marks(step: StepRecord) -> Iterator[Mark]:
     """Yield the changes that a step made in the Context, at times in seconds since the epoch."""
     for write in (step.block or {}).get("context", {}).get("writes", ()):
-        yield Mark(moment(write["ts"]), write["key"], write["op"])
+        yield Mark(epoch_seconds(write["ts"]), write["key"], write["op"])
 
 
 def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:
