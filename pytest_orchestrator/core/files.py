@@ -1,7 +1,8 @@
-"""Flags for opening files, and private folders for Unix sockets."""
+"""Access to files: reading, paths as text, folders for sockets; pause of gc while parsing."""
 
 import contextlib
 import errno
+import gc
 import os
 import re
 import stat
@@ -77,6 +78,21 @@ def text(
     """
     decoded = content(path, most).decode(encoding, errors or "strict")
     return decoded.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextlib.contextmanager
+def gc_paused() -> Iterator[None]:
+    """Pause the garbage collector within a `with` block that parses a large file.
+
+    The many objects of a parsed file live on, so the collector would only search them in vain.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def path_text(path: str | os.PathLike[str]) -> str:

@@ -1,11 +1,9 @@
 """Runs of a project: list, lookup by name, loading, retention."""
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.journal.reader import Tail, read_journal
@@ -98,7 +96,7 @@ def load_record(folder: Path) -> RunRecord:
         NoRun: The journal cannot be read.
     """
     record = RunRecord()
-    with _gc_paused():
+    with gc_paused():
         try:
             reading = read_journal(folder / NAME)
         except OSError as error:
@@ -107,18 +105,6 @@ def load_record(folder: Path) -> RunRecord:
             record.fold(entry)
     record.end(reading.state)
     return record
-
-
-@contextlib.contextmanager
-def _gc_paused() -> Iterator[None]:
-    """Pause the garbage collector within a `with` block, to build a large record faster."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class FollowedRun:

@@ -1,16 +1,14 @@
 """Entry point of the loader: reads a recipe and the files that it uses."""
 
-import gc
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, reader
@@ -332,7 +330,7 @@ class _Files:
         uses = Uses(root, (*users, Path(os.path.normpath(path))), self._use, problems)
         try:
             data = read_file(path, self._max_bytes, problems)
-            with _collector_paused():
+            with gc_paused():
                 text = decoded(data, problems)
                 loader = Document(text, problems, uses, self._known, self._max_bytes)
                 fields = loader.fields()
@@ -359,16 +357,3 @@ class _Files:
         if isinstance(used, RecipeError):
             raise used
         return used
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    # A document has many nodes, which live until it is read and have no reference cycles, except in
-    # refused documents. Repeated collections over them would double the time for a large file.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
