@@ -1,7 +1,7 @@
 """ETA: remaining time of a run, estimated from earlier runs."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -11,7 +11,6 @@ from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.reports.html.timeline import timeline
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.history import History
-from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, RunRecord, StepRecord
 
 _EARLIER_RUNS: Final = 10
@@ -41,7 +40,7 @@ class StepEstimates:
                 earlier = (
                     one for one in lookup.run_folders(folder.parent) if one.name < folder.name
                 )
-                history = History(_within_byte_budget(islice(earlier, _EARLIER_RUNS)))
+                history = History(lookup.within_bytes(islice(earlier, _EARLIER_RUNS), _BYTE_BUDGET))
                 while len(self._by_run) >= _MAX_RUNS_IN_MEMORY:
                     del self._by_run[next(iter(self._by_run))]
                 self._by_run[folder.name] = (history, {})
@@ -94,16 +93,3 @@ def _chain(recipe: RecipeRecord, left: dict[str, float]) -> float:
         start = max((ends.get(name, 0.0) for name in needs), default=0.0)
         ends[step.name] = start + left.get(step.name, 0.0)
     return max(ends.values(), default=0.0)
-
-
-def _within_byte_budget(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield run folders until the total size of their journals exceeds the byte budget."""
-    left = _BYTE_BUDGET
-    for folder in folders:
-        try:
-            left -= (folder / NAME).stat().st_size
-        except OSError:
-            continue
-        if left < 0:
-            return
-        yield folder

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.history import MEASURED, History, figures_of, units_of
-from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
 
@@ -33,7 +33,7 @@ def trends(
         ``points``, the oldest first, each with ``run``, ``value`` and ``passed``.
     """
     folders = islice(before, _MAX_RUNS)
-    history = History(folders if most_bytes is None else _affordable(folders, most_bytes))
+    history = History(folders if most_bytes is None else lookup.within_bytes(folders, most_bytes))
     charts: list[dict[str, Any]] = []
     for recipe in run.recipes.values():
         charts += islice(_trends(run, recipe, history), _MAX_CHARTS - len(charts))
@@ -71,18 +71,6 @@ def _trends(run: RunRecord, recipe: RecipeRecord, history: History) -> Iterator[
                 if any(each is not None for each in values):
                     title = f"{step.name}: {name.removeprefix(MEASURED)}"
                     yield chart(title, units.get(name, ""), value, values)
-
-
-def _affordable(folders: Iterable[Path], most: int) -> Iterator[Path]:
-    """Yield run folders until the total size of their journals exceeds `most` bytes."""
-    for folder in folders:
-        try:
-            most -= (folder / NAME).stat().st_size
-        except OSError:
-            continue
-        if most < 0:
-            return
-        yield folder
 
 
 _MAX_BYTES = 4 << 20
