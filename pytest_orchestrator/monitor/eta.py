@@ -8,7 +8,9 @@ from statistics import median
 from typing import Final
 
 from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.recipe.model.graph import longest_chains, waits
 from pytest_orchestrator.reports.html.timeline import timeline
+from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, RunRecord, StepRecord
@@ -83,13 +85,6 @@ def _left(step: StepRecord, estimate: float, now: float) -> float:
 
 
 def _chain(recipe: RecipeRecord, left: dict[str, float]) -> float:
-    """Return the summed duration of the longest chain of steps that depend on each other.
-
-    The steps of the recipe must be in dependency order.
-    """
-    ends: dict[str, float] = {}
-    for step in recipe.steps.values():
-        needs = [*step.about.get("needs", ()), *step.about.get("after", ())]
-        start = max((ends.get(name, 0.0) for name in needs), default=0.0)
-        ends[step.name] = start + left.get(step.name, 0.0)
-    return max(ends.values(), default=0.0)
+    """Return the summed duration of the longest chain of steps that depend on each other."""
+    chains = longest_chains(waits(steps_of(recipe)), left)
+    return max((length for length, _ in chains.values()), default=0.0)

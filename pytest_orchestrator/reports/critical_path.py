@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.model.graph import ordered
+from pytest_orchestrator.recipe.model.graph import longest_chains, waits
 
 _CLOCK_TOLERANCE = 0.005
 """Largest apparent overlap of two consecutive steps, in seconds, caused by the clocks of two
@@ -50,13 +50,9 @@ def critical_path(blocks: Sequence[Mapping[str, Json]]) -> CriticalPath | None:
     intervals = _intervals(blocks)
     if not intervals:
         return None
-    waits = _waits(blocks)
-    seconds = _seconds(blocks, intervals, waits)
-    best: dict[str, tuple[float, str]] = {}
-    for name in ordered(waits):
-        before = max(waits[name], key=lambda each: best[each][0], default="")
-        total = best[before][0] if before else 0.0
-        best[name] = (total + seconds.get(name, 0.0), before)
+    needs = _needs(blocks)
+    seconds = _seconds(blocks, intervals, needs)
+    best = longest_chains(needs, seconds)
     last = max(best, key=lambda each: best[each][0])
     chain, name = [], last
     while name:
@@ -100,26 +96,21 @@ def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
     return intervals
 
 
-def _waits(blocks: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
+def _needs(blocks: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
     """Return, for each step, the names of the steps of the same recipe that must end before it."""
     steps = [step for block in blocks if isinstance(step := block["step"], dict)]
-    names = [str(step["name"]) for step in steps]
-    own_names = set(names)
-    waits: dict[str, list[str]] = {}
-    for place, step in enumerate(steps):
-        listed: list[Json] = []
-        for key in ("needs", "after"):
-            value = step.get(key)
-            listed += value if isinstance(value, list) else []
-        before = [*dict.fromkeys(name for name in map(str, listed) if name in own_names)]
-        waits[names[place]] = names[:place] if step.get("final") else before
-    return waits
+    listed = waits(steps)
+    names = [*listed]
+    return {
+        name: names[:place] if steps[place].get("final") else [*listed[name]]
+        for place, name in enumerate(names)
+    }
 
 
 def _seconds(
     blocks: Sequence[Mapping[str, Json]],
     intervals: Sequence[_Interval],
-    waits: Mapping[str, Sequence[str]],
+    needs: Mapping[str, Sequence[str]],
 ) -> dict[str, float]:
     """Return the duration of each step; of a service, the time until the first user starts."""
     by_name = {interval.name: interval for interval in intervals}
@@ -136,7 +127,7 @@ def _seconds(
             users = [
                 interval.start
                 for interval in intervals
-                if name in waits[interval.name] and not interval.is_service
+                if name in needs[interval.name] and not interval.is_service
             ]
             ready = min(users, default=by_name[name].start) - by_name[name].start
             durations[name] = max(0.0, min(durations[name], ready))

@@ -16,8 +16,9 @@ from pytest_orchestrator.monitor.pages.common import (
     step_key,
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.recipe.model.graph import waits
 from pytest_orchestrator.reports.critical_path import critical_path
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, waits
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH
 from pytest_orchestrator.reports.graph.picture import svg
 from pytest_orchestrator.reports.text import duration, look, seconds, sign
 from pytest_orchestrator.reports.views import steps_of

@@ -1,16 +1,17 @@
-"""Dependency graph of steps: execution order, transitive needs, cycles."""
+"""Dependency graph of steps: execution order, transitive needs, longest chains, cycles."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
 _CIRCLES = 20
 
 
-def ordered(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def ordered(needs: Mapping[str, Collection[str]]) -> tuple[str, ...]:
     """Return the execution order: the order of the list, except that needs come first.
 
     Args:
@@ -44,6 +45,49 @@ def is_forward(needs: Mapping[str, Iterable[str]]) -> bool:
             return False
         above.add(name)
     return True
+
+
+def waits(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, bool]]:
+    """Return, for each step, those it waits for; True marks a step in `after`, not in `needs`.
+
+    Args:
+        steps: The steps, each with the fields of ``step`` in the JSON report.
+    """
+    names = {str(step["name"]) for step in steps}
+    waited_for: dict[str, dict[str, bool]] = {}
+    for step in steps:
+        mine = dict.fromkeys(names_in(step, "after"), True)
+        mine |= dict.fromkeys(names_in(step, "needs"), False)
+        waited_for[str(step["name"])] = {name: weak for name, weak in mine.items() if name in names}
+    return waited_for
+
+
+def names_in(step: Mapping[str, Json], key: str) -> list[str]:
+    """Return the names of steps that a key of a step lists, such as ``needs``."""
+    names = step.get(key)
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
+def longest_chains(
+    needs: Mapping[str, Collection[str]], lengths: Mapping[str, float]
+) -> dict[str, tuple[float, str]]:
+    """Return, for each step, the longest chain of steps that ends with it.
+
+    Args:
+        needs: For each step the names of the steps that must end before it; all names exist, and
+            there is no cycle.
+        lengths: The length of each step; a step that is left out has none.
+
+    Returns:
+        The length of the chain with the step itself, and the step before it in the chain; empty
+        text for the first step. Steps come after their needs.
+    """
+    chains: dict[str, tuple[float, str]] = {}
+    for name in ordered(needs):
+        before = max(needs[name], key=lambda each: chains[each][0], default="")
+        length = chains[before][0] if before else 0
+        chains[name] = (length + lengths.get(name, 0), before)
+    return chains
 
 
 def circles(needs: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.model.graph import ordered
+from pytest_orchestrator.recipe.model.graph import longest_chains, waits
 
 Steps = Sequence[Mapping[str, Json]]
 """Steps as mappings with ``name`` and optional ``needs``, ``after``, ``state`` and ``final``, which
@@ -67,18 +67,6 @@ _Bend = tuple[str, str, int]
 _Node = str | _Bend
 
 
-def waits(steps: Steps) -> dict[str, dict[str, bool]]:
-    """Return, for each step, those it waits for; True marks a step in `after`, not in `needs`."""
-    names = {str(step["name"]) for step in steps}
-    waited_for: dict[str, dict[str, bool]] = {}
-    for step in steps:
-        mine = dict.fromkeys(_names(step, "after"), True) | dict.fromkeys(
-            _names(step, "needs"), False
-        )
-        waited_for[str(step["name"])] = {name: weak for name, weak in mine.items() if name in names}
-    return waited_for
-
-
 def laid_out(steps: Steps) -> Layout:
     """Compute the layered layout of a graph.
 
@@ -110,9 +98,8 @@ def laid_out(steps: Steps) -> Layout:
 
 def _ranks(steps: Steps, needs: Mapping[str, Mapping[str, bool]]) -> dict[str, int]:
     """Return the rank of each step; ``finally`` steps follow one by one at the end."""
-    ranks: dict[str, int] = {}
-    for name in ordered({name: tuple(mine) for name, mine in needs.items()}):
-        ranks[name] = max((ranks[each] + 1 for each in needs[name]), default=0)
+    chains = longest_chains(needs, dict.fromkeys(needs, 1))
+    ranks = {name: int(length) - 1 for name, (length, _) in chains.items()}
     final = [str(step["name"]) for step in steps if step.get("final")]
     last = max((rank for name, rank in ranks.items() if name not in set(final)), default=-1)
     return ranks | {name: last + number for number, name in enumerate(final, 1)}
@@ -215,8 +202,3 @@ def _arrow_path(
 
 def _point(along: float, across: float, right: bool) -> str:
     return f"{along:g} {across:g}" if right else f"{across:g} {along:g}"
-
-
-def _names(step: Mapping[str, Json], key: str) -> list[str]:
-    names = step.get(key)
-    return [str(name) for name in names] if isinstance(names, list | tuple) else []

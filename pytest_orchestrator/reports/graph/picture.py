@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import CONTROLS
+from pytest_orchestrator.recipe.model.graph import names_in, waits
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, laid_out, waits
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, laid_out
 from pytest_orchestrator.reports.text import SIGNS, look, sign
 
 MOST = 150
@@ -80,11 +81,11 @@ def _look(step: Mapping[str, Json]) -> str:
 
 def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
     for step in drawn:
-        mine, needs = ids[str(step["name"])], _names(step, "needs")
+        mine, needs = ids[str(step["name"])], names_in(step, "needs")
         for need in needs:
             if need in ids:
                 yield f"{ids[need]} --> {mine}"
-        for other in _names(step, "after"):
+        for other in names_in(step, "after"):
             if other in ids and other not in needs:
                 yield f"{ids[other]} -.-> {mine}"
 
@@ -102,8 +103,8 @@ def chosen(steps: Steps, most: int) -> Steps:
     neighbours = {
         name
         for step in steps
-        for name in (str(step["name"]), *_names(step, "needs"))
-        if str(step["name"]) in failed or failed.intersection(_names(step, "needs"))
+        for name in (str(step["name"]), *names_in(step, "needs"))
+        if str(step["name"]) in failed or failed.intersection(names_in(step, "needs"))
     }
 
     def priority(index: int) -> tuple[int, int]:
@@ -124,19 +125,7 @@ def _more(steps: Steps, drawn: Steps) -> list[str]:
     return [f'    more["{label}"]']
 
 
-def _names(step: Mapping[str, Json], key: str) -> list[str]:
-    names = step.get(key)
-    return [str(name) for name in names] if isinstance(names, list) else []
-
-
 _WIDEST_NAME: Final = 23
-_FILLS: Final = {
-    "passed": "#dafbe1",
-    "failed": "#ffebe9",
-    "blocked": "#fff8c5",
-    "running": "#ddf4ff",
-    "skipped": "#f6f8fa",
-}
 
 
 class _Box(NamedTuple):
@@ -203,8 +192,8 @@ def dot(steps: Steps) -> str:
         name, state = str(step["name"]), _state_text(step)
         title = _quoted(_box_label(name))
         label = f"{title[:-1]}\\n{_quoted(state)[1:]}" if state else title
-        fill = _FILLS.get(look(str(step.get("state", ""))), "#ffffff")
-        lines.append(f'  {_quoted(name)} [label={label}, fillcolor="{fill}"];')
+        fill = _COLOURS[kind][0] if (kind := _look(step)) else "ffffff"
+        lines.append(f'  {_quoted(name)} [label={label}, fillcolor="#{fill}"];')
     for stop, mine in waits(steps).items():
         for start, weak in mine.items():
             looks = " [style=dashed]" if weak else ""
