@@ -1,4 +1,4 @@
-"""Access to files: reading, paths as text, folders for sockets; pause of gc while parsing."""
+"""Access to files: reading, replacing, paths as text, folders for sockets; pause of gc."""
 
 import contextlib
 import errno
@@ -7,11 +7,12 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import tempfile
-    from io import BufferedReader
+    from io import BufferedReader, BufferedWriter
 
 READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """Flags to open a file for reading bytes; programs that are started do not inherit it."""
@@ -78,6 +79,34 @@ def text(
     """
     decoded = content(path, most).decode(encoding, errors or "strict")
     return decoded.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], mode: int = 0o666) -> "Iterator[BufferedWriter]":
+    """Open a new file that replaces another one when the `with` block ends without an error.
+
+    A reader sees either the old content or the new one. The new file has a hidden name beside
+    the old one and no link is followed to it; it is removed if the block fails.
+
+    Args:
+        path: The file that is replaced; it need not exist.
+        mode: Permission bits of the new file, before the umask.
+
+    Raises:
+        OSError: The new file cannot be written, or cannot replace the old one.
+    """
+    path = Path(path)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            yield file
+        fresh.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
 
 
 @contextlib.contextmanager

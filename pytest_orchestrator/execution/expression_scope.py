@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.core.suggestions import nearest
@@ -402,9 +403,8 @@ def port(folder: Path, name: str) -> int:
         with contextlib.suppress(FileNotFoundError):
             return int(kept.read_text())
         number = _free({int(each.read_text()) for each in ports.glob("[!.]*")})
-        draft = ports / ".draft"
-        draft.write_text(str(number))
-        os.replace(draft, kept)
+        with replacing(kept) as file:
+            file.write(b"%d" % number)
     return number
 
 

@@ -1,11 +1,10 @@
 """Files that are made from a journal: `report.html` and graphs of recipes."""
 
-import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.reports.graph.layout import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
@@ -96,13 +95,5 @@ def _cell(recipe: RecipeRecord) -> str | None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file atomically: a reader sees either the old text or the new one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.unlink(missing_ok=True)  # it may be a symbolic link to another file
-        with fresh.open("x", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        fresh.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
+    with replacing(path) as file:
+        file.write(text.encode(errors="backslashreplace"))

@@ -5,7 +5,6 @@ contains the values and the history after one of its lines, and the SHA-256 of a
 one. With the cache, a start reads only the later lines. A cache that does not match is ignored.
 """
 
-import contextlib
 import hashlib
 import os
 import stat
@@ -22,6 +21,7 @@ from pytest_orchestrator.core.events import (
     ContextReplaced,
     RunStarted,
 )
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import decode, encode
 from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged
 from pytest_orchestrator.runs.journal.reader import Tail
@@ -258,7 +258,6 @@ class _Cache:
             journal: The journal.
         """
         size, count, last = journal.end
-        fresh = Path(f"{self._path}.new")
         try:
             sha256 = self._sha256.copy()
             self._update(sha256, self._size, size)
@@ -277,14 +276,11 @@ class _Cache:
                 keys=[(key, len(rows)) for key, rows in lines.items()],
             )
             first = msgspec.json.encode(head) + b"\n"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+            with replacing(self._path, 0o600) as file:
                 os.fchmod(file.fileno(), self._mode(file.fileno()))
                 file.writelines((_digest(first, body), first, body))
-            fresh.replace(self._path)
-        except (OSError, EOFError):
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
+        except (OSError, EOFError):  # the present cache stays
+            pass
 
     def _mode(self, cache: int) -> int:
         """Return the permission bits for a cache file: at most those of the journal."""

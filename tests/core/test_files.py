@@ -1,4 +1,4 @@
-"""Private folders for Unix sockets, texts of paths, and bounded reading of files."""
+"""Private folders for Unix sockets, texts of paths, reading and replacing of files."""
 
 import errno
 import os
@@ -132,3 +132,38 @@ def test_reading_does_not_wait_for_a_file_without_data(
     with pytest.raises(BlockingIOError):
         files.content(path)
     os.close(held)
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "values"
+    path.write_text("old")
+
+    with files.replacing(path, 0o600) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_text() == "old"
+
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_file_whose_replacement_fails_keeps_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "values"
+    path.write_text("old")
+
+    with pytest.raises(TypeError), files.replacing(path) as file:
+        file.writelines([b"new", None])  # type: ignore[list-item]
+
+    assert path.read_text() == "old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_link_at_the_place_of_the_new_file_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (tmp_path / f".values.{os.getpid()}").symlink_to(other)
+
+    with files.replacing(tmp_path / "values") as file:
+        file.write(b"new")
+
+    assert not other.exists()

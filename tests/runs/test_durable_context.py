@@ -176,7 +176,9 @@ def test_the_cache_has_the_mode_of_its_file(
     written(path)
     path.chmod(mode)
     monkeypatch.setattr(durable_context, "MIN_LINES", 3)
-    path.with_name("state.jsonl.cache.new").write_text("left by a start that was killed")
+    path.with_name(f".state.jsonl.cache.{os.getpid()}").write_text(
+        "left by a start that was killed"
+    )
     open_durable_context(path).close()
 
     assert stat.S_IMODE(cache_of(path).stat().st_mode) == mode
@@ -244,7 +246,7 @@ def test_a_cache_that_was_cut_or_changed_anywhere_is_ignored(path: Path) -> None
         for broken in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
             cache.write_bytes(broken)
             assert kept_in(path) == wanted, (at, broken)
-            cache.with_name("state.jsonl.cache.new").write_bytes(broken)
+            cache.with_name(f".state.jsonl.cache.{os.getpid()}").write_bytes(broken)
             assert kept_in(path) == wanted, (at, broken)
 
 
@@ -275,7 +277,7 @@ def test_a_cache_of_another_file_is_ignored(path: Path) -> None:
 
 @pytest.mark.usefixtures("early_cache")
 def test_a_cache_that_cannot_be_written_is_left_out(path: Path) -> None:
-    path.with_name("state.jsonl.cache.new").mkdir()
+    path.with_name(f".state.jsonl.cache.{os.getpid()}").mkdir()
     written(path)
     wanted = kept_in(path)
 

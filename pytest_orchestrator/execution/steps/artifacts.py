@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.files import is_utf8, path_text
+from pytest_orchestrator.core.files import is_utf8, path_text, replacing
 from pytest_orchestrator.core.result import Artifact, CopiedArtifacts
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.attempt_context import AttemptContext
@@ -204,17 +204,15 @@ def mask_logs(step: Step, attempt: AttemptContext) -> None:
 
 
 def _mask(path: str, secrets: Masker) -> None:
-    stream, fresh = secrets.stream(), f"{path}.masked"
+    stream = secrets.stream()
     if stream is None:
         return
     try:
-        with open(path, "rb") as log, open(fresh, "wb") as masked:
+        with open(path, "rb") as log, replacing(path) as masked:
             while chunk := log.read(_CHUNK):
                 masked.write(stream.feed(chunk))
             masked.write(stream.end())
-        os.replace(fresh, path)
     except OSError:  # a missing log is better than one that shows a secret
-        for each in (fresh, path):
-            if os.path.exists(each):
-                os.truncate(each, 0)
-                os.unlink(each)
+        if os.path.exists(path):
+            os.truncate(path, 0)
+            os.unlink(path)

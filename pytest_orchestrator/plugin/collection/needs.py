@@ -6,7 +6,6 @@ groups after the collection to a file whose path the controller sent.
 """
 
 import json
-import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.session_state import state_of
@@ -363,11 +363,10 @@ def write_groups(session: pytest.Session, serial: "Mapping[str, str]") -> None:
         if group and (group in together or group != recipe_of(item.nodeid)):
             groups[item.nodeid] = together.get(group, group)
     if (groups or runs) and Path(target).parent.is_dir():
-        partial = Path(f"{target}.{os.getpid()}")
         recipes = list(dict.fromkeys(run.recipe.id for run in runs))
         content = {"groups": groups, "recipes": recipes, "serial": dict(serial)}
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(target)
+        with replacing(target) as file:
+            file.write(json.dumps(content).encode())
 
 
 def _group_of(item: pytest.Item) -> str:

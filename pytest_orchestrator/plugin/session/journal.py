@@ -23,6 +23,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     TestReported,
 )
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import (
@@ -279,13 +280,11 @@ class SessionJournal:
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     """Write a value to a JSON file atomically; ignore OSError, because the file is only a cache."""
-    partial = path.with_suffix(".partial")
     with contextlib.suppress(OSError):
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(value, file, ensure_ascii=False)
+        with replacing(path) as file:
+            file.write(json.dumps(value, ensure_ascii=False).encode())
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

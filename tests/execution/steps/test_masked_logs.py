@@ -91,7 +91,7 @@ def test_a_value_of_a_declared_key_is_masked_in_the_logs_of_all_attempts(bench: 
     for attempt in (1, 2):
         assert logged(bench, "stdout", attempt) == "***"
         assert logged(bench, "stderr", attempt) == "***\n"
-    assert list((bench.root / "logs").glob("*.masked")) == []
+    assert list((bench.root / "logs").glob(".*")) == []
 
 
 def test_live_output_is_masked(secret: Bench) -> None:
