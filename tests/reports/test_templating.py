@@ -12,7 +12,7 @@ def rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     monkeypatch.setattr("sys.dont_write_bytecode", False)
 
     def render(text: str) -> str:
-        cache = CompiledTemplates(tmp_path / "cache")
+        cache = CompiledTemplates(str(tmp_path / "cache"), "%s.jinja")
         return Environment(loader=DictLoader({"a": text}), bytecode_cache=cache).get_template(
             "a"
         ).render(name="x")  # fmt: skip
@@ -53,7 +53,7 @@ def test_a_damaged_cache_file_is_ignored(rendered: Callable[[str], str], tmp_pat
 def test_an_unwritable_cache_folder_is_ignored(
     rendered: Callable[[str], str], tmp_path: Path
 ) -> None:
-    (tmp_path / "cache").write_text("a file")
+    (tmp_path / "cache").symlink_to(tmp_path / "missing" / "cache")
 
     assert rendered("I am {{ name }}") == "I am x"
 
