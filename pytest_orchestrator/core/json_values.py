@@ -237,7 +237,7 @@ _BY_ATTRIBUTE = {
 }
 
 
-def with_article(name: str) -> str:
+def _with_article(name: str) -> str:
     """Return a name with its article: ``a tuple``, ``an int``."""
     return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
@@ -249,8 +249,8 @@ def described(value: object) -> str:
         return f"a member of the enum {family.__name__}"
     base = _base(family)
     if base is not None and base is not family:
-        return f"{with_article(family.__name__)}, a kind of {base.__name__}"
-    return "bytes" if family is bytes else with_article(family.__name__)
+        return f"{_with_article(family.__name__)}, a kind of {base.__name__}"
+    return "bytes" if family is bytes else _with_article(family.__name__)
 
 
 def replacement(value: object) -> str:

@@ -146,10 +146,8 @@ def skip_of(value: Json) -> str | None:
 
 
 def kind_of(value: object) -> str:
-    """Return the kind of a value in plain words, such as ``a list``."""
-    names = {list: "a list", str: "text", bool: "true or false", dict: "a mapping"}
-    names |= {int: "a number", float: "a number", type(None): "None"}
-    return names.get(type(value)) or json_values.with_article(type(value).__name__)
+    """Return the kind of a value of Python code, such as ``a list``; ``None``, not ``null``."""
+    return "None" if value is None else json_values.kind(value)
 
 
 class Raised(Exception):

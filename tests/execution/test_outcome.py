@@ -38,7 +38,7 @@ def test_any_other_status_is_a_failure_with_its_reason(value: Json, reason: str)
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [(None, "None"), ([], "a list"), ("ok", "text"), (True, "true or false")]
+    ("value", "kind"), [(None, "None"), ([], "a list"), ("ok", "text"), (True, "a boolean")]
 )
 def test_a_result_that_is_no_mapping_has_no_status(value: Json, kind: str) -> None:
     assert failure_of(value, "what run returned") == Failure(

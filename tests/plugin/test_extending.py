@@ -237,7 +237,7 @@ def test_failed_criteria_of_plugins_are_reported_with_their_lines(bench: Project
     }
     assert criteria["broken"]["reason"] == "cannot be checked: OSError: no bench"
     assert criteria["strange"]["reason"] == (
-        "cannot be checked: TypeError: its check returned true or false, not None or one line"
+        "cannot be checked: TypeError: its check returned a boolean, not None or one line"
     )
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NoReturn
 
-from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Failure
 
 Parse = Literal["json", "last-line", "data", "text"]
@@ -121,7 +121,7 @@ def _read(text: str, *, objects_only: bool) -> Json:
         what = "a second value after it" if rest[0] in "{[" else "text after it"
         raise _Violation(what, len(text) - len(rest))
     if objects_only and not isinstance(value, dict):
-        raise _Violation("it is " + _kind_of(value), begin)
+        raise _Violation(f"it is {kind(value)}", begin)
     lone = lone_surrogate(text) if "\\u" in text else None
     if lone is not None:
         raise _Violation("half of a surrogate pair is no character", lone)
@@ -160,19 +160,6 @@ _DECODER = json.JSONDecoder(
 )
 
 _LENIENT = json.JSONDecoder()
-
-
-def _kind_of(value: object) -> str:
-    if value is None:
-        return "null"
-    names = {
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    return names.get(type(value), type(value).__name__)
 
 
 def _lowered(message: str) -> str:

@@ -56,6 +56,7 @@ def test_text_before_the_object_is_shown_with_a_caret() -> None:
         (b'{"a": "\\ude00"}', "half of a surrogate pair is no character, at byte 7"),
         (b"[1]", "it is a list, at byte 0"),
         (b" 7", "it is a number, at byte 1"),
+        (b"true", "it is a boolean, at byte 0"),
         (b'{"a": "\xff"}', "byte 0xff is not UTF-8, at byte 7"),
         ('{"ä": 1} x'.encode(), "text after it, at byte 10"),
         (b"{'a': 1}", "expecting property name enclosed in double quotes, at byte 1"),

@@ -104,7 +104,7 @@ def test_the_status_skip_skips_the_step(bench: Bench) -> None:
     [
         ("None", f"step returned None; {CURE}"),
         ("'ok'", f"step returned text; {CURE}"),
-        ("True", f"step returned true or false; {CURE}"),
+        ("True", f"step returned a boolean; {CURE}"),
         ("0", f"step returned a number; {CURE}"),
         ("1.5", f"step returned a number; {CURE}"),
         ("[{'status': 'ok'}]", f"step returned a list; {CURE}"),
