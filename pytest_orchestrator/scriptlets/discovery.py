@@ -175,7 +175,7 @@ def scriptlets_of(
             line=node.lineno,
             module=path.removesuffix(".py").replace("/", "."),
             summary=own or summary(text, known),
-            params=params_of(functions, module.names, called, fixtures),
+            params=params_of(functions, module, called, fixtures),
             returns=known.get("RETURNS", ""),
             writes=tuple(sorted({key for key, _ in writes if ANY not in key})),
         )

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pytest_orchestrator.core.keys import RESERVED
-from pytest_orchestrator.recipe.analysis.python_source import Function
+from pytest_orchestrator.recipe.analysis.python_source import ANY, Function, Recorder, arguments
+from pytest_orchestrator.recipe.analysis.source_files import Module
 from pytest_orchestrator.scriptlets.model import Param
 
 _NAME = "params"
@@ -19,7 +20,7 @@ _NAMED = re.compile(r"(?:^|; *)(?:and )?`(\w+)`(?:: *([^;]*))?")
 
 def params_of(
     functions: Iterable[Function],
-    names: "dict[str, ast.AST]",
+    module: Module,
     called: Collection[Function],
     fixtures: Collection[str] = (),
 ) -> tuple[Param, ...]:
@@ -27,24 +28,23 @@ def params_of(
 
     Args:
         functions: The function, or the methods of the class.
-        names: Definitions of its module by name.
+        module: Its module.
         called: The functions that a step calls itself.
         fixtures: Names of parameters that get a fixture.
     """
-    reads = _ParamsReads()
+    reads = _ParamsReads(module)
     descriptions: dict[str, str] = {}
     types: dict[str, str] = {}
     named: dict[str, Param] = {}
     for function in functions:
         own = _named(function) if function in called else ()
         named |= {param.name: param for param in own if param.name not in fixtures}
-        argument = next((each for each in _arguments(function) if each.arg == _NAME), None)
+        argument = next((each for each, _ in arguments(function) if each.arg == _NAME), None)
         if argument is not None:
-            for statement in function.body:
-                reads.visit(statement)
+            reads.follow(function, _NAME, {})
             docstring = cleaned(ast.get_docstring(function, clean=False) or "")
             descriptions |= _descriptions(docstring)
-            types |= dict(_types(argument.annotation, names))
+            types |= dict(_types(argument.annotation, module.names))
     keys = dict.fromkeys((*types, *reads.seen, *descriptions))
     params = [reads.param(key, types.get(key), descriptions.get(key, "")) for key in keys]
     params = [*named.values(), *(param for param in params if param.name not in named)]
@@ -53,13 +53,8 @@ def params_of(
 
 def _named(function: Function) -> Iterator[Param]:
     """Yield the parameters that receive the entry of `params` with the same name."""
-    args = function.args
-    by_place = [*args.posonlyargs, *args.args]
-    defaults = [None] * (len(by_place) - len(args.defaults)) + args.defaults
     text = cleaned(ast.get_docstring(function, clean=False) or "")
-    for argument, default in zip(
-        (*by_place, *args.kwonlyargs), (*defaults, *args.kw_defaults), strict=True
-    ):
+    for argument, default in arguments(function):
         name = argument.arg
         if name in RESERVED or name in ("self", "cls"):
             continue
@@ -80,11 +75,6 @@ def _description(name: str, docstring: str) -> str:
     return " ".join(entry[2].split()).rstrip(".") if entry else ""
 
 
-def _arguments(function: Function) -> list[ast.arg]:
-    args = function.args
-    return [*args.posonlyargs, *args.args, *args.kwonlyargs]
-
-
 def _descriptions(docstring: str) -> dict[str, str]:
     """Return the description of each key that the docstring entry of `params` lists."""
     entry = _ENTRY.search(docstring)
@@ -102,10 +92,11 @@ def _types(hint: ast.expr | None, names: "dict[str, ast.AST]") -> Iterator[tuple
             yield each.target.id, ast.unparse(each.annotation)
 
 
-class _ParamsReads(ast.NodeVisitor):
-    """Visitor that collects the keys of `params` that a function reads."""
+class _ParamsReads(Recorder):
+    """Recorder of the keys of `params` that a function reads itself, with their defaults."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: Module) -> None:
+        super().__init__(module)
         self.seen: dict[str, None] = {}
         self._subscripted: set[str] = set()
         self._tested: set[str] = set()
@@ -123,44 +114,27 @@ class _ParamsReads(ast.NodeVisitor):
         required = not is_optional and (name in self._subscripted or name not in self._tested)
         return Param(name, required, hint, default if is_known else None, is_known, description)
 
-    def visit_Subscript(self, node: ast.Subscript) -> None:
+    def function(self, name: str) -> None:
+        """Return None: functions that receive `params` are not followed."""
+
+    def read(self, key: str | None, line: int) -> None:  # noqa: ARG002
         """Record the key that `params["x"]` reads."""
-        key = _text(node.slice)
-        if _is_params(node.value) and key is not None:
+        if key is not None and ANY not in key:
             self.seen[key] = None
             self._subscripted.add(key)
-        self.generic_visit(node)
 
-    def visit_Call(self, node: ast.Call) -> None:
-        """Record the key and default that `params.get("x", default)` reads."""
-        callee = node.func
-        is_get = isinstance(callee, ast.Attribute) and callee.attr in ("get", "pop")
-        if isinstance(callee, ast.Attribute) and is_get and _is_params(callee.value):
-            key = _text(node.args[0]) if node.args else None
-            if key is not None:
-                self.seen[key] = None
-                self._tested.add(key)
-                if node.args[1:]:
-                    self._defaults[key] = _value(node.args[1])
-        self.generic_visit(node)
-
-    def visit_Compare(self, node: ast.Compare) -> None:
+    def read_optional(self, key: str | None) -> None:
         """Record the key that `"x" in params` tests."""
-        key = _text(node.left)
-        if key is not None and any(map(_is_params, node.comparators)):
+        if key is not None and ANY not in key:
             self.seen[key] = None
             self._tested.add(key)
-        self.generic_visit(node)
 
-
-def _is_params(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == _NAME
-
-
-def _text(node: ast.AST) -> str | None:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
+    def called(self, method: str, key: str | None, node: ast.Call, *, is_tested: bool) -> None:  # noqa: ARG002
+        """Record the key and default that `params.get("x", default)` reads."""
+        if method in ("get", "pop"):
+            self.read_optional(key)
+            if key is not None and node.args[1:]:
+                self._defaults[key] = _value(node.args[1])
 
 
 def _value(node: ast.expr) -> Any:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pytest_orchestrator.core.keys import RESERVED
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.recipe.analysis.python_source import Function
+from pytest_orchestrator.recipe.analysis.python_source import ANY, Function, Recorder, arguments
 from pytest_orchestrator.recipe.analysis.source_files import Module
 from pytest_orchestrator.recipe.model.step import PythonStep
 
@@ -69,22 +69,16 @@ def accepted_keys(
         is_method: True for a method: its first parameter is the object, unless it is static.
         fixtures: Names of parameters that receive a fixture.
     """
-    args = node.args
-    by_place = [*args.posonlyargs, *args.args]
-    needed = by_place[: len(by_place) - len(args.defaults)]
-    needed += [
-        one for one, default in zip(args.kwonlyargs, args.kw_defaults, strict=True) if not default
-    ]
-    if is_method and "staticmethod" not in _decorators(node):
-        by_place = by_place[1:]
-    every = [*by_place, *args.kwonlyargs]
-    own = [one.arg for one in every if one.arg not in RESERVED and one.arg not in fixtures]
-    required = {one.arg for one in needed}
+    by_place = len(node.args.posonlyargs) + len(node.args.args)
+    bound = min(by_place, is_method and "staticmethod" not in _decorators(node))
+    defaults = {one.arg: default for one, default in arguments(node)[bound:]}
+    own = [name for name in defaults if name not in RESERVED and name not in fixtures]
+    required = {name for name, default in defaults.items() if default is None}
     return AcceptedKeys(
         names=tuple(own),
         required=tuple(name for name in own if name in required),
-        takes_all=any(one.arg == PARAMS for one in every) or bool(args.vararg and not by_place),
-        has_rest=args.kwarg is not None,
+        takes_all=PARAMS in defaults or bool(node.args.vararg and by_place == bound),
+        has_rest=node.args.kwarg is not None,
         without_value=tuple(sorted(required & RESERVED - _ALWAYS_GIVEN - {*fixtures})),
     )
 
@@ -204,13 +198,16 @@ class _Check:
 
     def _unread(self) -> Iterator[Mismatch]:
         """Yield a warning for each key of `params` that is accepted but never read."""
-        reads = _Reads(self._module, self._methods)
+        reads = _Reads(self._module)
+        methods = {
+            name: one for name, one in self._methods.items() if not _decorators(one) - _TRANSPARENT
+        }
         for name, node in self._functions.items():
             accepted = self._accepted[name]
             if accepted.has_rest or node.args.vararg:
                 return
             if accepted.takes_all:
-                reads.follow(node, PARAMS)
+                reads.follow(node, PARAMS, methods)
         if reads.is_open:
             return
         known = {*reads.keys, *(name for each in self._accepted.values() for name in each.names)}
@@ -226,102 +223,38 @@ class _Check:
                 yield from _first_lookups(node, self._module)
 
 
-class _Reads(ast.NodeVisitor):
-    """Visitor of the functions that receive the mapping `params`.
+class _Reads(Recorder):
+    """Recorder of the keys that are looked up in the mapping `params`."""
 
-    Attributes:
-        keys: The keys that are looked up in the mapping.
-        is_open: True if the mapping is passed to code that cannot be analysed.
-    """
-
-    def __init__(self, module: Module, methods: Mapping[str, Function]) -> None:
+    def __init__(self, module: Module) -> None:
+        super().__init__(module)
         self.keys: dict[str, None] = {}
-        self.is_open = False
-        self._module = module
-        self._methods = methods
-        self._name = PARAMS
-        self._seen: set[tuple[int, str]] = set()
 
-    def follow(self, node: Function, name: str) -> None:
-        """Visit a function whose parameter of this name receives the mapping."""
-        if (id(node), name) in self._seen:
-            return
-        self._seen.add((id(node), name))
-        before, self._name = self._name, name
-        for each in node.body:
-            self.visit(each)
-        self._name = before
+    def follow(self, node: Function, name: str | None, methods: Mapping[str, Function]) -> None:
+        """Analyse a function; one that lists its own variables cannot be analysed."""
+        names = (each.id for each in ast.walk(node) if isinstance(each, ast.Name))
+        self.is_open |= not _SCOPES.isdisjoint(names)
+        super().follow(node, name, methods)
 
-    def _is_mapping(self, node: ast.AST) -> bool:
-        return isinstance(node, ast.Name) and node.id == self._name
+    def function(self, name: str) -> Function | None:
+        """Return a function of the module by its name, unless a decorator may replace it."""
+        node = super().function(name)
+        return node if node and not _decorators(node) - _TRANSPARENT else None
 
-    def visit_Name(self, node: ast.Name) -> None:
-        """Record a use of the mapping that cannot be analysed."""
-        self.is_open |= self._is_mapping(node) or node.id in _SCOPES
-
-    def visit_Subscript(self, node: ast.Subscript) -> None:
-        """Record the key of `params["x"]`."""
-        if self._is_mapping(node.value):
-            self._record_key(node.slice)
+    def read(self, key: str | None, line: int) -> None:  # noqa: ARG002
+        """Record a key that is looked up."""
+        if key is None or ANY in key:
+            self.lose()
         else:
-            self.generic_visit(node)
+            self.keys[key] = None
 
-    def visit_Compare(self, node: ast.Compare) -> None:
-        """Record the key of `"x" in params`."""
-        is_in = len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn)
-        if is_in and self._is_mapping(node.comparators[0]):
-            self._record_key(node.left)
-        else:
-            self.generic_visit(node)
+    def read_optional(self, key: str | None) -> None:
+        """Record a key that is looked up."""
+        self.read(key, 0)
 
-    def visit_Call(self, node: ast.Call) -> None:
-        """Record the key of `params.get("x")`, or follow a call that receives the mapping."""
-        callee = node.func
-        arguments = [*node.args, *(each.value for each in node.keywords)]
-        if isinstance(callee, ast.Attribute) and self._is_mapping(callee.value):
-            if callee.attr in ("get", "pop", "setdefault") and node.args:
-                self._record_key(node.args[0])
-                arguments = arguments[1:]
-            else:
-                self.is_open = True
-        elif any(map(self._is_mapping, arguments)):
-            self._follow_call(node)
-            self.visit(callee)
-            arguments = [each for each in arguments if not self._is_mapping(each)]
-        else:
-            self.visit(callee)
-        for each in arguments:
-            self.visit(each)
-
-    def _record_key(self, key: ast.expr) -> None:
-        text = _text(key)
-        self.is_open |= text is None
-        if text is not None:
-            self.keys[text] = None
-
-    def _follow_call(self, node: ast.Call) -> None:
-        callee = node.func
-        if isinstance(callee, ast.Name) and callee.id == "isinstance":
-            return
-        target, bound = None, 0
-        if isinstance(callee, ast.Name):
-            target = self._module.names.get(callee.id)
-        elif isinstance(callee, ast.Attribute) and isinstance(callee.value, ast.Name):
-            target = self._methods.get(callee.attr) if callee.value.id == "self" else None
-            bound = 1
-        if not isinstance(target, Function) or _decorators(target) - _TRANSPARENT - {
-            "staticmethod"
-        }:
-            self.is_open = True
-            return
-        names = [each.arg for each in (*target.args.posonlyargs, *target.args.args)][bound:]
-        places = {place: each for place, each in enumerate(node.args) if self._is_mapping(each)}
-        keywords = [each.arg for each in node.keywords if self._is_mapping(each.value)]
-        if len(places) + len(keywords) != 1 or any(place >= len(names) for place in places):
-            self.is_open = True
-            return
-        name = next(iter(keywords), None) or names[next(iter(places))]
-        self.follow(target, name)
+    def called(self, method: str, key: str | None, node: ast.Call, *, is_tested: bool) -> None:  # noqa: ARG002
+        """Record the key of `params.get("x")`."""
+        self.read(key if method in ("get", "pop", "setdefault") else None, node.lineno)
 
 
 def _text(node: ast.AST) -> str | None:

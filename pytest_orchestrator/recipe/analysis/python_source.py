@@ -1,4 +1,4 @@
-"""Static analysis of Python scriptlets: the Context keys that they read and write.
+"""Static analysis of Python scriptlets: uses of the Context and of `params`.
 
 No key is guessed: a computed key is a pattern or unknown. After the Context is passed to code
 that cannot be analysed, further reads and writes are possible.
@@ -7,7 +7,7 @@ that cannot be analysed, further reads and writes are possible.
 import ast
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pytest_orchestrator.recipe.analysis.source_files import Module
 
@@ -20,49 +20,88 @@ _OTHERS = frozenset(
 )
 
 
-class FlowRecorder(Protocol):
-    """Receiver of the uses of the Context that `Body` finds in a function."""
-
-    def key_of(self, node: ast.expr) -> str | None:
-        """Return the Context key that a node denotes; None if the key is unknown."""
-
-    def read(self, key: str | None, line: int) -> None:
-        """Record a read of a key that must exist."""
-
-    def read_optional(self, key: str | None) -> None:
-        """Record a read of a key that may be missing."""
-
-    def write(self, key: str | None, how: str) -> None:
-        """Record a write of a key by the method `how`."""
-
-    def lose(self) -> None:
-        """Record that the Context is passed to code that cannot be analysed."""
-
-    def function(self, name: str) -> Function | None:
-        """Return a function of the same module by its name; None if there is none."""
-
-    def follow(self, node: Function, context: str | None, methods: Mapping[str, Function]) -> None:
-        """Analyse a function that receives the Context as the parameter `context`."""
+def arguments(node: Function) -> list[tuple[ast.arg, ast.expr | None]]:
+    """Return the parameters of a function that have a name, each with its default or None."""
+    args = node.args
+    by_place = [*args.posonlyargs, *args.args]
+    defaults = [None] * (len(by_place) - len(args.defaults)) + args.defaults
+    pairs = zip([*by_place, *args.kwonlyargs], [*defaults, *args.kw_defaults], strict=True)
+    return list(pairs)
 
 
 def parameters(node: Function) -> list[str]:
     """Return the names of the parameters of a function."""
-    return [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return [each.arg for each, _ in arguments(node)]
+
+
+class Recorder:
+    """Receiver of the uses of the Context, or of `params`, in the functions of a module.
+
+    It follows the value from a function to the functions that receive it as an argument.
+
+    Attributes:
+        is_open: True if the value is passed to code that cannot be analysed.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self.is_open = False
+        self._module = module
+        self._seen: set[tuple[int, str]] = set()
+
+    def follow(self, node: Function, name: str | None, methods: Mapping[str, Function]) -> None:
+        """Analyse a function once.
+
+        Args:
+            node: The function.
+            name: Its parameter that receives the value; with None nothing is done.
+            methods: The methods of its class, by name.
+        """
+        if name is not None and (id(node), name) not in self._seen:
+            self._seen.add((id(node), name))
+            Body(self, node, name, methods).visit_all()
+
+    def key_of(self, node: ast.expr) -> str | None:
+        """Return the key that a node denotes, with `ANY` for computed parts; None if unknown."""
+        return key_in(self._module, node)
+
+    def function(self, name: str) -> Function | None:
+        """Return a function of the module by its name; None if there is none to follow."""
+        node = self._module.names.get(name)
+        return node if isinstance(node, Function) else None
+
+    def lose(self) -> None:
+        """Record that the value is passed to code that cannot be analysed."""
+        self.is_open = True
+
+    def read(self, key: str | None, line: int) -> None:
+        """Record a read of a key that must exist."""
+        raise NotImplementedError
+
+    def read_optional(self, key: str | None) -> None:
+        """Record a read of a key that may be missing."""
+        raise NotImplementedError
+
+    def called(self, method: str, key: str | None, node: ast.Call, *, is_tested: bool) -> None:
+        """Record a call of a method of the value.
+
+        Args:
+            method: The method.
+            key: The key that its first argument denotes; None if unknown.
+            node: The call.
+            is_tested: True if the code tests the value that the method returns.
+        """
+        raise NotImplementedError
 
 
 class Body(ast.NodeVisitor):
-    """Visitor of one function that receives the Context as the parameter `context`."""
+    """Visitor of one function whose parameter `name` receives the Context or `params`."""
 
     def __init__(
-        self,
-        recorder: FlowRecorder,
-        node: Function,
-        context: str,
-        methods: Mapping[str, Function],
+        self, recorder: Recorder, node: Function, name: str, methods: Mapping[str, Function]
     ) -> None:
         self._recorder = recorder
         self._node = node
-        self._context = context
+        self._name = name
         self._methods = methods
         self._tested = _tested(node)
         self._local_texts = _local_texts(node)
@@ -73,66 +112,62 @@ class Body(ast.NodeVisitor):
             self.visit(each)
 
     def _key(self, node: ast.expr) -> str | None:
-        """Return the Context key that a node or its local variable denotes; None if unknown."""
+        """Return the key that a node or its local variable denotes; None if unknown."""
         if isinstance(node, ast.Name) and node.id in self._local_texts:
             return self._local_texts[node.id]
         return self._recorder.key_of(node)
 
-    def _is_context(self, node: ast.AST) -> bool:
-        return isinstance(node, ast.Name) and node.id == self._context
+    def _is_followed(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id == self._name
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Record a use of the Context that cannot be analysed."""
-        if self._is_context(node):
+        """Record a use of the value that cannot be analysed."""
+        if self._is_followed(node):
             self._recorder.lose()
 
     def visit_Compare(self, node: ast.Compare) -> None:
-        """Record `key in ctx` as an optional read."""
+        """Record `key in ctx` as an optional read; `ctx is None` reads nothing."""
         sides = [node.left, *node.comparators]
         for place, (left, right) in enumerate(pairwise(sides)):
-            is_in = isinstance(node.ops[place], ast.In | ast.NotIn)
-            if is_in and self._is_context(right):
+            operator = node.ops[place]
+            if isinstance(operator, ast.In | ast.NotIn) and self._is_followed(right):
                 self._recorder.read_optional(self._key(left))
+            elif not isinstance(operator, ast.Is | ast.IsNot):
+                for side in filter(self._is_followed, (left, right)):
+                    self.visit(side)
         for side in sides:
-            if not self._is_context(side):
+            if not self._is_followed(side):
                 self.visit(side)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """Record `ctx[key]` as a read."""
-        if not self._is_context(node.value):
+        if not self._is_followed(node.value):
             self.generic_visit(node)
             return
         self._recorder.read(self._key(node.slice), node.lineno)
         self.visit(node.slice)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Record `ctx.method(key, ...)`, or a call that receives the Context."""
+        """Record `ctx.method(key, ...)`, or a call that receives the value."""
         callee = node.func
-        if isinstance(callee, ast.Attribute) and self._is_context(callee.value):
+        if isinstance(callee, ast.Attribute) and self._is_followed(callee.value):
             self._method(callee.attr, node)
         else:
             self.visit(callee)
             self._hand_on(callee, node)
         for each in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            if not self._is_context(each):
+            if not self._is_followed(each):
                 self.visit(each)
 
     def _method(self, name: str, node: ast.Call) -> None:
         arguments = [*node.args, *(each.value for each in node.keywords if each.arg == "key")]
         key = self._key(arguments[0]) if arguments else None
-        if name in _WRITES:
-            self._recorder.write(key, name)
-        elif name in _READS:
-            has_default = name == "get" and len(node.args) + len(node.keywords) > 1
-            if has_default or id(node) in self._tested:
-                self._recorder.read_optional(key)
-            else:
-                self._recorder.read(key, node.lineno)
-        elif name not in _OTHERS:
-            self._recorder.lose()
+        self._recorder.called(name, key, node, is_tested=id(node) in self._tested)
 
     def _hand_on(self, callee: ast.expr, node: ast.Call) -> None:
-        """Follow the Context from a call into a function of the module or a method of the class."""
+        """Follow the value from a call into a function of the module or a method of the class."""
+        if isinstance(callee, ast.Name) and callee.id == "isinstance":
+            return
         target, bound = None, 0
         if isinstance(callee, ast.Name):
             target = self._recorder.function(callee.id)
@@ -140,10 +175,10 @@ class Body(ast.NodeVisitor):
             target, bound = self._methods.get(callee.attr), 1
         names = parameters(target)[bound:] if target else []
         for place, each in enumerate(node.args):
-            if self._is_context(each):
+            if self._is_followed(each):
                 self._enter(target, names[place] if place < len(names) else None)
         for keyword in node.keywords:
-            if self._is_context(keyword.value):
+            if self._is_followed(keyword.value):
                 self._enter(target, keyword.arg if keyword.arg in names else None)
 
     def _enter(self, target: Function | None, name: str | None) -> None:
@@ -274,23 +309,21 @@ def flow_of_all(module: Module) -> Flow:
     return reader.flow
 
 
-class _Reader:
-    """Recorder that follows the Context through the functions of one module."""
+class _Reader(Recorder):
+    """Recorder of the Context keys that are read and written."""
 
     def __init__(self, module: Module, fixtures: Collection[str] = ()) -> None:
-        self._module = module
+        super().__init__(module)
         self._fixtures = fixtures
         self._reads: list[Read] = []
         self._optional: set[str] = set()
         self._writes: set[tuple[str, str]] = set()
-        self._open = False
-        self._seen: set[tuple[int, str | None]] = set()
 
     @property
     def flow(self) -> Flow:
         """The reads and writes that were found so far."""
         return Flow(
-            tuple(self._reads), frozenset(self._optional), frozenset(self._writes), self._open
+            tuple(self._reads), frozenset(self._optional), frozenset(self._writes), self.is_open
         )
 
     def follow_class(self, node: ast.ClassDef) -> None:
@@ -299,8 +332,7 @@ class _Reader:
         for name in ("__init__", "validate", "run"):
             if name in methods:
                 self.follow(methods[name], self.context_of(methods[name], bound=1), methods)
-        if "run" not in methods:
-            self._open = True
+        self.is_open |= "run" not in methods
 
     def context_of(self, node: Function, bound: int = 0) -> str | None:
         """Return the name of the parameter that receives the Context from a step, or None."""
@@ -317,20 +349,6 @@ class _Reader:
         own = (each for each in node.body if isinstance(each, ast.FunctionDef))
         return inherited | {each.name: each for each in own}
 
-    def follow(
-        self,
-        node: Function,
-        context: str | None,
-        methods: Mapping[str, Function],
-    ) -> None:
-        """Follow the Context through a function and the functions that it is passed to."""
-        if context is None or (id(node), context) in self._seen:
-            return
-        self._seen.add((id(node), context))
-        Body(self, node, context, methods).visit_all()
-
-    # The methods of `FlowRecorder`.
-
     def read(self, key: str | None, line: int) -> None:
         """Record a read of a key that must exist."""
         if key is not None and ANY not in key:
@@ -341,25 +359,21 @@ class _Reader:
         if key is not None:
             self._optional.add(key)
 
-    def write(self, key: str | None, how: str) -> None:
-        """Record a write of a key by the method `how`."""
-        if key is None or key.startswith(ANY):
-            self._open = True
-        else:
-            self._writes.add((key, how))
-
-    def lose(self) -> None:
-        """Record that the Context is passed to code that cannot be analysed."""
-        self._open = True
-
-    def function(self, name: str) -> Function | None:
-        """Return a function of the module by its name; None if there is none."""
-        node = self._module.names.get(name)
-        return node if isinstance(node, Function) else None
-
-    def key_of(self, node: ast.expr) -> str | None:
-        """Return the Context key of a node, with `ANY` for computed parts; None if unknown."""
-        return key_in(self._module, node)
+    def called(self, method: str, key: str | None, node: ast.Call, *, is_tested: bool) -> None:
+        """Record a read or write by a method of the Context."""
+        if method in _WRITES:
+            if key is None or key.startswith(ANY):
+                self.is_open = True
+            else:
+                self._writes.add((key, method))
+        elif method in _READS:
+            has_default = method == "get" and len(node.args) + len(node.keywords) > 1
+            if has_default or is_tested:
+                self.read_optional(key)
+            else:
+                self.read(key, node.lineno)
+        elif method not in _OTHERS:
+            self.lose()
 
 
 def key_in(module: Module, node: ast.expr) -> str | None:
