@@ -1,8 +1,9 @@
-"""Project that a command works on: rootdir, settings, recipes.
+"""Project that a command works on: rootdir, settings, recipes, runs.
 
 Settings are read without pytest: its import alone would take as long as a whole command.
 """
 
+import argparse
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_sett
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
+    from pytest_orchestrator.runs.record import RunRecord
     from pytest_orchestrator.scriptlets.model import Inventory
 
 _FILES = (
@@ -242,3 +244,68 @@ def _may_need_plugins(error: "RecipeError") -> bool:
         or (problem.cause is not None and _may_need_plugins(problem.cause))
         for problem in error.problems
     )
+
+
+_RUN_DIR = ".orchestrator/runs"
+
+ONE_RUN = "a run: its id, the beginning of it, latest, or the path of its folder"
+
+
+def runs_folder() -> Path:
+    """Return the folder that contains the runs of this project."""
+    about = project()
+    return about.root / str(about.settings.get("recipe_run_dir", _RUN_DIR))
+
+
+def run_folder(name: str) -> Path:
+    """Return the folder of the run that an argument selects.
+
+    Args:
+        name: The argument, as `ONE_RUN` describes it.
+
+    Raises:
+        UsageError: The run does not exist.
+    """
+    from pytest_orchestrator.runs import lookup
+
+    try:
+        return lookup.find_run(runs_folder(), name)
+    except lookup.NoRun as error:
+        raise UsageError(str(error)) from None
+
+
+def run_record(name: str) -> "RunRecord":
+    """Return the record of the run that an argument selects.
+
+    Raises:
+        UsageError: The run does not exist.
+    """
+    return read_run(run_folder(name))
+
+
+def read_run(folder: Path) -> "RunRecord":
+    """Return the record of the run in a folder.
+
+    Raises:
+        UsageError: The folder contains no run.
+    """
+    from pytest_orchestrator.runs import lookup
+
+    try:
+        return lookup.load_record(folder)
+    except lookup.NoRun as error:
+        raise UsageError(str(error)) from None
+
+
+def declare_run(
+    parser: argparse.ArgumentParser, *names: str, nargs: str | None = None, **more: Any
+) -> None:
+    """Declare an argument that selects a run, with shell completion of run ids."""
+    options = {"help": ONE_RUN, **({"nargs": nargs} if nargs else {}), **more}
+    parser.add_argument(*names, **options).completer = _ids  # type: ignore[attr-defined]
+
+
+def _ids(**_: object) -> list[str]:
+    from pytest_orchestrator.runs import lookup
+
+    return ["latest", *(path.name for path in lookup.run_folders(runs_folder()))]

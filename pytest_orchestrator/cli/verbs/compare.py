@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder
 from pytest_orchestrator.reports.text import aligned, say, say_json
 
 EXAMPLE = "compare"
@@ -20,10 +20,8 @@ _LONGEST = 40
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    run_selection.declare_run(
-        parser, "a", metavar="A", nargs="?", help=f"{run_selection.ONE} (default: the one before B)"
-    )
-    run_selection.declare_run(
+    declare_run(parser, "a", metavar="A", nargs="?", help=f"{ONE_RUN} (default: the one before B)")
+    declare_run(
         parser,
         "b",
         metavar="B",
@@ -47,15 +45,15 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.compare.drift import FACTOR
     from pytest_orchestrator.runs.compare.history import History
 
-    after = run_selection.run_folder(args.b)
+    after = run_folder(args.b)
     known = lookup.earlier_runs(after)
     if args.a is None and not known:
         raise UsageError(f"there is no run before {after.name} to compare it with")
-    before = run_selection.run_folder(args.a) if args.a else known[0]
+    before = run_folder(args.a) if args.a else known[0]
     history, factor = History(known), args.factor or FACTOR
     comparison = compared(
-        run_selection.read_run(before),
-        run_selection.read_run(after),
+        read_run(before),
+        read_run(after),
         lambda recipe, step: history.figures(recipe, step, _LAST),
         factor,
     )

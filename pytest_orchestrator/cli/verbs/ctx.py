@@ -309,20 +309,20 @@ def declare_run_options(parser: argparse.ArgumentParser, **more: Any) -> None:
         parser: The parser of `ctx`, or of one of its subcommands.
         more: Keyword arguments of every option.
     """
-    from pytest_orchestrator.cli import run_selection
+    from pytest_orchestrator.cli.project import ONE_RUN, declare_run
 
-    about = f"read the Context of {run_selection.ONE}"
-    run_selection.declare_run(parser, "--run", metavar="RUN", help=about, **more)
+    about = f"read the Context of {ONE_RUN}"
+    declare_run(parser, "--run", metavar="RUN", help=about, **more)
     for name, (metavar, description) in _OPTIONS.items():
         parser.add_argument(name, metavar=metavar, help=description, **more)
 
 
 def declare_diff(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `diff`."""
-    from pytest_orchestrator.cli import run_selection
+    from pytest_orchestrator.cli.project import declare_run
 
-    run_selection.declare_run(parser, "a", metavar="RUN_A")
-    run_selection.declare_run(parser, "b", metavar="RUN_B")
+    declare_run(parser, "a", metavar="RUN_A")
+    declare_run(parser, "b", metavar="RUN_B")
 
 
 def context_of(args: argparse.Namespace) -> "PastContext":
@@ -331,11 +331,11 @@ def context_of(args: argparse.Namespace) -> "PastContext":
     Raises:
         UsageError: The run, step or recipe does not exist, or both --before and --after are used.
     """
-    from pytest_orchestrator.cli import run_selection
+    from pytest_orchestrator.cli.project import run_record
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.runs.context_at import NoStep, PastContext, at_step
 
-    record = run_selection.run_record(args.run)
+    record = run_record(args.run)
     if args.before and args.after:
         raise UsageError("--before and --after exclude each other; use one of them")
     if args.before or args.after:
@@ -357,12 +357,10 @@ def difference(args: argparse.Namespace) -> list[dict[str, Any]]:
     Raises:
         UsageError: A run does not exist.
     """
-    from pytest_orchestrator.cli import run_selection
+    from pytest_orchestrator.cli.project import run_record
     from pytest_orchestrator.runs.compare.comparison import context_difference
 
-    return list(
-        context_difference(run_selection.run_record(args.a), run_selection.run_record(args.b))
-    )
+    return list(context_difference(run_record(args.a), run_record(args.b)))
 
 
 def difference_lines(changes: list[dict[str, Any]]) -> list[str]:

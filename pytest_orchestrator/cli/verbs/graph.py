@@ -7,9 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.cli.arguments import UsageError, existing
-from pytest_orchestrator.cli.project import project
+from pytest_orchestrator.cli.project import ONE_RUN, declare_run, project, run_record
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 
@@ -26,11 +25,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="a recipe; with --run one of that run, or a matrix cell as in `runs show`",
     )
-    run_selection.declare_run(
+    declare_run(
         parser,
         "--run",
         metavar="RUN",
-        help=f"show the outcomes of the steps in {run_selection.ONE}",
+        help=f"show the outcomes of the steps in {ONE_RUN}",
     )
     parser.add_argument(
         "-o",
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def _of_run(name: str, recipe: str) -> "Steps":
     from pytest_orchestrator.reports.views import steps_of
 
-    record = run_selection.run_record(name)
+    record = run_record(name)
     keys = [key for key in record.recipes if recipe in (key, Path(key).stem)]
     keys = keys or [key for key in record.recipes if key.partition("[")[0] == recipe]
     if not keys:

@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.cli.arguments import existing
+from pytest_orchestrator.cli.project import runs_folder
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.reports.text import say
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.monitor.server import serve
     from pytest_orchestrator.runs.folder import is_run
 
-    base = Path(args.runs).resolve() if args.runs else run_selection.runs_folder()
+    base = Path(args.runs).resolve() if args.runs else runs_folder()
     try:
         return serve(
             base.parent if is_run(base) else base,

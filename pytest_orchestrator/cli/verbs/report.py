@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.project import declare_run, read_run, run_folder
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write_evidence(name: str, out: Path) -> int:
     """Write the evidence bundle of a run.
 
     Args:
-        name: The run, as `run_selection.ONE` describes it.
+        name: The run, as `ONE_RUN` describes it.
         out: The zip file.
 
     Returns:
@@ -48,8 +48,8 @@ def write_evidence(name: str, out: Path) -> int:
     from pytest_orchestrator.reports.views import write_page
     from pytest_orchestrator.runs.evidence import bundle
 
-    folder = run_selection.run_folder(name)
-    found = run_selection.read_run(folder)
+    folder = run_folder(name)
+    found = read_run(folder)
     if found.state == "running":
         raise UsageError(f"run {folder.name} is still running; export it after its end")
     try:
@@ -117,7 +117,7 @@ EXAMPLE = "report latest -o report.html"
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    run_selection.declare_run(parser, "run", metavar="RUN", nargs="?", default="latest")
+    declare_run(parser, "run", metavar="RUN", nargs="?", default="latest")
     parser.add_argument(
         "-o",
         "--output",
@@ -134,8 +134,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.bundle:
         return write_evidence(args.run, args.bundle)
-    folder = run_selection.run_folder(args.run)
-    found = run_selection.read_run(folder)
+    folder = run_folder(args.run)
+    found = read_run(folder)
     try:
         if found.state == "interrupted":
             write_pictures(found, folder)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.cli.arguments import UsageError, with_example
+from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
 from pytest_orchestrator.reports.text import aligned, peak_megabytes, say, say_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser(
         "show", help="show one run and its steps", **with_example("runs show latest")
     )
-    run_selection.declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
+    declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
     prune = verbs.add_parser(
         "prune",
         help="delete the oldest runs, never a running one",
@@ -70,13 +70,13 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs import lookup
 
-    summaries = [_summary(folder) for folder in lookup.run_folders(run_selection.runs_folder())]
+    summaries = [_summary(folder) for folder in lookup.run_folders(runs_folder())]
     if args.json:
-        say_json({"folder": str(run_selection.runs_folder()), "runs": summaries})
+        say_json({"folder": str(runs_folder()), "runs": summaries})
     elif summaries:
         say(*aligned([_HEAD, *map(_row, summaries)], frozenset({4})))
     else:
-        say(f"no run in {run_selection.runs_folder()}")
+        say(f"no run in {runs_folder()}")
     return 0
 
 
@@ -85,7 +85,7 @@ def _summary(folder: Path) -> dict[str, Any]:
     from pytest_orchestrator.runs.summary import summary
 
     try:
-        return summary(run_selection.read_run(folder), folder.name)
+        return summary(read_run(folder), folder.name)
     except UsageError:
         unknown = {"state": "unreadable", "verdict": "unreadable", "start": "", "seconds": 0.0}
         return {"id": folder.name, **unknown, "recipes": [], "steps": {}, "tests": {}}
@@ -110,8 +110,8 @@ def _show(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.record import NOT_REACHED
     from pytest_orchestrator.runs.summary import step_row, summary
 
-    folder = run_selection.run_folder(args.run)
-    found = run_selection.read_run(folder)
+    folder = run_folder(args.run)
+    found = read_run(folder)
     row = summary(found, folder.name)
     steps = [step_row(step) for step in found.steps if step.state not in NOT_REACHED]
     if args.json:
@@ -153,11 +153,7 @@ def _prune(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.lookup import prunable, prune
 
     keep = _kept() if args.keep is None else args.keep
-    gone = (
-        prunable(run_selection.runs_folder(), keep)
-        if args.dry_run
-        else prune(run_selection.runs_folder(), keep)
-    )
+    gone = prunable(runs_folder(), keep) if args.dry_run else prune(runs_folder(), keep)
     if args.json:
         say_json({"dry_run": args.dry_run, "runs": [str(path) for path in gone]})
         return 0
@@ -209,7 +205,7 @@ def show_trends(name: str, *, as_json: bool) -> int:
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.compare.history import trends
 
-    folders = lookup.run_folders(run_selection.runs_folder())
+    folders = lookup.run_folders(runs_folder())
     found = trends(folders, name)
     if name and not found:
         known = {word for one in trends(folders) for word in (one.step, one.figure)}
@@ -223,7 +219,7 @@ def show_trends(name: str, *, as_json: bool) -> int:
 
 def _lines(found: "Sequence[Trend]", *, points: bool) -> "Iterator[str]":
     if not found:
-        yield f"no run in {run_selection.runs_folder()}"
+        yield f"no run in {runs_folder()}"
         return
     head = ("recipe", "step", "figure", "runs", "median", "spread", "last", "")
     yield from aligned([head, *map(_trend_row, found)], frozenset({3, 4, 5, 6}))

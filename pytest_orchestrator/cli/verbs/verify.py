@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli import run_selection
+from pytest_orchestrator.cli.project import ONE_RUN, declare_run, run_folder
 from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ EXAMPLE = "verify latest"
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    run_selection.declare_run(
+    declare_run(
         parser,
         "run",
         metavar="RUN|FILE.zip",
-        help=f"{run_selection.ONE}; or a zip file of `report --bundle`",
+        help=f"{ONE_RUN}; or a zip file of `report --bundle`",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
@@ -45,7 +45,7 @@ def _verify(name: str) -> "Verification":
         from pytest_orchestrator.runs.evidence.bundle import verify_bundle
 
         return verify_bundle(Path(name))
-    return verify_folder(run_selection.run_folder(name))
+    return verify_folder(run_folder(name))
 
 
 def _summary(verification: "Verification") -> str:
