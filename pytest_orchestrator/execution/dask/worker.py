@@ -19,6 +19,7 @@ import msgspec
 
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.files import scratch
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.criteria import check
@@ -52,7 +53,6 @@ from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchT
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.dispatch import apart
-from pytest_orchestrator.execution.temp_folders import scratch
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from pytest_orchestrator.core import suggestions
+from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
 from pytest_orchestrator.execution import outcome
@@ -39,7 +40,6 @@ from pytest_orchestrator.execution.steps.command import (
 )
 from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
 from pytest_orchestrator.execution.steps.script import MISSING, FailingLine, ScriptFiles
-from pytest_orchestrator.execution.temp_folders import private_path
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 

@@ -239,7 +239,7 @@ def test_other_users_cannot_read_the_result_file_with_any_umask(bench: Bench) ->
 
 def test_the_folder_of_result_files_is_removed_by_its_process_and_not_by_a_fork() -> None:
     script = (
-        "import os, sys; from pytest_orchestrator.execution.temp_folders import private_path\n"
+        "import os, sys; from pytest_orchestrator.core.files import private_path\n"
         "folder = os.path.dirname(private_path())\n"
         "if not os.fork(): sys.exit()\n"
         "os.wait()\n"
