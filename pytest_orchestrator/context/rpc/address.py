@@ -126,13 +126,8 @@ class AddressFile:
         ignored = self.path.with_name(".gitignore")
         if not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
-        new = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self._text)
-        new.replace(self.path)
+        with files.replacing(self.path, 0o600) as file:
+            file.write(self._text.encode())
 
     def remove(self) -> None:
         """Remove the file, unless another server has replaced it."""
