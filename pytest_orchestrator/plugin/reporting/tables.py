@@ -12,7 +12,8 @@ import pytest
 from pytest_orchestrator import __version__
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.options import runner, settings
-from pytest_orchestrator.plugin.reporting import formats, last_failed
+from pytest_orchestrator.plugin.reporting import last_failed
+from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
 from pytest_orchestrator.plugin.results.failures import shorten
 from pytest_orchestrator.plugin.session_state import state_of
@@ -87,14 +88,14 @@ class Tables:
             if block is not None:
                 step = key_of(block), block["step"]["name"]
                 test["metadata"][ATTRIBUTE] = last.get(step, block)
-        formats.complete_json_report(json_report, self._config, self.blocks)
+        complete_json_report(json_report, self._config, self.blocks)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Complete the JUnit file; shorten long outputs for the terminal."""
         if settings.junit_place(self._config) == "testsuite":
             blocks = (one for blocks in self.blocks.values() for one in blocks)
-            formats.add_suite_properties(self._config, blocks)
+            add_suite_properties(self._config, blocks)
         if self._config.get_verbosity() < 2:
             captured = self._config.getoption("showcapture", "all")
             for report, kind in self._failed:
