@@ -131,3 +131,8 @@ def cut_to_width(text: str, width: int) -> str:
     widths = accumulate(map(display_width, text))
     end = next((at for at, columns in enumerate(widths) if columns >= width), 0)
     return text[:end].rstrip() + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun, such as ``1 step`` or ``1,200 steps``."""
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")

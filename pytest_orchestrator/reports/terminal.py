@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.text import cut_to_width, display_width
+from pytest_orchestrator.core.text import counted, cut_to_width, display_width
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
 
@@ -81,7 +81,7 @@ def not_run_line(blocks: Sequence[Mapping[str, Json]], width: int) -> str:
         width: Columns of the terminal.
     """
     reason = str(_at(blocks[0], "step", "reason")).partition("\n")[0]
-    return cut_to_width(f" {_count(len(blocks), 'step')} not run: {reason}", width)
+    return cut_to_width(f" {counted(len(blocks), 'step')} not run: {reason}", width)
 
 
 def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> list[str]:
@@ -100,7 +100,7 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
         lines.append(head + _chain(path.names, width - len(head) - len(times)) + times)
     writes = [write for block in blocks for write in _writes(block)]
     keys = len({str(write["key"]) for write in writes})
-    last = [f"context {_count(keys, 'key')}, {_count(len(writes), 'write')}"] if writes else []
+    last = [f"context {counted(keys, 'key')}, {counted(len(writes), 'write')}"] if writes else []
     last.append(f"run {folder}")
     whole = "   ".join(last)
     return [*lines, whole] if display_width(whole) <= width else [*lines, *last]
@@ -164,7 +164,7 @@ def _writes(block: Mapping[str, Json]) -> list[dict[str, Json]]:
 
 def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
     cells = [
-        _padded(cut_to_width(cell, size), size, right=column in _RIGHT_ALIGNED)
+        report_text.padded(cut_to_width(cell, size), size, right=column in _RIGHT_ALIGNED)
         for column, (cell, size) in enumerate(zip(row, widths, strict=False))
     ]
     before, word = f" {cells[0]}{mark}", cells[1].rstrip()
@@ -184,15 +184,6 @@ def _chain(names: Sequence[str], room: int) -> str:
         if len(chain) <= room:
             return chain
     return f"{names[0]} > … > {names[-1]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")
-
-
-def _padded(text: str, size: int, *, right: bool) -> str:
-    space = " " * (size - display_width(text))
-    return space + text if right else text + space
 
 
 def _at(block: Mapping[str, Json], *path: str) -> Json:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_orchestrator.core.text import CONTROLS
+from pytest_orchestrator.core.text import CONTROLS, display_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -291,14 +291,15 @@ def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = _NONE) -> Ite
         rows: The cells of each line.
         right: Columns, from 0, that are aligned to the right.
     """
-    from pytest_orchestrator.core.text import display_width
-
     safe = [[" ".join(shown(word).splitlines()) for word in row] for row in rows]
     most = range(max(map(len, safe), default=0))
     widths = [max(display_width(row[at]) for row in safe if at < len(row)) for at in most]
     for row in safe:
-        words = []
-        for at, word in enumerate(row):
-            room = " " * (widths[at] - display_width(word))
-            words.append(f"{room}{word}" if at in right else f"{word}{room}")
+        words = (padded(word, widths[at], right=at in right) for at, word in enumerate(row))
         yield "  ".join(words).rstrip()
+
+
+def padded(text: str, width: int, *, right: bool) -> str:
+    """Return a text padded with spaces to a number of columns, on its left side if `right`."""
+    space = " " * (width - display_width(text))
+    return space + text if right else text + space

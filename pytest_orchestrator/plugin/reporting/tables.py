@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator import __version__
+from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.reporting import last_failed
@@ -282,19 +283,19 @@ class Header:
         recipes = {item.recipe.key for item in self._steps}
         parts = []
         if self._steps:
-            parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
+            parts.append(f"{counted(len(recipes), 'recipe')}, {counted(len(self._steps), 'step')}")
             parts[0] += _jobs(self._session.config)
             where = runner.header_text(self._session.config)
             parts[0] += f", {where}" if where else ""
         if needed := self._needed():
             names = list(dict.fromkeys(name for _, name in needed))
             listed = ", ".join(names[:_MOST]) + (" ..." if names[_MOST:] else "")
-            number = _count(len(needed), "prerequisite step")
+            number = counted(len(needed), "prerequisite step")
             parts.append(f"also runs {number}, not counted: {listed}")
         parts += _sequential_recipes(self.serial)
         others = state_of(self._session.config).others
         if others:
-            parts.append(f"{_count(others, 'YAML file')} without steps ignored")
+            parts.append(f"{counted(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
         more = [line for each in self.earlier for line in each.header_lines()]
         return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
@@ -358,8 +359,4 @@ def _jobs(config: pytest.Config) -> str:
         return ""
     jobs, limit = settings.slots(config, default=1)
     less = f" of {wanted} (`{limit}` allows no more)" if limit else ""
-    return f", {_count(jobs, 'job')}{less}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")
+    return f", {counted(jobs, 'job')}{less}"
