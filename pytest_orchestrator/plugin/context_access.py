@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,27 +29,23 @@ class StepContextAccess:
 
     It implements the protocol in `execution.lanes.context_access`.
 
-    A socket listens from the first step on. The server behind it, with all that it imports, is
-    started at the first connection and closed after the last step whose programs may connect.
-    So no thread runs in this process when user code forks it.
+    The server listens from the first step on. It is started at the first connection, and paused
+    after the last step whose programs may connect. So no thread runs in this process when user
+    code forks it.
 
     Args:
-        context: Function that returns the Context of the session.
         secrets: The masker of the session.
     """
 
-    def __init__(self, context: "Callable[[], Context]", secrets: "Masker") -> None:
-        self._context, self._secrets = context, secrets
+    def __init__(self, secrets: "Masker") -> None:
+        self._secrets = secrets
         # One secret for all steps; the token of a step is the secret and a number, so masking
         # this one prefix masks every token.
         self._token_prefix = os.urandom(16).hex()
         self._forms: tuple[bytes, ...] = ()
         self._is_seen = False
-        self._number = 0
+        self._number = self._open = 0
         self._lock = threading.Lock()
-        self._listener: socket.socket | None = None
-        self._address = ""
-        self._admitted: dict[str, tuple[str, Context]] = {}
         self._server: Server | None = None
 
     @property
@@ -68,44 +63,35 @@ class StepContextAccess:
     @property
     def listener(self) -> "socket.socket | None":
         """The listening socket to poll; None once the server accepts connections itself."""
-        return self._listener if self._server is None else None
+        server = self._server
+        return None if server is None or server.is_running else server.listener
 
     def open(self, step: str, context: "Context") -> Mapping[str, str]:
         """Admit the programs of a step; return the environment variables with address and token."""
-        if self._listener is None:
-            self._listen()
-        with self._lock:
-            self._number += 1
-            token = f"{self._token_prefix}.{self._number}"
-            self._admitted[token] = (step, context)
-            if self._server is not None:
-                self._admit(self._server, token)
-        return {ADDRESS: self._address, TOKEN: token}
-
-    def close(self, variables: Mapping[str, str]) -> None:
-        """Revoke the token in a step's environment variables; wait for its requests in progress."""
-        with self._lock:
-            del self._admitted[variables[TOKEN]]
-            server = self._server
-            if server is not None and not self._admitted:
-                # Under the lock, so that no step can be admitted to a server that is closing.
-                server.close()
-                self._server = None
-        if server is not None:
-            server.end(variables[TOKEN])
-
-    def answer(self) -> None:
-        """Start the server at the first connection; do nothing if the server runs."""
         from pytest_orchestrator.context.rpc.server import Server
 
         with self._lock:
-            if self._server is not None:
-                return
-            server = Server(self._context())
-            for token in self._admitted:
-                self._admit(server, token)
-            server.start(self._listener)
-            self._server = server
+            server = self._server = self._server or Server()
+            self._number += 1
+            self._open += 1
+            token = f"{self._token_prefix}.{self._number}"
+        server.admit(step, self._request_handler(context), token)
+        return {ADDRESS: server.address, TOKEN: token}
+
+    def close(self, variables: Mapping[str, str]) -> None:
+        """Revoke the token in a step's environment variables; wait for its requests in progress."""
+        assert self._server is not None  # noqa: S101  # the step was opened
+        self._server.end(variables[TOKEN])
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                self._server.pause()
+
+    def answer(self) -> None:
+        """Start the server at the first connection; do nothing if the server runs."""
+        with self._lock:
+            if self._server is not None and not self._server.is_running:
+                self._server.start()
 
     def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
         """Add the token prefix to the masker if `data` contains the prefix or `surely` is true."""
@@ -114,27 +100,9 @@ class StepContextAccess:
             self._is_seen = True
 
     def shut(self) -> None:
-        """Close the server and the socket at the end of the session."""
+        """Close the server at the end of the session."""
         if self._server is not None:
             self._server.close()
-        if self._listener is not None:
-            from pytest_orchestrator.context.rpc import address
-
-            address.close_listener(self._listener)
-        self._listener = None
-
-    def _listen(self) -> None:
-        from pytest_orchestrator.context.rpc import address
-
-        with self._lock:
-            if self._listener is None:
-                listener = address.listen_tcp("127.0.0.1", 0)
-                self._address = address.address(listener)
-                self._listener = listener
-
-    def _admit(self, server: "Server", token: str) -> None:
-        step, context = self._admitted[token]
-        server.admit(step, self._request_handler(context), token)
 
     def _request_handler(self, context: "Context") -> "Callable[[Request], Reply]":
         from pytest_orchestrator.context.rpc.protocol import serve
@@ -173,19 +141,21 @@ class SessionContextServer:
             raise pytest.UsageError(
                 "--recipe-serve: a Context is served on Linux and macOS, on Windows in WSL"
             )
-        from pytest_orchestrator.context.rpc.address import FILE, AddressFile, CannotListen
-        from pytest_orchestrator.context.rpc.server import Server
+        from pytest_orchestrator.context.rpc import address
+        from pytest_orchestrator.context.rpc.server import CLIENT, Server
 
         state = state_of(self._config)
-        server = Server(partial(_handle, state), host=where[0], port=where[1])
-        state.secrets.add(server.token)
         try:
-            server.start()
+            server = Server(listener=address.listen_tcp(*where))
             self._config.add_cleanup(server.close)
-            notice = AddressFile(self._config.rootpath / FILE, server.address, server.token)
+            token = server.token_for(CLIENT, _handle(state, CLIENT))
+            state.secrets.add(token)
+            server.start()
+            path = self._config.rootpath / address.FILE
+            notice = address.AddressFile(path, server.address, token)
             notice.write()
             self._config.add_cleanup(notice.remove)
-        except (CannotListen, OSError) as error:
+        except OSError as error:
             raise pytest.UsageError(f"--recipe-serve: {error}") from None
         self._server = server
 
@@ -211,7 +181,6 @@ def _handle(state: "SessionState", who: str) -> "Context":
 
 def step_context_access(config: pytest.Config) -> StepContextAccess:
     """Return new Context access for a session's steps; it closes with the session."""
-    state = state_of(config)
-    made = StepContextAccess(lambda: state.context, state.secrets)
+    made = StepContextAccess(state_of(config).secrets)
     config.add_cleanup(made.shut)
     return made

@@ -133,17 +133,15 @@ def _start_broker(
     encrypted: "ssl.SSLContext | None",
 ) -> "AttemptBroker":
     """Start a server; return the broker at which Dask workers claim attempts of steps."""
+    from pytest_orchestrator.context.rpc.address import listen_tcp
     from pytest_orchestrator.context.rpc.handshake import Limits
     from pytest_orchestrator.context.rpc.server import Server
     from pytest_orchestrator.execution.dask.broker import AttemptBroker
     from pytest_orchestrator.execution.dask.messages import MAX_REQUEST
 
     state = state_of(config)
-    server = Server(
-        state.context,
-        host=host if encrypted is None else "127.0.0.1",
-        limits=Limits(line=MAX_REQUEST),
-    )
+    listener = listen_tcp(host if encrypted is None else "127.0.0.1", 0)
+    server = Server(listener=listener, limits=Limits(line=MAX_REQUEST))
     server.start()
     config.add_cleanup(server.close)
     proxy = None

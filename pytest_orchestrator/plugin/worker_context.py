@@ -1,6 +1,5 @@
 """Context, journal and results that an xdist worker shares through its controller."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,24 +34,18 @@ def joined(config: "pytest.Config") -> "SharedContext | None":
     """
     if not is_shared(config):
         return None
-    import socket  # the import takes 2 ms, which a session without workers saves
-
-    from pytest_orchestrator.context.rpc.address import ContextUnreachable, ServerAddress
+    from pytest_orchestrator.context.rpc.address import ContextUnreachable
     from pytest_orchestrator.context.rpc.xdist import SharedContext
 
     workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
     name, start = workerinput["workerid"], workerinput[INPUT]
     try:
-        with ServerAddress(start["address"], start["secret"]).connected() as link:
-            link.sendall(json.dumps({"secret": start["secret"], "name": name}).encode())
-            link.shutdown(socket.SHUT_WR)
-            reply = json.loads(link.makefile("rb").read())
-    except (OSError, ValueError) as error:
+        return SharedContext.join(start["address"], start["token"])
+    except OSError as error:
         raise ContextUnreachable(
             f"the controller of worker {name} does not answer; workers on other machines cannot "
             "share the Context of the session"
         ) from error
-    return SharedContext.join(reply["address"], reply["token"])
 
 
 def send_secrets(

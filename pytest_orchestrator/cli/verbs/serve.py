@@ -5,7 +5,6 @@ Clients find address and token in .orchestrator/server.json, which only its owne
 """
 
 import argparse
-import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -66,16 +65,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _served(context: "Context", args: argparse.Namespace) -> int:
-    from pytest_orchestrator.context.rpc.address import FILE, AddressFile, CannotListen
+    from pytest_orchestrator.context.rpc.address import FILE, AddressFile, CannotListen, listen_tcp
     from pytest_orchestrator.context.rpc.server import Server
 
-    server = Server(context, token=_token(args.token_file), host=args.host, port=args.port)
+    token = _token(args.token_file)
     try:
-        server.start()
+        server = Server(context, token=token, listener=listen_tcp(args.host, args.port))
     except CannotListen as error:
         _say(str(error))
         return 1
-    with contextlib.closing(server):
+    with server:
         notice = AddressFile(project().root / FILE, server.address, server.token)
         try:
             notice.write()

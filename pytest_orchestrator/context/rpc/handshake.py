@@ -33,6 +33,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         handshake: Seconds within which the first request must be complete.
         idle: Seconds without a request after which a connection is closed; None for no limit.
         sending: Seconds after which a connection whose client does not read a reply is closed.
+        refused: Seconds for a refused client to read the reply; its further input is discarded.
+        closing: Seconds for requests that are being executed when the server ends its threads.
     """
 
     connections: int = 1_000
@@ -42,11 +44,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     handshake: float = 5.0
     idle: float | None = 3600.0
     sending: float = 30.0
+    refused: float = 1.0
+    closing: float = 2.0
 
 
 _CHUNK: Final = 1 << 16
-_REFUSED_SECONDS: Final = 1.0
-"""Seconds for a refused client to read the reply; its further input is discarded."""
 _PAUSE_WITHOUT_FILES: Final = 0.1
 
 
@@ -210,7 +212,7 @@ class HandshakeLoop:
         self._received -= len(pending.received)
         pending.received.clear()
         pending.is_refused = True
-        pending.deadline = time.monotonic() + _REFUSED_SECONDS
+        pending.deadline = time.monotonic() + self._limits.refused
 
     def _close_expired(self) -> None:
         """Close the connections whose deadline has passed."""

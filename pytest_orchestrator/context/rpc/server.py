@@ -11,9 +11,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from hmac import compare_digest
-from pathlib import Path
-from typing import Final, Self, cast
+from typing import Final, Self, TypeAlias, cast
 
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc import address
 from pytest_orchestrator.context.rpc.handshake import HandshakeLoop, Limits
 from pytest_orchestrator.context.rpc.protocol import (
@@ -28,6 +28,8 @@ from pytest_orchestrator.context.rpc.protocol import (
     too_long,
     wrong_token,
 )
+
+Execute: TypeAlias = Callable[[Request], Reply]
 
 
 class TokenGrant:
@@ -44,7 +46,7 @@ class TokenGrant:
 
     __slots__ = ("_answer", "_has_ended", "_lock", "_who", "token")
 
-    def __init__(self, token: str, who: str, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, token: str, who: str, answer: Execute) -> None:
         self.token = token
         self._who = who
         self._answer = answer
@@ -75,7 +77,7 @@ class TokenTable:
         self._lock = threading.Lock()
         self._grants: dict[str, TokenGrant] = {}
 
-    def add(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
+    def add(self, who: str, answer: Execute, token: str | None = None) -> str:
         """Add a token and return it; generate a new one if `token` is None."""
         token = secrets.token_urlsafe(32) if token is None else token
         if not token.isascii():  # only ASCII text can be compared in constant time
@@ -183,10 +185,11 @@ class ClientConnection:
             yield refusal_line(too_long(self._limits.line), b"")
 
     def _close_after_reply(self) -> None:
-        """Wait up to one second for the client to read the reply; closing could discard it."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(1.0))
+        """Wait a moment for the client to read the reply; closing at once could discard it."""
+        seconds = self._limits.refused
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
         self.connection.shutdown(socket.SHUT_WR)
-        deadline = time.monotonic() + 1.0
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.connection.recv(_CHUNK):
             pass
 
@@ -208,95 +211,73 @@ def _timeval(seconds: float) -> bytes:
 CLIENT: Final = "client"
 """Name of the writer for changes with the default token."""
 
-_CLOSE_SECONDS: Final = 2.0
-"""Seconds for requests that are being executed when the server is closed."""
-
 
 class Server:
     """Context server: executes the requests of clients that have a token.
 
+    It listens from the beginning, so clients can connect. Until `start` and after `pause` it has
+    no thread, and connections wait.
+
     Args:
-        context: The Context; or a function that returns a handle for the name of a client.
+        context: The Context for clients with the default token; None makes no default token.
         token: The default token; default: a new one.
-        host: Host to listen at; with another one than the loopback, other machines can connect.
-        port: The port; 0 for any free port.
-        unix: Path of a Unix socket to listen at, instead of host and port.
+        listener: The listening socket, which the server closes; default: any free port of the
+            loopback. With an address of another interface, other machines can connect.
         limits: The limits for clients.
 
     Attributes:
-        token: The default token; the name of its client is ``client``.
+        token: The default token; the name of its client is ``client``. Empty without one.
+        address: ``host:port``, or the path of the Unix socket.
+        listener: The listening socket.
     """
 
     def __init__(
         self,
-        context: ServableContext | Callable[[str], ServableContext],
+        context: Context | None = None,
         *,
         token: str | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        unix: Path | None = None,
+        listener: socket.socket | None = None,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
-        self._context, self._limits = context, limits
-        self._listen_at = (host, port, unix)
+        self.listener = address.listen_tcp("127.0.0.1", 0) if listener is None else listener
+        self.address = address.address(self.listener)
+        self._limits = limits
         self._tokens = TokenTable()
-        self.token = self._tokens.add(CLIENT, self._answer(CLIENT), token)
+        self.token = ""
+        if context is not None:
+            self.token = self.token_for(CLIENT, context.bound(CLIENT), token)
         self._lock = threading.Lock()
         self._connections: dict[ClientConnection, threading.Thread] = {}
-        self._address = ""
-        self._owns_listener = True
-        self._listener: socket.socket | None = None
         self._handshakes: HandshakeLoop | None = None
         self._handshake_thread: threading.Thread | None = None
 
     @property
-    def address(self) -> str:
-        """``host:port``, or the path of the Unix socket; known after `start`.
+    def is_running(self) -> bool:
+        """True between `start` and `pause`, while the server has threads."""
+        return self._handshakes is not None
 
-        Raises:
-            RuntimeError: The server was not started.
-        """
-        if not self._address:
-            raise RuntimeError("a server has no address before it is started")
-        return self._address
-
-    def token_for(self, who: str, context: ServableContext | None = None) -> str:
-        """Return a new token for a client.
+    def token_for(self, who: str, context: ServableContext, token: str | None = None) -> str:
+        """Return a token for a client whose requests are executed on a Context.
 
         Args:
-            who: Name of the writer for changes of the client, unless a request names another one.
-            context: The handle that executes its requests; default: a new one with that name.
-
-        Returns:
-            The token.
+            who: Name of the client.
+            context: The client's handle on the Context.
+            token: The token; default: a new one.
         """
-        return self._tokens.add(who, self._answer(who, context))
+        return self.admit(who, lambda request: serve(request, context), token)
 
-    def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Return a token for a client whose requests `answer` executes, one at a time."""
-        return self._tokens.add(who, answer, token)
+    def admit(self, who: str, execute: Execute, token: str | None = None) -> str:
+        """Return a token for a client whose requests `execute` executes, one at a time."""
+        return self._tokens.add(who, execute, token)
 
     def end(self, token: str) -> None:
         """Refuse a token from now on; wait for the end of a request that uses it."""
         self._tokens.end(token)
 
-    def start(self, listener: socket.socket | None = None) -> None:
-        """Start listening and answering.
-
-        Args:
-            listener: A listening socket to use instead of the address; the caller closes it.
-
-        Raises:
-            CannotListen: The address is in use or invalid.
-        """
-        host, port, unix = self._listen_at
-        self._owns_listener = listener is None
-        if listener is None:
-            listener = address.listen_unix(unix) if unix else address.listen_tcp(host, port)
-        self._listener = listener
-        self._address = address.address(self._listener)
+    def start(self) -> None:
+        """Accept connections and answer requests, in threads."""
         self._handshakes = HandshakeLoop(
-            self._listener,
+            self.listener,
             self._limits,
             check_token=self._tokens.of,
             admit=self._admit,
@@ -306,27 +287,30 @@ class Server:
         self._handshake_thread = threading.Thread(
             target=self._handshakes.run, name="context-handshakes", daemon=True
         )
-        _SERVERS.add(self)
+        _RUNNING.add(self)
         self._handshake_thread.start()
 
-    def close(self) -> None:
-        """Stop the server; requests that are being executed are answered, and all threads end."""
-        if self._handshakes is None or self._handshake_thread is None or self._listener is None:
+    def pause(self) -> None:
+        """End all threads and connections; requests that are being executed are answered."""
+        if self._handshakes is None or self._handshake_thread is None:
             return
         self._handshakes.stop()
         self._handshake_thread.join()
-        if self._owns_listener:
-            address.close_listener(self._listener)
         for how in (socket.SHUT_RD, socket.SHUT_RDWR):
             with self._lock:
                 connections = dict(self._connections)
             for connection in connections:
                 connection.shut(how)
-            deadline = time.monotonic() + _CLOSE_SECONDS
+            deadline = time.monotonic() + self._limits.closing
             for thread in connections.values():
                 thread.join(max(0.0, deadline - time.monotonic()))
         self._handshakes = None
-        _SERVERS.discard(self)
+        _RUNNING.discard(self)
+
+    def close(self) -> None:
+        """End all threads and connections like `pause`, and stop listening."""
+        self.pause()
+        address.close_listener(self.listener)
 
     def __enter__(self) -> Self:
         self.start()
@@ -334,18 +318,6 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _answer(
-        self, who: str, context: ServableContext | None = None
-    ) -> Callable[[Request], Reply]:
-        handle = self._handle(who) if context is None else context
-        return lambda request: serve(request, handle)
-
-    def _handle(self, who: str) -> ServableContext:
-        if callable(self._context):
-            return self._context(who)
-        bound = getattr(self._context, "bound", None)
-        return cast("ServableContext", bound(who)) if bound else self._context
 
     def _admit(self, accepted: socket.socket, received: bytes) -> None:
         connection = ClientConnection(
@@ -389,17 +361,16 @@ class Server:
         """Close the sockets of this server in a fork; the server continues in the parent."""
         connections = [connection.connection for connection in list(self._connections)]
         handshake_sockets = [] if self._handshakes is None else self._handshakes.sockets
-        listener = [] if self._listener is None else [self._listener]
-        for each in [*connections, *handshake_sockets, *listener]:
+        for each in [*connections, *handshake_sockets, self.listener]:
             each.close()
-        self._handshakes = self._handshake_thread = None
+        self._handshake_thread = None
 
 
-_SERVERS: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
+_RUNNING: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 
 
 def _close_all_in_fork() -> None:
-    for server in list(_SERVERS):
+    for server in list(_RUNNING):
         server.close_in_fork()
 
 

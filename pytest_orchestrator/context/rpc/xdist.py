@@ -15,7 +15,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import Recorder, Written
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, refusal, serve
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.server import Execute, Server
 from pytest_orchestrator.context.state import named
 from pytest_orchestrator.core.events import Change
 
@@ -65,9 +65,9 @@ class XdistContextServer:
         self._context = context
         self._layers = {} if layers is None else layers
 
-    def join(self, name: str) -> str:
-        """Return a token for a process that joins the session."""
-        return self.handle(self._context, HandleRequest(), name)
+    def join(self, name: str) -> Execute:
+        """Return the function that executes the requests of a process that joins the session."""
+        return _Handle(self, self._context, HandleRequest(), name).answered
 
     def handle(self, context: Context, handle_request: HandleRequest, name: str) -> str:
         """Create a handle to a Context for another process, and return its token."""

@@ -1,14 +1,11 @@
 """Controller side of the shared Context and of the workers' journal.
 
-A session without recipes needs only a listening socket and a thread. The server, with its
-imports, is started when the first worker connects.
+The Context and the journal of the session are created at the first request of a worker, so a
+session without recipes creates neither.
 """
 
-import contextlib
-import json
+import functools
 import os
-import secrets
-import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +18,11 @@ from pytest_orchestrator.plugin.worker_context import EVENT, INPUT, KNOWN, LEARN
 if TYPE_CHECKING:
     import tempfile
 
+    from pytest_orchestrator.context.rpc.protocol import Reply, Request
+    from pytest_orchestrator.context.rpc.server import Execute, Server
     from pytest_orchestrator.context.rpc.xdist import Ask, XdistContextServer
     from pytest_orchestrator.core.events import StepFinished
     from pytest_orchestrator.plugin.session_state import SessionState
-
-_LONGEST = 4096
 
 
 class ControllerContext:
@@ -34,78 +31,60 @@ class ControllerContext:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._listener: socket.socket | None = None
-        self._secret = secrets.token_urlsafe(32)
+        self._server: Server | None = None
+        self._lock = threading.Lock()
+        self._workers: dict[str, Execute] = {}
         self._context_server: XdistContextServer | None = None
-        self._thread: threading.Thread | None = None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Send a worker the address of the listening socket and the secret."""
+        """Send a worker the address of the Context server and a token."""
         if self._config.getvalue("dist") == "each":  # each worker has its own Context
             return
-        node.workerinput[INPUT] = {"address": self._address(), "secret": self._secret}
+        if self._server is None:
+            self._server = self._started()
+        name = node.gateway.id
+        token = self._server.admit(name, functools.partial(self._execute, name))
+        node.workerinput[INPUT] = {"address": self._server.address, "token": token}
 
-    def _address(self) -> str:
-        """Return the address of the listening socket; the first call opens the socket."""
+    def _started(self) -> "Server":
         from pytest_orchestrator.context.rpc import address
+        from pytest_orchestrator.context.rpc.handshake import Limits
+        from pytest_orchestrator.context.rpc.protocol import MAX_LINE
+        from pytest_orchestrator.context.rpc.server import Server
         from pytest_orchestrator.core.files import private_folder
 
-        if self._listener is None:
-            try:
-                self._folder = private_folder()
-                self._listener = address.listen_unix(Path(self._folder.name, "listener"))
-            except OSError:  # the path is too long for a Unix socket
-                self._listener = address.listen_tcp("127.0.0.1", 0)
-            self._thread = threading.Thread(
-                target=self._accept, args=(self._listener,), name="context-listener", daemon=True
-            )
-            self._thread.start()
-        return address.address(self._listener)
+        try:
+            self._folder = private_folder()
+            listener = address.listen_unix(Path(self._folder.name, "context"))
+        except OSError:  # the path is too long for a Unix socket
+            listener = address.listen_tcp("127.0.0.1", 0)
+        # The event of a step contains its result, which may have 16 MiB.
+        server = Server(listener=listener, limits=Limits(idle=None, line=MAX_LINE))
+        server.start()
+        return server
 
-    def _accept(self, listener: socket.socket) -> None:
-        """Send the Context server's address and a token to each worker that sends the secret."""
-        with contextlib.suppress(OSError):  # the listener is closed
-            while True:
-                link, _ = listener.accept()
-                with link, contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    link.settimeout(5)
-                    request = json.loads(link.recv(_LONGEST))
-                    if secrets.compare_digest(str(request["secret"]), self._secret):
-                        server = self._started()
-                        token = server.join(request["name"])
-                        reply = {"address": server.server.address, "token": token}
-                        link.sendall(json.dumps(reply).encode())
+    def _execute(self, worker: str, request: "Request") -> "Reply":
+        """Execute a request of a worker; the first request creates the shared Context."""
+        with self._lock:
+            execute = self._workers.get(worker)
+            if execute is None:
+                self._context_server = self._context_server or self._shared()
+                execute = self._workers[worker] = self._context_server.join(worker)
+        return execute(request)
 
-    def _started(self) -> "XdistContextServer":
-        """Return the Context server; the first call starts the server."""
-        if self._context_server is None:
-            from pytest_orchestrator.context.rpc.handshake import Limits
-            from pytest_orchestrator.context.rpc.protocol import MAX_LINE
-            from pytest_orchestrator.context.rpc.server import Server
-            from pytest_orchestrator.context.rpc.xdist import XdistContextServer
+    def _shared(self) -> "XdistContextServer":
+        from pytest_orchestrator.context.rpc.xdist import XdistContextServer
 
-            state = state_of(self._config)
-            listener = self._address()
-            unix = Path(listener).with_name("server") if "/" in listener else None
-            # The event of a step contains its result, which may have 16 MiB.
-            limits = Limits(idle=None, line=MAX_LINE)
-            server = Server(state.context, unix=unix, limits=limits)
-            server.start()
-            self._context_server = XdistContextServer(
-                server, state.context, _request_handlers(state), state.scopes
-            )
-        return self._context_server
+        assert self._server is not None  # noqa: S101  # it has received a request
+        state = state_of(self._config)
+        asks = _request_handlers(state)
+        return XdistContextServer(self._server, state.context, asks, state.scopes)
 
     def pytest_unconfigure(self) -> None:
-        """Close the socket and the server after the last worker has ended."""
-        if self._listener is not None and self._thread is not None:
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
-            self._thread.join()
-            self._listener.close()
-        if self._context_server is not None:
-            self._context_server.server.close()
+        """Close the server after the last worker has ended."""
+        if self._server is not None:
+            self._server.close()
         if self._folder is not None:
             self._folder.cleanup()
 

@@ -33,7 +33,7 @@ def test_a_client_finds_the_server_by_environment_or_file(
             assert remote.increment("n") == 1
             assert other.increment("n") == 2
         monkeypatch.setenv(ADDRESS, server.address)
-        monkeypatch.setenv(TOKEN, server.token_for("flash"))
+        monkeypatch.setenv(TOKEN, server.token_for("flash", ctx.bound("flash")))
         with RemoteContext.connect() as remote, RemoteContext.connect(who="me") as named:
             remote.increment("n")
             remote.bound("sensor").increment("n")

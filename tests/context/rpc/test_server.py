@@ -5,13 +5,19 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks import counts
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.address import CannotListen, ContextUnreachable
+from pytest_orchestrator.context.rpc.address import (
+    CannotListen,
+    ContextUnreachable,
+    listen_tcp,
+    listen_unix,
+)
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.handshake import Limits
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
@@ -54,16 +60,16 @@ def test_a_client_writes_to_the_context_and_its_history(server: Server, ctx: Con
 
 def test_a_unix_socket_serves_its_owner_only(ctx: Context, tmp_path: Path) -> None:
     path = tmp_path / "ctx.sock"
-    with Server(ctx, unix=path) as server, connected(server) as link:
+    with Server(ctx, listener=listen_unix(path)) as server, connected(server) as link:
         assert RemoteContext(link, token=server.token).increment("n", 2) == 2
         assert (server.address, path.stat().st_mode & 0o777) == (str(path), 0o600)
         with pytest.raises(CannotListen, match="something else listens there"):
-            Server(ctx, unix=path).start()
+            listen_unix(path)
     assert not path.exists()
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))  # as a killed process leaves it
     left.close()
-    with Server(ctx, unix=path) as server, connected(server) as link:
+    with Server(ctx, listener=listen_unix(path)) as server, connected(server) as link:
         assert RemoteContext(link, token=server.token).get("n") == 2
 
 
@@ -89,7 +95,7 @@ def test_a_connection_is_closed_if_a_later_token_is_wrong(server: Server) -> Non
 def test_the_token_of_a_client_names_its_changes_until_the_token_ends(
     server: Server, ctx: Context
 ) -> None:
-    token = server.token_for("flash")
+    token = server.token_for("flash", ctx.bound("flash"))
     with connected(server) as link, connected(server) as late:
         remote = RemoteContext(link, token=token)
         remote.set("a", 1)
@@ -131,10 +137,19 @@ def test_ending_a_token_waits_for_its_running_request(ctx: Context) -> None:
     assert order == ["change", "end"]
 
 
-def test_a_server_may_make_handles_by_a_function(ctx: Context) -> None:
-    with Server(lambda who: ctx.bound(f"worker {who}")) as server, connected(server) as link:
-        RemoteContext(link, token=server.token).set("a", 1)
-    assert ctx.get_history("a")[0]["who"] == "worker client"
+def test_connections_wait_until_a_server_is_started_again(ctx: Context) -> None:
+    before = set(threading.enumerate())
+    server = Server(ctx)
+    with closing(server):
+        for value in (1, 2):
+            with closing(connected(server)) as link:
+                assert before.issuperset(threading.enumerate())
+                server.start()
+                RemoteContext(link, token=server.token).increment("a")
+                server.pause()
+                assert link.recv(1) == b""
+            assert ctx["a"] == value
+    assert before.issuperset(threading.enumerate())
 
 
 def test_closing_a_server_answers_running_requests_and_ends_its_threads(ctx: Context) -> None:
@@ -177,19 +192,19 @@ def test_a_fork_keeps_no_socket_of_the_server(ctx: Context) -> None:
     assert before & kept == {ours}
 
 
-def test_an_unusable_address_is_refused_with_its_reason(server: Server, ctx: Context) -> None:
+def test_an_unusable_address_is_refused_with_its_reason(server: Server) -> None:
     port = int(server.address.rpartition(":")[2])
     in_use = "something else listens there; end it, or take another port (0 is any free one)"
     too_long = "the path of a socket has at most 107 bytes"
-    for arguments, reason in [
-        ({"port": port}, f"127.0.0.1:{port}: {in_use}"),
-        ({"port": 70000}, "127.0.0.1:70000: a port is at most 65535"),
-        ({"host": "192.0.2.1"}, "192.0.2.1:0: no such address is on this machine"),
-        ({"unix": Path("/no/such")}, "/no/such: No such file or directory"),
-        ({"unix": Path("x" * 120)}, f"{'x' * 120}: {too_long}"),
+    for listen, reason in [
+        (partial(listen_tcp, "127.0.0.1", port), f"127.0.0.1:{port}: {in_use}"),
+        (partial(listen_tcp, "127.0.0.1", 70000), "127.0.0.1:70000: a port is at most 65535"),
+        (partial(listen_tcp, "192.0.2.1", 0), "192.0.2.1:0: no such address is on this machine"),
+        (partial(listen_unix, Path("/no/such")), "/no/such: No such file or directory"),
+        (partial(listen_unix, Path("x" * 120)), f"{'x' * 120}: {too_long}"),
     ]:
         with pytest.raises(CannotListen) as caught:
-            Server(ctx, **arguments).start()  # type: ignore[arg-type]
+            listen()
         assert str(caught.value) == f"cannot serve at {reason}"
 
 

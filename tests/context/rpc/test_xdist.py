@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import listen_unix
 from pytest_orchestrator.context.rpc.handshake import Limits
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.context.rpc.server import Server
@@ -40,13 +41,14 @@ class Session:
         return [1, {"a": None}]
 
     def join(self, name: str = "gw0") -> SharedContext:
-        return SharedContext.join(self.server.address, self.context_server.join(name))
+        token = self.server.admit(name, self.context_server.join(name))
+        return SharedContext.join(self.server.address, token)
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    server = Server(Context(), unix=tmp_path / "context_server", limits=Limits(idle=None))
-    with server:
+    listener = listen_unix(tmp_path / "context_server")
+    with Server(listener=listener, limits=Limits(idle=None)) as server:
         yield Session(server)
 
 
@@ -133,7 +135,7 @@ def test_a_process_of_the_session_may_use_the_additional_operations(session: Ses
 
 
 def test_a_step_may_not_use_the_additional_operations(session: Session) -> None:
-    token = session.server.token_for("step")
+    token = session.server.token_for("step", session.context.bound("step"))
     with SharedContext.join(session.server.address, token) as shared:
         for name in ("open", "layer", "event"):
             with pytest.raises(RequestRefused, match=f"unknown op '{name}'"):

@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(Context("session")) as server:
+def context() -> Context:
+    return Context("session")
+
+
+@pytest.fixture
+def server(context: Context) -> Iterator[Server]:
+    with Server(context) as server:
         yield server
 
 
@@ -92,12 +97,14 @@ def test_a_refused_connection_is_not_used_again(bench: Bench, broker: AttemptBro
     assert last.wait().ended.failure is None
 
 
-def test_an_acquired_connection_uses_the_new_token(server: Server, link: RemoteContext) -> None:
+def test_an_acquired_connection_uses_the_new_token(
+    server: Server, context: Context, link: RemoteContext
+) -> None:
     pool = ConnectionPool()
     assert pool.acquire(server.token) is None
     pool.release(link)
 
-    acquired = pool.acquire(server.token_for("psu"))
+    acquired = pool.acquire(server.token_for("psu", context.bound("psu")))
     assert acquired is link
     acquired.set("volts", 11.9)
 
