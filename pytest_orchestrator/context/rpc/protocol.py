@@ -133,18 +133,16 @@ class Conversation:
         context: The handle that executes the requests; changes without `who` have its name.
     """
 
-    __slots__ = ("_lines", "_token", "context")
+    __slots__ = ("_lines", "context")
 
-    def __init__(self, context: ServableContext, token: str = "", max_line: int = MAX_LINE) -> None:
+    def __init__(self, context: ServableContext, max_line: int = MAX_LINE) -> None:
         """Initialize a conversation.
 
         Args:
             context: The handle that executes the requests.
-            token: The token that each request must contain; empty if none is required.
             max_line: Maximum bytes of a request; a longer one is not kept, and is refused.
         """
         self.context = context
-        self._token = token
         self._lines = LineBuffer(max_line)
 
     @property
@@ -171,13 +169,7 @@ class Conversation:
         return map(self._answer, self._lines.feed(data))
 
     def answered(self, request: Request) -> Reply:
-        """Execute a request and return its reply.
-
-        Raises:
-            RequestRefused: The token is wrong.
-        """
-        if self._token and not is_equal(request.token, self._token):
-            raise wrong_token()
+        """Execute a request and return its reply; a subclass may raise `RequestRefused`."""
         return serve(request, self.context)
 
     def _answer(self, line: Line) -> bytes:
@@ -336,13 +328,6 @@ def _id_of(line: Line) -> int:
     """Return the request id at the beginning of an invalid line; 0 if none is readable."""
     match = re.match(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,18})\b', line[:64])
     return int(match[1]) if match else 0
-
-
-def is_equal(one: str, other: str) -> bool:
-    """Compare two secrets in constant time; return True if they are equal."""
-    from hmac import compare_digest
-
-    return compare_digest(one.encode(), other.encode())
 
 
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))

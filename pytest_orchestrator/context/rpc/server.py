@@ -22,7 +22,6 @@ from pytest_orchestrator.context.rpc.protocol import (
     Request,
     RequestRefused,
     ServableContext,
-    is_equal,
     refusal_line,
     serve,
     too_long,
@@ -52,6 +51,10 @@ class TokenGrant:
         self._answer = answer
         self._lock = threading.Lock()
         self._has_ended = False
+
+    def is_for(self, token: str) -> bool:
+        """Compare a token with that of this grant, in constant time; return True if equal."""
+        return token.isascii() and compare_digest(token, self.token)
 
     def answered(self, request: Request) -> Reply:
         """Execute a request of the client that has the token.
@@ -102,7 +105,7 @@ class TokenTable:
         match = None
         with self._lock:
             for grant in self._grants.values():
-                if is_equal(token, grant.token):
+                if grant.is_for(token):
                     match = grant
         if match is None:
             raise wrong_token()
@@ -126,8 +129,8 @@ class ClientSession(Conversation):
 
     def answered(self, request: Request) -> Reply:
         """Execute a request with the permission of its token."""
-        grant, token = self._grant, request.token
-        if grant is None or not token.isascii() or not compare_digest(token, grant.token):
+        grant = self._grant
+        if grant is None or not grant.is_for(request.token):
             self._grant = None  # the look-up of the other token may raise
             grant = self._grant = self._tokens.of(request.token)
         return grant.answered(request)

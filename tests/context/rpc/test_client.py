@@ -257,15 +257,6 @@ def test_a_too_long_request_is_refused_and_the_next_is_answered(
     assert remote.to_dict() == {"a": 1}
 
 
-def test_a_wrong_token_is_refused(loopback: Callable[..., Any]) -> None:
-    connection = loopback(Context())
-    connection.conversation = type(connection.conversation)(Context(), token="s3")
-
-    assert RemoteContext(connection, token="s3").keys() == []
-    with pytest.raises(RequestRefused, match=r"^the token is wrong or was not given$"):
-        RemoteContext(connection, token="s").keys()
-
-
 def test_values_are_kept_by_another_process(link: socket.socket) -> None:
     remote = RemoteContext(link)
     large = [{"reading": number, "text": "Ω" * 50} for number in range(20_000)]
