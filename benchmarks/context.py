@@ -43,7 +43,7 @@ def measured(folder: Path) -> Measured:
     """Measure all calls once."""
     bare, journaled = Context(), Context()
     journal = Journal(folder / f"{os.urandom(4).hex()}.jsonl")
-    journaled.observed(journal.append)
+    journaled.set_callbacks(journal.append)
     step = journaled.bound("measure", by="recipes/bench.yaml::measure")
     bare.set("number", 1.5)
     calls: dict[str, Callable[[], object]] = {

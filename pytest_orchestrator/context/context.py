@@ -82,7 +82,9 @@ class Context:
         top._connect(Layer(self._state, scope), self._who, None, "")  # of the same class
         return top
 
-    def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
+    def set_callbacks(
+        self, recorder: Recorder | None = None, written: Written | None = None
+    ) -> None:
         """Set the callbacks for changes and for written values, also for layers created later.
 
         Args:

@@ -66,7 +66,7 @@ _OF_THE_USER = {"equals", "measured", "new", "old", "value"}
 class Observable(Protocol):
     """Interface of a Context that reports each written value."""
 
-    def observed(self, *, written: Callable[[str, Json], None]) -> None:
+    def set_callbacks(self, *, written: Callable[[str, Json], None]) -> None:
         """Set the function that is called with each key and value written from now on."""
 
 
@@ -164,7 +164,7 @@ class Masker:
         Args:
             context: A Context that has no layers yet.
         """
-        context.observed(written=self._written)
+        context.set_callbacks(written=self._written)
 
     def _written(self, key: str, value: Json) -> None:
         for secret in tuple(self._keys):

@@ -87,13 +87,13 @@ class StepContextAccess:
             if not self._open:
                 self._server.pause()
 
-    def answer(self) -> None:
+    def start_server(self) -> None:
         """Start the server at the first connection; do nothing if the server runs."""
         with self._lock:
             if self._server is not None and not self._server.is_running:
                 self._server.start()
 
-    def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
+    def mask_token(self, data: bytes = b"", *, surely: bool = False) -> None:
         """Add the token prefix to the masker if `data` contains the prefix or `surely` is true."""
         if not self._is_seen and (surely or self._token_prefix.encode() in data):
             self._secrets.add(self._token_prefix)
@@ -110,7 +110,7 @@ class StepContextAccess:
 
         def handle(request: "Request") -> "Reply":
             if not self._is_seen and request.op in ("set", "append", "restore"):
-                self.seen(encode(request.value))
+                self.mask_token(encode(request.value))
             return serve(request, context)
 
         return handle

@@ -164,7 +164,7 @@ class SessionState:
     def keep_changes(self) -> None:
         """Start to record changes of the Context, if this process writes the journal."""
         if self.recorder is not None and not worker_context.is_shared(self.config):
-            self.context.observed(self.recorder.changed)
+            self.context.set_callbacks(self.recorder.changed)
 
     def drop_early(self) -> None:
         """Discard the buffered events of a session that runs no recipe."""

@@ -109,7 +109,7 @@ def open_durable_context(path: Path) -> DurableContext:
     durable = DurableContext(context, journal, torn, cache)
     if cache.is_due(journal, MIN_LINES):
         cache.write(context, journal)
-    context.observed(durable.changed)
+    context.set_callbacks(durable.changed)
     return durable
 
 

@@ -62,11 +62,11 @@ def test_a_restore_is_recorded_as_one_event_or_changes_nothing(ctx: Context) -> 
     ctx.set("old", 1)
     ctx.delete("old")
     before = ctx.snapshot()
-    ctx.observed(full)
+    ctx.set_callbacks(full)
     with pytest.raises(JournalError):
         ctx.restore(snapshot, who="resume")
     assert ctx.snapshot() == before
-    ctx.observed(lambda event, moment: events.append(event))
+    ctx.set_callbacks(lambda event, moment: events.append(event))
     ctx.restore(snapshot, who="resume")
 
     (event,) = events

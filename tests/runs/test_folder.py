@@ -164,7 +164,7 @@ def test_a_clock_that_is_set_back_does_not_change_the_order(
 ) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     context = Context()
-    context.observed(journal.append)
+    context.set_callbacks(journal.append)
     hours = iter([10, 11, 3, 2, 12])
     monkeypatch.setattr(time, "time_ns", lambda: next(hours) * 3_600 * 10**9)
 

@@ -45,7 +45,7 @@ class RecordedContexts:
     def __init__(self) -> None:
         self.changes, self.count = Changes(), 0
         self.below = Context()
-        self.below.observed(self.record)
+        self.below.set_callbacks(self.record)
         self.own = self.below.layer("recipes/x.yaml")
 
     def record(self, change: ContextChanged | ContextReplaced, moment: int) -> None:
@@ -128,7 +128,7 @@ def test_changes_after_a_restored_context_are_recorded(
     recorded = RecordedContexts()
     recorded.below = Context()
     recorded.below.restore(before.below.snapshot())
-    recorded.below.observed(recorded.record)
+    recorded.below.set_callbacks(recorded.record)
     event = ContextRestored(snapshot=before.below.snapshot(), run="old")
     recorded.changes.fold(Entry(1, "2026-11-25T10:15:02.000000Z", event))
     recorded.count = 1

@@ -15,7 +15,7 @@ from pytest_orchestrator.core.errors import OrchestratorError
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 TOKEN: Final = "ORCHESTRATOR_TOKEN"  # noqa: S105  # the name of a variable
 FILE: Final = ".orchestrator/server.json"
-PATIENCE: Final = 10.0
+CONNECT_SECONDS: Final = 10.0
 """Seconds to wait for a connection to an address."""
 _CURE: Final = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
 
@@ -33,7 +33,7 @@ class ServerAddress(NamedTuple):
     token: str
     origin: str = ""
 
-    def connected(self, patience: float = PATIENCE) -> socket.socket:
+    def connected(self, patience: float = CONNECT_SECONDS) -> socket.socket:
         """Connect to the server.
 
         Args:

@@ -294,7 +294,7 @@ class RemoteContext(Context):
         token: str | None = None,
         who: str | None = None,
         timeout: float | None = None,
-        patience: float = rpc_address.PATIENCE,
+        patience: float = rpc_address.CONNECT_SECONDS,
     ) -> "RemoteContext":
         """Connect to a Context server.
 

@@ -168,7 +168,7 @@ class Conversation:
         """Yield the replies of `receive` one by one, so that not all are in memory at once."""
         return map(self._answer, self._lines.feed(data))
 
-    def answered(self, request: Request) -> Reply:
+    def execute(self, request: Request) -> Reply:
         """Execute a request and return its reply; a subclass may raise `RequestRefused`."""
         return serve(request, self.context)
 
@@ -176,7 +176,7 @@ class Conversation:
         if not line.strip():
             return b""
         try:
-            reply = self.answered(self._read(line))
+            reply = self.execute(self._read(line))
         except RequestRefused as error:
             return refusal_line(error, line)
         return _encode(reply) + b"\n"

@@ -56,7 +56,7 @@ class TokenGrant:
         """Compare a token with that of this grant, in constant time; return True if equal."""
         return token.isascii() and compare_digest(token, self.token)
 
-    def answered(self, request: Request) -> Reply:
+    def execute(self, request: Request) -> Reply:
         """Execute a request of the client that has the token.
 
         Raises:
@@ -127,13 +127,13 @@ class ClientSession(Conversation):
         self._tokens = tokens
         self._grant: TokenGrant | None = None
 
-    def answered(self, request: Request) -> Reply:
+    def execute(self, request: Request) -> Reply:
         """Execute a request with the permission of its token."""
         grant = self._grant
         if grant is None or not grant.is_for(request.token):
             self._grant = None  # the look-up of the other token may raise
             grant = self._grant = self._tokens.of(request.token)
-        return grant.answered(request)
+        return grant.execute(request)
 
     @property
     def is_over(self) -> bool:

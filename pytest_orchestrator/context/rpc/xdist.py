@@ -67,11 +67,11 @@ class XdistContextServer:
 
     def join(self, name: str) -> Execute:
         """Return the function that executes the requests of a process that joins the session."""
-        return _Handle(self, self._context, HandleRequest(), name).answered
+        return _Handle(self, self._context, HandleRequest(), name).execute
 
     def handle(self, context: Context, handle_request: HandleRequest, name: str) -> str:
         """Create a handle to a Context for another process, and return its token."""
-        return self.server.admit(name, _Handle(self, context, handle_request, name).answered)
+        return self.server.admit(name, _Handle(self, context, handle_request, name).execute)
 
     def layer(self, below: Context, scope: str) -> Context:
         """Return the Context of a recipe, created if needed; for an empty scope, a new layer."""
@@ -90,7 +90,7 @@ class _Handle:
         self._changes: list[Change] = []
         self._context = context.bound(handle_request.who, self._changes.append, handle_request.by)
 
-    def answered(self, request: Request) -> Reply:
+    def execute(self, request: Request) -> Reply:
         """Execute a request; return its reply with the changes that the request made."""
         if request.op in (OPEN, LAYER) or request.op in self._server.asks:
             try:
@@ -160,7 +160,9 @@ class SharedContext(RemoteContext):
         """
         return cls(RemoteContext.connect(address, token), token)
 
-    def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
+    def set_callbacks(
+        self, recorder: Recorder | None = None, written: Written | None = None
+    ) -> None:
         """Set the `written` callback; refuse a recorder, because the server records changes.
 
         Raises:

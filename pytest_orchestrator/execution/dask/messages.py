@@ -13,7 +13,7 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
-from pytest_orchestrator.execution.lanes.messages import packed, unpacked
+from pytest_orchestrator.execution.lanes.messages import step_fields, step_from_fields
 from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
 
@@ -297,7 +297,7 @@ def carried(step: Step) -> dict[str, Any]:
         step: A Python step or a shell step.
     """
     if isinstance(step, PythonStep):
-        return {"type": "python"} | packed(step) | {"fresh": _fresh(step)}
+        return {"type": "python"} | step_fields(step) | {"fresh": _fresh(step)}
     fields = {name: getattr(step, name) for name in (*_OF_A_COMMAND, *_OF_EACH)}
     codes = [_of_criterion(each) for each in step.success if each.name == "exit_code"]
     at = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
@@ -313,7 +313,7 @@ def uncarried(fields: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
     rest = dict(fields)
     kind, fresh = rest.pop("type"), tuple(map(_criterion, rest.pop("fresh")))
     if kind == "python":
-        return unpacked(rest), fresh
+        return step_from_fields(rest), fresh
     rest["at"] = {key: Place(*place) for key, place in rest["at"].items()}
     rest["success"] = tuple(map(_criterion, rest["success"]))
     for name in ("cmd", "shell", "skip_exit_code"):

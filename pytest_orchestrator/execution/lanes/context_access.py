@@ -33,19 +33,19 @@ class ContextAccess(Protocol):
     def close(self, variables: Mapping[str, str]) -> None:
         """Revoke the token in the variables; wait until its current request is answered."""
 
-    def answer(self) -> None:
+    def start_server(self) -> None:
         """Start the server, which answers requests in threads."""
 
-    def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
+    def mask_token(self, data: bytes = b"", *, surely: bool = False) -> None:
         """Add the token to the secrets of the session if ``data`` has it or ``surely`` is true."""
 
 
-def look_at(result: "CommandResult", access: ContextAccess | None) -> None:
+def mask_printed_token(result: "CommandResult", access: ContextAccess | None) -> None:
     """Add the Context token to the secrets of the session if a program has printed it."""
     if access is not None and (result.stdout.replaced or result.stderr.replaced):
         outputs = (result.stdout, result.stderr)
         for raw in (raw for output in outputs for _, raw in output.replaced):
-            access.seen(raw, surely=raw in access.forms)
+            access.mask_token(raw, surely=raw in access.forms)
 
 
 IDLE_AFTER: Final = 0.25
@@ -91,6 +91,6 @@ def lane_waiter(
             elif ready and listener is not None and access is not None:
                 server_started = True
                 poll.unregister(listener)
-                access.answer()
+                access.start_server()
 
     return wait

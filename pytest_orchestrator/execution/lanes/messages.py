@@ -248,7 +248,7 @@ _STEP_FIELDS = ("name", "module", "class_", "function", "params", "heap", "timeo
 
 
 class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to run a Python step; `packed` makes the value of ``step``."""
+    """A request to run a Python step; `step_fields` makes the value of ``step``."""
 
     step: dict[str, Any]
     recipe: str
@@ -268,7 +268,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     end_signal: int = int(signal.SIGTERM)
 
 
-def packed(step: PythonStep) -> dict[str, Any]:
+def step_fields(step: PythonStep) -> dict[str, Any]:
     """Return the fields of a step that its step code needs, as plain values for `framing`."""
     fields = {name: getattr(step, name) for name in _STEP_FIELDS}
     fields["at"] = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
@@ -276,8 +276,8 @@ def packed(step: PythonStep) -> dict[str, Any]:
     return fields
 
 
-def unpacked(fields: dict[str, Any]) -> PythonStep:
-    """Return the step that `packed` has converted."""
+def step_from_fields(fields: dict[str, Any]) -> PythonStep:
+    """Return the step that `step_fields` has converted."""
     at = {key: Place(*place) for key, place in fields["at"].items()}
     brought = fields["brought"] and PluginData(**fields["brought"])
     return PythonStep(**fields | {"at": at, "brought": brought})

@@ -17,7 +17,7 @@ from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, ENDED, watchdog_words
 
-PATIENCE = 10.0
+GRACE = 10.0
 """Grace period in seconds after the interrupt of a step at its deadline."""
 
 
@@ -51,7 +51,7 @@ class Watchdog:
         """Have the process tree ended if a block exceeds a time limit.
 
         Args:
-            seconds: The time limit; the process tree is ended `PATIENCE` seconds after it.
+            seconds: The time limit; the process tree is ended `GRACE` seconds after it.
             message: The message that the supervisor prints when it ends the process tree.
             arguments: The arguments for the program that records the end.
         """
@@ -80,7 +80,7 @@ class Watchdog:
                     self._file = self._opened()
                 terminal = self._terminal()
                 try:
-                    self._lanes.guard(self._file, terminal, PATIENCE)
+                    self._lanes.guard(self._file, terminal, GRACE)
                 finally:
                     os.close(terminal)
                 self._pid = pid

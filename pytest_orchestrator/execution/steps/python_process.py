@@ -18,13 +18,13 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Conversation
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, look_at
+from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, mask_printed_token
 from pytest_orchestrator.execution.lanes.messages import (
     CommandResult,
     LaneLost,
     StepRequest,
     lost_failure,
-    packed,
+    step_fields,
     stream,
     usage,
 )
@@ -62,7 +62,7 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
     attempt.config.secrets.learn(variables)
     settings = attempt.config.python_settings or PythonSettings.here(attempt.config.root)
     request = StepRequest(
-        step=packed(step),
+        step=step_fields(step),
         recipe=attempt.recipe,
         root=str(attempt.config.root),
         env=variables | dict(attempt.context_variables),
@@ -91,7 +91,7 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
             failure = _lost(lost, step, timeout, child.importing)
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         child.receive_rest()
-        look_at(exited, attempt.config.context_access)
+        mask_printed_token(exited, attempt.config.context_access)
     report = child.reports.report_of(exited.pid)
     if report.end is not None and report.end.get("exit") is not None:
         _stop(attempt, exited, *report.end["exit"])
@@ -263,7 +263,7 @@ class _ChildConnections:
         if self._listener is not None and access and self._listener.fileno() in ready:
             self._poll.unregister(self._listener)
             self._listener = None
-            access.answer()
+            access.start_server()
         if self._context.fileno() in ready:
             self._answer_request()
         if self._events.fileno() in ready:
@@ -274,7 +274,7 @@ class _ChildConnections:
             request = self._context.recv(_CHUNK)
             if request:
                 if self._access is not None:
-                    self._access.seen(request)
+                    self._access.mask_token(request)
                 self._context.sendall(self._conversation.receive(request))
                 return
         except OSError:
@@ -292,7 +292,7 @@ class _ChildConnections:
             if access is not None:
                 for value in event.values():
                     is_raw = isinstance(value, bytes)
-                    access.seen(value if is_raw else repr(value).encode(errors="replace"))
+                    access.mask_token(value if is_raw else repr(value).encode(errors="replace"))
             if event["op"] == "importing":
                 self.importing = event["module"]
             elif event["op"] != "end":

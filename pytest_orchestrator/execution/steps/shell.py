@@ -18,7 +18,7 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.lanes.context_access import lane_waiter, look_at
+from pytest_orchestrator.execution.lanes.context_access import lane_waiter, mask_printed_token
 from pytest_orchestrator.execution.lanes.messages import (
     CommandRequest,
     CommandResult,
@@ -183,7 +183,7 @@ def _start(
                 kept=attempt.lock_files,
                 meanwhile=lane_waiter(attempt.callbacks.on_idle, attempt.config.context_access),
             )
-            look_at(exited, attempt.config.context_access)
+            mask_printed_token(exited, attempt.config.context_access)
             return exited
 
         try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Reaped = Callable[[int, int, struct_rusage], None]
 
-PATIENCE = 0.6
+KILL_SECONDS = 0.6
 """Seconds to wait for the end of a killed process; after that the kernel keeps it, as in I/O."""
 
 _MOST_REAPED = 1000  # at a time, so that an endless succession of processes does not delay the lane
@@ -112,7 +112,7 @@ class ProcessTree:
                     signaled.add(pid)
 
             self._until_gone(time.monotonic() + grace, wait, signal_new)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + KILL_SECONDS
         while not self.reap() and time.monotonic() < until:
             self._kill(until)
             self._until_gone(min(until, time.monotonic() + 0.1), wait)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_orchestrator.execution.lanes.messages import unpacked
+from pytest_orchestrator.execution.lanes.messages import step_from_fields
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
 from pytest_orchestrator.plugin.python_lane.item import StepCalls
@@ -134,7 +134,7 @@ class Lane(StepSession):
 
     def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
         """Fork a child for a step; return its process id, or None if a fork is not safe."""
-        step = unpacked(request["step"])
+        step = step_from_fields(request["step"])
         apply_process_state(request)
         self.expect(step, request)
         imported = Imported()
@@ -232,7 +232,7 @@ class FreshInterpreter(StepSession):
         """Run the step."""
         channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
         apply_process_state(self._request)
-        step = unpacked(self._request["step"])
+        step = step_from_fields(self._request["step"])
         reset_signals(traced=not step.background)
         self.expect(step, self._request)
         self.perform(step, self._request, (channel, events))

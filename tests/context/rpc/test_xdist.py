@@ -29,7 +29,7 @@ class Session:
         self.context = Context()
         self.recorded: list[Any] = []
         self.events: list[Any] = []
-        self.context.observed(lambda change, _: self.recorded.append(change))
+        self.context.set_callbacks(lambda change, _: self.recorded.append(change))
         self.server = server
         self.context_server = XdistContextServer(
             server, self.context, {"event": self.events.append, "known": self.known}
@@ -112,7 +112,7 @@ def test_the_callback_receives_values_that_are_written_or_read(session: Session)
     seen: list[tuple[str, Any]] = []
     session.context.set("token", "s3cret")
     with session.join() as shared:
-        shared.observed(written=lambda key, value: seen.append((key, value)))
+        shared.set_callbacks(written=lambda key, value: seen.append((key, value)))
         handle = shared.bound("a")
         handle.get("token")
         handle.get("nothing")

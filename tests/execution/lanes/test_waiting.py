@@ -25,11 +25,11 @@ class Access:
     def close(self, variables: Mapping[str, str]) -> None:
         return None
 
-    def answer(self) -> None:
-        self._calls.append("answer")
+    def start_server(self) -> None:
+        self._calls.append("start_server")
         self._lane.send(b"!")
 
-    def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
+    def mask_token(self, data: bytes = b"", *, surely: bool = False) -> None:
         return None
 
 
@@ -55,7 +55,7 @@ def test_the_idle_callback_and_the_context_server_come_before_the_reply(
 
         wait = lane_waiter(on_idle, access)
         wait(ours, time.monotonic() + 20)
-    assert calls == ["on_idle", "answer"]
+    assert calls == ["on_idle", "start_server"]
 
 
 def test_a_lane_without_a_reply_at_the_deadline_raises_timeout_error(

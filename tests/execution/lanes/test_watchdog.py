@@ -41,7 +41,7 @@ def obeys():
     time.sleep(60)
 
 obedient = sys.argv[1] == "obeys"
-watchdog.PATIENCE, limit = (60.0, 0.1) if obedient else (0.2, 60.0)
+watchdog.GRACE, limit = (60.0, 0.1) if obedient else (0.2, 60.0)
 note = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 print(subprocess.Popen(["sleep", "60"], stdout=-3, stderr=-3).pid, flush=True)
 with lane.Lanes() as all_lanes:

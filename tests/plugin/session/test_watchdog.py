@@ -29,7 +29,7 @@ _IMPATIENT = """
 import signal
 from pytest_orchestrator.execution.lanes import watchdog
 
-watchdog.PATIENCE = 0.2
+watchdog.GRACE = 0.2
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 """
 _RECIPE = """

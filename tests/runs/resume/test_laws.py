@@ -87,7 +87,7 @@ class Session:
         self._write(RecipeStarted(recipe=KEY, about={}, steps=about))
         if old is not None:
             self._restore(old, decisions, [self._recipe])
-        self.context.observed(self._write)
+        self.context.set_callbacks(self._write)
         met: set[str] = set()
         refused = []
         for step in self._recipe.steps:
