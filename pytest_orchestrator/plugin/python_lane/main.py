@@ -50,9 +50,9 @@ def main() -> None:
     connection = socket.socket(fileno=_CONTROL)
     lane_process.outlive_signals()
     hello, _ = framing.receive(connection)
-    lane = Lane(connection, hello)
-    output = _run_session(hello, lane)
-    if not lane.ready:
+    server = ForkServer(connection, hello)
+    output = _run_session(hello, server)
+    if not server.ready:
         framing.send(connection, {"failed": output})
 
 
@@ -98,8 +98,8 @@ class StepSession(StepCalls):
         return True
 
 
-class Lane(StepSession):
-    """Session of a lane, which forks itself for each step.
+class ForkServer(StepSession):
+    """Session of a lane for Python steps: a fork server, which forks itself for each step.
 
     Attributes:
         ready: True once the lane has sent that it is ready.
