@@ -45,7 +45,7 @@ from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.run_config import RunConfig
-from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
+from pytest_orchestrator.execution.supervision.deadlines import HeartbeatFile
 
 IDLE_SECONDS: Final = 10.0
 """Seconds for which an unused connection is kept: a firewall may drop an idle connection."""

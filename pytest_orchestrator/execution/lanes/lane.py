@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
-    from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
+    from pytest_orchestrator.execution.supervision.deadlines import HeartbeatFile
 
 
 class Lane:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pytest_orchestrator.execution.lanes.messages import signal_of
-from pytest_orchestrator.execution.supervision import framing, watchdog
+from pytest_orchestrator.execution.supervision import deadlines, framing
 
 ANSWER = 5.0
 """Seconds within which the supervisor replies; ending a lane takes it three at most."""
@@ -40,7 +40,7 @@ class SupervisorClient:
         lanes: The pids of the lanes that it has started.
     """
 
-    def __init__(self, *, limited: bool, heartbeat: watchdog.HeartbeatFile | None = None) -> None:
+    def __init__(self, *, limited: bool, heartbeat: deadlines.HeartbeatFile | None = None) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -64,9 +64,9 @@ class SupervisorClient:
         """True if the supervisor process has ended."""
         return self._process.poll() is not None
 
-    def _send_heartbeat_file(self, heartbeat: watchdog.HeartbeatFile) -> None:
+    def _send_heartbeat_file(self, heartbeat: deadlines.HeartbeatFile) -> None:
         try:
-            framing.send(self.socket, {"heartbeat": watchdog.HEARTBEAT_GRACE}, (heartbeat.file,))
+            framing.send(self.socket, {"heartbeat": deadlines.HEARTBEAT_GRACE}, (heartbeat.file,))
             framing.answer(self.socket)
         except (EOFError, OSError):  # the next request reports the error
             self._process.kill()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.execution.lanes.messages import LaneLost
-from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, ENDED, watchdog_words
+from pytest_orchestrator.execution.supervision.deadlines import DEADLINE_CELL, ENDED, watchdog_words
 
 GRACE = 10.0
 """Grace period in seconds after the interrupt of a step at its deadline."""

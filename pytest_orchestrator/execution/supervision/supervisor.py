@@ -15,16 +15,16 @@ from _signal import SIGKILL  # type: ignore[import-not-found]
 from _socket import socket
 
 from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
+from pytest_orchestrator.execution.supervision.deadlines import WatchdogKiller, heartbeat_reader
 from pytest_orchestrator.execution.supervision.process_tree import process_tree_of
 from pytest_orchestrator.execution.supervision.run_loop import EMERGENCY
-from pytest_orchestrator.execution.supervision.watchdog import WatchdogKiller, heartbeat_reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resource import struct_rusage
     from typing import Any
 
-    from pytest_orchestrator.execution.supervision.watchdog import DeadlineReader
+    from pytest_orchestrator.execution.supervision.deadlines import DeadlineReader
 
 _CONTROL, _ALIVE = 3, 4  # descriptors of a lane, besides its standard streams
 _GRACE = 1.0  # seconds for the leftover processes of a dead lane

@@ -175,21 +175,21 @@ class DeadWorkers:
         """Record in the journal that the steps of a dead worker were interrupted."""
         from pytest_orchestrator.execution.lanes import watchdog
         from pytest_orchestrator.plugin.reporting import tables
-        from pytest_orchestrator.runs import watchdog_entry
+        from pytest_orchestrator.runs import unfinished_steps
 
         recorder, worker = state_of(self._config).recorder, node.gateway.id
         if error in (None, "keyboard-interrupt") or recorder is None or recorder.sink is None:
             return
         entries, events = self._entries(), []
         if ended := watchdog.ended_by_watchdog(self._guard_of(node)):
-            report = watchdog_entry.WatchdogReport.of(ended[1][1:])
-            timeout = watchdog_entry.timeout_event(entries, report, worker)
+            report = unfinished_steps.WatchdogReport.of(ended[1][1:])
+            timeout = unfinished_steps.timeout_event(entries, report, worker)
             events += [timeout] if timeout is not None else []
         reason = f"worker {worker} of pytest-xdist died while it ran"
         timed_out = {(one.recipe, one.step) for one in events}
         events += [
             one
-            for one in watchdog_entry.interrupted_events(entries, worker, reason)
+            for one in unfinished_steps.interrupted_events(entries, worker, reason)
             if (one.recipe, one.step) not in timed_out
         ]
         for event in events:

@@ -104,14 +104,14 @@ def session_config(state: "SessionState") -> RunConfig:
 def _watchdog(config: pytest.Config, lanes: Lanes) -> Watchdog:
     given = getattr(config, "workerinput", {}).get(GUARD)
     file = Path(given) if given and Path(given).parent.is_dir() else None
-    note = (sys.executable, "-c", _WATCHDOG_ENTRY, PACKAGE_FOLDER)
+    note = (sys.executable, "-c", _RECORD_TIMEOUT, PACKAGE_FOLDER)
     watchdog = Watchdog(lanes, note, lambda: terminal(config), file)
     config.add_cleanup(watchdog.close)
     return watchdog
 
 
-_WATCHDOG_ENTRY = """\
+_RECORD_TIMEOUT = """\
 import sys
 sys.path.append(sys.argv.pop(1))
-from pytest_orchestrator.runs.watchdog_entry import main
+from pytest_orchestrator.runs.unfinished_steps import main
 main()"""

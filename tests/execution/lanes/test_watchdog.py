@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution.supervision import os_support, watchdog
-from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, WatchdogKiller
+from pytest_orchestrator.execution.supervision import deadlines, os_support
+from pytest_orchestrator.execution.supervision.deadlines import DEADLINE_CELL, WatchdogKiller
 
 STUBBORN = """
 import ctypes, os, signal, subprocess, sys, time
@@ -154,7 +154,7 @@ def test_a_full_pipe_does_not_prevent_the_kill(late: Late, monkeypatch: pytest.M
         while True:
             os.write(writer, bytes(4096))
     os.set_blocking(writer, True)
-    monkeypatch.setattr(watchdog, "_TERMINAL_WAIT", 0.01)
+    monkeypatch.setattr(deadlines, "_TERMINAL_WAIT", 0.01)
     killer = WatchdogKiller(program.pid, file, writer, 0.0)
     while not killer.ends():
         pass

@@ -1,4 +1,4 @@
-"""Journal entry for a session that the watchdog killed.
+"""Journal events for steps whose process was killed or died before they had ended.
 
 The timeout of an inline step can be enforced only by killing pytest. The step counts as failed,
 like every step at its timeout; the journal of the run is not sealed, as after any kill.

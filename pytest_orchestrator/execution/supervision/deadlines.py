@@ -1,4 +1,4 @@
-"""Watchdog on the supervisor's side: shared deadline, heartbeat file, killer of pytest.
+"""Deadlines that the supervisor watches: of inline steps, and of the heartbeat of pytest.
 
 A process that is stopped, or whose threads are all blocked, cannot end the processes that it
 started. Its supervisor can: it reads a deadline from a file at regular intervals and acts when the

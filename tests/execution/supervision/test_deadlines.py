@@ -12,8 +12,8 @@ import pytest
 
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
-from pytest_orchestrator.execution.supervision import watchdog
-from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile, heartbeat_reader
+from pytest_orchestrator.execution.supervision import deadlines
+from pytest_orchestrator.execution.supervision.deadlines import HeartbeatFile, heartbeat_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def test_a_missing_heartbeat_makes_the_supervisor_end_all_lanes(
     *,
     limited: bool,
 ) -> None:
-    monkeypatch.setattr(watchdog, "HEARTBEAT_GRACE", 0.1)
+    monkeypatch.setattr(deadlines, "HEARTBEAT_GRACE", 0.1)
     with Lanes(limited=limited, heartbeat=heartbeat) as lanes:
         lane = lanes.shell()
         heartbeat.beat(time.monotonic() + 600)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
-from pytest_orchestrator.runs import watchdog_entry
+from pytest_orchestrator.runs import unfinished_steps
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import Journal
-from pytest_orchestrator.runs.watchdog_entry import WatchdogReport
+from pytest_orchestrator.runs.unfinished_steps import WatchdogReport
 
 HOLD = WatchdogReport("hold", "still running", "recipes/_part.yaml", 7, 14)
 ABOUT = {"name": "x", "path": "recipes/x.yaml", "sha256": "0" * 64, "test_meta": {}}
@@ -27,7 +27,7 @@ def journal(tmp_path: Path) -> Path:
 
 
 def test_the_step_is_recorded_as_failed_by_its_timeout(journal: Path) -> None:
-    assert watchdog_entry.record_timeout(journal, HOLD)
+    assert unfinished_steps.record_timeout(journal, HOLD)
 
     reading = read_journal(journal)
     event = reading.entries[-1].event
@@ -46,8 +46,8 @@ def test_the_step_is_recorded_as_failed_by_its_timeout(journal: Path) -> None:
 def test_the_timeout_is_recorded_for_the_last_step_of_its_process_only(journal: Path) -> None:
     entries = read_journal(journal).entries
 
-    assert watchdog_entry.timeout_event(entries, HOLD) is not None
-    assert watchdog_entry.timeout_event(entries, HOLD, "gw1") is None
+    assert unfinished_steps.timeout_event(entries, HOLD) is not None
+    assert unfinished_steps.timeout_event(entries, HOLD, "gw1") is None
 
 
 def test_steps_that_a_process_was_running_when_it_died_are_interrupted(journal: Path) -> None:
@@ -64,7 +64,7 @@ def test_steps_that_a_process_was_running_when_it_died_are_interrupted(journal: 
     writer.close()
     entries = read_journal(journal).entries
 
-    hold, beside = watchdog_entry.interrupted_events(entries, "main", "it has died")
+    hold, beside = unfinished_steps.interrupted_events(entries, "main", "it has died")
 
     assert (hold.step, hold.outcome, hold.meets) == ("hold", "interrupted", False)
     assert hold.block["step"] == STEP | {
@@ -74,25 +74,25 @@ def test_steps_that_a_process_was_running_when_it_died_are_interrupted(journal: 
         "reason": "it has died",
     }
     assert (beside.step, beside.outcome) == ("beside", "interrupted")
-    assert [one.step for one in watchdog_entry.interrupted_events(entries, "gw1", "")] == [
+    assert [one.step for one in unfinished_steps.interrupted_events(entries, "gw1", "")] == [
         "elsewhere"
     ]
-    assert watchdog_entry.interrupted_events(entries, "gw2", "") == []
+    assert unfinished_steps.interrupted_events(entries, "gw2", "") == []
 
 
 def test_a_torn_line_is_removed_before_the_timeout_is_recorded(journal: Path) -> None:
     with journal.open("ab") as file:
         file.write(b'{"n":4,"ts')
 
-    assert watchdog_entry.record_timeout(journal, HOLD)
+    assert unfinished_steps.record_timeout(journal, HOLD)
     assert (read_journal(journal).damage, len(read_journal(journal).entries)) == (None, 4)
 
 
 def test_a_timeout_of_another_step_or_of_a_running_process_is_not_recorded(journal: Path) -> None:
     before = journal.read_bytes()
-    assert not watchdog_entry.record_timeout(journal, HOLD._replace(step="other"))
+    assert not unfinished_steps.record_timeout(journal, HOLD._replace(step="other"))
 
     writer = Journal(journal, read_journal(journal).chain)
-    assert not watchdog_entry.record_timeout(journal, HOLD)
+    assert not unfinished_steps.record_timeout(journal, HOLD)
     writer.close()
     assert journal.read_bytes() == before
