@@ -14,6 +14,7 @@ from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.capture import EDGE
+from pytest_orchestrator.execution.supervision.deadlines import REPLY_SECONDS
 from pytest_orchestrator.recipe.model.step import PluginData, PythonStep, Step
 
 
@@ -41,18 +42,14 @@ class LaneRequest(Protocol):
 
 _EVER = 1e6  # seconds; a socket cannot wait much longer
 _GRACE = 2.0  # seconds, the grace period of steps
-_LATE = 0.5  # seconds; a lane that can kill its program replies within milliseconds
 
 
 def reply_timeout(request: LaneRequest) -> float | None:
-    """Return the seconds after which a lane that has not replied is killed; None sets no limit.
-
-    So a step has ended three seconds after its timeout, even if its lane is stuck.
-    """
+    """Return the seconds after which a lane that has not replied is killed; None sets no limit."""
     limit = request.timeout
     if limit is None or limit > _EVER:
         return None
-    return limit + max(request.grace, _GRACE) + _LATE
+    return limit + max(request.grace, _GRACE) + REPLY_SECONDS
 
 
 class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 ENDED = -1.0
 """The value of the deadline cell after the watchdog has ended pytest."""
 
+KILL_SECONDS = 0.6
+"""Seconds to wait for the end of a killed process; after that the kernel keeps it, as in I/O."""
+REPLY_SECONDS = KILL_SECONDS + 0.3
+"""Seconds after the grace period until pytest gives up a lane that has not replied.
+
+A lane that cannot kill its program replies after `KILL_SECONDS`. A step whose lane is stuck has
+ended three seconds after its timeout.
+"""
+
 _MOST = 1 << 20
 _WATCHDOG_LOOKS = 10  # within the grace period
 _TERMINAL_WAIT = 1.0  # seconds

@@ -15,6 +15,7 @@ import time
 from _signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM  # type: ignore[import-not-found]
 
 from pytest_orchestrator.execution.supervision import os_support
+from pytest_orchestrator.execution.supervision.deadlines import KILL_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.supervision.os_support import SystemFeatures
 
     Reaped = Callable[[int, int, struct_rusage], None]
-
-KILL_SECONDS = 0.6
-"""Seconds to wait for the end of a killed process; after that the kernel keeps it, as in I/O."""
 
 _MOST_REAPED = 1000  # at a time, so that an endless succession of processes does not delay the lane
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)

@@ -26,7 +26,7 @@ from pytest_orchestrator.execution.supervision import (
     process_tree,
     run_loop,
 )
-from pytest_orchestrator.execution.lanes.messages import CommandRequest
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, reply_timeout
 
 script, deadly, limit = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
 now, signals = 0.0, []
@@ -75,6 +75,7 @@ below = process_tree.ProcessTree()
 run = run_loop.CommandLoop(structs.asdict(request) | {"id": 1}, [], control=control, alive=alive,
                   features=features, descendants=below)
 reply = run.run(start)
+assert now < reply_timeout(request), "pytest would have given up the lane before its reply"
 print(json.dumps([signals, now, reply["timed_out"], reply["seconds"], len(reply["unended"])]))
 sys.stdout.flush()
 os_support.kill = send
