@@ -7,7 +7,6 @@ That costs a step two writes to the page cache.
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from marshal import dumps
@@ -15,7 +14,12 @@ from pathlib import Path
 
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.execution.lanes.messages import LaneLost
-from pytest_orchestrator.execution.supervision.deadlines import DEADLINE_CELL, ENDED, watchdog_words
+from pytest_orchestrator.execution.supervision.deadlines import (
+    DEADLINE_CELL,
+    ENDED,
+    deadline_file,
+    watchdog_words,
+)
 
 GRACE = 10.0
 """Grace period in seconds after the interrupt of a step at its deadline."""
@@ -30,7 +34,7 @@ class Watchdog:
             all processes, with the arguments of the block appended.
         terminal: Returns a new descriptor for the message to the user; the watchdog closes it.
         path: The file for the deadline, for a process that outlives this one and calls
-            `ended_by_watchdog`; None uses a temporary file.
+            `ended_by_watchdog`; None uses a file without a name.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class Watchdog:
             pid = self._lanes.start()
             if pid != self._pid:
                 if self._file < 0:
-                    self._file = self._opened()
+                    self._file = deadline_file() if self._path is None else _opened(self._path)
                 terminal = self._terminal()
                 try:
                     self._lanes.guard(self._file, terminal, GRACE)
@@ -88,11 +92,9 @@ class Watchdog:
             return False
         return True
 
-    def _opened(self) -> int:
-        if self._path is not None:
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with tempfile.TemporaryFile() as file:
-            return os.dup(file.fileno())
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def ended_by_watchdog(path: Path) -> tuple[str, list[str]] | None:

@@ -33,7 +33,7 @@ ended three seconds after its timeout.
 """
 
 _MOST = 1 << 20
-_WATCHDOG_LOOKS = 10  # within the grace period
+_CHECKS = 10  # within a grace period
 _TERMINAL_WAIT = 1.0  # seconds
 
 
@@ -63,7 +63,7 @@ class WatchdogKiller:
 
     def __init__(self, pytest: int, file: int, terminal: int, patience: float) -> None:
         self._pytest, self._file, self._terminal = pytest, file, terminal
-        self._deadline = DeadlineReader(file, patience, _WATCHDOG_LOOKS)
+        self._deadline = DeadlineReader(file, patience)
         self.pause = self._deadline.pause
         self._argv: list[str] = []
 
@@ -122,18 +122,17 @@ class DeadlineReader:
 
     Args:
         file: The descriptor of the file.
-        patience: The grace period after the deadline, in seconds.
-        looks: The number of checks within the grace period. More than that many checks in a row
-            must find that the deadline has passed: a process that was frozen together with this
-            one then has time to renew it.
+        patience: The grace period after the deadline, in seconds. All checks within it must find
+            that the deadline has passed: a process that was frozen together with this one then
+            has time to renew it.
 
     Attributes:
         pause: Seconds between two checks.
     """
 
-    def __init__(self, file: int, patience: float, looks: int) -> None:
-        self.pause = patience / looks
-        self._file, self._looks = file, looks
+    def __init__(self, file: int, patience: float) -> None:
+        self.pause = patience / _CHECKS
+        self._file = file
         self._looked = 0.0
         self._late = 0
 
@@ -151,7 +150,7 @@ class DeadlineReader:
             os.pread(self._file, DEADLINE_CELL.size, 0) or bytes(DEADLINE_CELL.size)
         )
         self._late = self._late + 1 if 0 < until < now and not excused() else 0
-        return self._late > self._looks
+        return self._late > _CHECKS
 
     def close(self) -> None:
         """Close the descriptor of the file."""
@@ -160,7 +159,6 @@ class DeadlineReader:
 
 HEARTBEAT_GRACE = 5.0
 """Seconds after the deadline, in which a process that was frozen with the supervisor may resume."""
-_HEARTBEAT_LOOKS = 5
 
 
 class HeartbeatFile:
@@ -175,7 +173,7 @@ class HeartbeatFile:
     def __init__(self) -> None:
         import mmap
 
-        self.file = _file()
+        self.file = deadline_file()
         os.ftruncate(self.file, DEADLINE_CELL.size)
         self._memory = mmap.mmap(self.file, DEADLINE_CELL.size)
 
@@ -189,19 +187,10 @@ class HeartbeatFile:
         os.close(self.file)
 
 
-def heartbeat_reader(file: int, grace: float) -> DeadlineReader:
-    """Return a reader for the deadline in a heartbeat file.
-
-    Args:
-        file: The descriptor of the heartbeat file.
-        grace: The grace period after its deadline, in seconds.
-    """
-    return DeadlineReader(file, grace, _HEARTBEAT_LOOKS)
-
-
-def _file() -> int:
+def deadline_file() -> int:
+    """Return the descriptor of a new file without a name, in memory if the system can."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("heartbeat")
+        return os.memfd_create("deadline")
     import tempfile
 
     with tempfile.TemporaryFile() as file:

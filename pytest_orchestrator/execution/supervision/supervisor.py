@@ -15,7 +15,7 @@ from _signal import SIGKILL  # type: ignore[import-not-found]
 from _socket import socket
 
 from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
-from pytest_orchestrator.execution.supervision.deadlines import WatchdogKiller, heartbeat_reader
+from pytest_orchestrator.execution.supervision.deadlines import DeadlineReader, WatchdogKiller
 from pytest_orchestrator.execution.supervision.process_tree import process_tree_of
 from pytest_orchestrator.execution.supervision.run_loop import EMERGENCY
 
@@ -23,8 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resource import struct_rusage
     from typing import Any
-
-    from pytest_orchestrator.execution.supervision.deadlines import DeadlineReader
 
 _CONTROL, _ALIVE = 3, 4  # descriptors of a lane, besides its standard streams
 _GRACE = 1.0  # seconds for the leftover processes of a dead lane
@@ -102,7 +100,7 @@ class Supervisor:
             return {}
         if "heartbeat" in request:
             (file,) = fds
-            self._heartbeat = heartbeat_reader(file, request["heartbeat"])
+            self._heartbeat = DeadlineReader(file, request["heartbeat"])
             return {}
         try:
             pid = self._spawned(request, *fds) if "argv" in request else self._forked(*fds)
