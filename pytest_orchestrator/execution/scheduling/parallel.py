@@ -15,13 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.lane import Slot
-from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
-from pytest_orchestrator.execution.scheduling.attempt import failed, resource_failure
+from pytest_orchestrator.execution.scheduling.attempt import resource_failure
 from pytest_orchestrator.execution.scheduling.queue import (
     FailFast,
     Frontier,
@@ -30,7 +28,6 @@ from pytest_orchestrator.execution.scheduling.queue import (
 )
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun, cause_of
 from pytest_orchestrator.execution.scheduling.task import Task, cancel_all
-from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
@@ -145,29 +142,14 @@ class ThreadedRun(RecipeRun):
             self._stop.set()
 
     def _try(self, job: Task) -> StepResult | None:
-        result = job.tries.prepare() if job.tries.number == 1 else None
-        if result is not None:
-            return result
-        try:
-            with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as held:
-                job.waited += held.waited if held else 0.0
-                if held is None or not self._may_run(job):
-                    return None
-                result = job.tries.run(held.files)
-                job.runs = False
-                job.cut = self._ends(job)
-        except (LockError, ExpressionError, JournalError) as error:
-            result = self._unlocked(job.step, error)
-        except (OSError, RuntimeError) as error:
-            lack = resource_failure(error)
-            if lack is None:
-                raise
-            job.runs, result = False, failed(job.step, lack)
-        if result is None:
-            return None
-        result = msgspec.structs.replace(result, waited=job.waited)
+        result = self._run_attempt(
+            job.tries, self._stop, lambda: self._leave(job), lambda: self._may_run(job)
+        )
+        if job.runs:
+            job.runs = False
+            job.cut = self._ends(job)
         # The result of an interrupted task is recorded later, with the cause.
-        return result if job.cut else self._kept(job.step, result)
+        return result if result is None or job.cut else self._kept(job.step, result)
 
     def _ends(self, job: Task) -> bool:
         """Return True if a task must end, because the run stops or fail-fast excludes its step."""

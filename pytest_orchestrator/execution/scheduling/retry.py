@@ -4,7 +4,6 @@ Between two attempts the loop holds no lane, no lock and no thread.
 """
 
 import contextlib
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +48,7 @@ class RetryLoop:
         step: The step with the values of its expressions, once it is prepared.
         number: The number of the next or the running attempt, from 1.
         not_before: The time of ``time.monotonic`` before which the next attempt must not start.
+        waited: Seconds that the step waited for locks, also for those of steps of its recipe.
         result: The result of the step; None as long as another attempt follows.
     """
 
@@ -63,6 +63,7 @@ class RetryLoop:
     ) -> None:
         self.number = 1
         self.not_before = 0.0
+        self.waited = 0.0
         self.result: StepResult | None = None
         self.step = step
         self._written = step
@@ -229,21 +230,15 @@ class RetryLoop:
             missed = self._own.missed
             return True, msgspec.structs.replace(tried, failure=unasked, missed=missed)
 
-    def wait(self, stop: threading.Event | None = None) -> bool:
-        """Wait until the next attempt may start; Ctrl-C interrupts the wait.
+    @property
+    def delay(self) -> float:
+        """Seconds until the next attempt may start."""
+        return max(0.0, self.not_before - time.monotonic())
 
-        Args:
-            stop: Ends the wait when it is set.
-
-        Returns:
-            False if ``stop`` was set, else True.
-        """
-        seconds = max(0.0, self.not_before - time.monotonic())
-        if stop is not None:
-            return not stop.wait(seconds)
-        if seconds:
-            time.sleep(seconds)
-        return True
+    def wait(self) -> None:
+        """Wait until the next attempt may start; Ctrl-C interrupts the wait."""
+        if delay := self.delay:
+            time.sleep(delay)
 
     def interrupted(self, started: float, reason: str) -> StepResult:
         """Return the result of a step that was interrupted, in an attempt or between two.

@@ -1,8 +1,9 @@
 """Sequential run of a recipe: the results of its steps, and the steps that block others."""
 
 import contextlib
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -228,28 +229,57 @@ class RecipeRun:
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and store its result, even if the run is interrupted."""
-        tries = self._retry_loop(step, fixtures)
-        started, waited = time.time(), 0.0
+        retry_loop, started = self._retry_loop(step, fixtures), time.time()
+        result: StepResult | None = None
         try:
-            result = tries.prepare()
-            while result is None and tries.wait():
-                with self.locks.of(tries.step) as held:
-                    assert held is not None  # noqa: S101  # no event stops this wait
-                    waited += held.waited
-                    self._begin()
-                    result = tries.run(held.files)
-        except (LockError, ExpressionError, JournalError) as error:
-            result = self._unlocked(step, error)
+            while result is None:
+                retry_loop.wait()
+                result = self._run_attempt(retry_loop)
         except BaseException as end:
-            lack = resource_failure(end)
-            if lack is None:
-                result = tries.interrupted(started, cause_of(end))
-                raise
-            result = failed(step, lack)
+            result = retry_loop.interrupted(started, cause_of(end))
+            result = msgspec.structs.replace(result, waited=retry_loop.waited)
+            raise
         finally:
             if result is not None:
                 self._note_failure(step, result)
-                self._keep(step, msgspec.structs.replace(result, waited=waited))
+                self._keep(step, result)
+
+    def _run_attempt(
+        self,
+        retry_loop: RetryLoop,
+        stop: threading.Event | None = None,
+        on_wait: Callable[[], None] = lambda: None,
+        starts: Callable[[], bool] = lambda: True,
+    ) -> StepResult | None:
+        """Run the next attempt of a step while its locks are held.
+
+        Args:
+            retry_loop: The attempts of the step.
+            stop: Ends the wait for locks when it is set; None waits as long as necessary.
+            on_wait: Called when the wait for a lock begins.
+            starts: Called with the locks held; the attempt does not run if it returns False.
+
+        Returns:
+            The result of the step; None if an attempt follows, or if this one did not run.
+        """
+        try:
+            result = retry_loop.prepare() if retry_loop.number == 1 else None
+            if result is not None:
+                return result
+            with self.locks.of(retry_loop.step, stop, on_wait) as held:
+                retry_loop.waited += held.waited if held else 0.0
+                if held is None or not starts():
+                    return None
+                self._begin()
+                result = retry_loop.run(held.files)
+        except (LockError, ExpressionError, JournalError) as error:
+            result = self._unlocked(retry_loop.step, error)
+        except (OSError, RuntimeError) as error:
+            lack = resource_failure(error)
+            if lack is None:
+                raise
+            result = failed(retry_loop.step, lack)
+        return result and msgspec.structs.replace(result, waited=retry_loop.waited)
 
     def _retry_loop(self, step: Step, fixtures: Mapping[str, object]) -> RetryLoop:
         return RetryLoop(

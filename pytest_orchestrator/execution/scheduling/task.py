@@ -75,7 +75,6 @@ class Task:
         timer: The timer that starts its next attempt.
         begun: The start of its first attempt, in seconds since the epoch.
         runs: True while an attempt is running.
-        waited: Seconds that it waited for locks, including those of other steps of the recipe.
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class Task:
         self.timer: threading.Timer | None = None
         self.begun: float | None = None
         self.runs = False
-        self.waited = 0.0
         self._missed: float | None = None
 
     def collides(self, running: Iterable["Task"]) -> bool:
@@ -118,13 +116,12 @@ class Task:
     def begin_turn(self) -> None:
         """Add the time since the first `miss_turn` to ``waited``, because the task runs next."""
         if self._missed is not None:
-            self.waited += time.monotonic() - self._missed
+            self.tries.waited += time.monotonic() - self._missed
             self._missed = None
 
     def wait(self, then: Callable[["Task"], None]) -> bool:
         """Call ``then`` after the retry delay; return False if no timer thread can start."""
-        delay = max(0.0, self.tries.not_before - time.monotonic())
-        self.timer = threading.Timer(delay, then, (self,))
+        self.timer = threading.Timer(self.tries.delay, then, (self,))
         self.timer.daemon = True
         try:
             self.timer.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,16 +148,8 @@ def test_backoff_multiplies_the_delay_of_each_attempt(bench: Bench) -> None:
 def test_an_attempt_waits_for_its_delay(bench: Bench) -> None:
     loop = loop_of(bench, "false", {"attempts": 2, "delay": 0.2})
     assert loop.run() is None
-    assert loop.wait()
+    loop.wait()
     assert time.monotonic() >= loop.not_before
-
-
-def test_an_event_ends_the_wait_for_an_attempt(bench: Bench) -> None:
-    loop = loop_of(bench, "false", {"attempts": 2, "delay": "1h"})
-    assert loop.run() is None
-    stop = threading.Event()
-    stop.set()
-    assert not loop.wait(stop)
 
 
 def test_ctrl_c_ends_a_wait_with_an_interrupted_result(
@@ -169,9 +160,9 @@ def test_ctrl_c_ends_a_wait_with_an_interrupted_result(
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     waited = RetryLoop.wait
 
-    def wait(self: RetryLoop, stop: threading.Event | None = None) -> bool:
+    def wait(self: RetryLoop) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        return waited(self, stop)
+        waited(self)
 
     monkeypatch.setattr(RetryLoop, "wait", wait)
     try:
@@ -194,10 +185,10 @@ def test_a_waiting_retry_holds_no_lock_and_no_lane(
     free: list[bool] = []
     waited = RetryLoop.wait
 
-    def wait(self: RetryLoop, stop: threading.Event | None = None) -> bool:
+    def wait(self: RetryLoop) -> None:
         bench.shell("true", parse="text")
         free.append(is_free("psu"))
-        return waited(self, stop)
+        waited(self)
 
     monkeypatch.setattr(RetryLoop, "wait", wait)
     run = run_of(bench)
