@@ -431,11 +431,11 @@ class Slot:
         self._lanes = lanes
         self._program = program
 
-    def another(self) -> Slot:
+    def new_slot(self) -> Slot:
         """Return a new slot with its own lanes and the same connections."""
         return Slot(self._lanes, self._program, self.ssh_connections)
 
-    def let_go(self, other: Slot) -> None:
+    def detach(self, other: Slot) -> None:
         """Do nothing; `SlotLease` overrides this to detach a slot whose service continues."""
 
     def close(self) -> None:

@@ -93,9 +93,9 @@ class TaskQueue:
     def __bool__(self) -> bool:
         return bool(self._heap)
 
-    def put(self, job: Task, weight: float = float("inf")) -> None:
+    def put(self, task: Task, weight: float = float("inf")) -> None:
         """Add a task; the largest weight goes first."""
-        heapq.heappush(self._heap, (-weight, job.step.index, job))
+        heapq.heappush(self._heap, (-weight, task.step.index, task))
 
     def take(self, running: Collection[Task]) -> Task | None:
         """Remove and return the first task that shares no lock with a running task, or None."""
@@ -115,7 +115,7 @@ class TaskQueue:
 
     def keep(self, which: Callable[[Task], bool]) -> list[Task]:
         """Keep the matching tasks; remove and return the others."""
-        dropped = [job for *_, job in self._heap if not which(job)]
+        dropped = [task for *_, task in self._heap if not which(task)]
         self._heap = sorted(entry for entry in self._heap if which(entry[2]))
         return dropped
 
@@ -136,7 +136,7 @@ class FailFast:
         self._counted, self._left = counted, left
         self._last = inf
 
-    def judge(self, failed: Iterable[Step]) -> None:
+    def add_failures(self, failed: Iterable[Step]) -> None:
         """Set the cutoff if the failed steps, which pytest has not counted yet, end the session."""
         places = sorted(step.index for step in failed if step.name in self._counted)
         left = self._left() if places else 0
@@ -144,7 +144,7 @@ class FailFast:
             self._last = min(self._last, places[left - 1])
 
     @property
-    def is_known(self) -> bool:
+    def has_cutoff(self) -> bool:
         """True if a cutoff exists."""
         return self._last < inf
 

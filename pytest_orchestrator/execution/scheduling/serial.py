@@ -149,21 +149,21 @@ class RecipeRun:
     def start_early(self) -> None:
         """Start the lanes of the first steps in advance; do nothing in a sequential run."""
 
-    def over(self) -> list[StepResult]:
+    def finish(self) -> list[StepResult]:
         """End the services and release the locks, after the last step of the run.
 
         Returns:
             The results of the services, now that they are complete.
         """
         try:
-            results = self.services.over(self.results)
+            results = self.services.finish(self.results)
         finally:
             self.locks.release()
         for result in results:
             self._keep(self.recipe.step(result.step), result)
         return results
 
-    def shorten(self, step: Step) -> None:
+    def trim_result(self, step: Step) -> None:
         """Reduce a step's stored result to the fields that other steps may use, to save memory.
 
         The result of a service stays whole, because it is completed when the service ends.
@@ -172,7 +172,7 @@ class RecipeRun:
         if known is not None and not step.background:
             self.results[step.name] = gist(known)
 
-    def let_go(self) -> None:
+    def drop_values(self) -> None:
         """Drop the values and figures of all results after the end of the run, to save memory."""
         for name, known in self.results.items():
             self.results[name] = msgspec.structs.replace(gist(known), ended=None)

@@ -41,14 +41,14 @@ class SlotLease(Slot):
         slot, self._slot = self._slot, None
         return [] if slot is None else [slot]
 
-    def another(self) -> Slot:
-        """Return an additional slot for a service; `end` covers it until `let_go` detaches it."""
+    def new_slot(self) -> Slot:
+        """Return an additional slot for a service; `end` covers it until `detach` detaches it."""
         assert self._slot is not None  # noqa: S101
-        self._others.append(self._slot.another())
+        self._others.append(self._slot.new_slot())
         return self._others[-1]
 
-    def let_go(self, other: Slot) -> None:
-        """Detach a slot that `another` returned, so that `end` does not end its service."""
+    def detach(self, other: Slot) -> None:
+        """Detach a slot that `new_slot` returned, so that `end` does not end its service."""
         self._others.remove(other)
 
     def end(self, *, at_once: bool, late: bool) -> None:
@@ -67,9 +67,9 @@ class Task:
 
     Attributes:
         step: The step.
-        tries: Its retry loop.
-        seat: The lease of its slot.
-        heard: Its log records and warnings, which are passed on when its result is requested.
+        retry_loop: Its attempts.
+        lease: The lease of its slot.
+        events: Its log records and warnings, which are passed on when its result is requested.
         result: Its result; None until it has ended.
         cut: True if its attempt ended at a time when the task had to be interrupted.
         timer: The timer that starts its next attempt.
@@ -86,12 +86,12 @@ class Task:
         services: Services,
     ) -> None:
         self.step = step
-        self.seat = SlotLease()
-        self.heard: list[dict[str, Any]] = []
+        self.lease = SlotLease()
+        self.events: list[dict[str, Any]] = []
         attempt_defaults = msgspec.structs.replace(
-            attempt_defaults, slot=self.seat, event_sink=self.heard.append
+            attempt_defaults, slot=self.lease, event_sink=self.events.append
         )
-        self.tries = RetryLoop(step, context, attempt_defaults, {}, scope, services)
+        self.retry_loop = RetryLoop(step, context, attempt_defaults, {}, scope, services)
         self.result: StepResult | None = None
         self.cut = False
         self.timer: threading.Timer | None = None
@@ -101,11 +101,11 @@ class Task:
 
     def collides(self, running: Iterable["Task"]) -> bool:
         """Return True if the step shares a lock with a task that runs or waits for its locks."""
-        mine = self.tries.step.locks
+        mine = self.retry_loop.step.locks
         return bool(mine) and any(
             not other.timer
             and other is not self
-            and not set(mine).isdisjoint(other.tries.step.locks)
+            and not set(mine).isdisjoint(other.retry_loop.step.locks)
             for other in running
         )
 
@@ -116,12 +116,12 @@ class Task:
     def begin_turn(self) -> None:
         """Add the time since the first `miss_turn` to ``waited``, because the task runs next."""
         if self._missed is not None:
-            self.tries.waited += time.monotonic() - self._missed
+            self.retry_loop.waited += time.monotonic() - self._missed
             self._missed = None
 
     def wait(self, then: Callable[["Task"], None]) -> bool:
         """Call ``then`` after the retry delay; return False if no timer thread can start."""
-        self.timer = threading.Timer(self.tries.delay, then, (self,))
+        self.timer = threading.Timer(self.retry_loop.delay, then, (self,))
         self.timer.daemon = True
         try:
             self.timer.start()
@@ -150,7 +150,7 @@ class Task:
         """Return the result of a cancelled task: interrupted, unless its step had ended before."""
         begun = self.begun or time.time()
         if self.result is None:
-            return self.tries.interrupted(begun, cause)
+            return self.retry_loop.interrupted(begun, cause)
         failure = self.result.failure
         if not self.cut or failure is None or failure.kind not in ("interrupted", "crash"):
             return self.result
@@ -177,11 +177,11 @@ def cancel_all(
     """
     interrupt: BaseException | None = None
     begun, pause = time.monotonic(), _FIRST
-    while jobs := running():
+    while tasks := running():
         try:
             late = time.monotonic() - begun > _PATIENCE
-            for job in jobs:
-                job.seat.end(at_once=interrupt is not None, late=late)
+            for task in tasks:
+                task.lease.end(at_once=interrupt is not None, late=late)
             main_queue.wait(pause)
             pause = min(2 * pause, _LONGEST)
         except KeyboardInterrupt as again:

@@ -64,7 +64,7 @@ class Service:
         self.step = step
         self.ended: Ended | None = None
         self.complete: Complete = lambda result: result
-        self._slot = attempt.required_slot.another()
+        self._slot = attempt.required_slot.new_slot()
         self._lane = self._slot.python if isinstance(step, CodeStep) else self._slot.shell
         self.late_events: deque[dict[str, Any]] = deque(maxlen=_MAX_LATE_EVENTS)
         self._early_events: list[dict[str, Any]] = []
@@ -130,7 +130,7 @@ class Service:
             raise
         finally:
             self._is_starting = False
-            self._outer.required_slot.let_go(self._slot)
+            self._outer.required_slot.detach(self._slot)
             for event in self._early_events:
                 self._outer.pass_event(event)
 
@@ -411,7 +411,7 @@ class Services:
                 )
         return None
 
-    def over(self, results: Mapping[str, StepResult]) -> list[StepResult]:
+    def finish(self, results: Mapping[str, StepResult]) -> list[StepResult]:
         """End all services in the reverse order of their start; return their results.
 
         Args:

@@ -133,7 +133,7 @@ def _end(
             _run_step(request, run, step, results)
         except pytest.fail.Exception as error:
             errors.append(str(error))
-    for result in run.over():
+    for result in run.finish():
         run.replay_late_events(result.step)
         step = run.recipe.step(result.step)
         results.append((run, step, result))

@@ -183,7 +183,7 @@ def forget_step(config: pytest.Config, run: "RecipeRun", step: "Step") -> None:
     recorder = state_of(config).recorder
     if recorder is not None:
         recorder.forget(run.recipe, step)
-    run.shorten(step)
+    run.trim_result(step)
 
 
 def _bound(item: pytest.Item, report: pytest.TestReport) -> None:

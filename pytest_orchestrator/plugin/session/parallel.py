@@ -57,7 +57,7 @@ def start(session: pytest.Session) -> "dict[str, str]":
         nodes = {step.name: run.recipe.node(step.name) for step in run.recipe.steps}
         seconds = {name: durations[node] for name, node in nodes.items() if node in durations}
         run.plan(usage.dependencies(run), seconds)
-        run.cutoff = _fail_fast(session, usage.counted(run))
+        run.fail_fast = _fail_fast(session, usage.counted(run))
     if not session.config.option.collectonly:
         session.config.pluginmanager.register(ParallelSession(session, runs), "orchestrator-jobs")
     return usage.serial
@@ -288,7 +288,7 @@ class ParallelSession:
         try:
             return (yield)
         finally:
-            self._report_untaken()
+            self._report_unrequested()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
@@ -302,7 +302,7 @@ class ParallelSession:
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         """Cancel and report the steps that still run ahead when the session ends."""
         self._cancel("the session ended")
-        self._report_untaken()
+        self._report_unrequested()
         if hasattr(self._session.config, "workeroutput"):  # a worker has no terminal
             self._session.config.workeroutput[SERIAL] = self._late_reasons
         return (yield)
@@ -315,11 +315,11 @@ class ParallelSession:
         run = item.run
         if (
             isinstance(run, ParallelRun)
-            and run.is_ahead
+            and run.has_plan
             and not run.begun
             and _is_users(fixturedef.func)
         ):
-            run.one_by_one()
+            run.drop_plan()
             why = f"fixture '{fixturedef.argname}' is set up for each step"
             self._late_reasons[item.recipe.key] = why
 
@@ -331,9 +331,9 @@ class ParallelSession:
         for run in self._runs:
             run.cancel(cause)
 
-    def _report_untaken(self) -> None:
+    def _report_unrequested(self) -> None:
         """Report the steps that started ahead of items that will not run."""
-        names = {(run.recipe.key, name) for run in self._runs for name in run.untaken}
+        names = {(run.recipe.key, name) for run in self._runs for name in run.unrequested}
         if not names:
             return
         worker = hasattr(self._session.config, "workerinput")

@@ -68,7 +68,7 @@ def _context(state: "SessionState", recipe: Recipe) -> "Context":
 def _slots(state: "SessionState", number: int) -> list[Slot]:
     """Return the session's list of worker slots, extended to at least `number` slots."""
     while len(state.slots) < number:
-        state.slots.append(state.slots[0].another())
+        state.slots.append(state.slots[0].new_slot())
     return state.slots
 
 

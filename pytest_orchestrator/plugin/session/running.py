@@ -102,7 +102,7 @@ class RunningSession:
         step_reports.forget(item)
         for run in self._finals.over_after(item):
             self._over(run)
-            run.let_go()
+            run.drop_values()
         return done
 
     @pytest.hookimpl(tryfirst=True)
@@ -128,7 +128,7 @@ class RunningSession:
 
     def _over(self, run: "RecipeRun") -> None:
         """End a run, and report its services with their usage and failures."""
-        for result in run.over():
+        for result in run.finish():
             item = self._finals.item(run, result.step)
             item.result = result
             with warnings.catch_warnings(record=True) as caught:

@@ -216,7 +216,7 @@ def test_a_readiness_pattern_ends_at_the_timeout_of_ready(bench: Bench) -> None:
     )
     run = RecipeRun(bench.recipe(text), bench.context, bench.attempt)
     failure = run.result(run.recipe.step("a")).failure
-    run.over()
+    run.finish()
     assert failure is not None
     reason = f"not ready after 0.5 s: stdout does not match '{ENDLESS}'"
     assert (failure.kind, failure.reason) == ("timeout", reason)

@@ -37,7 +37,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
     # Steps that wait for one another in vain fail at this timeout.
     bench.configure(timeout=PATIENCE)
     made: list[ParallelRun] = []
-    slots = [slot, *(slot.another() for _ in range(3))]
+    slots = [slot, *(slot.new_slot() for _ in range(3))]
 
     def pool(
         seconds: dict[str, float] | None = None,
@@ -132,7 +132,7 @@ def test_the_fail_fast_cutoff_is_known_before_the_failure_can_be_requested(
         seen.append("a" in run.results)
         return 1
 
-    run.cutoff = FailFast({"a"}, left)
+    run.fail_fast = FailFast({"a"}, left)
     assert outcomes(run, "a") == ["failed"]
     assert seen == [False]
 
@@ -291,14 +291,14 @@ def test_no_step_after_the_fail_fast_cutoff_continues(
     )
     held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
-    run.cutoff = FailFast({"a", "b"}, lambda: 1, "that was it")
+    run.fail_fast = FailFast({"a", "b"}, lambda: 1, "that was it")
 
     assert outcomes(run, "a", "b") == ["passed", "failed"]
     run.cancel("the session is over")
 
     held.release()
     assert (ran(run), waits) == (["retried"], [])
-    assert run.untaken == ["c", "retried"]
+    assert run.unrequested == ["c", "retried"]
     kind, reason = failure_of(run.results["c"])
     assert kind == "interrupted"
     assert reason.endswith(" s: that was it")
@@ -308,7 +308,7 @@ def test_steps_after_the_fail_fast_cutoff_run_if_they_are_requested(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(a=("exit 3", ""), b=(_recording("b"), ""), c=(_recording("c"), "b"), jobs=1)
-    run.cutoff = FailFast({"a", "b", "c"}, lambda: 1)
+    run.fail_fast = FailFast({"a", "b", "c"}, lambda: 1)
 
     assert outcomes(run, "a") == ["failed"]
     assert ran(run) == []
@@ -318,7 +318,7 @@ def test_steps_after_the_fail_fast_cutoff_run_if_they_are_requested(
 
 def test_a_failure_that_does_not_count_sets_no_cutoff(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("exit 3", ""), b=(_recording("b"), ""), jobs=1)
-    run.cutoff = FailFast({"b"}, lambda: 1)
+    run.fail_fast = FailFast({"b"}, lambda: 1)
     outcomes(run, "a")
 
     until(lambda: ran(run) == ["b"])
@@ -465,7 +465,7 @@ def test_a_cancel_ends_running_steps_and_keeps_results(
 
 
 def _ended(run: ParallelRun, name: str) -> bool:
-    return run._jobs[name].result is not None  # noqa: SLF001
+    return run._tasks[name].result is not None  # noqa: SLF001
 
 
 def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
@@ -483,8 +483,8 @@ def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
 def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), retried_late=("echo >> tried; exit 3", ""))
     assert outcomes(run, "a") == ["passed"]
-    until(lambda: run._jobs["retried_late"].timer is not None)  # noqa: SLF001
-    timer = run._jobs["retried_late"].timer  # noqa: SLF001
+    until(lambda: run._tasks["retried_late"].timer is not None)  # noqa: SLF001
+    timer = run._tasks["retried_late"].timer  # noqa: SLF001
     run.cancel("over")
     assert failure_of(run.results["retried_late"])[0] == "interrupted"
     assert timer is not None
@@ -541,10 +541,10 @@ def test_steps_without_a_plan_run_one_by_one_on_request(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(a=(_recording("a"), ""), b=(_recording("b"), ""))
-    run.one_by_one()
+    run.drop_plan()
     assert outcomes(run, "b", "a") == ["passed", "passed"]
     assert ran(run) == ["b", "a"]
-    assert not run.is_ahead
+    assert not run.has_plan
 
 
 def test_a_wait_for_a_lock_is_reported_in_the_main_thread(
@@ -632,8 +632,8 @@ def test_a_step_that_waits_for_a_lock_of_another_process_holds_no_slot(
 
 
 def _runs(run: ParallelRun, name: str) -> bool:
-    job = run._jobs.get(name)  # noqa: SLF001
-    return job is not None and job.seat.is_held
+    task = run._tasks.get(name)  # noqa: SLF001
+    return task is not None and task.lease.is_held
 
 
 def test_a_step_without_a_slot_holds_no_lock(
@@ -644,7 +644,7 @@ def test_a_step_without_a_slot_holds_no_lock(
     def hold_elsewhere() -> None:
         until(lambda: _runs(run, "b"))
         psu.release()
-        until(lambda: run._jobs["locked_a"] in {job for *_, job in run._ready._heap})  # noqa: SLF001
+        until(lambda: run._tasks["locked_a"] in {task for *_, task in run._queue._heap})  # noqa: SLF001
         held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
         (bench.root / "over").touch()
         assert held is not None
@@ -662,7 +662,7 @@ def test_a_cancel_ends_waits_for_locks(
 ) -> None:
     run = pool(top="locks: [psu]\n" * whole, locked_a=("true", ""), b=("true", ""), c=("true", ""))
     threads = set(threading.enumerate())
-    run._asked(run.recipe.step("locked_a"))  # noqa: SLF001
+    run._request(run.recipe.step("locked_a"))  # noqa: SLF001
     if not whole:
         until(lambda: _ended(run, "b") and _ended(run, "c"))
     begun = time.monotonic()
@@ -706,7 +706,7 @@ def test_a_second_signal_kills_without_a_grace_period(
 
 
 def _over(run: ParallelRun) -> set[str]:
-    return set(run._jobs) - {job.step.name for job in run._busy}  # noqa: SLF001
+    return set(run._tasks) - {task.step.name for task in run._running}  # noqa: SLF001
 
 
 def test_locks_named_by_expressions_exclude_each_other(
@@ -722,11 +722,11 @@ def test_locks_named_by_expressions_exclude_each_other(
     head = "locks: [bench]\nvars: {psu: left, supply: left}\nsteps:\n"
     recipe = bench.recipe(head + "\n".join(lines) + "\n")
     run = ParallelRun(
-        recipe, bench.context, bench.attempt, slots=[slot, slot.another(), slot.another()]
+        recipe, bench.context, bench.attempt, slots=[slot, slot.new_slot(), slot.new_slot()]
     )
     run.plan({step.name: StepDependencies() for step in recipe.steps})
     assert outcomes(run, "s0", "s1", "s2") == ["passed"] * 3
-    run.over()
+    run.finish()
 
 
 class _Threads:

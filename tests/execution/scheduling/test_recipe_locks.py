@@ -93,17 +93,17 @@ def test_locks_of_a_recipe_and_its_steps_are_held_until_the_run_ends(
     assert free("bench", "psu", "scope", "relay") == []
     run.result(run.recipe.step("off"))
     assert free("bench", "psu", "scope", "relay") == []
-    run.over()
+    run.finish()
     assert free("bench", "psu", "scope", "relay") == ["bench", "psu", "scope", "relay"]
 
 
 def test_a_step_that_runs_after_the_run_acquires_the_locks_again(bench: Bench) -> None:
     run = run_of(bench, WHOLE)
     run.result(run.recipe.step("c"))
-    run.over()
+    run.finish()
     run.result(run.recipe.step("c"), again=True)
     assert free("bench") == []
-    run.over()
+    run.finish()
 
 
 @pytest.mark.parametrize("text", [STEPS, WHOLE])
@@ -119,7 +119,7 @@ def test_a_step_waits_for_its_locks_and_reports_their_owner(bench: Bench, text: 
     bench.configure(on_lock_wait=waiting)
     run = run_of(bench, text)
     result = run.result(run.recipe.step("b"))
-    run.over()
+    run.finish()
     assert result.outcome == "passed"
     assert 0 < result.waited < 60
     who = "recipes/x.yaml" if text == WHOLE else "recipes/x.yaml::b"
@@ -178,7 +178,7 @@ def test_a_step_waiting_while_another_acquires_the_locks_can_be_stopped(
         with run.locks.of(run.recipe.step("b"), stop) as step_locks:
             assert step_locks is None
     thread.join()
-    run.over()
+    run.finish()
 
 
 def test_on_wait_is_called_only_when_a_step_waits(bench: Bench) -> None:
@@ -202,7 +202,7 @@ def test_a_session_does_not_wait_for_itself(bench: Bench) -> None:
     first.result(first.recipe.step("c"))
     second = run_of(bench, WHOLE)
     result = second.result(second.recipe.step("c"))
-    first.over()
+    first.finish()
     assert result.failure is not None
     assert result.failure.reason == (
         "lock 'bench' is held by recipes/x.yaml, whose run in this session is not over; "
@@ -220,10 +220,10 @@ def test_a_session_waits_for_its_lost_attempts_on_another_machine(
         assert step_locks is not None
         for file in step_locks.files:
             lock_file.remote_attempt_started(file)
-    first.over()
+    first.finish()
     second = run_of(bench, WHOLE)
     result = second.result(second.recipe.step("c"))
-    second.over()
+    second.finish()
 
     assert result.failure is None
     assert result.waited > 0.1
@@ -253,13 +253,13 @@ def test_a_step_waits_for_a_lost_attempt_of_its_own_recipe(
     with run.locks.of(step, threading.Event()) as third:
         assert third is not None
         assert third.waited > 0.1
-    run.over()
+    run.finish()
 
     monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
     again = run_of(bench, WHOLE)
     with again.locks.of(step, stop) as fourth:
         assert fourth is not None  # the lost attempt is not waited for a second time
-    again.over()
+    again.finish()
 
 
 def test_a_lock_that_cannot_be_acquired_fails_the_step(
@@ -312,7 +312,7 @@ def test_locks_with_early_names_are_acquired_at_once(bench: Bench) -> None:
     run = run_of(bench, NAMED)
     run.result(run.recipe.step("a"))
     assert free(*NAMES, "${{ vars.psu }}") == ["port_3", "${{ vars.psu }}"]
-    run.over()
+    run.finish()
     assert free(*NAMES) == list(NAMES)
 
 
@@ -321,7 +321,7 @@ def test_a_lock_with_a_late_name_is_held_until_the_run_ends(bench: Bench) -> Non
     run.context.set("port", "port_3")
     assert run.result(run.recipe.step("c")).outcome == "passed"
     assert free(*NAMES) == []
-    run.over()
+    run.finish()
     assert free(*NAMES) == list(NAMES)
 
 
@@ -329,7 +329,7 @@ def test_a_name_without_a_value_fails_its_step_alone(bench: Bench) -> None:
     run = run_of(bench, NAMED)
     assert run.result(run.recipe.step("a")).outcome == "passed"
     failure = run.result(run.recipe.step("b")).failure
-    run.over()
+    run.finish()
     assert failure is not None
     assert (failure.kind, failure.place) == ("validation", run.recipe.step("b").templates[0].place)
 
@@ -357,7 +357,7 @@ def test_a_late_name_that_sorts_last_is_waited_for(bench: Bench) -> None:
     run = run_of(bench, NAMED)
     run.context.set("port", "relay_9")
     assert run.result(run.recipe.step("c")).outcome == "passed"
-    run.over()
+    run.finish()
     assert waits == ["recipes/x.yaml relay_9"]
 
 
@@ -368,7 +368,7 @@ def test_a_late_name_that_might_deadlock_fails_its_step(bench: Bench) -> None:
     run.context.set("port", "port_3")
     with held:
         failure = run.result(run.recipe.step("c")).failure
-    run.over()
+    run.finish()
     assert failure is not None
     assert failure.reason == (
         "lock 'port_3' is taken, and its name was not known when the recipe took its locks; to "
@@ -402,7 +402,7 @@ def test_lock_names_of_a_used_file_are_resolved_with_its_own_vars(bench: Bench) 
     # The lock with the late name is free, so it is acquired without a wait.
     assert run.result(run.recipe.step("two.set")).outcome == "passed"
     assert free(*OF_USED) == []
-    run.over()
+    run.finish()
     assert free(*OF_USED) == list(OF_USED)
 
 

@@ -195,7 +195,7 @@ def test_shorten_keeps_the_fields_that_other_steps_may_use(bench: Bench) -> None
     whole = run.result(recipe.step("a"))
     before = run.scope.before(recipe.step("b"), bench.context, 1, {})["steps"]["a"]
 
-    run.shorten(recipe.step("a"))
+    run.trim_result(recipe.step("a"))
 
     short = run.results["a"]
     assert whole.verdicts
@@ -210,7 +210,7 @@ def test_a_run_keeps_only_the_outcomes_after_its_end(run: RecipeRun) -> None:
     run.note(run.recipe.step("a"), "failed", "no bench")
     before = {name: (one.outcome, one.meets) for name, one in run.results.items()}
 
-    run.let_go()
+    run.drop_values()
 
     assert {name: (one.outcome, one.meets) for name, one in run.results.items()} == before
     assert not any(one.ended for one in run.results.values())

@@ -210,7 +210,7 @@ def run(bench: Bench, *keys: str) -> StepResult:
     lines = ["steps:", "  - name: a", "    type: shell", *(f"    {key}" for key in keys), ""]
     serial = RecipeRun(bench.recipe("\n".join(lines)), bench.context, bench.attempt)
     serial.result(serial.recipe.step("a"))
-    serial.over()
+    serial.finish()
     return serial.results["a"]
 
 

@@ -49,9 +49,9 @@ class Run:
         assert self.serial is not None
         return self.serial.result(self.serial.recipe.step(name))
 
-    def over(self) -> dict[str, StepResult]:
+    def finish(self) -> dict[str, StepResult]:
         assert self.serial is not None
-        return {one.step: one for one in self.serial.over()}
+        return {one.step: one for one in self.serial.finish()}
 
     def wrote(self, name: str) -> bool:
         path = self.bench.root / name
@@ -66,7 +66,7 @@ def run(bench: Bench) -> Iterator[Run]:
     """Return a run that is closed after the test."""
     run = Run(bench)
     yield run
-    run.over()
+    run.finish()
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_service_that_is_not_ready_in_time_is_ended(
     run.result("echo $$ > pid; exec sleep 600", "ready: {file: never, timeout: 300ms}")
 
     assert is_gone(run.pid())
-    assert run.over() == {}
+    assert run.finish() == {}
 
 
 def test_a_service_without_a_probe_is_ready_after_a_moment(run: Run) -> None:
@@ -194,7 +194,7 @@ def test_a_service_that_is_ready_and_has_exited_with_0_passes(run: Run) -> None:
 
     assert result.outcome == "passed"
     assert run["b"].outcome == "passed"
-    assert run.over()["a"].outcome == "passed"
+    assert run.finish()["a"].outcome == "passed"
 
 
 def test_a_service_that_exits_with_0_later_passes(run: Run) -> None:
@@ -205,7 +205,7 @@ def test_a_service_that_exits_with_0_later_passes(run: Run) -> None:
     )
 
     assert run["b"].outcome == "passed"
-    ended = run.over()["a"]
+    ended = run.finish()["a"]
     assert (ended.outcome, ended.failure) == ("passed", None)
 
 
@@ -262,14 +262,14 @@ def test_steps_run_after_the_death_of_a_service_with_continue_on_error(run: Run)
     died(run)
 
     assert run["c"].outcome == "passed"
-    assert run.over()["a"].outcome == "failed"
+    assert run.finish()["a"].outcome == "failed"
 
 
 def test_the_death_of_a_service_is_its_final_result(run: Run) -> None:
     run.result(*DIES)
     died(run)
 
-    result = run.over()["a"]
+    result = run.finish()["a"]
     assert result.outcome == "failed"
     assert result.failure is not None
     assert result.failure.kind == "crash"
@@ -284,7 +284,7 @@ def test_a_service_is_ended_and_measured_with_its_process_tree(
     run.result("sleep 600 & echo $! > child; echo $$ > pid; echo up; wait",
                "ready: {stdout_matches: up}")  # fmt: skip
 
-    result = run.over()["a"]
+    result = run.finish()["a"]
 
     assert (result.outcome, result.failure) == ("passed", None)
     assert is_gone(run.pid())
@@ -294,7 +294,7 @@ def test_a_service_is_ended_and_measured_with_its_process_tree(
     assert result.ended.usage.cpu_user_seconds is not None
     assert result.ended.process is not None
     assert result.ended.process.signal == "SIGTERM"
-    assert run.over() == {}
+    assert run.finish() == {}
 
 
 @pytest.mark.usefixtures("long_grace_period")
@@ -304,7 +304,7 @@ def test_a_service_is_ended_by_its_stop_signal(name: str, trap: str, run: Run) -
     run.result(f"{traps}; mkfifo pipe; echo up; while :; do read x < pipe; done",
                f"ready: {{stdout_matches: up}}\n    stop_signal: {name}")  # fmt: skip
 
-    result = run.over()["a"]
+    result = run.finish()["a"]
 
     assert result.outcome == "passed"
     assert result.ended is not None
@@ -318,7 +318,7 @@ def test_a_service_that_ignores_its_signal_is_killed(
     run.result("trap '' TERM; echo $$ > pid; echo up; while :; do sleep 600; done",
                "ready: {stdout_matches: up}")  # fmt: skip
 
-    result = run.over()["a"]
+    result = run.finish()["a"]
 
     assert is_gone(run.pid())
     assert result.outcome == "passed"
@@ -332,7 +332,7 @@ def test_services_are_ended_in_reverse_order(run: Run) -> None:
                service.format("b", ends.format("b")))  # fmt: skip
     assert run["b"].outcome == "passed"
 
-    run.over()
+    run.finish()
 
     assert (run.bench.root / "ends").read_text() == "b\na\n"
 
@@ -349,7 +349,7 @@ def test_each_attempt_starts_the_service_again(
 
     assert (result.outcome, result.attempt) == ("passed", 2)
     assert is_gone(run.pid("pid0"))
-    assert list(run.over()) == ["a"]
+    assert list(run.finish()) == ["a"]
 
 
 def test_the_output_of_an_earlier_attempt_makes_no_service_ready(
@@ -384,7 +384,7 @@ def test_a_service_is_ended_if_its_criteria_do_not_hold(
 
     assert reason(result) == ("criterion", "files_exist: never is not there")
     assert is_gone(run.pid())
-    assert run.over() == {}
+    assert run.finish() == {}
 
 
 def test_criteria_are_checked_when_the_service_is_ready(run: Run) -> None:
@@ -397,7 +397,7 @@ def test_a_lock_is_held_until_the_service_ends(run: Run) -> None:
     run.result("exec sleep 600", "locks: [services-lock]")
     assert not is_free("services-lock")
 
-    run.over()
+    run.finish()
 
     assert is_free("services-lock")
 
@@ -408,7 +408,7 @@ def test_the_timeout_of_the_step_does_not_end_a_service(run: Run) -> None:
                "name: b, cmd: sleep 0.2")  # fmt: skip
 
     assert run["b"].outcome == "passed"
-    assert run.over()["a"].outcome == "passed"
+    assert run.finish()["a"].outcome == "passed"
 
 
 def test_the_output_of_a_service_without_logs_is_read_too(run: Run) -> None:
@@ -425,7 +425,7 @@ def test_ctrl_c_ends_a_service_that_is_not_ready(run: Run, is_gone: Callable[[in
         run["a"]
 
     assert is_gone(run.pid())
-    assert run.over() == {}
+    assert run.finish() == {}
 
 
 POOLED = """\
@@ -442,7 +442,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
 
     def pool(keys: str, more: str = "") -> ParallelRun:
         recipe = bench.recipe(POOLED.replace("KEYS", keys).replace("MORE", more))
-        run = ParallelRun(recipe, bench.context, bench.attempt, slots=[slot.another()])
+        run = ParallelRun(recipe, bench.context, bench.attempt, slots=[slot.new_slot()])
         run.plan({step.name: StepDependencies(step.needs) for step in recipe.steps})
         made.append(run)
         return run
@@ -450,7 +450,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
     yield pool
     for run in made:
         run.cancel("the test is over")
-        run.over()
+        run.finish()
 
 
 def test_a_service_does_not_occupy_the_worker_slot(
@@ -459,7 +459,7 @@ def test_a_service_does_not_occupy_the_worker_slot(
     run = pool("ready: {file: pid}")
 
     assert [run.result(step).outcome for step in run.recipe.steps] == ["passed", "passed"]
-    assert [one.step for one in run.over()] == ["a"]
+    assert [one.step for one in run.finish()] == ["a"]
     assert is_gone(int((bench.root / "pid").read_text()))
 
 
@@ -485,6 +485,6 @@ def test_cancelled_steps_do_not_end_a_ready_service(
 
     run.cancel("Ctrl-C")
 
-    ended = {one.step: one for one in run.over()}["a"]
+    ended = {one.step: one for one in run.finish()}["a"]
     assert ended.failure is None
     assert ended.outcome == "passed"
