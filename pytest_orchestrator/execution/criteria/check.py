@@ -50,7 +50,7 @@ ON_FILES = frozenset({"files", "files_exist", "files_absent"})
 
 def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Yield the verdict of the check function that a plugin registered for a criterion."""
-    registered, ended = criterion.brought, evidence.ended
+    registered, ended = criterion.plugin_criterion, evidence.ended
     assert registered is not None  # noqa: S101
     process = ended.process
     unmet = registered.check(
@@ -72,7 +72,7 @@ def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
-    if criterion.brought:
+    if criterion.plugin_criterion:
         return _registered
     elsewhere = evidence.elsewhere
     if elsewhere is not None and criterion.name in ON_FILES:
@@ -83,7 +83,7 @@ def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
 def queries(evidence: Evidence) -> Iterator[Query]:
     """Yield the pattern searches that the success criteria of a step need on this machine."""
     for index, criterion in enumerate(evidence.step.success):
-        if ("success", index) in evidence.errors or criterion.brought is not None:
+        if ("success", index) in evidence.errors or criterion.plugin_criterion is not None:
             continue
         with contextlib.suppress(OSError):  # the check itself reports it
             if criterion.name != "files":

@@ -269,15 +269,15 @@ def step_fields(step: PythonStep) -> dict[str, Any]:
     """Return the fields of a step that its step code needs, as plain values for `framing`."""
     fields = {name: getattr(step, name) for name in _STEP_FIELDS}
     fields["at"] = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
-    fields["brought"] = step.brought and msgspec.structs.asdict(step.brought)
+    fields["plugin_data"] = step.plugin_data and msgspec.structs.asdict(step.plugin_data)
     return fields
 
 
 def step_from_fields(fields: dict[str, Any]) -> PythonStep:
     """Return the step that `step_fields` has converted."""
     at = {key: Place(*place) for key, place in fields["at"].items()}
-    brought = fields["brought"] and PluginData(**fields["brought"])
-    return PythonStep(**fields | {"at": at, "brought": brought})
+    plugin_data = fields["plugin_data"] and PluginData(**fields["plugin_data"])
+    return PythonStep(**fields | {"at": at, "plugin_data": plugin_data})
 
 
 def stream(output: Output) -> Stream:

@@ -32,7 +32,7 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         return step
     kind = step.kind
     place = step.at["type"]
-    brought = PluginData(
+    plugin_data = PluginData(
         type=step.type,
         file=step.file,
         timeout=attempt.seconds_for(step.timeout),
@@ -47,12 +47,12 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         module=kind.__module__,
         class_=kind.__name__,
         params=step.own,
-        brought=brought,
+        plugin_data=plugin_data,
     )
 
 
 def module_of(
-    step: PythonStep, brought: PluginData, imported: Callable[[], ModuleType]
+    step: PythonStep, plugin_data: PluginData, imported: Callable[[], ModuleType]
 ) -> ModuleType:
     """Import the module that defines a plugin's class.
 
@@ -61,17 +61,17 @@ def module_of(
 
     Args:
         step: The step.
-        brought: The data of the step type, with the path of the module.
+        plugin_data: The data of the step type, with the path of the module.
         imported: Imports the module by its name.
     """
-    spec = importlib.util.spec_from_file_location(step.module, brought.file)
+    spec = importlib.util.spec_from_file_location(step.module, plugin_data.file)
     try:
         module = imported()
     except ModuleNotFoundError as error:
         if spec is None or not f"{step.module}.".startswith(f"{error.name}."):
             raise
     else:
-        if spec is None or os.path.abspath(str(module.__file__)) == brought.file:
+        if spec is None or os.path.abspath(str(module.__file__)) == plugin_data.file:
             return module
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
@@ -82,7 +82,7 @@ def module_of(
 def run_class(
     kind: Any,
     step: PythonStep,
-    brought: PluginData,
+    plugin_data: PluginData,
     context: ContextLike,
     attempt: AttemptContext,
     fixtures: Mapping[str, object],
@@ -98,14 +98,14 @@ def run_class(
     try:
         keys = msgspec.convert(json_values.unshared(step.params), kind.Keys)
     except msgspec.ValidationError as error:
-        raise ValidationFailed(f"{brought.type} step '{step.name}': {error}") from None
+        raise ValidationFailed(f"{plugin_data.type} step '{step.name}': {error}") from None
     step_environment = StepEnvironment(
         step=step.name,
-        recipe=brought.recipe,
+        recipe=plugin_data.recipe,
         root=attempt.config.root,
-        timeout=brought.timeout,
-        logs=Path(brought.logs) if brought.logs else None,
-        attempt=brought.attempt,
+        timeout=plugin_data.timeout,
+        logs=Path(plugin_data.logs) if plugin_data.logs else None,
+        attempt=plugin_data.attempt,
         fixtures=fixtures,
     )
     return kind().run(keys, context, step_environment)

@@ -201,9 +201,9 @@ def _run(
                 contextlib.chdir(attempt.config.root),
                 _traced(heap) if heap else contextlib.nullcontext(),
             ):
-                if step.brought:
+                if step.plugin_data:
                     returned = custom.run_class(
-                        target, step, step.brought, context, attempt, fixtures
+                        target, step, step.plugin_data, context, attempt, fixtures
                     )
                 else:
                     returned = call(target, context, json_values.unshared(step.params), fixtures)
@@ -331,7 +331,11 @@ def _imported(step: PythonStep, attempt: AttemptContext) -> ModuleType:
             attempt.callbacks.before_import(step.module)
         return importlib.import_module(step.module)
 
-    return imported() if step.brought is None else custom.module_of(step, step.brought, imported)
+    return (
+        imported()
+        if step.plugin_data is None
+        else custom.module_of(step, step.plugin_data, imported)
+    )
 
 
 def _public(module: object, *, want_class: bool) -> list[str]:

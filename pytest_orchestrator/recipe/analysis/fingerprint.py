@@ -33,7 +33,8 @@ FILE: Final = "file "
 
 _SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
-_SAME_WORK |= {"stop_signal", "artifacts", "heap", "brought", "resources", "host"}
+_SAME_WORK |= {"stop_signal", "artifacts", "heap", "resources", "host"}
+_SAME_WORK |= {"plugin_data", "plugin_criterion"}
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
 _MOST_BYTES = 16 << 20
 _ALL = "*"

@@ -359,7 +359,7 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
     Raises:
         ValueError: The criterion does not accept the value; the message says why.
     """
-    if one.brought or one.name == "result_schema":
+    if one.plugin_criterion or one.name == "result_schema":
         return msgspec.structs.replace(one, wanted=_value_put(one.wanted, way, value))
     if one.name != "files":
         converted = _converted_part(keys_of(Success)[one.name].reader, one.name, way, value)
@@ -377,8 +377,8 @@ def spread(one: Criterion) -> Iterator[Criterion]:
     Raises:
         ValueError: A plugin's criterion does not accept its value.
     """
-    if one.brought:
-        checked(one.brought.type, one.name, one.wanted)
+    if one.plugin_criterion:
+        checked(one.plugin_criterion.type, one.name, one.wanted)
     wanted: Any = one.wanted
     if not isinstance(wanted, tuple):
         yield one

@@ -47,7 +47,7 @@ class _Criteria:
     def __init__(
         self, key_nodes: Pairs, reading: Reading, model: type[Step], known: Extensions
     ) -> None:
-        self._brought = known.criteria
+        self._plugin_criteria = known.criteria
         self._keys = keys_of(known.success)
         self._success = known.success
         self._pairs = key_nodes
@@ -76,13 +76,15 @@ class _Criteria:
 
     def _is_several(self, name: str, value: Any) -> bool:
         """Return True if each item of a list becomes a criterion of its own."""
-        one = name in self._brought or name in OF_SHELL
+        one = name in self._plugin_criteria or name in OF_SHELL
         return isinstance(value, tuple) and not one
 
     def _plain(self, name: str, value: Any, node: Node) -> Iterator[Criterion]:
         place = self._reading.values.place
         if not self._is_several(name, value):
-            yield Criterion(name, as_json(value), place(node), brought=self._brought.get(name))
+            yield Criterion(
+                name, as_json(value), place(node), plugin_criterion=self._plugin_criteria.get(name)
+            )
             return
         for each, item in zip(value, node.value, strict=True):
             if isinstance(each, Expression):

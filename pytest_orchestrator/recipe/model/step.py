@@ -109,7 +109,7 @@ class Criterion(Struct, frozen=True):
         at: The places of the parts of the value, by the keys that lead to them, such as
             ``contains/0``.
         expression: The expression that must be true, for ``assert``.
-        brought: The criterion of a plugin; None for a built-in one.
+        plugin_criterion: The criterion of a plugin; None for a built-in one.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Criterion(Struct, frozen=True):
     place: Place
     at: dict[str, Place] = {}
     expression: Expression | None = None
-    brought: extending.Criterion | None = None
+    plugin_criterion: extending.Criterion | None = None
 
 
 # Steps have `gc=False`: no value refers back to its step, so there is no reference cycle.
@@ -412,7 +412,7 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
     """A step that calls a class or a function.
 
     Attributes:
-        brought: Data for the class of a plugin's step type; None for other steps.
+        plugin_data: Data for the class of a plugin's step type; None for other steps.
     """
 
     type: ClassVar[str] = "python"
@@ -441,7 +441,7 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
         ),
     ] = field(default_factory=dict)
 
-    brought: PluginData | None = None
+    plugin_data: PluginData | None = None
 
 
 class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):

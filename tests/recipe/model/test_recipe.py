@@ -26,7 +26,7 @@ FROM_THE_LOADER = {
     "cell",
     "part",
     "origins",
-    "brought",
+    "plugin_data",
 }
 MODELS: list[type[msgspec.Struct]] = [
     Recipe,
