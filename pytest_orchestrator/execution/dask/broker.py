@@ -38,7 +38,7 @@ from pytest_orchestrator.execution.dask.messages import (
     NumberedRequest,
     Outcome,
     SessionConfig,
-    carried,
+    packed,
     plain,
     read,
     replied,
@@ -246,7 +246,7 @@ class RemoteAttempt:
             step.name, self._context
         )
         return ClaimReply(
-            step=carried(step),
+            step=packed(step),
             attempt=attempt_context.number,
             recipe=attempt_context.recipe,
             variables=_item_variables(attempt_context),

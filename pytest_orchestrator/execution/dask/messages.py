@@ -4,7 +4,8 @@ A worker sends requests and the session replies. The protocol is that of the Con
 additional operations in this module.
 """
 
-from collections.abc import Callable, Mapping
+import pickle
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,9 +14,8 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
-from pytest_orchestrator.execution.lanes.messages import step_fields, step_from_fields
 from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
-from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 CLAIM: Final = "claim"
 CHUNK: Final = "chunk"
@@ -118,7 +118,7 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt, sent to the one worker that has claimed it.
 
     Attributes:
-        step: The step; see `carried`.
+        step: The step; see `packed`.
         attempt: Number of the attempt.
         recipe: Path of the recipe.
         variables: Environment variables in addition to those of the worker.
@@ -132,7 +132,7 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
         session_config: The settings of the session, if the process does not have them yet.
     """
 
-    step: dict[str, Any]
+    step: bytes
     attempt: int
     recipe: str
     variables: dict[str, str]
@@ -229,18 +229,12 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     """Request of the session to a worker after the step code: check a criterion, or copy files.
 
     Attributes:
-        name: Name of a criterion on files; None if files are to be copied.
-        wanted: Value of the criterion.
-        place: Position of the criterion in the recipe.
-        at: Positions of the parts of the criterion.
+        criterion: A criterion on files; None if files are to be copied.
         patterns: Globs of files to copy.
     """
 
-    name: str | None = None
-    wanted: Any = None
-    place: Place = Place(1, 1)
-    at: dict[str, Place] = {}
-    patterns: tuple[Any, ...] | None = None
+    criterion: Criterion | None = None
+    patterns: tuple[Any, ...] = ()
 
 
 class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,67 +280,36 @@ def read(value: Any, kind: type[T]) -> T:
     return msgspec.convert(value, kind)
 
 
-_OF_A_COMMAND: Final = ("name", "cmd", "shell", "args", "stdin", "parse", "skip_exit_code", "cwd")
-_OF_EACH: Final = ("timeout", "stop_signal")
+def packed(step: Step) -> bytes:
+    """Pickle those values of a step that a worker needs to run it.
 
-
-def carried(step: Step) -> dict[str, Any]:
-    """Return the fields of a step that a worker needs to run it, as JSON types.
-
-    Args:
-        step: A Python step or a shell step.
+    The Struct of a step cannot be read from JSON: its fields accept what users may write in a
+    recipe, and a step has other values, such as the name of a step of a used file.
     """
-    if isinstance(step, PythonStep):
-        return {"type": "python"} | step_fields(step) | {"fresh": _fresh(step)}
-    fields = {name: getattr(step, name) for name in (*_OF_A_COMMAND, *_OF_EACH)}
-    codes = [_of_criterion(each) for each in step.success if each.name == "exit_code"]
-    at = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
-    return {"type": "shell"} | fields | {"at": at, "success": codes, "fresh": _fresh(step)}
-
-
-def uncarried(fields: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
-    """Return the step from the result of `carried`, and its criteria with ``fresh``.
-
-    Returns:
-        The step with the parts that its execution needs, and its criteria with ``fresh``.
-    """
-    rest = dict(fields)
-    kind, fresh = rest.pop("type"), tuple(map(_criterion, rest.pop("fresh")))
-    if kind == "python":
-        return step_from_fields(rest), fresh
-    rest["at"] = {key: Place(*place) for key, place in rest["at"].items()}
-    rest["success"] = tuple(map(_criterion, rest["success"]))
-    for name in ("cmd", "shell", "skip_exit_code"):
-        rest[name] = tuple(rest[name]) if isinstance(rest[name], list) else rest[name]
-    return ShellStep(**rest), fresh
-
-
-def follow_up_of(criterion: Criterion) -> FollowUp:
-    """Return the follow-up that checks a criterion on files."""
-    return FollowUp(
-        name=criterion.name, wanted=criterion.wanted, place=criterion.place, at=criterion.at
+    needed = msgspec.structs.replace(
+        step,
+        if_=None,
+        retry=None,
+        outputs=(),
+        measurements={},
+        templates=(),
+        part=None,
+        success=tuple(each for each in step.success if _is_needed(each)),
     )
+    return pickle.dumps(needed)
 
 
-def criterion_of(follow_up: FollowUp) -> Criterion:
-    """Return the criterion that a follow-up checks."""
-    return Criterion(follow_up.name or "", follow_up.wanted, follow_up.place, follow_up.at)
+def unpacked(data: bytes) -> Step:
+    """Return the step that `packed` has pickled; the session may run any code on this worker."""
+    step: Step = pickle.loads(data)  # noqa: S301
+    return step
 
 
-def _fresh(step: Step) -> list[Any]:
-    return [
-        _of_criterion(each)
-        for each in step.success
-        if each.name == "files" and isinstance(each.wanted, dict) and each.wanted.get("fresh")
-    ]
-
-
-def _of_criterion(criterion: Criterion) -> Any:
-    return plain(follow_up_of(criterion))
-
-
-def _criterion(fields: Any) -> Criterion:
-    return criterion_of(read(fields, FollowUp))
+def _is_needed(criterion: Criterion) -> bool:
+    """Return True for the wanted exit code, and for files that are compared with earlier ones."""
+    if criterion.name == "files":
+        return isinstance(criterion.wanted, dict) and bool(criterion.wanted.get("fresh"))
+    return criterion.name == "exit_code"
 
 
 MAX_CHUNK: Final = 1 << 20

@@ -27,7 +27,6 @@ from pytest_orchestrator.execution.dask.messages import (
     FollowUp,
     FollowUpReply,
     Outcome,
-    follow_up_of,
 )
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
@@ -152,7 +151,7 @@ class Submission:
         self._attempt.close()
 
     def _check(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
-        reply: FollowUpReply = self._attempt.run_follow_up(follow_up_of(criterion))
+        reply: FollowUpReply = self._attempt.run_follow_up(FollowUp(criterion=criterion))
         if reply.timed_out_at is not None:
             raise SearchTimeout(reply.error, reply.timed_out_at)
         if reply.error:

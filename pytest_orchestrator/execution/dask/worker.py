@@ -44,16 +44,15 @@ from pytest_orchestrator.execution.dask.messages import (
     FollowUp,
     FollowUpReply,
     Outcome,
-    criterion_of,
     read,
-    uncarried,
+    unpacked,
 )
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.dispatch import apart
-from pytest_orchestrator.recipe.model.step import CodeStep, Step
+from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -174,14 +173,12 @@ class _Run:
         self._client.shut_down()
 
     def _execute(self, claim_reply: ClaimReply, folder: Path) -> None:
-        step, fresh = uncarried(claim_reply.step)
+        step = unpacked(claim_reply.step)
         with self._agent.slot() as slot:
             callbacks = _ForwardedCallbacks()
             attempt = self._agent.attempt_context(claim_reply, folder, slot, callbacks)
             known_secrets = set(claim_reply.secrets)
-            before = criteria_files.noted(
-                msgspec.structs.replace(step, success=fresh), attempt.config.root
-            )
+            before = criteria_files.noted(step, attempt.config.root)
             self._logs = tuple(
                 ChunkSender(name, attempt.log(step.name, name) or "")
                 for name in LOGS
@@ -245,25 +242,24 @@ class _Run:
                 if not message:
                     continue
                 follow_up = read(message, FollowUp)
-                if follow_up.patterns is None:
-                    reply = self._check(follow_up, step, attempt, outcome)
-                else:
+                if follow_up.criterion is None:
                     reply = self._copy(follow_up, attempt)
+                else:
+                    reply = self._check(follow_up.criterion, step, attempt, outcome)
                 try:
                     self._client.ask(FOLLOW_UP_REPLY, reply)
                 except RequestRefused as error:
                     self._client.ask(FOLLOW_UP_REPLY, FollowUpReply(error=str(error)))
 
     def _check(
-        self, follow_up: FollowUp, step: Step, attempt: AttemptContext, outcome: Outcome
+        self, criterion: Criterion, step: Step, attempt: AttemptContext, outcome: Outcome
     ) -> FollowUpReply:
-        criterion, ended = criterion_of(follow_up), outcome.ended
         context = self._client.context
         searches = Searches(attempt.slot, attempt.seconds_for(step.timeout))
         evidence = Evidence(
             step,
             context,
-            ended,
+            outcome.ended,
             outcome.started_at,
             attempt.config.root,
             outcome.files_before,
@@ -279,7 +275,7 @@ class _Run:
             return FollowUpReply(error=f"{type(error).__name__}: {error}")
 
     def _copy(self, follow_up: FollowUp, attempt: AttemptContext) -> FollowUpReply:
-        copied = artifacts.collected(follow_up.patterns or (), attempt)
+        copied = artifacts.collected(follow_up.patterns, attempt)
         copies, modified = [], []
         for artifact in copied.artifacts:
             name = str(Path(artifact.path).relative_to(str(attempt.artifacts)))

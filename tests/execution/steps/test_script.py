@@ -9,12 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.dask.messages import carried, uncarried
+from pytest_orchestrator.execution.dask.messages import packed, unpacked
 from pytest_orchestrator.execution.steps.script import FailingLine, ScriptFiles
 from pytest_orchestrator.recipe.model.step import ShellStep
 
@@ -364,7 +363,6 @@ def test_a_script_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", [None, "bash", ("node", "-x")])
 def test_a_worker_receives_the_shell(named: str | tuple[str, ...] | None) -> None:
     step = ShellStep(name="a", cmd="x", shell=named, at={"cmd": Place(1, 1)})
-    message = msgspec.json.decode(msgspec.json.encode(carried(step)))
-    received, _ = uncarried(message)
+    received = unpacked(packed(step))
     assert isinstance(received, ShellStep)
     assert received.shell == named
