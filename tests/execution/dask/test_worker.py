@@ -149,3 +149,18 @@ def test_a_worker_searches_files_within_the_timeout_of_the_step(bench: Bench, se
     reason = "its pattern backtracks: '(a+)+$'"
     assert str(caught.value) == f"timeout: `files.matches` was still searching after 1 s ({reason})"
     assert caught.value.place == step.success[0].at["matches/1"]
+
+
+def test_a_file_that_a_step_has_not_written_is_not_fresh(
+    bench: Bench, sent: Sent, tmp_path: Path
+) -> None:
+    (tmp_path / "old.txt").write_text("volts\n")
+    success = {"files": [{"path": "old.txt", "fresh": True}]}
+    step = bench.shell_step("true", parse="text", success=success)
+    submission, thread = sent(step)
+    assert submission.result().failure is None
+    verdicts = [*submission.elsewhere(step.success[0], submission.started)]
+    submission.close()
+    thread.join()
+
+    assert [one.name for one in verdicts if one.unmet] == ["files"]
