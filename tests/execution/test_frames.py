@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.execution.dask.broker import AttemptBroker, WorkerSession
-from pytest_orchestrator.execution.dask.messages import ClaimRequest, Heartbeat
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
 from pytest_orchestrator.scriptlets.call import call
+from tests.execution.conftest import Bench
 from tests.execution.dask.test_broker import TERMS, Door
 
 
@@ -75,16 +77,17 @@ class Unlocked(threading.Condition):
 
 
 def test_a_wait_of_this_package_that_raises_is_removed(
-    monkeypatch: pytest.MonkeyPatch,
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = AttemptBroker(Door(), TERMS)
-    monkeypatch.setattr(broker, "_moved", Unlocked())
+    attempt = broker.issue(bench.shell_step("true"), Context(), bench.attempt)
+    monkeypatch.setattr(attempt, "_moved", Unlocked())
 
     with pytest.raises(RuntimeError, match="cannot wait") as raised:
-        broker.beaten(WorkerSession(broker, ClaimRequest("a", "host", "stay", "1")), Heartbeat())
+        attempt.wait_until(time.monotonic() + 1.0)
 
     here = "test_a_wait_of_this_package_that_raises_is_removed"
-    assert names(raised.value) == [here, "beaten", "wait"]
+    assert names(raised.value) == [here, "wait_until", "wait"]
     assert names(user_frames(raised.value)) == [here]
 
 

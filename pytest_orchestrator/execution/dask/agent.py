@@ -27,6 +27,7 @@ from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.dask.messages import (
     HEARTBEAT,
+    HEARTBEAT_SECONDS,
     MAX_CHUNK,
     PATIENCE,
     STREAMS,
@@ -214,38 +215,57 @@ class RunningAttempt(Protocol):
 class WorkerAgent:
     """State of this worker process for one session.
 
+    If the session expects encrypted connections, a proxy is started for the steps on this machine.
+
+    Args:
+        ref: The message with the address of the session.
+        encrypted: TLS settings of connections to it.
+
     Attributes:
         id: Id of this process in the session.
         is_over: True if the session has ended, or has not replied for too long.
-        address: Address at which the session can be reached from this machine.
+        address: Address at which steps on this machine reach the session without encryption.
         connections: Unused connections to the session.
     """
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, ref: AttemptRef, encrypted: ssl.SSLContext | None = None) -> None:
         self.id = os.urandom(8).hex()
         self.is_over = False
-        self.address = ""
         self.connections = ConnectionPool()
         self._proxy: TlsProxy | None = None
-        self._session = session
+        self._session = ref.session
         self._lock = threading.Lock()
         self._runs: dict[str, RunningAttempt] = {}
         self._slots: list[Slot] = []
         self._free: list[Slot] = []
-        self._lanes = Lanes()
+        self._heartbeat_file = HeartbeatFile()
+        self._heartbeat_file.beat(time.monotonic() + PATIENCE)
+        self._lanes = Lanes(heartbeat=self._heartbeat_file)
         self._session_config: SessionConfig | None = None
         self._program = Program([], {}, {})
-        self._has_config = False
         self._heartbeat_count = 0
-        self._has_started = threading.Event()
+        self._is_ready = threading.Event()
+        if ref.is_encrypted:
+            host, _, port = ref.address.rpartition(":")
+            self._proxy = TlsProxy((host.strip("[]"), int(port)), client_tls=encrypted).start()
+        self.address = ref.address if self._proxy is None else self._proxy.address
+
+    def start(self, token: str) -> None:
+        """Start to send heartbeats with a token."""
+        threading.Thread(
+            target=self._send_heartbeats, args=(token,), name="session-heartbeat", daemon=True
+        ).start()
 
     @contextlib.contextmanager
     def running(self, run: RunningAttempt) -> Iterator[int]:
         """List an attempt in heartbeats while a block runs; yield the number of the last heartbeat.
 
+        The block starts when the first heartbeat was answered.
+
         Raises:
             OSError: The session has ended or did not reply; a later attempt gets a new agent.
         """
+        self._is_ready.wait()
         with self._lock:
             if self.is_over:
                 raise OSError("the session is over, or was not heard for too long")
@@ -257,41 +277,6 @@ class WorkerAgent:
             with self._lock:
                 if self._runs.get(run.id) is run:
                     del self._runs[run.id]
-
-    def reach(self, ref: AttemptRef, encrypted: ssl.SSLContext | None) -> None:
-        """Set the address at which steps on this machine reach the session without encryption.
-
-        If the session expects encrypted connections, a proxy is started for them.
-
-        Args:
-            ref: The message with the address of the session.
-            encrypted: TLS settings of connections to it.
-        """
-        with self._lock:
-            if not self.address and ref.is_encrypted:
-                host, _, port = ref.address.rpartition(":")
-                self._proxy = TlsProxy((host.strip("[]"), int(port)), client_tls=encrypted).start()
-            self.address = ref.address if self._proxy is None else self._proxy.address
-
-    def begin(self, session_config: SessionConfig | None, token: str) -> None:
-        """Start lanes and heartbeats at the first claim; at others, wait until that is done."""
-        with self._lock:
-            is_first, self._has_config = session_config is not None and not self._has_config, True
-        if session_config is None or not is_first:
-            self._has_started.wait(PATIENCE)
-            return
-        self._session_config = session_config
-        self._program = lane_program(session_config)
-        heartbeat_file = HeartbeatFile()
-        heartbeat_file.beat(time.monotonic() + PATIENCE)
-        self._lanes = Lanes(heartbeat=heartbeat_file)
-        self._has_started.set()
-        threading.Thread(
-            target=self._send_heartbeats,
-            args=(token, heartbeat_file),
-            name="session-heartbeat",
-            daemon=True,
-        ).start()
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[Slot]:
@@ -311,12 +296,12 @@ class WorkerAgent:
         self, claim_reply: ClaimReply, folder: Path, slot: Slot, callbacks: RunCallbacks
     ) -> AttemptContext:
         """Return the context of an attempt; see the function `attempt_context`."""
-        assert self._session_config is not None  # noqa: S101  # `begin` was called
+        assert self._session_config is not None  # noqa: S101  # the reply to the first heartbeat
         context_variables = {**claim_reply.context_variables, ADDRESS: self.address}
         claim_reply = msgspec.structs.replace(claim_reply, context_variables=context_variables)
         return attempt_context(self._session_config, claim_reply, folder, slot, callbacks)
 
-    def _send_heartbeats(self, token: str, heartbeat_file: HeartbeatFile) -> None:
+    def _send_heartbeats(self, token: str) -> None:
         """Send heartbeats until the session ends; each reply renews the heartbeat file of lanes.
 
         Without replies for 20 s, or after three refused connections, all attempts are ended.
@@ -331,11 +316,12 @@ class WorkerAgent:
                 sent_at = time.monotonic()
                 is_busy = self._send_heartbeat(link)
                 # From the time of sending: the session may have received it at that moment.
-                heartbeat_file.beat(sent_at + PATIENCE)
+                self._heartbeat_file.beat(sent_at + PATIENCE)
                 self.connections.close_idle()
                 last_reply, refusals = time.monotonic(), 0
-                if is_busy:  # attempts that were cancelled need a moment to end
-                    time.sleep(_PAUSE)
+                self._is_ready.set()
+                # Attempts that were cancelled end soon.
+                time.sleep(_PAUSE if is_busy else HEARTBEAT_SECONDS)
             except RequestRefused:
                 break
             except (OSError, OrchestratorError) as error:
@@ -351,7 +337,7 @@ class WorkerAgent:
         if link is not None:
             link.close()
         self._end_all()
-        heartbeat_file.close()
+        self._heartbeat_file.close()
 
     def _send_heartbeat(self, link: RemoteContext) -> bool:
         """Send one heartbeat; return True if the reply ends attempts."""
@@ -362,13 +348,20 @@ class WorkerAgent:
         most = min(MAX_CHUNK, _MAX_CHUNK_BYTES // max(1, len(runs) * len(STREAMS)))
         chunks = {name: run.chunks(most) for name, run in runs.items()}
         beat = Heartbeat(
-            number, tuple(runs), tuple(chunk for each in chunks.values() for chunk in each)
+            self.id,
+            number,
+            tuple(runs),
+            tuple(chunk for each in chunks.values() for chunk in each),
+            needs_config=self._session_config is None,
         )
         answer = read(link.request(HEARTBEAT, plain(beat)), HeartbeatReply)
         for name, run in runs.items():
             run.acknowledge(chunks[name])
             if name in answer.end:
                 run.end(at_once=answer.end[name])
+        if answer.session_config is not None:
+            self._session_config = answer.session_config
+            self._program = lane_program(answer.session_config)
         self.is_over = answer.is_over
         return bool(answer.end)
 
@@ -376,6 +369,7 @@ class WorkerAgent:
         """End all attempts of the session in this process, and the lanes."""
         with self._lock:
             self.is_over = True
+        self._is_ready.set()
         with _LOCK:
             if _AGENTS.get(self._session) is self:
                 del _AGENTS[self._session]
@@ -402,9 +396,17 @@ _LOCK: Final = threading.Lock()
 _AGENTS: Final[dict[str, WorkerAgent]] = {}
 
 
-def agent_of(session: str) -> WorkerAgent:
-    """Return the agent of this process for a session; create it at the first call."""
+def agent_of(ref: AttemptRef, encrypted: ssl.SSLContext | None = None) -> WorkerAgent:
+    """Return the agent of this process for the session of an attempt; start it at the first call.
+
+    Args:
+        ref: The message with the address of the session.
+        encrypted: TLS settings of connections to it; None if they are not encrypted.
+    """
     with _LOCK:
-        if session not in _AGENTS:
-            _AGENTS[session] = WorkerAgent(session)
-        return _AGENTS[session]
+        agent = _AGENTS.get(ref.session)
+        if agent is None:
+            agent = WorkerAgent(ref, encrypted)
+            agent.start(ref.heartbeat_token)
+            _AGENTS[ref.session] = agent
+        return agent

@@ -23,7 +23,6 @@ from pytest_orchestrator.execution.dask.messages import (
     FOLLOW_UP,
     FOLLOW_UP_REPLY,
     HEARTBEAT,
-    LONG_POLL,
     NUMBERED,
     OUTCOME,
     SILENCE,
@@ -120,12 +119,13 @@ class RemoteAttempt:
         """The message with which a worker claims the attempt."""
         broker = self._broker
         return AttemptRef(
-            broker.session_config.session, self.id, broker.address, self.token, broker.is_encrypted
+            broker.session_config.session,
+            self.id,
+            broker.address,
+            self.token,
+            broker.heartbeat_token,
+            broker.is_encrypted,
         )
-
-    def is_claimed_by(self, claim: ClaimRequest) -> bool:
-        """Return True if the process of a claim has claimed the attempt."""
-        return self.claim is not None and self.claim.agent_id == claim.agent_id
 
     @property
     def is_over(self) -> bool:
@@ -134,9 +134,12 @@ class RemoteAttempt:
             return True
         return self._broker.silence(self.claim) > SILENCE
 
-    def mark_unknown(self, heartbeat: int) -> None:
-        """Mark the attempt as lost if a heartbeat sent after its claim does not list it."""
-        if self.claim is not None and heartbeat > self.claim.last_heartbeat:
+    def compare(self, heartbeat: Heartbeat) -> None:
+        """Mark the attempt as lost if a heartbeat that its worker sent after the claim omits it."""
+        claim = self.claim
+        if claim is None or claim.agent_id != heartbeat.agent_id or self.id in heartbeat.running:
+            return
+        if heartbeat.number > claim.last_heartbeat:
             self._is_unknown = True
             self.lose(f"{self.worker_name} has lost it")
 
@@ -200,9 +203,7 @@ class RemoteAttempt:
         """Cancel the attempt; return True if a worker has claimed it and must end it."""
         with self._moved:
             self.is_cancelled, self.at_once = True, self.at_once or at_once
-            is_claimed = self.claim is not None
-        self._broker.wake_heartbeats()
-        return is_claimed
+            return self.claim is not None
 
     def run_follow_up(self, follow_up: FollowUp) -> FollowUpReply:
         """Send a follow-up to the worker, and wait for its reply.
@@ -231,7 +232,7 @@ class RemoteAttempt:
 
     def _accept_claim(self, claim: ClaimRequest) -> ClaimReply:
         # Before the claim is set: other threads then ask for the silence of its process.
-        session = self._broker.session_of(claim)
+        self._broker.hear(claim.agent_id)
         with self._moved:
             if self.claim not in (None, claim):  # an equal claim is repeated after a lost reply
                 self.refused.append(claim)
@@ -256,8 +257,6 @@ class RemoteAttempt:
             samples=attempt_context.resources is not None,
             has_follow_ups=artifacts.wants_artifacts(step)
             or any(criterion.name in check.ON_FILES for criterion in step.success),
-            heartbeat_token=session.token,
-            session_config=None if session.has_session_config else self._broker.session_config,
         )
 
     def _receive_outcome(self, outcome: Outcome) -> None:
@@ -353,6 +352,8 @@ class AttemptBroker:
         address: Address to which workers connect.
         session_config: The settings of the session.
         token_prefix: Prefix of all tokens of the session, which is secret.
+        heartbeat_token: Token for the heartbeats of all workers.
+        last_heard: Time of the last request of each worker process, by ``time.monotonic``.
     """
 
     def __init__(
@@ -365,12 +366,13 @@ class AttemptBroker:
         self.session_config = session_config
         self.cut_off = cut_off
         self.token_prefix = secrets.token_hex(16)
-        self._moved = threading.Condition()
+        self._lock = threading.Lock()
         self._server, self._proxy = server, proxy
         self._number = 0
         self._attempts: dict[str, RemoteAttempt] = {}
-        self._worker_sessions: dict[str, WorkerSession] = {}
+        self.last_heard: dict[str, float] = {}
         self._is_over = False
+        self.heartbeat_token = self.admit("workers", self._answer_heartbeat)
 
     @property
     def address(self) -> str:
@@ -391,19 +393,19 @@ class AttemptBroker:
             attempt_context: The context of the attempt.
         """
         attempt = RemoteAttempt(self, step, context, attempt_context)
-        with self._moved:
+        with self._lock:
             self._attempts[attempt.id] = attempt
         attempt.token = self.admit(step.name, attempt.answered)
         return attempt
 
     def forget(self, attempt: RemoteAttempt) -> None:
         """Remove an attempt; a worker that still runs it is instructed to end it."""
-        with self._moved:
+        with self._lock:
             self._attempts.pop(attempt.id, None)
 
     def admit(self, who: str, answer: Callable[[Request], Reply]) -> str:
         """Return a new token for a client; `answer` executes its requests."""
-        with self._moved:
+        with self._lock:
             self._number += 1
             token = f"{self.token_prefix}.{self._number}"
         return self._server.admit(who, answer, token)
@@ -416,20 +418,13 @@ class AttemptBroker:
         """Refuse a token from now on."""
         self._server.end(token)
 
-    def session_of(self, claim: ClaimRequest) -> "WorkerSession":
-        """Return the record of the process that sent a claim; create it at its first claim."""
-        session = self._worker_sessions.get(claim.agent_id)
-        if session is None:
-            new = WorkerSession(self, claim)
-            session = self._worker_sessions.setdefault(claim.agent_id, new)
-            if session is new:
-                session.token = self.admit(claim.worker, session.answered)
-        session.last_seen = time.monotonic()
-        return session
+    def hear(self, agent_id: str) -> None:
+        """Record that a request of a worker process has arrived."""
+        self.last_heard[agent_id] = time.monotonic()
 
     def silence(self, claim: ClaimRequest) -> float:
         """Return the seconds since the last heartbeat or claim of a worker process."""
-        return time.monotonic() - self._worker_sessions[claim.agent_id].last_seen
+        return time.monotonic() - self.last_heard[claim.agent_id]
 
     def is_lost(self, claim: ClaimRequest, *, given_up: bool) -> bool:
         """Return True if no heartbeat or claim of a worker has arrived for too long.
@@ -440,64 +435,11 @@ class AttemptBroker:
         """
         return self.silence(claim) > (_GIVEN_UP_SILENCE if given_up else SILENCE)
 
-    def beaten(self, session: "WorkerSession", heartbeat: Heartbeat) -> HeartbeatReply:
-        """Process a heartbeat; return the reply when an attempt must end, or after 0.5 s."""
-        for chunk in heartbeat.chunks:
-            attempt = self._attempts.get(chunk.attempt_id)
-            if attempt is not None:
-                attempt.receive(chunk)
-        until = time.monotonic() + LONG_POLL
-        with self._moved:
-            for attempt in self._attempts_of(session):
-                if attempt.id not in heartbeat.running:
-                    attempt.mark_unknown(heartbeat.number)
-            while True:
-                end = {
-                    each.id: each.at_once
-                    for each in self._attempts_of(session)
-                    if each.is_cancelled
-                }
-                # Attempts that the session has closed, as after a silence, must not continue.
-                end |= {id_: True for id_ in heartbeat.running if id_ not in self._attempts}
-                left = until - time.monotonic()
-                if end or self._is_over or left <= 0:
-                    return HeartbeatReply(end=end, is_over=self._is_over)
-                self._moved.wait(left)
-
-    def _attempts_of(self, session: "WorkerSession") -> list[RemoteAttempt]:
-        return [each for each in self._attempts.values() if each.is_claimed_by(session.claim)]
-
-    def wake_heartbeats(self) -> None:
-        """Make the threads that delay replies to heartbeats check for attempts to end."""
-        with self._moved:
-            self._moved.notify_all()
-
     def close(self) -> None:
-        """Reply to all heartbeats that the session has ended."""
+        """Reply to all further heartbeats that the session has ended."""
         self._is_over = True
-        self.wake_heartbeats()
 
-
-class WorkerSession:
-    """Record of one worker process in a session.
-
-    Attributes:
-        claim: The first claim of the process.
-        last_seen: Time of its last heartbeat or claim, by ``time.monotonic``.
-        token: Token of its heartbeats.
-        has_session_config: True if it has sent a heartbeat, so it has the settings of the session.
-    """
-
-    def __init__(self, broker: AttemptBroker, claim: ClaimRequest) -> None:
-        self.claim = claim
-        self.last_seen = time.monotonic()
-        self.token = ""
-        self.has_session_config = False
-        self._broker = broker
-
-    def answered(self, request: Request) -> Reply:
-        """Execute a request of the process and return its reply."""
-        self.last_seen = time.monotonic()
+    def _answer_heartbeat(self, request: Request) -> Reply:
         return replied(request, lambda _: self._execute(request))
 
     def _execute(self, request: Request) -> Any:
@@ -505,5 +447,22 @@ class WorkerSession:
             return []
         if request.op != HEARTBEAT:
             raise RequestRefused(f"unknown op {request.op!r}")
-        self.has_session_config = True
-        return plain(self._broker.beaten(self, read(request.value, Heartbeat)))
+        return plain(self._receive_heartbeat(read(request.value, Heartbeat)))
+
+    def _receive_heartbeat(self, heartbeat: Heartbeat) -> HeartbeatReply:
+        self.hear(heartbeat.agent_id)
+        with self._lock:
+            attempts = dict(self._attempts)
+        for chunk in heartbeat.chunks:
+            if chunk.attempt_id in attempts:
+                attempts[chunk.attempt_id].receive(chunk)
+        for attempt in attempts.values():
+            attempt.compare(heartbeat)
+        # Attempts that the session has closed, as after a silence, must not continue.
+        end = {
+            each: attempts[each].at_once if each in attempts else True
+            for each in heartbeat.running
+            if each not in attempts or attempts[each].is_cancelled
+        }
+        config = self.session_config if heartbeat.needs_config else None
+        return HeartbeatReply(end=end, is_over=self._is_over, session_config=config)

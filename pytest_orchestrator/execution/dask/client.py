@@ -17,7 +17,6 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.execution.dask.messages import (
     MAX_REQUEST,
     NUMBERED,
-    PATIENCE,
     NumberedRequest,
     read,
 )
@@ -41,12 +40,10 @@ class BrokerClient:
         token: Token with which the worker claims the attempt.
 
     Attributes:
-        has_heartbeat: True if heartbeats decide when to stop waiting for the session.
         context: The Context of the session, for the step code.
     """
 
     def __init__(self, agent: "WorkerAgent", token: str) -> None:
-        self.has_heartbeat = False
         self.context = _NumberedContext(self.ask)
         self._agent, self._token = agent, token
         self._link: RemoteContext | None = None
@@ -93,7 +90,6 @@ class BrokerClient:
             link.shut_down()
 
     def _retry(self, send: Callable[[RemoteContext], T]) -> T:
-        until = time.monotonic() + PATIENCE
         while True:
             try:
                 if self._link is None:
@@ -103,7 +99,7 @@ class BrokerClient:
                 if self._link is not None:
                     self._link.close()
                     self._link = None
-                if self._agent.is_over or (not self.has_heartbeat and time.monotonic() > until):
+                if self._agent.is_over:
                     raise
                 time.sleep(_PAUSE)
 

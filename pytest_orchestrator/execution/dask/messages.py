@@ -27,8 +27,8 @@ NUMBERED: Final = "numbered"
 
 MAX_REQUEST: Final = 256 << 20
 """Maximum bytes of a request: an outcome contains the result of a step, at worst twice."""
-LONG_POLL: Final = 0.5
-"""Seconds for which the session delays the reply to a heartbeat if it has nothing to send."""
+HEARTBEAT_SECONDS: Final = 0.5
+"""Seconds between two heartbeats; a cancellation reaches a worker with the reply to one."""
 PATIENCE: Final = 20.0
 """Seconds without a reply after which a worker ends all attempts of that session."""
 SILENCE: Final = 30.0
@@ -44,13 +44,14 @@ T = TypeVar("T")
 
 
 class AttemptRef(msgspec.Struct, frozen=True):
-    """Address and token for the claim of one attempt; nothing else passes through the scheduler.
+    """Address and tokens for one attempt; nothing else passes through the scheduler.
 
     Attributes:
         session: Id of the session.
         attempt_id: Id of the attempt.
         address: Address at which the session listens.
         token: Token with which the worker claims the attempt.
+        heartbeat_token: Token for the heartbeats of all workers.
         is_encrypted: True if the session expects connections with the TLS settings of Dask.
     """
 
@@ -58,6 +59,7 @@ class AttemptRef(msgspec.Struct, frozen=True):
     attempt_id: str
     address: str
     token: str
+    heartbeat_token: str
     is_encrypted: bool = False
 
 
@@ -128,8 +130,6 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
         logs: True if the session wants its logs.
         samples: True if the session wants samples of memory and CPU time.
         has_follow_ups: True if the session requests files after the step code has ended.
-        heartbeat_token: Token for the heartbeats of this process.
-        session_config: The settings of the session, if the process does not have them yet.
     """
 
     step: bytes
@@ -141,8 +141,6 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
     logs: bool
     samples: bool
     has_follow_ups: bool
-    heartbeat_token: str
-    session_config: SessionConfig | None
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -165,14 +163,18 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """Heartbeat of a worker process.
 
     Attributes:
+        agent_id: Id of the agent of the process.
         number: Number from 1; a repeated heartbeat has a new one.
         running: Ids of the attempts that the process runs or is about to claim.
         chunks: Chunks of logs since the last heartbeat.
+        needs_config: True if the process does not have the settings of the session yet.
     """
 
+    agent_id: str
     number: int = 0
     running: tuple[str, ...] = ()
     chunks: tuple[Chunk, ...] = ()
+    needs_config: bool = False
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
@@ -181,10 +183,12 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
     Attributes:
         end: Ids of the attempts to end; the value true means without a grace period.
         is_over: True if the session has ended.
+        session_config: The settings of the session, if the process needs them.
     """
 
     end: dict[str, bool] = {}
     is_over: bool = False
+    session_config: SessionConfig | None = None
 
 
 class NumberedRequest(msgspec.Struct, frozen=True):

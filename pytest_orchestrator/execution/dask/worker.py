@@ -81,8 +81,7 @@ def perform(
     Raises:
         NotClaimed: The claim was refused.
     """
-    agent = agent_of(ref.session)
-    agent.reach(ref, encrypted)
+    agent = agent_of(ref, encrypted)
     run = _Run(ref, agent, scratch)
     with agent.running(run) as last_heartbeat:
         claim = ClaimRequest(
@@ -135,8 +134,6 @@ class _Run:
             self._claimed_at = time.monotonic()
             with contextlib.ExitStack() as stack:  # keeps the logs until the outcome is reported
                 try:
-                    self._agent.begin(claim_reply.session_config, claim_reply.heartbeat_token)
-                    self._client.has_heartbeat = True
                     self._execute(claim_reply, stack.enter_context(scratch(self._scratch)))
                 except Exception as error:
                     self._report_error(error)

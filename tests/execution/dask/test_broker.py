@@ -107,8 +107,8 @@ class Scene:
         return self.server.ask(self.token, CHUNK, plain(chunk))
 
     def beat(self, worker: str, number: int, *running: str) -> HeartbeatReply:
-        token = self.broker.session_of(_claim(worker)).token
-        reply = self.server.ask(token, HEARTBEAT, plain(Heartbeat(number, running)))
+        heartbeat = Heartbeat(_claim(worker).agent_id, number, running)
+        reply = self.server.ask(self.broker.heartbeat_token, HEARTBEAT, plain(heartbeat))
         assert reply.ok, reply.error
         return read(reply.value, HeartbeatReply)
 
@@ -116,7 +116,9 @@ class Scene:
         self.attempt.wait_until(time.monotonic() + 0.1)
 
     def silence(self, worker: str, seconds: float) -> None:
-        self.broker.session_of(_claim(worker)).last_seen -= seconds
+        heard = self.broker.last_heard
+        agent_id = _claim(worker).agent_id
+        heard[agent_id] = heard.get(agent_id, time.monotonic()) - seconds
 
 
 def _claim(worker: str, key: str = "1", last_heartbeat: int = 0) -> ClaimRequest:
@@ -132,13 +134,13 @@ def scene(bench: Bench) -> Scene:
 def test_a_check_during_the_first_claim_of_a_worker_finds_no_lost_worker(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = scene.broker.session_of
+    real = scene.broker.hear
 
-    def session_of(claim: ClaimRequest) -> Any:
+    def hear(agent_id: str) -> None:
         scene.check()
-        return real(claim)
+        real(agent_id)
 
-    monkeypatch.setattr(scene.broker, "session_of", session_of)
+    monkeypatch.setattr(scene.broker, "hear", hear)
 
     assert scene.claim("a").ok
 
@@ -185,6 +187,14 @@ def test_the_first_reported_outcome_counts(scene: Scene) -> None:
     scene.silence("a", SILENCE + 1)
 
     assert scene.attempt.wait().ended.usage.seconds == 1.0
+
+
+def test_a_heartbeat_ends_the_silence_of_its_worker(scene: Scene) -> None:
+    scene.claim("a")
+    scene.silence("a", SILENCE + 1)
+    scene.beat("a", 1, scene.attempt.id)
+
+    scene.check()
 
 
 def test_a_heartbeat_sent_before_a_claim_does_not_lose_the_attempt(scene: Scene) -> None:
@@ -318,7 +328,6 @@ EVENTS = st.one_of(
 def test_step_code_runs_at_most_once_and_has_one_outcome(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, events: list[tuple[Any, ...]]
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker.LONG_POLL", 0.0)
     monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._CHECK_INTERVAL", 0.0)
     scene, last_heartbeat = Scene(bench), 0
     runs: set[tuple[str, str]] = set()
@@ -432,7 +441,7 @@ def test_a_worker_may_end_its_attempt_after_the_scheduler_is_lost(
 
     def worker() -> None:
         while not scene.beat("a", 1, scene.attempt.id).end:
-            pass
+            time.sleep(0.01)
         scene.report(1.0)
 
     thread = threading.Thread(target=worker)

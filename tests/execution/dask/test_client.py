@@ -103,9 +103,8 @@ def breaking_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def broker_client(attempt: RemoteAttempt, breaking_proxy: BreakingProxy) -> Iterator[BrokerClient]:
-    agent = WorkerAgent("s")
-    agent.address = breaking_proxy.address
-    broker_client = BrokerClient(agent, attempt.token)
+    ref = msgspec.structs.replace(attempt.ref, address=breaking_proxy.address)
+    broker_client = BrokerClient(WorkerAgent(ref), attempt.token)
     yield broker_client
     broker_client.close()
 
@@ -203,6 +202,6 @@ def test_shut_down_works_while_the_connection_is_being_replaced(attempt: RemoteA
         def _link(self, link: Any) -> None:
             pass
 
-    Losing(WorkerAgent("s"), attempt.token).shut_down()
+    Losing(WorkerAgent(attempt.ref), attempt.token).shut_down()
 
     assert shut_downs == [True]
