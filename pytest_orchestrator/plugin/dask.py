@@ -14,13 +14,13 @@ from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Collection
 
     from pytest_orchestrator.execution.dask.broker import AttemptBroker
     from pytest_orchestrator.execution.dask.messages import SessionConfig
     from pytest_orchestrator.execution.dask.registry import WorkerRegistry
     from pytest_orchestrator.execution.dask.runner import DaskRunner
+    from pytest_orchestrator.execution.dask.tls_proxy import Encryption
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
     from pytest_orchestrator.recipe.model.step import Step
@@ -130,7 +130,7 @@ def _start_broker(
     config: pytest.Config,
     host: str,
     cut_off: "Callable[[], str]",
-    encrypted: "ssl.SSLContext | None",
+    encryption: "Encryption | None",
 ) -> "AttemptBroker":
     """Start a server; return the broker at which Dask workers claim attempts of steps."""
     from pytest_orchestrator.context.rpc.address import listen_tcp
@@ -140,16 +140,16 @@ def _start_broker(
     from pytest_orchestrator.execution.dask.messages import MAX_REQUEST
 
     state = state_of(config)
-    listener = listen_tcp(host if encrypted is None else "127.0.0.1", 0)
+    listener = listen_tcp(host if encryption is None else "127.0.0.1", 0)
     server = Server(listener=listener, limits=Limits(line=MAX_REQUEST))
     server.start()
     config.add_cleanup(server.close)
     proxy = None
-    if encrypted is not None:
+    if encryption is not None:
         from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
 
-        port = int(server.address.rpartition(":")[2])
-        proxy = TlsProxy(("127.0.0.1", port), host=host, server_tls=encrypted).start()
+        target = ("127.0.0.1", int(server.address.rpartition(":")[2]))
+        proxy = TlsProxy(target, encryption.loop, host=host, server_tls=encryption.tls).start()
         config.add_cleanup(proxy.close)
     broker = AttemptBroker(server, _session_config(config), cut_off, proxy)
     state.secrets.add(broker.token_prefix)

@@ -10,7 +10,6 @@ time.
 import contextlib
 import errno
 import os
-import ssl
 import sys
 import threading
 import time
@@ -41,7 +40,7 @@ from pytest_orchestrator.execution.dask.messages import (
     read,
 )
 from pytest_orchestrator.execution.dask.registry import root_of_worker
-from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
+from pytest_orchestrator.execution.dask.tls_proxy import Encryption, TlsProxy
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
@@ -219,7 +218,7 @@ class WorkerAgent:
 
     Args:
         ref: The message with the address of the session.
-        encrypted: TLS settings of connections to it.
+        encryption: Settings of encrypted connections to it; None if they are not encrypted.
 
     Attributes:
         id: Id of this process in the session.
@@ -228,7 +227,7 @@ class WorkerAgent:
         connections: Unused connections to the session.
     """
 
-    def __init__(self, ref: AttemptRef, encrypted: ssl.SSLContext | None = None) -> None:
+    def __init__(self, ref: AttemptRef, encryption: Encryption | None = None) -> None:
         self.id = os.urandom(8).hex()
         self.is_over = False
         self.connections = ConnectionPool()
@@ -245,9 +244,10 @@ class WorkerAgent:
         self._program = Program([], {}, {})
         self._heartbeat_count = 0
         self._is_ready = threading.Event()
-        if ref.is_encrypted:
+        if encryption is not None:
             host, _, port = ref.address.rpartition(":")
-            self._proxy = TlsProxy((host.strip("[]"), int(port)), client_tls=encrypted).start()
+            target = (host.strip("[]"), int(port))
+            self._proxy = TlsProxy(target, encryption.loop, client_tls=encryption.tls).start()
         self.address = ref.address if self._proxy is None else self._proxy.address
 
     def start(self, token: str) -> None:
@@ -396,17 +396,17 @@ _LOCK: Final = threading.Lock()
 _AGENTS: Final[dict[str, WorkerAgent]] = {}
 
 
-def agent_of(ref: AttemptRef, encrypted: ssl.SSLContext | None = None) -> WorkerAgent:
+def agent_of(ref: AttemptRef, encryption: Encryption | None = None) -> WorkerAgent:
     """Return the agent of this process for the session of an attempt; start it at the first call.
 
     Args:
         ref: The message with the address of the session.
-        encrypted: TLS settings of connections to it; None if they are not encrypted.
+        encryption: Settings of encrypted connections to it; None if they are not encrypted.
     """
     with _LOCK:
         agent = _AGENTS.get(ref.session)
         if agent is None:
-            agent = WorkerAgent(ref, encrypted)
+            agent = WorkerAgent(ref, encryption)
             agent.start(ref.heartbeat_token)
             _AGENTS[ref.session] = agent
         return agent

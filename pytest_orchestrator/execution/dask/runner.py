@@ -22,14 +22,13 @@ from pytest_orchestrator.execution.dask import worker
 from pytest_orchestrator.execution.dask.messages import AttemptRef
 from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.dask.submission import Submission
+from pytest_orchestrator.execution.dask.tls_proxy import Encryption
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 from pytest_orchestrator.execution.scheduling.placement import Offer, beside
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 if TYPE_CHECKING:
-    import ssl
-
     from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
 
 _CONNECT_TIMEOUT: Final = 15.0
@@ -39,7 +38,7 @@ _LOST_AFTER: Final = 2.0
 """Seconds without a connection to the scheduler after which it is lost."""
 
 
-MakeBroker = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "AttemptBroker"]
+MakeBroker = Callable[[str, Callable[[], str], Encryption | None], "AttemptBroker"]
 
 
 class DaskError(Exception):
@@ -51,7 +50,7 @@ class DaskRunner:
 
     Args:
         broker: Returns the broker, given the address of this machine for workers, a function that
-            returns why the scheduler is lost, and the TLS settings of connections.
+            returns why the scheduler is lost, and the settings of encrypted connections.
         scheduler: Address of the scheduler, or the number of workers of a local cluster.
         counted: Names of resources that the session counts itself.
         notify: Called with one line of information for the user.
@@ -202,13 +201,13 @@ class DaskRunner:
         except Exception as error:  # noqa: BLE001  # a missing package may raise anything
             raise DaskError(f"the scheduler at {self._scheduler}: {_reason(error)}") from None
 
-    def _encryption(self) -> "ssl.SSLContext | None":
+    def _encryption(self) -> Encryption | None:
         """Return Dask's TLS settings for connections of workers; None without encryption."""
-        if not self._client.scheduler.address.startswith("tls://"):
+        client = self._client
+        if not client.scheduler.address.startswith("tls://"):
             return None
-        context: ssl.SSLContext | None
-        context = self._client.security.get_listen_args("client")["ssl_context"]
-        return context
+        tls = client.security.get_listen_args("client")["ssl_context"]
+        return Encryption(tls, client.loop.asyncio_loop)
 
     def _cut_off(self) -> str:
         """Return a message if the scheduler is lost, else an empty text."""
@@ -229,10 +228,11 @@ def run_on_worker(ref: AttemptRef) -> None:
     from distributed import get_worker
 
     dask_worker = get_worker()
-    encrypted = None
+    encryption = None
     if ref.is_encrypted:
-        encrypted = dask_worker.security.get_connection_args("worker")["ssl_context"]
-    worker.perform(ref, str(dask_worker.name), encrypted, dask_worker.local_directory)
+        tls = dask_worker.security.get_connection_args("worker")["ssl_context"]
+        encryption = Encryption(tls, dask_worker.loop.asyncio_loop)
+    worker.perform(ref, str(dask_worker.name), encryption, dask_worker.local_directory)
 
 
 _ROUTES: Final = "distributed.{}.http.routes"

@@ -1,25 +1,30 @@
 """TLS proxy: forwards connections between a plain and an encrypted side.
 
 On the machine of the session it accepts encrypted connections of workers. On the machine of a
-worker it accepts plain connections of steps, which come from the loopback only.
+worker it accepts plain connections of steps, which come from the loopback only. It runs in the
+event loop that Dask has in each of these processes.
 """
 
 import asyncio
 import contextlib
 import ssl
-import threading
 from collections.abc import AsyncIterator, Coroutine
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 _BUFFER_SIZE: Final = 1 << 16
 _CONNECT_SECONDS: Final = 10.0
 """Seconds within which the outgoing connection must be established."""
 _CLOSE_SECONDS: Final = 2.0
 """Seconds for sending the last bytes of a connection."""
-_CLOSE_TURNS: Final = 5
-"""Turns of the event loop after which aborted connections are closed."""
 
 Address = tuple[str, int]
+
+
+class Encryption(NamedTuple):
+    """TLS settings of a process in a cluster, and the event loop of Dask in it."""
+
+    tls: ssl.SSLContext
+    loop: asyncio.AbstractEventLoop
 
 
 class TlsProxy:
@@ -27,6 +32,7 @@ class TlsProxy:
 
     Args:
         target: Host and port to which connections are forwarded.
+        loop: The event loop, which runs in another thread.
         host: Host to listen at; the port is any free one.
         server_tls: TLS settings of incoming connections; None for plain ones.
         client_tls: TLS settings of outgoing connections; None for plain ones.
@@ -39,6 +45,7 @@ class TlsProxy:
     def __init__(
         self,
         target: Address,
+        loop: asyncio.AbstractEventLoop,
         *,
         host: str = "127.0.0.1",
         server_tls: ssl.SSLContext | None = None,
@@ -46,55 +53,37 @@ class TlsProxy:
     ) -> None:
         self.address = ""
         self.is_refused = False
-        self._target, self._host = target, host
+        self._target, self._loop, self._host = target, loop, host
         self._server_tls, self._client_tls = server_tls, client_tls
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()
+        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listening = threading.Event()
-        self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._run, name="tls-proxy", daemon=True)
 
     def start(self) -> Self:
-        """Start a thread that listens and forwards; return this proxy once it listens.
+        """Start to listen and forward; return this proxy once it listens.
 
         Raises:
             OSError: The address cannot be used.
         """
-        self._thread.start()
-        self._listening.wait()
-        if self._error is not None:
-            raise self._error
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
         return self
 
     def close(self) -> None:
         """End all connections, and stop listening."""
-        if self._loop is not None and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the event loop has just ended
-                self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+        if self._loop.is_running():  # otherwise Dask has ended in this process
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_CLOSE_SECONDS)
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except OSError as error:
-            self._error = error
-        finally:
-            self._listening.set()
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._server_tls)
-        host, port = server.sockets[0].getsockname()[:2]
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._server_tls)
+        host, port = self._server.sockets[0].getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._listening.set()
-        await self._stop.wait()
-        server.close()
+
+    async def _stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _ in range(_CLOSE_TURNS):
-            await asyncio.sleep(0)
 
     def _accept(
         self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter

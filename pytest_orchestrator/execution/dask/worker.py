@@ -8,7 +8,6 @@ the second call is refused.
 import contextlib
 import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -47,6 +46,7 @@ from pytest_orchestrator.execution.dask.messages import (
     read,
     unpacked,
 )
+from pytest_orchestrator.execution.dask.tls_proxy import Encryption
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.outcome import Raised
@@ -67,7 +67,7 @@ class NotClaimed(Exception):
 def perform(
     ref: AttemptRef,
     worker: str,
-    encrypted: ssl.SSLContext | None = None,
+    encryption: Encryption | None = None,
     scratch: str | None = None,
 ) -> None:
     """Claim and run one attempt, unless another worker has claimed it.
@@ -75,13 +75,13 @@ def perform(
     Args:
         ref: The message with which the attempt is claimed.
         worker: Name of this worker.
-        encrypted: TLS settings of connections to the session; None if they are not encrypted.
+        encryption: Settings of encrypted connections to the session; None if they are plain.
         scratch: Folder for temporary files, which its owner removes even if this process is killed.
 
     Raises:
         NotClaimed: The claim was refused.
     """
-    agent = agent_of(ref, encrypted)
+    agent = agent_of(ref, encryption)
     run = _Run(ref, agent, scratch)
     with agent.running(run) as last_heartbeat:
         claim = ClaimRequest(

@@ -1,11 +1,11 @@
 """Connections that are forwarded between a plain side and an encrypted one."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from distributed.security import Security
@@ -49,17 +49,33 @@ def _host_and_port(address: str) -> Address:
 
 
 @pytest.fixture
-def session_proxy(server: Server, security: Security) -> Iterator[TlsProxy]:
-    proxy = TlsProxy(_host_and_port(server.address), server_tls=_server_tls(security)).start()
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Event loop in a thread, as Dask has one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def session_proxy(
+    server: Server, security: Security, loop: asyncio.AbstractEventLoop
+) -> Iterator[TlsProxy]:
+    target = _host_and_port(server.address)
+    proxy = TlsProxy(target, loop, server_tls=_server_tls(security)).start()
     yield proxy
     proxy.close()
 
 
 @pytest.fixture
-def worker_proxy(session_proxy: TlsProxy, security: Security) -> Iterator[TlsProxy]:
-    proxy = TlsProxy(
-        _host_and_port(session_proxy.address), client_tls=_client_tls(security)
-    ).start()
+def worker_proxy(
+    session_proxy: TlsProxy, security: Security, loop: asyncio.AbstractEventLoop
+) -> Iterator[TlsProxy]:
+    target = _host_and_port(session_proxy.address)
+    proxy = TlsProxy(target, loop, client_tls=_client_tls(security)).start()
     yield proxy
     proxy.close()
 
@@ -77,14 +93,17 @@ def test_requests_pass_through_both_proxies(worker_proxy: TlsProxy, context: Con
 
 
 def test_data_between_the_proxies_is_encrypted(
-    session_proxy: TlsProxy, security: Security, context: Context
+    session_proxy: TlsProxy,
+    security: Security,
+    context: Context,
+    loop: asyncio.AbstractEventLoop,
 ) -> None:
     recorded = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as tap:
         threading.Thread(
             target=_tapped, args=(tap, _host_and_port(session_proxy.address), recorded)
         ).start()
-        proxy = TlsProxy(tap.getsockname(), client_tls=_client_tls(security)).start()
+        proxy = TlsProxy(tap.getsockname(), loop, client_tls=_client_tls(security)).start()
         with RemoteContext.connect(proxy.address, "t") as remote:
             remote.set("a", "a plain text")
         proxy.close()
@@ -114,11 +133,10 @@ def _copied(source: socket.socket, to: socket.socket, recorded: bytearray) -> No
 
 
 def test_clients_without_the_certificate_of_the_cluster_are_refused(
-    session_proxy: TlsProxy, context: Context
+    session_proxy: TlsProxy, context: Context, loop: asyncio.AbstractEventLoop
 ) -> None:
-    other_cluster = TlsProxy(
-        _host_and_port(session_proxy.address), client_tls=_client_tls(Security.temporary())
-    ).start()
+    target, tls = _host_and_port(session_proxy.address), _client_tls(Security.temporary())
+    other_cluster = TlsProxy(target, loop, client_tls=tls).start()
     with pytest.raises(ContextUnreachable):
         RemoteContext.connect(other_cluster.address, "t")
     other_cluster.close()
@@ -139,8 +157,8 @@ def test_a_refused_connection_is_distinguished_from_a_silent_one(
     assert worker_proxy.is_refused
 
 
-def test_a_closed_proxy_leaves_no_thread_and_no_socket(
-    session_proxy: TlsProxy, worker_proxy: TlsProxy, tmp_path: Path
+def test_a_closed_proxy_leaves_no_task_and_no_socket(
+    session_proxy: TlsProxy, worker_proxy: TlsProxy, loop: asyncio.AbstractEventLoop
 ) -> None:
     with RemoteContext.connect(worker_proxy.address, "t") as remote:
         worker_proxy.close()
@@ -148,14 +166,20 @@ def test_a_closed_proxy_leaves_no_thread_and_no_socket(
             remote.get("a")
 
     session_proxy.close()
-    assert "tls-proxy" not in [thread.name for thread in threading.enumerate()]
+    assert asyncio.run_coroutine_threadsafe(_other_tasks(), loop).result() == []
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(_host_and_port(worker_proxy.address), timeout=10)
 
 
-def test_a_closing_connection_is_closed_with_the_proxy(security: Security) -> None:
+async def _other_tasks() -> list[object]:
+    return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+def test_a_closing_connection_is_closed_with_the_proxy(
+    security: Security, loop: asyncio.AbstractEventLoop
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = TlsProxy(listener.getsockname(), client_tls=_client_tls(security)).start()
+        proxy = TlsProxy(listener.getsockname(), loop, client_tls=_client_tls(security)).start()
         with socket.create_connection(_host_and_port(proxy.address), timeout=60):
             plain, _ = listener.accept()
             plain.settimeout(60)
