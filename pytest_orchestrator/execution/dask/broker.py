@@ -48,6 +48,7 @@ from pytest_orchestrator.recipe.model.step import Step
 
 _FOLLOW_UP_POLL: Final = 10.0
 """Seconds after which a worker that waits for follow-ups gets an empty reply."""
+_OVER: Final = "it is not to run any more"
 _CHECK_INTERVAL: Final = 1.0
 """Seconds between two checks whether a worker is lost."""
 
@@ -102,7 +103,7 @@ class RemoteAttempt:
         self._is_closed = False
         self._follow_up: FollowUp | None = None
         self._replies: list[FollowUpReply] = []
-        self._last_numbered = 0, Reply(ok=True)
+        self._last_replies: dict[str, tuple[int, Reply]] = {}
         self._receiver = ChunkReceiver(step.name, attempt_context)
         self.receive = self._receiver.receive
         self._operations: dict[str, Callable[[Any], Any]] = {
@@ -111,7 +112,6 @@ class RemoteAttempt:
             OUTCOME: lambda value: self._receive_outcome(read(value, Outcome)),
             FOLLOW_UP: lambda _: self._next_follow_up(),
             FOLLOW_UP_REPLY: lambda value: self._receive_reply(read(value, FollowUpReply)),
-            NUMBERED: lambda value: self._execute_numbered(read(value, NumberedRequest)),
         }
 
     @property
@@ -150,11 +150,10 @@ class RemoteAttempt:
         return f"worker {self.claim.worker} on {self.claim.host}"
 
     def answered(self, request: Request) -> Reply:
-        """Execute a request of the worker: an operation of the attempt, or of the Context."""
-        operation = self._operations.get(request.op)
-        if operation is None:
+        """Execute a request of a worker; all except the first one of a connection are numbered."""
+        if request.op != NUMBERED:
             return serve(request, self._context)
-        return replied(request, operation)
+        return replied(request, lambda value: self._execute(read(value, NumberedRequest)))
 
     def wait(self) -> Outcome:
         """Wait for the outcome of the step code, and return it.
@@ -234,14 +233,12 @@ class RemoteAttempt:
         # Before the claim is set: other threads then ask for the silence of its process.
         self._broker.hear(claim.agent_id)
         with self._moved:
-            if self.claim not in (None, claim):  # an equal claim is repeated after a lost reply
+            if self.claim is not None:
                 self.refused.append(claim)
                 raise RequestRefused(f"it was claimed by worker {self.claim.worker}")
-            is_over = self._lost or self._is_closed or self.outcome is not None
-            if is_over or (self.claim is None and self.is_cancelled):
-                raise RequestRefused("it is not to run any more")
-            if self.claim is None:
-                self.claim, self.claimed_at = claim, time.time()
+            if self.is_cancelled:
+                raise RequestRefused(_OVER)
+            self.claim, self.claimed_at = claim, time.time()
         attempt_context, step = self._attempt_context, self._step
         self._context_token = self._context_token or self._broker.admit_step(
             step.name, self._context
@@ -282,21 +279,32 @@ class RemoteAttempt:
                     return {}
                 self._moved.wait(left)
 
-    def _execute_numbered(self, numbered: NumberedRequest) -> Reply:
-        """Execute an operation on the Context once; if it is repeated, return the first reply."""
-        number, reply = self._last_numbered
-        if numbered.number < number:  # a late request of a connection that was closed
+    def _execute(self, numbered: NumberedRequest) -> Reply:
+        """Execute a request once; if it is repeated, return the first reply.
+
+        Raises:
+            RequestRefused: A claim of an attempt that is over, or a late request of a connection
+                that was closed.
+        """
+        request = numbered.request
+        if request.op == CLAIM and (self._lost or self._is_closed or self.outcome is not None):
+            raise RequestRefused(_OVER)
+        number, reply = self._last_replies.get(numbered.client_id, (0, Reply(ok=True)))
+        if numbered.number < number:
             raise RequestRefused("that was asked for on another connection, and is done")
         if numbered.number > number:
-            reply = serve(numbered.request, self._context)
-            self._last_numbered = numbered.number, reply
+            operation = self._operations.get(request.op)
+            if operation is None:
+                reply = serve(request, self._context)
+            else:
+                reply = replied(request, operation)
+            self._last_replies[numbered.client_id] = numbered.number, reply
         return reply
 
     def _receive_reply(self, reply: FollowUpReply) -> None:
         with self._moved:
-            if self._follow_up is not None:  # otherwise the reply is a repetition
-                self._follow_up = None
-                self._replies.append(reply)
+            self._follow_up = None
+            self._replies.append(reply)
             self._moved.notify_all()
 
     def _raise_if_cut_off(self) -> None:

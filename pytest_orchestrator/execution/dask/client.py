@@ -1,10 +1,11 @@
 """Client of the attempt broker; repeats a request over a new connection.
 
-After a broken connection the client does not know whether its request was executed. So every
-request may be repeated: an outcome counts once, and operations on the Context are numbered.
+After a broken connection the client does not know whether its request was executed. So all
+requests are numbered, and the session executes each number once.
 """
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -44,12 +45,13 @@ class BrokerClient:
     """
 
     def __init__(self, agent: "WorkerAgent", token: str) -> None:
-        self.context = _NumberedContext(self.ask)
+        self.context = _NumberedContext(self.reply)
         self._agent, self._token = agent, token
+        self._id, self._numbers = os.urandom(8).hex(), itertools.count(1)
         self._link: RemoteContext | None = None
 
     def ask(self, op: str, value: msgspec.Struct | None = None) -> Any:
-        """Send a request, and repeat it over a new connection if the connection breaks.
+        """Send a request for an operation of the attempt; see `reply`.
 
         Args:
             op: The operation; see `execution.dask.messages`.
@@ -62,11 +64,24 @@ class BrokerClient:
             RequestRefused: The session refuses the request, or it failed there.
             OSError: The session has ended, or was unreachable for too long.
         """
-        line = msgspec.Raw(msgspec.json.encode(value))
+        reply = self.reply(Request(op=op, value=value))
+        if not reply.ok:
+            raise RequestRefused(reply.error)
+        return reply.value
+
+    def reply(self, request: Request) -> Reply:
+        """Send a request, and repeat it over a new connection if the connection breaks.
+
+        Raises:
+            RequestRefused: The session does not know the attempt any more.
+            OSError: The session has ended, or was unreachable for too long.
+        """
+        numbered = NumberedRequest(self._id, next(self._numbers), request)
+        line = msgspec.Raw(msgspec.json.encode(numbered))
         if len(line) > _MAX_VALUE:  # the session would close each new connection
             raise too_long(_MAX_VALUE)
         try:
-            return self._retry(lambda link: link.request(op, line))
+            return read(self._retry(lambda link: link.request(NUMBERED, line)), Reply)
         except OSError:
             raise
         except OrchestratorError as error:
@@ -111,16 +126,13 @@ class BrokerClient:
 
 
 class _NumberedContext(RemoteContext):
-    """Access to the session's Context that numbers operations, so that each is executed once."""
+    """Access to the session's Context through the client of an attempt."""
 
-    __slots__ = ("_ask_broker", "_numbers")
+    __slots__ = ("_send",)
 
-    def __init__(self, ask_broker: Callable[[str, msgspec.Struct], Any]) -> None:
+    def __init__(self, send: Callable[[Request], Reply]) -> None:
         self._name = self._owned_socket = None
-        self._ask_broker, self._numbers = ask_broker, itertools.count(1)
+        self._send = send
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
-        request = Request(op=op, path=path, value=value, index=index, who=who)
-        return read(
-            self._ask_broker(NUMBERED, NumberedRequest(next(self._numbers), request)), Reply
-        )
+        return self._send(Request(op=op, path=path, value=value, index=index, who=who))

@@ -104,7 +104,6 @@ class ClaimRequest(msgspec.Struct, frozen=True):
         worker: Name of the worker.
         host: Name of its machine.
         agent_id: Id of the agent of the worker process.
-        key: Unique id of the claim.
         last_heartbeat: Number of the last heartbeat before the claim; only later heartbeats list
             the attempt.
     """
@@ -112,7 +111,6 @@ class ClaimRequest(msgspec.Struct, frozen=True):
     worker: str
     host: str
     agent_id: str
-    key: str
     last_heartbeat: int = 0
 
 
@@ -192,13 +190,15 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
 
 
 class NumberedRequest(msgspec.Struct, frozen=True):
-    """Context operation that the worker sends again if the reply was lost; it is executed once.
+    """Request of a worker for an attempt, sent again if the reply was lost; it is executed once.
 
     Attributes:
-        number: Number from 1, in the order of the operations of an attempt.
-        request: The operation.
+        client_id: Unique id of the client that has numbered it.
+        number: Number from 1, in the order of the requests of the client.
+        request: The request: an operation of the attempt, or of the Context.
     """
 
+    client_id: str
     number: int
     request: Request
 

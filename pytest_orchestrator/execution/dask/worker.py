@@ -84,10 +84,7 @@ def perform(
     agent = agent_of(ref, encryption)
     run = _Run(ref, agent, scratch)
     with agent.running(run) as last_heartbeat:
-        claim = ClaimRequest(
-            worker, socket.gethostname(), agent.id, os.urandom(8).hex(), last_heartbeat
-        )
-        run.run(claim)
+        run.run(ClaimRequest(worker, socket.gethostname(), agent.id, last_heartbeat))
 
 
 class _ForwardedCallbacks(RunCallbacks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -20,13 +21,18 @@ from pytest_orchestrator.execution.dask.messages import (
     CHUNK,
     CLAIM,
     FOLLOW_UP,
+    FOLLOW_UP_REPLY,
     HEARTBEAT,
+    NUMBERED,
     OUTCOME,
     SILENCE,
     Chunk,
     ClaimRequest,
+    FollowUp,
+    FollowUpReply,
     Heartbeat,
     HeartbeatReply,
+    NumberedRequest,
     Outcome,
     SessionConfig,
     plain,
@@ -89,6 +95,14 @@ class Scene:
         self.attempt = self.broker.issue(self.step, self.context, self.attempt_context)
         self.token = self.attempt.token
         self.withdrawn: list[bool] = []
+        self._numbers = itertools.count(2)  # the claim is number 1
+
+    def ask(self, op: str, value: Any, client_id: str = "a1", number: int | None = None) -> Reply:
+        """Send a numbered request, by default with the next number; return the reply to it."""
+        number = next(self._numbers) if number is None else number
+        numbered = NumberedRequest(client_id, number, Request(op=op, value=value))
+        reply = self.server.ask(self.token, NUMBERED, plain(numbered))
+        return read(reply.value, Reply) if reply.ok else reply
 
     def submission(self) -> Submission:
         return Submission(
@@ -96,15 +110,16 @@ class Scene:
         )
 
     def claim(self, worker: str, key: str = "1", last_heartbeat: int = 0) -> Reply:
-        return self.server.ask(self.token, CLAIM, plain(_claim(worker, key, last_heartbeat)))
+        """Claim the attempt for a worker; the same worker and key repeat the request."""
+        claim = _claim(worker, last_heartbeat)
+        return self.ask(CLAIM, plain(claim), f"{worker}{key}", number=1)
 
     def report(self, seconds: float) -> Reply:
-        outcome = Outcome(ended=Ended(usage=Usage(seconds=seconds)))
-        return self.server.ask(self.token, OUTCOME, plain(outcome))
+        return self.ask(OUTCOME, plain(Outcome(ended=Ended(usage=Usage(seconds=seconds)))))
 
     def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Reply:
         chunk = Chunk(self.attempt.id, stream, at, data)
-        return self.server.ask(self.token, CHUNK, plain(chunk))
+        return self.ask(CHUNK, plain(chunk))
 
     def beat(self, worker: str, number: int, *running: str) -> HeartbeatReply:
         heartbeat = Heartbeat(_claim(worker).agent_id, number, running)
@@ -121,8 +136,8 @@ class Scene:
         heard[agent_id] = heard.get(agent_id, time.monotonic()) - seconds
 
 
-def _claim(worker: str, key: str = "1", last_heartbeat: int = 0) -> ClaimRequest:
-    return ClaimRequest(worker, f"host-of-{worker}", f"agent-of-{worker}", key, last_heartbeat)
+def _claim(worker: str, last_heartbeat: int = 0) -> ClaimRequest:
+    return ClaimRequest(worker, f"host-of-{worker}", f"agent-of-{worker}", last_heartbeat)
 
 
 @pytest.fixture
@@ -280,7 +295,7 @@ def test_the_outcome_contains_the_last_bytes_of_a_log(scene: Scene) -> None:
     last = (Chunk(scene.attempt.id, "stdout", 3, b"def"),)
     outcome = Outcome(ended=Ended(usage=Usage(seconds=1.0)), chunks=last)
 
-    assert scene.server.ask(scene.token, OUTCOME, plain(outcome)).ok
+    assert scene.ask(OUTCOME, plain(outcome)).ok
 
     assert Path(scene.attempt_context.log("s", "stdout") or "").read_bytes() == b"abcdef"
 
@@ -307,7 +322,29 @@ def test_a_worker_waits_for_follow_ups_until_it_is_released(scene: Scene) -> Non
     scene.report(1.0)
     scene.attempt.lose("the run is over")
 
-    assert scene.server.ask(scene.token, FOLLOW_UP).value is None
+    assert scene.ask(FOLLOW_UP, None).value is None
+
+
+def test_a_repeated_reply_to_a_follow_up_does_not_answer_the_next_one(scene: Scene) -> None:
+    scene.claim("a")
+    scene.report(1.0)
+
+    def answer(number: int, text: str) -> None:
+        while not scene.ask(FOLLOW_UP, None).value:
+            pass
+        assert scene.ask(FOLLOW_UP_REPLY, plain(FollowUpReply(error=text)), "a2", number).ok
+
+    def worker() -> None:
+        answer(1, "first")
+        answer(1, "first")  # the reply to this request was lost, so it is repeated
+        answer(2, "second")
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    replies = [scene.attempt.run_follow_up(FollowUp()).error for _ in range(2)]
+    thread.join()
+
+    assert replies == ["first", "second"]
 
 
 EVENTS = st.one_of(

@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.dask import client
 from pytest_orchestrator.execution.dask.agent import WorkerAgent
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.client import BrokerClient
-from pytest_orchestrator.execution.dask.messages import NUMBERED, NumberedRequest
+from pytest_orchestrator.execution.dask.messages import NUMBERED, NumberedRequest, plain
 from tests.execution.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_a_late_request_of_a_closed_connection_changes_nothing(
     first, second = (
         Request(
             op=NUMBERED,
-            value=msgspec.to_builtins(NumberedRequest(number, Request(op="increment", path="n"))),
+            value=plain(NumberedRequest("a", number, Request(op="increment", path="n"))),
         )
         for number in (1, 2)
     )
