@@ -48,7 +48,7 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.supervision.deadlines import HeartbeatFile
 
 IDLE_SECONDS: Final = 10.0
-"""Seconds for which an unused connection is kept: a firewall may drop an idle connection."""
+"""Seconds after which an unused connection is not used again: a firewall may have dropped it."""
 
 
 class ConnectionPool:
@@ -62,9 +62,12 @@ class ConnectionPool:
     def acquire(self, token: str) -> RemoteContext | None:
         """Return a pooled connection that uses ``token`` from now on; None if there is none."""
         with self._lock:
-            if not self._free:
-                return None
-            _, link = self._free.pop()
+            since, link = self._free.pop() if self._free else (0.0, None)
+        if link is None:
+            return None
+        if time.monotonic() - since > IDLE_SECONDS:
+            link.close()
+            return None
         link.show(token)
         return link
 
@@ -75,15 +78,6 @@ class ConnectionPool:
                 self._free.append((time.monotonic(), link))
                 return
         link.close()
-
-    def close_idle(self) -> None:
-        """Close the connections that were not used for ten seconds."""
-        until = time.monotonic() - IDLE_SECONDS
-        with self._lock:
-            old = [link for since, link in self._free if since < until]
-            self._free = [entry for entry in self._free if entry[0] >= until]
-        for link in old:
-            link.close()
 
     def close(self) -> None:
         """Close the unused connections, and later each connection that is returned to the pool."""
@@ -317,7 +311,6 @@ class WorkerAgent:
                 is_busy = self._send_heartbeat(link)
                 # From the time of sending: the session may have received it at that moment.
                 self._heartbeat_file.beat(sent_at + PATIENCE)
-                self.connections.close_idle()
                 last_reply, refusals = time.monotonic(), 0
                 self._is_ready.set()
                 # Attempts that were cancelled end soon.

@@ -10,10 +10,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, serve
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.dask.chunks import ChunkReceiver
@@ -333,20 +334,6 @@ _GIVEN_UP_SILENCE: Final = 3.0
 """Seconds without a heartbeat after which a worker is lost that the scheduler has given up."""
 
 
-class TokenServer(Protocol):
-    """The methods of `context.rpc.server.Server` that the broker uses."""
-
-    @property
-    def address(self) -> str:
-        """Address at which the server listens."""
-
-    def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Return a token for a client; `answer` executes its requests, one at a time."""
-
-    def end(self, token: str) -> None:
-        """Refuse a token from now on."""
-
-
 class AttemptBroker:
     """Session side of all attempts on Dask workers.
 
@@ -366,7 +353,7 @@ class AttemptBroker:
 
     def __init__(
         self,
-        server: TokenServer,
+        server: Server,
         session_config: SessionConfig,
         cut_off: Callable[[], str] = lambda: "",
         proxy: TlsProxy | None = None,

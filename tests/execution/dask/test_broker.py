@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal, wrong_token
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.core.result import Ended, Usage
 from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
@@ -63,7 +64,7 @@ TERMS = SessionConfig(
 )
 
 
-class Door:
+class Door(Server):
     """Fake of a Context server: a table of tokens without a network."""
 
     address = "127.0.0.1:1"

@@ -112,17 +112,15 @@ def test_an_acquired_connection_uses_the_new_token(
     assert pool.acquire(server.token) is None
 
 
-def test_an_idle_connection_is_closed(
+def test_an_idle_connection_is_closed_and_not_used_again(
     link: RemoteContext, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = ConnectionPool()
     pool.release(link)
-    pool.close_idle()
     assert pool.acquire(server.token) is link
 
     pool.release(link)
     monkeypatch.setattr(agent, "IDLE_SECONDS", -1.0)
-    pool.close_idle()
 
     assert pool.acquire(server.token) is None
     with pytest.raises(ContextUnreachable):
