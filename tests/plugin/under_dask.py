@@ -28,6 +28,7 @@ OTHERWISE: Final[dict[str, str]] = {
     "test_runner": "it selects runners itself",
     "test_interrupts::test_xdist_workers_run_finally_steps_and_report_all_steps": XDIST,
     "test_interrupts::test_reports_of_xdist_workers_reach_all_plugins_after_an_interrupt": XDIST,
+    "test_interrupts::test_workers_report_the_signal_that_only_pytest_received": XDIST,
     "test_locks::test_an_xdist_worker_reports_a_lock_wait_in_the_report": XDIST,
     "test_locks::test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together": _VARIABLES,
     "test_locks::test_a_recipe_holds_its_locks_until_its_last_finally_step": _VARIABLES,
