@@ -194,20 +194,20 @@ def _rows(section: _Section) -> Iterator[str]:
         yield f"| `type` | {either(f'`{name}`' for name in STEP_TYPES)} | {meaning} |  |"
     inherited = keys_of(section.without) if section.without else {}
     for name, key in keys_of(section.model).items():
-        if name not in inherited or inherited[name].said != key.said:
+        if name not in inherited or inherited[name].meta != key.meta:
             cells = (f"`{name}`", _kind_of(key, hints[name]), _meaning(name, key), _WHEN[key.names])
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _kind_of(key: Key, hint: Any) -> str:
-    is_own = key.reader is None and "written" not in (key.said.extra or {})
+    is_own = key.reader is None and "written" not in (key.meta.extra or {})
     return _BY_FIELD[key.field] if is_own or key.field in _BY_FIELD else _kind(hint)
 
 
 def _meaning(name: str, key: Key) -> str:
     required = "**Required.** " if key.is_required else ""
-    example = (key.said.examples or [])[0]
-    return f"{required}{key.said.description}<br>`{_example(name, example)}`"
+    example = (key.meta.examples or [])[0]
+    return f"{required}{key.meta.description}<br>`{_example(name, example)}`"
 
 
 def _names() -> Iterator[str]:

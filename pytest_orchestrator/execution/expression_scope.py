@@ -24,13 +24,13 @@ from pytest_orchestrator.recipe.expressions.expression import (
     within,
 )
 from pytest_orchestrator.recipe.fields.resolve import (
-    later,
+    evaluate_root_value,
     lock_names,
     replace_expressions,
-    value_of,
+    vars_unknown_at_collection,
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Part, Step
+from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 _ABSENT = object()
@@ -160,7 +160,7 @@ class Inner:
     """Variables of expressions in the steps of a file that a recipe includes by ``use``.
 
     Args:
-        part: The ``use`` entry that includes the file.
+        file_use: The ``use`` entry that includes the file.
         names: The variables of the recipe.
         steps: The results of the steps of the recipe.
         outer: The variables of the file that uses this one; None if the recipe itself does.
@@ -171,23 +171,27 @@ class Inner:
     """
 
     def __init__(
-        self, part: Part, names: Mapping[str, Any], steps: Steps, outer: "Inner | None"
+        self, file_use: FileUse, names: Mapping[str, Any], steps: Steps, outer: "Inner | None"
     ) -> None:
         outer_names = dict(names) if outer is None else outer.names(names)
-        where = f"in step '{part.name}' that uses {part.source.id}"
+        where = f"in step '{file_use.name}' that uses {file_use.source.id}"
         self.skipped: str | None = None if outer is None else outer.skipped
         self.locks: tuple[str, ...] = () if outer is None else outer.locks
         self._own: dict[str, Any] = {
-            "steps": steps.below(f"{part.name}."),
-            "recipe": about(part.title, part.source.path),
+            "steps": steps.below(f"{file_use.name}."),
+            "recipe": about(file_use.title, file_use.source.path),
             "vars": {},
         }
         try:
-            if self.skipped is None and part.condition and not part.condition.holds(outer_names):
-                self.skipped = part.condition.text
+            if (
+                self.skipped is None
+                and file_use.condition
+                and not file_use.condition.holds(outer_names)
+            ):
+                self.skipped = file_use.condition.text
             if self.skipped is None:
-                self._own["vars"] = self._vars(part, outer_names)
-                self.locks += lock_names(part.locks, self.names(names))
+                self._own["vars"] = self._vars(file_use, outer_names)
+                self.locks += lock_names(file_use.locks, self.names(names))
         except ExpressionError as error:
             raise ExpressionError(f"{where}: {error}") from None
 
@@ -197,15 +201,15 @@ class Inner:
         own: Mapping[str, Json] = self._own["vars"]
         return own
 
-    def _vars(self, part: Part, outer_names: Mapping[str, Any]) -> dict[str, Json]:
+    def _vars(self, file_use: FileUse, outer_names: Mapping[str, Any]) -> dict[str, Json]:
         values: dict[str, Json] = {
-            name: replace_expressions(part.given_templates, ("with_", name), value, outer_names)
-            for name, value in part.given.items()
+            name: replace_expressions(file_use.with_templates, ("with_", name), value, outer_names)
+            for name, value in file_use.with_values.items()
         }
-        for name, value in part.vars.items():
-            if name not in part.given:
+        for name, value in file_use.vars.items():
+            if name not in file_use.with_values:
                 names = {**outer_names, **self._own, "vars": values}
-                values[name] = replace_expressions(part.templates, ("vars", name), value, names)
+                values[name] = replace_expressions(file_use.templates, ("vars", name), value, names)
         return values
 
     def names(self, outermost: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,7 +297,7 @@ class Scope:
             "steps": Steps(self._recipe, self._result_of),
             "attempt": attempt,
         }
-        return names if step.part is None else self._within(step.part, names).names(names)
+        return names if step.file_use is None else self._within(step.file_use, names).names(names)
 
     def locked(self, step: Step) -> Step:
         """Return a step with the locks added that its used file declares for all steps of the file.
@@ -301,7 +305,7 @@ class Scope:
         Args:
             step: The step; `before` has been called for it.
         """
-        locks = self._inner[step.part.name].locks if step.part else ()
+        locks = self._inner[step.file_use.name].locks if step.file_use else ()
         return msgspec.structs.replace(step, locks=(*step.locks, *locks)) if locks else step
 
     def skipped(self, step: Step, own: Context) -> str | None:
@@ -310,19 +314,19 @@ class Scope:
         Raises:
             ExpressionError: A var or a condition has no value.
         """
-        if step.part is None:
+        if step.file_use is None:
             return None
-        return self._within(step.part, self.before(_OUTERMOST, own, 1, {})).skipped
+        return self._within(step.file_use, self.before(_OUTERMOST, own, 1, {})).skipped
 
-    def _within(self, part: Part, names: dict[str, Any]) -> Inner:
+    def _within(self, file_use: FileUse, names: dict[str, Any]) -> Inner:
         """Return the variables of a used file; evaluate them once, at its first step."""
         with self._lock:
-            if part.name not in self._inner:
-                outer = self._within(part.outer, names) if part.outer else None
+            if file_use.name not in self._inner:
+                outer = self._within(file_use.outer, names) if file_use.outer else None
                 steps = Steps(self._recipe, self._result_of)
-                inner = self._inner[part.name] = Inner(part, names, steps, outer)
-                self._config.secrets.declare(part.secrets, inner.vars)
-            return self._inner[part.name]
+                inner = self._inner[file_use.name] = Inner(file_use, names, steps, outer)
+                self._config.secrets.declare(file_use.secrets, inner.vars)
+            return self._inner[file_use.name]
 
 
 def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, Any]:
@@ -339,7 +343,9 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
     with at_collection():
-        names["vars"] = _vars(recipe, given, names, excluded=later(recipe.templates))
+        names["vars"] = _vars(
+            recipe, given, names, excluded=vars_unknown_at_collection(recipe.templates)
+        )
     return names
 
 
@@ -355,7 +361,9 @@ def _vars(
         if name in given:
             values[name] = given[name].value
         elif name not in excluded:
-            values[name] = value_of(recipe, ("vars", name), value, {**names, "vars": values})
+            values[name] = evaluate_root_value(
+                recipe, ("vars", name), value, {**names, "vars": values}
+            )
     return values
 
 

@@ -165,7 +165,7 @@ def _plugin_types(extensions: "Extensions", root: Path) -> "Iterator[Scriptlet]"
                         type=None,
                         default=None,
                         has_default=False,
-                        description=keys[key].said.description or "",
+                        description=keys[key].meta.description or "",
                     )
                     for key in own_keys(model)
                 ),

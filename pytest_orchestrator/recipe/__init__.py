@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
     from pytest_orchestrator.recipe.loader.loader import load
     from pytest_orchestrator.recipe.loader.matrix import cells
-    from pytest_orchestrator.recipe.model.graph import needed
+    from pytest_orchestrator.recipe.model.graph import needed_steps
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import (
         Criterion,
@@ -38,11 +38,11 @@ __all__ = [
     "cells",
     "load",
     "looks_like_recipe",
-    "needed",
+    "needed_steps",
 ]
 
 _HOMES = {"Recipe": "model.recipe", "cells": "loader.matrix", "load": "loader.loader"}
-_HOMES |= {"needed": "model.graph"}
+_HOMES |= {"needed_steps": "model.graph"}
 _HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "fields.extensions")
 _HOMES |= dict.fromkeys(("Criterion", "PythonStep", "ShellStep", "SshStep", "Step"), "model.step")
 _HOMES |= dict.fromkeys(("MAX_BYTES", "looks_like_recipe"), "parsing.source")

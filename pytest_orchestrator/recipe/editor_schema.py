@@ -269,7 +269,7 @@ def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
         own = _OWN.get(key.field)
         whole = name not in _NAMED and (not issubclass(model, Success) or key.is_text)
         schema = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
-        yield name, {**_said(str(key.said.description)), "examples": key.said.examples, **schema}
+        yield name, {**_said(str(key.meta.description)), "examples": key.meta.examples, **schema}
 
 
 def _said(description: str) -> Schema:

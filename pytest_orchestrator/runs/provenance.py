@@ -143,8 +143,8 @@ def keep_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> Non
     """
     texts = {recipe.id: recipe.text}
     for step in (*recipe.steps, *recipe.final):
-        if step.part is not None:
-            texts.setdefault(step.part.source.id, step.part.source.text)
+        if step.file_use is not None:
+            texts.setdefault(step.file_use.source.id, step.file_use.source.text)
     for name, text in texts.items():
         path = place_of(folder, name)
         if path is not None and not path.exists():

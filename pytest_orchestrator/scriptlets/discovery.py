@@ -58,7 +58,9 @@ def discover(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) 
             listed, problems = _of_script(path, shown, called, every=every)
         scriptlets += listed
         notes += problems
-    return Inventory(root, tuple(scriptlets), tuple(notes), tuple(map(sources.shown, unread)))
+    return Inventory(
+        root, tuple(scriptlets), tuple(notes), tuple(map(sources.display_path, unread))
+    )
 
 
 def _of_python(
@@ -118,7 +120,7 @@ def _sorted(uses: Iterable[Use] | None) -> tuple[Use, ...]:
 def _uses(mentioned: Iterable[Mention], sources: Sources) -> _Uses:
     uses: _Uses = {}
     for mention in mentioned:
-        use = Use(sources.shown(mention.path), mention.line, mention.step, mention.fixtures)
+        use = Use(sources.display_path(mention.path), mention.line, mention.step, mention.fixtures)
         for path, name in _called(mention, sources):
             uses.setdefault(path, {}).setdefault(name, []).append(use)
     return uses
@@ -128,7 +130,7 @@ def _called(mention: Mention, sources: Sources) -> Iterator[tuple[str, str]]:
     """Yield the files that a step calls, each with the name of the callable in it."""
     module = sources.module(mention.module) if mention.module else None
     if module is not None and module.path and module.path.is_relative_to(sources.root):
-        yield sources.shown(module.path), mention.name
+        yield sources.display_path(module.path), mention.name
     words = _WORD.findall(mention.command)
     yield from ((os.path.normpath(word), "") for word in words if "/" in word)
 

@@ -90,7 +90,7 @@ They are in names, in other files and steps, in other grammars and in the order 
 def some(model: type[Struct], *always: str, never: frozenset[str] = frozenset()) -> Any:
     """Generate a mapping with some keys of a Struct, each with its example."""
     keys = {
-        name: st.just(deepcopy((key.said.examples or [])[0]))
+        name: st.just(deepcopy((key.meta.examples or [])[0]))
         for name, key in keys_of(model).items()
         if name not in never
     }
@@ -224,7 +224,7 @@ _WORDS = {
 
 
 def _values(model: type[Struct], name: str) -> tuple[Any, ...]:
-    examples = keys_of(model)[name].said.examples or [{}]
+    examples = keys_of(model)[name].meta.examples or [{}]
     return {**_BOOLEAN, **_WORDS}.get(name, tuple(examples[:1]))
 
 

@@ -42,7 +42,9 @@ def ended(alone: str = ALONE, **usage: Any) -> Ended:
 
 def verdict(recipe: Recipe, index: int, unmet: str | None = None) -> Verdict:
     criterion = recipe.step("ripple").success[index]
-    return Verdict(name=criterion.name, wanted=criterion.wanted, place=criterion.place, unmet=unmet)
+    return Verdict(
+        name=criterion.name, wanted=criterion.expected, place=criterion.place, unmet=unmet
+    )
 
 
 def failed(failure: Failure, **more: Any) -> StepResult:

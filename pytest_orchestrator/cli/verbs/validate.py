@@ -163,7 +163,7 @@ def not_imported(
 
 def _where(answer: list[str | int], sources: "Sources") -> str:
 
-    return f"{sources.shown(Path(str(answer[2])))}:{answer[3]}" if answer[2] else ""
+    return f"{sources.display_path(Path(str(answer[2])))}:{answer[3]}" if answer[2] else ""
 
 
 def _imported(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[str | int]]:

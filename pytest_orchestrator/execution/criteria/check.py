@@ -54,7 +54,7 @@ def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     assert registered is not None  # noqa: S101
     process = ended.process
     unmet = registered.check(
-        msgspec.convert(criterion.wanted, registered.type),
+        msgspec.convert(criterion.expected, registered.type),
         extending.Evidence(
             step=evidence.step.name,
             root=evidence.root,

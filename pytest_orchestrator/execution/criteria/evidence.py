@@ -72,6 +72,9 @@ def verdict(criterion: Criterion, unmet: str | None = None, **fields: Any) -> Ve
         fields: Other fields of the `Verdict`; they override those taken from the criterion.
     """
     return Verdict(
-        **({"name": criterion.name, "wanted": criterion.wanted, "place": criterion.place} | fields),
+        **(
+            {"name": criterion.name, "wanted": criterion.expected, "place": criterion.place}
+            | fields
+        ),
         unmet=unmet,
     )

@@ -37,9 +37,9 @@ def noted(step: Step, root: Path) -> Before:
         root: The folder to which paths are relative.
     """
     paths = [
-        str(one.wanted["path"])
+        str(one.expected["path"])
         for one in step.success
-        if one.name == "files" and isinstance(one.wanted, dict) and one.wanted.get("fresh")
+        if one.name == "files" and isinstance(one.expected, dict) and one.expected.get("fresh")
     ]
     before = {path: _stamps(path, root) for path in paths}
     _wait_for_next_tick([stamp for stamps in before.values() for stamp in stamps.values()])
@@ -112,7 +112,7 @@ def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
 
 
 def _path_and_rules(criterion: Criterion) -> tuple[str, dict[str, Json]]:
-    rules = dict(criterion.wanted) if isinstance(criterion.wanted, dict) else {}
+    rules = dict(criterion.expected) if isinstance(criterion.expected, dict) else {}
     path = str(rules.pop("path", ""))
     if not rules.get("fresh"):
         rules.pop("fresh", None)
@@ -208,7 +208,7 @@ def _fresh(criterion: Criterion, name: str, _wanted: Json, evidence: Evidence) -
     stamp = stamp_of(path)
     written = stamp.modified_ns / 1e9
     moment = datetime.fromtimestamp(written, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-    pattern = criterion.wanted["path"] if isinstance(criterion.wanted, dict) else name
+    pattern = criterion.expected["path"] if isinstance(criterion.expected, dict) else name
     before = evidence.before.get(str(pattern))
     if before is None:
         is_fresh = written >= evidence.started - lag(stamp)
@@ -238,14 +238,14 @@ _BROKEN_LINK = "which leads to nothing"
 
 def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Yield a verdict that holds if the wanted path exists or the wanted glob matches anything."""
-    name = str(criterion.wanted)
+    name = str(criterion.expected)
     matches = matching(name, evidence.root)
     yield verdict(criterion, None if matches else missing(name, evidence.root))
 
 
 def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Yield a verdict that holds if the unwanted path is missing or the glob matches nothing."""
-    name = str(criterion.wanted)
+    name = str(criterion.expected)
     matches = matching(name, evidence.root)
     if not matches:
         yield verdict(criterion)

@@ -93,7 +93,7 @@ def _measured(
 def _value(measurement: Measurement, names: Mapping[str, Any]) -> Any:
     """Evaluate a measurement; return None if its value is absent or NaN."""
     try:
-        value = measurement.value.evaluated(names)
+        value = measurement.value.evaluate_raw(names)
     except AbsentError:
         return None
     return None if isinstance(value, float) and math.isnan(value) else value

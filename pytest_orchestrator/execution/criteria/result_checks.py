@@ -80,7 +80,7 @@ def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
 
 def result_schema(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Validate the result of a step by a JSON Schema, and yield the verdict."""
-    schema = criterion.wanted if isinstance(criterion.wanted, dict) else {}
+    schema = criterion.expected if isinstance(criterion.expected, dict) else {}
     errors = evidence.searches.schema_errors(schema, evidence.ended.value, criterion.place)
     if "fault" in errors:
         way, fault = errors["fault"]

@@ -21,7 +21,7 @@ def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
         return
     name, _, rule = criterion.name.partition("_")
     stream: Stream = getattr(evidence.ended.process, name)
-    wanted = str(criterion.wanted)
+    wanted = str(criterion.expected)
     yield search_verdict(criterion, rule, wanted, searched(stream, name), evidence.searches)
 
 
@@ -30,7 +30,7 @@ def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
     name, _, rule = criterion.name.partition("_")
     if rule == "matches" and name in STREAMS and evidence.ended.process is not None:
         stream: Stream = getattr(evidence.ended.process, name)
-        yield query_of(criterion, str(criterion.wanted), searched(stream, name))
+        yield query_of(criterion, str(criterion.expected), searched(stream, name))
 
 
 def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
@@ -75,7 +75,7 @@ def search_verdict(
 
 def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Yield a verdict that holds if the Context has the wanted key."""
-    key, context = str(criterion.wanted), evidence.context
+    key, context = str(criterion.expected), evidence.context
     if key in context:
         yield verdict(criterion)
         return
@@ -87,7 +87,7 @@ def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 def lacks_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Yield a verdict that holds if the Context lacks the unwanted key."""
-    key, context = str(criterion.wanted), evidence.context
+    key, context = str(criterion.expected), evidence.context
     if key not in context:
         yield verdict(criterion)
         return
@@ -162,7 +162,7 @@ def leftover_processes(criterion: Criterion, evidence: Evidence) -> Iterator[Ver
 def _at_most(
     criterion: Criterion, value: float, unit: str, phrase: str, *, digits: int = 2
 ) -> Verdict:
-    limit = criterion.wanted
+    limit = criterion.expected
     if isinstance(limit, bool) or not isinstance(limit, int | float):
         return verdict(criterion, "the limit is no number", measured=value, unit=unit)
     if value <= limit:

@@ -297,7 +297,7 @@ def packed(step: Step) -> bytes:
         outputs=(),
         measurements={},
         templates=(),
-        part=None,
+        file_use=None,
         success=tuple(each for each in step.success if _is_needed(each)),
     )
     return pickle.dumps(needed)
@@ -312,7 +312,7 @@ def unpacked(data: bytes) -> Step:
 def _is_needed(criterion: Criterion) -> bool:
     """Return True for the wanted exit code, and for files that are compared with earlier ones."""
     if criterion.name == "files":
-        return isinstance(criterion.wanted, dict) and bool(criterion.wanted.get("fresh"))
+        return isinstance(criterion.expected, dict) and bool(criterion.expected.get("fresh"))
     return criterion.name == "exit_code"
 
 

@@ -38,7 +38,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     TimeoutExpressionError,
     within,
 )
-from pytest_orchestrator.recipe.fields.resolve import checkable
+from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
 from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
@@ -235,7 +235,7 @@ def _checked(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> S
     """Write the outputs, take the measurements and check all criteria of a successful step code."""
     ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
-        step, errors = checkable(evidence.step, names)
+        step, errors = evaluate_late_expressions(evidence.step, names)
         evidence = evidence._replace(step=step, errors=errors)
         asked = list(queries(step, ended, attempt.config.max_result))
         searches.ahead([*asked, *check.queries(evidence)])
@@ -264,7 +264,7 @@ def _beside(evidence: Evidence) -> StepFindings:
     if any(verdict.unmet for verdict in verdicts):
         # The result that the others use may have no value now.
         with contextlib.suppress(ExpressionError):
-            step, errors = checkable(evidence.step, evidence.names)
+            step, errors = evaluate_late_expressions(evidence.step, evidence.names)
             evidence = evidence._replace(step=step, errors=errors)
             evidence.searches.ahead(check.queries(evidence))
             others = check.checked(evidence)

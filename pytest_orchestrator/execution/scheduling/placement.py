@@ -115,9 +115,9 @@ def placed(step: Step, problem: Problem) -> Problem:
         step: The step.
         problem: The problem, with a position in the file that contains the step.
     """
-    if step.part is None:
+    if step.file_use is None:
         return problem
-    outermost, source = step.part, step.part.source
+    outermost, source = step.file_use, step.file_use.source
     while outermost.outer is not None:
         outermost = outermost.outer
     cause = RecipeError([problem], source.id, source.text)

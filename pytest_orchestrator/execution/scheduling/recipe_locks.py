@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
-    from pytest_orchestrator.recipe.model.step import Part
+    from pytest_orchestrator.recipe.model.step import FileUse
 
 _STOP_INTERVAL = 0.02
 
@@ -258,10 +258,10 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     for step in (*recipe.steps, *recipe.final):
         early.update(plain_locks(step.locks, step.templates))
         step_names = names
-        if step.part is not None:
-            if step.part.name not in inner:
-                inner[step.part.name] = _inner(step.part, names, steps)
-            used_file = inner[step.part.name]
+        if step.file_use is not None:
+            if step.file_use.name not in inner:
+                inner[step.file_use.name] = _inner(step.file_use, names, steps)
+            used_file = inner[step.file_use.name]
             if used_file is None:
                 continue
             early.update(used_file.locks)
@@ -272,20 +272,20 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     return early
 
 
-def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
+def _inner(file_use: "FileUse", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
     """Return the scope of a used file if it is known before any step runs, else None."""
     from pytest_orchestrator.execution.expression_scope import Inner
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
     from pytest_orchestrator.recipe.fields.resolve import is_early
 
-    templates = (*part.templates, *part.given_templates, *part.locks)
+    templates = (*file_use.templates, *file_use.with_templates, *file_use.locks)
     if not all(map(is_early, templates)):
         return None
     outer = None
-    if part.outer is not None:
-        outer = _inner(part.outer, names, steps)
+    if file_use.outer is not None:
+        outer = _inner(file_use.outer, names, steps)
         if outer is None:
             return None
     with contextlib.suppress(ExpressionError):  # its steps will raise it
-        return Inner(msgspec.structs.replace(part, condition=None), names, steps, outer)
+        return Inner(msgspec.structs.replace(file_use, condition=None), names, steps, outer)
     return None

@@ -26,7 +26,7 @@ from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, within
-from pytest_orchestrator.recipe.fields.resolve import resolved
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -111,7 +111,7 @@ class RetryLoop:
                 step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
             )
             return self.result
-        self.step = self._scope.locked(resolved(step, self._names))
+        self.step = self._scope.locked(evaluate_step(step, self._names))
         return None
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:

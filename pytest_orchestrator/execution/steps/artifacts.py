@@ -20,7 +20,7 @@ from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria.files import missing, named
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-from pytest_orchestrator.recipe.fields.resolve import resolved
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.step import Step
 
 _CHUNK = 1 << 20
@@ -54,7 +54,7 @@ def copy_artifacts(
         return NOTHING
     own = tuple(one for one in step.templates if one.path[0] == "artifacts")
     try:
-        late = resolved(msgspec.structs.replace(step, templates=own), names(), late=True)
+        late = evaluate_step(msgspec.structs.replace(step, templates=own), names(), late=True)
     except ExpressionError as error:
         return CopiedArtifacts(warnings=(f"artifacts: {error}",))
     return collect(late.artifacts, attempt)

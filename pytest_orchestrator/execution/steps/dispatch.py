@@ -102,7 +102,9 @@ def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[
     place = step.at.get("timeout") or step.at["name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
     path = (
-        step.part.source.id if step.part else os.path.relpath(attempt.recipe, attempt.config.root)
+        step.file_use.source.id
+        if step.file_use
+        else os.path.relpath(attempt.recipe, attempt.config.root)
     )
     position = (path, str(place.line), str(place.column))
     message = f"orchestrator: {':'.join(position)}: step '{step.name}': {reason}"

@@ -27,7 +27,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
 from pytest_orchestrator.execution.text_search import bytes_of
-from pytest_orchestrator.recipe.model.graph import needed
+from pytest_orchestrator.recipe.model.graph import needed_steps
 from pytest_orchestrator.recipe.model.options import Ready
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
@@ -401,7 +401,7 @@ class Services:
             for name, service in tuple(self._services.items())
             if (death := service.death) and not service.step.continue_on_error
         }
-        for each in needed(self._recipe, step.name) if dead else ():
+        for each in needed_steps(self._recipe, step.name) if dead else ():
             if each.name in dead:
                 death = dead[each.name]
                 return msgspec.structs.replace(

@@ -419,7 +419,7 @@ def _criterion(step: ShellStep) -> Criterion | None:
 
 def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
     criterion = _criterion(step)
-    wanted: Json = criterion.wanted if criterion else 0
+    wanted: Json = criterion.expected if criterion else 0
     if wanted == "nonzero":
         held, words = bool(code), "a code that is not 0"
     else:

@@ -59,7 +59,7 @@ def files_of(state: "SessionState", recipe: "Recipe") -> dict[str, str]:
     files = dict.fromkeys(
         path for step in steps for path in fingerprint.files_of_step(step, sources)
     )
-    return {sources.shown(path): fingerprint.file_digest(path) for path in files}
+    return {sources.display_path(path): fingerprint.file_digest(path) for path in files}
 
 
 def work_of_skipped(

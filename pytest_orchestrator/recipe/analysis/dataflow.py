@@ -26,8 +26,8 @@ from pytest_orchestrator.recipe.analysis.shell_script import Command, Script, co
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.analysis.step_access import (
     UNSEEN,
+    ContextRead,
     StepFlow,
-    Wanted,
     Write,
     mentions,
     step_flow,
@@ -104,7 +104,7 @@ def check_existence(recipe: Recipe, sources: Sources) -> Iterator[Finding]:
 def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Finding]:
     module = sources.module(step.module)
     if module is None:
-        if not sources.has_ways_of_its_own:
+        if not sources.changes_sys_path:
             head = f"there is no module '{step.module}'"
             near = suggestions.module_hint(step.module, sources.root)
             yield finding(recipe, step, "error", step.at["module"], head, near)
@@ -292,7 +292,7 @@ class Dataflow:
             (each, write.key)
             for each, flow in flows
             for write in (*flow.writes, *flow.promises)
-            if write.meets(key)
+            if write.may_create(key)
         ]
         writers.sort(key=lambda writer: ANY in writer[1])
         if writers:
@@ -300,7 +300,7 @@ class Dataflow:
         unseen = (each for each, flow in flows if flow.is_open)
         return next((each for each in unseen if mentions(each[1], key, self.sources)), None)
 
-    def handed_on(self, recipe: Recipe) -> Iterator[StepFlow]:
+    def flows_of_needed_recipes(self, recipe: Recipe) -> Iterator[StepFlow]:
         """Yield the flow of each step of the recipes that a recipe needs, directly or indirectly.
 
         Recipes with a matrix or a Context of their own are left out. A recipe with errors has
@@ -328,7 +328,7 @@ class Dataflow:
         """
         files_by_key: dict[str, str] = {}
         for path in project_files(self.sources.root, ".py"):
-            name = "" if _TESTS.fullmatch(path.name) else self.sources.shown(path)
+            name = "" if _TESTS.fullmatch(path.name) else self.sources.display_path(path)
             try:
                 text = files.text(path, errors="replace")
             except OSError:
@@ -347,7 +347,7 @@ class _Check:
         self._about = about
         self._steps = {step.name: step for step in (*recipe.steps, *recipe.final)}
         self._flows = about.flows(recipe)
-        around = [*about.handed_on(recipe), *self._fixtures()]
+        around = [*about.flows_of_needed_recipes(recipe), *self._fixtures()]
         self._is_open = any(flow.is_open for flow in around)
         self._open = {name for name, flow in self._flows.items() if flow.is_open}
         self._writes: dict[str, list[tuple[str, Write]]] = {}
@@ -358,9 +358,9 @@ class _Check:
     def findings(self) -> Iterator[Finding]:
         """Yield the findings for reads without an earlier write, and for races."""
         if not self._is_open:
-            wanted: dict[tuple[str, str, Place], tuple[Step, Wanted]] = {}
+            wanted: dict[tuple[str, str, Place], tuple[Step, ContextRead]] = {}
             for step in self._steps.values():
-                for want in self._flows[step.name].wants:
+                for want in self._flows[step.name].reads:
                     # Reads of a `use` belong to all of its steps; the first step reports them.
                     who = want.use.name if want.use else step.name
                     wanted.setdefault((who, want.key, want.place), (step, want))
@@ -376,18 +376,18 @@ class _Check:
             if self._recipe.path.is_relative_to(folder):
                 flow = flow_of_all(module)
                 writes = tuple(Write(key, how, Place(1, 1)) for key, how in flow.writes)
-                yield StepFlow((), writes, (), is_open=flow.is_open, is_dark=False)
+                yield StepFlow((), writes, (), is_open=flow.is_open, is_opaque=False)
                 named -= module.names.keys()
         if named:
             yield UNSEEN
 
-    def _wanted(self, who: str, step: Step, want: Wanted) -> Finding | None:
+    def _wanted(self, who: str, step: Step, want: ContextRead) -> Finding | None:
         own = self._flows[step.name]
         has_run = want.is_late or not want.is_sure
         if (has_run and own.is_open) or self._waits_for(step, self._open):
             return None
         is_promise = any(write.place == want.place for write in own.promises)
-        if is_promise and own.is_dark:
+        if is_promise and own.is_opaque:
             return None
         matching = self._meeting(want.key)
         writers = {name for name, write in matching if name != step.name}
@@ -410,10 +410,10 @@ class _Check:
             head = f"{head}, and does not wait for step '{name}', which writes it"
             hint = f"needs: [{name}]"
         if want.use is not None:  # the place is in the using file
-            step = msgspec.structs.replace(step, part=want.use.outer)
+            step = msgspec.structs.replace(step, file_use=want.use.outer)
         return finding(self._recipe, step, severity, want.place, head, hint)
 
-    def _unwritten(self, want: Wanted) -> str | None:
+    def _unwritten(self, want: ContextRead) -> str | None:
         """Return the hint for a key that no step writes; None if a test may write the key."""
         file = self._about.writers.get(want.key)
         if file is not None:
@@ -424,7 +424,7 @@ class _Check:
 
     def _meeting(self, key: str) -> list[tuple[str, Write]]:
         near = (*self._writes.get(_bucket(key), ()), *self._writes.get(ANY, ()))
-        return [(name, write) for name, write in near if write.meets(key)]
+        return [(name, write) for name, write in near if write.may_create(key)]
 
     def _waits_for(self, step: Step, names: set[str]) -> bool:
         """Return True if a step begins only after one of the named steps has ended."""
@@ -464,7 +464,9 @@ class _Check:
 
 def _is_conditional(step: Step) -> bool:
     """Return True if a step, or the step with `use` that includes it, has an `if` condition."""
-    return step.if_ is not None or (step.part is not None and step.part.condition is not None)
+    return step.if_ is not None or (
+        step.file_use is not None and step.file_use.condition is not None
+    )
 
 
 def _bucket(key: str) -> str:

@@ -51,7 +51,7 @@ def dependencies_of(
         for step in steps:
             files[recipe.source(step).id] = None
             run = tuple(fingerprint.files_of_step(step, sources))
-            files |= {sources.shown(path): None for path in run}
+            files |= {sources.display_path(path): None for path in run}
             modules |= {name for path in run for name in _imported(path, sources)}
             if isinstance(step, PythonStep) and not run:
                 first = step.module.partition(".")[0]
@@ -182,8 +182,8 @@ def plain_recipe(recipe: Recipe) -> dict[str, Any]:
 
 def _step(step: Step) -> dict[str, Any]:
     data: dict[str, Any] = {"name": step.name, "type": step.type, "line": step.line}
-    if step.part is not None:
-        data |= {"file": step.part.source.id, "with": _plain(step.part.given)}
+    if step.file_use is not None:
+        data |= {"file": step.file_use.source.id, "with": _plain(step.file_use.with_values)}
     data |= _non_default(step, {"name", "type"})
     for template in step.templates:
         _put(data, template.path, template.text)
@@ -221,7 +221,7 @@ def _plain(value: Any) -> Any:
     """Convert a value of a recipe to JSON types; an object of an unknown type becomes its `str`."""
     match value:
         case Criterion():
-            return {value.name: _plain(value.wanted), "line": value.place.line}
+            return {value.name: _plain(value.expected), "line": value.place.line}
         case Output():
             return {value.key: _plain(value.value)}
         case Expression():

@@ -22,7 +22,7 @@ from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Part, PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.model.step import FileUse, PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 STEP: Final = "step"
@@ -31,10 +31,12 @@ STEP: Final = "step"
 FILE: Final = "file "
 """Prefix of the digest of a file that a step runs; the path follows."""
 
-_SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
+_SAME_WORK = {"at", "place", "file_use", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
-_SAME_WORK |= {"stop_signal", "artifacts", "heap", "resources", "host"}
-_SAME_WORK |= {"plugin_data", "plugin_criterion"}
+_SAME_WORK |= {"stop_signal", "artifacts", "heap", "plugin_data", "resources", "host"}
+_SAME_WORK |= {"plugin_criterion"}
+_DIGEST_NAMES: Final = {"expected": "wanted"}
+"""Names of renamed fields in digests: they stay, so that a resume recognizes older runs."""
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
 _MOST_BYTES = 16 << 20
 _ALL = "*"
@@ -45,13 +47,13 @@ class FingerprintInputs(NamedTuple):
 
     Attributes:
         sources: The files of the project.
-        given: The values of vars that come from outside the recipe, by name.
+        external_values: The values of vars that come from outside the recipe, by name.
         environ: The environment variables.
         masked: Function that removes secrets from a value, so that no digest reveals a secret.
     """
 
     sources: Sources
-    given: Mapping[str, ExternalValue] = {}
+    external_values: Mapping[str, ExternalValue] = {}
     environ: Mapping[str, str] = os.environ
     masked: Callable[[Any], Any] = lambda value: value
 
@@ -75,7 +77,7 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
             expressions += one.expressions
     result = {STEP: _digest(inputs.masked(keys))}
     reader = _Reader(recipe, inputs)
-    for name, value in sorted(reader.read(expressions, step.part).items()):
+    for name, value in sorted(reader.read(expressions, step.file_use).items()):
         result[name] = _digest(inputs.masked(value))
     for path in files_of_step(step, inputs.sources):
         result[f"{FILE}{_shown(path, inputs.sources.root)}"] = file_digest(path)[:16]
@@ -93,7 +95,7 @@ def _plain(value: Any, expressions: list[Expression]) -> Any:
         return None
     if isinstance(value, msgspec.Struct):
         return {
-            name: _plain(one, expressions)
+            _DIGEST_NAMES.get(name, name): _plain(one, expressions)
             for name, default in _fields(type(value))
             if (one := getattr(value, name)) != default
         }
@@ -125,29 +127,29 @@ class _Reader:
         self._inputs = inputs
         self._values: dict[str, Any] = {}
 
-    def read(self, expressions: list[Expression], part: Part | None) -> dict[str, Any]:
+    def read(self, expressions: list[Expression], file_use: FileUse | None) -> dict[str, Any]:
         """Return, by name, the values that expressions of a step and its `use` steps read."""
-        self._follow(expressions, part)
-        while part is not None:
-            if part.condition is not None:
-                self._values[f"if of {part.name}"] = part.condition.text
-                self._follow([part.condition], part.outer)
-            part = part.outer
+        self._follow(expressions, file_use)
+        while file_use is not None:
+            if file_use.condition is not None:
+                self._values[f"if of {file_use.name}"] = file_use.condition.text
+                self._follow([file_use.condition], file_use.outer)
+            file_use = file_use.outer
         return self._values
 
-    def _follow(self, expressions: list[Expression], part: Part | None) -> None:
+    def _follow(self, expressions: list[Expression], file_use: FileUse | None) -> None:
         for expression in expressions:
             for chain in expression.reads:
                 if chain.root in ("vars", "env", "matrix"):
                     first = chain.parts[0] if chain.parts else None
-                    self._note(chain.root, str(first) if first is not None else _ALL, part)
+                    self._note(chain.root, str(first) if first is not None else _ALL, file_use)
 
-    def _note(self, root: str, name: str, part: Part | None) -> None:
+    def _note(self, root: str, name: str, file_use: FileUse | None) -> None:
         if name == _ALL:
-            for each in self._names(root, part):
-                self._note(root, each, part)
+            for each in self._names(root, file_use):
+                self._note(root, each, file_use)
             return
-        scope = f"{part.name}." if part is not None and root == "vars" else ""
+        scope = f"{file_use.name}." if file_use is not None and root == "vars" else ""
         key = f"{root}.{scope}{name}"
         if key in self._values:
             return
@@ -157,25 +159,25 @@ class _Reader:
         elif root == "matrix":
             cell = self._recipe.cell
             self._values[key] = cell.values.get(name) if cell else None
-        elif part is not None:
-            self._inner(key, name, part)
-        elif name in self._inputs.given:
-            self._values[key] = self._inputs.given[name].value
+        elif file_use is not None:
+            self._inner(key, name, file_use)
+        elif name in self._inputs.external_values:
+            self._values[key] = self._inputs.external_values[name].value
         else:
             self._values[key] = self._recipe.vars.get(name)
             self._follow(_below(self._recipe.templates, "vars", name), None)
 
-    def _inner(self, key: str, name: str, part: Part) -> None:
-        if name in part.given:
-            self._values[key] = part.given[name]
-            self._follow(_below(part.given_templates, "with_", name), part.outer)
+    def _inner(self, key: str, name: str, file_use: FileUse) -> None:
+        if name in file_use.with_values:
+            self._values[key] = file_use.with_values[name]
+            self._follow(_below(file_use.with_templates, "with_", name), file_use.outer)
         else:
-            self._values[key] = part.vars.get(name)
-            self._follow(_below(part.templates, "vars", name), part)
+            self._values[key] = file_use.vars.get(name)
+            self._follow(_below(file_use.templates, "vars", name), file_use)
 
-    def _names(self, root: str, part: Part | None) -> list[str]:
+    def _names(self, root: str, file_use: FileUse | None) -> list[str]:
         if root == "vars":
-            return [*(part.vars if part is not None else self._recipe.vars)]
+            return [*(file_use.vars if file_use is not None else self._recipe.vars)]
         # The complete environment differs in every run.
         return [*self._recipe.cell.values] if root == "matrix" and self._recipe.cell else []
 

@@ -244,7 +244,7 @@ class _Reads(Recorder):
     def read(self, key: str | None, line: int) -> None:  # noqa: ARG002
         """Record a key that is looked up."""
         if key is None or ANY in key:
-            self.lose()
+            self.record_escape()
         else:
             self.keys[key] = None
 

@@ -14,7 +14,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.recipe.expressions.expression import Expression, as_text
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Part, ShellStep, Source, SshStep
+from pytest_orchestrator.recipe.model.step import FileUse, ShellStep, Source, SshStep
 from pytest_orchestrator.recipe.parsing.nodes import Check, NotJsonScalar, pairs, place_of, plain
 from pytest_orchestrator.recipe.parsing.source import PLAIN, compose
 from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
@@ -41,17 +41,21 @@ def changed_scalars(recipe: Recipe) -> Iterator[tuple[Source, Problem]]:
     Yields:
         The file that contains the scalar, and the problem.
     """
-    parts = {step.part.name: step.part for step in (*recipe.steps, *recipe.final) if step.part}
-    left = list(parts.values())
+    file_uses = {
+        step.file_use.name: step.file_use
+        for step in (*recipe.steps, *recipe.final)
+        if step.file_use
+    }
+    left = list(file_uses.values())
     while left:
         outer = left.pop().outer
-        if outer is not None and outer.name not in parts:
-            parts[outer.name] = outer
+        if outer is not None and outer.name not in file_uses:
+            file_uses[outer.name] = outer
             left.append(outer)
     own = Source(recipe.id, recipe.path, recipe.text)
     texts = _passed_as_text(recipe, own)
     for source in {
-        each.id: each for each in (own, *(one.source for one in parts.values()))
+        each.id: each for each in (own, *(one.source for one in file_uses.values()))
     }.values():
         problems = Problems()
         root = compose(source.text, problems)
@@ -70,13 +74,13 @@ def _passed_as_text(recipe: Recipe, own: Source) -> set[_Variable]:
     for step in (*recipe.steps, *recipe.final):
         for one in step.templates if isinstance(step, ShellStep) else ():
             if one.path[0] in _AS_TEXT and len(one.path) <= _AS_TEXT[str(one.path[0])]:
-                _add_read_variables(one.expressions, step.part, recipe, own, variables)
+                _add_read_variables(one.expressions, step.file_use, recipe, own, variables)
     return variables
 
 
 def _add_read_variables(
     expressions: Iterable[Expression],
-    part: Part | None,
+    file_use: FileUse | None,
     recipe: Recipe,
     own: Source,
     variables: set[_Variable],
@@ -86,14 +90,14 @@ def _add_read_variables(
     in_matrix = (one for one in chains if one.root == "matrix" and len(one.parts) == 1)
     variables |= {(own.id, f"matrix:{one.parts[0]}") for one in in_matrix}
     for name in {str(one.parts[0]) for one in chains if one.root == "vars" and len(one.parts) == 1}:
-        if part is not None and name in part.given:
-            user, templates, way = part.outer, part.given_templates, ("with_", name)
+        if file_use is not None and name in file_use.with_values:
+            user, templates, way = file_use.outer, file_use.with_templates, ("with_", name)
             source = user.source if user is not None else own
-            variable = (source.id, f"{part.name.rpartition('.')[2]}.{name}")
+            variable = (source.id, f"{file_use.name.rpartition('.')[2]}.{name}")
         else:
-            user, way = part, ("vars", name)
-            templates = recipe.templates if part is None else part.templates
-            variable = ((own if part is None else part.source).id, name)
+            user, way = file_use, ("vars", name)
+            templates = recipe.templates if file_use is None else file_use.templates
+            variable = ((own if file_use is None else file_use.source).id, name)
         if variable not in variables:
             variables.add(variable)
             for one in templates:

@@ -69,7 +69,7 @@ class Recorder:
         node = self._module.names.get(name)
         return node if isinstance(node, Function) else None
 
-    def lose(self) -> None:
+    def record_escape(self) -> None:
         """Record that the value is passed to code that cannot be analysed."""
         self.is_open = True
 
@@ -123,7 +123,7 @@ class Body(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         """Record a use of the value that cannot be analysed."""
         if self._is_followed(node):
-            self._recorder.lose()
+            self._recorder.record_escape()
 
     def visit_Compare(self, node: ast.Compare) -> None:
         """Record `key in ctx` as an optional read; `ctx is None` reads nothing."""
@@ -183,7 +183,7 @@ class Body(ast.NodeVisitor):
 
     def _enter(self, target: Function | None, name: str | None) -> None:
         if target is None or name is None:
-            self._recorder.lose()
+            self._recorder.record_escape()
         else:
             self._recorder.follow(target, name, self._methods)
 
@@ -373,7 +373,7 @@ class _Reader(Recorder):
             else:
                 self.read(key, node.lineno)
         elif method not in _OTHERS:
-            self.lose()
+            self.record_escape()
 
 
 def key_in(module: Module, node: ast.expr) -> str | None:

@@ -132,12 +132,12 @@ class Sources:
         path = self.root / name
         return _text(path) if path.is_file() else None
 
-    def shown(self, path: Path) -> str:
+    def display_path(self, path: Path) -> str:
         """Return a path for messages: relative to the rootdir if the rootdir contains it."""
         return path_text(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     @cached_property
-    def has_ways_of_its_own(self) -> bool:
+    def changes_sys_path(self) -> bool:
         """True if a ``conftest.py`` of the project mentions ``sys.path``."""
         return any(
             "sys.path" in (_text(module.path) or "")

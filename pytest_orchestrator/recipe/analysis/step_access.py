@@ -10,7 +10,7 @@ from pytest_orchestrator.recipe.analysis.python_source import ANY, UNKNOWN, Flow
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression
 from pytest_orchestrator.recipe.fields.resolve import is_late
-from pytest_orchestrator.recipe.model.step import Part, PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.model.step import FileUse, PythonStep, ShellStep, SshStep, Step
 
 _SPEAKS = re.compile(r"update_state|pytest[-_]orchestrator")
 _WRITES = re.compile(
@@ -20,7 +20,7 @@ _KEY = re.compile(r"[\w.-]+")
 _METHODS = frozenset({"get", "keys", "to_dict", "get_history", "last_modified"})
 
 
-class Wanted(NamedTuple):
+class ContextRead(NamedTuple):
     """A Context key that a step reads.
 
     Attributes:
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
     phrase: str
     is_late: bool
     is_sure: bool
-    use: Part | None = None
+    use: FileUse | None = None
 
 
 class Write(NamedTuple):
@@ -54,7 +54,7 @@ class Write(NamedTuple):
     how: str
     place: Place
 
-    def meets(self, key: str) -> bool:
+    def may_create(self, key: str) -> bool:
         """Return True if a Context path may exist after this write."""
         start, computed, _ = self.key.partition(ANY)
         if computed:
@@ -66,22 +66,22 @@ class StepFlow(NamedTuple):
     """Context keys that a step reads and writes.
 
     Attributes:
-        wants: The keys that it reads.
+        reads: The keys that it reads.
         writes: The keys that it writes itself.
         promises: The keys that its criterion `ctx_has_keys` requires after the step.
         is_open: True if the step may write keys that the analysis cannot find.
-        is_dark: True if its program cannot be analysed; the program may write the promised
+        is_opaque: True if its program cannot be analysed; the program may write the promised
             keys.
     """
 
-    wants: tuple[Wanted, ...]
+    reads: tuple[ContextRead, ...]
     writes: tuple[Write, ...]
     promises: tuple[Write, ...]
     is_open: bool
-    is_dark: bool
+    is_opaque: bool
 
 
-UNSEEN = StepFlow((), (), (), is_open=True, is_dark=True)
+UNSEEN = StepFlow((), (), (), is_open=True, is_opaque=True)
 """Flow of a step that cannot be analysed."""
 
 
@@ -94,26 +94,26 @@ def step_flow(step: Step, sources: Sources, fixtures: Collection[str]) -> StepFl
         fixtures: The fixtures of its recipe.
     """
     flow, place, shown = _step_code(step, sources, {*fixtures, *step.fixtures})
-    kept = [one for one in step.success if one.name == "ctx_has_keys" and _is_plain(one.wanted)]
+    kept = [one for one in step.success if one.name == "ctx_has_keys" and _is_plain(one.expected)]
     wants = [*_expressions(step)]
     wants += [
-        Wanted(str(one.wanted), one.place, f"is to leave '{one.wanted}'", True, True)
+        ContextRead(str(one.expected), one.place, f"is to leave '{one.expected}'", True, True)
         for one in kept
     ]
     wants += [
-        Wanted(one.key, place, f"reads '{one.key}' ({shown}:{one.line})", False, False)
+        ContextRead(one.key, place, f"reads '{one.key}' ({shown}:{one.line})", False, False)
         for one in dict.fromkeys(flow.reads)
         if one.key not in flow.optional
     ]
     return StepFlow(
-        wants=tuple(wants),
+        reads=tuple(wants),
         writes=(
             *(Write(key, how, place) for key, how in sorted(flow.writes)),
             *(Write(one.key, "set", one.place) for one in step.outputs),
         ),
-        promises=tuple(Write(str(one.wanted), "", one.place) for one in kept),
+        promises=tuple(Write(str(one.expected), "", one.place) for one in kept),
         is_open=flow.is_open,
-        is_dark=not shown,
+        is_opaque=not shown,
     )
 
 
@@ -135,22 +135,24 @@ def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
     yield from ((each.expression, True) for each in step.success if each.expression is not None)
 
 
-def _of_uses(step: Step) -> Iterator[tuple[Expression, Part]]:
+def _of_uses(step: Step) -> Iterator[tuple[Expression, FileUse]]:
     """Yield the expressions of the `use` steps that include a step, each with its `use`."""
-    part: Part | None = step.part
-    while part is not None:
-        for one in part.given_templates:
-            yield from ((each, part) for each in one.expressions)
-        if part.condition is not None:
-            yield part.condition, part
-        part = part.outer
+    file_use: FileUse | None = step.file_use
+    while file_use is not None:
+        for one in file_use.with_templates:
+            yield from ((each, file_use) for each in one.expressions)
+        if file_use.condition is not None:
+            yield file_use.condition, file_use
+        file_use = file_use.outer
 
 
-def _expressions(step: Step) -> Iterator[Wanted]:
+def _expressions(step: Step) -> Iterator[ContextRead]:
     own = [(one, is_late, None) for one, is_late in _all_expressions(step)]
     reads = [
         (
-            Wanted(".".join(path), one.place, f"reads ctx.{'.'.join(path)}", is_late, True, use),
+            ContextRead(
+                ".".join(path), one.place, f"reads ctx.{'.'.join(path)}", is_late, True, use
+            ),
             chain,
         )
         for one, is_late, use in (*own, *((one, False, use) for one, use in _of_uses(step)))
@@ -177,14 +179,14 @@ def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple
         name = step.class_ or step.function or ""
         place = step.at.get("class") or step.at.get("function") or step.at[""]
         module = sources.module(step.module)
-        if module is None and not sources.has_ways_of_its_own:
+        if module is None and not sources.changes_sys_path:
             return _flow_of_similar(step.module, name, sources, fixtures), place, ""
         if module is None or module.path is None:
             return UNKNOWN, place, ""
         if not (name in module.names or module.is_open):
             near = similar(name, module.names)
             return flow_of(module, near, fixtures) if near else Flow(), place, ""
-        return flow_of(module, name, fixtures), place, sources.shown(module.path)
+        return flow_of(module, name, fixtures), place, sources.display_path(module.path)
     if isinstance(step, ShellStep) and not isinstance(step, SshStep):
         return _script(step, sources)
     return UNKNOWN, step.at[""], ""

@@ -74,7 +74,7 @@ _BUDGET: ContextVar[_Budget] = ContextVar("budget of expressions")
 
 
 @contextmanager
-def within(
+def time_limit(
     seconds: float | None, *, begun: float | None = None, is_shared: bool = False
 ) -> Iterator[None]:
     """Limit the time of the expressions in a ``with`` block; an outer limit still applies.

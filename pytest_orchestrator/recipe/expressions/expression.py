@@ -51,10 +51,10 @@ class LazyValue:
 COLLECTION = 1.0
 """Seconds for all expressions of a recipe that are evaluated at collection."""
 
-within = budget.within
+within = budget.time_limit
 """Limits the time of expressions; see `budget.within`."""
 
-at_collection = partial(budget.within, COLLECTION, is_shared=True)
+at_collection = partial(budget.time_limit, COLLECTION, is_shared=True)
 """Limits the time of the expressions of a matrix and of the vars that it reads."""
 
 OPENING = "${{"
@@ -114,7 +114,7 @@ class Expression(Struct, frozen=True):
         Raises:
             ExpressionError: It has no value, or a value that JSON cannot store.
         """
-        value = self.evaluated(names)
+        value = self.evaluate_raw(names)
         try:
             return json_values.json_copy(value, f"`{shortened(self.text)}`")
         except json_values.NotJson as error:
@@ -126,9 +126,9 @@ class Expression(Struct, frozen=True):
         Raises:
             ExpressionError: It has no value.
         """
-        return bool(self.evaluated(names))
+        return bool(self.evaluate_raw(names))
 
-    def evaluated(self, names: Mapping[str, Any]) -> Any:
+    def evaluate_raw(self, names: Mapping[str, Any]) -> Any:
         """Evaluate the expression; the result may be an object that JSON cannot store.
 
         Raises:

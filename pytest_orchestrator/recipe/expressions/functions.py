@@ -284,7 +284,7 @@ REPLACED: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list,
 """Replacements of filters that read items one by one; each first receives the filter of Jinja."""
 
 
-def bounded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+def bounded_filter(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a Jinja filter so that the size of its result is limited.
 
     Args:
@@ -308,7 +308,7 @@ def bounded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     return within
 
 
-def checked(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
+def bounded_test(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a Jinja test so that the size of the values that it compares is limited."""
 
     @wraps(test)

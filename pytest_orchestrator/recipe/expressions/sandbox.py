@@ -72,10 +72,10 @@ class _Language(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.globals.update(allowed)
         for name, call in self.filters.items():
-            self.filters[name] = functions.bounded(name, call)
+            self.filters[name] = functions.bounded_filter(name, call)
         tests: dict[str, Any] = self.tests
         for name, test in tests.items():
-            tests[name] = functions.checked(name, test)
+            tests[name] = functions.bounded_test(name, test)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up the attribute that an expression calls: a key of a mapping, or else a method."""

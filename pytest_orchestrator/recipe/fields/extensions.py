@@ -19,7 +19,7 @@ from msgspec.structs import FieldInfo
 from pytest_orchestrator import extending
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.fields.readers import WORDS
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of, said_of
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of, metas_of
 from pytest_orchestrator.recipe.model.key_types import key
 from pytest_orchestrator.recipe.model.options import Success
 from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Shell, Step
@@ -140,7 +140,7 @@ def as_json(value: Any) -> Any:
     return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def checked(hint: Any, name: str, value: Any) -> None:
+def check_criterion_value(hint: Any, name: str, value: Any) -> None:
     """Check the value of a plugin's criterion after its expressions were evaluated.
 
     Raises:
@@ -153,7 +153,7 @@ def checked(hint: Any, name: str, value: Any) -> None:
         raise ValueError(f"'{name}' is {shown}, {error}") from None
 
 
-def refused(model: type[CustomStep], own: Mapping[str, Any]) -> str:
+def keys_error(model: type[CustomStep], own: Mapping[str, Any]) -> str:
     """Return the error of a plugin's `Keys` class for the keys of a step, or an empty text."""
     try:
         msgspec.convert(own, model.kind.Keys)
@@ -181,7 +181,7 @@ def _field(each: FieldInfo) -> tuple[str, Any, Any]:
     name = each.encode_name
     if name in keys_of(CustomStep) or name == "type":
         raise ValueError(f"has a key '{name}', which steps of all types have")
-    meta = next(iter(said_of(each)), None)
+    meta = next(iter(metas_of(each)), None)
     if meta is None or not meta.examples:
         raise ValueError(f"has a key '{name}' without description and example; write {_HOW}")
     hint = _read_as(each.type, str(meta.description), meta.examples[0], BEFORE)

@@ -49,7 +49,7 @@ class Reading(NamedTuple):
     templates: Templates
     path: tuple[str | int, ...] = ()
 
-    def wrong(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
+    def report(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
         """Report a problem of the value of a key, and return `FAILED`."""
         self.problems.add(self.values.place(node), f"'{key}'", self.where, tail, hint=hint)
         return FAILED
@@ -65,7 +65,7 @@ class Reading(NamedTuple):
             return ""
         return kind(value) if node.value else "empty"
 
-    def mismatch(self, node: Node, key: str, wanted: str) -> Any:
+    def report_kind(self, node: Node, key: str, wanted: str) -> Any:
         """Report that a value is of the wrong kind, and return `FAILED`.
 
         Return the `Template` without a report if the value is an expression: the value of the
@@ -80,7 +80,7 @@ class Reading(NamedTuple):
             return FAILED
         is_written = isinstance(node, ScalarNode) and node.value
         cure = _cure(node.value, wanted) if is_written else ""
-        return self.wrong(node, key, f" is {actual}, should be {wanted}", cure)
+        return self.report(node, key, f" is {actual}, should be {wanted}", cure)
 
 
 def _cure(text: str, wanted: str) -> str:
@@ -97,7 +97,7 @@ class Reader(Protocol):
     """Reader of the values of one type."""
 
     @property
-    def wanted(self) -> str:
+    def expected(self) -> str:
         """The kind of value that the reader accepts, in words."""
         ...
 
@@ -130,7 +130,7 @@ class _Scalar:
         ]
         named = [one for one in kinds if one in WORDS and not (one is int and float in kinds)]
         kind_words = [WORDS[one] for one in named]
-        self.wanted = either([*kind_words, *(f"'{choice}'" for choice in self._choices)])
+        self.expected = either([*kind_words, *(f"'{choice}'" for choice in self._choices)])
         self._exact = {each for each in kinds if each in {str, int, bool}}
         self._kinds = kinds
 
@@ -142,7 +142,7 @@ class _Scalar:
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not ScalarNode:
-            return reading.mismatch(node, key, self.wanted)
+            return reading.report_kind(node, key, self.expected)
         value = reading.values.scalar(node)
         if value is FAILED or type(value) in self._exact or type(value) is Template:
             return value
@@ -150,21 +150,21 @@ class _Scalar:
             return msgspec.convert((value,), self._cell).value
         except msgspec.ValidationError:
             if not self._choices or not isinstance(value, str):
-                return reading.mismatch(node, key, self.wanted)
+                return reading.report_kind(node, key, self.expected)
         hint = reading.problems.suggest(value, self._choices)
-        return reading.wrong(node, key, f" is {quoted(value)}, should be {self.wanted}", hint)
+        return reading.report(node, key, f" is {quoted(value)}, should be {self.expected}", hint)
 
     def convert(self, value: Any, key: str) -> Any:
         try:
             return msgspec.convert((value,), self._cell).value
         except msgspec.ValidationError:
-            raise _other(key, value, self.wanted) from None
+            raise _other(key, value, self.expected) from None
 
 
 class _List:
     """Reader of a list whose items are of one type."""
 
-    wanted = "a list"
+    expected = "a list"
 
     def __init__(self, item: Reader) -> None:
         self.item: Reader = item
@@ -177,16 +177,16 @@ class _List:
         return FAILED if FAILED in items else items
 
     def _mismatch(self, node: Node, key: str, reading: Reading) -> Any:
-        replacement = reading.mismatch(node, key, self.wanted)
+        replacement = reading.report_kind(node, key, self.expected)
         # A value is never parsed as an expression, so an expression cannot give a list of them.
         if type(replacement) is Template and isinstance(self.item, _Condition):
-            tail = f" is text, should be {self.wanted}"
-            return reading.wrong(node, key, tail, _cure(replacement.text, self.wanted))
+            tail = f" is text, should be {self.expected}"
+            return reading.report(node, key, tail, _cure(replacement.text, self.expected))
         return replacement
 
     def convert(self, value: Any, key: str) -> Any:
         if not isinstance(value, list | tuple):
-            raise _other(key, value, self.wanted)
+            raise _other(key, value, self.expected)
         return tuple([self.item.convert(each, f"{key}[{n}]") for n, each in enumerate(value)])
 
 
@@ -197,27 +197,27 @@ class _Either:
         self._scalar = scalar
         self._several = several
         self.item = several.item
-        self.wanted = f"{scalar.wanted}, or {several.wanted}"
+        self.expected = f"{scalar.expected}, or {several.expected}"
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is SequenceNode:
             return self._several.read(node, key, reading)
         if type(node) is ScalarNode:
             return self._scalar.read(node, key, reading)
-        return reading.mismatch(node, key, self.wanted)
+        return reading.report_kind(node, key, self.expected)
 
     def convert(self, value: Any, key: str) -> Any:
         if isinstance(value, list | tuple):
             return self._several.convert(value, key)
         if isinstance(value, dict):
-            raise _other(key, value, self.wanted)
+            raise _other(key, value, self.expected)
         return self._scalar.convert(value, key)
 
 
 class _Json:
     """Reader of any JSON value."""
 
-    wanted = "any value"
+    expected = "any value"
     item = None
 
     def read(self, node: Node, _key: str, reading: Reading) -> Any:
@@ -230,25 +230,25 @@ class _Json:
 class _Condition:
     """Reader of a bare expression; a YAML boolean or number is an expression too."""
 
-    wanted = "an expression"
+    expected = "an expression"
     item = None
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not ScalarNode or not node.value.strip():
-            return reading.mismatch(node, key, self.wanted)
+            return reading.report_kind(node, key, self.expected)
         try:
             return bare(_written(node, reading), reading.values.place(node))
         except ExpressionError as error:
-            return reading.wrong(node, key, f" is {error}", reading.values.trap(node))
+            return reading.report(node, key, f" is {error}", reading.values.comment_hint(node))
 
     def convert(self, value: Any, key: str) -> Any:
-        raise _other(key, value, self.wanted)
+        raise _other(key, value, self.expected)
 
 
 class _Mapping:
     """Reader of a mapping whose keys the user chooses."""
 
-    wanted = "a mapping"
+    expected = "a mapping"
     item = None
 
     def __init__(self, name: Any, value: Any) -> None:
@@ -257,7 +257,7 @@ class _Mapping:
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not MappingNode:
-            return reading.mismatch(node, key, self.wanted)
+            return reading.report_kind(node, key, self.expected)
         if self._value is None:
             return reading.values.json(node)
         values = {}
@@ -266,13 +266,13 @@ class _Mapping:
                 if reading.values.is_name(name, name_node):
                     self._name(name)
             except ValueError as error:
-                reading.wrong(name_node, key, f" has the key {quoted(name)}, {error}")
+                reading.report(name_node, key, f" has the key {quoted(name)}, {error}")
             values[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
         return FAILED if FAILED in values.values() else values
 
     def convert(self, value: Any, key: str) -> Any:
         if not isinstance(value, dict):
-            raise _other(key, value, self.wanted)
+            raise _other(key, value, self.expected)
         for name in value:
             try:
                 self._name(name)
@@ -292,7 +292,7 @@ class _Ruled:
     def __init__(self, plain: Reader, rule: Callable[[Any], Any]) -> None:
         self._plain = plain
         self._rule = rule
-        self.wanted = plain.wanted
+        self.expected = plain.expected
         self.item = plain.item
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
@@ -305,7 +305,7 @@ class _Ruled:
         try:
             return self._rule(value)
         except ValueError as error:
-            return reading.wrong(node, key, f" is {_shown(value)}, {error}")
+            return reading.report(node, key, f" is {_shown(value)}, {error}")
 
     def convert(self, value: Any, key: str) -> Any:
         converted = self._plain.convert(value, key)

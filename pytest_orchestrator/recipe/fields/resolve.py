@@ -14,7 +14,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     within,
 )
 from pytest_orchestrator.recipe.expressions.names import EARLY, FUNCTIONS
-from pytest_orchestrator.recipe.fields.extensions import as_json, checked
+from pytest_orchestrator.recipe.fields.extensions import as_json, check_criterion_value
 from pytest_orchestrator.recipe.fields.readers import Reader
 from pytest_orchestrator.recipe.fields.struct_fields import Key, keys_of
 from pytest_orchestrator.recipe.model import key_types
@@ -37,7 +37,7 @@ Errors = Mapping[tuple[str | int, ...], ExpressionError]
 _OF_A_RUN = frozenset({"matrix", "run", "recipe"})
 
 
-def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
+def evaluate_step(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     """Return a step with its expressions replaced by their values.
 
     Args:
@@ -53,12 +53,12 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
         return step
     due = [one for one in step.templates if is_late(step, one) == late]
     with within(None, is_shared=True):
-        changed = _changed(step, due, names)
+        changed = _evaluate_fields(step, due, names)
     left = tuple(one for one in step.templates if is_late(step, one) != late)
     return msgspec.structs.replace(step, **changed, templates=left)
 
 
-def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluate_fields(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[str, Any]:
     """Evaluate the expressions in `due`, and return the fields of the step that get new values."""
     commands = [one for one in due if _is_command(step, one)]
     changed: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[
     return changed
 
 
-def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
+def evaluate_late_expressions(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
     """Evaluate the late expressions of a step, and collect errors of criteria and measurements.
 
     Args:
@@ -93,17 +93,17 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
         return step, {}
     apart = [one for one in step.templates if one.path[0] in _APART]
     rest = tuple(one for one in step.templates if one.path[0] not in _APART)
-    step = resolved(msgspec.structs.replace(step, templates=rest), names, late=True)
+    step = evaluate_step(msgspec.structs.replace(step, templates=rest), names, late=True)
     errors: dict[tuple[str | int, ...], ExpressionError] = {}
     for key, own in _grouped(apart, 2).items():
         try:
-            changed = resolved(msgspec.structs.replace(step, templates=own), names, late=True)
+            changed = evaluate_step(msgspec.structs.replace(step, templates=own), names, late=True)
         except ExpressionError as error:
             errors[key] = error
         else:
             step = msgspec.structs.replace(changed, templates=step.templates)
     places = {one.path[1]: one.place for one in apart if one.path[0] == "success"}
-    return _spread(step, errors, places)
+    return _split_criteria(step, errors, places)
 
 
 def _grouped(
@@ -120,7 +120,9 @@ def _is_command(step: Step, one: Template) -> bool:
     return isinstance(step, ShellStep) and one.path[0] == "cmd"
 
 
-def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tuple[_S, Errors]:
+def _split_criteria(
+    step: _S, errors: Errors, places: Mapping[str | int, Place]
+) -> tuple[_S, Errors]:
     """Replace each criterion whose expression gave a list by one for each item; move the errors."""
     criteria: list[Criterion] = []
     moved = {way: error for way, error in errors.items() if way[0] != "success"}
@@ -128,7 +130,7 @@ def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tupl
         error = errors.get(("success", at))
         if error is None and at in places:
             try:
-                criteria += spread(one)
+                criteria += split_criterion(one)
                 continue
             except ValueError as wrong:
                 error = ExpressionError(str(wrong), places[at])
@@ -159,12 +161,12 @@ def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, 
     if not (recipe.vars or recipe.required or recipe.templates):
         return recipe
     values = names["vars"]
-    meta = value_of(recipe, ("test_meta",), recipe.test_meta, names)
+    meta = evaluate_root_value(recipe, ("test_meta",), recipe.test_meta, names)
     sources = {name: origins.get(name, "recipe") for name in values}
     return msgspec.structs.replace(recipe, test_meta=meta, vars=values, origins=sources)
 
 
-def value_of(
+def evaluate_root_value(
     recipe: Recipe, path: tuple[str | int, ...], value: Any, names: Mapping[str, Any]
 ) -> Any:
     """Return the value of a root key of a recipe, with its expressions replaced by their values.
@@ -247,7 +249,7 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
     return tuple(locks)
 
 
-def later(templates: Iterable[Template]) -> dict[str, str]:
+def vars_unknown_at_collection(templates: Iterable[Template]) -> dict[str, str]:
     """Return the vars without a value at collection, each with the unavailable name that it reads.
 
     Args:
@@ -352,39 +354,39 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
     """Return a copy of a criterion in which the value of an expression replaces the expression.
 
     Args:
-        one: The criterion; the complete value of a plugin's criterion is checked by `spread`.
+        one: The criterion; `split_criterion` checks the complete value of a plugin's criterion.
         way: The keys and indexes of the expression in the value of the criterion.
-        value: The value. A list in place of a list becomes a tuple; see `spread`.
+        value: The value. A list in place of a list becomes a tuple; see `split_criterion`.
 
     Raises:
         ValueError: The criterion does not accept the value; the message says why.
     """
     if one.plugin_criterion or one.name == "result_schema":
-        return msgspec.structs.replace(one, wanted=_value_put(one.wanted, way, value))
+        return msgspec.structs.replace(one, expected=_value_put(one.expected, way, value))
     if one.name != "files":
         converted = _converted_part(keys_of(Success)[one.name].reader, one.name, way, value)
         is_part = one.name in OF_SHELL and way
-        wanted = _value_put(one.wanted, way, converted) if is_part else converted
-        return msgspec.structs.replace(one, wanted=wanted)
+        wanted = _value_put(one.expected, way, converted) if is_part else converted
+        return msgspec.structs.replace(one, expected=wanted)
     rule = str(way[0])
     converted = _converted_part(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
-    return msgspec.structs.replace(one, wanted=_value_put(one.wanted, way, as_json(converted)))
+    return msgspec.structs.replace(one, expected=_value_put(one.expected, way, as_json(converted)))
 
 
-def spread(one: Criterion) -> Iterator[Criterion]:
+def split_criterion(one: Criterion) -> Iterator[Criterion]:
     """Yield one criterion for each item of a list that an expression gave, or the criterion itself.
 
     Raises:
         ValueError: A plugin's criterion does not accept its value.
     """
     if one.plugin_criterion:
-        checked(one.plugin_criterion.type, one.name, one.wanted)
-    wanted: Any = one.wanted
+        check_criterion_value(one.plugin_criterion.type, one.name, one.expected)
+    wanted: Any = one.expected
     if not isinstance(wanted, tuple):
         yield one
         return
     for each in wanted:
-        yield msgspec.structs.replace(one, wanted=each)
+        yield msgspec.structs.replace(one, expected=each)
 
 
 def _converted_part(

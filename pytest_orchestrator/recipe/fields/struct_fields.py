@@ -24,7 +24,7 @@ class Key(NamedTuple):
 
     Attributes:
         field: The name of the field of the Struct.
-        said: The description of the key, and an example.
+        meta: The description of the key, and an example.
         reader: The reader of its value; None if the loader reads the key with its own code.
         is_required: True if the key must exist.
         names: The names that expressions in its value may use; None if expressions are not
@@ -34,7 +34,7 @@ class Key(NamedTuple):
     """
 
     field: str
-    said: Meta
+    meta: Meta
     reader: Reader | None
     is_required: bool
     names: frozenset[str] | None
@@ -45,11 +45,11 @@ class Key(NamedTuple):
 def keys_of(model: type[Struct]) -> dict[str, Key]:
     """Return the keys that a mapping may have: the fields of a Struct that have a description."""
     return {
-        field.encode_name: _key(field, said) for field in fields(model) for said in said_of(field)
+        field.encode_name: _key(field, said) for field in fields(model) for said in metas_of(field)
     }
 
 
-def said_of(field: FieldInfo) -> list[Meta]:
+def metas_of(field: FieldInfo) -> list[Meta]:
     """Return the `Meta` with the description of a field as a list; empty without a description."""
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
     return [meta for meta in metas if isinstance(meta, Meta) and meta.description]

@@ -113,12 +113,12 @@ class Values:
             parsed = template(text, self.place(node))
         except ExpressionError as error:
             if self._expressions:
-                return self._fail(node, str(error), self.trap(node))
+                return self._fail(node, str(error), self.comment_hint(node))
             return self._fail(node, _NOWHERE, _CURE)
         is_text = isinstance(parsed, str)
         return parsed if is_text or self._expressions else self._fail(node, _NOWHERE, _CURE)
 
-    def trap(self, node: ScalarNode) -> str:
+    def comment_hint(self, node: ScalarNode) -> str:
         """Return a hint if YAML read the end of a text as a comment, or an empty text."""
         rest = self._text[node.end_mark.index :].partition("\n")[0]
         if node.tag == PLAIN and rest.lstrip(" ").startswith("#"):

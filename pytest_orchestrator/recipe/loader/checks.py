@@ -10,15 +10,15 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import TRIED, dashed, unknown
-from pytest_orchestrator.recipe.fields.resolve import later
+from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Values
-from pytest_orchestrator.recipe.loader.ordering import awaited
+from pytest_orchestrator.recipe.loader.ordering import awaited_steps
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.graph import upstream
 from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
-    Part,
+    FileUse,
     PythonStep,
     ShellStep,
     SshStep,
@@ -81,7 +81,7 @@ class NameChecks:
             templates: The expressions in the values of root keys.
             required: The vars whose values come from outside.
         """
-        late = later(templates)
+        late = vars_unknown_at_collection(templates)
         for one in templates:
             for expression in one.expressions:
                 names = [
@@ -122,7 +122,7 @@ class NameChecks:
         before: dict[str, int] = {}
         for each in steps:  # the steps that a step waits for come before it
             ended_before = 0
-            for wait in awaited(each):
+            for wait in awaited_steps(each):
                 ended_before |= before.get(wait, 0) | own.get(wait, 0)
             before[each.name] = ended_before
             self._step(each, names, ended_before)
@@ -353,12 +353,16 @@ def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Pro
             continue
         for name in fixtures & step.params.keys():
             head, where = f"'{name}' is a fixture and a key of params", f" in step '{step.name}'"
-            place = step.at[f"params.{name}"] if step.part is None else _outermost(step.part).place
+            place = (
+                step.at[f"params.{name}"]
+                if step.file_use is None
+                else _outermost(step.file_use).place
+            )
             problems.add(place, head, where, hint="call one of them by another name")
 
 
-def _outermost(part: Part) -> Part:
-    return part if part.outer is None else _outermost(part.outer)
+def _outermost(file_use: FileUse) -> FileUse:
+    return file_use if file_use.outer is None else _outermost(file_use.outer)
 
 
 def _cause(step: Draft, shared: Collection[str]) -> str:

@@ -34,10 +34,10 @@ def criteria_of(
         One criterion for each condition, in the order of the file.
     """
     if type(node) is not MappingNode:
-        reading.mismatch(node, "success", "a mapping")
+        reading.report_kind(node, "success", "a mapping")
         return ()
     if not pairs(node):
-        reading.wrong(node, "success", " is {}, should have a criterion in it", "leave it out")
+        reading.report(node, "success", " is {}, should have a criterion in it", "leave it out")
     return tuple(_Criteria(pairs(node), reading, model, known).each())
 
 
@@ -95,16 +95,16 @@ class _Criteria:
     def _own(self, name: str, node: Node, number: int) -> Iterator[Criterion]:
         """Yield the criteria of `files` or `result_schema`; their positions begin at `number`."""
         if name == "result_schema":
-            yield from self._schema(node, ("success", number, "wanted"))
+            yield from self._schema(node, ("success", number, "expected"))
         if name != "files":
             return
         if type(node) is not SequenceNode:
-            self._reading.mismatch(node, "success.files", "a list")
+            self._reading.report_kind(node, "success.files", "a list")
             return
         if not node.value:
-            self._reading.wrong(node, "success.files", " is [], should have an entry in it")
+            self._reading.report(node, "success.files", " is [], should have an entry in it")
         for at, entry in enumerate(node.value):
-            criterion = self._file(entry, f"files[{at}]", ("success", number, "wanted"))
+            criterion = self._file(entry, f"files[{at}]", ("success", number, "expected"))
             if criterion:
                 number += 1
                 yield criterion
@@ -112,7 +112,7 @@ class _Criteria:
     def _file(self, node: Node, title: str, path: tuple[str | int, ...]) -> Criterion | None:
         reading = self._reading._replace(templates=Templates(), path=path)
         if type(node) is not MappingNode or node.tag == BROKEN:
-            return reading.mismatch(node, f"success.{title}", "a mapping") and None
+            return reading.report_kind(node, f"success.{title}", "a mapping") and None
         unknown = partial(self._unknown_of_file, title)
         key_nodes = pairs(node)
         rules = fields_of(FileRules, key_nodes, reading, unknown, f"success.{title}.")
@@ -124,7 +124,7 @@ class _Criteria:
         self._reading.templates.move(reading.templates, lambda path: path)
         least, most = rules.get("min_bytes"), rules.get("max_bytes")
         if isinstance(least, int) and isinstance(most, int) and least > most:
-            reading.wrong(
+            reading.report(
                 key_nodes["min_bytes"][1], f"success.{title}.min_bytes", " is above 'max_bytes'"
             )
         if "path" not in rules:
@@ -146,7 +146,7 @@ class _Criteria:
     def _schema(self, node: Node, path: tuple[str | int, ...]) -> Iterator[Criterion]:
         reading, problems = self._reading, self._reading.problems.found
         if type(node) is not MappingNode or node.tag == BROKEN:
-            reading.mismatch(node, "success.result_schema", "a mapping")
+            reading.report_kind(node, "success.result_schema", "a mapping")
             return
         number_before = len(problems)
         written = reading.values.with_expressions.json(node)
@@ -157,7 +157,7 @@ class _Criteria:
         nodes = dict(_nodes(node, ()))
         for way, fault in () if has_template(written) else json_schema.faults(schema):
             key = ".".join(["success.result_schema", *map(str, way)])
-            reading.wrong(nodes[way], key, f" is no JSON Schema: {shortened(fault, 200)}")
+            reading.report(nodes[way], key, f" is no JSON Schema: {shortened(fault, 200)}")
         at = {"/".join(map(str, way)): reading.values.place(one) for way, one in nodes.items()}
         yield Criterion("result_schema", schema, at[""], at)
 
@@ -180,7 +180,7 @@ def _moved(
     rest = path[1:]
     if is_several:
         number += int(rest[0])
-    return ("success", number, "wanted", *rest)
+    return ("success", number, "expected", *rest)
 
 
 def _nodes(node: Node, way: json_schema.Way) -> Iterator[tuple[json_schema.Way, Node]]:

@@ -15,7 +15,7 @@ from pytest_orchestrator.recipe.expressions.names import BEFORE
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
 from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Part, Source, Step
+from pytest_orchestrator.recipe.model.step import FileUse, Source, Step
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
 
 DEEPEST = 20
@@ -130,14 +130,14 @@ class Uses:
         return nearest(path.name, names)
 
 
-def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
+def expand_use(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
     """Convert the steps of a used file, and those of its ``finally``, to steps of the using file.
 
     Args:
         step: The step that uses the file.
         used: The used file.
     """
-    part = Part(
+    file_use = FileUse(
         name=step.name,
         source=Source(used.id, used.path, used.text),
         title=used.name,
@@ -145,22 +145,22 @@ def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
         templates=tuple(one for one in used.templates if one.path[0] == "vars"),
         locks=tuple(one for one in used.templates if one.path[0] == "locks"),
         secrets=used.secrets,
-        given=step.with_,
-        given_templates=step.templates,
+        with_values=step.with_,
+        with_templates=step.templates,
         condition=step.if_,
         place=step.at[""],
     )
     locks = plain_locks(used.locks, used.templates)
     used = msgspec.structs.replace(used, locks=locks)
-    steps = [_one(step, used, each, part, step.needs, step.after) for each in used.steps]
-    return steps, [_one(step, used, each, part, (), ()) for each in used.final]
+    steps = [_one(step, used, each, file_use, step.needs, step.after) for each in used.steps]
+    return steps, [_one(step, used, each, file_use, (), ()) for each in used.final]
 
 
 def _one(
     step: UseStep,
     used: Recipe,
     inner: Step,
-    part: Part,
+    file_use: FileUse,
     needs: tuple[str, ...],
     after: tuple[str, ...],
 ) -> Step:
@@ -175,7 +175,7 @@ def _one(
         locks=(*inner.locks, *used.locks),  # inner locks first: expressions refer to them by index
         implicit=step.implicit and inner.implicit,
         continue_on_error=step.continue_on_error or inner.continue_on_error,
-        part=_within(part, inner.part),
+        file_use=_within(file_use, inner.file_use),
     )
 
 
@@ -185,7 +185,7 @@ def ends_of(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(step.name for step in steps if step.name not in needed)
 
 
-def _within(outer: Part, inner: Part | None) -> Part:
+def _within(outer: FileUse, inner: FileUse | None) -> FileUse:
     """Add `outer` to the chain of uses of a step as the outermost use, and return the chain."""
     if inner is None:
         return outer

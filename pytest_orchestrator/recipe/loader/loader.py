@@ -22,7 +22,7 @@ from pytest_orchestrator.recipe.loader.include import (
     Uses,
     UseStep,
     ends_of,
-    expanded,
+    expand_use,
     numbered,
 )
 from pytest_orchestrator.recipe.loader.ordering import StepOrdering
@@ -91,7 +91,7 @@ class Document:
             fields["defaults"], self._defaults = step_loader.read_defaults(node, reading)
         for key in ("vars", "test_meta"):  # their keys must be known before a run
             if key in key_nodes and type(key_nodes[key][1]) is ScalarNode:
-                self._reading.mismatch(key_nodes[key][1], key, "a mapping")
+                self._reading.report_kind(key_nodes[key][1], key, "a mapping")
         if "matrix" in key_nodes:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
         if "needs" in key_nodes:
@@ -110,7 +110,7 @@ class Document:
         checks.check_inline(
             [*steps, *final], fields.get("fixtures", ()), self._values, self._problems
         )
-        steps, final = StepOrdering(self._values, self._problems).arranged(steps, final)
+        steps, final = StepOrdering(self._values, self._problems).arrange(steps, final)
         ServiceChecks(self._problems).check([*steps, *final], fields.get("fixtures", ()))
         used = {each.name: self._used(each) for each in (*steps, *final) if each.model is UseStep}
         self._check_reads(fields, steps, final, used)
@@ -215,10 +215,10 @@ class Document:
             return []
         node = key_nodes[key][1]
         if type(node) is not SequenceNode:
-            self._reading.mismatch(node, key, "a list of steps")
+            self._reading.report_kind(node, key, "a list of steps")
             return []
         if key == "steps" and not node.value:
-            self._reading.wrong(node, key, " has no step in it")
+            self._reading.report(node, key, " has no step in it")
         drafts = [
             read_step(
                 each,
@@ -263,7 +263,7 @@ def _built(
         inner = used.get(each.name)
         if not isinstance(step, UseStep) or inner is None:
             return [step]
-        more, late = expanded(step, inner)
+        more, late = expand_use(step, inner)
         if is_final:
             more += late
         else:

@@ -16,7 +16,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     at_collection,
 )
 from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.resolve import value_of
+from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
 from pytest_orchestrator.recipe.model.recipe import Cell, Recipe
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import quoted
@@ -32,23 +32,23 @@ _OWN = ("include", "exclude")
 def check_matrix(node: Node, reading: Reading) -> None:
     """Report the problems of a matrix as it is written; its lists may be expressions."""
     if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.mismatch(node, "matrix", "a mapping")
+        reading.report_kind(node, "matrix", "a mapping")
         return
     for name, (name_node, value) in pairs(node).items():
         if not _NAME.fullmatch(name):
             should = "should be letters, digits and _, beginning with a letter or _"
-            reading.wrong(name_node, "matrix", f" has the key {quoted(name)}, {should}")
+            reading.report(name_node, "matrix", f" has the key {quoted(name)}, {should}")
         elif type(value) is not SequenceNode:
-            _with_expressions(reading).mismatch(value, f"matrix.{name}", "a list")
+            _with_expressions(reading).report_kind(value, f"matrix.{name}", "a list")
         elif not value.value and name not in _OWN:
-            reading.wrong(value, f"matrix.{name}", " is empty: no step would run")
+            reading.report(value, f"matrix.{name}", " is empty: no step would run")
         elif name in _OWN:
             for number, entry in enumerate(value.value):
                 if type(entry) is not MappingNode:
                     title = f"matrix.{name}[{number}]"
-                    _with_expressions(reading).mismatch(entry, title, "a mapping")
+                    _with_expressions(reading).report_kind(entry, title, "a mapping")
     if not pairs(node):
-        reading.wrong(node, "matrix", " is empty: no step would run")
+        reading.report(node, "matrix", " is empty: no step would run")
 
 
 def _with_expressions(reading: Reading) -> Reading:
@@ -84,7 +84,7 @@ def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
     axes: dict[str, list[Json]] = {}
     with at_collection():
         for name, value in recipe.matrix.items():
-            evaluated = value_of(recipe, ("matrix", name), value, names)
+            evaluated = evaluate_root_value(recipe, ("matrix", name), value, names)
             axes[name] = _listed(recipe, name, evaluated)
     include, exclude = (_entries(recipe, name, axes.pop(name, [])) for name in _OWN)
     combinations = list(_combined(recipe, axes, include, exclude))

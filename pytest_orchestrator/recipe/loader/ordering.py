@@ -32,7 +32,7 @@ class StepOrdering:
         self._values = values
         self._problems = problems
 
-    def arranged(
+    def arrange(
         self, steps: Sequence[Draft], final: Sequence[Draft]
     ) -> tuple[list[Draft], list[Draft]]:
         """Return the steps in execution order, each with its needs.
@@ -117,7 +117,7 @@ class StepOrdering:
             if each.name:
                 by_name.setdefault(each.name, each)
         waits = {
-            name: tuple(other for other in awaited(each) if other in by_name)
+            name: tuple(other for other in awaited_steps(each) if other in by_name)
             for name, each in by_name.items()
         }
         circles = graph.circles(waits) if not graph.is_forward(waits) else []
@@ -140,7 +140,7 @@ class StepOrdering:
         self._note(explicit[0], f"steps {verb} each other in a circle: {path}", hint=hint)
 
 
-def awaited(each: Draft) -> tuple[str, ...]:
+def awaited_steps(each: Draft) -> tuple[str, ...]:
     """Return the names of all steps that a step waits for, whatever their outcomes must be."""
     return (*each.fields.get("needs", ()), *each.fields.get("after", ()))
 

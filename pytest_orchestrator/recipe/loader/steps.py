@@ -17,7 +17,12 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.expressions.names import AFTER
-from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, own_keys, refused
+from pytest_orchestrator.recipe.fields.extensions import (
+    CustomStep,
+    Extensions,
+    keys_error,
+    own_keys,
+)
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
@@ -37,7 +42,9 @@ from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems, either, quoted
 
 
-def nested(model: type[Struct], node: Node, key: str, reading: Reading) -> dict[str, Any] | None:
+def read_nested(
+    model: type[Struct], node: Node, key: str, reading: Reading
+) -> dict[str, Any] | None:
     """Read a nested mapping of a step, such as ``retry``.
 
     Args:
@@ -50,7 +57,7 @@ def nested(model: type[Struct], node: Node, key: str, reading: Reading) -> dict[
         The fields that are in the file, or None if a required field is missing.
     """
     if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.mismatch(node, key, "a mapping")
+        reading.report_kind(node, key, "a mapping")
         return None
     key_nodes, hints, keys = pairs(node), set(), keys_of(model)
 
@@ -75,7 +82,7 @@ def nested(model: type[Struct], node: Node, key: str, reading: Reading) -> dict[
 def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
     """Read the ``measurements`` of a step."""
     if type(node) is not MappingNode:
-        reading.mismatch(node, "measurements", "a mapping")
+        reading.report_kind(node, "measurements", "a mapping")
         return {}
     measured: dict[str, Measurement] = {}
     for name, (name_node, value) in pairs(node).items():
@@ -83,14 +90,14 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
         if not reading.values.is_name(name, name_node):
             continue
         if not name.strip():
-            reading.wrong(name_node, "measurements", " has an empty name")
+            reading.report(name_node, "measurements", " has an empty name")
             continue
         inner = reading._replace(path=("measurements", name))
-        fields = nested(Measurement, value, title, inner)
+        fields = read_nested(Measurement, value, title, inner)
         if fields is None:
             continue
         if "within" in fields["at"]:
-            within = nested(
+            within = read_nested(
                 Within,
                 pairs(value)["within"][1],
                 f"{title}.within",
@@ -99,7 +106,7 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
             fields["within"] = within and Within(**within)
         low, high = fields.get("low"), fields.get("high")
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-            reading.wrong(pairs(value)["low"][1], f"{title}.low", " is above 'high'")
+            reading.report(pairs(value)["low"][1], f"{title}.low", " is above 'high'")
         measured[name] = Measurement(**fields)
     return measured
 
@@ -107,7 +114,7 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
 def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
     """Read the ``outputs`` of a step."""
     if type(node) is not MappingNode:
-        reading.mismatch(node, "outputs", "a mapping")
+        reading.report_kind(node, "outputs", "a mapping")
         return ()
     written: list[Output] = []
     for name, (name_node, value) in pairs(node).items():
@@ -117,7 +124,7 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
             checked_key(name)
         except ContextKeyError:
             should = "should be a key of the Context such as dut.serial_v1"
-            reading.wrong(name_node, "outputs", f" has the key {quoted(name)}, {should}")
+            reading.report(name_node, "outputs", f" has the key {quoted(name)}, {should}")
             continue
         inner = reading._replace(path=("outputs", len(written), "value"))
         read = _searched(name, value, inner) if _is_search(value) else _valued(value, inner)
@@ -131,7 +138,7 @@ def _is_search(node: Node) -> bool:
 
 
 def _searched(name: str, node: Node, reading: Reading) -> Any:
-    fields = nested(Search, node, f"outputs.{name}", reading)
+    fields = read_nested(Search, node, f"outputs.{name}", reading)
     return FAILED if fields is None else Search(**fields)
 
 
@@ -144,7 +151,7 @@ def _valued(node: Node, reading: Reading) -> Any:
 
 
 def _read(model: type[Struct], node: Node, reading: Reading) -> Struct | None:
-    fields = nested(model, node, str(reading.path[-1]), reading)
+    fields = read_nested(model, node, str(reading.path[-1]), reading)
     return None if fields is None else model(**fields)
 
 
@@ -335,7 +342,7 @@ class _StepReader:
             self._note(node, f"unknown type {quoted(type_name)}", hint=hint or self._listed)
             return next((name for name in self._types if f"'{name}'" in hint), "")
         wanted = either([f"'{name}'" for name in self._types])
-        Reading(self._values, self._problems, self._where, Templates()).mismatch(
+        Reading(self._values, self._problems, self._where, Templates()).report_kind(
             node, "type", wanted
         )
         return ""
@@ -392,7 +399,7 @@ class _StepReader:
             one.path[0] in keys.values() for one in self._templates.found
         ):
             return  # the class checks the keys after all expressions have values
-        wrong = refused(model, own_values)
+        wrong = keys_error(model, own_values)
         if wrong:
             self._note(self._node, wrong)
 
@@ -402,7 +409,7 @@ class _StepReader:
                 self._note(node, f"'{name}' belongs to the steps of the file that is used,")
         with_node = self._pairs["with"][1] if "with" in self._pairs else None
         if type(with_node) is ScalarNode:
-            self._reading.mismatch(with_node, "with", "a mapping")
+            self._reading.report_kind(with_node, "with", "a mapping")
 
     def _check_command(self, key_nodes: Pairs, fields: dict[str, Any]) -> None:
         command = fields.get("cmd")
@@ -454,7 +461,7 @@ def read_defaults(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
         The values, and the nodes of the keys that have no problem.
     """
     if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.mismatch(node, "defaults", "a mapping")
+        reading.report_kind(node, "defaults", "a mapping")
         return Defaults(), {}
     valid: Pairs = {}
     fields: dict[str, Any] = {}
@@ -474,7 +481,7 @@ def _fields(key_nodes: Pairs, reading: Reading) -> dict[str, Any]:
 
     fields = fields_of(Defaults, key_nodes, reading, unknown, "defaults.")
     if "retry" in key_nodes:
-        retry = nested(Retry, key_nodes["retry"][1], "defaults.retry", reading)
+        retry = read_nested(Retry, key_nodes["retry"][1], "defaults.retry", reading)
         fields["retry"] = retry and Retry(**retry)
     return fields
 

@@ -125,7 +125,7 @@ def _from_first(circle: Sequence[str], names: Iterable[str]) -> tuple[str, ...]:
     return (*circle[start:], *circle[:start], first)
 
 
-def needed(recipe: Recipe, name: str) -> tuple[Step, ...]:
+def needed_steps(recipe: Recipe, name: str) -> tuple[Step, ...]:
     """Return all steps that a step needs, directly or indirectly.
 
     Args:

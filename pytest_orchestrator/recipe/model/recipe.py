@@ -221,7 +221,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
 
     def source(self, step: Step) -> "Recipe | Source":
         """Return the file that contains a step."""
-        return self if step.part is None else step.part.source
+        return self if step.file_use is None else step.file_use.source
 
     def node(self, step: str) -> str:
         """Return the node id of the step of that name."""

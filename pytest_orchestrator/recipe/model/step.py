@@ -45,7 +45,7 @@ class Source(Struct, frozen=True):
     text: str
 
 
-class Part(Struct, frozen=True, kw_only=True):
+class FileUse(Struct, frozen=True, kw_only=True):
     """One use of a file: a step with the key ``use``.
 
     Attributes:
@@ -57,8 +57,8 @@ class Part(Struct, frozen=True, kw_only=True):
         templates: The expressions in its vars.
         locks: The expressions among its ``locks``.
         secrets: Its ``secrets``.
-        given: The mapping ``with`` of the step.
-        given_templates: The expressions in ``with``.
+        with_values: The mapping ``with`` of the step.
+        with_templates: The expressions in ``with``.
         condition: The ``if`` of the step.
         place: The place of the step in its file.
         outer: The use that the file of the step itself is part of; None if that file is the
@@ -72,11 +72,11 @@ class Part(Struct, frozen=True, kw_only=True):
     templates: tuple[Template, ...]
     locks: tuple[Template, ...]
     secrets: tuple[str, ...]
-    given: dict[str, Json]
-    given_templates: tuple[Template, ...]
+    with_values: dict[str, Json]
+    with_templates: tuple[Template, ...]
     condition: Expression | None
     place: Place
-    outer: Any = None  # another Part, or None; msgspec cannot resolve a recursive type
+    outer: Any = None  # another FileUse, or None; msgspec cannot resolve a recursive type
 
 
 Timeout = Annotated[
@@ -104,7 +104,7 @@ class Criterion(Struct, frozen=True):
 
     Attributes:
         name: The key in ``success``, such as ``ctx_has_keys``.
-        wanted: The value of the key; if that is a list of several conditions, one item of it.
+        expected: The value of the key; if that is a list of several conditions, one item of it.
         place: The place of the value in the file.
         at: The places of the parts of the value, by the keys that lead to them, such as
             ``contains/0``.
@@ -113,7 +113,7 @@ class Criterion(Struct, frozen=True):
     """
 
     name: str
-    wanted: Json
+    expected: Json
     place: Place
     at: dict[str, Place] = {}
     expression: Expression | None = None
@@ -147,7 +147,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
             last.
         is_final: True for a step of ``finally``.
         templates: The expressions in its values, each with its field.
-        part: The use of another file that the step comes from; None for a step of the recipe
+        file_use: The use of another file that the step comes from; None for a step of the recipe
             itself.
         at: The place of the value of each key in the file; below ``""`` the place of the step.
     """
@@ -304,7 +304,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     ] = ()
 
     templates: tuple[Template, ...] = ()
-    part: Part | None = None
+    file_use: FileUse | None = None
     index: int = 0
     is_final: bool = False
     at: Mapping[str, Place] = Places({})

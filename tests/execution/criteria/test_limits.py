@@ -105,7 +105,9 @@ def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) ->
     usage = Usage(seconds=0.0, max_rss=9_031_680, source=BOUND)
     step = bench.step(type="shell", cmd="true", success={"max_rss_mb": 5})
     (criterion,) = step.success
-    step = msgspec.structs.replace(step, success=(msgspec.structs.replace(criterion, wanted="5"),))
+    step = msgspec.structs.replace(
+        step, success=(msgspec.structs.replace(criterion, expected="5"),)
+    )
     ended = Ended(usage=usage, process=ALONE)
     (verdict,) = check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
     assert verdict.unmet == "the limit is no number"

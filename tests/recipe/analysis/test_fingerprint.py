@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import pytest
 
-from pytest_orchestrator.extending import StepEnvironment, StepType
+from pytest_orchestrator.extending import Criterion, StepEnvironment, StepType
 from pytest_orchestrator.recipe import BUILT_IN, Recipe, cells, load
 from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs, digests
 from pytest_orchestrator.recipe.analysis.source_files import Sources
@@ -111,9 +111,9 @@ def test_values_from_outside_the_recipe_change_digests(
 ) -> None:
     before = digests_of()
 
-    assert differing(before, digests_of(given={"gain": ExternalValue(3, "--recipe-var")})) == [
-        "vars.gain"
-    ]
+    assert differing(
+        before, digests_of(external_values={"gain": ExternalValue(3, "--recipe-var")})
+    ) == ["vars.gain"]
     assert differing(before, digests_of(environ={"STATION": "8"})) == ["env.STATION"]
     (tmp_path / "scripts" / "run.sh").write_text("#!/bin/sh\ntrue\n")
     assert differing(before, digests_of()) == ["file scripts/run.sh"]
@@ -192,7 +192,7 @@ class Level(StepType):
     name = "level"
 
     class Keys(msgspec.Struct):
-        pass
+        volts: Annotated[float, msgspec.Meta(description="The level.", examples=[1.5])] = 0
 
     def run(self, keys: Any, ctx: Any, env: StepEnvironment) -> dict[str, Any]:
         return {"status": "ok"}
@@ -208,3 +208,79 @@ def test_the_class_of_a_step_type_and_its_imports_have_digests(tmp_path: Path) -
 
     found = digests(recipe, recipe.step("s"), FingerprintInputs(Sources(tmp_path)))
     assert list(found) == ["step", "file conftest.py", "file limits.py"]
+
+
+SAMPLES = """\
+vars: {gain: 2}
+steps:
+  - name: shell
+    type: shell
+    cmd: scripts/run.sh ${{ vars.gain }}
+    timeout: 5s
+    success: {exit_code: [0, 3], files_exist: [a.csv, b.csv], assert: ["vars.gain > 0"]}
+  - name: python
+    type: python
+    module: lab_fixed
+    function: measure
+    params: {level: "${{ env.STATION }}"}
+    success: {ctx_has_keys: [level], max_seconds: 2}
+  - {name: plugin, type: level, volts: 3, success: {below: 2.5}}
+  - {name: use, use: recipes/_used.yaml, if: "vars.gain", with: {level: "${{ vars.gain }}"}}
+"""
+SAMPLE_FILES = {
+    "scripts/run.sh": "#!/bin/sh\n",
+    "lab_fixed.py": "def measure(ctx, params): ...\n",
+    "recipes/_used.yaml": (
+        "vars: {level: 1}\n"
+        'steps: [{name: inner, type: shell, cmd: "echo ${{ vars.level }}", parse: text}]\n'
+    ),
+    "recipes/x.recipe.yaml": SAMPLES,
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (
+            "shell",
+            {
+                "step": "46e6c23fdf70e0ec",
+                "vars.gain": "d4735e3a265e16ee",
+                "file scripts/run.sh": "a8076d3d28d21e02",
+            },
+        ),
+        (
+            "python",
+            {
+                "step": "45322c40b6e29f34",
+                "env.STATION": "266aa5886067fbbc",
+                "file lab_fixed.py": "a10acc3754c8c2c7",
+            },
+        ),
+        ("plugin", {"step": "4d98799c73b8e6ee"}),
+        (
+            "use.inner",
+            {
+                "step": "36fe333a190c63d4",
+                "if of use": "452bf1a30b3adeb2",
+                "vars.gain": "d4735e3a265e16ee",
+                "vars.use.level": "bf6f906f9bde4c3b",
+            },
+        ),
+    ],
+)
+def test_digests_are_those_of_earlier_versions(
+    step: str, expected: dict[str, str], tmp_path: Path
+) -> None:
+    for name, content in SAMPLE_FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    below = Criterion(
+        name="below", type=float, description="Low.", example=1.5, check=lambda *_: None
+    )
+    known = BUILT_IN.with_type(Level).with_criterion(below)
+    recipe = load(tmp_path / "recipes" / "x.recipe.yaml", root=tmp_path, known=known)
+    inputs = FingerprintInputs(Sources(tmp_path), environ={"STATION": "7"})
+
+    assert digests(recipe, recipe.step(step), inputs) == expected

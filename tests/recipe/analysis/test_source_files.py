@@ -42,7 +42,7 @@ def test_project_files_that_a_module_imports_are_found(tmp_path: Path) -> None:
     found = sources.imported(tmp_path / "pack/steps.py")
 
     names = "far/apart free pack/__init__ pack/deep/er pack/near up"
-    assert sorted(map(sources.shown, found)) == [f"{name}.py" for name in names.split()]
+    assert sorted(map(sources.display_path, found)) == [f"{name}.py" for name in names.split()]
 
 
 def test_installed_and_built_in_modules_are_found(tmp_path: Path) -> None:

@@ -146,17 +146,17 @@ def test_a_text_of_several_expressions_has_one_size_limit() -> None:
 def test_all_expressions_of_a_matrix_share_one_memory_limit() -> None:
     one = Expression("x * 16", PLACE)
     names = {"x": "a" * 1_000_000}
-    texts = (one.evaluated(names) for _ in range(17))
-    with budget.within(None, is_shared=True), pytest.raises(ExpressionError) as caught:
+    texts = (one.evaluate_raw(names) for _ in range(17))
+    with budget.time_limit(None, is_shared=True), pytest.raises(ExpressionError) as caught:
         list(texts)
     assert str(caught.value).endswith("and an expression builds 256 MiB at most")
     for _ in range(17):
-        one.evaluated(names)
+        one.evaluate_raw(names)
 
 
 def endless(text: str) -> str:
     before = time.process_time()
-    with pytest.raises(TimeoutExpressionError) as caught, budget.within(0.05):
+    with pytest.raises(TimeoutExpressionError) as caught, budget.time_limit(0.05):
         value(text, x=list(range(100_000)))
     assert time.process_time() - before < 20
     return str(caught.value)
@@ -179,10 +179,10 @@ def test_the_rest_of_an_outer_time_limit_applies_too() -> None:
     now = time.monotonic()
     one = Expression("1", PLACE)
     late = pytest.raises(TimeoutExpressionError, match="after 5 s")
-    with late, budget.within(5, begun=now - 6), budget.within(60):
+    with late, budget.time_limit(5, begun=now - 6), budget.time_limit(60):
         one.value({})
     late = pytest.raises(TimeoutExpressionError, match="after 5 s")
-    with late, budget.within(60), budget.within(5, begun=now - 6):
+    with late, budget.time_limit(60), budget.time_limit(5, begun=now - 6):
         one.value({})
     assert one.value({}) == 1
 

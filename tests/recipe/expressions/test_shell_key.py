@@ -10,7 +10,7 @@ from pytest_orchestrator.recipe import BUILT_IN, Recipe, ShellStep, load
 from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs, digests
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-from pytest_orchestrator.recipe.fields.resolve import resolved
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +139,7 @@ def test_an_expression_becomes_a_variable_of_a_named_shell(named: str, read: Rea
     text = steps(f"type: shell, shell: {named}, cmd: 'x ${{{{ vars.x }}}}'", head="vars: {x: 1}")
     step = read(text).step("a")
     assert isinstance(step, ShellStep)
-    found = resolved(step, {"vars": {"x": "a b"}})
+    found = evaluate_step(step, {"vars": {"x": "a b"}})
     assert (found.cmd, found.args) == ('x "${RECIPE_VALUE_1}"', {"RECIPE_VALUE_1": "a b"})
 
 
@@ -147,9 +147,9 @@ def test_a_list_from_an_expression_is_executed_without_a_shell(read: Read) -> No
     text = steps("type: shell, shell: bash, cmd: '${{ vars.x }}'", head="vars: {x: [a, b]}")
     step = read(text).step("a")
     assert isinstance(step, ShellStep)
-    assert resolved(step, {"vars": {"x": ["a", "b c"]}}).cmd == ("a", "b c")
+    assert evaluate_step(step, {"vars": {"x": ["a", "b c"]}}).cmd == ("a", "b c")
     with pytest.raises(ExpressionError):
-        resolved(step, {"vars": {"x": "a b"}})
+        evaluate_step(step, {"vars": {"x": "a b"}})
 
 
 def test_another_shell_changes_the_digest(read: Read, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pytest_orchestrator.recipe import (
     editor_schema,
     load,
 )
-from pytest_orchestrator.recipe.fields.resolve import checkable
+from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 
 Url = Annotated[str, Meta(description="The address.", examples=["http://x"], pattern="^http")]
@@ -101,7 +101,7 @@ def test_keys_of_a_plugin_type_are_described_like_other_keys() -> None:
 
     assert keys["url"].is_required
     assert not keys["status"].is_required
-    assert (keys["url"].said.description, keys["url"].said.examples) == (
+    assert (keys["url"].meta.description, keys["url"].meta.examples) == (
         "The address.",
         ["http://x"],
     )
@@ -192,7 +192,7 @@ def test_a_list_for_a_plugin_criterion_is_one_criterion(tmp_path: Path) -> None:
         tmp_path, "steps:\n  - {name: a, type: http, url: http://x, success: {codes: [1, 2]}}\n"
     )
 
-    assert [(one.name, one.wanted) for one in step.success] == [("codes", [1, 2])]
+    assert [(one.name, one.expected) for one in step.success] == [("codes", [1, 2])]
 
 
 def test_defaults_for_other_types_do_not_apply_to_a_plugin_type(tmp_path: Path) -> None:
@@ -314,11 +314,11 @@ def test_a_plugin_criterion_refuses_a_value_of_another_type(
     path = tmp_path / "x.yaml"
     path.write_text(text)
     step_ = load(path, root=tmp_path, known=KNOWN).steps[0]
-    found, errors = checkable(step_, {"vars": {"x": "three"}})
+    found, errors = evaluate_late_expressions(step_, {"vars": {"x": "three"}})
 
     (error,) = errors.values()
     assert (str(error), error.place) == (message, step_.templates[0].place)
     assert len(found.success) == 1
-    good, errors = checkable(step_, {"vars": {"x": 3 if "[" in codes else [3]}})
+    good, errors = evaluate_late_expressions(step_, {"vars": {"x": 3 if "[" in codes else [3]}})
     assert errors == {}
-    assert good.success[0].wanted in ([3], [1, 3])
+    assert good.success[0].expected in ([3], [1, 3])

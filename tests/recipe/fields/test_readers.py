@@ -243,7 +243,7 @@ def test_params_are_a_mapping(problems: Problems) -> None:
 )
 def test_an_exit_code_is_one_criterion(written: str, wanted: object, read: Read) -> None:
     criteria = read(shell(f"success: {{exit_code: {written}}}")).steps[0].success
-    assert [(each.name, each.wanted) for each in criteria] == [("exit_code", wanted)]
+    assert [(each.name, each.expected) for each in criteria] == [("exit_code", wanted)]
 
 
 @pytest.mark.parametrize("stdin", ["null", "text", "12", "[1, {a: b}]", "{a: [1]}", '"a\\0b"'])

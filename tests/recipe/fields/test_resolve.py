@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-from pytest_orchestrator.recipe.fields.resolve import LATE, later, resolved
+from pytest_orchestrator.recipe.fields.resolve import (
+    LATE,
+    evaluate_step,
+    vars_unknown_at_collection,
+)
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, Step
 
@@ -26,7 +30,7 @@ def read_step(read: Read, keys: dict[str, Any], root: str = "required: [x]") -> 
 
 
 def value(read: Read, keys: dict[str, Any], x: Any, *, late: bool = False) -> Any:
-    step = resolved(read_step(read, keys), {"vars": {"x": x}}, late=late)
+    step = evaluate_step(read_step(read, keys), {"vars": {"x": x}}, late=late)
     return getattr(step, next(iter(keys)))
 
 
@@ -63,7 +67,9 @@ def test_variables_of_a_command_line_are_merged_into_args(
     read: Read, order: list[str], args: Any
 ) -> None:
     keys = {"cmd": 'echo "${{ vars.x.A }}"', "args": args}
-    step = resolved(read_step(read, {key: keys[key] for key in order}), {"vars": {"x": {"A": 7}}})
+    step = evaluate_step(
+        read_step(read, {key: keys[key] for key in order}), {"vars": {"x": {"A": 7}}}
+    )
 
     assert isinstance(step, ShellStep)
     assert step.args == {"A": 7, "RECIPE_VALUE_1": "7"}
@@ -108,7 +114,7 @@ _TEXTS = sorted(
     name
     for model in (Step, ShellStep, CodeStep)
     for name, key in keys_of(model).items()
-    if key.names and key.reader and key.reader.item and key.reader.item.wanted == "text"
+    if key.names and key.reader and key.reader.item and key.reader.item.expected == "text"
 )
 """The keys that are lists of texts and allow expressions in them."""
 
@@ -144,8 +150,8 @@ def test_the_tested_lists_of_texts_are_all_that_exist() -> None:
 
 def test_late_expressions_are_evaluated_after_the_step_code(read: Read) -> None:
     keys = {"outputs": {"a": "${{ result.y }}"}, "stdin": "${{ vars.x }}"}
-    before = resolved(read_step(read, keys), {"vars": {"x": 1}})
-    after = resolved(before, {"result": {"y": [2]}}, late=True)
+    before = evaluate_step(read_step(read, keys), {"vars": {"x": 1}})
+    after = evaluate_step(before, {"result": {"y": [2]}}, late=True)
 
     assert (before.stdin, before.outputs[0].value) == (1, "${{ result.y }}")  # type: ignore[attr-defined]
     assert (after.outputs[0].value, after.templates) == ([2], ())
@@ -153,7 +159,7 @@ def test_late_expressions_are_evaluated_after_the_step_code(read: Read) -> None:
 
 def test_resolving_does_not_change_the_original_step(read: Read) -> None:
     step = read_step(read, {"stdin": {"a": "${{ vars.x }}"}})
-    resolved(step, {"vars": {"x": 1}})
+    evaluate_step(step, {"vars": {"x": 1}})
 
     assert step.stdin == {"a": "${{ vars.x }}"}  # type: ignore[attr-defined]
 
@@ -164,4 +170,8 @@ def test_vars_without_a_value_at_collection_are_found(read: Read) -> None:
         "e: '${{ vars.a }}'}\nmatrix: {g: [1]}\nsteps: [{name: a, type: shell, cmd: x}]\n"
     )
 
-    assert later(recipe.templates) == {"b": "matrix", "c": "matrix", "d": "run"}
+    assert vars_unknown_at_collection(recipe.templates) == {
+        "b": "matrix",
+        "c": "matrix",
+        "d": "run",
+    }

@@ -94,7 +94,7 @@ steps:
         for psu in ("low", "high")
         for step in ("set", "check")
     ]
-    part = recipe.step("b.high.check").part
+    part = recipe.step("b.high.check").file_use
     assert part is not None
     assert (part.name, part.outer.name) == ("b.high", "b")
     assert recipe.step("b.low.set").needs == ("a.high.check",)

@@ -98,8 +98,8 @@ def test_transitive_needs_are_in_execution_order(
         "- {name: y, type: shell, cmd: x, needs: [z]}\n"
         "- {name: z, type: shell, cmd: x}\n"
     )
-    assert [step.name for step in graph.needed(recipe, "c")] == ["d", "a"]
-    assert [step.name for step in graph.needed(recipe, "y")] == ["z"]
-    assert graph.needed(recipe, "b") == ()
+    assert [step.name for step in graph.needed_steps(recipe, "c")] == ["d", "a"]
+    assert [step.name for step in graph.needed_steps(recipe, "y")] == ["z"]
+    assert graph.needed_steps(recipe, "b") == ()
     with pytest.raises(KeyError):
-        graph.needed(recipe, "nope")
+        graph.needed_steps(recipe, "nope")

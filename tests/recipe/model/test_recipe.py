@@ -24,7 +24,7 @@ FROM_THE_LOADER = {
     "is_final",
     "templates",
     "cell",
-    "part",
+    "file_use",
     "origins",
     "plugin_data",
 }
@@ -48,7 +48,7 @@ def test_a_field_is_a_described_key_or_comes_from_the_loader(model: type[msgspec
 
 @pytest.mark.parametrize(("model", "name"), KEYS)
 def test_the_example_of_a_key_is_valid(model: type[msgspec.Struct], name: str, read: Read) -> None:
-    said = struct_fields.keys_of(model)[name].said
+    said = struct_fields.keys_of(model)[name].meta
     assert said.description is not None
     assert said.description.endswith(".")
     assert said.examples is not None
