@@ -24,9 +24,9 @@ from pytest_orchestrator.core.json_values import (
     SCALARS,
     Json,
     copy_for_key,
+    deep_copy,
     kind,
     same_json,
-    unshared,
 )
 
 __tracebackhide__ = True
@@ -135,7 +135,7 @@ class Context:
         with self._state.lock:
             value = keys.find_path(self._values, key)
             if value is not keys.ABSENT:
-                return unshared(value)
+                return deep_copy(value)
         self._miss(key)
         return default
 
@@ -239,7 +239,7 @@ class Context:
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all values by key, flat."""
         with self._state.lock:
-            return cast("dict[str, Any]", unshared(dict(self._values)))
+            return cast("dict[str, Any]", deep_copy(dict(self._values)))
 
     def get_history(self, key: str) -> list[dict[str, Any]]:
         """Return every change of a key, oldest first; a deleted key keeps its history.
@@ -297,8 +297,8 @@ class Context:
         if self._on_change is None:
             return
         for change, moment in zip(changes, moments, strict=True):
-            old = None if change.key in adopted else unshared(before[change.key])
-            new = unshared(change.new)
+            old = None if change.key in adopted else deep_copy(before[change.key])
+            new = deep_copy(change.new)
             self._on_change(Change(change.key, stamp(moment), who, change.op, old, new))
 
     def _change(self, key: str, who: str, op: Op, new: Json) -> ContextChanged:
@@ -362,7 +362,7 @@ class Context:
         moment = self._state.record(key, who, op, index if op == "pop" else new, self._by)
         if self._on_change is None:
             return None
-        return Change(key, stamp(moment), who, op, unshared(old), unshared(new), index)
+        return Change(key, stamp(moment), who, op, deep_copy(old), deep_copy(new), index)
 
     def _notify(self, change: Change | None) -> None:
         if change is not None and self._on_change is not None:

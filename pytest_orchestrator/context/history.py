@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.events import Change, ContextChanged, ContextReplaced, Op
-from pytest_orchestrator.core.json_values import Json, encode, json_copy, same_json, unshared
+from pytest_orchestrator.core.json_values import Json, deep_copy, encode, json_copy, same_json
 from pytest_orchestrator.core.keys import checked_key, text
 
 Recorder: TypeAlias = Callable[[ContextChanged | ContextReplaced, int], None]
@@ -212,13 +212,13 @@ def _replayed(key: str, rows: Iterable[tuple[int, str, Op, Any]]) -> Iterator[Ch
         ts = stamp(moment)
         if op == "append":
             value = [] if value is None else value
-            value.append(unshared(payload))
+            value.append(deep_copy(payload))
             yield Change(key, ts, who, op, None, payload, len(value) - 1)
         elif op == "pop":
             yield Change(key, ts, who, op, value.pop(payload), None, payload)
         else:
             yield Change(key, ts, who, op, value, payload)
-            value = unshared(payload)
+            value = deep_copy(payload)
 
 
 __tracebackhide__ = True
@@ -246,7 +246,7 @@ def take_snapshot(values: Mapping[str, Json], history: History) -> dict[str, Any
     changes = {key: [change.as_dict() for change in history.of(key)] for key in history}
     return {
         "version": VERSION,
-        "values": unshared(dict(values)),
+        "values": deep_copy(dict(values)),
         "history": changes,
     }
 

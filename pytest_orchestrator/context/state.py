@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pytest_orchestrator.context.history import History
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.events import Change, ContextChanged, Op
-from pytest_orchestrator.core.json_values import Json, NotJson, json_copy, kind, unshared
+from pytest_orchestrator.core.json_values import Json, NotJson, deep_copy, json_copy, kind
 from pytest_orchestrator.core.keys import checked_key
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import CONTROLS
@@ -189,7 +189,7 @@ class Layer(State):
     def _copy_up(self, key: str) -> None:
         if not self.history.has_own(key):
             if key in self.values:
-                self._own[key] = unshared(self.values[key])
+                self._own[key] = deep_copy(self.values[key])
             self.history.copy_up(key)
 
 

@@ -30,7 +30,7 @@ _LONGEST_FOLDER: Final = 50
 """Maximum length in bytes of a folder for sockets: macOS limits the path of a socket to 103."""
 
 
-def regular(path: str | os.PathLike[str]) -> "BufferedReader":
+def open_regular_file(path: str | os.PathLike[str]) -> "BufferedReader":
     """Open a regular file of a project for reading, without blocking on a pipe or device.
 
     Raises:
@@ -58,7 +58,7 @@ def content(path: str | os.PathLike[str], most: int = _LARGEST, *, whole: bool =
         OSError: The file cannot be read, is not a regular file, has no data yet (some files of
             the kernel), or is larger than `most`.
     """
-    with regular(path) as file:
+    with open_regular_file(path) as file:
         pieces, left = [], most + whole
         while left > 0 and (piece := os.read(file.fileno(), min(left, _PIECE))):
             pieces.append(piece)

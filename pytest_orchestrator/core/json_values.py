@@ -86,7 +86,7 @@ def same_json(one: Any, other: Any) -> bool:
     return dumps(one, 2) == dumps(other, 2)
 
 
-def unshared(value: Json) -> Json:
+def deep_copy(value: Json) -> Json:
     """Return a deep copy of a JSON value."""
     if type(value) in SCALARS:
         return value

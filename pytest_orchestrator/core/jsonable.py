@@ -17,7 +17,7 @@ from numbers import Integral, Real
 import msgspec
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.text import in_utf8
+from pytest_orchestrator.core.text import escape_surrogates
 
 _DEEPEST = 50
 _MOST = 100_000
@@ -88,7 +88,7 @@ class _Conversion:
     def _mapping(self, items: Iterable[tuple[object, object]]) -> dict[str, Json]:
         result: dict[str, Json] = {}
         for key, item in items:
-            name = in_utf8(key) if isinstance(key, str) else in_utf8(str(key))
+            name = escape_surrogates(key) if isinstance(key, str) else escape_surrogates(str(key))
             while name in result:  # the keys 1 and "1" have the same text
                 name += "'"
             result[name] = self.of(item)
@@ -101,7 +101,7 @@ def _scalar(value: object) -> Json:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return in_utf8(value)
+        return escape_surrogates(value)
     if isinstance(value, Integral):
         number = int(value)
         long = number.bit_length() > _LONGEST_INT
@@ -111,7 +111,7 @@ def _scalar(value: object) -> Json:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode(errors="backslashreplace")
     if isinstance(value, os.PathLike):
-        return in_utf8(os.fsdecode(value))
+        return escape_surrogates(os.fsdecode(value))
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, (datetime.timedelta, decimal.Decimal, uuid.UUID)):
@@ -127,7 +127,7 @@ def _float(value: float) -> Json:
 
 def _cut_repr(value: object) -> str:
     try:
-        text = in_utf8(repr(value))
+        text = escape_surrogates(repr(value))
     except Exception:  # noqa: BLE001  # raised by the object's code; reports must not fail
         text = f"<{type(value).__name__} whose repr fails>"
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + _CUT

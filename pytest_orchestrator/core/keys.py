@@ -93,14 +93,14 @@ def find_path(values: Mapping[str, Json], path: str) -> Json | Absent:
     for cut in range(len(parts) - 1, 0, -1):
         key = ".".join(parts[:cut])
         if key in values:
-            inside = into(values[key], parts[cut:])
+            inside = value_at(values[key], parts[cut:])
             if inside is not ABSENT:
                 return inside
             break
     return _below(values, f"{path}.")
 
 
-def into(value: Json, parts: list[str]) -> Json | Absent:
+def value_at(value: Json, parts: list[str]) -> Json | Absent:
     """Return the value at the end of a path that begins at another value.
 
     Args:

@@ -163,7 +163,7 @@ def secret_pattern(forms: Iterable[str]) -> str:
     return "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in groups.items())
 
 
-def restored(data: bytes, replaced: Iterable[tuple[int, bytes]]) -> bytes:
+def unmask(data: bytes, replaced: Iterable[tuple[int, bytes]]) -> bytes:
     """Undo the masking of bytes, by the replaced bytes in `MaskStream.replaced`."""
     pieces, at = [], 0
     for start, raw in replaced:

@@ -140,7 +140,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         name: Key of the criterion (``files_exist``).
-        wanted: The value that the recipe requires.
+        expected: The value that the recipe requires.
         place: Position of the criterion in the recipe.
         measured: The actual value, or None if the check has no such value.
         unit: Unit of `measured`, such as ``s``; may be empty.
@@ -151,7 +151,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     name: str
-    wanted: Json
+    expected: Json
     place: Place
     measured: Json = None
     unit: str = ""
@@ -336,7 +336,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         warnings: Texts for a person; they fail nothing.
         restored: Id of the run that the result was restored from, if the step did not run in
             this one.
-        given: The ``params`` or ``args`` of the step code, with expressions replaced by values.
+        inputs: The ``params`` or ``args`` of the step code, with expressions replaced by values.
     """
 
     step: str
@@ -359,7 +359,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
     restored: str | None = None
-    given: dict[str, Json] = {}
+    inputs: dict[str, Json] = {}
 
     @property
     def is_interrupted(self) -> bool:

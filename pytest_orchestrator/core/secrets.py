@@ -21,7 +21,7 @@ import msgspec
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.keys import ABSENT, into
+from pytest_orchestrator.core.keys import ABSENT, value_at
 from pytest_orchestrator.core.mask_stream import (
     MASK,
     QUOTED,
@@ -146,7 +146,7 @@ class Masker:
             elif values is not None and name in values:
                 self.add(values[name])
 
-    def learn(self, variables: Mapping[str, str]) -> None:
+    def add_environment(self, variables: Mapping[str, str]) -> None:
         """Add values of environment variables whose name matches `names` or was declared secret."""
         if self._plain.issuperset(variables):
             return
@@ -171,7 +171,7 @@ class Masker:
             if f"{key}.".startswith(f"{secret}."):
                 self.add(value)
             elif secret.startswith(f"{key}."):
-                inside = into(value, secret.removeprefix(f"{key}.").split("."))
+                inside = value_at(value, secret.removeprefix(f"{key}.").split("."))
                 if inside is not ABSENT:
                     self.add(inside)
 
@@ -200,7 +200,7 @@ class Masker:
         if has_any(text, search.groups):
             text = search.pattern.sub(MASK, text)
         if "..." in text or "…" in text:
-            text = ends_masked(text, search.forms)
+            text = mask_ends(text, search.forms)
         return text
 
     def data(self, data: bytes) -> bytes:
@@ -212,7 +212,7 @@ class Masker:
         """Return a masker for bytes that arrive in chunks; None if no secret exists."""
         return MaskStream(self.forms) if self._values else None
 
-    def of(self, value: T) -> T:
+    def mask(self, value: T) -> T:
         """Return a value with the secrets in its texts and the secret numbers masked.
 
         Args:
@@ -224,7 +224,7 @@ class Masker:
         """
         return self._of(value) if self._values else value
 
-    def value(self, value: T) -> T:
+    def mask_json(self, value: T) -> T:
         """Return a value that a step or a test produced, masked including the keys of mappings.
 
         Args:
@@ -232,7 +232,7 @@ class Masker:
         """
         return self._of(value, keys=True) if self._values else value
 
-    def who(self, who: str, node: str = "") -> str:
+    def mask_writer(self, who: str, node: str = "") -> str:
         """Return a writer's name masked; a step's own name stays, as its node id shows it anyway.
 
         Args:
@@ -274,13 +274,13 @@ class Masker:
     def _of_struct(self, value: msgspec.Struct, step: str = "") -> msgspec.Struct:
         names = [name for name in value.__struct_fields__ if name not in _KEPT]
         if isinstance(value, StepResult):
-            names = [name for name in names if name not in ("changes", "given")]
+            names = [name for name in names if name not in ("changes", "inputs")]
         fields = {name: self._of(getattr(value, name), keys=name in _OF_THE_USER) for name in names}
         if isinstance(value, StepResult):
             fields["changes"] = tuple(self._of_struct(item, value.step) for item in value.changes)
-            fields["given"] = {name: self.value(item) for name, item in value.given.items()}
+            fields["inputs"] = {name: self.mask_json(item) for name, item in value.inputs.items()}
         elif isinstance(value, Change):
-            fields["who"] = self.who(value.who, step)
+            fields["who"] = self.mask_writer(value.who, step)
             if (fields["old"], fields["new"]) != (value.old, value.new):
                 fields["masked"] = True
         return msgspec.structs.replace(value, **fields)
@@ -369,7 +369,7 @@ def forms_of(secret: str) -> list[str]:
     return list(forms)
 
 
-def ends_masked(text: str, forms: Iterable[str]) -> str:
+def mask_ends(text: str, forms: Iterable[str]) -> str:
     """Return a text with the parts of secrets next to its ellipses masked.
 
     Args:

@@ -18,7 +18,7 @@ CONTROLS: Final = {
 """Table for `str.translate` that escapes control characters except tab and newline."""
 
 
-def in_utf8(value: str) -> str:
+def escape_surrogates(value: str) -> str:
     """Return a text with its surrogates escaped, so that UTF-8 can encode it.
 
     Args:
@@ -32,7 +32,7 @@ def in_utf8(value: str) -> str:
         return str.encode(value, errors="backslashreplace").decode()
 
 
-def encodable(value: "Json") -> "Json":
+def escape_surrogates_in_json(value: "Json") -> "Json":
     r"""Return a JSON value with the surrogates in its texts escaped, so that UTF-8 can encode it.
 
     Args:
@@ -40,10 +40,12 @@ def encodable(value: "Json") -> "Json":
             each of these becomes an escape such as ``\xff``.
     """
     if isinstance(value, str):
-        return in_utf8(value)
+        return escape_surrogates(value)
     if isinstance(value, dict):
-        return {in_utf8(key): encodable(one) for key, one in value.items()}
-    return [encodable(one) for one in value] if isinstance(value, list) else value
+        return {
+            escape_surrogates(key): escape_surrogates_in_json(one) for key, one in value.items()
+        }
+    return [escape_surrogates_in_json(one) for one in value] if isinstance(value, list) else value
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -103,7 +105,7 @@ def printable(raw: bytes) -> str:
 
 def one_line(text: str) -> str:
     """Return a text of a step as one printable line of at most 300 characters."""
-    line = " ".join(printable(in_utf8(text[:_MAX_READ]).encode()).split())
+    line = " ".join(printable(escape_surrogates(text[:_MAX_READ]).encode()).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

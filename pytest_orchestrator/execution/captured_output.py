@@ -1,6 +1,6 @@
 """Captured output of a step, read from memory or from its log."""
 
-from pytest_orchestrator.core.mask_stream import restored
+from pytest_orchestrator.core.mask_stream import unmask
 from pytest_orchestrator.core.result import Stream
 from pytest_orchestrator.execution.text_search import Searched, bytes_of, file_of, opened
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -61,6 +61,6 @@ def _whole(stream: Stream, limit: int) -> bytes | None:
         with opened(piece) as file:
             pieces.append(file.read(size))
     if stream.edges == (b"", b""):
-        return restored(b"".join(pieces), stream.replaced)
+        return unmask(b"".join(pieces), stream.replaced)
     is_in_log = len(pieces) > 1 and stream.kept > len(stream.edges[0])
     return None if is_in_log and stream.replaced else b"".join(pieces)

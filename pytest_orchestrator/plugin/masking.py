@@ -32,7 +32,7 @@ def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") ->
     if report.user_properties:
         from_block = _block_properties(report)
         report.user_properties = [
-            pair if pair in from_block else (pair[0], secrets.value(pair[1]))
+            pair if pair in from_block else (pair[0], secrets.mask_json(pair[1]))
             for pair in report.user_properties
         ]
     # The name is pytest-json-report's.
@@ -52,14 +52,14 @@ def fields(
     import msgspec
 
     names = names or set(value.__struct_fields__).difference(but)
-    masked = {name: secrets.of(getattr(value, name)) for name in names}
+    masked = {name: secrets.mask(getattr(value, name)) for name in names}
     return msgspec.structs.replace(value, **masked)
 
 
 def record(fields_of_record: dict[str, Any], secrets: "Masker") -> dict[str, Any]:
     """Return the fields of a log record, with secrets masked in fields that hold program text."""
     return {
-        name: value if name in _OWN_FIELDS else secrets.value(value)
+        name: value if name in _OWN_FIELDS else secrets.mask_json(value)
         for name, value in fields_of_record.items()
     }
 
@@ -76,11 +76,11 @@ def _block_properties(report: pytest.TestReport) -> list[tuple[str, Any]]:
 
 def _masked_stage(name: str, stage: Any, secrets: "Masker") -> Any:
     if not isinstance(stage, dict):
-        return secrets.of(stage)
+        return secrets.mask(stage)
     if name == "metadata":
-        return {key: one if key == _BLOCK else secrets.value(one) for key, one in stage.items()}
+        return {key: one if key == _BLOCK else secrets.mask_json(one) for key, one in stage.items()}
     return {
-        key: [record(each, secrets) for each in one] if key == "log" else secrets.of(one)
+        key: [record(each, secrets) for each in one] if key == "log" else secrets.mask(one)
         for key, one in stage.items()
     }
 
@@ -119,4 +119,4 @@ def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
         if args:
             templated = {one.path[1] for one in step.templates if one.path[0] == "args"}
             literal = {name: value for name, value in args.items() if name not in templated}
-            secrets.learn(environment_of(literal, {}))
+            secrets.add_environment(environment_of(literal, {}))

@@ -194,11 +194,11 @@ class SessionState:
 
     def masked(self, value: T) -> T:
         """Return a value with secrets masked."""
-        return value if self._secrets is None else self._secrets.of(value)
+        return value if self._secrets is None else self._secrets.mask(value)
 
     def masked_value(self, value: T) -> T:
         """Return a JSON value with secrets masked, also in the keys of mappings."""
-        return value if self._secrets is None else self._secrets.value(value)
+        return value if self._secrets is None else self._secrets.mask_json(value)
 
     @property
     def run_config(self) -> "RunConfig":
@@ -239,7 +239,7 @@ class SessionState:
         from pytest_orchestrator.recipe import RecipeError, load
 
         if path not in self.recipes:
-            self.secrets.learn(os.environ)
+            self.secrets.add_environment(os.environ)
             try:
                 recipe = self.recipes[path] = load(
                     path,
@@ -309,7 +309,7 @@ class SessionState:
         if secrets:
             values = {name: one.value for name, one in self.var_values.items()}
             self.secrets.declare(secrets, values)
-            self.secrets.learn(os.environ)
+            self.secrets.add_environment(os.environ)
             if worker_context.is_shared(self.config):
                 worker_context.send_secrets(cast("SharedContext", self.context), secrets, values)
 

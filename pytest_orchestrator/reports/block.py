@@ -75,8 +75,8 @@ def block(
         if result.ended.process is not None:
             block["process"] = _process(result.ended.process, root)
         block |= _logs(result.ended, folder)
-    if result.given:
-        block["given"] = {name: _bounded(value) for name, value in result.given.items()}
+    if result.inputs:
+        block["given"] = {name: _bounded(value) for name, value in result.inputs.items()}
     if result.measurements:
         block["measurements"] = [_measured(each) for each in result.measurements]
     if result.attempts:
@@ -210,7 +210,7 @@ def _criterion(verdict: Verdict) -> dict[str, Json]:
         "name": verdict.name,
         "line": verdict.place.line,
         "held": verdict.unmet is None,
-        "wanted": verdict.wanted,
+        "wanted": verdict.expected,
     }
     if verdict.measured is not None:
         fields["measured"] = _bounded(verdict.measured)

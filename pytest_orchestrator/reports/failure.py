@@ -161,11 +161,11 @@ def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str
     units = {measurement.name: measurement.unit for measurement in result.measurements}
     for verdict in result.verdicts:
         if verdict.unmet is None:
-            is_measurement = verdict.is_measurement and isinstance(verdict.wanted, dict)
+            is_measurement = verdict.is_measurement and isinstance(verdict.expected, dict)
             expected = (
-                _limits(verdict.wanted, units.get(verdict.name))
+                _limits(verdict.expected, units.get(verdict.name))
                 if is_measurement
-                else _short(verdict.wanted)
+                else _short(verdict.expected)
             )
             held.append(f"{verdict.name} {expected}".rstrip())
     return [f"    also checked, OK: {'; '.join(_bounded(held, '{} more'))}"] if held else []

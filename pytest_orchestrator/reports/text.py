@@ -37,12 +37,12 @@ class Tail(NamedTuple):
 
 def shown(text: str) -> str:
     """Return a text with control characters escaped and terminal colours removed."""
-    from pytest_orchestrator.core.text import in_utf8
+    from pytest_orchestrator.core.text import escape_surrogates
 
     if _PLAIN.fullmatch(text):
         return text
     text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(CONTROLS)
-    return in_utf8(text)
+    return escape_surrogates(text)
 
 
 def cut(text: str, most: int) -> str:

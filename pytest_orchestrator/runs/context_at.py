@@ -6,7 +6,7 @@ import msgspec
 
 from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
-from pytest_orchestrator.core.json_values import unshared
+from pytest_orchestrator.core.json_values import deep_copy
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
 
@@ -33,7 +33,7 @@ class PastContext:
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key or path, as `Context.get` does."""
         value = keys.find_path(self._values, key)
-        return default if value is keys.ABSENT else unshared(value)
+        return default if value is keys.ABSENT else deep_copy(value)
 
     def __getitem__(self, key: str) -> Any:
         value = self.get(key, keys.ABSENT)
@@ -50,7 +50,7 @@ class PastContext:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values by key."""
-        return {key: unshared(value) for key, value in self._values.items()}
+        return {key: deep_copy(value) for key, value in self._values.items()}
 
     def get_history(self, key: str) -> list[dict[str, Any]]:
         """Return every change of a key, oldest first.

@@ -19,10 +19,10 @@ from pytest_orchestrator.core import json_values as core_json_values
 from pytest_orchestrator.core.json_values import (
     MAX_DEPTH,
     NotJson,
+    deep_copy,
     json_copy,
     kind,
     same_json,
-    unshared,
 )
 
 checked_copy = vars(core_json_values)["_checked_copy"]
@@ -306,10 +306,10 @@ def test_no_method_of_the_value_is_called() -> None:
     assert json_copy([Trap(a=1), Row([1])]) == [{"a": 1}, [1]]
 
 
-def test_unshared_copies_a_json_value() -> None:
+def test_deep_copy_copies_a_json_value() -> None:
     value: Any = {"a": [1]}
 
-    copy: Any = unshared(value)
+    copy: Any = deep_copy(value)
     copy["a"].append(2)
 
     assert value == {"a": [1]}

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.jsonable import plain
-from pytest_orchestrator.core.text import encodable, in_utf8
+from pytest_orchestrator.core.text import escape_surrogates, escape_surrogates_in_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.text() | st.floats(-1e9, 1e9),
@@ -159,8 +159,8 @@ def test_a_mapping_whose_items_fail_is_shown_by_its_repr() -> None:
 def test_surrogates_are_escaped_and_other_values_are_unchanged() -> None:
     value: Any = {"a\udcff": ["é", {"b": "c\udc80d\ud800"}], "n": [1, 2.5, None, True]}
 
-    assert encodable(value) == {
+    assert escape_surrogates_in_json(value) == {
         r"a\xff": ["é", {"b": r"c\udc80d\ud800"}],
         "n": [1, 2.5, None, True],
     }
-    assert in_utf8("x\udcff") == r"x\xff"
+    assert escape_surrogates("x\udcff") == r"x\xff"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.keys import ABSENT, checked_key, find_path, into
+from pytest_orchestrator.core.keys import ABSENT, checked_key, find_path, value_at
 
 parts = st.sampled_from(["a", "b", "c", "0"])
 keys = st.lists(parts, min_size=1, max_size=4).map(".".join)
@@ -79,7 +79,7 @@ def test_a_tree_of_keys_contains_every_key(values: dict[str, Any], path: str) ->
     tree = find_path(values, path)
 
     assert tree is not ABSENT
-    assert {key: into(tree, key[len(path) + 1 :].split(".")) for key in below} == below
+    assert {key: value_at(tree, key[len(path) + 1 :].split(".")) for key in below} == below
 
 
 @given(st.dictionaries(keys, st.integers()), keys)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.mask_stream import MaskStream, restored
+from pytest_orchestrator.core.mask_stream import MaskStream, unmask
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 from pytest_orchestrator.core.secrets import Masker
 
@@ -43,14 +43,14 @@ def test_nothing_is_secret_at_first() -> None:
 
     assert not mask
     assert mask.text(text) is text
-    assert mask.of(value) is value
+    assert mask.mask(value) is value
     assert mask.forms == ()
     assert mask.stream() is None
 
 
 def test_values_are_secret_by_the_name_of_their_variable_from_six_characters_on() -> None:
     mask = Masker()
-    mask.learn(
+    mask.add_environment(
         {"My_Token_2": "abcdef", "DB_PASSWD": "abcde", "HOME": "/home/x", "API_KEYS": "ghijkl"}
     )
 
@@ -59,19 +59,21 @@ def test_values_are_secret_by_the_name_of_their_variable_from_six_characters_on(
 
 def test_patterns_of_names_can_be_replaced() -> None:
     mask = Masker(["*_PIN", "CODE?"])
-    mask.learn({"MY_TOKEN": "abcdef", "bench_pin": "123456", "CODE1": "ghijkl", "CODE": "mnopqr"})
+    mask.add_environment(
+        {"MY_TOKEN": "abcdef", "bench_pin": "123456", "CODE1": "ghijkl", "CODE": "mnopqr"}
+    )
 
     assert mask.text("abcdef 123456 ghijkl mnopqr") == "abcdef *** *** mnopqr"
     none = Masker([])
-    none.learn({"MY_TOKEN": "abcdef", "": "ghijkl"})
+    none.add_environment({"MY_TOKEN": "abcdef", "": "ghijkl"})
     assert not none
 
 
 def test_a_declared_variable_is_secret_however_short() -> None:
     mask = Masker()
-    mask.learn({"PIN": "42"})
+    mask.add_environment({"PIN": "42"})
     mask.declare(["env.PIN", "env.EMPTY"])
-    mask.learn({"PIN": "42", "EMPTY": ""})
+    mask.add_environment({"PIN": "42", "EMPTY": ""})
 
     assert mask.text("421") == "***1"
     assert mask.text("") == ""
@@ -213,7 +215,7 @@ def test_blank_text_and_booleans_are_never_secret() -> None:
 def test_keys_are_kept_and_equal_numbers_are_masked() -> None:
     mask = masker("flash", 4711, 2.5)
 
-    assert mask.of({"flash": "a flash", "n": [4711, 47110, 2.5, True, None]}) == {
+    assert mask.mask({"flash": "a flash", "n": [4711, 47110, 2.5, True, None]}) == {
         "flash": "a ***",
         "n": ["***", 47110, "***", True, None],
     }
@@ -222,13 +224,13 @@ def test_keys_are_kept_and_equal_numbers_are_masked() -> None:
 def test_keys_of_mappings_in_a_value_are_masked_without_loss() -> None:
     value = {"abcdef": 1, "x": [{"key abcdef": {"abcdef": "abcdef"}}], "***": 2, "YWJjZGVm": 3}
 
-    assert masker("abcdef").value(value) == {
+    assert masker("abcdef").mask_json(value) == {
         "*** (2)": 1,
         "x": [{"key ***": {"***": "***"}}],
         "***": 2,
         "*** (3)": 3,
     }
-    assert masker("other").value(value) == value
+    assert masker("other").mask_json(value) == value
 
 
 def test_keys_of_mappings_in_a_result_are_masked() -> None:
@@ -239,14 +241,14 @@ def test_keys_of_mappings_in_a_result_are_masked() -> None:
         outcome="passed",
         changes=(change,),
         ended=ended,
-        given={"flash": {"flash": 1}},
+        inputs={"flash": {"flash": 1}},
     )
 
-    masked = masker("flash").of(result)
+    masked = masker("flash").mask(result)
 
     assert masked.ended is not None
     assert masked.ended.value == {"***": [{"***": 1}]}
-    assert masked.given == {"flash": {"***": 1}}
+    assert masked.inputs == {"flash": {"***": 1}}
     assert masked.changes == (
         Change("flash", "2026", "flash", "set", {"***": 1}, {"***": 2}, masked=True),
     )
@@ -256,11 +258,11 @@ def test_the_name_of_a_writer_is_masked_unless_it_is_the_step() -> None:
     mask = masker("flash")
     changes = tuple(Change("k", "2026", who, "set", None, 1) for who in ("flash", "my flash"))
 
-    assert mask.of(changes[0]).who == "***"
-    masked = mask.of(StepResult(step="flash", outcome="passed", changes=changes))
+    assert mask.mask(changes[0]).who == "***"
+    masked = mask.mask(StepResult(step="flash", outcome="passed", changes=changes))
     assert [change.who for change in masked.changes] == ["flash", "my ***"]
-    assert mask.who("flash", "recipes/x.yaml[c]::flash") == "flash"
-    assert mask.who("flash", "recipes/flash.yaml::step") == "***"
+    assert mask.mask_writer("flash", "recipes/x.yaml[c]::flash") == "flash"
+    assert mask.mask_writer("flash", "recipes/flash.yaml::step") == "***"
 
 
 LISTED: list[Callable[[str], str]] = [
@@ -306,7 +308,11 @@ def test_no_output_holds_a_listed_form_of_a_secret(secret: str, around: str, siz
     for make in LISTED:
         form = make(secret)
         text = f"{around}\n{form}\n{around}"
-        outputs = [mask.text(text), str(mask.value([{text: 1}, text])), str(mask.of({"k": text}))]
+        outputs = [
+            mask.text(text),
+            str(mask.mask_json([{text: 1}, text])),
+            str(mask.mask({"k": text})),
+        ]
         stream = mask.stream()
         assert stream is not None
         data = text.encode()
@@ -323,7 +329,7 @@ def test_a_result_is_masked_except_ids_and_positions() -> None:
     failure = Failure(kind="status", reason="no flash", place=Place(1, 2), detail=("flash",))
     result = StepResult(step="flash", outcome="failed", failure=failure, changes=(change, other))
 
-    masked = masker("flash").of(result)
+    masked = masker("flash").mask(result)
 
     assert masked.step == "flash"
     assert masked.failure == Failure(
@@ -371,7 +377,7 @@ def test_a_stream_masks_chunks_as_it_masks_the_whole(secrets: list[str], pieces:
 
     assert in_parts == at_once
     assert not any(form in at_once.replace(b"***", b" ") for form in forms)
-    assert restored(in_parts, parts.replaced) == data
+    assert unmask(in_parts, parts.replaced) == data
 
 
 def test_a_stream_holds_back_only_the_possible_beginning_of_a_secret() -> None:

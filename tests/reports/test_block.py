@@ -60,7 +60,7 @@ def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
         verdicts=(
             Verdict(
                 name="exit_code",
-                wanted=[0, 4],
+                expected=[0, 4],
                 place=criterion.place,
                 measured=3,
                 unmet="exit code 3, expected 0 or 4",
@@ -225,8 +225,8 @@ def test_a_change_above_64_kib_is_omitted(recipe: Recipe, size: int) -> None:
 def test_a_measured_value_above_64_kib_is_omitted(recipe: Recipe) -> None:
     large, place = "x" * 70_000, recipe.steps[0].at[""]
     verdicts = (
-        Verdict(name="result_schema", wanted={}, place=place, measured=[large], unmet="no"),
-        Verdict(name="a", wanted={}, place=place, measured="volts \udcff"),
+        Verdict(name="result_schema", expected={}, place=place, measured=[large], unmet="no"),
+        Verdict(name="a", expected={}, place=place, measured="volts \udcff"),
     )
     measured = (Measured(name="serial", place=place, value=large, verdict="pass"),)
     result = StepResult(step="flash", outcome="failed", verdicts=verdicts, measurements=measured)

@@ -43,7 +43,7 @@ def ended(alone: str = ALONE, **usage: Any) -> Ended:
 def verdict(recipe: Recipe, index: int, unmet: str | None = None) -> Verdict:
     criterion = recipe.step("ripple").success[index]
     return Verdict(
-        name=criterion.name, wanted=criterion.expected, place=criterion.place, unmet=unmet
+        name=criterion.name, expected=criterion.expected, place=criterion.place, unmet=unmet
     )
 
 
@@ -276,7 +276,7 @@ def test_the_failed_attempt_and_earlier_reasons_are_named(tmp_path: Path) -> Non
         "    … and 2 more attempts",
         "rerun      pytest recipes/x.yaml::ripple",
     ]
-    unmet = Verdict(name="files_exist", wanted="out", place=Place(1, 42), unmet="no out")
+    unmet = Verdict(name="files_exist", expected="out", place=Place(1, 42), unmet="no out")
     result = failed(
         Failure(kind="criterion", reason="no out"),
         attempt=2,

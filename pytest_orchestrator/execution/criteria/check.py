@@ -58,7 +58,7 @@ def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
         extending.Evidence(
             step=evidence.step.name,
             root=evidence.root,
-            result=json_values.unshared(ended.value),
+            result=json_values.deep_copy(ended.value),
             ctx=evidence.context,
             seconds=ended.usage.seconds,
             stdout=process.stdout.text if process else "",

@@ -73,7 +73,7 @@ def verdict(criterion: Criterion, unmet: str | None = None, **fields: Any) -> Ve
     """
     return Verdict(
         **(
-            {"name": criterion.name, "wanted": criterion.expected, "place": criterion.place}
+            {"name": criterion.name, "expected": criterion.expected, "place": criterion.place}
             | fields
         ),
         unmet=unmet,

@@ -144,7 +144,7 @@ def _worst(verdicts: list[Verdict]) -> Verdict:
     more = f"{first.unmet} (and {len(unmet) - 1:,} more of {len(verdicts):,} files)"
     return Verdict(
         name=first.name,
-        wanted=first.wanted,
+        expected=first.expected,
         place=first.place,
         measured=first.measured,
         unit=first.unit,

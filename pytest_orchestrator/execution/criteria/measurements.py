@@ -39,7 +39,7 @@ def measurement_verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
     return tuple(
         Verdict(
             name=one.name,
-            wanted=_limits(one),
+            expected=_limits(one),
             place=one.place,
             measured=one.value,
             unmet=one.unmet,

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.files import regular
+from pytest_orchestrator.core.files import open_regular_file
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -159,7 +159,7 @@ def _version_of_module(name: str) -> str | None:
 
 def _digest(path: str | Path) -> str:
     try:
-        with regular(path) as file:
+        with open_regular_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
     except (OSError, ValueError):
         return ""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.mask_stream import restored
+from pytest_orchestrator.core.mask_stream import unmask
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.capture import EDGE
@@ -122,7 +122,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
             return None
         with open(self.log, "rb") as file:
             logged = file.read()
-        return restored(logged, self.replaced) if self.replaced else logged
+        return unmask(logged, self.replaced) if self.replaced else logged
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):

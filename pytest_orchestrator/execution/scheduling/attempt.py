@@ -189,7 +189,7 @@ def execute(
         missed=own.missed,
         ended=ended,
         started=ended.began or started,
-        given=_given(step),
+        inputs=_given(step),
     )
 
 

@@ -96,7 +96,7 @@ def run_class(
         ValidationFailed: The class does not accept the keys of the step.
     """
     try:
-        keys = msgspec.convert(json_values.unshared(step.params), kind.Keys)
+        keys = msgspec.convert(json_values.deep_copy(step.params), kind.Keys)
     except msgspec.ValidationError as error:
         raise ValidationFailed(f"{plugin_data.type} step '{step.name}': {error}") from None
     step_environment = StepEnvironment(

@@ -87,7 +87,7 @@ def _service(step: Step, own: Context, attempt: AttemptContext, services: Servic
 def _inline(
     step: CodeStep, own: Context, attempt: AttemptContext, fixtures: Mapping[str, object]
 ) -> Ended:
-    attempt.config.secrets.learn(attempt.variables())
+    attempt.config.secrets.add_environment(attempt.variables())
     with _guarded(step, attempt), records_of_this_process(step.name, attempt) as records:
         ended = python_inline.run(custom.called(step, attempt), own, attempt, fixtures)
     return msgspec.structs.replace(ended, log=records.stream)

@@ -206,7 +206,7 @@ def _run(
                         target, step, step.plugin_data, context, attempt, fixtures
                     )
                 else:
-                    returned = call(target, context, json_values.unshared(step.params), fixtures)
+                    returned = call(target, context, json_values.deep_copy(step.params), fixtures)
     except attempt.config.skip_exceptions as skipped:
         reason = clipped(str(skipped)) or "skipped by the step"
         return Ended(usage=own.usage(), skipped=reason)

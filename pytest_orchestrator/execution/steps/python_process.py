@@ -59,7 +59,7 @@ def run(step: PythonStep, context: Context, attempt: AttemptContext) -> Ended:
 
 def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: RecordLog) -> Ended:
     timeout, variables = attempt.seconds_for(step.timeout), attempt.variables()
-    attempt.config.secrets.learn(variables)
+    attempt.config.secrets.add_environment(variables)
     settings = attempt.config.python_settings or PythonSettings.here(attempt.config.root)
     request = StepRequest(
         step=step_fields(step),

@@ -114,7 +114,7 @@ def _secret_args(step: ShellStep, attempt: AttemptContext) -> tuple[str, ...]:
     if not step.args:
         return ()
     variables = environment_of(step.args, {})
-    attempt.config.secrets.learn(variables)
+    attempt.config.secrets.add_environment(variables)
     return tuple(
         name for name, value in variables.items() if attempt.config.secrets.text(value) != value
     )
@@ -164,7 +164,7 @@ def _start(
 ) -> CommandResult:
     process, text = launch.process, launch.stdin
     variables = launch.variables | {RESULT: result_file}
-    attempt.config.secrets.learn(variables)
+    attempt.config.secrets.add_environment(variables)
     if not step.args.keys() & attempt.context_variables.keys():  # args may name another server
         variables |= attempt.context_variables
     argv, variables = script.prepare(process.argv, variables)
@@ -430,7 +430,7 @@ def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
     )
     return Verdict(
         name="exit_code",
-        wanted=wanted,
+        expected=wanted,
         place=criterion.place if criterion else step.at["cmd"],
         measured=code,
         unmet=unmet,

@@ -35,7 +35,7 @@ def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepR
     failure = result.failure
     if failure is None:
         return result
-    unmet = [str(one.wanted) for one in result.unmet if one.name == "ctx_has_keys"]
+    unmet = [str(one.expected) for one in result.unmet if one.name == "ctx_has_keys"]
     keys = dict.fromkeys((*result.missed, *unmet))
     if not keys:
         return result

@@ -78,7 +78,8 @@ class JournalRecorder:
         self.has_failed = False
         self._synced, self._unsynced = 0.0, False
         self._secrets = state.secrets
-        self._secrets.learn(os.environ)  # a controller loads no recipe, which would do this
+        # A controller loads no recipe, which would do this.
+        self._secrets.add_environment(os.environ)
 
     def begin(self, sink: JournalSink, first: list[AnyEvent]) -> None:
         """Set the sink, and append the first events and the buffered ones.
@@ -180,11 +181,11 @@ class JournalRecorder:
 
     def _masked(self, event: ContextChanged) -> ContextChanged:
         assert self._secrets is not None  # noqa: S101  # the caller has checked it
-        who = self._secrets.who(event.who, event.by)
+        who = self._secrets.mask_writer(event.who, event.by)
         if who != event.who:
             event = msgspec.structs.replace(event, who=who)
         if event.op != "pop":
-            masked = self._secrets.value(event.new)
+            masked = self._secrets.mask_json(event.new)
             if masked != event.new:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
         return event

@@ -47,10 +47,10 @@ class GitHub:
         """Store the texts of the first 20 failed steps."""
         is_step = hasattr(report, result_blocks.BLOCK)
         if report.failed and is_step and report.nodeid not in self._failure_texts:
-            from pytest_orchestrator.core.text import in_utf8
+            from pytest_orchestrator.core.text import escape_surrogates
 
             has_room = len(self._failure_texts) < _MOST_SHOWN
-            text = in_utf8(report.longreprtext) if has_room else ""
+            text = escape_surrogates(report.longreprtext) if has_room else ""
             self._failure_texts[report.nodeid] = text
 
     @pytest.hookimpl(trylast=True)

@@ -139,4 +139,4 @@ def _recorded_steps(state: "SessionState") -> "dict[str, dict[str, StepFinished 
 
 def _learn(state: "SessionState", declared: dict[str, Any]) -> None:
     state.secrets.declare(declared["names"], declared["values"])
-    state.secrets.learn(os.environ)
+    state.secrets.add_environment(os.environ)

@@ -311,7 +311,7 @@ def baseline_verdicts(
         drift = drifted(value, values, factor, what)
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",
-            wanted=f"within a factor of {factor:g} of the baseline",
+            expected=f"within a factor of {factor:g} of the baseline",
             place=place,
             measured=value,
             unit=unit,

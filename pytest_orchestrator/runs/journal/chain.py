@@ -12,7 +12,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import KNOWN, AnyEvent
-from pytest_orchestrator.core.text import encodable
+from pytest_orchestrator.core.text import escape_surrogates_in_json
 
 GENESIS: Final = "0" * 64
 """The hash before the first line."""
@@ -92,7 +92,7 @@ class Chain:
         try:
             text = _encode(event)
         except UnicodeEncodeError:  # lone surrogates, mostly from file names
-            text = _encode(encodable(msgspec.to_builtins(event)))
+            text = _encode(escape_surrogates_in_json(msgspec.to_builtins(event)))
         number, fields = self.length + 1, text[1:-1]
         body = b'{"n":%d,"ts":"%b.%06dZ",%b' % (number, self._second_text, rest, fields)
         proof = sha256(self.hash.encode() + body).hexdigest()

@@ -31,8 +31,8 @@ def test_a_verdict_has_the_wanted_value_and_its_place(bench: Bench) -> None:
     step = bench.step(type="shell", cmd="true", success=success)
     bench.context.set("a", 1)
     assert checked(bench, step) == (
-        Verdict(name="ctx_has_keys", wanted="a", place=Place(5, 32, 3)),
-        Verdict(name="files_exist", wanted="recipes", place=Place(5, 70, 9)),
+        Verdict(name="ctx_has_keys", expected="a", place=Place(5, 32, 3)),
+        Verdict(name="files_exist", expected="recipes", place=Place(5, 70, 9)),
     )
 
 

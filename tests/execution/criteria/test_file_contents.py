@@ -34,13 +34,13 @@ def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
     assert held.unmet is None
     assert lacks == Verdict(
         name="files",
-        wanted={"path": "out/a.csv", "contains": "delta"},
+        expected={"path": "out/a.csv", "contains": "delta"},
         place=Place(5, 68, 7),
         unmet="no 'delta' in out/a.csv, which ends with 'mean,12'",
     )
     assert small == Verdict(
         name="files",
-        wanted={"path": "out/a.csv", "min_bytes": 100},
+        expected={"path": "out/a.csv", "min_bytes": 100},
         place=Place(5, 91, 3),
         measured=8,
         unit="bytes",
@@ -131,7 +131,7 @@ def test_rules_may_have_expressions(bench: Bench) -> None:
     }
     step = bench.shell_step("printf x", parse="text", success={"files": [entry]})
     bench.write("out/a.csv", "xb")
-    assert sorted((list(one.wanted)[1], one.unmet) for one in bench.result(step).verdicts) == [  # type: ignore[arg-type]
+    assert sorted((list(one.expected)[1], one.unmet) for one in bench.result(step).verdicts) == [  # type: ignore[arg-type]
         ("contains", None),
         ("contains", None),
         ("min_bytes", "out/a.csv has 2 bytes, limit 3 bytes (under by 1 byte, 33 %)"),

@@ -68,7 +68,7 @@ def test_an_exceeded_limit_is_reported_with_the_distance(
     assert checked(bench, success, usage, process) == (
         Verdict(
             name=name,
-            wanted=limit,
+            expected=limit,
             place=place,
             measured=measured,
             unit=unit,

@@ -106,7 +106,7 @@ def test_the_place_of_a_schema_error_is_the_rule(bench: Bench) -> None:
     }
     assert checked(bench, schema, {"a": 3}) == Verdict(
         name="result_schema",
-        wanted=schema,
+        expected=schema,
         place=Place(5, 99, 1),
         measured=3,
         unmet="result.a is 3, minimum 5 (under by 2, 40 %)",

@@ -41,7 +41,7 @@ def test_a_passed_step_reports_its_changes_of_the_context(bench: Bench) -> None:
         ("a", "set", "bench"),
     ]
     assert result.missed == ("not.there",)
-    assert [(one.wanted, one.unmet) for one in result.verdicts] == [("a", None), ("l.0", None)]
+    assert [(one.expected, one.unmet) for one in result.verdicts] == [("a", None), ("l.0", None)]
     assert result.ended is not None
     assert result.ended.value == {"status": "ok", "v": 1}
     assert before <= result.started <= time.time()
@@ -59,7 +59,7 @@ def test_unmet_criteria_fail_the_step_with_the_first_as_the_reason(bench: Bench)
         reason="files_exist: a is not there (and 1 more)",
         place=Place(6, 42, 3),
     )
-    assert [one.wanted for one in result.unmet] == ["a", "b"]
+    assert [one.expected for one in result.unmet] == ["a", "b"]
 
 
 def test_criteria_are_not_checked_if_the_step_code_failed(bench: Bench) -> None:

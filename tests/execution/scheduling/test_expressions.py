@@ -256,7 +256,7 @@ def wanted(bench: Bench, success: dict[str, Any], cmd: str = "echo ERROR; touch 
     """Return each criterion of a step: its name, its value, its reason if unmet, and errs."""
     bench.context.set("bad", ["ERROR", "FATAL"])
     result = bench.result(bench.shell_step(cmd, parse="text", success=success))
-    return [(one.name, one.wanted, one.unmet, one.errs) for one in result.verdicts]
+    return [(one.name, one.expected, one.unmet, one.errs) for one in result.verdicts]
 
 
 @pytest.mark.parametrize("name", ["stdout_not_contains", "stderr_not_contains"])

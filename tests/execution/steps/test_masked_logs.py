@@ -112,7 +112,7 @@ def test_the_repeating_line_masks_secret_args(bench: Bench) -> None:
 
     assert process is not None
     assert process.masked == ("API_KEY", "URL")
-    assert bench.attempt.config.secrets.of(process).alone == (
+    assert bench.attempt.config.secrets.mask(process).alone == (
         "env -u NONE_KEY 'API_KEY=***' GAIN=1 'URL=http://***@bench' true"
     )
 

@@ -36,7 +36,7 @@ class Sink:
 def keeper() -> JournalRecorder:
     secrets = Masker(())
     secrets.add("s3cret")
-    state: Any = SimpleNamespace(secrets=secrets, has_secrets=True, masked=secrets.of)
+    state: Any = SimpleNamespace(secrets=secrets, has_secrets=True, masked=secrets.mask)
     return JournalRecorder(SimpleNamespace(), state)  # type: ignore[arg-type]
 
 
