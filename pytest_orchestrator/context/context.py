@@ -249,7 +249,7 @@ class Context:
             its index, for pop `old` is the item and `index` its index.
         """
         with self._state.lock:
-            return [change.as_dict() for change in self._state.history.of(key)]
+            return [change.as_dict() for change in self._state.history.changes(key)]
 
     def last_modified(self, key: str) -> str | None:
         """Return the time of the last change of a key in ISO 8601 UTC; None if it never existed."""
@@ -335,7 +335,7 @@ class Context:
         with self._state.lock:
             for key, rows in lines.items():
                 self._state.history.load(key, rows)
-            self._state.history.passed(latest)
+            self._state.history.advance_clock(latest)
             self._values.update(values)
 
     def __repr__(self) -> str:

@@ -90,7 +90,7 @@ class History:
             The time of each change in microseconds since the epoch.
         """
         for listed in adopted.values():
-            self.passed(max((moment_of(one.ts) for one in listed), default=0))
+            self.advance_clock(max((moment_of(one.ts) for one in listed), default=0))
         moments = [self.now() for _ in changes]
         if self.written is not None:
             for change in changes:
@@ -118,7 +118,7 @@ class History:
     def append_recorded(self, change: ContextChanged, moment: int) -> None:
         """Append a change without calling the recorder."""
         self._write(change.key, encode((moment, change.who, change.op, change.new)))
-        self.passed(moment)
+        self.advance_clock(moment)
 
     def load(self, key: str, lines: bytes) -> None:
         """Set the history of a key without history to lines that `lines` returned."""
@@ -149,9 +149,9 @@ class History:
             self._write(key, encode((moment, change.who, change.op, payload)))
             if self.written is not None:
                 self.written(key, change.new)
-            self.passed(moment)
+            self.advance_clock(moment)
 
-    def passed(self, moment: int) -> None:
+    def advance_clock(self, moment: int) -> None:
         """Make the clock return only times after a moment from now on."""
         self._last = max(self._last, moment)
 
@@ -159,7 +159,7 @@ class History:
         """Return the history lines of a key; empty if the key never existed."""
         return self._lines.get(key, b"")
 
-    def of(self, key: str) -> list[Change]:
+    def changes(self, key: str) -> list[Change]:
         """Return the changes of a key; they share no values with each other.
 
         Raises:
@@ -243,7 +243,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def take_snapshot(values: Mapping[str, Json], history: History) -> dict[str, Any]:
     """Return a deep copy of values and history as plain JSON."""
-    changes = {key: [change.as_dict() for change in history.of(key)] for key in history}
+    changes = {key: [change.as_dict() for change in history.changes(key)] for key in history}
     return {
         "version": VERSION,
         "values": deep_copy(dict(values)),
@@ -298,7 +298,7 @@ def _leads_to(key: str, changes: list[Change], value: Json) -> bool:
     try:
         scratch.adopt(key, changes)
         scratch.add(key, "", "delete", None)
-        *replayed, end = scratch.of(key)
+        *replayed, end = scratch.changes(key)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return False
     return replayed == changes and same_json(end.old, value)

@@ -220,9 +220,9 @@ class _Histories(History):
         """Return the time of the clock that the layer shares with the state below."""
         return self._below.now()
 
-    def passed(self, moment: int) -> None:
+    def advance_clock(self, moment: int) -> None:
         """Make the clock that the layer shares with the state below return only later times."""
-        self._below.passed(moment)
+        self._below.advance_clock(moment)
 
     def __contains__(self, key: str) -> bool:
         return self.has_own(key) or key in self._below
