@@ -9,7 +9,7 @@ from pytest_orchestrator.reports.text import duration
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
-from pytest_orchestrator.runs.journal.writer import NAME, is_written
+from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.lookup import FollowedRun, NoRun, run_folders
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary
@@ -55,7 +55,7 @@ class _Reader:
         state = self._followed.record.state
         if not self._problem and state != "finished":
             try:
-                if self._followed.more() or self._followed.record.state != state:
+                if self._followed.read_new_lines() or self._followed.record.state != state:
                     self._version += 1
             except JournalDamaged as error:
                 self._problem = f"journal modified, {error}"
@@ -161,7 +161,7 @@ class RunListCache:
             if cached is not None and cached[0] == size:
                 rows.append(cached[1])
                 continue
-            if is_written(self._run_cache.base / name / NAME):
+            if is_being_written(self._run_cache.base / name / NAME):
                 rows.append(self._live(name))
                 continue
             rows.append(cached[1] if cached else {"id": name, "verdict": _PENDING, "recipes": ""})

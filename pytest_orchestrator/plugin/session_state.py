@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.recipe.variables import ExternalValue
     from pytest_orchestrator.runs.folder import RunFolder
-    from pytest_orchestrator.runs.journal.reader import Lines
+    from pytest_orchestrator.runs.journal.reader import JournalIndex
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class SessionState:
         self.others = 0
         self.scopes: dict[str, Context] = {}
         self.restored: dict[tuple[str, str], dict[str, Any]] = {}
-        self.lines: Lines | None = None
+        self.lines: JournalIndex | None = None
         self.started: RunStarted | None = None
         self._resumed: tuple[ResumedSession | None] | None = None
         self._context: Context | None = None

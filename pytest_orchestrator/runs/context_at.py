@@ -8,7 +8,7 @@ from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
 from pytest_orchestrator.core.json_values import deep_copy
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import Changes, RecordedChange, RunRecord, StepRecord
 
 
 class NoStep(OrchestratorError):
@@ -68,7 +68,7 @@ class PastContext:
         return history[-1]["ts"] if history else None
 
 
-def _plain(one: Recorded) -> dict[str, Any]:
+def _plain(one: RecordedChange) -> dict[str, Any]:
     row = msgspec.structs.asdict(one)
     line = row.pop("n")
     del row["key"]

@@ -24,7 +24,7 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import decode, encode
 from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged
-from pytest_orchestrator.runs.journal.reader import Tail
+from pytest_orchestrator.runs.journal.reader import JournalParser
 from pytest_orchestrator.runs.journal.writer import Journal
 
 _RUN: Final = "serve"
@@ -57,7 +57,7 @@ class DurableContext:
         self.torn = torn
         self._cache = cache
 
-    def changed(self, event: ContextChanged | ContextReplaced, moment: int) -> None:
+    def record_change(self, event: ContextChanged | ContextReplaced, moment: int) -> None:
         """Record a change that is about to be made; the caller holds the lock of the Context.
 
         Raises:
@@ -109,11 +109,11 @@ def open_durable_context(path: Path) -> DurableContext:
     durable = DurableContext(context, journal, torn, cache)
     if cache.is_due(journal, MIN_LINES):
         cache.write(context, journal)
-    context.set_callbacks(durable.changed)
+    context.set_callbacks(durable.record_change)
     return durable
 
 
-def _replay(path: Path, tail: Tail, context: Context) -> None:
+def _replay(path: Path, tail: JournalParser, context: Context) -> None:
     """Apply the changes that follow the lines already read by `tail`.
 
     Raises:
@@ -197,15 +197,15 @@ class _Cache:
         """Return True if the cache lacks more than `most` lines of the journal."""
         return journal.failed is None and journal.end[1] - self.lines > most
 
-    def load(self, context: Context) -> Tail:
+    def load(self, context: Context) -> JournalParser:
         """Load the cache into a Context, and return the parser for the rest of the journal."""
         cached = self._read()
         if cached is None:
-            return Tail(split=False)
+            return JournalParser(split=False)
         head, values, lines = cached
         context.load(values, lines, head.latest)
         self.lines, self._size = head.lines, head.size
-        return Tail(Chain(head.lines, head.hash), head.size, split=False)
+        return JournalParser(Chain(head.lines, head.hash), head.size, split=False)
 
     def _read(self) -> tuple[_Head, dict[str, Any], dict[str, bytes]] | None:
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
-from pytest_orchestrator.runs.journal.writer import NAME, Journal, is_written
+from pytest_orchestrator.runs.journal.writer import NAME, Journal, is_being_written
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -211,7 +211,7 @@ class RunFolder:
         # A run with a later id than this one is older nevertheless: the clock was set back.
         runs = sorted(all_runs, key=lambda path: (path.name <= own, path.name))
         for path in (path for path in runs[:-keep] if path.name != spared):
-            if not is_written(path / NAME):
+            if not is_being_written(path / NAME):
                 shutil.rmtree(path, ignore_errors=True)
         for draft in self._base.glob(f"{_DRAFT}*"):  # of sessions killed in `_create`
             with contextlib.suppress(OSError):

@@ -7,8 +7,8 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.runs.folder import is_run
-from pytest_orchestrator.runs.journal.reader import Tail, read_journal
-from pytest_orchestrator.runs.journal.writer import NAME, is_written
+from pytest_orchestrator.runs.journal.reader import JournalParser, read_journal
+from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.record import RunRecord
 
 LATEST = "latest"
@@ -130,17 +130,17 @@ class FollowedRun:
     def __init__(self, folder: Path) -> None:
         self.record = RunRecord()
         self._path = folder / NAME
-        self._tail = Tail()
+        self._tail = JournalParser()
         self._read = 0
 
-    def more(self) -> bool:
+    def read_new_lines(self) -> bool:
         """Read the lines written since the last call; return True if there was new data.
 
         Raises:
             JournalDamaged: A line was changed.
             OSError: The journal cannot be read.
         """
-        writing = is_written(self._path)  # before the read, so that no last line is missed
+        writing = is_being_written(self._path)  # before the read, so that no last line is missed
         start = self._read
         with self._path.open("rb") as file:
             file.seek(start)
@@ -161,7 +161,7 @@ def prunable(base: Path, keep: int) -> list[Path]:
         keep: How many runs to keep; 0 keeps all.
     """
     old = run_folders(base)[keep:] if keep else []
-    return [path for path in old if not is_written(path / NAME)]
+    return [path for path in old if not is_being_written(path / NAME)]
 
 
 def prune(base: Path, keep: int) -> list[Path]:

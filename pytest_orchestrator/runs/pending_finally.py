@@ -113,7 +113,7 @@ def _was_resumed(base: Path, record: RunRecord) -> bool:
     for folder in lookup.run_folders(base):
         try:
             with (folder / NAME).open("rb") as file:
-                if field in file.readline() and lookup.load_record(folder).is_whole:
+                if field in file.readline() and lookup.load_record(folder).is_complete:
                     return True
         except (OSError, lookup.NoRun):
             continue

@@ -133,7 +133,7 @@ FOLDER: Final = "sources"
 """Folder of the recipe texts in a run folder; each has its path from the rootdir there."""
 
 
-def keep_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> None:
+def store_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> None:
     """Store the text of a recipe and of the files that it uses; ignore write errors.
 
     Args:
@@ -146,7 +146,7 @@ def keep_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> Non
         if step.file_use is not None:
             texts.setdefault(step.file_use.source.id, step.file_use.source.text)
     for name, text in texts.items():
-        path = place_of(folder, name)
+        path = stored_text_path(folder, name)
         if path is not None and not path.exists():
             with contextlib.suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,16 +171,16 @@ class PendingTexts:
     def add(self, recipe: Recipe) -> None:
         """Store the text of a recipe; queue it if the run folder does not exist yet."""
         self._recipes.append(recipe)
-        self.keep()
+        self.store()
 
-    def keep(self) -> None:
+    def store(self) -> None:
         """Store the queued texts if the run folder exists."""
         with self._lock:
             while self._recipes and self._folder().is_dir():
-                keep_text(self._folder(), self._recipes.pop(), self._masked)
+                store_text(self._folder(), self._recipes.pop(), self._masked)
 
 
-def place_of(folder: Path, name: object) -> Path | None:
+def stored_text_path(folder: Path, name: object) -> Path | None:
     """Return the path of the stored text of a file; None if it would be outside the run folder.
 
     Args:

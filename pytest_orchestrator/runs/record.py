@@ -267,7 +267,7 @@ class RunRecord:
         tests: The last report of pytest on each item, by node id.
         uncollected: Files that could not be collected.
         finished: The event that seals the journal; None before.
-        is_whole: True if nothing that was restored from an earlier run is missing.
+        is_complete: True if nothing that was restored from an earlier run is missing.
     """
 
     def __init__(self) -> None:
@@ -280,7 +280,7 @@ class RunRecord:
         self.tests: dict[str, TestReported] = {}
         self.uncollected: list[CollectionFailed] = []
         self.finished: RunFinished | None = None
-        self.is_whole = False
+        self.is_complete = False
 
     @property
     def id(self) -> str:
@@ -299,7 +299,7 @@ class RunRecord:
             case ContextChanged() | ContextRestored() as event:
                 self.changes.fold(entry)
                 if isinstance(event, ContextRestored) and not event.scope:
-                    self.is_whole = True  # a resumed run restores the session's Context last
+                    self.is_complete = True  # a resumed run restores the session's Context last
             case StepStarted() | StepFinished() | StepWaits() | AttemptFailed() as event:
                 self._step(event.recipe, event.step).fold(entry, event)
             case TestReported() as event:
@@ -310,7 +310,7 @@ class RunRecord:
                 self.uncollected.append(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
-                self.is_whole = event.resumed_from is None
+                self.is_complete = event.resumed_from is None
             case RunFinished() as event:
                 self.finished = event
                 self.end("finished")
@@ -372,7 +372,7 @@ _decode: Final = msgspec.json.Decoder(_Row).decode_lines
 _ABSENT: Final = object()
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
     """Change of one key, as recorded in a journal.
 
     Attributes:
@@ -447,7 +447,7 @@ class Changes:
         """Return the number of the last journal line that changed a key; 0 if none did."""
         return self._last.get((scope, key), 0)
 
-    def latest(self, key: str, scope: str = "") -> Recorded | None:
+    def latest(self, key: str, scope: str = "") -> RecordedChange | None:
         """Return the last change of a key, without its old value; None if it has no change.
 
         This decodes only the end of the history.
@@ -458,7 +458,7 @@ class Changes:
         (row,) = _decode(rows[rows.rfind(b"\n", 0, -1) + 1 :])
         n, ts, who, op, new, by, masked = row
         index = new if op == "pop" else None
-        return Recorded(
+        return RecordedChange(
             n=n,
             ts=ts,
             key=key,
@@ -470,7 +470,7 @@ class Changes:
             new=None if op == "pop" else new,
         )
 
-    def history(self, key: str, scope: str = "") -> list[Recorded]:
+    def history(self, key: str, scope: str = "") -> list[RecordedChange]:
         """Return all changes of a key, oldest first.
 
         In a recipe's Context, the history of a key begins with that of the session's Context.
@@ -503,7 +503,7 @@ class Changes:
                 values[key] = value
         return values
 
-    def all(self) -> Iterator[tuple[str, Recorded]]:
+    def all(self) -> Iterator[tuple[str, RecordedChange]]:
         """Yield each change with its scope, key by key."""
         for scope, keys in self._rows.items():
             for key in keys:
@@ -558,7 +558,7 @@ def _listed(value: Any) -> list[Any]:
     return [*value] if isinstance(value, list) else []
 
 
-def _replayed(key: str, rows: list[_Row]) -> Iterator[Recorded]:
+def _replayed(key: str, rows: list[_Row]) -> Iterator[RecordedChange]:
     """Replay the rows of a key, and yield each change with its old value and index."""
     value: Any = None
     is_own = False  # a list that no change refers to can be changed in place
@@ -566,12 +566,12 @@ def _replayed(key: str, rows: list[_Row]) -> Iterator[Recorded]:
         fields: dict[str, Any] = {"n": n, "ts": ts, "key": key, "who": who, "op": op}
         fields |= {"by": by, "masked": masked}
         if op not in ("append", "pop"):
-            yield Recorded(**fields, old=value, new=new)
+            yield RecordedChange(**fields, old=value, new=new)
             value, is_own = new, False
             continue
         value, is_own = value if is_own else _listed(value), True
         if op == "append":
             value.append(new)
-            yield Recorded(**fields, new=new, index=len(value) - 1)
+            yield RecordedChange(**fields, new=new, index=len(value) - 1)
         else:
-            yield Recorded(**fields, old=value.pop(new), index=new)
+            yield RecordedChange(**fields, old=value.pop(new), index=new)

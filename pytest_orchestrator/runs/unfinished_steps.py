@@ -85,11 +85,11 @@ def timeout_event(
     Returns:
         The event; None if the last step that the process started is another one.
     """
-    try_ = _last_try(entries, worker)
-    if try_ is None or try_.step != report.step:
+    attempt = _last_attempt(entries, worker)
+    if attempt is None or attempt.step != report.step:
         return None
     place = {"path": report.path, "line": report.line, "column": report.column}
-    return _failed(entries, try_, {"kind": "timeout", "reason": report.reason, "place": place})
+    return _failed(entries, attempt, {"kind": "timeout", "reason": report.reason, "place": place})
 
 
 def interrupted_events(entries: list[Entry], worker: str, reason: str) -> list[StepFinished]:
@@ -113,27 +113,27 @@ def interrupted_events(entries: list[Entry], worker: str, reason: str) -> list[S
     return [replace(event, outcome="interrupted") for event in events if event is not None]
 
 
-def _last_try(entries: list[Entry], worker: str) -> StepStarted | None:
+def _last_attempt(entries: list[Entry], worker: str) -> StepStarted | None:
     events = (one.event for one in reversed(entries))
     return next((e for e in events if isinstance(e, StepStarted) and e.worker == worker), None)
 
 
-def _failed(entries: list[Entry], try_: StepStarted, how: dict[str, Any]) -> StepFinished | None:
-    about = _recipe(entries, try_.recipe)
+def _failed(entries: list[Entry], attempt: StepStarted, how: dict[str, Any]) -> StepFinished | None:
+    about = _recipe(entries, attempt.recipe)
     run = next(one.event for one in entries if isinstance(one.event, RunStarted))
     if about is None:
         return None
-    step = next((one for one in about.steps if one["name"] == try_.step), {"name": try_.step})
+    step = next((one for one in about.steps if one["name"] == attempt.step), {"name": attempt.step})
     return StepFinished(
-        recipe=try_.recipe,
-        step=try_.step,
+        recipe=attempt.recipe,
+        step=attempt.step,
         outcome="failed",
         meets=False,
         block={
             "schema_version": run.schema_version,
-            "run": {"id": run.run, "worker": try_.worker},
+            "run": {"id": run.run, "worker": attempt.worker},
             "recipe": about.about,
-            "step": step | {"state": "failed", "attempt": try_.attempt} | how,
+            "step": step | {"state": "failed", "attempt": attempt.attempt} | how,
             "criteria": [],
             "context": {"writes": []},
         },

@@ -14,7 +14,7 @@ from pytest_orchestrator.core.events import ContextChanged, RunFinished
 from pytest_orchestrator.runs import folder, lookup
 from pytest_orchestrator.runs.folder import RunFolder, free_id
 from pytest_orchestrator.runs.journal.reader import read_journal
-from pytest_orchestrator.runs.journal.writer import Journal, is_written
+from pytest_orchestrator.runs.journal.writer import Journal, is_being_written
 from pytest_orchestrator.runs.provenance import provenance, revision
 
 
@@ -107,7 +107,7 @@ def test_a_session_that_prunes_keeps_a_run_that_is_being_created(
     journal = RunFolder(tmp_path, run(1)).open(0)
 
     assert seen == [run(2)]
-    assert is_written(tmp_path / run(1) / "journal.jsonl")
+    assert is_being_written(tmp_path / run(1) / "journal.jsonl")
     assert journal.path == tmp_path / run(1) / "journal.jsonl"
     assert journal.path.is_file()
     journal.close()

@@ -65,27 +65,27 @@ def test_a_step_records_the_line_that_touched_it_last(past: WrittenRun) -> None:
     followed = FollowedRun(past.folder)
     past.recipe("a", "b")
     past.add(StepWaits(recipe=RECIPE, step="a", lock="psu"))
-    followed.more()
+    followed.read_new_lines()
     a, b = followed.record.steps
 
     assert (a.touched, b.touched) == (followed.record.lines, 0)
     past.step("b")
-    followed.more()
+    followed.read_new_lines()
     assert a.touched < b.touched == followed.record.lines
 
 
 def test_a_running_run_is_read_incrementally(past: WrittenRun) -> None:
     followed = FollowedRun(past.folder)
 
-    assert followed.more()
-    assert not followed.more()
+    assert followed.read_new_lines()
+    assert not followed.read_new_lines()
     past.recipe("a")
     past.step("a")
-    assert followed.more()
+    assert followed.read_new_lines()
     assert followed.record.steps[0].state == "passed"
     states = [followed.record.state]
     past.seal()
-    followed.more()
+    followed.read_new_lines()
     assert [*states, followed.record.state] == ["running", "finished"]
 
 

@@ -41,7 +41,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the differences; return 1 if B is worse."""
     from pytest_orchestrator.runs import lookup
-    from pytest_orchestrator.runs.compare.comparison import compared
+    from pytest_orchestrator.runs.compare.comparison import compare_runs
     from pytest_orchestrator.runs.compare.drift import FACTOR
     from pytest_orchestrator.runs.compare.history import History
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"there is no run before {after.name} to compare it with")
     before = run_folder(args.a) if args.a else known[0]
     history, factor = History(known), args.factor or FACTOR
-    comparison = compared(
+    comparison = compare_runs(
         read_run(before),
         read_run(after),
         lambda recipe, step: history.figures(recipe, step, _LAST),

@@ -93,7 +93,7 @@ def _loaded(folder: Path, name: object) -> "Recipe | None":
     from pytest_orchestrator.runs import provenance
     from pytest_orchestrator.runs.folder import RunFile, RunFiles
 
-    path, root = provenance.place_of(folder, name), folder.resolve() / provenance.FOLDER
+    path, root = provenance.stored_text_path(folder, name), folder.resolve() / provenance.FOLDER
     if path is None or not path.is_file():
         return None
     kept = RunFiles(root)

@@ -12,7 +12,7 @@ from pytest_orchestrator.monitor.pages.run import footer
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
 from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.compare.comparison import compared
+from pytest_orchestrator.runs.compare.comparison import compare_runs
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -24,7 +24,7 @@ _VALUE_LENGTH: Final = 200
 def layout(run_cache: RunCache, a: str, b: str) -> Any:
     """Return the page that compares two runs."""
     try:
-        comparison = compared(
+        comparison = compare_runs(
             lookup.load_record(run_cache.folder(a)), lookup.load_record(run_cache.folder(b))
         )
     except lookup.NoRun as error:

@@ -11,7 +11,7 @@ from pytest_orchestrator.monitor.pages.common import Selection, column, grid, re
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.context_view import Branch, tree
 from pytest_orchestrator.reports.text import json_text
-from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import Changes, RecordedChange, RunRecord, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -272,7 +272,7 @@ def _row(changes: Changes, node: _TreeNode, values: Mapping[str, Any] | None = N
     }
 
 
-def _value(change: Recorded) -> str:
+def _value(change: RecordedChange) -> str:
     sign = _SIGNS.get(change.op, "")
     return sign if change.op == "delete" else sign + json_text(change.new, _VALUE_LENGTH)
 
@@ -289,7 +289,7 @@ def history(changes: Changes, name: str | None) -> Any:
     return [html.H3(key), table, html.P(f"and {left} earlier changes") if left > 0 else ""]
 
 
-def _changes(each: Iterable[Recorded]) -> Iterator[Any]:
+def _changes(each: Iterable[RecordedChange]) -> Iterator[Any]:
     for one in each:
         old = "" if one.old is None else json_text(one.old, _VALUE_LENGTH)
         new = "" if one.new is None else json_text(one.new, _VALUE_LENGTH)

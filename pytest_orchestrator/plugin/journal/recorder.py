@@ -94,7 +94,7 @@ class JournalRecorder:
             sink.append(early_event, moment)
         sink.sync()
         self.sink = sink
-        self._texts.keep()
+        self._texts.store()
 
     def drop(self) -> None:
         """Discard the buffered events of a session that runs no recipe and gets no sink."""
@@ -135,7 +135,7 @@ class JournalRecorder:
         Raises:
             JournalError: The journal cannot be synced.
         """
-        self._texts.keep()
+        self._texts.store()
         self._unsynced = True
         if time.monotonic() - self._synced >= IDLE_AFTER:
             self.sync()

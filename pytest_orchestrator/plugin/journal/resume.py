@@ -225,7 +225,7 @@ def resumed_session(config: pytest.Config) -> "ResumedSession | None":
     try:
         folder = lookup.find_run(base, name)
         record = _whole(folder)
-        while not record.is_whole and record.started and record.started.resumed_from:
+        while not record.is_complete and record.started and record.started.resumed_from:
             folder = lookup.find_run(base, record.started.resumed_from)
             record = _whole(folder)
     except lookup.NoRun as error:

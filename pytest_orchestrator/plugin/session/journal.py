@@ -33,7 +33,7 @@ from pytest_orchestrator.plugin.results.blocks import (
     key_of,
     static_blocks,
 )
-from pytest_orchestrator.runs.journal.reader import Lines
+from pytest_orchestrator.runs.journal.reader import JournalIndex
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
 from pytest_orchestrator.runs.journal.writer import sealed_files
 from pytest_orchestrator.runs.provenance import provenance
@@ -61,8 +61,8 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         earlier = state.resumed.run if state.resumed else None
         journal = state.folder.open(settings.keep_runs(config), earlier)
         config.add_cleanup(journal.close)
-        state.lines = Lines(journal.path)
-        journal.wrote = state.lines.note
+        state.lines = JournalIndex(journal.path)
+        journal.on_written = state.lines.note
         config.add_cleanup(state.lines.close)
         failed = [uncollected(report, state) for report in state.uncollected]
         started = state.started = _started(config, state)

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.reports.html.budget import Room
 from pytest_orchestrator.reports.text import cut, json_text
-from pytest_orchestrator.runs.record import Changes, Recorded
+from pytest_orchestrator.runs.record import Changes, RecordedChange
 
 _MAX_KEYS: Final = 4_000
 _MAX_OPEN_KEYS: Final = 60
@@ -69,7 +69,7 @@ class ContextView:
         value = json_text(self._values[name], self._room.value) if name in self._values else None
         return Key(value, rows, max(0, len(history) - len(rows)))
 
-    def _rows(self, history: list[Recorded]) -> Iterator[Row]:
+    def _rows(self, history: list[RecordedChange]) -> Iterator[Row]:
         for change in history:
             old, new = (self._value_text(value) for value in (change.old, change.new))
             who, anchor = cut(change.who, 80), self._anchors.get(change.by, "")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, drifted
+from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, find_drift
 from pytest_orchestrator.runs.compare.history import FIGURES, MEASURED, figures_of, units_of
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import BAD, summary
@@ -15,7 +15,7 @@ Earlier = Callable[[str, str], Mapping[str, list[float]]]
 _WORSE = BAD | {"blocked", "interrupted"}
 
 
-def compared(
+def compare_runs(
     a: RunRecord, b: RunRecord, earlier: Earlier | None = None, factor: float = FACTOR
 ) -> dict[str, Any]:
     """Compare two runs.
@@ -82,7 +82,7 @@ def _figures(
             figures = by_name.get(name, [])
             if len(figures) < ENOUGH:
                 figures = [was[name]] * ENOUGH
-            drift = drifted(now[name], figures, factor, what)
+            drift = find_drift(now[name], figures, factor, what)
             yield {
                 "recipe": step.recipe,
                 "step": step.name,

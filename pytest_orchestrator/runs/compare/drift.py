@@ -68,7 +68,7 @@ def baseline_range(figures: Sequence[float]) -> BaselineRange:
     return BaselineRange(middle, spread, len(figures))
 
 
-def drifted(
+def find_drift(
     value: float, figures: Sequence[float], factor: float = FACTOR, what: str = ""
 ) -> Drift | None:
     """Return the drift of a figure from its earlier values; None if it has not drifted.

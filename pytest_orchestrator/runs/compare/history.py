@@ -16,7 +16,7 @@ from pytest_orchestrator.runs.compare.drift import (
     BaselineRange,
     Drift,
     baseline_range,
-    drifted,
+    find_drift,
 )
 from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 from pytest_orchestrator.runs.summary import verdict_of
@@ -260,7 +260,7 @@ def _trend(history: History, recipe: str, step: str, figure: str) -> Trend:
         FIGURES.get(figure) or history.units.get((recipe, step, figure), ""),
         tuple(points),
         baseline_range(passed) if passed else None,
-        drifted(points[-1].value, before, what=what),
+        find_drift(points[-1].value, before, what=what),
     )
 
 
@@ -308,7 +308,7 @@ def baseline_verdicts(
             continue
         what = name if name in FIGURES else ""
         unit = FIGURES.get(name) or (units or {}).get(name, "")
-        drift = drifted(value, values, factor, what)
+        drift = find_drift(value, values, factor, what)
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",
             expected=f"within a factor of {factor:g} of the baseline",

@@ -22,7 +22,7 @@ from pytest_orchestrator.core.events import RunFinished
 from pytest_orchestrator.runs.evidence.verify import Flaw, Verification, files_of
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
-from pytest_orchestrator.runs.journal.reader import State, Tail
+from pytest_orchestrator.runs.journal.reader import JournalParser, State
 from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary
@@ -259,9 +259,9 @@ def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> 
     return "" if sha256.hexdigest() == digest else "it was changed"
 
 
-def _journal(archive: zipfile.ZipFile) -> tuple[Tail, RunFinished | None, Flaw | None]:
+def _journal(archive: zipfile.ZipFile) -> tuple[JournalParser, RunFinished | None, Flaw | None]:
     """Return the valid part of the journal, its sealing event or None, and its flaw or None."""
-    tail = Tail()
+    tail = JournalParser()
     last: RunFinished | None = None
     try:
         with archive.open(RUN + NAME) as file:
@@ -276,7 +276,7 @@ def _journal(archive: zipfile.ZipFile) -> tuple[Tail, RunFinished | None, Flaw |
     return tail, last, None
 
 
-def _last(tail: Tail, file: IO[bytes]) -> RunFinished | None:
+def _last(tail: JournalParser, file: IO[bytes]) -> RunFinished | None:
     last: RunFinished | None = None
     while chunk := file.read(_CHUNK):
         for entry in tail.feed(chunk):

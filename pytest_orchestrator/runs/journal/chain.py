@@ -115,7 +115,7 @@ class Chain:
         proof = sha256(self.hash.encode() + body).hexdigest()
         if line[-66:-2] != proof.encode():
             raise JournalDamaged.at(number, self._mismatch(line))
-        entry = entry_of(line)
+        entry = decode_line(line)
         if entry.n != number:
             raise JournalDamaged.at(number, f"it says that it is line {entry.n}")
         self.length, self.hash = number, proof
@@ -132,7 +132,7 @@ class Chain:
         return "it, or the hash of the line before it, was changed"
 
 
-def entry_of(line: bytes) -> Entry:
+def decode_line(line: bytes) -> Entry:
     """Decode a line without verifying its hash.
 
     Raises:

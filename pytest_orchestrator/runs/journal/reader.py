@@ -4,7 +4,7 @@ A process that is killed while it writes leaves a torn last line. Any other diff
 was written is damage: it is reported with its line, and no line after it is read.
 
 The reports at the end of a session read the blocks of steps back from the journal; until then
-only the offset of each step's last line is in memory (`Lines`).
+only the offset of each step's last line is in memory (`JournalIndex`).
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from typing import Literal, NamedTuple
 
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import AnyEvent, ContextReplaced, RunFinished, StepFinished
-from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged, entry_of
-from pytest_orchestrator.runs.journal.writer import is_written
+from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged, decode_line
+from pytest_orchestrator.runs.journal.writer import is_being_written
 
 _CHUNK = 1 << 20
 
 State = Literal["finished", "interrupted", "running", "damaged"]
 
 
-class Tail:
+class JournalParser:
     """Incremental parser of a journal: bytes in chunks of any size become entries.
 
     Args:
@@ -125,10 +125,10 @@ def read_journal(path: Path) -> Reading:
     Raises:
         OSError: The file cannot be read.
     """
-    tail = Tail()
+    tail = JournalParser()
     entries: list[Entry] = []
     damage: JournalDamaged | None = None
-    running = is_written(path)
+    running = is_being_written(path)
     try:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
@@ -146,7 +146,7 @@ def read_journal(path: Path) -> Reading:
     return Reading(entries, state, damage, len(tail.torn), tail.chain, tail.read)
 
 
-class Lines:
+class JournalIndex:
     """Index of a journal: for each step, the offset of its last line."""
 
     def __init__(self, path: Path) -> None:
@@ -194,7 +194,7 @@ class Lines:
             OSError: The journal cannot be read.
         """
         self._file.seek(offset)
-        event = entry_of(self._file.readline().rstrip(b"\n")).event
+        event = decode_line(self._file.readline().rstrip(b"\n")).event
         if not isinstance(event, StepFinished):  # `note` stores the offsets of no other lines
             raise JournalDamaged.at(0, "it is no line on a step any more")
         return event

@@ -36,7 +36,7 @@ class Journal:
     Attributes:
         path: The file.
         failed: The error after which nothing more is written; None if no error occurred.
-        wrote: Callback for each written event, with the offset of its line in bytes.
+        on_written: Callback for each written event, with the offset of its line in bytes.
     """
 
     def __init__(self, path: Path, chain: Chain | None = None) -> None:
@@ -51,7 +51,7 @@ class Journal:
         """
         self.path = path
         self.failed: JournalError | None = None
-        self.wrote: Callable[[AnyEvent, int], None] | None = None
+        self.on_written: Callable[[AnyEvent, int], None] | None = None
         self._chain = chain or Chain()
         self._lock = threading.RLock()
         self._busy = False
@@ -132,8 +132,8 @@ class Journal:
         self._chain.advance(line)
         offset = self._end[0]
         self._end = (offset + len(line), self._chain.length, self._chain.hash)
-        if self.wrote is not None:
-            self.wrote(event, offset)
+        if self.on_written is not None:
+            self.on_written(event, offset)
 
     def check(self) -> None:
         """Check at the end of a session that the journal is in place and has its written size.
@@ -213,7 +213,7 @@ class Journal:
             self.close()
 
     def close(self) -> None:
-        """Close the journal and release its lock, so that `is_written` returns False."""
+        """Close the journal and release its lock, so that `is_being_written` returns False."""
         with self._lock:
             if self._fd is not None:
                 os.close(self._fd)
@@ -242,7 +242,7 @@ class Journal:
             self._lock_fd = None
 
 
-def is_written(path: Path) -> bool:
+def is_being_written(path: Path) -> bool:
     """Return True if a process is writing a journal.
 
     Args:

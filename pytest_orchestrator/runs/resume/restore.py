@@ -21,7 +21,7 @@ from pytest_orchestrator.core.events import (
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import Changes, RecordedChange, RunRecord, StepRecord
 from pytest_orchestrator.runs.resume.plan import ResumePlan, changed, is_done, node_of, was_cut_off
 
 _ABSENT: Final = object()
@@ -41,7 +41,7 @@ class Replayed(NamedTuple):
     lost: tuple[str, ...]
 
 
-def replayed(changes: Changes, keep: Callable[[Recorded], bool], scope: str = "") -> Replayed:
+def replayed(changes: Changes, keep: Callable[[RecordedChange], bool], scope: str = "") -> Replayed:
     """Rebuild a Context from the changes that are kept.
 
     Args:
@@ -67,7 +67,7 @@ def replayed(changes: Changes, keep: Callable[[Recorded], bool], scope: str = ""
     return Replayed({"version": 1, "values": values, "history": history}, by, tuple(lost))
 
 
-def _applied(changes: Iterable[Recorded]) -> Iterator[tuple[dict[str, Any], str]]:
+def _applied(changes: Iterable[RecordedChange]) -> Iterator[tuple[dict[str, Any], str]]:
     """Apply changes in order; yield each entry of the rebuilt history with its node id."""
     value: Any = _ABSENT
     for change in changes:
@@ -93,7 +93,7 @@ def _applied(changes: Iterable[Recorded]) -> Iterator[tuple[dict[str, Any], str]
         yield entry, change.by
 
 
-def _new(value: Any, change: Recorded) -> Any:
+def _new(value: Any, change: RecordedChange) -> Any:
     """Return the value of a key after a change that replaces the whole value."""
     if change.op == "append":  # the change that made the value a list is left out
         return [change.new]
@@ -105,7 +105,7 @@ def _new(value: Any, change: Recorded) -> Any:
     return change.new if now == then else now + (change.new - then)
 
 
-def _index_now(value: Any, change: Recorded) -> int | None:
+def _index_now(value: Any, change: RecordedChange) -> int | None:
     """Return the index in `value` of the item that a `pop` removed; None if it is missing."""
     if not isinstance(value, list):
         return None
@@ -153,7 +153,7 @@ def restored(
     }
     current = {recipe.key for recipe in recipes}
 
-    def keep(change: Recorded) -> bool:
+    def keep(change: RecordedChange) -> bool:
         step = steps.get(change.by)
         if step is None:
             return not change.by

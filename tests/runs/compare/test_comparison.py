@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.runs.compare.comparison import compared
+from pytest_orchestrator.runs.compare.comparison import compare_runs
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.lookup import load_record, run_folders
 from tests.runs.built import RECIPE
@@ -20,7 +20,7 @@ def of_last(runs: Runs) -> dict[str, Any]:
     """Compare the last run with the one before it, and its figures with all earlier runs."""
     last, before, *more = run_folders(runs.base)
     history = History([before, *more])
-    return compared(
+    return compare_runs(
         load_record(before),
         load_record(last),
         lambda recipe, step: history.figures(recipe, step, 10),

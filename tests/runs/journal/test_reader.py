@@ -13,7 +13,7 @@ from pytest_orchestrator.core.events import (
     RunStarted,
     StepFinished,
 )
-from pytest_orchestrator.runs.journal.reader import Lines, read_journal
+from pytest_orchestrator.runs.journal.reader import JournalIndex, read_journal
 from pytest_orchestrator.runs.journal.writer import Journal
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def test_changes_of_one_line_are_read_as_separate_entries(journal: Journal) -> N
 
 
 def test_the_last_line_of_a_step_is_read_back(journal: Journal) -> None:
-    lines = Lines(journal.path)
-    journal.wrote = lines.note
+    lines = JournalIndex(journal.path)
+    journal.on_written = lines.note
     for event in (ended("a"), ended("b"), ended("a", "failed")):
         journal.append(event)
 
@@ -63,8 +63,8 @@ def test_the_last_line_of_a_step_is_read_back(journal: Journal) -> None:
 
 
 def test_the_offset_of_a_line_is_returned_once(journal: Journal) -> None:
-    lines = Lines(journal.path)
-    journal.wrote = lines.note
+    lines = JournalIndex(journal.path)
+    journal.on_written = lines.note
     journal.append(ended("a"))
 
     assert lines.take("r", "a") is not None
@@ -76,8 +76,8 @@ def test_the_offset_of_a_line_is_returned_once(journal: Journal) -> None:
 def test_lines_are_read_after_the_journal_is_sealed_and_removed(
     journal: Journal,
 ) -> None:
-    lines = Lines(journal.path)
-    journal.wrote = lines.note
+    lines = JournalIndex(journal.path)
+    journal.on_written = lines.note
     journal.append(ended("a"))
     journal.seal(lambda count: RunFinished(exit_status=0, lines=count))
     journal.path.unlink()

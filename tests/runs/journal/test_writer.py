@@ -14,8 +14,8 @@ import pytest
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished, RunStarted, StepFinished
-from pytest_orchestrator.runs.journal.reader import Tail, read_journal
-from pytest_orchestrator.runs.journal.writer import Journal, is_written
+from pytest_orchestrator.runs.journal.reader import JournalParser, read_journal
+from pytest_orchestrator.runs.journal.writer import Journal, is_being_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,10 +65,10 @@ def test_a_journal_is_running_while_a_process_writes_it(path: Path) -> None:
     journal = Journal(path)
     journal.append(change(1))
 
-    assert is_written(path)
+    assert is_being_written(path)
     assert read_journal(path).state == "running"
     journal.close()
-    assert not is_written(path)
+    assert not is_being_written(path)
     assert read_journal(path).state == "interrupted"
 
 
@@ -109,7 +109,7 @@ def test_bytes_after_the_sealing_line_are_damage(path: Path) -> None:
 
 
 def test_a_tail_parses_chunks_of_any_size(path: Path) -> None:
-    data, tail = sealed(path, "ü" * 50, 2).read_bytes(), Tail()
+    data, tail = sealed(path, "ü" * 50, 2).read_bytes(), JournalParser()
     pieces = [entry for place in range(len(data)) for entry in tail.feed(data[place : place + 1])]
 
     assert pieces == read_journal(path).entries
@@ -159,7 +159,7 @@ def test_a_forked_process_neither_writes_nor_locks_the_journal(path: Path) -> No
     os.read(ready[0], 1)
     journal.close()
 
-    assert not is_written(path)
+    assert not is_being_written(path)
     os.write(go[1], b"x")
     os.waitpid(child, 0)
     assert [entry.event for entry in read_journal(path).entries] == [change(1)]

@@ -150,7 +150,7 @@ def test_killed_and_resumed_runs_end_with_the_context_of_one_run(
             rerun = []
         ran += session.ran
         session.record.end("interrupted")
-        if session.record.is_whole:
+        if session.record.is_complete:
             old = session.record
     event(f"steps ran {len(ran) - len(whole.ran)} times again")
 
@@ -176,7 +176,7 @@ def test_a_step_that_is_not_idempotent_runs_once_without_a_rerun(
             session.go(old, [])
         ran += session.ran
         session.record.end("interrupted")
-        if session.record.is_whole:
+        if session.record.is_complete:
             old = session.record
 
     once = [name for name, step in steps.items() if not step.keys["idempotent"]]
