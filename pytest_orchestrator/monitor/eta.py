@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.recipe.model.graph import longest_chains, waits
+from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
 from pytest_orchestrator.reports.html.timeline import timeline
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs import lookup
@@ -86,5 +86,5 @@ def _left(step: StepRecord, estimate: float, now: float) -> float:
 
 def _chain(recipe: RecipeRecord, left: dict[str, float]) -> float:
     """Return the summed duration of the longest chain of steps that depend on each other."""
-    chains = longest_chains(waits(steps_of(recipe)), left)
+    chains = longest_chains(dependencies(steps_of(recipe)), left)
     return max((length for length, _ in chains.values()), default=0.0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.model.graph import longest_chains, waits
+from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
 
 _CLOCK_TOLERANCE = 0.005
 """Largest apparent overlap of two consecutive steps, in seconds, caused by the clocks of two
@@ -99,7 +99,7 @@ def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
 def _needs(blocks: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
     """Return, for each step, the names of the steps of the same recipe that must end before it."""
     steps = [step for block in blocks if isinstance(step := block["step"], dict)]
-    listed = waits(steps)
+    listed = dependencies(steps)
     names = [*listed]
     return {
         name: names[:place] if steps[place].get("final") else [*listed[name]]

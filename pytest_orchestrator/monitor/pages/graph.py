@@ -16,7 +16,7 @@ from pytest_orchestrator.monitor.pages.common import (
     step_key,
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.recipe.model.graph import waits
+from pytest_orchestrator.recipe.model.graph import dependencies
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH
 from pytest_orchestrator.reports.graph.picture import svg
@@ -160,7 +160,7 @@ def elements(steps: Steps, critical: Sequence[str], picked: str | None) -> list[
 
 def _waits(steps: Steps) -> dict[str, dict[str, bool]]:
     """Return the steps that each step waits for; ``finally`` steps follow one by one at the end."""
-    waited_for = waits(steps)
+    waited_for = dependencies(steps)
     final = [str(step["name"]) for step in steps if step.get("final")]
     needed = {name for mine in waited_for.values() for name in mine} | {*final}
     last = [name for name in waited_for if name not in needed]

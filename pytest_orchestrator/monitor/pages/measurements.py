@@ -99,7 +99,7 @@ def _row(step: str, one: Measurement) -> Any:
         html.Td(one.name),
         html.Td(f"{one.value} {one.unit}", className="figure"),
         html.Td(limits_bar(one)),
-        html.Td(one.wanted, className="figure"),
+        html.Td(one.expected, className="figure"),
         html.Td(one.margin, className="figure"),
         html.Td(_VERDICTS.get(one.verdict, one.verdict), className=looks),
     ]

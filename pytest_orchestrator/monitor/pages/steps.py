@@ -20,7 +20,7 @@ from pytest_orchestrator.monitor.pages.common import (
     step_key,
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.reports.html.budget import Files, Room
+from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.step_view import Measurement, StepView
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
@@ -162,7 +162,9 @@ def _locks(step: StepRecord) -> str:
     return f"waited {waited:.2f} s" if waited else ""
 
 
-_ROOM: Final = Room(log=4_000, failed_log=16_000, text=20_000, points=240, changes=50, value=1_000)
+_ROOM: Final = ContentBudget(
+    log=4_000, failed_log=16_000, text=20_000, points=240, changes=50, value=1_000
+)
 
 
 def step_view(view: RunView, step: StepRecord) -> StepView:
@@ -188,13 +190,13 @@ def drawer(shown: StepView) -> list[Any]:
         _part("Measurements", measurements(shown.measurements)),
         _part("Context keys written", _writes(shown)),
         _part("Resources", _pairs(shown.figures)),
-        _part("Inputs", _pairs(shown.given)),
+        _part("Inputs", _pairs(shown.inputs)),
         _part("Earlier attempts", _attempts(shown)),
         _part("Warnings", [html.P(one) for one in shown.warnings]),
         _part("Files", [html.P(f"{one.name}, {one.bytes:,} bytes") for one in shown.attachments]),
         *(_part(log.name, [html.Pre(log.text)]) for log in shown.logs if log.text),
         _part("Command", [html.Pre(shown.command)] if shown.command else []),
-        _part("Rerun", [html.Pre(shown.repeat)] if step.block else []),
+        _part("Rerun", [html.Pre(shown.rerun_command)] if step.block else []),
     ]
     return [*head, *reason, *(part for part in parts if part is not None)]
 
@@ -249,7 +251,7 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
                 html.Td(one.name, className="name"),
                 html.Td(f"{one.value} {one.unit}", className="figure"),
                 html.Td(limits_bar(one)),
-                html.Td(one.wanted, className="figure"),
+                html.Td(one.expected, className="figure"),
                 html.Td(one.margin and f"margin {one.margin}", className="figure"),
             ]
         )
@@ -271,7 +273,7 @@ def limits_bar(one: Measurement) -> Any:
             html.Div(className=f"value look-{verdict}", style={"left": f"{bar.value:.2%}"}),
         ],
         className="limits",
-        title=f"{one.value} {one.unit}, expected {one.wanted}",
+        title=f"{one.value} {one.unit}, expected {one.expected}",
     )
 
 

@@ -47,7 +47,7 @@ def is_forward(needs: Mapping[str, Iterable[str]]) -> bool:
     return True
 
 
-def waits(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, bool]]:
+def dependencies(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, bool]]:
     """Return, for each step, those it waits for; True marks a step in `after`, not in `needs`.
 
     Args:

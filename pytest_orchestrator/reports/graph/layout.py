@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.model.graph import longest_chains, waits
+from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
 
 Steps = Sequence[Mapping[str, Json]]
 """Steps as mappings with ``name`` and optional ``needs``, ``after``, ``state`` and ``final``, which
@@ -67,13 +67,13 @@ _Bend = tuple[str, str, int]
 _Node = str | _Bend
 
 
-def laid_out(steps: Steps) -> Layout:
+def layered_layout(steps: Steps) -> Layout:
     """Compute the layered layout of a graph.
 
     Args:
         steps: The steps in their order, with unique names.
     """
-    needs = waits(steps)
+    needs = dependencies(steps)
     ranks = _ranks(steps, needs)
     rows = _rows(ranks, needs)
     direction = _direction(rows)

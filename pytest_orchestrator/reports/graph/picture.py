@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import CONTROLS
-from pytest_orchestrator.recipe.model.graph import names_in, waits
+from pytest_orchestrator.recipe.model.graph import dependencies, names_in
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, laid_out
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, layered_layout
 from pytest_orchestrator.reports.text import SIGNS, look, sign
 
 MOST = 150
@@ -42,7 +42,7 @@ def mermaid(steps: Steps, most: int = MOST) -> str:
     Returns:
         Text of Mermaid, always below the limits of Mermaid.
     """
-    drawn = chosen(steps, most)
+    drawn = choose_steps(steps, most)
     ids = {str(step["name"]): f"s{number}" for number, step in enumerate(drawn)}
     lines = ["flowchart TD"]
     lines += [f"    {_mermaid_box(step, ids)}" for step in drawn if not step.get("final")]
@@ -90,7 +90,7 @@ def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
                 yield f"{ids[other]} -.-> {mine}"
 
 
-def chosen(steps: Steps, most: int) -> Steps:
+def choose_steps(steps: Steps, most: int) -> Steps:
     """Return at most `most` steps of a recipe to draw, in their order.
 
     Args:
@@ -152,7 +152,7 @@ def svg(steps: Steps) -> str:
 
 def boxes(steps: Steps) -> dict[str, Any]:
     """Return the variables of the SVG template for steps."""
-    layout = laid_out(steps)
+    layout = layered_layout(steps)
     drawn = [
         _svg_box(step, name, layout.boxes[name])
         for step in steps
@@ -194,7 +194,7 @@ def dot(steps: Steps) -> str:
         label = f"{title[:-1]}\\n{_quoted(state)[1:]}" if state else title
         fill = _COLOURS[kind][0] if (kind := _look(step)) else "ffffff"
         lines.append(f'  {_quoted(name)} [label={label}, fillcolor="#{fill}"];')
-    for stop, mine in waits(steps).items():
+    for stop, mine in dependencies(steps).items():
         for start, weak in mine.items():
             looks = " [style=dashed]" if weak else ""
             lines.append(f"  {_quoted(start)} -> {_quoted(stop)}{looks};")

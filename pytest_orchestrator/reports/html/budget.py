@@ -15,7 +15,7 @@ _CHANGES: Final = 6_000
 _VALUES: Final = 600_000
 
 
-class Room(NamedTuple):
+class ContentBudget(NamedTuple):
     """Amount of content that one step, key or value may use on a page.
 
     Attributes:
@@ -35,7 +35,7 @@ class Room(NamedTuple):
     value: int
 
 
-def room(steps: int, failed: int, keys: int, values: int) -> Room:
+def content_budget(steps: int, failed: int, keys: int, values: int) -> ContentBudget:
     """Divide the size budget of a page among its contents.
 
     Args:
@@ -44,7 +44,7 @@ def room(steps: int, failed: int, keys: int, values: int) -> Room:
         keys: Number of keys of the Context.
         values: Number of values that the page shows: criteria, measurements, changes.
     """
-    return Room(
+    return ContentBudget(
         log=_share(_LOGS, 2 * steps, 120, 4_000),
         failed_log=_share(_FAILED_LOGS, 2 * failed, 200, 16_000),
         text=_share(_TEXTS, failed, 400, 20_000),

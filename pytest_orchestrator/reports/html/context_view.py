@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.reports.html.budget import Room
+from pytest_orchestrator.reports.html.budget import ContentBudget
 from pytest_orchestrator.reports.text import cut, json_text
 from pytest_orchestrator.runs.record import Changes, RecordedChange
 
@@ -52,10 +52,10 @@ class ContextView:
     """
 
     def __init__(
-        self, changes: Changes, scope: str, anchors: Mapping[str, str], room: Room
+        self, changes: Changes, scope: str, anchors: Mapping[str, str], budget: ContentBudget
     ) -> None:
         self.scope = scope
-        self._changes, self._anchors, self._room = changes, anchors, room
+        self._changes, self._anchors, self._budget = changes, anchors, budget
         keys = changes.keys(scope)
         self.branches: tuple[Branch, ...] = tree(keys[:_MAX_KEYS])
         self.left_out = max(0, len(keys) - _MAX_KEYS)
@@ -65,8 +65,8 @@ class ContextView:
     def key(self, name: str) -> Key:
         """Return the value and the history of a key."""
         history = self._changes.history(name, self.scope)
-        rows = tuple(self._rows(history[-self._room.changes :]))
-        value = json_text(self._values[name], self._room.value) if name in self._values else None
+        rows = tuple(self._rows(history[-self._budget.changes :]))
+        value = json_text(self._values[name], self._budget.value) if name in self._values else None
         return Key(value, rows, max(0, len(history) - len(rows)))
 
     def _rows(self, history: list[RecordedChange]) -> Iterator[Row]:
@@ -76,7 +76,7 @@ class ContextView:
             yield Row(change.ts, who, change.op, old, new, change.masked, anchor)
 
     def _value_text(self, value: Any) -> str:
-        return "" if value is None else json_text(value, min(self._room.value, 200))
+        return "" if value is None else json_text(value, min(self._budget.value, 200))
 
 
 _MAX_DEPTH = 20

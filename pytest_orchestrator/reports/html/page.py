@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
-from pytest_orchestrator.reports.graph.picture import MOST, boxes, chosen
-from pytest_orchestrator.reports.html.budget import Files, room
+from pytest_orchestrator.reports.graph.picture import MOST, boxes, choose_steps
+from pytest_orchestrator.reports.html.budget import Files, content_budget
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
@@ -70,7 +70,7 @@ class Page:
         steps = run.steps
         failed = sum(look(step.state) == "failed" for step in steps)
         values = sum(_values(step.block or {}) for step in steps)
-        self.room = room(len(steps), failed, len(run.changes.keys()), values)
+        self.budget = content_budget(len(steps), failed, len(run.changes.keys()), values)
         self._files = Files(folder, base)
         self._order = itertools.count(1)
         ranked = sorted(steps, key=lambda step: look(step.state) == "passed")
@@ -199,7 +199,7 @@ class Page:
             str(step.about["node"]): step.anchor for step in self.steps if "node" in step.about
         }
         views = [
-            ContextView(self.run.changes, scope, anchors, self.room)
+            ContextView(self.run.changes, scope, anchors, self.budget)
             for scope in self.run.changes.scopes
         ]
         return [view for view in views if view.branches]
@@ -210,7 +210,7 @@ class Page:
         by_anchor = {}
         for step in itertools.chain.from_iterable(self.listed):
             path = step.samples
-            drawn = curves(path, self.room.points) if path else None
+            drawn = curves(path, self.budget.points) if path else None
             if drawn is not None:
                 by_anchor[step.anchor] = drawn._asdict()
         return by_anchor
@@ -225,7 +225,7 @@ class Page:
                 step,
                 name,
                 self._files,
-                self.room,
+                self.budget,
             )
             for place, step in enumerate(recipe.steps.values(), 1)
         ]
@@ -234,7 +234,7 @@ class Page:
             step.about | {"state": step.state, "href": f"#{step.anchor}", **_seconds(step)}
             for step in steps
         ]
-        few = chosen(drawn, MOST)
+        few = choose_steps(drawn, MOST)
         self._drawable -= len(steps)
         recipe_verdict = verdict_of(recipe)
         return RecipeView(

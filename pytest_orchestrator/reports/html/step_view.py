@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.html.budget import Files, Room
+from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
@@ -126,7 +126,7 @@ class Measurement(NamedTuple):
     name: str
     value: str
     unit: str
-    wanted: str
+    expected: str
     margin: str
     verdict: str
     line: int | None
@@ -144,17 +144,23 @@ class StepView:
 
     Args:
         files: The files of the run.
-        room: The share of the size budget of the page that the step has.
+        budget: The amount of content that the step may use on the page.
     """
 
     def __init__(
-        self, anchor: str, order: int, step: StepRecord, recipe: str, files: Files, room: Room
+        self,
+        anchor: str,
+        order: int,
+        step: StepRecord,
+        recipe: str,
+        files: Files,
+        budget: ContentBudget,
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
         self.block: Mapping[str, Any] = step.block or {}
         self.about: dict[str, Any] = step.about | step.outcome_fields
         self.used: Mapping[str, Any] = self.block.get("resources", {})
-        self._files, self._room = files, room
+        self._files, self._budget = files, budget
 
     @property
     def name(self) -> str:
@@ -189,7 +195,7 @@ class StepView:
         )
 
     @cached_property
-    def wrote(self) -> str:
+    def written_keys(self) -> str:
         """The first Context keys that the step wrote, for a narrow column."""
         keys = dict.fromkeys(write["key"] for write in self._writes)
         return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
@@ -224,7 +230,7 @@ class StepView:
         return "check" if kind == "criterion" else kind
 
     @property
-    def repeat(self) -> str:
+    def rerun_command(self) -> str:
         """Shell command that runs the step again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
         step_vars = self.block.get("recipe", {}).get("vars", {})
@@ -233,7 +239,7 @@ class StepView:
     @property
     def text(self) -> str:
         """Failure text of pytest."""
-        return cut(self.step.text.strip("\n"), self._room.text)
+        return cut(self.step.text.strip("\n"), self._budget.text)
 
     @property
     def peak(self) -> str:
@@ -253,7 +259,7 @@ class StepView:
     @property
     def criteria(self) -> Iterator[dict[str, Any]]:
         """Criteria of the step, unmet ones first."""
-        most = self._room.value
+        most = self._budget.value
         criteria = sorted(self.block.get("criteria", ()), key=lambda criterion: criterion["held"])
         for criterion in criteria[:_MOST]:
             unit = f" {criterion['unit']}" if criterion.get("unit") else ""
@@ -278,7 +284,7 @@ class StepView:
     def writes(self) -> Iterator[dict[str, Any]]:
         """First changes of the Context by the step."""
         for write in self._writes[:_MOST]:
-            most = self._room.value
+            most = self._budget.value
             old, new = (json_text(write.get(name), most) for name in ("old", "new"))
             yield write | {"old": old, "new": new, "had": write.get("old") is not None}
 
@@ -309,16 +315,16 @@ class StepView:
         return ", ".join(f"{figure}: {source}" for figure, source in sources.items())
 
     @property
-    def given(self) -> Iterator[tuple[str, str]]:
+    def inputs(self) -> Iterator[tuple[str, str]]:
         """Inputs of the step code, with expressions replaced by values."""
         for name, value in (self.block.get("given") or {}).items():
-            yield cut(name, 100), json_text(value, self._room.value)
+            yield cut(name, 100), json_text(value, self._budget.value)
 
     @property
     def command(self) -> str:
         """The program that the step started, with its arguments."""
         argv = self.block.get("process", {}).get("argv")
-        return cut(shlex.join(argv), self._room.value) if argv else ""
+        return cut(shlex.join(argv), self._budget.value) if argv else ""
 
     @property
     def process(self) -> Mapping[str, Any]:
@@ -330,7 +336,7 @@ class StepView:
     def logs(self) -> list[Log]:
         """Logs of the step, each with the end of its text."""
         is_failed = self.look == "failed"
-        most = self._room.failed_log if is_failed else self._room.log
+        most = self._budget.failed_log if is_failed else self._budget.log
         files = self.step.logs or self._unfinished_logs(self.step.attempt)
         return list(self._logs(files, most))
 
@@ -386,7 +392,7 @@ class StepView:
         return logs
 
     def _measured(self, measured: Mapping[str, Any]) -> Measurement:
-        most = self._room.value
+        most = self._budget.value
         low, high, equals = (
             json_text(measured[name], most) if name in measured else ""
             for name in ("low", "high", "equals")

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, laid_out
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, layered_layout
 
 
 def steps(**needs: str) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ graphs = st.lists(st.integers(0, 2**14 - 1), min_size=1, max_size=14).map(graph_
 
 @given(graphs)
 def test_boxes_do_not_overlap_and_lie_inside_the_picture(graph: list[dict[str, Any]]) -> None:
-    layout = laid_out(graph)
+    layout = layered_layout(graph)
 
     boxes = [*layout.boxes.values()]
     assert len(boxes) == len(graph)
@@ -42,14 +42,16 @@ def test_boxes_do_not_overlap_and_lie_inside_the_picture(graph: list[dict[str, A
 
 @given(graphs)
 def test_every_dependency_has_an_arrow(graph: list[dict[str, Any]]) -> None:
-    arrows = {(arrow.start, arrow.stop) for arrow in laid_out(graph).arrows}
+    arrows = {(arrow.start, arrow.stop) for arrow in layered_layout(graph).arrows}
 
     assert arrows == {(need, step["name"]) for step in graph for need in step["needs"]}
 
 
 def test_short_recipe_is_drawn_to_the_right_and_long_one_downwards() -> None:
-    short = laid_out(steps(a="", b="a", c="b")).boxes
-    long = laid_out([{"name": f"s{n}", "needs": [f"s{n - 1}"] * (n > 0)} for n in range(9)]).boxes
+    short = layered_layout(steps(a="", b="a", c="b")).boxes
+    long = layered_layout(
+        [{"name": f"s{n}", "needs": [f"s{n - 1}"] * (n > 0)} for n in range(9)]
+    ).boxes
 
     assert short["a"][0] < short["b"][0] < short["c"][0]
     assert len({y for _, y in short.values()}) == 1
@@ -59,7 +61,7 @@ def test_short_recipe_is_drawn_to_the_right_and_long_one_downwards() -> None:
 
 def test_avoidable_crossings_are_avoided() -> None:
     # `left` is listed before `right`, but the steps that need them in the other order.
-    boxes = laid_out(steps(left="", right="", of_right="right", of_left="left")).boxes
+    boxes = layered_layout(steps(left="", right="", of_right="right", of_left="left")).boxes
 
     assert boxes["left"][1] < boxes["right"][1]
     assert boxes["of_left"][1] < boxes["of_right"][1]
@@ -68,16 +70,16 @@ def test_avoidable_crossings_are_avoided() -> None:
 def test_finally_steps_follow_one_by_one_at_the_end() -> None:
     graph = [*steps(a="", b="a"), {"name": "off", "final": True}, {"name": "away", "final": True}]
 
-    boxes = laid_out(graph).boxes
+    boxes = layered_layout(graph).boxes
 
     assert sorted(boxes, key=lambda name: boxes[name][0]) == ["a", "b", "off", "away"]
 
 
 def test_dependency_by_after_has_a_weak_arrow() -> None:
-    (arrow,) = laid_out([{"name": "a"}, {"name": "b", "needs": [], "after": ["a"]}]).arrows
+    (arrow,) = layered_layout([{"name": "a"}, {"name": "b", "needs": [], "after": ["a"]}]).arrows
 
     assert arrow.weak
 
 
 def test_layout_without_steps_is_empty() -> None:
-    assert laid_out([]).boxes == {}
+    assert layered_layout([]).boxes == {}
