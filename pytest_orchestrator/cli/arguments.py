@@ -50,7 +50,7 @@ def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
     return checked
 
 
-def existing(text: str) -> Path:
+def existing_path(text: str) -> Path:
     """Return the path that an argument names, after a check that it exists.
 
     Raises:

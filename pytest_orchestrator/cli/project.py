@@ -68,7 +68,7 @@ class Project(NamedTuple):
         except ValueError as error:
             raise UsageError(f"ini key recipe_shell: {text!r} {error}") from None
 
-    def shown(self, path: Path) -> str:
+    def display_path(self, path: Path) -> str:
         """Return a path as messages show it: relative to the rootdir if it is inside."""
         return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
@@ -109,9 +109,9 @@ def project(paths: Sequence[Path] = ()) -> Project:
     here = Path.cwd()
     ancestor = _ancestor(_absolute(paths)) if paths else here
     return (
-        configured(ancestor)
+        find_project(ancestor)
         or _set_up(ancestor)
-        or (ancestor != here and configured(here))
+        or (ancestor != here and find_project(here))
         or Project(_ancestor([here, ancestor]), {})
     )
 
@@ -125,7 +125,7 @@ def _ancestor(paths: Sequence[Path]) -> Path:
     return common if common.is_dir() else common.parent
 
 
-def configured(folder: Path) -> Project | None:
+def find_project(folder: Path) -> Project | None:
     """Find the project of a folder by the settings files in the folder and its parents.
 
     Returns:
@@ -203,7 +203,7 @@ class Recipes:
             self._loaded[path] = recipe
         return self._loaded[path]
 
-    def good(self, path: Path) -> "Recipe | None":
+    def valid_recipe(self, path: Path) -> "Recipe | None":
         """Return the recipe in a file; None if the recipe has errors."""
         from pytest_orchestrator.recipe import RecipeError
 

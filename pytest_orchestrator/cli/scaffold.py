@@ -43,7 +43,7 @@ class Draft(NamedTuple):
             raise UsageError(f"{self.path} cannot be written: {error.strerror}") from None
 
 
-def rendered(template: str, **values: Any) -> str:
+def render_template(template: str, **values: Any) -> str:
     """Return the rendered text of a template with expressions between `«` and `»`."""
     import jinja2
 

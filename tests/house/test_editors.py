@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.scaffold import rendered
+from pytest_orchestrator.cli.scaffold import render_template
 from pytest_orchestrator.cli.verbs.new import recipe_draft
 from pytest_orchestrator.recipe import editor_schema
 from tests.house.language_server import Editor, editor
@@ -123,7 +123,7 @@ def test_each_mistake_is_marked_at_its_line(server: Editor, folder: Path) -> Non
 
 def test_recipes_from_templates_have_no_mistake(server: Editor, folder: Path) -> None:
     hello = folder / "hello.yaml"
-    hello.write_text(rendered("project/hello.yaml"))
+    hello.write_text(render_template("project/hello.yaml"))
     mine = recipe_draft("mine", [], has_schema=True)
     (folder / "mine.yaml").write_text(mine.text)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.scaffold import rendered
+from pytest_orchestrator.cli.scaffold import render_template
 from tests.house.conftest import ROOT
 from tests.house.dash import more
 from tests.house.transcript import play
@@ -58,4 +58,4 @@ def test_the_page_on_ci_shows_what_init_writes() -> None:
     page = (DOCS / "how-to" / "ci.md").read_text()
 
     for name in ("github.yml", "gitlab.yml", "pre-commit.yaml"):
-        assert f"```text\n{rendered(f'project/{name}')}```\n" in page
+        assert f"```text\n{render_template(f'project/{name}')}```\n" in page

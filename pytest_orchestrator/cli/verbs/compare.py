@@ -80,7 +80,7 @@ def _lines(comparison: Mapping[str, Any], factor: float) -> Iterator[str]:
         "measurements": [
             _measured(one) for one in comparison["measurements"] if one["a"] != one["b"]
         ],
-        "context": [of_key(one) for one in comparison["context"]],
+        "context": [key_cells(one) for one in comparison["context"]],
         "vars": [_change(f"{one['recipe']} {one['var']}", one) for one in comparison["vars"]],
         "code": [_file(one) for one in comparison["code"]],
         "environment": [_change(one["name"], one) for one in comparison["environment"]],
@@ -114,7 +114,7 @@ def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
     return _where(one), one["figure"], values, change
 
 
-def of_key(one: Mapping[str, Any]) -> tuple[str, ...]:
+def key_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of a line that shows the difference of a Context key."""
     key = f"{one['key']} of {one['scope']}" if "scope" in one else one["key"]
     if "a" not in one:

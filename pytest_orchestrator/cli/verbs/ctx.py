@@ -365,7 +365,7 @@ def difference(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def difference_lines(changes: list[dict[str, Any]]) -> list[str]:
     """Return a line for each key that differs."""
-    from pytest_orchestrator.cli.verbs.compare import of_key
+    from pytest_orchestrator.cli.verbs.compare import key_cells
     from pytest_orchestrator.reports.text import aligned
 
-    return list(aligned([of_key(one) for one in changes])) or ["no difference"]
+    return list(aligned([key_cells(one) for one in changes])) or ["no difference"]

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.arguments import UsageError, existing
+from pytest_orchestrator.cli.arguments import UsageError, existing_path
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, project, run_record
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
@@ -80,7 +80,7 @@ def _of_file(name: str) -> "Steps":
     from pytest_orchestrator.recipe.problems import RecipeError
 
     try:
-        path = existing(name)
+        path = existing_path(name)
     except argparse.ArgumentTypeError as error:
         raise UsageError(str(error)) from None
     loaded = Recipes(project([path])).at(path)

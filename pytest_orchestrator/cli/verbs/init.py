@@ -57,24 +57,24 @@ def project_drafts(root: Path, *, ci: "Sequence[str]", pre_commit: bool) -> "Ite
         ci: The services that get a workflow: ``github``, ``gitlab``.
         pre_commit: Include hooks of pre-commit.
     """
-    from pytest_orchestrator.cli.project import configured
-    from pytest_orchestrator.cli.scaffold import Draft, rendered
+    from pytest_orchestrator.cli.project import find_project
+    from pytest_orchestrator.cli.scaffold import Draft, render_template
 
-    known = configured(root)
+    known = find_project(root)
     if known is None or known.root != root or (root / "pyproject.toml").exists():
-        yield Draft("pyproject.toml", rendered("project/pyproject.toml", dash=_has_dash()))
+        yield Draft("pyproject.toml", render_template("project/pyproject.toml", dash=_has_dash()))
     if not _has_other_recipes(root):
         for path, template, note in _SAMPLES:
-            text = rendered(f"project/{template}")
+            text = render_template(f"project/{template}")
             yield Draft(path, text, note, may_run=path.endswith(".sh"))
     yield Draft("recipe.schema.json", _SCHEMA.read_text(encoding="utf-8"), "for editors")
-    yield Draft(".vscode/settings.json", rendered("project/settings.json"))
-    yield Draft(".vscode/extensions.json", rendered("project/extensions.json"))
-    yield Draft(".gitignore", rendered("project/gitignore"))
+    yield Draft(".vscode/settings.json", render_template("project/settings.json"))
+    yield Draft(".vscode/extensions.json", render_template("project/extensions.json"))
+    yield Draft(".gitignore", render_template("project/gitignore"))
     for name in ci:
-        yield Draft(_CI[name], rendered(f"project/{name}.yml"))
+        yield Draft(_CI[name], render_template(f"project/{name}.yml"))
     if pre_commit:
-        yield Draft(".pre-commit-config.yaml", rendered("project/pre-commit.yaml"))
+        yield Draft(".pre-commit-config.yaml", render_template("project/pre-commit.yaml"))
 
 
 def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]":
@@ -100,9 +100,9 @@ def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]
 
 def _settings_edits(root: Path, drafts: "dict[str, Draft]") -> "Iterator[ManualEdit]":
     """Yield the edits of the settings of pytest that the user has to make by hand."""
-    from pytest_orchestrator.cli.project import Project, configured
+    from pytest_orchestrator.cli.project import Project, find_project
 
-    known = configured(root)
+    known = find_project(root)
     path = known.file if known is not None and known.root == root else None
     if path is None:
         if (root / "pyproject.toml").exists():

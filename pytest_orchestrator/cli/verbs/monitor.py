@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.arguments import existing
+from pytest_orchestrator.cli.arguments import existing_path
 from pytest_orchestrator.cli.project import runs_folder
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.reports.text import say
@@ -21,7 +21,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         nargs="?",
-        type=existing,
+        type=existing_path,
         metavar="RUN_DIR",
         help="a folder of runs, or one run (default: the runs of this project)",
     )

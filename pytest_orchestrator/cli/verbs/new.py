@@ -45,7 +45,7 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
     import re
     import sys
 
-    from pytest_orchestrator.cli.scaffold import Draft, rendered
+    from pytest_orchestrator.cli.scaffold import Draft, render_template
 
     _check(name, r"[a-z_][a-z0-9_]*", "a module", "lower-case letters, digits and _")
     if re.match(r"test_|conftest$", name) or name.endswith("_test"):
@@ -68,8 +68,8 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
         "given": json.dumps(dict.fromkeys(params, _VALUE)),
     }
     return [
-        Draft(path, rendered("new/step.py", **values)),
-        Draft(f"{tests}/test_{name}.py", rendered("new/test_step.py", **values)),
+        Draft(path, render_template("new/step.py", **values)),
+        Draft(f"{tests}/test_{name}.py", render_template("new/test_step.py", **values)),
     ]
 
 
@@ -77,7 +77,7 @@ def shell_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
     """Return a shell script and its test; see `python_step`."""
     import json
 
-    from pytest_orchestrator.cli.scaffold import Draft, rendered
+    from pytest_orchestrator.cli.scaffold import Draft, render_template
 
     name = name.removesuffix(".sh")
     _check(name, r"[A-Za-z_][\w-]*", "a script", "letters, digits, _ and -")
@@ -96,8 +96,8 @@ def shell_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
         "answer": json.dumps(answer),
     }
     return [
-        Draft(path, rendered("new/step.sh", **values), may_run=True),
-        Draft(f"{tests}/test_{test}.py", rendered("new/test_step_sh.py", **values)),
+        Draft(path, render_template("new/step.sh", **values), may_run=True),
+        Draft(f"{tests}/test_{test}.py", render_template("new/test_step_sh.py", **values)),
     ]
 
 
@@ -114,7 +114,7 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, has_schema: bo
     """
     import re
 
-    from pytest_orchestrator.cli.scaffold import Draft, rendered
+    from pytest_orchestrator.cli.scaffold import Draft, render_template
 
     _check(name, r"[A-Za-z_][\w-]*", "a recipe", "letters, digits, _ and -")
     steps: list[_TemplateStep] = []
@@ -124,7 +124,7 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, has_schema: bo
         steps.append(new._replace(name=f"{new.name}_{count + 1}") if count else new)
     steps = steps or [_TemplateStep("hello", "shell", cmd="echo hello", parse="text")]
     schema = "../recipe.schema.json" if has_schema else ""
-    text = rendered("new/recipe.yaml", name=name, steps=steps, schema=schema)
+    text = render_template("new/recipe.yaml", name=name, steps=steps, schema=schema)
     return Draft(f"recipes/{name}.yaml", text)
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.arguments import existing
+from pytest_orchestrator.cli.arguments import existing_path
 from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "run --recipe recipes/example.yaml -v"
@@ -34,7 +34,7 @@ def _recipe(text: str) -> str:
     """Return the path of a recipe, relative to the working directory or else to the rootdir."""
     below_root = project().root / text
     is_below_root = below_root.exists() and not Path(text).exists()
-    return str(below_root if is_below_root else existing(text))
+    return str(below_root if is_below_root else existing_path(text))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -126,14 +126,14 @@ def _show(args: argparse.Namespace) -> int:
     for recipe in found.recipes:
         say("", recipe)
         rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
-        head = ("  step", "state", "seconds", "peak MB", *_of(workers, "worker"), "reason")
+        head = ("  step", "state", "seconds", "peak MB", *_cell_if(workers, "worker"), "reason")
         say(*aligned([head, *rows], frozenset({2, 3})))
     where = os.path.relpath(folder)
     say("", f"context {len(found.changes.keys())} keys   {where}")
     return 0
 
 
-def _of(shown: bool, cell: str) -> tuple[str, ...]:
+def _cell_if(shown: bool, cell: str) -> tuple[str, ...]:
     return (cell,) if shown else ()
 
 
@@ -144,7 +144,7 @@ def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
         f"{row['state']}{attempt}",
         f"{row['seconds']:.2f}" if "seconds" in row else "-",
         peak_megabytes(row),
-        *_of(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),
+        *_cell_if(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),
         str(row.get("reason", row.get("blocked_by", ""))),
     )
 

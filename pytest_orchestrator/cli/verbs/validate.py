@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.cli.arguments import UsageError, existing
+from pytest_orchestrator.cli.arguments import UsageError, existing_path
 from pytest_orchestrator.cli.project import Project, project
 from pytest_orchestrator.reports.text import say, say_json
 
@@ -29,7 +29,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=existing,
+        type=existing_path,
         metavar="PATH",
         help="recipes, or folders with recipes (default: all recipes of the project)",
     )
@@ -68,7 +68,7 @@ def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Itera
 
     recipes = Recipes(about)
     sources = Sources(about.root, [about.root / name for name in about.listed("pythonpath")])
-    flow = Dataflow(sources, recipes.good)
+    flow = Dataflow(sources, recipes.valid_recipe)
     for path in paths:
         recipe = recipes.at(path)
         if isinstance(recipe, RecipeError):
@@ -82,7 +82,7 @@ def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Itera
 
 
 def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) -> dict[str, Any]:
-    by_path: dict[str, list[dict[str, Any]]] = {about.shown(path): [] for path in paths}
+    by_path: dict[str, list[dict[str, Any]]] = {about.display_path(path): [] for path in paths}
     for each in found:
         place = each.problem.place
         by_path.setdefault(each.path, []).append(
