@@ -45,7 +45,7 @@ Row = dict[str, Any]
 
 def layout(view: RunView, _: Selection) -> Any:
     """Return the content of the Context tab."""
-    steps = ended(view.record)
+    steps = ended_steps(view.record)
     table = grid(
         "context",
         _COLUMNS,
@@ -90,7 +90,7 @@ def version(view: RunView, place: int | None) -> list[Any]:
     """
     changes = view.record.changes
     keys = sum(len(changes.keys(scope)) for scope in changes.scopes)
-    return [view.record.lines, keys, place, len(ended(view.record))]
+    return [view.record.lines, keys, place, len(ended_steps(view.record))]
 
 
 def register(app: "Dash", run_cache: RunCache) -> None:
@@ -141,7 +141,7 @@ def updates(view: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
         value: Position of the slider.
         seen: Return value of `version` for the content that the page shows.
     """
-    steps = ended(view.record)
+    steps = ended_steps(view.record)
     is_moved = value != (seen[3] if seen[2] is None else seen[2])
     is_live = value >= seen[3] if is_moved else seen[2] is None
     place = None if is_live else value
@@ -149,11 +149,11 @@ def updates(view: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
     # Setting the position that it already has would undo a move made before this reply arrives.
     end = (len(steps), len(steps) if is_live and value != len(steps) else no_update)
     if fresh == seen:
-        old = _faded(view.record, seen[0]) if is_live else []
+        old = _rows_to_fade(view.record, seen[0]) if is_live else []
         update = {"update": old} if old else no_update
         return no_update, update, *end, _as_of(steps, place), no_update
     if is_live and fresh[1:3] == seen[1:3]:
-        update = {"update": changed(view.record, seen[0])}
+        update = {"update": changed_rows(view.record, seen[0])}
         return no_update, update, *end, _as_of(steps, place), fresh
     return rows(view.record, place), no_update, *end, _as_of(steps, place), fresh
 
@@ -166,7 +166,7 @@ def _as_of(steps: Sequence[StepRecord], place: int | None) -> str:
     return f"After step {place} of {len(steps)}: {steps[place - 1].name}"
 
 
-def ended(run: RunRecord) -> list[StepRecord]:
+def ended_steps(run: RunRecord) -> list[StepRecord]:
     """Return the steps that have ended in this run, in the order of their ends."""
     done = [step for step in run.steps if step.ended is not None]
     return sorted(done, key=lambda step: step.lines[1])
@@ -181,7 +181,7 @@ def rows(run: RunRecord, place: int | None) -> list[Row]:
     """
     line = None
     if place is not None:
-        steps = ended(run)
+        steps = ended_steps(run)
         line = steps[place - 1].lines[1] if place else _first(steps)
     shown: list[Row] = []
     for scope in run.changes.scopes:
@@ -202,7 +202,7 @@ def _own(changes: Changes, scope: str) -> list[str]:
     return [key for key in changes.keys(scope) if not scope or changes.last(key, scope)]
 
 
-def changed(run: RunRecord, after: int) -> list[Row]:
+def changed_rows(run: RunRecord, after: int) -> list[Row]:
     """Return table rows, like those of `rows`, for the keys that changed after a journal line."""
     changes, shown = run.changes, []
     for scope in changes.scopes:
@@ -216,12 +216,12 @@ def changed(run: RunRecord, after: int) -> list[Row]:
     return shown
 
 
-def _faded(run: RunRecord, line: int) -> list[Row]:
+def _rows_to_fade(run: RunRecord, line: int) -> list[Row]:
     """Return new rows for recently changed keys, so that their highlight ends in time."""
     now = time.time()
     if not run.last or now - epoch_seconds(run.last) > 2 * _RECENT_SECONDS:
         return []
-    return changed(run, max(0, line - 200))
+    return changed_rows(run, max(0, line - 200))
 
 
 class _TreeNode(NamedTuple):

@@ -38,7 +38,7 @@ _MEMORY_COLUMN: Final = 2  # of the subplots
 
 def layout(view: RunView, selection: Selection) -> Any:
     """Return the content of the Resources tab."""
-    over_time, all_steps = drawn(view, selection)
+    over_time, all_steps = figures(view, selection)
     height = f"{130 + 24 * min(_MAX_BARS, len(view.record.steps))}px"
     config = {"displaylogo": False, "responsive": True}
     return html.Div(
@@ -75,7 +75,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
             fresh = version(view, selection)
             if fresh == seen and not any(one.state in ACTIVE for one in view.record.steps):
                 return (no_update,) * 3
-            over_time, all_steps = drawn(view, selection)
+            over_time, all_steps = figures(view, selection)
             return over_time, no_update if fresh == seen else all_steps, fresh
 
         return read_run(run_cache, run, render)
@@ -90,7 +90,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
         return points[0].get("customdata") or no_update
 
 
-def drawn(view: RunView, selection: Selection) -> tuple[go.Figure, go.Figure]:
+def figures(view: RunView, selection: Selection) -> tuple[go.Figure, go.Figure]:
     """Return the curves of the selected step or of the run, and the totals of all steps."""
     step = selected_step(view, selection.picked)
     steps = [step] if step else [one for one in view.record.steps if one.started][-_MAX_CURVES:]

@@ -43,7 +43,7 @@ def layout(view: RunView, selection: Selection) -> Any:
             dcc.Store(id="timeline-seen", data=version(view, selection)),
             dcc.Graph(
                 id="timeline",
-                figure=drawn(view, selection),
+                figure=figure(view, selection),
                 config={"displaylogo": False, "responsive": True},
                 className="figure-fill",
             ),
@@ -77,7 +77,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
             fresh = version(view, selection)
             if fresh == seen and view.record.state != "running":
                 return no_update, no_update
-            return drawn(view, selection), fresh
+            return figure(view, selection), fresh
 
         return read_run(run_cache, run, render)
 
@@ -91,7 +91,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
         return points[0].get("customdata") or no_update
 
 
-def drawn(view: RunView, selection: Selection) -> go.Figure:
+def figure(view: RunView, selection: Selection) -> go.Figure:
     """Return the timeline as a figure."""
     recipe = selected_recipe(view, selection)
     until = view.record.last

@@ -62,7 +62,7 @@ def test_bar_shows_counts_and_the_remaining_time(bench: Path) -> None:
 
 
 def test_timeline_distinguishes_waits_from_failed_attempts(psu: RunView) -> None:
-    figure = timeline.drawn(psu, Selection(f"{RECIPE}::measure_ripple"))
+    figure = timeline.figure(psu, Selection(f"{RECIPE}::measure_ripple"))
     shapes = {
         (
             trace.marker.color,
@@ -177,8 +177,8 @@ def test_changed_key_keeps_its_place_in_the_tree(tmp_path: Path) -> None:
     everything = [row for row in context.rows(run, None) if not row.get("branch")]
     shown = [(row["name"], row["level"], row["value"]) for row in everything]
     assert shown[:4] == [("cdu.serial_v1", 0, "3"), ("dut", 0, "1"), ("a.x", 1, "3"), ("b", 1, "1")]
-    assert context.changed(run, line) == [row for row in everything if row["value"] == "3"]
-    assert context.changed(run, run.lines) == []
+    assert context.changed_rows(run, line) == [row for row in everything if row["value"] == "3"]
+    assert context.changed_rows(run, run.lines) == []
 
 
 def test_measurements_tab_shows_limits_and_trends(psu: RunView) -> None:
@@ -196,11 +196,11 @@ def test_resources_tab_shows_curves_limits_and_totals(psu: RunView) -> None:
     assert step.block is not None
     step.block["criteria"].append({"name": "max_rss_mb", "held": True, "wanted": 64})
 
-    curve, totals = resources.drawn(psu, Selection(step_key(step)))
+    curve, totals = resources.figures(psu, Selection(step_key(step)))
     assert [shape.y0 for shape in curve.layout.shapes] == [64]
     assert len(curve.data) == 2
     assert set(totals.data[0].customdata) >= {step_key(step)}
-    everything, _ = resources.drawn(psu, Selection(None))
+    everything, _ = resources.figures(psu, Selection(None))
     assert len(everything.data) > 2
 
 
