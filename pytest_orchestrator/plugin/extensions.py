@@ -144,7 +144,7 @@ def with_types(inventory: "Inventory", extensions: "Extensions") -> "Inventory":
 def _plugin_types(extensions: "Extensions", root: Path) -> "Iterator[Scriptlet]":
     from pytest_orchestrator.recipe.fields.extensions import CustomStep, own_keys
     from pytest_orchestrator.recipe.fields.struct_fields import keys_of
-    from pytest_orchestrator.scriptlets.docs import cleaned
+    from pytest_orchestrator.scriptlets.docs import clean_docstring
     from pytest_orchestrator.scriptlets.model import Param, Scriptlet
 
     for name, model in extensions.step_types.items():
@@ -157,7 +157,7 @@ def _plugin_types(extensions: "Extensions", root: Path) -> "Iterator[Scriptlet]"
                 path.relative_to(root).as_posix() if path.is_relative_to(root) else model.file,
                 _line(model.kind),
                 module=model.kind.__module__,
-                summary=cleaned(model.kind.__doc__ or "").partition("\n")[0],
+                summary=clean_docstring(model.kind.__doc__ or "").partition("\n")[0],
                 params=tuple(
                     Param(
                         key,

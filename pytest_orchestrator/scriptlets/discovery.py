@@ -20,7 +20,14 @@ from pytest_orchestrator.recipe.analysis.python_source import (
     parameters,
 )
 from pytest_orchestrator.recipe.analysis.source_files import Module, Sources
-from pytest_orchestrator.scriptlets.docs import NAMES, cleaned, header, params_of, sections, summary
+from pytest_orchestrator.scriptlets.docs import (
+    NAMES,
+    clean_docstring,
+    header,
+    params_of,
+    sections,
+    summary,
+)
 from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptlet, Use
 
 FOLDER = "scriptlets"
@@ -78,7 +85,7 @@ def _of_python(
         scriptlet._replace(uses=_sorted(called.get(scriptlet.name)))
         for scriptlet in scriptlets_of(module, shown, named=called, every=every, fixtures=fixtures)
     ]
-    return scriptlets, list(of_module(module, shown)) if scriptlets else []
+    return scriptlets, list(module_notes(module, shown)) if scriptlets else []
 
 
 def _of_script(
@@ -96,7 +103,7 @@ def _of_script(
     text = data.decode("utf-8", "replace")
     may_run = os.access(path, os.X_OK)
     scriptlet = scriptlet_of(text, shown)._replace(uses=_sorted(called.get("")))
-    return [scriptlet], list(of_script(text, shown, may_run=may_run))
+    return [scriptlet], list(script_notes(text, shown, may_run=may_run))
 
 
 def _unread(
@@ -185,7 +192,7 @@ def scriptlets_of(
 
 def docstring(node: ast.Module | ast.ClassDef | Function | None) -> str:
     """Return the docstring of a module, class or function; empty if it has none."""
-    return cleaned((node and ast.get_docstring(node, clean=False)) or "")
+    return clean_docstring((node and ast.get_docstring(node, clean=False)) or "")
 
 
 def _is_callable(node: ast.ClassDef | Function, module: Module, *, every: bool) -> bool:
@@ -287,7 +294,7 @@ _CHANGES = (*_WRITES, "delete", "pop")
 _VERSION = re.compile(r"_v\d+$")
 
 
-def of_module(module: Module, path: str) -> Iterator[Note]:
+def module_notes(module: Module, path: str) -> Iterator[Note]:
     """Yield a note for each convention that a Python file with scriptlets violates."""
     tree = module.tree
     if tree is None:
@@ -305,7 +312,7 @@ def of_module(module: Module, path: str) -> Iterator[Note]:
             yield from _change(node, callee.attr, module, path)
 
 
-def of_script(text: str, path: str, *, may_run: bool) -> Iterator[Note]:
+def script_notes(text: str, path: str, *, may_run: bool) -> Iterator[Note]:
     """Yield a note for each convention that a shell script violates."""
     yield from _sections(header(text), path, "header")
     if not may_run:

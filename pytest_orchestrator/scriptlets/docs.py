@@ -42,7 +42,7 @@ def params_of(
         argument = next((each for each, _ in arguments(function) if each.arg == _NAME), None)
         if argument is not None:
             reads.follow(function, _NAME, {})
-            docstring = cleaned(ast.get_docstring(function, clean=False) or "")
+            docstring = clean_docstring(ast.get_docstring(function, clean=False) or "")
             descriptions |= _descriptions(docstring)
             types |= dict(_types(argument.annotation, module.names))
     keys = dict.fromkeys((*types, *reads.seen, *descriptions))
@@ -53,7 +53,7 @@ def params_of(
 
 def _named(function: Function) -> Iterator[Param]:
     """Yield the parameters that receive the entry of `params` with the same name."""
-    text = cleaned(ast.get_docstring(function, clean=False) or "")
+    text = clean_docstring(ast.get_docstring(function, clean=False) or "")
     for argument, default in arguments(function):
         name = argument.arg
         if name in RESERVED or name in ("self", "cls"):
@@ -159,7 +159,7 @@ def sections(text: str) -> dict[str, str]:
     """
     by_title: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in cleaned(text).splitlines():
+    for line in clean_docstring(text).splitlines():
         title = _TITLE.fullmatch(line)
         if title:
             name = "DESCRIPTION" if title[1] == "DESC" else title[1]
@@ -170,7 +170,7 @@ def sections(text: str) -> dict[str, str]:
     return {name: textwrap.dedent("\n".join(each)).strip() for name, each in by_title.items()}
 
 
-def cleaned(text: str) -> str:
+def clean_docstring(text: str) -> str:
     """Return a docstring without the indentation of its lines after the first.
 
     `inspect.cleandoc` is not used: importing `inspect` takes longer than listing all scriptlets.

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_orchestrator.recipe.analysis.source_files import Module
-from pytest_orchestrator.scriptlets.discovery import of_module
+from pytest_orchestrator.scriptlets.discovery import module_notes
 from pytest_orchestrator.scriptlets.docs import sections
 
 ROOT = Path(__file__).parents[2]
@@ -276,7 +276,7 @@ def test_the_scriptlet_of_the_guide_keeps_the_conventions(tmp_path: Path) -> Non
     path = tmp_path / "compute_message_length.py"
     path.write_text(text("8.1"))
 
-    assert list(of_module(Module(path), path.name)) == []
+    assert list(module_notes(Module(path), path.name)) == []
 
 
 def test_the_tests_of_the_guide_pass(written: Bench) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.recipe.analysis.source_files import Module
-from pytest_orchestrator.scriptlets.discovery import of_module, of_script
+from pytest_orchestrator.scriptlets.discovery import module_notes, script_notes
 from pytest_orchestrator.scriptlets.docs import NAMES, sections, summary
 
 GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
@@ -14,7 +14,9 @@ GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
 def notes(folder: Path, body: str, head: str = GOOD) -> list[tuple[int, str, str]]:
     path = folder / "bench.py"
     path.write_text(f'"""{head}\n"""\nKEY = "plain"\n{body}\n')
-    return [(one.line - 12, one.rule, one.message) for one in of_module(Module(path), "bench.py")]
+    return [
+        (one.line - 12, one.rule, one.message) for one in module_notes(Module(path), "bench.py")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,14 +55,14 @@ def test_docstrings_need_all_sections(tmp_path: Path) -> None:
 
 def test_scripts_need_a_header_and_the_executable_bit() -> None:
     problems = [
-        (one.rule, one.message) for one in of_script("#!/bin/sh\ntrue\n", "a.sh", may_run=False)
+        (one.rule, one.message) for one in script_notes("#!/bin/sh\ntrue\n", "a.sh", may_run=False)
     ]
     assert problems == [
         ("sections", "the header with NAME, DESCRIPTION, USAGE, RETURNS, LIMITATIONS is missing"),
         ("run-bit", "may not be run; give it its run bit: chmod +x a.sh"),
     ]
     header = "#!/bin/sh\n" + "".join(f"# {line}\n" for line in GOOD.splitlines())
-    assert list(of_script(header, "a.sh", may_run=True)) == []
+    assert list(script_notes(header, "a.sh", may_run=True)) == []
 
 
 def test_the_text_of_a_section_may_follow_its_title_on_the_same_line(tmp_path: Path) -> None:
