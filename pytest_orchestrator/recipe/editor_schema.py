@@ -56,7 +56,7 @@ _NAME = r"[^\s!-/:-@\[-^`{-~0-9][^\s!-/:-@\[-^`{-~]*"
 
 
 def _any_case(words: Iterable[str]) -> str:
-    """Return a regular expression that matches upper-case words in any case, without a flag."""
+    """Return a regular expression without flags that matches words in upper or lower case."""
     return "|".join(
         "".join(f"[{char}{char.lower()}]" if char.isalpha() else char for char in word)
         for word in sorted(words)
@@ -141,7 +141,7 @@ def _text(schema: Schema, *, expressions: bool) -> Schema:
 
 
 def _plain(hint: Any, *, expressions: bool) -> Schema:
-    """Return the schema of a type, with a list as `type`; only nested values may be expressions."""
+    """Return the schema of a type. Only nested values may be expressions."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return {}
@@ -177,7 +177,7 @@ def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
 
 
 def _sentence(rule: Callable[[Any], Any]) -> str:
-    """Return the error message of a validation rule; empty if the rule accepts an empty text."""
+    """Return the message with which a rule rejects an empty text; empty if it accepts one."""
     try:
         rule("")
     except ValueError as error:
@@ -381,9 +381,9 @@ def _of_service(model: type[Step]) -> dict[str, Schema]:
 
 
 def _of_all_steps(types: Mapping[str, type[Step]]) -> list[Schema]:
-    """Return the schema rules for Python and plugin steps that follow from keys of the root.
+    """Return the schema rules that two root keys impose on Python and plugin steps.
 
-    The keys are `fixtures` and the default of `isolation`.
+    The root keys are `fixtures` and, below `defaults`, `isolation`.
     """
     code = {"enum": [name for name, each in types.items() if issubclass(each, CodeStep)]}
     is_code = {"properties": {"type": code, "use": False}, "required": ["type"]}

@@ -65,8 +65,8 @@ def _draft_of(schema: dict[str, "Json"]) -> "type[Validator] | None":
 def cause(error: "ValidationError") -> "ValidationError":
     """Return the nested error that explains a validation error best, or the error itself.
 
-    For a value that must match one of several schemas, this is the error of the schema that it
-    matches best: the schema whose errors are below the value, or at least not in its type.
+    If a value must match one of several schemas, the error of the best schema is returned. That is
+    the only schema whose errors concern nested values, or else the only one of the right type.
     """
     while error.context:
         here = [each for each in error.context if not each.relative_path]

@@ -118,8 +118,8 @@ class Problems:
     """The problems of one file while it is being read.
 
     Attributes:
-        found: All problems so far, without duplicates: a part that several steps share by a
-            YAML alias is read once for each of them.
+        found: All problems so far, without duplicates. A problem can occur twice because a part
+            that several steps share by a YAML alias is read once for each step.
         text: The text of the file for excerpts, as soon as it is known.
         variables: The vars that the file declares, for hints, as soon as they are known.
     """
@@ -150,7 +150,7 @@ class Problems:
             raise Refused
 
     def suggest(self, word: str, names: Collection[str], *, exclude: Collection[str] = ()) -> str:
-        """Return a hint that names the most similar name, or an empty text.
+        """Return a hint with the most similar name; an empty text if no name is similar.
 
         Args:
             word: The word in the recipe.

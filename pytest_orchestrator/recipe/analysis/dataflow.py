@@ -47,12 +47,12 @@ Severity = Literal["error", "warning"]
 
 
 class Finding(Struct, frozen=True):
-    """A problem of a recipe that only a look at other files or steps reveals.
+    """A problem of a recipe that is found by a comparison with other files or steps.
 
     Attributes:
-        severity: ``error``: certain to fail, or a race. ``warning``: the scriptlet may handle
-            it, the run may take place on another machine, or it happens only if steps run at
-            the same time.
+        severity: ``error`` if the step certainly fails, or does not wait for the step that writes a
+            key. ``warning`` if the scriptlet may handle the problem, if the run may take place on
+            another machine, or if the problem occurs only when steps run at the same time.
         path: The id of the recipe file with the problem.
         text: The complete text of that file.
         problem: The problem.
@@ -139,7 +139,7 @@ def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Fin
 
 
 def _named_shell(step: ShellStep) -> str:
-    """Return the shell program of a step if it may not be installed, or an empty text."""
+    """Return the shell program of a step if some machines lack it; else an empty text."""
     if isinstance(step.shell, tuple):
         return step.shell[0]
     return "bash" if step.shell == "bash" else ""
@@ -164,7 +164,7 @@ def _script(recipe: Recipe, step: ShellStep, cmd: str, *, is_far: bool) -> Itera
 
 
 def _unseen(script: Script) -> Iterator[Command]:
-    """Yield the commands whose failure the shell ignores, because a pipeline goes on after them."""
+    """Yield the commands whose failure the shell ignores: those not last in a pipeline."""
     for one in script.commands:
         if one.program == "set" and "pipefail" in one.words:
             return
@@ -303,8 +303,8 @@ class Dataflow:
     def flows_of_needed_recipes(self, recipe: Recipe) -> Iterator[StepFlow]:
         """Yield the flow of each step of the recipes that a recipe needs, directly or indirectly.
 
-        Recipes with a matrix or a Context of their own are left out. A recipe with errors has
-        the flow `UNSEEN`.
+        A recipe with a matrix, or with its own Context, is left out. A recipe with errors has the
+        flow `UNSEEN`.
         """
         seen = {recipe.path}
         left = [recipe]
@@ -324,7 +324,7 @@ class Dataflow:
     def writers(self) -> dict[str, str]:
         """The Context keys that Python files of the project write, each with the path of its file.
 
-        The path is empty for a key that a test or a ``conftest.py`` also writes.
+        The path is empty if a test or a ``conftest.py`` writes the key.
         """
         files_by_key: dict[str, str] = {}
         for path in project_files(self.sources.root, ".py"):

@@ -119,7 +119,7 @@ def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Pat
         root: The rootdir; paths in `use` are relative to it.
 
     Returns:
-        One call for each step, and the files that cannot be read or are no valid YAML.
+        One `Mention` for each step, and the files that cannot be read or are no valid YAML.
     """
     calls: list[Mention] = []
     unread: list[Path] = []
@@ -171,7 +171,7 @@ def plain_recipe(recipe: Recipe) -> dict[str, Any]:
         recipe: The recipe, as it was loaded.
 
     Returns:
-        JSON values, with the steps of used files; an expression is its text in the file.
+        JSON values. The steps of used files are included; an expression becomes its text.
     """
     data = _non_default(recipe, {"steps", "finally", "defaults"})
     data["steps"] = [_step(step) for step in recipe.steps]
@@ -191,7 +191,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _put(data: Any, path: tuple[str | int, ...], text: str) -> None:
-    """Store the text of an expression at a path in nested mappings that has no value yet."""
+    """Store a text at a path in nested mappings, unless the path already has a value."""
     for name in path[:-1]:
         if not isinstance(data, dict) or name not in data:
             return

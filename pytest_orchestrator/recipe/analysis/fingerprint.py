@@ -117,9 +117,9 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
 class _Reader:
     """Collector of the vars, environment variables and matrix values that expressions read.
 
-    Only lookups with a literal name are followed. A var without a value from outside counts as
-    its text and everything that the text reads, because its value may contain the id or a port
-    of the run.
+    Only lookups with a literal name are followed. A var that gets no value from outside is recorded
+    by its text and by the values that this text reads. Its evaluated value is not used: it may
+    contain the id or a port of the run.
     """
 
     def __init__(self, recipe: Recipe, inputs: FingerprintInputs) -> None:
@@ -251,7 +251,7 @@ _known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
 def file_digest(path: Path) -> str:
-    """Return the digest of a file, from a cache as long as the file does not change.
+    """Return the digest of a file; it is cached until the file changes.
 
     Args:
         path: The file.

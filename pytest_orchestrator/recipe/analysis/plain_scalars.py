@@ -2,9 +2,9 @@
 
 YAML reads ``1.10`` as the number 1.1 and ``012`` as the number 12, so a script gets ``1.1`` and
 ``12``. Such a scalar is reported where a program certainly gets it as text: in `args` and `stdin`,
-and in vars and matrix values that these or `cmd` read. Python code gets the same number however it
-is written, so elsewhere only numbers that begin with a 0 are reported: these are probably meant as
-text.
+and in vars and matrix values that these or `cmd` read. Python code gets the same number for
+``1.10`` and ``1.1``. So in all other places only numbers that begin with a 0 are reported, because
+these are probably meant as text.
 """
 
 import re
@@ -85,7 +85,7 @@ def _add_read_variables(
     own: Source,
     variables: set[_Variable],
 ) -> None:
-    """Add to `variables` the vars and matrix values that expressions read, also indirectly."""
+    """Add to `variables` the vars and matrix values that expressions read, even indirectly."""
     chains = [chain for each in expressions for chain in each.reads]
     in_matrix = (one for one in chains if one.root == "matrix" and len(one.parts) == 1)
     variables |= {(own.id, f"matrix:{one.parts[0]}") for one in in_matrix}

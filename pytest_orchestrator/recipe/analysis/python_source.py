@@ -211,7 +211,7 @@ def _is_self(node: ast.expr) -> bool:
 
 
 def _tested(function: ast.AST) -> set[int]:
-    """Return the ids of nodes in a function whose values the code tests: these may be None."""
+    """Return the ids of the nodes whose values a function tests; such a value may be None."""
     tested: set[int] = set()
     names: set[str] = set()
     for node in ast.walk(function):

@@ -24,7 +24,7 @@ class Module:
         path: Its file; None if it is built in or compiled.
         tree: Its syntax tree; None if it has no source text, or invalid text.
         error: The error of invalid text.
-        names: The names that it defines, each with its node, also those in `if` and `try`.
+        names: The names that it defines, including those in `if` and `try`, each with its node.
         constants: The texts that the file assigns to names at the top level, by name.
         is_open: True if it may have names that its file does not show.
     """
@@ -194,7 +194,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _elsewhere(part: str) -> tuple[Path | None, Sequence[Path]] | None:
-    """Find a module outside of the known folders: built in, or with an import finder of its own."""
+    """Find a module that is in none of the known folders, with the finders of Python."""
     spec = find_spec(part)
     if spec is None:
         return None

@@ -195,8 +195,8 @@ def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple
 def _flow_of_similar(name: str, member: str, sources: Sources, fixtures: Collection[str]) -> Flow:
     """Return the flow of `member` in the module whose name is most similar to a missing one.
 
-    The author of the step probably means that module. If no module is similar, the step cannot run
-    and writes nothing, so that `validate` finds the other problems of the recipe at once.
+    The author of the step probably means that module. If no module is similar, the step cannot run.
+    Its flow is then empty, so that `validate` finds the other problems of the recipe at once.
     """
     near = similar_module(name, sources.root)
     module = sources.module(near) if near else None

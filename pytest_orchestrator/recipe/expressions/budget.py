@@ -1,7 +1,7 @@
 """Budget of an expression: its time, and the size of the values that its functions build.
 
-The deadline is checked between two calls, and no single call can run for long. Therefore the
-size of a value is estimated before the value is built.
+The deadline is checked only between two calls, so each call must be short. Therefore the size of a
+value is estimated before the value is built.
 """
 
 import re
@@ -141,13 +141,13 @@ def _spend(what: str, size: int, each: int, unit: str) -> None:
 
 
 def charge_copy(what: str, value: object) -> None:
-    """Subtract the size of a value that was already copied for the expression from the budget."""
+    """Subtract the size of a value from the budget; the value was already copied."""
     if isinstance(value, (str, *LONG)):
         _spend(what, total_size(what, value), 1 if isinstance(value, str) else ITEM, "items")
 
 
 def check_work(what: str, size: int, most: int = _STEPS) -> None:
-    """Raise TooLarge if a call needs more than `most` steps: a call cannot be interrupted."""
+    """Raise TooLarge if a call needs more than `most` steps, because no call can be interrupted."""
     if size > most:
         raise TooLarge(f"`{what}` would take {size:,} steps; {most:,} are the most")
 

@@ -362,7 +362,7 @@ def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, s
 
 
 def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
-    """Split a command line without shell syntax into words; the value of an expression stays whole.
+    """Split a command line without shell syntax into words; values of expressions are not split.
 
     Raises:
         ExpressionError: An expression has no value, or a value that is too long for a word.

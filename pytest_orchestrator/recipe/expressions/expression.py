@@ -226,7 +226,7 @@ def template(text: str, place: Place) -> "Template | str":
         place: Its first character.
 
     Returns:
-        The template; plain text if each ``${{`` of it is escaped as ``$${{``.
+        The template; plain text if every ``${{`` in it is escaped as ``$${{``.
 
     Raises:
         ExpressionError: An expression is not closed or not valid.
@@ -310,7 +310,7 @@ def bare(text: str, place: Place) -> Expression:
 
 
 def absent(hint: str) -> Any:
-    """Return a placeholder for a missing value: a test for it is allowed, its use is an error.
+    """Return a placeholder for a missing value: it may be tested, but every use is an error.
 
     Args:
         hint: The message of the error.

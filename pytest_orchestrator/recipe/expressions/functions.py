@@ -281,7 +281,7 @@ def _as_list(call: Callable[..., Any], value: Any) -> Any:
 
 
 REPLACED: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list, "sum": _summed}
-"""Replacements of filters that read items one by one; each first receives the filter of Jinja."""
+"""Replacements of Jinja filters; they read items one by one, and get the filter as an argument."""
 
 
 def bounded_filter(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -309,7 +309,7 @@ def bounded_filter(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def bounded_test(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a Jinja test so that the size of the values that it compares is limited."""
+    """Wrap a Jinja test with a check that limits the size of the compared values."""
 
     @wraps(test)
     def within(*args: Any, **named: Any) -> Any:
@@ -358,14 +358,14 @@ METHODS: Mapping[type, frozenset[str]] = {
 """Methods of other data that may be called."""
 
 CURES: Mapping[str, str] = {"translate": "`replace`", "to_bytes": "`'%x' % n`"}
-"""Methods that may not be called, because the size of their result is unknown, and replacements."""
+"""Methods that may not be called, because the size of their result is unknown, each with a cure."""
 
 
 def method(environment: Any, data: Any, name: str, bound_method: Any) -> Any:
-    """Wrap a method of a value to limit its result size; return None if it may not be called.
+    """Return a method with a limit on its result; None if expressions may not call the method.
 
     Args:
-        environment: The environment, which looks up the fields of a format.
+        environment: The Jinja environment, which looks up the replacement fields of `str.format`.
         data: The value that has the method.
         name: The name of the method.
         bound_method: The method.

@@ -19,10 +19,10 @@ AFTER = BEFORE | {"result", "stdout", "stderr", "exit_code"}
 """Names that an expression may use after the step code has run."""
 
 TRIED = AFTER | {"kind"}
-"""Names of `until` and `abort_if`."""
+"""Names that expressions in `until` and `abort_if` may use."""
 
 EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
-"""Names that exist before any step runs: those of `vars` and `test_meta`."""
+"""Names that exist before any step runs; expressions in `vars` and `test_meta` may use them."""
 
 COLLECTED = frozenset({"vars", "env"})
 """Names that the lists of a matrix may use; its cells are computed at collection."""
@@ -77,7 +77,7 @@ def _cure(text: str, root: str) -> str:
 
 
 def dashed(text: str, word: str) -> str:
-    """Return a hint if a name has a dash, which Jinja reads as a subtraction, or an empty text.
+    """Return a hint if a name has a dash, which Jinja reads as a subtraction; else an empty text.
 
     Args:
         text: The expression.

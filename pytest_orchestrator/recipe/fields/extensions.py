@@ -1,9 +1,9 @@
 """Step types and criteria of plugins, as the loader reads them.
 
 A key of a plugin is read by one of the readers of this package if it supports the type of the
-key. Any other type is read as JSON and checked by msgspec. Until the expressions of a key are
-evaluated, the field holds the value as it was read; therefore only the class of the plugin has
-the real type.
+key. Any other type is read as JSON and checked by msgspec. Until its expressions are evaluated, the
+field holds the value as it was read. Therefore the fields of the step are not typed as those of the
+plugin's class `Keys`.
 """
 
 import json
@@ -99,7 +99,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         """Return a copy with one more criterion.
 
         Raises:
-            ValueError: It is no valid criterion; the message says why.
+            ValueError: The criterion is not valid; the message says why.
         """
         if not _is_name(one.name):
             raise ValueError(f"has no good name: {one.name!r}; write letters, digits and _")
@@ -154,7 +154,7 @@ def check_criterion_value(hint: Any, name: str, value: Any) -> None:
 
 
 def keys_error(model: type[CustomStep], own: Mapping[str, Any]) -> str:
-    """Return the error of a plugin's `Keys` class for the keys of a step, or an empty text."""
+    """Return the error of a plugin's class `Keys` for the keys of a step; else an empty text."""
     try:
         msgspec.convert(own, model.kind.Keys)
     except msgspec.ValidationError as error:

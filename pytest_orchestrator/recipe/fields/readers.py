@@ -348,8 +348,8 @@ def reader(hint: Any) -> Reader:
 
     Args:
         hint: The type of a field of the model: scalars, lists, mappings of JSON and unions of
-            these, with their `Meta`. None means that a key is missing, so no reader accepts it
-            except the reader of any JSON.
+            these, with their `Meta`. None in a union stands for a missing key, so no reader accepts
+            ``null`` except the reader of any JSON.
     """
     extras = _extras(hint)
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint

@@ -42,9 +42,9 @@ def evaluate_step(step: _S, names: Mapping[str, Any], *, late: bool = False) -> 
 
     Args:
         step: The step.
-        names: The current values of the names of expressions.
-        late: True evaluates the expressions that are due after the step code, False those due
-            earlier.
+        names: The names that expressions may use, with their current values.
+        late: True to evaluate the expressions that are due after the step code, False for those
+            that are due before it.
 
     Raises:
         ExpressionError: An expression has no value, or a value that its key does not accept.
@@ -81,7 +81,7 @@ def evaluate_late_expressions(step: _S, names: Mapping[str, Any]) -> tuple[_S, E
 
     Args:
         step: The step.
-        names: The current values of the names of expressions.
+        names: The names that expressions may use, with their current values.
 
     Returns:
         The step, and the errors in its criteria and measurements, each reported separately.
@@ -123,7 +123,7 @@ def _is_command(step: Step, one: Template) -> bool:
 def _split_criteria(
     step: _S, errors: Errors, places: Mapping[str | int, Place]
 ) -> tuple[_S, Errors]:
-    """Replace each criterion whose expression gave a list by one for each item; move the errors."""
+    """Split each criterion whose expression gave a list; give the errors their new positions."""
     criteria: list[Criterion] = []
     moved = {way: error for way, error in errors.items() if way[0] != "success"}
     for at, one in enumerate(step.success):
@@ -152,7 +152,7 @@ def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, 
 
     Args:
         recipe: The recipe.
-        names: The values of the names of expressions before any step runs.
+        names: The names that expressions may use before any step runs, with their values.
         origins: The source of each value that comes from outside the recipe, by var.
 
     Raises:
@@ -175,7 +175,7 @@ def evaluate_root_value(
         recipe: The recipe.
         path: The position of the value, as in the paths of the expressions.
         value: The value as it was read.
-        names: The values of the names of expressions.
+        names: The names that expressions may use, with their values.
 
     Raises:
         ExpressionError: An expression has no value.
@@ -195,7 +195,7 @@ def replace_expressions(
         templates: The expressions, each with its path.
         path: The position of the value, as in the paths of the expressions.
         value: The value as it was read.
-        names: The values of the names of expressions.
+        names: The names that expressions may use, with their values.
 
     Raises:
         ExpressionError: An expression has no value.
@@ -230,7 +230,7 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
 
     Args:
         templates: The expressions, which may include those of other fields.
-        names: The values of the names of expressions.
+        names: The names that expressions may use, with their values.
 
     Raises:
         ExpressionError: An expression has no value, or a value that is no name of a lock.
@@ -250,7 +250,7 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
 
 
 def vars_unknown_at_collection(templates: Iterable[Template]) -> dict[str, str]:
-    """Return the vars without a value at collection, each with the unavailable name that it reads.
+    """Return the vars whose values need names that exist only in a run, each with such a name.
 
     Args:
         templates: The expressions in the values of a recipe's root.
@@ -374,7 +374,7 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
 
 
 def split_criterion(one: Criterion) -> Iterator[Criterion]:
-    """Yield one criterion for each item of a list that an expression gave, or the criterion itself.
+    """Yield one criterion for each item if an expression gave a list, else the criterion itself.
 
     Raises:
         ValueError: A plugin's criterion does not accept its value.
@@ -392,7 +392,7 @@ def split_criterion(one: Criterion) -> Iterator[Criterion]:
 def _converted_part(
     reader: Reader | None, title: str, way: tuple[str | int, ...], value: Any
 ) -> Any:
-    """Convert a value with the reader of its key, or of the key's items if `way` is given."""
+    """Convert a value with the reader of its key; if `way` is not empty, with that of an item."""
     for number in way:
         reader, title = reader and reader.item, f"{title}[{number}]"
     assert reader is not None  # noqa: S101  # the reader of a list has a reader of its items

@@ -29,8 +29,8 @@ class Key(NamedTuple):
         is_required: True if the key must exist.
         names: The names that expressions in its value may use; None if expressions are not
             allowed.
-        is_text: True if the field holds the text of an expression until it is evaluated;
-            otherwise the field has its default until then.
+        is_text: True if the field holds the text of an expression until the expression is
+            evaluated; False if it has its default until then.
     """
 
     field: str
@@ -50,7 +50,7 @@ def keys_of(model: type[Struct]) -> dict[str, Key]:
 
 
 def metas_of(field: FieldInfo) -> list[Meta]:
-    """Return the `Meta` with the description of a field as a list; empty without a description."""
+    """Return a list with the `Meta` that describes a field; empty if the field has none."""
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
     return [meta for meta in metas if isinstance(meta, Meta) and meta.description]
 

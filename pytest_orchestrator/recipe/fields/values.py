@@ -74,7 +74,7 @@ class Values:
             node: A node that was checked.
 
         Returns:
-            A new value. After a problem, which is reported, the value is invalid.
+            A new value; it is invalid if a problem was reported.
         """
         if type(node) is ScalarNode:
             return cast("Json", self.scalar(node))
@@ -119,7 +119,7 @@ class Values:
         return parsed if is_text or self._expressions else self._fail(node, _NOWHERE, _CURE)
 
     def comment_hint(self, node: ScalarNode) -> str:
-        """Return a hint if YAML read the end of a text as a comment, or an empty text."""
+        """Return a hint if YAML read the end of a text as a comment; else an empty text."""
         rest = self._text[node.end_mark.index :].partition("\n")[0]
         if node.tag == PLAIN and rest.lstrip(" ").startswith("#"):
             return "` #` begins a comment in YAML: quote the text"

@@ -291,7 +291,7 @@ def load(
         root: The rootdir of pytest.
         max_bytes: A larger file is refused before it is read.
         known: The step types and criteria that exist.
-        may_use: Returns False for a file that must not be opened, whatever `use` says.
+        may_use: Returns False for a file that must not be opened even if `use` names it.
 
     Returns:
         The recipe.

@@ -73,7 +73,7 @@ def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
 
     Args:
         recipe: The recipe.
-        names: The values of the names of expressions at collection.
+        names: The names that expressions may use at collection, with their values.
 
     Raises:
         ExpressionError: An expression has no value or gives no list, or there are too many

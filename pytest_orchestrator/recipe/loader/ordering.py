@@ -141,7 +141,7 @@ class StepOrdering:
 
 
 def awaited_steps(each: Draft) -> tuple[str, ...]:
-    """Return the names of all steps that a step waits for, whatever their outcomes must be."""
+    """Return the names of all steps that a step waits for: those in `needs` and in `after`."""
     return (*each.fields.get("needs", ()), *each.fields.get("after", ()))
 
 

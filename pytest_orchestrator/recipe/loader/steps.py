@@ -1,7 +1,7 @@
 """Step reader: one step node with its nested mappings and the defaults of the file.
 
-A default is checked once at its own place. It is then read for each step as a key of the step,
-so its expressions and its place in messages are those of such a key.
+Each default is checked once, at its place in `defaults`. It is then read for each step as if the
+step had the key itself; so the rules for expressions in a step apply to it.
 """
 
 from collections.abc import Callable
@@ -305,7 +305,7 @@ class _StepReader:
         self._problems.add(self._values.place(node), head, self._where, hint=hint)
 
     def _type(self) -> type[Step]:
-        """Return the type that the step names, or else the type with its keys, or else `Step`."""
+        """Return the type that the step names, else the type that has its keys, else `Step`."""
         node = self._pairs["type"][1] if "type" in self._pairs else None
         type_name = self._values.scalar(node) if type(node) is ScalarNode else None
         if "use" in self._pairs:
@@ -336,7 +336,7 @@ class _StepReader:
         return any(self._problems.suggest(key, ["type"]) for key in strange)
 
     def _bad_type(self, node: Node, type_name: object) -> str:
-        """Report an unknown type; return the type that was probably intended, or an empty text."""
+        """Report an unknown type; return the type that was probably intended, or ``""``."""
         if isinstance(type_name, str):
             hint = self._problems.suggest(type_name, self._types)
             self._note(node, f"unknown type {quoted(type_name)}", hint=hint or self._listed)
@@ -350,8 +350,8 @@ class _StepReader:
     def _owners(self) -> list[type[Step]]:
         """Return the step types that add a key that the step has.
 
-        Of a type and a type derived from it, only the base is returned, unless the other has more
-        of the keys.
+        If a type and a type derived from it both qualify, only the base is returned, unless the
+        derived type has more of the keys.
         """
         owners: list[type[Step]] = []
         for model in self._types.values():

@@ -131,7 +131,7 @@ SHELLS = ("sh", "bash", "python")
 
 
 def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """Check what runs a command line: the name of a shell, or a program and its arguments."""
+    """Check a shell for command lines: the name of a shell, or a program and its arguments."""
     if not isinstance(value, str):
         return command(value)
     if value in SHELLS:
@@ -141,7 +141,7 @@ def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def shell_setting(text: str) -> str | tuple[str, ...]:
-    """Check the same as the text of a setting, where a list is in brackets as in a recipe."""
+    """Check a shell in the text of a setting; a list is in brackets, as in a recipe."""
     if text.startswith("[") and text.endswith("]"):
         return shell(tuple(each.strip().strip("\"'") for each in text[1:-1].split(",")))
     return shell(text)

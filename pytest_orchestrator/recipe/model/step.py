@@ -49,8 +49,7 @@ class FileUse(Struct, frozen=True, kw_only=True):
     """One use of a file: a step with the key ``use``.
 
     Attributes:
-        name: Name of the step with ``use``; with a dot, it is the prefix of the names of the
-            used steps.
+        name: Name of the step with ``use``; the names of the used steps begin with it and a dot.
         source: The used file.
         title: The ``name`` of the used recipe.
         vars: The vars of the used file.
@@ -61,8 +60,7 @@ class FileUse(Struct, frozen=True, kw_only=True):
         with_templates: The expressions in ``with``.
         condition: The ``if`` of the step.
         place: The place of the step in its file.
-        outer: The use that the file of the step itself is part of; None if that file is the
-            recipe.
+        outer: The use of the file that contains the step; None if the recipe contains the step.
     """
 
     name: str

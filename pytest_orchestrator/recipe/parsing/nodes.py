@@ -168,7 +168,7 @@ class Check:
         return size
 
     def _braced(self, key: Node) -> str:
-        """Return a hint if a key is the inner half of ``{{ x }}``, or an empty text."""
+        """Return a hint if a key is the inner half of ``{{ x }}``; else an empty text."""
         begin, end = key.start_mark.index, key.end_mark.index
         if (
             type(key) is not MappingNode
