@@ -1,8 +1,8 @@
 """Strict JSON copies of values, and hints for values of types that JSON lacks.
 
-A kept value consists of None, bool, int, float, str, list and dict. A subclass of list or
-dict is copied by its items. Every other type is refused, even if the value claims to be
-equal to an allowed one: no method of the value is ever called.
+A copy consists of None, bool, int, float, str, list and dict. A subclass of list or dict is copied
+by its items. Every other type is refused, even if the value claims to be equal to an allowed one:
+no method of the value is ever called.
 """
 
 import math
@@ -64,7 +64,7 @@ def json_copy(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Jso
 
 
 def copy_for_key(key: str, value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
-    """Return a deep copy of a value that a key of the Context is to have; see `json_copy`.
+    """Return a deep copy of a value for a key of the Context; see `json_copy`.
 
     Raises:
         NotJson: JSON would change the value; the text names the key too.

@@ -1,6 +1,7 @@
 """Lossy conversion of any object to JSON for reports; it never raises.
 
-`json_values.json_copy` is for values that are kept: it refuses values of types that JSON lacks.
+Values that the Context stores are copied by `json_values.json_copy` instead, which refuses types
+that JSON lacks.
 """
 
 import dataclasses

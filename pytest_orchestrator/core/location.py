@@ -74,9 +74,9 @@ def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = Non
         text: The whole text.
         place: The position to mark.
         before: Number of lines to show above the marked one.
-        first: First line of the part that contains the position (the head of a step). This line
-            is always shown, no line above it is, and ``…`` marks lines that are left out. It has
-            no effect if the position is above it (in an anchor).
+        first: First line of the part that contains the position (the head of a step). This line is
+            always shown, lines above it never, and ``…`` marks lines that are left out. The
+            argument has no effect if the position is above that line (in an anchor).
 
     Returns:
         Lines such as ``  14 |     modul: flash``, without a newline at the end; long lines are

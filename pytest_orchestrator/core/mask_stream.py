@@ -88,7 +88,7 @@ class MaskStream:
 def _indexed(
     forms: tuple[bytes, ...],
 ) -> tuple[dict[bytes, list[bytes]], list[tuple[bytes, list[bytes]]]]:
-    """Return forms in two indexes: by `grouped`, and by their first two bytes; cached."""
+    """Return two cached indexes of forms: the groups of `grouped`; lists by first two bytes."""
     index = _index.get(forms)
     if index is None:
         _index.clear()
@@ -164,7 +164,7 @@ def secret_pattern(forms: Iterable[str]) -> str:
 
 
 def unmask(data: bytes, replaced: Iterable[tuple[int, bytes]]) -> bytes:
-    """Undo the masking of bytes, by the replaced bytes in `MaskStream.replaced`."""
+    """Undo the masking of bytes with the replaced bytes that `MaskStream.replaced` holds."""
     pieces, at = [], 0
     for start, raw in replaced:
         pieces += [data[at:start], raw]

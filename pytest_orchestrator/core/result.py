@@ -225,7 +225,7 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
         log: Path of the file with the whole stream, or None.
         cut: True if that file was cut at its limit.
         kept: Number of bytes from the beginning of the stream that are in that file.
-        edges: The first and the last bytes, if that file does not have all.
+        edges: The first and the last bytes of the stream, if that file does not have all bytes.
         replaced: Offset of each mask in that file, and the bytes that it replaces.
     """
 
@@ -293,7 +293,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Failed attempt of a step, after which the step was tried again.
+    """Failed attempt of a step that another attempt followed.
 
     Attributes:
         number: Number of the attempt, from 1.
@@ -370,9 +370,9 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     def window(self) -> tuple[float, float]:
         """Return the start and the stop of the step, in seconds since the epoch.
 
-        The start is that of the step code in the first attempt, the stop the check of the last
-        criterion in the last one. Each change of the Context is between them, also if two clocks
-        disagree.
+        The step starts when the step code of the first attempt starts, and stops when the last
+        criterion of the last attempt is checked. Each change of the Context lies in between, even
+        if two clocks disagree.
         """
         seconds = self.ended.usage.seconds if self.ended else 0.0
         start = self.attempts[0].started if self.attempts else self.started

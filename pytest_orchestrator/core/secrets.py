@@ -126,7 +126,7 @@ class Masker:
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """All forms as bytes, for a `MaskStream`; `add` makes a new tuple."""
+        """All forms as bytes, for a `MaskStream`; a new tuple after each `add`."""
         return self._forms().data if self._values else ()
 
     def declare(self, secrets: Iterable[str], values: Mapping[str, Json] | None = None) -> None:
@@ -225,7 +225,7 @@ class Masker:
         return self._of(value) if self._values else value
 
     def mask_json(self, value: T) -> T:
-        """Return a value that a step or a test produced, masked including the keys of mappings.
+        """Return a value of a step or a test with its secrets masked, also in the keys of mappings.
 
         Args:
             value: JSON.
@@ -233,7 +233,7 @@ class Masker:
         return self._of(value, keys=True) if self._values else value
 
     def mask_writer(self, who: str, node: str = "") -> str:
-        """Return a writer's name masked; a step's own name stays, as its node id shows it anyway.
+        """Return the name of a writer, masked unless its node id shows the name anyway.
 
         Args:
             who: The name that the writer calls itself.
@@ -370,7 +370,7 @@ def forms_of(secret: str) -> list[str]:
 
 
 def mask_ends(text: str, forms: Iterable[str]) -> str:
-    """Return a text with the parts of secrets next to its ellipses masked.
+    """Mask the parts of secrets that stand next to an ellipsis of a text; return the text.
 
     Args:
         text: A text that may have been cut, with an ellipsis in place of the missing part.

@@ -46,7 +46,7 @@ def missing_program(
 
 
 def module_hint(name: str, root: Path) -> str:
-    """Return `` (did you mean 'x'?)`` for a missing module, or an empty text."""
+    """Return `` (did you mean 'x'?)`` for a missing module; empty if no module is similar."""
     return _question(similar_module(name, root))
 
 
@@ -62,7 +62,7 @@ def similar_module(name: str, root: Path) -> str:
 
 
 def recipe_hint(name: str, root: Path) -> str:
-    """Return `` (did you mean 'x'?)`` for a missing recipe, or an empty text."""
+    """Return `` (did you mean 'x'?)`` for a missing recipe; empty if no recipe is similar."""
     paths = (path for ending in (".yaml", ".yml") for path in project_files(root, ending))
     return nearest(name, [path.relative_to(root).as_posix() for path in paths])
 

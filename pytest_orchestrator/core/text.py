@@ -71,7 +71,7 @@ MAX_TEXT: Final = 1_000_000
 """Maximum characters of the text of a failure, a skip, a warning or a log record in reports."""
 
 MAX_CAUSE: Final = 1_000
-"""Maximum characters of the cause that ended a session: each step that it stopped repeats it."""
+"""Maximum characters of the cause that ended a session; each stopped step repeats the cause."""
 
 
 def clipped(text: str, max_chars: int = MAX_TEXT) -> str:
