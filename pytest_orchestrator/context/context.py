@@ -85,7 +85,7 @@ class Context:
     def set_callbacks(
         self, recorder: Recorder | None = None, written: Written | None = None
     ) -> None:
-        """Set the callbacks for changes and for written values, also for layers created later.
+        """Set the callbacks for changes and for written values; layers created later get them too.
 
         Args:
             recorder: Records each change before it becomes visible; it may raise to refuse it.
@@ -370,7 +370,7 @@ class Context:
 
 
 class ContextLike(Protocol):
-    """The operations of `Context`; see there for their arguments and errors."""
+    """The operations of `Context`, which documents their arguments and errors."""
 
     def set(self, key: str, value: object, who: str | None = None) -> None:
         """Store a value under a key."""

@@ -83,8 +83,8 @@ class History:
 
         Args:
             changes: The changes.
-            adopted: Histories of keys that have no history here, as `adopt` copies them. Each
-                leads to the new value of its key, so that no line is written for this value.
+            adopted: Histories for keys that have none in this object, by key. Each history ends
+                with the new value of its key, so no further line is written for that value.
 
         Returns:
             The time of each change in microseconds since the epoch.
@@ -121,7 +121,7 @@ class History:
         self.advance_clock(moment)
 
     def load(self, key: str, lines: bytes) -> None:
-        """Set the history of a key without history to lines that `lines` returned."""
+        """Set the history of a key that has none to lines that `lines` returned."""
         self._lines[key] = bytearray(lines)
 
     @property
@@ -142,7 +142,7 @@ class History:
         return moment
 
     def adopt(self, key: str, changes: Iterable[Change]) -> None:
-        """Set the history of a key without history to copies of changes."""
+        """Copy changes into the history of a key that has none."""
         for change in changes:
             payload = change.index if change.op == "pop" else change.new
             moment = moment_of(change.ts)
@@ -152,7 +152,7 @@ class History:
             self.advance_clock(moment)
 
     def advance_clock(self, moment: int) -> None:
-        """Make the clock return only times after a moment from now on."""
+        """Advance the clock: from now on it returns only times after a moment."""
         self._last = max(self._last, moment)
 
     def lines(self, key: str) -> bytes | bytearray:

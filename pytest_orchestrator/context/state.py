@@ -194,7 +194,7 @@ class Layer(State):
 
 
 class _Histories(History):
-    """History of a layer: its own for keys that it changed, that of the state below for others."""
+    """History of a layer; for keys that the layer has not changed, history of the state below."""
 
     __slots__ = ("_below",)
 
@@ -221,7 +221,7 @@ class _Histories(History):
         return self._below.now()
 
     def advance_clock(self, moment: int) -> None:
-        """Make the clock that the layer shares with the state below return only later times."""
+        """Advance the clock that the layer shares with the state below."""
         self._below.advance_clock(moment)
 
     def __contains__(self, key: str) -> bool:
@@ -233,7 +233,7 @@ class _Histories(History):
 
 
 class _Values(MutableMapping[str, Json]):
-    """Values of a layer: its own for keys that it changed, those of the state below for others."""
+    """Values of a layer; for keys that the layer has not changed, values of the state below."""
 
     def __init__(
         self,
