@@ -54,9 +54,9 @@ class _Stderr(logging.Handler):
             self.handleError(record)
 
     def _is_its_writer(self, record: logging.LogRecord) -> bool:
-        """Return True if, of all handlers that receive a record, this handler has to write it.
+        """Return True if this handler, and no other handler of the record, has to write it.
 
-        A record of another process was already written to stderr in that process.
+        It returns False for a record of another process, which has already written the record.
         """
         if record.process not in (None, os.getpid()):
             return False
@@ -76,7 +76,7 @@ def _writes_to_stderr(handler: logging.Handler) -> bool:
 
 
 class BaseScriptlet(ABC):
-    """Base class of Python scriptlets; a class with a method `run` works without it as well."""
+    """Base class of Python scriptlets; it is optional, any class with a method `run` will do."""
 
     # Type checkers accept any parameters in a subclass, because these accept all.
     def validate(self, *args: Any, **kwargs: Any) -> Any:  # noqa: B027  # overriding is optional

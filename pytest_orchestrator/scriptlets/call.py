@@ -1,7 +1,7 @@
 """Call convention: binds params, Context and fixtures to a signature.
 
-Arguments are bound before the call. A call that is repeated after a TypeError could run the step
-code twice.
+Arguments are bound to the signature before the call. Code that calls, catches a TypeError and calls
+again could run the step code twice.
 """
 
 import inspect
@@ -44,7 +44,7 @@ class ParameterError(SignatureError):
 
 
 class ValidationFailed(OrchestratorError, ValueError):
-    """Refusal by the method `validate` of a scriptlet; its exception is the `__cause__`."""
+    """Error: `validate` of a scriptlet returned False, or raised the `__cause__` of this error."""
 
     slug = "validation"
 
@@ -75,7 +75,7 @@ def call(
             parameter takes.
         ctx: The Context of the run.
         params: The step's `params`.
-        fixtures: Values for the parameters of these names; None outside of a step.
+        fixtures: Values of fixtures, by the name of the parameter; None outside of a step.
 
     Returns:
         The value that the function or `run` returned.

@@ -29,7 +29,7 @@ def params_of(
     Args:
         functions: The function, or the methods of the class.
         module: Its module.
-        called: The functions that a step calls itself.
+        called: Those of the functions that a step calls directly.
         fixtures: Names of parameters that get a fixture.
     """
     reads = _ParamsReads(module)

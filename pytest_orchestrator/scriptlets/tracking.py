@@ -1,8 +1,8 @@
 """Resource tracking decorator: time, resident memory and heap of a call as one log record.
 
-tracemalloc has one peak value for the whole process. Each measurement resets it at its start, after
-all running measurements have noted it. When the last one stops, the peak is raised again to the
-value that the program which had started tracemalloc would have seen.
+tracemalloc has one peak value for the whole process. Each measurement resets this value at its
+start, after all running measurements have stored it. If other code had started tracemalloc, the end
+of the last measurement raises the peak to the value that this code would have seen.
 """
 
 import functools
