@@ -41,14 +41,14 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
 
 
 class StepType(ABC):
-    """Base class of a step type; the first line of its docstring is its description.
+    """Base class of a step type; the first line of a subclass's docstring describes the type.
 
     Attributes:
         name: The value of `type` in recipes.
-        Keys: The keys of its steps besides those of all steps: a Struct with fields such as
-            ``Annotated[str, msgspec.Meta(description=..., examples=[...])]``. Other constraints
-            of `Meta` (``ge``, ``pattern``) are checked, and fields without a default are
-            required.
+        Keys: The keys that its steps have in addition to those of all steps: a Struct with fields
+            such as ``Annotated[str, msgspec.Meta(description=..., examples=[...])]``. Other
+            constraints of `Meta` (``ge``, ``pattern``) are checked, and fields without a default
+            are required.
     """
 
     name: ClassVar[str]
@@ -81,7 +81,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         seconds: Duration of the step code.
         stdout: Text that the step printed; head and tail if it is long; empty for an inline
             step.
-        stderr: The same of stderr.
+        stderr: Text that the step printed to stderr, shortened as `stdout` is.
         exit_code: Exit code of its process; None if it had no process or was ended by a signal.
     """
 
@@ -96,7 +96,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Criterion(Struct, frozen=True, kw_only=True):
-    """A further key that `success` of a step can have.
+    """A success criterion of a plugin: a further key that `success` of a step can have.
 
     Attributes:
         name: Its key in `success`.
