@@ -22,8 +22,9 @@ class PastContext:
 
     Args:
         changes: All changes of the Contexts of the run.
-        scope: Key of the recipe whose own Context it is; empty for the session's.
-        before: Number of a journal line; the state is that just before it. None: end of the run.
+        scope: Key of the recipe that the Context belongs to; empty for the Context of the session.
+        before: Number of a journal line, to show the Context just before that line; None for the
+            end of the run.
     """
 
     def __init__(self, changes: Changes, scope: str = "", before: int | None = None) -> None:
@@ -113,7 +114,7 @@ def at_step(run: RunRecord, name: str, *, after: bool = False) -> PastContext:
         after: True for the Context after the step, False for the one before it.
 
     Returns:
-        The recipe's own Context if it has one, else the session's.
+        The Context of the recipe if it has its own, else the Context of the session.
 
     Raises:
         NoStep: The run has no such step, or the step never started.

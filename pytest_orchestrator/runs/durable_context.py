@@ -31,7 +31,7 @@ _RUN: Final = "serve"
 """Value of the field that has the run id in the journal of a session."""
 
 MIN_LINES: Final = 10_000
-"""A cache is written for more lines than this; a start reads these in a twentieth of a second."""
+"""A cache is written only for more lines; a start reads this many in a twentieth of a second."""
 
 _CHUNK: Final = 1 << 20
 

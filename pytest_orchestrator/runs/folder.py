@@ -169,9 +169,10 @@ class RunFolder:
     def _create(self) -> Journal:
         """Create the folder and its journal in a draft folder, and rename it to its final path.
 
-        The rename is atomic, so no other session sees a folder without a locked journal, which
-        it would delete as an old run. This needs no lock on a shared file, which any user who may
-        read the project could hold, and until the journal is locked no other user can access it.
+        The rename is atomic, so no other session sees the folder before its journal is locked; it
+        would delete such a folder as an old run. A lock on a shared file is not used, because any
+        user who may read the project could hold it. No other user can access the journal until it
+        is locked.
         """
         draft = self._base / f"{_DRAFT}{os.urandom(4).hex()}"
         new, exists = draft / self.path.name, os.strerror(errno.EEXIST)
@@ -220,7 +221,7 @@ class RunFolder:
 
 
 def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
-    """Return the parts of the subfolder path in which the files of a recipe are stored.
+    """Return the path of the subfolder for the files of a recipe, as a tuple of its parts.
 
     A recipe in ``recipes/`` gets a short path: without that folder and without its suffix.
 

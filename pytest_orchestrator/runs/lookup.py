@@ -34,7 +34,7 @@ def run_folders(base: Path) -> list[Path]:
 
 
 def earlier_runs(folder: Path) -> list[Path]:
-    """Return the folders of all runs in the same parent that are older than a run, newest first."""
+    """Return the folders of all runs of a project that are older than one of them, newest first."""
     folders = run_folders(folder.parent)
     return folders[folders.index(folder) + 1 :] if folder in folders else folders
 

@@ -58,7 +58,7 @@ def pending_in(record: RunRecord) -> dict[str, list[str]]:
     """Return the ``finally`` steps that a run did not execute to their end.
 
     Returns:
-        Their names, by key of their recipe; a recipe of which nothing ran has no pending steps.
+        Names of the steps, by key of their recipe; a recipe of which no step ran has none.
     """
     steps = {recipe.key: _pending_steps(recipe) for recipe in record.recipes.values()}
     return {key: names for key, names in steps.items() if names}

@@ -32,7 +32,7 @@ from pytest_orchestrator.runs.journal.reader import State
 ACTIVE: Final = frozenset({"running", "locked", "retrying"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
 NOT_REACHED: Final = frozenset({"waiting", "not selected"})
-"""States of steps of which nothing is known, in runs that go on and that are over."""
+"""States of steps without any event, in a running run and in one that has ended."""
 
 
 class LogFile(NamedTuple):
@@ -114,7 +114,8 @@ class StepRecord:
     def outcome_fields(self) -> dict[str, Any]:
         """Fields such as ``kind`` and ``reason`` of the ``step`` in the report block of the step.
 
-        A step that was running when pytest was killed has no block; the property creates them.
+        A step that was running when pytest was killed has no block; the property creates its
+        fields.
         """
         if self.state != "interrupted" or self.ended is not None:
             return {**(self.block or {}).get("step", {})}
@@ -168,7 +169,7 @@ class StepRecord:
 
     @property
     def samples(self) -> RunFile | None:
-        """File with the resource samples of the step; None if there is none."""
+        """File with the resource samples of the step; None if the step has no samples."""
         path = (self.block or {}).get("resources", {}).get("samples")
         return RunFile(path) if path else None
 
@@ -200,8 +201,8 @@ class StepRecord:
         """Set the final state of a step without an outcome, after the end of its run.
 
         Args:
-            is_selected: True if the step was selected and its run was killed. A run that reached
-                its end has an outcome for each selected step.
+            is_selected: True if the step was selected; then its run was killed, because a run that
+                reached its end has an outcome for each selected step.
         """
         if self.state in ACTIVE:
             self.state = "interrupted"
@@ -267,7 +268,7 @@ class RunRecord:
         tests: The last report of pytest on each item, by node id.
         uncollected: Files that could not be collected.
         finished: The event that seals the journal; None before.
-        is_complete: True if nothing that was restored from an earlier run is missing.
+        is_complete: True if the journal has everything that the run restored from an earlier run.
     """
 
     def __init__(self) -> None:
@@ -328,7 +329,7 @@ class RunRecord:
                     step.end(is_selected=not self.finished and step.name not in recipe.unselected)
 
     def _begun(self, recipe: RecipeRecord) -> None:
-        """Add a recipe that starts; keep records of its steps that earlier lines have created."""
+        """Add a recipe that starts; keep the step records that earlier lines created for it."""
         before = self.recipes.get(recipe.key)
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
@@ -401,9 +402,10 @@ class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes:
-    """All changes of the Contexts of a run: the session's, and those of recipes with their own.
+    """All changes of the Contexts of a run: of the session's Context and of recipes' own Contexts.
 
-    The scope of a Context is the key of its recipe, or empty for the session's.
+    The scope of a recipe's own Context is the key of the recipe; the scope of the session's Context
+    is an empty text.
     """
 
     def __init__(self) -> None:
@@ -435,7 +437,7 @@ class Changes:
 
     @property
     def scopes(self) -> list[str]:
-        """Return the scopes: first the session's, then those of recipes with their own Context."""
+        """Return the scopes: an empty text for the session's Context, then the keys of recipes."""
         return list(self._rows)
 
     def keys(self, scope: str = "") -> list[str]:

@@ -57,7 +57,7 @@ def verdict_of(recipe: RecipeRecord) -> Word:
 
 
 def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
-    """Return True if a step is blocked, and not by an xfailed, interrupted or not run step."""
+    """Return True if a step is blocked by a step that is not xfailed, interrupted or not run."""
     if step.state != "blocked":
         return False
     by = (step.block or {}).get("step", {}).get("blocked_by", "")

@@ -25,7 +25,7 @@ def compare_runs(
         b: The run that is compared.
         earlier: Returns figures of runs before `b`; a figure with too few earlier values is
             compared with its value in `a` alone.
-        factor: How many times its median in the baseline a figure may be.
+        factor: Highest ratio of a figure to its median in the baseline that is no drift.
 
     Returns:
         Plain data: the two runs (`a`, `b`), and their differences: `outcomes`, `figures` and

@@ -1,8 +1,8 @@
 """Drift detection: a figure is compared with the range of its baseline, the earlier runs.
 
-The range is made of median and median absolute deviation, because a single outlier moves neither.
-A figure has drifted if it deviates from the median by a factor *and* by more than the spread of the
-earlier values explains *and* by more than a floor below which a deviation does not matter.
+The range consists of the median and the median absolute deviation, because a single outlier moves
+neither. A figure has drifted if its deviation from the median exceeds three limits: a factor, a
+multiple of the spread of the earlier values, and a minimum deviation.
 """
 
 import math
@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 FACTOR: Final = 2.0
-"""Default of the factor: how many times the median a figure may be."""
+"""Default of the factor: the highest ratio of a figure to its median that is no drift."""
 
 ENOUGH: Final = 3
 """Number of earlier values that are needed to compare a figure."""
@@ -21,7 +21,7 @@ _SIGMA: Final = 1.4826
 """Factor from a median absolute deviation to the standard deviation of a normal distribution."""
 
 FLOORS: Final[Mapping[str, float]] = {"seconds": 0.1, "cpu_seconds": 0.1, "max_rss": 16_000_000}
-"""Smallest drift of a figure, above the median: starting a process alone varies by as much."""
+"""Smallest drift of a figure above its median; the start of a process alone varies by as much."""
 
 
 class BaselineRange(NamedTuple):
@@ -76,9 +76,9 @@ def find_drift(
     Args:
         value: The figure.
         figures: The earlier values.
-        factor: How many times the median of the earlier values the figure may be.
-        what: Kind of the figure, such as ``seconds``: a low value of these is no drift. Empty
-            for a measurement, which may be too low as well as too high.
+        factor: Highest ratio of the figure to the median of the earlier values that is no drift.
+        what: Name of a figure of usage, such as ``seconds``, of which only a high value is drift.
+            Empty for a measurement, of which a low value is drift too.
 
     Returns:
         The drift; None if the figure has not drifted, or has too few earlier values.

@@ -295,7 +295,7 @@ def baseline_verdicts(
     Args:
         figures: The figures of a step.
         earlier: Values from earlier passing runs; a figure with too few is not compared.
-        factor: How many times its earlier median a figure may be.
+        factor: Highest ratio of a figure to its median in the earlier runs that is no drift.
         place: Position of the step.
         units: Units of measurements, by name of the figure.
 

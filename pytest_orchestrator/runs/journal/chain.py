@@ -1,7 +1,8 @@
 """Hash chain of journal lines: each line proves all before it.
 
-A line is one object: ``n`` (from 1), ``ts``, the event, and last ``hash``, the SHA-256 of the
-hash before it followed by the line up to there. Bytes in, bytes out; no file is touched here.
+A line is one JSON object: ``n`` (from 1), ``ts``, the fields of the event, and last ``hash``. The
+hash is the SHA-256 of the hash of the previous line followed by this line up to its hash. This
+module opens no file.
 """
 
 import time
@@ -99,7 +100,7 @@ class Chain:
         return b'%b,"hash":"%b"}\n' % (body, proof.encode())
 
     def advance(self, line: bytes) -> None:
-        """Add a line to the chain after it was written; `line` returned it."""
+        """Add a line of `line` to the chain, after the line was written to the file."""
         self.length += 1
         self.hash = line[-67:-3].decode()
 

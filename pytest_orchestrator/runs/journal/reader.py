@@ -27,7 +27,7 @@ class JournalParser:
     Args:
         chain: The end of the lines that were read before; None to start at the first line.
         read: Number of bytes of the lines that were read before.
-        split: Yield one entry for each change of a `ContextReplaced`, instead of the event.
+        split: True to yield one entry for each change of a `ContextReplaced` instead of the event.
 
     Attributes:
         chain: The end of the chain that was read.

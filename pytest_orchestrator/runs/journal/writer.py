@@ -160,7 +160,7 @@ class Journal:
             raise JournalLost(f"the journal {self.path} {why}, as was noticed {when}")
 
     def _lose(self, error: JournalLost) -> NoReturn:
-        """Stop writing without touching the file that is now in the place of the journal; raise."""
+        """Stop writing and raise; the file that replaced the journal stays as it is."""
         self.failed = JournalError(str(error))
         self.close()
         raise self.failed from None
