@@ -48,7 +48,7 @@ def is_forward(needs: Mapping[str, Iterable[str]]) -> bool:
 
 
 def dependencies(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, bool]]:
-    """Return, for each step, those it waits for; True marks a step in `after`, not in `needs`.
+    """Return the steps that each step waits for, each with True if only `after` names it.
 
     Args:
         steps: The steps, each with the fields of ``step`` in the JSON report.

@@ -1,7 +1,7 @@
 """Rendering of `report.html`.
 
 Templates escape all names, values and outputs of a run. The content security policy of the page
-permits only the script with the digest of our own one.
+permits only one script: the one of this package, by its digest.
 """
 
 import base64

@@ -98,7 +98,7 @@ _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image
 
 
 class Log(NamedTuple):
-    """End of a log, and a link to the whole file; both empty if that is no file of the run."""
+    """End of a log, and a link to the log file; both are empty for a file outside of the run."""
 
     name: str
     path: str
