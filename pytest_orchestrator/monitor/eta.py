@@ -24,7 +24,7 @@ Seconds = dict[tuple[str, str], float]
 
 
 class StepEstimates:
-    """Estimated durations of steps: medians over the runs before a run, which are read once."""
+    """Estimated durations of steps: medians over earlier runs, which are read only once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

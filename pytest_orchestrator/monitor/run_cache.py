@@ -62,7 +62,7 @@ class _Reader:
                 self._followed.record.end("damaged")
                 self._version += 1
             except OSError as error:
-                # Not kept: the folder may be on a network share that is unreachable for a moment.
+                # Not kept: a network share with the folder may be unreachable for a moment.
                 problem = f"the journal cannot be read: {error.strerror or error}"
                 return self._view(problem)
         self._checked = time.time()

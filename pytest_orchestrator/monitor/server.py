@@ -55,8 +55,8 @@ def serve(
             from other machines.
         port: The port; the next free one if it is in use.
         show: True to open a browser.
-        until: The server also ends at the end of this file, which means that the process that
-            started the monitor has ended.
+        until: A pipe from the process that started the monitor. The server stops at the end of this
+            file, because that process has then ended.
         report: Receives the line with the link.
 
     Returns:

@@ -111,7 +111,7 @@ def selected_step(view: RunView, picked: str | None) -> StepRecord | None:
 
 
 def selected_recipe(view: RunView, selection: Selection) -> RecipeRecord | None:
-    """Return the selected recipe, else that of the selected step, else the first one."""
+    """Return the selected recipe, else the recipe of the selected step, else the first recipe."""
     recipes = view.record.recipes
     if selection.recipe in recipes:
         return recipes[selection.recipe]

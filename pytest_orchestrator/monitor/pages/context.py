@@ -133,8 +133,8 @@ def register(app: "Dash", run_cache: RunCache) -> None:
 def updates(view: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
     """Return the new content of the tab: changed rows if the slider is at its end, else all.
 
-    The slider counts as moved if its position differs from the one in `seen`. The trigger of
-    the callback does not show it: a periodic request may overtake the reply to a move.
+    The slider counts as moved if its position differs from the one in `seen`. The trigger of the
+    callback is no proof, because a periodic request may overtake the reply to a move.
 
     Args:
         view: The run.
@@ -146,7 +146,7 @@ def updates(view: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
     is_live = value >= seen[3] if is_moved else seen[2] is None
     place = None if is_live else value
     fresh = version(view, place)
-    # Setting the position that it already has would undo a move made before this reply arrives.
+    # An unchanged position is not sent: it would undo a move made before this reply arrives.
     end = (len(steps), len(steps) if is_live and value != len(steps) else no_update)
     if fresh == seen:
         old = _rows_to_fade(view.record, seen[0]) if is_live else []

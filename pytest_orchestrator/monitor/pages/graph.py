@@ -35,7 +35,7 @@ COLOURS: Final = {
     "skipped": "#7d8590",
     "waiting": "#8c959f",
 }
-"""Colour by the look of a state; white text is legible on each, and each on white and black."""
+"""Colour by the look of a state, legible on white and on black, and below white text."""
 
 _MAX_DRAWN_STEPS: Final = 300
 _LABEL_LENGTH: Final = 24
@@ -106,7 +106,7 @@ def graph(steps: Steps, critical: Sequence[str], picked: str | None, name: Any) 
     """Return the graph of a recipe as a component.
 
     Args:
-        steps: The steps, as `reports.views.steps_of` gives them.
+        steps: The steps, as `reports.views.steps_of` returns them.
         critical: Names of the steps on the critical path, in order.
         picked: Name of the selected step.
         name: The id of the component.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LABEL = "Log"
 
 _MAX_CHUNKS: Final = 60
-"""Chunks that a page keeps; with more it is reloaded from the end of the log."""
+"""Highest number of chunks that a page keeps; beyond it, the end of the log is loaded again."""
 
 
 def layout(view: RunView, selection: Selection) -> Any:
