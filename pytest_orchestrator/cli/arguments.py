@@ -38,7 +38,7 @@ def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
     """Return a function for `type=` of argparse that accepts only the names in `names`.
 
     Args:
-        what: What the names denote, in one word, for the error.
+        what: The kind of the names, such as ``schema``, for the error.
         names: The accepted names.
     """
 

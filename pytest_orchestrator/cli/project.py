@@ -105,7 +105,7 @@ def _looks_like_recipe(path: Path) -> bool:
 
 
 def project(paths: Sequence[Path] = ()) -> Project:
-    """Return the project that contains the paths; without paths, that of the working directory."""
+    """Return the project that contains the paths, or the working directory without paths."""
     here = Path.cwd()
     ancestor = _ancestor(_absolute(paths)) if paths else here
     return (

@@ -107,7 +107,8 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, has_schema: bo
     Args:
         name: The name of its file.
         scriptlets: The scriptlets that it calls, in order; without any it prints a greeting.
-        has_schema: The project has the schema of recipes, so the recipe refers to it.
+        has_schema: True if the project has the JSON Schema of recipes; the recipe then refers to
+            it.
 
     Raises:
         UsageError: The name is not valid.
@@ -142,7 +143,7 @@ def _template_step(one: "Scriptlet") -> _TemplateStep:
 
 
 def chosen_scriptlet(name: str, scriptlets: "Sequence[Scriptlet]") -> "Scriptlet":
-    """Return the scriptlet with a name: its own name, or that of its file, path or module.
+    """Return the scriptlet with a name, which may be its own or that of its file, path or module.
 
     Raises:
         UsageError: No scriptlet or several have the name; the text suggests the nearest.

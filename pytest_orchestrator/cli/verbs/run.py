@@ -38,7 +38,7 @@ def _recipe(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replace this process by pytest; return its exit code where that is impossible."""
+    """Replace this process by pytest; on Windows, run pytest and return its exit code."""
     command = [sys.executable, "-m", "pytest", "-p", _LOG, *args.recipe, *args.rest]
     if sys.platform == "win32":  # where exec does not replace the process
         import subprocess
