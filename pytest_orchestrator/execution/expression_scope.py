@@ -19,9 +19,9 @@ from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     LazyValue,
     absent,
-    at_collection,
+    collection_time_limit,
     item,
-    within,
+    time_limit,
 )
 from pytest_orchestrator.recipe.fields.resolve import (
     evaluate_root_value,
@@ -256,7 +256,7 @@ class Scope:
         with self._lock:
             if self._early is None:
                 try:
-                    with within(self._config.seconds_for(None), is_shared=True):
+                    with time_limit(self._config.seconds_for(None), is_shared=True):
                         self._early = self._evaluated()
                 except ExpressionError as error:
                     self._early = error
@@ -342,7 +342,7 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
     if not recipe.matrix:
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
-    with at_collection():
+    with collection_time_limit():
         names["vars"] = _vars(
             recipe, given, names, excluded=vars_unknown_at_collection(recipe.templates)
         )

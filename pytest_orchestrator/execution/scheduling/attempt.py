@@ -36,7 +36,7 @@ from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     TimeoutExpressionError,
-    within,
+    time_limit,
 )
 from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
 from pytest_orchestrator.recipe.model.options import Output, Search
@@ -216,7 +216,7 @@ def _found(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> Ste
     """Check the criteria of an attempt within the rest of the step's timeout."""
     ended, searches = evidence.ended, evidence.searches
     try:
-        with within(searches.seconds, begun=searches.begun):
+        with time_limit(searches.seconds, begun=searches.begun):
             good = ended.failure is None
             return _checked(evidence, own, attempt) if good else _beside(evidence)
     except TimeoutExpressionError as error:

@@ -25,7 +25,7 @@ from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
 from pytest_orchestrator.execution.steps.services import Services
-from pytest_orchestrator.recipe.expressions.expression import ExpressionError, within
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError, time_limit
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.step import Step
@@ -85,7 +85,7 @@ class RetryLoop:
             The result if the step must not run (skipped or failed); None if the attempt can run.
         """
         try:
-            with within(self._attempt_defaults.seconds_for(self._written.timeout)):
+            with time_limit(self._attempt_defaults.seconds_for(self._written.timeout)):
                 return self._prepared()
         except ExpressionError as error:
             result = failed(self._written, invalid(error))
@@ -144,7 +144,7 @@ class RetryLoop:
             tried = execute(
                 self.step, self._own, attempt, self._fixtures, self._names, self._services
             )
-            with within(attempt.seconds_for(self.step.timeout)):
+            with time_limit(attempt.seconds_for(self.step.timeout)):
                 return self._kept(self._judged(tried))
         except BaseException:
             self._interrupted_in = None if self._own.site is None else attempt

@@ -51,10 +51,10 @@ class LazyValue:
 COLLECTION = 1.0
 """Seconds for all expressions of a recipe that are evaluated at collection."""
 
-within = budget.time_limit
-"""Limits the time of expressions; see `budget.within`."""
+time_limit = budget.time_limit
+"""Limits the time of expressions; see `budget.time_limit`."""
 
-at_collection = partial(budget.time_limit, COLLECTION, is_shared=True)
+collection_time_limit = partial(budget.time_limit, COLLECTION, is_shared=True)
 """Limits the time of the expressions of a matrix and of the vars that it reads."""
 
 OPENING = "${{"

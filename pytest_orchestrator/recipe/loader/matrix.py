@@ -13,7 +13,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     as_text,
-    at_collection,
+    collection_time_limit,
 )
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
@@ -82,7 +82,7 @@ def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
     if not recipe.matrix:
         return [recipe]
     axes: dict[str, list[Json]] = {}
-    with at_collection():
+    with collection_time_limit():
         for name, value in recipe.matrix.items():
             evaluated = evaluate_root_value(recipe, ("matrix", name), value, names)
             axes[name] = _listed(recipe, name, evaluated)
