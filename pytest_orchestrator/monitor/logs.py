@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.text import shown
-from pytest_orchestrator.runs.folder import RunFile, parts
+from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.record import StepRecord
 
 STREAMS: Final = ("stdout", "stderr", "log")
@@ -80,4 +80,4 @@ def read_chunk(path: Path | None, offset: int | None, *, is_open: bool) -> LogCh
 
 def _parts(view: RunView, step: StepRecord) -> tuple[str, ...]:
     about = view.record.recipes[step.recipe].about
-    return parts(str(about.get("path", step.recipe)), about.get("cell"))
+    return subfolder_parts(str(about.get("path", step.recipe)), about.get("cell"))

@@ -10,7 +10,7 @@ from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.folder import RunFile, parts
+from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 ASSETS: Final = "assets"
@@ -69,7 +69,7 @@ def write_pictures(run: RunRecord, folder: Path) -> None:
         OSError: A file cannot be written.
     """
     for recipe in run.recipes.values():
-        names = parts(recipe.about.get("path", recipe.key), _cell(recipe))
+        names = subfolder_parts(recipe.about.get("path", recipe.key), _cell(recipe))
         path = RunFile("/".join((ASSETS, *names))).inside(folder)
         if path is None:
             continue

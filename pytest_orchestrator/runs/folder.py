@@ -220,7 +220,7 @@ class RunFolder:
                     shutil.rmtree(draft, ignore_errors=True)
 
 
-def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
+def subfolder_parts(path: str, cell: str | None = None) -> tuple[str, ...]:
     """Return the path of the subfolder for the files of a recipe, as a tuple of its parts.
 
     A recipe in ``recipes/`` gets a short path: without that folder and without its suffix.
@@ -237,4 +237,4 @@ def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
 
 
 def _parts(recipe: "Recipe") -> tuple[str, ...]:
-    return parts(recipe.id, recipe.cell.id if recipe.cell else None)
+    return subfolder_parts(recipe.id, recipe.cell.id if recipe.cell else None)

@@ -25,7 +25,7 @@ from pytest_orchestrator.core.events import (
     StepWaits,
     TestReported,
 )
-from pytest_orchestrator.runs.folder import RunFile, parts
+from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
 
@@ -165,7 +165,7 @@ class StepRecord:
         """Return the path at which the log of an attempt is stored, even if no event names it."""
         path, _, cell = self.recipe.removesuffix("]").partition("[")
         name = f"{self.name}.{attempt}.{stream}"
-        return RunFile("/".join(("logs", *parts(path, cell or None), name)))
+        return RunFile("/".join(("logs", *subfolder_parts(path, cell or None), name)))
 
     @property
     def samples(self) -> RunFile | None:
