@@ -4,23 +4,27 @@ import importlib
 import json
 import pkgutil
 import re
+import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import metadata
 from itertools import starmap, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import execnet.gateway_io
 import msgspec
 import pytest
 
 import pytest_orchestrator
+from pytest_orchestrator.execution.lanes import lane
 from pytest_orchestrator.reports import block as report_block
 from pytest_orchestrator.reports.block_schema import Block
 from tests.plugin import installed
+from tests.plugin.fork_server import ForkServer
 from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
 
 if TYPE_CHECKING:
@@ -246,6 +250,39 @@ def coverage_of_children(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """
     if request.node.get_closest_marker("measured") is None:
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """The fork server of all sessions in this process."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def forked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes of sessions from the fork server, instead of starting interpreters."""
+    markers = ("own_interpreters", "measured")
+    if sys.platform != "linux" or any(map(request.node.get_closest_marker, markers)):
+        return
+    server: ForkServer = request.getfixturevalue("fork_server")
+    monkeypatch.setattr(lane, "SupervisorClient", server.supervisor)
+    popen = pytest.Pytester.popen
+
+    def fork(pytester: pytest.Pytester, argv: Sequence[str], **options: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(subprocess, "Popen", server.popen)
+            return popen(pytester, argv, **options)
+
+    def start(gateway: execnet.gateway_io.Popen2IOMaster, args: list[str], execmodel: Any) -> None:
+        gateway.popen = server.popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        super(execnet.gateway_io.Popen2IOMaster, gateway).__init__(
+            gateway.popen.stdin, gateway.popen.stdout, execmodel=execmodel
+        )
+
+    monkeypatch.setattr(pytest.Pytester, "popen", fork)
+    monkeypatch.setattr(execnet.gateway_io.Popen2IOMaster, "__init__", start)
 
 
 @pytest.fixture(autouse=True)

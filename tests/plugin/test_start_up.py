@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.own_interpreters
+
 _PRINT_IMPORTS = """
 import sys
 

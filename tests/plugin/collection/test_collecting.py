@@ -66,6 +66,7 @@ def test_collecting_imports_starts_and_writes_nothing(watched: Project) -> None:
     assert "seen: []" in result.outlines
 
 
+@pytest.mark.own_interpreters
 def test_the_watch_reports_imports_and_files_of_a_run(
     watched: Project,
 ) -> None:

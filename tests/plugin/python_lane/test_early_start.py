@@ -11,6 +11,8 @@ from pytest_orchestrator.execution.lanes.lane import Lane, PythonLane
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.own_interpreters
+
 _SHELL = "type: shell, parse: text, cmd: 'true', needs: []"
 _LAST = "type: shell, parse: text, cmd: 'true', needs: [one]"
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.own_interpreters
+
 pytestmark = pytest.mark.measured
 
 _BODIES = """

@@ -309,6 +309,7 @@ def test_exit_statuses_are_known_if_a_module_ignores_sigchld(project: Project) -
     assert _reasons(project) == {name: _LOST_STATUS[name] for name in ("inner", "dies")}
 
 
+@pytest.mark.own_interpreters
 def test_a_failed_service_is_reported_if_sigchld_is_ignored(
     project: Project, ignored: None
 ) -> None:
