@@ -10,6 +10,8 @@ from pytest_orchestrator.cli.verbs.new import recipe_draft
 from pytest_orchestrator.recipe import editor_schema
 from tests.house.language_server import Editor, editor
 
+pytestmark = pytest.mark.nightly
+
 HEAD = "# yaml-language-server: $schema=../recipe.schema.json\n"
 
 GOOD = """\

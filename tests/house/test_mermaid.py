@@ -9,6 +9,8 @@ import pytest
 
 from pytest_orchestrator.reports.graph.picture import mermaid
 
+pytestmark = pytest.mark.nightly
+
 ROOT = Path(__file__).parents[2]
 
 

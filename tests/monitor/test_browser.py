@@ -16,6 +16,8 @@ from tests.monitor.conftest import RUN
 from tests.monitor.live_monitor import Monitor
 from tests.runs.built import Built
 
+pytestmark = pytest.mark.nightly
+
 LATER = "20261126T000000Z-0003"
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 

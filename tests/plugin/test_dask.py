@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.plugin.conftest import Project
     from tests.plugin.lab import Lab
 
+pytestmark = [pytest.mark.nightly, pytest.mark.own_interpreters]
+
 ROOT = Path(__file__).parents[2]
 PIN, SESSION, TOKEN = "pin-4711-of-vars", "session-of-the-context", "token-of-the-worker"
 

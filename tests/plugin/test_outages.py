@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import cluster, outages
 
+pytestmark = pytest.mark.nightly
+
 
 def test_a_step_runs_once_and_the_report_names_the_outage_of_the_cluster(
     tmp_path: Path,

@@ -1,6 +1,10 @@
 """Queue of steps for Dask workers: no step waits for a busy worker while another is idle."""
 
+import pytest
+
 from tests.plugin.conftest import Project
+
+pytestmark = pytest.mark.nightly
 
 _NUMBER = 12
 

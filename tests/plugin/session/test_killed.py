@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import kills, resumes
+
+pytestmark = pytest.mark.nightly
 
 
 def test_a_killed_session_loses_no_acknowledged_write(tmp_path: Path) -> None:

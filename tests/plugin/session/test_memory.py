@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = [pytest.mark.nightly, pytest.mark.own_interpreters]
+
 STEPS = 120
 
 COUNTING = """
