@@ -12,18 +12,18 @@ _FOREIGN = (".tavern.yaml", ".tavern.yml")
 
 
 Claim = Literal["must be", "may be"]
-"""A file that must be a recipe, or one that is a recipe only if its root looks like one."""
+"""``must be``: the file is collected as a recipe; ``may be``: only if it looks like a recipe."""
 
 
 def claim(
     path: Path, root: Path, patterns: Sequence[str], asked: Iterable[Path], *, named: bool
 ) -> Claim | None:
-    """Return, without reading a YAML file, if it must or may be a recipe; None if neither.
+    """Return the claim of a YAML file by its path alone; the file is not read.
 
     Args:
         path: The file; its ending is one of ``SUFFIXES``.
         root: The rootdir.
-        patterns: The ini key ``recipe_files``.
+        patterns: The patterns of the ini key ``recipe_files``.
         asked: The folders that the command line names.
         named: True if the command line names the file itself.
 
@@ -49,9 +49,9 @@ def claimed(
     """Yield each YAML file that must or may be a recipe once, with its claim.
 
     Args:
-        paths: Files that are named, and folders to search.
+        paths: Folders to search, and files; a file counts as named by the command line.
         root: The rootdir.
-        patterns: The ini key ``recipe_files``.
+        patterns: The patterns of the ini key ``recipe_files``.
         asked: The folders that the command line names.
     """
     seen: set[Path] = set()
@@ -65,17 +65,14 @@ def claimed(
 
 
 def walked(folder: Path) -> Iterator[Path]:
-    """Return the YAML files below a folder, sorted, without the folders that pytest skips."""
+    """Yield the YAML files below a folder, sorted; hidden, build and venv folders are skipped."""
     from pytest_orchestrator.core.suggestions import files_below
 
     return (path for path in files_below(folder) if path.name.endswith(SUFFIXES))
 
 
 def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:
-    """Return True if the command line names a folder above the file in a ``recipes`` folder.
-
-    The named folder may also be the ``recipes`` folder itself.
-    """
+    """Return True if the file is below a named folder that is, or is in, a ``recipes`` folder."""
     return any(
         path.is_relative_to(folder) and _FOLDER in _relative(folder, root).parts for folder in asked
     )

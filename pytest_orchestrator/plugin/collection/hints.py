@@ -27,8 +27,9 @@ def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepR
         result: The result of the step.
 
     Returns:
-        The same result if no key was missing. If the step raised an exception, the names are
-        also added to it as notes, since pytest shows the exception instead of the failure.
+        The result itself if no key was missing, else a copy. If the step raised an exception,
+        the names are also added to the exception as notes, since pytest shows the exception
+        instead of the failure.
     """
     import msgspec
 
@@ -65,7 +66,7 @@ def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]
 
 
 def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
-    """Yield the steps that precede a step and did not run; the steps that it needs come first."""
+    """Yield the earlier steps that did not run, with their recipes; needed ones come first."""
     from pytest_orchestrator.plugin.collection.recipe_needs import upstream_runs
     from pytest_orchestrator.recipe import needed
 
@@ -82,10 +83,10 @@ def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
 
 
 def expand_uses(config: pytest.Config) -> None:
-    """Replace each use in the arguments and ``--deselect`` by the node ids of its steps.
+    """Replace each ``use`` entry in the arguments and ``--deselect`` by the ids of its steps.
 
-    ``x.yaml::psu`` becomes ``x.yaml::psu.set``, ``x.yaml::psu.check`` and so on, since pytest
-    selects items only.
+    ``x.yaml::psu`` becomes ``x.yaml::psu.set``, ``x.yaml::psu.check`` and so on: pytest selects
+    only items, and a ``use`` entry is no item.
     """
     here, root = config.invocation_params.dir, config.rootpath
     for words, base in ((config.args, here), (config.getoption("deselect", None) or [], root)):
@@ -107,14 +108,14 @@ def _expanded(word: str, base: Path, config: pytest.Config) -> list[str]:
 
 
 def _uses(items: Iterable[str]) -> list[str]:
-    """Return the names of the uses in item names; ``a.b.c`` contains the uses ``a`` and ``a.b``."""
+    """Return the ``use`` entries that item names contain; ``a.b.c`` contains ``a`` and ``a.b``."""
     parts = (item.partition("[")[0].split(".") for item in items)
     uses = (".".join(names[:end]) for names in parts for end in range(1, len(names)))
     return list(dict.fromkeys(uses))
 
 
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:
-    """Yield a similar name for each argument of pytest that names a missing recipe or step."""
+    """Yield a hint for each argument that names no recipe or step but resembles an existing one."""
     for argument in config.args:
         name, _, step = argument.partition("::")
         path = config.invocation_params.dir / name

@@ -1,4 +1,4 @@
-"""Pytest nodes for recipes and steps, and errors of the fixtures that they name.
+"""Pytest nodes for recipes and steps, and error messages for the fixtures that these name.
 
 A step is a ``pytest.Function``, so that fixtures, marks, reruns and debuggers work as for any
 test.
@@ -89,7 +89,7 @@ _MOST = 100
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
-    """Return the collector of a recipe; None for a "may be" file that does not look like one."""
+    """Return the collector of a recipe; None if a "may be" file does not look like a recipe."""
     if claim == "may be" and not looks_like_recipe(path):
         state_of(parent.config).others += 1
         return None
@@ -102,15 +102,15 @@ class RecipeFile(pytest.Module):
 
     Attributes:
         recipe: The recipe; with a matrix, that of the first cell.
-        idle: Placeholder function of each step before and after its run. Steps share it, so
-            that a session does not hold a function for each step.
+        idle: Placeholder function of each step without fixtures, before and after the step runs.
+            The steps share it, so that a session does not hold a function for each step.
     """
 
     recipe: Recipe
     idle: Callable[..., Any]
 
     def collect(self) -> "Iterator[StepItem]":
-        """Return the items of the recipe's steps; import and run no code of the user."""
+        """Return an item for each step of each cell; import and run no code of the user."""
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
         recipe_needs.check_recipe_needs(self.recipe, state_of(self.config))
@@ -147,7 +147,7 @@ class RecipeFile(pytest.Module):
         return item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """Return the text of a collection error; problems of a recipe have no traceback."""
+        """Return the text or longrepr of a collection error; a recipe error has no traceback."""
         error = excinfo.value
         if isinstance(error, pytest.UsageError):
             return str(error)
@@ -183,13 +183,13 @@ class StepItem(pytest.Function):
         self._result: StepResult | None = None
         self._run: RecipeRun | None = None
 
-    @cached_property  # the three reports of a step hold it
+    @cached_property  # the three reports of a step share one object
     def id(self) -> Any:
-        """The node id in parts (pytest 9.2), equal to the same id parsed from pytest's cache.
+        """The node id in parts (pytest 9.2), as pytest parses it from the ids in its cache.
 
         pytest separates the brackets from the name when it parses an id. Without this property
-        no cell of a matrix would equal the ids that ``--lf``, ``--ff``, ``--nf`` and ``--sw``
-        have stored.
+        the id of a step in a matrix cell would differ from the one that ``--lf``, ``--ff``,
+        ``--nf`` and ``--sw`` have stored.
         """
         own = super().id
         return type(own).parse(self.nodeid) if self.recipe.cell else own
@@ -202,7 +202,7 @@ class StepItem(pytest.Function):
         super().setup()
 
     def forget(self) -> None:
-        """Release the function and the result of the step to save memory."""
+        """Release the result, and the function if the step has no fixtures, to save memory."""
         self.result = None
         if not (self.recipe.fixtures or self.step.fixtures):
             self.obj = self.parent.idle
@@ -258,7 +258,7 @@ class StepItem(pytest.Function):
                 self.result = run.result(self.step, values, again=again)
             except (KeyboardInterrupt, pytest.exit.Exception, pytest.fail.Exception) as interrupt:
                 self.result = run.results.get(self.step.name)
-                # pytest reports the last frame: the line of the recipe, not one of this plugin.
+                # pytest reports the last frame, so that must be the recipe, not this plugin.
                 raise outcome.user_frames(interrupt)  # noqa: B904
             show_output(self.result, self)
             if self.config.getoption("recipe_needs") == "none":
@@ -286,7 +286,7 @@ class StepItem(pytest.Function):
         return representation
 
     def _with_aftermath(self, representation: Any) -> Any:
-        """Return a traceback with the output, usage and repeat command of the step added."""
+        """Add the step's output, resource usage and repeat command to a traceback; return it."""
         if self.result is not None and hasattr(representation, "addsection"):
             text = failures.aftermath(self.config, self.recipe, self.step, self.result)
             representation.addsection(self.recipe.node(self.step.name), text)
@@ -294,7 +294,7 @@ class StepItem(pytest.Function):
         return representation
 
     def failure_repr(self) -> Any:
-        """Return the longrepr of a step that ran outside pytest's protocol; None if it passed."""
+        """Return the longrepr of a step run outside pytest's protocol; None without a failure."""
         if self.result is None or self.result.failure is None:
             return None
         return self.repr_failure(
@@ -313,7 +313,7 @@ class StepItem(pytest.Function):
         return representation
 
     def _effective_needs(self) -> list[str]:
-        """Return the names of needed steps; with ``--recipe-needs=none`` only selected steps."""
+        """Return the names of the needed steps; with ``--recipe-needs=none``, the selected ones."""
         if self.config.getoption("recipe_needs") != "none":
             return list(self.step.needs)
         chosen = state_of(self.config).selected.get(self.recipe.key, set())
@@ -347,7 +347,7 @@ class StepItem(pytest.Function):
 
 
 def fixtures_of(fixture: Callable[[str], object], run: RecipeRun, step: Step) -> dict[str, object]:
-    """Return by name the values of the fixtures that a recipe and its step name."""
+    """Return the values of the fixtures of a recipe and its step, by the fixture's name."""
     names = dict.fromkeys((*run.recipe.fixtures, *step.fixtures))
     return {name: fixture(name) for name in names}
 

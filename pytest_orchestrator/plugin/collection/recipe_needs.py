@@ -18,7 +18,8 @@ def check_recipe_needs(recipe: Recipe, state: "SessionState") -> None:
     """Check that all recipes that a recipe needs exist, are valid and can run before it.
 
     Raises:
-        RecipeError: A needed recipe cannot; the error is placed at `needs` of the recipe.
+        RecipeError: A needed recipe is missing, invalid or part of a circle; the error points
+            to its entry in `needs`.
     """
     problems = []
     for need in recipe.needs:
@@ -86,7 +87,7 @@ def link(run: "RecipeRun", state: "SessionState") -> None:
 
 
 def upstream_runs(run: "RecipeRun") -> "list[RecipeRun]":
-    """Return all recipe runs that must end before a run, in run order."""
+    """Return all recipe runs that must end before a run starts, in the order of their runs."""
     return list(dict.fromkeys(_before(run)))
 
 
@@ -99,7 +100,7 @@ def _before(run: "RecipeRun") -> "Iterator[RecipeRun]":
 def grouped_recipes(
     runs: "Iterable[RecipeRun]", used: "Iterable[Sequence[RecipeRun]]"
 ) -> dict[str, str]:
-    """Return group names by recipe id for recipes that must share a worker with others.
+    """Return the group of each recipe that must share an xdist worker with others, by recipe id.
 
     Args:
         runs: All recipe runs; each is grouped with the runs that it needs.
