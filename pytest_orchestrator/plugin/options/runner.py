@@ -17,7 +17,7 @@ _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
 _NAMES = ("local", "dask")
 
 MANY = 64
-"""Number of steps that are submitted to a cluster at the same time; they wait there for workers."""
+"""Most steps that a cluster of unknown size holds at a time, either running or waiting there."""
 
 
 def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
@@ -56,13 +56,13 @@ def dask_scheduler(config: pytest.Config) -> "Scheduler | None":
     """Return the Dask scheduler whose workers run the steps; None if this machine runs them.
 
     Raises:
-        pytest.UsageError: A setting is wrong.
+        pytest.UsageError: A setting is wrong, or a package is missing.
     """
     return None if debugger(config) else _scheduler(config)
 
 
 def jobs(config: pytest.Config) -> int:
-    """Return the default number of parallel steps, which is 1 without Dask workers."""
+    """Return the default number of parallel steps: that of the Dask workers, or 1 without Dask."""
     scheduler = dask_scheduler(config)
     return 1 if scheduler is None else scheduler.workers or MANY
 
@@ -85,7 +85,7 @@ def header_text(config: pytest.Config) -> str:
 
 
 def options(config: pytest.Config) -> list[str]:
-    """Return the command-line options of the runner that were set, to repeat a step with them."""
+    """Return the options of the runner from the command line, for a step's repeat command."""
     given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"))
     return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
 

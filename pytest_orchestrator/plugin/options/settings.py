@@ -162,7 +162,7 @@ def size_limit(config: pytest.Config) -> int:
 
 
 def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
-    """Return the default shell of recipes; None if the ini key is empty."""
+    """Return the default shell of recipes, a name or a command; None if the ini key is empty."""
     text = text_of(config, "recipe_shell")
     if not text:
         return None
@@ -211,7 +211,7 @@ def max_log(config: pytest.Config) -> int:
 
 
 def record_style(config: pytest.Config) -> "RecordStyle":
-    """Return the level and format of steps' log records, from pytest's logging settings."""
+    """Return the level and format of the log records of steps, from pytest's logging settings."""
     from pytest_orchestrator.execution.run_config import RecordStyle
 
     default = RecordStyle()
@@ -261,14 +261,15 @@ _ROOM = pytest.StashKey[tuple[int, str]]()
 
 
 def slots(config: pytest.Config, default: int | None = None) -> tuple[int, str]:
-    """Return the number of `jobs` that limits on files, threads and processes allow.
+    """Return the number of `jobs`, as far as limits on files, threads and processes allow it.
 
     Args:
         config: The configuration of the session.
         default: As for `jobs`.
 
     Returns:
-        The number, and the name of the system limit that reduces it; empty if none does.
+        The number, and the name of the system limit that reduces it, such as ``ulimit -n``; the
+        name is empty if no limit does.
     """
     wanted = jobs(config, default)
     if wanted == 1:
@@ -362,7 +363,7 @@ def compare_factor(config: pytest.Config) -> float:
     return float(text)
 
 
-_FEWEST = 3  # as `runs.compare.drift.ENOUGH`, a module that is imported only if it is used
+_FEWEST = 3  # equals `runs.compare.drift.ENOUGH`; that module is imported only with the option
 
 
 def add_junit_option(parser: pytest.Parser) -> None:

@@ -40,11 +40,14 @@ def quantity(text: str, units: Mapping[str, float]) -> float:
 
 
 def toml_settings(text: str, name: str) -> Mapping[str, Any] | None:
-    """Return the settings of pytest in the text of a TOML file; None if it has no such table.
+    """Return the table of pytest's settings in the text of a TOML file.
+
+    Without the table, the result is None for ``pyproject.toml`` and empty for any other name.
 
     Args:
         text: The text of the file.
-        name: The name of the file; any but ``pyproject.toml`` may have the table ``[pytest]``.
+        name: The name of the file. The table is ``[tool.pytest]`` or ``[tool.pytest.ini_options]``;
+            in files other than ``pyproject.toml`` it may also be ``[pytest]``.
 
     Raises:
         ValueError: The text is no valid TOML.
@@ -98,8 +101,8 @@ def list_of(config: "pytest.Config", key: str) -> list[str] | None:
 def text_of(config: "pytest.Config", key: str) -> str:
     """Return the value of an ini key as text, even if a TOML file has a number.
 
-    pytest accepts only a text for such a key from ``[tool.pytest]``, where users write a number as
-    a number; such a value is read from the file itself.
+    In ``[tool.pytest]`` pytest refuses a number for such a key; this function then reads the
+    number from the file itself.
     """
     import pytest
 
@@ -115,7 +118,7 @@ def text_of(config: "pytest.Config", key: str) -> str:
 
 
 def _native(config: "pytest.Config", key: str) -> Any:
-    """Return the unconverted value of an ini key in the TOML file; None if there is none."""
+    """Return the unconverted value of an ini key from a TOML file; None if no such file has it."""
     path = config.inipath
     if path is None or path.suffix != ".toml":
         return None

@@ -136,8 +136,8 @@ def resource_problems(
     Args:
         recipe: The recipe.
         counts: Number of units of each resource.
-        elsewhere: True if Dask workers run the steps that can leave this machine. Resources
-            without a setting are then those of the workers.
+        elsewhere: True if Dask workers run the steps that can leave this machine. For these
+            steps a resource without a setting is no problem, because workers may offer it.
     """
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.execution.scheduling import placement
