@@ -1,7 +1,7 @@
 """Test item that runs Python steps in forks of a lane.
 
-The item is made once per lane and represents one step after another, each in a fork: the less
-a fork has to do, the fewer memory pages are copied.
+A lane makes the item once and reuses it for each step. So a fork has less to do, and the kernel
+copies fewer memory pages for the fork.
 """
 
 import builtins
@@ -42,7 +42,7 @@ _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 
 
 class StepCalls:
-    """Plugin of the lane's pytest session that runs all steps in one item, without its setup.
+    """Plugin of the lane's pytest session that runs all steps in one item without a setup phase.
 
     All steps run inside the runtest protocol of that item, so pytest installs its warning
     filters and assertion hooks only once.
@@ -86,8 +86,8 @@ class StepCalls:
     def rehearse(self) -> None:
         """Run an empty step in this process, to warm up the code that forks execute.
 
-        Forks then find its modules imported, and Python has specialized the bytecode, which
-        happens after some runs; each fork runs the code only once.
+        Forks then find the modules of that code imported and its bytecode specialized. Python
+        specializes code after some runs, and each fork runs the code only once.
         """
         step = PythonStep(name="nothing", module=__name__, function=_nothing.__name__)
         (channel, context), (events, receiver) = socket.socketpair(), socket.socketpair()
@@ -192,7 +192,7 @@ class StepCalls:
                 framing.send(self._events, event)
 
     def _shown(self) -> dict[str, Any] | None:
-        """Return pytest's report of the exception as serialized data, or None without exception."""
+        """Return pytest's report of the step's exception as plain data; None without exception."""
         report, config = self._report, self._item.config
         if report is None or report.longrepr is None:
             return None
@@ -307,7 +307,7 @@ class _ImportCallback(RunCallbacks):
         self._error = error
 
     def before_import(self, module: str) -> None:
-        """Raise the exception of the import in the lane; else have asserts rewritten."""
+        """Raise the exception of the import in the lane; without one, have asserts rewritten."""
         if self._error is not None:
             raise self._error
         pytest.register_assert_rewrite(module)

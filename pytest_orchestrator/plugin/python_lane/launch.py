@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Program
 
 FORKS = sys.platform == "linux"
-"""True if a lane may fork itself for a step; system libraries of other systems do not allow it."""
+"""True on Linux: a lane may fork itself for a step; libraries of other systems forbid that."""
 
-# The folder of the package is appended to sys.path, because it need not be installed.
+# The folder of the package is appended to sys.path, because the package may not be installed.
 _MAIN = """\
 'the lane of pytest-orchestrator that runs Python steps'
 import sys
@@ -62,7 +62,7 @@ _WITHOUT = (
 
 
 def terminal(config: pytest.Config) -> int:
-    """Return a new file descriptor of the stderr that pytest does not capture."""
+    """Return a new file descriptor of pytest's own stderr, which is not captured."""
     capture = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         return os.dup(2)
@@ -125,14 +125,14 @@ def replay_event(secrets: "Masker", event: dict[str, Any]) -> None:
         logging.getLogger(record.name).handle(record)
         return
     with warnings.catch_warnings():
-        # A filter that makes it an error has done so in the process of the step.
+        # If a filter turns this warning into an error, it has done so in the step's process.
         warnings.simplefilter("always")
         message = secrets.text(event["message"])
         warnings.warn_explicit(message, _category(event), event["filename"], event["line"])
 
 
 def _category(event: dict[str, Any]) -> type[Warning]:
-    """Return the class of a warning, or a new class of that name if it is not imported here."""
+    """Return the class of a warning, or a new class of that name if the class is not imported."""
     module, name = event["module"], event["category"]
     category = getattr(sys.modules.get(module), name, None)
     if isinstance(category, type) and issubclass(category, Warning):

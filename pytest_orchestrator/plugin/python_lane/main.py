@@ -1,10 +1,10 @@
 """Main program of the lane for Python steps.
 
-A fork runs one pytest item, so assertions, warning filters and skips work as in any test; the
-result is sent through the sockets of the step. Modules of the user are never imported into
-pytest's own process. The lane imports each module once, for all steps that use it. If a fork is
-not safe (on other systems, or after an import has started a thread), a fresh interpreter runs
-each step instead, with the same request and the same messages.
+A fork runs its step as a pytest item, so assertions, warning filters and skips work as in any
+test; it sends the result through the sockets of the step. The lane, not pytest's own process,
+imports each module, once for all steps that use the module. If a fork is not safe (on systems
+other than Linux, or after an import has started a thread), a fresh interpreter runs each step
+instead, with the same request and the same messages.
 """
 
 import contextlib
@@ -102,7 +102,7 @@ class ForkServer(StepSession):
     """Session of a lane for Python steps: a fork server, which forks itself for each step.
 
     Attributes:
-        ready: True once the lane has sent that it is ready.
+        ready: True once the lane has sent its ready message.
     """
 
     def __init__(self, connection: socket.socket, hello: dict[str, Any]) -> None:
@@ -153,10 +153,10 @@ class ForkServer(StepSession):
         return pid
 
     def _imported(self, step: PythonStep, request: dict[str, Any]) -> Imported:
-        """Import the module of a step into the lane; return the outcome, which a child reports."""
+        """Import a step's module into the lane; return the outcome, which the child will report."""
         imported = Imported()
         with socket.socket(fileno=os.dup(request["handed"][1])) as events:
-            # Sent first, because the import may end the lane.
+            # This event is sent before the import, because the import may end the lane.
             framing.send(events, {"op": "importing", "module": step.module})
             with (
                 imported.printed(),
@@ -263,7 +263,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _stream(number: int) -> io.TextIOWrapper:
-    """Return a text stream for a file descriptor that replaces characters it cannot encode."""
+    """Return a text stream to a file descriptor; it replaces characters that it cannot encode."""
     binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115
     return io.TextIOWrapper(
         binary, encoding="utf-8", errors="replace", line_buffering=True, write_through=number == 2

@@ -59,7 +59,7 @@ class Imported:
 
 
 def apply_process_state(request: dict[str, Any]) -> None:
-    """Set the environment, working folder and ``sys.path`` to those of the pytest process."""
+    """Set the environment, working folder and ``sys.path`` to those in the request of a step."""
     environ = request["env"]
     for name in os.environ.keys() - environ.keys():
         del os.environ[name]
@@ -79,8 +79,8 @@ def forget_exits() -> None:
 def run_exits() -> None:
     """Run the ``atexit`` functions that the step registered.
 
-    The function of multiprocessing is removed: it would wait for the leftover processes, which the
-    lane ends and reports.
+    The function of multiprocessing is removed first, because it would wait for the leftover
+    processes, which the lane ends and reports.
     """
     processes = sys.modules.get("multiprocessing.util")
     if processes is not None:
@@ -94,7 +94,7 @@ def reset_signals(*, traced: bool) -> None:
     Args:
         traced: True if SIGTERM prints the tracebacks of all threads before it ends the process.
     """
-    # `_signal`: the enums of `signal` cost each fork fifty pages of memory.
+    # `_signal` is used, because the enums of `signal` cost each fork fifty pages of memory.
     for number in lane_process.SIGNALS:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)

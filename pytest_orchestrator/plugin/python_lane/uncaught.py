@@ -1,7 +1,8 @@
 """Uncaught exceptions of threads and finalizers of a step.
 
-In its own process pytest has two plugins that turn these exceptions into warnings, which ``-W
-error`` makes failures. The process of a step does the same with two hooks, which cost nothing.
+In pytest's own process two plugins of pytest turn these exceptions into warnings, and ``-W error``
+turns the warnings into failures. The process of a step does the same with two hooks of Python,
+which cost a fork nothing.
 """
 
 import sys
@@ -24,7 +25,8 @@ class Uncaught:
     """Context manager that collects uncaught exceptions and also calls the previous hooks.
 
     Args:
-        plugins: The names from `PLUGINS` of the enabled plugins; others cause no warnings.
+        plugins: The names from `PLUGINS` that are enabled; exceptions of the other plugin's kind
+            cause no warnings.
     """
 
     def __init__(self, plugins: "Collection[str]") -> None:
