@@ -1,8 +1,8 @@
 """GitHub Actions reporter: annotations and job summary.
 
-GitHub Actions executes each line of the log that begins with ``::``, after any blanks, and each
-line with ``##[``. While pytest prints the output of tests, ``::stop-commands::`` with a random
-token disables this, so that no test can issue commands.
+GitHub Actions executes as a command each line of the log that begins with ``::``, after any
+blanks, or contains ``##[``. While pytest prints the output of tests, the command
+``::stop-commands::`` with a random token disables commands, so that no test can issue one.
 """
 
 import os
@@ -44,7 +44,7 @@ class GitHub:
                 self._problems.append(problem)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Store the texts of the first 20 failed steps."""
+        """Store the failure texts of the first 20 failed steps, and the node ids of the others."""
         is_step = hasattr(report, result_blocks.BLOCK)
         if report.failed and is_step and report.nodeid not in self._failure_texts:
             from pytest_orchestrator.core.text import escape_surrogates
@@ -102,7 +102,7 @@ class GitHub:
         return lines
 
     def _prefix(self) -> str:
-        """Return the rootdir's path in the repository with a final slash; empty if not below it."""
+        """Return the rootdir's path in the repository, plus a slash; empty if top or outside."""
         workspace = os.environ.get("GITHUB_WORKSPACE")
         if not workspace or not self._config.rootpath.is_relative_to(workspace):
             return ""
@@ -132,14 +132,14 @@ class _StopCommands:
 
 
 class _AroundSummary:
-    """Outermost wrapper of the terminal summary, which disables workflow commands meanwhile."""
+    """Outermost wrapper of pytest's terminal summary, during which it disables commands."""
 
     def __init__(self, github: GitHub, commands: _StopCommands) -> None:
         self._github, self._commands = github, commands
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Disable workflow commands before any plugin writes its summary; enable them after."""
+        """Disable workflow commands before plugins write their sections; enable them at the end."""
         if not self._github.has_content:
             return (yield)
         self._commands.is_used = True
@@ -152,7 +152,7 @@ class _AroundSummary:
 
 
 class _AfterFailures:
-    """Innermost wrapper, which enables commands between failures and short test summary."""
+    """Innermost wrapper, which enables commands between pytest's failures and its short summary."""
 
     def __init__(self, commands: _StopCommands) -> None:
         self._commands = commands

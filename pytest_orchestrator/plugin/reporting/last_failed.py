@@ -1,6 +1,6 @@
 """Extension of `--lf` to steps that a failed step has blocked (`--recipe-needs=snapshot`).
 
-Without snapshots, the needed steps run with a selected one, and ``--lf`` is not changed.
+Without snapshots, a selected step also runs the steps that it needs, so ``--lf`` is not changed.
 """
 
 import contextlib

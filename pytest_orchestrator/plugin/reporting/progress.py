@@ -1,7 +1,7 @@
 """Status line of running steps, and lines for lock waits.
 
-A thread writes the status line, because the main thread waits for the step. There is no thread
-without a terminal that shows it, nor while user code runs in this process, as it may fork.
+A thread writes the status line, because the main thread waits for the step. The thread does not
+run during user code in this process, because that code may fork.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ _DOWN, _UP_TO = b"\n\r\x1b[K", "\x1b[A\r"
 
 
 class _RunningStep(NamedTuple):
-    """A step that has started: its name, its start, and the path of its logs without suffix.
+    """A step that has started: name, start (monotonic), path of its logs without suffix.
 
-    It may have ended already while the main thread waits for a parallel step.
+    A parallel step may be over before the main thread removes it; `is_over` then returns True.
     """
 
     name: str
@@ -118,13 +118,13 @@ class Progress:
     def happened(
         self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], event: "StepEvent"
     ) -> None:
-        """Add a step that starts; remove a step that has finished.
+        """Add a step that starts, or stop the thread if it is inline; remove a finished step.
 
         Args:
             recipe: The recipe.
-            logs: The folder of its logs.
-            is_over: Function that returns True if the step with a name has a result.
-            event: The event.
+            logs: The folder of the recipe's logs.
+            is_over: Function that returns True if the step of a given name has a result.
+            event: The event of a step.
         """
         from pytest_orchestrator.execution.notifications import Finished, Started
 
@@ -143,7 +143,7 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
-        """Hide the line while pytest writes; stop its thread before a test that is no step."""
+        """Hide the line while pytest writes; stop the thread before a test that is no step."""
         if nodeid not in self._nodes:
             self._stop()
         with self.silence():
@@ -221,7 +221,7 @@ class Progress:
             self._last_beat = now
             counts = len(self._done & self._nodes), len(self._nodes)
             line = heartbeat(named, now - running.since, *counts)
-            # pytest's column stays that of its row of dots until it writes again.
+            # pytest still reports the column of its row of dots until it writes again.
             is_new = self._is_broken or self._column() == 0
             self._write(f"{'' if is_new else chr(10)}{line}\n")
             self._is_broken = True
@@ -294,9 +294,10 @@ def _memory() -> int | None:
 
 
 def wait_printer(config: pytest.Config) -> "Callable[[LockWait], None]":
-    """Return a function that prints a line for a lock wait; with ``-q`` it prints none.
+    """Return a function that prints a line for a lock wait, except with ``-q``.
 
-    A worker of xdist has no terminal and prints to stderr, which is part of the item's report.
+    A worker of xdist has no terminal. There the function prints to stderr, with ``-q`` too, and
+    pytest adds the line to the report of the item.
     """
 
     def print_wait(wait: "LockWait") -> None:
