@@ -42,7 +42,7 @@ class Baseline:
     def verdicts(
         self, recipe: "Recipe", step: "Step", ended: "Ended", measured: "Sequence[Measured]"
     ) -> "tuple[Verdict, ...]":
-        """Return a verdict for each figure of a step that has enough earlier values.
+        """Return a verdict for each figure that has enough earlier values; none for a service.
 
         Args:
             recipe: The recipe.
@@ -56,7 +56,7 @@ class Baseline:
         with self._lock:
             earlier = self._history.figures(recipe.key, step.name, self._last)
         figures = history.figures_of_attempt(ended, measured)
-        if step.background:  # it is still running: its duration so far is the time to readiness
+        if step.background:  # still running: its duration so far is the time to readiness
             figures = {}
         units = {MEASURED + one.name: one.unit for one in measured if one.unit}
         return tuple(history.baseline_verdicts(figures, earlier, self._factor, step.at[""], units))
@@ -78,7 +78,8 @@ def longest_first(durations: Mapping[str, float], units: Mapping[str, Iterable[s
     """Return the names of work units, the longest unit first, so that no long unit starts last.
 
     Args:
-        durations: Seconds by node id; an item without an entry counts as the median of them.
+        durations: Seconds by node id. An item without an entry counts as their median, or as
+            one second if the mapping is empty.
         units: The node ids of each unit, by its name.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Report blocks on pytest's reports: masked, plain data.
+"""Report blocks as attributes of pytest's reports: masked data of plain JSON types.
 
-Data that is not plain would crash an xdist worker and lose its tests.
+Data of any other type would crash an xdist worker, and the results of its tests would be lost.
 """
 
 import warnings
@@ -45,7 +45,7 @@ class PlainReports:
         # A step has twenty pairs on two reports: a comprehension avoids function calls.
         if not {type(one) for pair in pairs for one in pair} <= _PLAIN:
             report.user_properties = [(str(name), _plain(value)) for name, value in pairs]
-        # The name is pytest-json-report's; its log records have the values of `extra=`.
+        # pytest-json-report uses this attribute; its log records hold any values of `extra=`.
         extra = getattr(report, "_json_report_extra", None)
         if extra:
             setattr(report, "_json_report_extra", _plain(extra))  # noqa: B010
@@ -57,7 +57,7 @@ class PlainReports:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Mask the report of a file that cannot be collected, which contains lines of the file."""
+        """Mask the report of a collection error, because the report contains lines of the file."""
         report = yield
         problems = collector.stash.get(PROBLEMS_KEY, None)
         if problems:
@@ -159,7 +159,7 @@ def block_without_run(
         step: The step.
         result: The result of the step.
         state: The state that pytest reports, if it is not the outcome.
-        worker: Name of the pytest process that ran it; None for this process.
+        worker: Name of the pytest process that ran the step; None for this process.
     """
     from pytest_orchestrator.reports import block as report_block
 
@@ -200,4 +200,4 @@ def _masked_step(session: "SessionState", step: "Step") -> "Step":
 
 
 LATE = "orchestrator_late"
-"""Key of `workeroutput`: the blocks that no report has."""
+"""Key of `workeroutput`: the blocks that no report contains."""

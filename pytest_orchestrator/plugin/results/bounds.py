@@ -1,9 +1,9 @@
 """Size limit for the texts of failures: exceptions, assertions, reasons and log records.
 
-Only the beginning and the end of a message of 100 MB are useful, and each report would repeat the
-message. So the text is cut in the middle right after pytest has made its explanation, in the
-process of the step if it has one. So no report holds more than about a megabyte of it, and pytest
-neither, except of an inline step until the text is cut.
+Each report would repeat a message of 100 MB, of which only the beginning and the end are useful.
+So each text is cut in the middle, to about a megabyte, right after pytest has made its explanation.
+For a step with a process of its own this happens in that process. For an inline step, pytest's
+own process holds the whole text until the cut.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from pytest_orchestrator.core.text import MAX_TEXT, clipped
 _LINE_OVERHEAD: Final = 64
 """Characters that each line counts in addition to its text: a million empty lines are large too."""
 _MIN_SHARE: Final = 4_000
-"""Characters of a text that are always kept."""
+"""Smallest share of one long text, in characters; shorter texts are never cut."""
 
 T = TypeVar("T")
 

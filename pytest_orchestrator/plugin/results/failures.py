@@ -50,7 +50,7 @@ def options(config: pytest.Config, recipe: Recipe) -> list[str]:
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:
-    """Return pytest's traceback text from the process of the step, with the error's notes."""
+    """Return the longrepr that pytest made in the step's process, with notes of the error added."""
     report: Any = config.hook.pytest_report_from_serializable(
         config=config, data={**_REPORT, **raised.report}
     )
@@ -76,7 +76,7 @@ def blame(shown: Any, path: Path, line: int, message: str) -> None:
 
 
 def adapt_to_rich(config: pytest.Config, shown: Any, path: Path) -> None:
-    """Remove the recipe from a traceback for pytest-rich, which parses every file as Python."""
+    """Remove a recipe's frames from a traceback for pytest-rich, which parses files as Python."""
     if config.pluginmanager.has_plugin("rich-terminal-reporter"):
         entries = shown.reprtraceback.reprentries
         places = (getattr(entry, "reprfileloc", None) for entry in entries)
@@ -98,7 +98,7 @@ _LOGGED = re.compile(r"[-\d]{10}T[:\d]{8} \| (\w+) \| (\S+) \| (.*)")
 
 
 def shown_live(config: pytest.Config) -> tuple[int, int] | None:
-    """Return the file descriptors for live output (``-s``, ``--capture=tee-sys``), or None."""
+    """Return the stdout and stderr descriptors for live output (``-s``, ``tee-sys``), or None."""
     if config.getoption("capture", "") not in ("no", "tee-sys") or hasattr(config, "workerinput"):
         return None
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
@@ -135,7 +135,7 @@ def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:
 
 
 def printed(result: "StepResult") -> list[tuple[str, str]]:
-    """Return the output of a step's process as sections of a report that pytest did not make."""
+    """Return captured output as (title, text) sections, for a report that pytest did not make."""
     process = result.ended.process if result.ended else None
     if process is None or process.shown:
         return []
@@ -146,15 +146,15 @@ def printed(result: "StepResult") -> list[tuple[str, str]]:
 def shorten(report: pytest.TestReport, kind: str, captured: str = "all") -> None:
     """Shorten the sections of a report to their last lines for the terminal.
 
-    Other reports have received the whole sections before.
+    Reports other than that of the terminal have received the whole sections before.
 
     A log record that the shown lines of stderr contain is left out of the section of records.
 
     Args:
         report: The report of a failed step.
-        captured: The value of ``--show-capture``, which selects the captured sections to show.
         kind: The kind of the failure. The text and the sections of a failure that is no
             exception take 40 lines together.
+        captured: The value of ``--show-capture``, which selects the captured sections to show.
     """
     most, shown = _MOST, str(report.longrepr).splitlines()
     first = next((at for at, line in enumerate(shown) if line.startswith(_STDERR_TITLE)), None)
