@@ -151,7 +151,7 @@ class _RecipeUsage:
         ):
             return set()
         items = self._steps.get(run.recipe.key, ())
-        marks = ("flaky", "xfail")  # their failures do not stop a session
+        marks = ("flaky", "xfail")  # failures of items with these marks do not stop a session
         return {item.step.name for item in items if not any(map(item.get_closest_marker, marks))}
 
     def why_serial(self, run: ParallelRun) -> str:
@@ -180,8 +180,8 @@ class _RecipeUsage:
 class _UserFixtures:
     """Fixtures of the user's conftest files and plugins.
 
-    No public name of pytest gives the scope of a fixture before its setup, so the scope is read
-    from the source of the fixture function. A computed scope is known only at the setup.
+    pytest has no public API for the scope of a fixture before its setup. So the scope is read from
+    the source of the fixture function; a scope that is computed is known only at the setup.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -203,7 +203,7 @@ class _UserFixtures:
 
     @cached_property
     def _functions(self) -> dict[str, list[tuple[Path, types.FunctionType]]]:
-        """The user's fixture functions by fixture name, each with the folder that can use it."""
+        """The user's fixture functions by name, each with the folder whose tests may request it."""
         functions: dict[str, list[tuple[Path, types.FunctionType]]] = {}
         definition = type(pytest.fixture(lambda: None))
         for plugin in self._config.pluginmanager.get_plugins():
@@ -222,7 +222,7 @@ class _UserFixtures:
 
 
 def _scope_in_source(function: types.FunctionType) -> str:
-    """Return the scope in the source of a fixture's decorator; empty if it cannot be read."""
+    """Return the scope in the source of a fixture's decorator; empty if computed or unreadable."""
     from pytest_orchestrator.recipe.analysis.source_files import Module
 
     code = function.__code__
@@ -245,9 +245,9 @@ def _scope_in_source(function: types.FunctionType) -> str:
 
 
 def _blocking_mark(item: StepItem) -> str:
-    """Return the item's mark that may skip it or request a fixture, or empty text.
+    """Return the name of a mark that may skip an item or that requests a fixture, or empty text.
 
-    The result is empty too for a step that was restored from an earlier run.
+    The result is also empty for a step that was restored from an earlier run.
     """
     result = item.run.results.get(item.step.name)
     if result is not None and result.restored:
@@ -271,7 +271,7 @@ class ParallelSession:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Wait for a recipe's steps before an item of another one; cancel all at an interrupt."""
+        """Wait for the last recipe's steps before another recipe; at an interrupt, cancel all."""
         run = _run_of(item)
         try:
             if self._last is not None and self._last is not run:

@@ -1,4 +1,4 @@
-"""Callbacks of a recipe run to pytest: journal, step hooks, status line, baseline check."""
+"""Callbacks by which a recipe run calls pytest: journal, step hooks, status line, baseline."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ class PytestCallbacks(RunCallbacks):
         pytest.register_assert_rewrite(module)
 
     def replay_event(self, event: dict[str, Any]) -> None:
-        """Repeat a log record or warning in this process, with secrets masked."""
+        """Repeat a step's log record or warning in pytest's process, with secrets masked."""
         launch.replay_event(self._state.secrets, event)
 
     def stop_session(self, reason: str, status: int | None) -> None:
@@ -78,7 +78,7 @@ class PytestCallbacks(RunCallbacks):
     def more_verdicts(
         self, step: "Step", ended: "Ended", measured: "tuple[Measured, ...]"
     ) -> "tuple[Verdict, ...]":
-        """Compare the figures of a step with those of earlier runs, with `--recipe-compare`."""
+        """With `--recipe-compare`, return the verdicts of a step's figures; without it, none."""
         if self._baseline is None:
             return ()
         return self._baseline.verdicts(self._recipe, step, ended, measured)

@@ -61,7 +61,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
 def _context(state: "SessionState", recipe: Recipe) -> "Context":
     if recipe.context != "recipe":
         return state.context
-    # With a shared Context, another xdist worker may have made the layer before.
+    # With a shared Context, another xdist worker may have created the layer already.
     return state.followed(state.scopes.setdefault(recipe.key, state.context.layer(recipe.key)))
 
 

@@ -1,7 +1,7 @@
 """Start of a session: order of the items by recipe, and dependencies of each item.
 
-The functions run at the end of the collection, the only moment after ``--ff`` and plugins that
-shuffle items.
+The functions run at the end of the collection: only then have ``--ff`` and plugins that shuffle
+items set their order.
 """
 
 from typing import TYPE_CHECKING, cast
@@ -116,7 +116,7 @@ def _note_needs(
         session: The session.
         steps: The items of steps.
         marked: Tests with ``recipe`` markers, each with its runs or an error message.
-        snapshots: Restores Contexts instead of running needed steps; None without snapshots.
+        snapshots: Object that restores Contexts, so that needed steps need not run; or None.
     """
     state = state_of(session.config)
     for item in steps:

@@ -37,10 +37,11 @@ class RecipeScheduler(LoadScopeScheduling):
         return bool(self._read_groups()) or any(map(recipe_of, items))
 
     def remove_node(self, node: Any) -> str | None:
-        """Requeue a worker's unfinished units; return its running item, None if returned before.
+        """Requeue the unfinished units of a worker; return its running item.
 
-        A unit that the worker had begun goes to a worker that starts later, because a worker
-        reads only at its start which steps have run. It does not run these steps again.
+        The result is None if no item was running or that item was returned before. A unit that
+        the worker had begun goes to a worker that starts later. That worker does not run steps
+        again, because it reads at its start which steps have run.
         """
         unfinished, died_of = _unfinished(self.assigned_work[node])
         self.assigned_work[node] = {}
@@ -68,7 +69,7 @@ class RecipeScheduler(LoadScopeScheduling):
             del work[scope]
 
     def _assign_work_unit(self, node: Any) -> None:
-        """Assign the longest of the remaining units to a worker."""
+        """Assign a worker the longest unit that it may run; shut it down if none is left."""
         if self._indexes is None:
             # All workers have collected the same items; `list.index` would be linear per item.
             self._indexes = {item: index for index, item in enumerate(self.collection)}
