@@ -1,6 +1,6 @@
-"""Functions that pytest calls for steps, compiled as if defined at the step's recipe line.
+"""Functions that pytest calls for steps; their code objects name the recipe and the step's line.
 
-So tracebacks, summaries and annotations point into the YAML file, and pytest shows the line.
+So tracebacks, summaries and annotations point into the YAML file, and pytest shows that line.
 """
 
 import ast
@@ -16,7 +16,7 @@ def step(request):
     act(ask)
 """
 
-# pytest makes no request object for a function without parameters: half the work per step.
+# pytest makes no request object for a function without parameters; that halves its work per step.
 _ALONE = """
 def step():
     perform()
@@ -49,7 +49,7 @@ def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> 
 
 
 def no_fixtures(name: str) -> NoReturn:
-    """Raise LookupError: the fixture getter of a step that names no fixtures."""
+    """Raise LookupError; this is the fixture getter of steps that name no fixtures."""
     raise LookupError(name)
 
 
@@ -59,11 +59,11 @@ def _on_one_line(source: str) -> types.CodeType:
     for node in ast.walk(tree):
         if isinstance(node, (ast.stmt, ast.expr, ast.arg)):
             node.lineno = node.end_lineno = 1
-            # Wider than every line, so pytest underlines no columns.
+            # These columns are wider than any line, so pytest underlines none of them.
             node.col_offset, node.end_col_offset = 0, 10_000
     module = compile(tree, __file__, "exec")
     code = next(one for one in module.co_consts if isinstance(one, types.CodeType))
-    # --showlocals hides names that begin with @, as those of rewritten assertions.
+    # --showlocals hides names that begin with @, such as the names in rewritten assertions.
     arguments, others = (
         code.co_varnames[: code.co_argcount],
         code.co_varnames[code.co_argcount :],

@@ -29,9 +29,9 @@ class StepContextAccess:
 
     It implements the protocol in `execution.lanes.context_access`.
 
-    The server listens from the first step on. It is started at the first connection, and paused
-    after the last step whose programs may connect. So no thread runs in this process when user
-    code forks it.
+    The server listens from the first step on. Its threads start at the first connection, and end
+    as soon as no program of a step may connect. So none of its threads runs while all running
+    steps are inline: their code may fork this process.
 
     Args:
         secrets: The masker of the session.
@@ -50,7 +50,7 @@ class StepContextAccess:
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """Encodings of the token prefix to mask in output; empty if the masker has the prefix."""
+        """Encodings of the token prefix, to mask in output; empty if the masker has the prefix."""
         if self._is_seen:
             return ()
         if not self._forms:
@@ -167,7 +167,7 @@ class SessionContextServer:
 
 
 def _handle(state: "SessionState", who: str) -> "Context":
-    """Return the Context for a `--recipe-serve` client; step hooks receive its changes.
+    """Return the Context for a `--recipe-serve` client; step hooks receive the client's changes.
 
     Args:
         state: The state of the session.
@@ -180,7 +180,7 @@ def _handle(state: "SessionState", who: str) -> "Context":
 
 
 def step_context_access(config: pytest.Config) -> StepContextAccess:
-    """Return new Context access for a session's steps; it closes with the session."""
+    """Return new Context access for a session's steps; the end of the session closes it."""
     made = StepContextAccess(state_of(config).secrets)
     config.add_cleanup(made.shut)
     return made

@@ -54,7 +54,7 @@ def start(session: pytest.Session) -> None:
     """Connect to the Dask workers; do nothing if steps do not run on Dask.
 
     Raises:
-        pytest.UsageError: The cluster cannot be used, or no worker can run one of the steps.
+        pytest.UsageError: The cluster cannot be used, or one of the steps fits no worker.
     """
     dask_runner = runner(session.config)
     if dask_runner is None or session.config.getoption("setuponly", False):
@@ -153,7 +153,7 @@ def _start_broker(
         config.add_cleanup(proxy.close)
     broker = AttemptBroker(server, _session_config(config), cut_off, proxy)
     state.secrets.add(broker.token_prefix)
-    config.add_cleanup(broker.close)  # runs first, so that workers receive the end of the session
+    config.add_cleanup(broker.close)  # added last, it runs first: workers receive the session's end
     return broker
 
 

@@ -83,7 +83,7 @@ def _file_of(kind: type, plugin: object) -> str:
     Raises:
         ValueError: The module of the class has no file.
     """
-    # sys.modules holds only the last of several modules named `conftest`.
+    # Of several modules named `conftest`, sys.modules holds only the last one.
     is_its_own = getattr(plugin, "__name__", None) == kind.__module__
     module = plugin if is_its_own else sys.modules.get(kind.__module__)
     path = getattr(module, "__file__", None)
@@ -123,10 +123,10 @@ class _ExtensionsOnly:
 
 
 def project_extensions(root: Path) -> "Extensions":
-    """Return the step types and criteria of a project, whose plugins pytest loads for this.
+    """Load the plugins of a project with pytest; return their step types and criteria.
 
     Raises:
-        ValueError: pytest cannot load them, or an extension cannot be used.
+        ValueError: pytest cannot load the plugins, or an extension cannot be used.
     """
     plugin = _ExtensionsOnly()
     pytest.main([f"--rootdir={root}", str(root)], plugins=[plugin])

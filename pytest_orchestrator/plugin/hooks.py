@@ -1,6 +1,6 @@
 """Entry point of the plugin: pytest's hooks, check of settings, import finder.
 
-The module imports only pytest and the standard library until pytest finds a recipe.
+Until pytest finds a recipe, only pytest, the standard library and this subpackage are imported.
 """
 
 import sys
@@ -88,7 +88,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Add the default value to a bare ``--recipe-resume``, so that it takes no path as value."""
+    """Add the default value to a bare ``--recipe-resume``, so a path after it is not its value."""
     end = args.index("--") if "--" in args else len(args)
     args[:end] = [
         f"{one}={settings.LATEST}" if one == settings.RESUME else one for one in args[:end]
@@ -176,7 +176,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give ``ctx`` the recipe's own Context in a test whose marker requests such a recipe."""
+    """Set ``ctx`` of a test to the Context of its marker's recipe, if the recipe has its own."""
     mark = metafunc.definition.get_closest_marker("recipe")
     if mark is None or "ctx" not in metafunc.fixturenames:
         return
@@ -189,7 +189,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Replace uses in the arguments by their steps; suggest names for missing recipes and steps."""
+    """Replace ``use`` entries in arguments by their steps; add hints for mistyped arguments."""
     deselected = session.config.getoption("deselect", None) or ()
     if any(".y" in word and "::" in word for word in (*session.config.args, *deselected)):
         from pytest_orchestrator.plugin.collection import hints

@@ -1,7 +1,7 @@
 """Hook specifications that plugins and conftest files may implement.
 
-An implementation names the arguments that it wants, in any order. All values are plain:
-text, numbers, mappings and lists, so none of them is tied to a version of the engine.
+An implementation names the arguments that it wants, in any order. Apart from `config` all values
+are plain: text, numbers, mappings and lists. So none of them depends on a version of this plugin.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ def pytest_recipe_step_types(config: pytest.Config) -> "Iterable[type[StepType]]
 
     Returns:
         Classes derived from `pytest_orchestrator.extending.StepType`, each defined at the top
-        level of a module, because other processes import it.
+        level of a module, because other processes import the class.
 
     Raises:
         Exception: Every exception becomes a usage error that names the plugin. So does a type
@@ -65,8 +65,8 @@ def pytest_recipe_step_start(
 
     Called once for each step that runs, after its `if` was true and its locks were acquired;
     not for each attempt of `retry`, but again if a plugin reruns the step. Under xdist it is
-    called in the worker that runs the step. It is called in the main thread, and the step
-    waits for it. Parallel steps (`--recipe-jobs`) do not wait: they have already started.
+    called in the worker that runs the step. It is called in the main thread, and the step waits
+    until it returns. Parallel steps (`--recipe-jobs`) do not wait: they have already started.
 
     Args:
         config: The configuration of the session.
@@ -117,9 +117,9 @@ def pytest_recipe_context_change(
     """Receive a change of the Context.
 
     Called in the main thread after each change, also for changes made by tests. A step in a
-    process of its own waits for it; services and parallel steps do not. Under xdist it is
-    called in the process that made the change. A change that an implementation makes calls
-    the hook again.
+    process of its own waits until it returns; services and parallel steps do not. Under xdist
+    it is called in the process that made the change. If an implementation changes the Context,
+    the hook is called again.
 
     Args:
         config: The configuration of the session.

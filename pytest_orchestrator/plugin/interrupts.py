@@ -1,8 +1,8 @@
 """Signals that interrupt a session, and calls that end the pytest process early.
 
 An inline step, one of its threads or an ``atexit`` function may call ``os._exit(0)`` or
-replace pytest by another program with ``os.exec*``. The exit status is then 0 although a step
-failed. So these functions are wrapped from the first session with recipes on.
+replace pytest by another program with ``os.exec*``. The exit status could then be 0 although a
+step failed. So this module wraps these functions, from the first session with recipes on.
 """
 
 import contextlib
@@ -28,9 +28,8 @@ _PROGRAMS = frozenset({"pytest", "py.test", "pytest-orchestrator"})
 class EarlyEnds:
     """Wrappers of ``os._exit`` and ``os.exec*`` that turn a false exit status 0 into a failure.
 
-    Forked processes call the original functions.
-
-    coverage.py wraps the same functions; each wrapper calls the function that it replaced.
+    In forked processes the wrappers only call the original functions. coverage.py may wrap the
+    same functions, since each wrapper calls the function that it replaced.
     """
 
     def __init__(self, session: pytest.Session, terminal: int) -> None:
@@ -126,11 +125,11 @@ def interrupt_text(end: BaseException) -> str:
 
 
 def end_cause(session: pytest.Session, interrupt: str) -> str:
-    """Return why a session ended before its last item, cut to the length that reports repeat.
+    """Return why a session ended before its last item, cut to `MAX_CAUSE` characters.
 
     Args:
         session: The session.
-        interrupt: The text of the exception that interrupted it; empty if none did.
+        interrupt: The text of the exception that interrupted the session, or empty text.
     """
     cause = str(session.shouldfail or session.shouldstop or "") or interrupt
     return clipped(cause, MAX_CAUSE)
@@ -198,7 +197,7 @@ def keep_exit_statuses() -> Callable[[], None]:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Defer the first interrupt to the end of the ``with`` block; handle a second at once."""
+    """Defer the first interrupt to the end of the ``with`` block; handle a second immediately."""
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
     deferred: list[tuple[int, FrameType | None]] = []
 

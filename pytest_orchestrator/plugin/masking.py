@@ -35,7 +35,7 @@ def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") ->
             pair if pair in from_block else (pair[0], secrets.mask_json(pair[1]))
             for pair in report.user_properties
         ]
-    # The name is pytest-json-report's.
+    # pytest-json-report stores its data of a report in this attribute.
     extra = getattr(report, "_json_report_extra", None)
     if extra:
         masked = {name: _masked_stage(name, stage, secrets) for name, stage in extra.items()}

@@ -37,7 +37,7 @@ def start_monitor(config: pytest.Config) -> None:
 class MonitorProcess:
     """Process of the web monitor, which runs as long as the session.
 
-    Its stdin is a pipe from pytest: the monitor ends at end of file, however pytest ends.
+    Its stdin is a pipe from pytest. However pytest ends, the pipe closes and the monitor ends.
 
     Raises:
         pytest.UsageError: Dash is not installed.
@@ -56,18 +56,18 @@ class MonitorProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for pytest, which ends it after the last event
+            start_new_session=True,  # Ctrl-C reaches only pytest, which ends the monitor later
         )
 
     def pytest_report_header(self) -> str:
-        """Return the header line with the monitor's link, or its state after 15 s without one."""
+        """Return the header line with the monitor's link, or a note if none arrives in 15 s."""
         out = self._process.stdout
         if out is None or not select.select([out], [], [], _START_TIMEOUT)[0]:
             return "monitor: it does not answer so far"
         return out.readline().decode(errors="replace").strip() or "monitor: it has ended"
 
     def pytest_unconfigure(self) -> None:
-        """End the monitor process with SIGTERM, and with SIGKILL if it runs 3 s later."""
+        """End the monitor process with SIGTERM, and with SIGKILL if it still runs 3 s later."""
         self._process.terminate()
         try:
             self._process.communicate(timeout=_END_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Optional pytest plugin that logs steps to stderr in the format of the old runner."""
+"""Plugin that logs steps to stderr in the log format of the runner before pytest-orchestrator."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _line(level: str, text: str) -> str:
-    """Return a log line in the format of the old runner's `get_logger`."""
+    """Return a log line in the format of `get_logger`, with the logger name ``runner``."""
     now = datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
     return f"{now} | {level} | runner | {text}\n"
 
