@@ -10,7 +10,7 @@ class Run(NamedTuple):
     """One pytest process on a generated project.
 
     Attributes:
-        name: Its name in the table, unique in its case.
+        name: Name of the run in the table, unique in its case.
         kind: One of `projects.KINDS`.
         steps: Number of steps, items or tests in each file.
         files: Number of files.
@@ -46,7 +46,8 @@ class Case(NamedTuple):
     Attributes:
         about: The question.
         runs: The measured runs, which are interleaved in each round.
-        figures: Computes the figures of one round from its costs by name of the run.
+        figures: Function that computes the figures of one round from the cost of each run, by
+            the name of the run.
     """
 
     about: str

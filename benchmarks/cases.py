@@ -44,7 +44,7 @@ def collection() -> Case:
 
 
 class Side(NamedTuple):
-    """One side of a comparison of the cost of one more step or test.
+    """One side of a comparison: a kind of steps or tests, and the cost of one more of them.
 
     Attributes:
         name: Its name in the table, in the plural.

@@ -124,7 +124,7 @@ def machines(number: int, *, apart: bool) -> Iterator[list[Machine]]:
 
 
 def reaches(one: Machine, other: Machine) -> bool:
-    """Return True if a machine gets an answer from another one; a refused connection is one."""
+    """Return True if a machine gets an answer from another; a refusal counts as an answer."""
     code = (
         "import socket, sys\n"
         "with socket.socket() as probe:\n"
@@ -144,7 +144,7 @@ class Cluster:
 
     Args:
         folder: The folder for the files of scheduler and workers.
-        where: The machine of sessions, that of the scheduler, and one for each worker.
+        where: The machine of the sessions, that of the scheduler, and one for each worker.
         nanny: Run each worker below a nanny, which restarts it.
     """
 
@@ -203,7 +203,7 @@ class Cluster:
         return self._joined() >= len(self._worker_machines)
 
     def _end_workers(self) -> None:
-        """Wait until the workers that lost their scheduler have ended, or kill them."""
+        """Wait up to 30 s for the end of workers without a scheduler; kill those that still run."""
         until(lambda: all(one.poll() is not None for one in self.workers.values()), 30.0)
         for one in self.workers.values():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -213,7 +213,7 @@ class Cluster:
             one.wait()
 
     def process(self, worker: str) -> psutil.Process:
-        """Return the process of a worker in which steps run."""
+        """Return the process in which the steps of a worker run; below a nanny, its child."""
         own = psutil.Process(self.workers[worker].pid)
         if not self._nanny:
             return own
@@ -254,8 +254,8 @@ class Cluster:
 
         Args:
             folder: The project.
-            args: Its arguments.
-            output: The file for its output.
+            args: The arguments of pytest.
+            output: The file for the output of pytest.
         """
         argv = [
             *self._session_machine.argv,
@@ -281,7 +281,7 @@ class Cluster:
         """Return the name of the worker that has started a process, and the worker's process.
 
         Raises:
-            LookupError: No worker has started it.
+            LookupError: No worker has started the process.
         """
         chain = [psutil.Process(pid), *psutil.Process(pid).parents()]
         for name in self.workers:
@@ -303,7 +303,7 @@ class Cluster:
         self._session_machine.plug(is_in=is_in)
 
     def left(self) -> list[str]:
-        """Return the remaining processes of sessions: all except those of scheduler and workers."""
+        """Return pid and command line of each process that the sessions have left behind."""
         own_pids = [one.pid for one in (self.scheduler, *self.workers.values()) if one is not None]
         left = []
         for one in self._all():

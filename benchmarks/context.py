@@ -1,6 +1,6 @@
 """Cost of the Context in its own process, against `json.dumps`: `python -m benchmarks.context`.
 
-The history is always on. With the journal each change is written to disk before it counts.
+The history is always on. With the journal, each change is written to its file before `set` returns.
 """
 
 import json
@@ -26,7 +26,7 @@ MEMORY = 1.3
 
 
 class Measured(NamedTuple):
-    """Result of one round: microseconds of a call by its name."""
+    """Result of one round: microseconds of each call, by the name of the call."""
 
     calls: dict[str, float]
 
@@ -68,7 +68,7 @@ def memory() -> float:
     tracemalloc.stop()
     history = context.get_history("small")
     for change in history:
-        del change["old"]  # the previous change has it as `new`
+        del change["old"]  # equal to `new` of the previous change
     return grown / sum(len(json.dumps(change)) for change in history)
 
 

@@ -25,7 +25,7 @@ with RemoteContext.connect(address, token) as ctx:
 
 
 def wrong(sets: int = SETS, appends: int = APPENDS) -> list[str]:
-    """Run the writers and return the errors of the counts.
+    """Run the writers; return a line for each wrong count.
 
     Args:
         sets: Number of sets of each thread.

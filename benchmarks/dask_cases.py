@@ -15,7 +15,7 @@ _KINDS: Final = {"python step": "recipe-python", "shell step": "recipe-shell"}
 
 
 def overhead() -> Case:
-    """Return the case of the cost of one more step beyond that of one more task."""
+    """Return the case that compares the cost of one more step with that of one more Dask task."""
 
     def each(costs: Mapping[str, Cost], name: str, figure: str) -> float:
         few, many = (getattr(costs[f"{n} {name}s"], figure) for n in _SIZES)
@@ -41,7 +41,7 @@ def overhead() -> Case:
 
 
 def growth() -> Case:
-    """Return the case of the cost of a step in a long recipe, against a shorter one."""
+    """Return the case that compares the cost per step in recipes of 1,000 and 10,000 steps."""
 
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
         rows = []

@@ -1,9 +1,9 @@
 """Faulty programs for every way in which a step can fail, and the expected result of each.
 
-The gate runs each a few times (`tests/execution/test_faults.py`), `scripts/soak` a hundred times.
-Every process of a fault has a token among its arguments. So it is found as long as it is alive,
-even with another environment, session or parent. A program that ignores TERM prints a line as soon
-as it does.
+The tests run each fault a few times (`tests/execution/test_faults.py`), `scripts/soak` a hundred
+times. Every process of a fault has a token among its arguments. So the tests find each living
+process, even with another environment, session or parent. A program that ignores TERM prints a
+line as soon as it ignores the signal.
 """
 
 import contextlib
@@ -32,7 +32,10 @@ PATIENCE = 60.0
 IS_THERE = "until grep -qx sleep /proc/$!/comm; do :; done"
 """Shell code that waits until the started child has executed `sleep`."""
 SEEN = "for look in 1 2; do : > samples; until [ -s samples ]; do :; done; done"
-"""Shell code that waits until its lane, which writes that file, has sampled all its children."""
+"""Shell code that waits until its lane has written the file `samples` twice more.
+
+By then the lane has sampled all children of the shell.
+"""
 
 MEGABYTE = 1000 * 1000
 _numbers = itertools.count(1)
@@ -44,11 +47,11 @@ class Fault(NamedTuple):
     Attributes:
         about: Its description.
         argv: The command; the token is appended as its last argument.
-        wanted: Checks the result: returns None for the expected one, else the difference.
-        timeout: Timeout in seconds; None if it ends by itself.
-        own: Duration in seconds if it ends by itself.
-        max_log: Limit of its logs, in bytes.
-        heavy: True if several at once would only load the machine.
+        wanted: Function that returns None for the expected result, else the difference as text.
+        timeout: Timeout in seconds; None if the program ends by itself.
+        own: Expected duration, in seconds, of a program that ends by itself.
+        max_log: Limit of each of its logs, in bytes.
+        heavy: True if the fault runs alone, because several together would only load the machine.
     """
 
     about: str
@@ -84,12 +87,12 @@ def new_token() -> str:
 
 
 def alive(token: str) -> list[str]:
-    """Return the living processes that have a token among their arguments."""
+    """Return pid and command line of each living process that has a token in its arguments."""
     return [line for _, line in _processes(token)]
 
 
 def end(token: str) -> None:
-    """Kill the processes that a failed test has left."""
+    """Kill the processes that have a token among their arguments, as a failed test leaves them."""
     for pid, _ in _processes(token):
         os.kill(pid, signal.SIGKILL)
 
@@ -131,7 +134,13 @@ def python(source: str) -> tuple[str, ...]:
 
 
 def brood(number: int, each: str, parent: str = "signal.pause()") -> tuple[str, ...]:
-    """Return the command of a Python program that ignores TERM, as all its children do."""
+    """Return the command of a Python program that, like all its children, ignores TERM.
+
+    Args:
+        number: Number of children.
+        each: Python code that each child runs.
+        parent: Python code that the parent runs after it has started all children.
+    """
     return python(f"""
         import os, signal, sys
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -379,7 +388,7 @@ EXPECTED_OUTPUT = {
     "supervisor": r"(the supervisor \(pid \d+\) was ended by SIGKILL\n){3}over\n",
     "lanes": r"(the process that runs this step \(pid \d+\) was ended by SIGKILL\n){3}over\n",
 }
-"""Expected output of pytest, if it was not killed itself, as a pattern."""
+"""Pattern of the expected output of a pytest that was not killed itself, by victim."""
 
 VICTIMS = {
     "pytest": "SIGKILL of pytest",
@@ -400,8 +409,8 @@ def killed(
     Args:
         victim: One of `VICTIMS`.
         token: The token of the processes of the steps.
-        limit: Seconds within which all of them must have ended.
-        limited: The lanes only use features that every system has.
+        limit: Seconds within which all processes of the steps must have ended.
+        limited: True if the lanes use only features that every system has.
 
     Returns:
         The seconds until no process of the steps is alive, None after the limit;

@@ -36,7 +36,7 @@ class WrongRun(Exception):
 
 
 def adopt_orphans() -> None:
-    """Make this process a subreaper, so that it also counts orphaned descendants (Linux)."""
+    """On Linux, make this process a subreaper, so that orphaned descendants are counted too."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -44,7 +44,7 @@ def adopt_orphans() -> None:
 def cost(argv: Sequence[str], *, folder: Path, env: dict[str, str], expected: int) -> Cost:
     """Run pytest and measure it.
 
-    The function waits for every child of this process, which must have no other children.
+    The function waits for every child of this process, so the process must have no other children.
 
     Args:
         argv: The command.

@@ -2,8 +2,8 @@
 
     python benchmarks/monitor.py [MEGABYTES]
 
-Needs the extra `monitor`. Prints the time until each tab is shown first, the CPU time of a refresh
-after a few new lines, and the memory of the process at the end.
+Needs the extra `monitor`. Prints the time until each tab is shown for the first time, the CPU time
+of a refresh after a few new lines, and the memory of the process at the end.
 """
 
 import resource
@@ -25,7 +25,7 @@ CALLBACK_PATH = "/_dash-update-component"
 
 
 def written(base: Path, megabytes: int) -> Built:
-    """Write a running run: half of its steps have ended, and each has changed many keys."""
+    """Write a running run: half of its steps have ended, and each of these changed many keys."""
     built = Built(base, RUN)
     names = [f"step_{number:04}" for number in range(STEPS)]
     built.begin(*names)
@@ -57,7 +57,7 @@ class PageClient:
         self.specs = {one["output"]: one for one in specs}
 
     def ask(self, output: str, **values: Any) -> tuple[Any, float, float]:
-        """Request the output of a callback; return it, the seconds and the CPU seconds."""
+        """Request an output of a callback; return the reply, its wall seconds and CPU seconds."""
         spec = next(one for name, one in self.specs.items() if output in name)
 
         def with_value(each: dict[str, str]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class PageClient:
 
 
 def store_data(layout: Any, name: str) -> Any:
-    """Return the data of a store anywhere in a layout."""
+    """Return the data of the `dcc.Store` with an id in a layout; None if it is missing."""
     if isinstance(layout, dict):
         if layout.get("id") == name:
             return layout.get("data")

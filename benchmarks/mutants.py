@@ -1,7 +1,8 @@
-"""Mutation test of the verdict law, which must fail without any protection against false verdicts.
+"""Mutation test of the verdict law: without a protection against false verdicts, the law must fail.
 
-`scripts/mutants` copies the package and its tests, removes a protection from the copy, and runs the
-law there. A mutant that the law does not find within its examples is an error.
+For each protection `scripts/mutants` copies the package and its tests, removes the protection from
+the copy, and runs the law there. A mutant that the law does not find within its examples is an
+error.
 """
 
 import argparse
@@ -81,7 +82,7 @@ MUTANTS = {
 
 
 def failure_of(changes: tuple[Change, ...], examples: int) -> str | None:
-    """Return the failure of the law with a mutant; None if it passes."""
+    """Return the failure text of the law with a mutant; None if the law passes."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)
         for name in (PACKAGE, "tests", "benchmarks"):

@@ -1,7 +1,7 @@
 """Round trip to a Context in another process, against an echo: `python -m benchmarks.remote`.
 
-Both processes share one processor. So the work of a round trip is compared, and not the time in
-which the kernel wakes an idle processor.
+Both processes share one processor. So the figures compare the work of a round trip, without the
+time in which the kernel wakes an idle processor.
 """
 
 import os
@@ -21,7 +21,7 @@ SMALL = {"channel": 1, "volts": [11.9, 12.0, 12.1], "verdict": "pass"}
 
 
 def answered(answer: Callable[[bytes], bytes]) -> socket.socket:
-    """Start a process that answers all input until the socket is closed; return our end."""
+    """Start a process that answers all input until its socket closes; return the other end."""
     ours, its = socket.socketpair()
     if not os.fork():
         ours.close()

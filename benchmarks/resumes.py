@@ -95,7 +95,7 @@ def _compared(folder: Path, requested: Counter[str]) -> str | None:
 
 
 def _resume_options(folder: Path, requested: Counter[str]) -> list[str]:
-    """Return the options of the next session; count the steps that it reruns by request."""
+    """Return the options of the next session; count the steps that `--recipe-rerun` names."""
     if not _has_begun(folder):
         return []
     cut = [step.name for step in load_record(find_run(_runs(folder))).steps if was_cut_off(step)]
@@ -118,7 +118,7 @@ def _runs(folder: Path) -> Path:
 
 
 def _killed(folder: Path, args: list[str]) -> None:
-    """Kill a session after some more writes, or a little later."""
+    """Kill a session up to 50 ms after `ran.txt` has grown by a random size below 60 bytes."""
     log = folder / "ran.txt"
     enough = _size(log) + random.randrange(0, 60)
     session = _session(folder, args)

@@ -85,7 +85,7 @@ def measured(case: Case, rounds: int, options: list[str]) -> dict[str, list[Cost
         options: Options of every pytest.
 
     Returns:
-        The costs by name of the run, one for each round.
+        The costs by name of the run: a list with one cost for each round.
     """
     costs: dict[str, list[Cost]] = {run.name: [] for run in case.runs}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -107,7 +107,7 @@ def _cost(run: Run, place: Path, options: list[str]) -> Cost:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a measured pytest, which imports the package beside this one."""
+    """Return the environment of a measured pytest; it imports the package of this repository."""
     # Variables of this shell would affect the result; PYTHONDONTWRITEBYTECODE alone costs 100 ms.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -158,7 +158,7 @@ def evaluated(case: Case, costs: dict[str, list[Cost]]) -> list[Evaluated]:
         costs: The return value of `measured`.
 
     Returns:
-        The medians of these figures.
+        For each figure its median, lowest and highest value.
     """
     rounds = zip(*costs.values(), strict=True)
     figures = [case.figures(dict(zip(costs, costs_of_one, strict=True))) for costs_of_one in rounds]

@@ -1,4 +1,7 @@
-"""Steps that need one of two scopes: the number that held one at a time, from their own records."""
+"""Check of counted resources: the number of steps that held one of two scopes at the same time.
+
+The steps record the times of their start and end themselves.
+"""
 
 import os
 import subprocess
@@ -10,7 +13,7 @@ SCOPES: Final = 2
 STEPS: Final = 64
 SECONDS: Final = 1.0
 WAYS: Final = {"local": (), "dask": ("--recipe-dask=local:4",)}
-"""Options of a session that runs the steps beside pytest, and on workers of Dask."""
+"""Options of a session that runs the steps on this machine, and of one with Dask workers."""
 _JOBS: Final = 8
 _STAMP: Final = "date +%s%N"
 

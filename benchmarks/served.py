@@ -1,8 +1,8 @@
 """Round trip to a Context server, against raw sockets: `python -m benchmarks.served`.
 
-A blocking set is compared with the same bytes through a simple echo server and, if `redis-server`
-is installed, with its SET by raw bytes. Each server is a process of its own on the same processor,
-over TCP on the loopback. The total time of `update_state.sh get` is measured too.
+A blocking `set` is compared with an echo of such a request and, if `redis-server` is installed,
+with a SET of Redis that is sent as raw bytes. Each server is a process of its own on the same
+processor, over TCP on the loopback. The total time of `update_state.sh get` is measured too.
 """
 
 import contextlib

@@ -37,7 +37,7 @@ class Round(NamedTuple):
     """One round of a fault.
 
     Attributes:
-        seconds: Duration until all its processes have ended, without its timeout.
+        seconds: Duration until all processes of the fault have ended, minus the fault's timeout.
         wrong: The error; None if the result is correct.
     """
 

@@ -1,9 +1,9 @@
 """Throughput and latency of a Context server with 1, 10, 100 and 1,000 clients.
 
 Each client sends a request as soon as its last reply has arrived. The server is one process, and
-all clients together are another one, which prepares its requests beforehand. So the server is
-measured, and on two processors each process has one. Each number of clients runs for a second in
-each round; the rounds are interleaved.
+all clients together are another one, which prepares its requests beforehand. So the figures are
+those of the server, and on two processors each process has one. In each round each number of
+clients runs for a second.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def serve(into: int) -> None:
 
 
 def run_clients(links: Sequence[socket.socket], line: bytes, seconds: float = SECONDS) -> Load:
-    """Have each client send a request as soon as its last reply has arrived.
+    """Have each client send a request as soon as its last reply arrives; return the load.
 
     Args:
         links: The connections of the clients.

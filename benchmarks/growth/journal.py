@@ -1,4 +1,4 @@
-"""Disk usage of a step in the run folder, and the cost of reading it back."""
+"""Disk usage per step in the run folder, and the cost per step of reading the run back."""
 
 import subprocess
 import sys

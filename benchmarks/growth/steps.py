@@ -112,7 +112,7 @@ def _row(
 
 
 def longest(rounds: int) -> Table:
-    """Return the table for one recipe with the most steps that are allowed, and one of 1,000."""
+    """Return the table for a recipe of 20,000 steps, the most allowed, and for one of 1,000."""
     rows = []
     for size in (EACH, LONGEST):
         each = []

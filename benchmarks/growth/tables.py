@@ -37,7 +37,7 @@ class Table(NamedTuple):
     Attributes:
         title: The title.
         columns: Names of the columns, with their units.
-        rows: The figures; `None` was not measured.
+        rows: The figures; None stands for a figure that was not measured.
         goals: The figures that have a goal.
     """
 
@@ -65,7 +65,7 @@ class Table(NamedTuple):
         return "\n".join([f"### {self.title}", "", *lines, "", *goals]).rstrip()
 
     def plain(self) -> Mapping[str, object]:
-        """Return the table as values of JSON."""
+        """Return the table as a mapping that JSON can represent."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         goals = [goal._asdict() | {"held": goal.held} for goal in self.goals]
         return {"title": self.title, "rows": rows, "goals": goals}

@@ -111,8 +111,8 @@ def dask(rounds: int, steps: int = 200) -> Table:
 
     Args:
         rounds: Number of rounds.
-        steps: Number of steps of a session, which call a Python function that does nothing. A
-            session with a tenth of them is subtracted as start-up.
+        steps: Number of steps of a session; each calls a Python function that does nothing. The
+            duration of a session with a tenth of these steps is subtracted as start-up.
     """
     if not importlib.util.find_spec("distributed"):
         return Table(
