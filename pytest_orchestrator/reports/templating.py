@@ -26,7 +26,7 @@ class CompiledTemplates(FileSystemBytecodeCache):
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Write a compiled template, unless Python must not write bytecode.
 
-        Other users may read the file; the method of Jinja2 would write it for this user alone.
+        Other users may read the file; Jinja2's own method makes it readable for this user alone.
         """
         if sys.dont_write_bytecode:
             return
@@ -69,5 +69,5 @@ def _escaped_controls(value: Any) -> Any:
 
 
 def template(name: str) -> "Template":
-    """Return the template in the file with a name."""
+    """Return the template of a file, by its name in the folder `templates` or `vendor`."""
     return environment().get_template(name)

@@ -25,7 +25,7 @@ class Tail(NamedTuple):
     """The end of a file.
 
     Attributes:
-        text: The text to show.
+        text: The text, made safe by `shown`.
         size: Size of the file in bytes.
         is_whole: True if the text is the whole file.
     """
@@ -46,7 +46,7 @@ def shown(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text made safe by `shown`, truncated if it is too long for its place on a page."""
+    """Cut a text to `most` characters, or fewer if many need escapes; return it as `shown` does."""
     if len(text) <= most and (most < _EXACT_BELOW or _weight(text) <= _MAX_DENSITY * most):
         return shown(text)
     text = text[: most - 1]
@@ -56,7 +56,7 @@ def cut(text: str, most: int) -> str:
 
 
 def json_text(value: Any, most: int) -> str:
-    """Return a value as JSON of at most `most` characters; a text is not quoted.
+    """Return a value as JSON, shortened by `cut`; a text is not quoted.
 
     Encoding stops at the limit, so a huge value costs no more than a short one.
     """
@@ -126,7 +126,7 @@ def duration(value: float) -> str:
 
 
 def rerun(times: int) -> str:
-    """Return a note for the number of reruns by another pytest plugin, shown after the state."""
+    """Return the note, shown after a state, that another pytest plugin has rerun the step."""
     return "rerun" if times == 1 else f"rerun {times} times"
 
 
@@ -149,7 +149,7 @@ def peak_megabytes(used: "Mapping[str, Json]", name: str = "max_rss") -> str:
 
 
 def added(*values: "Json") -> float | None:
-    """Return the sum of all values that are numbers; None if there are no numbers."""
+    """Return the sum of all values that are numbers; None if no value is a number."""
     numbers = [value for value in values if isinstance(value, (int, float))]
     return sum(numbers) if numbers else None
 
@@ -193,7 +193,7 @@ _STYLES: Final = ("failed", "running", "blocked", "skipped", "waiting", "passed"
 
 
 def sign(state: str) -> str:
-    """Return the sign of a state."""
+    """Return the character that stands for a state; a dot for an unknown state."""
     return SIGNS.get(state, "·")
 
 
@@ -208,7 +208,7 @@ _WORDS: Final = {"needs": "depends on", "after": "after", "tags": "tags"}
 
 
 def worker(where: "Mapping[str, str]") -> str:
-    """Return the Dask worker that ran a step, and its host; empty if no Dask worker ran it.
+    """Return a text with the Dask worker that ran a step and its host; empty without Dask.
 
     Args:
         where: The ``where`` of the block of the step.
@@ -300,6 +300,6 @@ def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = _NONE) -> Ite
 
 
 def padded(text: str, width: int, *, right: bool) -> str:
-    """Return a text padded with spaces to a number of columns, on its left side if `right`."""
+    """Return a text padded with spaces to a number of columns; if `right`, aligned right."""
     space = " " * (width - display_width(text))
     return space + text if right else text + space

@@ -21,12 +21,12 @@ _MAX_STEPS: Final = 200
 def trends(
     run: RunRecord, before: Iterable[Path], most_bytes: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return the history of each figure of a run over earlier runs.
+    """Return the histories of up to 24 figures of a run, each of at most 20 runs.
 
     Args:
         run: The run.
         before: Folders of the earlier runs, the newest first.
-        most_bytes: Largest total size of their journals that is read; None means all.
+        most_bytes: Largest total size of the journals that are read; None means no limit.
 
     Returns:
         One mapping for each figure with more than one point: its ``name``, ``unit`` and
@@ -100,9 +100,9 @@ def curves(path: Path, most: int) -> Curves | None:
     """Return the curves of a step; None if its file is unreadable or has fewer than two samples.
 
     Args:
-        path: A file of samples, one JSON object a line.
+        path: A file of samples, one JSON object a line; only its first 4 MiB are read.
         most: Maximum number of points. If the file has more samples, each point shows the peak
-            memory of a group of them.
+            memory and the mean CPU usage of a group of samples.
     """
     try:
         with path.open("rb") as file:
