@@ -1,7 +1,7 @@
 """Client of debugpy: the part of the Debug Adapter Protocol that a breakpoint needs.
 
-debugpy connects to the client, as when VS Code starts it, and sends JSON after a header with
-its length.
+debugpy connects to the client, as it does to VS Code, and sends each message as JSON after a header
+with the length of the JSON.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _TIMEOUT = 60.0
-"""Seconds for each reply; on an idle machine it takes milliseconds."""
+"""Timeout in seconds for each reply; on an idle machine a reply takes milliseconds."""
 
 
 class Editor:
@@ -42,7 +42,7 @@ class Editor:
         return reply
 
     def wait(self, event: str) -> dict[str, Any]:
-        """Return the body of the next event of a name; wait for it if none has arrived."""
+        """Return the body of the next event with a name; wait for the event if none has arrived."""
         while not any(message.get("event") == event for message in self._events):
             self._events.append(self._next())
         index = next(at for at, message in enumerate(self._events) if message.get("event") == event)
@@ -61,7 +61,7 @@ class Editor:
 
 @contextmanager
 def debugged(folder: Path, *words: str) -> Iterator[tuple[Editor, "subprocess.Popen[str]"]]:
-    """Start a Python module under debugpy, which waits for the client; yield the client."""
+    """Start a Python module under debugpy, which waits for the client; yield client and process."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(_TIMEOUT)
         call = ["-m", "debugpy", "--connect", f"127.0.0.1:{server.getsockname()[1]}"]

@@ -1,7 +1,7 @@
 """Stand-in for the pytest plugin of VS Code's Test Explorer, which sends tests by JSON-RPC.
 
-It follows the protocol of the adapter in VS Code's Python extension: a tree of nodes at
-discovery, and one message for each outcome of a run.
+It sends the same messages as the adapter in VS Code's Python extension: a tree of nodes after the
+collection, and the first outcome of each test of a run.
 """
 
 import json
@@ -65,7 +65,7 @@ def pytest_exception_interact(node: pytest.Item, call: Any, report: pytest.TestR
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> Any:
-    """Send an outcome."""
+    """Send the outcome of a test, unless one was sent before."""
     if report.when == "call" or (report.when == "setup" and report.skipped):
         kind = {"passed": "success", "failed": "failure"}.get(report.outcome, "skipped")
         path = Path.cwd() / report.nodeid.partition("::")[0]

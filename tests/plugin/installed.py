@@ -1,6 +1,6 @@
 """Metadata of installed packages, read once for all pytest sessions in this process.
 
-Each session reads the metadata, entry points and files of every package, which is a third of
+Each session reads the metadata, entry points and files of every package, which takes a third of
 the time of a session with a small recipe. No package changes while tests run.
 """
 
@@ -42,7 +42,10 @@ class Package:
 
 
 def read_once(distributions: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-    """Return `importlib.metadata.distributions` with a cache for the folders of sys.path."""
+    """Return a replacement of `importlib.metadata.distributions` that caches folders of sys.path.
+
+    Only a call without arguments uses the cache, and only for folders that are in sys.path now.
+    """
     cached_folders = frozenset(sys.path)
 
     @cache

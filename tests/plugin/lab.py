@@ -15,7 +15,7 @@ from typing import Any, Final
 _READY = 120.0
 _END_TIMEOUT = 20.0
 _IDLE_TIMEOUT: Final = "900"
-"""Idle seconds after which a scheduler ends, if its parent was killed; its workers then end too."""
+"""Idle seconds after which a scheduler and its workers end, so that none outlives a killed test."""
 _SCHEDULER: Final = [
     "--host=127.0.0.1",
     "--port=0",
@@ -57,7 +57,7 @@ def lab(
     """Start a cluster, yield it, and end it.
 
     Args:
-        folder: Working folder of the processes, with their logs.
+        folder: Working folder of the processes, which also holds their logs.
         workers: Number of workers; their names are ``bench-1``, ``bench-2`` and so on.
         threads: Number of steps that each worker runs at the same time.
         environ: Additional environment variables of the processes.

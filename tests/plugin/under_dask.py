@@ -1,7 +1,7 @@
 """Tests of the plugin with all steps on Dask workers: ``TESTED_RUNNER=dask pytest ...``.
 
-With the address of a scheduler as the value, the workers of that cluster run the steps. The tests
-listed here are left out, because they expect something else on Dask by design or run no steps.
+If the value is the address of a scheduler, the workers of that cluster run the steps. The tests
+listed here are left out: by design they expect other results than Dask gives, or run no steps.
 """
 
 import os

@@ -30,7 +30,7 @@ _VARYING: Final = {
         "last",
     ),
     *("asctime", "msecs", "relativeCreated", "duration", "seconds", "measured", "resources"),
-    *("lines", "touched", "n", "stderr_bytes"),  # their lengths depend on the printed figures
+    *("lines", "touched", "n", "stderr_bytes"),  # these depend on the length of printed figures
     *("environment", "collectors"),
 }
 _FIGURES: Final = re.compile(r"(_seconds|_bytes|_percent|_delta|_rss|_count|_switches|_faults)$")
