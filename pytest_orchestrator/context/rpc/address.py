@@ -34,10 +34,10 @@ class ServerAddress(NamedTuple):
     origin: str = ""
 
     def connected(self, patience: float = CONNECT_SECONDS) -> socket.socket:
-        """Connect to the server.
+        """Connect to the server and return the socket, which blocks without a timeout.
 
         Args:
-            patience: Seconds to wait for the connection.
+            patience: Seconds to wait for a TCP connection.
 
         Raises:
             ContextUnreachable: No server listens at the address, or the address is invalid.
@@ -76,14 +76,14 @@ def find_server(
     ``.orchestrator/server.json``.
 
     Args:
-        address: The address, if it is known.
-        token: The token, if it is known.
+        address: The address; None if it is not known.
+        token: The token; None if it is not known.
         environ: The environment variables.
         folder: Folder that is searched for the file, with all folders above it; default: the
             working directory.
 
     Raises:
-        ContextUnreachable: No source contains an address.
+        ContextUnreachable: No source contains an address, or the file is invalid.
     """
     if address is None and ADDRESS in environ:
         env_token = environ.get(TOKEN, "") if token is None else token
@@ -103,7 +103,7 @@ def find_server(
 
 
 class AddressFile:
-    """File with the address and token of a Context server, while the server runs.
+    """File that holds the address and token of a Context server while the server runs.
 
     Args:
         path: The file; only its owner may read it.
@@ -117,7 +117,7 @@ class AddressFile:
         self._text = json.dumps(content, indent=2) + "\n"
 
     def write(self) -> None:
-        """Write the file, and replace an existing one.
+        """Write or replace the file; write a ``.gitignore`` beside it if none exists.
 
         Raises:
             OSError: The file cannot be written.
@@ -250,7 +250,7 @@ def shown(host: str, port: int) -> str:
 
 
 def close_listener(listener: socket.socket) -> None:
-    """Stop listening, also for forks that share the socket; remove the file of a Unix socket."""
+    """Stop listening, in forks that share the socket too; remove the file of a Unix socket."""
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     if listener.family == socket.AF_UNIX:

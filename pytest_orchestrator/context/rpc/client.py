@@ -1,11 +1,11 @@
-"""Client of a Context in another process, with the results and errors of a local one.
+"""Client of a Context in another process; it returns and raises the same as a local Context.
 
-Values are checked in this process, with the same error texts, since JSON would silently turn a
-tuple into a list. All errors that depend on the state come from the server.
+The client checks values before it sends them, because JSON would silently turn a tuple into a
+list. The server reports all errors that depend on the state of the Context.
 
-Each request is answered before the next one is sent, also with several threads. A signal handler
-or a finalizer may send a request while another one waits for its reply, and a request that an
-exception interrupts is dropped: the numbers of replies show which request they belong to.
+A thread sends its request only when the request of another thread has been answered. But a signal
+handler or finalizer may send a request while the interrupted thread waits for a reply, and an
+exception may abandon a request. So each reply repeats the number of its request.
 """
 
 import contextlib
@@ -117,8 +117,8 @@ if hasattr(os, "register_at_fork"):
 class Exchange:
     """Client side of one connection.
 
-    It may be created before a fork. The process that sends the first request owns it, and forks
-    of that process are refused, since two processes would read each other's replies.
+    It may be created before a fork. The process that sends the first request owns the connection.
+    In forks of that process, `ask` raises, since two processes would read each other's replies.
 
     Attributes:
         connection: The connection; its creator closes it.
@@ -144,7 +144,7 @@ class Exchange:
         self._lock = threading.RLock()
         self._lines = LineBuffer(_ENDLESS)
         self._numbers = itertools.count(1)
-        # By number of the request; several if one interrupts another in the same thread.
+        # Reply by number of its request; several if one request interrupts another in a thread.
         self._replies: dict[int, Reply | None] = {}
         self._is_interrupted = False
         self._is_half_sent = False
@@ -172,8 +172,8 @@ class Exchange:
             The reply, which may be an error reply.
 
         Raises:
-            ContextUnreachable: The server has closed the connection or sent an invalid reply, or
-                this process may not use it.
+            ContextUnreachable: The server has closed the connection or sent an invalid reply, the
+                parent process owns the connection, or a long request is only half sent.
             UnicodeEncodeError: `path` or `who` has lone surrogates; nothing was sent.
         """
         if self._process is not _Process.current:
@@ -246,9 +246,9 @@ class Exchange:
                 self._replies[reply.id] = reply
 
     def _wake(self) -> None:
-        """Cause another reply, to wake an interrupted request whose reply was read by this one.
+        """Request another reply, to wake an interrupted request whose reply this one has read.
 
-        Without it, the interrupted request could wait for bytes that are no longer there.
+        Otherwise the interrupted request could wait forever for bytes that are already read.
         """
         self._send(_WAKE_UP)
 
@@ -337,7 +337,7 @@ class RemoteContext(Context):
             self._exchange.connection = ClosedConnection()
 
     def shut_down(self) -> None:
-        """Shut the socket down, so that a blocked request returns at once. Thread-safe."""
+        """Shut the socket down, so that a blocked request fails immediately. Thread-safe."""
         if self._owned_socket is not None:
             with contextlib.suppress(OSError):
                 self._owned_socket.shutdown(socket.SHUT_RDWR)
@@ -369,10 +369,10 @@ class RemoteContext(Context):
         on_change: Callable[[Change], None] | None = None,
         by: str = "",  # noqa: ARG002 # the server sets it
     ) -> "RemoteContext":
-        """Return a new handle to the same state; `on_change` is not supported.
+        """Return a new handle to the same state; `on_change` is refused, and `by` is ignored.
 
         Raises:
-            ContextTypeError: `on_change` is given.
+            ContextTypeError: `on_change` is not None.
         """
         if on_change is not None:
             raise ContextTypeError("a remote Context does not report changes; its server does")
@@ -391,7 +391,7 @@ class RemoteContext(Context):
         self._ask("set", key, copy_for_key(key, value), who=who)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key or path."""
+        """Return the value of a key or path; `default` if it does not exist."""
         reply = self._ask("get", key)
         return default if reply.missing else reply.value
 

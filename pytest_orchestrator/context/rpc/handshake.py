@@ -24,17 +24,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a server.
 
     Attributes:
-        connections: Maximum number of open connections; it is also limited to a quarter of the
-            files that the process may open. At the limit, the connection that has been silent
-            longest is closed.
+        connections: Maximum number of open connections, and at most a quarter of the files that
+            the process may open. At the limit, a new connection closes the oldest unauthenticated
+            one; if none exists, the authenticated one that has been silent longest.
         line: Maximum bytes of a request.
         first_line: Maximum bytes of the first request, which must contain a token.
-        unauthenticated: Maximum bytes received from all unauthenticated connections together.
+        unauthenticated: Maximum bytes kept for all unauthenticated connections together; above
+            it, the connection with the most bytes is closed.
         handshake: Seconds within which the first request must be complete.
-        idle: Seconds without a request after which a connection is closed; None for no limit.
+        idle: Seconds without received bytes after which a connection is closed; None: no limit.
         sending: Seconds after which a connection whose client does not read a reply is closed.
-        refused: Seconds for a refused client to read the reply; its further input is discarded.
-        closing: Seconds for requests that are being executed when the server ends its threads.
+        refused: Seconds that a refused client has to read the reply; its input is discarded.
+        closing: Seconds that `Server.pause` waits for running requests after it has shut down
+            reading, and again after it has shut down writing.
     """
 
     connections: int = 1_000
@@ -160,7 +162,10 @@ class HandshakeLoop:
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _drop_one(self) -> bool:
-        """Close the connection that has been silent longest; return False if none exists."""
+        """Close the oldest pending connection, else the admitted one that was silent longest.
+
+        Return False if no connection exists.
+        """
         if self._pending:
             self._close(next(iter(self._pending)))
             return True
@@ -188,7 +193,7 @@ class HandshakeLoop:
                 )
 
     def _authenticate(self, connection: socket.socket, pending: _PendingConnection) -> None:
-        """Admit or refuse a connection by its first request; return while that is incomplete."""
+        """Admit or refuse a connection by its first request; do nothing while it is incomplete."""
         line = bytes(pending.received.lstrip())
         line, is_complete, _ = line.partition(b"\n")
         try:
@@ -207,7 +212,7 @@ class HandshakeLoop:
     def _refuse(self, connection: socket.socket, pending: _PendingConnection, reply: bytes) -> None:
         with contextlib.suppress(OSError):
             connection.send(reply)
-            # Closing at once could discard the reply before the client has read it.
+            # Closing immediately could discard the reply before the client has read it.
             connection.shutdown(socket.SHUT_WR)
         self._received -= len(pending.received)
         pending.received.clear()

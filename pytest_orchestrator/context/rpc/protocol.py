@@ -1,7 +1,7 @@
 """Wire protocol of the Context: one JSON object per line.
 
 This module uses no socket, file or thread: it takes received bytes and returns the bytes to send.
-The requests of one conversation are answered in their order, and no received bytes raise an error.
+It answers the requests of a conversation in their order, and invalid bytes with an error reply.
 """
 
 import re
@@ -22,11 +22,11 @@ Line: TypeAlias = bytes | bytearray
 
 
 class LineBuffer:
-    """Splits a byte stream into lines.
+    """Buffer that splits a byte stream into lines.
 
     Attributes:
         limit: Maximum bytes of a line. Of a longer line only the first `limit` + 1 bytes are
-            kept, which shows that it is too long.
+            kept: enough to see that the line is too long.
     """
 
     __slots__ = ("_partial", "limit")
@@ -44,7 +44,7 @@ class LineBuffer:
         """Add received bytes.
 
         Returns:
-            The lines that they complete, in order, without their line breaks.
+            The lines that these bytes complete, in order, without their line breaks.
         """
         ended: list[Line] = [*data.split(b"\n")]
         rest = ended.pop()
@@ -62,7 +62,7 @@ class LineBuffer:
 MAX_LINE: Final = 64 << 20
 """Maximum bytes of a request, without its line break."""
 MAX_DEPTH: Final = json_values.MAX_DEPTH + 8
-"""Maximum nesting of a request: a value of the deepest nesting within a snapshot."""
+"""Maximum nesting depth of a request: that of a value, plus 8 for the snapshot around it."""
 
 Path: TypeAlias = str | int | bool | None
 
@@ -77,10 +77,10 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     """One line from a client.
 
     Attributes:
-        id: Number of the request, which its reply repeats. It is the first field, so that it can
-            be read from the beginning of an invalid request.
+        id: Number of the request, which its reply repeats. It is the first field, so that the
+            server can read it from the beginning of an invalid request.
         op: The operation.
-        path: The key or path. The Context checks its type, so that the error text is the same.
+        path: The key or path. The Context checks its type, so a wrong type has the usual error.
         value: The value to store, append, restore or add.
         index: Index of the item, for pop.
         who: Name of the writer; default: the name of the server's handle.
@@ -105,7 +105,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
         missing: True if the path of a get does not exist (null is a value that exists).
         error: Text of the exception.
         kind: Slug of the exception.
-        changes: Changes that the request made, for the handles of a session's processes.
+        changes: Changes that the request made; set only for handles of `XdistContextServer`.
         id: Number of the request; 0 if it had none.
     """
 
@@ -130,7 +130,8 @@ class Conversation:
     """Server side of one connection.
 
     Attributes:
-        context: The handle that executes the requests; changes without `who` have its name.
+        context: The handle that executes the requests; a change by a request without `who` is
+            recorded under the name of this handle.
     """
 
     __slots__ = ("_lines", "context")
@@ -140,7 +141,7 @@ class Conversation:
 
         Args:
             context: The handle that executes the requests.
-            max_line: Maximum bytes of a request; a longer one is not kept, and is refused.
+            max_line: Maximum bytes of a request; a longer request is refused.
         """
         self.context = context
         self._lines = LineBuffer(max_line)
@@ -165,7 +166,7 @@ class Conversation:
         return b"".join([self._answer(line) for line in ended])
 
     def replies(self, data: bytes) -> Iterator[bytes]:
-        """Yield the replies of `receive` one by one, so that not all are in memory at once."""
+        """Yield the replies of `receive` one by one, so that memory never holds all of them."""
         return map(self._answer, self._lines.feed(data))
 
     def execute(self, request: Request) -> Reply:

@@ -114,7 +114,7 @@ class TokenTable:
 
 _CHUNK: Final = 1 << 16
 _SMALL_CHUNK: Final = 1 << 11
-"""Buffer size in bytes while a small request is expected: hundreds of threads hold a buffer."""
+"""Buffer size in bytes for small requests: hundreds of threads may hold a buffer each."""
 
 
 class ClientSession(Conversation):
@@ -137,7 +137,7 @@ class ClientSession(Conversation):
 
     @property
     def is_over(self) -> bool:
-        """True if the last request had no valid token."""
+        """True if the last request had an unknown token, or no request has come yet."""
         return self._grant is None
 
 
@@ -188,7 +188,10 @@ class ClientConnection:
             yield refusal_line(too_long(self._limits.line), b"")
 
     def _close_after_reply(self) -> None:
-        """Wait a moment for the client to read the reply; closing at once could discard it."""
+        """Close the sending side, and wait up to `Limits.refused` seconds for the client to close.
+
+        Closing the whole socket immediately could discard the reply.
+        """
         seconds = self._limits.refused
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
         self.connection.shutdown(socket.SHUT_WR)
@@ -218,18 +221,18 @@ CLIENT: Final = "client"
 class Server:
     """Context server: executes the requests of clients that have a token.
 
-    It listens from the beginning, so clients can connect. Until `start` and after `pause` it has
-    no thread, and connections wait.
+    Its socket listens from the creation of the server, so clients can connect. Before `start` and
+    after `pause` the server has no threads, and new connections wait.
 
     Args:
-        context: The Context for clients with the default token; None makes no default token.
-        token: The default token; default: a new one.
+        context: The Context for clients with the default token; None: no default token exists.
+        token: The default token; None generates one.
         listener: The listening socket, which the server closes; default: any free port of the
             loopback. With an address of another interface, other machines can connect.
         limits: The limits for clients.
 
     Attributes:
-        token: The default token; the name of its client is ``client``. Empty without one.
+        token: The default token; the name of its client is ``client``. Empty if none exists.
         address: ``host:port``, or the path of the Unix socket.
         listener: The listening socket.
     """
@@ -260,17 +263,17 @@ class Server:
         return self._handshakes is not None
 
     def token_for(self, who: str, context: ServableContext, token: str | None = None) -> str:
-        """Return a token for a client whose requests are executed on a Context.
+        """Add a token for a client whose requests are executed on a Context, and return it.
 
         Args:
             who: Name of the client.
-            context: The client's handle on the Context.
-            token: The token; default: a new one.
+            context: The client's handle to the Context.
+            token: The token; None generates one.
         """
         return self.admit(who, lambda request: serve(request, context), token)
 
     def admit(self, who: str, execute: Execute, token: str | None = None) -> str:
-        """Return a token for a client whose requests `execute` executes, one at a time."""
+        """Add and return a token for a client; `execute` executes its requests one at a time."""
         return self._tokens.add(who, execute, token)
 
     def end(self, token: str) -> None:
@@ -294,7 +297,7 @@ class Server:
         self._handshake_thread.start()
 
     def pause(self) -> None:
-        """End all threads and connections; requests that are being executed are answered."""
+        """End all connections and threads; wait for running requests up to `Limits.closing`."""
         if self._handshakes is None or self._handshake_thread is None:
             return
         self._handshakes.stop()
@@ -356,7 +359,7 @@ class Server:
                 self._connections, key=lambda connection: connection.last_received, default=None
             )
         if silent is not None:
-            silent.last_received = math.inf  # it is being closed, and must not be chosen again
+            silent.last_received = math.inf  # the connection must not be chosen again
             silent.shut(socket.SHUT_RDWR)
         return silent is not None
 

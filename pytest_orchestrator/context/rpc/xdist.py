@@ -1,8 +1,8 @@
 """Context that the xdist workers of a session share: server and client side.
 
-Each process of the session has its own handles, which exist until they are released, even after
-its connection ends. Replies contain the changes that its requests made. Through the same
-connection it appends to the journal of the session.
+Each process of the session has its own handles. A handle exists until the process releases it,
+even if the connection ends before. A reply contains the changes that its request made. Through
+the same connection a process appends to the journal of the session.
 """
 
 import weakref
@@ -23,7 +23,7 @@ OPEN: Final = "open"
 LAYER: Final = "layer"
 
 Ask = Callable[[Any], Any]
-"""Executes an additional operation of the session: plain JSON in and out."""
+"""Function that executes an additional operation of the session; it takes and returns JSON."""
 
 
 class HandleRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,8 +32,8 @@ class HandleRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         who: Name of the writer for changes through the handle.
         by: Node id of the step that has the handle.
-        scope: For a layer: key of the recipe whose Context it is; without a recipe, only this
-            handle sees the layer.
+        scope: For a layer: key of the recipe whose Context the layer is. If empty, the layer is
+            new, and only this handle sees it.
         ended: Tokens of handles that are no longer used.
     """
 
@@ -74,7 +74,10 @@ class XdistContextServer:
         return self.server.admit(name, _Handle(self, context, handle_request, name).execute)
 
     def layer(self, below: Context, scope: str) -> Context:
-        """Return the Context of a recipe, created if needed; for an empty scope, a new layer."""
+        """Return the Context of the recipe `scope`, created at its first use.
+
+        If `scope` is empty, return a new layer.
+        """
         if not scope:
             return below.layer()
         return self._layers.setdefault(scope, below.layer(scope))
@@ -166,7 +169,7 @@ class SharedContext(RemoteContext):
         """Set the `written` callback; refuse a recorder, because the server records changes.
 
         Raises:
-            TypeError: A recorder is given.
+            TypeError: `recorder` is not None.
         """
         if recorder is not None:
             raise TypeError("changes of a shared Context are recorded by its server")
@@ -179,7 +182,10 @@ class SharedContext(RemoteContext):
         return self._handle(OPEN, HandleRequest(who=named(who), by=by), on_change)
 
     def layer(self, scope: str = "") -> Self:
-        """Return a Context for a recipe: reads fall through to this Context, changes do not."""
+        """Return a Context for a recipe: missing keys are read from this Context.
+
+        Changes stay in the new Context.
+        """
         return self._handle(LAYER, HandleRequest(scope=scope), None)
 
     def _handle(
