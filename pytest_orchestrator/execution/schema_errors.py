@@ -42,10 +42,10 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
     """Validate a value by a JSON Schema; return the errors as plain data.
 
     Returns:
-        A dict with ``rows``, the errors as text, empty if the value is valid. If it is invalid,
-        also ``way``, the keys that lead to the schema rule of the first error, and ``measured``,
-        the offending value, None for a list or mapping. If the schema itself is invalid, a dict
-        with ``fault`` only: the keys that lead to the error in the schema, and the error as text.
+        A dict. ``rows`` holds the errors as text, none if the value is valid. For an invalid
+        value, ``way`` holds the keys that lead to the schema rule of the first error, and
+        ``measured`` the offending value, None for a list or mapping. For an invalid schema, the
+        dict has only ``fault``: the keys that lead to the error in the schema, and its text.
     """
     # The schema is checked again here, because its expressions had no values when the recipe was
     # loaded. An invalid schema can accept a value: `required: text` is read letter by letter.

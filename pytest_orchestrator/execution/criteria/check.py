@@ -42,10 +42,10 @@ CHECKS: dict[str, Check] = {
     "max_rss_mb": simple.max_rss_mb,
     "leftover_processes": simple.leftover_processes,
 }
-"""The check of each criterion, except ``exit_code``, which belongs to the step code."""
+"""Check function by criterion. ``exit_code`` has none: it is evaluated with the step code."""
 
 ON_FILES = frozenset({"files", "files_exist", "files_absent"})
-"""The criteria that look at files."""
+"""Names of the criteria that read files."""
 
 
 def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
@@ -85,7 +85,7 @@ def queries(evidence: Evidence) -> Iterator[Query]:
     for index, criterion in enumerate(evidence.step.success):
         if ("success", index) in evidence.errors or criterion.plugin_criterion is not None:
             continue
-        with contextlib.suppress(OSError):  # the check itself reports it
+        with contextlib.suppress(OSError):  # the check reports the error
             if criterion.name != "files":
                 yield from simple.queries(criterion, evidence)
             elif evidence.elsewhere is None:

@@ -41,7 +41,8 @@ class Evidence(NamedTuple):
         root: The folder to which paths are relative.
         before: The stamps of files before the step started, for criteria with `fresh`.
         names: The variables of expressions.
-        errors: The errors of expressions in the values of criteria, by the place of the value.
+        errors: The errors of expressions in the step, by the path of the value, such as
+            ``("success", 0)``.
         elsewhere: Function that checks a criterion on files on the worker that has the files;
             None if this machine has them.
         searches: Searches patterns within the timeout of the step.
@@ -60,7 +61,7 @@ class Evidence(NamedTuple):
 
 
 Check = Callable[[Criterion, Evidence], Iterable[Verdict]]
-"""Checks one criterion; yields a verdict for each condition of it."""
+"""Function that checks one criterion; it yields a verdict for each condition of the criterion."""
 
 
 def verdict(criterion: Criterion, unmet: str | None = None, **fields: Any) -> Verdict:

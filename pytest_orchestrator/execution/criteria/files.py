@@ -1,7 +1,7 @@
 """Criteria on files: existence, contents, size, freshness.
 
-A step has written a file if the identity, size or modification time of the file differs from its
-state before the step. File systems record times in ticks: two writes within one tick could look
+A step has written a file if the identity, size or modification time of the file has changed since
+the start of the step. File systems record times in ticks. Two writes within one tick could look
 the same, so the step starts only when the tick of the last write is over.
 """
 
@@ -59,7 +59,7 @@ def stamp_of(path: str) -> Stamp:
 def lag(stamp: Stamp) -> float:
     """Return the most seconds by which a file's modification time may lag behind the clock.
 
-    File systems that store only whole seconds lag by at most two.
+    The times of file systems that store only whole seconds lag by at most two seconds.
     """
     return _TICK if stamp.modified_ns % _SECOND else _COARSE
 
@@ -88,7 +88,10 @@ _SHORT = 12
 
 
 def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield a verdict for each rule of a `files` criterion, on all files that it matches."""
+    """Yield a verdict for each rule of a `files` criterion, on all files that its path matches.
+
+    Yield only one verdict if no file matches, or if the criterion has no rules.
+    """
     path, rules = _path_and_rules(criterion)
     names = matching(path, evidence.root)
     existing = _files(names, evidence.root)
@@ -136,7 +139,10 @@ def _rules(
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:
-    """Combine the verdicts on all files: return the first unmet one, or the first if all hold."""
+    """Combine the verdicts on all files.
+
+    Return the first unmet verdict, which also counts the other unmet ones; if all hold, the first.
+    """
     unmet = [one for one in verdicts if one.unmet]
     if len(unmet) < 2:
         return unmet[0] if unmet else verdicts[0]

@@ -23,7 +23,7 @@ def take_measurements(step: Step, names: Mapping[str, Any], errors: Errors) -> t
     Args:
         step: The step, with the values of the expressions in its limits.
         names: The variables of expressions.
-        errors: The errors of expressions in limits, by the place of the limit.
+        errors: The errors of expressions in limits, by ``("measurements", name)``.
 
     Returns:
         The measurements with their verdicts, in the order of the recipe.
@@ -103,7 +103,7 @@ def _range(measurement: Measurement) -> tuple[float | None, float | None]:
     """Return the lowest and the highest allowed value (None: no limit), narrowed by ``within``.
 
     Raises:
-        ExpressionError: The lowest is above the highest, so no value can be within the limits.
+        ExpressionError: The low limit is above the high limit, so no value can meet both.
     """
     low, high = measurement.low, measurement.high
     if measurement.within is not None:

@@ -105,7 +105,7 @@ def _place(criterion: Criterion, way: list[str]) -> Place:
     at = criterion.at
     if "/".join(way) in at:
         return at["/".join(way)]
-    while way:  # jsonschema leaves the `$ref` out of the way
+    while way:  # the path that jsonschema reports does not contain the `$ref`
         way.pop()
         for key in ("/".join([*way, "$ref"]), "/".join(way)):
             if key in at:

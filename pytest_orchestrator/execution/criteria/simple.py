@@ -16,7 +16,7 @@ STREAMS = ("stdout", "stderr")
 
 
 def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Yield the verdict on a criterion such as `stdout_contains`; nothing without a process."""
+    """Yield the verdict on a criterion such as `stdout_contains`; none if no process has run."""
     if evidence.ended.process is None:
         return
     name, _, rule = criterion.name.partition("_")
@@ -125,7 +125,7 @@ def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdic
 def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Yield the verdict on the peak memory of the step's process tree.
 
-    A peak that is only an upper bound fails no limit, because the true peak may be lower.
+    A peak that is only an upper bound does not fail the step, because the true peak may be lower.
     """
     if evidence.ended.process is None:
         return
