@@ -21,14 +21,14 @@ class ContextAccess(Protocol):
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """Forms of the token, as bytes to mask in output; empty once the token is a secret."""
+        """Forms of the token, as bytes to mask in output; empty if it is already a secret."""
 
     @property
     def listener(self) -> "socket.socket | None":
         """The listening socket to poll; None while the server accepts connections itself."""
 
     def open(self, step: str, context: Context) -> Mapping[str, str]:
-        """Admit the programs of a step; return variables with the server's address and a token."""
+        """Admit the programs of a step; return environment variables with address and token."""
 
     def close(self, variables: Mapping[str, str]) -> None:
         """Revoke the token in the variables; wait until its current request is answered."""
@@ -37,7 +37,7 @@ class ContextAccess(Protocol):
         """Start the server, which answers requests in threads."""
 
     def mask_token(self, data: bytes = b"", *, surely: bool = False) -> None:
-        """Add the token to the secrets of the session if ``data`` has it or ``surely`` is true."""
+        """Add the token to the session's secrets if ``data`` contains it or ``surely`` is true."""
 
 
 def mask_printed_token(result: "CommandResult", access: ContextAccess | None) -> None:
@@ -49,7 +49,7 @@ def mask_printed_token(result: "CommandResult", access: ContextAccess | None) ->
 
 
 IDLE_AFTER: Final = 0.25
-"""Seconds after which a step counts as long, so that idle work does not delay it."""
+"""Seconds after which a step counts as long; idle work starts only then, to spare short steps."""
 
 _A_DAY: Final = 86_400.0  # poll accepts at most about 24 days
 
@@ -60,12 +60,12 @@ def lane_waiter(
     """Return a function that waits for a lane's reply and meanwhile starts other work.
 
     The function calls ``on_idle`` once after `IDLE_AFTER`, and starts the Context server at the
-    first connection. It returns when the lane's socket is readable, or when both have happened,
-    and raises TimeoutError at the deadline.
+    first connection. It returns when the lane's socket is readable or both are done, and raises
+    TimeoutError at the deadline.
 
     Args:
-        on_idle: The callback.
-        access: The access to the Context server; None serves no Context.
+        on_idle: Starts the idle work.
+        access: The access to the Context server; None if the programs have none.
     """
     listener = None if access is None else access.listener
 

@@ -1,7 +1,7 @@
 """Client of a lane, the lanes of a session, and the worker slot that a step runs in.
 
-Each thread has its own lane; all lanes share the supervisor. A lane or supervisor that was lost is
-started again at the next request.
+Each worker slot has its own lanes; all lanes share the supervisor. A lane or supervisor that was
+lost is started again at the next request.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Lane:
         try:
             try:
                 self._send(connection, request, fds, len(kept))
-            except ConnectionError:  # it died while it was idle
+            except ConnectionError:  # the lane died while it was idle
                 self.close()
                 connection, pid = self._connected()
                 self._send(connection, request, fds, len(kept))
@@ -111,7 +111,8 @@ class Lane:
     def end(self) -> None:
         """Kill the process of the lane if it runs a program. Thread-safe.
 
-        `run` then raises LaneLost in its thread; the next run starts another process.
+        `run` then raises LaneLost in the thread that called it; the next `run` starts another
+        process.
         """
         pid = self.pid
         if self._running and pid is not None:
@@ -225,17 +226,17 @@ class Lanes:
         return self.add(Lane(self))
 
     def add(self, lane: _L) -> _L:
-        """Add a lane to the lanes that `close` ends, and return it."""
+        """Add a lane to the lanes that `close` ends, and return the lane."""
         self._lanes.append(lane)
         return lane
 
     def connect(self, **program: object) -> tuple[socket.socket, int]:
-        """Start the process of a lane; return pytest's end of its socket, and its pid.
+        """Start the process of a lane.
 
         Args:
             program: ``argv`` and ``env``, for a lane that is a separate program. The program
-                gets its end of the socket as descriptor 3, and a pipe that reaches its end when the
-                supervisor ends as descriptor 4.
+                gets its end of the socket as descriptor 3. Its descriptor 4 is a pipe that reaches
+                end of file when the supervisor ends.
 
         Returns:
             pytest's end of the socket, and the pid of the process.
@@ -273,7 +274,7 @@ class Lanes:
         return reply["status"], tuple(reply["leftovers"])
 
     def guard(self, file: int, terminal: int, patience: float) -> None:
-        """Have the supervisor end this process after a deadline in a file; see `Watchdog`.
+        """Have the supervisor end this process after the deadline in a file; see `Watchdog`.
 
         Args:
             file: The descriptor of the file with the deadline.
@@ -375,9 +376,9 @@ class PythonLane(Lane):
         self._connected()
 
     def _connected(self) -> tuple[Any, int]:
-        """Return the socket and the pid of the process, once it is ready to run steps.
+        """Wait until the process is ready to run steps; return its socket and its pid.
 
-        So the start of the process does not count as time of a step.
+        The start of the process therefore does not count as time of a step.
         """
         connection, pid = super()._connected()
         if self._ready == pid:
@@ -401,7 +402,7 @@ class PythonLane(Lane):
 
     def _connect(self) -> tuple[Any, int]:
         connection, pid = self._lanes.connect(argv=self._program.argv, env=self._program.env)
-        with contextlib.suppress(ConnectionError):  # waiting for its answer reports how it died
+        with contextlib.suppress(ConnectionError):  # the wait for the reply reports how it died
             framing.send(connection, self._program.hello)
         return connection, pid
 

@@ -63,7 +63,7 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
         stdin: The path of the file for the program's standard input; None gives an empty input.
         stdout_log: The absolute path of the log of its stdout, created at the first output; None
             writes no log.
-        stderr_log: The absolute path of the log of its stderr, likewise.
+        stderr_log: The absolute path of the log of its stderr, with the same rules.
         samples: The absolute path of the file for samples of resource usage; None writes no file.
         max_log: The number of bytes after which a log is cut, with a mark.
         secrets: The texts to mask in the logs and in the live copies, the longest first.
@@ -95,7 +95,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         tail: The last bytes that are not part of ``head``, 32 KiB at most.
         log: The path of the log, which has all bytes unless it is cut; None without a log.
         cut: True if the log was cut at its limit.
-        error: The error of writing the log, as of a full disk; None without an error.
+        error: The error of writing the log, such as a full disk; None without an error.
         replaced: The positions of masks in the log, each with the bytes that were printed there.
     """
 
@@ -129,11 +129,11 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a program, its output, and the resource usage of its process tree.
 
     Attributes:
-        pid: The pid of the process that was started; status, code and signal refer to it.
+        pid: The pid of the process that was started, to which `status`, `code` and `signal` refer.
         status: The wait status of that process; None if it is unknown, because the process
             cannot be ended or another caller of ``wait`` has reaped it.
         began: The start of the program, in seconds since the epoch.
-        seconds: Seconds from before its start to its end.
+        seconds: Seconds from just before the start of the program to its end.
         user: CPU seconds in user mode, of all reaped processes.
         system: CPU seconds in kernel mode, of all reaped processes.
         max_rss: The peak of the memory of all processes together, in bytes.
@@ -174,7 +174,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> int | None:
-        """The exit code; None if a signal ended it or the status is unknown."""
+        """The exit code; None if a signal ended the program or the status is unknown."""
         if self.status is None or not os.WIFEXITED(self.status):
             return None
         return os.WEXITSTATUS(self.status)
@@ -245,7 +245,7 @@ _STEP_FIELDS = ("name", "module", "class_", "function", "params", "heap", "timeo
 
 
 class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to run a Python step; `step_fields` makes the value of ``step``."""
+    """A request to run a Python step; `step_fields` creates the value of ``step``."""
 
     step: dict[str, Any]
     recipe: str
@@ -281,7 +281,7 @@ def step_from_fields(fields: dict[str, Any]) -> PythonStep:
 
 
 def stream(output: Output) -> Stream:
-    """Return the record of an output: its head and tail as readable text, and its sizes."""
+    """Return an output as a `Stream`: its head and tail as readable text, and its sizes."""
     left_out = output.size - len(output.head) - len(output.tail)
     if left_out:
         head, tail = printable(output.head), printable(output.tail)
@@ -300,7 +300,7 @@ def stream(output: Output) -> Stream:
 
 
 def output_so_far(log: Path) -> Output:
-    """Return the present output in a log that may still grow; empty if there is no log."""
+    """Return the output in a log that may still grow; an empty `Output` if the log is missing."""
     try:
         with log.open("rb") as file:
             head = file.read(EDGE)
@@ -317,7 +317,7 @@ def usage(exited: CommandResult, samples: str | None) -> Usage:
 
     Args:
         exited: The result of the program.
-        samples: The path to which its samples are written; None writes no file.
+        samples: The path of the file for the samples of the program; None writes no file.
     """
     source = {"cpu": "wait4", "memory": exited.memory_source}
     if exited.read_bytes is not None:

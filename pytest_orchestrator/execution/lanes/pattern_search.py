@@ -27,7 +27,7 @@ LEAST: Final = 1.0
 
 _BACKTRACKS = frozenset("*+?{|")
 _SHORT = 200
-"""Longest pattern, in characters, that is searched here: without repetition its time is linear."""
+"""Longest pattern without repetition, in characters, that this process searches itself."""
 
 
 class Query(NamedTuple):
@@ -85,7 +85,7 @@ class Searches:
     Args:
         slot: The slot whose lane searches; None searches in this process, without a limit.
         seconds: The timeout of the step in seconds; None sets no limit.
-        spent: The seconds that its step code took.
+        spent: The seconds that the step code took.
 
     Attributes:
         seconds: The timeout of the step.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CLIENT: Final = "ssh"
 OPTIONS: Final = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
-"""Options without prompts: no user is present to type a password."""
+"""OpenSSH options: no prompts, since no user can type a password, and 20 s to connect."""
 
 KEEP_ALIVE: Final = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
 

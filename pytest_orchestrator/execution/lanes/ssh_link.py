@@ -1,7 +1,7 @@
 """Program that feeds an OpenSSH client, so that the end of this process ends the remote command.
 
-The script on the other machine reads its input to the end and then ends the processes of the step:
-if this process is killed, the connection is lost or this machine is switched off.
+The script on the other machine reads its input to the end and then ends the processes of the step.
+Its input ends when this process is killed, the connection is lost or this machine is switched off.
 
 `python ssh_link.py step ssh ...` copies its own input to the client and then keeps the client's
 input open; `python ssh_link.py master ssh ...` ends the client at the end of its own input.
@@ -22,7 +22,7 @@ def main(role: str, argv: list[str]) -> int:
     Returns:
         The client's exit code, or the negative number of the signal that ended it.
     """
-    signal(SIGCHLD, SIG_DFL)  # if pytest ignores it, waitpid would lose the exit code
+    signal(SIGCHLD, SIG_DFL)  # if pytest ignored SIGCHLD, waitpid would lose the exit code
     reader, writer = os.pipe2(os.O_CLOEXEC)
     if role == "master":
         os.close(reader)

@@ -12,7 +12,7 @@ from pytest_orchestrator.execution.lanes.messages import signal_of
 from pytest_orchestrator.execution.supervision import deadlines, framing
 
 ANSWER = 5.0
-"""Seconds within which the supervisor replies; ending a lane takes it three at most."""
+"""Seconds within which the supervisor replies; it needs at most three to end a lane."""
 
 # The package is registered without executing its __init__, which imports typing. Nothing of the
 # user is on the search path, so no module of the user can shadow one of the standard library.
@@ -74,7 +74,7 @@ class SupervisorClient:
     def close(self) -> str:
         """Have the supervisor end all lanes and itself; return a text that describes its end."""
         try:
-            self.socket.shutdown(socket.SHUT_WR)  # also where a fork of pytest has it too
+            self.socket.shutdown(socket.SHUT_WR)  # even if a fork of pytest has it open
             while self.socket.recv(1 << 16):
                 pass
         except TimeoutError:

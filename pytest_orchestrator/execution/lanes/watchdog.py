@@ -2,7 +2,7 @@
 
 An inline step may hold the GIL, block signals or swallow all exceptions; then no code in this
 process can end it. So the supervisor reads the deadline of the step from a file at an interval.
-That costs a step two writes to the page cache.
+The file costs a step three writes to the page cache.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from pytest_orchestrator.execution.supervision.deadlines import (
 )
 
 GRACE = 10.0
-"""Grace period in seconds after the interrupt of a step at its deadline."""
+"""Seconds from the deadline of a step, when it is interrupted, to the end of its process."""
 
 
 class Watchdog:
-    """Watchdog that has the supervisor end this process tree if a block takes too long.
+    """Watchdog that has the supervisor end this process tree if a ``with`` block takes too long.
 
     Args:
         lanes: The lanes, which own the connection to the supervisor.
-        writer: The program that records the end: the supervisor executes it after it has ended
-            all processes, with the arguments of the block appended.
+        writer: The command line of the program that records the end. The supervisor appends the
+            arguments of the block, and executes the program after it has ended all processes.
         terminal: Returns a new descriptor for the message to the user; the watchdog closes it.
         path: The file for the deadline, for a process that outlives this one and calls
             `ended_by_watchdog`; None uses a file without a name.
@@ -52,7 +52,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def over(self, seconds: float, message: str, arguments: Sequence[str]) -> Iterator[None]:
-        """Have the process tree ended if a block exceeds a time limit.
+        """Have the supervisor end the process tree if a ``with`` block exceeds a time limit.
 
         Args:
             seconds: The time limit; the process tree is ended `GRACE` seconds after it.
