@@ -28,18 +28,18 @@ SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # unsafe files i
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE: Final = 0o666
 _MODE_PATIENCE: Final = 1.0
-# Number of attempts that may run on other machines, by file descriptor.
+# Number of attempts that may run on other machines; the key is the file descriptor.
 _remote_counts: Final[dict[int, int]] = {}
-# Monotonic time at which the last lost attempt has ended, by file descriptor.
+# Monotonic time by which the last lost attempt has ended; the key is the file descriptor.
 _lost_until: Final[dict[int, float]] = {}
 _counts_lock: Final = threading.Lock()
 
 REMOTE_GRACE: Final = 30.0
-"""Seconds after which all remote attempts of a process that has ended have ended as well."""
+"""Seconds after the end of a process within which its remote attempts end as well."""
 
 
 class LockError(OrchestratorError):
-    """A lock file that cannot be used, so its lock can be neither acquired nor waited for."""
+    """Error: a lock file cannot be used, so no step can acquire its lock or wait for the lock."""
 
     slug = "lock"
 
@@ -50,7 +50,7 @@ def default_folder() -> str:
 
 
 def path_of(folder: str, name: str) -> str:
-    """Return the path of the files of a lock without suffix: a readable name and a digest."""
+    """Return the path of a lock's files without suffix: the readable lock name and a digest."""
     from hashlib import sha256
 
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:60]
@@ -124,7 +124,7 @@ def remote_attempt_ended(fd: int) -> None:
 
 
 def remote_attempt_lost(fd: int) -> None:
-    """Record in a lock file that an attempt was lost: it may run for `REMOTE_GRACE` seconds."""
+    """Record in a lock file that an attempt was lost and may run `REMOTE_GRACE` seconds more."""
     with _counts_lock:
         if fd in _remote_counts:
             _remote_counts[fd] -= 1
@@ -133,7 +133,7 @@ def remote_attempt_lost(fd: int) -> None:
 
 
 def seconds_lost_attempt_may_run(fd: int) -> float:
-    """Return the seconds for which a lost attempt may still run; 0 if there is none."""
+    """Return the seconds for which a lost attempt may still run; 0 if none may run."""
     with _counts_lock:
         left = _lost_until.get(fd, 0.0) - time.monotonic()
         if left > 0:
@@ -144,7 +144,7 @@ def seconds_lost_attempt_may_run(fd: int) -> float:
 
 
 def _write_remote_end(fd: int) -> None:
-    """Write the time at which the last lost attempt has ended, unless other attempts still run."""
+    """Write the time by which the last lost attempt has ended, unless other attempts still run."""
     if not _remote_counts.get(fd, 1):
         left = _lost_until.get(fd, 0.0) - time.monotonic()
         _write_remote_state(fd, is_away=left > 0, free_at=time.time() + left if left > 0 else 0.0)
@@ -173,7 +173,7 @@ def _may_run_remotely(fd: int) -> bool:
 def _open_file(path: str) -> int:
     """Open a lock file, and create it if it is missing.
 
-    An existing file is never opened with O_CREAT: in a folder for all users, Linux refuses that
+    An existing file is never opened with O_CREAT: in a folder for all users, Linux refuses O_CREAT
     for the file of another user (fs.protected_regular).
     """
     deadline = time.monotonic() + _MODE_PATIENCE
@@ -218,8 +218,8 @@ def _is_unfinished(path: str, fd: int, status: os.stat_result) -> bool:
 
     The caller then creates the file again.
 
-    Its mode is not widened, since it may be a file of another program that is about to write to
-    it. This process has locked it, so no other process uses it as a lock.
+    The mode is not set instead, since the file may belong to another program, which is about to
+    write to it. This process has locked the file, so no other process uses it as a lock.
     """
     is_own = status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != _MODE
     if is_own and not os.fstat(fd).st_size:
@@ -257,22 +257,21 @@ os.register_at_fork(after_in_child=_close_all_in_fork)
 
 _MOST_TEXT: Final = 4096
 _RECORD_START: Final = b'{"pid":'
-"""Start of each owner record; `read_owner` would refuse a host whose name is not printable."""
+"""Start of each owner record. `read_owner` is too strict: it refuses unprintable host names."""
 
 
 class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
     """Owner record in a lock file.
 
     Attributes:
-        pid: The process that acquired the lock; its lanes may hold it longer.
+        pid: The process that acquired the lock; its lanes may hold the lock longer.
         host: Name of the machine; a container has its own.
         user: Login name, or the user id if it has no name.
         run: Id of the run.
         step: Node id of the step or recipe.
         since: Time of the acquisition, in ISO 8601 UTC.
         is_away: True if an attempt that uses the lock may run on another machine.
-        free_at: Time at which that attempt has ended at the latest, in seconds since the epoch; 0
-            if unknown.
+        free_at: Latest time at which that attempt ends, in seconds since the epoch; 0 if unknown.
     """
 
     pid: int
@@ -318,7 +317,7 @@ def is_record(fd: int) -> bool:
 
 
 def read_owner(fd: int) -> Owner | None:
-    """Return the owner record of an open lock file, or None if it has no valid one."""
+    """Return the owner record of an open lock file, or None if the file has no valid record."""
     try:
         line = os.pread(fd, _MOST_TEXT, 0).partition(b"\n")[0]
         owner = msgspec.json.decode(line, type=Owner)

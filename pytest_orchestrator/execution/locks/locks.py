@@ -2,10 +2,10 @@
 
 A lock is a file with `flock` on it, so the kernel releases it when the last process that has the
 file open has ended. All locks of a set are acquired together or not at all: no process waits
-for a lock of a set while it holds another one of it, so processes cannot deadlock.
+for one lock of a set while it holds another lock of the set, so processes cannot deadlock.
 
-Each unit of a counted resource is a lock file of its own. So the count holds for all processes of
-the machine, and the units of a dead process are free.
+Each unit of a counted resource has its own lock file. So the count is that of all processes of the
+machine, and the units of a dead process are free.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.locks.lock_file import Owner
 
 Waiting: TypeAlias = Callable[[str, Owner | None, float], None]
-"""Callback for a wait: the name, its owner (None if unknown), and the seconds it is held."""
+"""Callback for a wait, with the lock's name, its owner (None: unknown) and the seconds held."""
 
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.025
@@ -59,7 +59,7 @@ class LockWait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LockSet:
-    """Set of acquired locks, held also by processes that have received their descriptors.
+    """Set of acquired locks; a process that has received their descriptors holds them too.
 
     Attributes:
         names: Names of the locks, sorted.
@@ -76,8 +76,9 @@ class LockSet:
     def filenos(self) -> tuple[int, ...]:
         """Return the file descriptors of the locks, in the order of the names.
 
-        A process that receives a descriptor (`socket.send_fds`, `pass_fds`) holds the lock as
-        well, until it closes the descriptor or ends. A fork of this process closes them.
+        A counted resource has one descriptor for each unit. A process that receives a descriptor
+        (`socket.send_fds`, `pass_fds`) holds the lock as well, until it closes the descriptor or
+        ends. A fork of this process closes its copies when it starts.
         """
         return tuple(self._fds)
 
@@ -110,7 +111,7 @@ def acquire(
         run: Id of the run, for the record of the owner.
         step: Node id of the step or recipe, for the record of the owner.
         folder: Folder of the lock files; default: the one of `default_folder`.
-        waiting: Called when the wait begins, when another lock or owner is waited for, and every
+        waiting: Called when the wait begins, when the awaited lock or its owner changes, and every
             ten seconds.
         stop: Ends the wait when it is set.
 
@@ -156,7 +157,7 @@ class _Lock:
         self.fd: int | None = None
 
     def acquire(self) -> bool:
-        """Try to acquire the turn and then the lock, without waiting; return True on success."""
+        """Acquire the turn and then the lock, without waiting; return False if one is not free."""
         if self.turn is None:
             self.turn = lock_file.try_lock(f"{self.path}.turn")
         if self.turn is not None and self.fd is None:
@@ -180,8 +181,8 @@ class _Lock:
 def _acquire_all(locks: list[_Lock]) -> _Lock | None:
     """Acquire all locks and return None, or release them and return one that is not free.
 
-    The turn of the returned lock is kept. This lock is moved to the front, so that the next call
-    does not touch the other locks until this lock is free.
+    The returned lock keeps its turn, if it has it. It is moved to the front of the list, so that
+    the next call does not touch the other locks until this lock is free.
     """
     for lock in locks:
         if not lock.acquire():
@@ -194,10 +195,10 @@ def _acquire_all(locks: list[_Lock]) -> _Lock | None:
 
 
 def _try_each(locks: list[_Lock]) -> None:
-    """Try to acquire each lock once, and release it immediately.
+    """Acquire each lock once, if it is free, and release it immediately.
 
     If the owner of a lock was killed, this starts the waiting time for its remote attempts.
-    Otherwise the waiting times of several locks of that owner would follow one another.
+    Otherwise the waiting times for several locks of that owner would follow one another.
     """
     for lock in locks:
         lock.acquire()
