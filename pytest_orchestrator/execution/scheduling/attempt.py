@@ -99,13 +99,13 @@ class StepContext:
         self._staged = self.context.layer()
 
     def write(self, outputs: dict[str, Json]) -> None:
-        """Write the values of outputs to `view`, by their keys."""
+        """Write the values of outputs to `view`, each to its Context key."""
         for key, value in outputs.items():
             self.view.set(key, value)
         self._outputs = outputs if self._staged else {}
 
     def settle(self, *, is_last: bool) -> None:
-        """End an attempt: write its staged outputs to the Context if it is last, else drop them."""
+        """End an attempt: write its staged outputs to the Context if `is_last`, else drop them."""
         outputs, self._outputs, self._staged = self._outputs, {}, None
         if is_last:
             self.write(outputs)
@@ -141,10 +141,10 @@ def execute(
 
     Args:
         step: The step, with the values of the expressions that its step code needs.
-        own: Its handle to the Context.
+        own: The step's handle to the Context.
         attempt: The context of the attempt.
         fixtures: Values for the step's fixtures, by name.
-        names: The values of the names in expressions before the step code runs.
+        names: The variables of expressions that are known before the step code runs.
         services: The services of the recipe.
 
     Returns:
@@ -232,7 +232,7 @@ def _found(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> Ste
 
 
 def _checked(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> StepFindings:
-    """Write the outputs, take the measurements and check all criteria of a successful step code."""
+    """Write the outputs, take the measurements and check all criteria; the step code succeeded."""
     ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
         step, errors = evaluate_late_expressions(evidence.step, names)
@@ -262,7 +262,7 @@ def _beside(evidence: Evidence) -> StepFindings:
     ended = evidence.ended
     verdicts = ended.verdicts
     if any(verdict.unmet for verdict in verdicts):
-        # The result that the others use may have no value now.
+        # The other criteria may use the result of the step, which may be missing now.
         with contextlib.suppress(ExpressionError):
             step, errors = evaluate_late_expressions(evidence.step, evidence.names)
             evidence = evidence._replace(step=step, errors=errors)
@@ -340,7 +340,7 @@ def outputs_of(
 
     Args:
         step: The step, with the values of the expressions in its outputs.
-        asked: The pattern searches of its outputs, see `queries`.
+        asked: The pattern searches of the step's outputs, see `queries`.
         searches: Runs the pattern searches.
 
     Returns:

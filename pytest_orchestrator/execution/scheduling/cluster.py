@@ -9,7 +9,7 @@ import msgspec
 from pytest_orchestrator.core.files import content
 
 SUCH: Final = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
-"""The hint for a text that names no scheduler."""
+"""Hint in the message about a text that names no scheduler."""
 
 _ADDRESS: Final = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})"
@@ -23,7 +23,7 @@ class Scheduler(msgspec.Struct, frozen=True):
 
     Attributes:
         address: The address on which it listens, such as ``tcp://bench-1:8786``.
-        file: The scheduler file, to which it has written its address.
+        file: The scheduler file, to which the scheduler has written its address.
         workers: The number of workers to start on this machine, with their own scheduler.
     """
 

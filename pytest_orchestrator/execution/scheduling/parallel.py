@@ -1,8 +1,8 @@
 """Parallel run of a recipe: worker threads that run ready steps in worker slots.
 
-The first requested step starts the run. A caller waits only for the step that it requests, and
-requests steps in the order of the recipe, so that the session proceeds as in a sequential run:
-``results`` has the results that were requested, not those of all steps that have ended.
+The first requested step starts the run. The caller requests steps in the order of the recipe and
+waits only for the requested step, so that the session proceeds as in a sequential run. ``results``
+holds the results that were requested, not those of all steps that have ended.
 """
 
 import contextlib
@@ -35,11 +35,11 @@ from pytest_orchestrator.recipe.model.step import CodeStep, Step
 class ParallelRun(RecipeRun):
     """Recipe run whose worker threads run steps in parallel, before their results are requested.
 
-    Without a plan it runs each step on request, as `RecipeRun` does.
+    Without a plan it runs each step on request, as `RecipeRun` does. It also takes the arguments of
+    `RecipeRun`.
 
     Args:
-        slots: The worker slots; their number limits the steps that run at the same time. The other
-            arguments are those of `RecipeRun`.
+        slots: The worker slots; their number limits the steps that run at the same time.
         variables: Returns additional environment variables for a step.
 
     Attributes:
@@ -111,7 +111,7 @@ class ParallelRun(RecipeRun):
         return result
 
     def block(self, step: Step, blocker: str) -> StepResult:
-        """Store and return the result of a blocked step; queue the steps that waited for it."""
+        """Store and return the result of a blocked step; queue the steps that are now ready."""
         with self._lock:
             result = super().block(step, blocker)
             self._enqueue_dependants(step.name)
@@ -138,7 +138,7 @@ class ParallelRun(RecipeRun):
             cause: The cause of the cancellation, for the results.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed meanwhile; the steps were killed at once.
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile, which cut the grace period short.
         """
         interrupt = self._end_all(cause)
         for name, task in self._tasks.items():
@@ -166,7 +166,7 @@ class ParallelRun(RecipeRun):
             self._tasks.pop(step.name, None)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
-        """Wait for a step's result; run the step in this thread if it is final or has no plan."""
+        """Wait for a step's result; without a plan, or if it is final, run it in this thread."""
         if self._frontier is None or step.is_final:
             self.settle()
             super()._run(step, fixtures)
@@ -200,7 +200,7 @@ class ParallelRun(RecipeRun):
             return super()._is_stopped(step) and not (task and task.is_known)
 
     def _check(self) -> None:
-        """Raise a stored exception of a worker thread; end the tasks that must not go on."""
+        """Raise a stored exception of a worker thread; end the tasks that must not continue."""
         if self._errors:
             raise self._errors.pop()
         interrupt = None
@@ -216,7 +216,10 @@ class ParallelRun(RecipeRun):
         return task.runs and self.fail_fast.is_past(task.step)
 
     def _apply_fail_fast(self, task: Task, result: StepResult) -> None:
-        """Dequeue the steps after the cutoff if a result sets one. The caller holds the lock."""
+        """Dequeue the steps after the cutoff if the result of a task sets a cutoff.
+
+        The caller holds the lock.
+        """
         if self._fails(task, result):
             others = [one for one in self._tasks.values() if one.step.name not in self.results]
             failed = [one.step for one in others if self._fails(one, one.result)]
@@ -260,7 +263,10 @@ class ParallelRun(RecipeRun):
         return interrupt
 
     def _request(self, step: Step) -> Task:
-        """Return a requested step's task, queued if new; the first call queues the plan."""
+        """Return the task of a requested step; queue a new one if it has none.
+
+        The first call also queues the steps of the plan that are ready.
+        """
         with self._lock:
             # A copy: pytest changes os.environ between two items, while threads read it.
             self._environ = dict(os.environ)
@@ -320,7 +326,10 @@ class ParallelRun(RecipeRun):
         self._main_queue.in_main_thread(self.callbacks.on_lock_wait)(wait)
 
     def _next_task(self) -> Task | None:
-        """Take a queued task and a free slot for it; the caller holds the lock."""
+        """Return a queued task, with a free slot leased to it; None if no task can start.
+
+        The caller holds the lock.
+        """
         if not self._free or self._stop.is_set():
             return None
         task = self._queue.take(self._running)
@@ -342,7 +351,7 @@ class ParallelRun(RecipeRun):
                     self._free += task.lease.leave()
                 if resource_failure(error) is None:
                     raise
-                # The system allows fewer threads than slots: the task waits until one ends.
+                # The system allows fewer threads than slots: the task waits until a thread ends.
                 self._queue.put(task)
                 return
 
@@ -355,7 +364,7 @@ class ParallelRun(RecipeRun):
             self._work(task)
 
     def _work(self, task: Task) -> None:
-        """Run one attempt of a task, free its slot, and queue the steps that waited for it."""
+        """Run one attempt of a task, free its slot, and queue the steps that are now ready."""
         result, waits = None, False
         with self._errors_caught():
             result = self._result_of_attempt(task)
@@ -367,7 +376,7 @@ class ParallelRun(RecipeRun):
                 self._note_failure(task.step, result)
             waits = result is None and not self._ends(task)
             if waits:
-                waits = not task.wait(self._requeue)  # it then waits for a slot, too
+                waits = not task.wait(self._requeue)  # after the delay the task waits for a slot
             else:
                 self._running.discard(task)
             if not self._stop.is_set():
@@ -416,7 +425,7 @@ class ParallelRun(RecipeRun):
                 task.lease.take(self._free.pop())
             waits = task.collides(
                 self._running
-            )  # its locks may have new names since it was prepared
+            )  # the locks of the task may have new names since it was prepared
             may = task.lease.is_held and not waits and not self._ends(task)
             if may:
                 task.begun, task.runs = task.begun or time.time(), True

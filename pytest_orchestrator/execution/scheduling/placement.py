@@ -17,7 +17,7 @@ class Offer(msgspec.Struct, frozen=True):
         address: The address by which the scheduler identifies the worker.
         name: The name of the worker.
         host: The name of its machine.
-        resources: The units that it has of each named resource.
+        resources: The number of units of each resource, by its name.
     """
 
     address: str
@@ -85,7 +85,7 @@ def workers_for(step: Step, offers: Iterable[Offer], counted: Collection[str] = 
     Args:
         step: The step.
         offers: The offers of all workers.
-        counted: Names of resources that the session counts itself, on every machine.
+        counted: Names of resources that the session itself counts; workers need not offer them.
     """
     wanted = _wanted(step, counted)
     return [one.address for one in offers if one.answers_to(step.host) and _has(one, wanted)]
@@ -99,7 +99,7 @@ def refusals(
     Args:
         steps: The steps that workers run.
         offers: The offers of all workers.
-        counted: Names of resources that the session counts itself, on every machine.
+        counted: Names of resources that the session itself counts; workers need not offer them.
     """
     return [
         placed(step, _refusal(step, offers, _wanted(step, counted)))
@@ -109,7 +109,9 @@ def refusals(
 
 
 def placed(step: Step, problem: Problem) -> Problem:
-    """Return a step's problem at its position in the recipe; a used file's problem is the cause.
+    """Return the problem of a step, with a position in the recipe.
+
+    For a step of a used file, it is a new problem, with the problem in that file as its cause.
 
     Args:
         step: The step.

@@ -85,7 +85,7 @@ class Frontier:
 
 
 class TaskQueue:
-    """Priority queue of tasks: by weight, and in the order of the recipe for equal weights."""
+    """Priority queue of tasks: largest weight first, equal weights in the order of the recipe."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Task]] = []
@@ -94,7 +94,7 @@ class TaskQueue:
         return bool(self._heap)
 
     def put(self, task: Task, weight: float = float("inf")) -> None:
-        """Add a task; the largest weight goes first."""
+        """Add a task; with the default weight it comes before all tasks of finite weight."""
         heapq.heappush(self._heap, (-weight, task.step.index, task))
 
     def take(self, running: Collection[Task]) -> Task | None:

@@ -1,9 +1,9 @@
-"""Locks of one recipe run: those of the recipe, those of its steps, waits.
+"""Locks of one recipe run: those of the recipe and those of its steps.
 
 A recipe with `locks` of its own acquires them before its first step, together with the locks of
 all its steps whose names are known then, and holds them until its run is over. A run that holds
-locks waits only for a lock whose name became known later and sorts after all names that it
-holds. Since all runs wait in the order of the names, they cannot deadlock.
+locks waits only for a lock whose name became known later and sorts after the names of all locks
+that it holds. Since all runs wait in the order of the names, they cannot deadlock.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class RecipeLocks:
     Args:
         recipe: The recipe.
         config: The settings of the run.
-        scope: The values of names in expressions.
+        scope: The variables of expressions.
         on_lock_wait: Called when a step waits for a lock.
     """
 
@@ -78,20 +78,21 @@ class RecipeLocks:
         stop: threading.Event | None = None,
         on_wait: Callable[[], None] = lambda: None,
     ) -> Iterator[StepLocks | None]:
-        """Hold the locks of a step while a block runs.
+        """Hold the locks of a step while a ``with`` block runs.
 
         Args:
             step: The step, with expressions in its locks replaced by values; no other running
                 step of this recipe may have one of these locks.
             stop: Ends the wait when it is set; if it is already set, the method does not wait.
-            on_wait: Called when a wait begins during which other steps of the recipe may run.
+            on_wait: Called at each report of a wait (see `locks.acquire`) during which other
+                steps of the recipe may run.
 
         Yields:
             The locks; None if `stop` was set before all were free.
 
         Raises:
-            LockError: A lock can never be acquired.
-            ExpressionError: The name of a lock of the recipe has no value.
+            LockError: A lock file cannot be used, or the wait for a lock might never end.
+            ExpressionError: The name of a lock of the recipe cannot be evaluated.
         """
         if not (self._has_own or step.locks or step.resources):
             yield StepLocks()
@@ -239,14 +240,14 @@ class RecipeLocks:
 def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     """Return the names of locks that are known before any step runs.
 
-    Names that are not known yet, or that have no value, are resolved when their step runs.
+    Other lock names are evaluated when their step runs.
 
     Args:
         recipe: The recipe.
-        names: The values of names in expressions before any step runs.
+        names: The variables of expressions that are known before any step runs.
 
     Raises:
-        ExpressionError: The name of a lock of the recipe itself has no value.
+        ExpressionError: The name of a lock of the recipe itself cannot be evaluated.
     """
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -267,13 +268,13 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
             early.update(used_file.locks)
             step_names = used_file.names(names)
         for template in filter(is_early, step.templates):
-            with contextlib.suppress(ExpressionError):  # its step will raise it
+            with contextlib.suppress(ExpressionError):  # the step will raise the error
                 early.update(lock_names([template], step_names))
     return early
 
 
 def _inner(file_use: "FileUse", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
-    """Return the scope of a used file if it is known before any step runs, else None."""
+    """Return the variables of a used file if they are known before any step runs, else None."""
     from pytest_orchestrator.execution.expression_scope import Inner
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
     from pytest_orchestrator.recipe.fields.resolve import is_early
@@ -286,6 +287,6 @@ def _inner(file_use: "FileUse", names: "dict[str, Any]", steps: "Steps") -> "Inn
         outer = _inner(file_use.outer, names, steps)
         if outer is None:
             return None
-    with contextlib.suppress(ExpressionError):  # its steps will raise it
+    with contextlib.suppress(ExpressionError):  # the steps will raise the error
         return Inner(msgspec.structs.replace(file_use, condition=None), names, steps, outer)
     return None

@@ -34,7 +34,7 @@ _ONCE = Retry(attempts=1)
 
 
 class RetryLoop:
-    """Loop that repeats a step until it does not fail, or its ``retry.attempts`` are used up.
+    """Loop that repeats a step until an attempt does not fail, or no attempt may follow.
 
     Args:
         step: The step.
@@ -48,7 +48,7 @@ class RetryLoop:
         step: The step with the values of its expressions, once it is prepared.
         number: The number of the next or the running attempt, from 1.
         not_before: The time of ``time.monotonic`` before which the next attempt must not start.
-        waited: Seconds that the step waited for locks, also for those of steps of its recipe.
+        waited: Seconds that the step waited for its locks and those of its recipe.
         result: The result of the step; None as long as another attempt follows.
     """
 
@@ -97,7 +97,7 @@ class RetryLoop:
         """Evaluate `if` and the step's expressions; return the result if the step is skipped.
 
         Raises:
-            ExpressionError: An expression has no value.
+            ExpressionError: An expression cannot be evaluated.
         """
         step = self._written
         false = self._scope.skipped(step, self._own.context) if self.number == 1 else None
@@ -212,7 +212,7 @@ class RetryLoop:
         )
 
     def _decided(self, tried: StepResult) -> tuple[bool, StepResult]:
-        """Return True if no attempt follows, and the result of this attempt to store.
+        """Return two values: True if this attempt is the last, and the result to store for it.
 
         If `abort_if` cannot be evaluated, the step fails as `validation`: another attempt would not
         correct the recipe. The failure of the attempt itself is kept as a detail.
@@ -260,7 +260,7 @@ class RetryLoop:
             changes=tuple(self._own.changes),
             stopped=stopped,
         )
-        with contextlib.suppress(KeyboardInterrupt):  # a second one
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C
             cut_off = self._with_artifacts(cut_off)
         return self._last(cut_off)
 

@@ -27,7 +27,7 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class RecipeRun:
-    """Run of one recipe, which runs each step once in the calling thread unless it is rerun.
+    """Run of one recipe; each step runs in the calling thread, once unless the step is rerun.
 
     Attributes:
         recipe: The recipe, as it was loaded.
@@ -76,7 +76,7 @@ class RecipeRun:
         """
         if self._reported is None:
             found = self.recipe
-            with contextlib.suppress(ExpressionError):  # each step reports it
+            with contextlib.suppress(ExpressionError):  # each step reports the error
                 origins = {name: one.origin for name, one in self.config.var_values.items()}
                 found = for_reports(found, self.scope.early(), origins)
             self._reported = found
@@ -89,7 +89,7 @@ class RecipeRun:
     def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
         """Return the name of the step or recipe that blocks a step, or None.
 
-        A blocked step passes on the name of its own blocker, so that all dependants name the cause.
+        If a need is itself blocked, return the need's blocker: so all dependants name the cause.
 
         Args:
             step: The step.
@@ -97,7 +97,7 @@ class RecipeRun:
         """
         if not self.begun and not step.is_final and (recipe := self._unmet_recipe()):
             return recipe
-        if self.services.missing(step) and not self._is_stopped(step):  # it runs and fails
+        if self.services.missing(step) and not self._is_stopped(step):  # the step runs and fails
             return None
         for need in step.needs if needs is None else needs:
             result = self.results.get(need)
@@ -153,7 +153,7 @@ class RecipeRun:
         """End the services and release the locks, after the last step of the run.
 
         Returns:
-            The results of the services, now that they are complete.
+            The results of the services, which are complete only now.
         """
         try:
             results = self.services.finish(self.results)
@@ -190,7 +190,7 @@ class RecipeRun:
             self.callbacks.notify(Finished(step, result))
 
     def _kept(self, step: Step, result: StepResult) -> StepResult:
-        """Record a result; return it, or a failure if it cannot be recorded."""
+        """Record a result; return it, or a failed result if recording a success fails."""
         reruns = self._reruns.get(step.name, 0)
         if result.reruns != reruns:
             result = msgspec.structs.replace(result, reruns=reruns)
@@ -256,11 +256,11 @@ class RecipeRun:
         Args:
             retry_loop: The attempts of the step.
             stop: Ends the wait for locks when it is set; None waits as long as necessary.
-            on_wait: Called when the wait for a lock begins.
-            starts: Called with the locks held; the attempt does not run if it returns False.
+            on_wait: Called at each report of a wait for a lock.
+            starts: Called with the locks held; the attempt runs only if `starts` returns True.
 
         Returns:
-            The result of the step; None if an attempt follows, or if this one did not run.
+            The result of the step; None if another attempt follows, or if this one did not run.
         """
         try:
             result = retry_loop.prepare() if retry_loop.number == 1 else None

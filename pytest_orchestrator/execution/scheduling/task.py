@@ -42,7 +42,7 @@ class SlotLease(Slot):
         return [] if slot is None else [slot]
 
     def new_slot(self) -> Slot:
-        """Return an additional slot for a service; `end` covers it until `detach` detaches it."""
+        """Return an additional slot for a service; until `detach`, `end` also ends its programs."""
         assert self._slot is not None  # noqa: S101
         self._others.append(self._slot.new_slot())
         return self._others[-1]
@@ -67,13 +67,13 @@ class Task:
 
     Attributes:
         step: The step.
-        retry_loop: Its attempts.
+        retry_loop: The loop of its attempts.
         lease: The lease of its slot.
         events: Its log records and warnings, which are passed on when its result is requested.
         result: Its result; None until it has ended.
-        cut: True if its attempt ended at a time when the task had to be interrupted.
-        timer: The timer that starts its next attempt.
-        begun: The start of its first attempt, in seconds since the epoch.
+        cut: True if the run was already ending the task when its attempt ended.
+        timer: The timer that queues it for its next attempt; None if none is set.
+        begun: The start of its first attempt, in seconds since the epoch; None before.
         runs: True while an attempt is running.
     """
 
@@ -166,7 +166,7 @@ _FIRST, _LONGEST = 0.01, 0.2
 def cancel_all(
     running: Callable[[], Collection[Task]], main_queue: MainThreadQueue
 ) -> BaseException | None:
-    """End all running tasks: by TERM, by KILL after a second Ctrl-C, finally with their lanes.
+    """End all running tasks: by TERM, by KILL after a second Ctrl-C, after 4 s with their lanes.
 
     Args:
         running: Returns the tasks that are still running; each wakes the queue at its end.
