@@ -1,7 +1,7 @@
 """Artifacts: copies of a step's files in the run folder; masking of logs after a step.
 
-An artifact that cannot be copied is a warning and fails no step. Only regular files are copied; a
-link is followed unless it leads out of the rootdir.
+An artifact that cannot be copied causes a warning and does not fail the step. Only regular files
+are copied; a link is followed unless it leads out of the rootdir.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ NOTHING = CopiedArtifacts()
 
 
 Collect = Callable[[Sequence[object], AttemptContext], CopiedArtifacts]
-"""Copies the files that globs match into the run folder."""
+"""Function that copies the files that globs match into the run folder."""
 
 
 def wants_artifacts(step: Step) -> bool:
@@ -48,7 +48,7 @@ def copy_artifacts(
         step: The step, which has ended.
         attempt: The context of the attempt, with the folder and the size limit of artifacts.
         names: Returns the variables of expressions after the step code.
-        collect: Copies the files of the machine that ran the step.
+        collect: Copies files from the machine that ran the step.
     """
     if attempt.artifacts is None or not wants_artifacts(step):
         return NOTHING
@@ -180,7 +180,7 @@ def _write(real: str, to: Path, size: int) -> None:
 
 @contextlib.contextmanager
 def masked_afterwards(step: Step, attempt: AttemptContext) -> Iterator[None]:
-    """Mask the logs of a service after a block if secrets were added during the block."""
+    """Mask the logs of a service after a ``with`` block if secrets were added during the block."""
     before = attempt.config.secrets.forms
     try:
         yield
@@ -190,7 +190,7 @@ def masked_afterwards(step: Step, attempt: AttemptContext) -> Iterator[None]:
 
 
 def mask_logs(step: Step, attempt: AttemptContext) -> None:
-    """Mask all secrets that are known by now in the logs of all attempts of a step.
+    """Mask the secrets that are known now in the logs of all attempts of a step.
 
     Args:
         step: The step.

@@ -135,7 +135,7 @@ def alone(
 
 
 def for_file(words: tuple[str, ...]) -> str:
-    """Return a shell line of the words, with `$f` in place of the last one, the script's path."""
+    """Return a shell line of the words; `$f` replaces the last word, the path of the script."""
     return f'{shlex.join(words[:-1])} "$f"'
 
 
@@ -146,7 +146,7 @@ def with_script(cmd: str, line: str) -> str:
 
 
 _MAX_STRING = 128 * 1024
-"""Bytes of one word, or of one variable with its name, including the null byte (Linux)."""
+"""Maximum bytes of one word, or of one variable with its name; both with null byte (Linux)."""
 
 _CURE = "hand it over by stdin"
 

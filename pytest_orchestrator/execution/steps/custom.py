@@ -1,4 +1,4 @@
-"""Steps whose type a plugin registered; such a step runs the plugin's class."""
+"""Steps whose type another plugin registered; such a step runs a class of that plugin."""
 
 import importlib.util
 import os

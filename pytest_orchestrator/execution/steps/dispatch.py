@@ -64,7 +64,7 @@ def submitted(
     fixtures: Mapping[str, object],
     services: Services,
 ) -> Submitted:
-    """Submit an attempt of a step: as service, inline, in a separate process or to a worker."""
+    """Submit an attempt of a step: as a service, inline, in a separate process or on a worker."""
     if step.background:
         return LocalSubmission(step, attempt, lambda: _service(step, own, attempt, services))
     is_inline = fixtures or attempt.config.runs_inline
@@ -117,7 +117,7 @@ def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[
 def _with_context_access(
     attempt: AttemptContext, step: str, own: Context
 ) -> Iterator[AttemptContext]:
-    """Give the programs of a step access to the Context while a block runs.
+    """Give the programs of a step access to the Context while a ``with`` block runs.
 
     Args:
         attempt: The context of the attempt.
@@ -125,8 +125,8 @@ def _with_context_access(
         own: The step's own handle to the Context.
 
     Yields:
-        The context of the attempt with the variables for that access; unchanged if there is no
-        Context server.
+        The context of the attempt, with the environment variables for that access; without them
+        if no Context server exists.
     """
     access = attempt.config.context_access
     if access is None:

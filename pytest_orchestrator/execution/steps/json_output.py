@@ -76,9 +76,10 @@ def parsed(
 
 
 def objects_with_status(raw: bytes) -> Iterator[dict[str, Json]]:
-    """Yield objects with the key `status`: the whole output, then those that begin its last line.
+    """Yield each object with the key `status` in an output.
 
-    Unlike `parsed`, this accepts NaN, numbers of any size and duplicate keys.
+    The first is the whole output, if it is one object; then follow the objects at the beginning of
+    its last line. Unlike `parsed`, this accepts NaN, numbers of any size and duplicate keys.
     """
     for data, is_whole in ((raw, True), (_last_line(raw)[1], False)):
         text, at = data.decode("utf-8", "replace").strip(), 0

@@ -116,7 +116,7 @@ def resident(pid: int | None = None) -> int:
 
 
 _PER_STEP = {"ulimit -n": 6, "ulimit -u": 4}
-"""Open files, and processes and threads, that each parallel step needs at most."""
+"""Most open files, and most processes and threads, that each parallel step needs."""
 _FAR = 4096
 _RESERVED = 40
 """Open files, and processes and threads, that are reserved for everything but steps."""
@@ -145,7 +145,7 @@ def room(wanted: int) -> tuple[int, str]:
 
 
 def open_files() -> int:
-    """Return the number of open files of this process; 0 if the system does not show it."""
+    """Return the number of open files of this process; 0 if the number is unknown."""
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:
@@ -153,7 +153,7 @@ def open_files() -> int:
 
 
 def processes() -> int:
-    """Return the number of the user's processes and threads; 0 if the system does not show it."""
+    """Return how many processes and threads the user has, in total; 0 if that is unknown."""
     own, count = os.getuid(), 0
     try:
         pids = [name for name in os.listdir("/proc") if name.isdigit()]
@@ -193,7 +193,7 @@ def _run(
     own = ProcessUsage(heap, io=not attempt.config.lane_measures_io)
     try:
         with deadline(attempt.seconds_for(step.timeout)):
-            with OneProcess():  # a fork of the module's import must not run the step again
+            with OneProcess():  # if the import of the module forks, the fork must not run the step
                 target = _target(step, attempt)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
@@ -223,14 +223,14 @@ class OneProcess:
     """Context manager that ends a fork of this process when the fork leaves the step code.
 
     A fork is a copy of this process. Without this context it would continue after the step code: it
-    would send a report, clean up and run the next steps a second time. It ends like a program whose
-    main function is the step code: with 0 after a return, with the code of ``sys.exit``, and with 1
-    and a traceback after an exception. It runs no functions of ``atexit``, which belong to the
-    original process.
+    would send a report, clean up and run the next steps a second time. The fork ends like a program
+    whose main function is the step code: with 0 after a return, with the code of ``sys.exit``, and
+    with 1 and a traceback after an exception. The fork runs no functions of ``atexit``, which
+    belong to the original process.
 
     Attributes:
-        ended: The end of the step code, which decides a fork's exit code; None if the block did
-            not set it.
+        ended: The end of the step code, which decides a fork's exit code; None if the ``with``
+            block did not set it.
     """
 
     def __init__(self) -> None:
@@ -401,20 +401,20 @@ def summary(error: BaseException) -> str:
 
 
 class TimeLimitReached(BaseException):
-    """Exception in the main thread at the deadline; a BaseException, to be caught rarely."""
+    """Exception in the main thread at the deadline; as a BaseException, rarely caught."""
 
     __module__ = "pytest_orchestrator"
 
 
 @contextlib.contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
-    """Interrupt the block after ``seconds``; do nothing outside the main thread.
+    """Interrupt a ``with`` block after ``seconds``; do nothing outside the main thread.
 
     Args:
         seconds: The seconds until the deadline; None for no deadline.
 
     Raises:
-        TimeLimitReached: In the block at the deadline, and again after a block that caught it.
+        TimeLimitReached: In the block at the deadline, and again after the block if it caught it.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -450,7 +450,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
 def _print_stacks(interrupted: FrameType | None) -> None:
     """Print the stacks of the main thread (this one) and of other threads that run user code.
 
-    faulthandler is not used, because it stops after a hundred threads, the oldest last.
+    faulthandler is not used: it prints at most a hundred threads, and leaves out the oldest.
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     others = sys._current_frames()  # noqa: SLF001

@@ -1,7 +1,7 @@
 """Python step in a forked process of a lane.
 
 While the step runs, this process serves the Context to it and receives its log records and
-warnings. The report of the end of the step code comes last. It counts only if it is the single
+warnings. The report of the end of the step code comes last. A success counts only if it is the one
 report of the process that the lane has started, and if that process then ends with exit code 0.
 """
 
@@ -50,7 +50,7 @@ def run(step: PythonStep, context: Context, attempt: AttemptContext) -> Ended:
         attempt: The context of the attempt; its slot has the lane.
 
     Returns:
-        The end of the step code, as from a run in this process.
+        The end of the step code, in the same form as that of an inline step.
     """
     with contextlib.closing(RecordLog(step.name, attempt)) as records:
         ended = _run(step, context, attempt, records)
@@ -108,7 +108,7 @@ class EndReport(NamedTuple):
 
     Attributes:
         end: The first report; None if the process sent none.
-        invalid: The reason why its reports do not count; None if they do.
+        invalid: The reason why its reports do not count; None if they count.
         others: Pids of other processes that reported in its place.
     """
 
@@ -120,10 +120,10 @@ class EndReport(NamedTuple):
 class Reports:
     """Receiver of the frames that a step's process and its forks send, separated by sender.
 
-    Forks of a step have the connection too. On Linux the kernel names the sender of each message
-    and never joins the messages of two senders in one read. Therefore no process can report in the
-    place of another one, or break its frames. On macOS the kernel does not name the sender, and a
-    report counts for the process whose pid it contains.
+    Forks of the step's process have the connection too. On Linux the kernel names the sender of
+    each message and never joins the messages of two senders in one read. Therefore no process can
+    report in the place of another process, or break its frames. On macOS the kernel does not name
+    the sender, and a report counts for the process whose pid the report contains.
 
     Args:
         source: The end of the connection that this process reads.
@@ -225,7 +225,7 @@ class _ChildConnections:
         return self._child_context.fileno(), self._child_events.fileno()
 
     def serve_until_end(self, lane: socket.socket, deadline: float | None) -> None:
-        """Serve the child's requests and receive its events until its lane reports its end.
+        """Serve the child's requests and receive its events until the lane reports its end.
 
         Raises:
             TimeoutError: The deadline, by ``time.monotonic``, has passed.
@@ -390,7 +390,7 @@ def _timeout(step: PythonStep, timeout: float | None) -> Failure:
 
 def _lost(lost: LaneLost, step: PythonStep, timeout: float | None, importing: str) -> Failure:
     failure = lost_failure(lost, step, timeout)
-    if importing:  # the step code has not started, or it would run in a process of its own
+    if importing:  # the lane itself imports; the step code would run in a fork of the lane
         reason = f"{failure.reason}, while module '{importing}' was imported"
         failure = msgspec.structs.replace(failure, reason=reason)
     return failure

@@ -1,8 +1,8 @@
 """Shell scripts of a step: their files, and the line that failed.
 
-Shells with a built-in name receive the script as an argument, every other shell as a file. `bash`
-records the line of the command at which `-e` ends the script, by an ERR trap that its startup file
-sets. The script itself stays unchanged, and so do its line numbers.
+`sh`, `bash` and `python` receive the script as an argument, every other shell as a file. The
+startup file of `bash` sets an ERR trap, which records the line of the command at which `-e` ends
+the script. The script itself stays unchanged, and so do its line numbers.
 """
 
 import contextlib
@@ -105,14 +105,14 @@ class FailingLine:
         self._cmd = step.cmd if isinstance(step.cmd, str) else ""
         self._shell = "sh" if step.shell is None else step.shell
         self._number = None
-        # bash shows the line below the message.
+        # bash prints the line of the script below the message.
         self._is_read = not _SYNTAX.search("\n".join(stderr.rstrip().splitlines()[-2:]))
         if self._cmd and isinstance(self._shell, str):
             self._number = recorded or self._line_in_message(code, stderr.rstrip())
 
     @property
     def text(self) -> str:
-        """The number and text of the line; empty if it is unknown, or the only line."""
+        """The number and text of the line; empty if it is unknown or the script has one line."""
         lines = self._cmd.splitlines()
         if self._number is None or not _has_lines(self._cmd) or self._number > len(lines):
             return ""
@@ -139,7 +139,7 @@ class FailingLine:
         return (effect, "`shell: bash` names the line") if needs_bash else (effect,)
 
     def _line_in_message(self, code: int | None, stderr: str) -> int | None:
-        """Return the line number in the shell's last message; None if another line failed."""
+        """Return the line number in the shell's last message; None if it names no failing line."""
         if self._shell == "python":
             frames = _FRAME.findall(stderr)
             return int(frames[-1]) if frames and code == 1 else None

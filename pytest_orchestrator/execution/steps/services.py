@@ -49,12 +49,12 @@ class Service:
         step: The step.
         attempt: The context of the attempt.
         step_code: Runs the program of the service to its end.
-        process: The program, before its start.
+        process: The record of the program before its start.
 
     Attributes:
         step: The step.
         ended: The end of the program, with its figures; None while it runs.
-        complete: Completes the result of the step after the end.
+        complete: Function that completes the result of the step after the end of the program.
         late_events: The last log records and warnings since the service was ready.
     """
 
@@ -83,7 +83,7 @@ class Service:
         )
         self._logs = [Path(str(attempt.log(step.name, name))) for name in ("stdout", "stderr")]
         for log in (*self._logs, Path(str(attempt.log(step.name, STREAM)))):
-            log.unlink(missing_ok=True)  # of an earlier attempt
+            log.unlink(missing_ok=True)  # the log of an earlier attempt
         self._ready = ReadinessProbe(
             step.ready or Ready(), attempt.config.root, self._logs[0], self._matches
         )
@@ -138,7 +138,7 @@ class Service:
         """End the service if it runs, and wait for its end.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed meanwhile; the service was killed at once.
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile, which cut the grace period short.
         """
         interrupt: BaseException | None = None
         started, pause = time.monotonic(), _FIRST_PAUSE
@@ -166,7 +166,7 @@ class Service:
     def _run_to_end(self) -> None:
         try:
             if self._lane is self._slot.python:
-                with contextlib.suppress(LaneLost, OSError):  # the step code reports it too
+                with contextlib.suppress(LaneLost, OSError):  # the step code reports the error
                     self._slot.python.prepare()
             self._monotonic_start, self._began = time.monotonic(), time.time()
             with masked_afterwards(self.step, self._attempt):
@@ -318,7 +318,7 @@ class ReadinessProbe:
         return self._has_match
 
     def _has_accepted(self, port: int) -> bool:
-        # Each probe is a client of the service, so none follows the first connection.
+        # Each probe is a client of the service, so no probe follows the first connection.
         self._has_connected = self._has_connected or any(_accepts(*host, port) for host in _HOSTS)
         return self._has_connected
 
@@ -367,7 +367,7 @@ class Services:
             step: The step.
             attempt: The context of the attempt.
             step_code: Runs the program of the service to its end.
-            process: The program, before its start.
+            process: The record of the program before its start.
 
         Returns:
             The end of the step. The service keeps running if the step has succeeded.
@@ -388,7 +388,7 @@ class Services:
         return service.ended
 
     def at_end(self, name: str, complete: Complete) -> bool:
-        """Set the function that completes a service's result; return False if none is running."""
+        """Set the function that completes a service's result; return False if it is not running."""
         service = self._services.get(name)
         if service is not None:
             service.complete = complete
@@ -415,10 +415,10 @@ class Services:
         """End all services in the reverse order of their start; return their results.
 
         Args:
-            results: The results of their steps at the time when the services were ready.
+            results: The results that their steps had when the services were ready.
 
         Returns:
-            The complete results; a service that died has failed.
+            The complete results; the result of a service that died is a failure.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed meanwhile; all services have ended nevertheless.
@@ -451,7 +451,7 @@ def _ended(service: Service, result: StepResult) -> StepResult:
 
 
 def _death(service: Service, death: Failure) -> Failure:
-    """Return the failure of a service that died, for its step and the steps that need it."""
+    """Return the failure of a dead service, for its own step and for steps that need it."""
     seconds = service.ended.usage.seconds if service.ended else 0.0
     return Failure(
         kind="crash",

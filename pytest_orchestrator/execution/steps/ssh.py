@@ -37,7 +37,7 @@ printf %s "$1" >"$f" || exit 126
 shift
 "$@" "$f"
 """
-"""Runs a shell that is a list of words with the script as a file, and exits with its code."""
+"""Script that runs a shell given as a list of words; the command is passed to it as a file."""
 
 
 def argv_of(step: SshStep, socket: Path | None) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def input_of(step: SshStep, mark: str) -> bytes:
 
     Args:
         step: The step.
-        mark: The value of `ORCHESTRATOR_MARK` in the environment of all its processes.
+        mark: The value of `ORCHESTRATOR_MARK` in the environment of all processes of the step.
     """
     data = stdin_of(step.stdin) or b""
     lines = [
