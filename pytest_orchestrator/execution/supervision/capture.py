@@ -72,7 +72,10 @@ class OutputPipes:
         return True
 
     def pause(self, seconds: float) -> float:
-        """Return how long a poll may wait; resume reading the streams whose live copy has room."""
+        """Return for how many seconds a poll may wait, at most ``seconds``.
+
+        Resume reading the streams whose live copy has room.
+        """
         for fd in [fd for fd in self._held if not self._live[self._open[fd]].full]:
             self._held.remove(fd)
             self._register(fd)
@@ -138,7 +141,7 @@ def _stream(secrets: tuple[bytes, ...]) -> MaskStream | None:
 
 
 EDGE = 1 << 15
-"""Bytes of the beginning and of the end of a stream that are kept in memory."""
+"""Bytes that are kept in memory of the beginning of a stream, and as many of its end."""
 
 
 class LogFile:
@@ -180,9 +183,9 @@ class LogFile:
         """Write the rest of the log, close its file, and return the account of the stream.
 
         Returns:
-            The account of the stream: ``size`` and ``kept`` in bytes (of the stream, of the log),
-            ``head`` and ``tail`` (its first and last bytes), ``cut`` (the log is cut), ``error``
-            (of a disk that accepted no more) and ``replaced`` (the secrets that were masked).
+            The account of the stream: ``size`` (its bytes), ``kept`` (those that are in the log),
+            ``head`` and ``tail`` (its first and last bytes), ``cut`` (True if the log is cut),
+            ``error`` (that of the disk, or None) and ``replaced`` (see `Output.replaced`).
         """
         if self._secrets is not None and self._fd is not None:
             self._write(self._secrets.end())
@@ -260,9 +263,10 @@ class LiveCopy:
 
 
 def _unblocked(fd: int) -> int:
-    """Return a non-blocking descriptor for a terminal or pipe, or ``fd`` if there is none.
+    """Open the terminal or pipe of ``fd`` again as non-blocking, and close ``fd``.
 
-    The file is opened again, since duplicates of ``fd`` share its flag O_NONBLOCK.
+    Return ``fd`` itself for other files, and if that fails. The flag O_NONBLOCK is not set on
+    ``fd``, since its duplicates share the flag.
     """
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):

@@ -24,12 +24,12 @@ ENDED = -1.0
 """The value of the deadline cell after the watchdog has ended pytest."""
 
 KILL_SECONDS = 0.6
-"""Seconds to wait for the end of a killed process; after that the kernel keeps it, as in I/O."""
+"""Seconds to wait for the end of a killed process; if it lives longer, the kernel keeps it."""
 REPLY_SECONDS = KILL_SECONDS + 0.3
 """Seconds after the grace period until pytest gives up a lane that has not replied.
 
-A lane that cannot kill its program replies after `KILL_SECONDS`. A step whose lane is stuck has
-ended three seconds after its timeout.
+A lane that cannot kill its program replies after `KILL_SECONDS`. A step whose lane is stuck ends
+at most three seconds after its timeout.
 """
 
 _MOST = 1 << 20
@@ -49,7 +49,7 @@ def watchdog_words(file: int) -> tuple[str, list[str], list[str]]:
 
 
 class WatchdogKiller:
-    """Ends pytest and its process tree if an inline step has passed its deadline.
+    """Supervisor's side of the watchdog: ends pytest and its process tree after a deadline.
 
     Args:
         pytest: The pid of pytest.
@@ -78,7 +78,7 @@ class WatchdogKiller:
         return True
 
     def note(self) -> None:
-        """If the watchdog has ended pytest, replace this process by the program that records it."""
+        """If this object has ended pytest, replace this process by the program that records it."""
         if self._argv:
             os.execv(self._argv[0], self._argv)  # noqa: S606
 
@@ -124,7 +124,7 @@ class DeadlineReader:
         file: The descriptor of the file.
         patience: The grace period after the deadline, in seconds. All checks within it must find
             that the deadline has passed: a process that was frozen together with this one then
-            has time to renew it.
+            has time to renew its deadline.
 
     Attributes:
         pause: Seconds between two checks.
@@ -137,7 +137,7 @@ class DeadlineReader:
         self._late = 0
 
     def has_passed(self, excused: Callable[[], bool] = lambda: False) -> bool:
-        """Check the deadline if a check is due; return True if it and the grace period have passed.
+        """Check the deadline if a check is due; return True if its grace period has passed too.
 
         Args:
             excused: Returns True if a check that finds the deadline passed does not count.
@@ -162,9 +162,9 @@ HEARTBEAT_GRACE = 5.0
 
 
 class HeartbeatFile:
-    """File in memory with a deadline that this process must move forward again and again.
+    """File in memory with a deadline that this process must move forward repeatedly.
 
-    Some seconds after the deadline, the supervisor ends all lanes and itself.
+    `HEARTBEAT_GRACE` seconds after the deadline, the supervisor ends all lanes and itself.
 
     Attributes:
         file: The descriptor of the file.

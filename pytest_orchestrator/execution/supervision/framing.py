@@ -66,9 +66,9 @@ def receive(source: socket) -> tuple[Any, list[int]]:
 
 
 def answer(source: socket) -> Any:
-    """Receive one value without descriptors, where no second value can arrive meanwhile.
+    """Receive one value without descriptors; a second value must not arrive meanwhile.
 
-    This takes fewer system calls than `receive`.
+    This takes fewer system calls than `receive`, but it would lose a second value.
 
     Args:
         source: One end of a socket pair.
@@ -86,7 +86,7 @@ def answer(source: socket) -> Any:
 
 
 def frames(pieces: bytearray) -> Iterator[Any]:
-    """Yield and remove the complete values in a buffer; leave an incomplete last value in it.
+    """Yield and remove the complete values in a buffer; leave an incomplete last value there.
 
     Args:
         pieces: The received bytes of one sender, in order.

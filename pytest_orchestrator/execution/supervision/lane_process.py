@@ -90,8 +90,8 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
     (answer,) = request["handed"]
     path = request["sys_path"]
     if path is None:
-        # Imported once for all forks, and not before the first: it would double the start-up time
-        # of a lane.
+        # The lane imports the module once for all forks, at the first of them: an import at the
+        # start of the lane would double its start-up time.
         __import__(request["module"])
     pid = os.fork()
     if pid:
@@ -144,16 +144,16 @@ def _candidates(program: str, env: dict[str, str]) -> Iterator[str]:
 
 
 SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
-"""Signals that a lane ignores; the programs that it starts do not inherit that."""
+"""Signals that a lane ignores; the programs that it starts do not ignore them."""
 DEFAULTS = (*SIGNALS, SIGCHLD)
-"""Signals that programs are started with in their default dispositions."""
+"""Signals that have their default disposition in a started program."""
 
 
 def outlive_signals() -> None:
     """Ignore HUP, INT, QUIT and TERM in this process, but not in the programs that it starts.
 
     SIGCHLD gets its default disposition. The program that started pytest, or a module that the lane
-    has imported, may ignore it; the kernel would then keep no exit status of any child.
+    has imported, may ignore SIGCHLD; the kernel would then keep no exit status of any child.
     """
     signal(SIGCHLD, SIG_DFL)
     for number in SIGNALS:

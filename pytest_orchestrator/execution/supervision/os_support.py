@@ -83,7 +83,7 @@ def _prctl(option: int, argument: int | bytes) -> int:
 
 
 def open_pidfd(pid: int) -> int:
-    """Return a descriptor that becomes readable when a process ends, or -1 if it has none."""
+    """Return a descriptor that becomes readable when a process ends, or -1 without pidfd."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):

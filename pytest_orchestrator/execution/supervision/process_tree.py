@@ -1,7 +1,7 @@
 """Process tree: finds, ends and reaps all descendants of this process.
 
-This process is a subreaper, so every process that a step left behind (in a session of its own,
-twice forked, with an emptied environment) is found by walking down from here.
+This process is a subreaper, so a walk down from it finds every process that a step left behind:
+also one with its own session, one that forked twice, and one with an empty environment.
 
 Without subreapers an orphan becomes a child of process 1. It is found by its session, or because it
 was seen as a descendant before; a process that left both its session and its parent between two
@@ -87,7 +87,7 @@ class ProcessTree:
     ) -> dict[int, str]:
         """End all descendants: send TERM, wait for the grace period, and send KILL to the rest.
 
-        The descendants are listed again and again during the grace period. A process that was being
+        The descendants are listed repeatedly during the grace period. A process that was being
         forked while its parent received TERM becomes a child of this process when that parent
         exits, and gets its TERM then. A process that is started after the TERM gets none while its
         parent lives, because it may belong to the cleanup of the parent.
@@ -135,7 +135,7 @@ class ProcessTree:
                 return
 
     def _kill(self, until: float) -> None:
-        """Send KILL to all descendants, after stopping all so that they cannot fork meanwhile."""
+        """Stop all descendants, so that they cannot fork meanwhile, and then send KILL to them."""
         stopped: set[int] = set()
         met = -1
         while met < len(stopped) and time.monotonic() < until:

@@ -108,7 +108,7 @@ class TreeUsage:
         peak = max(self._tree_peak, largest)
         source = "sampled high-water marks" if peak > waited else "wait4"
         if not peak:
-            # It ended before the first sample: its peak is unknown, but below the floor.
+            # The program ended before the first sample: its peak is at most that of wait4.
             largest = peak = self._largest_waited
             source = "wait4, an upper bound"
         return {

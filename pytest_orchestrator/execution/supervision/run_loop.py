@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     Start = Callable[[dict[str, Any], int, int], int]
 
 EMERGENCY = 1.0
-"""Seconds between TERM and KILL if pytest is gone: two seconds later no process is left."""
+"""Seconds between TERM and KILL if pytest is gone: two seconds after its end no process is left."""
 
 _SETTLE = 0.1  # seconds: a `tee` that a shell has started ends shortly after the shell
 _PAUSE = 0.005
-_TURNS = 15  # polls within that time at least, so that a loaded machine gets more time
+_TURNS = 15  # minimum number of polls for _SETTLE, so that a loaded machine gets more time
 _TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _SINGLE_SAMPLES = 2
 _WITHOUT_PROC = 6

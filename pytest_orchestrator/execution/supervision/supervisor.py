@@ -46,7 +46,7 @@ class Supervisor:
         self._lanes: dict[int, int] = {}
         self._statuses: dict[int, int] = {}
         self._leftovers: dict[int, list[str]] = {}
-        # Lanes inherit the reading end; it reports that the supervisor has closed the other.
+        # Lanes inherit the reading end; it reaches its end when the supervisor closes the other.
         self._alive, self._alive_end = os.pipe()
         self._descendants = process_tree_of(features)
         self._descendants.reaped = self._reaped
