@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 class RunCallbacks:
-    """Callbacks to the test runner that runs a recipe; these do nothing.
+    """Callbacks to the test runner that runs a recipe; those of this base class do nothing.
 
-    Worker threads call them too, except `on_lock_wait`.
+    The threads of worker slots call them too, except `on_lock_wait`.
     """
 
     def before_import(self, module: str) -> None:
         """Prepare the first import of a module by an inline step."""
 
     def replay_event(self, event: dict[str, Any]) -> None:
-        """Repeat a log record or warning of a step that runs in a process of its own."""
+        """Repeat a log record or warning of a step that runs in a supervised process."""
 
     def stop_session(self, reason: str, status: int | None) -> None:
-        """End the whole run with an exit status, as a step requested."""
+        """End the whole run, as a step requested; the status None leaves it to pytest."""
 
     def on_idle(self) -> None:
-        """Do deferred work, since a step has been running for `IDLE_AFTER` seconds."""
+        """Do deferred work; called when a step has been running for `IDLE_AFTER` seconds."""
 
     def on_lock_wait(self, wait: "LockWait") -> None:
         """Report that a step waits for a lock; called in the thread of `RunConfig.main_queue`."""
 
     def record(self, event: "RecordedEvent") -> None:
-        """Store an event outside this process before the event counts.
+        """Store an event outside this process; the event takes effect only afterwards.
 
         Raises:
             JournalError: The event cannot be stored.
@@ -73,9 +73,9 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         logs: Folder for the output of steps; None if it is not written.
         artifacts: Folder for the artifacts of steps; None if they are not copied.
         resources: Folder for samples of memory and CPU time; None if they are not written.
-        live: Descriptors to which stdout and stderr are copied live; None if unused.
-        lock_files: Descriptors of the step's lock files; its lane keeps them open while the lane
-            lives.
+        live: Descriptors to which stdout and stderr are copied live; None if they are not copied.
+        lock_files: Descriptors of the step's lock files; the lane of the step keeps them open
+            until the process tree of the step has ended.
         environ: Environment variables of the step; None means those of this process.
         context_variables: Variables of the programs of the step for access to the Context; the
             step's ``args`` override them.
@@ -142,16 +142,19 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         return None if folder is None else f"{folder}/{step}.{self.number}.jsonl"
 
     def seconds_for(self, timeout: float | None) -> float | None:
-        """Return the seconds of a step's timeout, after default and factor; None means no limit."""
+        """Return the timeout of a step in seconds, with the default and the factor of the run.
+
+        None means no limit.
+        """
         return self.config.seconds_for(timeout) if self.has_timeout else None
 
 
 class Submitted(Protocol):
-    """Attempt of a step that was submitted to this machine or to a worker."""
+    """Attempt of a step that was submitted to a lane of this machine or to a worker."""
 
     @property
     def before(self) -> "Before":
-        """The stamps of files before the attempt, with which criteria compare the files later."""
+        """The `Stamp` of each file before the attempt; criteria compare the files with it later."""
 
     @property
     def elsewhere(self) -> "Elsewhere | None":
@@ -162,7 +165,7 @@ class Submitted(Protocol):
         """The start of the step code, in seconds since the epoch; known at its end."""
 
     def result(self) -> "Ended":
-        """Wait for the end of the step code and return it; end the step code on an interrupt."""
+        """Wait until the step code has ended and return its `Ended`; an interrupt ends the code."""
 
     def collect(self, patterns: Sequence[object], attempt: AttemptContext) -> "CopiedArtifacts":
         """Copy the files that match globs into the run folder."""
@@ -178,7 +181,7 @@ class RemoteSubmission(Submitted, Protocol):
         """End the step code. Thread-safe, and may be called repeatedly.
 
         Args:
-            at_once: Send KILL without a grace period after TERM.
+            at_once: Send KILL directly after TERM, without a grace period.
             late: An earlier cancellation had no effect, so the attempt is lost.
         """
 

@@ -39,10 +39,11 @@ def unmasked(stream: Stream, name: str, limit: int) -> Searched:
 
 
 def text(stream: Stream, name: str, limit: int) -> str:
-    """Return a whole stream as text; bytes that are not UTF-8 are replaced.
+    """Return a whole stream as text with its secrets restored; replace bytes that are not UTF-8.
 
     Raises:
-        ExpressionError: The stream is larger than the limit, or was not stored whole.
+        ExpressionError: The stream is larger than the limit, was not stored whole, or was masked
+            partly in memory and partly in its log.
     """
     raw = _whole(stream, limit)
     if raw is None:

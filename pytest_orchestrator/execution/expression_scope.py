@@ -36,7 +36,7 @@ from pytest_orchestrator.recipe.variables import ExternalValue
 _ABSENT = object()
 
 ResultOf = Callable[[str], StepResult | None]
-"""Returns the result of the step with a name; None as long as the step has no result."""
+"""Function that returns the result of the step with a name; None if it has no result yet."""
 
 
 class ContextNames(Mapping[str, Any]):
@@ -85,8 +85,8 @@ class Steps(Mapping[str, Any]):
 
     Args:
         recipe: The recipe.
-        result_of: Returns the result of one of its steps.
-        prefix: The prefix that the steps of a used file have in the recipe; empty for the recipe.
+        result_of: Returns the result of a step of the recipe.
+        prefix: Prefix of the step names of a used file, such as ``part.``; empty for the recipe.
     """
 
     def __init__(self, recipe: Recipe, result_of: ResultOf, prefix: str = "") -> None:
@@ -157,13 +157,13 @@ class Run:
 
 
 class Inner:
-    """Variables of expressions in the steps of a file that a recipe includes by ``use``.
+    """Variables of expressions in the steps of a used file: one that a recipe includes by ``use``.
 
     Args:
         file_use: The ``use`` entry that includes the file.
         names: The variables of the recipe.
         steps: The results of the steps of the recipe.
-        outer: The variables of the file that uses this one; None if the recipe itself does.
+        outer: The variables of the file that uses this one; None if the recipe itself uses it.
 
     Attributes:
         skipped: The false condition that skips all steps of the file; None if they run.
@@ -251,7 +251,7 @@ class Scope:
         """Return the expression variables that are known before any step runs.
 
         Raises:
-            ExpressionError: A var has no value.
+            ExpressionError: A var cannot be evaluated.
         """
         with self._lock:
             if self._early is None:
@@ -287,7 +287,7 @@ class Scope:
             fixtures: Values of the step's fixtures.
 
         Raises:
-            ExpressionError: A var has no value.
+            ExpressionError: A var, condition or lock name cannot be evaluated.
         """
         names = {
             **self.early(),
@@ -300,7 +300,7 @@ class Scope:
         return names if step.file_use is None else self._within(step.file_use, names).names(names)
 
     def locked(self, step: Step) -> Step:
-        """Return a step with the locks added that its used file declares for all steps of the file.
+        """Return a step whose locks also contain the locks of its used file.
 
         Args:
             step: The step; `before` has been called for it.
@@ -312,7 +312,7 @@ class Scope:
         """Return the false condition of the ``use`` that includes a step; None if none is false.
 
         Raises:
-            ExpressionError: A var or a condition has no value.
+            ExpressionError: A var, condition or lock name cannot be evaluated.
         """
         if step.file_use is None:
             return None
@@ -337,7 +337,7 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
         given: Values of vars that come from outside the recipe.
 
     Raises:
-        ExpressionError: A var has no value.
+        ExpressionError: A var cannot be evaluated.
     """
     if not recipe.matrix:
         return {}

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class MainThreadQueue:
     """Queue of callbacks that other threads post and the creating thread runs.
 
-    Signals interrupt a wait on this queue at once, unlike most other ways to wait.
+    A signal interrupts a wait on this queue immediately, unlike most other kinds of waiting.
     """
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class MainThreadQueue:
     def in_main_thread(self, act: Callable[[T], None]) -> Callable[[T], None]:
         """Return a function that any thread may call and that runs ``act`` in the queue's thread.
 
-        In that thread it runs the posted calls, then ``act`` at once. In other threads it posts the
-        call, which runs in the next `wait`, or before the next call in that thread.
+        Called in that thread, it runs the posted calls and then ``act``. Called in another thread,
+        it posts the call, which runs in the next `wait` or before the next call in that thread.
         """
 
         def relay(argument: T) -> None:
@@ -50,7 +50,7 @@ class MainThreadQueue:
                 self._run(self._callbacks.get_nowait())
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for `wake` or a posted callback, at most ``seconds`` long; run the callback."""
+        """Wait for `wake` or a posted callback, at most ``seconds`` (None: no limit); run it."""
         with contextlib.suppress(queue.Empty):
             self._run(self._callbacks.get(timeout=seconds))
 
@@ -82,7 +82,7 @@ class RetryScheduled(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """Event: a step has a result; repeated for a service that has ended, with its final result."""
+    """Event: a step has a result. For a service, a second event at its end has the final result."""
 
     step: Step
     result: StepResult
@@ -98,4 +98,4 @@ class Changed(NamedTuple):
 StepEvent = Started | Finished | Changed
 Listener = Callable[[StepEvent], None]
 RecordedEvent = AttemptStarted | RetryScheduled | Finished
-"""An event that is stored outside this process before it counts."""
+"""An event that is stored outside this process before it takes effect."""

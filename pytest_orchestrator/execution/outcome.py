@@ -18,7 +18,7 @@ _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 _OUR_NAME = __name__.partition(".")[0]
 _RUNNERS = {_OUR_NAME, "pytest", "_pytest", "pluggy", "xdist", "execnet", "importlib"}
 """Packages that call the user's code and have threads of their own."""
-_WAITS = threading.__file__  # this package waits in it when a signal handler raises
+_WAITS = threading.__file__  # this package waits in that module when a signal handler raises
 
 
 def user_frames(error: BaseException) -> BaseException:
@@ -146,7 +146,7 @@ def skip_of(value: Json) -> str | None:
 
 
 def kind_of(value: object) -> str:
-    """Return the kind of a value of Python code, such as ``a list``; ``None``, not ``null``."""
+    """Return the kind of a Python value, such as ``a list``; "None" for None, not "null"."""
     return "None" if value is None else json_values.kind(value)
 
 
@@ -170,8 +170,8 @@ class Raised(Exception):
     def there(cls, reason: str, report: dict[str, Any]) -> Self:
         """Create the stand-in for an exception that a step raised in another process.
 
-        Its type has the name of the original, and is an AssertionError for a failed assertion:
-        plugins distinguish assertions by the type, and show its name.
+        The type of the stand-in has the name of the original type. For a failed assertion it is a
+        subclass of AssertionError: other plugins recognise assertions by the type.
 
         Args:
             reason: The exception as one line: its kind and the first line of its text.

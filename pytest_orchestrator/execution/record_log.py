@@ -1,8 +1,8 @@
 """File of the log records of one attempt, and the forwarding of a part of them to pytest.
 
 The file holds all records, up to the size limit of logs. pytest keeps several copies of each record
-until the end of the session. So it receives only the records that fit into a budget, and then one
-record with the number of the omitted ones.
+until the end of the session. So pytest receives only the records that fit into a budget, and then
+one record with the number of the omitted ones.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ class RecordLog:
         self._attempt.pass_event(event)
 
     def write(self, record: logging.LogRecord) -> None:
-        """Append a log record to the file, with its secrets masked."""
+        """Append a log record of at least the minimum level to the file, with secrets masked."""
         if self._path is None or record.levelno < self._attempt.config.record_style.level:
             return
         if self._formatter is None:
@@ -138,7 +138,7 @@ class _Handler(logging.Handler):
 
 @contextlib.contextmanager
 def records_of_this_process(step: str, attempt: AttemptContext) -> Iterator[RecordLog]:
-    """Write the log records of this process to a step's log for the duration of a block.
+    """Write the log records of this process to a step's log during a ``with`` block.
 
     Args:
         step: Name of the step.

@@ -96,11 +96,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         xfail_exceptions: Exceptions by which a Python step reports an expected failure.
         exit_exceptions: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         runs_inline: True if all Python steps run in this process, for a debugger.
-        lane_measures_io: True in a step's own process, whose storage access its lane measures.
+        lane_measures_io: True in the process of a Python step: a lane measures its storage access.
         var_values: Values of vars that come from outside the recipe, by name.
         resource_units: Units of each counted resource of this machine.
-        python_settings: Settings for the processes of Python steps; None means the present ones
-            of pytest.
+        python_settings: Settings for the processes of Python steps; None means the current
+            settings of pytest's process.
         record_style: Level and format of the log records that are written to files.
         max_log: Bytes after which a log is cut, with a mark.
         max_artifact: Size of the largest artifact, in bytes.
@@ -140,6 +140,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.secrets.forms, *(() if access is None else access.forms))
 
     def seconds_for(self, timeout: float | None) -> float | None:
-        """Return the seconds of a step's timeout, after default and factor; None means no limit."""
+        """Return the timeout of a step in seconds, with the default and the factor of the run.
+
+        None means no limit.
+        """
         seconds = self.timeout if timeout is None else timeout
         return seconds * self.timeout_factor if seconds and self.timeout_factor else None

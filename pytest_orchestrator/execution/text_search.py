@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, NamedTuple
 from pytest_orchestrator.core.text import compile_pattern
 
 PART = 4 << 20
-"""Bytes in which a pattern is searched at a time."""
+"""Number of bytes that are searched for a pattern at a time."""
 
 OVERLAP = 256 << 10
-"""Bytes that two neighbouring parts share: a match up to this length is always found."""
+"""Bytes that two adjacent parts share: a match up to this length is always found."""
 
 
 class Hit(NamedTuple):
@@ -83,7 +83,7 @@ class Searched(NamedTuple):
         return None
 
     def end(self) -> str:
-        """Return the last line that is not blank; empty if all lines are."""
+        """Return the last line that is not blank, from the last 4096 bytes; else an empty text."""
         source, size = self.pieces[-1]
         with opened(source) as file:
             file.seek(max(0, size - 4096))
@@ -214,7 +214,7 @@ def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
 
 
 def answers(data: bytes) -> tuple[list[Found | None], bool]:
-    """Decode the output of `answer`; return the answers, and True if another search had started."""
+    """Decode the output of `answer`; return the answers, and True if one search is unfinished."""
     results: list[Found | None] = []
     at = 0
     while at < len(data):
