@@ -60,7 +60,7 @@ class ConnectionPool:
         self._is_over = False
 
     def acquire(self, token: str) -> RemoteContext | None:
-        """Return a pooled connection that uses ``token`` from now on; None if there is none."""
+        """Return a pooled connection, set to use ``token``; None if none is usable."""
         with self._lock:
             since, link = self._free.pop() if self._free else (0.0, None)
         if link is None:
@@ -139,7 +139,7 @@ def attempt_context(
 
 
 def _local_path(session_config: SessionConfig, path: str) -> str:
-    """Return the path on this machine for a path of the session; their rootdirs may differ."""
+    """Return the path on this machine for a path of the session; the two rootdirs may differ."""
     root = root_of_worker(session_config.root)
     is_below = path == session_config.root or path.startswith(f"{session_config.root}/")
     return root + path[len(session_config.root) :] if is_below else path
@@ -178,7 +178,7 @@ def _argument(session_config: SessionConfig, argument: str) -> str:
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 _REPLY_TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 2.0
-"""Seconds after which a new connection is tried: the kernel would wait longer each time."""
+"""Seconds until an attempt to connect is repeated; the kernel would pause longer each time."""
 _PAUSE: Final = 0.2
 _MAX_REFUSALS: Final = 3
 _MAX_CHUNK_BYTES: Final = 2 << 20
@@ -212,7 +212,7 @@ class WorkerAgent:
 
     Args:
         ref: The message with the address of the session.
-        encryption: Settings of encrypted connections to it; None if they are not encrypted.
+        encryption: Settings of encrypted connections to the session; None without encryption.
 
     Attributes:
         id: Id of this process in the session.
@@ -252,9 +252,9 @@ class WorkerAgent:
 
     @contextlib.contextmanager
     def running(self, run: RunningAttempt) -> Iterator[int]:
-        """List an attempt in heartbeats while a block runs; yield the number of the last heartbeat.
+        """List an attempt in the heartbeats while a ``with`` block runs.
 
-        The block starts when the first heartbeat was answered.
+        The block starts when the first heartbeat was answered; it gets the last heartbeat's number.
 
         Raises:
             OSError: The session has ended or did not reply; a later attempt gets a new agent.
@@ -274,7 +274,7 @@ class WorkerAgent:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[Slot]:
-        """Lease a worker slot while a block runs."""
+        """Lease a worker slot while a ``with`` block runs."""
         with self._lock:
             if not self._free:
                 self._free.append(Slot(self._lanes, self._program, SshConnections()))
@@ -309,7 +309,7 @@ class WorkerAgent:
                 )
                 sent_at = time.monotonic()
                 is_busy = self._send_heartbeat(link)
-                # From the time of sending: the session may have received it at that moment.
+                # Counted from the sending: the session may have received the heartbeat just then.
                 self._heartbeat_file.beat(sent_at + PATIENCE)
                 last_reply, refusals = time.monotonic(), 0
                 self._is_ready.set()
@@ -394,7 +394,7 @@ def agent_of(ref: AttemptRef, encryption: Encryption | None = None) -> WorkerAge
 
     Args:
         ref: The message with the address of the session.
-        encryption: Settings of encrypted connections to it; None if they are not encrypted.
+        encryption: Settings of encrypted connections to the session; None without encryption.
     """
     with _LOCK:
         agent = _AGENTS.get(ref.session)

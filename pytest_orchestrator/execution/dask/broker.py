@@ -1,4 +1,4 @@
-"""Attempt broker: each attempt is claimed once; its worker is watched by heartbeats.
+"""Attempt broker: accepts one claim for each attempt, and watches its worker by heartbeats.
 
 A scheduler may send an attempt to a second worker if it considers the first one lost. The claim
 of the second worker is refused here, so the step code of an attempt never runs twice.
@@ -64,12 +64,12 @@ class RemoteAttempt:
     Args:
         broker: The broker that issues the attempt.
         step: The step, with expressions replaced by values.
-        context: The handle of the step on the Context.
+        context: The step's handle to the Context.
         attempt_context: The context of the attempt.
 
     Attributes:
         id: Id of the attempt.
-        token: Token with which a worker claims it.
+        token: Token with which a worker claims the attempt.
         claim: The accepted claim, or None.
         claimed_at: Time of the claim, in seconds since the epoch.
         outcome: Outcome of the step code, or None.
@@ -130,13 +130,13 @@ class RemoteAttempt:
 
     @property
     def is_over(self) -> bool:
-        """True if the step code cannot run any more; meaningful once the wait for it has ended."""
+        """True if the step code cannot run any more; valid only after `wait` has ended."""
         if self.claim is None or self.outcome is not None or self._is_unknown:
             return True
         return self._broker.silence(self.claim) > SILENCE
 
     def compare(self, heartbeat: Heartbeat) -> None:
-        """Mark the attempt as lost if a heartbeat that its worker sent after the claim omits it."""
+        """Mark the attempt as lost if its worker omits it in a heartbeat after the claim."""
         claim = self.claim
         if claim is None or claim.agent_id != heartbeat.agent_id or self.id in heartbeat.running:
             return
@@ -231,7 +231,7 @@ class RemoteAttempt:
         self._receiver.close()
 
     def _accept_claim(self, claim: ClaimRequest) -> ClaimReply:
-        # Before the claim is set: other threads then ask for the silence of its process.
+        # Called before the claim is set, because other threads then call `silence` with the claim.
         self._broker.hear(claim.agent_id)
         with self._moved:
             if self.claim is not None:
@@ -267,7 +267,7 @@ class RemoteAttempt:
             self._moved.notify_all()
 
     def _next_follow_up(self) -> Any:
-        """Wait for a follow-up and return it; None releases the worker, ``{}`` has it ask again."""
+        """Wait for a follow-up and return it; None releases the worker, ``{}`` means: ask again."""
         until = time.monotonic() + _FOLLOW_UP_POLL
         with self._moved:
             while True:
@@ -284,8 +284,8 @@ class RemoteAttempt:
         """Execute a request once; if it is repeated, return the first reply.
 
         Raises:
-            RequestRefused: A claim of an attempt that is over, or a late request of a connection
-                that was closed.
+            RequestRefused: The request claims an attempt that is over, or arrives after a later
+                request of the same client.
         """
         request = numbered.request
         if request.op == CLAIM and (self._lost or self._is_closed or self.outcome is not None):
@@ -331,7 +331,7 @@ def _item_variables(attempt_context: AttemptContext) -> dict[str, str]:
 
 
 _GIVEN_UP_SILENCE: Final = 3.0
-"""Seconds without a heartbeat after which a worker is lost that the scheduler has given up."""
+"""Seconds without a heartbeat after which a worker is lost if the scheduler has given it up."""
 
 
 class AttemptBroker:
@@ -340,13 +340,13 @@ class AttemptBroker:
     Args:
         server: The server to which workers connect.
         session_config: The settings of the session.
-        cut_off: Returns why the session has lost the scheduler; empty if it has not.
-        proxy: The proxy to which workers connect instead, if connections are encrypted.
+        cut_off: Returns the message that the scheduler is lost; empty if it is not lost.
+        proxy: The proxy to which workers connect instead of the server; None without encryption.
 
     Attributes:
         address: Address to which workers connect.
         session_config: The settings of the session.
-        token_prefix: Prefix of all tokens of the session, which is secret.
+        token_prefix: Secret prefix of all tokens of the session.
         heartbeat_token: Token for the heartbeats of all workers.
         last_heard: Time of the last request of each worker process, by ``time.monotonic``.
     """
@@ -384,7 +384,7 @@ class AttemptBroker:
 
         Args:
             step: The step, with expressions replaced by values.
-            context: The handle of the step on the Context.
+            context: The step's handle to the Context.
             attempt_context: The context of the attempt.
         """
         attempt = RemoteAttempt(self, step, context, attempt_context)
@@ -394,7 +394,7 @@ class AttemptBroker:
         return attempt
 
     def forget(self, attempt: RemoteAttempt) -> None:
-        """Remove an attempt; a worker that still runs it is instructed to end it."""
+        """Remove an attempt; the next heartbeat reply makes its worker end it if it still runs."""
         with self._lock:
             self._attempts.pop(attempt.id, None)
 
@@ -418,7 +418,7 @@ class AttemptBroker:
         self.last_heard[agent_id] = time.monotonic()
 
     def silence(self, claim: ClaimRequest) -> float:
-        """Return the seconds since the last heartbeat or claim of a worker process."""
+        """Return the seconds since the last heartbeat or claim of the process that made a claim."""
         return time.monotonic() - self.last_heard[claim.agent_id]
 
     def is_lost(self, claim: ClaimRequest, *, given_up: bool) -> bool:

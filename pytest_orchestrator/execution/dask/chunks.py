@@ -1,4 +1,4 @@
-"""Chunked file transfer: growing files are sent in chunks until each is acknowledged."""
+"""Chunked file transfer: growing files are sent in chunks, each until it is acknowledged."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ class ChunkReceiver:
     def receive(self, chunk: Chunk) -> None:
         """Write a chunk; chunks may be repeated and arrive in any order.
 
-        Errors of a log, as on a full disk, are ignored so that the step can continue.
+        Errors of writing a log, such as a full disk, are ignored so that the step can continue.
 
         Raises:
             RequestRefused: The session does not accept the stream.
@@ -120,7 +120,7 @@ def send_rest(
 
     Returns:
         The last chunks of up to 16 KiB. The caller sends them with its next message, and
-        acknowledges them when that has arrived.
+        acknowledges them when that message has arrived.
     """
     last_chunks: list[Chunk] = []
     for file in files:

@@ -61,7 +61,7 @@ class BrokerClient:
             The result, as plain JSON.
 
         Raises:
-            RequestRefused: The session refuses the request, or it failed there.
+            RequestRefused: The session refuses the request, or the operation fails there.
             OSError: The session has ended, or was unreachable for too long.
         """
         reply = self.reply(Request(op=op, value=value))
@@ -73,7 +73,7 @@ class BrokerClient:
         """Send a request, and repeat it over a new connection if the connection breaks.
 
         Raises:
-            RequestRefused: The session does not know the attempt any more.
+            RequestRefused: The request is too large, or the session does not know the attempt.
             OSError: The session has ended, or was unreachable for too long.
         """
         numbered = NumberedRequest(self._id, next(self._numbers), request)
@@ -88,7 +88,7 @@ class BrokerClient:
             raise RequestRefused(str(error)) from None
 
     def release(self) -> None:
-        """Return the connection to the pool; all its requests were answered."""
+        """Return the connection to the pool; all its requests must have been answered."""
         link, self._link = self._link, None
         if link is not None:
             self._agent.connections.release(link)
@@ -99,8 +99,8 @@ class BrokerClient:
             self._link.close()
 
     def shut_down(self) -> None:
-        """Shut the connection down, so that a blocked request returns at once. Thread-safe."""
-        link = self._link  # its thread may set the attribute to None at any time
+        """Shut the connection down, so that a blocked request fails immediately. Thread-safe."""
+        link = self._link  # the attempt's thread may set the attribute to None at any time
         if link is not None:
             link.shut_down()
 

@@ -28,9 +28,9 @@ NUMBERED: Final = "numbered"
 MAX_REQUEST: Final = 256 << 20
 """Maximum bytes of a request: an outcome contains the result of a step, at worst twice."""
 HEARTBEAT_SECONDS: Final = 0.5
-"""Seconds between two heartbeats; a cancellation reaches a worker with the reply to one."""
+"""Seconds between two heartbeats; the reply to a heartbeat carries cancellations."""
 PATIENCE: Final = 20.0
-"""Seconds without a reply after which a worker ends all attempts of that session."""
+"""Seconds without a reply of a session after which a worker ends all its attempts."""
 SILENCE: Final = 30.0
 """Seconds without a heartbeat after which a worker is lost; it has ended its attempts by then."""
 
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class AttemptRef(msgspec.Struct, frozen=True):
-    """Address and tokens for one attempt; nothing else passes through the scheduler.
+    """Address and tokens for one attempt: the only arguments of its task in the scheduler.
 
     Attributes:
         session: Id of the session.
@@ -124,8 +124,8 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
         variables: Environment variables in addition to those of the worker.
         context_variables: Environment variables with which the programs of the step use the
             Context; the worker adds the address.
-        secrets: Secrets that are masked in its output.
-        logs: True if the session wants its logs.
+        secrets: Secrets that are masked in the output of the step.
+        logs: True if the session wants the logs of the attempt.
         samples: True if the session wants samples of memory and CPU time.
         has_follow_ups: True if the session requests files after the step code has ended.
     """
@@ -208,14 +208,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ended: End of the step code; the paths in it are those of the worker.
-        report: Report of the exception that it raised.
-        events: Its log records and warnings.
+        report: Report of the exception that the step code raised.
+        events: Log records and warnings of the step code.
         stop: Reason and exit status, if the step ends the whole run.
-        new_secrets: Secrets that were found on the worker.
+        new_secrets: Secrets that the worker has found and the session may not know.
         files_before: State of the files before the step code ran.
         started_at: Start of the step code by the clock of the worker, in seconds since the epoch.
         start_delay: Seconds from the claim to the start of the step code.
-        chunks: The last chunks of its logs, if they are small.
+        chunks: The last chunks of the logs, if they are small.
     """
 
     ended: Ended
@@ -285,10 +285,10 @@ def read(value: Any, kind: type[T]) -> T:
 
 
 def packed(step: Step) -> bytes:
-    """Pickle those values of a step that a worker needs to run it.
+    """Pickle the values of a step that a worker needs to run the step.
 
-    The Struct of a step cannot be read from JSON: its fields accept what users may write in a
-    recipe, and a step has other values, such as the name of a step of a used file.
+    The Struct of a step cannot be read from JSON: its fields accept only what users may write in a
+    recipe, and a loaded step has other values too, such as the name of a step of a used file.
     """
     needed = msgspec.structs.replace(
         step,
@@ -304,13 +304,16 @@ def packed(step: Step) -> bytes:
 
 
 def unpacked(data: bytes) -> Step:
-    """Return the step that `packed` has pickled; the session may run any code on this worker."""
+    """Return the step that `packed` has pickled.
+
+    Pickled data can run any code; the session may run any code on this worker anyway.
+    """
     step: Step = pickle.loads(data)  # noqa: S301
     return step
 
 
 def _is_needed(criterion: Criterion) -> bool:
-    """Return True for the wanted exit code, and for files that are compared with earlier ones."""
+    """Return True for the criterion `exit_code`, and for `files` with ``fresh: true``."""
     if criterion.name == "files":
         return isinstance(criterion.expected, dict) and bool(criterion.expected.get("fresh"))
     return criterion.name == "exit_code"

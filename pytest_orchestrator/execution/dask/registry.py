@@ -1,4 +1,4 @@
-"""Worker registry: the workers with the same code as pytest, and why others are not used."""
+"""Worker registry: workers with the same code as pytest, and reasons against the others."""
 
 import contextlib
 import hashlib
@@ -35,7 +35,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
         host: Name of the machine of the process.
         root: Path of the project in this process.
         is_there: True if the folder of the project exists.
-        python: Version of Python, without the last number.
+        python: Version of Python, such as ``3.12``.
         packages: Versions of packages; empty if a package has no version, None if it is missing.
         files: First 16 digits of the SHA-256 of each file; empty if it cannot be read.
     """
@@ -169,9 +169,9 @@ _REFRESH_SECONDS: Final = 5.0
 """Seconds for which the list of workers is cached."""
 
 ListWorkers = Callable[[], list[Offer]]
-"""Returns all workers of the cluster; the names of their machines are not known yet."""
+"""Function that returns all workers of the cluster, with an empty `Offer.host`."""
 Probe = Callable[[Collection[str]], dict[str, Fingerprint | str]]
-"""Returns the fingerprints of workers by address, or the reason why one is unknown."""
+"""Function that returns by address the fingerprint of each worker, or why it has none."""
 
 
 class WorkerRegistry:
@@ -182,7 +182,7 @@ class WorkerRegistry:
         probe: Returns the fingerprints of workers by address.
         here: The fingerprint of pytest's process.
         counted: Names of resources that the session counts itself.
-        notify: Called with one line for each worker that joined later and is not used.
+        notify: Called with a line for each worker that joined after the start and is not used.
 
     Attributes:
         mismatches: Differences from pytest's process, by the name of each worker that is not used.
@@ -210,11 +210,11 @@ class WorkerRegistry:
             return [offer for offer in self._offers.values() if offer is not None]
 
     def refresh(self, *, at_start: bool = False) -> None:
-        """Update the list of workers, unless that was done in the last five seconds.
+        """Update the list of workers, unless it was updated in the last five seconds.
 
         Args:
-            at_start: True at the start of the session: update in any case, and leave it to the
-                caller to report workers that are not used.
+            at_start: True at the start of the session: the list is updated in any case, and
+                `notify` is not called, because the caller reports the workers that are not used.
 
         Raises:
             OSError: The scheduler does not answer at the start of the session.

@@ -1,8 +1,8 @@
 """Dask runner: cluster connection, task submission.
 
 Dask runs a task at least once. A task contains only the address at which an attempt can be
-claimed. So the claim of a second run is refused, and a worker that Dask considers lost can still
-report its outcome.
+claimed. Only the first claim gets the attempt; if Dask runs the task again, its claim is refused.
+The outcome is sent to that address and not through Dask, even if Dask considers the worker lost.
 """
 
 import contextlib
@@ -42,15 +42,15 @@ MakeBroker = Callable[[str, Callable[[], str], Encryption | None], "AttemptBroke
 
 
 class DaskError(Exception):
-    """A cluster that cannot be used; the text is a message for the user."""
+    """Error: a cluster cannot be used; the text is a message for the user."""
 
 
 class DaskRunner:
     """Runner of steps on the workers of a Dask cluster.
 
     Args:
-        broker: Returns the broker, given the address of this machine for workers, a function that
-            returns why the scheduler is lost, and the settings of encrypted connections.
+        broker: Creates the broker. Its arguments are the address of this machine for workers, the
+            function ``cut_off`` of `AttemptBroker`, and the encryption (None without it).
         scheduler: Address of the scheduler, or the number of workers of a local cluster.
         counted: Names of resources that the session counts itself.
         notify: Called with one line of information for the user.
@@ -86,7 +86,7 @@ class DaskRunner:
             The registry of its workers.
 
         Raises:
-            DaskError: The cluster cannot be reached.
+            DaskError: The cluster cannot be reached, or its scheduler lacks this package.
         """
         import distributed
         from distributed.utils import get_ip
@@ -122,7 +122,7 @@ class DaskRunner:
         return self._worker_registry
 
     def takes(self, step: Step) -> bool:
-        """Return True if a step runs on a worker; some, as services, need the machine of pytest."""
+        """Return True if a step runs on a worker; services, for example, run beside pytest."""
         return not beside(step)
 
     def submit(self, step: Step, context: Context, attempt_context: AttemptContext) -> Submission:
@@ -210,7 +210,7 @@ class DaskRunner:
         return Encryption(tls, client.loop.asyncio_loop)
 
     def _cut_off(self) -> str:
-        """Return a message if the scheduler is lost, else an empty text."""
+        """Return the message that the scheduler is lost; empty if it is not lost."""
         client = self._client
         if client is None or client.status == "running":
             self._disconnected_since = None
@@ -241,9 +241,9 @@ _ROUTES: Final = "distributed.{}.http.routes"
 def _own_cluster(workers: int) -> Any:
     """Start a scheduler and workers that only this session can use.
 
-    All users of a machine can connect to its loopback, and a client of a scheduler can run code
-    as its user. So each connection needs a certificate, whose key is created here and kept in
-    memory; Dask passes it to its workers through pipes. No HTTP server listens.
+    All users of a machine can connect to its loopback, and a client of a scheduler can run code as
+    the user of the scheduler. So each connection needs a certificate. Its key is created here and
+    kept in memory; Dask passes the key to its workers through pipes. No HTTP server listens.
 
     Raises:
         DaskError: Certificates cannot be created.
@@ -303,7 +303,7 @@ def _connection_errors(scheduler: Scheduler) -> Iterator[None]:
 _NO_WORKER_SECONDS: Final = 60.0
 """Seconds for which an attempt waits if no worker is left that can run it."""
 _MAX_SUBMISSIONS: Final = 3
-"""Maximum number of submissions after which Dask may report an error before a claim."""
+"""Number of submissions after which an error of Dask before a claim is final."""
 
 
 class Submitter:
@@ -336,9 +336,9 @@ class Submitter:
         self._no_worker_since: float | None = None
 
     def ensure_submitted(self) -> None:
-        """Submit the attempt, unless Dask has an unfinished task for it on a present worker.
+        """Submit the attempt, unless Dask still has a task for it and a worker for that task.
 
-        This method is called again and again until a worker has claimed the attempt.
+        This method is called repeatedly until a worker has claimed the attempt.
         """
         with self._lock:
             if self._future is not None:

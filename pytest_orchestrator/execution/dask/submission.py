@@ -1,4 +1,4 @@
-"""Submitted attempt, with the interface of `execution.steps.dispatch`."""
+"""Attempt that was submitted to Dask, with the interface `attempt_context.RemoteSubmission`."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ class Submission:
         step: The step, with expressions replaced by values.
         attempt_context: The context of the attempt.
         attempt: The attempt in the broker.
-        withdraw: Cancels the task of Dask.
+        withdraw: Cancels the task of the attempt in Dask.
     """
 
     before: Final[Before] = {}
@@ -78,7 +78,7 @@ class Submission:
         return claimed_at if outcome is None else claimed_at + outcome.start_delay
 
     def result(self) -> Ended:
-        """Wait for the end of the step code and return it; an interrupt cancels the attempt."""
+        """Wait for the `Ended` of the step code and return it; an interrupt cancels the attempt."""
         try:
             with self._remote_lock_state():
                 outcome = self._attempt.wait()
@@ -88,7 +88,7 @@ class Submission:
 
     @contextlib.contextmanager
     def _remote_lock_state(self) -> Iterator[None]:
-        """Record in the lock files, while a block runs, that the attempt may outlive this process.
+        """Record in the lock files that the attempt may outlive this process, for a ``with`` block.
 
         An interrupt of the block cancels the attempt. After the block, the lock files record that
         the attempt has ended or was lost.
@@ -115,7 +115,7 @@ class Submission:
         """Cancel the attempt; thread-safe, and may be repeated.
 
         Args:
-            at_once: End it without a grace period.
+            at_once: End the step code without a grace period.
             late: True if an earlier cancellation had no effect; the attempt then counts as lost.
         """
         is_claimed = self._attempt.end(at_once=at_once or late)
@@ -159,7 +159,7 @@ class Submission:
         return reply.verdicts
 
     def _interrupt(self) -> None:
-        """Cancel the attempt and wait for its end; on a second interrupt, cancel it at once."""
+        """Cancel the attempt and wait for its end; a second interrupt cuts the grace period."""
         self.cancel(at_once=False, late=False)
         until = time.monotonic() + _CANCEL_SECONDS
         try:

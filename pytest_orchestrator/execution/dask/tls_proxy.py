@@ -112,7 +112,7 @@ class TlsProxy:
 
 @contextlib.asynccontextmanager
 async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    """Close a connection after a block; wait up to two seconds until its data is sent."""
+    """Close a connection after a ``with`` block; wait up to two seconds until its data is sent."""
     try:
         yield
     finally:

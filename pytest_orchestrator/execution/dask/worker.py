@@ -76,7 +76,7 @@ def perform(
         ref: The message with which the attempt is claimed.
         worker: Name of this worker.
         encryption: Settings of encrypted connections to the session; None if they are plain.
-        scratch: Folder for temporary files, which its owner removes even if this process is killed.
+        scratch: Folder for temporary files; its owner removes it even if this process is killed.
 
     Raises:
         NotClaimed: The claim was refused.
@@ -205,8 +205,8 @@ class _Run:
 
     def _run_step_code(self, step: Step, attempt: AttemptContext) -> Ended:
         slot = attempt.required_slot
-        if isinstance(step, CodeStep):  # takes seconds, and cannot be cancelled
-            with contextlib.suppress(LaneLost, OSError):  # `apart` reports it
+        if isinstance(step, CodeStep):  # the start takes seconds, and cannot be cancelled
+            with contextlib.suppress(LaneLost, OSError):  # `apart` reports the error
                 slot.python.prepare()
         with self._slot_lock:
             if self._cancelled_at is not None:  # cancelled since the claim
