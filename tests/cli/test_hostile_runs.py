@@ -19,9 +19,10 @@ from tests.runs.built import Runs
 
 CANARY = "CANARY-7f3a"
 RUNS = ".orchestrator/runs"
+RUN = f"{RUNS}/20261125T101502Z-7f3a"
 SPY = """
 import contextlib, os, sys
-outside, *rest = sys.argv[1:]
+outside, name, *projects = sys.argv[1:]
 
 def spy(event, args):
     if event.partition(".")[0] in ("open", "os", "shutil") and args:
@@ -39,11 +40,16 @@ sys.addaudithook(spy)
 from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.runs.loaded import load_run
 
-for line in sys.stdin.read().splitlines():
-    with contextlib.suppress(SystemExit):
-        main(line.split(" "))
+verbs = sys.stdin.read().splitlines()
+for project in projects:
+    os.chdir(project)
+    for stream in (sys.stdout, sys.stderr):
+        print(f"PROJECT {project}", file=stream)
+    for line in verbs:
+        with contextlib.suppress(SystemExit):
+            main(line.split(" "))
     with contextlib.suppress(Exception):
-        print(load_run(rest[0]).samples)
+        print(load_run(os.path.abspath(name)).samples)
 """
 
 
@@ -132,42 +138,63 @@ WAYS: dict[str, Callable[[Path, Path], str]] = {
 }
 
 
-@pytest.mark.parametrize("sealed", [True, False], ids=["ended", "killed"])
-@pytest.mark.parametrize("way", WAYS)
-def test_no_command_opens_or_writes_a_file_outside_of_the_run_folder(
-    project: Project, outside: Path, way: str, sealed: bool
-) -> None:
-    folder = (project.path / RUNS / "20261125T101502Z-7f3a").resolve()
+def hostile(project: Path, outside: Path, way: str, *, sealed: bool) -> None:
+    """Write a project with a run whose journal and links lead outside of its folder."""
+    folder = (project / RUN).resolve()
     psu_run(folder, png=b"png").seal()
+    (project / "pytest.ini").write_text("[pytest]\n")
     (folder / "link").symlink_to(outside / "secret.yaml")
     (folder / "ring").symlink_to(outside)
     (folder / "assets").mkdir()
     (folder / "assets" / "ring").symlink_to(outside)
     (folder / "report.html").symlink_to(outside / "report.html")
     os.mkfifo(folder / "pipe")
-    path = WAYS[way](outside, folder)
-    rewritten(folder, path, sealed=sealed)
+    rewritten(folder, WAYS[way](outside, folder), sealed=sealed)
+
+
+def by_project(output: str) -> dict[str, str]:
+    """Return the output of the commands in each project, by its path."""
+    parts = output.split("PROJECT ")[1:]
+    return {path: text for path, _, text in (part.partition("\n") for part in parts)}
+
+
+# One process runs all commands: each start of an interpreter would take as long as they take.
+def test_no_command_opens_or_writes_a_file_outside_of_the_run_folder(
+    tmp_path: Path, outside: Path
+) -> None:
+    projects = {
+        str(tmp_path / f"{way}-{'ended' if sealed else 'killed'}"): (way, sealed)
+        for way in WAYS
+        for sealed in (True, False)
+    }
+    for project, (way, sealed) in projects.items():
+        hostile(Path(project), outside, way, sealed=sealed)
     before = {one.name: one.read_bytes() for one in outside.iterdir()}
     verbs = ["report", "report -o page.html", "report --bundle out.zip", "verify", "runs"]
     verbs += ["runs show", "runs --trend", "compare latest latest", "ctx --run latest all"]
     verbs += ["graph psu_burn_in --run latest", "verify out.zip"]
 
     run = subprocess.run(
-        [sys.executable, "-c", SPY, str(outside), str(folder)],
+        [sys.executable, "-c", SPY, str(outside), RUN, *projects],
         input="\n".join(verbs),
         capture_output=True,
         text=True,
-        timeout=120,
+        env=os.environ | {"COLUMNS": "100"},
         check=False,
     )
 
-    assert [line for line in run.stderr.splitlines() if line.startswith("SPY")] == []
-    assert "Traceback" not in run.stderr
-    assert CANARY not in run.stdout + run.stderr
+    assert run.returncode == 0, run.stderr
+    shown, errors = by_project(run.stdout), by_project(run.stderr)
+    assert [*shown] == [*errors] == [*projects]
+    for project, case in projects.items():
+        spied = [line for line in errors[project].splitlines() if line.startswith("SPY")]
+        assert spied == [], case
+        assert "Traceback" not in errors[project], case
+        assert CANARY not in shown[project] + errors[project], case
+        assert CANARY not in Path(project, "page.html").read_text(), case
+        with zipfile.ZipFile(Path(project, "out.zip")) as bundle:
+            assert [one for one in bundle.namelist() if CANARY.encode() in bundle.read(one)] == []
     assert {one.name: one.read_bytes() for one in outside.iterdir()} == before
-    assert CANARY not in (project.path / "page.html").read_text()
-    with zipfile.ZipFile(project.path / "out.zip") as bundle:
-        assert not [name for name in bundle.namelist() if CANARY.encode() in bundle.read(name)]
 
 
 def test_page_names_a_path_outside_of_the_run_folder_as_not_opened(
