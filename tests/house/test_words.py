@@ -4,7 +4,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,8 @@ NAME = re.compile(
     r"|telling|surroundings|whoever|nobody|somebody|anybody|everybody|strangers?)(?:_|$)",
     re.IGNORECASE,
 )
+COMMENT = re.compile(rf"#[# ]*{OPENING.pattern}|#.*(?i:{WORD.pattern})")
+"""A line that may hold a comment with a problem: only files with one are tokenized."""
 TEST = re.compile(
     r"test_(?:what|where|whether|who|whoever|whatever|those|let|they|it|its|these|this|that|there)(?:_|$)"
 )
@@ -35,9 +37,9 @@ QUOTED = {"tests/samples/old_guide.md"}
 """Files of other authors."""
 
 
-def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def names(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield each name that a file binds, with its line."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
@@ -48,16 +50,20 @@ def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.attr
 
 
-def sentences(text: str, suffix: str) -> Iterator[tuple[int, str]]:
-    """Yield docstrings and comments of code, and headings and paragraphs of a page."""
-    if suffix == ".py":
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+def sentences(nodes: Iterable[ast.AST], text: str) -> Iterator[tuple[int, str]]:
+    """Yield docstrings and comments of code, with their lines."""
+    for node in nodes:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+    if COMMENT.search(text):
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
                 yield token.start[0], token.string.lstrip("# ")
-    elif suffix == ".sh":
+
+
+def sentences_of_a_page(text: str, suffix: str) -> Iterator[tuple[int, str]]:
+    """Yield the comments of a shell script, or the headings and paragraphs of a page."""
+    if suffix == ".sh":
         for number, line in enumerate(text.splitlines(), 1):
             if line.lstrip().startswith("# "):
                 yield number, line.lstrip("# ")
@@ -79,19 +85,18 @@ def sentences(text: str, suffix: str) -> Iterator[tuple[int, str]]:
 
 def problems(name: str, text: str) -> list[str]:
     suffix = Path(name).suffix
+    nodes = [*ast.walk(ast.parse(text))] if suffix == ".py" else []
     found = [
         f"{name}:{line}: {match[0]!r} in {one.strip().partition(chr(10))[0][:60]!r}"
-        for line, one in sentences(text, suffix)
+        for line, one in (sentences(nodes, text) if nodes else sentences_of_a_page(text, suffix))
         for match in [OPENING.match(one), *WORD.finditer(one)]
         if match
     ]
-    if suffix == ".py":
-        found += [
-            f"{name}:{line}: the name {one}"
-            for line, one in names(ast.parse(text))
-            if NAME.search(one) or TEST.match(one)
-        ]
-    return found
+    return found + [
+        f"{name}:{line}: the name {one}"
+        for line, one in names(nodes)
+        if NAME.search(one) or TEST.match(one)
+    ]
 
 
 def test_sentences_and_names_are_plain() -> None:
