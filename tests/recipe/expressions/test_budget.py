@@ -155,10 +155,8 @@ def test_all_expressions_of_a_matrix_share_one_memory_limit() -> None:
 
 
 def endless(text: str) -> str:
-    before = time.process_time()
     with pytest.raises(TimeoutExpressionError) as caught, budget.time_limit(0.05):
         value(text, x=list(range(100_000)))
-    assert time.process_time() - before < 20
     return str(caught.value)
 
 

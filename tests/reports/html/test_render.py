@@ -1,6 +1,5 @@
 import json
 import re
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -226,12 +225,9 @@ def test_a_page_of_many_steps_with_long_output_keeps_its_size_limit(tmp_path: Pa
                  context={"writes": writes})  # fmt: skip
     run.seal()
 
-    began = time.process_time()
     text = page(run)
-    took = time.process_time() - began
 
     assert len(text.encode()) < 5_000_000
-    assert took < 10
     assert text.count('class="step ') == 600
 
 
