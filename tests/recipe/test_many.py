@@ -19,7 +19,7 @@ from tests.growth import TIMES, is_linear
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANY = int(os.environ.get("RECIPES_TO_READ", "2000"))
+MANY = int(os.environ.get("RECIPES_TO_READ", "500"))
 SEED = int(os.environ.get("RECIPES_SEED", "1"))
 GOOD = """\
 name: "PSU é 😀"
