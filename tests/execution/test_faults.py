@@ -1,6 +1,6 @@
 """Every fault of a program ends in time, is reported correctly, and leaves no process alive.
 
-`scripts/soak` does the same a hundred times, with the grace period and the time limits of steps;
+`scripts/soak` repeats the same many times, with the grace period and the time limits of steps;
 the limits here are wider, because the machine may be loaded.
 """
 
@@ -26,7 +26,7 @@ from benchmarks.faults import (
 from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 
-ROUNDS = 5
+ROUNDS = 2
 GRACE = 0.2
 RUNS = 10
 
