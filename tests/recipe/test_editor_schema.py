@@ -177,7 +177,6 @@ def compare(recipe: Any, folder: Path) -> None:
 
 
 LAW = settings(
-    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
