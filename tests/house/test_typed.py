@@ -14,6 +14,7 @@ MYPY = ["mypy", "--strict", "--cache-dir=cache", "--python-executable"]
 PYRIGHT = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("checker", [MYPY, ["pyright", "--pythonpath"]], ids=["mypy", "pyright"])
 def test_type_checkers_accept_a_project_and_find_its_marked_mistakes(
     checker: list[str], bare: Path, tmp_path: Path

@@ -30,6 +30,7 @@ def test_the_wheel_contains_every_file_of_the_package(files: set[str]) -> None:
     assert package - files == set()
 
 
+@pytest.mark.nightly
 def test_the_source_distribution_makes_the_same_wheel(files: set[str], tmp_path: Path) -> None:
     with tarfile.open(built(ROOT, "sdist", tmp_path / "sdist")) as archive:
         archive.extractall(tmp_path / "source", filter="data")

@@ -242,16 +242,6 @@ def cached_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "distributions", _INSTALLED)
 
 
-@pytest.fixture(autouse=True)
-def coverage_of_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure the coverage of child processes only in tests with the marker `measured`.
-
-    It takes a third of the time of a child, and nearly all runs execute the same code in it.
-    """
-    if request.node.get_closest_marker("measured") is None:
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
     """The fork server of all sessions in this process."""
