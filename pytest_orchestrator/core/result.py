@@ -162,7 +162,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def description(self) -> str:
-        """Name of the criterion, followed by `unmet`."""
+        """Name of the criterion, followed by the text of `unmet`."""
         return f"{self.name}{'' if self.is_measurement else ':'} {self.unmet}"
 
 

@@ -226,7 +226,7 @@ def paused(waited: float, stop: threading.Event | None) -> bool:
 
 
 class _Report:
-    """Caller of `waiting`: when the lock or its owner changes, and every ten seconds."""
+    """Calls `waiting` when a wait begins, when the busy lock changes, and every ten seconds."""
 
     def __init__(self, waiting: Waiting | None) -> None:
         self._waiting = waiting

@@ -265,8 +265,8 @@ class LiveCopy:
 def _unblocked(fd: int) -> int:
     """Open the terminal or pipe of ``fd`` again as non-blocking, and close ``fd``.
 
-    Return ``fd`` itself for other files, and if that fails. The flag O_NONBLOCK is not set on
-    ``fd``, since its duplicates share the flag.
+    If ``fd`` is another file, or cannot be opened again, return ``fd`` itself. This function does
+    not set O_NONBLOCK on ``fd``: that would make all duplicates of ``fd`` non-blocking too.
     """
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):

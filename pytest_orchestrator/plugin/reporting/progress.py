@@ -118,7 +118,9 @@ class Progress:
     def happened(
         self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], event: "StepEvent"
     ) -> None:
-        """Add a step that starts, or stop the thread if it is inline; remove a finished step.
+        """Add a step that starts, and remove one that has finished.
+
+        An inline step is not added: it stops the thread that draws the status line.
 
         Args:
             recipe: The recipe.

@@ -124,7 +124,7 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Collect the recipes that the worker had to run one step at a time."""
+        """Store the recipes that the worker could not run in parallel, for the summary."""
         self._late_serial |= getattr(node, "workeroutput", {}).get(SERIAL, {})
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

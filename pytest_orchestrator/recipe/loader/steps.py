@@ -364,7 +364,7 @@ class _StepReader:
         return owners
 
     def _own(self, model: type[Step]) -> list[str]:
-        """Return the keys of the step that the type `model` adds to those of all steps."""
+        """Return the keys of this step that only steps of the type `model` may have."""
         return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
 
     def _unknown(self, name: str, node: Node) -> None:
