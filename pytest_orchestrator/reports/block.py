@@ -3,7 +3,7 @@
 A figure that was not measured is absent, never zero. Paths are relative to the rootdir, those of
 logs and samples to the run folder. Times are in seconds, sizes in bytes.
 
-`block` returns plain data of the types in `block_schema`.
+`block` returns plain data of the types in `runs.block`.
 """
 
 import math

@@ -1,269 +1,26 @@
-"""Types of the report block of a step and of the summary of a run, and their JSON Schemas.
-
-The tests of this project validate all blocks against these types. A field may be added without a
-new major version of the format.
-"""
+"""JSON Schemas of the report block of a step and of the summary of a run."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta
 
-from pytest_orchestrator.core.events import Op
-from pytest_orchestrator.core.result import Kind
+from pytest_orchestrator.runs.block import Block, Count, Maybe, Part
 
 SCHEMA_VERSION: Final = "1.0"
 """Version of both formats."""
 
-T = TypeVar("T")
-Maybe: TypeAlias = T | UnsetType
 
-Sha256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hex")]
-Moment: TypeAlias = Annotated[
-    str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$", description="ISO 8601, UTC")
-]
-Line: TypeAlias = Annotated[int, Meta(ge=1, description="line of the recipe, from 1")]
-Count: TypeAlias = Annotated[int, Meta(ge=0)]
-Seconds: TypeAlias = Annotated[float, Meta(ge=0, description="seconds")]
-Bytes: TypeAlias = Annotated[int, Meta(ge=0, description="bytes")]
-_OfPytest: TypeAlias = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
-State: TypeAlias = Literal[_OfPytest, "blocked", "restored", "interrupted", "not run"]
-
-
-class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping with exactly these fields."""
-
-
-class Run(_Part, frozen=True):
-    """The run: the name of its folder and the pytest process that ran the step."""
-
-    id: str
-    worker: str
-    resumed_from: Maybe[str | None] = UNSET
-
-
-class Var(_Part, frozen=True):
-    """The value of a var and its origin."""
-
-    value: Any
-    origin: str
-
-
-class Recipe(_Part, frozen=True):
-    """The recipe of the step."""
-
-    name: str
-    path: str
-    sha256: Sha256
-    test_meta: dict[str, Any]
-    vars: Maybe[dict[str, Var]] = UNSET
-    cell: Maybe[str] = UNSET
-    matrix: Maybe[dict[str, Any]] = UNSET
-    description: Maybe[str] = UNSET
-
-
-class Place(_Part, frozen=True):
-    """Position of the cause of a failure."""
-
-    path: str
-    line: Line
-    column: Count
-
-
-class Step(_Part, frozen=True):
-    """The step and its outcome."""
-
-    name: str
-    node: str
-    index: Count
-    type: str
-    line: Line
-    needs: list[str]
-    tags: list[str]
-    state: State
-    attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    reruns: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    after: Maybe[list[str]] = UNSET
-    description: Maybe[str] = UNSET
-    background: Maybe[Literal[True]] = UNSET
-    continue_on_error: Maybe[Literal[True]] = UNSET
-    final: Maybe[Literal[True]] = UNSET
-    idempotent: Maybe[Literal[True]] = UNSET
-    kind: Maybe[Kind] = UNSET
-    reason: Maybe[str] = UNSET
-    blocked_by: Maybe[str] = UNSET
-    place: Maybe[Place] = UNSET
-
-
-class Criterion(_Part, frozen=True):
-    """A criterion that was checked."""
-
-    name: str
-    line: Line
-    held: bool
-    wanted: Any
-    measured: Maybe[Any] = UNSET
-    unit: Maybe[str] = UNSET
-    distance: Maybe[float] = UNSET
-    reason: Maybe[str] = UNSET
-
-
-class Measurement(_Part, frozen=True):
-    """A measurement with its limits; a limit or value that does not exist is absent."""
-
-    name: str
-    line: Line
-    verdict: Literal["pass", "fail", "unset"]
-    value: Maybe[Any] = UNSET
-    unit: Maybe[str] = UNSET
-    low: Maybe[float] = UNSET
-    high: Maybe[float] = UNSET
-    equals: Maybe[Any] = UNSET
-    margin: Maybe[float] = UNSET
-    allow_fail: Maybe[Literal[True]] = UNSET
-
-
-class Write(_Part, frozen=True):
-    """A change of the Context; only append and pop have an `index`."""
-
-    key: str
-    ts: Moment
-    who: str
-    op: Op
-    old: Any
-    new: Any
-    index: Maybe[Count] = UNSET
-    masked: Maybe[Literal[True]] = UNSET
-
-
-class Context(_Part, frozen=True):
-    """The changes that the step made, in order."""
-
-    writes: list[Write]
-
-
-class Time(_Part, frozen=True):
-    """Times of the step: from the start of its step code to its last criterion.
-
-    The window contains all attempts and all changes of the Context by the step. `seconds` is the
-    duration of the step code in the last attempt, `last_start` the start of that attempt if there
-    were several, and `waited_seconds` the total time that all attempts waited for locks.
-    """
-
-    start: Moment
-    stop: Moment
-    seconds: Seconds
-    waited_seconds: Seconds
-    last_start: Maybe[Moment] = UNSET
-
-
-class Resources(_Part, frozen=True):
-    """Resource usage of the last attempt; a figure that was not measured is absent."""
-
-    seconds: Seconds
-    source: dict[str, str]
-    cpu_user_seconds: Maybe[Seconds] = UNSET
-    cpu_system_seconds: Maybe[Seconds] = UNSET
-    rss_delta: Maybe[Annotated[int, Meta(description="bytes")]] = UNSET
-    max_rss: Maybe[Bytes] = UNSET
-    largest_rss: Maybe[Bytes] = UNSET
-    heap_current: Maybe[Bytes] = UNSET
-    heap_peak: Maybe[Bytes] = UNSET
-    read_bytes: Maybe[Bytes] = UNSET
-    write_bytes: Maybe[Bytes] = UNSET
-    processes: Maybe[Count] = UNSET
-    samples: Maybe[str] = UNSET
-
-
-class Where(_Part, frozen=True):
-    """Name and machine of the worker that ran the step code; absent if it ran beside pytest."""
-
-    worker: str
-    host: str
-
-
-class Process(_Part, frozen=True):
-    """The process of the step."""
-
-    argv: list[str]
-    cwd: str
-    stdout_bytes: Bytes
-    stderr_bytes: Bytes
-    exit_code: Maybe[int] = UNSET
-    signal: Maybe[str] = UNSET
-    leftovers: Maybe[list[str]] = UNSET
-    masked: Maybe[list[str]] = UNSET
-
-
-class Log(_Part, frozen=True):
-    """The log file of a stream: the whole stream, or its beginning if `cut` is true."""
-
-    path: str
-    bytes: Bytes
-    cut: bool
-
-
-class Logs(_Part, frozen=True):
-    """The streams that are not empty, and the log records of a Python step."""
-
-    stdout: Maybe[Log] = UNSET
-    stderr: Maybe[Log] = UNSET
-    log: Maybe[Log] = UNSET
-
-
-class Artifact(_Part, frozen=True):
-    """A file that was copied into the run folder."""
-
-    path: str
-    type: str
-    bytes: Bytes
-
-
-class Attempt(_Part, frozen=True):
-    """A failed attempt that was followed by another one."""
-
-    attempt: Annotated[int, Meta(ge=1)]
-    kind: Kind
-    reason: str
-    start: Moment
-    seconds: Seconds
-    resources: Resources
-    stop: Maybe[Moment] = UNSET
-    where: Maybe[Where] = UNSET
-    logs: Maybe[Logs] = UNSET
-
-
-class Block(_Part, frozen=True):
-    """The report of one step. Times are in seconds, sizes in bytes."""
-
-    schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
-    run: Run
-    recipe: Recipe
-    step: Step
-    criteria: list[Criterion]
-    context: Context
-    time: Maybe[Time] = UNSET
-    resources: Maybe[Resources] = UNSET
-    where: Maybe[Where] = UNSET
-    process: Maybe[Process] = UNSET
-    logs: Maybe[Logs] = UNSET
-    given: Maybe[dict[str, Any]] = UNSET
-    measurements: Maybe[list[Measurement]] = UNSET
-    attempts: Maybe[list[Attempt]] = UNSET
-    artifacts: Maybe[list[Artifact]] = UNSET
-    warnings: Maybe[list[str]] = UNSET
-
-
-class WholeRun(_Part, frozen=True):
+class WholeRun(Part, frozen=True):
     """The run: the name of its folder and the run that it resumes."""
 
     id: str
     resumed_from: Maybe[str] = UNSET
 
 
-class OfRecipe(_Part, frozen=True):
+class OfRecipe(Part, frozen=True):
     """The verdict of a recipe and the number of its steps by state."""
 
     recipe: str
@@ -271,7 +28,7 @@ class OfRecipe(_Part, frozen=True):
     steps: dict[str, Count]
 
 
-class Summary(_Part, frozen=True):
+class Summary(Part, frozen=True):
     """The summary of a run in the JSON report."""
 
     schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]

@@ -22,7 +22,7 @@ import pytest
 import pytest_orchestrator
 from pytest_orchestrator.execution.lanes import lane
 from pytest_orchestrator.reports import block as report_block
-from pytest_orchestrator.reports.block_schema import Block
+from pytest_orchestrator.runs.block import Block
 from tests.plugin import installed
 from tests.plugin.fork_server import ForkServer
 from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
