@@ -2,16 +2,16 @@
 
 A figure that was not measured is absent, never zero. Paths are relative to the rootdir, those of
 logs and samples to the run folder. Times are in seconds, sizes in bytes.
-
-`block` returns plain data of the types in `runs.block`.
 """
 
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
@@ -22,16 +22,11 @@ from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
 from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
 from pytest_orchestrator.reports.failure import place_of
+from pytest_orchestrator.runs import block as parts
+
+T = TypeVar("T")
 
 _MAX_VALUE_BYTES = 64 * 1024
-
-_FLAGS = {
-    "background": "background",
-    "continue_on_error": "continue_on_error",
-    "final": "is_final",
-    "idempotent": "idempotent",
-}
-"""Keys of a block that are present only if true, and the fields of the step that hold them."""
 
 
 def block(
@@ -56,188 +51,211 @@ def block(
         state: The outcome that pytest reports, if it differs from the result (``xfailed``).
 
     Returns:
-        Plain data: text, numbers, booleans, lists and mappings with text keys.
+        A `runs.block.Block` as plain data.
     """
-    block: dict[str, Json] = {
-        "schema_version": SCHEMA_VERSION,
-        "run": {"id": folder.name, "worker": worker},
-        "recipe": of_recipe(recipe),
-        "step": of_step(recipe, step) | _outcome(recipe, step, result, state),
-        "criteria": [_criterion(each) for each in result.verdicts if not each.is_measurement],
-        "context": {"writes": [_change(change) for change in result.changes]},
-    }
-    if result.ended is not None:
-        usage = result.ended.usage
-        block["time"] = _time(result, usage.seconds)
-        block["resources"] = _resources(usage, folder)
-        if result.ended.where is not None:
-            block["where"] = {**result.ended.where.as_dict()}
-        if result.ended.process is not None:
-            block["process"] = _process(result.ended.process, root)
-        block |= _logs(result.ended, folder)
-    if result.inputs:
-        block["given"] = {name: _bounded(value) for name, value in result.inputs.items()}
-    if result.measurements:
-        block["measurements"] = [_measured(each) for each in result.measurements]
-    if result.attempts:
-        block["attempts"] = [_attempt(each, folder) for each in result.attempts]
-    return block | _artifacts_and_warnings(result, folder)
-
-
-def _time(result: StepResult, seconds: float) -> dict[str, Json]:
-    """Return the fields with the start and stop of a step and the duration of its code."""
-    start, stop = result.window
-    time: dict[str, Json] = {
-        "start": _moment(start),
-        "stop": _moment(stop, up=True),
-        "seconds": seconds,
-        "waited_seconds": round(result.waited, 3),
-    }
-    return time | ({"last_start": _moment(result.started)} if result.attempts else {})
-
-
-def _artifacts_and_warnings(result: StepResult, folder: Path) -> dict[str, Json]:
-    fields: dict[str, Json] = {}
-    if result.artifacts:
-        fields["artifacts"] = [
-            {"path": _relative(file.path, folder), "type": file.type, "bytes": file.bytes}
-            for file in result.artifacts
-        ]
-    if result.warnings:
-        fields["warnings"] = list(result.warnings)
-    return fields
-
-
-def _attempt(attempt: FailedAttempt, folder: Path) -> dict[str, Json]:
-    seconds = attempt.ended.usage.seconds
-    fields: dict[str, Json] = {
-        "attempt": attempt.number,
-        "kind": attempt.failure.kind,
-        "reason": attempt.failure.reason,
-        "start": _moment(attempt.started),
-        "stop": _moment(max(attempt.stopped, attempt.started + seconds), up=True),
-        "seconds": seconds,
-        "resources": _resources(attempt.ended.usage, folder),
-    }
-    if attempt.ended.where is not None:
-        fields["where"] = {**attempt.ended.where.as_dict()}
-    return fields | _logs(attempt.ended, folder)
-
-
-def _resources(usage: Usage, folder: Path) -> dict[str, Json]:
-    figures = usage.as_dict()
-    return figures | ({"samples": _relative(usage.samples, folder)} if usage.samples else {})
-
-
-def _logs(ended: Ended, folder: Path) -> dict[str, Json]:
-    """Return the fields with the paths of the log files; an empty stream has no log file."""
-    process = ended.process or StepProcess(argv=(), cwd="", alone="")
-    streams = {"stdout": process.stdout, "stderr": process.stderr, "log": ended.log}
-    logs: dict[str, Json] = {
-        name: {"path": _relative(stream.log, folder), "bytes": stream.size, "cut": stream.cut}
-        for name, stream in streams.items()
-        if stream is not None and stream.log is not None
-    }
-    return {"logs": logs} if logs else {}
+    ended = result.ended
+    return parts.plain(
+        parts.Block(
+            schema_version=SCHEMA_VERSION,
+            run=parts.Run(id=folder.name, worker=worker),
+            recipe=_recipe(recipe),
+            step=_step(recipe, step, result, state),
+            criteria=[_criterion(each) for each in result.verdicts if not each.is_measurement],
+            context=parts.Context(writes=list(map(_write, result.changes))),
+            time=_time(result, ended) if ended else UNSET,
+            resources=_resources(ended.usage, folder) if ended else UNSET,
+            where=_where(ended) if ended else UNSET,
+            process=_process(ended.process, root) if ended and ended.process else UNSET,
+            logs=_logs(ended, folder) if ended else UNSET,
+            given={name: _bounded(value) for name, value in result.inputs.items()} or UNSET,
+            measurements=list(map(_measurement, result.measurements)) or UNSET,
+            attempts=[_attempt(each, folder) for each in result.attempts] or UNSET,
+            artifacts=[
+                parts.Artifact(path=_relative(one.path, folder), type=one.type, bytes=one.bytes)
+                for one in result.artifacts
+            ]
+            or UNSET,
+            warnings=list(result.warnings) or UNSET,
+        )
+    )
 
 
 def of_recipe(recipe: LoadedRecipe) -> dict[str, Json]:
     """Return the part of a block that describes the recipe."""
-    fields: dict[str, Json] = {
-        "name": recipe.name or recipe.path.stem,
-        "path": recipe.id,
-        "sha256": recipe.sha256,
-        "test_meta": recipe.test_meta,
-    }
-    if recipe.origins:
-        fields["vars"] = {
-            name: {"value": recipe.vars.get(name), "origin": origin}
-            for name, origin in recipe.origins.items()
-        }
-    if recipe.cell:
-        fields |= {"cell": recipe.cell.id, "matrix": recipe.cell.values}
-    if recipe.description:
-        fields["description"] = recipe.description
-    return fields
+    return parts.plain(_recipe(recipe))
 
 
 def of_step(recipe: LoadedRecipe, step: RecipeStep) -> dict[str, Json]:
     """Return the part of a block that describes the step itself, without its outcome."""
-    fields: dict[str, Json] = {
-        "name": step.name,
-        "node": recipe.node(step.name),
-        "index": step.index,
-        "type": step.type,
-        "line": step.line,
-        "needs": list(step.needs),
-        "tags": list(step.tags),
-    }
-    if step.description:
-        fields["description"] = step.description
-    if step.after:
-        fields["after"] = list(step.after)
-    fields |= {name: True for name, field in _FLAGS.items() if getattr(step, field)}
-    return fields
+    return parts.plain(_description(recipe, step))
 
 
-def _outcome(
-    recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: str | None
-) -> dict[str, Json]:
-    """Return the part of a block that describes the outcome of the step."""
-    interrupted = "interrupted" if result.is_interrupted else None
-    fields: dict[str, Json] = {"state": interrupted or state or result.outcome}
-    if result.ended is not None:
-        fields["attempt"] = result.attempt
-        if result.reruns:
-            fields["reruns"] = result.reruns
-    if result.failure:
-        fields |= {"kind": result.failure.kind, "reason": result.failure.reason}
-        place = place_of(step, result)
-        fields["place"] = {
-            "path": recipe.source(step).id,
-            "line": place.line,
-            "column": place.column,
+def _recipe(recipe: LoadedRecipe) -> parts.Recipe:
+    return parts.Recipe(
+        name=recipe.name or recipe.path.stem,
+        path=recipe.id,
+        sha256=recipe.sha256,
+        test_meta=recipe.test_meta,
+        vars={
+            name: parts.Var(value=recipe.vars.get(name), origin=origin)
+            for name, origin in recipe.origins.items()
         }
-    elif result.reason:
-        fields["reason"] = result.reason
-    if result.blocked_by:
-        fields["blocked_by"] = result.blocked_by
-    return fields
+        or UNSET,
+        cell=recipe.cell.id if recipe.cell else UNSET,
+        matrix=recipe.cell.values if recipe.cell else UNSET,
+        description=recipe.description or UNSET,
+    )
 
 
-def _criterion(verdict: Verdict) -> dict[str, Json]:
-    fields: dict[str, Json] = {
-        "name": verdict.name,
-        "line": verdict.place.line,
-        "held": verdict.unmet is None,
-        "wanted": verdict.expected,
+def _description(recipe: LoadedRecipe, step: RecipeStep) -> parts.StepDescription:
+    return parts.StepDescription(
+        name=step.name,
+        node=recipe.node(step.name),
+        index=step.index,
+        type=step.type,
+        line=step.line,
+        needs=list(step.needs),
+        tags=list(step.tags),
+        description=step.description or UNSET,
+        after=list(step.after) or UNSET,
+        background=_flag(step.background),
+        continue_on_error=_flag(step.continue_on_error),
+        final=_flag(step.is_final),
+        idempotent=_flag(step.idempotent),
+    )
+
+
+def _flag(value: object) -> Literal[True] | UnsetType:
+    return True if value else UNSET
+
+
+def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any) -> parts.Step:
+    """Return the part of a block that describes the step and its outcome."""
+    failure = result.failure
+    place: parts.Place | UnsetType = UNSET
+    if failure:
+        at = place_of(step, result)
+        place = parts.Place(path=recipe.source(step).id, line=at.line, column=at.column)
+    return parts.Step(
+        **msgspec.structs.asdict(_description(recipe, step)),
+        state="interrupted" if result.is_interrupted else state or result.outcome,
+        attempt=result.attempt if result.ended else UNSET,
+        reruns=(result.ended and result.reruns) or UNSET,
+        kind=failure.kind if failure else UNSET,
+        reason=failure.reason if failure else result.reason or UNSET,
+        place=place,
+        blocked_by=result.blocked_by or UNSET,
+    )
+
+
+def _criterion(verdict: Verdict) -> parts.Criterion:
+    return parts.Criterion(
+        name=verdict.name,
+        line=verdict.place.line,
+        held=verdict.unmet is None,
+        wanted=verdict.expected,
+        measured=_known(_bounded(verdict.measured)),
+        unit=verdict.unit or UNSET,
+        distance=_known(verdict.distance),
+        reason=verdict.unmet or UNSET,
+    )
+
+
+def _measurement(measured: Measured) -> parts.Measurement:
+    return parts.Measurement(
+        name=measured.name,
+        value=_known(_bounded(measured.value)),
+        unit=_known(measured.unit),
+        low=_known(measured.low),
+        high=_known(measured.high),
+        equals=_known(measured.equals),
+        margin=_known(measured.margin),
+        verdict=measured.verdict,
+        line=measured.place.line,
+        allow_fail=_flag(measured.allow_fail),
+    )
+
+
+def _write(change: Change) -> parts.Write:
+    return parts.Write(
+        key=change.key,
+        ts=change.ts,
+        who=change.who,
+        op=change.op,
+        old=_bounded(change.old),
+        new=_bounded(change.new),
+        index=_known(change.index),
+        masked=_flag(change.masked),
+    )
+
+
+def _time(result: StepResult, ended: Ended) -> parts.Time:
+    """Return the start and stop of a step and the duration of its code."""
+    start, stop = result.window
+    return parts.Time(
+        start=_moment(start),
+        stop=_moment(stop, up=True),
+        seconds=ended.usage.seconds,
+        waited_seconds=round(result.waited, 3),
+        last_start=_moment(result.started) if result.attempts else UNSET,
+    )
+
+
+def _resources(usage: Usage, folder: Path) -> parts.Resources:
+    figures: dict[str, Any] = usage.as_dict()
+    if usage.samples:
+        figures["samples"] = _relative(usage.samples, folder)
+    return parts.Resources(**figures)
+
+
+def _where(ended: Ended) -> parts.Where | UnsetType:
+    where = ended.where
+    return parts.Where(worker=where.worker, host=where.host) if where else UNSET
+
+
+def _process(process: StepProcess, root: Path) -> parts.Process:
+    return parts.Process(
+        argv=[_relative(process.argv[0], root), *process.argv[1:]],
+        cwd=_relative(process.cwd, root),
+        stdout_bytes=process.stdout.size,
+        stderr_bytes=process.stderr.size,
+        exit_code=_known(process.exit_code),
+        signal=process.signal or UNSET,
+        leftovers=process.left or UNSET,
+        masked=list(process.masked) or UNSET,
+    )
+
+
+def _logs(ended: Ended, folder: Path) -> parts.Logs | UnsetType:
+    """Return the paths of the log files; an empty stream has no log file."""
+    process = ended.process
+    streams = {"stdout": process.stdout, "stderr": process.stderr} if process else {}
+    logs = {
+        name: parts.Log(path=_relative(stream.log, folder), bytes=stream.size, cut=stream.cut)
+        for name, stream in {**streams, "log": ended.log}.items()
+        if stream is not None and stream.log is not None
     }
-    if verdict.measured is not None:
-        fields["measured"] = _bounded(verdict.measured)
-    if verdict.unit:
-        fields["unit"] = verdict.unit
-    if verdict.distance is not None:
-        fields["distance"] = verdict.distance
-    if verdict.unmet:
-        fields["reason"] = verdict.unmet
-    return fields
+    return parts.Logs(**logs) if logs else UNSET
 
 
-def _measured(measurement: Measured) -> dict[str, Json]:
-    figures = msgspec.structs.asdict(measurement)
-    fields = {
-        name: _bounded(value) if name == "value" else value
-        for name, value in figures.items()
-        if value is not None and name not in ("place", "unmet", "allow_fail", "errs")
-    }
-    fields["line"] = measurement.place.line
-    return fields | ({"allow_fail": True} if measurement.allow_fail else {})
+def _attempt(attempt: FailedAttempt, folder: Path) -> parts.Attempt:
+    ended = attempt.ended
+    seconds = ended.usage.seconds
+    return parts.Attempt(
+        attempt=attempt.number,
+        kind=attempt.failure.kind,
+        reason=attempt.failure.reason,
+        start=_moment(attempt.started),
+        stop=_moment(max(attempt.stopped, attempt.started + seconds), up=True),
+        seconds=seconds,
+        resources=_resources(ended.usage, folder),
+        where=_where(ended),
+        logs=_logs(ended, folder),
+    )
 
 
-def _change(change: Change) -> dict[str, Json]:
-    fields: dict[str, Json] = {"key": change.key, **change.as_dict()}
-    fields |= {name: _bounded(fields[name]) for name in ("old", "new") if name in fields}
-    return fields | ({"masked": True} if change.masked else {})
+def _known(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value
 
 
 def _bounded(value: Json) -> Json:
@@ -248,24 +266,6 @@ def _bounded(value: Json) -> Json:
     except UnicodeEncodeError:  # a file name that is not valid UTF-8
         size = len(repr(value))
     return value if size <= _MAX_VALUE_BYTES else f"… {size} bytes of JSON are left out here …"
-
-
-def _process(process: StepProcess, root: Path) -> dict[str, Json]:
-    fields: dict[str, Json] = {
-        "argv": [_relative(process.argv[0], root), *process.argv[1:]],
-        "cwd": _relative(process.cwd, root),
-        "stdout_bytes": process.stdout.size,
-        "stderr_bytes": process.stderr.size,
-    }
-    if process.exit_code is not None:
-        fields["exit_code"] = process.exit_code
-    if process.signal:
-        fields["signal"] = process.signal
-    if process.left:
-        fields["leftovers"] = [*process.left]
-    if process.masked:
-        fields["masked"] = list(process.masked)
-    return fields
 
 
 def _relative(path: str, root: Path) -> str:

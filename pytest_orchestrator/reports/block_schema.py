@@ -81,6 +81,6 @@ def _schema(kind: type, title: str, *, strict: bool) -> dict[str, Any]:
     schema = {"$schema": _DRAFT, "title": title, **root, "$defs": components}
     for definition in components.values():
         definition.pop("title", None)
-        if not strict:
-            definition.pop("additionalProperties", None)
+        if strict and "properties" in definition:
+            definition["additionalProperties"] = False
     return schema

@@ -6,6 +6,7 @@ new major version of the format.
 
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pytest_orchestrator.core.events import Op
@@ -26,8 +27,8 @@ _OfPytest: TypeAlias = Literal["passed", "failed", "skipped", "xfailed", "xpasse
 State: TypeAlias = Literal[_OfPytest, "blocked", "restored", "interrupted", "not run"]
 
 
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping with exactly these fields."""
+class Part(Struct, frozen=True, kw_only=True):
+    """A mapping with these fields; those of later versions are ignored."""
 
 
 class Run(Part, frozen=True):
@@ -66,8 +67,8 @@ class Place(Part, frozen=True):
     column: Count
 
 
-class Step(Part, frozen=True):
-    """The step and its outcome."""
+class StepDescription(Part, frozen=True, kw_only=True):
+    """The step as its recipe describes it."""
 
     name: str
     node: str
@@ -76,19 +77,24 @@ class Step(Part, frozen=True):
     line: Line
     needs: list[str]
     tags: list[str]
-    state: State
-    attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    reruns: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    after: Maybe[list[str]] = UNSET
     description: Maybe[str] = UNSET
+    after: Maybe[list[str]] = UNSET
     background: Maybe[Literal[True]] = UNSET
     continue_on_error: Maybe[Literal[True]] = UNSET
     final: Maybe[Literal[True]] = UNSET
     idempotent: Maybe[Literal[True]] = UNSET
+
+
+class Step(StepDescription, frozen=True, kw_only=True):
+    """The step and its outcome."""
+
+    state: State
+    attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
+    reruns: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
     kind: Maybe[Kind] = UNSET
     reason: Maybe[str] = UNSET
-    blocked_by: Maybe[str] = UNSET
     place: Maybe[Place] = UNSET
+    blocked_by: Maybe[str] = UNSET
 
 
 class Criterion(Part, frozen=True):
@@ -104,18 +110,18 @@ class Criterion(Part, frozen=True):
     reason: Maybe[str] = UNSET
 
 
-class Measurement(Part, frozen=True):
+class Measurement(Part, frozen=True, kw_only=True):
     """A measurement with its limits; a limit or value that does not exist is absent."""
 
     name: str
-    line: Line
-    verdict: Literal["pass", "fail", "unset"]
     value: Maybe[Any] = UNSET
     unit: Maybe[str] = UNSET
     low: Maybe[float] = UNSET
     high: Maybe[float] = UNSET
     equals: Maybe[Any] = UNSET
     margin: Maybe[float] = UNSET
+    verdict: Literal["pass", "fail", "unset"]
+    line: Line
     allow_fail: Maybe[Literal[True]] = UNSET
 
 
@@ -153,11 +159,10 @@ class Time(Part, frozen=True):
     last_start: Maybe[Moment] = UNSET
 
 
-class Resources(Part, frozen=True):
+class Resources(Part, frozen=True, kw_only=True):
     """Resource usage of the last attempt; a figure that was not measured is absent."""
 
     seconds: Seconds
-    source: dict[str, str]
     cpu_user_seconds: Maybe[Seconds] = UNSET
     cpu_system_seconds: Maybe[Seconds] = UNSET
     rss_delta: Maybe[Annotated[int, Meta(description="bytes")]] = UNSET
@@ -169,6 +174,7 @@ class Resources(Part, frozen=True):
     write_bytes: Maybe[Bytes] = UNSET
     processes: Maybe[Count] = UNSET
     samples: Maybe[str] = UNSET
+    source: dict[str, str]
 
 
 class Where(Part, frozen=True):
@@ -215,16 +221,16 @@ class Artifact(Part, frozen=True):
     bytes: Bytes
 
 
-class Attempt(Part, frozen=True):
+class Attempt(Part, frozen=True, kw_only=True):
     """A failed attempt that was followed by another one."""
 
     attempt: Annotated[int, Meta(ge=1)]
     kind: Kind
     reason: str
     start: Moment
+    stop: Maybe[Moment] = UNSET
     seconds: Seconds
     resources: Resources
-    stop: Maybe[Moment] = UNSET
     where: Maybe[Where] = UNSET
     logs: Maybe[Logs] = UNSET
 
@@ -248,3 +254,26 @@ class Block(Part, frozen=True):
     attempts: Maybe[list[Attempt]] = UNSET
     artifacts: Maybe[list[Artifact]] = UNSET
     warnings: Maybe[list[str]] = UNSET
+
+
+def plain(part: Part) -> dict[str, Any]:
+    """Return a block or a part of one as plain data, as in the journal and in the JSON report."""
+    data: dict[str, Any] = msgspec.to_builtins(part)
+    return data
+
+
+def from_block(data: object) -> Block | None:
+    """Return the block that plain data describes.
+
+    Fields that a later version has added are ignored.
+
+    Args:
+        data: A block as in the journal and in the JSON report; it may come from another machine.
+
+    Returns:
+        None if the data is not a block of this major version.
+    """
+    try:
+        return msgspec.convert(data, Block)
+    except msgspec.ValidationError:
+        return None
