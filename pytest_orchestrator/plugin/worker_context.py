@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.core.json_values import Json
-    from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 
 INPUT = "orchestrator_context"
@@ -94,40 +93,15 @@ def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> 
         context: The Context of the session.
         runs: All runs of this worker.
     """
-    finished: dict[str, dict[str, dict[str, Any] | None]] = context.request(KNOWN)
+    import msgspec
+
+    from pytest_orchestrator.core.events import StepFinished
+    from pytest_orchestrator.runs.block import result_of
+
+    known = dict[str, dict[str, StepFinished | None]]
+    finished = msgspec.convert(context.request(KNOWN), known)
     for run in runs:
         for name, event in finished.get(run.recipe.key, {}).items():
             run.begun = True
             if event is not None:  # otherwise another worker is running it
-                run.results[name] = _result(name, event)
-
-
-def _result(name: str, event: "dict[str, Any]") -> "StepResult":
-    """Return the result of a step from its `StepFinished` event."""
-    from pytest_orchestrator.core.location import Place
-    from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage, outcome_of
-
-    block = event["block"]
-    failure = None
-    outcome = outcome_of(event["outcome"])
-    if outcome == "failed":
-        fields = block["step"]
-        at = fields.get("place")
-        failure = Failure(
-            kind=fields.get("kind", "crash"),
-            reason=str(fields.get("reason", "")),
-            place=Place(at["line"], at["column"]) if at else None,
-        )
-    ended = None
-    if "time" in block:
-        usage = Usage(seconds=block["time"]["seconds"])
-        ended = Ended(usage=usage, value=event.get("result"), failure=failure)
-    return StepResult(
-        step=name,
-        outcome=outcome,
-        failure=failure,
-        reason=str(block["step"].get("reason", "")),
-        blocked_by=block["step"].get("blocked_by"),
-        meets=event["meets"],
-        ended=ended,
-    )
+                run.results[name] = result_of(event)

@@ -1,4 +1,4 @@
-"""Types of the report block of a step.
+"""Types of the report block of a step, and conversion of a block from and to plain data.
 
 The tests of this project validate all blocks against these types. A field may be added without a
 new major version of the format.
@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pytest_orchestrator.core.events import Op
+from pytest_orchestrator.core import location, result
+from pytest_orchestrator.core.events import Op, StepFinished
 from pytest_orchestrator.core.result import Kind
 
 T = TypeVar("T")
@@ -277,3 +278,55 @@ def from_block(data: object) -> Block | None:
         return msgspec.convert(data, Block)
     except msgspec.ValidationError:
         return None
+
+
+def result_of(event: StepFinished) -> result.StepResult:
+    """Return the recorded result of a step, with what other steps can refer to.
+
+    Args:
+        event: The event with the outcome of the step.
+    """
+    block, outcome = from_block(event.block), result.outcome_of(event.outcome)
+    failure = ended = None
+    if outcome == "failed":
+        failure = _failure(block)
+    if block and (block.time or event.restored):
+        ended = result.Ended(
+            usage=result.Usage(seconds=seconds_in(event)),
+            value=event.result,
+            failure=failure,
+            process=_process(block.process) if block.process else None,
+        )
+    return result.StepResult(
+        step=event.step,
+        outcome=outcome,
+        failure=failure,
+        reason=(block and block.step.reason) or "",
+        blocked_by=(block and block.step.blocked_by) or None,
+        meets=event.meets,
+        ended=ended,
+    )
+
+
+def seconds_in(event: StepFinished) -> float:
+    """Return the duration of the step code in seconds, in the run that executed the step."""
+    block = from_block(event.block)
+    if block is None:
+        return 0.0
+    # `run.seconds` is a note for later resumed runs: restored blocks have no times.
+    return block.time.seconds if block.time else float(event.block["run"].get("seconds", 0.0))
+
+
+def _process(process: Process) -> result.Process:
+    code = None if process.exit_code is UNSET else process.exit_code
+    return result.Process(argv=(), cwd="", alone="", exit_code=code)
+
+
+def _failure(block: Block | None) -> result.Failure:
+    step = block.step if block else None
+    at = step.place if step else None
+    return result.Failure(
+        kind=(step and step.kind) or "crash",
+        reason=(step and step.reason) or "",
+        place=location.Place(at.line, at.column) if at else None,
+    )

@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
+import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
+from pytest_orchestrator.runs.block import Block, Context, Maybe, Place, Recipe, Run, Step, plain
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
@@ -88,8 +91,8 @@ def timeout_event(
     attempt = _last_attempt(entries, worker)
     if attempt is None or attempt.step != report.step:
         return None
-    place = {"path": report.path, "line": report.line, "column": report.column}
-    return _failed(entries, attempt, {"kind": "timeout", "reason": report.reason, "place": place})
+    place = Place(path=report.path, line=report.line, column=report.column)
+    return _failed(entries, attempt, "timeout", report.reason, place)
 
 
 def interrupted_events(entries: list[Entry], worker: str, reason: str) -> list[StepFinished]:
@@ -108,9 +111,8 @@ def interrupted_events(entries: list[Entry], worker: str, reason: str) -> list[S
                     open_[recipe, step] = start
             case StepFinished(recipe=recipe, step=step):
                 open_.pop((recipe, step), None)
-    how = {"state": "interrupted", "kind": "interrupted", "reason": reason}
-    events = (_failed(entries, start, how) for start in open_.values())
-    return [replace(event, outcome="interrupted") for event in events if event is not None]
+    events = (_failed(entries, start, "interrupted", reason) for start in open_.values())
+    return [event for event in events if event is not None]
 
 
 def _last_attempt(entries: list[Entry], worker: str) -> StepStarted | None:
@@ -118,25 +120,31 @@ def _last_attempt(entries: list[Entry], worker: str) -> StepStarted | None:
     return next((e for e in events if isinstance(e, StepStarted) and e.worker == worker), None)
 
 
-def _failed(entries: list[Entry], attempt: StepStarted, how: dict[str, Any]) -> StepFinished | None:
+def _failed(
+    entries: list[Entry],
+    attempt: StepStarted,
+    kind: Literal["timeout", "interrupted"],
+    reason: str,
+    place: Maybe[Place] = UNSET,
+) -> StepFinished | None:
     about = _recipe(entries, attempt.recipe)
     run = next(one.event for one in entries if isinstance(one.event, RunStarted))
-    if about is None:
+    steps = (one for one in (about.steps if about else ()) if one["name"] == attempt.step)
+    step = next(steps, None)
+    if about is None or step is None:
         return None
-    step = next((one for one in about.steps if one["name"] == attempt.step), {"name": attempt.step})
+    state: Literal["failed", "interrupted"] = "failed" if kind == "timeout" else "interrupted"
+    outcome = {"state": state, "attempt": attempt.attempt, "kind": kind, "reason": reason}
+    block = Block(
+        schema_version=run.schema_version,
+        run=Run(id=run.run, worker=attempt.worker),
+        recipe=msgspec.convert(about.about, Recipe),
+        step=replace(msgspec.convert(step | outcome, Step), place=place),
+        criteria=[],
+        context=Context(writes=[]),
+    )
     return StepFinished(
-        recipe=attempt.recipe,
-        step=attempt.step,
-        outcome="failed",
-        meets=False,
-        block={
-            "schema_version": run.schema_version,
-            "run": {"id": run.run, "worker": attempt.worker},
-            "recipe": about.about,
-            "step": step | {"state": "failed", "attempt": attempt.attempt} | how,
-            "criteria": [],
-            "context": {"writes": []},
-        },
+        recipe=attempt.recipe, step=attempt.step, outcome=state, meets=False, block=plain(block)
     )
 
 

@@ -13,6 +13,8 @@ from pytest_orchestrator.runs.unfinished_steps import WatchdogReport
 HOLD = WatchdogReport("hold", "still running", "recipes/_part.yaml", 7, 14)
 ABOUT = {"name": "x", "path": "recipes/x.yaml", "sha256": "0" * 64, "test_meta": {}}
 STEP = {"name": "hold", "node": "recipes/x.yaml::hold", "index": 1, "type": "python", "line": 2}
+STEP |= {"needs": [], "tags": []}
+STEPS = tuple(STEP | {"name": name} for name in ("hold", "beside", "over", "elsewhere"))
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def journal(tmp_path: Path) -> Path:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     journal.append(RunStarted(schema_version="1.0", run="r1"))
-    journal.append(RecipeStarted(recipe="recipes/x.yaml", about=ABOUT, steps=(STEP,)))
+    journal.append(RecipeStarted(recipe="recipes/x.yaml", about=ABOUT, steps=STEPS))
     journal.append(StepStarted(recipe="recipes/x.yaml", step="hold", attempt=2))
     journal.close()
     return path

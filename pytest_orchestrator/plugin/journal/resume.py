@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage, outcome_of
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.events import AnyEvent, ContextChanged
+    from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.session_state import SessionState
@@ -155,29 +155,19 @@ def take_over(
         record: The earlier run.
         old: The record of the step in the earlier run.
     """
-    block = resume_restore.block(record, old, state.folder.path.name)
-    where, was = resume_restore.ran_in(record, old), old.ended.outcome if old.ended else "passed"
-    reason = f"restored from run {where}: {was} there"
-    old_reason = str(block["step"].get("reason", ""))
-    run.results[step.name] = StepResult(
-        step=step.name,
-        outcome=outcome_of(was),
-        reason=f"{reason} ({old_reason})" if old_reason else reason,
+    from pytest_orchestrator.runs.block import result_of
+
+    event = resume_restore.restored_event(record, old, state.folder.path.name)
+    result = result_of(event)
+    reason = f"restored from run {event.restored}: {event.outcome} there"
+    run.results[step.name] = structs.replace(
+        result,
+        failure=None,
+        reason=f"{reason} ({result.reason})" if result.reason else reason,
         meets=True,
-        ended=_ended(block, old),
-        restored=where,
+        restored=event.restored,
     )
-    state.restored[run.recipe.key, step.name] = block
-
-
-def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
-    """Return the part of a restored step's result that expressions can refer to."""
-    code = block.get("process", {}).get("exit_code")
-    return Ended(
-        usage=Usage(seconds=resume_restore.seconds_of(old)),
-        value=old.result,
-        process=Process(argv=(), cwd="", alone="", exit_code=code) if "process" in block else None,
-    )
+    state.restored[run.recipe.key, step.name] = event.block
 
 
 def listed(names: "Sequence[str]", between: str = ", ") -> str:

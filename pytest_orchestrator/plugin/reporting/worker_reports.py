@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_orchestrator.plugin.collection.needs import recipe_of
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
@@ -22,6 +23,8 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_orchestrator.core.events import StepFinished
+    from pytest_orchestrator.core.result import Failure
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
@@ -200,6 +203,7 @@ class DeadWorkers:
     def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
         """Complete the report of an item whose worker died."""
         from pytest_orchestrator.plugin.reporting import not_run
+        from pytest_orchestrator.runs.block import result_of
 
         plugin: not_run.NotRun | None = self._config.pluginmanager.get_plugin(not_run.NAME)
         step = plugin.step(crashitem) if plugin and recipe_of(crashitem) else None
@@ -208,18 +212,19 @@ class DeadWorkers:
         self._reported.append(crashitem)
         report.worker_id = report.node.gateway.id
         report.location = not_run.location(*step)
-        block = self._recorded(*step)
-        if block is None:  # the worker died in the setup, perhaps in a needed step
+        end = self._recorded(*step)
+        if end is None:  # the worker died in the setup, perhaps in a needed step
             why = f"worker {report.worker_id} of pytest-xdist died in its setup"
             report.when, report.longrepr = "setup", f"{crashitem}: {why}"
             block = not_run.record_not_run(self._config, *step, why)
-        elif block["step"].get("kind") in ("interrupted", "timeout"):
+        elif (failure := result_of(end).failure) and failure.kind in ("interrupted", "timeout"):
             report.when, self._crash = "call", report
-            report.longrepr = self._failure_text(*step, block)
+            report.longrepr, block = self._failure_text(*step, failure), end.block
         else:
             report.when = "teardown"
             report.longrepr = f"worker {report.worker_id} of pytest-xdist died after {crashitem}"
-            block = block | {"step": block["step"] | {"state": "error", "reason": report.longrepr}}
+            about = end.block["step"] | {"state": "error", "reason": report.longrepr}
+            block = end.block | {"step": about}
         not_run.describe(self._config, report, block)
 
     @pytest.hookimpl(wrapper=True)
@@ -241,14 +246,14 @@ class DeadWorkers:
         journal = state_of(self._config).folder.path / NAME
         return read_journal(journal).entries if journal.exists() else []
 
-    def _recorded(self, recipe: "Recipe", step: "Step") -> dict[str, Any] | None:
-        """Return the last block of a step in the journal, or None if the journal has none."""
+    def _recorded(self, recipe: "Recipe", step: "Step") -> "StepFinished | None":
+        """Return the last outcome of a step in the journal, or None if the journal has none."""
         from pytest_orchestrator.core.events import StepFinished
 
         ends = (one.event for one in reversed(self._entries()))
         return next(
             (
-                end.block
+                end
                 for end in ends
                 if isinstance(end, StepFinished)
                 and (end.recipe, end.step) == (recipe.key, step.name)
@@ -256,17 +261,13 @@ class DeadWorkers:
             None,
         )
 
-    def _failure_text(self, recipe: "Recipe", step: "Step", block: dict[str, Any]) -> Any:
-        from pytest_orchestrator.core.location import Place
-        from pytest_orchestrator.core.result import Failure
+    def _failure_text(self, recipe: "Recipe", step: "Step", failure: "Failure") -> Any:
         from pytest_orchestrator.execution.scheduling.attempt import failed
         from pytest_orchestrator.plugin.results import failures
 
-        fields = block["step"]
-        at = fields.get("place")
-        place = Place(at["line"], at["column"]) if at else step.at["name"]
-        result = failed(step, Failure(kind=fields["kind"], reason=fields["reason"], place=place))
+        place = failure.place or step.at["name"]
+        result = failed(step, replace(failure, place=place))
         text = failures.failure_text(self._config, recipe, step, result)
         longrepr = failures.raised(text).getrepr(style="value")
-        failures.blame(longrepr, recipe.source(step).path, place.line, fields["reason"])
+        failures.blame(longrepr, recipe.source(step).path, place.line, failure.reason)
         return longrepr

@@ -228,32 +228,18 @@ def restored_event(record: RunRecord, step: StepRecord, run: str) -> StepFinishe
         step: The step in that run; it has ended.
         run: Id of the resumed run.
     """
+    from pytest_orchestrator.runs.block import seconds_in
+
     assert step.ended is not None  # noqa: S101  # said above
-    return replace(step.ended, block=block(record, step, run), restored=ran_in(record, step))
-
-
-def block(record: RunRecord, step: StepRecord, run: str) -> dict[str, Any]:
-    """Return the report block of a restored step.
-
-    Times, figures and logs belong to the earlier run and are left out.
-
-    Args:
-        record: The earlier run, from which the step is restored.
-        step: The step in that run.
-        run: Id of the resumed run.
-    """
-    old = step.block or {}
-    restorable = {name: value for name, value in old.items() if name not in _NOT_RESTORED}
-    about = {**old.get("run", {}), "id": run, "resumed_from": ran_in(record, step)}
-    if seconds := old.get("time", {}).get("seconds"):
-        about["seconds"] = seconds
-    return {**restorable, "run": about, "step": {**old.get("step", {}), "state": "restored"}}
-
-
-def seconds_of(step: StepRecord) -> float:
-    """Return the duration of the step code in seconds, in the run that executed it."""
-    block = step.block or {}
-    return float(block.get("time", block.get("run", {})).get("seconds", 0.0))
+    # Plain data, so that fields that another version has added are restored, too. Times, figures
+    # and logs belong to the earlier run and are left out.
+    old, where = step.ended.block, ran_in(record, step)
+    block = {name: value for name, value in old.items() if name not in _NOT_RESTORED}
+    block["run"] = {**old.get("run", {}), "id": run, "resumed_from": where}
+    if seconds := seconds_in(step.ended):
+        block["run"]["seconds"] = seconds
+    block["step"] = {**old.get("step", {}), "state": "restored"}
+    return replace(step.ended, block=block, restored=where)
 
 
 class SelectedStep(NamedTuple):
