@@ -78,6 +78,7 @@ class SessionState:
         recipes: The recipe, or the error in it, of each file that was read, by path.
         runs: The run of each recipe, by the key of the recipe.
         selected: Names of the selected steps, by the key of their recipe.
+        collected: Node ids of the selected steps, in a controller of xdist.
         tags: Tags of recipes and steps that are registered as markers.
         uncollected: Reports of files that could not be collected before the journal began.
         others: Number of YAML files that were ignored because they do not look like recipes.
@@ -93,6 +94,7 @@ class SessionState:
         self.recipes: dict[Path, Recipe | RecipeError] = {}
         self.runs: dict[str, RecipeRun] = {}
         self.selected: dict[str, set[str]] = {}
+        self.collected: set[str] = set()
         self.tags: set[str] = set()
         self.uncollected: list[pytest.CollectReport] = []
         self.others = 0
@@ -312,6 +314,15 @@ class SessionState:
             self.secrets.add_environment(os.environ)
             if worker_context.is_shared(self.config):
                 worker_context.send_secrets(cast("SharedContext", self.context), secrets, values)
+
+    def unselected(self, recipe: "Recipe") -> tuple[str, ...]:
+        """Return the names of the steps of a recipe that are not selected."""
+        selected = self.selected.get(recipe.key, set())
+        return tuple(
+            step.name
+            for step in (*recipe.steps, *recipe.final)
+            if step.name not in selected and recipe.node(step.name) not in self.collected
+        )
 
     def run(self, recipe: "Recipe") -> "RecipeRun":
         """Return the session's run of a recipe; make it at the first call."""

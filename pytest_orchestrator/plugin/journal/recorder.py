@@ -57,7 +57,6 @@ class JournalRecorder:
     Attributes:
         sink: The destination of the events, or None.
         failed: Callback that is called once, when the journal cannot be written any more.
-        begun: Keys of the recipes whose start is recorded.
         blocks: The last recorded result and block of each step, by recipe key and step name.
         has_failed: True if the journal cannot be written any more, or is gone.
         ignored: Id of a thread that restores a Context; its changes are not recorded. Or None.
@@ -72,7 +71,7 @@ class JournalRecorder:
         self._state = state
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "main")
         self._buffered: list[tuple[AnyEvent, int | None]] | None = []
-        self.begun, self._lock = set[str](), threading.RLock()
+        self._started_recipes, self._lock = set[str](), threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
         self._texts = provenance.PendingTexts(lambda: state.folder.path, state.masked)
         self.has_failed = False
@@ -199,8 +198,7 @@ class JournalRecorder:
         """
         key, step = recipe.key, event.step
         with contextlib.suppress(*(JournalError,) * step.is_final):
-            if key not in self.begun:
-                self.began(recipe)
+            self.record_start(recipe)
             match event:
                 case AttemptStarted():
                     self._started(recipe, event)
@@ -282,11 +280,10 @@ class JournalRecorder:
         self, recipe: "Recipe", print_wait: "Callable[[LockWait], None]", wait: "LockWait"
     ) -> None:
         """Record and print that a step waits for a lock."""
-        if recipe.key not in self.begun:
-            try:
-                self.began(recipe)
-            except JournalError:
-                return  # the step will raise it
+        try:
+            self.record_start(recipe)
+        except JournalError:
+            return  # the step will raise it
         names = {recipe.node(step.name): step.name for step in (*recipe.steps, *recipe.final)}
         owner = wait.owner.step if wait.owner else ""
         step = names.get(wait.who, "")
@@ -295,29 +292,41 @@ class JournalRecorder:
         )
         print_wait(wait)
 
-    def began(self, recipe: "Recipe") -> None:
-        """Record the start of a recipe before its first step, once.
+    def record_start(self, recipe: "Recipe", about: "dict[str, Json] | None" = None) -> None:
+        """Record the start of a recipe, unless it is recorded.
+
+        Args:
+            recipe: The recipe; it may have no run in this process.
+            about: The recipe as in the blocks of its steps; None takes it from the recipe.
 
         Raises:
             JournalError: The event cannot be written.
         """
+        if recipe.key in self._started_recipes:
+            return
         from pytest_orchestrator.plugin.results.blocks import static_blocks
 
         with self._lock:
-            if recipe.key not in self.begun:
-                about, steps = static_blocks(self._config, self._state.run(recipe).reported)
-                files, key = resume.files_of(self._state, recipe), recipe.key
-                selected = self._state.selected.get(key, set())
-                self.append(
-                    RecipeStarted(
-                        recipe=key,
-                        about=about,
-                        steps=steps,
-                        unselected=tuple(
-                            name for one in steps if (name := str(one["name"])) not in selected
-                        ),
-                        digests=files,
-                    )
+            if recipe.key not in self._started_recipes:
+                run = self._state.runs.get(recipe.key)
+                own, steps = static_blocks(self._config, run.reported if run else recipe)
+                event = RecipeStarted(
+                    recipe=recipe.key,
+                    about=about or own,
+                    steps=steps,
+                    unselected=self._state.unselected(recipe),
+                    digests=resume.files_of(self._state, recipe),
                 )
-                self.begun.add(recipe.key)
+                self.append_start(event)
                 self._texts.add(recipe)
+
+    def append_start(self, event: RecipeStarted) -> None:
+        """Append the start of a recipe, unless it is recorded.
+
+        Raises:
+            JournalError: The event cannot be written.
+        """
+        with self._lock:
+            if event.recipe not in self._started_recipes:
+                self.append(event)
+                self._started_recipes.add(event.recipe)

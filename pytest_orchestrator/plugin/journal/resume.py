@@ -137,7 +137,7 @@ def keep(state: "SessionState", recipes: "Iterable[Recipe]", events: "Iterable[A
     if state.recorder is None:
         return
     for recipe in recipes:
-        state.recorder.began(recipe)
+        state.recorder.record_start(recipe)
     for event in events:
         state.recorder.append(event)
     state.recorder.sync()

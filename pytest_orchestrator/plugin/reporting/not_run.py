@@ -4,15 +4,17 @@ pytest reports nothing for them. When the session ends, each of them gets a skip
 which all other reports and the journal then contain.
 """
 
+import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, block_without_run, static_blocks
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, block_without_run
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class NotRun:
         if not self._is_noted:  # the replacement of a dead worker collects after reports
             self._is_noted = True
             self._open = dict.fromkeys(filter(recipe_of, ids))
+            state_of(self._config).collected = set(self._open)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remove a reported step from the open steps; ignore the report of a passed setup."""
@@ -146,22 +149,19 @@ def record_not_run(
     config: pytest.Config, recipe: "Recipe", step: "Step", why: str
 ) -> "dict[str, Json]":
     """Record in the journal that a step did not run, and return its block."""
-    from pytest_orchestrator.core.events import RecipeStarted, StepFinished
+    from pytest_orchestrator.core.events import StepFinished
     from pytest_orchestrator.core.result import StepResult
 
     result = StepResult(step=step.name, outcome="skipped", reason=why)
     block = block_without_run(config, recipe, step, result, state="not run")
     recorder = state_of(config).recorder
     if recorder is not None:
-        if recipe.key not in recorder.begun:
-            about, steps = static_blocks(config, recipe)
-            recorder.append_if_possible(RecipeStarted(recipe=recipe.key, about=about, steps=steps))
-            recorder.begun.add(recipe.key)
-        recorder.append_if_possible(
-            StepFinished(
-                recipe=recipe.key, step=step.name, outcome="not run", meets=False, block=block
-            )
+        event = StepFinished(
+            recipe=recipe.key, step=step.name, outcome="not run", meets=False, block=block
         )
+        with contextlib.suppress(JournalError):
+            recorder.record_start(recipe)
+            recorder.append(event)
     return block
 
 

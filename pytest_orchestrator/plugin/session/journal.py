@@ -31,7 +31,6 @@ from pytest_orchestrator.plugin.results.blocks import (
     LATE,
     carried,
     key_of,
-    static_blocks,
 )
 from pytest_orchestrator.runs.journal.reader import JournalIndex
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
@@ -41,6 +40,7 @@ from pytest_orchestrator.runs.provenance import provenance
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.runs.journal.writer import Journal
 
 NAME = "orchestrator-journaling"
@@ -418,38 +418,37 @@ class WorkerSteps:
     def __init__(self, state: "SessionState", recorder: "JournalRecorder") -> None:
         self._state = state
         self._recorder = recorder
-        self._begun: set[str] = set()
 
     def finished(self, block: dict[str, Any]) -> None:
         """Record a finished step from its report block, after the start of its recipe."""
         recipe, step = block["recipe"], block["step"]
         key = key_of(block)
-        if key not in self._begun:
-            self._begun.add(key)
-            steps = self._steps(recipe["path"], key)
-            self._recorder.append_if_possible(RecipeStarted(recipe=key, about=recipe, steps=steps))
         state = step["state"]
         outcome = _OUTCOMES.get(state, state)
-        self._recorder.append_if_possible(
-            StepFinished(
-                recipe=key,
-                step=step["name"],
-                outcome=outcome,
-                meets=outcome in ("passed", "skipped") or "continue_on_error" in step,
-                block=block,
-            )
+        event = StepFinished(
+            recipe=key,
+            step=step["name"],
+            outcome=outcome,
+            meets=outcome in ("passed", "skipped") or "continue_on_error" in step,
+            block=block,
         )
+        with contextlib.suppress(JournalError):
+            loaded = self._recipe(recipe["path"], key)
+            if loaded is None:
+                self._recorder.append_start(RecipeStarted(recipe=key, about=recipe, steps=()))
+            else:
+                self._recorder.record_start(loaded, recipe)
+            self._recorder.append(event)
 
-    def _steps(self, path: str, key: str) -> tuple[dict[str, Any], ...]:
+    def _recipe(self, path: str, key: str) -> "Recipe | None":
+        """Return the recipe that a worker ran; None if this process cannot load the recipe."""
         from pytest_orchestrator.recipe import RecipeError
 
-        config = self._state.config
         try:
-            cells = self._state.cells(config.rootpath / path)
+            cells = self._state.cells(self._state.config.rootpath / path)
         except (RecipeError, OSError):
-            return ()
-        matching = [cell for cell in cells if cell.key == key]
-        return static_blocks(config, matching[0])[1] if matching else ()
+            return None
+        return next((cell for cell in cells if cell.key == key), None)
 
 
 _BEFORE = 1_000_000

@@ -100,11 +100,10 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
 
     def append(data: Any) -> None:
         event = msgspec.convert(data, AnyEvent)
-        if isinstance(event, RecipeStarted):
-            if event.recipe in recorder.begun:
-                return  # a worker that replaces another sends it again
-            recorder.begun.add(event.recipe)
-        recorder.append(event)
+        if isinstance(event, RecipeStarted):  # a worker that replaces another sends it again
+            recorder.append_start(event)
+        else:
+            recorder.append(event)
 
     return {
         SECRETS: lambda declared: _learn(state, declared),

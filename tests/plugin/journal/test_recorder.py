@@ -8,7 +8,13 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.events import AnyEvent, ContextChanged, ContextReplaced, StepWaits
+from pytest_orchestrator.core.events import (
+    AnyEvent,
+    ContextChanged,
+    ContextReplaced,
+    RecipeStarted,
+    StepWaits,
+)
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
@@ -99,14 +105,14 @@ def test_a_lock_wait_is_recorded_with_its_step_and_printed(tmp_path: Path) -> No
     one, sink = keeper(), Sink()
     actual: list[LockWait] = []
     one.begin(sink, [])
-    one.begun.add(recipe.key)
+    one.append_start(RecipeStarted(recipe=recipe.key, about={}, steps=()))
     owner = Owner.here("20261125T101500Z-7f3a", "recipes/y.yaml::b")
     wait = LockWait(who="recipes/x.yaml::a", lock="bench", owner=owner, seconds=1.0)
 
     one.waits(recipe, actual.append, wait)
 
     assert actual == [wait]
-    assert sink.events == [
+    assert sink.events[1:] == [
         StepWaits(recipe=recipe.key, step="a", lock="bench", owner="recipes/y.yaml::b")
     ]
 

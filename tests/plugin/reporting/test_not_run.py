@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -84,6 +85,33 @@ def test_steps_after_the_failure_that_ends_a_session_are_not_run(
     )
     assert [verdict_of(one) for one in record.recipes.values()] == ["failed", "not run"]
     assert summary(record)["tests"] == {"passed": 2, "failed": 1, "not run": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "states"),
+    [
+        (("-x",), {"four": "not run"}),
+        (("-x", "-n1"), {"four": "not run"}),
+        (("-n1", "--dist=each"), {"four": "passed"}),
+    ],
+)
+def test_the_start_of_a_recipe_is_recorded_completely_by_each_process(
+    two: Project, options: tuple[str, ...], states: dict[str, str]
+) -> None:
+    two.recipe(
+        "y", {"four": "type: shell, cmd: './four.sh', parse: text", "five": ""}, {"dark": ""}
+    )
+    (two.path / "four.sh").write_text("#!/bin/sh\n")
+    (two.path / "four.sh").chmod(0o755)
+    two.spawn("recipes/x.yaml", "recipes/y.yaml::four", *options)
+
+    y = _record(two).recipes["recipes/y.yaml"]
+    assert (
+        y.about["sha256"] == hashlib.sha256((two.path / "recipes/y.yaml").read_bytes()).hexdigest()
+    )
+    assert {name: y.steps[name].state for name in states} == states
+    assert y.unselected == {"five", "dark"}
+    assert list(y.digests) == ["four.sh"]
 
 
 @pytest.mark.parametrize("options", [(), ("-n1",)])
