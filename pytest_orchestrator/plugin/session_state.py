@@ -168,10 +168,10 @@ class SessionState:
         if self.recorder is not None and not worker_context.is_shared(self.config):
             self.context.set_callbacks(self.recorder.changed)
 
-    def drop_early(self) -> None:
+    def discard_buffered(self) -> None:
         """Discard the buffered events of a session that runs no recipe."""
         if self._recorder is not None:
-            self._recorder.drop()
+            self._recorder.discard_buffered()
 
     @property
     def resumed(self) -> "ResumedSession | None":

@@ -39,9 +39,9 @@ class RecipeRun:
         services: The services of the recipe.
         results: The results so far, by the name of the step.
         scope: The variables of expressions.
-        begun: True once any step has run: from then on the ``finally`` steps are pending.
+        begun: True once any step has run: from then on the ``finally`` steps are due.
         has_pending_finally: True if steps ran in the earlier run that this one resumes, so that the
-            ``finally`` steps are pending before any step runs.
+            ``finally`` steps are due before any step runs.
         needed: The runs of other recipes that must have passed before this run starts.
         stopper: The name of the step whose failure has stopped the recipe, or None.
     """
@@ -290,7 +290,7 @@ class RecipeRun:
         self.callbacks.on_lock_wait(wait)
 
     def _begin(self) -> None:
-        """Record that a step runs: from now on the ``finally`` steps are pending."""
+        """Record that a step runs: from now on the ``finally`` steps are due."""
         logs = self.attempt_defaults.logs
         if not self.begun and logs is not None:
             logs.mkdir(parents=True, exist_ok=True)

@@ -126,7 +126,7 @@ def _end(
     run: "RecipeRun",
     results: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> list[str]:
-    """Run the pending ``finally`` steps of a recipe and end its services; return error messages."""
+    """Run the ``finally`` steps of a recipe that are due, and end its services; return errors."""
     errors: list[str] = []
     for step in run.recipe.final if run.begun or run.has_pending_finally else ():
         try:

@@ -1,6 +1,6 @@
 """Journal recorder: turns the events of steps into masked journal events.
 
-All events of a process pass one `JournalRecorder`. Its sink writes them to the file, or sends
+All events of a process pass one `JournalRecorder`. Its journal writes them to the file, or sends
 them to the process that writes it.
 """
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.step import Step
 
 
-class JournalSink(Protocol):
-    """Destination of events, such as `runs.journal.writer.Journal`."""
+class EventJournal(Protocol):
+    """Open journal: `runs.journal.writer.Journal`; in an xdist worker `RemoteJournal`."""
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
         """Append an event; raise `JournalError` if this fails."""
@@ -52,10 +52,10 @@ class JournalSink(Protocol):
 
 
 class JournalRecorder:
-    """Recorder of the events of a session; it buffers them until it has a sink.
+    """Recorder of the events of a session; it buffers them until it has a journal.
 
     Attributes:
-        sink: The destination of the events, or None.
+        journal: The journal to which the events are appended; None until it is open.
         failed: Callback that is called once, when the journal cannot be written any more.
         blocks: The last recorded result and block of each step, by recipe key and step name.
         has_failed: True if the journal cannot be written any more, or is gone.
@@ -63,7 +63,7 @@ class JournalRecorder:
     """
 
     def __init__(self, config: pytest.Config, state: "SessionState") -> None:
-        self.sink: JournalSink | None = None
+        self.journal: EventJournal | None = None
         self.failed: Callable[[JournalError], None] = lambda _: None
         self.blocks: dict[tuple[str, str], tuple[StepResult, dict[str, Json]]] = {}
         self.ignored: int | None = None
@@ -80,38 +80,38 @@ class JournalRecorder:
         # A controller loads no recipe, which would do this.
         self._secrets.add_environment(os.environ)
 
-    def begin(self, sink: JournalSink, first: list[AnyEvent]) -> None:
-        """Set the sink, and append the first events and the buffered ones.
+    def begin(self, journal: EventJournal, first: list[AnyEvent]) -> None:
+        """Set the journal, and append the first events and the buffered ones.
 
         Raises:
             JournalError: An event cannot be written.
         """
         for event in first:
-            sink.append(event)
+            journal.append(event)
         early, self._buffered = self._buffered or [], None
         for early_event, moment in early:
-            sink.append(early_event, moment)
-        sink.sync()
-        self.sink = sink
+            journal.append(early_event, moment)
+        journal.sync()
+        self.journal = journal
         self._texts.store()
 
-    def drop(self) -> None:
-        """Discard the buffered events of a session that runs no recipe and gets no sink."""
-        if self.sink is None:
+    def discard_buffered(self) -> None:
+        """Discard the buffered events of a session that runs no recipe and gets no journal."""
+        if self.journal is None:
             self._buffered = None
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
-        """Append an event to the sink, or buffer the event while there is no sink.
+        """Append an event to the journal, or buffer the event while there is no journal.
 
         Raises:
             JournalError: The event cannot be written.
         """
-        if self.sink is None:
+        if self.journal is None:
             if self._buffered is not None:
                 self._buffered.append((event, moment))
             return
         try:
-            self.sink.append(event, moment)
+            self.journal.append(event, moment)
         except JournalError as error:
             self.fail(error)
             raise
@@ -146,9 +146,9 @@ class JournalRecorder:
             JournalError: The journal cannot be synced.
         """
         try:
-            if self.sink is not None:
+            if self.journal is not None:
                 self._unsynced = False
-                self.sink.sync()
+                self.journal.sync()
                 self._synced = time.monotonic()
         except JournalError as error:
             self.fail(error)

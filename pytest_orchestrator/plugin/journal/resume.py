@@ -16,8 +16,7 @@ from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
-from pytest_orchestrator.runs.resume import plan
-from pytest_orchestrator.runs.resume import restore as resume_restore
+from pytest_orchestrator.runs.resume import plan, restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,7 +107,9 @@ def quiet(state: "SessionState") -> "Iterator[None]":
             recorder.ignored = None
 
 
-def restore(state: "SessionState", context: "Context", snapshot: dict[str, Any], run: str) -> bool:
+def restore_context(
+    state: "SessionState", context: "Context", snapshot: dict[str, Any], run: str
+) -> bool:
     """Restore a Context from a snapshot of an earlier run.
 
     Args:
@@ -157,7 +158,7 @@ def take_over(
     """
     from pytest_orchestrator.runs.block import result_of
 
-    event = resume_restore.restored_event(record, old, state.folder.path.name)
+    event = restore.restored_event(record, old, state.folder.path.name)
     result = result_of(event)
     reason = f"restored from run {event.restored}: {event.outcome} there"
     run.results[step.name] = structs.replace(
@@ -312,8 +313,8 @@ class ResumedSession:
         scopes |= {run.recipe.key: run.context for run in runs if run.recipe.context == "recipe"}
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:
-                restored = resume_restore.restored(self._record, self._plan, self._recipes, scope)
-                restore(state, context, restored.snapshot, self.run)
+                restored = restore.restored(self._record, self._plan, self._recipes, scope)
+                restore_context(state, context, restored.snapshot, self.run)
                 self._lost += restored.lost
 
     def _rerun(self) -> "list[tuple[str, str]]":
@@ -372,7 +373,7 @@ class ResumedSession:
         """
         state = state_of(self._config)
         run = state.folder.path.name
-        events = resume_restore.opening(self._record, self._plan, self._recipes, run)
+        events = restore.opening(self._record, self._plan, self._recipes, run)
         keep(state, self._recipes, events)
 
     def header_lines(self) -> "Iterator[str]":

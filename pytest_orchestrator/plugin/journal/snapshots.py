@@ -16,7 +16,7 @@ from pytest_orchestrator.plugin.journal import resume
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.resume import restore as resume_restore
+from pytest_orchestrator.runs.resume import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,9 +80,9 @@ class Snapshots:
         item: "StepItem",
         needs: "Sequence[tuple[RecipeRun, Step]]",
         services: "Sequence[Step]",
-    ) -> resume_restore.ContextBefore | str:
+    ) -> restore.ContextBefore | str:
         """Return the newest run's Context before a step, or an error message if no run has one."""
-        wanted = resume_restore.SelectedStep(
+        wanted = restore.SelectedStep(
             item.recipe,
             item.step,
             [(run.recipe, step) for run, step in needs],
@@ -93,8 +93,8 @@ class Snapshots:
             {item.recipe.node(step.name) for step in services},
         )
         for record in self._newest():
-            if resume_restore.had(record, wanted):
-                before = resume_restore.context_before(record, wanted)
+            if restore.had(record, wanted):
+                before = restore.context_before(record, wanted)
                 return f"run {record.id}: {before}" if isinstance(before, str) else before
         names = " and ".join(f"'{step.name}'" for _, step in needs[-3:])
         return f"no run in {self._base} had it after {names}"
@@ -118,17 +118,15 @@ class Snapshots:
             f"    run what it needs: pytest --recipe-needs=run {item.nodeid}"
         )
 
-    def _write(self, before: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]") -> None:
+    def _write(self, before: restore.ContextBefore, needed: "Sequence[RecipeRun]") -> None:
         """Record the restored steps, so that a later session can resume this run."""
         recipes = {run.recipe.key: run.recipe for run in needed}
         run = self._state.folder.path.name
-        events = [
-            resume_restore.restored_event(before.record, old, run) for old in before.steps.values()
-        ]
+        events = [restore.restored_event(before.record, old, run) for old in before.steps.values()]
         resume.keep(self._state, recipes.values(), events)
 
     def _restore(
-        self, item: "StepItem", before: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]"
+        self, item: "StepItem", before: restore.ContextBefore, needed: "Sequence[RecipeRun]"
     ) -> None:
         """Restore the Contexts to their state before a step, except keys this session changed."""
         self._write(before, needed)
@@ -143,7 +141,7 @@ class Snapshots:
             self._restored |= {(scope, key): value for key, value in restored.items()}
             history = {key: earlier.snapshot["history"][key] for key in restored}
             whole = {"version": 1, "values": current | restored, "history": history}
-            if not resume.restore(self._state, context, whole, before.record.id):
+            if not resume.restore_context(self._state, context, whole, before.record.id):
                 continue  # each change is in the journal
             event = ContextRestored(
                 snapshot={"version": 1, "values": restored, "history": history},

@@ -181,7 +181,7 @@ class DeadWorkers:
         from pytest_orchestrator.runs import unfinished_steps
 
         recorder, worker = state_of(self._config).recorder, node.gateway.id
-        if error in (None, "keyboard-interrupt") or recorder is None or recorder.sink is None:
+        if error in (None, "keyboard-interrupt") or recorder is None or recorder.journal is None:
             return
         entries, events = self._entries(), []
         if ended := watchdog.ended_by_watchdog(self._guard_of(node)):

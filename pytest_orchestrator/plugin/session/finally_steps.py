@@ -44,27 +44,27 @@ class FinallySteps:
         """Return the unselected finally steps ahead of a finally step; empty for other items."""
         if not isinstance(item, StepItem) or not item.step.is_final:
             return []
-        pending = [step for step in self._pending(item.run) if not self.selected(step)]
-        return [step for step in pending if step.step.index < item.step.index]
+        due = [step for step in self._due(item.run) if not self.selected(step)]
+        return [step for step in due if step.step.index < item.step.index]
 
-    def pending_after(self, item: pytest.Item) -> list[StepItem]:
+    def due_after(self, item: pytest.Item) -> list[StepItem]:
         """Return the unselected finally steps to run directly after an item."""
         ending = self._ending.get(item.nodeid, [])
         runs = [run for run in ending if _must_run_finally(run) or run in runs_of(item)]
-        return [step for run in runs for step in self._pending(run) if not self.selected(step)]
+        return [step for run in runs for step in self._due(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[RecipeRun]":
         """Return the recipe runs that no later item uses."""
         return self._ending.get(item.nodeid, [])
 
-    def all_pending(self) -> list[StepItem]:
+    def all_due(self) -> list[StepItem]:
         """Return all finally steps that this process must still run, selected or not."""
         state = state_of(self._session.config)
         runs = [run for run in state.runs.values() if _must_run_finally(run)]
         own = [run for run in runs if run.recipe.key not in self._elsewhere]
-        return [step for run in own for step in self._pending(run)]
+        return [step for run in own for step in self._due(run)]
 
-    def is_pending(self, item: StepItem) -> bool:
+    def is_due(self, item: StepItem) -> bool:
         """Return True if steps of the recipe ran and this finally step has no result yet."""
         return _must_run_finally(item.run) and item.step.name not in item.run.results
 
@@ -100,7 +100,7 @@ class FinallySteps:
             index += 1
         return index
 
-    def _pending(self, run: "RecipeRun") -> list[StepItem]:
+    def _due(self, run: "RecipeRun") -> list[StepItem]:
         steps = [step for step in run.recipe.final if step.name not in run.results]
         return [self._file(run).item(run.recipe, step) for step in steps] if steps else []
 
@@ -129,7 +129,7 @@ INTERRUPTS = (KeyboardInterrupt, pytest.exit.Exception)
 
 
 class FinallyProtocol:
-    """Plugin that runs the pending ``finally`` steps after the last item that uses a recipe."""
+    """Plugin that runs the due ``finally`` steps after the last item that uses a recipe."""
 
     def __init__(self, config: pytest.Config, finals: FinallySteps) -> None:
         self._finals = finals
@@ -152,14 +152,14 @@ class FinallyProtocol:
             return True
         self._at = item
         self.run_unselected(self._finals.before(item), item)
-        pending = self._finals.pending_after(item)
+        due = self._finals.due_after(item)
         if item.nodeid in self._reported:
-            tear_down(item, pending[0] if pending else nextitem)
-        elif pending:
-            self._pass_on(item, pending[0])
+            tear_down(item, due[0] if due else nextitem)
+        elif due:
+            self._pass_on(item, due[0])
         else:
             return None
-        self.run_unselected([step for step in pending if self._finals.is_pending(step)], nextitem)
+        self.run_unselected([step for step in due if self._finals.is_due(step)], nextitem)
         return True
 
     def run_unselected(self, steps: list[StepItem], nextitem: pytest.Item | None) -> None:

@@ -55,7 +55,7 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         UsageError: The folder or the journal cannot be made.
     """
     config, recorder = session.config, state.recorder
-    if recorder is None or recorder.sink is not None:
+    if recorder is None or recorder.journal is not None:
         return
     try:
         earlier = state.resumed.run if state.resumed else None

@@ -57,7 +57,7 @@ def _end_with_controller(config: pytest.Config) -> None:
 
 
 class RunningSession:
-    """Plugin that ends recipe runs, and runs pending ``finally`` steps at an early end."""
+    """Plugin that ends recipe runs, and runs the ``finally`` steps that are due at an early end."""
 
     def __init__(
         self,
@@ -82,14 +82,14 @@ class RunningSession:
         except finally_steps.INTERRUPTS:
             self._report_interrupted(item)
             if not self._ending:
-                finally_steps.tear_down(item, next(iter(self._finals.all_pending()), None))
+                finally_steps.tear_down(item, next(iter(self._finals.all_due()), None))
             raise
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """After each item, end the recipe runs that no later item uses.
 
-        If the session must stop, run all pending finally steps.
+        If the session must stop, run all finally steps that are due.
         """
         self._finals.begin(item)
         try:
@@ -119,7 +119,7 @@ class RunningSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Run the pending finally steps and end all recipe runs."""
+        """Run the finally steps that are due and end all recipe runs."""
         self._ending = True
         self._run_without_items()
         for run in state_of(self._session.config).runs.values():
@@ -149,8 +149,8 @@ class RunningSession:
         if self._ending:
             return
         self._ending = True
-        pending = self._finals.all_pending()
-        for step, after in finally_steps.with_next(pending, None):
+        due = self._finals.all_due()
+        for step, after in finally_steps.with_next(due, None):
             if self._finals.selected(step) and not self._worker:
                 step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
             else:
@@ -175,18 +175,18 @@ class RunningSession:
             return
         self._report(item, step_reports.manual_reports(item)[1:])
         if item.step.is_final:
-            left = [step.name for step in self._finals.all_pending()]
+            left = [step.name for step in self._finals.all_due()]
             follow = f"; {' and '.join(left)} still to run" if left else ""
             text = f"finally step '{item.name}' was {failure.reason}{follow}"
             print_line(self._session.config, text, after_signal=True)
 
     def _run_without_items(self) -> None:
-        """Run the pending finally steps without pytest's protocol, at the end of the session.
+        """Run the finally steps that are due without pytest's protocol, at the end of the session.
 
         pytest may have closed its capture, so the reports are made here. A step that requests
         fixtures is reported as an error, because they cannot be set up.
         """
-        for item in self._finals.all_pending():
+        for item in self._finals.all_due():
             names = [*item.recipe.fixtures, *item.step.fixtures]
             if names:
                 why = f"the session ended early; no fixture can be set up: {', '.join(names)}"

@@ -142,7 +142,7 @@ class Controller:
             assert self._session is not None  # noqa: S101  # it has begun
             journal.begin(self._session, state)
         else:
-            state.drop_early()
+            state.discard_buffered()
 
     def _restore_steps(self, state: "SessionState") -> None:
         """Restore the steps and Contexts of a resumed run; the controller holds the Contexts."""

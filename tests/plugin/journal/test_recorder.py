@@ -22,8 +22,8 @@ from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
 from pytest_orchestrator.recipe import load
 
 
-class Sink:
-    """Sink that stores events in a list, and can be made to fail."""
+class ListJournal:
+    """Journal that stores events in a list, and can be made to fail."""
 
     def __init__(self) -> None:
         self.events: list[AnyEvent] = []
@@ -39,7 +39,7 @@ class Sink:
         self.synced += 1
 
 
-def keeper() -> JournalRecorder:
+def recorder() -> JournalRecorder:
     secrets = Masker(())
     secrets.add("s3cret")
     state: Any = SimpleNamespace(secrets=secrets, has_secrets=True, masked=secrets.mask)
@@ -51,47 +51,47 @@ def change(new: object, op: Any = "set") -> ContextChanged:
 
 
 def test_events_before_the_journal_begins_are_buffered() -> None:
-    one, sink = keeper(), Sink()
+    one, journal = recorder(), ListJournal()
     one.changed(change(1), 5)
 
-    one.begin(sink, [change("first")])
+    one.begin(journal, [change("first")])
     one.changed(change(2), 6)
 
-    assert sink.events == [change("first"), change(1), change(2)]
-    assert sink.synced == 1
+    assert journal.events == [change("first"), change(1), change(2)]
+    assert journal.synced == 1
 
 
-def test_buffered_events_of_a_session_without_a_journal_are_dropped() -> None:
-    one, sink = keeper(), Sink()
+def test_buffered_events_of_a_session_without_a_journal_are_discarded() -> None:
+    one, journal = recorder(), ListJournal()
     one.changed(change(1), 5)
-    one.drop()
+    one.discard_buffered()
     one.changed(change(2), 6)
 
-    one.begin(sink, [])
+    one.begin(journal, [])
 
-    assert sink.events == []
+    assert journal.events == []
 
 
 def test_changes_of_one_operation_are_masked_and_recorded_as_one_event() -> None:
-    one, sink = keeper(), Sink()
-    one.begin(sink, [])
+    one, journal = recorder(), ListJournal()
+    one.begin(journal, [])
     changes = (change({"pin": "my s3cret"}), change(1))
 
     one.changed(ContextReplaced(changes=changes, moments=(1, 2), history={"k": ({"new": 1},)}), 2)
 
     masked = msgspec.structs.replace(change({"pin": "my ***"}), masked=True)
-    assert sink.events == [ContextReplaced(changes=(masked, change(1)), moments=(1, 2))]
+    assert journal.events == [ContextReplaced(changes=(masked, change(1)), moments=(1, 2))]
 
 
 def test_a_change_is_masked_except_the_index_of_a_list_item() -> None:
-    one, sink = keeper(), Sink()
-    one.begin(sink, [])
+    one, journal = recorder(), ListJournal()
+    one.begin(journal, [])
     one._state.secrets.add(7)  # noqa: SLF001
 
     one.changed(change({"pin": "my s3cret"}), 1)
     one.changed(change(7, "pop"), 2)
 
-    assert sink.events == [
+    assert journal.events == [
         msgspec.structs.replace(change({"pin": "my ***"}), masked=True),
         change(7, "pop"),
     ]
@@ -102,9 +102,9 @@ def test_a_lock_wait_is_recorded_with_its_step_and_printed(tmp_path: Path) -> No
     path.parent.mkdir()
     path.write_text("steps:\n  - {name: a, type: shell, cmd: 'true', locks: [bench]}\n")
     recipe = load(path, root=tmp_path)
-    one, sink = keeper(), Sink()
+    one, journal = recorder(), ListJournal()
     actual: list[LockWait] = []
-    one.begin(sink, [])
+    one.begin(journal, [])
     one.append_start(RecipeStarted(recipe=recipe.key, about={}, steps=()))
     owner = Owner.here("20261125T101500Z-7f3a", "recipes/y.yaml::b")
     wait = LockWait(who="recipes/x.yaml::a", lock="bench", owner=owner, seconds=1.0)
@@ -112,17 +112,17 @@ def test_a_lock_wait_is_recorded_with_its_step_and_printed(tmp_path: Path) -> No
     one.waits(recipe, actual.append, wait)
 
     assert actual == [wait]
-    assert sink.events[1:] == [
+    assert journal.events[1:] == [
         StepWaits(recipe=recipe.key, step="a", lock="bench", owner="recipes/y.yaml::b")
     ]
 
 
 def test_a_write_error_is_reported_once_and_raised_each_time() -> None:
-    one, sink = keeper(), Sink()
+    one, journal = recorder(), ListJournal()
     failures: list[JournalError] = []
-    one.begin(sink, [])
+    one.begin(journal, [])
     one.failed = failures.append
-    sink.is_full = True
+    journal.is_full = True
 
     for number in range(3):
         with pytest.raises(JournalError, match="the disk is full"):
