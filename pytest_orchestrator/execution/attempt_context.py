@@ -12,7 +12,7 @@ from pytest_orchestrator.execution.run_config import RunConfig, process_variable
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Verdict
-    from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
+    from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import RecordedEvent, StepEvent

@@ -11,7 +11,7 @@ from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.criteria import files, result_checks, simple
-from pytest_orchestrator.execution.criteria.evidence import Check, Evidence, verdict
+from pytest_orchestrator.execution.criteria.inputs import Check, CheckInputs, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     SearchInterrupted,
@@ -48,18 +48,18 @@ ON_FILES = frozenset({"files", "files_exist", "files_absent"})
 """Names of the criteria that read files."""
 
 
-def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def _registered(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict of the check function that a plugin registered for a criterion."""
-    registered, ended = criterion.plugin_criterion, evidence.ended
+    registered, ended = criterion.plugin_criterion, inputs.ended
     assert registered is not None  # noqa: S101
     process = ended.process
     unmet = registered.check(
         msgspec.convert(criterion.expected, registered.type),
         extending.Evidence(
-            step=evidence.step.name,
-            root=evidence.root,
+            step=inputs.step.name,
+            root=inputs.root,
             result=json_values.deep_copy(ended.value),
-            ctx=evidence.context,
+            ctx=inputs.context,
             seconds=ended.usage.seconds,
             stdout=process.stdout.text if process else "",
             stderr=process.stderr.text if process else "",
@@ -71,32 +71,32 @@ def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     yield verdict(criterion, None if unmet is None else one_line(unmet))
 
 
-def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
+def _check_of(criterion: Criterion, inputs: CheckInputs) -> Check | None:
     if criterion.plugin_criterion:
         return _registered
-    elsewhere = evidence.elsewhere
+    elsewhere = inputs.elsewhere
     if elsewhere is not None and criterion.name in ON_FILES:
-        return lambda criterion, evidence: elsewhere(criterion, evidence.started)
+        return lambda criterion, inputs: elsewhere(criterion, inputs.started)
     return CHECKS.get(criterion.name)
 
 
-def queries(evidence: Evidence) -> Iterator[Query]:
+def queries(inputs: CheckInputs) -> Iterator[Query]:
     """Yield the pattern searches that the success criteria of a step need on this machine."""
-    for index, criterion in enumerate(evidence.step.success):
-        if ("success", index) in evidence.errors or criterion.plugin_criterion is not None:
+    for index, criterion in enumerate(inputs.step.success):
+        if ("success", index) in inputs.errors or criterion.plugin_criterion is not None:
             continue
         with contextlib.suppress(OSError):  # the check reports the error
             if criterion.name != "files":
-                yield from simple.queries(criterion, evidence)
-            elif evidence.elsewhere is None:
-                yield from files.queries(criterion, evidence)
+                yield from simple.queries(criterion, inputs)
+            elif inputs.elsewhere is None:
+                yield from files.queries(criterion, inputs)
 
 
-def checked(evidence: Evidence) -> tuple[Verdict, ...]:
+def checked(inputs: CheckInputs) -> tuple[Verdict, ...]:
     """Check the success criteria of a step whose step code has ended.
 
     Args:
-        evidence: The step, its end and its output.
+        inputs: The step, its end and its output.
 
     Returns:
         The verdicts, in the order of the recipe.
@@ -107,13 +107,13 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
         TimeoutExpressionError: The timeout of the step passed while an expression was evaluated.
     """
     verdicts: list[Verdict] = []
-    for index, criterion in enumerate(evidence.step.success):
-        check = _check_of(criterion, evidence)
+    for index, criterion in enumerate(inputs.step.success):
+        check = _check_of(criterion, inputs)
         if check is None:
             continue
-        problem = evidence.errors.get(("success", index))
+        problem = inputs.errors.get(("success", index))
         try:
-            verdicts += () if problem else check(criterion, evidence)
+            verdicts += () if problem else check(criterion, inputs)
         except (SearchTimeout, SearchInterrupted):
             raise
         except ExpressionError as error:

@@ -18,7 +18,7 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import schema_errors
-from pytest_orchestrator.execution.criteria.evidence import Before, Evidence, Stamp, verdict
+from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
 from pytest_orchestrator.execution.criteria.simple import query_of, search_verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.text_search import file_of
@@ -87,30 +87,30 @@ def _wait_for_next_tick(stamps: list[Stamp]) -> None:
 _SHORT = 12
 
 
-def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def files(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield a verdict for each rule of a `files` criterion, on all files that its path matches.
 
     Yield only one verdict if no file matches, or if the criterion has no rules.
     """
     path, rules = _path_and_rules(criterion)
-    names = matching(path, evidence.root)
-    existing = _files(names, evidence.root)
+    names = matching(path, inputs.root)
+    existing = _files(names, inputs.root)
     if not existing or not rules:
-        yield verdict(criterion, None if existing else _no_file(path, names, evidence.root))
+        yield verdict(criterion, None if existing else _no_file(path, names, inputs.root))
         return
     for part, rule, wanted in _rules(criterion, path, rules):
-        yield _worst([_CHECKS[rule](part, name, wanted, evidence) for name in sorted(existing)])
+        yield _worst([_CHECKS[rule](part, name, wanted, inputs) for name in sorted(existing)])
 
 
-def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
+def queries(criterion: Criterion, inputs: CheckInputs) -> Iterator[Query]:
     """Yield the pattern searches that the rule `matches` of a `files` criterion needs."""
     path, rules = _path_and_rules(criterion)
     if "matches" not in rules:
         return
-    existing = _files(matching(path, evidence.root), evidence.root)
+    existing = _files(matching(path, inputs.root), inputs.root)
     for part, _, wanted in _rules(criterion, path, {"matches": rules["matches"]}):
         for name in existing:
-            source = file_of(os.path.join(evidence.root, name), name)
+            source = file_of(os.path.join(inputs.root, name), name)
             yield query_of(part, str(wanted), source)
 
 
@@ -166,16 +166,16 @@ def _no_file(path: str, names: list[str], root: Path) -> str:
     return f"{names[0]} is {kind}"
 
 
-def _searched(rule: str) -> Callable[[Criterion, str, Json, Evidence], Verdict]:
-    def check(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
-        source = file_of(os.path.join(evidence.root, name), name)
-        return search_verdict(criterion, rule, str(wanted), source, evidence.searches)
+def _searched(rule: str) -> Callable[[Criterion, str, Json, CheckInputs], Verdict]:
+    def check(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
+        source = file_of(os.path.join(inputs.root, name), name)
+        return search_verdict(criterion, rule, str(wanted), source, inputs.searches)
 
     return check
 
 
-def _sha256(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
-    with open(os.path.join(evidence.root, name), "rb") as file:
+def _sha256(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
+    with open(os.path.join(inputs.root, name), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest == str(wanted).lower():
         return verdict(criterion, measured=digest)
@@ -183,18 +183,18 @@ def _sha256(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -
     return verdict(criterion, f"the sha256 of {name} is {shown}", measured=digest)
 
 
-def _min_bytes(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
-    return _size(criterion, name, wanted, evidence, sign=-1)
+def _min_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
+    return _size(criterion, name, wanted, inputs, sign=-1)
 
 
-def _max_bytes(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
-    return _size(criterion, name, wanted, evidence, sign=1)
+def _max_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
+    return _size(criterion, name, wanted, inputs, sign=1)
 
 
 def _size(
-    criterion: Criterion, name: str, limit: Json, evidence: Evidence, *, sign: int
+    criterion: Criterion, name: str, limit: Json, inputs: CheckInputs, *, sign: int
 ) -> Verdict:
-    size = os.path.getsize(os.path.join(evidence.root, name))
+    size = os.path.getsize(os.path.join(inputs.root, name))
     if not isinstance(limit, int):
         return verdict(criterion, "the limit is no whole number", measured=size, unit="bytes")
     if (size - limit) * sign <= 0:
@@ -209,26 +209,26 @@ def _size(
     )
 
 
-def _fresh(criterion: Criterion, name: str, _wanted: Json, evidence: Evidence) -> Verdict:
-    path = os.path.join(evidence.root, name)
+def _fresh(criterion: Criterion, name: str, _wanted: Json, inputs: CheckInputs) -> Verdict:
+    path = os.path.join(inputs.root, name)
     stamp = stamp_of(path)
     written = stamp.modified_ns / 1e9
     moment = datetime.fromtimestamp(written, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
     pattern = criterion.expected["path"] if isinstance(criterion.expected, dict) else name
-    before = evidence.before.get(str(pattern))
+    before = inputs.before.get(str(pattern))
     if before is None:
-        is_fresh = written >= evidence.started - lag(stamp)
+        is_fresh = written >= inputs.started - lag(stamp)
     else:
         is_fresh = before.get(name) != stamp
     if is_fresh:
         return verdict(criterion, measured=moment)
-    ago = evidence.started - written
+    ago = inputs.started - written
     when = f"{ago:,.2f} s before it began" if ago > 0 else "in the future"
     unmet = f"{name} was not written by this step: it is from {moment}, {when}"
     return verdict(criterion, unmet, measured=moment)
 
 
-_CHECKS: dict[str, Callable[[Criterion, str, Json, Evidence], Verdict]] = {
+_CHECKS: dict[str, Callable[[Criterion, str, Json, CheckInputs], Verdict]] = {
     "contains": _searched("contains"),
     "not_contains": _searched("not_contains"),
     "matches": _searched("matches"),
@@ -242,17 +242,17 @@ _SHOWN = 3
 _BROKEN_LINK = "which leads to nothing"
 
 
-def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def exists(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield a verdict that holds if the wanted path exists or the wanted glob matches anything."""
     name = str(criterion.expected)
-    matches = matching(name, evidence.root)
-    yield verdict(criterion, None if matches else missing(name, evidence.root))
+    matches = matching(name, inputs.root)
+    yield verdict(criterion, None if matches else missing(name, inputs.root))
 
 
-def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def absent(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield a verdict that holds if the unwanted path is missing or the glob matches nothing."""
     name = str(criterion.expected)
-    matches = matching(name, evidence.root)
+    matches = matching(name, inputs.root)
     if not matches:
         yield verdict(criterion)
     elif matches == [name]:

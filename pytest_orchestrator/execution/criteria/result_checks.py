@@ -7,7 +7,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
 from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError
 from pytest_orchestrator.recipe.model.step import Criterion
 
@@ -36,10 +36,10 @@ def unmet(expression: Expression, names: Mapping[str, Any], context: Context) ->
     return f"`{expression.text}` is false{': ' * bool(shown)}{shown}"
 
 
-def check(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def check(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on an `assert` criterion of a step."""
     if criterion.expression is not None:
-        reason = unmet(criterion.expression, evidence.names, evidence.context)
+        reason = unmet(criterion.expression, inputs.names, inputs.context)
         yield verdict(criterion, reason)
 
 
@@ -78,10 +78,10 @@ def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
     return ""
 
 
-def result_schema(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def result_schema(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Validate the result of a step by a JSON Schema, and yield the verdict."""
     schema = criterion.expected if isinstance(criterion.expected, dict) else {}
-    errors = evidence.searches.schema_errors(schema, evidence.ended.value, criterion.place)
+    errors = inputs.searches.schema_errors(schema, inputs.ended.value, criterion.place)
     if "fault" in errors:
         way, fault = errors["fault"]
         where = f" in {'.'.join(map(str, way))}" if way else ""

@@ -7,7 +7,7 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.captured_output import searched
-from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
 from pytest_orchestrator.execution.text_search import Searched
 from pytest_orchestrator.recipe.model.step import Criterion
@@ -15,21 +15,21 @@ from pytest_orchestrator.recipe.model.step import Criterion
 STREAMS = ("stdout", "stderr")
 
 
-def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def output(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on a criterion such as `stdout_contains`; none if no process has run."""
-    if evidence.ended.process is None:
+    if inputs.ended.process is None:
         return
     name, _, rule = criterion.name.partition("_")
-    stream: Stream = getattr(evidence.ended.process, name)
+    stream: Stream = getattr(inputs.ended.process, name)
     wanted = str(criterion.expected)
-    yield search_verdict(criterion, rule, wanted, searched(stream, name), evidence.searches)
+    yield search_verdict(criterion, rule, wanted, searched(stream, name), inputs.searches)
 
 
-def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
+def queries(criterion: Criterion, inputs: CheckInputs) -> Iterator[Query]:
     """Yield the search of a `stdout_matches` or `stderr_matches` criterion; nothing for others."""
     name, _, rule = criterion.name.partition("_")
-    if rule == "matches" and name in STREAMS and evidence.ended.process is not None:
-        stream: Stream = getattr(evidence.ended.process, name)
+    if rule == "matches" and name in STREAMS and inputs.ended.process is not None:
+        stream: Stream = getattr(inputs.ended.process, name)
         yield query_of(criterion, str(criterion.expected), searched(stream, name))
 
 
@@ -73,9 +73,9 @@ def search_verdict(
     return verdict(criterion, f"{what}{quoted(wanted)} in {source.name}, {tail}{lost}")
 
 
-def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def has_key(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield a verdict that holds if the Context has the wanted key."""
-    key, context = str(criterion.expected), evidence.context
+    key, context = str(criterion.expected), inputs.context
     if key in context:
         yield verdict(criterion)
         return
@@ -85,9 +85,9 @@ def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     yield verdict(criterion, f"the context has no key '{key}'{near}{existing}")
 
 
-def lacks_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def lacks_key(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield a verdict that holds if the Context lacks the unwanted key."""
-    key, context = str(criterion.expected), evidence.context
+    key, context = str(criterion.expected), inputs.context
     if key not in context:
         yield verdict(criterion)
         return
@@ -105,16 +105,16 @@ def _listed(names: list[str]) -> str:
 _MEGA = 1_000_000
 
 
-def max_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def max_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on the duration of the attempt, including the start of its process."""
-    yield _at_most(criterion, evidence.ended.usage.seconds, "s", "took {}")
+    yield _at_most(criterion, inputs.ended.usage.seconds, "s", "took {}")
 
 
-def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def max_cpu_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on the CPU time of the step's process tree."""
-    if evidence.ended.process is None:
+    if inputs.ended.process is None:
         return
-    usage = evidence.ended.usage
+    usage = inputs.ended.usage
     if usage.cpu_user_seconds is None or usage.cpu_system_seconds is None:
         yield verdict(criterion, "no CPU time was measured")
         return
@@ -122,14 +122,14 @@ def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdic
     yield _at_most(criterion, used, "s", "used {} of CPU")
 
 
-def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def max_rss_mb(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on the peak memory of the step's process tree.
 
     A peak that is only an upper bound does not fail the step, because the true peak may be lower.
     """
-    if evidence.ended.process is None:
+    if inputs.ended.process is None:
         return
-    usage = evidence.ended.usage
+    usage = inputs.ended.usage
     peak = usage.max_rss
     if peak is None:
         yield verdict(criterion, "no memory was measured")
@@ -140,9 +140,9 @@ def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     yield checked
 
 
-def leftover_processes(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+def leftover_processes(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on the number of processes that the step left running."""
-    process = evidence.ended.process
+    process = inputs.ended.process
     if process is None:
         return
     checked = _at_most(criterion, len(process.leftovers), "", "left {} running")

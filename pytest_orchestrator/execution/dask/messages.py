@@ -13,7 +13,7 @@ import msgspec
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
-from pytest_orchestrator.execution.criteria.evidence import Before
+from pytest_orchestrator.execution.criteria.inputs import Before
 from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 

@@ -20,7 +20,7 @@ from pytest_orchestrator.core.result import (
     Where,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
+from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
 from pytest_orchestrator.execution.dask.broker import RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.messages import (
     STREAMS,

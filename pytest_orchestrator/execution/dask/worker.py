@@ -23,7 +23,7 @@ from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
-from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 from pytest_orchestrator.execution.dask.agent import WorkerAgent, agent_of
 from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
 from pytest_orchestrator.execution.dask.client import BrokerClient
@@ -250,7 +250,7 @@ class _Run:
     ) -> FollowUpReply:
         context = self._client.context
         searches = Searches(attempt.slot, attempt.seconds_for(step.timeout))
-        evidence = Evidence(
+        inputs = CheckInputs(
             step,
             context,
             outcome.ended,
@@ -261,8 +261,8 @@ class _Run:
         )
         try:
             if criterion.name == "files":
-                searches.ahead(criteria_files.queries(criterion, evidence))
-            return FollowUpReply(verdicts=tuple(check.CHECKS[criterion.name](criterion, evidence)))
+                searches.ahead(criteria_files.queries(criterion, inputs))
+            return FollowUpReply(verdicts=tuple(check.CHECKS[criterion.name](criterion, inputs)))
         except SearchTimeout as error:
             return FollowUpReply(error=str(error), timed_out_at=error.place)
         except Exception as error:  # noqa: BLE001

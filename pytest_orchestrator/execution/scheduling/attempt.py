@@ -22,7 +22,7 @@ from pytest_orchestrator.core.result import (
 from pytest_orchestrator.execution import captured_output, expression_scope
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import check, measurements
-from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
@@ -160,7 +160,7 @@ def execute(
     found = StepFindings(ended.failure, ended.verdicts)
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
         known = expression_scope.after(names, ended, own.view, attempt.config.max_result)
-        evidence = Evidence(
+        inputs = CheckInputs(
             step,
             own.view,
             ended,
@@ -173,7 +173,7 @@ def execute(
                 attempt.slot, attempt.seconds_for(step.timeout), spent=ended.usage.seconds
             ),
         )
-        found = _found(evidence, own, attempt)
+        found = _found(inputs, own, attempt)
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -212,13 +212,13 @@ class StepFindings(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
-def _found(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> StepFindings:
+def _found(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> StepFindings:
     """Check the criteria of an attempt within the rest of the step's timeout."""
-    ended, searches = evidence.ended, evidence.searches
+    ended, searches = inputs.ended, inputs.searches
     try:
         with time_limit(searches.seconds, begun=searches.begun):
             good = ended.failure is None
-            return _checked(evidence, own, attempt) if good else _beside(evidence)
+            return _checked(inputs, own, attempt) if good else _beside(inputs)
     except TimeoutExpressionError as error:
         failure = invalid(error)
     except SearchTimeout as error:
@@ -231,14 +231,14 @@ def _found(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> Ste
     return StepFindings(ended.failure or failure, ended.verdicts)
 
 
-def _checked(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> StepFindings:
+def _checked(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> StepFindings:
     """Write the outputs, take the measurements and check all criteria; the step code succeeded."""
-    ended, names, searches = evidence.ended, evidence.names, evidence.searches
+    ended, names, searches = inputs.ended, inputs.names, inputs.searches
     try:
-        step, errors = evaluate_late_expressions(evidence.step, names)
-        evidence = evidence._replace(step=step, errors=errors)
+        step, errors = evaluate_late_expressions(inputs.step, names)
+        inputs = inputs._replace(step=step, errors=errors)
         asked = list(queries(step, ended, attempt.config.max_result))
-        searches.ahead([*asked, *check.queries(evidence)])
+        searches.ahead([*asked, *check.queries(inputs)])
         values = outputs_of(step, asked, searches)
         if isinstance(values, Failure):
             return StepFindings(values, ended.verdicts)
@@ -251,23 +251,23 @@ def _checked(evidence: Evidence, own: StepContext, attempt: AttemptContext) -> S
     verdicts = (
         *ended.verdicts,
         *measurements.measurement_verdicts(measured),
-        *check.checked(evidence),
+        *check.checked(inputs),
         *attempt.callbacks.more_verdicts(step, ended, measured),
     )
     return StepFindings(_unmet(verdicts), verdicts, measured)
 
 
-def _beside(evidence: Evidence) -> StepFindings:
+def _beside(inputs: CheckInputs) -> StepFindings:
     """Check the remaining criteria of a step whose exit code is not the wanted one."""
-    ended = evidence.ended
+    ended = inputs.ended
     verdicts = ended.verdicts
     if any(verdict.unmet for verdict in verdicts):
         # The other criteria may use the result of the step, which may be missing now.
         with contextlib.suppress(ExpressionError):
-            step, errors = evaluate_late_expressions(evidence.step, evidence.names)
-            evidence = evidence._replace(step=step, errors=errors)
-            evidence.searches.ahead(check.queries(evidence))
-            others = check.checked(evidence)
+            step, errors = evaluate_late_expressions(inputs.step, inputs.names)
+            inputs = inputs._replace(step=step, errors=errors)
+            inputs.searches.ahead(check.queries(inputs))
+            others = check.checked(inputs)
             verdicts += tuple(one for one in others if not one.errs)
     failure = ended.failure
     if failure is not None and failure.kind == "exit_code":

@@ -16,7 +16,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Process
 from pytest_orchestrator.execution.attempt_context import AttemptContext, Submitted
 from pytest_orchestrator.execution.criteria import files as criteria_files
-from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
+from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
 from pytest_orchestrator.execution.record_log import records_of_this_process
 from pytest_orchestrator.execution.steps import (
     artifacts,

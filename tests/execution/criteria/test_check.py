@@ -9,7 +9,7 @@ import pytest
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Usage, Verdict
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Step
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def checked(bench: Bench, step: Step) -> tuple[Verdict, ...]:
     ended = Ended(usage=Usage(seconds=1.0))
-    return check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+    return check.checked(CheckInputs(step, bench.context, ended, 0.0, bench.root, {}))
 
 
 def unmet(bench: Bench, **success: Any) -> list[str | None]:

@@ -10,7 +10,7 @@ import pytest
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Process, Usage, Verdict
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -23,7 +23,7 @@ def checked(
 ) -> tuple[Verdict, ...]:
     step = bench.step(type="shell", cmd="true", success=success)
     ended = Ended(usage=usage, process=process)
-    return check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+    return check.checked(CheckInputs(step, bench.context, ended, 0.0, bench.root, {}))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) ->
         step, success=(msgspec.structs.replace(criterion, expected="5"),)
     )
     ended = Ended(usage=usage, process=ALONE)
-    (verdict,) = check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+    (verdict,) = check.checked(CheckInputs(step, bench.context, ended, 0.0, bench.root, {}))
     assert verdict.unmet == "the limit is no number"
 
 

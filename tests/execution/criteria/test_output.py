@@ -9,7 +9,7 @@ import pytest
 from pytest_orchestrator.core.result import Ended, Process, Stream, Usage
 from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -20,8 +20,8 @@ def unmet(bench: Bench, stdout: Stream, **success: Any) -> list[str | None]:
     ended = Ended(
         usage=Usage(seconds=0.0), process=Process(argv=("x",), cwd="/", alone="", stdout=stdout)
     )
-    evidence = Evidence(step, bench.context, ended, 0.0, bench.root, {})
-    return [verdict.unmet for verdict in check.checked(evidence)]
+    inputs = CheckInputs(step, bench.context, ended, 0.0, bench.root, {})
+    return [verdict.unmet for verdict in check.checked(inputs)]
 
 
 def logged(bench: Bench, data: bytes) -> Stream:

@@ -9,7 +9,7 @@ import pytest
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Usage, Verdict
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
     step = bench.step(type="shell", cmd="true", success={"result_schema": schema})
     ended = Ended(usage=Usage(seconds=1.0), value=value)
-    evidence = Evidence(step, bench.context, ended, 0.0, bench.root, {})
-    (verdict,) = check.checked(evidence)
+    inputs = CheckInputs(step, bench.context, ended, 0.0, bench.root, {})
+    (verdict,) = check.checked(inputs)
     return verdict
 
 

@@ -30,7 +30,7 @@ Its second argument is the start of the step code, in seconds since the epoch.
 """
 
 
-class Evidence(NamedTuple):
+class CheckInputs(NamedTuple):
     """Data against which the success criteria of a step are checked after its step code has ended.
 
     Attributes:
@@ -60,7 +60,7 @@ class Evidence(NamedTuple):
     searches: Searches = Searches()
 
 
-Check = Callable[[Criterion, Evidence], Iterable[Verdict]]
+Check = Callable[[Criterion, CheckInputs], Iterable[Verdict]]
 """Function that checks one criterion; it yields a verdict for each condition of the criterion."""
 
 
