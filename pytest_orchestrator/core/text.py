@@ -106,12 +106,17 @@ def printable(raw: bytes) -> str:
 def one_line(text: str) -> str:
     """Return a text of a step as one printable line of at most 300 characters."""
     line = " ".join(printable(escape_surrogates(text[:_MAX_READ]).encode()).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return cut_to_length(line, _LONGEST)
 
 
 def quoted(text: str) -> str:
     """Return a text in quotes, escaped and cut to 80 characters."""
-    return repr(text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…")
+    return repr(cut_to_length(text, _QUOTED))
+
+
+def cut_to_length(text: str, length: int) -> str:
+    """Return a text of at most `length` characters; ``…`` marks where it was cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def display_width(text: str) -> int:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.core.text import cut_to_length, one_line
 from pytest_orchestrator.recipe import json_schema
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ def _way(parts: Iterable[str | int]) -> str:
 
 
 def _json(value: "Json") -> str:
-    shown = one_line(json.dumps(value, ensure_ascii=False))
-    return shown if len(shown) <= _MAX_WIDTH else f"{shown[: _MAX_WIDTH - 1]}…"
+    return cut_to_length(one_line(json.dumps(value, ensure_ascii=False)), _MAX_WIDTH)
 
 
 def beyond_limit(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:

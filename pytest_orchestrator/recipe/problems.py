@@ -172,16 +172,18 @@ _WIDEST = 60
 
 def shortened(text: str, widest: int = _WIDEST) -> str:
     """Return the text on one line, escaped, and cut in the middle if it is long."""
-    if len(text) > widest:
-        half = widest // 2 - 1
-        text = f"{text[:half]}...{text[-half:]}"
+    text = _cut(text, widest)
     return text if text.isprintable() else repr(text)[1:-1]
 
 
 def quoted(text: str) -> str:
     """Return the text in quotes, escaped, and cut in the middle if it is long."""
-    half = _WIDEST // 2 - 1
-    return repr(text if len(text) <= _WIDEST else f"{text[:half]}...{text[-half:]}")
+    return repr(_cut(text, _WIDEST))
+
+
+def _cut(text: str, widest: int) -> str:
+    half = widest // 2 - 1
+    return text if len(text) <= widest else f"{text[:half]}...{text[-half:]}"
 
 
 def either(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
+from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import text as report_text
@@ -270,19 +271,15 @@ def _bounded(rows: list[str], rest: str, most: int = _MOST) -> list[str]:
 
 
 def _short(value: Json) -> str:
-    return _cut_value(value) if isinstance(value, str) else _json(value)
+    return cut_to_length(value, _WIDEST_VALUE) if isinstance(value, str) else _json(value)
 
 
 def _json(value: Json) -> str:
     shown = json.dumps(value, ensure_ascii=False)
     # JSON may contain control characters of a terminal: then all non-ASCII characters are escaped.
-    return _cut_value(
-        shown if shown.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
-    )
-
-
-def _cut_value(text: str) -> str:
-    return text if len(text) <= _WIDEST_VALUE else f"{text[: _WIDEST_VALUE - 1]}…"
+    if not shown.isprintable():
+        shown = json.dumps(value).replace("\x7f", "\\u007f")
+    return cut_to_length(shown, _WIDEST_VALUE)
 
 
 def place_of(step: Step, result: StepResult) -> Place:
@@ -317,7 +314,7 @@ def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
         return []
     stream = process.stderr
     lines = stream.text.rstrip("\n").splitlines()
-    shown = [_cut_line(line) for line in _without_own_frames(lines)[-most:]]
+    shown = [cut_to_length(line, _WIDEST_LINE) for line in _without_own_frames(lines)[-most:]]
     if stream.size > _KEPT_WHOLE:
         count = f"last {len(shown)} lines of {stream.size:,} bytes"
     elif len(shown) < len(lines):
@@ -347,10 +344,6 @@ def _without_own_frames(lines: list[str]) -> list[str]:
     return [
         line for line in lines if not ((frame := _FRAME.match(line)) and _OWN_CODE.search(frame[1]))
     ]
-
-
-def _cut_line(line: str) -> str:
-    return line if len(line) <= _WIDEST_LINE else f"{line[: _WIDEST_LINE - 1]}…"
 
 
 OPTION: Final = "--recipe-var"

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder
+from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.reports.text import aligned, say, say_json
 
 EXAMPLE = "compare"
@@ -139,8 +140,7 @@ def _where(one: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return cut_to_length(json.dumps(value, ensure_ascii=True), _LONGEST)
 
 
 def _factor(text: str) -> float:

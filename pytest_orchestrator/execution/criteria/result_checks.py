@@ -6,7 +6,7 @@ from typing import Any
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.core.text import cut_to_length, one_line
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
 from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError
 from pytest_orchestrator.recipe.model.step import Criterion
@@ -53,8 +53,7 @@ def _values(expression: Expression, names: Mapping[str, Any], context: Context) 
         except ExpressionError:
             continue
         shown = one_line(repr(value) if isinstance(value, str) else _as_json(value))
-        if len(shown) > _MAX_OPERAND_WIDTH:
-            shown = f"{shown[: _MAX_OPERAND_WIDTH - 1]}…"
+        shown = cut_to_length(shown, _MAX_OPERAND_WIDTH)
         yield f"{text} = {shown}{_last_writer(chain.parts, context) if chain.root == 'ctx' else ''}"
 
 

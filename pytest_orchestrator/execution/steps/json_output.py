@@ -13,6 +13,7 @@ from typing import Literal, NoReturn
 
 from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.text import cut_to_length
 
 Parse = Literal["json", "last-line", "data", "text"]
 
@@ -220,7 +221,8 @@ def first_violation(text: str, begin: int) -> tuple[str, int]:
             last = (json.loads(lexeme), at)
         elif lexeme == ":":
             if last[0] in objects[-1]:
-                return f"duplicate key {_short(json.dumps(last[0], ensure_ascii=False))}", last[1]
+                key = cut_to_length(json.dumps(last[0], ensure_ascii=False), 40)
+                return f"duplicate key {key}", last[1]
             objects[-1].add(last[0])
         elif lexeme != ",":
             rule = _number(lexeme)
@@ -245,8 +247,4 @@ def _number(lexeme: str) -> str | None:
         too_large = math.isinf(float(lexeme))
     except ValueError:
         return None
-    return f"no number is as large as {_short(lexeme)}" if too_large else None
-
-
-def _short(lexeme: str) -> str:
-    return lexeme if len(lexeme) <= 40 else f"{lexeme[:39]}…"
+    return f"no number is as large as {cut_to_length(lexeme, 40)}" if too_large else None

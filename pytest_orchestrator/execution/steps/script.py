@@ -11,6 +11,7 @@ import re
 import shlex
 from typing import Final
 
+from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.recipe.analysis.shell_script import Script, commands_of
 from pytest_orchestrator.recipe.model.step import ShellStep, SshStep
 
@@ -119,8 +120,7 @@ class FailingLine:
         line = _VALUE.sub("${{ … }}", lines[self._number - 1].strip())
         if line in _CLOSING:  # bash names the last line of a compound command
             return ""
-        shown = line if len(line) <= _MAX_WIDTH else f"{line[: _MAX_WIDTH - 1]}…"
-        return f"line {self._number} of cmd: {shown}"
+        return f"line {self._number} of cmd: {cut_to_length(line, _MAX_WIDTH)}"
 
     @property
     def detail(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from dash import dcc, html
 
+from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.monitor.pages.run import footer
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
 from pytest_orchestrator.reports.text import duration, look, sign
@@ -107,5 +108,4 @@ def _figure(one: Mapping[str, Any]) -> tuple[str, ...]:
 def _value(one: Mapping[str, Any], side: str) -> str:
     if side not in one:
         return "-"
-    text = json.dumps(one[side], ensure_ascii=False)
-    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"
+    return cut_to_length(json.dumps(one[side], ensure_ascii=False), _VALUE_LENGTH)

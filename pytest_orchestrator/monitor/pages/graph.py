@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
+from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.monitor.pages.common import (
     Selection,
     read_run,
@@ -145,9 +146,8 @@ def elements(steps: Steps, critical: Sequence[str], picked: str | None) -> list[
         name, state = str(step["name"]), str(step.get("state", "waiting"))
         classes = [look(state), "critical" if name in chain else ""]
         classes += ["picked"] if name == picked else []
-        shown = name if len(name) <= _LABEL_LENGTH else f"{name[: _LABEL_LENGTH - 1]}…"
         time = f" · {seconds(step['seconds'])} s" if "seconds" in step else ""
-        label = f"{shown}\n{sign(state)} {state}{time}"
+        label = f"{cut_to_length(name, _LABEL_LENGTH)}\n{sign(state)} {state}{time}"
         drawn.append({"data": {"id": name, "label": label}, "classes": " ".join(classes)})
     critical_edges = set(itertools.pairwise(critical))
     for stop, mine in _waits(steps).items():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.text import CONTROLS
+from pytest_orchestrator.core.text import CONTROLS, cut_to_length
 from pytest_orchestrator.recipe.model.graph import dependencies, names_in
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, layered_layout
@@ -66,8 +66,7 @@ def mermaid(steps: Steps, most: int = MOST) -> str:
 def _mermaid_box(step: Mapping[str, Json], ids: Mapping[str, str]) -> str:
     name, state = str(step["name"]), step.get("state")
     outcome = f"{SIGNS.get(str(state), '')} {state}".strip() if state else ""
-    title = name if len(name) <= _WIDEST_LABEL else f"{name[: _WIDEST_LABEL - 1]}…"
-    title = title.translate(_LABEL)
+    title = cut_to_length(name, _WIDEST_LABEL).translate(_LABEL)
     label = f"{title}<br/>{outcome}" if outcome else title
     look = _look(step)
     return f'{ids[name]}["{label}"]' + (f":::{look}" if look else "")
@@ -169,14 +168,10 @@ def _svg_box(step: Mapping[str, Json], name: str, corner: tuple[float, float]) -
         f"box {look(str(step.get('state', 'waiting')))}{' final' * final}",
         f"translate({x:.1f} {y:.1f})",
         f"{name}{f': {state}' if state else ''}{' (finally)' * final}",
-        _box_label(name),
+        cut_to_length(name, _WIDEST_NAME),
         state,
         step.get("href"),
     )
-
-
-def _box_label(name: str) -> str:
-    return name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 1]}…"
 
 
 def dot(steps: Steps) -> str:
@@ -190,7 +185,7 @@ def dot(steps: Steps) -> str:
     lines.append(f"  node [width={WIDTH / 72:.3f}, height={HEIGHT / 72:.3f}, fixedsize=true];")
     for step in steps:
         name, state = str(step["name"]), _state_text(step)
-        title = _quoted(_box_label(name))
+        title = _quoted(cut_to_length(name, _WIDEST_NAME))
         label = f"{title[:-1]}\\n{_quoted(state)[1:]}" if state else title
         fill = _COLOURS[kind][0] if (kind := _look(step)) else "ffffff"
         lines.append(f'  {_quoted(name)} [label={label}, fillcolor="#{fill}"];')
