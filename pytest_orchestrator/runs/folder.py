@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
-from pytest_orchestrator.runs.journal.writer import NAME, Journal, is_being_written
+from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -129,13 +129,8 @@ class RunFolder:
         self._base = base
         self.path = base / run
 
-    def open(self, keep: int, spared: str | None = None) -> Journal:
-        """Create the folder with its journal, point ``latest`` to it, and delete the oldest runs.
-
-        Args:
-            keep: Number of runs to keep, including this one and those that are still running;
-                0 keeps all.
-            spared: Id of a run that is kept in any case, because this run resumes it.
+    def open(self) -> Journal:
+        """Create the folder with its journal, and point ``latest`` to it.
 
         Returns:
             The journal of the run.
@@ -150,8 +145,10 @@ class RunFolder:
         if self._base.parent.name == ".orchestrator" and not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
         self._point_to()
-        if keep:
-            self._prune(keep, spared)
+        for draft in self._base.glob(f"{_DRAFT}*"):  # of sessions killed in `_create`
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _DAY:
+                    shutil.rmtree(draft, ignore_errors=True)
         return journal
 
     def logs(self, recipe: "Recipe") -> Path:
@@ -206,18 +203,6 @@ class RunFolder:
         with contextlib.suppress(OSError):
             new_link.symlink_to(self.path.name)
             new_link.replace(self._base / _LATEST)
-
-    def _prune(self, keep: int, spared: str | None) -> None:
-        own, all_runs = self.path.name, filter(is_run, self._base.iterdir())
-        # A run with a later id than this one is older nevertheless: the clock was set back.
-        runs = sorted(all_runs, key=lambda path: (path.name <= own, path.name))
-        for path in (path for path in runs[:-keep] if path.name != spared):
-            if not is_being_written(path / NAME):
-                shutil.rmtree(path, ignore_errors=True)
-        for draft in self._base.glob(f"{_DRAFT}*"):  # of sessions killed in `_create`
-            with contextlib.suppress(OSError):
-                if time.time() - draft.stat().st_mtime > _DAY:
-                    shutil.rmtree(draft, ignore_errors=True)
 
 
 def subfolder_parts(path: str, cell: str | None = None) -> tuple[str, ...]:

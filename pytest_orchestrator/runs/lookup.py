@@ -61,7 +61,11 @@ def _sort_key(folder: Path) -> tuple[str, int, str]:
         written = (folder / NAME).stat().st_mtime_ns
     except OSError:
         written = 0
-    return folder.name.partition("-")[0], written, folder.name
+    return _second(folder.name), written, folder.name
+
+
+def _second(run: str) -> str:
+    return run.partition("-")[0]
 
 
 def find_run(base: Path, name: str = LATEST) -> Path:
@@ -153,23 +157,30 @@ class FollowedRun:
         return self._read > start
 
 
-def prunable(base: Path, keep: int) -> list[Path]:
+def prunable(base: Path, keep: int, current: str = "", spared: str | None = None) -> list[Path]:
     """Return the folders of the runs that retention may delete, newest first.
 
     Args:
         base: The folder of the runs.
-        keep: How many runs to keep; 0 keeps all.
+        keep: How many runs to keep, including those that are still running; 0 keeps all.
+        current: Id of the run that has just begun; empty if none has.
+        spared: Id of a run that is kept in any case.
     """
-    old = run_folders(base)[keep:] if keep else []
-    return [path for path in old if not is_being_written(path / NAME)]
+    runs = run_folders(base)
+    if current:  # a later run is older nevertheless: the clock was set back
+        runs.sort(key=lambda path: (path.name != current, _second(path.name) > _second(current)))
+    old = runs[keep:] if keep else []
+    return [path for path in old if path.name != spared and not is_being_written(path / NAME)]
 
 
-def prune(base: Path, keep: int) -> list[Path]:
+def prune(base: Path, keep: int, current: str = "", spared: str | None = None) -> list[Path]:
     """Delete the folders of all but the newest runs; spare runs that are still running.
 
     Args:
         base: The folder of the runs.
-        keep: How many runs to keep; 0 keeps all.
+        keep: As for `prunable`.
+        current: As for `prunable`.
+        spared: As for `prunable`.
 
     Returns:
         The folders that were deleted.
@@ -177,7 +188,7 @@ def prune(base: Path, keep: int) -> list[Path]:
     import shutil
 
     deleted = []
-    for path in prunable(base, keep):
+    for path in prunable(base, keep, current, spared):
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():
             deleted.append(path)

@@ -23,7 +23,9 @@ def run(number: int) -> str:
 
 
 def finished_run(base: Path, number: int, keep: int = 0) -> None:
-    RunFolder(base, run(number)).open(keep).seal(lambda n: RunFinished(exit_status=0, lines=n))
+    journal = RunFolder(base, run(number)).open()
+    lookup.prune(base, keep, run(number))
+    journal.seal(lambda n: RunFinished(exit_status=0, lines=n))
 
 
 def test_two_sessions_never_have_one_folder(tmp_path: Path) -> None:
@@ -33,7 +35,7 @@ def test_two_sessions_never_have_one_folder(tmp_path: Path) -> None:
     def begin() -> None:
         barrier.wait()
         try:
-            begun.append(RunFolder(tmp_path / "runs", run(1)).open(20))
+            begun.append(RunFolder(tmp_path / "runs", run(1)).open())
         except FileExistsError as error:
             refused.append(error)
 
@@ -58,7 +60,7 @@ def test_an_id_of_another_session_is_not_used_again(
 
 
 def test_the_oldest_runs_are_deleted_except_running_ones(tmp_path: Path) -> None:
-    running = RunFolder(tmp_path, run(0)).open(0)
+    running = RunFolder(tmp_path, run(0)).open()
     for number in range(1, 6):
         finished_run(tmp_path, number)
 
@@ -104,7 +106,7 @@ def test_a_session_that_prunes_keeps_a_run_that_is_being_created(
         return Journal(path)
 
     monkeypatch.setattr(folder, "Journal", make)
-    journal = RunFolder(tmp_path, run(1)).open(0)
+    journal = RunFolder(tmp_path, run(1)).open()
 
     assert seen == [run(2)]
     assert is_being_written(tmp_path / run(1) / "journal.jsonl")
@@ -136,10 +138,10 @@ def test_the_error_of_a_folder_that_cannot_be_created_names_its_final_path(
 
     monkeypatch.setattr(folder, "Journal", fail)
     with pytest.raises(JournalError) as full:
-        RunFolder(tmp_path, run(1)).open(0)
+        RunFolder(tmp_path, run(1)).open()
     monkeypatch.setattr(Path, "mkdir", lambda *a, **k: None if k.get("parents") else refuse(*a))
     with pytest.raises(PermissionError) as denied:
-        RunFolder(tmp_path, run(1)).open(0)
+        RunFolder(tmp_path, run(1)).open()
 
     own = tmp_path / run(1)
     assert str(full.value) == (

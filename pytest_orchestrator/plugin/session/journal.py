@@ -32,6 +32,7 @@ from pytest_orchestrator.plugin.results.blocks import (
     carried,
     key_of,
 )
+from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.reader import JournalIndex
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
 from pytest_orchestrator.runs.journal.writer import sealed_files
@@ -59,7 +60,9 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         return
     try:
         earlier = state.resumed.run if state.resumed else None
-        journal = state.folder.open(settings.keep_runs(config), earlier)
+        journal = state.folder.open()
+        runs, current = settings.run_dir(config), state.folder.path.name
+        lookup.prune(runs, settings.keep_runs(config), current, spared=earlier)
         config.add_cleanup(journal.close)
         state.lines = JournalIndex(journal.path)
         journal.on_written = state.lines.note

@@ -19,11 +19,11 @@ from typing import IO, Any, Final
 import msgspec
 
 from pytest_orchestrator.core.events import RunFinished
-from pytest_orchestrator.runs.evidence.verify import Flaw, Verification, files_of
+from pytest_orchestrator.runs.evidence.verify import Flaw, Verification
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
 from pytest_orchestrator.runs.journal.reader import JournalParser, State
-from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.journal.writer import NAME, files_of
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary
 

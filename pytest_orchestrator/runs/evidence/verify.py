@@ -5,22 +5,15 @@ each line proves the lines before it. A user who can write the folder can rebuil
 another seal; only a copy of the seal that is stored elsewhere shows that.
 """
 
-import hashlib
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.core.events import RunFinished
-from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 from pytest_orchestrator.runs.journal.reader import Reading, State, read_journal
-from pytest_orchestrator.runs.journal.writer import LOCK, NAME
+from pytest_orchestrator.runs.journal.writer import NAME, digest_of, files_of
 
-_CHUNK: Final = 1 << 20
-
-_OWN: Final = frozenset({NAME, LOCK})
 _VIEWS: Final = frozenset({"report.html", "assets", "context.json"})
 """Files that can be rebuilt from the journal at any time, so they may be newer than the seal."""
 
@@ -92,34 +85,6 @@ def verify_folder(folder: Path) -> Verification:
         reading.chain.hash,
         tuple(flaws),
     )
-
-
-def digest_of(path: Path) -> tuple[int, str]:
-    """Return the size of a file in bytes, and its SHA-256 in hexadecimal.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    sha256, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha256.update(chunk)
-            size += len(chunk)
-    return size, sha256.hexdigest()
-
-
-def files_of(folder: Path) -> Iterator[str]:
-    """Yield the paths of all regular files of a run except its journal and lock, sorted.
-
-    Args:
-        folder: The folder of the run, to which the paths are relative.
-    """
-    paths: list[Path] = []
-    for place, _, names in os.walk(folder):
-        here = (Path(place, name) for name in names)
-        paths += [path for path in here if stat.S_ISREG(path.lstat().st_mode)]
-    relative = sorted(path_text(path.relative_to(folder)) for path in paths)
-    yield from (name for name in relative if name not in _OWN)
 
 
 def _sealed(reading: Reading) -> Mapping[str, tuple[int, str]] | None:

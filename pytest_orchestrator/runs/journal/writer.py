@@ -298,38 +298,48 @@ if hasattr(os, "register_at_fork"):
 _CHUNK: Final = 1 << 20
 
 
-def sealed_files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Return the size in bytes and the SHA-256 of each file, by its path in the folder.
+def files_of(folder: Path) -> dict[str, str]:
+    """Return the paths of all regular files of a run except its journal and lock, sorted.
 
     Args:
-        folder: The folder of a run; its journal and files that are not regular are left out.
+        folder: The folder of the run.
+
+    Returns:
+        The absolute paths, by the path in the folder as the journal writes it.
     """
-    digests = {}
+    files = {}
     above = len(f"{folder}/")
     for place, _, names in os.walk(folder):
         for name in names:
-            # Strings and unbuffered reads: a run may have thousands of small logs.
-            path = f"{place}/{name}"
+            path = f"{place}/{name}"  # a string: a run may have thousands of small logs
             name_in_run = path_text(path[above:])
-            if name_in_run not in (NAME, LOCK) and (digest := _digest(path)):
-                digests[name_in_run] = digest
-    return dict(sorted(digests.items()))
+            with contextlib.suppress(FileNotFoundError):  # removed in the meantime
+                if name_in_run not in (NAME, LOCK) and stat.S_ISREG(os.lstat(path).st_mode):
+                    files[name_in_run] = path
+    return dict(sorted(files.items()))
 
 
-def _digest(path: str) -> tuple[int, str] | None:
+def sealed_files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return the size in bytes and the SHA-256 of each file that the journal of a run seals."""
+    digests = {}
+    for name, path in files_of(folder).items():
+        with contextlib.suppress(OSError):  # removed in the meantime, or not readable
+            digests[name] = digest_of(path)
+    return digests
+
+
+def digest_of(path: str | Path) -> tuple[int, str]:
+    """Return the size of a regular file in bytes, and its SHA-256 in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read, or is a link.
+    """
+    fd = os.open(path, READ_FILE)
     try:
-        fd = os.open(path, READ_FILE)
-    except OSError:  # removed in the meantime, not readable, or a link
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
         sha256, size = hashlib.sha256(), 0
         while chunk := os.read(fd, _CHUNK):
             sha256.update(chunk)
             size += len(chunk)
         return size, sha256.hexdigest()
-    except OSError:
-        return None
     finally:
         os.close(fd)
