@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+collect_ignore = ["recorded"]  # a run folder has the sources of its recipes
+
 RECIPE = "recipes/x.yaml"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_orchestrator.runs.journal.writer import Journal
 from pytest_orchestrator.runs.lookup import find_run, load_record, run_folders
+from tests.runs.recorded import restore_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -407,6 +408,23 @@ def test_a_run_that_cannot_be_resumed_is_a_usage_error(project: Project, cut_run
         "hash of the line before it, was changed"
     )
     assert len(run_folders(runs(project))) == 1
+
+
+def test_a_run_of_an_earlier_version_is_resumed(project: Project) -> None:
+    run = restore_project(project.path).name
+    project.write("good", "")
+    result = project.run("--recipe-resume")
+
+    assert header(result)[0] == f"resumed from run {run}: 1 of 3 steps restored"
+    steps = last(project).recipes["recipes/bench.yaml"].steps
+    assert {name: step.state for name, step in steps.items()} == {
+        "ramp": "restored",
+        "judge": "passed",
+        "report": "passed",
+        "off": "passed",
+    }
+    assert last(project).changes.values() == {"supply.volts": 3.3}
+    assert (find_run(runs(project)) / "logs/bench/report.1.stdout").read_text() == "3.3\n"
 
 
 def test_pending_finally_steps_of_a_killed_run_are_reported_and_run(project: Project) -> None:
