@@ -209,7 +209,7 @@ class Scene:
 
 
 def _reason_of(step: StepRecord) -> str:
-    about = (step.block or {}).get("step", {})
+    about = step.outcome_fields
     return f"{about.get('kind', '')}: {about.get('reason', '')}"
 
 

@@ -4,11 +4,14 @@ It is computed from the blocks of the JSON report, so that every view shows the 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
+from pytest_orchestrator.runs.block import plain
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block
 
 _CLOCK_TOLERANCE = 0.005
 """Largest apparent overlap of two consecutive steps, in seconds, caused by the clocks of two
@@ -38,7 +41,7 @@ class _Interval(NamedTuple):
     is_service: bool
 
 
-def critical_path(blocks: Sequence[Mapping[str, Json]]) -> CriticalPath | None:
+def critical_path(blocks: "Sequence[Block]") -> CriticalPath | None:
     """Return the critical path of a recipe; None if no step ran.
 
     A step of ``finally`` follows all steps listed before it. A service counts until the start of
@@ -63,7 +66,7 @@ def critical_path(blocks: Sequence[Mapping[str, Json]]) -> CriticalPath | None:
     return CriticalPath(tuple(reversed(chain)), best[last][0], max(whole, best[last][0]))
 
 
-def parallel(blocks: Sequence[Mapping[str, Json]]) -> frozenset[str]:
+def parallel(blocks: "Sequence[Block]") -> frozenset[str]:
     """Return the names of the steps that overlapped with another step; services do not count.
 
     Args:
@@ -82,48 +85,40 @@ def parallel(blocks: Sequence[Mapping[str, Json]]) -> frozenset[str]:
     return frozenset(overlapping)
 
 
-def _intervals(blocks: Sequence[Mapping[str, Json]]) -> list[_Interval]:
+def _intervals(blocks: "Sequence[Block]") -> list[_Interval]:
     intervals = []
     for block in blocks:
-        step, time = block["step"], block.get("time")
-        if isinstance(step, dict) and isinstance(time, dict):
-            attempts = block.get("attempts")
-            first = attempts[0] if isinstance(attempts, list) and attempts else time
-            start = epoch_seconds(str((first if isinstance(first, dict) else time)["start"]))
-            service = bool(step.get("background"))
-            stop = epoch_seconds(str(time["stop"]))
-            intervals.append(_Interval(str(step["name"]), start, stop, service))
+        if block.time:
+            first = block.attempts[0] if block.attempts else block.time
+            start = epoch_seconds(first.start)
+            is_service = bool(block.step.background)
+            stop = epoch_seconds(block.time.stop)
+            intervals.append(_Interval(block.step.name, start, stop, is_service))
     return intervals
 
 
-def _needs(blocks: Sequence[Mapping[str, Json]]) -> dict[str, list[str]]:
+def _needs(blocks: "Sequence[Block]") -> dict[str, list[str]]:
     """Return, for each step, the names of the steps of the same recipe that must end before it."""
-    steps = [step for block in blocks if isinstance(step := block["step"], dict)]
-    listed = dependencies(steps)
+    listed = dependencies([plain(block.step) for block in blocks])
     names = [*listed]
     return {
-        name: names[:place] if steps[place].get("final") else [*listed[name]]
+        name: names[:place] if blocks[place].step.final else [*listed[name]]
         for place, name in enumerate(names)
     }
 
 
 def _seconds(
-    blocks: Sequence[Mapping[str, Json]],
-    intervals: Sequence[_Interval],
-    needs: Mapping[str, Sequence[str]],
+    blocks: "Sequence[Block]", intervals: Sequence[_Interval], needs: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
     """Return the duration of each step; of a service, the time until the first user starts."""
     by_name = {interval.name: interval for interval in intervals}
     durations = {}
     for block in blocks:
-        step, resources = block["step"], block.get("resources")
-        if not isinstance(step, dict) or not isinstance(resources, dict):
+        if not block.resources:
             continue
-        name, seconds = str(step["name"]), resources.get("seconds")
-        attempts = block.get("attempts")
-        each = [seconds, *(attempt.get("seconds") for attempt in _dicts(attempts))]
-        durations[name] = sum(value for value in each if isinstance(value, (int, float)))
-        if step.get("background") and name in by_name:
+        name, attempts = block.step.name, block.attempts or ()
+        durations[name] = block.resources.seconds + sum(each.seconds for each in attempts)
+        if block.step.background and name in by_name:
             users = [
                 interval.start
                 for interval in intervals
@@ -132,7 +127,3 @@ def _seconds(
             ready = min(users, default=by_name[name].start) - by_name[name].start
             durations[name] = max(0.0, min(durations[name], ready))
     return durations
-
-
-def _dicts(value: Json) -> list[dict[str, Json]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

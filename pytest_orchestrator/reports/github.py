@@ -7,15 +7,18 @@ it.
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import CONTROLS
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.graph.picture import mermaid
 from pytest_orchestrator.reports.terminal import verdict
 from pytest_orchestrator.reports.text import SIGNS
+from pytest_orchestrator.runs.block import Place, plain
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block
 
 MOST_ANNOTATIONS = 10
 """Number of errors that GitHub shows for one step of a job."""
@@ -39,7 +42,7 @@ _COUNTED_AS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
 _ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪", "interrupted": "❌", "not run": "⚪"}
 _CONTROLS = CONTROLS | {9: "\\x09"}
 
-Recipes = Mapping[str, Sequence[Mapping[str, Json]]]
+Recipes = Mapping[str, "Sequence[Block]"]
 """The blocks of each run of a recipe, by the name of the run."""
 
 
@@ -72,19 +75,16 @@ class Mark(NamedTuple):
         return f"::error {where}::{_message(self.text)}"
 
 
-def marks(blocks: Iterable[Mapping[str, Json]]) -> list[Mark]:
+def marks(blocks: "Iterable[Block]") -> list[Mark]:
     """Return the failures of steps, each at its position in the recipe."""
     failures = []
     for block in blocks:
-        step, recipe = _mapping(block["step"]), _mapping(block["recipe"])
-        if _COUNTED_AS.get(str(step["state"]), step["state"]) not in ("failed", "interrupted"):
+        step = block.step
+        if _COUNTED_AS.get(step.state, step.state) not in ("failed", "interrupted"):
             continue
-        at = {"path": recipe["path"], "line": step["line"], "column": 1} | _mapping(
-            step.get("place")
-        )
-        reason = str(step.get("reason", step["state"]))
-        place = (str(at["path"]), int(str(at["line"])), int(str(at["column"])))
-        failures.append(Mark(*place, title=str(step.get("node", step["name"])), text=reason))
+        place = step.place or Place(path=block.recipe.path, line=step.line, column=1)
+        text = step.reason or step.state
+        failures.append(Mark(place.path, place.line, place.column, step.node, text))
     return failures
 
 
@@ -139,14 +139,14 @@ _CUT = "… the rest is omitted: GitHub accepts no larger summary.\n"
 def _table(recipes: Recipes, verdicts: Mapping[str, str]) -> list[str]:
     if not recipes:
         return []
-    present = {_mapping(block["step"])["state"] for blocks in recipes.values() for block in blocks}
+    present = {block.step.state for blocks in recipes.values() for block in blocks}
     shown = [*_STATES, *(state for state in _RARE_STATES if state in present)]
     rows = [
         f"| recipe | verdict | {' | '.join(shown)} | seconds |",
         f"| --- | --- | {'---: | ' * len(shown)}---: |",
     ]
     for name, blocks in list(recipes.items())[:_MOST_RECIPES]:
-        states = [str(_mapping(block["step"])["state"]) for block in blocks]
+        states = [block.step.state for block in blocks]
         counts = [_COUNTED_AS.get(state, state) for state in states]
         path = critical_path(blocks)
         cells = [
@@ -183,8 +183,8 @@ def _failures(shown: Mapping[str, str]) -> list[str]:
     return parts
 
 
-def _graph(name: str, blocks: Sequence[Mapping[str, Json]]) -> str:
-    drawn = _fenced(mermaid([_mapping(block["step"]) for block in blocks]), "mermaid")
+def _graph(name: str, blocks: "Sequence[Block]") -> str:
+    drawn = _fenced(mermaid([plain(block.step) for block in blocks]), "mermaid")
     signs = f"{SIGNS['passed']} passed, {SIGNS['failed']} failed"
     rest = f"{SIGNS['skipped']} skipped, {SIGNS['blocked']} blocked"
     return f"### {_code(name)}\n\n{drawn}\n\n{signs}, {rest}\n"
@@ -219,7 +219,3 @@ def _message(text: str) -> str:
 
 def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _mapping(value: Json) -> dict[str, Json]:
-    return value if isinstance(value, dict) else {}

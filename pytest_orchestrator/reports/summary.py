@@ -6,14 +6,17 @@ pytest-json-report leaves the environment empty, and counts a test that passed i
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports import terminal
 from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
 
-Blocks = Mapping[str, Sequence[Mapping[str, Any]]]
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block, Step
+
+Blocks = Mapping[str, "Sequence[Block]"]
 
 _META: Final = ("station", "operator")
 
@@ -31,14 +34,15 @@ def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Jso
     steps = [block for blocks in recipes.values() for block in blocks]
     fields: dict[str, Json] = {"schema_version": SCHEMA_VERSION}
     if steps:
-        fields["run"] = {"id": steps[0]["run"]["id"]} | _resumed(started)
+        fields["run"] = {"id": steps[0].run.id, **_resumed(started)}
     fields["recipes"] = [
         {"recipe": key, "verdict": terminal.verdict([*blocks]), "steps": _counts(blocks)}
         for key, blocks in recipes.items()
     ]
     fields["steps"] = _counts(steps)
-    flaky = [block["step"]["node"] for block in steps if _is_flaky(block["step"])]
-    return fields | ({"flaky": flaky} if flaky else {})
+    if flaky := [block.step.node for block in steps if _is_flaky(block.step)]:
+        fields["flaky"] = [*flaky]
+    return fields
 
 
 def environment(
@@ -58,7 +62,9 @@ def environment(
     if started is not None:
         fields |= {"host": started.host, **started.environment}
     for name in _META:
-        values = (block["recipe"]["test_meta"].get(name) for _, block in _each(recipes))
+        values = (
+            block.recipe.test_meta.get(name) for blocks in recipes.values() for block in blocks
+        )
         distinct = list(dict.fromkeys(str(value) for value in values if value is not None))
         if distinct:
             fields[name] = ", ".join(distinct)
@@ -82,17 +88,13 @@ def count_flaky(report: dict[str, Any]) -> None:
                 del counts["rerun"]
 
 
-def _each(recipes: Blocks) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(key, block) for key, blocks in recipes.items() for block in blocks]
+def _counts(blocks: "Sequence[Block]") -> dict[str, Json]:
+    return {**Counter(block.step.state for block in blocks)}
 
 
-def _counts(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
-    return {**Counter(block["step"]["state"] for block in blocks)}
-
-
-def _is_flaky(step: Mapping[str, Any]) -> bool:
-    again = step.get("attempt", 1) > 1 or "reruns" in step
-    return bool(again and step["state"] == "passed")
+def _is_flaky(step: "Step") -> bool:
+    again = (step.attempt or 1) > 1 or step.reruns
+    return bool(again and step.state == "passed")
 
 
 def _resumed(started: RunStarted | None) -> dict[str, Json]:

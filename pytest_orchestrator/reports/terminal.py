@@ -2,13 +2,16 @@
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import counted, cut_to_width, display_width
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
+from pytest_orchestrator.runs.block import plain
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block, Step
 
 _HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
 _RIGHT_ALIGNED = {2, 3, 4}
@@ -51,7 +54,7 @@ class Row(NamedTuple):
         return _COLOURS.get(self.word.partition(" (")[0], "")
 
 
-def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> list[Row]:
+def table(blocks: "Sequence[Block]", width: int | None = None) -> list[Row]:
     """Return the rows of a table of steps.
 
     Args:
@@ -73,18 +76,18 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
     return [_line(row, mark, widths, width) for row, mark in zip(rows, marked, strict=True)]
 
 
-def not_run_line(blocks: Sequence[Mapping[str, Json]], width: int) -> str:
+def not_run_line(blocks: "Sequence[Block]", width: int) -> str:
     """Return the line of a recipe of which no step ran: its number of steps, and the reason.
 
     Args:
         blocks: The blocks of its steps.
         width: Columns of the terminal.
     """
-    reason = str(_at(blocks[0], "step", "reason")).partition("\n")[0]
+    reason = (blocks[0].step.reason or "").partition("\n")[0]
     return cut_to_width(f" {counted(len(blocks), 'step')} not run: {reason}", width)
 
 
-def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> list[str]:
+def closing(blocks: "Sequence[Block]", folder: str, width: int) -> list[str]:
     """Return the lines below a table: the critical path, the Context, the run folder.
 
     Args:
@@ -98,28 +101,26 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
         times = f": {report_text.duration(path.seconds)} of {report_text.duration(path.whole)}"
         head = "critical path "
         lines.append(head + _chain(path.names, width - len(head) - len(times)) + times)
-    writes = [write for block in blocks for write in _writes(block)]
-    keys = len({str(write["key"]) for write in writes})
+    writes = [write for block in blocks for write in block.context.writes]
+    keys = len({write.key for write in writes})
     last = [f"context {counted(keys, 'key')}, {counted(len(writes), 'write')}"] if writes else []
     last.append(f"run {folder}")
     whole = "   ".join(last)
     return [*lines, whole] if display_width(whole) <= width else [*lines, *last]
 
 
-def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
+def verdict(blocks: "Sequence[Block]") -> str:
     """Return the verdict of a recipe: failed, interrupted, not run, passed or skipped.
 
     A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
     it.
     """
-    states = {_at(block, "step", "state") for block in blocks}
+    states = {block.step.state for block in blocks}
     if states & {"failed", "error"}:
         return "failed"
-    excused = {
-        _at(block, "step", "name") for block in blocks if _at(block, "step", "state") in _EXCUSED
-    }
-    blocked = [block for block in blocks if _at(block, "step", "state") == "blocked"]
-    if any(_at(block, "step", "blocked_by") not in excused for block in blocked):
+    excused = {block.step.name for block in blocks if block.step.state in _EXCUSED}
+    blocked = [block.step for block in blocks if block.step.state == "blocked"]
+    if any(step.blocked_by not in excused for step in blocked):
         return "failed"
     if states == {"not run"}:
         return "not run"
@@ -128,38 +129,24 @@ def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
     return "passed" if states & {"passed", "restored"} else "skipped"
 
 
-def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
-    resources = block.get("resources")
-    used = resources if isinstance(resources, dict) else {}
+def _row(block: "Block") -> tuple[str, ...]:
+    used = plain(block.resources) if block.resources else {}
     cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
     return (
-        str(_at(block, "step", "name")),
-        _state(block),
+        block.step.name,
+        _state(block.step),
         report_text.seconds(used.get("seconds")),
         report_text.seconds(cpu),
         report_text.peak_megabytes(used),
-        _written(block),
+        ", ".join(dict.fromkeys(write.key for write in block.context.writes)) or "-",
     )
 
 
-def _state(block: Mapping[str, Json]) -> str:
+def _state(step: "Step") -> str:
     """Return the state of a step, followed by the number of attempts and reruns, if any."""
-    attempt, reruns = _at(block, "step", "attempt"), _at(block, "step", "reruns")
-    counts = [f"attempt {attempt}"] if isinstance(attempt, int) and attempt > 1 else []
-    counts += [report_text.rerun(reruns)] if isinstance(reruns, int) else []
-    state = str(_at(block, "step", "state"))
-    return f"{state} ({', '.join(counts)})" if counts else state
-
-
-def _written(block: Mapping[str, Json]) -> str:
-    keys = (str(write["key"]) for write in _writes(block))
-    return ", ".join(dict.fromkeys(keys)) or "-"
-
-
-def _writes(block: Mapping[str, Json]) -> list[dict[str, Json]]:
-    writes = _at(block, "context", "writes")
-    listed = writes if isinstance(writes, list) else []
-    return [write for write in listed if isinstance(write, dict)]
+    counts = [f"attempt {step.attempt}"] if step.attempt and step.attempt > 1 else []
+    counts += [report_text.rerun(step.reruns)] if step.reruns else []
+    return f"{step.state} ({', '.join(counts)})" if counts else step.state
 
 
 def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
@@ -184,13 +171,6 @@ def _chain(names: Sequence[str], room: int) -> str:
         if len(chain) <= room:
             return chain
     return f"{names[0]} > … > {names[-1]}"
-
-
-def _at(block: Mapping[str, Json], *path: str) -> Json:
-    value: Json = dict(block)
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 _MIN_OUTPUT = 12

@@ -85,8 +85,8 @@ def steps_of(recipe: RecipeRecord) -> Steps:
 
 def _step(step: StepRecord) -> dict[str, Any]:
     graph_step = step.about | {"name": step.name, "state": step.state}
-    resources = (step.block or {}).get("resources", {})
-    return graph_step | ({"seconds": resources["seconds"]} if "seconds" in resources else {})
+    resources = step.block.resources if step.block else None
+    return graph_step | ({"seconds": resources.seconds} if resources else {})
 
 
 def _cell(recipe: RecipeRecord) -> str | None:

@@ -101,7 +101,7 @@ def step_of(run: RunRecord, name: str) -> StepRecord:
 
 
 def _names(step: StepRecord) -> tuple[str, ...]:
-    node = step.about.get("node") or (step.block or {}).get("step", {}).get("node", "")
+    node = step.about.get("node") or (step.block and step.block.step.node) or ""
     return (step.name, f"{step.recipe}::{step.name}", node)
 
 

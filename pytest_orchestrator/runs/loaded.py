@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.block import plain
 from pytest_orchestrator.runs.folder import RunFiles
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
@@ -96,25 +97,25 @@ def _nearest() -> Path:
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
-    block: dict[str, Any] = step.block or {}
+    block = step.block
     about = {**step.about, **step.outcome_fields}
     row: dict[str, Any] = {"recipe": step.recipe, "step": step.name, "state": step.state}
     row |= {name: about[name] for name in ("node", "index", "type", "line") if name in about}
     if step.started:
         row |= {"attempt": step.attempt, "start": step.started}
-    row |= block.get("time", {})
-    row |= {name: value for name, value in block.get("resources", {}).items() if name != "source"}
+    row |= plain(block.time) if block and block.time else {}
+    row |= {name: value for name, value in step.figures.items() if name != "source"}
     row |= step.where
-    exit_code = block.get("process", {}).get("exit_code")
-    row |= {"exit_code": exit_code} if exit_code is not None else {}
+    if block and block.process and block.process.exit_code is not msgspec.UNSET:
+        row["exit_code"] = block.process.exit_code
     return row | {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
 
 
 def _measurements(step: StepRecord) -> Iterator[dict[str, Any]]:
-    block: dict[str, Any] = step.block or {}
-    for one in block.get("measurements", ()):
-        when = {"stop": block["time"]["stop"]} if "time" in block else {}
-        yield {"recipe": step.recipe, "step": step.name, **one, **when}
+    block = step.block
+    for one in (block and block.measurements) or ():
+        when = {"stop": block.time.stop} if block and block.time else {}
+        yield {"recipe": step.recipe, "step": step.name, **plain(one), **when}
 
 
 def _changes(record: RunRecord) -> Iterator[dict[str, Any]]:

@@ -7,9 +7,10 @@ a hundred megabytes fits into memory.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.core.events import (
     AttemptFailed,
@@ -28,6 +29,9 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Attempt, Block, Time
 
 ACTIVE: Final = frozenset({"running", "locked", "retrying"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
@@ -51,15 +55,14 @@ class Artifact(NamedTuple):
     size: int
 
 
-def logs_in(block: Mapping[str, Any]) -> dict[str, LogFile]:
-    """Return the logs named in a report block or in one of its attempts, by stream.
-
-    Args:
-        block: The block or the attempt.
-    """
+def logs_in(part: "Block | Attempt | None") -> dict[str, LogFile]:
+    """Return the logs named in a report block or in one of its attempts, by stream."""
+    logs = part.logs if part else UNSET
+    streams = {"stdout": logs.stdout, "stderr": logs.stderr, "log": logs.log} if logs else {}
     return {
-        stream: LogFile(RunFile(one["path"]), one["bytes"], one["cut"])
-        for stream, one in block.get("logs", {}).items()
+        stream: LogFile(RunFile(log.path), log.bytes, log.cut)
+        for stream, log in streams.items()
+        if log
     }
 
 
@@ -78,7 +81,6 @@ class StepRecord:
         attempt: Number of the last attempt.
         failed: The failed attempts before the last one.
         locked: While it waits for a lock: the event of the wait, and its time.
-        block: Its report block, once it has ended.
         result: Its result.
         text: The failure text of pytest.
         digest: Digest of the step in its last attempt.
@@ -100,7 +102,7 @@ class StepRecord:
         self.attempt = 0
         self.failed: list[AttemptFailed] = []
         self.locked: tuple[StepWaits, str] | None = None
-        self.block: dict[str, Any] | None = None
+        self._block: Block | None = None
         self.result: Any = None
         self.text = ""
         self.digest = ""
@@ -111,6 +113,22 @@ class StepRecord:
         self.cut_off_in: str | None = None
 
     @property
+    def block(self) -> "Block | None":
+        """Its report block; None before its end, and if the journal has no valid block."""
+        if self._block is None and self.ended is not None:
+            from pytest_orchestrator.runs.block import from_block
+
+            self._block = from_block(self.ended.block)
+        return self._block
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The figures that were measured, by name, and their ``source``; empty without any."""
+        from pytest_orchestrator.runs.block import plain
+
+        return plain(self.block.resources) if self.block and self.block.resources else {}
+
+    @property
     def outcome_fields(self) -> dict[str, Any]:
         """Fields such as ``kind`` and ``reason`` of the ``step`` in the report block of the step.
 
@@ -118,7 +136,9 @@ class StepRecord:
         fields.
         """
         if self.state != "interrupted" or self.ended is not None:
-            return {**(self.block or {}).get("step", {})}
+            from pytest_orchestrator.runs.block import plain
+
+            return plain(self.block.step) if self.block else {}
         ended = f"run {self.cut_off_in} ended" if self.cut_off_in else _KILLED
         return {"kind": "interrupted", "reason": f"{ended} while it ran"}
 
@@ -131,35 +151,32 @@ class StepRecord:
     @property
     def reruns(self) -> int:
         """Number of times that a pytest plugin ran the step again after a failure."""
-        reruns: int = (self.block or {}).get("step", {}).get("reruns", 0)
-        return reruns
+        return (self.block and self.block.step.reruns) or 0
 
     @property
     def start(self) -> str | None:
         """Start of the step, in ISO 8601 UTC; while it runs, the start of its last attempt."""
-        start: str | None = self._time.get("start", self.started)
-        return start
+        return self._time.start if self._time else self.started
 
     @property
     def last_start(self) -> str | None:
         """Start of the step code in the last attempt, in ISO 8601 UTC; None before the first."""
-        start: str | None = self._time.get("last_start", self.start)
-        return start
+        return (self._time and self._time.last_start) or self.start
 
     @property
-    def _time(self) -> dict[str, str]:
-        return (self.block or {}).get("time", {}) if self.state != "restored" else {}
+    def _time(self) -> "Time | None":
+        return (self.block and self.block.time) or None if self.state != "restored" else None
 
     @property
     def where(self) -> dict[str, str]:
         """``worker`` and ``host`` of the last attempt; empty if no Dask worker ran the step."""
-        where: dict[str, str] = (self.block or {}).get("where", {})
-        return where
+        where = self.block.where if self.block else UNSET
+        return {"worker": where.worker, "host": where.host} if where else {}
 
     @property
     def logs(self) -> dict[str, LogFile]:
         """Logs of the last attempt of the step, by stream."""
-        return logs_in(self.block or {})
+        return logs_in(self.block)
 
     def log_file(self, stream: str, attempt: int) -> RunFile:
         """Return the path at which the log of an attempt is stored, even if no event names it."""
@@ -170,15 +187,15 @@ class StepRecord:
     @property
     def samples(self) -> RunFile | None:
         """File with the resource samples of the step; None if the step has no samples."""
-        path = (self.block or {}).get("resources", {}).get("samples")
-        return RunFile(path) if path else None
+        resources = self.block.resources if self.block else UNSET
+        return RunFile(resources.samples) if resources and resources.samples else None
 
     @property
     def artifacts(self) -> list[Artifact]:
         """Artifacts of the step."""
         return [
-            Artifact(RunFile(one["path"]), one.get("type") or "", one["bytes"])
-            for one in (self.block or {}).get("artifacts", ())
+            Artifact(RunFile(one.path), one.type, one.bytes)
+            for one in (self.block and self.block.artifacts) or ()
         ]
 
     def fold(
@@ -222,10 +239,10 @@ class StepRecord:
         self.lines = (entry.n, entry.n) if event.attempt == 1 else (self.lines[0], entry.n)
 
     def _end(self, entry: Entry, event: StepFinished) -> None:
-        kind = event.block.get("step", {}).get("kind")
-        outcome = "interrupted" if kind == "interrupted" else event.outcome
-        self.state = "restored" if event.restored else outcome
-        self.block, self.result, self.ended = event.block, event.result, event
+        self.result, self.ended, self._block = event.result, event, None
+        self.state = "restored" if event.restored else event.outcome
+        if self.state == "failed" and self.block and self.block.step.kind == "interrupted":
+            self.state = "interrupted"  # as older versions record it
         self.is_open = False
         self.finished, self.locked = entry.ts, None
         self.lines = (self.lines[0] or entry.n, entry.n)

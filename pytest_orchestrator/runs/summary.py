@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
@@ -60,7 +60,7 @@ def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
     """Return True if a step is blocked by a step that is not xfailed, interrupted or not run."""
     if step.state != "blocked":
         return False
-    by = (step.block or {}).get("step", {}).get("blocked_by", "")
+    by = (step.block and step.block.step.blocked_by) or ""
     other = recipe.steps.get(by.rpartition("::")[2])
     return other is None or other.state not in _EXCUSED
 
@@ -122,11 +122,10 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
 
 def step_row(step: StepRecord) -> dict[str, Json]:
     """Return the summary of a step, as lists of steps show it."""
-    block: dict[str, Any] = step.block or {}
     row: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
     if step.started:
         row |= {"start": step.start, "attempt": step.attempt}
-    used = block.get("resources", {})
+    used = step.figures
     row |= {name: used[name] for name in ("seconds", "max_rss", "source") if name in used}
     row |= step.where
     about = step.outcome_fields

@@ -126,7 +126,7 @@ def test_names_that_are_not_utf8_are_escaped_in_all_outputs(
     run = root / ".orchestrator/runs/latest"
     block = next(step.block for step in load_record(run).steps if step.name == "made")
     assert block is not None
-    kept = {one["path"]: (run / one["path"]).read_text() for one in block["artifacts"]}
+    kept = {one.path: (run / one.path).read_text() for one in block.artifacts or ()}
     assert kept == {
         r"artifacts/odd/out/a\xffb.txt": "2",
         r"artifacts/odd/out/a\xffb.2.txt": "1",

@@ -16,6 +16,7 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.runs.journal.writer import Journal
+from tests.blocks import whole
 
 RECIPE = "recipes/psu_burn_in.yaml"
 BEGIN = 1_795_601_702_000_000
@@ -107,8 +108,8 @@ class SampleRun:
         if times:
             self.start(name, times[0], attempt=block.pop("nth", 1))
         ended_block: dict[str, Any] = {
+            "recipe": self.about,
             "step": self.steps[name] | {"state": outcome} | block.pop("step", {}),
-            "criteria": [],
             "context": {"writes": []},
         } | block
         for write in ended_block["context"]["writes"]:
@@ -131,7 +132,7 @@ class SampleRun:
                 "processes": 3,
                 "source": {"cpu": "wait4", "memory": "sampled high-water marks"},
             } | ended_block.get("resources", {})
-        meets = outcome in ("passed", "skipped")
+        meets, ended_block = outcome in ("passed", "skipped"), whole(ended_block)
         self.add(
             ended,
             StepFinished(recipe=RECIPE, step=name, outcome=outcome, meets=meets, block=ended_block),

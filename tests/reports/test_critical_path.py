@@ -5,19 +5,27 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path, parallel
+from pytest_orchestrator.runs.block import Block, plain
+from tests.blocks import parsed
 
 
 def block(
-    name: str, start: float, stop: float, needs: tuple[str, ...] = (), **step: Any
-) -> dict[str, Any]:
+    name: str,
+    start: float,
+    stop: float,
+    needs: tuple[str, ...] = (),
+    **step: Any,
+) -> Block:
     def moment(seconds: float) -> str:
         return f"2026-11-25T10:00:{seconds:06.3f}Z"
 
-    return {
-        "step": {"name": name, "needs": [*needs], **step},
-        "time": {"start": moment(start), "stop": moment(stop)},
-        "resources": {"seconds": stop - start},
-    }
+    return parsed(
+        {
+            "step": {"name": name, "needs": [*needs], **step},
+            "time": {"start": moment(start), "stop": moment(stop)},
+            "resources": {"seconds": stop - start},
+        }
+    )
 
 
 def test_the_critical_path_is_the_longest_chain() -> None:
@@ -34,7 +42,7 @@ def test_the_critical_path_is_the_longest_chain() -> None:
 
 
 def test_steps_that_did_not_run_are_not_on_the_critical_path() -> None:
-    blocked: dict[str, Any] = {"step": {"name": "c", "needs": ["b"]}}
+    blocked = parsed({"step": {"name": "c", "needs": ["b"]}})
     assert critical_path([block("b", 0, 2, ("gone",)), blocked]) == (("b",), 2.0, 2.0)
     assert critical_path([blocked]) is None
     assert critical_path([]) is None
@@ -58,8 +66,8 @@ def test_a_service_counts_until_its_first_use_and_is_never_parallel() -> None:
 
 def test_all_attempts_of_a_step_count() -> None:
     retried = block("b", 4, 6)
-    retried["attempts"] = [{"start": "2026-11-25T10:00:00.000Z", "seconds": 3.0}]
-    assert critical_path([retried]) == (("b",), 5.0, 6.0)
+    first = {"start": "2026-11-25T10:00:00.000Z", "seconds": 3.0}
+    assert critical_path([parsed(plain(retried) | {"attempts": [first]})]) == (("b",), 5.0, 6.0)
 
 
 @pytest.mark.parametrize(("start", "expected"), [(1.998, set()), (1.9, {"a", "b"})])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_orchestrator.reports import github
 from pytest_orchestrator.reports.github import Mark
+from tests.blocks import parsed
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block
 
 
-def block(name: str, state: str = "passed", *needs: str, **more: Any) -> dict[str, Any]:
+def block(name: str, state: str = "passed", *needs: str, **more: Any) -> Block:
     path = more.pop("path", "recipes/psu.yaml")
     step = {"name": name, "node": f"{path}::{name}", "line": 7, "state": state, "needs": [*needs]}
-    return {"recipe": {"path": path}, "step": step | more}
+    return parsed({"recipe": {"path": path}, "step": step | more})
 
 
 def test_a_failure_is_annotated_at_its_position() -> None:

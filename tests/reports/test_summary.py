@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -10,6 +10,10 @@ import pytest
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.reports import block_schema
 from pytest_orchestrator.reports.summary import count_flaky, environment, summary
+from tests.blocks import parsed
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block
 
 STARTED = RunStarted(
     schema_version="1.0",
@@ -20,13 +24,10 @@ STARTED = RunStarted(
 )
 
 
-def block(name: str, state: str, meta: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def block(name: str, state: str, meta: dict[str, Any] | None = None, **more: Any) -> Block:
     step = {"name": name, "node": f"x.yaml::{name}", "state": state, "index": 1, **more}
-    return {
-        "run": {"id": "r", "worker": "main"},
-        "recipe": {"path": "x.yaml", "test_meta": meta or {}},
-        "step": step,
-    }
+    recipe = {"path": "x.yaml", "test_meta": meta or {}}
+    return parsed({"run": {"id": "r"}, "recipe": recipe, "step": step})
 
 
 def test_a_summary_counts_steps_by_state() -> None:

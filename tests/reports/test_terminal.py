@@ -1,5 +1,6 @@
 """Terminal table of a recipe: one row a step, no wider than the terminal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,25 +9,26 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.reports import terminal
 from pytest_orchestrator.reports.terminal import Row, closing, verdict
+from pytest_orchestrator.runs.block import Block
+from tests.blocks import parsed
 
 
-def block(name: str, state: str = "passed", **more: Any) -> dict[str, Any]:
-    keys = more.pop("keys", [])
-    return {
-        "step": {"name": name, "state": state},
-        "context": {"writes": [{"key": key} for key in keys]},
-    } | more
+def block(
+    name: str, state: str = "passed", keys: Sequence[str] = (), step: Any = (), **more: Any
+) -> Block:
+    writes = [{"key": key} for key in keys]
+    step = {"name": name, "state": state, **dict(step)}
+    return parsed({"step": step, "context": {"writes": writes}, **more})
 
 
-def table(blocks: list[dict[str, Any]], width: int) -> list[str]:
+def table(blocks: list[Block], width: int) -> list[str]:
     return [row.text for row in terminal.table(blocks, width)]
 
 
-def ran(name: str, start: float, stop: float, *needs: str, **more: Any) -> dict[str, Any]:
+def ran(name: str, start: float, stop: float, *needs: str, **more: Any) -> Block:
     time = {"start": f"2026-11-25T10:00:{start:06.3f}Z", "stop": f"2026-11-25T10:00:{stop:06.3f}Z"}
-    made = block(name, time=time, resources={"seconds": stop - start}, keys=more.pop("keys", []))
-    made["step"] |= {"needs": [*needs], **more}
-    return made
+    keys, step = more.pop("keys", ()), {"needs": [*needs], **more}
+    return block(name, keys=keys, step=step, time=time, resources={"seconds": stop - start})
 
 
 BENCH = [
@@ -71,8 +73,7 @@ def test_a_long_critical_path_shows_its_first_and_last_steps() -> None:
 
 
 def test_the_state_of_a_row_can_be_coloured() -> None:
-    retried = block("b", "failed")
-    retried["step"]["attempt"] = 3
+    retried = block("b", "failed", step={"attempt": 3})
     rows = terminal.table([block("a"), retried, block("c", "blocked")], 60)
     assert rows[2] == Row(" b     ", "failed (attempt 3)", "        -      -        -  -")
     assert [row.colour for row in rows] == ["", "green", "red", "yellow"]
@@ -124,10 +125,7 @@ def test_a_memory_peak_that_is_an_upper_bound_is_marked() -> None:
 
 
 def test_the_number_of_the_attempt_is_shown_after_a_retry() -> None:
-    blocks: list[dict[str, Any]] = [
-        {"step": {"name": "once", "state": "passed", "attempt": 1}},
-        {"step": {"name": "thrice", "state": "passed", "attempt": 3}},
-    ]
+    blocks = [block("once", step={"attempt": 1}), block("thrice", step={"attempt": 3})]
     assert table(blocks, 100)[1:] == [
         " once    passed                    -      -        -  -",
         " thrice  passed (attempt 3)        -      -        -  -",
@@ -143,18 +141,21 @@ def test_a_row_that_is_too_wide_ends_with_an_ellipsis() -> None:
     assert table([block("漢" * 30)], 21)[1] == " 漢漢漢…   passed…"
 
 
+STATES = ("passed", "failed", "interrupted", "not run")
+
+
 def columns(text: str) -> int:
     return sum(2 if char == "漢" else 1 for char in text)
 
 
 @given(
     st.lists(
-        st.builds(block, st.text("ab 漢"), st.text("ab 漢"), keys=st.lists(st.text("ab漢"))),
+        st.builds(block, st.text("ab 漢"), st.sampled_from(STATES), keys=st.lists(st.text("ab漢"))),
         max_size=4,
     ),
     st.integers(20, 100),
 )
-def test_no_row_is_wider_than_the_terminal(blocks: list[dict[str, Any]], width: int) -> None:
+def test_no_row_is_wider_than_the_terminal(blocks: list[Block], width: int) -> None:
     rows = table(blocks, width)
     assert len(rows) == len(blocks) + 1
     assert all(columns(row) <= width for row in rows)

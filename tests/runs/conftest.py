@@ -16,6 +16,7 @@ from pytest_orchestrator.core.events import (
     StepStarted,
 )
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
+from tests.blocks import whole
 from tests.runs.built import Runs
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class WrittenRun:
 
     def step(self, name: str, outcome: Any = "passed", key: str = RECIPE, **more: Any) -> None:
         self.add(StepStarted(recipe=key, step=name))
-        block = {"step": {"name": name, "state": outcome}}
+        block = whole({"step": {"name": name, "state": outcome}})
         self.add(
             StepFinished(
                 recipe=key,

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_orchestrator.core.events import RecipeStarted, StepFinished, StepStarted
 from pytest_orchestrator.runs.pending_finally import PendingFinally, pending_finally
+from tests.blocks import whole
 from tests.runs.conftest import RECIPE, WrittenRun
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ def begun(base: Path, run: str) -> WrittenRun:
 def cut_off(past: WrittenRun, name: str, *, final: bool) -> None:
     """Interrupt a step while the session continues to its end."""
     past.add(StepStarted(recipe=RECIPE, step=name))
-    fields = {"name": name, "final": final, "state": "failed", "kind": "interrupted"}
-    block = {"step": fields}
+    fields = {
+        "name": name,
+        **({"final": True} if final else {}),
+        "state": "failed",
+        "kind": "interrupted",
+    }
+    block = whole({"step": fields})
     past.add(StepFinished(recipe=RECIPE, step=name, outcome="failed", meets=False, block=block))
 
 

@@ -52,7 +52,7 @@ def layout(view: RunView, _: Selection) -> Any:
 
 def version(view: RunView) -> Any:
     """Return a value that changes whenever the shown content changes."""
-    done = [step for step in view.record.steps if step.block and step.block.get("measurements")]
+    done = [step for step in view.record.steps if step.block and step.block.measurements]
     return [len(done), max((step.touched for step in done), default=0), view.record.state]
 
 
@@ -84,7 +84,7 @@ def table(view: RunView) -> Any:
     """Return a table of the last measurements, in the order of the recipe."""
     rows: list[Any] = []
     for step in reversed(view.record.steps):
-        if len(rows) < _MAX_ROWS and step.block and step.block.get("measurements"):
+        if len(rows) < _MAX_ROWS and step.block and step.block.measurements:
             rows += [_row(step.name, one) for one in reversed(step_view(view, step).measurements)]
     if not rows:
         return html.P("No measurements yet.", className="quiet")

@@ -140,7 +140,7 @@ def over_time(view: RunView, steps: Sequence[StepRecord], *, is_single: bool) ->
 
 def totals(steps: Iterable[StepRecord]) -> go.Figure:
     """Return bar charts of CPU time, peak memory and I/O of the steps that ran longest."""
-    used = [(one, one.block["resources"]) for one in steps if (one.block or {}).get("resources")]  # type: ignore[index]
+    used = [(one, figures) for one in steps if (figures := one.figures)]
     used = sorted(used, key=lambda one: one[1].get("seconds", 0.0))[-_MAX_BARS:]
     if not used:
         return empty_figure("No step has ended yet")
@@ -182,9 +182,9 @@ def _curves(view: RunView, step: StepRecord, max_points: int) -> Curves | None:
 
 def _limits(step: StepRecord) -> Iterable[float]:
     """Yield the memory limits in the criteria of a step, in bytes."""
-    for one in (step.block or {}).get("criteria", ()):
-        if one["name"] == "max_rss_mb" and isinstance(one.get("wanted"), int | float):
-            yield one["wanted"] * _MEGA
+    for one in step.block.criteria if step.block else ():
+        if one.name == "max_rss_mb" and isinstance(one.wanted, int | float):
+            yield one.wanted * _MEGA
 
 
 def _sum(used: Mapping[str, Any], *names: str) -> float:

@@ -122,8 +122,7 @@ def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[d
 
 def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
     """Return the row of a step in the table."""
-    block = step.block or {}
-    used, about = block.get("resources", {}), step.outcome_fields
+    used, about = step.figures, step.outcome_fields
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
     seconds = used.get("seconds")
     if step.state in ACTIVE and step.started:
@@ -158,7 +157,7 @@ def _locks(step: StepRecord) -> str:
     names = [str(one) for one in step.about.get("locks", ())]
     if names and step.state in ACTIVE:
         return f"holds {', '.join(names)} since {(step.started or '')[11:19]}"
-    waited = (step.block or {}).get("time", {}).get("waited_seconds")
+    waited = step.block.time.waited_seconds if step.block and step.block.time else 0.0
     return f"waited {waited:.2f} s" if waited else ""
 
 

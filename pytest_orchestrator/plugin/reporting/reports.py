@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.runs.block import Block
 
 
 class Blocks:
@@ -294,23 +295,23 @@ def _reason(report: pytest.TestReport) -> str:
     return str(crash.message if crash else longrepr).strip().partition("\n")[0]
 
 
-def add_suite_properties(config: pytest.Config, blocks: "Iterable[Mapping[str, Json]]") -> None:
+def add_suite_properties(config: pytest.Config, blocks: "Iterable[Block]") -> None:
     """Add the properties of all steps to the testsuite of the JUnit files."""
     from pytest_orchestrator.reports import junit
+    from pytest_orchestrator.runs.block import plain
 
     plugins: Any = config.pluginmanager.get_plugins()
     files = [one for one in plugins if type(one).__name__ == "LogXML"]
     for block in blocks if files else ():
-        step: Any = block["step"]
-        for name, value in junit.properties(block):
+        for name, value in junit.properties(plain(block)):
             for xml in files:
-                xml.add_global_property(f"{step['node']}.{name}", str(value))
+                xml.add_global_property(f"{block.step.node}.{name}", str(value))
 
 
 def complete_json_report(
     report: dict[str, Any],
     config: pytest.Config,
-    recipes: "Mapping[str, Sequence[Mapping[str, Any]]]",
+    recipes: "Mapping[str, Sequence[Block]]",
 ) -> None:
     """Add the run, its environment and the number of flaky steps to a JSON report.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+    from pytest_orchestrator.runs.block import Block
 
 _TABLES = "orchestrator-tables"
 
@@ -61,7 +62,7 @@ class Tables:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Return the status of an interrupted step or of a step that did not run, else None."""
-        block: Block | None = getattr(report, ATTRIBUTE, None)
+        block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
         state = "" if block is None else block["step"]["state"]
         if state == "interrupted" and report.failed:
             terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -79,11 +80,7 @@ class Tables:
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
         """Add the final blocks of services and the run to the JSON report."""
-        last = {
-            (key, block["step"]["name"]): block
-            for key, blocks in self.blocks.items()
-            for block in blocks
-        }
+        last = {(key, name): one for key in self.blocks for name, one in self.blocks.plain(key)}
         for test in json_report.get("tests", ()):
             block = test.get("metadata", {}).get(ATTRIBUTE)
             if block is not None:
@@ -174,7 +171,7 @@ def show_tables(config: pytest.Config) -> None:
         config.pluginmanager.register(last_failed.LastFailed(config))
 
 
-def recipes_of(config: pytest.Config) -> Mapping[str, list[dict[str, Any]]]:
+def recipes_of(config: pytest.Config) -> "Mapping[str, list[Block]]":
     """Return the blocks that this process received, by recipe; empty in an xdist worker."""
     tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
     return {} if tables is None else tables.blocks
@@ -196,9 +193,6 @@ def keep_block(config: pytest.Config, block: dict[str, Any]) -> None:
         tables.blocks.keep(block)
 
 
-Block = dict[str, Any]
-
-
 class _RecipeBlocks:
     """Blocks of one run of a recipe.
 
@@ -211,10 +205,10 @@ class _RecipeBlocks:
 
     def __init__(self) -> None:
         self.lines = array("Q")
-        self.unrecorded: dict[str, Block] = {}
+        self.unrecorded: dict[str, dict[str, Any]] = {}
 
 
-class BlockStore(Mapping[str, list[Block]]):
+class BlockStore(Mapping[str, "list[Block]"]):
     """Mapping from the key of a recipe to the blocks of its steps, in order.
 
     The blocks are read from the journal at each access, so that the blocks of many recipes are
@@ -225,7 +219,7 @@ class BlockStore(Mapping[str, list[Block]]):
         self._state = state_of(config)
         self._recipes: dict[str, _RecipeBlocks] = {}
 
-    def keep(self, block: Block) -> None:
+    def keep(self, block: dict[str, Any]) -> None:
         """Store a block, or its offset in the journal if the journal contains it."""
         key, name = key_of(block), block["step"]["name"]
         recipe = self._recipes.setdefault(key, _RecipeBlocks())
@@ -236,13 +230,19 @@ class BlockStore(Mapping[str, list[Block]]):
             recipe.lines.append(line)
             recipe.unrecorded.pop(name, None)
 
-    def __getitem__(self, key: str) -> list[Block]:
+    def __getitem__(self, key: str) -> "list[Block]":
+        from pytest_orchestrator.runs.block import from_block
+
+        read = (from_block(block) for _, block in self.plain(key))
+        return sorted(filter(None, read), key=lambda block: block.step.index)
+
+    def plain(self, key: str) -> "Iterable[tuple[str, dict[str, Any]]]":
+        """Return the name and the block, as plain data, of each step of a recipe."""
         recipe = self._recipes[key]
         read = self._read(recipe.lines)
-        steps = {block["step"]["name"]: block for block in read} | recipe.unrecorded
-        return sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
+        return ({block["step"]["name"]: block for block in read} | recipe.unrecorded).items()
 
-    def _read(self, lines: Iterable[int]) -> Iterator[Block]:
+    def _read(self, lines: Iterable[int]) -> Iterator[dict[str, Any]]:
         from pytest_orchestrator.runs.journal.chain import JournalDamaged
 
         journal = self._state.lines

@@ -17,6 +17,7 @@ from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
+from pytest_orchestrator.runs.block import Block
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
 
@@ -69,7 +70,7 @@ class Page:
         self.verdict = verdict(run)
         steps = run.steps
         failed = sum(look(step.state) == "failed" for step in steps)
-        values = sum(_values(step.block or {}) for step in steps)
+        values = sum(_values(step.block) for step in steps if step.block)
         self.budget = content_budget(len(steps), failed, len(run.changes.keys()), values)
         self._files = Files(folder, base)
         self._order = itertools.count(1)
@@ -255,7 +256,6 @@ def _seconds(step: StepView) -> dict[str, Any]:
     return {"seconds": step.used["seconds"]} if "seconds" in step.used else {}
 
 
-def _values(block: Mapping[str, Any]) -> int:
+def _values(block: Block) -> int:
     """Return the number of values of a step that the page shows."""
-    writes = block.get("context", {}).get("writes", ())
-    return sum(map(len, (block.get("criteria", ()), block.get("measurements", ()), writes)))
+    return len(block.criteria) + len(block.measurements or ()) + len(block.context.writes)

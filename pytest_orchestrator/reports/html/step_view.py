@@ -3,15 +3,19 @@
 import contextlib
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from msgspec import UNSET
 
 from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
+from pytest_orchestrator.runs.block import Attempt, Criterion, Write, plain
+from pytest_orchestrator.runs.block import Measurement as MeasurementPart
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
 
@@ -31,14 +35,14 @@ class Limits(NamedTuple):
     is_point: bool
 
 
-def limits(measured: Mapping[str, Any]) -> Limits | None:
+def limits(measured: MeasurementPart) -> Limits | None:
     """Return the positions on the bar of a measurement; None if it lacks a number or a limit.
 
     Args:
         measured: A measurement of the block of a step.
     """
-    value, equals = _number(measured.get("value")), _number(measured.get("equals"))
-    low, high = _number(measured.get("low")), _number(measured.get("high"))
+    value, equals = _number(measured.value), _number(measured.equals)
+    low, high = _number(measured.low), _number(measured.high)
     if equals is not None:
         low = high = equals
     given = [limit for limit in (low, high) if limit is not None]
@@ -129,7 +133,7 @@ class Measurement(NamedTuple):
     expected: str
     margin: str
     verdict: str
-    line: int | None
+    line: int
     bar: Limits | None
 
 
@@ -157,9 +161,9 @@ class StepView:
         budget: ContentBudget,
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
-        self.block: Mapping[str, Any] = step.block or {}
+        self.block = step.block
         self.about: dict[str, Any] = step.about | step.outcome_fields
-        self.used: Mapping[str, Any] = self.block.get("resources", {})
+        self.used: Mapping[str, Any] = step.figures
         self._files, self._budget = files, budget
 
     @property
@@ -197,7 +201,7 @@ class StepView:
     @cached_property
     def written_keys(self) -> str:
         """The first Context keys that the step wrote, for a narrow column."""
-        keys = dict.fromkeys(write["key"] for write in self._writes)
+        keys = dict.fromkeys(write.key for write in self._writes)
         return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
 
     @property
@@ -233,7 +237,7 @@ class StepView:
     def rerun_command(self) -> str:
         """Shell command that runs the step again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
-        step_vars = self.block.get("recipe", {}).get("vars", {})
+        step_vars = (self.block and plain(self.block.recipe).get("vars")) or {}
         return shown(failure.command(node, failure.options(step_vars)))
 
     @property
@@ -260,33 +264,36 @@ class StepView:
     def criteria(self) -> Iterator[dict[str, Any]]:
         """Criteria of the step, unmet ones first."""
         most = self._budget.value
-        criteria = sorted(self.block.get("criteria", ()), key=lambda criterion: criterion["held"])
-        for criterion in criteria[:_MOST]:
-            unit = f" {criterion['unit']}" if criterion.get("unit") else ""
-            measured = (
-                json_text(criterion["measured"], most) + unit if "measured" in criterion else ""
-            )
-            reason = cut(criterion.get("reason", ""), most)
-            wanted = json_text(criterion["wanted"], most)
-            yield criterion | {"wanted": wanted, "measured": measured, "reason": reason}
+        for criterion in sorted(self._criteria, key=lambda criterion: criterion.held)[:_MOST]:
+            unit = f" {criterion.unit}" if criterion.unit else ""
+            has_value = criterion.measured is not UNSET
+            yield plain(criterion) | {
+                "wanted": json_text(criterion.wanted, most),
+                "measured": json_text(criterion.measured, most) + unit if has_value else "",
+                "reason": cut(criterion.reason or "", most),
+            }
+
+    @property
+    def _criteria(self) -> list[Criterion]:
+        return self.block.criteria if self.block else []
 
     @property
     def measurements(self) -> list[Measurement]:
         """Measurements of the step."""
-        return [self._measured(each) for each in self.block.get("measurements", ())]
+        return [self._measured(each) for each in (self.block and self.block.measurements) or ()]
 
     @property
     def more_criteria(self) -> int:
         """Number of criteria that the page omits."""
-        return max(0, len(self.block.get("criteria", ())) - _MOST)
+        return max(0, len(self._criteria) - _MOST)
 
     @property
     def writes(self) -> Iterator[dict[str, Any]]:
         """First changes of the Context by the step."""
         for write in self._writes[:_MOST]:
             most = self._budget.value
-            old, new = (json_text(write.get(name), most) for name in ("old", "new"))
-            yield write | {"old": old, "new": new, "had": write.get("old") is not None}
+            old, new = json_text(write.old, most), json_text(write.new, most)
+            yield plain(write) | {"old": old, "new": new, "had": write.old is not None}
 
     @property
     def more_writes(self) -> int:
@@ -304,9 +311,9 @@ class StepView:
                 if name in _PEAKS:
                     shown = report_text.peak_megabytes(self.used, name)
                 yield label, f"{shown} {unit}".rstrip()
-        waited = self.block.get("time", {}).get("waited_seconds")
-        if waited:
-            yield "Waiting for locks", f"{waited:,.3f} s"
+        time = self.block.time if self.block else None
+        if time and time.waited_seconds:
+            yield "Waiting for locks", f"{time.waited_seconds:,.3f} s"
 
     @property
     def source(self) -> str:
@@ -317,20 +324,19 @@ class StepView:
     @property
     def inputs(self) -> Iterator[tuple[str, str]]:
         """Inputs of the step code, with expressions replaced by values."""
-        for name, value in (self.block.get("given") or {}).items():
+        for name, value in ((self.block and self.block.given) or {}).items():
             yield cut(name, 100), json_text(value, self._budget.value)
 
     @property
     def command(self) -> str:
         """The program that the step started, with its arguments."""
-        argv = self.block.get("process", {}).get("argv")
+        argv = self.block.process.argv if self.block and self.block.process else None
         return cut(shlex.join(argv), self._budget.value) if argv else ""
 
     @property
     def process(self) -> Mapping[str, Any]:
         """The process of the step."""
-        process: Mapping[str, Any] = self.block.get("process", {})
-        return process
+        return plain(self.block.process) if self.block and self.block.process else {}
 
     @cached_property
     def logs(self) -> list[Log]:
@@ -343,15 +349,18 @@ class StepView:
     @property
     def attempts(self) -> Iterator[dict[str, Any]]:
         """The failed attempts before the last one, from the block or else from the journal."""
-        attempts = self.block.get("attempts", ())
-        if not self.block:
-            attempts = [
-                {"attempt": event.attempt, "kind": event.kind, "reason": event.reason}
-                for event in self.step.failed
-            ]
+        attempts = (self.block.attempts or ()) if self.block else self.step.failed
         for attempt in attempts[:_MOST]:
-            logs = self._logs(logs_in(attempt) or self._unfinished_logs(attempt["attempt"]), 0)
-            yield attempt | {"logs": list(logs), "reason": cut(attempt.get("reason", ""), 300)}
+            files = logs_in(attempt) if isinstance(attempt, Attempt) else {}
+            logs = self._logs(files or self._unfinished_logs(attempt.attempt), 0)
+            seconds = {"seconds": attempt.seconds} if isinstance(attempt, Attempt) else {}
+            yield {
+                "attempt": attempt.attempt,
+                "kind": attempt.kind,
+                "reason": cut(attempt.reason, 300),
+                "logs": list(logs),
+                **seconds,
+            }
 
     @property
     def attachments(self) -> Iterator[Attachment]:
@@ -367,7 +376,11 @@ class StepView:
     @property
     def warnings(self) -> list[str]:
         """Warnings of the step."""
-        return [cut(warning, 500) for warning in self.block.get("warnings", ())[:_MOST]]
+        return [cut(warning, 500) for warning in self._warnings[:_MOST]]
+
+    @property
+    def _warnings(self) -> Sequence[str]:
+        return (self.block and self.block.warnings) or ()
 
     @property
     def samples(self) -> Path | None:
@@ -375,9 +388,8 @@ class StepView:
         return self._files.at(self.step.samples) if self.step.samples else None
 
     @property
-    def _writes(self) -> list[dict[str, Any]]:
-        writes: list[dict[str, Any]] = self.block.get("context", {}).get("writes", [])
-        return writes
+    def _writes(self) -> list[Write]:
+        return self.block.context.writes if self.block else []
 
     def _unfinished_logs(self, attempt: int) -> dict[str, LogFile]:
         """Return the log files of an interrupted step, by stream; no report block names them."""
@@ -391,22 +403,24 @@ class StepView:
                     logs[stream] = LogFile(file, size, cut=False)
         return logs
 
-    def _measured(self, measured: Mapping[str, Any]) -> Measurement:
+    def _measured(self, measured: MeasurementPart) -> Measurement:
         most = self._budget.value
-        low, high, equals = (
-            json_text(measured[name], most) if name in measured else ""
-            for name in ("low", "high", "equals")
+        low, high, equals, value = (
+            "" if one is UNSET else json_text(one, most)
+            for one in (measured.low, measured.high, measured.equals, measured.value)
         )
         wanted = f"= {equals}" if equals else f"{low}…{high}" if low and high else ""
         wanted = wanted or (f"≥ {low}" if low else f"≤ {high}" if high else "")
-        margin = (
-            f"{measured['margin']:.6g}" if isinstance(measured.get("margin"), int | float) else ""
-        )
-        value = json_text(measured["value"], most) if "value" in measured else "-"
-        unit, verdict = cut(measured.get("unit") or "", 20), measured.get("verdict", "")
-        bar = limits(measured)
+        margin = "" if measured.margin is UNSET else f"{measured.margin:.6g}"
         return Measurement(
-            measured["name"], value, unit, wanted, margin, verdict, measured.get("line"), bar
+            measured.name,
+            "-" if measured.value is UNSET else value,
+            cut(measured.unit or "", 20),
+            wanted,
+            margin,
+            measured.verdict,
+            measured.line,
+            limits(measured),
         )
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:

@@ -1,9 +1,10 @@
 """Timeline of a recipe: spans of waiting and running steps, in lanes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.runs.block import Attempt
 from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 
 Kind = Literal["locked", "running", "failed", "retrying"]
@@ -118,22 +119,19 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
 
 
 def _spans(step: StepRecord, last: str) -> Iterator[Span]:
-    block = step.block or {}
-    time: Mapping[str, Any] | None = block.get("time")
+    block = step.block
+    time = (block and block.time) or None
     if step.state == "restored" or (time is None and step.started is None):
         return
     attempts = [
-        (start := epoch_seconds(attempt["start"]), _stop(attempt, start))
-        for attempt in block.get("attempts", ())
-        if "start" in attempt
+        (start := epoch_seconds(attempt.start), _stop(attempt, start))
+        for attempt in (block and block.attempts) or ()
     ]
     if time is not None:
-        attempts.append(
-            (epoch_seconds(time.get("last_start", time["start"])), epoch_seconds(time["stop"]))
-        )
+        attempts.append((epoch_seconds(time.last_start or time.start), epoch_seconds(time.stop)))
     elif step.started is not None:
         attempts.append((epoch_seconds(step.started), epoch_seconds(last)))
-    waited = time.get("waited_seconds", 0.0) if time else 0.0
+    waited = time.waited_seconds if time else 0.0
     before = attempts[0][0] - waited
     if waited:
         yield Span("locked", before, attempts[0][0])
@@ -146,17 +144,15 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
         before = max(start, stop)
 
 
-def _stop(attempt: Mapping[str, Any], start: float) -> float:
+def _stop(attempt: Attempt, start: float) -> float:
     """Return the end of an attempt; if the journal lacks it, the start plus the duration."""
-    return (
-        epoch_seconds(attempt["stop"]) if "stop" in attempt else start + float(attempt["seconds"])
-    )
+    return epoch_seconds(attempt.stop) if attempt.stop else start + attempt.seconds
 
 
 def _marks(step: StepRecord) -> Iterator[Mark]:
     """Yield the changes that a step made in the Context, at times in seconds since the epoch."""
-    for write in (step.block or {}).get("context", {}).get("writes", ()):
-        yield Mark(epoch_seconds(write["ts"]), write["key"], write["op"])
+    for write in step.block.context.writes if step.block else ():
+        yield Mark(epoch_seconds(write.ts), write.key, write.op)
 
 
 def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:

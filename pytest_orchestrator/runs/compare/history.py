@@ -6,7 +6,9 @@ Runs are read on demand, newest first and each once; of each only its figures ar
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import UNSET
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_bound
@@ -23,6 +25,9 @@ from pytest_orchestrator.runs.summary import verdict_of
 
 FIGURES: Final = {"seconds": "s", "cpu_seconds": "s", "max_rss": "bytes"}
 """Figures that all steps have, each with its unit."""
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block
 
 MEASURED: Final = "measurements."
 """Prefix of the names of figures that are measurements of the step."""
@@ -132,7 +137,11 @@ def _once(run: str, recipe: RecipeRecord) -> RecordedRecipe:
 
 
 def figures_of(step: StepRecord) -> dict[str, float]:
-    """Return the figures of a step; empty for a step that did not run."""
+    """Return the figures of a step; empty for a step that did not run.
+
+    Returns:
+        The figures by name: those of `FIGURES`, and measurements with the prefix `MEASURED`.
+    """
     if step.block is None or step.state == "restored":
         return {}
     return figures_in(step.block)
@@ -140,32 +149,24 @@ def figures_of(step: StepRecord) -> dict[str, float]:
 
 def units_of(step: StepRecord) -> dict[str, str]:
     """Return the units of the measurements of a step, by name of the figure."""
-    measured = (step.block or {}).get("measurements", ())
-    return {MEASURED + one["name"]: one["unit"] for one in measured if one.get("unit")}
+    measured = (step.block and step.block.measurements) or ()
+    return {MEASURED + one.name: one.unit for one in measured if one.unit}
 
 
-def figures_in(block: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures in the block of a step.
-
-    Args:
-        block: The report block.
-
-    Returns:
-        The figures by name: those of `FIGURES`, and measurements with the prefix `MEASURED`.
-    """
-    used = block.get("resources")
-    if used is None:
+def figures_in(block: "Block") -> dict[str, float]:
+    """Return the figures in a block, as `figures_of` does."""
+    used = block.resources
+    if not used:
         return {}
-    figures: dict[str, float] = {"seconds": used["seconds"]}
-    cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
+    figures: dict[str, float] = {"seconds": used.seconds}
+    cpu = [one for one in (used.cpu_user_seconds, used.cpu_system_seconds) if one is not UNSET]
     if cpu:
         figures["cpu_seconds"] = round(sum(cpu), 6)
-    if "max_rss" in used and not is_memory_bound(used.get("source")):
-        figures["max_rss"] = used["max_rss"]
-    for one in block.get("measurements", ()):
-        value = one.get("value")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            figures[MEASURED + one["name"]] = value
+    if used.max_rss is not UNSET and not is_memory_bound(used.source):
+        figures["max_rss"] = used.max_rss
+    for one in block.measurements or ():
+        if isinstance(one.value, int | float) and not isinstance(one.value, bool):
+            figures[MEASURED + one.name] = one.value
     return figures
 
 

@@ -96,8 +96,8 @@ def is_done(step: StepRecord) -> bool:
 
 def was_cut_off(step: StepRecord) -> bool:
     """Return True if a step started but did not run to its end."""
-    block = (step.block or {}).get("step", {}) if step.ended else {}
-    return bool(step.is_open or step.cut_off_in or block.get("kind") == "interrupted")
+    kind = step.block.step.kind if step.block else None
+    return bool(step.is_open or step.cut_off_in or kind == "interrupted")
 
 
 def node_of(step: StepRecord) -> str:

@@ -23,6 +23,7 @@ from pytest_orchestrator.monitor.pages.common import Selection, step_key
 from pytest_orchestrator.monitor.pages.run import bar
 from pytest_orchestrator.monitor.pages.steps import drawer, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.runs.block import Criterion
 from tests.monitor.conftest import OLDER, RUN
 from tests.reports.sample_run import RECIPE, psu_run
 from tests.runs.built import Built
@@ -194,7 +195,7 @@ def test_measurements_tab_shows_limits_and_trends(psu: RunView) -> None:
 def test_resources_tab_shows_curves_limits_and_totals(psu: RunView) -> None:
     step = psu.record.recipes[RECIPE].steps["flash"]
     assert step.block is not None
-    step.block["criteria"].append({"name": "max_rss_mb", "held": True, "wanted": 64})
+    step.block.criteria.append(Criterion(name="max_rss_mb", line=1, held=True, wanted=64))
 
     curve, totals = resources.figures(psu, Selection(step_key(step)))
     assert [shape.y0 for shape in curve.layout.shapes] == [64]

@@ -131,8 +131,8 @@ def test_a_step_that_ends_the_session_is_interrupted_with_the_cause(
     record = _record(two)
     two_ = record.recipes["recipes/x.yaml"].steps["two"]
     assert two_.block is not None
-    reason = two_.block["step"]["reason"]
-    assert (two_.state, two_.block["step"]["state"]) == ("interrupted", "interrupted")
+    reason = two_.block.step.reason or ""
+    assert (two_.state, two_.block.step.state) == ("interrupted", "interrupted")
     assert re.fullmatch(r"interrupted after \d+\.\d s: bench is gone", reason)
     assert _states(record)["three"] == "not run"
     assert [verdict_of(one) for one in record.recipes.values()] == ["interrupted", "not run"]

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_orchestrator.runs.block import from_block
 from pytest_orchestrator.runs.lookup import find_run, load_record
 
 if TYPE_CHECKING:
@@ -96,4 +97,4 @@ def test_seconds_are_those_of_the_step_code_in_all_reports(
         others = sum(test[when]["duration"] for when in ("setup", "teardown"))
         assert junit[name] == pytest.approx(seconds + others, abs=0.002)
         step = record.recipes["recipes/x.yaml"].steps[name]
-        assert (step.start, step.block) == (block["time"]["start"], block)
+        assert (step.start, step.block) == (block["time"]["start"], from_block(block))

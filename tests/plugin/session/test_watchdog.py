@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.events import StepFinished
+from pytest_orchestrator.runs.block import plain
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.lookup import find_run, load_record
 
@@ -101,7 +102,7 @@ def test_a_timeout_that_kills_an_xdist_worker_is_reported_like_others(
     record = load_record(find_run(held.path / ".orchestrator/runs"))
     block = record.recipes["recipes/x.yaml"].steps["hold"].block
     assert block is not None
-    assert (block["step"]["kind"], block["step"]["place"]) == ("timeout", place)
+    assert (block.step.kind, plain(block)["step"]["place"]) == ("timeout", place)
     if restarts == "1":
         assert ended.parseoutcomes() == {"failed": 1, "passed": 3}
         assert held.ran == ["one", "two"]

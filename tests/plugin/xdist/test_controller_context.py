@@ -153,20 +153,20 @@ def test_a_dead_worker_loses_no_write_and_affects_no_other_worker(project: Proje
     assert sorted(project.ran) == ["a", "after", "b", "e", "kills"]
     assert record.changes.values() == {"ran": ["a", "b", "e"]}
     block = {
-        name: step.block["step"]
+        name: step.block.step
         for name, step in record.recipes["recipes/x.yaml"].steps.items()
         if step.block
     }
-    assert {name: (one["state"], one.get("kind")) for name, one in block.items()} == {
+    assert {name: (one.state, one.kind or None) for name, one in block.items()} == {
         "a": ("passed", None),
         "b": ("interrupted", "interrupted"),
         "c": ("blocked", None),
         "d": ("blocked", None),
         "e": ("passed", None),
     }
-    assert block["b"]["reason"] == "worker gw0 of pytest-xdist died while it ran"
+    assert block["b"].reason == "worker gw0 of pytest-xdist died while it ran"
     assert verdict_of(record.recipes["recipes/x.yaml"]) == "interrupted"
-    assert block["d"]["reason"] == "blocked by recipes/x.yaml::b"
+    assert block["d"].reason == "blocked by recipes/x.yaml::b"
 
 
 def test_pending_finally_of_a_dead_worker_is_reported_without_a_replacement(
@@ -193,8 +193,7 @@ def test_pending_finally_of_a_dead_worker_is_reported_without_a_replacement(
     )
     step = load_record(folder).recipes["recipes/x.yaml"].steps["b"]
     assert step.block is not None
-    block = step.block["step"]
-    assert (block["kind"], block["reason"]) == (
+    assert (step.block.step.kind, step.block.step.reason) == (
         "interrupted",
         "worker gw0 of pytest-xdist died while it ran",
     )

@@ -195,9 +195,7 @@ def test_steps_whose_worker_died_last_are_reported_once(project: Project, head: 
     tests = json.loads((project.path / ".report.json").read_text())["tests"]
     assert sorted(test["outcome"] for test in tests) == ["interrupted"] * cells + ["passed"] * cells
     recipes = load_record(find_run(project.path / ".orchestrator/runs")).recipes.values()
-    states = [
-        step.block["step"]["state"] for one in recipes for step in one.steps.values() if step.block
-    ]
+    states = [step.block.step.state for one in recipes for step in one.steps.values() if step.block]
     assert sorted(states) == ["interrupted"] * cells + ["passed"] * cells
 
 

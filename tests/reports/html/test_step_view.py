@@ -5,7 +5,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.html.step_view import limits
+from pytest_orchestrator.reports.html.step_view import Limits, limits
+from pytest_orchestrator.runs.block import Measurement
+
+
+def bar_of(**measured: Any) -> Limits | None:
+    return limits(Measurement(name="x", verdict="pass", line=1, **measured))
+
 
 NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
 
@@ -13,13 +19,13 @@ NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
 @example(value=5e-324, low=None, high=None, equals=5e-324)
 @given(value=NUMBERS, low=NUMBERS, high=NUMBERS, equals=NUMBERS)
 def test_positions_on_a_limits_bar_are_fractions(**measured: Any) -> None:
-    bar = limits(measured)
+    bar = bar_of(**measured)
 
     assert bar is None or all(0 <= place <= 1 for place in bar[:3])
 
 
 def test_a_value_within_its_limits_lies_between_them() -> None:
-    bar = limits({"value": 3, "low": 1, "high": 10})
+    bar = bar_of(value=3, low=1, high=10)
 
     assert bar
     assert 0 < bar.low < bar.value < bar.high < 1
@@ -27,7 +33,7 @@ def test_a_value_within_its_limits_lies_between_them() -> None:
 
 @pytest.mark.parametrize("measured", [{"value": 61.4, "high": 50}, {"value": 51, "high": 50}])
 def test_a_value_above_its_limit_lies_right_of_it(measured: dict[str, float]) -> None:
-    bar = limits(measured)
+    bar = bar_of(**measured)
 
     assert bar
     assert bar.low == 0
@@ -35,7 +41,7 @@ def test_a_value_above_its_limit_lies_right_of_it(measured: dict[str, float]) ->
 
 
 def test_an_exact_expected_value_is_a_point() -> None:
-    bar = limits({"value": 5, "equals": 5})
+    bar = bar_of(value=5, equals=5)
 
     assert bar
     assert bar.is_point
@@ -54,4 +60,4 @@ def test_an_exact_expected_value_is_a_point() -> None:
     ],
 )
 def test_a_measurement_without_number_or_limit_has_no_bar(measured: dict[str, Any]) -> None:
-    assert limits(measured) is None
+    assert bar_of(**measured) is None

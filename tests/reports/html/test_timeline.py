@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.runs import lookup
@@ -64,7 +65,8 @@ def test_a_change_after_the_last_step_is_marked_at_the_end(tmp_path: Path) -> No
     record = lookup.load_record(run.folder)
     block = record.recipes[RECIPE].steps["a"].block
     assert block
-    block["context"]["writes"][0]["ts"] = "2026-11-25T10:15:04.500Z"
+    (change,) = block.context.writes
+    block.context.writes[:] = [replace(change, ts="2026-11-25T10:15:04.500Z")]
 
     shown = timeline(record.recipes[RECIPE], record.last)
 

@@ -9,6 +9,7 @@ from pytest_orchestrator.runs.compare.history import (
     figures_in,
     figures_of_attempt,
 )
+from tests.blocks import parsed
 
 PLACE = Place(3, 5)
 
@@ -70,4 +71,4 @@ def test_a_memory_peak_that_is_an_upper_bound_is_not_compared() -> None:
     source = {"memory": "wait4, an upper bound"}
     usage = Usage(seconds=1.0, max_rss=10, source=source)
     assert figures_of_attempt(Ended(usage=usage), []) == {"seconds": 1.0}
-    assert figures_in({"resources": usage.as_dict()}) == {"seconds": 1.0}
+    assert figures_in(parsed({"resources": usage.as_dict()})) == {"seconds": 1.0}

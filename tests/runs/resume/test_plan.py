@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from pytest_orchestrator.core.events import ContextChanged, StepFinished, StepStarted
 from pytest_orchestrator.runs.lookup import load_record
 from pytest_orchestrator.runs.resume.plan import changed, plan
+from tests.blocks import whole
 from tests.runs.recipes import KEY, SAME, recipe, today
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_an_interrupted_step_that_is_not_idempotent_is_refused(how: str, past: W
     else:
         past.add(StepStarted(recipe=KEY, step="a"))
     if how == "cut off":
-        block = {"step": {"state": "failed", "kind": "interrupted"}}
+        block = whole({"step": {"state": "failed", "kind": "interrupted"}})
         end = StepFinished(recipe=KEY, step="a", outcome="failed", meets=False, block=block)
         past.add(end)
     if how == "left before":  # the resumed run refused the step, which is an error
