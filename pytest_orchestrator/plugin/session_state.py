@@ -338,6 +338,6 @@ _KEY = pytest.StashKey[SessionState]()
 def state_of(config: pytest.Config) -> SessionState:
     """Return the state of the session with this configuration; make it at the first call."""
     state = config.stash.get(_KEY, None)
-    if state is None:  # not stash.setdefault: it is called ten times per step and would make one
+    if state is None:  # `setdefault` would make a state at each call
         state = config.stash[_KEY] = SessionState(config)
     return state

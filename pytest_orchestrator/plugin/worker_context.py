@@ -103,5 +103,5 @@ def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> 
     for run in runs:
         for name, event in finished.get(run.recipe.key, {}).items():
             run.begun = True
-            if event is not None:  # otherwise another worker is running it
+            if event is not None:  # without an event, another worker is running the step
                 run.results[name] = result_of(event)

@@ -107,7 +107,7 @@ def _run_recipe(
     run: "RecipeRun",
     results: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> None:
-    """Run all steps of a recipe, and end the recipe run if no item of the session uses it."""
+    """Run all steps of a recipe; end its run if no item of the session uses that run."""
     ends_here = not is_used(run, request.session)
     try:
         for step in run.recipe.steps:
@@ -232,14 +232,14 @@ def refusal(run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytes
     """Return an error message if a needed step must not run unselected, else empty text.
 
     Args:
-        run: The run of the recipe of the steps.
+        run: The run of the recipe that contains the steps.
         steps: Steps that were not selected.
         who: Node id of the item that needs the steps.
         config: The configuration of the session; it holds ``--deselect``.
     """
     recipe = run.recipe
     for step in steps:
-        if step.is_final:  # finally steps run whatever was selected
+        if step.is_final:  # finally steps run even if they are not selected
             continue
         node = recipe.node(step.name)
         place = step.at["name"]
@@ -265,14 +265,14 @@ def _deselected(node: str, config: pytest.Config) -> bool:
 
 
 def request_fixture(item: pytest.Item) -> None:
-    """Make an item request the fixture that runs the steps that it needs."""
+    """Make an item request the fixture that runs the needed steps of the item."""
     # All parametrizations of a test share the list, so another item may have inserted it.
     names = getattr(item, "fixturenames", None)
     if names is None or FIXTURE in names:
         return
     place = 0
     if isinstance(item, StepItem):
-        # After autouse fixtures, as for an item of the needed step; before the recipe's own.
+        # The place is after the autouse fixtures and before the fixtures that the recipe names.
         own = {*item.recipe.fixtures, *item.step.fixtures, "request"}
         place = next((at for at, name in enumerate(names) if name in own), len(names))
     names.insert(place, FIXTURE)

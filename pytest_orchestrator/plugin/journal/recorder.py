@@ -77,7 +77,7 @@ class JournalRecorder:
         self.has_failed = False
         self._synced, self._unsynced = 0.0, False
         self._secrets = state.secrets
-        # A controller loads no recipe, which would do this.
+        # Loading a recipe adds the environment too, but a controller loads no recipe.
         self._secrets.add_environment(os.environ)
 
     def begin(self, journal: EventJournal, first: list[AnyEvent]) -> None:
@@ -283,7 +283,7 @@ class JournalRecorder:
         try:
             self.record_start(recipe)
         except JournalError:
-            return  # the step will raise it
+            return  # the next event of the step raises the error
         names = {recipe.node(step.name): step.name for step in (*recipe.steps, *recipe.final)}
         owner = wait.owner.step if wait.owner else ""
         step = names.get(wait.who, "")

@@ -401,7 +401,7 @@ class ResumedSession:
             yield f"secret, so not restored: {listed(self._lost)}"
 
     def _finally_has_run(self) -> "Iterator[str]":
-        """Yield the key and ``finally`` steps of each resumed recipe whose ``finally`` has run."""
+        """Yield a text for each partly resumed recipe: key and ``finally`` steps that have run."""
         for recipe in self._recipes:
             kinds = {self._of(recipe, step).kind for step in recipe.steps}
             old = self._record.recipes.get(recipe.key)

@@ -42,12 +42,12 @@ class Snapshots:
     def instead(
         self, item: "StepItem", steps: "Sequence[Step]", first: "Sequence[RecipeRun]"
     ) -> None:
-        """Make an item restore a Context in its setup instead of running the steps that it needs.
+        """Make the setup of an item restore a Context instead of running the needed steps.
 
         Args:
             item: The item of a step.
-            steps: The unselected steps of its recipe that it needs.
-            first: The unselected runs of recipes that its recipe needs.
+            steps: The unselected steps of the same recipe that the step needs.
+            first: The runs of the unselected recipes that the recipe needs.
         """
         chosen = self._state.selected
         needs = [

@@ -142,8 +142,8 @@ def manual_reports(item: "StepItem") -> list[pytest.TestReport]:
 def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
     """Set start, stop and duration of a step's call report to those of the step code.
 
-    pytest measures its call instead, which contains the start of a lane. For a step that ran
-    ahead of its item, pytest measures only the rest of the wait.
+    pytest measures the call of the item instead, which contains the start of a lane. If the step
+    ran ahead of its item, the call is only the rest of the wait.
     """
     from pytest_orchestrator.plugin.collection.nodes import StepItem
 
@@ -154,7 +154,7 @@ def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
-    """Set the outcome of a report to skipped or xfailed in the cases in which pytest would."""
+    """Set the outcome of a skipped step, or of one with ``xfail``, as pytest sets it for tests."""
     result = item.result
     if result is not None and result.outcome == "skipped":
         path, line, _ = item.location

@@ -43,7 +43,7 @@ def report_later(config: pytest.Config, report: pytest.TestReport) -> None:
 
 @contextlib.contextmanager
 def reporter_without_stops(session: pytest.Session) -> Iterator[Callable[..., object]]:
-    """Yield a function that reports the steps that were interrupted by another step's failure.
+    """Yield a function that sends reports of steps which another step's failure interrupted.
 
     Their reports change neither the reason of ``-x`` nor the item at which ``--sw`` continues.
     """

@@ -41,7 +41,7 @@ class FinallySteps:
             self._elsewhere.discard(run.recipe.key)
 
     def before(self, item: pytest.Item) -> list[StepItem]:
-        """Return the unselected finally steps ahead of a finally step; empty for other items."""
+        """Return the due unselected finally steps before a finally step; empty for other items."""
         if not isinstance(item, StepItem) or not item.step.is_final:
             return []
         due = [step for step in self._due(item.run) if not self.selected(step)]
@@ -54,7 +54,7 @@ class FinallySteps:
         return [step for run in runs for step in self._due(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[RecipeRun]":
-        """Return the recipe runs that no later item uses."""
+        """Return the recipe runs that no item after this one uses."""
         return self._ending.get(item.nodeid, [])
 
     def all_due(self) -> list[StepItem]:

@@ -192,7 +192,7 @@ class SessionJournal:
             session.exitstatus = self._exit_code(session)
 
     def _exit_code(self, session: pytest.Session) -> pytest.ExitCode:
-        """Return the exit code for a session that would end with exit code 0."""
+        """Return the exit code that replaces exit code 0, or 0 itself if nothing failed."""
         if self._has_internal_error:  # xdist forgets the internal error of a worker
             return pytest.ExitCode.INTERNAL_ERROR
         # pytest.exit(…, 0) in a step leaves steps out, but does not hide a failure.
@@ -386,7 +386,7 @@ def uncollected(report: pytest.CollectReport, state: "SessionState") -> Collecti
 def _outcome(report: pytest.TestReport, state: str = "") -> Outcome:
     if state == "interrupted" and report.failed:
         return "interrupted"
-    if state == "not run" and not report.passed:  # it may be interrupted in its setup
+    if state == "not run" and not report.passed:  # its setup may have been interrupted
         return "not run"
     if hasattr(report, "wasxfail"):
         return "xpassed" if report.passed else "xfailed"

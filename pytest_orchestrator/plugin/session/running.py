@@ -127,7 +127,7 @@ class RunningSession:
         return (yield)
 
     def _over(self, run: "RecipeRun") -> None:
-        """End a run, and report its services with their usage and failures."""
+        """End a recipe run; report each of its services with its resource usage and failure."""
         for result in run.finish():
             item = self._finals.item(run, result.step)
             item.result = result

@@ -114,7 +114,7 @@ class Controller:
         self._restore = interrupt_on_sigterm()
 
     def _show_serial_recipes(self) -> None:
-        """Print which recipes run one step at a time, and why; workers' headers are not shown."""
+        """Print which recipes run one step at a time, and why: no worker shows its own header."""
         assert self._session is not None  # noqa: S101  # it has begun
         config = self._session.config
         terminal = config.pluginmanager.get_plugin("terminalreporter")

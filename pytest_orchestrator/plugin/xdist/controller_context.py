@@ -100,7 +100,7 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
 
     def append(data: Any) -> None:
         event = msgspec.convert(data, AnyEvent)
-        if isinstance(event, RecipeStarted):  # a worker that replaces another sends it again
+        if isinstance(event, RecipeStarted):  # the replacement of a worker sends this again
             recorder.append_start(event)
         else:
             recorder.append(event)
