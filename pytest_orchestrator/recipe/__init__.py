@@ -49,9 +49,11 @@ _HOMES |= dict.fromkeys(("MAX_BYTES", "looks_like_recipe"), "parsing.source")
 _HOMES |= dict.fromkeys(("Problem", "RecipeError"), "problems")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Stored as a global: Python calls this function only while the name is missing.
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+if not TYPE_CHECKING:  # a type checker must report a name that does not exist
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Stored as a global: Python calls this function only while the name is missing.
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value

@@ -181,7 +181,7 @@ NEIGHBOURS = (
         "running",
         "`--timeout 120`",
         ("-p", "no:randomly", "--timeout", "120"),
-        note="a step that it times out is `interrupted`, and its processes end",
+        note="if its timeout ends a step, the outcome is `interrupted`, and the processes of the step end",
     ),
     Case(
         "pytest-cov",

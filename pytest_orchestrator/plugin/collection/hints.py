@@ -68,10 +68,10 @@ def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]
 def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
     """Yield the earlier steps that did not run, with their recipes; needed ones come first."""
     from pytest_orchestrator.plugin.collection.recipe_needs import upstream_runs
-    from pytest_orchestrator.recipe import needed
+    from pytest_orchestrator.recipe import needed_steps
 
     own = (*run.recipe.steps, *run.recipe.final)
-    first = {other.name for other in needed(run.recipe, step.name)}
+    first = {other.name for other in needed_steps(run.recipe, step.name)}
     before = [other for other in own if other.index < step.index and other.name not in run.results]
     for other in sorted(before, key=lambda other: other.name not in first):
         yield run.recipe, other
