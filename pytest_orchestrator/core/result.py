@@ -173,7 +173,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         kind: The class of the failure, which reports and filters use.
         reason: One line that is understandable without the rest.
         place: Position of the cause in the recipe; None means the step itself.
-        detail: Further lines for a person (bytes with a caret, the cure).
+        detail: Further lines for a person, such as an excerpt of the output with a caret under the
+            wrong byte, and how to correct the cause.
         exception: The exception of the user's code, with the frames of that code only.
     """
 

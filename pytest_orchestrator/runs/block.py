@@ -29,7 +29,7 @@ State: TypeAlias = Literal[_OfPytest, "blocked", "restored", "interrupted", "not
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """A mapping with these fields; those of later versions are ignored."""
+    """Base class of the mappings in a block; fields that a later version has added are ignored."""
 
 
 class Run(Part, frozen=True):

@@ -181,7 +181,8 @@ NEIGHBOURS = (
         "running",
         "`--timeout 120`",
         ("-p", "no:randomly", "--timeout", "120"),
-        note="if its timeout ends a step, the outcome is `interrupted`, and the processes of the step end",
+        note="if its timeout ends a step, the outcome is `interrupted`, "
+        "and the processes of the step end",
     ),
     Case(
         "pytest-cov",

@@ -72,7 +72,7 @@ def walked(folder: Path) -> Iterator[Path]:
 
 
 def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:
-    """Return True if the file is below a named folder that is, or is in, a ``recipes`` folder."""
+    """Return True if an asked folder is ``recipes``, or lies in it, and contains the path."""
     return any(
         path.is_relative_to(folder) and _FOLDER in _relative(folder, root).parts for folder in asked
     )

@@ -159,7 +159,7 @@ class _AfterFailures:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Enable workflow commands after pytest's failures, while plugins write their sections."""
+        """Enable workflow commands for the sections that plugins write after the failures."""
         if not self._commands.is_used:
             return (yield)
         self._commands.resume(terminalreporter)
