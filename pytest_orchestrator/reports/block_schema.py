@@ -1,5 +1,6 @@
 """JSON Schemas of the report block of a step and of the summary of a run."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -81,6 +82,8 @@ def _schema(kind: type, title: str, *, strict: bool) -> dict[str, Any]:
     schema = {"$schema": _DRAFT, "title": title, **root, "$defs": components}
     for definition in components.values():
         definition.pop("title", None)
+        if "description" in definition:  # Python before 3.13 keeps the indentation of docstrings
+            definition["description"] = inspect.cleandoc(definition["description"])
         if strict and "properties" in definition:
             definition["additionalProperties"] = False
     return schema
