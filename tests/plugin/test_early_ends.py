@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -72,14 +71,19 @@ def forks(ctx, params):
 """
 
 
-def _ended(project: Project, *functions: str, command: tuple[str, ...] = PYTEST) -> tuple[int, str]:
-    """Run inline steps; return the exit status and the message about the early end."""
+def _write(project: Project, *functions: str) -> None:
     project.write("bodies.py", _BODIES)
     call = "type: python, module: bodies, isolation: inline, needs: []"
     project.recipe("x", {name: f"{call}, function: {name}" for name in functions})
-    ended = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
-    said = re.findall(r"^orchestrator: (?!0\.|\d)(.*)$", ended.stdout + ended.stderr, re.MULTILINE)
-    return ended.returncode, "\n".join(said)
+
+
+def _ended(project: Project, *functions: str) -> tuple[int, str]:
+    """Run inline steps; return the exit status and the message about the early end."""
+    _write(project, *functions)
+    ended = project.spawn()
+    lines = ended.stdout.str() + ended.stderr.str()
+    said = re.findall(r"^orchestrator: (?!0\.|\d)(.*)$", lines, re.MULTILINE)
+    return int(ended.ret), "\n".join(said)
 
 
 @pytest.mark.parametrize(
@@ -131,17 +135,20 @@ def test_an_exit_with_status_0_does_not_hide_a_failure(
     assert _ended(project, *functions)[0] == status
 
 
+@pytest.mark.own_interpreters
 def test_coverage_that_also_wraps_os_exit_writes_its_data(project: Project) -> None:
+    _write(project, "fails", "exits")
     project.write(
         "covered.toml", '[tool.coverage.run]\npatch = ["_exit"]\ninclude = ["bodies.py"]\n'
     )
-    command = (sys.executable, "-m", "coverage", "run", "--rcfile=covered.toml", *PYTEST[1:])
+    coverage = (sys.executable, "-m", "coverage", "run", "--rcfile=covered.toml")
 
-    assert _ended(project, "fails", "exits", command=command)[0] == 1
+    assert project.pytester.run(*coverage, *PYTEST[1:]).ret == 1
     assert (project.path / ".coverage").exists()
 
 
 def test_the_exit_status_of_a_program_that_calls_pytest_main_is_unchanged(project: Project) -> None:
+    _write(project, "fails")
     start = "import os, pytest; status = pytest.main(['-p', 'no:randomly']); os._exit(status - 1)"
 
-    assert _ended(project, "fails", command=(sys.executable, "-c", start))[0] == 0
+    assert project.pytester.run(sys.executable, "-c", start).ret == 0
