@@ -15,9 +15,9 @@ from itertools import starmap, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import execnet.gateway_io
 import msgspec
 import pytest
+from execnet.gateway_io import Popen2IOMaster
 
 import pytest_orchestrator
 from pytest_orchestrator.execution.lanes import lane
@@ -265,14 +265,8 @@ def forked_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
             patch.setattr(subprocess, "Popen", server.popen)
             return popen(pytester, argv, **options)
 
-    def start(gateway: execnet.gateway_io.Popen2IOMaster, args: list[str], execmodel: Any) -> None:
-        gateway.popen = server.popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        super(execnet.gateway_io.Popen2IOMaster, gateway).__init__(
-            gateway.popen.stdin, gateway.popen.stdout, execmodel=execmodel
-        )
-
     monkeypatch.setattr(pytest.Pytester, "popen", fork)
-    monkeypatch.setattr(execnet.gateway_io.Popen2IOMaster, "__init__", start)
+    monkeypatch.setattr(Popen2IOMaster, "__init__", server.start_of_workers())
 
 
 @pytest.fixture(autouse=True)

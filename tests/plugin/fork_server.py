@@ -19,9 +19,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
+
+from execnet.gateway_io import Popen2IOMaster
 
 from pytest_orchestrator.execution.lanes import lane, supervisor_client
 from pytest_orchestrator.execution.lanes.supervisor_client import SupervisorClient
@@ -101,6 +103,16 @@ class ForkServer:
         if _arguments(argv) is None:
             return _Popen(argv, **options)
         return ForkedInterpreter(self, argv, **options)
+
+    def start_of_workers(self) -> Callable[..., None]:
+        """Return a method that forks a worker of xdist, in the place of that of execnet."""
+
+        def start(gateway: Popen2IOMaster, args: list[str], execmodel: Any) -> None:
+            gateway.popen = self.popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            streams = (gateway.popen.stdin, gateway.popen.stdout)
+            super(Popen2IOMaster, gateway).__init__(*streams, execmodel=execmodel)
+
+        return start
 
 
 def _arguments(argv: Sequence[str]) -> tuple[str, str, list[str]] | None:
@@ -346,7 +358,9 @@ def _be_interpreter(
     os.environ.update(env)
     path = env.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [cwd, *filter(None, path), *sys.path[2:]]
-    vars(lane)["SupervisorClient"] = ForkServer(server).supervisor
+    forks = ForkServer(server)
+    vars(lane)["SupervisorClient"] = forks.supervisor
+    Popen2IOMaster.__init__ = forks.start_of_workers()  # type: ignore[method-assign]
     option, text, rest = argv
     sys.argv[:] = [option, *rest]
     raise _Forked(option, text)
