@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -54,6 +55,7 @@ class ForkServer:
 
     def __init__(self, connection: socket.socket | None = None) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
         self._socket = self._start() if connection is None else connection
 
     def _start(self) -> socket.socket:
@@ -76,15 +78,18 @@ class ForkServer:
 
     def fork(self, fds: Sequence[int], **request: Any) -> int:
         """Fork a process with some descriptors; return its pid."""
-        framing.send(self._socket, request, fds)
-        pid: int = framing.answer(self._socket)["pid"]
+        pid: int = self._answer(request, fds)["pid"]
         return pid
 
     def exit_code(self, pid: int) -> int:
         """Return the exit code of a process that has ended."""
-        framing.send(self._socket, {"reap": pid})
-        status: int = framing.answer(self._socket)["status"]
-        return os.waitstatus_to_exitcode(status)
+        return os.waitstatus_to_exitcode(self._answer({"reap": pid})["status"])
+
+    def _answer(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
+        with self._lock:  # execnet ends its workers in several threads
+            framing.send(self._socket, request, fds)
+            answer: dict[str, Any] = framing.answer(self._socket)
+        return answer
 
     def close(self) -> None:
         """End the server; the processes that it has forked end when their sessions end."""
