@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.own_interpreters
-
-pytestmark = pytest.mark.measured
-
 _BODIES = """
 import ctypes
 import multiprocessing
@@ -153,6 +149,7 @@ def _run(project: Project, names: list[str], *args: str) -> dict[str, str]:
     return project.reasons(*args)
 
 
+@pytest.mark.own_interpreters
 def test_each_fault_fails_with_its_cause_and_the_next_recipe_passes(
     project: Project, token: str
 ) -> None:
@@ -172,6 +169,7 @@ def test_leftover_processes_are_named(project: Project) -> None:
     assert re.search(r"step 'leaves_a_process' left running: \S+ \(pid \d+\); ended", shown)
 
 
+@pytest.mark.measured
 def test_each_fault_fails_with_its_cause_in_fresh_interpreters_too(
     project: Project, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,19 +181,22 @@ def test_each_fault_fails_with_its_cause_in_fresh_interpreters_too(
     assert _alive(token) == []
 
 
-@pytest.mark.parametrize("name", _IMPORTS)
-def test_an_import_that_ends_the_lane_is_reported(project: Project, token: str, name: str) -> None:
-    source, how = _IMPORTS[name]
-    project.write(f"{name}.py", source)
+@pytest.mark.own_interpreters
+def test_an_import_that_ends_the_lane_is_reported(project: Project, token: str) -> None:
+    for name, (source, _) in _IMPORTS.items():
+        project.write(f"{name}.py", source)
 
-    reasons = re.sub(r"pid \d+", "pid", _run(project, [name])[name])
+    reasons = _run(project, list(_IMPORTS))
 
-    assert f"the process that runs this step (pid) {how}" in reasons
-    assert reasons.endswith(f", while module '{name}' was imported")
-    assert project.ran == [f"after_{name}"]
+    for name, (_, how) in _IMPORTS.items():
+        reason = re.sub(r"pid \d+", "pid", reasons[name])
+        assert f"the process that runs this step (pid) {how}" in reason
+        assert reason.endswith(f", while module '{name}' was imported")
+    assert project.ran == [f"after_{name}" for name in _IMPORTS]
     assert _alive(token) == []
 
 
+@pytest.mark.own_interpreters
 def test_a_lane_that_does_not_answer_in_time_is_a_timeout(project: Project, token: str) -> None:
     body = "signal.signal(15, signal.SIG_IGN); os.kill(os.getppid(), 19); time.sleep(600)"
     project.write("late.py", f"import os, signal, time\n\ndef x(ctx, params):\n    {body}\n")
@@ -212,6 +213,7 @@ def test_a_lane_that_does_not_answer_in_time_is_a_timeout(project: Project, toke
     assert _alive(token) == []
 
 
+@pytest.mark.measured
 def test_an_import_that_hangs_is_a_timeout(project: Project, token: str) -> None:
     project.write("slow.py", "import time\ntime.sleep(600)\n")
     project.recipe(
@@ -223,6 +225,7 @@ def test_an_import_that_hangs_is_a_timeout(project: Project, token: str) -> None
     assert _alive(token) == []
 
 
+@pytest.mark.own_interpreters
 def test_steps_of_a_module_that_starts_a_thread_run_in_fresh_interpreters(project: Project) -> None:
     project.write(
         "pumping.py",
@@ -246,6 +249,7 @@ def test_steps_of_a_module_that_starts_a_thread_run_in_fresh_interpreters(projec
     )
 
 
+@pytest.mark.own_interpreters
 def test_a_killed_supervisor_fails_its_step_and_is_replaced(project: Project, token: str) -> None:
     project.write(
         "bodies.py",
