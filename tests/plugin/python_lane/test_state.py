@@ -20,8 +20,6 @@ from pytest_orchestrator.plugin.python_lane import launch
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.measured
-
 _BODIES = """
 import os
 import signal
@@ -65,6 +63,7 @@ def spoil(ctx, params):
 """
 
 
+@pytest.mark.own_interpreters
 @pytest.mark.parametrize("forks", [True, False])
 def test_changes_of_process_state_end_with_the_step(
     project: Project, monkeypatch: pytest.MonkeyPatch, forks: bool
@@ -92,9 +91,9 @@ def test_changes_of_process_state_end_with_the_step(
     assert not first["modules"]
 
 
-@pytest.mark.parametrize("args", [(), ("--recipe-jobs=3",), ("-s",), ("-x", "--recipe-jobs=2")])
+@pytest.mark.own_interpreters
 def test_the_process_of_pytest_is_not_changed(
-    project: Project, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch = project.path / "scratch"
     scratch.mkdir()
@@ -108,18 +107,18 @@ def test_the_process_of_pytest_is_not_changed(
     hangs = "needs: [], type: shell, parse: text, timeout: 200ms, cmd: sleep 600"
     steps = {"b": f"{step}: spoil", "c": f"{step}: look", "d": shell, "e": hangs}
     project.recipe("x", steps, {"off": f"{step}: look"}, head="locks: [bench]")
-    project.run(*args)  # modules and objects that are made once
-    before = _own(scratch)
+    project.run("--recipe-jobs=3")  # modules and objects that are made once
 
-    project.run(*args)
-
-    after = _own(scratch)
-    for name in ("files", "threads", "tasks", "children"):
-        # Objects of other tests in this process may be freed at any moment.
-        more = Counter(after.pop(name)) - Counter(before.pop(name))
-        assert (name, more) == (name, Counter())
-    assert after == before
-    assert "bodies" not in sys.modules
+    for args in ((), ("--recipe-jobs=3",), ("-s",), ("-x", "--recipe-jobs=2")):
+        before = _own(scratch)
+        project.run(*args)
+        after = _own(scratch)
+        for name in ("files", "threads", "tasks", "children"):
+            # Objects of other tests in this process may be freed at any moment.
+            more = Counter(after.pop(name)) - Counter(before.pop(name))
+            assert (args, name, more) == (args, name, Counter())
+        assert (args, after) == (args, before)
+        assert "bodies" not in sys.modules
 
 
 def _own(scratch: Path) -> dict[str, Any]:
@@ -228,6 +227,7 @@ def test_a_step_runs_in_its_own_process_unless_it_is_inline(
     assert ((project.path / "pid").read_text() == str(os.getpid())) is here
 
 
+@pytest.mark.own_interpreters
 @pytest.mark.parametrize("isolation", ["process", "inline"])
 def test_coverage_counts_the_lines_of_scriptlets(
     project: Project, isolation: str, monkeypatch: pytest.MonkeyPatch
@@ -250,6 +250,7 @@ def test_coverage_counts_the_lines_of_scriptlets(
     assert "ctx.set(f\"done.{params['name']}\", True)" in counted
 
 
+@pytest.mark.own_interpreters
 @pytest.mark.parametrize("args", [(), ("--recipe-jobs", "2")], ids=["serial", "parallel"])
 def test_a_coverage_report_finds_the_source_of_all_executed_files(
     project: Project, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
