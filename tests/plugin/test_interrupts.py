@@ -99,8 +99,9 @@ def test_an_interrupted_step_is_reported_and_finally_steps_run_once(
     assert any(" 3 passed, 1 interrupted, 3 not run in " in line for line in lines)
 
 
-@pytest.mark.measured
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.measured), signal.SIGTERM]
+)
 def test_xdist_workers_run_finally_steps_and_report_all_steps(
     project: Project, number: signal.Signals
 ) -> None:
@@ -163,7 +164,6 @@ def test_unselected_finally_steps_run_after_an_interrupt(project: Project, selec
     assert any(" 1 interrupted" in line for line in lines)
 
 
-@pytest.mark.measured
 def test_reports_of_an_interrupted_session_are_written(project: Project) -> None:
     status, _ = _interrupted(
         project, _SHELL, signal.SIGTERM, "--json-report", "--junitxml=junit.xml"
@@ -282,10 +282,12 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     return process.returncode, out.decode().splitlines()
 
 
-@pytest.mark.measured
 @pytest.mark.parametrize(
     ("args", "counts"),
-    [((), "1 passed, 3 interrupted"), (("-k", "one"), "3 deselected, 3 interrupted")],
+    [
+        ((), "1 passed, 3 interrupted"),
+        pytest.param(("-k", "one"), "3 deselected, 3 interrupted", marks=pytest.mark.measured),
+    ],
 )
 def test_a_signal_during_finally_steps_ends_one_and_is_reported(
     project: Project, args: tuple[str, ...], counts: str

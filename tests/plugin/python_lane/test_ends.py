@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.own_interpreters
 
-pytestmark = pytest.mark.measured
-
 _BODIES = """
 import os, signal, subprocess, time
 

@@ -9,8 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.measured
-
 _BODIES = """
 import sys
 
@@ -122,6 +120,7 @@ def _calls(*names: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.measured
 def test_return_values_of_step_code_are_checked(project: Project) -> None:
     project.write("bodies.py", _BODIES)
 
@@ -184,6 +183,7 @@ def test_step_code_that_cannot_be_called_is_an_error_with_the_reason(project: Pr
     }
 
 
+@pytest.mark.measured
 def test_missing_modules_and_functions_are_errors_with_a_suggestion(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     project.write("scriptlets/python/steps/sample_step.py", "")
@@ -213,6 +213,7 @@ def test_missing_modules_and_functions_are_errors_with_a_suggestion(project: Pro
     )
 
 
+@pytest.mark.measured
 def test_each_failure_has_its_kind(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     calls = _calls("none", "nan", "empty", "off", "leaves", "raises", "fails", "wants", "Refuses")

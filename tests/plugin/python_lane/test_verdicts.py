@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.measured
-
 _BODIES = """
 import atexit
 import ctypes
@@ -156,6 +154,7 @@ def test_a_python_step_passes_only_by_the_report_and_exit_of_its_own_process(
     assert _reasons(project, *options) == _EXPECTED
 
 
+@pytest.mark.measured
 def test_a_fresh_interpreter_passes_only_by_its_own_report_and_exit(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +279,7 @@ def _with_statuses(project: Project) -> None:
     project.recipe("x", {name: f"needs: [], {keys}" for name, keys in _BY_STATUS.items()})
 
 
+@pytest.mark.own_interpreters
 @pytest.mark.usefixtures("ignored")
 def test_exit_statuses_are_known_if_the_parent_of_pytest_ignores_sigchld(
     project: Project,
@@ -290,6 +290,7 @@ def test_exit_statuses_are_known_if_the_parent_of_pytest_ignores_sigchld(
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
 
 
+@pytest.mark.own_interpreters
 def test_exit_statuses_are_known_if_the_conftest_ignores_sigchld(project: Project) -> None:
     project.write("conftest.py", _IGNORE)
     _with_statuses(project)

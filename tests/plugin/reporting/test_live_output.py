@@ -13,10 +13,9 @@ from tests.plugin.conftest import PYTEST
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.measured
-
 _SHELL = "type: shell, parse: text"
 _PYTHON = "type: python, module: talks, function: talk"
+_PARALLEL = pytest.param(("-s", "--recipe-jobs=2"), marks=pytest.mark.measured)
 _TALKS = """
 import sys
 import time
@@ -70,7 +69,7 @@ def _said(line: str) -> str:
 
 @pytest.mark.parametrize("step", [_PYTHON, _command()])
 @pytest.mark.parametrize(
-    "args", [("-s",), ("--capture=no", "-v"), ("-s", "--recipe-jobs=2"), ("--capture=tee-sys",)]
+    "args", [("-s",), ("--capture=no", "-v"), _PARALLEL, ("--capture=tee-sys",)]
 )
 def test_output_is_shown_while_the_step_runs_and_not_repeated(
     project: Project, step: str, args: tuple[str, ...]
@@ -119,6 +118,7 @@ def test_output_of_a_fixture_is_shown_before_that_of_the_step(project: Project) 
     assert (lines[at + 1], lines[at + 2]) == ("talks", ".power off")
 
 
+@pytest.mark.measured
 def test_output_of_parallel_steps_is_shown_step_by_step(project: Project) -> None:
     loop = "i=0; while [ $i -lt 500 ]; do echo {0}; i=$((i + 1)); done"
     steps = {

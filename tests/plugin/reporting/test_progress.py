@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.measured
-
 _STEPS = """
 steps:
   - {name: flash, type: shell, cmd: flash}
@@ -173,6 +171,7 @@ def test_options_that_use_the_terminal_switch_the_status_line_off(
     project.run(option).stdout.fnmatch_lines([f"*shown: {is_shown}"])
 
 
+@pytest.mark.measured
 def test_the_status_line_contains_the_last_output_line_of_the_step(
     project: Project,
 ) -> None:
