@@ -467,18 +467,18 @@ def _run_stopped_session(project: Project, *args: str) -> dict[str, dict[str, An
 def test_steps_that_ran_ahead_are_reported_as_skipped_or_xfailed(
     project: Project, option: str
 ) -> None:
-    waits = "until [ -e all.over ]; do sleep 0.01; done; exit 3"
+    waits = "until [ -s b.pid ]; do sleep 0.01; done; exit 3"
+    skips = """echo '{"status": "skip", "reason": "no bench"}'"""
     project.recipe(
         "x",
         {
             "a": _command(waits),
             "fails": _command("exit 3", more=", xfail: known"),
             "passes": _command("true", more=", xfail: known"),
-            "skips": _command("""echo '{"status": "skip", "reason": "no bench"}'""").replace(
-                "parse: text", "parse: json"
-            ),
-            "last": _command(_SLEEPS.format("b"), more=", after: [fails, passes, skips]"),
-            "over": _command("until [ -s b.pid ]; do sleep 0.01; done; touch all.over"),
+            "skips": _command(skips).replace("parse: text", "parse: json"),
+            "over": _command("true"),
+            # It starts when pytest has the results of the others, and `a` fails after that.
+            "last": _command(_SLEEPS.format("b"), more=", after: [fails, passes, skips, over]"),
         },
     )
 
