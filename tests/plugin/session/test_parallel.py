@@ -157,14 +157,14 @@ def test_figures_are_the_same_as_in_a_sequential_run(project: Project) -> None:
 
         def step(ctx, params):
             total = 0
-            while time.process_time() < 0.5:
+            while time.process_time() < 0.3:
                 total += total * total % 7
             Path(params["name"]).write_text(str(time.process_time()))
             return {"status": "ok"}
         """,
     )
     keys = "type: python, module: burn, function: step, needs: [], params: {{name: {0}}}"
-    names = ("one", "two", "three")
+    names = ("one", "two")
     project.recipe("x", {name: keys.format(name) for name in names})
 
     def usage_ratios(*args: str) -> list[float]:
@@ -191,13 +191,13 @@ def test_unsampled_children_are_counted_as_in_a_sequential_run(
         import os
         import time
 
-        for _ in range(20):
+        for _ in range(10):
             if os.fork() == 0:
                 end = time.process_time() + 0.05
                 while time.process_time() < end:
                     pass
                 os._exit(0)
-        for _ in range(20):
+        for _ in range(10):
             os.wait()
         """,
     )
@@ -208,7 +208,7 @@ def test_unsampled_children_are_counted_as_in_a_sequential_run(
         for block in project.blocks(*args).values():
             used = block["resources"]
             cpu = used["cpu_user_seconds"] + used["cpu_system_seconds"]
-            assert 0.99 < cpu < 1.3  # twice as much if those of both steps were counted
+            assert 0.49 < cpu < 0.8  # twice as much if those of both steps were counted
 
 
 _GRAPH = {
