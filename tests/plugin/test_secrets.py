@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 CANARY = "kA9/+x'w\"Q7\\zé sticks&out"
 FRESH = "bench-key-5f0d77c1"
+_PYTHON = f"{sys.executable} -S"  # the programs import only the standard library
 REPORTS = ("--json-report", "--json-report-file=out/report.json", "--junitxml=out/junit.xml")
 
 _LEAKY = """
@@ -152,7 +154,7 @@ def step(function: str, more: str = "") -> str:
 
 
 def shell(status: str, more: str = "") -> str:
-    return f"type: shell, cmd: python leaky.py {status}, parse: last-line, needs: []{more}"
+    return f"type: shell, cmd: {_PYTHON} leaky.py {status}, parse: last-line, needs: []{more}"
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2"), ("--recipe-jobs", "2")], ids=" ".join)
@@ -200,7 +202,7 @@ def test_a_value_written_to_a_declared_secret_key_is_masked_everywhere(
             "use": step("uses").replace("needs: []", "needs: [log_in]"),
             "send": "type: shell, cmd: 'echo $KEY; echo $KEY >&2; false', parse: text, "
             "args: {KEY: '${{ ctx.session.key }}'}, needs: [log_in]",
-            "out": "type: shell, cmd: python hand.py, needs: [], "
+            "out": f"type: shell, cmd: {_PYTHON} hand.py, needs: [], "
             "outputs: {handed: '${{ result.key }}', printed: '${{ stderr }}'}",
         },
         head="secrets: [ctx.session, ctx.handed]",
