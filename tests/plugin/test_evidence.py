@@ -1,7 +1,6 @@
 """Runs on disk: listed, verified, bundled and read."""
 
 import json
-import subprocess
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -119,10 +118,14 @@ def test_names_that_are_not_utf8_are_escaped_in_all_outputs(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
 
-    ended = subprocess.run([*PYTEST, *options], cwd=root, capture_output=True, check=False)
+    monkeypatch.chdir(root)
 
-    assert (ended.returncode, ended.stderr) == (1, b"")
-    assert b"3 failed, 1 passed" in ended.stdout
+    with (root / "stderr").open("w") as stderr:
+        process = project.pytester.popen([*PYTEST, *options], stderr=stderr)
+    out, _ = process.communicate()
+
+    assert (process.returncode, (root / "stderr").read_bytes()) == (1, b"")
+    assert b"3 failed, 1 passed" in out
     run = root / ".orchestrator/runs/latest"
     block = next(step.block for step in load_record(run).steps if step.name == "made")
     assert block is not None
@@ -139,7 +142,6 @@ def test_names_that_are_not_utf8_are_escaped_in_all_outputs(
     assert (rb"p\\xffq" in blocks) == (folder != "good")
     assert "made" in (run / "report.html").read_text(encoding="utf-8")
     assert ElementTree.parse(root / "junit.xml").getroot().tag == "testsuites"
-    monkeypatch.chdir(root)
     assert main(["report", "--bundle", "evidence.zip"]) == 0
     assert main(["verify", "evidence.zip"]) == 0
 
