@@ -11,8 +11,6 @@ from pytest_orchestrator.execution.lanes.lane import Lane, PythonLane
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-pytestmark = pytest.mark.own_interpreters
-
 _SHELL = "type: shell, parse: text, cmd: 'true', needs: []"
 _LAST = "type: shell, parse: text, cmd: 'true', needs: [one]"
 
@@ -38,6 +36,7 @@ def _run_with(project: Project, plugin: object) -> pytest.RunResult:
     return project.pytester.runpytest_inprocess(*off, plugins=[plugin])
 
 
+@pytest.mark.own_interpreters
 def test_a_lane_starts_before_the_first_item_and_the_steps_use_it(
     project: Project, started: list[PythonLane], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +126,7 @@ def test_xdist_workers_start_no_lane_before_they_have_a_recipe(project: Project)
     assert not (project.path / "early").exists()
 
 
+@pytest.mark.own_interpreters
 def test_a_lane_that_died_before_its_first_step_is_replaced(
     project: Project, started: list[PythonLane]
 ) -> None:
