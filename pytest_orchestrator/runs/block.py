@@ -292,7 +292,7 @@ def result_of(event: StepFinished) -> result.StepResult:
         failure = _failure(block)
     if block and (block.time or event.restored):
         ended = result.Ended(
-            usage=result.Usage(seconds=seconds_in(event)),
+            usage=result.Usage(seconds=seconds_in(block, event)),
             value=event.result,
             failure=failure,
             process=_process(block.process) if block.process else None,
@@ -308,9 +308,13 @@ def result_of(event: StepFinished) -> result.StepResult:
     )
 
 
-def seconds_in(event: StepFinished) -> float:
-    """Return the duration of the step code in seconds, in the run that executed the step."""
-    block = from_block(event.block)
+def seconds_in(block: Block | None, event: StepFinished) -> float:
+    """Return the duration of the step code in seconds, in the run that executed the step.
+
+    Args:
+        block: The block of the event; None if it is not valid.
+        event: The event with the outcome of the step.
+    """
     if block is None:
         return 0.0
     # `run.seconds` is a note for later resumed runs: restored blocks have no times.

@@ -236,7 +236,7 @@ def restored_event(record: RunRecord, step: StepRecord, run: str) -> StepFinishe
     old, where = step.ended.block, ran_in(record, step)
     block = {name: value for name, value in old.items() if name not in _NOT_RESTORED}
     block["run"] = {**old.get("run", {}), "id": run, "resumed_from": where}
-    if seconds := seconds_in(step.ended):
+    if seconds := seconds_in(step.block, step.ended):
         block["run"]["seconds"] = seconds
     block["step"] = {**old.get("step", {}), "state": "restored"}
     return replace(step.ended, block=block, restored=where)
