@@ -423,9 +423,8 @@ class ParallelRun(RecipeRun):
         with self._lock:
             if self._free and not task.lease.is_held:
                 task.lease.take(self._free.pop())
-            waits = task.collides(
-                self._running
-            )  # the locks of the task may have new names since it was prepared
+            # The locks of the task may have new names since it was prepared.
+            waits = task.collides(self._running)
             may = task.lease.is_held and not waits and not self._ends(task)
             if may:
                 task.begun, task.runs = task.begun or time.time(), True
