@@ -16,6 +16,7 @@ from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.options import (
     FileRules,
+    Marginal,
     Measurement,
     Ready,
     Retry,
@@ -63,6 +64,7 @@ _SECTIONS = (
     _Section("`outputs`", Search, "Keys of an output that is searched in stdout or stderr."),
     _Section("`measurements`", Measurement, "Keys of each measurement."),
     _Section("`within`", Within),
+    _Section("`marginal`", Marginal, "Either `percent`, or one or both of the others."),
     _Section("`success`", Success),
     _Section("`files`", FileRules, "Keys of each entry of `files` in `success`."),
 )
@@ -90,6 +92,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.command: "command line, or list of texts",
     key_types.shell: "`sh`, `bash`, `python`, or list of texts",
     key_types.context_path: "key of the Context",
+    key_types.digits: "1 to 17",
     key_types.dotted: "dotted name",
     key_types.exit_code: "exit code",
     key_types.exit_codes: "exit code, list of exit codes, or `nonzero`",
@@ -98,6 +101,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.fixture: "name of a fixture",
     key_types.format_number: "`1`",
     key_types.identifier: "name",
+    key_types.marginal_percent: "number above 0 and below 50",
     key_types.not_negative: "whole number from 0 on",
     key_types.pattern: "regular expression",
     key_types.patterns: "regular expression, or list of them",
@@ -111,6 +115,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.skip_codes: "exit code, or list of exit codes",
     key_types.tag: "marker",
     key_types.texts: "text, or list of texts",
+    key_types.tolerance: "number, or text such as `1%`",
     key_types.tries: "1 to 1000",
 }
 _BY_FIELD: Mapping[str, str] = {
@@ -123,6 +128,7 @@ _BY_FIELD: Mapping[str, str] = {
     "outputs": "mapping of values, or of [keys](#outputs), by keys of the Context",
     "measurements": "mapping of [measurements](#measurements) by name",
     "within": "mapping of [keys](#within)",
+    "marginal": "mapping of [keys](#marginal)",
     "success": "mapping of [criteria](#success)",
     "files": "list of [entries](#files)",
     "result_schema": "JSON Schema",

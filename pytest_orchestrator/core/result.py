@@ -196,7 +196,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         low: Lower limit; None if the measurement has none.
         high: Upper limit; None if the measurement has none.
         equals: The required value; None if the measurement has none.
+        matches: The pattern that the value must match; None if the measurement has none.
         margin: Distance to the nearest limit; negative if the value is outside.
+        marginal_low: A value that passes is marginal below this one; None if there is none.
+        marginal_high: A value that passes is marginal above this one; None if there is none.
+        is_marginal: True if the value passes, but is near a limit.
+        precision: Number of significant digits in reports for people; None means the default.
         verdict: pass, fail, or unset if no value exists.
         unmet: None if the value is good, else one line that says what is wrong.
         allow_fail: True if the measurement is only recorded and cannot fail the step.
@@ -210,7 +215,12 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     equals: Json = None
+    matches: str | None = None
     margin: float | None = None
+    marginal_low: float | None = None
+    marginal_high: float | None = None
+    is_marginal: bool = False
+    precision: int | None = None
     verdict: Literal["pass", "fail", "unset"]
     unmet: str | None = None
     allow_fail: bool = False

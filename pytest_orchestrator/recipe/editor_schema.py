@@ -24,9 +24,11 @@ from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCE
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import ContextPath, Text
+from pytest_orchestrator.recipe.model.limits import NUMERIC
 from pytest_orchestrator.recipe.model.options import (
     OF_SHELL,
     FileRules,
+    Marginal,
     Measurement,
     Ready,
     Retry,
@@ -91,6 +93,9 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.tries: {"minimum": 1, "maximum": key_types.MAX_COUNT},
     key_types.factor: {"minimum": 1, "maximum": key_types.MAX_COUNT},
     key_types.percent: {"minimum": 0},
+    key_types.tolerance: {"minimum": 0, "pattern": r"^[0-9]+(\.[0-9]+)? *%$"},
+    key_types.marginal_percent: {"exclusiveMinimum": 0, "exclusiveMaximum": 50},
+    key_types.digits: {"minimum": 1, "maximum": key_types.MAX_DIGITS},
     key_types.exit_code: _CODE,
     key_types.exit_codes: {**_CODE, "minItems": 1},
     key_types.skip_codes: {**_CODE, "minItems": 1},
@@ -207,7 +212,6 @@ _NESTED: tuple[type[Struct], ...] = (
     Defaults,
     Retry,
     Ready,
-    Measurement,
     Within,
     Search,
     FileRules,
@@ -246,6 +250,8 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
             **{each.__name__: _mapping(each) for each in _NESTED},
             known.success.__name__: {**_mapping(known.success), "minProperties": 1},
             Ready.__name__: {**_mapping(Ready), **_WAITS},
+            Measurement.__name__: {**_mapping(Measurement), **_OF_MEASUREMENTS},
+            Marginal.__name__: {**_mapping(Marginal), **_OF_MARGINAL},
         },
     }
 
@@ -347,6 +353,21 @@ _WAITS: Schema = {
 }
 
 
+_OF_MARGINAL: Schema = {
+    "minProperties": 1,
+    "dependencies": {"percent": {"properties": {"low": False, "high": False}}},
+}
+_LIMITED: Schema = {"anyOf": [{"required": [name]} for name in NUMERIC]}
+_OF_MEASUREMENTS: Schema = {
+    "dependencies": {
+        "nominal": {"required": ["tolerance"], "properties": {"within": False}},
+        "tolerance": ["nominal"],
+        "marginal": _LIMITED,
+        "matches": {"not": _LIMITED},
+    }
+}
+
+
 _OF_COMMANDS: list[Schema] = [
     {
         "if": {"properties": {"cmd": {"type": "array"}}, "required": ["cmd"]},
@@ -443,6 +464,7 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "outputs": _outputs,
     "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),
     "within": lambda: _ref(Within),
+    "marginal": lambda: _ref(Marginal),
     "success": lambda: _ref(Success),
     "files": lambda: _list_of(FileRules, minItems=1),
     "result_schema": lambda: {"type": "object"},

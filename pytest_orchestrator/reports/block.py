@@ -169,8 +169,13 @@ def _measurement(measured: Measured) -> parts.Measurement:
         low=_known(measured.low),
         high=_known(measured.high),
         equals=_known(measured.equals),
+        matches=_known(measured.matches),
         margin=_known(measured.margin),
+        marginal_low=_known(measured.marginal_low),
+        marginal_high=_known(measured.marginal_high),
         verdict=measured.verdict,
+        marginal=_flag(measured.is_marginal),
+        precision=_known(measured.precision),
         line=measured.place.line,
         allow_fail=_flag(measured.allow_fail),
     )

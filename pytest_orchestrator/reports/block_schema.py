@@ -22,11 +22,12 @@ class WholeRun(Part, frozen=True):
 
 
 class OfRecipe(Part, frozen=True):
-    """The verdict of a recipe and the number of its steps by state."""
+    """The verdict of a recipe, its steps by state, and the number of marginal measurements."""
 
     recipe: str
     verdict: Literal["passed", "failed", "skipped", "interrupted", "not run"]
     steps: dict[str, Count]
+    marginal: Maybe[Count] = UNSET
 
 
 class Summary(Part, frozen=True):
@@ -37,6 +38,7 @@ class Summary(Part, frozen=True):
     steps: dict[str, Count]
     run: Maybe[WholeRun] = UNSET
     flaky: Maybe[list[str]] = UNSET
+    marginal: Maybe[Count] = UNSET
 
 
 SHIPPED: Final = Path(__file__).parents[1] / "schema" / "report.json"

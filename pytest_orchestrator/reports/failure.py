@@ -14,8 +14,8 @@ from typing import Any, Final
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
-from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
-from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
+from pytest_orchestrator.core.text import cut_to_length, figure
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import text as report_text
@@ -159,12 +159,12 @@ def _detail(failure: Failure, *, logged: bool) -> tuple[str, ...]:
 
 def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str]:
     held = [] if failure.kind != "criterion" else _implied(step, result)
-    units = {measurement.name: measurement.unit for measurement in result.measurements}
+    measured = {measurement.name: measurement for measurement in result.measurements}
     for verdict in result.verdicts:
         if verdict.unmet is None:
             is_measurement = verdict.is_measurement and isinstance(verdict.expected, dict)
             expected = (
-                _limits(verdict.expected, units.get(verdict.name))
+                _limits(measured.get(verdict.name), verdict.expected)
                 if is_measurement
                 else _short(verdict.expected)
             )
@@ -172,20 +172,27 @@ def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str
     return [f"    also checked, OK: {'; '.join(_bounded(held, '{} more'))}"] if held else []
 
 
-def _limits(limits: Any, unit: str | None) -> str:
+def _limits(measured: Measured | None, limits: Any) -> str:
     """Return the limits of a measurement with their unit; empty if there are none."""
-    low, high = limits.get("low"), limits.get("high")
+    precision, unit = (measured.precision, measured.unit) if measured else (None, None)
+    low, high = (
+        None if limits.get(name) is None else figure(limits[name], precision)
+        for name in ("low", "high")
+    )
     if "equals" in limits:
         text = f"= {_short(limits['equals'])}"
+    elif "matches" in limits:
+        text = f"matches {_short(limits['matches'])}"
     elif low is not None and high is not None:
-        text = f"{_json(low)}…{_json(high)}"
+        text = f"{low}…{high}"
     elif low is not None:
-        text = f"≥ {_json(low)}"
+        text = f"≥ {low}"
     elif high is not None:
-        text = f"≤ {_json(high)}"
+        text = f"≤ {high}"
     else:
         return ""
-    return f"{text} {unit or ''}".rstrip()
+    note = " (marginal)" if measured and measured.is_marginal else ""
+    return f"{text} {unit or ''}".rstrip() + note
 
 
 def _implied(step: Step, result: StepResult) -> list[str]:

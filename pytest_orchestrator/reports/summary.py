@@ -12,6 +12,7 @@ from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports import terminal
 from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
+from pytest_orchestrator.runs.block import marginal_count
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Step
@@ -36,10 +37,16 @@ def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Jso
     if steps:
         fields["run"] = {"id": steps[0].run.id, **_resumed(started)}
     fields["recipes"] = [
-        {"recipe": key, "verdict": terminal.verdict([*blocks]), "steps": _counts(blocks)}
+        {
+            "recipe": key,
+            "verdict": terminal.verdict([*blocks]),
+            "steps": _counts(blocks),
+            **_marginal(blocks),
+        }
         for key, blocks in recipes.items()
     ]
     fields["steps"] = _counts(steps)
+    fields |= _marginal(steps)
     if flaky := [block.step.node for block in steps if _is_flaky(block.step)]:
         fields["flaky"] = [*flaky]
     return fields
@@ -90,6 +97,11 @@ def count_flaky(report: dict[str, Any]) -> None:
 
 def _counts(blocks: "Sequence[Block]") -> dict[str, Json]:
     return {**Counter(block.step.state for block in blocks)}
+
+
+def _marginal(blocks: "Sequence[Block]") -> dict[str, Json]:
+    number = sum(map(marginal_count, blocks))
+    return {"marginal": number} if number else {}
 
 
 def _is_flaky(step: "Step") -> bool:

@@ -3,15 +3,15 @@
 import re
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_orchestrator.core.text import counted, cut_to_width, display_width
+from pytest_orchestrator.core.text import counted, cut_to_width, display_width, figure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
-from pytest_orchestrator.runs.block import plain
+from pytest_orchestrator.runs.block import marginal_count, plain
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Block, Step
+    from pytest_orchestrator.runs.block import Block, Measurement
 
 _HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
 _RIGHT_ALIGNED = {2, 3, 4}
@@ -26,7 +26,9 @@ _COLOURS = {
     "xpassed": "yellow",
     "interrupted": "red",
     "not run": "yellow",
+    "marginal": "yellow",
 }
+_MOST_MARGINAL = 10
 _EXCUSED = frozenset({"xfailed", "interrupted", "not run"})
 
 
@@ -51,7 +53,9 @@ class Row(NamedTuple):
     @property
     def colour(self) -> str:
         """Name of the colour of the state."""
-        return _COLOURS.get(self.word.partition(" (")[0], "")
+        state, _, notes = self.word.partition(" (")
+        is_marginal = state == "passed" and "marginal" in notes
+        return _COLOURS["marginal" if is_marginal else state] if state in _COLOURS else ""
 
 
 def table(blocks: "Sequence[Block]", width: int | None = None) -> list[Row]:
@@ -85,6 +89,33 @@ def not_run_line(blocks: "Sequence[Block]", width: int) -> str:
     """
     reason = (blocks[0].step.reason or "").partition("\n")[0]
     return cut_to_width(f" {counted(len(blocks), 'step')} not run: {reason}", width)
+
+
+def marginal_lines(blocks: "Sequence[Block]", width: int) -> list[str]:
+    """Return a line for each marginal measurement of a recipe; if there are many, for the first.
+
+    Args:
+        blocks: The blocks of all steps of one run of a recipe.
+        width: Available columns.
+    """
+    found = [
+        (block.step.name, one)
+        for block in blocks
+        for one in block.measurements or ()
+        if one.marginal
+    ]
+    lines = [cut_to_width(_marginal(step, one), width) for step, one in found[:_MOST_MARGINAL]]
+    more = len(found) - len(lines)
+    return [*lines, f"{more:,} more marginal measurements"] if more else lines
+
+
+def _marginal(step: str, one: "Measurement") -> str:
+    precision, unit = one.precision or None, f" {one.unit}" if one.unit else ""
+    value, margin = (
+        figure(cast("float", one.value), precision),
+        figure(one.margin or 0.0, precision),
+    )
+    return f"marginal   {step}: {one.name} = {value}{unit}, {margin}{unit} from its limit"
 
 
 def closing(blocks: "Sequence[Block]", folder: str, width: int) -> list[str]:
@@ -134,7 +165,7 @@ def _row(block: "Block") -> tuple[str, ...]:
     cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
     return (
         block.step.name,
-        _state(block.step),
+        _state(block),
         report_text.seconds(used.get("seconds")),
         report_text.seconds(cpu),
         report_text.peak_megabytes(used),
@@ -142,10 +173,12 @@ def _row(block: "Block") -> tuple[str, ...]:
     )
 
 
-def _state(step: "Step") -> str:
-    """Return the state of a step, followed by the number of attempts and reruns, if any."""
+def _state(block: "Block") -> str:
+    """Return the state of a step, with its attempts, reruns and marginal measurements, if any."""
+    step = block.step
     counts = [f"attempt {step.attempt}"] if step.attempt and step.attempt > 1 else []
     counts += [report_text.rerun(step.reruns)] if step.reruns else []
+    counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
     return f"{step.state} ({', '.join(counts)})" if counts else step.state
 
 

@@ -175,6 +175,7 @@ SIGNS: Final = {
     "waiting": "·",
     "not run": "□",
     "not selected": "·",
+    "marginal": "≈",
     "damaged": "!",
 }
 
@@ -187,6 +188,7 @@ _LOOKS: Final = {
     "interrupted": "failed",
     "retrying": "running",
     "locked": "running",
+    "marginal": "blocked",
 }
 
 _STYLES: Final = ("failed", "running", "blocked", "skipped", "waiting", "passed")
@@ -198,7 +200,7 @@ def sign(state: str) -> str:
 
 
 def look(state: str) -> str:
-    """Return the style of a state: passed, failed, skipped, blocked, running or waiting."""
+    """Return the style of a state or flag: passed, failed, skipped, blocked, running or waiting."""
     style = _LOOKS.get(state, state)
     return style if style in _STYLES else "waiting"
 

@@ -112,7 +112,10 @@ class Criterion(Part, frozen=True):
 
 
 class Measurement(Part, frozen=True, kw_only=True):
-    """A measurement with its limits; a limit or value that does not exist is absent."""
+    """A measurement with its limits; a limit or value that does not exist is absent.
+
+    A value that passes is `marginal` if it is below `marginal_low` or above `marginal_high`.
+    """
 
     name: str
     value: Maybe[Any] = UNSET
@@ -120,8 +123,13 @@ class Measurement(Part, frozen=True, kw_only=True):
     low: Maybe[float] = UNSET
     high: Maybe[float] = UNSET
     equals: Maybe[Any] = UNSET
+    matches: Maybe[str] = UNSET
     margin: Maybe[float] = UNSET
+    marginal_low: Maybe[float] = UNSET
+    marginal_high: Maybe[float] = UNSET
     verdict: Literal["pass", "fail", "unset"]
+    marginal: Maybe[Literal[True]] = UNSET
+    precision: Maybe[Annotated[int, Meta(ge=1, le=17)]] = UNSET
     line: Line
     allow_fail: Maybe[Literal[True]] = UNSET
 
@@ -255,6 +263,11 @@ class Block(Part, frozen=True):
     attempts: Maybe[list[Attempt]] = UNSET
     artifacts: Maybe[list[Artifact]] = UNSET
     warnings: Maybe[list[str]] = UNSET
+
+
+def marginal_count(block: Block | None) -> int:
+    """Return the number of measurements of a step that pass but are near a limit."""
+    return sum(bool(one.marginal) for one in (block and block.measurements) or ())
 
 
 def plain(part: Part) -> dict[str, Any]:

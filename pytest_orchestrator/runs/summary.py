@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.runs.block import marginal_count
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 
 Word: TypeAlias = Literal[
@@ -101,11 +102,17 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
         "start": run.first,
         "seconds": round(seconds(run), 3),
         "recipes": [
-            {"recipe": one.key, "verdict": verdict_of(one), "steps": {**counts(one.steps.values())}}
+            {
+                "recipe": one.key,
+                "verdict": verdict_of(one),
+                "steps": {**counts(one.steps.values())},
+                **_marginal(one.steps.values()),
+            }
             for one in run.recipes.values()
         ],
         "steps": {**counts(run.steps)},
         "tests": {**_tests(run)},
+        **_marginal(run.steps),
     }
     if again := flaky(run.steps):
         row["flaky"] = [f"{step.recipe}::{step.name}" for step in again]
@@ -120,6 +127,16 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
     return row
 
 
+def marginal(steps: Iterable[StepRecord]) -> int:
+    """Return the number of measurements of steps that pass but are near a limit."""
+    return sum(marginal_count(step.block) for step in steps)
+
+
+def _marginal(steps: Iterable[StepRecord]) -> dict[str, Json]:
+    number = marginal(steps)
+    return {"marginal": number} if number else {}
+
+
 def step_row(step: StepRecord) -> dict[str, Json]:
     """Return the summary of a step, as lists of steps show it."""
     row: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
@@ -130,7 +147,7 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     row |= step.where
     about = step.outcome_fields
     row |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
-    return row
+    return row | _marginal([step])
 
 
 def _tests(run: RunRecord) -> dict[str, int]:

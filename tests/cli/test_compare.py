@@ -40,6 +40,24 @@ def test_compare_prints_the_differences_of_two_runs(project: Project, runs: Runs
     assert (plain["worse"], plain["code"][0]["path"]) == (True, RECIPE)
 
 
+def test_compare_shows_digits_and_flags_of_measurements(project: Project, runs: Runs) -> None:
+    limits = {"precision": 6, "marginal": True}
+    for value in (40.12345678, 41.0):
+        built = runs.new().begin("flash")
+        built.step("flash", measured={"ripple": value}, limits=limits).seal()
+    done = project.call("compare")
+    (measured,) = json.loads(project.call("compare", "--json").out)["measurements"]
+    trend = project.call("runs", "--trend", "ripple").out
+
+    line = "  recipes/psu.yaml::flash  ripple  40.1235 -> 41 mV  +2.18 %, marginal\n"
+    assert line in done.out
+    assert (measured["precision"], measured["marginal"]) == (6, True)
+    assert "40.1235" in trend
+    (shown,) = json.loads(project.call("runs", "--json").out)["runs"][:1]
+    assert (shown["marginal"], shown["recipes"][0]["marginal"]) == (1, 1)
+    assert "marginal 1\n" in project.call("runs", "show").out
+
+
 def test_compare_of_similar_runs_prints_no_significant_difference(
     project: Project, runs: Runs
 ) -> None:

@@ -86,8 +86,13 @@ class Built:
         samples: str | None = None,
         **more: Any,
     ) -> None:
-        """Write the end of a step; `where` is the worker, `memory` the source of the peak."""
+        """Write the end of a step.
+
+        `where` is the worker, `memory` the source of the peak, `limits` the fields of all
+        measurements besides their values.
+        """
         where, memory = more.pop("where", None), more.pop("memory", None)
+        limits = more.pop("limits", {})
         node = f"{self.recipe}::{step}"
         block: dict[str, Any] = {
             "schema_version": "1.0",
@@ -128,7 +133,7 @@ class Built:
                 block["where"] = where
         if measured:
             block["measurements"] = [
-                {"name": name, "value": value, "unit": "mV", "verdict": "pass", "line": 4}
+                {"name": name, "value": value, "unit": "mV", "verdict": "pass", "line": 4, **limits}
                 for name, value in measured.items()
             ]
         meets = outcome in ("passed", "skipped")

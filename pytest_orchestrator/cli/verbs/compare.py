@@ -102,17 +102,21 @@ def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
 def _drift(one: Mapping[str, Any]) -> tuple[str, ...]:
     from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
 
-    median, unit = shown_figure(one["usual"], one["unit"]), one["unit"]
+    unit, precision = one["unit"], one.get("precision")
+    median = shown_figure(one["usual"], unit, precision)
     times = f"{one['factor']:.3g} times"
-    return _where(one), one["figure"], f"{median} -> {with_unit(one['b'], unit)}", times
+    return _where(one), one["figure"], f"{median} -> {with_unit(one['b'], unit, precision)}", times
 
 
 def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
     from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
 
     change = f"{(one['b'] - one['a']) / abs(one['a']) * 100:+.3g} %" if one["a"] else ""
-    values = f"{shown_figure(one['a'], one['unit'])} -> {with_unit(one['b'], one['unit'])}"
-    return _where(one), one["figure"], values, change
+    unit, precision = one["unit"], one.get("precision")
+    before = shown_figure(one["a"], unit, precision)
+    values = f"{before} -> {with_unit(one['b'], unit, precision)}"
+    words = [change, *(["marginal"] if one.get("marginal") else [])]
+    return _where(one), one["figure"], values, ", ".join(filter(None, words))
 
 
 def key_cells(one: Mapping[str, Any]) -> tuple[str, ...]:

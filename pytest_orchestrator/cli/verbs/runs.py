@@ -119,7 +119,7 @@ def _show(args: argparse.Namespace) -> int:
         return 0
     took = f"{row['seconds']:.1f} s"
     say(f"{row['id']}: {row['verdict']}, {row['state']}, {moment(found.first)}, {took}")
-    for name in ("dut", "resumed_from"):
+    for name in ("dut", "resumed_from", "marginal"):
         if name in row:
             say(f"{name.replace('_', ' ')} {row[name]}")
     workers = any("worker" in one for one in steps)
@@ -139,6 +139,7 @@ def _cell_if(shown: bool, cell: str) -> tuple[str, ...]:
 
 def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
     attempt = f" ({row['attempt']})" if row.get("attempt", 1) > 1 else ""
+    attempt += f" ({row['marginal']} marginal)" if "marginal" in row else ""
     return (
         f"  {row['step']}",
         f"{row['state']}{attempt}",
@@ -229,7 +230,7 @@ def _lines(found: "Sequence[Trend]", *, points: bool) -> "Iterator[str]":
         rows = [
             (
                 f"  {each.run}",
-                shown_figure(each.value, one.unit),
+                shown_figure(each.value, one.unit, one.precision),
                 "" if each.passed else "recipe failed",
             )
             for each in one.points
@@ -245,21 +246,22 @@ def _trend_row(one: "Trend") -> tuple[str, ...]:
         one.step,
         one.figure,
         str(len(one.points)),
-        with_unit(known.median, one.unit) if known else "-",
-        shown_figure(known.spread, one.unit) if known else "-",
-        shown_figure(one.points[-1].value, one.unit),
+        with_unit(known.median, one.unit, one.precision) if known else "-",
+        shown_figure(known.spread, one.unit, one.precision) if known else "-",
+        shown_figure(one.points[-1].value, one.unit, one.precision),
         f"{_drawn([point.value for point in one.points[-_LONGEST:]])}{drift}",
     )
 
 
-def shown_figure(value: float, unit: str) -> str:
-    """Format a figure for a person; bytes in MB."""
-    return f"{value / 1e6 if unit == 'bytes' else value:.4g}"
+def shown_figure(value: float, unit: str, precision: int | None = None) -> str:
+    """Format a figure for a person, with 4 significant digits by default; bytes in MB."""
+    return f"{value / 1e6 if unit == 'bytes' else value:.{precision or 4}g}"
 
 
-def with_unit(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str, precision: int | None = None) -> str:
     """Format a figure with its unit."""
-    return f"{shown_figure(value, unit)} {'MB' if unit == 'bytes' else unit}".rstrip()
+    text = shown_figure(value, unit, precision)
+    return f"{text} {'MB' if unit == 'bytes' else unit}".rstrip()
 
 
 def _drawn(values: "Sequence[float]") -> str:
@@ -270,8 +272,11 @@ def _drawn(values: "Sequence[float]") -> str:
 
 
 def _plain(one: "Trend") -> dict[str, Any]:
+    fields = one._asdict()
+    if one.precision is None:
+        del fields["precision"]
     return {
-        **one._asdict(),
+        **fields,
         "points": [point._asdict() for point in one.points],
         "usual": one.usual and one.usual._asdict(),
         "drift": one.drift and {"factor": one.drift.factor, "limit": one.drift.limit},

@@ -247,7 +247,7 @@ def _checked(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> 
     except ExpressionError as error:
         return StepFindings(invalid(error), ended.verdicts)
     own.write(values)
-    measured = measurements.take_measurements(step, names, errors)
+    measured = measurements.take_measurements(step, names, errors, searches)
     verdicts = (
         *ended.verdicts,
         *measurements.measurement_verdicts(measured),

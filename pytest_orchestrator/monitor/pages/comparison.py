@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from dash import dcc, html
 
-from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.core.text import cut_to_length, figure
 from pytest_orchestrator.monitor.pages.run import footer
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
 from pytest_orchestrator.reports.text import duration, look, sign
@@ -102,7 +102,9 @@ def _step(one: Mapping[str, Any]) -> str:
 
 def _figure(one: Mapping[str, Any]) -> tuple[str, ...]:
     unit = f" {one['unit']}" if one["unit"] else ""
-    return _step(one), one["figure"], f"{one['a']:g}{unit}", f"{one['b']:g}{unit}"
+    before, after = (figure(one[side], one.get("precision")) for side in ("a", "b"))
+    near = " (marginal)" if one.get("marginal") else ""
+    return _step(one), one["figure"], f"{before}{unit}", f"{after}{unit}{near}"
 
 
 def _value(one: Mapping[str, Any], side: str) -> str:

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from pytest_orchestrator.monitor.pages.common import Selection, empty_figure, read_run
 from pytest_orchestrator.monitor.pages.graph import COLOURS
-from pytest_orchestrator.monitor.pages.steps import limits_bar, step_view
+from pytest_orchestrator.monitor.pages.steps import limits_bar, step_view, style_of
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
@@ -93,7 +93,7 @@ def table(view: RunView) -> Any:
 
 
 def _row(step: str, one: Measurement) -> Any:
-    looks = "text-failed" if one.verdict == "fail" else "text-passed"
+    word = "marginal" if one.marginal else _VERDICTS.get(one.verdict, one.verdict)
     cells = [
         html.Td(step),
         html.Td(one.name),
@@ -101,7 +101,7 @@ def _row(step: str, one: Measurement) -> Any:
         html.Td(limits_bar(one)),
         html.Td(one.expected, className="figure"),
         html.Td(one.margin, className="figure"),
-        html.Td(_VERDICTS.get(one.verdict, one.verdict), className=looks),
+        html.Td(word, className=f"text-{style_of(one)}"),
     ]
     return html.Tr(cells)
 

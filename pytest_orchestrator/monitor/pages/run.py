@@ -23,7 +23,7 @@ from pytest_orchestrator.monitor.pages.steps import drawer, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache, RunView
 from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs.lookup import NoRun
-from pytest_orchestrator.runs.summary import seconds, verdict
+from pytest_orchestrator.runs.summary import marginal, seconds, verdict
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -187,6 +187,7 @@ def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
     live = run.state == "running" and bool(run.first)
     took = max(0.0, now - epoch_seconds(run.first)) if live else seconds(run)
     counts = [f"{done} of {total} steps", ", ".join(f"{n} {name}" for name, n in states.items())]
+    counts += [f"{near} marginal"] if (near := marginal(run.steps)) else []
     counts += [duration(took)]
     left = remaining_seconds(run, estimates, now) if live and total else None
     counts += [f"about {_clock(left)} to go"] if left is not None else []

@@ -252,11 +252,17 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
                 html.Td(limits_bar(one)),
                 html.Td(one.expected, className="figure"),
                 html.Td(one.margin and f"margin {one.margin}", className="figure"),
+                html.Td("marginal" if one.marginal else "", className=f"text-{style_of(one)}"),
             ]
         )
         for one in each
     ]
     return [html.Table(html.Tbody(rows))] if rows else []
+
+
+def style_of(one: Measurement) -> str:
+    """Return the style of a measurement: passed, failed, or that of a warning if marginal."""
+    return look("marginal") if one.marginal else "failed" if one.verdict == "fail" else "passed"
 
 
 def limits_bar(one: Measurement) -> Any:
@@ -265,11 +271,20 @@ def limits_bar(one: Measurement) -> Any:
         return ""
     bar = one.bar
     expected = {"left": f"{bar.low:.2%}", "width": f"{max(bar.high - bar.low, 0.01):.2%}"}
-    verdict = "failed" if one.verdict == "fail" else "passed"
+    clear = []
+    if bar.clear is not None:
+        start, end = bar.clear
+        clear = [
+            html.Div(
+                className="clear", style={"left": f"{start:.2%}", "width": f"{end - start:.2%}"}
+            )
+        ]
+    near = " near" if clear else ""
     return html.Div(
         [
-            html.Div(className="wanted", style=expected),
-            html.Div(className=f"value look-{verdict}", style={"left": f"{bar.value:.2%}"}),
+            html.Div(className=f"wanted{near}", style=expected),
+            *clear,
+            html.Div(className=f"value look-{style_of(one)}", style={"left": f"{bar.value:.2%}"}),
         ],
         className="limits",
         title=f"{one.value} {one.unit}, expected {one.expected}",

@@ -127,6 +127,8 @@ class Tables:
                 terminalreporter.write(row.before)
                 terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
                 terminalreporter.write(f"{row.after}\n")
+            for line in terminal.marginal_lines(blocks, width):
+                terminalreporter.write_line(line, yellow=True)
             for line in terminal.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
         recorder = state_of(self._config).recorder

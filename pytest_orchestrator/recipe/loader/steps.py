@@ -11,12 +11,9 @@ from typing import Any, Final
 from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
 
-from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.core.keys import checked_key
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
-from pytest_orchestrator.recipe.expressions.names import AFTER
 from pytest_orchestrator.recipe.fields.extensions import (
     CustomStep,
     Extensions,
@@ -25,139 +22,20 @@ from pytest_orchestrator.recipe.fields.extensions import (
 )
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
-from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
+from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.criteria import criteria_of
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
-from pytest_orchestrator.recipe.model.options import (
-    Measurement,
-    Output,
-    Ready,
-    Retry,
-    Search,
-    Within,
-)
+from pytest_orchestrator.recipe.loader.measurements import measurements
+from pytest_orchestrator.recipe.loader.nested import outputs, read_nested, read_struct
+from pytest_orchestrator.recipe.model.options import Ready, Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems, either, quoted
 
-
-def read_nested(
-    model: type[Struct], node: Node, key: str, reading: Reading
-) -> dict[str, Any] | None:
-    """Read a nested mapping of a step, such as ``retry``.
-
-    Args:
-        model: The Struct that the mapping becomes.
-        node: Its node.
-        key: The key of the mapping in messages, such as ``retry``.
-        reading: Receives the problems; its path is the position of the mapping.
-
-    Returns:
-        The fields that are in the file, or None if a required field is missing.
-    """
-    if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.report_kind(node, key, "a mapping")
-        return None
-    key_nodes, hints, keys = pairs(node), set(), keys_of(model)
-
-    def unknown(name: str, name_node: Node) -> None:
-        hint = reading.problems.suggest(name, keys, exclude=key_nodes)
-        hints.add(hint)
-        head = f"unknown key {quoted(name)} in '{key}'"
-        reading.problems.add(reading.values.place(name_node), head, reading.where, hint=hint)
-
-    fields = fields_of(model, key_nodes, reading, unknown, f"{key}.")
-    for name, each in keys.items():
-        if each.is_required and name not in key_nodes and f"did you mean '{name}'?" not in hints:
-            head = f"'{key}' is missing '{name}'"
-            reading.problems.add(reading.values.place(node), head, reading.where)
-    if "at" in model.__struct_fields__:
-        fields["at"] = {name: reading.values.place(value) for name, (_, value) in key_nodes.items()}
-        fields["at"][""] = reading.values.place(node)
-    required = [each.field for each in keys.values() if each.is_required]
-    return fields if all(name in fields for name in required) else None
-
-
-def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
-    """Read the ``measurements`` of a step."""
-    if type(node) is not MappingNode:
-        reading.report_kind(node, "measurements", "a mapping")
-        return {}
-    measured: dict[str, Measurement] = {}
-    for name, (name_node, value) in pairs(node).items():
-        title = f"measurements.{name}"
-        if not reading.values.is_name(name, name_node):
-            continue
-        if not name.strip():
-            reading.report(name_node, "measurements", " has an empty name")
-            continue
-        inner = reading._replace(path=("measurements", name))
-        fields = read_nested(Measurement, value, title, inner)
-        if fields is None:
-            continue
-        if "within" in fields["at"]:
-            within = read_nested(
-                Within,
-                pairs(value)["within"][1],
-                f"{title}.within",
-                inner._replace(path=(*inner.path, "within")),
-            )
-            fields["within"] = within and Within(**within)
-        low, high = fields.get("low"), fields.get("high")
-        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-            reading.report(pairs(value)["low"][1], f"{title}.low", " is above 'high'")
-        measured[name] = Measurement(**fields)
-    return measured
-
-
-def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
-    """Read the ``outputs`` of a step."""
-    if type(node) is not MappingNode:
-        reading.report_kind(node, "outputs", "a mapping")
-        return ()
-    written: list[Output] = []
-    for name, (name_node, value) in pairs(node).items():
-        if not reading.values.is_name(name, name_node):
-            continue
-        try:
-            checked_key(name)
-        except ContextKeyError:
-            should = "should be a key of the Context such as dut.serial_v1"
-            reading.report(name_node, "outputs", f" has the key {quoted(name)}, {should}")
-            continue
-        inner = reading._replace(path=("outputs", len(written), "value"))
-        read = _searched(name, value, inner) if _is_search(value) else _valued(value, inner)
-        if read is not FAILED:
-            written.append(Output(key=name, value=read, place=reading.values.place(value)))
-    return tuple(written)
-
-
-def _is_search(node: Node) -> bool:
-    return type(node) is MappingNode and node.tag != BROKEN and "from" in pairs(node)
-
-
-def _searched(name: str, node: Node, reading: Reading) -> Any:
-    fields = read_nested(Search, node, f"outputs.{name}", reading)
-    return FAILED if fields is None else Search(**fields)
-
-
-def _valued(node: Node, reading: Reading) -> Any:
-    value = reading.values.with_expressions.json(node)
-    if reading.values.templated:
-        reading.templates.check(value, AFTER, reading.problems, reading.where)
-        value = reading.templates.extract(value, *reading.path)
-    return value
-
-
-def _read(model: type[Struct], node: Node, reading: Reading) -> Struct | None:
-    fields = read_nested(model, node, str(reading.path[-1]), reading)
-    return None if fields is None else model(**fields)
-
-
 _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
-    "retry": partial(_read, Retry),
-    "ready": partial(_read, Ready),
+    "retry": partial(read_struct, Retry),
+    "ready": partial(read_struct, Ready),
     "outputs": outputs,
     "measurements": measurements,
 }

@@ -208,6 +208,37 @@ def percent(number: float) -> float:
     return float(number)
 
 
+_TOLERANCE = re.compile(r"[0-9]+(?:\.[0-9]+)? *%")
+
+
+def tolerance(value: float | str) -> float | str:
+    """Check the half-width of a range: a number, or a text with a percentage such as ``1%``."""
+    if isinstance(value, str):
+        if not _TOLERANCE.fullmatch(value):
+            raise ValueError("should be a number, or a percentage such as 1%")
+    elif value < 0:
+        raise ValueError("should be 0 or more")
+    return value
+
+
+def marginal_percent(number: float) -> float:
+    """Check the share of a range that is marginal at each end, in percent."""
+    if not 0 < number < 50:
+        raise ValueError("should be more than 0 and less than 50")
+    return float(number)
+
+
+MAX_DIGITS = 17
+"""Significant digits that identify each floating-point number."""
+
+
+def digits(number: int) -> int:
+    """Check a number of significant digits."""
+    if not 1 <= number <= MAX_DIGITS:
+        raise ValueError(f"should be 1 to {MAX_DIGITS}")
+    return number
+
+
 def exit_code(code: int) -> int:
     """Check the exit code of a process."""
     if not 0 <= code <= 255:

@@ -304,6 +304,40 @@ class Within(Struct, frozen=True, kw_only=True):
     ]
 
 
+class Marginal(Struct, frozen=True, kw_only=True):
+    """The part of the allowed range in which a value passes, but is flagged as marginal."""
+
+    low: Annotated[
+        float | None,
+        key(
+            "A value that passes is marginal if it is below this one.",
+            2,
+            names=AFTER,
+            written=int | float,
+        ),
+    ] = None
+    high: Annotated[
+        float | None,
+        key(
+            "A value that passes is marginal if it is above this one.",
+            45,
+            names=AFTER,
+            written=int | float,
+        ),
+    ] = None
+    percent: Annotated[
+        float | None,
+        key(
+            "A value is marginal if its distance to a limit is less than this share: in percent "
+            "of the distance between the two limits, or of the absolute value of a single limit.",
+            10,
+            names=AFTER,
+            written=int | float,
+            rule=key_types.marginal_percent,
+        ),
+    ] = None
+
+
 class Measurement(Struct, frozen=True, kw_only=True):
     """A recorded value and its limits.
 
@@ -337,6 +371,53 @@ class Measurement(Struct, frozen=True, kw_only=True):
             "The range of values that pass, in percent around a value.",
             {"of": 12.0, "percent": 5},
             own=True,
+        ),
+    ] = None
+    matches: Annotated[
+        str | None,
+        key(
+            "A regular expression that must match somewhere in the value, which must be a text; "
+            "`^` and `$` match at every line.",
+            r"^SN-\d{6}$",
+            names=AFTER,
+            rule=key_types.pattern,
+        ),
+    ] = None
+    nominal: Annotated[
+        float | None,
+        key(
+            "The middle of the range of values that pass; `tolerance` is its half-width.",
+            12.0,
+            names=AFTER,
+            written=int | float,
+        ),
+    ] = None
+    tolerance: Annotated[
+        float | str | None,
+        key(
+            "Largest distance from `nominal`: a number in the unit of the value, or a text with "
+            "a percentage of the absolute value of `nominal`.",
+            "1%",
+            names=AFTER,
+            written=int | float | str,
+            rule=key_types.tolerance,
+        ),
+    ] = None
+    marginal: Annotated[
+        Marginal | None,
+        key(
+            "The values that pass but are near a limit: they are flagged as marginal in reports.",
+            {"percent": 10},
+            own=True,
+        ),
+    ] = None
+    precision: Annotated[
+        int | None,
+        key(
+            "Number of significant digits of the value and its limits in reports for people. The "
+            "default is 6.",
+            4,
+            rule=key_types.digits,
         ),
     ] = None
     allow_fail: Annotated[

@@ -121,6 +121,11 @@ class Page:
         return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
 
     @property
+    def marginal(self) -> int:
+        """Number of measurements that pass but are near a limit."""
+        return sum(step.marginal for step in self.steps)
+
+    @property
     def tags(self) -> list[str]:
         """All tags of steps."""
         return sorted({tag for step in self.steps for tag in step.tags})

@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
+from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
-from pytest_orchestrator.runs.block import Attempt, Criterion, Write, plain
+from pytest_orchestrator.runs.block import Attempt, Criterion, Write, marginal_count, plain
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
@@ -27,12 +28,14 @@ class Limits(NamedTuple):
         low: Start of the expected range; 0 without a lower limit.
         high: End of the expected range; 1 without an upper limit.
         is_point: True if an exact value is expected, not a range.
+        clear: Start and end of the range that is not marginal; None if no value is marginal.
     """
 
     value: float
     low: float
     high: float
     is_point: bool
+    clear: tuple[float, float] | None = None
 
 
 def limits(measured: MeasurementPart) -> Limits | None:
@@ -65,12 +68,12 @@ def limits(measured: MeasurementPart) -> Limits | None:
     def at(place: float) -> float:
         return round(min(1.0, max(0.0, (place - least) / span)), 4)
 
-    return Limits(
-        at(value),
-        0.0 if low is None else at(low),
-        1.0 if high is None else at(high),
-        low is not None and low == high,
-    )
+    start, end = 0.0 if low is None else at(low), 1.0 if high is None else at(high)
+    near, far = _number(measured.marginal_low), _number(measured.marginal_high)
+    has_margin = near is not None or far is not None
+    clear = start if near is None else at(near), end if far is None else at(far)
+    is_point = low is not None and low == high
+    return Limits(at(value), start, end, is_point, clear if has_margin else None)
 
 
 def _number(value: Any) -> float | None:
@@ -135,6 +138,12 @@ class Measurement(NamedTuple):
     verdict: str
     line: int
     bar: Limits | None
+    marginal: bool
+
+    @property
+    def look(self) -> str:
+        """Style of the bar: passed, marginal or failed."""
+        return "marginal" if self.marginal else "passed" if self.verdict == "pass" else "failed"
 
 
 class StepView:
@@ -278,6 +287,11 @@ class StepView:
         return self.block.criteria if self.block else []
 
     @property
+    def marginal(self) -> int:
+        """Number of measurements that pass but are near a limit."""
+        return marginal_count(self.block)
+
+    @property
     def measurements(self) -> list[Measurement]:
         """Measurements of the step."""
         return [self._measured(each) for each in (self.block and self.block.measurements) or ()]
@@ -404,14 +418,16 @@ class StepView:
         return logs
 
     def _measured(self, measured: MeasurementPart) -> Measurement:
-        most = self._budget.value
+        precision = measured.precision or None
         low, high, equals, value = (
-            "" if one is UNSET else json_text(one, most)
+            "" if one is UNSET else self._figure(one, precision)
             for one in (measured.low, measured.high, measured.equals, measured.value)
         )
         wanted = f"= {equals}" if equals else f"{low}…{high}" if low and high else ""
         wanted = wanted or (f"≥ {low}" if low else f"≤ {high}" if high else "")
-        margin = "" if measured.margin is UNSET else f"{measured.margin:.6g}"
+        if measured.matches:
+            wanted = f"matches {cut(measured.matches, self._budget.value)}"
+        margin = "" if measured.margin is UNSET else figure(measured.margin, precision)
         return Measurement(
             measured.name,
             "-" if measured.value is UNSET else value,
@@ -421,7 +437,13 @@ class StepView:
             measured.verdict,
             measured.line,
             limits(measured),
+            marginal=bool(measured.marginal),
         )
+
+    def _figure(self, value: Any, precision: int | None) -> str:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        shown_value = figure(value, precision) if is_number else value
+        return json_text(shown_value, self._budget.value)
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:
         for name, log in logs.items():

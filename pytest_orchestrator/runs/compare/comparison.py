@@ -5,7 +5,13 @@ from typing import Any
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, find_drift
-from pytest_orchestrator.runs.compare.history import FIGURES, MEASURED, figures_of, units_of
+from pytest_orchestrator.runs.compare.history import (
+    FIGURES,
+    MEASURED,
+    figures_of,
+    precisions_of,
+    units_of,
+)
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import BAD, summary
 
@@ -77,6 +83,7 @@ def _figures(
             continue
         was, now, units = figures_of(before[key]), figures_of(step), units_of(step)
         by_name = earlier(*key) if now else {}
+        precisions, near = precisions_of(step), _marginal(step)
         for name in (one for one in was if one in now):
             what = name if name in FIGURES else ""
             figures = by_name.get(name, [])
@@ -91,8 +98,16 @@ def _figures(
                 "a": was[name],
                 "b": now[name],
                 "drifted": drift is not None,
+                **({"precision": precisions[name]} if name in precisions else {}),
+                **({"marginal": True} if name in near else {}),
                 **(_drift_fields(drift) if drift else {}),
             }
+
+
+def _marginal(step: StepRecord) -> set[str]:
+    """Return the figures of the measurements that pass but are near a limit."""
+    measured = (step.block and step.block.measurements) or ()
+    return {MEASURED + one.name for one in measured if one.marginal}
 
 
 def _drift_fields(drift: Drift) -> dict[str, Json]:

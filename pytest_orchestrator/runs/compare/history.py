@@ -55,6 +55,7 @@ class History:
     Attributes:
         units: Units of measurements, by recipe, step and figure, from the newest run that has
             one.
+        precisions: Significant digits of measurements, as `units`.
 
     Args:
         folders: Folders of runs, newest first.
@@ -62,6 +63,7 @@ class History:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.units: dict[tuple[str, str, str], str] = {}
+        self.precisions: dict[tuple[str, str, str], int] = {}
         self._rest = iter(folders)
         self._read: dict[str, list[RecordedRecipe]] = {}
 
@@ -127,6 +129,8 @@ class History:
     def _note_units(self, step: StepRecord) -> None:
         for name, unit in units_of(step).items():
             self.units.setdefault((step.recipe, step.name, name), unit)
+        for name, precision in precisions_of(step).items():
+            self.precisions.setdefault((step.recipe, step.name, name), precision)
 
 
 def _once(run: str, recipe: RecipeRecord) -> RecordedRecipe:
@@ -151,6 +155,12 @@ def units_of(step: StepRecord) -> dict[str, str]:
     """Return the units of the measurements of a step, by name of the figure."""
     measured = (step.block and step.block.measurements) or ()
     return {MEASURED + one.name: one.unit for one in measured if one.unit}
+
+
+def precisions_of(step: StepRecord) -> dict[str, int]:
+    """Return the `precision` of the measurements of a step that have one, by figure."""
+    measured = (step.block and step.block.measurements) or ()
+    return {MEASURED + one.name: one.precision for one in measured if one.precision}
 
 
 def figures_in(block: "Block") -> dict[str, float]:
@@ -197,6 +207,7 @@ class Trend(NamedTuple):
         points: The runs, oldest first.
         usual: Range of the runs that passed; None if none did.
         drift: Drift of the last run from the passing ones before it.
+        precision: Significant digits of a measurement; None means the default.
     """
 
     recipe: str
@@ -206,6 +217,7 @@ class Trend(NamedTuple):
     points: tuple[Point, ...]
     usual: BaselineRange | None
     drift: Drift | None
+    precision: int | None = None
 
 
 def trends(folders: Iterable[Path], name: str = "") -> list[Trend]:
@@ -262,6 +274,7 @@ def _trend(history: History, recipe: str, step: str, figure: str) -> Trend:
         tuple(points),
         baseline_range(passed) if passed else None,
         find_drift(points[-1].value, before, what=what),
+        history.precisions.get((recipe, step, figure)),
     )
 
 

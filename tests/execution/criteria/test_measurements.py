@@ -21,6 +21,32 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
         ({"value": "1", "equals": 1.0}, "pass", None),
         ({"value": "12.5", "within": {"of": 12, "percent": 5}}, "pass", None),
         ({"value": "-12.5", "within": {"of": -12, "percent": 5}}, "pass", None),
+        ({"value": "12.5", "nominal": 12, "tolerance": "5%"}, "pass", None),
+        ({"value": "-12.5", "nominal": -12, "tolerance": "5 %"}, "pass", None),
+        ({"value": "12.5", "nominal": 12, "tolerance": 0.5}, "pass", None),
+        ({"value": "'SN-12'", "matches": r"^SN-\d+$"}, "pass", None),
+        ({"value": "'SN-12'", "equals": "SN-12", "matches": "SN"}, "pass", None),
+        (
+            {"value": "'SN-x'", "matches": r"^SN-\d+$"},
+            "fail",
+            r"= 'SN-x', which '^SN-\\d+$' does not match",
+        ),
+        (
+            {"value": "12", "matches": "12"},
+            "fail",
+            "is a number, and a text is needed for 'matches'",
+        ),
+        ({"value": "result.nope", "matches": "x"}, "unset", "was not measured: there is no value"),
+        (
+            {"value": "12.75", "nominal": 12.0, "tolerance": "5%", "unit": "V", "precision": 3},
+            "fail",
+            "= 12.8 V, high 12.6 V (over by 0.15 V, 1.19 %)",
+        ),
+        (
+            {"value": "1234567", "high": 1},
+            "fail",
+            "= 1234567, high 1 (over by 1.23457e+06, 1.23e+08 %)",
+        ),
         (
             {"value": "61.4", "high": 50, "unit": "mV"},
             "fail",
@@ -48,7 +74,8 @@ def test_a_measurement_has_a_verdict(
     [
         {"low": "${{ result.volts }}", "high": 2},
         {"low": 12.5, "high": "${{ result.volts - 10.5 }}"},
-        {"low": 12.5, "within": {"of": 2, "percent": 0}},
+        {"low": 12.5, "within": {"of": "${{ 2 }}", "percent": 0}},
+        {"low": 12.5, "nominal": 2, "tolerance": "${{ 0 }}"},
     ],
 )
 def test_a_measurement_whose_limits_cross_fails_as_validation(
@@ -63,6 +90,74 @@ def test_a_measurement_whose_limits_cross_fails_as_validation(
         "ripple was not measured: its limits cross: low 12.5, high 2",
     )
     assert result.failure.place is not None
+
+
+SPAN = {"low": 0, "high": 100}
+
+
+@pytest.mark.parametrize(
+    ("value", "keys", "marginal", "verdict"),
+    [
+        (10, {**SPAN, "marginal": {"percent": 10}}, False, "pass"),
+        (9.99, {**SPAN, "marginal": {"percent": 10}}, True, "pass"),
+        (90, {**SPAN, "marginal": {"percent": 10}}, False, "pass"),
+        (90.1, {**SPAN, "marginal": {"percent": 10}}, True, "pass"),
+        (100, {**SPAN, "marginal": {"percent": 10}}, True, "pass"),
+        (100.1, {**SPAN, "marginal": {"percent": 10}}, False, "fail"),
+        (46, {"high": 50, "marginal": {"percent": 10}}, True, "pass"),
+        (44, {"high": 50, "marginal": {"percent": 10}}, False, "pass"),
+        (-46, {"low": -50, "marginal": {"percent": 10}}, True, "pass"),
+        (-44, {"low": -50, "marginal": {"percent": 10}}, False, "pass"),
+        (46, {**SPAN, "marginal": {"high": 45}}, True, "pass"),
+        (1, {**SPAN, "marginal": {"high": 45}}, False, "pass"),
+        (1, {**SPAN, "marginal": {"low": "${{ 2 }}", "high": 45}}, True, "pass"),
+        (12.55, {"nominal": 12, "tolerance": "5%", "marginal": {"percent": 10}}, True, "pass"),
+        (12.4, {"within": {"of": 12, "percent": 5}, "marginal": {"percent": 10}}, False, "pass"),
+    ],
+)
+def test_a_value_near_a_limit_passes_and_is_marginal(
+    bench: Bench, value: float, keys: dict[str, Any], marginal: bool, verdict: str
+) -> None:
+    measured = {"m": {"value": str(value), **keys}}
+    result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
+    (one,) = result.measurements
+
+    assert (one.is_marginal, one.verdict) == (marginal, verdict)
+    assert result.outcome == ("passed" if verdict == "pass" else "failed")
+
+
+@pytest.mark.parametrize(
+    ("marginal", "reason"),
+    [
+        ({"low": "${{ 60 }}", "high": 50}, "its marginal limits cross: low 60, high 50"),
+        ({"low": "${{ -1 }}"}, "its marginal low -1 is not above its low 0"),
+    ],
+)
+def test_a_marginal_range_that_cannot_hold_fails_as_validation(
+    bench: Bench, marginal: dict[str, Any], reason: str
+) -> None:
+    measured = {"m": {"value": "5", "low": 0, "high": 100, "marginal": marginal}}
+    step = bench.shell_step("true", parse="text", measurements=measured)
+    result = bench.result(step)
+
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.reason) == (
+        "validation",
+        f"m was not measured: {reason}",
+    )
+    assert result.failure.place == step.measurements["m"].at["marginal"]
+
+
+def test_a_pattern_that_backtracks_ends_at_the_timeout(bench: Bench) -> None:
+    measured = {"m": {"value": "'a' * 40", "matches": "^(a+)+$b"}}
+    step = bench.shell_step("true", parse="text", timeout=0.1, measurements=measured)
+    result = bench.result(step)
+
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.reason) == (
+        "timeout",
+        "timeout: `matches` was still searching after 0.1 s (its pattern backtracks: '^(a+)+$b')",
+    )
 
 
 def test_nan_counts_as_not_measured(bench: Bench) -> None:

@@ -192,6 +192,24 @@ def test_measurements_tab_shows_limits_and_trends(psu: RunView) -> None:
     assert list(trend.figure.data[1].y) == [61.4, 61.4]
 
 
+def test_a_marginal_measurement_has_the_colour_of_a_warning(bench: Path) -> None:
+    built = Built(bench, LATER).begin("flash")
+    near = {"high": 50, "margin": 2, "marginal_high": 45, "marginal": True}
+    built.step("flash", measured={"ripple": 48.123456789}, limits=near).seal()
+    run_cache = RunCache(bench)
+    table = run_cache.read(LATER, lambda view: text(measurements.table(view)))
+    counts = run_cache.read(LATER, lambda view: text(bar(view, {}, 0.0)))
+    step = run_cache.read(LATER, lambda view: text(drawer(step_view(view, view.record.steps[0]))))
+
+    assert "text-blocked" in table
+    assert '"children": "marginal"' in table
+    assert "48.1235 mV" in table
+    assert "1 marginal" in counts
+    assert "text-blocked" in step
+    assert "look-blocked" in step
+    assert "wanted near" in step
+
+
 def test_resources_tab_shows_curves_limits_and_totals(psu: RunView) -> None:
     step = psu.record.recipes[RECIPE].steps["flash"]
     assert step.block is not None

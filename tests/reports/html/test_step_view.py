@@ -48,6 +48,17 @@ def test_an_exact_expected_value_is_a_point() -> None:
     assert bar.value == bar.low == bar.high
 
 
+def test_a_bar_shows_the_range_that_is_not_marginal() -> None:
+    bar = bar_of(value=46, low=0, high=50, marginal_high=45)
+    without = bar_of(value=46, low=0, high=50)
+
+    assert bar
+    assert without
+    assert bar.clear is not None
+    assert bar.clear[0] == bar.low < bar.clear[1] < bar.value < bar.high
+    assert without.clear is None
+
+
 @pytest.mark.parametrize(
     "measured",
     [

@@ -1,0 +1,107 @@
+"""Reader of the nested mappings of a step: retry, ready, outputs."""
+
+from typing import Any
+
+from msgspec import Struct
+from yaml import MappingNode, Node
+
+from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.core.keys import checked_key
+from pytest_orchestrator.recipe.expressions.names import AFTER
+from pytest_orchestrator.recipe.fields.readers import Reading
+from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
+from pytest_orchestrator.recipe.fields.values import FAILED
+from pytest_orchestrator.recipe.model.options import Output, Search
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.problems import quoted
+
+
+def read_nested(
+    model: type[Struct], node: Node, key: str, reading: Reading
+) -> dict[str, Any] | None:
+    """Read a nested mapping of a step, such as ``retry``.
+
+    Args:
+        model: The Struct that the mapping becomes.
+        node: Its node.
+        key: The key of the mapping in messages, such as ``retry``.
+        reading: Receives the problems; its path is the position of the mapping.
+
+    Returns:
+        The fields that are in the file, or None if a required field is missing.
+    """
+    if type(node) is not MappingNode or node.tag == BROKEN:
+        reading.report_kind(node, key, "a mapping")
+        return None
+    key_nodes, hints, keys = pairs(node), set(), keys_of(model)
+
+    def unknown(name: str, name_node: Node) -> None:
+        hint = reading.problems.suggest(name, keys, exclude=key_nodes)
+        hints.add(hint)
+        head = f"unknown key {quoted(name)} in '{key}'"
+        reading.problems.add(reading.values.place(name_node), head, reading.where, hint=hint)
+
+    fields = fields_of(model, key_nodes, reading, unknown, f"{key}.")
+    for name, each in keys.items():
+        if each.is_required and name not in key_nodes and f"did you mean '{name}'?" not in hints:
+            head = f"'{key}' is missing '{name}'"
+            reading.problems.add(reading.values.place(node), head, reading.where)
+    if "at" in model.__struct_fields__:
+        fields["at"] = {name: reading.values.place(value) for name, (_, value) in key_nodes.items()}
+        fields["at"][""] = reading.values.place(node)
+    required = [each.field for each in keys.values() if each.is_required]
+    return fields if all(name in fields for name in required) else None
+
+
+def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
+    """Read the ``outputs`` of a step."""
+    if type(node) is not MappingNode:
+        reading.report_kind(node, "outputs", "a mapping")
+        return ()
+    written: list[Output] = []
+    for name, (name_node, value) in pairs(node).items():
+        if not reading.values.is_name(name, name_node):
+            continue
+        try:
+            checked_key(name)
+        except ContextKeyError:
+            should = "should be a key of the Context such as dut.serial_v1"
+            reading.report(name_node, "outputs", f" has the key {quoted(name)}, {should}")
+            continue
+        inner = reading._replace(path=("outputs", len(written), "value"))
+        read = _searched(name, value, inner) if _is_search(value) else _valued(value, inner)
+        if read is not FAILED:
+            written.append(Output(key=name, value=read, place=reading.values.place(value)))
+    return tuple(written)
+
+
+def _is_search(node: Node) -> bool:
+    return type(node) is MappingNode and node.tag != BROKEN and "from" in pairs(node)
+
+
+def _searched(name: str, node: Node, reading: Reading) -> Any:
+    fields = read_nested(Search, node, f"outputs.{name}", reading)
+    return FAILED if fields is None else Search(**fields)
+
+
+def _valued(node: Node, reading: Reading) -> Any:
+    value = reading.values.with_expressions.json(node)
+    if reading.values.templated:
+        reading.templates.check(value, AFTER, reading.problems, reading.where)
+        value = reading.templates.extract(value, *reading.path)
+    return value
+
+
+def read_struct(model: type[Struct], node: Node, reading: Reading) -> Struct | None:
+    """Read a nested mapping of a step whose Struct needs no further checks.
+
+    Args:
+        model: The Struct that the mapping becomes.
+        node: Its node.
+        reading: Receives the problems; its path is the position of the mapping.
+
+    Returns:
+        The Struct, or None if a required key is missing.
+    """
+    fields = read_nested(model, node, str(reading.path[-1]), reading)
+    return None if fields is None else model(**fields)
