@@ -137,6 +137,16 @@ def _recipe_shell(file: str, steps: int) -> dict[str, str]:
     return {"noop.sh": NOOP_SH, f"recipes/{file}.yaml": recipe}
 
 
+def _recipe_both(file: str, steps: int) -> dict[str, str]:
+    keys = ("type: python, module: noop, function: noop", "type: shell, cmd: ./noop.sh")
+    lines = [
+        f"  - {{name: {name}, {keys[number % 2]}}}\n"
+        for number, name in enumerate(step_names(steps))
+    ]
+    recipe = "version: 1\nsteps:\n" + "".join(lines)
+    return {"noop.py": NOOP_PY, "noop.sh": NOOP_SH, f"recipes/{file}.yaml": recipe}
+
+
 def _recipe_slow_import(file: str, steps: int) -> dict[str, str]:
     return _recipe_python(file, steps) | {"noop.py": SLOW_PY}
 
@@ -204,6 +214,7 @@ def _empty(file: str, steps: int) -> dict[str, str]:
 KINDS: dict[str, Project] = {
     "recipe-python": _recipe_python,
     "recipe-shell": _recipe_shell,
+    "recipe-both": _recipe_both,
     "recipe-inline": _recipe_inline,
     "recipe-sample": _recipe_sample,
     "recipe-setting": _recipe_setting,
