@@ -22,6 +22,8 @@ from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from execnet import Channel
+
 _PROGRAMS = frozenset({"pytest", "py.test", "pytest-orchestrator"})
 
 
@@ -138,27 +140,35 @@ def end_cause(session: pytest.Session, interrupt: str) -> str:
 _ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
-def interrupt_on_sigterm(cause_file: str | None = None) -> Callable[[], None]:
+def interrupt_on_sigterm(controller: "Channel | None" = None) -> Callable[[], None]:
     """Make SIGTERM and SIGHUP raise KeyboardInterrupt unless they have a handler already.
 
     Args:
-        cause_file: In an xdist worker, the file in which the controller writes why it ends the
-            worker. A later SIGINT raises KeyboardInterrupt with this text.
+        controller: In an xdist worker, the channel through which the controller sends why it was
+            interrupted. The worker is then interrupted with this text, unless it was interrupted
+            before: Ctrl-C in a terminal reaches all processes.
 
     Returns:
         A function that restores the previous handlers.
     """
+    causes: list[str] = []
+    is_over = threading.Event()
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        is_over.set()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     def interrupt_with_cause(_number: int, _frame: FrameType | None) -> NoReturn:
-        cause = ""
-        with contextlib.suppress(OSError):
-            cause = Path(str(cause_file)).read_text(encoding="utf-8")
-        raise KeyboardInterrupt(*filter(None, [cause]))
+        is_over.set()
+        raise KeyboardInterrupt(*filter(None, causes[:1]))
+
+    def interrupt_main_thread(cause: str) -> None:
+        if not is_over.is_set():
+            causes.append(cause)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def restore() -> None:
+        is_over.set()
         for number in free:
             signal.signal(number, signal.SIG_DFL)
         if has_default:
@@ -167,10 +177,11 @@ def interrupt_on_sigterm(cause_file: str | None = None) -> Callable[[], None]:
     free = [one for one in _settable(*_ENDS) if signal.getsignal(one) is signal.SIG_DFL]
     for number in free:
         signal.signal(number, interrupt)
-    sigint = _settable("SIGINT") if cause_file else []
+    sigint = _settable("SIGINT") if controller is not None else []
     has_default = any(signal.getsignal(one) is signal.default_int_handler for one in sigint)
-    if has_default:
+    if controller is not None and has_default:
         signal.signal(signal.SIGINT, interrupt_with_cause)
+        controller.setcallback(interrupt_main_thread)
     return restore
 
 

@@ -123,7 +123,20 @@ def test_xdist_workers_run_finally_steps_and_report_all_steps(
     ]
 
 
+# execnet interrupts a worker five seconds after the end of the controller.
+_NO_SIGNALS_OF_EXECNET = """
+from execnet.gateway_base import WorkerGateway
+
+def wait(worker):
+    worker._execpool.trigger_shutdown()
+    worker._execpool.waitall()
+
+WorkerGateway._terminate_execution = wait
+"""
+
+
 def test_workers_report_the_signal_that_only_pytest_received(project: Project) -> None:
+    project.write("conftest.py", _NO_SIGNALS_OF_EXECNET)
     arguments = ("-n", "2", "recipes/x.yaml", "--json-report")
     _interrupted(project, _SHELL, signal.SIGTERM, *arguments, kill=os.kill)
 

@@ -70,8 +70,8 @@ class RunningSession:
         self._last_items = last_items
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
-        cause_file = getattr(session.config, "workerinput", {}).get(CAUSE)
-        session.config.add_cleanup(interrupt_on_sigterm(cause_file))
+        controller = getattr(session.config, "workerinput", {}).get(CAUSE)
+        session.config.add_cleanup(interrupt_on_sigterm(controller))
         session.config.add_cleanup(keep_exit_statuses())
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")

@@ -53,6 +53,7 @@ class Controller:
     def __init__(self, late: LateReports) -> None:
         self._late = late
         self._started: list[Any] = []
+        self._causes: dict[Any, Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._session: pytest.Session | None = None
         self._late_serial: dict[str, str] = {}
@@ -71,21 +72,17 @@ class Controller:
         node.workerinput[needs.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
-        node.workerinput[CAUSE] = str(self._cause_file)
+        node.workerinput[CAUSE] = self._causes[node] = node.gateway.newchannel()
         node.workerinput[GUARD] = str(self.guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
         if state.resumed is not None:
             state.resumed.send_to_worker(node.workerinput)
 
-    @property
-    def _cause_file(self) -> Path:
-        return self._file.with_name("cause")
-
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Write the cause of an interrupt to a file; execnet sends the workers only a SIGINT."""
-        if self._started:
-            with contextlib.suppress(OSError):  # the workers then report Ctrl-C
-                self._cause_file.write_text(str(excinfo.value), encoding="utf-8")
+        """Interrupt the workers with the same cause; execnet waits five seconds and sends none."""
+        for node in self._started:
+            with contextlib.suppress(OSError):  # the worker has ended
+                self._causes[node].send(str(excinfo.value))
 
     def guard_of(self, node: Any) -> Path:
         """Return the path of a worker's watchdog file."""
