@@ -134,7 +134,8 @@ class RecipeFile(pytest.Module):
         function: Callable[..., Any] = self.idle
         if recipe.fixtures or step.fixtures:  # pytest reads its parameters at collection
             function = callable_of(recipe.source(step).path, name, step.line, asks=True)
-            pytest.mark.usefixtures(*step.fixtures)(function)
+            if step.fixtures:
+                pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(
             self, name=name, callobj=function, recipe=recipe, step=step
         )
