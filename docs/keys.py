@@ -71,6 +71,7 @@ _SECTIONS = (
 
 _WHEN: Mapping[frozenset[str] | None, str] = {
     names.COLLECTED: "at collection",
+    names.CONDITION: "before the first step",
     names.EARLY: "before the run",
     names.BEFORE: "before the step code",
     names.AFTER: "after the step code",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import RecordedEvent, StepEvent
+    from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
     from pytest_orchestrator.recipe.model.step import Step
 
 
@@ -82,6 +83,8 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         has_timeout: False for a service, which runs without a time limit.
         event_sink: Receives the log records and warnings of a process of the step; None means
             `RunCallbacks.replay_event`.
+        recipe_deadline: The deadline of the recipe; None if it has none, and for steps of
+            ``finally``.
     """
 
     config: RunConfig
@@ -99,6 +102,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     context_variables: Mapping[str, str] = {}
     has_timeout: bool = True
     event_sink: Callable[[dict[str, Any]], None] | None = None
+    recipe_deadline: "RecipeDeadline | None" = None
 
     @property
     def required_slot(self) -> "Slot":

@@ -284,7 +284,8 @@ class ParallelRun(RecipeRun):
     def _enqueue(self, step: Step, *, asked: bool = False) -> None:
         """Queue a step as a new task; a requested step gets the highest priority."""
         environ = ChainMap(self._variables(step), self._environ)
-        attempt = msgspec.structs.replace(self.attempt_defaults, environ=environ, live=None)
+        defaults = self._attempt_defaults_of(step)
+        attempt = msgspec.structs.replace(defaults, environ=environ, live=None)
         task = Task(step, self.context, attempt, self.scope, self.services)
         self._tasks[step.name] = task
         weight = (
@@ -318,7 +319,9 @@ class ParallelRun(RecipeRun):
     def _note_failure(self, step: Step, result: StepResult) -> bool:
         """Record a failure; if it stops the recipe, start no further step and return True."""
         stops = super()._note_failure(step, result)
-        if stops:
+        if stops and self._is_overdue(result):
+            self._clear_queue()  # the steps that still run end by themselves, as `timeout`
+        elif stops:
             self._stop.set()
         return stops
 

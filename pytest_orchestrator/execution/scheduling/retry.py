@@ -50,6 +50,7 @@ class RetryLoop:
         not_before: The time of ``time.monotonic`` before which the next attempt must not start.
         waited: Seconds that the step waited for its locks and those of its recipe.
         result: The result of the step; None as long as another attempt follows.
+        deadline: The deadline of the recipe; None if it has none.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RetryLoop:
         self._services = services
         self._fixtures = fixtures
         self._plan = step.retry or _ONCE
+        self.deadline = attempt_defaults.recipe_deadline
         self._failed: list[Attempt] = []
         self._interrupted_in: AttemptContext | None = None
 
@@ -128,6 +130,8 @@ class RetryLoop:
         )
         if self.number > 1 and self.prepare() is not None:
             return self.result
+        if self.deadline is not None:
+            self.step = self.deadline.limited(self.step, attempt.config)
         self._callbacks.record(AttemptStarted(self.step, self.number))
         if self.number == 1:
             self._callbacks.notify(Started(self.step))
@@ -145,7 +149,10 @@ class RetryLoop:
                 self.step, self._own, attempt, self._fixtures, self._names, self._services
             )
             with time_limit(attempt.seconds_for(self.step.timeout)):
-                return self._kept(self._judged(tried))
+                tried = self._judged(tried)
+                if self.deadline is not None:
+                    tried = self.deadline.judged(self._written, tried)
+                return self._kept(tried)
         except BaseException:
             self._interrupted_in = None if self._own.site is None else attempt
             raise
@@ -220,6 +227,8 @@ class RetryLoop:
         failure, abort = tried.failure, self._plan.abort_if
         if failure is None or tried.ended is None or self.number >= self._plan.attempts:
             return True, tried
+        if failure.kind == "timeout" and self.deadline is not None and self.deadline.is_over:
+            return True, tried
         if abort is None:
             return False, tried
         try:
@@ -232,13 +241,31 @@ class RetryLoop:
 
     @property
     def delay(self) -> float:
-        """Seconds until the next attempt may start."""
-        return max(0.0, self.not_before - time.monotonic())
+        """Seconds until the next attempt may start, or until the deadline of the recipe."""
+        seconds = max(0.0, self.not_before - time.monotonic())
+        return seconds if self.deadline is None else min(seconds, self.deadline.left)
 
     def wait(self) -> None:
         """Wait until the next attempt may start; Ctrl-C interrupts the wait."""
         if delay := self.delay:
             time.sleep(delay)
+
+    def overdue(self, state: str = "") -> StepResult | None:
+        """Return the result if the deadline of the recipe has passed before the next attempt.
+
+        Args:
+            state: The state of the step, such as ``it waited for its locks``; empty if it waited
+                for its turn.
+
+        Returns:
+            The result; None if an attempt may still start.
+        """
+        if self.deadline is None or not self.deadline.is_over:
+            return None
+        begun = f"attempt {self.number}" if self.number > 1 else "this step"
+        failure = self.deadline.failure(self._written, state or f"{begun} had not begun")
+        self.result = self._last(failed(self._written, failure))
+        return self.result
 
     def interrupted(self, started: float, reason: str) -> StepResult:
         """Return the result of a step that was interrupted, in an attempt or between two.

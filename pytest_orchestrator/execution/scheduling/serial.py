@@ -16,7 +16,9 @@ from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
+from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.steps.services import Services
@@ -35,6 +37,7 @@ class RecipeRun:
         config: The settings of the run.
         callbacks: The callbacks to the test runner.
         attempt_defaults: The values that the contexts of all attempts share.
+        gate: The root keys that keep all steps from running, or end them in time.
         locks: The locks of the steps and of the recipe.
         services: The services of the recipe.
         results: The results so far, by the name of the step.
@@ -60,6 +63,7 @@ class RecipeRun:
         self.attempt_defaults = msgspec.structs.replace(attempt_defaults, recipe=str(recipe.path))
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.config, self.known)
+        self.gate = RecipeGate(recipe, self.config, self.scope)
         self.locks = RecipeLocks(recipe, self.config, self.scope, self._report_lock_wait)
         self.begun = False
         self.has_pending_finally = False
@@ -95,6 +99,8 @@ class RecipeRun:
             step: The step.
             needs: The needs that count; None counts all needs of the step.
         """
+        if self._is_refused(step):  # the step is skipped
+            return None
         if not self.begun and not step.is_final and (recipe := self._unmet_recipe()):
             return recipe
         if self.services.missing(step) and not self._is_stopped(step):  # the step runs and fails
@@ -110,7 +116,8 @@ class RecipeRun:
     def _unmet_recipe(self) -> str | None:
         """Return the key of a directly or indirectly needed recipe that has failed, or None."""
         for run in self.needed:
-            cause = run._unmet_recipe()  # noqa: SLF001  # of the same class
+            # The needs of a recipe that is skipped as a whole do not count.
+            cause = None if run.gate.is_closed else run._unmet_recipe()  # noqa: SLF001
             if cause or run._has_failed():  # noqa: SLF001
                 return cause or run.recipe.key
         return None
@@ -143,8 +150,27 @@ class RecipeRun:
             if not again:
                 return self.results[step.name]
             self._forget(step)
-        self._run(step, fixtures or {})
+        refused = None if self._is_pending(step) else self.gate.result(step)
+        if refused is not None:
+            self._keep(step, refused)
+        else:
+            self._run(step, fixtures or {})
         return self.results[step.name]
+
+    def skip_reason(self, step: Step) -> str | None:
+        """Return the reason why a step without a result is skipped with its recipe, or None."""
+        if step.name in self.results or self._is_pending(step):
+            return None
+        with contextlib.suppress(ExpressionError):  # the step will raise the error
+            return self.gate.skip_reason()
+        return None
+
+    def _is_pending(self, step: Step) -> bool:
+        """Return True for a finally step that is due although no step of this run has begun."""
+        return step.is_final and self.has_pending_finally
+
+    def _is_refused(self, step: Step) -> bool:
+        return self.gate.is_closed and not self._is_pending(step)
 
     def start_early(self) -> None:
         """Start the lanes of the first steps in advance; do nothing in a sequential run."""
@@ -213,13 +239,20 @@ class RecipeRun:
 
     def _note_failure(self, step: Step, result: StepResult) -> bool:
         """Set `stopper` and return True if this failure is the first one that stops the recipe."""
-        stops = self.recipe.stop_on_failure and not step.is_final and not result.meets
-        if not stops or self.stopper is not None or result.failure is None:
+        if self.stopper is not None or result.failure is None or step.is_final:
             return False
-        if self._is_expected(step, result):
+        stops = self.recipe.stop_on_failure and not result.meets
+        if not self._is_overdue(result) and (not stops or self._is_expected(step, result)):
             return False
         self.stopper = step.name
         return True
+
+    def _is_overdue(self, result: StepResult) -> bool:
+        """Return True if a step ended with the time of the recipe, so that no other may run."""
+        deadline, failure = self.gate.deadline, result.failure
+        if deadline is None or failure is None or failure.kind != "timeout":
+            return False
+        return deadline.is_over
 
     def _is_expected(self, step: Step, result: StepResult) -> bool:
         raised = result.failure.exception if result.failure else None
@@ -262,12 +295,18 @@ class RecipeRun:
         Returns:
             The result of the step; None if another attempt follows, or if this one did not run.
         """
+        deadline = retry_loop.deadline
+        until = stop if deadline is None else StopAtDeadline(stop, deadline)
         try:
-            result = retry_loop.prepare() if retry_loop.number == 1 else None
+            result = retry_loop.overdue()
+            if result is None and retry_loop.number == 1:
+                result = retry_loop.prepare()
             if result is not None:
                 return result
-            with self.locks.of(retry_loop.step, stop, on_wait) as held:
+            with self.locks.of(retry_loop.step, until, on_wait) as held:
                 retry_loop.waited += held.waited if held else 0.0
+                if held is None and not (stop and stop.is_set()):
+                    return retry_loop.overdue("it waited for its locks")
                 if held is None or not starts():
                     return None
                 self._begin()
@@ -282,9 +321,15 @@ class RecipeRun:
         return result and msgspec.structs.replace(result, waited=retry_loop.waited)
 
     def _retry_loop(self, step: Step, fixtures: Mapping[str, object]) -> RetryLoop:
-        return RetryLoop(
-            step, self.context, self.attempt_defaults, fixtures, self.scope, self.services
-        )
+        defaults = self._attempt_defaults_of(step)
+        return RetryLoop(step, self.context, defaults, fixtures, self.scope, self.services)
+
+    def _attempt_defaults_of(self, step: Step) -> AttemptContext:
+        """Return the values that the contexts of all attempts of a step share."""
+        deadline, defaults = self.gate.deadline, self.attempt_defaults
+        if deadline is None or step.is_final:
+            return defaults
+        return msgspec.structs.replace(defaults, recipe_deadline=deadline)
 
     def _report_lock_wait(self, wait: LockWait) -> None:
         self.callbacks.on_lock_wait(wait)
@@ -320,11 +365,11 @@ class RecipeRun:
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
         """Store and return the result of a step that failed or was skipped in its setup."""
-        result = (
-            failed(step, Failure(kind="exception", reason=reason))
-            if outcome == "failed"
-            else StepResult(step=step.name, outcome="skipped", reason=reason)
-        )
+        result = StepResult(step=step.name, outcome="skipped", reason=reason)
+        if outcome == "failed":
+            result = failed(step, Failure(kind="exception", reason=reason))
+        elif self._is_refused(step):
+            result = self.gate.result(step) or result
         self._note_failure(step, result)
         self._keep(step, result)
         return result

@@ -200,7 +200,15 @@ class StepItem(pytest.Function):
         if self.obj is self.parent.idle:
             self.obj = callable_of(self.source, self.name, self.step.line, asks=False)
         set_callback(self.obj, self.perform)
+        self._skip_with_recipe()
         super().setup()
+
+    def _skip_with_recipe(self) -> None:
+        """Skip the step before its fixtures are set up if the recipe skips all its steps."""
+        __tracebackhide__ = True
+        reason = self.run.skip_reason(self.step)
+        if reason is not None:
+            pytest.skip(reason)
 
     def forget(self) -> None:
         """Release the result, and the function if the step has no fixtures, to save memory."""

@@ -157,9 +157,8 @@ def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
     """Set the outcome of a skipped step, or of one with ``xfail``, as pytest sets it for tests."""
     result = item.result
     if result is not None and result.outcome == "skipped":
-        path, line, _ = item.location
         report.outcome = "skipped"
-        report.longrepr = (path, (line or 0) + 1, f"Skipped: {result.reason}")
+        _skip_here(item, report, result.reason)
         return
     is_cut = result is not None and result.failure and result.failure.kind == "interrupted"
     if item.step.xfail is None or is_cut or item.config.getoption("runxfail", False):
@@ -167,6 +166,12 @@ def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
     report.wasxfail = item.step.xfail
     if report.failed:
         report.outcome = "skipped"
+
+
+def _skip_here(item: "StepItem", report: pytest.TestReport, reason: str) -> None:
+    """Set the place and the reason of a skipped step in its report: the line of the step."""
+    path, line, _ = item.location
+    report.longrepr = (path, (line or 0) + 1, f"Skipped: {reason}")
 
 
 def forget(item: pytest.Item) -> None:
@@ -254,6 +259,8 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] |
         # On the item, so that a rerun does not take this result for that of the step.
         result = item.result = item.run.note(item.step, report.outcome, _reason(report))
         state = "error" if report.failed else None
+        if item.run.gate.is_closed and report.skipped:
+            _skip_here(item, report, result.reason)
     elif hasattr(report, "wasxfail"):
         state = "xpassed" if report.passed else "xfailed"
     elif report.failed and result.outcome != "failed":

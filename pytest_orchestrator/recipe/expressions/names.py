@@ -27,6 +27,9 @@ EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
 COLLECTED = frozenset({"vars", "env"})
 """Names that the lists of a matrix may use; its cells are computed at collection."""
 
+CONDITION = frozenset({"vars", "env", "matrix"})
+"""Names that the `if` of a recipe may use."""
+
 FUNCTIONS = ("range", "dict")
 """Functions that an expression may call besides filters."""
 

@@ -40,7 +40,7 @@ OWN = frozenset(
 )
 """Keys that a step with ``use`` may have; all others belong to the steps of the used file."""
 
-_FOREIGN = ("matrix", "context", "needs", "stop_on_failure")
+_FOREIGN = ("matrix", "context", "needs", "stop_on_failure", "if", "timeout")
 
 
 class UseStep(Step, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Struct, field
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe.expressions.expression import Template
-from pytest_orchestrator.recipe.expressions.names import COLLECTED, EARLY
+from pytest_orchestrator.recipe.expressions.expression import Expression, Template
+from pytest_orchestrator.recipe.expressions.names import COLLECTED, CONDITION, EARLY
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
     FilePath,
@@ -172,6 +172,27 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             True,
         ),
     ] = False
+    if_: Annotated[
+        Expression | None,
+        key(
+            "An expression; if it is false, all steps are skipped, and those of `finally` do not "
+            "run.",
+            "env.STATION == 'bench_3'",
+            names=CONDITION,
+        ),
+    ] = field(default=None, name="if")
+    timeout: Annotated[
+        float | None,
+        key(
+            "Longest duration of the recipe from the start of its first step, with all waits for "
+            "locks: seconds, or a text such as `30s`, `2m`, `1h`. The steps of `finally` run in "
+            "their own time.",
+            "20m",
+            written=int | float | str,
+            rule=key_types.seconds,
+            names=EARLY,
+        ),
+    ] = None
     defaults: Annotated[
         Defaults,
         key(

@@ -131,6 +131,14 @@ CURE = f"({PSU} requires it: with: {{channel: ...}})"
             "20 recipes/_m.yaml has 'matrix', which a file that is used cannot have",
         ),
         (
+            "use: recipes/_t.yaml",
+            "20 recipes/_t.yaml has 'timeout', which a file that is used cannot have",
+        ),
+        (
+            "use: recipes/_i.yaml",
+            "20 recipes/_i.yaml has 'if', which a file that is used cannot have",
+        ),
+        (
             "use: recipes/x.yaml",
             "20 files use each other in a circle: recipes/x.yaml -> recipes/x.yaml",
         ),
@@ -142,6 +150,8 @@ def test_problems_of_a_use_are_reported(files: Files, step: str, problem: str) -
         "x": f"steps:\n  - {{name: a, {step}}}\n",
         "_psu": PART,
         "_m": "matrix: {a: [1]}\nsteps: [{name: s, type: shell, cmd: x}]\n",
+        "_t": "timeout: 3\nsteps: [{name: s, type: shell, cmd: x}]\n",
+        "_i": "if: false\nsteps: [{name: s, type: shell, cmd: x}]\n",
         "_bad": "steps: [{nmae: s, type: shell, cmd: x}]\n",
     }
     assert problems_of(files, **texts) == [f"2:{problem}"]

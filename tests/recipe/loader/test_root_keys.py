@@ -1,0 +1,44 @@
+"""Root keys with rules of their own: `if`, `timeout`."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe
+
+Problems = Callable[[str], list[str]]
+Read = Callable[[str], Recipe]
+
+STEPS = "steps: [{name: a, type: shell, cmd: x}]\n"
+
+
+def test_a_recipe_has_a_condition_and_a_timeout(read: Read) -> None:
+    recipe = read(f"vars: {{full: true}}\nif: vars.full\ntimeout: 20m\n{STEPS}")
+    assert recipe.if_ is not None
+    assert (recipe.if_.text, recipe.timeout) == ("vars.full", 1200)
+    assert read(f"if: false\n{STEPS}").if_ is not None
+    assert read(f"vars: {{t: 3}}\ntimeout: ${{{{ vars.t * 2 }}}}\n{STEPS}").timeout is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("if: []", "1:5 'if' is a list, should be an expression"),
+        ("if:", "1:4 'if' is empty, should be an expression"),
+        ("if: a b", "1:5 'if' is no expression: unexpected 'b'"),
+        ("if: ctx.x", "1:5 'ctx' cannot be used here"),
+        ("if: steps.a.outcome", "1:5 'steps' cannot be used here"),
+        ("if: run.id == 'x'", "1:5 'run' cannot be used here"),
+        ("if: vars.fll", "1:5 no var 'fll'; there is none"),
+        ("vars: {full: 1}\nif: full", "2:5 unknown name 'full' (write `vars.full`)"),
+        ("timeout: 0", "1:10 'timeout' is 0, should be more than 0 seconds"),
+        (
+            "timeout: 400d",
+            "1:10 'timeout' is '400d', should be seconds, or a text such as 500ms, 30s, 2m or 1h",
+        ),
+        ("timeout: [1]", "1:10 'timeout' is a list, should be a number or text"),
+        ("timeout: ${{ ctx.x }}", "1:10 'ctx' cannot be used here"),
+    ],
+)
+def test_wrong_root_keys_are_reported(problems: Problems, text: str, message: str) -> None:
+    assert problems(f"{text}\n{STEPS}") == [message]
