@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import captured_output
+from pytest_orchestrator.execution.recipe_outcome import (
+    RecipeOutcome,
+    ResultOf,
+    is_expected,
+    steps_before,
+)
 from pytest_orchestrator.execution.run_config import RunConfig, process_variables
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
@@ -34,9 +40,6 @@ from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 _ABSENT = object()
-
-ResultOf = Callable[[str], StepResult | None]
-"""Function that returns the result of the step with a name; None if it has no result yet."""
 
 
 class ContextNames(Mapping[str, Any]):
@@ -233,6 +236,9 @@ class Scope:
         recipe: The recipe.
         config: The settings of the run.
         result_of: Returns the result of one of its steps.
+
+    Attributes:
+        is_cut_off: True if the session was interrupted while the recipe ran.
     """
 
     def __init__(self, recipe: Recipe, config: RunConfig, result_of: ResultOf) -> None:
@@ -242,6 +248,7 @@ class Scope:
         self._early: dict[str, Any] | ExpressionError | None = None
         self._inner: dict[str, Inner] = {}
         self._lock = threading.RLock()
+        self.is_cut_off = False
 
     def node(self, step: Step) -> str:
         """Return the node id of a step."""
@@ -297,7 +304,34 @@ class Scope:
             "steps": Steps(self._recipe, self._result_of),
             "attempt": attempt,
         }
-        return names if step.file_use is None else self._within(step.file_use, names).names(names)
+        part = ""
+        if step.file_use is not None:
+            part = f"{step.file_use.name}."
+            names = self._within(step.file_use, names, step).names(names)
+        outcome = self._outcome(step, part)
+        names |= {"failed": outcome.failed, "passed": outcome.passed}
+        names["interrupted"] = outcome.interrupted
+        if step.is_final:
+            names["recipe"] = {**names["recipe"], "outcome": outcome.word}
+        return names
+
+    def _outcome(self, step: Step, part: str = "", excluded: str = "") -> RecipeOutcome:
+        """Return the outcome of the steps that count for a step.
+
+        Args:
+            step: The step.
+            part: Prefix of the names of the used file whose step it is; see `steps_before`.
+            excluded: Prefix of the names of steps that do not count; empty excludes none.
+        """
+
+        def steps() -> list[Step]:
+            found = steps_before(self._recipe, step, part)
+            return [one for one in found if not excluded or not one.name.startswith(excluded)]
+
+        def expected(one: Step, result: StepResult) -> bool:
+            return is_expected(one, result, self._config.xfail_exceptions)
+
+        return RecipeOutcome(steps, self._result_of, expected, is_cut_off=self.is_cut_off)
 
     def locked(self, step: Step) -> Step:
         """Return a step whose locks also contain the locks of its used file.
@@ -316,14 +350,24 @@ class Scope:
         """
         if step.file_use is None:
             return None
-        return self._within(step.file_use, self.before(_OUTERMOST, own, 1, {})).skipped
+        return self._within(step.file_use, self.before(_OUTERMOST, own, 1, {}), step).skipped
 
-    def _within(self, file_use: FileUse, names: dict[str, Any]) -> Inner:
-        """Return the variables of a used file; evaluate them once, at its first step."""
+    def _within(self, file_use: FileUse, names: dict[str, Any], step: Step) -> Inner:
+        """Return the variables of a used file; evaluate them once, at its first step.
+
+        Args:
+            file_use: The use of the file.
+            names: The variables of the recipe.
+            step: A step of the file.
+        """
         with self._lock:
             if file_use.name not in self._inner:
-                outer = self._within(file_use.outer, names) if file_use.outer else None
+                outer = self._within(file_use.outer, names, step) if file_use.outer else None
                 steps = Steps(self._recipe, self._result_of)
+                # The condition of the use reads the outcome of the steps before the use.
+                before = self._outcome(step, excluded=f"{file_use.name}.")
+                names = {**names, "failed": before.failed, "passed": before.passed}
+                names["interrupted"] = before.interrupted
                 inner = self._inner[file_use.name] = Inner(file_use, names, steps, outer)
                 self._config.secrets.declare(file_use.secrets, inner.vars)
             return self._inner[file_use.name]

@@ -58,7 +58,8 @@ def _interrupted(
     All processes of pytest get the signal, as from a terminal, unless ``kill`` is another.
     """
     project.write("waits.py", _WAITS)
-    project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": ""})
+    cool = "if: interrupted() and not passed()"
+    project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": cool})
     project.recipe("y", {"four": ""}, {"dark": ""})
     process = project.pytester.popen(
         [*PYTEST, "-rfE", *args],

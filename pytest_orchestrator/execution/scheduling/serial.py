@@ -15,8 +15,8 @@ from pytest_orchestrator.execution.expression_scope import Scope, gist
 from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
-from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
+from pytest_orchestrator.execution.recipe_outcome import is_expected
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
@@ -255,10 +255,7 @@ class RecipeRun:
         return deadline.is_over
 
     def _is_expected(self, step: Step, result: StepResult) -> bool:
-        raised = result.failure.exception if result.failure else None
-        if isinstance(raised, Raised):
-            return bool(step.xfail) or raised.is_expected
-        return bool(step.xfail) or isinstance(raised, self.config.xfail_exceptions)
+        return is_expected(step, result, self.config.xfail_exceptions)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and store its result, even if the run is interrupted."""

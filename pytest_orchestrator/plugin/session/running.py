@@ -95,6 +95,7 @@ class RunningSession:
         try:
             done = yield
         except finally_steps.INTERRUPTS:
+            self._note_interrupt()
             self._end()
             raise
         if self._session.shouldfail or self._session.shouldstop:
@@ -118,13 +119,20 @@ class RunningSession:
         journal.begin(self._session, state_of(config))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:
         """Run the finally steps that are due and end all recipe runs."""
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            self._note_interrupt()
         self._ending = True
         self._run_without_items()
         for run in state_of(self._session.config).runs.values():
             self._over(run)
         return (yield)
+
+    def _note_interrupt(self) -> None:
+        """Note for the expressions of finally steps that the session was interrupted."""
+        for run in state_of(self._session.config).runs.values():
+            run.scope.is_cut_off = True
 
     def _over(self, run: "RecipeRun") -> None:
         """End a recipe run; report each of its services with its resource usage and failure."""

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.expressions.expression import Expression
 
 
-BEFORE = frozenset(
-    {"vars", "ctx", "env", "matrix", "fixtures", "run", "steps", "recipe", "attempt"}
+OUTCOMES = frozenset({"failed", "passed", "interrupted"})
+"""Functions that return what became of the recipe so far; see `loader.outcomes`."""
+
+BEFORE = OUTCOMES.union(
+    ("vars", "ctx", "env", "matrix", "fixtures", "run", "steps", "recipe", "attempt")
 )
 """Names that an expression may use before the step code runs."""
 
@@ -94,4 +97,4 @@ def dashed(text: str, word: str) -> str:
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names))
+    return ", ".join(sorted(set(names) - OUTCOMES))

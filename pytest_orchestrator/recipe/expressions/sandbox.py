@@ -19,7 +19,7 @@ from jinja2.visitor import NodeTransformer
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions import budget, functions
-from pytest_orchestrator.recipe.expressions.names import FUNCTIONS
+from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES
 
 CONTEXT = "ctx"
 _VALUE = "value"
@@ -217,6 +217,20 @@ def _check_names(tree: nodes.Node) -> None:
             if one.name not in known:
                 word = called.__name__.lower()
                 raise ValueError(f"no {word} '{one.name}'{nearest(one.name, known)}")
+    _check_outcomes(tree)
+
+
+def _check_outcomes(tree: nodes.Node) -> None:
+    """Raise ValueError if a function such as `failed` is not called, or is given an argument."""
+    named = [one for one in _all(tree, nodes.Name) if one.name in OUTCOMES]
+    calls = [one for one in _all(tree, nodes.Call) if one.node in named] if named else []
+    for call in calls:
+        if call.args or call.kwargs or call.dyn_args or call.dyn_kwargs:
+            raise ValueError(f"{call.node.name}() takes no arguments")
+    called = {id(call.node) for call in calls}
+    for one in named:
+        if id(one) not in called:
+            raise ValueError(f"'{one.name}' is a function (write `{one.name}()`)")
 
 
 def _all(tree: nodes.Node, kind: Any) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
-from pytest_orchestrator.recipe.expressions.names import TRIED, dashed, unknown
+from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Values
 from pytest_orchestrator.recipe.loader.ordering import awaited_steps
@@ -128,17 +128,22 @@ class NameChecks:
             self._step(each, names, ended_before)
         ended = sum(own[name] for name in {each.name for each in steps})
         for each in final:
-            self._step(each, names, ended)
+            self._step(each, names, ended, is_final=True)
             ended |= own[each.name]
 
-    def _step(self, each: Draft, names: Mapping[str, int], ended_before: int) -> None:
+    def _step(
+        self, each: Draft, names: Mapping[str, int], ended_before: int, *, is_final: bool = False
+    ) -> None:
         """Check the expressions of one step.
 
         Args:
             each: The step.
             names: The names of all steps, each with the number of its step in this file.
             ended_before: The steps that have ended before this step, as a bit mask.
+            is_final: True for a step of ``finally``.
         """
+        if not is_final:
+            self._check_outcomes(each)
         where = f" in {each.title}"
         fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
         for expression in each.expressions:
@@ -153,6 +158,31 @@ class NameChecks:
                     self._problems.add(expression.place, head, hint=cure)
                 else:
                     self._shared(expression, chain, where)
+
+    def _check_outcomes(self, each: Draft) -> None:
+        """Check where an ordinary step reads what became of the recipe, such as `failed()`."""
+        where = f" in {each.title}"
+        for expression in each.expressions:
+            for chain in expression.reads:
+                if chain.root == "recipe" and chain.parts[:1] == ("outcome",):
+                    cure = "write steps.x.outcome"
+                    head = "recipe.outcome is known only in 'finally'"
+                    self._problems.add(expression.place, head, where, hint=cure)
+                elif chain.root not in OUTCOMES:
+                    continue
+                elif expression is not each.fields.get("if_"):
+                    head = f"{chain.root}() is known only in 'if' and in 'finally'"
+                    self._problems.add(expression.place, head, where)
+                elif chain.root != "passed" and not {"needs", "after"} & each.at.keys():
+                    self._check_default_needs(each, expression, chain.root)
+
+    def _check_default_needs(self, each: Draft, expression: Expression, function: str) -> None:
+        needs = each.fields.get("needs", ())
+        head = f"{each.title} reads {function}(), and waits for no step"
+        if needs:
+            head = f"{each.title} reads {function}(), and runs only if '{needs[0]}' has passed"
+        cure = f"after: [{needs[0] if needs else 'x'}]"
+        self._problems.add(expression.place, head, hint=cure)
 
     def _of_step(
         self,
@@ -186,6 +216,8 @@ class NameChecks:
         elif chain.root == "matrix" and self._matrix is not None and name not in self._matrix:
             head = f"no name {quoted(name)} of the matrix"
             self._unknown(expression.place, head, name, list(self._matrix), where)
+        if where and chain.root == "recipe" and name == "outcome":
+            return  # see `_check_outcomes`
         self._field(expression, chain, chain.parts[:1], _FIELDS.get(chain.root, ()), where)
 
     def _field(

@@ -1,0 +1,108 @@
+"""Outcome of a recipe so far, for the functions and variables of expressions."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
+
+ResultOf = Callable[[str], StepResult | None]
+"""Function that returns the result of the step with a name; None if it has no result yet."""
+
+
+def is_expected(
+    step: Step, result: StepResult, xfail_exceptions: tuple[type[BaseException], ...]
+) -> bool:
+    """Return True if the failure of a step is expected: by `xfail`, or declared by its step code.
+
+    Args:
+        step: The step.
+        result: Its result.
+        xfail_exceptions: Exceptions by which a Python step reports an expected failure.
+    """
+    raised = result.failure.exception if result.failure else None
+    if isinstance(raised, Raised):
+        return bool(step.xfail) or raised.is_expected
+    return bool(step.xfail) or isinstance(raised, xfail_exceptions)
+
+
+class RecipeOutcome:
+    """Outcome of some steps of a recipe; each method is a function of expressions.
+
+    Args:
+        steps: The steps that count.
+        result_of: Returns the result of a step of the recipe.
+        is_expected: Returns True if the failure of a step is expected.
+        is_cut_off: True if the session was interrupted while the recipe ran.
+    """
+
+    def __init__(
+        self,
+        steps: Callable[[], Iterable[Step]],
+        result_of: ResultOf,
+        is_expected: Callable[[Step, StepResult], bool],
+        *,
+        is_cut_off: bool,
+    ) -> None:
+        self._steps = steps
+        self._result_of = result_of
+        self._is_expected = is_expected
+        self._is_cut_off = is_cut_off
+
+    def failed(self) -> bool:
+        """Return True if a step failed: unexpectedly, and not because it was interrupted."""
+        return "failed" in self._outcomes()
+
+    def interrupted(self) -> bool:
+        """Return True if a step or the session was interrupted."""
+        return self._is_cut_off or "interrupted" in self._outcomes()
+
+    def passed(self) -> bool:
+        """Return True if no step failed, was blocked or was interrupted."""
+        return not self._is_cut_off and self._outcomes() <= {"passed", "skipped"}
+
+    @property
+    def word(self) -> Literal["failed", "interrupted", "passed"]:
+        """The outcome in one word, for `recipe.outcome`; a failure is stronger than the others."""
+        if self.failed():
+            return "failed"
+        return "passed" if self.passed() else "interrupted"
+
+    def _outcomes(self) -> set[str]:
+        found: set[str] = set()
+        for step in self._steps():
+            result = self._result_of(step.name)
+            if result is None:
+                continue
+            if result.is_interrupted:
+                found.add("interrupted")
+            elif result.failure is not None and self._is_expected(step, result):
+                found.add("passed")
+            else:
+                found.add(result.outcome)
+        return found
+
+
+def steps_before(recipe: Recipe, step: Step, part: str = "") -> list[Step]:
+    """Return the steps whose outcomes count for the expressions of a step.
+
+    Args:
+        recipe: The recipe.
+        step: The step; for one of ``finally``, all steps before it count, else those that it waits
+            for, directly or indirectly.
+        part: Prefix of the names of the used file whose step it is, such as ``low.``: of a
+            ``finally`` step only the steps of that file count.
+    """
+    if step.is_final:
+        steps = (*recipe.steps, *recipe.final)
+        return [one for one in steps if one.index < step.index and one.name.startswith(part)]
+    found: dict[str, Step] = {}
+    queue = [*step.needs, *step.after]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found[name] = recipe.step(name)
+            queue += (*found[name].needs, *found[name].after)
+    return list(found.values())

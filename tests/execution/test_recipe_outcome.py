@@ -1,0 +1,123 @@
+"""Outcome of a recipe so far in expressions: failed(), passed(), interrupted(), recipe.outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from tests.execution.conftest import outcomes
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+RECIPE = """
+steps:
+  - {name: good, type: shell, parse: text, cmd: "true"}
+  - {name: bad, type: shell, parse: text, cmd: CMD, needs: [], KEYS}
+  - {name: far, type: shell, parse: text, cmd: "true", after: [good], if: failed()}
+  - {name: dump, type: shell, parse: text, cmd: "true", after: [bad], if: failed()}
+  - {name: late, type: shell, parse: text, cmd: "true", after: [dump], if: failed()}
+  - {name: all_well, type: shell, parse: text, cmd: "true", after: [bad], if: passed()}
+  - {name: cut, type: shell, parse: text, cmd: "true", after: [bad], if: interrupted()}
+finally:
+  - name: off
+    type: shell
+    parse: text
+    cmd: echo "${{ recipe.outcome }} ${{ failed() }} ${{ passed() }} ${{ interrupted() }}" > said
+"""
+NAMES = ("good", "bad", "far", "dump", "late", "all_well", "cut")
+
+
+def run_of(bench: Bench, cmd: str = "exit 3", keys: str = "timeout: 1h") -> RecipeRun:
+    text = RECIPE.replace("CMD", cmd).replace("KEYS", keys)
+    return RecipeRun(bench.recipe(text), bench.context, bench.attempt)
+
+
+def ran(run: RecipeRun) -> set[str]:
+    """Run all steps, and return the names of the steps that passed."""
+    found = dict(zip(NAMES, outcomes(run, *NAMES), strict=True))
+    assert outcomes(run, "off") == ["passed"]
+    return {name for name, outcome in found.items() if outcome == "passed"} - {"good", "bad"}
+
+
+@pytest.mark.parametrize(
+    ("cmd", "keys", "steps", "said"),
+    [
+        ("exit 3", "timeout: 1h", {"dump", "late"}, "failed true false false"),
+        ("exit 3", "continue_on_error: true", {"dump", "late"}, "failed true false false"),
+        ("exit 3", "xfail: BUG-7", {"all_well"}, "passed false true false"),
+        ("test -e x || { touch x; exit 3; }", "retry: {attempts: 2}", {"all_well"}, "passed "),
+        ("'true'", "if: false", {"all_well"}, "passed false true false"),
+        ("'true'", "timeout: 1h", {"all_well"}, "passed false true false"),
+    ],
+)
+def test_functions_return_the_outcome_of_the_steps_before_a_step(
+    bench: Bench, cmd: str, keys: str, steps: set[str], said: str
+) -> None:
+    assert ran(run_of(bench, cmd if "'" in cmd else f'"{cmd}"', keys)) == steps
+    assert (bench.root / "said").read_text().startswith(said)
+
+
+def test_an_interrupted_step_counts_as_interrupted_and_not_as_failed(bench: Bench) -> None:
+    run = run_of(bench)
+    failure = Failure(kind="interrupted", reason="interrupted after 1.0 s: Ctrl-C")
+    run.results["bad"] = StepResult(step="bad", outcome="failed", failure=failure)
+    assert ran(run) == {"cut"}
+    assert (bench.root / "said").read_text() == "interrupted false false true\n"
+
+
+def test_a_restored_outcome_counts(bench: Bench) -> None:
+    run = run_of(bench, "'true'")
+    failure = Failure(kind="exit_code", reason="exit code 3")
+    run.results["bad"] = StepResult(step="bad", outcome="failed", failure=failure, restored="run-1")
+    assert ran(run) == {"dump", "late"}
+
+
+def test_an_interrupted_session_counts_for_finally_steps(bench: Bench) -> None:
+    run = run_of(bench, "'true'")
+    assert outcomes(run, "good") == ["passed"]
+    run.scope.is_cut_off = True
+    assert outcomes(run, "off") == ["passed"]
+    assert (bench.root / "said").read_text() == "interrupted false false true\n"
+
+
+def test_steps_that_were_not_selected_do_not_count(bench: Bench) -> None:
+    run = run_of(bench)
+    assert outcomes(run, "dump", "all_well") == ["skipped", "passed"]
+
+
+PART = """
+steps:
+  - {name: s, type: shell, parse: text, cmd: "exit $(cat code)"}
+  - {name: dump, type: shell, parse: text, cmd: echo part >> ran, after: [s], if: failed()}
+finally:
+  - {name: off, type: shell, parse: text, cmd: "echo ${{ recipe.outcome }} >> ran"}
+"""
+
+
+def test_a_used_file_sees_its_own_steps_in_finally_and_its_use_those_before(bench: Bench) -> None:
+    bench.write("recipes/_part.yaml", PART)
+    bench.write("code", "0")
+    recipe = bench.recipe(
+        """
+        steps:
+          - {name: bad, type: shell, parse: text, cmd: exit 3}
+          - {name: used, use: recipes/_part.yaml, after: [bad], if: failed()}
+          - {name: other, use: recipes/_part.yaml, after: [bad], if: passed()}
+        """
+    )
+    run = RecipeRun(recipe, bench.context, bench.attempt)
+    names = ["bad", "used.s", "used.dump", "other.s", "other.dump", "used.off", "other.off"]
+    assert dict(zip(names, outcomes(run, *names), strict=True)) == {
+        "bad": "failed",
+        "used.s": "passed",
+        "used.dump": "passed",
+        "other.s": "skipped",
+        "other.dump": "skipped",
+        "used.off": "passed",
+        "other.off": "skipped",
+    }
+    assert (bench.root / "ran").read_text() == "part\npassed\n"
