@@ -51,14 +51,18 @@ def pytest_runtest_logreport(report):
 
 
 def _interrupted(
-    project: Project, step: str, number: signal.Signals, *args: str, kill: Any = os.killpg
+    project: Project,
+    step: str,
+    number: signal.Signals,
+    *args: str,
+    kill: Any = os.killpg,
+    cool: str = "if: interrupted() and not passed()",
 ) -> tuple[int, list[str]]:
     """Interrupt pytest as soon as a step waits; return the exit status and the lines.
 
     All processes of pytest get the signal, as from a terminal, unless ``kill`` is another.
     """
     project.write("waits.py", _WAITS)
-    cool = "if: interrupted() and not passed()"
     project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": cool})
     project.recipe("y", {"four": ""}, {"dark": ""})
     process = project.pytester.popen(
@@ -273,7 +277,7 @@ def test_finally_steps_run_after_an_interrupted_test(project: Project) -> None:
         """,
     )
 
-    status, _ = _interrupted(project, "", signal.SIGINT, "-k", "one or test_wait")
+    status, _ = _interrupted(project, "", signal.SIGINT, "-k", "one or test_wait", cool="")
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
