@@ -47,6 +47,9 @@ _OPENING = re.escape(expression.OPENING)
 OPENING = rf"(^|[^$]){_OPENING}"
 """Pattern for texts that contain an expression; `$${{` is an escaped literal."""
 
+_BARE = r"^((result|ctx)(\.[A-Za-z_][A-Za-z0-9_]*)+|stdout|stderr|exit_code)$"
+"""Pattern for outputs that are certainly expressions without their braces."""
+
 _NO_EXPRESSION = rf"^(?!(?:[\s\S]*[^$])?{_OPENING})"
 _FILLED: Schema = {"pattern": r"\S"}
 _SOME: Schema = {"minItems": 1}
@@ -213,7 +216,6 @@ _NESTED: tuple[type[Struct], ...] = (
     Retry,
     Ready,
     Within,
-    Search,
     FileRules,
 )
 _TYPE = "The type of the step."
@@ -251,6 +253,7 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
             known.success.__name__: {**_mapping(known.success), "minProperties": 1},
             Ready.__name__: {**_mapping(Ready), **_WAITS},
             Measurement.__name__: {**_mapping(Measurement), **_OF_MEASUREMENTS},
+            Search.__name__: {**_mapping(Search), "allOf": [*_defaults_of_types()]},
             Marginal.__name__: {**_mapping(Marginal), **_OF_MARGINAL},
         },
     }
@@ -436,8 +439,22 @@ def _named(keys: Schema, values: Schema) -> Schema:
 
 
 def _outputs() -> Schema:
-    searched = {"if": {"type": "object", "required": ["from"]}, "then": _ref(Search)}
+    message = "is an expression without its braces: write it within ${{ }}"
+    searched = {
+        "if": {"type": "object", "required": ["from"]},
+        "then": _ref(Search),
+        "not": {"type": "string", "pattern": _BARE},
+        "errorMessage": message,
+    }
     return _named(schema_of(ContextPath, expressions=False), searched)
+
+
+def _defaults_of_types() -> Iterator[Schema]:
+    """Yield, for each type of an output, the rule that its default is of this type."""
+    for name in ("integer", "number", "boolean"):
+        default = {"type": [name, "null", "string"], "pattern": OPENING}
+        typed = {"properties": {"type": {"const": name}}, "required": ["type"]}
+        yield {"if": typed, "then": {"properties": {"default": default}}}
 
 
 def _matrix() -> Schema:

@@ -79,7 +79,8 @@ STRANGE: list[Any] = [
 
 UNKNOWABLE = re.compile(
     r"no expression|unknown name '|no (var|step|name) '|no step of this recipe|there is no file"
-    r"|is no JSON Schema: |, which service '|is above '"
+    r"|is no JSON Schema: |, which service '|is above '|can never hold|no value meets both"
+    r"|reads as an expression"
 )
 """Problems that no schema can find.
 
@@ -98,12 +99,41 @@ def some(model: type[Struct], *always: str, never: frozenset[str] = frozenset())
     return st.fixed_dictionaries(required, optional=keys)
 
 
+LIMITS = frozenset(
+    {"low", "high", "within", "nominal", "tolerance", "marginal", "equals", "matches"}
+)
+"""Keys of a measurement that depend on each other."""
 APART = frozenset({"needs", "after", "idx", "function"})
 NESTED = {
     "success": some(Success, never=frozenset({"exit_code"})),
     "retry": some(Retry, "attempts"),
-    "measurements": st.builds(lambda one: {"m": one}, some(Measurement, "value")),
-    "outputs": st.builds(lambda one: {"o": one}, some(Search, "from", "regex")),
+    "measurements": st.builds(
+        lambda one, limits: {"m": one | limits},
+        some(Measurement, "value", never=LIMITS),
+        st.sampled_from(
+            [
+                {},
+                {"low": 0, "high": 50, "within": {"of": 12.0, "percent": 5}},
+                {"low": 0, "high": 50, "marginal": {"low": 2, "high": 45}},
+                {"nominal": 12.0, "tolerance": "1%", "marginal": {"percent": 10}},
+                {"equals": "ready", "matches": "^r"},
+            ]
+        ),
+    ),
+    "outputs": st.builds(
+        lambda one, typed: {"o": one | typed},
+        some(Search, "from", "regex", never=frozenset({"type", "default"})),
+        st.sampled_from(
+            [
+                {},
+                {"default": "none"},
+                {"type": "number", "default": 2.5},
+                {"type": "integer", "default": None},
+                {"type": "boolean", "default": "${{ 1 }}"},
+                {"type": "json", "default": [1]},
+            ]
+        ),
+    ),
 }
 BESIDE = st.fixed_dictionaries({}, optional=NESTED)
 PYTHON = some(PythonStep, "name", "module", "class", never=APART)

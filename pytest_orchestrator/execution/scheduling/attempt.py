@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,16 +16,15 @@ from pytest_orchestrator.core.result import (
     Measured,
     Outcome,
     StepResult,
-    Stream,
     Verdict,
 )
-from pytest_orchestrator.execution import captured_output, expression_scope
+from pytest_orchestrator.execution import expression_scope
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import check, measurements
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
+from pytest_orchestrator.execution.criteria.outputs import outputs_of, queries
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import (
-    Query,
     Searches,
     SearchInterrupted,
     SearchTimeout,
@@ -39,12 +38,10 @@ from pytest_orchestrator.recipe.expressions.expression import (
     time_limit,
 )
 from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
-from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.attempt_context import Submitted
-    from pytest_orchestrator.execution.text_search import Searched
 
 _NO_THREAD = "can't start new thread"
 _LACKING = {
@@ -313,61 +310,3 @@ def _more(verdicts: tuple[Verdict, ...]) -> str:
     """Return " (and N more)" if N criteria besides the first are not met, else an empty text."""
     count = sum(1 for verdict in verdicts if verdict.unmet) - 1
     return f" (and {count} more)" if count > 0 else ""
-
-
-def queries(step: Step, ended: Ended, limit: int) -> Iterator[Query]:
-    """Yield the pattern searches that the `outputs` of a step need.
-
-    Args:
-        step: The step, with the values of the expressions in its outputs.
-        ended: The end of its step code, with the streams to search.
-        limit: The number of bytes of a stream up to which masked secrets are restored.
-    """
-    streams: dict[str, Searched] = {}
-    for one in step.outputs:
-        if isinstance(one.value, Search):
-            name = one.value.from_
-            if name not in streams:
-                stream = getattr(ended.process, name, Stream())
-                streams[name] = captured_output.unmasked(stream, name, limit)
-            yield Query(streams[name], one.value.regex, f"outputs.{one.key}", one.value.at["regex"])
-
-
-def outputs_of(
-    step: Step, asked: Iterable[Query], searches: Searches
-) -> "dict[str, Json] | Failure":
-    """Return the values of a step's `outputs` by their Context keys, or a failure.
-
-    Args:
-        step: The step, with the values of the expressions in its outputs.
-        asked: The pattern searches of the step's outputs, see `queries`.
-        searches: Runs the pattern searches.
-
-    Returns:
-        All outputs, or the failure of the first one that has no value.
-    """
-    values: dict[str, Json] = {}
-    queue = iter(asked)
-    for one in step.outputs:
-        value = one.value
-        if isinstance(value, Search):
-            value = _searched(one, value, next(queue), searches)
-        if isinstance(value, Failure):
-            return value
-        values[one.key] = value
-    return values
-
-
-def _searched(one: Output, search: Search, query: Query, searches: Searches) -> Any:
-    match, name, where = searches.first(query), search.from_, query.where
-    if match is not None:
-        hit = match.value
-        return hit and hit.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if "default" in search.at:
-        return search.default
-    lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
-    return Failure(
-        kind="criterion",
-        reason=f"outputs.{one.key}: nothing in {name} matches {search.regex!r}{lost}",
-        place=search.at["regex"],
-    )

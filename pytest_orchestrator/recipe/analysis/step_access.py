@@ -121,7 +121,7 @@ def _is_plain(text: object) -> bool:
     return OPENING not in str(text)
 
 
-def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
+def all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
     """Yield the expressions of a step, each with True if it is evaluated after the step code."""
     for one in step.templates:
         is_after = bool(one.path) and is_late(step, one)
@@ -147,7 +147,7 @@ def _of_uses(step: Step) -> Iterator[tuple[Expression, FileUse]]:
 
 
 def _expressions(step: Step) -> Iterator[ContextRead]:
-    own = [(one, is_late, None) for one, is_late in _all_expressions(step)]
+    own = [(one, is_late, None) for one, is_late in all_expressions(step)]
     reads = [
         (
             ContextRead(

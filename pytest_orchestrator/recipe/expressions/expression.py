@@ -105,6 +105,20 @@ class Expression(Struct, frozen=True):
         """The lookups of names in the expression, such as ``vars.gain``."""
         return _reads(self.text)
 
+    @property
+    def whole_chain(self) -> "Chain | None":
+        """The lookup that is the complete expression; None if the expression is more."""
+        from pytest_orchestrator.recipe.expressions import sandbox
+
+        return sandbox.whole_chain(_parsed(self.text))
+
+    @property
+    def comparisons(self) -> "list[tuple[Chain, str, Any]]":
+        """The comparisons of lookups with literals; see `sandbox.comparisons`."""
+        from pytest_orchestrator.recipe.expressions import sandbox
+
+        return sandbox.comparisons(_parsed(self.text))
+
     def value(self, names: Mapping[str, Any]) -> Json:
         """Evaluate the expression.
 

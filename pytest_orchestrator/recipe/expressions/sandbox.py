@@ -356,6 +356,39 @@ def chains(tree: nodes.Node) -> list[Chain]:
     return [Chain(one.root, one.parts, is_optional=one.head in optional) for one in result]
 
 
+def comparisons(tree: nodes.Node) -> list[tuple[Chain, str, Any]]:
+    """Return the comparisons of lookups with literals in a syntax tree.
+
+    Returns:
+        For each the lookup, the name of the operator in Jinja such as ``gt`` or ``eq``, and the
+        literal; the order of the two sides is lost.
+    """
+    found: list[tuple[Chain, str, Any]] = []
+    for node in (one for one in _all_nodes(tree) if isinstance(one, nodes.Compare)):
+        left = node.expr
+        for operand in node.ops:
+            for one, other in ((left, operand.expr), (operand.expr, left)):
+                chain = whole_chain(one)
+                if chain is not None and isinstance(other, nodes.Const):
+                    found.append((chain, operand.op, other.value))
+            left = operand.expr
+    return found
+
+
+def _all_nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
+    yield tree
+    for child in tree.iter_child_nodes():
+        yield from _all_nodes(child)
+
+
+def whole_chain(tree: nodes.Node) -> Chain | None:
+    """Return the lookup that is the complete expression; None if the expression is more."""
+    base, parts = unrolled(tree)
+    if not isinstance(base, nodes.Name):
+        return None
+    return Chain(base.name, tuple(_constant(one) for one in parts), is_optional=False)
+
+
 def _walk(node: nodes.Node, result: list[Chain], *, is_optional: bool = False) -> None:
     base, parts = unrolled(node)
     if isinstance(base, nodes.Name):

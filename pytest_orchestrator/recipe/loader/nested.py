@@ -1,19 +1,23 @@
 """Reader of the nested mappings of a step: retry, ready, outputs."""
 
+import re
 from typing import Any
 
 from msgspec import Struct
-from yaml import MappingNode, Node
+from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.keys import checked_key
+from pytest_orchestrator.recipe.expressions.expression import OPENING, ExpressionError, bare
 from pytest_orchestrator.recipe.expressions.names import AFTER
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED
 from pytest_orchestrator.recipe.model.options import Output, Search
+from pytest_orchestrator.recipe.model.outputs import checked_output
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
-from pytest_orchestrator.recipe.problems import quoted
+from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
+from pytest_orchestrator.recipe.problems import quoted, shortened
 
 
 def read_nested(
@@ -69,7 +73,7 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
             reading.report(name_node, "outputs", f" has the key {quoted(name)}, {should}")
             continue
         inner = reading._replace(path=("outputs", len(written), "value"))
-        read = _searched(name, value, inner) if _is_search(value) else _valued(value, inner)
+        read = (_searched if _is_search(value) else _valued)(name, value, inner)
         if read is not FAILED:
             written.append(Output(key=name, value=read, place=reading.values.place(value)))
     return tuple(written)
@@ -80,16 +84,54 @@ def _is_search(node: Node) -> bool:
 
 
 def _searched(name: str, node: Node, reading: Reading) -> Any:
-    fields = read_nested(Search, node, f"outputs.{name}", reading)
-    return FAILED if fields is None else Search(**fields)
+    title = f"outputs.{name}"
+    fields = read_nested(Search, node, title, reading)
+    if fields is None:
+        return FAILED
+    if "default" in fields:
+        default = pairs(node)["default"][1]
+        is_literal = OPENING not in str(fields["default"])  # otherwise checked at run time
+        if not _report_bare(default, f"{title}.default", reading) and is_literal:
+            try:
+                checked_output(fields.get("type", "text"), fields["default"])
+            except ValueError as error:
+                reading.report(default, f"{title}.default", f" {error}")
+    return Search(**fields)
 
 
-def _valued(node: Node, reading: Reading) -> Any:
+def _valued(name: str, node: Node, reading: Reading) -> Any:
+    if _report_bare(node, f"outputs.{name}", reading):
+        return FAILED
     value = reading.values.with_expressions.json(node)
     if reading.values.templated:
         reading.templates.check(value, AFTER, reading.problems, reading.where)
         value = reading.templates.extract(value, *reading.path)
     return value
+
+
+_BARE = re.compile(r"(?:result|ctx)[.\[]|(?:stdout|stderr|exit_code)\b")
+
+
+def _report_bare(node: Node, title: str, reading: Reading) -> bool:
+    """Report each text that is an expression without its braces; return True if there is one."""
+    if isinstance(node, MappingNode):
+        found = [_report_bare(one, title, reading) for _, one in pairs(node).values()]
+        return any(found)
+    if not isinstance(node, ScalarNode):
+        found = [_report_bare(one, title, reading) for one in node.value]
+        return any(found)
+    text = node.value.strip()
+    if node.tag not in (PLAIN, QUOTED) or OPENING in text or not _BARE.match(text):
+        return False
+    try:
+        bare(text, reading.values.place(node))
+    except ExpressionError:
+        return False
+    shown = shortened(text)
+    literal = "" if "'" in shown else f", or ${{{{ '{shown}' }}}} for this text"
+    cure = f"write ${{{{ {shown} }}}}{literal}"
+    reading.report(node, title, f" is the text {quoted(text)}, which reads as an expression", cure)
+    return True
 
 
 def read_struct(model: type[Struct], node: Node, reading: Reading) -> Struct | None:

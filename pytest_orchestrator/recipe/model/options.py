@@ -454,6 +454,13 @@ class Search(Struct, frozen=True, kw_only=True):
             names=AFTER,
         ),
     ]
+    type: Annotated[
+        Literal["text", "integer", "number", "boolean", "json"],
+        key(
+            "The type of the value. A text that is not of this type fails the step.",
+            "number",
+        ),
+    ] = "text"
     default: Annotated[
         Json,
         key(
