@@ -3,19 +3,113 @@
 Nothing here is part of the engine: functions of plugins receive and return plain values.
 """
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core.location import Place
 
-__all__ = ["VERSION", "Criterion", "Evidence", "HookWarning", "StepEnvironment", "StepType"]
+__all__ = [
+    "FEATURES",
+    "VERSION",
+    "Criterion",
+    "Evidence",
+    "HookWarning",
+    "KeyProblem",
+    "Place",
+    "Project",
+    "StepEnvironment",
+    "StepSpec",
+    "StepType",
+    "Unevaluated",
+    "WrittenStep",
+]
 
 VERSION = 1
 """Version of this interface; it rises only when plugin authors must change their code."""
+
+FEATURES: Final = frozenset({"check", "cleanup", "locks", "log", "secrets"})
+"""Names of the parts that were added to this interface since version 1 first appeared.
+
+A plugin that cannot work without one of them compares: ``"cleanup" in extending.FEATURES``. An
+older release, which lacks the part, does not call it; before the first parts it has no `FEATURES`.
+"""
+
+KeyPath = tuple[str | int, ...]
+"""Position of a value in a step: keys and, in lists, indexes from 0, as ``("headers", "Accept")``.
+"""
+
+
+class Unevaluated(Struct, frozen=True):
+    """Value in a step that contains an expression and is not evaluated yet.
+
+    Attributes:
+        text: The text as it stands in the recipe, such as ``http://${{ vars.host }}/state``.
+    """
+
+    text: str
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """Project of a recipe.
+
+    Attributes:
+        root: The rootdir of pytest, the base of relative paths.
+    """
+
+    root: Path
+
+
+class StepSpec(Struct, frozen=True, kw_only=True):
+    """Name and keys of one step, for the hooks of its type.
+
+    Attributes:
+        step: The name of the step; empty if the recipe gives it none.
+        recipe: The path of its recipe.
+        keys: The keys that the type adds to steps, as JSON values by name. A missing key has
+            its default from `StepType.Keys`; a missing key without a default is left out.
+    """
+
+    step: str
+    recipe: str
+    keys: Mapping[str, Any]
+
+
+class WrittenStep(StepSpec, frozen=True, kw_only=True):
+    """Step as its recipe is read, before any expression has a value.
+
+    In `keys` and `common`, each value with an expression is an `Unevaluated`.
+
+    Attributes:
+        common: The keys that steps of all types have, such as ``timeout`` and ``success``, as the
+            recipe or its ``defaults`` give them.
+        places: Line and column of each value, by its key path; the step itself has the path
+            ``()``. Keys that the recipe does not have are missing.
+    """
+
+    common: Mapping[str, Any]
+    places: Mapping[KeyPath, Place]
+
+
+class KeyProblem(Struct, frozen=True):
+    """One mistake in a step, which makes its recipe invalid.
+
+    Attributes:
+        path: The key path of the wrong value; ``()`` for the step as a whole. The problem is
+            reported at that value, or at the innermost value around it that the recipe has.
+        message: The rest of the sentence that begins with the key, such as ``names no file``. The
+            sentence is then ``'image' in prompt step 'look' names no file``.
+        hint: The cure, which is shown in brackets; may be empty.
+    """
+
+    path: KeyPath
+    message: str
+    hint: str = ""
 
 
 class StepEnvironment(Struct, frozen=True, kw_only=True):
@@ -29,6 +123,9 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
         logs: An existing folder for further logs; None if no logs are kept.
         attempt: Number of the attempt, from 1.
         fixtures: Values of the fixtures that the step names, by name.
+        log: The log of the attempt. Its records, of all levels, are written to the file
+            ``<step>.<attempt>.log`` of the run folder, without secrets, and pytest shows them
+            with a failure as it shows all log records of a step.
     """
 
     step: str
@@ -38,10 +135,17 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     logs: Path | None = None
     attempt: int = 1
     fixtures: Mapping[str, object] = {}
+    log: logging.Logger = field(
+        default_factory=lambda: logging.getLogger("pytest_orchestrator.step")
+    )
 
 
 class StepType(ABC):
     """Base class of a step type; the first line of a subclass's docstring describes the type.
+
+    Only `run` is required. The hooks `check`, `secrets`, `locks` and `cleanup` are class methods;
+    an ordinary method of such a name is not called by the engine. If a hook raises an exception,
+    the error names the plugin.
 
     Attributes:
         name: The value of `type` in recipes.
@@ -68,6 +172,76 @@ class StepType(ABC):
             A mapping with a `status`, as every Python step returns it: ``ok`` or ``success``,
             or ``skip`` with a `reason`. Any other value and any exception is a failure.
         """
+
+    @classmethod
+    def check(cls, step: WrittenStep, project: Project) -> Iterable[KeyProblem]:  # noqa: ARG003
+        """Check a step when its recipe is read, after all its keys were found to be valid.
+
+        It is called in pytest's process, in each process that reads the recipe, and by
+        ``pytest-orchestrator validate``. So it must not change anything, or open a device.
+
+        Args:
+            step: The step as it is written.
+            project: The project.
+
+        Returns:
+            The mistakes; each is reported as an error of the recipe, with its line.
+        """
+        return ()
+
+    @classmethod
+    def secrets(cls, step: StepSpec) -> Iterable[Any]:  # noqa: ARG003
+        """Return the secret values of a step, which all outputs of the session then mask.
+
+        It is called in pytest's process, once when the recipe is read and again before each
+        attempt. At the first call a value with an expression is an `Unevaluated`.
+
+        Args:
+            step: The step.
+
+        Returns:
+            Texts and numbers, or lists and mappings of them. An `Unevaluated` is ignored.
+        """
+        return ()
+
+    @classmethod
+    def locks(cls, step: StepSpec) -> Iterable[str]:  # noqa: ARG003
+        """Return the names of locks that a step needs in addition to its key ``locks``.
+
+        It is called in pytest's process before each attempt, when all keys have their values. For
+        a recipe that has locks of its own, it is also called before the first step, if the keys
+        have values by then.
+
+        Args:
+            step: The step.
+
+        Returns:
+            The names, of the same form as in ``locks``.
+        """
+        return ()
+
+    @classmethod
+    def cleanup(cls, step: StepSpec) -> None:
+        """Clean up after an attempt of a step, however the attempt ended.
+
+        It is called after each attempt whose step code was started: after a success, a skip, a
+        failure, a timeout, Ctrl-C, and after its process was killed or has crashed. By then the
+        process tree of the attempt has ended; the locks of the step are still held, and neither
+        criteria nor ``outputs`` were evaluated. For a service it is called when the service has
+        ended. It is not called if pytest itself is killed.
+
+        It runs on the machine of the attempt: in a process of its own, or in pytest's process if
+        the step ran there (``isolation: inline``, fixtures). The current folder is the rootdir. It
+        is ended after 10 seconds. Its output is in ``<step>.cleanup.<attempt>.stdout`` and so on.
+
+        Args:
+            step: The step; all its keys have their values.
+
+        Raises:
+            Exception: Any exception makes a step fail that had passed or was skipped. If the step
+                has failed already, the exception is added to the details of that failure.
+        """
+        del step
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

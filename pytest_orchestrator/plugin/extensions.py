@@ -1,19 +1,22 @@
 """Collection and checks of the step types and criteria that plugins add."""
 
 import inspect
+import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.extending import Criterion, StepType
+from pytest_orchestrator.extending import Criterion, HookWarning, StepType
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.fields.extensions import Extensions
     from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet
 
+_WARNED = pytest.StashKey[set[str]]()
 _TYPES, _CRITERIA = "pytest_recipe_step_types", "pytest_recipe_criteria"
 _TOP = "has to stand at the top level of a module that has a file"
 
@@ -36,7 +39,10 @@ def session_extensions(config: pytest.Config) -> "Extensions":
     extensions = BUILT_IN.with_shell(shell(config))
     for name, plugin, step_type in _hook_results(config, _TYPES):
         try:
-            extensions = extensions.with_type(_checked_type(step_type), _file_of(step_type, plugin))
+            kind = _checked_type(step_type)
+            shown = os.path.relpath(name, config.rootpath) if Path(name).is_absolute() else name
+            extensions = extensions.with_type(kind, _file_of(kind, plugin), shown)
+            _warn_of_uncalled(config, shown, kind)
         except ValueError as error:
             raise _usage_error(name, f"step type {_name_of(step_type)} {error}") from None
     for name, _, criterion in _hook_results(config, _CRITERIA):
@@ -77,6 +83,24 @@ def _checked_type(value: Any) -> type[StepType]:
     return value
 
 
+def _warn_of_uncalled(config: pytest.Config, plugin: str, kind: type[StepType]) -> None:
+    """Report methods of a step type that have the name of a hook but are no class methods.
+
+    They may be older than the hook, so they are no error.
+    """
+    from pytest_orchestrator.recipe.fields.type_hooks import uncalled
+
+    for hook in uncalled(kind):
+        text = (
+            f"plugin '{plugin}': '{hook}' of step type {kind.__name__} is no class method, so it "
+            "is not called as a hook: write @classmethod above it, or rename it"
+        )
+        warned = config.stash.setdefault(_WARNED, set())
+        if text not in warned:
+            warned.add(text)
+            record_warning(config, text, inspect.getfile(kind), _line(kind), "config")
+
+
 def _file_of(kind: type, plugin: object) -> str:
     """Return the file that defines a plugin's class.
 
@@ -104,6 +128,24 @@ def _name_of(value: Any) -> str:
 
 def _usage_error(plugin: str, problem: str) -> pytest.UsageError:
     return pytest.UsageError(f"plugin '{plugin}': {problem}")
+
+
+def record_warning(
+    config: pytest.Config, text: str, file: str, line: int, when: str, node: str = ""
+) -> None:
+    """Report a `HookWarning` without `warnings.warn`, which may raise.
+
+    Args:
+        config: The configuration of the session.
+        text: The text of the warning.
+        file: The file that it is about.
+        line: The line in that file.
+        when: The phase of the session, as pytest names it: ``config`` or ``runtest``.
+        node: The node id of a step; empty if the warning belongs to none.
+    """
+    message = warnings.WarningMessage(HookWarning(text), HookWarning, file, line)
+    arguments = {"warning_message": message, "when": when, "nodeid": node, "location": None}
+    config.hook.pytest_warning_recorded.call_historic(kwargs=arguments)
 
 
 class _ExtensionsOnly:

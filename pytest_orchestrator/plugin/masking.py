@@ -1,5 +1,6 @@
 """Masking of secrets in pytest's reports and log records."""
 
+import contextlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,10 +112,20 @@ def _masked_parts(part: Any, secrets: "Masker") -> Any:
 
 
 def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
-    """Add the literal values of ``args`` with secret names, such as ``API_KEY``, to the masker."""
+    """Add the literal secrets of steps to the masker.
+
+    They are the values of ``args`` with secret names, such as ``API_KEY``, and those that the hook
+    ``secrets`` of a step type returns.
+    """
     from pytest_orchestrator.execution.steps.command import environment_of
+    from pytest_orchestrator.recipe.fields.extensions import CustomStep
+    from pytest_orchestrator.recipe.fields.type_hooks import HookError, secrets_of
 
     for step in (*recipe.steps, *recipe.final):
+        if isinstance(step, CustomStep):
+            # The step raises the error again, before its step code runs.
+            with contextlib.suppress(HookError):
+                secrets.add(secrets_of(step, str(recipe.path)))
         args = getattr(step, "args", None)
         if args:
             templated = {one.path[1] for one in step.templates if one.path[0] == "args"}

@@ -69,7 +69,7 @@ def test_the_recipe_of_the_page_passes(page: Project, port: int) -> None:
 
     states = {name: (one["step"]["state"], one["step"]["attempt"]) for name, one in blocks.items()}
     assert states == {"set": ("passed", 1), "state": ("passed", 2)}
-    assert blocks["state"]["step"]["type"] == "http"
+    assert blocks["state"]["step"]["type"] == "station"
     assert blocks["state"]["attempts"][0]["reason"] == (
         "status 'failed': the server says 503, expected 200"
     )
@@ -81,12 +81,23 @@ def test_the_recipe_of_the_page_passes(page: Project, port: int) -> None:
     assert json.loads(Supply.kept or b"") == {"volts": 5}
 
 
-def test_the_error_messages_on_the_page_are_real(page: Project) -> None:
-    result = page.run("recipes/mistakes.yaml")
+@pytest.mark.parametrize("name", ["mistakes", "danger"])
+def test_the_error_messages_on_the_page_are_real(page: Project, name: str) -> None:
+    result = page.run(f"recipes/{name}.yaml")
 
-    shown = page.shown(result, "ERROR collecting recipes/mistakes.yaml")
-    assert shown == PARTS["shown", "recipes/mistakes.yaml"]
+    shown = page.shown(result, f"ERROR collecting recipes/{name}.yaml")
+    assert shown == PARTS["shown", f"recipes/{name}.yaml"]
+
+
+def test_the_hooks_of_the_page_do_their_work(page: Project) -> None:
+    block = page.blocks("recipes/supply.yaml")["power"]
+
+    assert block["step"]["state"] == "passed"
+    sent = (page.path / "supply.txt").read_text()
+    assert sent == "PIN 081512\nVOLT 12.0\nOUTP ON\nOUTP OFF\n"
+    [log] = page.path.rglob("power.1.log")
+    assert "sent PIN ***" in log.read_text()
 
 
 def test_the_test_of_the_page_passes(page: Project) -> None:
-    page.run("test_http.py").assert_outcomes(passed=1)
+    page.run("test_station.py").assert_outcomes(passed=1)

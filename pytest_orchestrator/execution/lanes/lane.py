@@ -45,7 +45,7 @@ class Lane:
         self._lanes = lanes
         self._socket: socket.socket | None = None
         self._sending = threading.Lock()
-        self._number, self._running = 0, False
+        self._number, self._running, self._is_cancellable = 0, False, True
 
     def run(
         self,
@@ -54,6 +54,7 @@ class Lane:
         live: tuple[int, int] | None = None,
         handed: Sequence[int] = (),
         kept: Sequence[int] = (),
+        is_cancellable: bool = True,
         meanwhile: Callable[[socket.socket, float | None], None] | None = None,
     ) -> CommandResult:
         """Run a program until it ends, and then end all processes that it has left running.
@@ -63,6 +64,7 @@ class Lane:
             live: Descriptors to which its stdout and stderr are copied live.
             handed: Descriptors that the program itself receives.
             kept: Descriptors that the lane keeps open until the process tree has ended.
+            is_cancellable: False to ignore `cancel` and `end` while this program runs.
             meanwhile: Called with the lane's socket and a deadline of ``time.monotonic``; waits
                 until the socket is readable, or raises TimeoutError at the deadline.
 
@@ -77,6 +79,7 @@ class Lane:
         fds = (*kept, *(live or ()), *handed)
         connection, pid = self._connected()
         try:
+            self._is_cancellable = is_cancellable
             try:
                 self._send(connection, request, fds, len(kept))
             except ConnectionError:  # the lane died while it was idle
@@ -145,7 +148,7 @@ class Lane:
             fields |= {"id": self._number, "kept": kept}
             connection.settimeout(None)
             framing.send(connection, fields, fds)
-            self._running = True
+            self._running = self._is_cancellable
 
     def _reply(
         self,

@@ -26,6 +26,7 @@ from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, time_limit
+from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.step import Step
@@ -113,7 +114,11 @@ class RetryLoop:
                 step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
             )
             return self.result
-        self.step = self._scope.locked(evaluate_step(step, self._names))
+        step, recipe = evaluate_step(step, self._names), self._attempt_defaults.recipe
+        secrets = type_hooks.secrets_of(step, recipe)
+        if secrets:
+            self._attempt_defaults.config.secrets.add(secrets)
+        self.step = self._scope.locked(type_hooks.with_locks(step, recipe))
         return None
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:

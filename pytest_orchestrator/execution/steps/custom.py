@@ -1,21 +1,30 @@
 """Steps whose type another plugin registered; such a step runs a class of that plugin."""
 
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.extending import StepEnvironment
+from pytest_orchestrator.extending import StepEnvironment, StepSpec
+from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.step import CodeStep, PluginData, PythonStep
 from pytest_orchestrator.scriptlets.call import ValidationFailed
+
+CLEANUP: Final = ".cleanup"
+"""End of the name under which the logs of a cleanup are written."""
+
+CLEANUP_SECONDS: Final = 10.0
+"""Seconds after which a cleanup is ended."""
 
 _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 
@@ -39,6 +48,8 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         logs=str(attempt.logs) if attempt.logs else None,
         attempt=attempt.number,
         recipe=attempt.recipe,
+        plugin=step.plugin,
+        has_cleanup=type_hooks.defines(kind, "cleanup"),
     )
     shared: dict[str, Any] = {name: getattr(step, name) for name in _SHARED}
     shared["at"] = {**step.at, "module": place, "class": place}
@@ -95,6 +106,8 @@ def run_class(
     Raises:
         ValidationFailed: The class does not accept the keys of the step.
     """
+    if plugin_data.is_cleanup:
+        return _clean_up(kind, step, plugin_data)
     try:
         keys = msgspec.convert(json_values.deep_copy(step.params), kind.Keys)
     except msgspec.ValidationError as error:
@@ -107,5 +120,76 @@ def run_class(
         logs=Path(plugin_data.logs) if plugin_data.logs else None,
         attempt=plugin_data.attempt,
         fixtures=fixtures,
+        log=_logger(plugin_data.type),
     )
     return kind().run(keys, context, step_environment)
+
+
+def _logger(type_name: str) -> logging.Logger:
+    """Return the logger of the steps of a type, which passes records of all levels on."""
+    logger = logging.getLogger(f"pytest_orchestrator.step.{type_name}")
+    logger.setLevel(logging.DEBUG)
+    return logger
+
+
+def _clean_up(kind: Any, step: PythonStep, plugin_data: PluginData) -> Mapping[str, Any]:
+    """Call the hook ``cleanup`` of a plugin's class; return the result of a passed step."""
+    name = step.name.removesuffix(CLEANUP)
+    keys = type_hooks.defaults(kind.Keys) | step.params
+    kind.cleanup(StepSpec(step=name, recipe=plugin_data.recipe, keys=keys))
+    return {"status": "ok"}
+
+
+def cleanup_of(step: PythonStep) -> PythonStep | None:
+    """Return a step whose step code cleans up after a step; None if its type has no ``cleanup``.
+
+    Args:
+        step: The step of which `called` made a Python step.
+    """
+    if step.plugin_data is None or not step.plugin_data.has_cleanup:
+        return None
+    return msgspec.structs.replace(
+        step,
+        name=f"{step.name}{CLEANUP}",
+        timeout=CLEANUP_SECONDS,
+        heap=False,
+        plugin_data=msgspec.structs.replace(step.plugin_data, is_cleanup=True),
+    )
+
+
+def cleanup_reason(step: PythonStep, failure: Failure) -> str:
+    """Return the sentence about a failed cleanup, with the name of the plugin.
+
+    Args:
+        step: The step of which `called` made a Python step.
+        failure: The failure of the cleanup.
+    """
+    assert step.plugin_data is not None  # noqa: S101
+    plugin = f"plugin '{step.plugin_data.plugin}': " if step.plugin_data.plugin else ""
+    title = f"{plugin}cleanup of step type '{step.plugin_data.type}' failed"
+    return f"{title}: {failure.reason}"
+
+
+def after_cleanup(step: PythonStep, ended: Ended, failure: Failure | None) -> Ended:
+    """Return the end of an attempt with the failure of its cleanup, if the cleanup failed.
+
+    Args:
+        step: The step of which `called` made a Python step.
+        ended: The end of the step code.
+        failure: The failure of the cleanup; None if it did not fail.
+    """
+    if failure is None:
+        return ended
+    reason = cleanup_reason(step, failure)
+    if failure.exception is not None:
+        failure.exception.add_note(reason.removesuffix(f": {failure.reason}"))
+    if ended.failure is not None:
+        if ended.failure.exception is not None:
+            ended.failure.exception.add_note(reason)
+        detail = (*ended.failure.detail, reason)
+        return msgspec.structs.replace(
+            ended, failure=msgspec.structs.replace(ended.failure, detail=detail)
+        )
+    place = step.at["class"]
+    failure = msgspec.structs.replace(failure, reason=reason, place=failure.place or place)
+    return msgspec.structs.replace(ended, failure=failure, skipped=None)

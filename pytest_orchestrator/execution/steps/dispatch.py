@@ -4,6 +4,7 @@ Scheduling, retries, locks and the journal run step code only through `submitted
 distinguish between a process on this machine and a worker on another one.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,9 @@ from pytest_orchestrator.execution.steps import (
     shell,
 )
 from pytest_orchestrator.execution.steps.services import Services
-from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, Step
+from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
+
+_LOG = logging.getLogger("pytest_orchestrator")
 
 
 class LocalSubmission:
@@ -88,9 +91,40 @@ def _inline(
     step: CodeStep, own: Context, attempt: AttemptContext, fixtures: Mapping[str, object]
 ) -> Ended:
     attempt.config.secrets.add_environment(attempt.variables())
-    with _guarded(step, attempt), records_of_this_process(step.name, attempt) as records:
-        ended = python_inline.run(custom.called(step, attempt), own, attempt, fixtures)
-    return msgspec.structs.replace(ended, log=records.stream)
+
+    def run(called: PythonStep, within: AttemptContext) -> Ended:
+        with _guarded(called, within), records_of_this_process(called.name, within) as records:
+            ended = python_inline.run(called, own, within, fixtures)
+        return msgspec.structs.replace(ended, log=records.stream)
+
+    return _with_cleanup(custom.called(step, attempt), attempt, run)
+
+
+def _with_cleanup(
+    step: PythonStep,
+    attempt: AttemptContext,
+    run: Callable[[PythonStep, AttemptContext], Ended],
+) -> Ended:
+    """Run a Python step, and then the cleanup of its type, whatever the end of the step code.
+
+    Args:
+        step: The step.
+        attempt: The context of the attempt.
+        run: Runs a step to the end of its step code.
+    """
+    cleanup = custom.cleanup_of(step)
+    if cleanup is None:
+        return run(step, attempt)
+    # A service has no timeout, but its cleanup has one.
+    within = msgspec.structs.replace(attempt, has_timeout=True, resources=None)
+    try:
+        ended = run(step, attempt)
+    except BaseException:  # Ctrl-C, or the end of the session
+        failure = run(cleanup, within).failure
+        if failure is not None:
+            _LOG.warning("step '%s': %s", step.name, custom.cleanup_reason(step, failure))
+        raise
+    return custom.after_cleanup(step, ended, run(cleanup, within).failure)
 
 
 def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[None]:
@@ -144,7 +178,11 @@ def apart(step: Step, own: Context, attempt: AttemptContext) -> Ended:
     with _with_context_access(attempt, step.name, own) as within:
         match step:
             case CodeStep():
-                return python_process.run(custom.called(step, within), own, within)
+                return _with_cleanup(
+                    custom.called(step, within),
+                    within,
+                    lambda called, each: python_process.run(called, own, each),
+                )
             case ShellStep():
                 return shell.run(step, within)
             case _:

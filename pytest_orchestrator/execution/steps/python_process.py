@@ -85,6 +85,7 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
                 live=attempt.live_now(),
                 handed=child.descriptors,
                 kept=attempt.lock_files,
+                is_cancellable=step.plugin_data is None or not step.plugin_data.is_cleanup,
                 meanwhile=child.serve_until_end,
             )
         except LaneLost as lost:

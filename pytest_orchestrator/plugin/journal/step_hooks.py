@@ -1,7 +1,6 @@
 """Caller of the step hooks that other plugins implement."""
 
 import traceback
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,21 +73,12 @@ class StepHooks:
             self._warn(name, error, arguments["node"] or "")
 
     def _warn(self, name: str, error: BaseException, node: str) -> None:
-        """Report a hook's exception once as a warning, without `warnings.warn`, which may raise."""
-        from pytest_orchestrator.extending import HookWarning
+        """Report a hook's exception once as a warning."""
+        from pytest_orchestrator.plugin.extensions import record_warning
 
         last = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{name} raised {type(error).__name__}: {error}"
         if text in self._warnings:
             return
         self._warnings.add(text)
-        message = warnings.WarningMessage(
-            HookWarning(text), HookWarning, last.filename, last.lineno or 1
-        )
-        arguments = {
-            "warning_message": message,
-            "when": "runtest",
-            "nodeid": node,
-            "location": None,
-        }
-        self._config.hook.pytest_warning_recorded.call_historic(kwargs=arguments)
+        record_warning(self._config, text, last.filename, last.lineno or 1, "runtest", node)

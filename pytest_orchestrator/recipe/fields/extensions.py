@@ -37,10 +37,12 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
     Attributes:
         kind: The class that the plugin registered for the type.
         file: The file that contains the class; empty if unknown.
+        plugin: The name of the plugin that registered it; empty if unknown.
     """
 
     kind: ClassVar[type[extending.StepType]]
     file: ClassVar[str]
+    plugin: ClassVar[str]
 
     @property
     def own(self) -> dict[str, Any]:
@@ -68,12 +70,15 @@ class Extensions(Struct, frozen=True, kw_only=True):
         """Return a copy with another default shell for the command lines of steps."""
         return self if shell == self.shell else msgspec.structs.replace(self, shell=shell)
 
-    def with_type(self, kind: type[extending.StepType], file: str = "") -> "Extensions":
+    def with_type(
+        self, kind: type[extending.StepType], file: str = "", plugin: str = ""
+    ) -> "Extensions":
         """Return a copy with one more step type.
 
         Args:
             kind: The class that the plugin registered for the type.
             file: The file that contains the class.
+            plugin: The name of the plugin, for error messages.
 
         Raises:
             ValueError: The class is no valid step type; the message says why.
@@ -89,7 +94,13 @@ class Extensions(Struct, frozen=True, kw_only=True):
             f"{name}_step",
             _fields(getattr(kind, "Keys", None)),
             bases=(CustomStep,),
-            namespace={"type": name, "kind": kind, "file": file, "__doc__": kind.__doc__},
+            namespace={
+                "type": name,
+                "kind": kind,
+                "file": file,
+                "plugin": plugin,
+                "__doc__": kind.__doc__,
+            },
             frozen=True,
             kw_only=True,
         )

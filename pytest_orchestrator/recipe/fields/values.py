@@ -63,6 +63,10 @@ class Values:
             Values(text, problems, expressions=True) if self.templated and not expressions else self
         )
 
+    def quiet(self) -> "Values":
+        """Return a reader of the same file that accepts expressions and reports no problems."""
+        return Values(self._text, Problems(), expressions=True)
+
     def place(self, node: Node) -> Place:
         """Return the place of a node in the file."""
         return place_of(node, self._text)

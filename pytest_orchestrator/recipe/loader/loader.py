@@ -10,6 +10,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
+from pytest_orchestrator.extending import Project
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, reader
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
@@ -26,7 +27,7 @@ from pytest_orchestrator.recipe.loader.include import (
     numbered,
 )
 from pytest_orchestrator.recipe.loader.ordering import StepOrdering
-from pytest_orchestrator.recipe.loader.steps import Draft, read_step
+from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Need, Recipe
 from pytest_orchestrator.recipe.model.step import Step
@@ -46,11 +47,19 @@ class Document:
         uses: Loads the used files.
         known: The step types and criteria that exist.
         max_bytes: The size limit of a file.
+        origin: The project and the path of the file.
     """
 
     def __init__(
-        self, text: str, problems: Problems, uses: Uses, known: Extensions, max_bytes: int
+        self,
+        text: str,
+        problems: Problems,
+        uses: Uses,
+        known: Extensions,
+        max_bytes: int,
+        origin: Origin,
     ) -> None:
+        self._origin = origin
         self._text = text
         self._max_bytes = max_bytes
         self._uses = uses
@@ -227,6 +236,7 @@ class Document:
                 self._problems,
                 self._defaults,
                 self._known,
+                self._origin,
             )
             for number, each in enumerate(node.value, start=1)
         ]
@@ -332,7 +342,8 @@ class _Files:
             data = read_file(path, self._max_bytes, problems)
             with gc_paused():
                 text = decoded(data, problems)
-                loader = Document(text, problems, uses, self._known, self._max_bytes)
+                origin = Origin(Project(root=root), str(path))
+                loader = Document(text, problems, uses, self._known, self._max_bytes, origin)
                 fields = loader.fields()
         except Refused:
             raise RecipeError(problems.found, identity, problems.text) from None

@@ -4,7 +4,7 @@ Each default is checked once, at its place in `defaults`. It is then read for ea
 step had the key itself; so the rules for expressions in a step apply to it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -12,8 +12,10 @@ from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenStep
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import (
     CustomStep,
     Extensions,
@@ -30,7 +32,7 @@ from pytest_orchestrator.recipe.loader.nested import outputs, read_nested, read_
 from pytest_orchestrator.recipe.model.options import Ready, Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
 from pytest_orchestrator.recipe.problems import Problems, either, quoted
 
 _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
@@ -75,6 +77,18 @@ class Draft(Struct):
         return pairs(self.node)[key][1]
 
 
+class Origin(Struct, frozen=True):
+    """The file of a recipe, for the hooks of step types.
+
+    Attributes:
+        project: The project.
+        recipe: The path of the file.
+    """
+
+    project: Project
+    recipe: str
+
+
 def read_step(
     node: Node,
     title: str,
@@ -82,6 +96,7 @@ def read_step(
     problems: Problems,
     shared: Pairs,
     known: Extensions,
+    origin: Origin,
 ) -> Draft | None:
     """Read one step.
 
@@ -92,12 +107,13 @@ def read_step(
         problems: Receives the problems.
         shared: The defaults of the file that have no problem.
         known: The step types and criteria that exist.
+        origin: The project and the path of the recipe.
 
     Returns:
         The step, or None if the item is no mapping.
     """
     if type(node) is MappingNode:
-        return _StepReader(node, title, values, problems, known).draft(shared)
+        return _StepReader(node, title, values, problems, known, origin).draft(shared)
     kind = Reading(values, problems, "", Templates()).kind(node)
     if kind:
         problems.add(values.place(node), f"{title} is {kind}, should be a mapping of its keys")
@@ -114,7 +130,10 @@ class _StepReader:
         values: Values,
         problems: Problems,
         known: Extensions,
+        origin: Origin,
     ) -> None:
+        self._origin = origin
+        self._found_before = len(problems.found)
         self._node = node
         self._known = known
         self._types = known.step_types
@@ -152,7 +171,7 @@ class _StepReader:
         if self._model is PythonStep:
             self._check_callable()
         if issubclass(self._model, CustomStep):
-            self._check_own(self._model, fields)
+            self._check_own(self._model, fields, key_nodes)
         fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
         at[""] = self._values.place(self._node)
@@ -269,17 +288,54 @@ class _StepReader:
             if key.is_required and name not in key_nodes and not self._is_intended(name):
                 self._note(self._node, f"missing '{name}'")
 
-    def _check_own(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
-        """Check the keys of a plugin's step with the class of the plugin, and report its error."""
+    def _check_own(self, model: type[CustomStep], fields: dict[str, Any], key_nodes: Pairs) -> None:
+        """Check the keys of a plugin's step with the class of the plugin, and report its errors."""
+        if len(self._problems.found) > self._found_before:
+            return
         keys = own_keys(model)
         own_values = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
-        if self._problems.found or any(
-            one.path[0] in keys.values() for one in self._templates.found
+        # The class checks keys with expressions after all expressions have values.
+        if not any(one.path[0] in keys.values() for one in self._templates.found):
+            wrong = keys_error(model, own_values)
+            if wrong:
+                self._note(self._node, wrong)
+                return
+        if not (
+            type_hooks.defines(model.kind, "check") or type_hooks.defines(model.kind, "secrets")
         ):
-            return  # the class checks the keys after all expressions have values
-        wrong = keys_error(model, own_values)
-        if wrong:
-            self._note(self._node, wrong)
+            return
+        step = WrittenStep(
+            step=fields.get("name", ""),
+            recipe=self._origin.recipe,
+            keys=type_hooks.keys_with_defaults(model, own_values, self._templates.found),
+            common=self._common(key_nodes, keys),
+            places={path: self._values.place(node) for path, node in nodes_of(self._node)},
+        )
+        try:
+            wrongs = type_hooks.problems(model, step, self._origin.project)
+        except type_hooks.HookError as error:
+            self._note(self._pairs["type"][1], str(error))
+            return
+        for each in wrongs:
+            self._report_key(each, step.places)
+
+    def _common(self, key_nodes: Pairs, own: Mapping[str, str]) -> dict[str, Any]:
+        """Return the keys of the step that steps of all types have, as they are written."""
+        values = self._values.quiet()
+        return {
+            name: type_hooks.as_written(values.json(node))
+            for name, (_, node) in key_nodes.items()
+            if name not in own
+        }
+
+    def _report_key(self, wrong: KeyProblem, places: Mapping[KeyPath, Place]) -> None:
+        """Report a mistake that the class of a plugin found, at the value or around it."""
+        path = tuple(wrong.path)
+        while path not in places:
+            path = path[:-1]
+        named = f"'{type_hooks.path_text(wrong.path)}'" if wrong.path else ""
+        head, where = (named, self._where) if named else (self._typed, "")
+        self._problems.add(places[path], head, where, f" {wrong.message}", hint=wrong.hint)
 
     def _check_use(self) -> None:
         for name, (node, _) in self._pairs.items():

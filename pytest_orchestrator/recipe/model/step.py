@@ -384,6 +384,9 @@ class PluginData(Struct, frozen=True, kw_only=True):
         logs: The folder for logs; None if no logs are kept.
         attempt: Number of the attempt, from 1.
         recipe: The path of the recipe.
+        plugin: The name of the plugin; empty if unknown.
+        has_cleanup: True if the class has a hook `cleanup`.
+        is_cleanup: True to call that hook instead of the step code.
     """
 
     type: str
@@ -392,6 +395,9 @@ class PluginData(Struct, frozen=True, kw_only=True):
     logs: str | None = None
     attempt: int = 1
     recipe: str = ""
+    plugin: str = ""
+    has_cleanup: bool = False
+    is_cleanup: bool = False
 
 
 class CodeStep(Step, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ is false, ``22:30`` is 1350, ``010`` is 8 and ``2024-01-01`` is a date.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -72,6 +72,26 @@ def pairs(node: Node) -> Pairs:
     """Return the keys of a checked mapping node, each with its key node and value node."""
     found: Pairs = node.value
     return found
+
+
+def nodes_of(
+    node: Node, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+    """Yield a checked node and all nodes of values below it, each with its path.
+
+    Args:
+        node: The node.
+        path: The path of the node: the keys and indexes that lead to it.
+    """
+    yield path, node
+    if node.tag == BROKEN:
+        return
+    if type(node) is MappingNode:
+        for name, (_, value) in pairs(node).items():
+            yield from nodes_of(value, (*path, name))
+    elif type(node) is SequenceNode:
+        for at, value in enumerate(node.value):
+            yield from nodes_of(value, (*path, at))
 
 
 class Check:

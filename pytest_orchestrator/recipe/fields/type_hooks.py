@@ -1,0 +1,245 @@
+"""Calls of the class methods of step types: `check`, `secrets` and `locks`.
+
+A hook is code of a plugin. Whatever it raises or wrongly returns becomes a `HookError`, whose
+message names the plugin.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import NODEFAULT
+
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import clipped, one_line
+from pytest_orchestrator.extending import (
+    KeyPath,
+    KeyProblem,
+    Project,
+    StepSpec,
+    StepType,
+    Unevaluated,
+    WrittenStep,
+)
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template
+from pytest_orchestrator.recipe.fields.extensions import CustomStep, as_json, own_keys
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.model.step import Step
+
+HOOKS: Final = ("check", "secrets", "locks", "cleanup")
+
+
+class HookError(ExpressionError):
+    """Exception for a hook of a step type that failed; the message names the plugin."""
+
+
+@lru_cache(maxsize=256)
+def defines(kind: type[StepType], hook: str) -> bool:
+    """Return True if a step type has a hook of its own, as a class method or a static method."""
+    own = inspect.getattr_static(kind, hook)
+    return own is not vars(StepType)[hook] and isinstance(own, classmethod | staticmethod)
+
+
+def uncalled(kind: type[StepType]) -> list[str]:
+    """Return the names of hooks that a step type has as something else than a class method."""
+    static = {hook: inspect.getattr_static(kind, hook) for hook in HOOKS}
+    return [hook for hook, own in static.items() if not isinstance(own, classmethod | staticmethod)]
+
+
+def keys_with_defaults(
+    model: type[CustomStep], values: Mapping[str, Any], templates: Iterable[Template]
+) -> dict[str, Any]:
+    """Return the own keys of a step by name, with defaults and with `Unevaluated` values.
+
+    Args:
+        model: The Struct of the type.
+        values: The values of the keys that the recipe has, by name.
+        templates: The expressions of the step that have no value yet.
+    """
+    keys = defaults(model.kind.Keys)
+    names = {field: name for name, field in own_keys(model).items()}
+    keys |= {name: as_json(value) for name, value in values.items()}
+    for one in templates:
+        field = str(one.path[0])
+        if field in names:
+            name = names[field]
+            keys[name] = _put(keys[name], one.path[1:], Unevaluated(one.text))
+    return keys
+
+
+def defaults(keys: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the keys of a step type that have a default, with their defaults as JSON values."""
+    found: dict[str, Any] = {}
+    for each in msgspec.structs.fields(keys):
+        if each.default is not NODEFAULT:
+            found[each.encode_name] = msgspec.to_builtins(each.default)
+        elif each.default_factory is not NODEFAULT:
+            found[each.encode_name] = msgspec.to_builtins(each.default_factory())
+    return found
+
+
+def _put(into: Any, path: Sequence[str | int], value: Any) -> Any:
+    """Return a value in which the part at a path is replaced; only lists and dicts on the way."""
+    if not path:
+        return value
+    into[path[0]] = _put(into[path[0]], path[1:], value)
+    return into
+
+
+def spec_of(step: CustomStep, recipe: str) -> StepSpec:
+    """Return name and keys of a step as its hooks receive them.
+
+    Args:
+        step: The step; values that are not evaluated yet are given as `Unevaluated`.
+        recipe: The path of its recipe.
+    """
+    keys = keys_with_defaults(type(step), step.own, step.templates)
+    return StepSpec(step=step.name, recipe=recipe, keys=keys)
+
+
+def problems(model: type[CustomStep], step: WrittenStep, project: Project) -> list[KeyProblem]:
+    """Return the mistakes that the hook `check` of a type finds in a step.
+
+    The hook `secrets` is called too, so that its exceptions are errors of the recipe.
+
+    Raises:
+        HookError: A hook raised an exception, or returned something else.
+    """
+    found: list[Any] = []
+    if defines(model.kind, "check"):
+        found = _called(model, "check", step, project)
+        strange = next((one for one in found if not isinstance(one, KeyProblem)), None)
+        if strange is not None:
+            wrong = f"returned a list with {_kind(strange)} in it, no KeyProblem"
+            raise HookError(f"{_title(model, 'check')} {wrong}")
+    if defines(model.kind, "secrets"):
+        spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
+        _called(model, "secrets", spec)
+    return found
+
+
+def secrets_of(step: Step, recipe: str) -> list[Any]:
+    """Return the secret values of a step, as far as they are known.
+
+    Args:
+        step: The step; one that is not of a plugin's type has none.
+        recipe: The path of its recipe.
+
+    Raises:
+        HookError: The hook raised an exception, or returned no list.
+    """
+    if not isinstance(step, CustomStep) or not defines(step.kind, "secrets"):
+        return []
+    values = _called(type(step), "secrets", spec_of(step, recipe), place=step.at["type"])
+    return [_plain(value) for value in values]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without the parts that are not evaluated."""
+    if isinstance(value, Unevaluated):
+        return None
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def with_locks(step: Step, recipe: str) -> Step:
+    """Return a step whose locks also contain those that its type asks for.
+
+    Args:
+        step: The step; all its keys have their values.
+        recipe: The path of its recipe.
+
+    Raises:
+        HookError: The hook raised an exception, or returned something else than names of locks.
+    """
+    if not isinstance(step, CustomStep) or not defines(step.kind, "locks"):
+        return step
+    more = [name for name in _locks(step, recipe) if name not in step.locks]
+    return msgspec.structs.replace(step, locks=(*step.locks, *dict.fromkeys(more)))
+
+
+def early_locks(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
+    """Return the locks that the type of a step asks for, if they are known before any step runs.
+
+    Args:
+        step: The step as the recipe has it.
+        recipe: The path of its recipe.
+        names: The names that expressions may use before any step runs, with their values.
+    """
+    if not isinstance(step, CustomStep) or not defines(step.kind, "locks"):
+        return ()
+    fields = {*own_keys(type(step)).values()}
+    own = tuple(one for one in step.templates if one.path[0] in fields)
+    if not all(map(is_early, own)):
+        return ()
+    with contextlib.suppress(ExpressionError):  # the step will raise the error
+        known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
+        return _locks(known, recipe)
+    return ()
+
+
+def _locks(step: CustomStep, recipe: str) -> Sequence[str]:
+    names = _called(type(step), "locks", spec_of(step, recipe), place=step.at["type"])
+    reader = keys_of(Step)["locks"].reader
+    assert reader is not None  # noqa: S101
+    try:
+        locks: Sequence[str] = reader.convert(names, "locks")
+    except ValueError as error:
+        raise HookError(f"{_title(type(step), 'locks')}: {error}", step.at["type"]) from None
+    return locks
+
+
+def _title(model: type[CustomStep], hook: str) -> str:
+    plugin = f"plugin '{model.plugin}': " if model.plugin else ""
+    return f"{plugin}{hook} of step type '{model.type}'"
+
+
+def _called(
+    model: type[CustomStep], hook: str, *arguments: object, place: Place | None = None
+) -> list[Any]:
+    """Call a hook that returns a list, and return that list.
+
+    Args:
+        model: The Struct of the type.
+        hook: The name of the hook.
+        arguments: The arguments of the hook.
+        place: The place of an error in the recipe; None if the caller knows it.
+
+    Raises:
+        HookError: The hook raised an exception, or returned something else.
+    """
+    wrong = ""
+    try:
+        returned = getattr(model.kind, hook)(*arguments)
+        if isinstance(returned, Iterable) and not isinstance(returned, str | bytes):
+            return list(returned)
+        wrong = f"returned {_kind(returned)}, no list"
+    except Exception as error:  # noqa: BLE001 - a hook is code of a plugin
+        text = one_line(clipped(str(error)).strip().partition("\n")[0])
+        name = type(error).__name__
+        wrong = f"raised {name}: {text}" if text else f"raised {name}"
+    raise HookError(f"{_title(model, hook)} {wrong}", place)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def as_written(value: Any) -> Any:
+    """Return a JSON value of a recipe with its expressions as `Unevaluated`."""
+    if isinstance(value, Template):
+        return Unevaluated(value.text)
+    if isinstance(value, dict):
+        return {name: as_written(each) for name, each in value.items()}
+    return [as_written(each) for each in value] if isinstance(value, list) else value
+
+
+def path_text(path: KeyPath) -> str:
+    """Return a key path as messages show it, such as ``headers.Accept`` or ``files[0]``."""
+    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return shown.removeprefix(".")
