@@ -484,6 +484,6 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "marginal": lambda: _ref(Marginal),
     "success": lambda: _ref(Success),
     "files": lambda: _list_of(FileRules, minItems=1),
-    "result_schema": lambda: {"type": "object"},
+    "result_schema": lambda: {"type": "object", "minProperties": 1},
 }
 """Fields whose values are mappings with keys of their own, or have other rules."""

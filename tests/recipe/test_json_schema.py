@@ -86,7 +86,7 @@ def test_a_schema_that_is_no_json_mapping_is_reported(
 @pytest.mark.parametrize(
     "schema",
     [
-        "{}",
+        "{title: any}",
         "{$schema: 'http://json-schema.org/draft-07/schema#', items: [{type: string}]}",
         "{$schema: 'http://json-schema.org/draft-04/schema#'}",
         "{$ref: 'https://json-schema.org/draft/2020-12/schema'}",

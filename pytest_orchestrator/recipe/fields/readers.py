@@ -209,9 +209,10 @@ class _Either:
     def convert(self, value: Any, key: str) -> Any:
         if isinstance(value, list | tuple):
             return self._several.convert(value, key)
-        if isinstance(value, dict):
-            raise _other(key, value, self.expected)
-        return self._scalar.convert(value, key)
+        try:
+            return self._scalar.convert(value, key)
+        except ValueError:
+            raise _other(key, value, self.expected) from None
 
 
 class _Json:

@@ -370,7 +370,11 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
         return msgspec.structs.replace(one, expected=wanted)
     rule = str(way[0])
     converted = _converted_part(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
-    return msgspec.structs.replace(one, expected=_value_put(one.expected, way, as_json(converted)))
+    rules = _value_put(one.expected, way, as_json(converted))
+    least, most = rules.get("min_bytes"), rules.get("max_bytes")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        raise ValueError(f"'files.min_bytes' is {least}, above 'max_bytes', which is {most}")
+    return msgspec.structs.replace(one, expected=rules)
 
 
 def split_criterion(one: Criterion) -> Iterator[Criterion]:

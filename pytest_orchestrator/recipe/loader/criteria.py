@@ -148,6 +148,10 @@ class _Criteria:
         if type(node) is not MappingNode or node.tag == BROKEN:
             reading.report_kind(node, "success.result_schema", "a mapping")
             return
+        if not pairs(node):
+            tail = " is {}, should have a keyword in it"
+            reading.report(node, "success.result_schema", tail)
+            return
         number_before = len(problems)
         written = reading.values.with_expressions.json(node)
         reading.templates.check(written, AFTER, reading.problems, reading.where)

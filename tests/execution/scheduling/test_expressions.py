@@ -329,7 +329,7 @@ IN_PLACE = " (write the expression in the place of the list)"
         ({"leftover_processes": "${{ [0] }}"}, "'leftover_processes' is a list, {whole}"),
         (
             {"files": [{"path": "x", "not_contains": "${{ none }}"}]},
-            "'files.not_contains' is null, should be text",
+            "'files.not_contains' is null, should be text, or a list",
         ),
         (
             {"files": [{"path": "x", "not_contains": "${{ {'a': 1} }}"}]},
@@ -364,6 +364,12 @@ IN_PLACE = " (write the expression in the place of the list)"
         ),
         ({"files": [{"path": "${{ ['x'] }}"}]}, "'files.path' is a list, should be text"),
         (
+            {"files": [{"path": "x", "min_bytes": "${{ 5 }}", "max_bytes": 2}]},
+            "'files.min_bytes' is 5, above 'max_bytes', which is 2",
+        ),
+        ({"stdout_contains": "${{ 5 }}"}, "'stdout_contains' is 5, should be text, or a list"),
+        ({"ctx_has_keys": "${{ {'a': 1} }}"}, "'ctx_has_keys' is a mapping, should be a list"),
+        (
             {"files": [{"path": "x", "fresh": "${{ 'yes' }}"}]},
             "'files.fresh' is 'yes', should be true or false",
         ),
@@ -394,6 +400,6 @@ def test_no_step_code_runs_if_the_expected_exit_code_is_invalid(bench: Bench) ->
     success = {"exit_code": "${{ 'three' }}"}
     step = bench.shell_step("touch ran", parse="text", success=success)
 
-    reason = "'exit_code' is 'three', should be a whole number or 'nonzero'"
+    reason = "'exit_code' is 'three', should be a whole number or 'nonzero', or a list"
     assert failure(bench.result(step)) == ("validation", reason)
     assert not (bench.root / "ran").exists()

@@ -211,6 +211,10 @@ def test_an_invalid_criterion_is_reported_once(
             "'success' in shell step 'a' is {{}}, {} a criterion in it (leave it out)",
         ),
         ("{files: []}", "'success.files' in shell step 'a' is [], {} an entry in it"),
+        (
+            "{result_schema: {}}",
+            "'success.result_schema' in shell step 'a' is {{}}, {} a keyword in it",
+        ),
     ],
 )
 def test_a_criterion_over_an_empty_list_is_refused(
