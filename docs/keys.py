@@ -90,6 +90,7 @@ _DURATION = "seconds, or text such as `30s`"
 _BY_RULE: Mapping[Any, str] = {
     _rule(key_types.StepName): "name of a step",
     _rule(key_types.Sha256): "64 hexadecimal digits",
+    key_types.elements: "expression, or list",
     key_types.command: "command line, or list of texts",
     key_types.shell: "`sh`, `bash`, `python`, or list of texts",
     key_types.context_path: "key of the Context",

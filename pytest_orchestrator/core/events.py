@@ -93,6 +93,7 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
         worker: Name of the pytest process that runs the step.
         cut_off_in: Id of the earlier run that ended while the step ran; in this run the step has
             not run yet.
+        element: Index of the element of ``foreach`` for which the step code starts, from 0.
     """
 
     recipe: str
@@ -101,6 +102,7 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
     digest: str = ""
     worker: str = "main"
     cut_off_in: str | None = None
+    element: int | None = None
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
@@ -113,6 +115,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
         kind: Kind of the failure.
         reason: Why the attempt failed.
         again_in: Seconds until the next attempt.
+        element: Index of the element of ``foreach`` for which the attempt failed, from 0.
     """
 
     recipe: str
@@ -121,6 +124,38 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
     kind: str
     reason: str
     again_in: float = 0.0
+    element: int | None = None
+
+
+class ElementFinished(Event, frozen=True, kw_only=True, tag="element_finished"):
+    """The outcome of one element of a step with ``foreach`` is final.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        element: Index of the element, from 0.
+        outcome: passed, failed, skipped or interrupted; blocked if its step code did not run.
+        work: SHA-256 of the step, as the digest of `StepStarted`.
+        digest: Digest of the whole list; a run that resumes this one keeps the element only if its
+            list and its step have the same digests.
+        block: The element as in the block of the step.
+        result: The result of the step code for the element.
+        outputs: The values of the step's ``outputs`` for the element, by key.
+        restored: Id of the run that the element was restored from; it did not run in this one.
+        changes: Only of a restored element: the changes of the Context that its step code made.
+    """
+
+    recipe: str
+    step: str
+    element: int
+    outcome: Literal["passed", "failed", "skipped", "interrupted", "blocked"]
+    work: str = ""
+    digest: str = ""
+    block: dict[str, Any] = {}
+    result: Any = None
+    outputs: dict[str, Any] = {}
+    restored: str | None = None
+    changes: tuple[dict[str, Any], ...] = ()
 
 
 class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
@@ -277,6 +312,7 @@ AnyEvent: TypeAlias = (
     | StepWaits
     | StepStarted
     | AttemptFailed
+    | ElementFinished
     | StepFinished
     | ContextChanged
     | ContextReplaced

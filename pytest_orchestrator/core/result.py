@@ -11,6 +11,7 @@ import msgspec
 
 from pytest_orchestrator.core.events import Change, epoch_seconds
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import element_label
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -321,6 +322,37 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     stopped: float = 0.0
 
 
+ElementState = Literal["passed", "failed", "skipped", "interrupted", "not run", "restored"]
+
+
+class Element(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of the step code for one element of the list of ``foreach``.
+
+    Attributes:
+        index: Index of the element in the list, from 0.
+        item: The element.
+        result: The result for this element; ``blocked`` if its step code did not run.
+    """
+
+    index: int
+    item: Json
+    result: "StepResult"
+
+    @property
+    def label(self) -> str:
+        """The index and the start of the element in one line, such as ``[6] 12.5``."""
+        return element_label(self.index, self.item)
+
+    @property
+    def state(self) -> ElementState:
+        """The outcome of the element as reports show it."""
+        if self.result.is_interrupted:
+            return "interrupted"
+        if self.result.restored is not None:
+            return "restored"
+        return "not run" if self.result.outcome == "blocked" else self.result.outcome
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of a step, with everything that reports show of it.
 
@@ -348,6 +380,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         restored: Id of the run that the result was restored from, if the step did not run in
             this one.
         inputs: The ``params`` or ``args`` of the step code, with expressions replaced by values.
+        elements: The elements of the list of a step with ``foreach``, in order; None for a step
+            without it, and if the list has no value.
     """
 
     step: str
@@ -371,11 +405,19 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     restored: str | None = None
     inputs: dict[str, Json] = {}
+    elements: tuple[Element, ...] | None = None
 
     @property
     def is_interrupted(self) -> bool:
         """True if the step was ended from outside: by a person, a signal or a dead worker."""
         return self.failure is not None and self.failure.kind == "interrupted"
+
+    @property
+    def failed_element(self) -> Element | None:
+        """The element of ``foreach`` whose failure is that of the step; None if there is none."""
+        reason = self.failure.reason if self.failure else ""
+        failed = (one for one in self.elements or () if one.result.failure is not None)
+        return next((one for one in failed if reason.startswith(f"{one.label}: ")), None)
 
     @property
     def window(self) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Text for terminals: control characters, user patterns, escaping, column widths."""
 
+import json
 import re
 import warnings
 from itertools import accumulate
@@ -111,6 +112,7 @@ def figure(value: float, precision: int | None = None) -> str:
 _LONGEST = 300
 _MAX_READ = 1 << 16  # characters, far more than a line of 300 characters needs
 _QUOTED = 80
+_ELEMENT = 40
 
 
 def printable(raw: bytes) -> str:
@@ -157,6 +159,14 @@ def cut_to_width(text: str, width: int) -> str:
     widths = accumulate(map(display_width, text))
     end = next((at for at, columns in enumerate(widths) if columns >= width), 0)
     return text[:end].rstrip() + "…"
+
+
+def element_label(index: int, item: "Json") -> str:
+    """Return the index and the start of an element of a list in one line, such as ``[6] 12.5``."""
+    text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+    if not (text and text.isprintable()):
+        text = json.dumps(item)
+    return f"[{index}] {cut_to_length(text, _ELEMENT)}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -69,6 +69,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         callbacks: The callbacks to the test runner.
         recipe: Path of the recipe of the step.
         number: Number of the attempt, from 1.
+        element: Index of the element of ``foreach``, from 0; None for a step without it.
         slot: The worker slot, with its lanes.
         runner: Runs step code on other machines; None if all steps run on this machine.
         logs: Folder for the output of steps; None if it is not written.
@@ -91,6 +92,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     callbacks: RunCallbacks = RunCallbacks()
     recipe: str = ""
     number: int = 1
+    element: int | None = None
     slot: "Slot | None" = None
     runner: "Runner | None" = None
     logs: Path | None = None
@@ -138,12 +140,17 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
             stream: Name of the stream.
             number: Number of another attempt of the step; None means this attempt.
         """
-        return None if self.logs is None else f"{self.logs}/{step}.{number or self.number}.{stream}"
+        if self.logs is None:
+            return None
+        return f"{self.logs}/{self._file_name(step)}.{number or self.number}.{stream}"
 
     def samples(self, step: str) -> str | None:
         """Return the path of the file of a step's resource samples; None if none are written."""
         folder = self.resources
-        return None if folder is None else f"{folder}/{step}.{self.number}.jsonl"
+        return None if folder is None else f"{folder}/{self._file_name(step)}.{self.number}.jsonl"
+
+    def _file_name(self, step: str) -> str:
+        return step if self.element is None else f"{step}.{self.element}"
 
     def seconds_for(self, timeout: float | None) -> float | None:
         """Return the timeout of a step in seconds, with the default and the factor of the run.
@@ -188,6 +195,13 @@ class RemoteSubmission(Submitted, Protocol):
             at_once: Send KILL directly after TERM, without a grace period.
             late: An earlier cancellation had no effect, so the attempt is lost.
         """
+
+    def release(self) -> None:
+        """Release the worker, which after an attempt for an element waits for the next element."""
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the worker was lost, so that its step code may still run."""
 
 
 class Runner(Protocol):

@@ -11,7 +11,7 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
+from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.execution.recipe_outcome import (
@@ -105,6 +105,8 @@ class Steps(Mapping[str, Any]):
         result = self._result_of(self._prefix + name)
         if result is None:
             raise KeyError(name)
+        if result.elements is not None:
+            return _of_elements(result)
         ended = result.ended
         process = ended.process if ended else None
         return {
@@ -121,6 +123,23 @@ class Steps(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _of_elements(result: StepResult) -> dict[str, Any]:
+    """Return the value of ``steps.<name>`` for a step with ``foreach``: lists over its elements."""
+    results = [one.result for one in result.elements or ()]
+    processes = [one.ended.process if one.ended else None for one in results]
+    return {
+        "outcome": result.outcome,
+        "result": [one.ended.value if one.ended else None for one in results],
+        "exit_code": [one.exit_code if one else None for one in processes],
+        "seconds": result.ended.usage.seconds if result.ended else 0.0,
+        "stdout": [one.stdout.text if one else "" for one in processes],
+        "measurements": [
+            {each.name: {"value": each.value, "verdict": each.verdict} for each in one.measurements}
+            for one in results
+        ],
+    }
 
 
 def gist(result: StepResult) -> StepResult:
@@ -140,7 +159,21 @@ def gist(result: StepResult) -> StepResult:
         meets=result.meets,
         ended=ended,
         restored=result.restored,
+        elements=result.elements and tuple(map(_gist_of_element, result.elements)),
     )
+
+
+def _gist_of_element(element: Element) -> Element:
+    """Return a copy of an element with what ``steps.<name>`` shows of it."""
+    result, ended = gist(element.result), element.result.ended
+    process = ended.process if ended else None
+    if process is not None and result.ended is not None and result.ended.process is not None:
+        kept = msgspec.structs.replace(result.ended.process, stdout=Stream(process.stdout.text))
+        result = msgspec.structs.replace(
+            result, ended=msgspec.structs.replace(result.ended, process=kept)
+        )
+    result = msgspec.structs.replace(result, measurements=element.result.measurements)
+    return msgspec.structs.replace(element, result=result)
 
 
 class Run:

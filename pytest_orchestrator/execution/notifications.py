@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from pytest_orchestrator.core.events import Change
-from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.result import Element, Failure, StepResult
 from pytest_orchestrator.recipe.model.step import Step
 
 T = TypeVar("T")
@@ -66,10 +67,14 @@ class Started(NamedTuple):
 
 
 class AttemptStarted(NamedTuple):
-    """Event: an attempt of a step starts; its step code has not run yet."""
+    """Event: an attempt of a step starts; its step code has not run yet.
+
+    `element` is the index of the element of ``foreach``; None for a step without it.
+    """
 
     step: Step
     attempt: int
+    element: int | None = None
 
 
 class RetryScheduled(NamedTuple):
@@ -79,6 +84,23 @@ class RetryScheduled(NamedTuple):
     attempt: int
     failure: Failure
     seconds: float
+    element: int | None = None
+
+
+class ElementFinished(NamedTuple):
+    """Event: an element of a step with ``foreach`` has a result.
+
+    Attributes:
+        step: The step.
+        element: The element.
+        outputs: The values of the step's ``outputs`` for the element, by key.
+        digest: Digest of the whole list.
+    """
+
+    step: Step
+    element: Element
+    outputs: dict[str, Json]
+    digest: str
 
 
 class Finished(NamedTuple):
@@ -97,5 +119,5 @@ class Changed(NamedTuple):
 
 StepEvent = Started | Finished | Changed
 Listener = Callable[[StepEvent], None]
-RecordedEvent = AttemptStarted | RetryScheduled | Finished
+RecordedEvent = AttemptStarted | RetryScheduled | ElementFinished | Finished
 """An event that is stored outside this process before it takes effect."""

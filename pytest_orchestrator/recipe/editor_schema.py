@@ -301,7 +301,10 @@ def _step(types: Mapping[str, type[Step]]) -> Schema:
         "type": "object",
         "properties": {"name": keys.pop("name"), "type": kind, **keys, "use": _using()["use"]},
         "required": ["name"],
-        "dependencies": dict.fromkeys(["ready", "stop_signal"], _SERVICE),
+        "dependencies": {
+            **dict.fromkeys(["ready", "stop_signal"], _SERVICE),
+            "fail_fast": ["foreach"],
+        },
         "if": {"required": ["use"]},
         "then": _ref(UseStep),
         "else": {"required": ["type"], "allOf": of_types},
@@ -394,7 +397,7 @@ def _without(criteria: Iterable[str]) -> Schema:
 
 def _of_service(model: type[Step]) -> dict[str, Schema]:
     """Return, by key, the schemas of the keys whose values are restricted in a service."""
-    keys = {"success": _without(AT_THE_END)}
+    keys: dict[str, Any] = {"success": _without(AT_THE_END), "foreach": False}
     if issubclass(model, ShellStep):
         keys["parse"] = {"const": "text"}
     if issubclass(model, CodeStep):
@@ -476,6 +479,11 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "defaults": lambda: _ref(Defaults),
     "steps": lambda: _list_of(Step, minItems=1),
     "final": lambda: _list_of(Step),
+    "foreach": lambda: {
+        "type": ["array", "string"],
+        **_FILLED,
+        "maxItems": key_types.MAX_ELEMENTS,
+    },
     "retry": lambda: _ref(Retry),
     "ready": lambda: _ref(Ready),
     "outputs": _outputs,

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Attempt as FailedAttempt
-from pytest_orchestrator.core.result import Ended, Measured, StepResult, Usage, Verdict
+from pytest_orchestrator.core.result import Element, Ended, Measured, StepResult, Usage, Verdict
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
@@ -70,14 +70,28 @@ def block(
             given={name: _bounded(value) for name, value in result.inputs.items()} or UNSET,
             measurements=list(map(_measurement, result.measurements)) or UNSET,
             attempts=[_attempt(each, folder) for each in result.attempts] or UNSET,
-            artifacts=[
-                parts.Artifact(path=_relative(one.path, folder), type=one.type, bytes=one.bytes)
-                for one in result.artifacts
-            ]
-            or UNSET,
+            artifacts=_artifacts(result, folder),
             warnings=list(result.warnings) or UNSET,
+            elements=[_element(recipe, step, one, root, folder) for one in result.elements]
+            if result.elements is not None
+            else UNSET,
         )
     )
+
+
+def of_element(
+    recipe: LoadedRecipe, step: RecipeStep, element: Element, root: Path, folder: Path
+) -> dict[str, Json]:
+    """Return the part of a block that describes one element of a step with ``foreach``.
+
+    Args:
+        recipe: The recipe of the step.
+        step: The step.
+        element: The element.
+        root: The folder to which paths are relative.
+        folder: The run folder, to which paths of logs and samples are relative.
+    """
+    return parts.plain(_element(recipe, step, element, root, folder))
 
 
 def of_recipe(recipe: LoadedRecipe) -> dict[str, Json]:
@@ -132,10 +146,6 @@ def _flag(value: object) -> Literal[True] | UnsetType:
 def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any) -> parts.Step:
     """Return the part of a block that describes the step and its outcome."""
     failure = result.failure
-    place: parts.Place | UnsetType = UNSET
-    if failure:
-        at = place_of(step, result)
-        place = parts.Place(path=recipe.source(step).id, line=at.line, column=at.column)
     return parts.Step(
         **msgspec.structs.asdict(_description(recipe, step)),
         state="interrupted" if result.is_interrupted else state or result.outcome,
@@ -143,9 +153,51 @@ def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any
         reruns=(result.ended and result.reruns) or UNSET,
         kind=failure.kind if failure else UNSET,
         reason=failure.reason if failure else result.reason or UNSET,
-        place=place,
+        place=_place(recipe, step, result),
         blocked_by=result.blocked_by or UNSET,
     )
+
+
+def _element(
+    recipe: LoadedRecipe, step: RecipeStep, element: Element, root: Path, folder: Path
+) -> parts.Element:
+    result = element.result
+    ended, failure = result.ended, result.failure
+    return parts.Element(
+        index=element.index,
+        item=_bounded(element.item),
+        state=element.state,
+        attempt=result.attempt if ended else UNSET,
+        kind=failure.kind if failure else UNSET,
+        reason=failure.reason if failure else result.reason or UNSET,
+        place=_place(recipe, step, result),
+        time=_time(result, ended) if ended and not result.restored else UNSET,
+        resources=_resources(ended.usage, folder) if ended and not result.restored else UNSET,
+        where=_where(ended) if ended else UNSET,
+        process=_process(ended.process, root) if ended and ended.process else UNSET,
+        logs=_logs(ended, folder) if ended else UNSET,
+        given={name: _bounded(value) for name, value in result.inputs.items()} or UNSET,
+        criteria=[_criterion(each) for each in result.verdicts if not each.is_measurement] or UNSET,
+        measurements=list(map(_measurement, result.measurements)) or UNSET,
+        attempts=[_attempt(each, folder) for each in result.attempts] or UNSET,
+        artifacts=_artifacts(result, folder),
+        restored=result.restored or UNSET,
+    )
+
+
+def _artifacts(result: StepResult, folder: Path) -> list[parts.Artifact] | UnsetType:
+    return [
+        parts.Artifact(path=_relative(one.path, folder), type=one.type, bytes=one.bytes)
+        for one in result.artifacts
+    ] or UNSET
+
+
+def _place(recipe: LoadedRecipe, step: RecipeStep, result: StepResult) -> parts.Place | UnsetType:
+    """Return the position of the failure of a step or element; UNSET if it did not fail."""
+    if not result.failure:
+        return UNSET
+    at = place_of(step, result)
+    return parts.Place(path=recipe.source(step).id, line=at.line, column=at.column)
 
 
 def _criterion(verdict: Verdict) -> parts.Criterion:

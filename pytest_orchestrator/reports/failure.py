@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
@@ -50,6 +52,7 @@ def text(
         here: The folder in which pytest was started; the printed command is to be run there.
         options: The options of pytest on which the verdict depends.
     """
+    result = _with_element(result)
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
     place, source = place_of(step, result), recipe.source(step)
     head = [
@@ -62,6 +65,7 @@ def text(
         *(f"    {line}" for line in _detail(failure, logged=bool(fewest))),
         *_passed_checks(step, failure, result),
         *_attempts(result),
+        *_elements(result),
         *_writes(result.changes),
     ]
     closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
@@ -92,7 +96,39 @@ def aftermath(
         options: The options of pytest on which the verdict depends.
     """
     closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
-    return "\n".join([*_attempts(result), *_writes(result.changes), *closing])
+    rows = [*_attempts(_with_element(result)), *_elements(result), *_writes(result.changes)]
+    return "\n".join([*rows, *closing])
+
+
+def _with_element(result: StepResult) -> StepResult:
+    """Return a result with the evidence of the element of ``foreach`` that made the step fail."""
+    element = result.failed_element
+    if element is None or result.ended is None:
+        return result
+    own = element.result
+    ended = own.ended and msgspec.structs.replace(own.ended, usage=result.ended.usage)
+    return msgspec.structs.replace(
+        own,
+        failure=result.failure,
+        ended=ended or result.ended,
+        changes=result.changes,
+        elements=result.elements,
+    )
+
+
+def _elements(result: StepResult) -> list[str]:
+    """Return a line for each element of ``foreach`` that failed, after one with their number."""
+    elements = result.elements or ()
+    failed = [one for one in elements if one.result.failure is not None]
+    if not failed:
+        return []
+    not_run = sum(1 for one in elements if one.state == "not run")
+    rest = f", {not_run:,} not run" if not_run else ""
+    head = f"elements   {len(failed):,} of {len(elements):,} failed{rest}"
+    if len(failed) == 1 and result.failure and result.failure.exception is None:
+        return [head]  # the first line of the text has its reason
+    rows = [f"  {one.label}: {one.result.failure.reason}" for one in failed if one.result.failure]
+    return [head, *_bounded([cut_to_length(row, _LONGEST) for row in rows], "  … and {} more")]
 
 
 def _closing(
@@ -116,7 +152,9 @@ def _room(result: StepResult) -> int:
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     attempts = step.retry.attempts if step.retry else 1
     which = f" (attempt {result.attempt} of {attempts})" if attempts > 1 else ""
-    count = len(result.unmet)
+    count, element = len(result.unmet), result.failed_element
+    if element is not None and _is_of_criteria(result, failure):
+        which = f", element {element.label}{which}"
     if not _is_of_criteria(result, failure):
         return f"step '{step.name}'{which}: {failure.reason}"
     if count == 1 and result.unmet[0].is_measurement:

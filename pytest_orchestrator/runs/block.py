@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pytest_orchestrator.core import location, result
-from pytest_orchestrator.core.events import Op, StepFinished
-from pytest_orchestrator.core.result import Kind
+from pytest_orchestrator.core.events import ElementFinished, Op, StepFinished
+from pytest_orchestrator.core.result import ElementState, Kind
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
@@ -244,6 +244,32 @@ class Attempt(Part, frozen=True, kw_only=True):
     logs: Maybe[Logs] = UNSET
 
 
+class Element(Part, frozen=True, kw_only=True):
+    """The outcome of one element of the list of a step with ``foreach``.
+
+    The parts are those of a block, for the element; `restored` is the id of the run that ran it.
+    """
+
+    index: Count
+    item: Any
+    state: ElementState
+    attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
+    kind: Maybe[Kind] = UNSET
+    reason: Maybe[str] = UNSET
+    place: Maybe[Place] = UNSET
+    time: Maybe[Time] = UNSET
+    resources: Maybe[Resources] = UNSET
+    where: Maybe[Where] = UNSET
+    process: Maybe[Process] = UNSET
+    logs: Maybe[Logs] = UNSET
+    given: Maybe[dict[str, Any]] = UNSET
+    criteria: Maybe[list[Criterion]] = UNSET
+    measurements: Maybe[list[Measurement]] = UNSET
+    attempts: Maybe[list[Attempt]] = UNSET
+    artifacts: Maybe[list[Artifact]] = UNSET
+    restored: Maybe[str] = UNSET
+
+
 class Block(Part, frozen=True):
     """The report of one step. Times are in seconds, sizes in bytes."""
 
@@ -263,6 +289,7 @@ class Block(Part, frozen=True):
     attempts: Maybe[list[Attempt]] = UNSET
     artifacts: Maybe[list[Artifact]] = UNSET
     warnings: Maybe[list[str]] = UNSET
+    elements: Maybe[list[Element]] = UNSET
 
 
 def marginal_count(block: Block | None) -> int:
@@ -318,7 +345,63 @@ def result_of(event: StepFinished) -> result.StepResult:
         blocked_by=(block and block.step.blocked_by) or None,
         meets=event.meets,
         ended=ended,
+        elements=_elements(event, block.elements) if block else None,
     )
+
+
+def _elements(
+    event: StepFinished, elements: Maybe[list[Element]]
+) -> tuple[result.Element, ...] | None:
+    """Return the elements of a recorded step with ``foreach``; None for a step without it."""
+    if elements is UNSET:
+        return None
+    values = [*event.result] if isinstance(event.result, list) else []
+    values += [None] * (len(elements) - len(values))
+    return tuple(
+        result.Element(
+            index=one.index,
+            item=one.item,
+            result=_of_element(event.step, one, value, event.restored),
+        )
+        for one, value in zip(elements, values, strict=False)
+    )
+
+
+def element_result(event: ElementFinished) -> result.StepResult:
+    """Return the recorded result of an element, with what reports and other steps use of it."""
+    element = msgspec.convert(event.block, Element)
+    return _of_element(event.step, element, event.result, event.restored)
+
+
+def _of_element(step: str, element: Element, value: Any, restored: str | None) -> result.StepResult:
+    outcome: result.Outcome = "passed"
+    if element.state in ("failed", "interrupted"):
+        outcome = "failed"
+    elif element.state in ("skipped", "not run"):
+        outcome = "skipped" if element.state == "skipped" else "blocked"
+    process = element.process
+    return result.StepResult(
+        step=step,
+        outcome=outcome,
+        reason=element.reason or "",
+        meets=outcome in ("passed", "skipped"),
+        measurements=tuple(map(_measured, element.measurements or ())),
+        ended=result.Ended(
+            usage=result.Usage(seconds=element.time.seconds if element.time else 0.0),
+            value=value,
+            process=_process(process) if process else None,
+        ),
+        restored=restored,
+    )
+
+
+def _measured(one: Measurement) -> result.Measured:
+    fields = {
+        name: value
+        for name, value in msgspec.structs.asdict(one).items()
+        if value is not UNSET and name in result.Measured.__struct_fields__
+    }
+    return result.Measured(**fields, place=location.Place(one.line, 1))
 
 
 def seconds_in(block: Block | None, event: StepFinished) -> float:
@@ -336,7 +419,7 @@ def seconds_in(block: Block | None, event: StepFinished) -> float:
 
 def _process(process: Process) -> result.Process:
     code = None if process.exit_code is UNSET else process.exit_code
-    return result.Process(argv=(), cwd="", alone="", exit_code=code)
+    return result.Process(argv=tuple(process.argv), cwd=process.cwd, alone="", exit_code=code)
 
 
 def _failure(block: Block | None) -> result.Failure:

@@ -8,7 +8,8 @@ from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
 from pytest_orchestrator.core.json_values import deep_copy
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.runs.record import Changes, RecordedChange, RunRecord, StepRecord
+from pytest_orchestrator.runs.changes import Changes, RecordedChange
+from pytest_orchestrator.runs.record import RunRecord, StepRecord
 
 
 class NoStep(OrchestratorError):

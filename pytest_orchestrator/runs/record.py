@@ -1,12 +1,8 @@
 """Run record: the state of a run and its Contexts, folded from the lines of its journal.
 
 The record is updated line by line, so a running run and a finished one are read the same way.
-
-Changes of a Context are stored as short lines of JSON and decoded on demand, so that a journal of
-a hundred megabytes fits into memory.
 """
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +13,7 @@ from pytest_orchestrator.core.events import (
     CollectionFailed,
     ContextChanged,
     ContextRestored,
-    Op,
+    ElementFinished,
     RecipeStarted,
     RunFinished,
     RunStarted,
@@ -26,6 +22,7 @@ from pytest_orchestrator.core.events import (
     StepWaits,
     TestReported,
 )
+from pytest_orchestrator.runs.changes import Changes
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
@@ -66,6 +63,13 @@ def logs_in(part: "Block | Attempt | None") -> dict[str, LogFile]:
     }
 
 
+class ElementRecord(NamedTuple):
+    """Element of ``foreach`` as a journal describes it: its event, its first and its last line."""
+
+    event: ElementFinished
+    lines: tuple[int, int]
+
+
 class StepRecord:
     """Record of one step.
 
@@ -90,6 +94,8 @@ class StepRecord:
         is_open: True if an attempt started and has no outcome.
         cut_off_in: Id of an earlier run that ended while the step ran, if it did not run in this
             one.
+        elements: The elements of ``foreach`` that have ended, by index.
+        element: Index of the element that runs, and the line of its start; None if none runs.
     """
 
     def __init__(self, recipe: str, name: str, about: dict[str, Any]) -> None:
@@ -111,6 +117,8 @@ class StepRecord:
         self.ended: StepFinished | None = None
         self.is_open = False
         self.cut_off_in: str | None = None
+        self.elements: dict[int, ElementRecord] = {}
+        self.element: tuple[int, int] | None = None
 
     @property
     def block(self) -> "Block | None":
@@ -199,11 +207,21 @@ class StepRecord:
         ]
 
     def fold(
-        self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed
+        self,
+        entry: Entry,
+        event: StepStarted | StepFinished | StepWaits | AttemptFailed | ElementFinished,
     ) -> None:
         """Update the record with the next event of the step."""
         self.touched = entry.n
         match event:
+            case StepStarted(element=int(element)):
+                if event.attempt == 1:
+                    self.element = element, entry.n
+                self.lines = (self.lines[0], entry.n)
+            case AttemptFailed(element=int()):
+                pass  # the block of the element has its attempts
+            case ElementFinished():
+                self._add_element(entry, event)
             case StepStarted():
                 self._begin(entry, event)
             case StepFinished():
@@ -213,6 +231,14 @@ class StepRecord:
             case AttemptFailed():
                 self.failed.append(event)
                 self.state = "retrying"
+
+    def _add_element(self, entry: Entry, event: ElementFinished) -> None:
+        if any(one.event.digest != event.digest for one in self.elements.values()):
+            self.elements.clear()  # of another list
+        first = self.element[1] if self.element and self.element[0] == event.element else entry.n
+        self.elements[event.element] = ElementRecord(event, (first, entry.n))
+        self.element = None
+        self.lines = (self.lines[0] or entry.n, entry.n)
 
     def end(self, *, is_selected: bool) -> None:
         """Set the final state of a step without an outcome, after the end of its run.
@@ -318,7 +344,13 @@ class RunRecord:
                 self.changes.fold(entry)
                 if isinstance(event, ContextRestored) and not event.scope:
                     self.is_complete = True  # a resumed run restores the session's Context last
-            case StepStarted() | StepFinished() | StepWaits() | AttemptFailed() as event:
+            case (
+                StepStarted()
+                | StepFinished()
+                | StepWaits()
+                | AttemptFailed()
+                | ElementFinished() as event
+            ):
                 self._step(event.recipe, event.step).fold(entry, event)
             case TestReported() as event:
                 self._reported(event)
@@ -382,215 +414,3 @@ class RunRecord:
         if name not in steps:
             steps[name] = StepRecord(recipe, name, {"name": name})
         return steps[name]
-
-
-_Row = tuple[int, str, str, Op, Any, str, bool]
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(_Row).decode_lines
-_ABSENT: Final = object()
-
-
-class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
-    """Change of one key, as recorded in a journal.
-
-    Attributes:
-        n: Number of its line; 0 for a change that was restored from an earlier run.
-        ts: Time of the change, in ISO 8601 UTC.
-        key: The key.
-        who: Name of the writer, as the writer passed it.
-        by: Node id of the step that made it; empty for other writers.
-        op: The operation.
-        old: The value before, for pop the item; None for append.
-        new: The value after, for append the item; None for delete and pop.
-        index: Index of the item in the list; only for append and pop.
-        masked: True if a secret in it was replaced by ``***``.
-    """
-
-    n: int
-    ts: str
-    key: str
-    who: str
-    op: Op
-    old: Any = None
-    new: Any = None
-    index: int | None = None
-    by: str = ""
-    masked: bool = False
-
-
-class Changes:
-    """All changes of the Contexts of a run: of the session's Context and of recipes' own Contexts.
-
-    The scope of a recipe's own Context is the key of the recipe; the scope of the session's Context
-    is an empty text.
-    """
-
-    def __init__(self) -> None:
-        self._rows: dict[str, dict[str, bytearray]] = {"": {}}
-        self._last: dict[tuple[str, str], int] = {}
-        self.count = 0
-
-    def fold(self, entry: Entry) -> None:
-        """Add the change in the next line of the journal; ignore lines with other events."""
-        event = entry.event
-        if isinstance(event, ContextChanged):
-            self.count += 1
-            row = (entry.n, entry.ts, event.who, event.op, event.new, event.by, event.masked)
-            self._add(event.scope, event.key, row)
-        elif isinstance(event, ContextRestored):
-            self._restore(entry, event)
-
-    def _restore(self, entry: Entry, event: ContextRestored) -> None:
-        """Set keys to the values of a snapshot, with their histories if the snapshot has them."""
-        history = event.snapshot.get("history", {})
-        for key, changes in history.items():
-            self._rows.setdefault(event.scope, {}).pop(key, None)
-            by = event.by.get(key) or ("",) * len(changes)
-            for change, who in zip(changes, by, strict=True):
-                self._add(event.scope, key, _restored(change, who))
-        for key, new in event.snapshot["values"].items():
-            if key not in history:
-                self._add(event.scope, key, (0, entry.ts, event.run, "restore", new, "", False))
-
-    @property
-    def scopes(self) -> list[str]:
-        """Return the scopes: an empty text for the session's Context, then the keys of recipes."""
-        return list(self._rows)
-
-    def keys(self, scope: str = "") -> list[str]:
-        """Return all keys that a Context ever had, including deleted ones, in their order."""
-        own = self._rows.get(scope, {})
-        return list(own) if not scope else [*dict.fromkeys([*self._rows[""], *own])]
-
-    def last(self, key: str, scope: str = "") -> int:
-        """Return the number of the last journal line that changed a key; 0 if none did."""
-        return self._last.get((scope, key), 0)
-
-    def latest(self, key: str, scope: str = "") -> RecordedChange | None:
-        """Return the last change of a key, without its old value; None if it has no change.
-
-        This decodes only the end of the history.
-        """
-        rows = self._rows.get(scope, {}).get(key) or self._rows[""].get(key)
-        if rows is None:
-            return None
-        (row,) = _decode(rows[rows.rfind(b"\n", 0, -1) + 1 :])
-        n, ts, who, op, new, by, masked = row
-        index = new if op == "pop" else None
-        return RecordedChange(
-            n=n,
-            ts=ts,
-            key=key,
-            who=who,
-            op=op,
-            index=index,
-            by=by,
-            masked=masked,
-            new=None if op == "pop" else new,
-        )
-
-    def history(self, key: str, scope: str = "") -> list[RecordedChange]:
-        """Return all changes of a key, oldest first.
-
-        In a recipe's Context, the history of a key begins with that of the session's Context.
-        """
-        rows = self._rows.get(scope, {}).get(key)
-        if rows is not None and scope:
-            first = _decode(rows)[0][0]
-            below = [row for row in self._of("", key) if row[0] < first]
-            return list(_replayed(key, [*below, *_decode(rows)]))
-        return list(_replayed(key, self._of("" if rows is None else scope, key)))
-
-    def values(self, scope: str = "", before: int | None = None) -> dict[str, Any]:
-        """Return the values of a Context by key.
-
-        Args:
-            scope: The Context.
-            before: Number of a line, to get the values just before it; None for the final values.
-        """
-        values: dict[str, Any] = {}
-        for key in self.keys(scope):
-            own = self._rows.get(scope, {}).get(key)
-            rows = [] if own is None else _until(_decode(own), before)
-            if scope and rows:
-                below = [row for row in self._of("", key) if row[0] < rows[0][0]]
-                rows = [*below, *rows]
-            elif scope:
-                rows = _until(self._of("", key), before)
-            value = _last_value(rows)
-            if value is not _ABSENT:
-                values[key] = value
-        return values
-
-    def all(self) -> Iterator[tuple[str, RecordedChange]]:
-        """Yield each change with its scope, key by key."""
-        for scope, keys in self._rows.items():
-            for key in keys:
-                for change in self.history(key, scope):
-                    yield scope, change
-
-    def _of(self, scope: str, key: str) -> list[_Row]:
-        return _decode(self._rows.get(scope, {}).get(key, b""))
-
-    def _add(self, scope: str, key: str, row: _Row) -> None:
-        self._rows.setdefault(scope, {}).setdefault(key, bytearray()).extend(_encode(row) + b"\n")
-        self._last[scope, key] = row[0]
-
-
-def _restored(change: Mapping[str, Any], by: str) -> _Row:
-    new = change.get("index") if change["op"] == "pop" else change["new"]
-    return (0, change["ts"], change["who"], change["op"], new, by, False)
-
-
-def _until(rows: list[_Row], before: int | None) -> list[_Row]:
-    return rows if before is None else [row for row in rows if row[0] < before]
-
-
-def _last_value(rows: list[_Row]) -> Any:
-    """Return the value of a key after its changes; replay only those since it was last set."""
-    start = 0
-    for place in range(len(rows) - 1, -1, -1):
-        if rows[place][3] not in ("append", "pop"):
-            start = place
-            break
-    if not rows or rows[-1][3] == "delete":
-        return _ABSENT
-    return _list(rows[start:])
-
-
-def _list(rows: list[_Row]) -> Any:
-    value: Any = []
-    is_own = True
-    for _, _, _, op, new, _, _ in rows:
-        if op not in ("append", "pop"):
-            value, is_own = new, False
-            continue
-        value, is_own = value if is_own else _listed(value), True
-        if op == "append":
-            value.append(new)
-        else:
-            value.pop(new)
-    return value
-
-
-def _listed(value: Any) -> list[Any]:
-    return [*value] if isinstance(value, list) else []
-
-
-def _replayed(key: str, rows: list[_Row]) -> Iterator[RecordedChange]:
-    """Replay the rows of a key, and yield each change with its old value and index."""
-    value: Any = None
-    is_own = False  # a list that no change refers to can be changed in place
-    for n, ts, who, op, new, by, masked in rows:
-        fields: dict[str, Any] = {"n": n, "ts": ts, "key": key, "who": who, "op": op}
-        fields |= {"by": by, "masked": masked}
-        if op not in ("append", "pop"):
-            yield RecordedChange(**fields, old=value, new=new)
-            value, is_own = new, False
-            continue
-        value, is_own = value if is_own else _listed(value), True
-        if op == "append":
-            value.append(new)
-            yield RecordedChange(**fields, new=new, index=len(value) - 1)
-        else:
-            yield RecordedChange(**fields, old=value.pop(new), index=new)

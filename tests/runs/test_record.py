@@ -11,9 +11,9 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import ContextChanged, ContextReplaced, ContextRestored
+from pytest_orchestrator.runs.changes import Changes
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import split_changes
-from pytest_orchestrator.runs.record import Changes
 from tests.runs.recipes import ANY_MACHINE
 
 if TYPE_CHECKING:

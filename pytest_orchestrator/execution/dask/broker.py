@@ -76,6 +76,7 @@ class RemoteAttempt:
         refused: Claims that were refused.
         on_unclaimed: Called about once a second until a worker has claimed the attempt.
         is_cancelled: True if the attempt was cancelled.
+        is_closed: True if its worker was released.
         at_once: True if it was cancelled without a grace period.
     """
 
@@ -101,7 +102,7 @@ class RemoteAttempt:
         self._context_token = ""
         self._given_up = self._is_unknown = False
         self._lost = ""
-        self._is_closed = False
+        self.is_closed = False
         self._follow_up: FollowUp | None = None
         self._replies: list[FollowUpReply] = []
         self._last_replies: dict[str, tuple[int, Reply]] = {}
@@ -220,10 +221,21 @@ class RemoteAttempt:
                 self._moved.wait(_CHECK_INTERVAL)
             return self._replies.pop()
 
+    def hand_on(self, ref: AttemptRef) -> None:
+        """Send the worker, which waits for a follow-up, to its next attempt; do not wait."""
+        with self._moved:
+            self._follow_up = FollowUp(attempt=ref)
+            self._moved.notify_all()
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the attempt was lost before its outcome arrived."""
+        return bool(self._lost) and self.outcome is None
+
     def close(self) -> None:
         """Release the worker, and refuse its further requests."""
         with self._moved:
-            self._is_closed = True
+            self.is_closed = True
             self._moved.notify_all()
         self._broker.forget(self)
         for token in filter(None, (self.token, self._context_token)):
@@ -253,7 +265,8 @@ class RemoteAttempt:
             secrets=tuple(attempt_context.config.secrets.values),
             logs=attempt_context.logs is not None,
             samples=attempt_context.resources is not None,
-            has_follow_ups=artifacts.wants_artifacts(step)
+            has_follow_ups=attempt_context.element is not None
+            or artifacts.wants_artifacts(step)
             or any(criterion.name in check.ON_FILES for criterion in step.success),
         )
 
@@ -274,7 +287,7 @@ class RemoteAttempt:
                 if self._follow_up is not None:
                     return plain(self._follow_up)
                 left = until - time.monotonic()
-                if self._is_closed or self._lost:
+                if self.is_closed or self._lost:
                     return None
                 if left <= 0:
                     return {}
@@ -288,7 +301,7 @@ class RemoteAttempt:
                 request of the same client.
         """
         request = numbered.request
-        if request.op == CLAIM and (self._lost or self._is_closed or self.outcome is not None):
+        if request.op == CLAIM and (self._lost or self.is_closed or self.outcome is not None):
             raise RequestRefused(_OVER)
         number, reply = self._last_replies.get(numbered.client_id, (0, Reply(ok=True)))
         if numbered.number < number:

@@ -127,7 +127,8 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
         secrets: Secrets that are masked in the output of the step.
         logs: True if the session wants the logs of the attempt.
         samples: True if the session wants samples of memory and CPU time.
-        has_follow_ups: True if the session requests files after the step code has ended.
+        has_follow_ups: True if the session requests files after the step code has ended, or if
+            another element of ``foreach`` may follow.
     """
 
     step: bytes
@@ -230,15 +231,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Request of the session to a worker after the step code: check a criterion, or copy files.
+    """Request of the session to a worker after the step code.
+
+    The worker checks a criterion, copies files, or goes on with another attempt of the same step.
 
     Attributes:
         criterion: A criterion on files; None if files are to be copied.
         patterns: Globs of files to copy.
+        attempt: The next attempt, for the next element of ``foreach``; None for other requests.
     """
 
     criterion: Criterion | None = None
     patterns: tuple[Any, ...] = ()
+    attempt: AttemptRef | None = None
 
 
 class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):

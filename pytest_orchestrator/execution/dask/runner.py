@@ -131,12 +131,17 @@ class DaskRunner:
         if isinstance(step, CodeStep):
             step = custom.called(step, attempt_context)
         attempt = self._broker.issue(step, context, attempt_context)
+        before = attempt_context.required_slot.remote
+        if attempt_context.element is not None and isinstance(before, Submission):
+            previous = before.next_attempt(attempt)
+            if previous is not None:
+                return Submission(step, attempt_context, attempt, before.submitter, previous)
         submitter = Submitter(
             partial(self._client.submit, run_on_worker), self._worker_registry, step, attempt
         )
         attempt.on_unclaimed = submitter.ensure_submitted
         submitter.ensure_submitted()
-        return Submission(step, attempt_context, attempt, submitter.withdraw)
+        return Submission(step, attempt_context, attempt, submitter)
 
     def close(self) -> None:
         """End the session for the workers, and disconnect from the cluster."""
@@ -330,6 +335,7 @@ class Submitter:
             attempt,
         )
         self._lock = threading.Lock()
+        self._has_followed = False
         self._future: Any = None
         self._addresses: list[str] = []
         self._submissions = 0
@@ -363,6 +369,15 @@ class Submitter:
             )
         future.add_done_callback(self._on_done)
 
+    def follow(self, attempt: "RemoteAttempt") -> None:
+        """Watch the task on behalf of the next attempt that its worker runs.
+
+        If the worker does not claim the attempt before its task ends, the attempt is submitted.
+        """
+        with self._lock:
+            self._attempt, self._has_followed = attempt, True
+        attempt.on_unclaimed = self.ensure_submitted
+
     def withdraw(self) -> None:
         """Cancel the task of the attempt in Dask."""
         if self._future is not None:
@@ -384,7 +399,7 @@ class Submitter:
         if future is not self._future:
             return
         attempt = self._attempt
-        if future.status == "finished":
+        if future.status == "finished" and (attempt.claim is not None or not self._has_followed):
             attempt.lose("its worker ended it without a word")
         elif attempt.claim is not None:
             attempt.give_up()

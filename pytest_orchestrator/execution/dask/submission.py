@@ -3,8 +3,8 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -37,6 +37,16 @@ _CANCEL_SECONDS: Final = 4.0
 """Seconds within which a worker that receives a cancellation has ended its attempt."""
 
 
+class Submitter(Protocol):
+    """Task of a worker in Dask, which runs an attempt or, with ``foreach``, one after another."""
+
+    def withdraw(self) -> None:
+        """Cancel the task."""
+
+    def follow(self, attempt: RemoteAttempt) -> None:
+        """Watch the task on behalf of the next attempt that its worker runs."""
+
+
 class Submission:
     """An attempt that was submitted to Dask.
 
@@ -44,7 +54,8 @@ class Submission:
         step: The step, with expressions replaced by values.
         attempt_context: The context of the attempt.
         attempt: The attempt in the broker.
-        withdraw: Cancels the task of the attempt in Dask.
+        submitter: Submits the attempt to Dask.
+        previous: The attempt for the element before, whose worker runs this one too; or None.
     """
 
     before: Final[Before] = {}
@@ -54,14 +65,11 @@ class Submission:
         step: Step,
         attempt_context: AttemptContext,
         attempt: RemoteAttempt,
-        withdraw: Callable[[], object],
+        submitter: Submitter,
+        previous: RemoteAttempt | None = None,
     ) -> None:
-        self._step, self._attempt_context, self._attempt, self._withdraw = (
-            step,
-            attempt_context,
-            attempt,
-            withdraw,
-        )
+        self._step, self._attempt_context, self._attempt = step, attempt_context, attempt
+        self.submitter, self._previous = submitter, previous
         self._started_at = time.monotonic()
         self._submitted_at = time.time()
 
@@ -120,7 +128,7 @@ class Submission:
         """
         is_claimed = self._attempt.end(at_once=at_once or late)
         if late or not is_claimed:
-            self._withdraw()
+            self.submitter.withdraw()
             self._attempt.lose("it was ended")
 
     def collect(
@@ -147,8 +155,29 @@ class Submission:
         return CopiedArtifacts(tuple(copies), reply.warnings)
 
     def close(self) -> None:
-        """Release the worker, and refuse its further requests."""
+        """Release the worker; one that may run the next element waits until `release`."""
+        if self._previous is not None:
+            self._previous.close()
+            self._previous = None
+        if self._attempt_context.element is None or self.is_lost or self._attempt.is_cancelled:
+            self._attempt.close()
+
+    def release(self) -> None:
+        """Release the worker of an element, and refuse its further requests."""
         self._attempt.close()
+
+    def next_attempt(self, attempt: RemoteAttempt) -> RemoteAttempt | None:
+        """Send the worker to the next attempt; return this attempt, or None if it has no worker."""
+        if self._attempt.outcome is None or self._attempt.is_closed:
+            return None
+        self.submitter.follow(attempt)
+        self._attempt.hand_on(attempt.ref)
+        return self._attempt
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the worker was lost."""
+        return self._attempt.is_lost
 
     def _check(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
         reply: FollowUpReply = self._attempt.run_follow_up(FollowUp(criterion=criterion))

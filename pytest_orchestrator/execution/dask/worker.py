@@ -72,6 +72,8 @@ def perform(
 ) -> None:
     """Claim and run one attempt, unless another worker has claimed it.
 
+    With ``foreach`` the session then sends the worker to the attempt for the next element.
+
     Args:
         ref: The message with which the attempt is claimed.
         worker: Name of this worker.
@@ -82,9 +84,12 @@ def perform(
         NotClaimed: The claim was refused.
     """
     agent = agent_of(ref, encryption)
-    run = _Run(ref, agent, scratch)
-    with agent.running(run) as last_heartbeat:
-        run.run(ClaimRequest(worker, socket.gethostname(), agent.id, last_heartbeat))
+    following: AttemptRef | None = ref
+    while following is not None:
+        run = _Run(following, agent, scratch)
+        with agent.running(run) as last_heartbeat:
+            run.run(ClaimRequest(worker, socket.gethostname(), agent.id, last_heartbeat))
+        following = run.following
 
 
 class _ForwardedCallbacks(RunCallbacks):
@@ -109,10 +114,16 @@ class _ForwardedCallbacks(RunCallbacks):
 
 
 class _Run:
-    """An attempt that this worker has claimed or is about to claim."""
+    """An attempt that this worker has claimed or is about to claim.
+
+    Attributes:
+        id: Id of the attempt.
+        following: The next attempt of this worker, for the next element of ``foreach``; or None.
+    """
 
     def __init__(self, ref: AttemptRef, agent: WorkerAgent, scratch: str | None) -> None:
         self.id = ref.attempt_id
+        self.following: AttemptRef | None = None
         self._agent, self._scratch = agent, scratch
         self._client = BrokerClient(agent, ref.token)
         self._cancelled_at: float | None = None
@@ -236,6 +247,9 @@ class _Run:
                 if not message:
                     continue
                 follow_up = read(message, FollowUp)
+                self.following = follow_up.attempt
+                if self.following is not None:
+                    return
                 if follow_up.criterion is None:
                     reply = self._copy(follow_up, attempt)
                 else:

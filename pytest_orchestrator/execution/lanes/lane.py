@@ -416,6 +416,13 @@ class Cancellable(Protocol):
     def cancel(self, *, at_once: bool, late: bool) -> None:
         """End the step code; see `RemoteSubmission.cancel`."""
 
+    def release(self) -> None:
+        """Release a worker that waits for the next element; see `RemoteSubmission.release`."""
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the worker is lost."""
+
 
 class Slot:
     """A worker slot: a place in which one step can run at a time.
@@ -438,6 +445,15 @@ class Slot:
     def new_slot(self) -> Slot:
         """Return a new slot with its own lanes and the same connections."""
         return Slot(self._lanes, self._program, self.ssh_connections)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True if the work in this slot is to end; only a `SlotLease` can be cancelled."""
+        return False
+
+    def rest(self, seconds: float) -> None:
+        """Wait between two attempts; a `SlotLease` ends the wait when it is cancelled."""
+        time.sleep(seconds)
 
     def detach(self, other: Slot) -> None:
         """Do nothing; `SlotLease` overrides this to detach a slot whose service continues."""

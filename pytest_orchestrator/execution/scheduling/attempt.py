@@ -152,7 +152,9 @@ def execute(
         return failed(step, missing)
     site = own.site = submitted(step, own.context, attempt, fixtures, services)
     ended, started = site.result(), site.started
-    if step.retry is not None and attempt.number < step.retry.attempts:
+    if attempt.element is not None or (
+        step.retry is not None and attempt.number < step.retry.attempts
+    ):
         own.stage()
     found = StepFindings(ended.failure, ended.verdicts)
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
@@ -249,9 +251,10 @@ def _checked(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> 
         *ended.verdicts,
         *measurements.measurement_verdicts(measured),
         *check.checked(inputs),
-        *attempt.callbacks.more_verdicts(step, ended, measured),
     )
-    return StepFindings(_unmet(verdicts), verdicts, measured)
+    if attempt.element is None:  # figures of an element have no counterpart in earlier runs
+        verdicts += attempt.callbacks.more_verdicts(step, ended, measured)
+    return StepFindings(unmet_failure(verdicts), verdicts, measured)
 
 
 def _beside(inputs: CheckInputs) -> StepFindings:
@@ -294,7 +297,8 @@ def failed(
     )
 
 
-def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
+def unmet_failure(verdicts: tuple[Verdict, ...]) -> Failure | None:
+    """Return the failure that unmet criteria mean; None if all criteria hold."""
     unmet = [verdict for verdict in verdicts if verdict.unmet]
     if not unmet:
         return None

@@ -286,7 +286,7 @@ class ParallelRun(RecipeRun):
         environ = ChainMap(self._variables(step), self._environ)
         defaults = self._attempt_defaults_of(step)
         attempt = msgspec.structs.replace(defaults, environ=environ, live=None)
-        task = Task(step, self.context, attempt, self.scope, self.services)
+        task = Task(step, attempt, self._retry_loop)
         self._tasks[step.name] = task
         weight = (
             float("inf") if asked or self._frontier is None else self._frontier.weight(step.name)

@@ -18,7 +18,12 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import result_checks
 from pytest_orchestrator.execution.expression_scope import Scope, after
 from pytest_orchestrator.execution.lanes.messages import output_so_far, stream
-from pytest_orchestrator.execution.notifications import AttemptStarted, RetryScheduled, Started
+from pytest_orchestrator.execution.notifications import (
+    AttemptStarted,
+    Listener,
+    RetryScheduled,
+    Started,
+)
 from pytest_orchestrator.execution.record_log import current_stream
 from pytest_orchestrator.execution.scheduling.attempt import StepContext, execute, failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
@@ -67,9 +72,8 @@ class RetryLoop:
         self.not_before = 0.0
         self.waited = 0.0
         self.result: StepResult | None = None
-        self.step = step
-        self._written = step
-        self._own = StepContext(step, context, attempt_defaults.callbacks.notify, scope.node(step))
+        self.step = self._written = step
+        self._own = self._step_context(context, attempt_defaults.callbacks.notify, scope.node(step))
         self._scope = scope
         self._names: dict[str, Any] = {}
         self._attempt_defaults = attempt_defaults
@@ -80,6 +84,10 @@ class RetryLoop:
         self.deadline = attempt_defaults.recipe_deadline
         self._failed: list[Attempt] = []
         self._interrupted_in: AttemptContext | None = None
+
+    def _step_context(self, context: Context, notify: Listener, by: str) -> StepContext:
+        """Return the step's own handle to the Context; see `StepContext` for the arguments."""
+        return StepContext(self._written, context, notify, by)
 
     def prepare(self) -> StepResult | None:
         """Evaluate `if` and the expressions that the next attempt needs.
@@ -114,12 +122,20 @@ class RetryLoop:
                 step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
             )
             return self.result
-        step, recipe = evaluate_step(step, self._names), self._attempt_defaults.recipe
+        self.step = self._scope.locked(self._evaluated())
+        return None
+
+    def _evaluated(self) -> Step:
+        """Return the step with the values of the expressions that are due before the step code.
+
+        Raises:
+            ExpressionError: An expression cannot be evaluated.
+        """
+        step, recipe = evaluate_step(self._written, self._names), self._attempt_defaults.recipe
         secrets = type_hooks.secrets_of(step, recipe)
         if secrets:
             self._attempt_defaults.config.secrets.add(secrets)
-        self.step = self._scope.locked(type_hooks.with_locks(step, recipe))
-        return None
+        return type_hooks.with_locks(step, recipe)
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:
         """Run one attempt of the step.
@@ -137,8 +153,8 @@ class RetryLoop:
             return self.result
         if self.deadline is not None:
             self.step = self.deadline.limited(self.step, attempt.config)
-        self._callbacks.record(AttemptStarted(self.step, self.number))
-        if self.number == 1:
+        self._callbacks.record(AttemptStarted(self.step, self.number, attempt.element))
+        if self.number == 1 and attempt.element is None:
             self._callbacks.notify(Started(self.step))
         secrets = attempt.config.secrets.forms
         try:
@@ -189,7 +205,10 @@ class RetryLoop:
             )
         )
         pause = self._plan.pause(self.number)
-        self._callbacks.record(RetryScheduled(self.step, self.number, tried.failure, pause))
+        element = self._attempt_defaults.element
+        self._callbacks.record(
+            RetryScheduled(self.step, self.number, tried.failure, pause, element)
+        )
         self.not_before = time.monotonic() + pause
         self.number += 1
         return None

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,6 +28,9 @@ from pytest_orchestrator.recipe.fields.resolve import for_reports
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.resume.elements import KeptElements
+
 
 class RecipeRun:
     """Run of one recipe; each step runs in the calling thread, once unless the step is rerun.
@@ -45,6 +49,8 @@ class RecipeRun:
         begun: True once any step has run: from then on the ``finally`` steps are due.
         has_pending_finally: True if steps ran in the earlier run that this one resumes, so that the
             ``finally`` steps are due before any step runs.
+        kept_elements: The elements of steps with ``foreach`` that passed in the run that this one
+            resumes, by the name of the step.
         needed: The runs of other recipes that must have passed before this run starts.
         stopper: The name of the step whose failure has stopped the recipe, or None.
     """
@@ -67,6 +73,7 @@ class RecipeRun:
         self.locks = RecipeLocks(recipe, self.config, self.scope, self._report_lock_wait)
         self.begun = False
         self.has_pending_finally = False
+        self.kept_elements: dict[str, KeptElements] = {}
         self.needed: tuple[RecipeRun, ...] = ()
         self.stopper: str | None = None
         self._reruns: dict[str, int] = {}
@@ -317,9 +324,20 @@ class RecipeRun:
             result = failed(retry_loop.step, lack)
         return result and msgspec.structs.replace(result, waited=retry_loop.waited)
 
-    def _retry_loop(self, step: Step, fixtures: Mapping[str, object]) -> RetryLoop:
-        defaults = self._attempt_defaults_of(step)
-        return RetryLoop(step, self.context, defaults, fixtures, self.scope, self.services)
+    def _retry_loop(
+        self,
+        step: Step,
+        fixtures: Mapping[str, object],
+        attempt_defaults: AttemptContext | None = None,
+    ) -> RetryLoop:
+        """Return the loop of a step: over its attempts, or with ``foreach`` over its elements."""
+        attempt_defaults = attempt_defaults or self._attempt_defaults_of(step)
+        arguments = (step, self.context, attempt_defaults, fixtures, self.scope, self.services)
+        if step.foreach is None:
+            return RetryLoop(*arguments)
+        from pytest_orchestrator.execution.scheduling.elements import ElementLoop
+
+        return ElementLoop(*arguments, self.kept_elements.pop(step.name, None))
 
     def _attempt_defaults_of(self, step: Step) -> AttemptContext:
         """Return the values that the contexts of all attempts of a step share."""

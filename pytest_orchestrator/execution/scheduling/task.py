@@ -2,19 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.model.step import Step
 
 
@@ -24,12 +21,23 @@ class SlotLease(Slot):
     def __init__(self) -> None:
         self._slot: Slot | None = None
         self._others: list[Slot] = []
+        self._cancelled = threading.Event()
 
     def take(self, slot: Slot) -> None:
         """Hold a slot, and use the lanes of the slot."""
         self._slot = slot
         self.shell, self.python = slot.shell, slot.python
         self.ssh_connections, self.remote = slot.ssh_connections, None
+        self._cancelled.clear()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True if `end` was called since the slot was taken."""
+        return self._cancelled.is_set()
+
+    def rest(self, seconds: float) -> None:
+        """Wait between two attempts that hold the slot; `end` ends the wait."""
+        self._cancelled.wait(seconds)
 
     @property
     def is_held(self) -> bool:
@@ -53,6 +61,7 @@ class SlotLease(Slot):
 
     def end(self, *, at_once: bool, late: bool) -> None:
         """Cancel the programs in the leased slots; if ``late``, end their lanes too."""
+        self._cancelled.set()
         if self.remote is not None:
             self.remote.cancel(at_once=at_once, late=late)
         for slot in (self, *self._others) if self._slot is not None else ():
@@ -80,10 +89,8 @@ class Task:
     def __init__(
         self,
         step: Step,
-        context: Context,
         attempt_defaults: AttemptContext,
-        scope: Scope,
-        services: Services,
+        loop_of: Callable[[Step, Mapping[str, object], AttemptContext], RetryLoop],
     ) -> None:
         self.step = step
         self.lease = SlotLease()
@@ -91,7 +98,7 @@ class Task:
         attempt_defaults = msgspec.structs.replace(
             attempt_defaults, slot=self.lease, event_sink=self.events.append
         )
-        self.retry_loop = RetryLoop(step, context, attempt_defaults, {}, scope, services)
+        self.retry_loop = loop_of(step, {}, attempt_defaults)
         self.result: StepResult | None = None
         self.cut = False
         self.timer: threading.Timer | None = None

@@ -11,7 +11,8 @@ from pytest_orchestrator.monitor.pages.common import Selection, column, grid, re
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.context_view import Branch, tree
 from pytest_orchestrator.reports.text import json_text
-from pytest_orchestrator.runs.record import Changes, RecordedChange, RunRecord, StepRecord
+from pytest_orchestrator.runs.changes import Changes, RecordedChange
+from pytest_orchestrator.runs.record import RunRecord, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash

@@ -8,12 +8,12 @@ import contextlib
 import os
 import threading
 import time
-from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 import pytest
 
+from pytest_orchestrator.core import events
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import (
     AnyEvent,
@@ -26,16 +26,24 @@ from pytest_orchestrator.core.events import (
     StepWaits,
 )
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER
-from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
+from pytest_orchestrator.execution.notifications import (
+    AttemptStarted,
+    ElementFinished,
+    Finished,
+    RetryScheduled,
+)
 from pytest_orchestrator.plugin.journal import resume
 from pytest_orchestrator.runs import provenance
+from pytest_orchestrator.runs.resume import plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.core.json_values import Json
-    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.core.result import Outcome, StepResult
     from pytest_orchestrator.execution.locks.locks import LockWait
+    from pytest_orchestrator.execution.notifications import RecordedEvent
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
@@ -189,7 +197,7 @@ class JournalRecorder:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
         return event
 
-    def happened(self, recipe: "Recipe", event: AttemptStarted | RetryScheduled | Finished) -> None:
+    def happened(self, recipe: "Recipe", event: "RecordedEvent") -> None:
         """Record an event of a step.
 
         Raises:
@@ -211,23 +219,50 @@ class JournalRecorder:
                             kind=event.failure.kind,
                             reason=self._state.masked(event.failure.reason),
                             again_in=round(event.seconds, 3),
+                            element=event.element,
                         )
                     )
+                case ElementFinished():
+                    self._element_finished(recipe, event)
                 case Finished():
                     self._finished(recipe, step, event.result)
 
     def _started(self, recipe: "Recipe", event: AttemptStarted) -> None:
         name = event.step.name
-        if event.attempt == 1:
+        if event.attempt == 1 and event.element is None:
             self._work[recipe.key, name] = resume.work_of(self._state, recipe, recipe.step(name))
-        digests = msgspec.json.encode(self._work[recipe.key, name])
         self.append(
             StepStarted(
                 recipe=recipe.key,
                 step=name,
                 attempt=event.attempt,
-                digest=sha256(digests).hexdigest(),
+                digest=self._digest(recipe, name),
                 worker=self._worker,
+                element=event.element,
+            )
+        )
+        self._boundary()
+
+    def _digest(self, recipe: "Recipe", step: str) -> str:
+        return plan.work_digest(self._work.get((recipe.key, step), {}))
+
+    def _element_finished(self, recipe: "Recipe", event: ElementFinished) -> None:
+        from pytest_orchestrator.plugin.results.blocks import block_of_element
+
+        result, masked = event.element.result, self._state.masked_value
+        self.append(
+            events.ElementFinished(
+                recipe=recipe.key,
+                step=event.step.name,
+                element=event.element.index,
+                outcome=_outcome_of(result),
+                work=self._digest(recipe, event.step.name),
+                digest=event.digest,
+                block=block_of_element(self._config, recipe, event.step, event.element),
+                result=masked(result.ended.value) if result.ended else None,
+                outputs=masked(event.outputs),
+                restored=result.restored,
+                changes=tuple(map(masked, map(_change, result.changes))) if result.restored else (),
             )
         )
         self._boundary()
@@ -249,7 +284,7 @@ class JournalRecorder:
             StepFinished(
                 recipe=at[0],
                 step=at[1],
-                outcome="interrupted" if result.is_interrupted else result.outcome,
+                outcome=_outcome_of(result),
                 meets=result.meets,
                 block=block,
                 result=self._state.masked_value(result.ended.value) if result.ended else None,
@@ -330,3 +365,13 @@ class JournalRecorder:
             if event.recipe not in self._started_recipes:
                 self.append(event)
                 self._started_recipes.add(event.recipe)
+
+
+def _outcome_of(result: "StepResult") -> "Outcome | Literal['interrupted']":
+    """Return the outcome of a step or of an element as the journal names it."""
+    return "interrupted" if result.is_interrupted else result.outcome
+
+
+def _change(change: "Change") -> "dict[str, Json]":
+    """Return a change of the Context of a restored element, for a run that resumes this one."""
+    return {"key": change.key, **change.as_dict()}

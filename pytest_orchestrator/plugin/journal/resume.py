@@ -17,6 +17,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.resume import plan, restore
+from pytest_orchestrator.runs.resume.elements import kept_elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -291,8 +292,13 @@ class ResumedSession:
         for run in runs:
             old = self._record.recipes.get(run.recipe.key)
             for step in run.recipe.steps if old else ():
-                if old and self._of(run.recipe, step).kind == "restored":
+                decision = self._of(run.recipe, step)
+                if old and decision.kind == "restored":
                     take_over(state, run, step, self._record, old.steps[step.name])
+                elif old and decision.keeps_elements:
+                    kept = kept_elements(self._record, old.steps[step.name])
+                    if kept is not None:
+                        run.kept_elements[step.name] = kept
         due = [
             run
             for run in runs

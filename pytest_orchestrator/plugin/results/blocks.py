@@ -14,7 +14,7 @@ from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
-    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.core.result import Element, StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -173,6 +173,17 @@ def block_without_run(
         worker=worker or getattr(config, "workerinput", {}).get("workerid", "main"),
         state=state,
     )
+
+
+def block_of_element(
+    config: pytest.Config, recipe: "Recipe", step: "Step", element: "Element"
+) -> "dict[str, Json]":
+    """Return the part of a block that describes an element of ``foreach``, with secrets masked."""
+    from pytest_orchestrator.reports import block as report_block
+
+    session = state_of(config)
+    masked = session.masked(element)
+    return report_block.of_element(recipe, step, masked, config.rootpath, session.folder.path)
 
 
 def static_blocks(

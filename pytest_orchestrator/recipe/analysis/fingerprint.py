@@ -34,7 +34,7 @@ FILE: Final = "file "
 _SAME_WORK = {"at", "place", "file_use", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
 _SAME_WORK |= {"stop_signal", "artifacts", "heap", "plugin_data", "resources", "host"}
-_SAME_WORK |= {"plugin_criterion"}
+_SAME_WORK |= {"plugin_criterion", "fail_fast"}
 _DIGEST_NAMES: Final = {"expected": "wanted"}
 """Names of renamed fields in digests: they stay, so that a resume recognizes older runs."""
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")

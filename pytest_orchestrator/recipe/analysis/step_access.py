@@ -126,8 +126,9 @@ def all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
     for one in step.templates:
         is_after = bool(one.path) and is_late(step, one)
         yield from ((each, is_after) for each in one.expressions)
-    if step.if_ is not None:
-        yield step.if_, False
+    for condition in (step.if_, step.foreach):
+        if isinstance(condition, Expression):
+            yield condition, False
     if step.retry is not None:
         conditions = (step.retry.until, step.retry.abort_if)
         yield from ((each, True) for each in conditions if each is not None)

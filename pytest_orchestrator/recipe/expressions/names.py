@@ -24,6 +24,12 @@ AFTER = BEFORE | {"result", "stdout", "stderr", "exit_code"}
 TRIED = AFTER | {"kind"}
 """Names that expressions in `until` and `abort_if` may use."""
 
+ELEMENT = frozenset({"item", "index"})
+"""Names of the current element; expressions in a step with ``foreach`` may also use them."""
+
+ONCE = frozenset({"if_", "foreach", "locks"})
+"""Fields of a step that are evaluated once, before its first element: they cannot use `ELEMENT`."""
+
 EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
 """Names that exist before any step runs; expressions in `vars` and `test_meta` may use them."""
 
@@ -51,8 +57,16 @@ _CURES = {
 }
 
 
+_WITHOUT = "is known only in a step with `foreach`"
+_ONCE = "cannot be used here: `if`, `locks` and `foreach` are evaluated once for all elements"
+
+
 def unknown(
-    expression: "Expression", known: Collection[str], variables: Collection[str] = ()
+    expression: "Expression",
+    known: Collection[str],
+    variables: Collection[str] = (),
+    *,
+    is_once: bool = False,
 ) -> str | None:
     """Return a message for the first unknown name of an expression; None if all are known.
 
@@ -60,6 +74,7 @@ def unknown(
         expression: The expression.
         known: The names that exist at its place.
         variables: The vars of the file; an expression must write `vars.x`, not `x`.
+        is_once: True for one of the keys `ONCE` of a step with ``foreach``.
     """
     for chain in expression.reads:
         if chain.root in known or chain.is_optional or chain.root in FUNCTIONS:
@@ -70,6 +85,8 @@ def unknown(
             is_after = chain.root in AFTER
             when = "after the step code has run" if is_after else "in `until` and `abort_if`"
             return f"'{chain.root}' is known only {when}"
+        if chain.root in ELEMENT:
+            return f"'{chain.root}' {_ONCE if is_once else _WITHOUT}"
         if chain.root in variables and "vars" in known:
             return f"unknown name '{chain.root}' (write `vars.{chain.root}`)"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)

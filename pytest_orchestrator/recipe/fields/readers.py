@@ -41,6 +41,8 @@ class Reading(NamedTuple):
             empty.
         templates: Receives the expressions in the values.
         path: Position of the keys in the step, for nested keys.
+        element_names: Names that expressions may use besides those of their key: the names of the
+            current element in a step with ``foreach``.
     """
 
     values: Values
@@ -48,6 +50,7 @@ class Reading(NamedTuple):
     where: str
     templates: Templates
     path: tuple[str | int, ...] = ()
+    element_names: frozenset[str] = frozenset()
 
     def report(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
         """Report a problem of the value of a key, and return `FAILED`."""
@@ -375,5 +378,6 @@ def _plain(hint: Any) -> Reader:
     if len(kinds) == 1:
         return reader(kinds[0])
     lists = [each for each in kinds if get_origin(each) is tuple]
-    scalar = _Scalar(tuple(each for each in kinds if each not in lists))
+    scalars = tuple(each for each in kinds if each not in lists)
+    scalar: Reader = _Condition() if scalars == (Expression,) else _Scalar(scalars)
     return _Either(scalar, reader(lists[0])) if lists else scalar

@@ -11,6 +11,7 @@ from msgspec.structs import FieldInfo, fields
 from yaml import Node
 
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
+from pytest_orchestrator.recipe.expressions.names import ONCE
 from pytest_orchestrator.recipe.fields.readers import Reader, Reading, reader
 from pytest_orchestrator.recipe.fields.values import FAILED
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
@@ -108,7 +109,9 @@ def _read(key: Key, by: Reader, node: Node, name: str, reading: Reading) -> Any:
     is_bare = Expression in map(type, value if type(value) is tuple else (value,))
     if not reading.values.templated and not is_bare:
         return value
-    reading.templates.check(value, key.names, reading.problems, reading.where)
+    is_once = bool(reading.element_names) and key.field in ONCE
+    names = key.names if is_once else key.names | reading.element_names
+    reading.templates.check(value, names, reading.problems, reading.where, is_once=is_once)
     whole = type(value) is Template
     value = reading.templates.extract(value, *reading.path, key.field)
     return FAILED if whole and not key.is_text else value

@@ -171,16 +171,40 @@ def early_locks(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[s
         recipe: The path of its recipe.
         names: The names that expressions may use before any step runs, with their values.
     """
-    if not isinstance(step, CustomStep) or not defines(step.kind, "locks"):
+    if not isinstance(step, CustomStep) or not all(map(is_early, _own_templates(step))):
         return ()
-    fields = {*own_keys(type(step)).values()}
-    own = tuple(one for one in step.templates if one.path[0] in fields)
-    if not all(map(is_early, own)):
+    return locks_with(step, recipe, names)
+
+
+def asks_for_locks(step: Step) -> bool:
+    """Return True if the type of a step may ask for locks."""
+    return isinstance(step, CustomStep) and defines(step.kind, "locks")
+
+
+def locks_with(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
+    """Return the locks that the type of a step asks for with given values of names.
+
+    Args:
+        step: The step as the recipe has it.
+        recipe: The path of its recipe.
+        names: The names that its expressions may use, with their values.
+
+    Returns:
+        The locks; none if an expression has no value, because the step will raise the error.
+    """
+    if not isinstance(step, CustomStep) or not asks_for_locks(step):
         return ()
-    with contextlib.suppress(ExpressionError):  # the step will raise the error
+    with contextlib.suppress(ExpressionError):
+        own = _own_templates(step)
         known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
         return _locks(known, recipe)
     return ()
+
+
+def _own_templates(step: CustomStep) -> tuple[Template, ...]:
+    """Return the expressions in the keys that only the type of a step has."""
+    fields = {*own_keys(type(step)).values()}
+    return tuple(one for one in step.templates if one.path[0] in fields)
 
 
 def _locks(step: CustomStep, recipe: str) -> Sequence[str]:

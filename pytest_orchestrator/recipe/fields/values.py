@@ -165,11 +165,27 @@ class Templates:
         self.found += [msgspec.structs.replace(one, path=moved(one.path)) for one in other.found]
         self.expressions += other.expressions
 
-    def check(self, value: Any, names: Collection[str], problems: Problems, where: str) -> None:
-        """Collect the expressions in a value, and report each that reads a name not in `names`."""
+    def check(
+        self,
+        value: Any,
+        names: Collection[str],
+        problems: Problems,
+        where: str,
+        *,
+        is_once: bool = False,
+    ) -> None:
+        """Collect the expressions in a value, and report each that reads a name not in `names`.
+
+        Args:
+            value: The value.
+            names: The names that exist at its place.
+            problems: Receives the problems.
+            where: The step of the value, as in `Reading`.
+            is_once: As in `names.unknown`.
+        """
         for expression in expressions(value):
             self.expressions.append(expression)
-            wrong = unknown(expression, names, problems.variables)
+            wrong = unknown(expression, names, problems.variables, is_once=is_once)
             if wrong:
                 problems.add(expression.place, wrong, where)
 

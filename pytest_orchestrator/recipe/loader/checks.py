@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
-_OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
+_OF_A_STEP = ("outcome", "result", "exit_code", "seconds", "stdout", "measurements")
 
 
 class NameChecks:

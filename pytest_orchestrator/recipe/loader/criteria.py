@@ -154,7 +154,8 @@ class _Criteria:
             return
         number_before = len(problems)
         written = reading.values.with_expressions.json(node)
-        reading.templates.check(written, AFTER, reading.problems, reading.where)
+        names = AFTER | reading.element_names
+        reading.templates.check(written, names, reading.problems, reading.where)
         schema = reading.templates.extract(written, *path)
         if len(problems) > number_before:
             return

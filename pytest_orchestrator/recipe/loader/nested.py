@@ -104,7 +104,8 @@ def _valued(name: str, node: Node, reading: Reading) -> Any:
         return FAILED
     value = reading.values.with_expressions.json(node)
     if reading.values.templated:
-        reading.templates.check(value, AFTER, reading.problems, reading.where)
+        names = AFTER | reading.element_names
+        reading.templates.check(value, names, reading.problems, reading.where)
         value = reading.templates.extract(value, *reading.path)
     return value
 

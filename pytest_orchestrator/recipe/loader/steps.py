@@ -15,6 +15,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenStep
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.expressions.names import ELEMENT
 from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import (
     CustomStep,
@@ -26,6 +27,7 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.criteria import criteria_of
+from pytest_orchestrator.recipe.loader.foreach import check_foreach
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.loader.measurements import measurements
 from pytest_orchestrator.recipe.loader.nested import outputs, read_nested, read_struct
@@ -149,7 +151,13 @@ class _StepReader:
         self._typed = f"{self._model.type} {self._title}".lstrip()
         self._where = f" in {self._typed}"
         self._templates = Templates()
-        self._reading = Reading(values, problems, self._where, self._templates)
+        self._reading = Reading(
+            values,
+            problems,
+            self._where,
+            self._templates,
+            element_names=ELEMENT if "foreach" in self._pairs else frozenset(),
+        )
 
     def draft(self, shared: Pairs) -> Draft:
         """Read the keys of the step, and return the draft."""
@@ -167,6 +175,8 @@ class _StepReader:
         if self._model is UseStep:
             self._check_use()
         self._check_missing(key_nodes)
+        if "foreach" in self._pairs or "fail_fast" in self._pairs:
+            check_foreach(self._pairs, self._reading, is_service=self._is_service)
         self._check_command(key_nodes, fields)
         if self._model is PythonStep:
             self._check_callable()

@@ -37,6 +37,8 @@ IMPLICIT_FIXTURES = frozenset({"ctx", "params"})
 
 YEAR = 366 * 86_400
 DAY = 86_400
+MAX_ELEMENTS = 10_000
+"""Most elements of the list of a step with ``foreach``."""
 MAX_COUNT = 1000
 """Most attempts of a step, and largest factor of the delay between attempts."""
 
@@ -185,6 +187,14 @@ def tries(number: int) -> int:
     if not 1 <= number <= MAX_COUNT:
         raise ValueError(f"should be 1 to {MAX_COUNT}")
     return number
+
+
+def elements(value: Any) -> Any:
+    """Accept an expression, or a list of at most `MAX_ELEMENTS` elements."""
+    if isinstance(value, tuple) and len(value) > MAX_ELEMENTS:
+        wanted = f"should have at most {MAX_ELEMENTS:,} elements"
+        raise ValueError(f"{wanted}, and has {len(value):,}")
+    return value
 
 
 def factor(number: float) -> float:

@@ -228,6 +228,22 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
             names=BEFORE,
         ),
     ] = field(default=None, name="if")
+    foreach: Annotated[
+        Expression | tuple[Json, ...] | None,
+        key(
+            "A list, or an expression that gives one when the step starts: the step code runs for "
+            "each element in order. Expressions of the step use the element as `item`, and its "
+            "index from 0 as `index`.",
+            "ctx.psu.points_v1",
+            written=Expression | tuple[Json, ...],
+            rule=key_types.elements,
+            names=BEFORE,
+        ),
+    ] = None
+    fail_fast: Annotated[
+        bool,
+        key("`true`: after an element of `foreach` that fails, no further element runs.", True),
+    ] = False
     retry: Retries = None
     locks: Annotated[
         tuple[Text, ...],

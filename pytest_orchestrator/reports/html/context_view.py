@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.reports.html.budget import ContentBudget
 from pytest_orchestrator.reports.text import cut, json_text
-from pytest_orchestrator.runs.record import Changes, RecordedChange
+from pytest_orchestrator.runs.changes import Changes, RecordedChange
 
 _MAX_KEYS: Final = 4_000
 _MAX_OPEN_KEYS: Final = 60

@@ -6,7 +6,10 @@ Keys that do not affect its work, such as `tags`, `timeout` and `locks`, may cha
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
 from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -38,11 +41,13 @@ class ResumeDecision(NamedTuple):
             runs again; ``refused``: a person must decide; ``first``: it did not run there.
         why: The reason why it is not restored, for messages; empty for a step that never ran.
         spreads: True if the steps that depend on it run again, too.
+        keeps_elements: True if its elements of ``foreach`` that passed need not run again.
     """
 
     kind: Literal["restored", "again", "refused", "first"]
     why: str = ""
     spreads: bool = True
+    keeps_elements: bool = False
 
 
 class ResumePlan(NamedTuple):
@@ -98,6 +103,11 @@ def was_cut_off(step: StepRecord) -> bool:
     """Return True if a step started but did not run to its end."""
     kind = step.block.step.kind if step.block else None
     return bool(step.is_open or step.cut_off_in or kind == "interrupted")
+
+
+def work_digest(digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of all digests of a step, as events of the journal contain it."""
+    return sha256(msgspec.json.encode(digests)).hexdigest()
 
 
 def node_of(step: StepRecord) -> str:
@@ -179,17 +189,26 @@ class _Decider:
         old = self._old.get(step.name)
         if old is None or not self._began(step.name):
             return _FIRST
+        is_refused = was_cut_off(old) and not (step.idempotent or step.background)
         if step.name in self._rerun:
-            return ResumeDecision("again", "--recipe-rerun asks for it")
-        if was_cut_off(old):
-            if step.idempotent or step.background:
-                return ResumeDecision("again", "it was interrupted")
-            return ResumeDecision(
-                "refused", "it was interrupted and is not marked `idempotent: true`"
-            )
-        if not is_done(old):
-            return ResumeDecision("again", f"it {_WORDS.get(old.state, old.state)} there")
-        return self._of_done(step, old)
+            keeps = is_refused and self._keeps_elements(step, old)
+            return ResumeDecision("again", "--recipe-rerun asks for it", keeps_elements=keeps)
+        if is_refused:
+            why = "it was interrupted and is not marked `idempotent: true`"
+        elif was_cut_off(old):
+            why = "it was interrupted"
+        elif not is_done(old):
+            why = f"it {_WORDS.get(old.state, old.state)} there"
+        else:
+            return self._of_done(step, old)
+        keeps = self._keeps_elements(step, old)
+        return ResumeDecision("refused" if is_refused else "again", why, keeps_elements=keeps)
+
+    def _keeps_elements(self, step: Step, old: StepRecord) -> bool:
+        """Return True if the elements of a step that passed do the same work now."""
+        now = work_digest(self._digests.get(step.name, {}))
+        works = {one.event.work for one in old.elements.values()}
+        return step.foreach is not None and works == {now} and not self._stale(step)
 
     def _of_done(self, step: Step, old: StepRecord) -> ResumeDecision:
         """Return the decision on a step that passed or was skipped."""
@@ -197,17 +216,9 @@ class _Decider:
         why = changed(old.ended.digests, self._digests.get(step.name, {}))
         if why:
             return ResumeDecision("again", why)
-        if self._spreading:
-            return ResumeDecision("again", f"{self._spreading} does not stay as it was")
-        for name in (*step.needs, *step.after):
-            if self._fates.get(name, _FIRST).spreads:
-                return ResumeDecision("again", f"it comes after {name}")
-        for name in self._upstream(step):
-            both = self._keys(name) & self._keys(step.name)
-            if self._fates[name].kind == "again" and both:
-                return ResumeDecision(
-                    "again", f"it changes '{min(both)}', which {name} writes again"
-                )
+        stale = self._stale(step)
+        if stale:
+            return ResumeDecision("again", stale)
         if step.background:
             return ResumeDecision("again", "a service", spreads=False)
         key = self._written.masked.get(self._recipe.node(step.name))
@@ -218,6 +229,19 @@ class _Decider:
             return ResumeDecision("again", f"{what} is secret", spreads=False)
         why = f"{what} is secret and in no journal, and the step is not marked `idempotent: true`"
         return ResumeDecision("refused", why)
+
+    def _stale(self, step: Step) -> str:
+        """Return the reason why a step runs on other data than in the earlier run, or ``""``."""
+        if self._spreading:
+            return f"{self._spreading} does not stay as it was"
+        for name in (*step.needs, *step.after):
+            if self._fates.get(name, _FIRST).spreads:
+                return f"it comes after {name}"
+        for name in self._upstream(step):
+            both = self._keys(name) & self._keys(step.name)
+            if self._fates[name].kind == "again" and both:
+                return f"it changes '{min(both)}', which {name} writes again"
+        return ""
 
     def _hidden(self, step: Step, old: StepRecord) -> str:
         """Return a phrase for a masked result that an expression reads; empty otherwise."""

@@ -21,7 +21,9 @@ from pytest_orchestrator.core.events import (
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.runs.record import Changes, RecordedChange, RunRecord, StepRecord
+from pytest_orchestrator.runs.changes import Changes, RecordedChange
+from pytest_orchestrator.runs.record import RunRecord, StepRecord
+from pytest_orchestrator.runs.resume.elements import restored_events
 from pytest_orchestrator.runs.resume.plan import ResumePlan, changed, is_done, node_of, was_cut_off
 
 _ABSENT: Final = object()
@@ -195,7 +197,10 @@ def opening(
             counts = fate.kind == "restored" if recipe.key in current else is_done(step)
             if counts and step.ended is not None:
                 yield restored_event(record, step, run)
-            elif was_cut_off(step) or fate.kind == "refused":
+                continue
+            if fate.keeps_elements or recipe.key not in current:
+                yield from restored_events(record, step)
+            if was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
                 yield StepStarted(recipe=recipe.key, step=step.name, cut_off_in=where)
     below = restored(record, plan, recipes)
@@ -239,7 +244,17 @@ def restored_event(record: RunRecord, step: StepRecord, run: str) -> StepFinishe
     if seconds := seconds_in(step.block, step.ended):
         block["run"]["seconds"] = seconds
     block["step"] = {**old.get("step", {}), "state": "restored"}
+    if "elements" in old:
+        block["elements"] = [_restored_element(one, where) for one in old["elements"]]
     return replace(step.ended, block=block, restored=where)
+
+
+def _restored_element(element: dict[str, Any], run: str) -> dict[str, Any]:
+    """Return the part of a block for an element, as a run shows it that has restored its step."""
+    kept = {name: value for name, value in element.items() if name not in _NOT_RESTORED}
+    if kept["state"] == "passed":
+        kept["state"] = "restored"
+    return {"restored": run, **kept}
 
 
 class SelectedStep(NamedTuple):

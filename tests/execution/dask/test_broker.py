@@ -106,9 +106,14 @@ class Scene:
         return read(reply.value, Reply) if reply.ok else reply
 
     def submission(self) -> Submission:
-        return Submission(
-            self.step, self.attempt_context, self.attempt, lambda: self.withdrawn.append(True)
-        )
+        return Submission(self.step, self.attempt_context, self.attempt, self)
+
+    def withdraw(self) -> None:
+        """Record that the task was cancelled, in place of a `Submitter`."""
+        self.withdrawn.append(True)
+
+    def follow(self, attempt: RemoteAttempt) -> None:
+        """Do nothing: these attempts have no task."""
 
     def claim(self, worker: str, key: str = "1", last_heartbeat: int = 0) -> Reply:
         """Claim the attempt for a worker; the same worker and key repeat the request."""

@@ -24,6 +24,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from tests.execution.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.dask.broker import RemoteAttempt
     from pytest_orchestrator.execution.dask.messages import AttemptRef
     from pytest_orchestrator.recipe.model.step import Step
     from tests.execution.conftest import Bench
@@ -49,12 +50,22 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
             thread = threading.Thread(target=performed, args=(attempt.ref,))
             thread.start()
             threads.append(thread)
-            return Submission(step, bench.attempt, attempt, lambda: None), thread
+            return Submission(step, bench.attempt, attempt, NoTask()), thread
 
         yield send
         broker.close()
         for thread in threads:
             thread.join()
+
+
+class NoTask:
+    """Fake of a `Submitter`: the attempts of these tests have no task."""
+
+    def withdraw(self) -> None:
+        """Do nothing."""
+
+    def follow(self, attempt: RemoteAttempt) -> None:
+        """Do nothing."""
 
 
 def performed(ref: AttemptRef) -> None:

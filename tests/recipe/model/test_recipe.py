@@ -72,6 +72,7 @@ def test_the_example_of_a_key_is_valid(model: type[msgspec.Struct], name: str, r
         before = {"name": "flash", "type": "shell", "cmd": "x"}
         recipe["steps"] = [before, step] if name in ("needs", "after") else [step]
         step[name] = said.examples[0]
+        step |= {"foreach": [1]} if name == "fail_fast" else {}
         step["background"] = name in ("background", "ready", "stop_signal")
     assert read(json.dumps(recipe)).steps
 
