@@ -102,14 +102,14 @@ def test_the_process_of_pytest_is_not_changed(
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(project.path / "locks"))
     project.write("bodies.py", _BODIES)
     step = "needs: [], type: python, module: bodies, function"
-    spoil = "umask 0; cd /; export BENCH=1; trap '' TERM; sleep 600 & echo left; cat; exit 3"
+    spoil = "umask 0; cd /; export BENCH=1; sleep 600 & trap '' TERM; echo left; cat; exit 3"
     shell = f"needs: [], locks: [psu], type: shell, parse: text, stdin: x, cmd: {json.dumps(spoil)}"
     hangs = "needs: [], type: shell, parse: text, timeout: 200ms, cmd: sleep 600"
     steps = {"b": f"{step}: spoil", "c": f"{step}: look", "d": shell, "e": hangs}
     project.recipe("x", steps, {"off": f"{step}: look"}, head="locks: [bench]")
     project.run("--recipe-jobs=3")  # modules and objects that are made once
 
-    for args in ((), ("--recipe-jobs=3",), ("-s",), ("-x", "--recipe-jobs=2")):
+    for args in ((), ("-s", "--recipe-jobs=3"), ("-x", "--recipe-jobs=2")):
         before = _own(scratch)
         project.run(*args)
         after = _own(scratch)
