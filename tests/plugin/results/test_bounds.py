@@ -75,14 +75,14 @@ def test_a_tuple_or_a_list_of_tuples_keeps_its_shape() -> None:
 _LONG = """
 import pytest
 
-SIZE = 3_000_000
+SIZE = 1_200_000
 
 
 def message(ctx, params):
     raise ValueError("m" * SIZE)
 
 def lines(ctx, params):
-    raise ValueError("\\n".join(["line"] * 500_000))
+    raise ValueError("\\n".join(["line"] * 240_000))
 
 def chain(ctx, params):
     try:

@@ -249,6 +249,6 @@ def test_a_long_command_line_is_searched_for_code_in_linear_time(
         assert isinstance(found, Template)
         return command_line.problem(found, line)
 
-    small, large = (again * number + " ${{ vars.x }}" * 20 for number in (2_000, 2_000 * TIMES))
+    small, large = (again * number + " ${{ vars.x }}" * 20 for number in (500, 500 * TIMES))
     assert problem(large) == message
     assert is_linear(problem, small, large)
