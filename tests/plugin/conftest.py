@@ -242,6 +242,22 @@ def cached_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "distributions", _INSTALLED)
 
 
+@pytest.fixture(autouse=True)
+def short_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not parse the source of pytest for the traceback of an interrupt, which is not shown.
+
+    It takes several times as long as the rest of a session that ends with a collection error.
+    """
+    represent = pytest.ExceptionInfo.getrepr
+
+    def short(error: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(error.value, KeyboardInterrupt):
+            return represent(error, style="native")
+        return represent(error, *args, **options)
+
+    monkeypatch.setattr(pytest.ExceptionInfo, "getrepr", short)
+
+
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
     """The fork server of all sessions in this process."""
