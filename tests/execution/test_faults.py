@@ -25,6 +25,7 @@ from benchmarks.faults import (
 )
 from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
 from pytest_orchestrator.execution.lanes.messages import LaneLost
+from tests.tiers import kept_first
 
 ROUNDS = 2
 GRACE = 0.2
@@ -40,12 +41,14 @@ def many() -> Iterator[list[Lane]]:
 
 
 @pytest.fixture(scope="module")
-def kills() -> Iterator[Kills]:
+def kills(request: pytest.FixtureRequest) -> Iterator[Kills]:
     """Many kills at the same time: they wait for a grace period, not for each other."""
+    cases = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = {case.params.get("victim") for case in cases if case is not None}
     with ThreadPoolExecutor(2 * ROUNDS) as pool:
         yield {
             victim: [pool.submit(killed, victim, new_token(), PATIENCE) for _ in range(ROUNDS)]
-            for victim in VICTIMS
+            for victim in wanted.intersection(VICTIMS)
         }
 
 
@@ -71,7 +74,7 @@ def run_once(fault: Fault, lane: Lane, folder: Path) -> tuple[list[str], bool]:
     return left + late + list(filter(None, [wrong])), is_ready or bool(left + late)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", kept_first(FAULTS, "ignores-term", "daemon", "fork-bomb"))
 def test_a_fault_ends_in_time_and_leaves_nothing_alive(
     many: list[Lane], name: str, tmp_path: Path
 ) -> None:
@@ -82,14 +85,14 @@ def test_a_fault_ends_in_time_and_leaves_nothing_alive(
     assert list(found) == [[]] * ROUNDS
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", kept_first(VICTIMS, "pytest", "lanes"))
 def test_no_process_is_alive_after_a_kill(kills: Kills, victim: str) -> None:
     found = [kill.result() for kill in kills[victim]]
 
     assert [seconds for seconds, _ in found if seconds is None] == []
 
 
-@pytest.mark.parametrize("victim", EXPECTED_OUTPUT)
+@pytest.mark.parametrize("victim", kept_first(EXPECTED_OUTPUT, "lanes"))
 def test_a_step_whose_lane_was_killed_reports_the_cause(kills: Kills, victim: str) -> None:
     reports = [kill.result()[1] for kill in kills[victim]]
 

@@ -116,6 +116,7 @@ def test_pdb_stops_in_the_frame_of_the_failed_step(project: Project) -> None:
     result.stdout.fnmatch_lines(["*steps.py(*)boom()*", "*6*", "*1 failed*"])
 
 
+@pytest.mark.nightly
 def test_a_step_continues_after_a_breakpoint_of_an_editor(project: Project) -> None:
     path = project.write(
         "halt.py",

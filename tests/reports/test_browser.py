@@ -100,7 +100,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / ".orchestrator" / "runs" / "latest" / "report.html"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), pytest.param("dark", 400, marks=pytest.mark.nightly)]
+)
 def test_the_page_of_all_sample_recipes_is_complete(
     samples: Path, opened: Open, scheme: str, width: int
 ) -> None:
@@ -169,7 +171,7 @@ def test_a_command_is_copied_or_selected(psu: Path, opened: Open) -> None:
     page.locator("#first-failure .copy", has_text="ed").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 def test_all_texts_have_sufficient_contrast(psu: Path, opened: Open, scheme: str) -> None:
     page = opened(psu, scheme).page
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")

@@ -19,6 +19,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 )
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.text_search import Searched, bytes_of
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -38,13 +39,15 @@ NEST: dict[str, Any] = {
     ("keys", "reason"),
     [
         ({"success": {"stdout_matches": ["a", ENDLESS]}}, f"`stdout_matches` {BACKTRACKS}"),
-        (
+        pytest.param(
             {"outputs": {"o.x": {"from": "stdout", "regex": ENDLESS, "default": 1}}},
             f"`outputs.o.x` {BACKTRACKS}",
+            marks=pytest.mark.nightly,
         ),
-        (
+        pytest.param(
             {"success": {"files": [{"path": "*.txt", "matches": [ENDLESS]}]}},
             f"`files.matches` {BACKTRACKS}",
+            marks=pytest.mark.nightly,
         ),
         (
             {"parse": "data", "success": {"result_schema": {"pattern": ENDLESS}}},
@@ -188,15 +191,17 @@ WHOLE = f"${{{{ {SLOW} }}}}"
 
 @pytest.mark.parametrize(
     "keys",
-    [
+    kept_first(
+        [
+            {"measurements": {"m": {"value": SLOW, "low": 1}}},
+            {"outputs": {"o.x": WHOLE}},
+            {"success": {"stdout_contains": WHOLE}},
+            {"args": {"X": WHOLE}},
+            {"retry": {"attempts": 1, "until": SLOW}},
+        ],
         {"success": {"assert": ["1 == 1", SLOW]}},
-        {"measurements": {"m": {"value": SLOW, "low": 1}}},
-        {"outputs": {"o.x": WHOLE}},
-        {"success": {"stdout_contains": WHOLE}},
         {"if_": SLOW},
-        {"args": {"X": WHOLE}},
-        {"retry": {"attempts": 1, "until": SLOW}},
-    ],
+    ),
 )
 def test_an_expression_ends_at_the_timeout_of_its_step(bench: Bench, keys: dict[str, Any]) -> None:
     step = bench.shell_step("echo x", parse="text", timeout="1s", **keys)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.plugin.conftest import PYTEST
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +150,9 @@ def noted_interrupts(project: Project) -> None:
 
 @pytest.mark.usefixtures("noted_interrupts")
 @pytest.mark.parametrize(
-    "begun", ["obeys", "waits", "hangs", "obeys -n2", "waits -n2", "hangs -n2"], indirect=True
+    "begun",
+    kept_first(["obeys", "waits", "obeys -n2", "waits -n2"], "hangs", "hangs -n2"),
+    indirect=True,
 )
 def test_no_process_is_alive_after_sigkill(begun: Session, project: Project) -> None:
     assert len(begun.processes()) >= 3
@@ -163,8 +166,18 @@ def test_no_process_is_alive_after_sigkill(begun: Session, project: Project) -> 
     ).exists()  # no worker lived long enough to interrupt itself
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("begun", ["obeys", "waits"], indirect=True)
+@pytest.mark.parametrize(
+    ("begun", "number"),
+    [
+        ("obeys", signal.SIGINT),
+        ("waits", signal.SIGTERM),
+        pytest.param("waits", signal.SIGINT, marks=pytest.mark.nightly),
+        pytest.param("obeys", signal.SIGTERM, marks=pytest.mark.nightly),
+        pytest.param("obeys", signal.SIGHUP, marks=pytest.mark.nightly),
+        pytest.param("waits", signal.SIGHUP, marks=pytest.mark.nightly),
+    ],
+    indirect=["begun"],
+)
 def test_no_process_is_alive_after_a_signal(begun: Session, number: signal.Signals) -> None:
     begun.process.send_signal(number)
 
@@ -179,7 +192,7 @@ def endless_grace(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("endless_grace")
-@pytest.mark.parametrize("begun", ["waits", "hangs"], indirect=True)
+@pytest.mark.parametrize("begun", kept_first(["waits"], "hangs"), indirect=True)
 def test_a_second_ctrl_c_ends_pytest_at_once(begun: Session, project: Project) -> None:
     begun.process.send_signal(signal.SIGINT)
     while not (project.path / "hangs_up").exists():  # the kernel may merge two pending signals

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.faults import new_token
 from pytest_orchestrator.plugin.python_lane import launch
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,20 +183,24 @@ def test_each_fault_fails_with_its_cause_in_fresh_interpreters_too(
 
 
 @pytest.mark.own_interpreters
-def test_an_import_that_ends_the_lane_is_reported(project: Project, token: str) -> None:
-    for name, (source, _) in _IMPORTS.items():
-        project.write(f"{name}.py", source)
+@pytest.mark.parametrize("names", kept_first([("wedged",)], ("gone", "killed")))
+def test_an_import_that_ends_the_lane_is_reported(
+    project: Project, token: str, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        project.write(f"{name}.py", _IMPORTS[name][0])
 
-    reasons = _run(project, list(_IMPORTS))
+    reasons = _run(project, list(names))
 
-    for name, (_, how) in _IMPORTS.items():
+    for name in names:
         reason = re.sub(r"pid \d+", "pid", reasons[name])
-        assert f"the process that runs this step (pid) {how}" in reason
+        assert f"the process that runs this step (pid) {_IMPORTS[name][1]}" in reason
         assert reason.endswith(f", while module '{name}' was imported")
-    assert project.ran == [f"after_{name}" for name in _IMPORTS]
+    assert project.ran == [f"after_{name}" for name in names]
     assert _alive(token) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.own_interpreters
 def test_a_lane_that_does_not_answer_in_time_is_a_timeout(project: Project, token: str) -> None:
     body = "signal.signal(15, signal.SIG_IGN); os.kill(os.getppid(), 19); time.sleep(600)"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.tiers import kept_first
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -186,18 +188,20 @@ def _comparable(result: pytest.RunResult) -> list[str]:
 
 @pytest.mark.parametrize(
     "args",
-    [
+    kept_first(
+        [
+            ("--tb=line", "-W", "ignore"),
+            ("--log-cli-level=INFO",),
+            ("-W", "error", "-k", "warns"),
+            ("-W", "error::bodies.Worn", "-k", "warns"),
+            ("--runxfail", "--tb=no", "-rA", "-o", "xfail_strict=true"),
+            ("--assert=plain", "-k", "compares or logs"),
+        ],
         (),
         ("--tb=short", "-rA"),
-        ("--tb=line", "-W", "ignore"),
         ("-l", "-vv"),
-        ("--log-cli-level=INFO",),
-        ("-W", "error", "-k", "warns"),
-        ("-W", "error::bodies.Worn", "-k", "warns"),
-        ("--runxfail", "--tb=no", "-rA", "-o", "xfail_strict=true"),
         ("-s", "-k", "logs or skips or compares"),
-        ("--assert=plain", "-k", "compares or logs"),
-    ],
+    ),
     ids=" ".join,
 )
 def test_terminal_output_is_the_same_in_both_isolations(

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scopes
+from tests.tiers import kept_first
 
 
-@pytest.mark.parametrize("way", scopes.WAYS)
+@pytest.mark.parametrize("way", kept_first(scopes.WAYS, "local"))
 def test_steps_of_several_processes_never_exceed_a_counted_resource(
     tmp_path: Path, way: str
 ) -> None:

@@ -323,14 +323,19 @@ def stay(ctx, params):
 """
 
 
+_STAYS = "type: python, module: stubborn, function: stay"
+_SLEEPS = "type: shell, cmd: 'trap \"\" TERM; echo $$ > part; mv part pid; sleep 600; sleep 600'"
+
+
 @pytest.mark.parametrize(
-    "step",
+    ("step", "whole"),
     [
-        "type: python, module: stubborn, function: stay",
-        "type: shell, cmd: 'trap \"\" TERM; echo $$ > part; mv part pid; sleep 600; sleep 600'",
+        (_STAYS, True),
+        (_SLEEPS, False),
+        pytest.param(_STAYS, False, marks=pytest.mark.nightly),
+        pytest.param(_SLEEPS, True, marks=pytest.mark.nightly),
     ],
 )
-@pytest.mark.parametrize("whole", [False, True])
 def test_a_lock_is_held_until_the_processes_of_a_killed_pytest_are_gone(
     project: Project, step: str, whole: bool
 ) -> None:

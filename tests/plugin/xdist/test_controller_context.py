@@ -12,6 +12,7 @@ import pytest
 from pytest_orchestrator.core import files as core_files
 from pytest_orchestrator.runs.lookup import find_run, load_record
 from pytest_orchestrator.runs.summary import verdict_of
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RunRecord
@@ -344,7 +345,7 @@ def test_a_worker_ends_with_its_parent_if_that_is_the_controller(
 
 
 @pytest.mark.measured
-@pytest.mark.parametrize("length", [80, 200])
+@pytest.mark.parametrize("length", kept_first([80], 200))
 def test_workers_share_the_context_wherever_temporary_files_are(
     counting: Project, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

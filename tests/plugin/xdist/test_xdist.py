@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_orchestrator.runs.lookup import find_run, load_record
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -82,13 +83,12 @@ def _workers(project: Project) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
+    kept_first(
+        [("-n", "2", "--dist", "loadfile"), ("-n", "2", "--dist", "loadscope")],
         ("-n", "2"),
         ("-n", "4", "--dist", "worksteal"),
         ("-n", "2", "--dist", "loadgroup"),
-        ("-n", "2", "--dist", "loadfile"),
-        ("-n", "2", "--dist", "loadscope"),
-    ],
+    ),
 )
 def test_every_recipe_runs_on_one_worker(many: Project, arguments: tuple[str, ...]) -> None:
     result = many.spawn(*arguments)
