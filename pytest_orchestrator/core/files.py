@@ -251,3 +251,23 @@ def _remove(pid: int, folder: str) -> None:
         import shutil
 
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_LONGEST_NAME = 200
+
+
+def step_file_name(step: str) -> str:
+    """Return the beginning of the names of the files of a step.
+
+    For a step without a matrix cell it is the name of the step. A `:` becomes `=`, because some
+    file systems and archives do not accept it, and a long name ends with a digest.
+    """
+    if "[" not in step:
+        return step
+    from hashlib import sha256
+
+    name = step.replace(":", "=")
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    digest = sha256(step.encode()).hexdigest()[:16]
+    return f"{name.encode()[: _LONGEST_NAME - 20].decode(errors='ignore')}-{digest}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.execution.run_config import RunConfig, process_variables
 
 if TYPE_CHECKING:
@@ -147,10 +148,13 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     def samples(self, step: str) -> str | None:
         """Return the path of the file of a step's resource samples; None if none are written."""
         folder = self.resources
-        return None if folder is None else f"{folder}/{self._file_name(step)}.{self.number}.jsonl"
+        if folder is None:
+            return None
+        return f"{folder}/{self._file_name(step)}.{self.number}.jsonl"
 
     def _file_name(self, step: str) -> str:
-        return step if self.element is None else f"{step}.{self.element}"
+        name = step_file_name(step)
+        return name if self.element is None else f"{name}.{self.element}"
 
     def seconds_for(self, timeout: float | None) -> float | None:
         """Return the timeout of a step in seconds, with the default and the factor of the run.

@@ -18,6 +18,7 @@ from pytest_orchestrator.execution.recipe_outcome import (
     RecipeOutcome,
     ResultOf,
     is_expected,
+    is_within,
     steps_before,
 )
 from pytest_orchestrator.execution.run_config import RunConfig, process_variables
@@ -36,7 +37,7 @@ from pytest_orchestrator.recipe.fields.resolve import (
     vars_unknown_at_collection,
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import FileUse, Step
+from pytest_orchestrator.recipe.model.step import Cell, FileUse, Step, cell_name
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 _ABSENT = object()
@@ -86,27 +87,48 @@ def _listed(keys: list[str]) -> str:
 class Steps(Mapping[str, Any]):
     """The variable `steps` of expressions: results of the steps that have ended.
 
+    The result of a step with a matrix is the list of the results of its cells.
+
     Args:
         recipe: The recipe.
         result_of: Returns the result of a step of the recipe.
-        prefix: Prefix of the step names of a used file, such as ``part.``; empty for the recipe.
+        use: The use of the file whose steps are meant; None for the recipe itself.
     """
 
-    def __init__(self, recipe: Recipe, result_of: ResultOf, prefix: str = "") -> None:
+    def __init__(self, recipe: Recipe, result_of: ResultOf, use: FileUse | None = None) -> None:
         self._recipe = recipe
         self._result_of = result_of
-        self._prefix = prefix
+        self._cell = use.cell if use else ""
+        self._prefix = f"{use.name.partition('[')[0]}." if use else ""
 
-    def below(self, prefix: str) -> "Steps":
+    def below(self, use: FileUse) -> "Steps":
         """Return the results of the steps of a used file, keyed by their names in that file."""
-        return Steps(self._recipe, self._result_of, prefix)
+        return Steps(self._recipe, self._result_of, use)
 
     def __getitem__(self, name: str) -> Any:
-        result = self._result_of(self._prefix + name)
-        if result is None:
+        base, _, own = (self._prefix + name).removesuffix("]").partition("[")
+        full = cell_name(base, self._cell, own)
+        if self._result_of(full) is not None:
+            return self._fields(full)
+        cells = [step.name for step in self._recipe.cells_of(base) if self._contains(step)]
+        results = [self._fields(cell) for cell in cells if self._result_of(cell) is not None]
+        if not results:
             raise KeyError(name)
+        return results
+
+    def _contains(self, step: Step) -> bool:
+        """Return True if a step in a cell belongs to the cell of the used file."""
+        cell = step.cell.id if step.cell else ""
+        return not self._cell or f"{cell},".startswith(f"{self._cell},")
+
+    def _fields(self, name: str) -> dict[str, Any]:
+        """Return what expressions can read of a step that has a result."""
+        result = self._result_of(name)
+        assert result is not None  # noqa: S101
+        step = self._recipe.step(name) if name.endswith("]") else None
+        matrix = {"matrix": step.cell.values} if step is not None and step.cell else {}
         if result.elements is not None:
-            return _of_elements(result)
+            return {**_of_elements(result), **matrix}
         ended = result.ended
         process = ended.process if ended else None
         return {
@@ -114,12 +136,19 @@ class Steps(Mapping[str, Any]):
             "result": ended.value if ended else None,
             "exit_code": process.exit_code if process else None,
             "seconds": ended.usage.seconds if ended else 0.0,
+            **matrix,
         }
 
     def __iter__(self) -> Iterator[str]:
-        steps = (*self._recipe.steps, *self._recipe.final)
-        names = (step.name for step in steps if step.name.startswith(self._prefix))
-        return (name[len(self._prefix) :] for name in names if self._result_of(name) is not None)
+        steps = [
+            step
+            for step in (*self._recipe.steps, *self._recipe.final)
+            if step.name.startswith(self._prefix) and self._contains(step)
+        ]
+        ended = (step.name for step in steps if self._result_of(step.name) is not None)
+        # All cells of a step have one name.
+        names = dict.fromkeys(name[len(self._prefix) :].partition("[")[0] for name in ended)
+        return iter(names)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -214,7 +243,7 @@ class Inner:
         self.skipped: str | None = None if outer is None else outer.skipped
         self.locks: tuple[str, ...] = () if outer is None else outer.locks
         self._own: dict[str, Any] = {
-            "steps": steps.below(f"{file_use.name}."),
+            "steps": steps.below(file_use),
             "recipe": about(file_use.title, file_use.source.path),
             "vars": {},
         }
@@ -258,8 +287,12 @@ def about(name: str | None, path: Path) -> dict[str, str]:
     return {"name": name or path.stem, "path": str(path), "dir": str(path.parent)}
 
 
-_OUTERMOST = Step(name="_")
 _NOTHING = Stream()
+
+
+def early_names(names: dict[str, Any], cell: Cell | None) -> dict[str, Any]:
+    """Return the variables of a recipe, with the values of a step's own matrix cell in `matrix`."""
+    return names if cell is None else {**names, "matrix": {**names["matrix"], **cell.values}}
 
 
 class Scope:
@@ -329,37 +362,43 @@ class Scope:
         Raises:
             ExpressionError: A var, condition or lock name cannot be evaluated.
         """
-        names = {
-            **self.early(),
-            "ctx": ContextNames(own),
-            "env": process_variables(),
-            "fixtures": fixtures,
-            "steps": Steps(self._recipe, self._result_of),
-            "attempt": attempt,
-        }
-        part = ""
+        names = self._recipe_names(step.cell, own, attempt, fixtures)
         if step.file_use is not None:
-            part = f"{step.file_use.name}."
             names = self._within(step.file_use, names, step).names(names)
-        outcome = self._outcome(step, part)
+        outcome = self._outcome(step, step.file_use)
         names |= {"failed": outcome.failed, "passed": outcome.passed}
         names["interrupted"] = outcome.interrupted
         if step.is_final:
             names["recipe"] = {**names["recipe"], "outcome": outcome.word}
         return names
 
-    def _outcome(self, step: Step, part: str = "", excluded: str = "") -> RecipeOutcome:
+    def _recipe_names(
+        self, cell: Cell | None, own: Context, attempt: int, fixtures: Mapping[str, object]
+    ) -> dict[str, Any]:
+        """Return the expression variables of a step of the recipe itself, in a matrix cell."""
+        return {
+            **early_names(self.early(), cell),
+            "ctx": ContextNames(own),
+            "env": process_variables(),
+            "fixtures": fixtures,
+            "steps": Steps(self._recipe, self._result_of),
+            "attempt": attempt,
+        }
+
+    def _outcome(
+        self, step: Step, use: FileUse | None = None, excluded: FileUse | None = None
+    ) -> RecipeOutcome:
         """Return the outcome of the steps that count for a step.
 
         Args:
             step: The step.
-            part: Prefix of the names of the used file whose step it is; see `steps_before`.
-            excluded: Prefix of the names of steps that do not count; empty excludes none.
+            use: The use of the file whose step it is; see `steps_before`.
+            excluded: The use whose steps do not count; None excludes none.
         """
 
         def steps() -> list[Step]:
-            found = steps_before(self._recipe, step, part)
-            return [one for one in found if not excluded or not one.name.startswith(excluded)]
+            found = steps_before(self._recipe, step, use)
+            return [one for one in found if excluded is None or not is_within(one, excluded)]
 
         def expected(one: Step, result: StepResult) -> bool:
             return is_expected(one, result, self._config.xfail_exceptions)
@@ -383,7 +422,8 @@ class Scope:
         """
         if step.file_use is None:
             return None
-        return self._within(step.file_use, self.before(_OUTERMOST, own, 1, {}), step).skipped
+        names = self._recipe_names(step.cell, own, 1, {})
+        return self._within(step.file_use, names, step).skipped
 
     def _within(self, file_use: FileUse, names: dict[str, Any], step: Step) -> Inner:
         """Return the variables of a used file; evaluate them once, at its first step.
@@ -398,7 +438,7 @@ class Scope:
                 outer = self._within(file_use.outer, names, step) if file_use.outer else None
                 steps = Steps(self._recipe, self._result_of)
                 # The condition of the use reads the outcome of the steps before the use.
-                before = self._outcome(step, excluded=f"{file_use.name}.")
+                before = self._outcome(step, excluded=file_use)
                 names = {**names, "failed": before.failed, "passed": before.passed}
                 names["interrupted"] = before.interrupted
                 inner = self._inner[file_use.name] = Inner(file_use, names, steps, outer)
@@ -407,7 +447,7 @@ class Scope:
 
 
 def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, Any]:
-    """Return the variables known at collection, for the lists of a matrix; empty without a matrix.
+    """Return the variables known at collection, for the lists of matrices; empty without any.
 
     Args:
         recipe: The recipe.
@@ -416,7 +456,7 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
     Raises:
         ExpressionError: A var cannot be evaluated.
     """
-    if not recipe.matrix:
+    if not (recipe.matrix or recipe.has_cells):
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
     with collection_time_limit():

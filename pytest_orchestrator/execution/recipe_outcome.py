@@ -6,7 +6,7 @@ from typing import Literal
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Step
+from pytest_orchestrator.recipe.model.step import FileUse, Step
 
 ResultOf = Callable[[str], StepResult | None]
 """Function that returns the result of the step with a name; None if it has no result yet."""
@@ -85,19 +85,29 @@ class RecipeOutcome:
         return found
 
 
-def steps_before(recipe: Recipe, step: Step, part: str = "") -> list[Step]:
+def is_within(step: Step, use: FileUse) -> bool:
+    """Return True if a step comes from one use of a file, directly or through other files."""
+    own = step.file_use
+    while own is not None and own.name != use.name:
+        own = own.outer
+    return own is not None
+
+
+def steps_before(recipe: Recipe, step: Step, use: FileUse | None = None) -> list[Step]:
     """Return the steps whose outcomes count for the expressions of a step.
 
     Args:
         recipe: The recipe.
         step: The step; for one of ``finally``, all steps before it count, else those that it waits
             for, directly or indirectly.
-        part: Prefix of the names of the used file whose step it is, such as ``low.``: of a
-            ``finally`` step only the steps of that file count.
+        use: The use of the file whose step it is: of a ``finally`` step only the steps of that
+            use count. None for a step of the recipe itself.
     """
     if step.is_final:
         steps = (*recipe.steps, *recipe.final)
-        return [one for one in steps if one.index < step.index and one.name.startswith(part)]
+        return [
+            one for one in steps if one.index < step.index and (use is None or is_within(one, use))
+        ]
     found: dict[str, Step] = {}
     queue = [*step.needs, *step.after]
     while queue:

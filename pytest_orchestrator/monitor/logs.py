@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.text import shown
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
@@ -36,14 +37,14 @@ def log_path(view: RunView, step: StepRecord, stream: str) -> Path | None:
         stream: One of `STREAMS`.
     """
     recorded = step.logs.get(stream)
-    name = f"{step.name}.{step.attempt or 1}.{stream}"
+    name = f"{step_file_name(step.name)}.{step.attempt or 1}.{stream}"
     file = recorded.file if recorded else RunFile(str(Path("logs", *_parts(view, step), name)))
     return file.inside(view.folder)
 
 
 def samples_path(view: RunView, step: StepRecord) -> Path | None:
     """Return the path of a step's resource samples; None if outside of the run folder."""
-    name = f"{step.name}.{step.attempt or 1}.jsonl"
+    name = f"{step_file_name(step.name)}.{step.attempt or 1}.jsonl"
     file = step.samples or RunFile(str(Path("resources", *_parts(view, step), name)))
     return file.inside(view.folder)
 

@@ -304,6 +304,7 @@ def _step(types: Mapping[str, type[Step]]) -> Schema:
         "dependencies": {
             **dict.fromkeys(["ready", "stop_signal"], _SERVICE),
             "fail_fast": ["foreach"],
+            "matrix": {"properties": {"outputs": {"propertyNames": _KEY_OF_A_CELL}}},
         },
         "if": {"required": ["use"]},
         "then": _ref(UseStep),
@@ -351,6 +352,10 @@ def _typed(model: type[Step]) -> Schema:
 
 
 _SERVICE: Schema = {"properties": {"background": {"const": True}}, "required": ["background"]}
+_KEY_OF_A_CELL: Schema = {
+    "pattern": rf"{OPENING}[\s\S]*\bmatrix\b",
+    "patternErrorMessage": "all cells would write this key: put ${{ matrix.x }} into it",
+}
 _INLINE: Schema = {"properties": {"isolation": {"const": "inline"}}, "required": ["isolation"]}
 _FIXTURES: Schema = {"properties": {"fixtures": {"minItems": 1}}, "required": ["fixtures"]}
 _WAITS: Schema = {
@@ -395,9 +400,9 @@ def _without(criteria: Iterable[str]) -> Schema:
     return {"properties": dict.fromkeys(sorted(criteria), False)}
 
 
-def _of_service(model: type[Step]) -> dict[str, Schema]:
+def _of_service(model: type[Step]) -> dict[str, Any]:
     """Return, by key, the schemas of the keys whose values are restricted in a service."""
-    keys: dict[str, Any] = {"success": _without(AT_THE_END), "foreach": False}
+    keys: dict[str, Any] = {"success": _without(AT_THE_END), "foreach": False, "matrix": False}
     if issubclass(model, ShellStep):
         keys["parse"] = {"const": "text"}
     if issubclass(model, CodeStep):
@@ -449,7 +454,7 @@ def _outputs() -> Schema:
         "not": {"type": "string", "pattern": _BARE},
         "errorMessage": message,
     }
-    return _named(schema_of(ContextPath, expressions=False), searched)
+    return _named(schema_of(ContextPath, expressions=True), searched)
 
 
 def _defaults_of_types() -> Iterator[Schema]:

@@ -136,6 +136,7 @@ def _description(recipe: LoadedRecipe, step: RecipeStep) -> parts.StepDescriptio
         continue_on_error=_flag(step.continue_on_error),
         final=_flag(step.is_final),
         idempotent=_flag(step.idempotent),
+        matrix=step.cell.values if step.cell else UNSET,
     )
 
 

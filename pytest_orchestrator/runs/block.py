@@ -84,6 +84,7 @@ class StepDescription(Part, frozen=True, kw_only=True):
     continue_on_error: Maybe[Literal[True]] = UNSET
     final: Maybe[Literal[True]] = UNSET
     idempotent: Maybe[Literal[True]] = UNSET
+    matrix: Maybe[dict[str, Any]] = UNSET
 
 
 class Step(StepDescription, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from pytest_orchestrator.core.events import (
     StepWaits,
     TestReported,
 )
+from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.runs.changes import Changes
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry
@@ -189,7 +190,7 @@ class StepRecord:
     def log_file(self, stream: str, attempt: int) -> RunFile:
         """Return the path at which the log of an attempt is stored, even if no event names it."""
         path, _, cell = self.recipe.removesuffix("]").partition("[")
-        name = f"{self.name}.{attempt}.{stream}"
+        name = f"{step_file_name(self.name)}.{attempt}.{stream}"
         return RunFile("/".join(("logs", *subfolder_parts(path, cell or None), name)))
 
     @property

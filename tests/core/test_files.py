@@ -167,3 +167,24 @@ def test_a_link_at_the_place_of_the_new_file_is_not_followed(tmp_path: Path) -> 
         file.write(b"new")
 
     assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("measure", "measure"),
+        ("psu.measure", "psu.measure"),
+        ("m[channel:1,load:a]", "m[channel=1,load=a]"),
+        (f"m[a:{'x' * 190}]", f"m[a={'x' * 190}]"),
+        (f"m[a:{'x' * 240}]", f"m[a={'x' * 176}-565cb9672b7b2cd1"),
+    ],
+)
+def test_the_files_of_a_step_have_a_short_name_without_a_colon(step: str, name: str) -> None:
+    assert files.step_file_name(step) == name
+
+
+def test_long_names_of_cells_give_different_file_names() -> None:
+    names = {files.step_file_name(f"m[a:{'é' * 150}{end}]") for end in "xyz"}
+
+    assert len(names) == 3
+    assert max(len(name.encode()) for name in names) <= 200

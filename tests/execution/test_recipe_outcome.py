@@ -8,6 +8,7 @@ import pytest
 
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.recipe import cells
 from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:
@@ -121,3 +122,28 @@ def test_a_used_file_sees_its_own_steps_in_finally_and_its_use_those_before(benc
         "other.off": "skipped",
     }
     assert (bench.root / "ran").read_text() == "part\npassed\n"
+
+
+CELLS = """
+steps:
+  - name: ch
+    use: recipes/_ch.yaml
+    matrix: {n: [1, 2]}
+    with: {n: "${{ matrix.n }}"}
+"""
+OF_A_CELL = """
+vars: {n: 0}
+steps:
+  - {name: set, type: shell, parse: text, cmd: [test, "${{ vars.n }}", "=", "2"]}
+finally:
+  - {name: off, type: shell, parse: text, cmd: "true", if: failed()}
+"""
+
+
+def test_a_finally_step_of_a_cell_reads_the_outcome_of_that_cell(bench: Bench) -> None:
+    bench.write("recipes/_ch.yaml", OF_A_CELL)
+    (recipe,) = cells(bench.recipe(CELLS), {"vars": {}, "env": {}})
+    run = RecipeRun(recipe, bench.context, bench.attempt)
+
+    names = ["ch.set[n:1]", "ch.set[n:2]", "ch.off[n:1]", "ch.off[n:2]"]
+    assert outcomes(run, *names) == ["failed", "passed", "passed", "skipped"]

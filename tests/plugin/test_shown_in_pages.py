@@ -47,10 +47,23 @@ def test_the_page_shows_measurements_outside_their_limits(
 
 def test_the_page_shows_the_error_of_a_missing_var(project: Project) -> None:
     (recipe,) = (one for one in blocks("vars-and-matrix.md", "yaml") if "required" in one)
-    (shown,) = blocks("vars-and-matrix.md", "text")
+    shown, *_ = blocks("vars-and-matrix.md", "text")
     project.write("recipes/psu.yaml", recipe + STEP)
 
     assert shows(project.run(), shown)
+
+
+def test_the_page_shows_the_cells_of_a_step(project: Project) -> None:
+    (recipe,) = (one for one in blocks("vars-and-matrix.md", "yaml") if "name: Channels" in one)
+    _, cells, error = blocks("vars-and-matrix.md", "text")
+    path = project.write("recipes/channels.yaml", recipe)
+
+    items = [f"{node} {outcome.upper()}\n" for node, outcome in project.outcomes().items()]
+    assert "".join(items) == cells
+
+    path.write_text(recipe.replace("ch${{ matrix.channel }}_mv_v1", "mv_v1"))
+    output = " ".join(" ".join(project.run().outlines).split())
+    assert " ".join(error.split()) in output
 
 
 def test_the_page_shows_the_header_of_a_resumed_run(

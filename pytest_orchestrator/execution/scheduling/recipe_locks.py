@@ -249,7 +249,7 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     Raises:
         ExpressionError: The name of a lock of the recipe itself cannot be evaluated.
     """
-    from pytest_orchestrator.execution.expression_scope import Inner, Steps
+    from pytest_orchestrator.execution.expression_scope import Inner, Steps, early_names
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
     from pytest_orchestrator.recipe.fields import type_hooks
     from pytest_orchestrator.recipe.fields.resolve import is_early, lock_names, plain_locks
@@ -259,15 +259,15 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     inner: dict[str, Inner | None] = {}
     for step in (*recipe.steps, *recipe.final):
         early.update(plain_locks(step.locks, step.templates))
-        step_names = names
+        step_names = early_names(names, step.cell)
         if step.file_use is not None:
             if step.file_use.name not in inner:
-                inner[step.file_use.name] = _inner(step.file_use, names, steps)
+                inner[step.file_use.name] = _inner(step.file_use, step_names, steps)
             used_file = inner[step.file_use.name]
             if used_file is None:
                 continue
             early.update(used_file.locks)
-            step_names = used_file.names(names)
+            step_names = used_file.names(step_names)
         for template in filter(is_early, step.templates):
             with contextlib.suppress(ExpressionError):  # the step will raise the error
                 early.update(lock_names([template], step_names))

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.execution.attempt_context import AttemptContext
@@ -76,6 +77,10 @@ class RetryLoop:
         self._own = self._step_context(context, attempt_defaults.callbacks.notify, scope.node(step))
         self._scope = scope
         self._names: dict[str, Any] = {}
+        if step.cell is not None and attempt_defaults.artifacts is not None:
+            # The cells of a step usually write files of the same name.
+            folder = attempt_defaults.artifacts / step_file_name(step.name)
+            attempt_defaults = msgspec.structs.replace(attempt_defaults, artifacts=folder)
         self._attempt_defaults = attempt_defaults
         self._callbacks = attempt_defaults.callbacks
         self._services = services

@@ -102,9 +102,16 @@ def _expanded(word: str, base: Path, config: pytest.Config) -> list[str]:
     inner = [
         item
         for item in items
-        if item.startswith(f"{step}.") and (not bracket or item.endswith(f"[{cell}"))
+        if item.startswith(f"{step}.")
+        and (not bracket or _is_in_cell(item, cell.removesuffix("]")))
     ]
     return [f"{name}::{item}" for item in inner] if use not in items and inner else [word]
+
+
+def _is_in_cell(item: str, cell: str) -> bool:
+    """Return True if an item belongs to a cell; the inner steps may have matrices of their own."""
+    own = item.removesuffix("]").partition("[")[2]
+    return f"{own},".startswith(f"{cell},")
 
 
 def _uses(items: Iterable[str]) -> list[str]:

@@ -193,7 +193,7 @@ class StepItem(pytest.Function):
         ``--nf`` and ``--sw`` have stored.
         """
         own = super().id
-        return type(own).parse(self.nodeid) if self.recipe.cell else own
+        return type(own).parse(self.nodeid) if "[" in self.name else own
 
     def setup(self) -> None:
         """Give the item the function that pytest calls, and set the item up."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from pytest_orchestrator.core.files import step_file_name
+
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import StepEvent
@@ -137,7 +139,7 @@ class Progress:
                 return
             name = event.step.name
             self._running[key] = _RunningStep(
-                name, monotonic(), f"{logs}/{name}", lambda: is_over(name)
+                name, monotonic(), f"{logs}/{step_file_name(name)}", lambda: is_over(name)
             )
             self._start()
         elif isinstance(event, Finished):

@@ -40,6 +40,7 @@ from pytest_orchestrator.recipe.expressions.command_line import (
     template_needs_shell,
 )
 from pytest_orchestrator.recipe.expressions.expression import OPENING
+from pytest_orchestrator.recipe.fields.resolve import plain_locks
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
@@ -453,6 +454,10 @@ class _Check:
             for write in self._flows[step.name].writes:
                 if ANY not in write.key:
                     writers.setdefault(write.key, {})[step.name] = write
+                    if write.how == "set" and _cells_may_meet(step):
+                        head = f"all cells of step '{step.name}' write '{write.key}', and may run "
+                        head, hint = f"{head}at the same time", "write a key for each cell"
+                        yield finding(self._recipe, step, "warning", write.place, head, hint)
         for key, writes in writers.items():
             for one, other in pairwise(writes):
                 step = self._steps[other]
@@ -465,6 +470,15 @@ class _Check:
         one = self._steps[name]
         apart = {*one.locks} & {*other.locks} or (_is_conditional(one) and _is_conditional(other))
         return not apart and not self._waits_for(other, {name})
+
+
+def _cells_may_meet(step: Step) -> bool:
+    """Return True if a step has a matrix whose cells may run at the same time."""
+    use = step.file_use
+    has_cells = step.matrix is not None
+    while use is not None and not has_cells:
+        has_cells, use = use.matrix is not None, use.outer
+    return has_cells and not plain_locks(step.locks, step.templates)
 
 
 def _is_conditional(step: Step) -> bool:

@@ -22,7 +22,14 @@ from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import FileUse, PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.model.step import (
+    Cell,
+    FileUse,
+    PythonStep,
+    ShellStep,
+    SshStep,
+    Step,
+)
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 STEP: Final = "step"
@@ -34,7 +41,7 @@ FILE: Final = "file "
 _SAME_WORK = {"at", "place", "file_use", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
 _SAME_WORK |= {"stop_signal", "artifacts", "heap", "plugin_data", "resources", "host"}
-_SAME_WORK |= {"plugin_criterion", "fail_fast"}
+_SAME_WORK |= {"plugin_criterion", "fail_fast", "matrix", "cell", "named_cells"}
 _DIGEST_NAMES: Final = {"expected": "wanted"}
 """Names of renamed fields in digests: they stay, so that a resume recognizes older runs."""
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
@@ -76,7 +83,7 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
         if one.path and one.path[0] not in _SAME_WORK:
             expressions += one.expressions
     result = {STEP: _digest(inputs.masked(keys))}
-    reader = _Reader(recipe, inputs)
+    reader = _Reader(recipe, inputs, step.cell)
     for name, value in sorted(reader.read(expressions, step.file_use).items()):
         result[name] = _digest(inputs.masked(value))
     for path in files_of_step(step, inputs.sources):
@@ -122,9 +129,15 @@ class _Reader:
     contain the id or a port of the run.
     """
 
-    def __init__(self, recipe: Recipe, inputs: FingerprintInputs) -> None:
+    def __init__(self, recipe: Recipe, inputs: FingerprintInputs, cell: Cell | None) -> None:
         self._recipe = recipe
         self._inputs = inputs
+        self._matrix = {
+            name: value
+            for each in (recipe.cell, cell)
+            if each is not None
+            for name, value in each.values.items()
+        }
         self._values: dict[str, Any] = {}
 
     def read(self, expressions: list[Expression], file_use: FileUse | None) -> dict[str, Any]:
@@ -157,8 +170,7 @@ class _Reader:
         if root == "env":
             self._values[key] = self._inputs.environ.get(name)
         elif root == "matrix":
-            cell = self._recipe.cell
-            self._values[key] = cell.values.get(name) if cell else None
+            self._values[key] = self._matrix.get(name)
         elif file_use is not None:
             self._inner(key, name, file_use)
         elif name in self._inputs.external_values:
@@ -179,7 +191,7 @@ class _Reader:
         if root == "vars":
             return [*(file_use.vars if file_use is not None else self._recipe.vars)]
         # The complete environment differs in every run.
-        return [*self._recipe.cell.values] if root == "matrix" and self._recipe.cell else []
+        return [*self._matrix] if root == "matrix" else []
 
 
 def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expression]:

@@ -153,6 +153,7 @@ class _FileCheck:
             yield from self._value(f"with.{name}", node, is_text=is_text)
         for name, node in _values(keys.get("params")):
             yield from self._value(f"params.{name}", node, is_text=False)
+        yield from self._matrix(keys.get("matrix"))
         if runs and "stdin" in keys:
             yield from self._value("stdin", keys["stdin"][1], is_text=True)
 

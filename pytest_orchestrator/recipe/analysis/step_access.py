@@ -10,6 +10,7 @@ from pytest_orchestrator.recipe.analysis.python_source import ANY, UNKNOWN, Flow
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression
 from pytest_orchestrator.recipe.fields.resolve import is_late
+from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.step import FileUse, PythonStep, ShellStep, SshStep, Step
 
 _SPEAKS = re.compile(r"update_state|pytest[-_]orchestrator")
@@ -109,12 +110,20 @@ def step_flow(step: Step, sources: Sources, fixtures: Collection[str]) -> StepFl
         reads=tuple(wants),
         writes=(
             *(Write(key, how, place) for key, how in sorted(flow.writes)),
-            *(Write(one.key, "set", one.place) for one in step.outputs),
+            *(Write(_key_of(one), "set", one.place) for one in step.outputs),
         ),
         promises=tuple(Write(str(one.expected), "", one.place) for one in kept),
         is_open=flow.is_open,
         is_opaque=not shown,
     )
+
+
+def _key_of(output: Output) -> str:
+    """Return the key of an output, with `ANY` in place of its expressions."""
+    if output.key_template is None:
+        return output.key
+    pieces = output.key_template.pieces
+    return "".join(one if isinstance(one, str) else ANY for one in pieces)
 
 
 def _is_plain(text: object) -> bool:

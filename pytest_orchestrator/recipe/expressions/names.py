@@ -37,7 +37,7 @@ COLLECTED = frozenset({"vars", "env"})
 """Names that the lists of a matrix may use; its cells are computed at collection."""
 
 CONDITION = frozenset({"vars", "env", "matrix"})
-"""Names that the `if` of a recipe may use."""
+"""Names that the `if` of a recipe may use, and expressions in the keys of `outputs`."""
 
 FUNCTIONS = ("range", "dict")
 """Functions that an expression may call besides filters."""

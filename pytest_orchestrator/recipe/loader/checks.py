@@ -12,6 +12,7 @@ from pytest_orchestrator.recipe.expressions.expression import Expression, Templa
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Values
+from pytest_orchestrator.recipe.loader.matrix import matrix_names
 from pytest_orchestrator.recipe.loader.ordering import awaited_steps
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.graph import upstream
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
 _OF_A_STEP = ("outcome", "result", "exit_code", "seconds", "stdout", "measurements")
+_OF_A_CELL = (*_OF_A_STEP, "matrix")
 
 
 class NameChecks:
@@ -43,6 +45,8 @@ class NameChecks:
         variables: Names of the vars that the file declares.
         matrix: Names of the matrix values; None if they are not known before a run.
         fixtures: Fixtures that the file names for all steps.
+        listed: Names of steps of used files that have a `matrix`; results of a step with a matrix
+            are a list. The steps of the file itself are added by `check_steps`.
     """
 
     def __init__(
@@ -51,17 +55,19 @@ class NameChecks:
         variables: Sequence[str],
         matrix: Collection[str] | None,
         fixtures: Collection[str],
+        listed: Collection[str] = (),
     ) -> None:
         self._problems = problems
         self._vars = variables
         self._matrix = matrix
         self._fixtures = fixtures
+        self._listed = {*listed}
 
     def check_root(self, expressions: Iterable[Expression]) -> None:
         """Check the expressions in the values of root keys."""
         for expression in expressions:
             for chain in _looked_up(expression):
-                self._shared(expression, chain, "")
+                self._shared(expression, chain, "", self._matrix)
 
     def check_secrets(self, secrets: Mapping[str, Place]) -> None:
         """Check that each var named in `secrets` exists.
@@ -119,6 +125,9 @@ class NameChecks:
         flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
         names = {name: at for at, inner_names in enumerate(flat.values()) for name in inner_names}
         own = {name: 1 << at for at, name in enumerate(flat)}
+        for each in (*steps, *final):
+            if "matrix" in each.at:
+                self._listed.update(flat[each.name])
         before: dict[str, int] = {}
         for each in steps:  # the steps that a step waits for come before it
             ended_before = 0
@@ -146,18 +155,37 @@ class NameChecks:
             self._check_outcomes(each)
         where = f" in {each.title}"
         fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
+        matrix = _with_own(self._matrix, each)
         for expression in each.expressions:
             for chain in _looked_up(expression):
                 name = chain.parts[0]
                 if chain.root == "steps":
-                    self._of_step(expression, str(name), each, names, ended_before)
-                    self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
+                    base, bracket, _ = str(name).partition("[")
+                    base = base if bracket and base in self._listed else str(name)
+                    self._of_step(expression, base, each, names, ended_before)
+                    if base in self._listed:
+                        self._field_of_cell(expression, chain, where)
+                    else:
+                        self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
                 elif chain.root == "fixtures" and name not in fixtures:
                     head = f"{each.title} does not name the fixture {quoted(str(name))}"
                     cure = f"fixtures: [{name}]"
                     self._problems.add(expression.place, head, hint=cure)
                 else:
-                    self._shared(expression, chain, where)
+                    self._shared(expression, chain, where, matrix)
+
+    def _field_of_cell(self, expression: Expression, chain: "Chain", where: str) -> None:
+        """Check the keys of the results of a step with a matrix, which are a list."""
+        name, *parts = chain.parts
+        if str(name).endswith("]"):  # one cell
+            self._field(expression, chain, parts[:1], _OF_A_CELL, where)
+        elif parts and isinstance(parts[0], str):
+            head = f"steps.{name} is a list"
+            tail = f", because step '{name}' has a matrix"
+            cure = f"steps.{name} | map(attribute='{parts[0]}') | list"
+            self._problems.add(expression.place, head, where, tail, hint=cure)
+        else:
+            self._field(expression, chain, parts[1:2], _OF_A_CELL, where)
 
     def _check_outcomes(self, each: Draft) -> None:
         """Check where an ordinary step reads what became of the recipe, such as `failed()`."""
@@ -208,14 +236,20 @@ class NameChecks:
             hint = f"it stands for {', '.join(inside[:_MOST])}: steps['{inside[0]}']"
         self._problems.add(expression.place, f"no step {quoted(name)} of this recipe", hint=hint)
 
-    def _shared(self, expression: Expression, chain: "Chain", where: str) -> None:
-        """Check a lookup whose valid names are the same for all steps, such as `vars.x`."""
+    def _shared(
+        self,
+        expression: Expression,
+        chain: "Chain",
+        where: str,
+        matrix: Collection[str] | None,
+    ) -> None:
+        """Check a lookup of a var, a matrix value, or a key of `run` and `recipe`."""
         name = str(chain.parts[0])
         if chain.root == "vars" and name not in self._vars:
             self._unknown(expression.place, f"no var {quoted(name)}", name, self._vars, where)
-        elif chain.root == "matrix" and self._matrix is not None and name not in self._matrix:
+        elif chain.root == "matrix" and matrix is not None and name not in matrix:
             head = f"no name {quoted(name)} of the matrix"
-            self._unknown(expression.place, head, name, list(self._matrix), where)
+            self._unknown(expression.place, head, name, list(matrix), where)
         if where and chain.root == "recipe" and name == "outcome":
             return  # see `_check_outcomes`
         self._field(expression, chain, chain.parts[:1], _FIELDS.get(chain.root, ()), where)
@@ -241,6 +275,12 @@ class NameChecks:
         listed = ", ".join(map(shortened, known[:_MOST]))
         there = f"; there is {listed}" if listed else "; there is none"
         self._problems.add(place, head, where, near or there)
+
+
+def _with_own(shared: Collection[str] | None, each: Draft) -> Collection[str] | None:
+    """Return the names of the matrix values that a step may read; None if they are not known."""
+    own = matrix_names(each.fields.get("matrix") or {})
+    return None if shared is None or own is None else (*shared, *own)
 
 
 def _looked_up(expression: Expression) -> "list[Chain]":
@@ -302,6 +342,9 @@ class ServiceChecks:
 
     def _check_service(self, each: Draft, fixtures: Sequence[str]) -> None:
         fields = each.fields
+        if "matrix" in each.at:
+            tail = " runs the step once for each cell, and a service runs once"
+            self._note(each, "matrix", tail, "write a service for each value")
         if fields.get("isolation") == "inline":
             self._note(each, "isolation", f" is 'inline', {_OWN}", _LEAVE)
         if issubclass(each.model, CodeStep) and (names := [*fields.get("fixtures", ()), *fixtures]):

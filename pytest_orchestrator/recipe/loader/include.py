@@ -15,7 +15,7 @@ from pytest_orchestrator.recipe.expressions.names import BEFORE
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
 from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import FileUse, Source, Step
+from pytest_orchestrator.recipe.model.step import FileUse, NamedCell, Source, Step
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
 
 DEEPEST = 20
@@ -33,6 +33,7 @@ OWN = frozenset(
         "after",
         "if",
         "implicit",
+        "matrix",
         "continue_on_error",
         "use",
         "with",
@@ -149,11 +150,21 @@ def expand_use(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
         with_templates=step.templates,
         condition=step.if_,
         place=step.at[""],
+        matrix=step.matrix,
+        matrix_at=matrix_places(step.at),
     )
     locks = plain_locks(used.locks, used.templates)
     used = msgspec.structs.replace(used, locks=locks)
-    steps = [_one(step, used, each, file_use, step.needs, step.after) for each in used.steps]
-    return steps, [_one(step, used, each, file_use, (), ()) for each in used.final]
+    steps = [
+        _one(step, used, each, file_use, step.needs, step.after, step.named_cells)
+        for each in used.steps
+    ]
+    return steps, [_one(step, used, each, file_use, (), (), ()) for each in used.final]
+
+
+def matrix_places(at: Mapping[str, Place]) -> dict[str, Place]:
+    """Return the places of the matrix of a step and of its lists."""
+    return {name: place for name, place in at.items() if name.partition(".")[0] == "matrix"}
 
 
 def _one(
@@ -163,10 +174,18 @@ def _one(
     file_use: FileUse,
     needs: tuple[str, ...],
     after: tuple[str, ...],
+    named: tuple[NamedCell, ...],
 ) -> Step:
     return msgspec.structs.replace(
         inner,
         name=f"{step.name}.{inner.name}",
+        named_cells=(
+            *(
+                msgspec.structs.replace(one, step=f"{step.name}.{one.step}")
+                for one in inner.named_cells
+            ),
+            *named,
+        ),
         # A step with needs of its own gets those of the using step through the steps that it needs.
         needs=tuple(f"{step.name}.{each}" for each in inner.needs) or needs,
         after=(*after, *(f"{step.name}.{each}" for each in inner.after)),

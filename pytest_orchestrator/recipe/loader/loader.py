@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.files import gc_paused, path_text
@@ -30,7 +31,7 @@ from pytest_orchestrator.recipe.loader.ordering import StepOrdering
 from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Need, Recipe
-from pytest_orchestrator.recipe.model.step import Step
+from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
 from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
@@ -86,6 +87,7 @@ class Document:
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
         self._read_own(key_nodes, fields)
         fields["steps"], fields["final"] = self._steps(key_nodes, fields)
+        fields["has_cells"] = any(map(_has_cells, (*fields["steps"], *fields["final"])))
         fields["templates"] = tuple(self._reading.templates.found)
         fields["at"] = {name: self._values.place(node) for name, (_, node) in key_nodes.items()}
         for key in ("matrix", "vars", "required"):
@@ -165,7 +167,14 @@ class Document:
             for name, recipe in used.items()
             if recipe is not None
         }
-        reads = NameChecks(self._problems, names, matrix_names, fields.get("fixtures", ()))
+        listed = {
+            f"{name}.{one.name}"
+            for name, recipe in used.items()
+            if recipe is not None
+            for one in (*recipe.steps, *recipe.final)
+            if one.matrix is not None
+        }
+        reads = NameChecks(self._problems, names, matrix_names, fields.get("fixtures", ()), listed)
         reads.check_root(self._reading.templates.expressions)
         reads.check_order(self._reading.templates.found, fields.get("required", ()))
         reads.check_secrets(self._places("secrets"))
@@ -247,6 +256,17 @@ class Document:
         hint = self._problems.suggest(name, keys_of(Recipe), exclude=self._pairs)
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
+
+
+def _has_cells(step: Step) -> bool:
+    """Return True if a step is expanded at collection: by a matrix or by a key of `outputs`."""
+    if step.matrix is not None or any(one.key_template for one in step.outputs):
+        return True
+    return step.file_use is not None and _is_in_cells(step.file_use)
+
+
+def _is_in_cells(use: FileUse) -> bool:
+    return use.matrix is not None or (use.outer is not None and _is_in_cells(use.outer))
 
 
 def _is_var(secret: str) -> bool:
@@ -347,13 +367,18 @@ class _Files:
                 fields = loader.fields()
         except Refused:
             raise RecipeError(problems.found, identity, problems.text) from None
-        return Recipe(
+        recipe = Recipe(
             id=identity,
             path=path,
             text=problems.text,
             sha256=hashlib.sha256(data).hexdigest(),
             **fields,
         )
+        if recipe.has_cells:
+            from pytest_orchestrator.recipe.loader.step_matrix import expand_steps
+
+            expand_steps(recipe, None)  # reports the errors that do not depend on vars
+        return recipe
 
     def _use(self, path: Path, users: Sequence[Path]) -> Recipe:
         if path not in self._used and not self._may_use(path):
@@ -368,3 +393,31 @@ class _Files:
         if isinstance(used, RecipeError):
             raise used
         return used
+
+
+def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
+    """Return one recipe for each cell of a matrix; the recipe itself if it has no matrix.
+
+    Steps with a matrix are replaced by their cells.
+
+    Args:
+        recipe: The recipe.
+        names: The names that expressions may use at collection, with their values.
+
+    Raises:
+        ExpressionError: An expression has no value or gives no list, or there are too many
+            cells or none.
+        RecipeError: The matrix of a step has an error.
+    """
+    recipes = [recipe]
+    if recipe.matrix:
+        written = matrix.Matrix(recipe.matrix, recipe.templates, recipe.at)
+        recipes = [
+            msgspec.structs.replace(recipe, cell=cell, context="recipe")
+            for cell in written.cells(names)
+        ]
+    if recipe.has_cells:
+        from pytest_orchestrator.recipe.loader.step_matrix import expand_steps
+
+        return [expand_steps(each, names) for each in recipes]
+    return recipes

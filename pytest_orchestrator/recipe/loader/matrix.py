@@ -1,28 +1,29 @@
-"""Matrix expansion: one recipe for each cell."""
+"""Matrix of a recipe or of a step: its checks, its cells and their ids."""
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions.expression import (
+    Expression,
     ExpressionError,
+    Template,
     as_text,
     collection_time_limit,
 )
 from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
-from pytest_orchestrator.recipe.model.recipe import Cell, Recipe
+from pytest_orchestrator.recipe.fields.resolve import replace_expressions
+from pytest_orchestrator.recipe.model.step import Cell
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import quoted
 
 MOST = 1000
-"""Most cells of one recipe."""
+"""Most cells of one matrix."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRANGE = re.compile(r"[^\w.+-]")
@@ -68,53 +69,103 @@ def matrix_names(matrix: Mapping[str, Json]) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
-    """Return one recipe for each cell of a matrix; the recipe itself if it has no matrix.
+class Matrix(NamedTuple):
+    """A matrix as it is written, at the root of a recipe or on a step.
 
-    Args:
-        recipe: The recipe.
-        names: The names that expressions may use at collection, with their values.
-
-    Raises:
-        ExpressionError: An expression has no value or gives no list, or there are too many
-            cells or none.
+    Attributes:
+        lists: The lists by name, with `include` and `exclude`.
+        templates: The expressions; those of the lists have a path that begins with ``matrix``.
+        at: The place of each list by names such as ``matrix.gain``, and that of the ``matrix``.
     """
-    if not recipe.matrix:
-        return [recipe]
-    axes: dict[str, list[Json]] = {}
-    with collection_time_limit():
-        for name, value in recipe.matrix.items():
-            evaluated = evaluate_root_value(recipe, ("matrix", name), value, names)
-            axes[name] = _listed(recipe, name, evaluated)
-    include, exclude = (_entries(recipe, name, axes.pop(name, [])) for name in _OWN)
-    combinations = list(_combined(recipe, axes, include, exclude))
-    if not combinations:
-        raise ExpressionError("the matrix has no cell: no step would run", recipe.at["matrix"])
-    return [
-        msgspec.structs.replace(recipe, cell=Cell(name, combination.values), context="recipe")
-        for name, combination in zip(_names(combinations, axes), combinations, strict=True)
-    ]
 
+    lists: Mapping[str, Json]
+    templates: Sequence[Template]
+    at: Mapping[str, Place]
 
-def _place(recipe: Recipe, name: str) -> Place:
-    return recipe.at.get(f"matrix.{name}", recipe.at["matrix"])
+    @property
+    def expressions(self) -> list[Expression]:
+        """The expressions in the lists."""
+        own = (one for one in self.templates if one.path[0] == "matrix")
+        return [expression for one in own for expression in one.expressions]
 
+    def place(self, name: str = "") -> Place:
+        """Return the place of a list; that of the matrix if the list has none."""
+        return self.at.get(f"matrix.{name}", self.at["matrix"])
 
-def _listed(recipe: Recipe, name: str, value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise ExpressionError(f"matrix.{name} is no list", _place(recipe, name))
-    if not value and name not in _OWN:
-        raise ExpressionError(f"matrix.{name} is empty: no step would run", _place(recipe, name))
-    return value
+    def cells(self, names: Mapping[str, Any]) -> list[Cell]:
+        """Return the cells, in the order and by the rules of GitHub Actions.
 
+        Args:
+            names: The names that expressions may use at collection, with their values.
 
-def _entries(recipe: Recipe, name: str, entries: list[Json]) -> list[dict[str, Json]]:
-    for entry in entries:
-        if not isinstance(entry, dict):
-            raise ExpressionError(
-                f"matrix.{name} has an entry that is no mapping", _place(recipe, name)
-            )
-    return [entry for entry in entries if isinstance(entry, dict)]
+        Raises:
+            ExpressionError: An expression has no value or gives no list, or there are too many
+                cells or none.
+        """
+        axes: dict[str, list[Json]] = {}
+        with collection_time_limit():
+            for name, value in self.lists.items():
+                path = ("matrix", name)
+                axes[name] = self._listed(
+                    name, replace_expressions(self.templates, path, value, names)
+                )
+        include, exclude = (self._entries(name, axes.pop(name, [])) for name in _OWN)
+        combinations = self._combined(axes, include, exclude)
+        if not combinations:
+            raise ExpressionError("the matrix has no cell: no step would run", self.place())
+        ids = _names(combinations, axes)
+        return [Cell(name, each.values) for name, each in zip(ids, combinations, strict=True)]
+
+    def _listed(self, name: str, value: Json) -> list[Json]:
+        if not isinstance(value, list):
+            raise ExpressionError(f"matrix.{name} is no list", self.place(name))
+        if not value and name not in _OWN:
+            raise ExpressionError(f"matrix.{name} is empty: no step would run", self.place(name))
+        return value
+
+    def _entries(self, name: str, entries: list[Json]) -> list[dict[str, Json]]:
+        for entry in entries:
+            if not isinstance(entry, dict):
+                reason = f"matrix.{name} has an entry that is no mapping"
+                raise ExpressionError(reason, self.place(name))
+        return [entry for entry in entries if isinstance(entry, dict)]
+
+    def _combined(
+        self,
+        axes: Mapping[str, list[Json]],
+        include: list[dict[str, Json]],
+        exclude: list[dict[str, Json]],
+    ) -> "list[_Combination]":
+        """Return the values of all cells."""
+        size = 1
+        for values in axes.values():
+            size *= len(values)
+        if size > MOST:
+            reason = f"the matrix has {size:,} cells; {MOST:,} are the most"
+            raise ExpressionError(reason, self.place())
+        self._check_known(axes, exclude)
+        combined = []
+        for numbers in itertools.product(*map(range, map(len, axes.values()))) if axes else ():
+            indices = dict(zip(axes, numbers, strict=True))
+            cell = {name: axes[name][index] for name, index in indices.items()}
+            if not any(_within(entry, cell) for entry in exclude):
+                combined.append(_Combination(cell, indices))
+        original = len(combined)
+        for entry in include:
+            own = {name: value for name, value in entry.items() if name in axes}
+            met = [each for each in combined[:original] if _within(own, each.values)]
+            for combination in met:
+                combination.values.update(entry)
+            if not met:
+                combined.append(_Combination(dict(entry), {}))
+        return combined
+
+    def _check_known(self, axes: Mapping[str, list[Json]], exclude: list[dict[str, Json]]) -> None:
+        for entry in exclude:
+            for name in entry:
+                if name not in axes:
+                    reason = f"matrix.exclude names {name!r}, which the matrix does not have"
+                    raise ExpressionError(reason, self.place("exclude"))
 
 
 class _Combination(NamedTuple):
@@ -128,45 +179,6 @@ class _Combination(NamedTuple):
 
     values: dict[str, Json]
     indices: Mapping[str, int]
-
-
-def _combined(
-    recipe: Recipe,
-    axes: Mapping[str, list[Json]],
-    include: list[dict[str, Json]],
-    exclude: list[dict[str, Json]],
-) -> list[_Combination]:
-    """Return the values of all cells, in the order and by the rules of GitHub Actions."""
-    size = 1
-    for values in axes.values():
-        size *= len(values)
-    if size > MOST:
-        reason = f"the matrix has {size:,} cells; {MOST:,} are the most"
-        raise ExpressionError(reason, recipe.at["matrix"])
-    _known(recipe, axes, exclude)
-    combined = []
-    for numbers in itertools.product(*map(range, map(len, axes.values()))) if axes else ():
-        indices = dict(zip(axes, numbers, strict=True))
-        cell = {name: axes[name][index] for name, index in indices.items()}
-        if not any(_within(entry, cell) for entry in exclude):
-            combined.append(_Combination(cell, indices))
-    original = len(combined)
-    for entry in include:
-        own = {name: value for name, value in entry.items() if name in axes}
-        met = [each for each in combined[:original] if _within(own, each.values)]
-        for combination in met:
-            combination.values.update(entry)
-        if not met:
-            combined.append(_Combination(dict(entry), {}))
-    return combined
-
-
-def _known(recipe: Recipe, axes: Mapping[str, list[Json]], exclude: list[dict[str, Json]]) -> None:
-    for entry in exclude:
-        for name in entry:
-            if name not in axes:
-                reason = f"matrix.exclude names {name!r}, which the matrix does not have"
-                raise ExpressionError(reason, _place(recipe, "exclude"))
 
 
 def _within(entry: Mapping[str, Json], cell: Mapping[str, Json]) -> bool:

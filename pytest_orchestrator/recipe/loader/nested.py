@@ -8,8 +8,13 @@ from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.keys import checked_key
-from pytest_orchestrator.recipe.expressions.expression import OPENING, ExpressionError, bare
-from pytest_orchestrator.recipe.expressions.names import AFTER
+from pytest_orchestrator.recipe.expressions.expression import (
+    OPENING,
+    ExpressionError,
+    Template,
+    bare,
+)
+from pytest_orchestrator.recipe.expressions.names import AFTER, CONDITION
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED
@@ -64,19 +69,32 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
         return ()
     written: list[Output] = []
     for name, (name_node, value) in pairs(node).items():
-        if not reading.values.is_name(name, name_node):
-            continue
-        try:
-            checked_key(name)
-        except ContextKeyError:
-            should = "should be a key of the Context such as dut.serial_v1"
-            reading.report(name_node, "outputs", f" has the key {quoted(name)}, {should}")
+        key = _output_key(name, name_node, reading)
+        if key is FAILED:
             continue
         inner = reading._replace(path=("outputs", len(written), "value"))
         read = (_searched if _is_search(value) else _valued)(name, value, inner)
         if read is not FAILED:
-            written.append(Output(key=name, value=read, place=reading.values.place(value)))
+            place, template = reading.values.place(value), None
+            if type(key) is Template:
+                template, key = key, key.text
+            written.append(Output(key=key, value=read, place=place, key_template=template))
     return tuple(written)
+
+
+def _output_key(name: str, node: Node, reading: Reading) -> Any:
+    """Return a key of ``outputs``, or its template, or `FAILED` after a problem was reported."""
+    key: Any = name
+    if OPENING in name:
+        key = reading.values.with_expressions.json(node)
+        reading.templates.check(key, CONDITION, reading.problems, reading.where)
+        if type(key) is not str:
+            return key
+    try:
+        return checked_key(key)
+    except ContextKeyError:
+        should = "should be a key of the Context such as dut.serial_v1"
+        return reading.report(node, "outputs", f" has the key {quoted(key)}, {should}")
 
 
 def _is_search(node: Node) -> bool:

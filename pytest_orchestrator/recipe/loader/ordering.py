@@ -8,6 +8,7 @@ from yaml import Node
 from pytest_orchestrator.recipe.fields.values import Values
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model import graph
+from pytest_orchestrator.recipe.model.step import NamedCell
 from pytest_orchestrator.recipe.problems import Problems, lines, quoted, shortened
 
 _AWAITED = {
@@ -96,8 +97,9 @@ class StepOrdering:
         written = each.fields.get(key, ())
         kept: dict[str, None] = {}
         verb, cure = _AWAITED[key]
-        for name, node in zip(written, each.node_of(key).value if written else (), strict=True):
-            head = f"{each.title} {verb} {quoted(name)}"
+        for whole, node in zip(written, each.node_of(key).value if written else (), strict=True):
+            name, bracket, cell = whole.removesuffix("]").partition("[")
+            head = f"{each.title} {verb} {quoted(whole)}"
             if name == each.name:
                 self._note(node, f"{each.title} {verb} itself")
             elif name not in named:
@@ -107,8 +109,13 @@ class StepOrdering:
                 self._note(node, f"{head}, which stands in 'finally' and runs after all steps")
             elif name not in late and each.name in late:
                 self._note(node, f"{head}, which does not stand in 'finally'", hint=cure)
+            elif bracket and "matrix" not in named[name].at:
+                self._note(node, f"{head}, and {named[name].title} has no matrix")
             else:
                 kept[name] = None
+                if bracket and name not in written:  # the name alone means all cells
+                    one = NamedCell(key, name, cell, self._values.place(node))
+                    each.fields["named_cells"] = (*each.fields.get("named_cells", ()), one)
         each.fields[key] = tuple(kept)
 
     def _sorted(self, drafts: Sequence[Draft]) -> list[Draft]:

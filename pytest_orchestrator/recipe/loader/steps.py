@@ -4,6 +4,7 @@ Each default is checked once, at its place in `defaults`. It is then read for ea
 step had the key itself; so the rules for expressions in a step apply to it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -29,6 +30,7 @@ from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.criteria import criteria_of
 from pytest_orchestrator.recipe.loader.foreach import check_foreach
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
+from pytest_orchestrator.recipe.loader.matrix import check_matrix
 from pytest_orchestrator.recipe.loader.measurements import measurements
 from pytest_orchestrator.recipe.loader.nested import outputs, read_nested, read_struct
 from pytest_orchestrator.recipe.model.options import Ready, Retry
@@ -47,6 +49,9 @@ _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
 
 _TWINS: Final = {"args": "params", "params": "args"}
 """Keys with the same purpose: the parameters of programs, and those of Python functions."""
+
+
+_VERSION = re.compile(r"_v\d+\Z")
 
 
 class Draft(Struct):
@@ -174,6 +179,8 @@ class _StepReader:
                 fields[key] = read(key_nodes[key][1], reading)
         if self._model is UseStep:
             self._check_use()
+        if "matrix" in key_nodes:
+            self._check_matrix(key_nodes["matrix"][1], fields)
         self._check_missing(key_nodes)
         if "foreach" in self._pairs or "fail_fast" in self._pairs:
             check_foreach(self._pairs, self._reading, is_service=self._is_service)
@@ -186,6 +193,7 @@ class _StepReader:
         at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
         at[""] = self._values.place(self._node)
         at |= self._params_at(key_nodes)
+        at |= self._matrix_at(key_nodes)
         return Draft(
             self._model,
             self._node,
@@ -202,6 +210,33 @@ class _StepReader:
             return {}
         place = self._values.place
         return {f"params.{name}": place(key) for name, (key, _) in pairs(node).items()}
+
+    def _matrix_at(self, key_nodes: Pairs) -> dict[str, Place]:
+        """Return the places of the lists of ``matrix``, by names such as ``matrix.channel``."""
+        node = key_nodes["matrix"][1] if "matrix" in key_nodes else None
+        if type(node) is not MappingNode:
+            return {}
+        return {
+            f"matrix.{name}": self._values.place(value) for name, (_, value) in pairs(node).items()
+        }
+
+    def _check_matrix(self, node: Node, fields: dict[str, Any]) -> None:
+        """Check the matrix, and that no key of ``outputs`` is the same in all of its cells."""
+        check_matrix(node, self._reading)
+        if not fields.get("outputs"):
+            return
+        keys = pairs(self._pairs["outputs"][1])
+        places = {self._values.place(value): name for name, value in keys.values()}
+        axes = [name for name in fields.get("matrix", {}) if name not in ("include", "exclude")]
+        for output in fields["outputs"]:
+            expressions = output.key_template.expressions if output.key_template else ()
+            if any(chain.root == "matrix" for one in expressions for chain in one.reads):
+                continue
+            at = version.start() if (version := _VERSION.search(output.key)) else len(output.key)
+            axis = next(iter(axes), "name")
+            hint = f"write {output.key[:at]}_${{{{ matrix.{axis} }}}}{output.key[at:]}"
+            tail = f" has the key {quoted(output.key)}, which all cells of the matrix would write"
+            self._reading.report(places[output.place], "outputs", tail, hint)
 
     @property
     def _is_service(self) -> bool:

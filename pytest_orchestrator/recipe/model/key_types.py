@@ -408,6 +408,14 @@ StepName = Annotated[
         _STEP_NAME,
     ),
 ]
+_STEP_REFERENCE = rf"{_STEP_NAME}(\[[^\[\]]+\])?"
+StepReference = Annotated[
+    str,
+    _meta(
+        matching(_STEP_REFERENCE, "the name of a step, or of a cell as in measure[channel:1]"),
+        _STEP_REFERENCE,
+    ),
+]
 Tag = Annotated[str, _meta(tag, r"[A-Za-z][A-Za-z0-9_]*")]
 Fixture = Annotated[str, _meta(fixture)]
 Secret = Annotated[str, _meta(secret)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Struct, field
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, TRIED
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
@@ -477,11 +477,13 @@ class Output(Struct, frozen=True, kw_only=True):
     """A key of the Context that is written after the step code has succeeded.
 
     Attributes:
-        key: The key.
+        key: The key; the text of its expressions until the cells of the recipe are known.
         value: The value, or the search for it.
         place: The place of the value in the file.
+        key_template: The expressions in the key; None if it has none.
     """
 
     key: str
     value: Json | Search
     place: Place
+    key_template: Template | None = None

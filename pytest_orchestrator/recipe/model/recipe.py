@@ -1,4 +1,4 @@
-"""Recipe, matrix cell, recipe dependency, and the defaults of a file.
+"""Recipe, recipe dependency, and the defaults of a file.
 
 Each field with a description and an example is a key of recipe files; the reference and the
 JSON Schema are generated from these fields. The loader computes the other fields.
@@ -25,6 +25,7 @@ from pytest_orchestrator.recipe.model.key_types import (
 )
 from pytest_orchestrator.recipe.model.step import (
     Args,
+    Cell,
     Isolation,
     Label,
     Parse,
@@ -34,6 +35,7 @@ from pytest_orchestrator.recipe.model.step import (
     Step,
     Timeout,
     WorkingDirectory,
+    cell_name,
 )
 
 if TYPE_CHECKING:
@@ -52,18 +54,6 @@ class Defaults(Struct, frozen=True, kw_only=True):
     cwd: WorkingDirectory = None
     host: Label = None
     resources: Resources = field(default_factory=dict)
-
-
-class Cell(Struct, frozen=True):
-    """One cell of a matrix.
-
-    Attributes:
-        id: The names and values, such as ``gain:1,load:a``.
-        values: The values by name.
-    """
-
-    id: str
-    values: dict[str, Json]
 
 
 class Need(Struct, frozen=True):
@@ -90,6 +80,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         templates: The expressions in its values, each with its field.
         origins: The source of the value of each var; empty until the values are known.
         cell: The matrix cell that this recipe is; None without a matrix.
+        has_cells: True if a step has a `matrix`, or expressions in a key of `outputs`.
         at: The place of the value of each key in the file.
     """
 
@@ -233,6 +224,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     templates: tuple[Template, ...] = ()
     origins: dict[str, str] = {}
     cell: Cell | None = None
+    has_cells: bool = False
     at: dict[str, Place] = {}
 
     @property
@@ -245,12 +237,27 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         return self if step.file_use is None else step.file_use.source
 
     def node(self, step: str) -> str:
-        """Return the node id of the step of that name."""
-        return f"{self.id}::{step}[{self.cell.id}]" if self.cell else f"{self.id}::{step}"
+        """Return the node id of the step of that name; the id has the cells of both matrices."""
+        if self.cell is None:
+            return f"{self.id}::{step}"
+        name, _, own = step.removesuffix("]").partition("[")
+        return f"{self.id}::{cell_name(name, self.cell.id, own)}"
 
     @cached_property
     def _by_name(self) -> dict[str, Step]:
         return {step.name: step for step in self.steps + self.final}
+
+    @cached_property
+    def _cells(self) -> dict[str, list[Step]]:
+        cells: dict[str, list[Step]] = {}
+        for step in self.steps + self.final if self.has_cells else ():
+            if step.cell is not None:
+                cells.setdefault(step.name.partition("[")[0], []).append(step)
+        return cells
+
+    def cells_of(self, name: str) -> list[Step]:
+        """Return the steps that a step with a `matrix` became; empty for a step without one."""
+        return self._cells.get(name, [])
 
     def step(self, name: str) -> Step:
         """Return the step of that name, from `steps` or `final`.

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from pytest_orchestrator import extending
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
-from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
+from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, COLLECTED
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
     Count,
@@ -23,6 +23,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     Identifier,
     Json,
     StepName,
+    StepReference,
     Tag,
     Text,
     Word,
@@ -45,11 +46,51 @@ class Source(Struct, frozen=True):
     text: str
 
 
+class Cell(Struct, frozen=True):
+    """One cell of a matrix.
+
+    Attributes:
+        id: The names and values, such as ``gain:1,load:a``.
+        values: The values by name.
+    """
+
+    id: str
+    values: dict[str, Json]
+
+
+def cell_name(name: str, *cells: str) -> str:
+    """Return the name of a step in a matrix cell, such as ``measure[channel:1]``.
+
+    Args:
+        name: The name of the step without a cell.
+        cells: The ids of its cells from the outermost matrix to its own; empty ids are ignored.
+    """
+    joined = ",".join(filter(None, cells))
+    return f"{name}[{joined}]" if joined else name
+
+
+class NamedCell(Struct, frozen=True):
+    """One cell of a step that `needs` or `after` of another step names.
+
+    Attributes:
+        key: The key that names it: ``needs`` or ``after``.
+        step: The name of the step without its cell.
+        cell: The id of the cell.
+        place: The place of the name in the file.
+    """
+
+    key: str
+    step: str
+    cell: str
+    place: Place
+
+
 class FileUse(Struct, frozen=True, kw_only=True):
     """One use of a file: a step with the key ``use``.
 
     Attributes:
-        name: Name of the step with ``use``; the names of the used steps begin with it and a dot.
+        name: Name of the step with ``use``, with its cell if it has one; the names of the used
+            steps begin with the name of that step and a dot.
         source: The used file.
         title: The ``name`` of the used recipe.
         vars: The vars of the used file.
@@ -60,6 +101,9 @@ class FileUse(Struct, frozen=True, kw_only=True):
         with_templates: The expressions in ``with``.
         condition: The ``if`` of the step.
         place: The place of the step in its file.
+        matrix: The ``matrix`` of the step; None if it has none.
+        matrix_at: The places of the matrix and of its lists, by names such as ``matrix.channel``.
+        cell: The ids of the cells of its matrix and of those around it; empty without a matrix.
         outer: The use of the file that contains the step; None if the recipe contains the step.
     """
 
@@ -74,6 +118,9 @@ class FileUse(Struct, frozen=True, kw_only=True):
     with_templates: tuple[Template, ...]
     condition: Expression | None
     place: Place
+    matrix: dict[str, Json] | None = None
+    matrix_at: Mapping[str, Place] = {}
+    cell: str = ""
     outer: Any = None  # another FileUse, or None; msgspec cannot resolve a recursive type
 
 
@@ -145,6 +192,10 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
             last.
         is_final: True for a step of ``finally``.
         templates: The expressions in its values, each with its field.
+        named_cells: The single cells of other steps that `needs` and `after` name; these keys
+            then have the names of the steps.
+        cell: The cell of the step's matrix, with the values of the matrices of the uses that
+            include the step; None without a matrix.
         file_use: The use of another file that the step comes from; None for a step of the recipe
             itself.
         at: The place of the value of each key in the file; below ``""`` the place of the step.
@@ -182,15 +233,16 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         ),
     ] = ()
     needs: Annotated[
-        tuple[StepName, ...],
+        tuple[StepReference, ...],
         key(
             "Names of steps that must have passed before this step runs. The default is the step "
-            "before it; `[]` means none.",
+            "before it; `[]` means none. A step with a `matrix` means all of its cells, "
+            "`flash[slot:1]` one of them.",
             ["flash"],
         ),
     ] = ()
     after: Annotated[
-        tuple[StepName, ...],
+        tuple[StepReference, ...],
         key(
             "Names of steps that must have ended before this step runs, whatever their outcomes. "
             "A step with `after` and without `needs` needs no step.",
@@ -217,6 +269,15 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         key(
             "Reason why the step is expected to fail; its failure is then reported as `xfailed`.",
             "BUG-17",
+        ),
+    ] = None
+    matrix: Annotated[
+        dict[str, Json] | None,
+        key(
+            "Lists of values by name; the step runs once for each combination of the values, as "
+            "`measure[channel:1]`. `include` and `exclude` work as in the matrix of a recipe.",
+            {"channel": [1, 2, 3]},
+            names=COLLECTED,
         ),
     ] = None
     timeout: Timeout = None
@@ -318,6 +379,8 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     ] = ()
 
     templates: tuple[Template, ...] = ()
+    named_cells: tuple[NamedCell, ...] = ()
+    cell: Cell | None = None
     file_use: FileUse | None = None
     index: int = 0
     is_final: bool = False

@@ -247,9 +247,9 @@ class _Decider:
         """Return a phrase for a masked result that an expression reads; empty otherwise."""
         if MASK not in str(old.result):
             return ""
-        name = re.escape(step.name)
+        name = re.escape(step.name.partition("[")[0])  # `steps.x` has all cells of a matrix
         texts = {self._recipe.source(each).text for each in self._recipe.steps}
-        read = re.compile(rf"steps(\.{name}\b|\[.?['\"]{name}['\"])")
+        read = re.compile(rf"steps(\.{name}\b|\[.?['\"]{name}['\"\[])")
         return "its result, which others read," if any(map(read.search, texts)) else ""
 
     def _keys(self, name: str) -> set[str]:

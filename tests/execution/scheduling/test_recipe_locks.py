@@ -15,6 +15,7 @@ from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.recipe import cells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -423,3 +424,20 @@ def test_a_single_step_of_a_used_file_holds_the_locks_of_the_file(bench: Bench) 
     )
     assert loop.prepare() is None
     assert set(loop.step.locks) == {"out_3", "rack", "r_7", "psu_3"}
+
+
+def test_lock_names_of_cells_are_known_before_the_first_step(bench: Bench) -> None:
+    bench.write("recipes/_psu.yaml", USED)
+    keys = "type: shell, parse: text, cmd: 'true'"
+    written = bench.recipe(
+        "locks: [bench]\nsteps:\n"
+        f"  - {{name: a, {keys}, locks: ['port_${{{{ matrix.n }}}}'], matrix: {{n: [3, 4]}}}}\n"
+        "  - {name: u, use: recipes/_psu.yaml, matrix: {k: [5]}, "
+        "with: {channel: '${{ matrix.k }}'}}\n"
+    )
+    (recipe,) = cells(written, {"vars": {}, "env": {}})
+    run = RecipeRun(recipe, bench.context, bench.attempt)
+
+    assert run.result(recipe.step("a[n:3]")).outcome == "passed"
+    assert free("port_3", "port_4", "psu_5", "out_5", "other") == ["other"]
+    run.finish()

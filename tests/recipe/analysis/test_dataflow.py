@@ -157,6 +157,27 @@ def test_two_concurrent_writers_are_reported(check: Check) -> None:
     assert check("name: w, function: count", "name: o, function: count, needs: []") == []
 
 
+def test_cells_of_a_step_that_write_one_key_are_reported(check: Check) -> None:
+    matrix = "matrix: {channel: [1, 2]}"
+    assert check(f"{WRITE}, {matrix}") == [
+        (
+            "2 warning: all cells of step 'w' write 'psu.volts_v1', and may run at the same time "
+            "(write a key for each cell)"
+        )
+    ]
+    assert check(f"{WRITE}, {matrix}, locks: [psu]") == []
+    assert check(f"name: w, function: count, {matrix}") == []
+
+
+def test_a_key_of_outputs_with_a_matrix_value_may_create_any_matching_key(check: Check) -> None:
+    write = "name: m, type: shell, cmd: 'true', parse: text, matrix: {channel: [1]}, outputs: "
+    read = "name: v, function: nothing, params: {x: '${{ ctx.psu.ch1_v1 }}'}"
+    assert check(f"{write}{{'psu.ch${{{{ matrix.channel }}}}_v1': 1}}", read) == []
+    assert check(f"{write}{{'dut.ch${{{{ matrix.channel }}}}_v1': 1}}", read) == [
+        "3 error: step 'v' reads ctx.psu.ch1_v1, which nothing writes"
+    ]
+
+
 def test_success_may_read_keys_that_the_step_writes_but_if_may_not(check: Check) -> None:
     own = "name: w, function: write, success: {assert: ['ctx.psu.volts_v1 > 3']}"
     assert check(own) == []

@@ -186,6 +186,29 @@ steps: [{name: s, type: shell, cmd: "echo ${{ matrix.gain }}", parse: text}]
     assert differing(one, two) == ["matrix.gain"]
 
 
+def test_a_cell_has_digests_of_the_matrix_values_that_it_reads(
+    read: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    text = """\
+matrix: {{gain: [1]}}
+steps:
+- name: s
+  type: shell
+  cmd: [echo, "${{{{ matrix.gain }}}}", "${{{{ matrix.channel }}}}"]
+  parse: text
+  matrix: {{channel: {}, load: [a]}}
+"""
+
+    def found(lists: str, cell: str) -> dict[str, str]:
+        (recipe,) = cells(read(text.format(lists)), {"vars": {}, "env": {}})
+        return digests(recipe, recipe.step(cell), FingerprintInputs(Sources(tmp_path)))
+
+    one = found("[1, 2]", "s[channel:1,load:a]")
+    assert list(one) == ["step", "matrix.channel", "matrix.gain"]
+    assert found("[1, 2, 3]", "s[channel:1,load:a]") == one
+    assert differing(one, found("[1, 2]", "s[channel:2,load:a]")) == ["step", "matrix.channel"]
+
+
 class Level(StepType):
     """Sets a level."""
 

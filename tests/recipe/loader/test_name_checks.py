@@ -185,7 +185,6 @@ def test_the_names_in_a_recipe_are_known_before_a_run(problems: Problems, key: s
     "keys",
     [
         "args: {'${{ env.X }}': 1}",
-        "outputs: {'${{ env.X }}': 1}",
         "stdin: {a: {'x${{ env.X }}': 1}}",
         "measurements: {'${{ env.X }}': {value: 1}}",
     ],

@@ -133,7 +133,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
         ),
         (
             "{name: a, type: shell, cmd: ls, matrix: {}}",
-            "2:37 unknown key 'matrix' in shell step 'a'",
+            "2:45 'matrix' in shell step 'a' is empty: no step would run",
         ),
         (
             "{name: a, type: shell, cmd: ls, host: -bench}",

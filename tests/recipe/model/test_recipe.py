@@ -24,6 +24,8 @@ FROM_THE_LOADER = {
     "is_final",
     "templates",
     "cell",
+    "has_cells",
+    "named_cells",
     "file_use",
     "origins",
     "plugin_data",

@@ -178,6 +178,17 @@ def test_a_step_with_a_masked_result_that_another_step_reads_is_refused(past: Wr
     )
 
 
+@pytest.mark.parametrize("reading", ["steps.login[0].result", "steps['login[n:1]'].result"])
+def test_a_cell_with_a_masked_result_that_another_step_reads_is_refused(
+    past: WrittenRun, reading: str
+) -> None:
+    past.recipe("login[n:1]", "use")
+    past.step("login[n:1]", digests=SAME, result={"token": "***"})
+    one = replace(recipe({"login[n:1]": {}, "use": {}}), text=f'if: "{reading}.token"')
+
+    assert plan(load_record(past.killed()), [today(one)]).of(KEY, "login[n:1]").kind == "refused"
+
+
 def test_recipes_that_need_a_recipe_that_runs_again_run_again(past: WrittenRun) -> None:
     for key in ("recipes/power.yaml", KEY):
         past.recipe("a", key=key)
