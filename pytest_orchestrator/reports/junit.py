@@ -3,11 +3,12 @@
 The name of a figure contains its unit, because JUnit has no other place for it.
 """
 
+import json
 from collections.abc import Mapping
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import is_memory_bound
-from pytest_orchestrator.runs.block import from_block, plain
+from pytest_orchestrator.runs.block import Element, from_block, plain
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
 _STEP |= {"blocked_by": "blocked_by"}
@@ -15,6 +16,22 @@ _MEASURED = ("value", "unit", "low", "high", "matches", "margin", "verdict", "ma
 _BYTES = {"rss_delta", "max_rss", "largest_rss", "heap_current", "heap_peak"}
 _PEAKS = {"max_rss", "largest_rss"}
 _META = ("test_id", "tester", "dut", "station", "operator", "batch")
+
+
+def _element(element: Element) -> dict[str, Json]:
+    """Return an element of ``foreach`` for the property `elements`."""
+    fields: dict[str, Json] = {"index": element.index, "item": element.item, "state": element.state}
+    if element.kind:
+        fields["kind"] = element.kind
+    if element.reason:
+        fields["reason"] = element.reason
+    if element.time:
+        fields["seconds"] = element.time.seconds
+    measured: Json = {
+        str(one["name"]): {key: one[key] for key in _MEASURED if key in one}
+        for one in map(plain, element.measurements or ())
+    }
+    return fields | ({"measurements": measured} if measured else {})
 
 
 def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
@@ -42,6 +59,10 @@ def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
     for measured in map(plain, block.measurements or ()):
         named = {key: measured[key] for key in _MEASURED if key in measured}
         values |= {f"measurement.{measured['name']}.{key}": one for key, one in named.items()}
+    if block.elements:
+        values["elements"] = json.dumps(
+            [_element(one) for one in block.elements], ensure_ascii=False
+        )
     return [
         (name, value if isinstance(value, (int, float)) else str(value))
         for name, value in values.items()

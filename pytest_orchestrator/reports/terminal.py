@@ -5,13 +5,19 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_orchestrator.core.text import counted, cut_to_width, display_width, figure
+from pytest_orchestrator.core.text import (
+    counted,
+    cut_to_width,
+    display_width,
+    element_label,
+    figure,
+)
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
-from pytest_orchestrator.runs.block import marginal_count, plain
+from pytest_orchestrator.runs.block import marginal_count, measurements_of, plain
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Block, Measurement
+    from pytest_orchestrator.runs.block import Block, Element, Measurement
 
 _HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
 _RIGHT_ALIGNED = {2, 3, 4}
@@ -29,6 +35,7 @@ _COLOURS = {
     "marginal": "yellow",
 }
 _MOST_MARGINAL = 10
+_MOST_ELEMENTS = 10
 _EXCUSED = frozenset({"xfailed", "interrupted", "not run"})
 
 
@@ -70,7 +77,9 @@ def table(blocks: "Sequence[Block]", width: int | None = None) -> list[Row]:
     """
     width = width or shutil.get_terminal_size().columns
     beside = parallel(blocks)
-    rows = [_HEADINGS, *(_row(block) for block in blocks)]
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for block in blocks:
+        rows += [_row(block), *_element_rows(block)]
     widths = [
         max(display_width(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)
     ]
@@ -99,10 +108,7 @@ def marginal_lines(blocks: "Sequence[Block]", width: int) -> list[str]:
         width: Available columns.
     """
     found = [
-        (block.step.name, one)
-        for block in blocks
-        for one in block.measurements or ()
-        if one.marginal
+        (block.step.name, one) for block in blocks for one in measurements_of(block) if one.marginal
     ]
     lines = [cut_to_width(_marginal(step, one), width) for step, one in found[:_MOST_MARGINAL]]
     more = len(found) - len(lines)
@@ -173,11 +179,39 @@ def _row(block: "Block") -> tuple[str, ...]:
     )
 
 
+def _element_rows(block: "Block") -> list[tuple[str, ...]]:
+    """Return a row for each element of ``foreach``; of many, for those that did not pass."""
+    elements = block.elements or []
+    shown = elements
+    if len(elements) > _MOST_ELEMENTS:
+        others = [one for one in elements if one.state not in ("passed", "restored")]
+        shown = others[:_MOST_ELEMENTS]
+    rows = [_element_row(one) for one in shown]
+    if len(shown) < len(elements):
+        rows.append((f"  … {counted(len(elements) - len(shown), 'more element')}", *("",) * 5))
+    return rows
+
+
+def _element_row(element: "Element") -> tuple[str, ...]:
+    used = plain(element.resources) if element.resources else {}
+    cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
+    attempt = element.attempt or 1
+    return (
+        f"  {element_label(element.index, element.item)}",
+        f"{element.state} (attempt {attempt})" if attempt > 1 else element.state,
+        report_text.seconds(used.get("seconds")),
+        report_text.seconds(cpu),
+        report_text.peak_megabytes(used),
+        "",
+    )
+
+
 def _state(block: "Block") -> str:
     """Return the state of a step, with its attempts, reruns and marginal measurements, if any."""
     step = block.step
     counts = [f"attempt {step.attempt}"] if step.attempt and step.attempt > 1 else []
     counts += [report_text.rerun(step.reruns)] if step.reruns else []
+    counts += ["empty list"] if block.elements == [] else []
     counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
     return f"{step.state} ({', '.join(counts)})" if counts else step.state
 

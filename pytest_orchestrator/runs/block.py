@@ -293,9 +293,25 @@ class Block(Part, frozen=True):
     elements: Maybe[list[Element]] = UNSET
 
 
+def measurements_of(block: Block | None) -> list[Measurement]:
+    """Return all measurements of a step.
+
+    With ``foreach`` a measurement has the element as its dimension: its name is followed by the
+    index of the element, as in ``ripple[3]``.
+    """
+    if block is None:
+        return []
+    own = list(block.measurements or ())
+    return own + [
+        msgspec.structs.replace(one, name=f"{one.name}[{element.index}]")
+        for element in block.elements or ()
+        for one in element.measurements or ()
+    ]
+
+
 def marginal_count(block: Block | None) -> int:
     """Return the number of measurements of a step that pass but are near a limit."""
-    return sum(bool(one.marginal) for one in (block and block.measurements) or ())
+    return sum(bool(one.marginal) for one in measurements_of(block))
 
 
 def plain(part: Part) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.block import plain
+from pytest_orchestrator.runs.block import measurements_of, plain
 from pytest_orchestrator.runs.folder import RunFiles
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
@@ -113,7 +113,7 @@ def _step(step: StepRecord) -> dict[str, Any]:
 
 def _measurements(step: StepRecord) -> Iterator[dict[str, Any]]:
     block = step.block
-    for one in (block and block.measurements) or ():
+    for one in measurements_of(block):
         when = {"stop": block.time.stop} if block and block.time else {}
         yield {"recipe": step.recipe, "step": step.name, **plain(one), **when}
 

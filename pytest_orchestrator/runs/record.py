@@ -29,7 +29,9 @@ from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Attempt, Block, Time
+    from collections.abc import Sequence
+
+    from pytest_orchestrator.runs.block import Attempt, Block, Element, Time
 
 ACTIVE: Final = frozenset({"running", "locked", "retrying"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
@@ -53,7 +55,7 @@ class Artifact(NamedTuple):
     size: int
 
 
-def logs_in(part: "Block | Attempt | None") -> dict[str, LogFile]:
+def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
     """Return the logs named in a report block or in one of its attempts, by stream."""
     logs = part.logs if part else UNSET
     streams = {"stdout": logs.stdout, "stderr": logs.stderr, "log": logs.log} if logs else {}
@@ -129,6 +131,18 @@ class StepRecord:
 
             self._block = from_block(self.ended.block)
         return self._block
+
+    @property
+    def block_elements(self) -> "Sequence[Element]":
+        """Its elements of ``foreach``, also of a step that has not ended; empty without it."""
+        from pytest_orchestrator.runs.block import Element
+
+        if self.block is not None:
+            return self.block.elements or ()
+        return [
+            msgspec.convert(self.elements[index].event.block, Element)
+            for index in sorted(self.elements)
+        ]
 
     @property
     def figures(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """JUnit properties of a step: the scalars of its block."""
 
+import json
 from typing import Any
 
 from pytest_orchestrator.reports.junit import properties
@@ -75,3 +76,31 @@ def test_measurements_are_properties_with_their_name() -> None:
         ("measurement.noise.verdict", "unset"),
         ("measurement.raw.verdict", "pass"),
     ]
+
+
+def test_the_elements_of_a_loop_are_one_nested_record() -> None:
+    measured = {"name": "volts", "value": 12, "unit": "V", "high": 5, "verdict": "fail", "line": 3}
+    elements = [
+        {"index": 0, "item": 1, "state": "passed"},
+        {
+            "index": 1,
+            "item": {"a": 2},
+            "state": "failed",
+            "kind": "criterion",
+            "reason": "too much",
+            "measurements": [measured],
+        },
+    ]
+    found = dict(properties(block(elements=elements)))
+    assert json.loads(str(found["elements"])) == [
+        {"index": 0, "item": 1, "state": "passed"},
+        {
+            "index": 1,
+            "item": {"a": 2},
+            "state": "failed",
+            "kind": "criterion",
+            "reason": "too much",
+            "measurements": {"volts": {"value": 12, "unit": "V", "high": 5, "verdict": "fail"}},
+        },
+    ]
+    assert not [name for name in found if name.startswith("measurement.")]

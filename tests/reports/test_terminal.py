@@ -173,3 +173,39 @@ def test_no_row_is_wider_than_the_terminal(blocks: list[Block], width: int) -> N
 )
 def test_a_recipe_has_one_verdict_for_all_its_steps(states: list[str], word: str) -> None:
     assert verdict([block("s", state) for state in states]) == word
+
+
+def loop(count: int, *failed: int) -> Block:
+    elements = [
+        {
+            "index": index,
+            "item": index * 0.5,
+            "state": "failed" if index in failed else "passed",
+            "attempt": 2 if index in failed else 1,
+            "resources": {"seconds": 1.25, "source": {}},
+        }
+        for index in range(count)
+    ]
+    return block("sweep", "failed" if failed else "passed", elements=elements)
+
+
+def test_elements_of_a_loop_are_rows_below_their_step() -> None:
+    assert table([loop(2)], 70) == [
+        " step       state   seconds  CPU s  peak MB  context keys written",
+        " sweep      passed        -      -        -  -",
+        "   [0] 0.0  passed     1.25      -        -",
+        "   [1] 0.5  passed     1.25      -        -",
+    ]
+
+
+def test_of_many_elements_the_table_shows_those_that_did_not_pass() -> None:
+    rows = table([loop(1000, 499)], 80)[2:]
+    assert [" ".join(row.split()) for row in rows] == [
+        "[499] 249.5 failed (attempt 2) 1.25 - -",
+        "… 999 more elements",
+    ]
+    assert len(table([loop(1000, *range(100))], 80)) == 2 + 10 + 1
+
+
+def test_an_empty_loop_says_so() -> None:
+    assert " sweep  passed (empty list)" in table([loop(0)], 80)[1]

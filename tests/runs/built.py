@@ -17,6 +17,7 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.runs.block import plain
 from pytest_orchestrator.runs.journal.writer import Journal
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ class Built:
         """Write the end of a step.
 
         `where` is the worker, `memory` the source of the peak, `limits` the fields of all
-        measurements besides their values.
+        measurements besides their values, `elements` those of ``foreach``.
         """
         where, memory = more.pop("where", None), more.pop("memory", None)
-        limits = more.pop("limits", {})
+        limits, elements = more.pop("limits", {}), more.pop("elements", None)
         node = f"{self.recipe}::{step}"
         block: dict[str, Any] = {
             "schema_version": "1.0",
@@ -131,6 +132,8 @@ class Built:
                 block["resources"]["samples"] = samples
             if where:
                 block["where"] = where
+        if elements is not None:
+            block["elements"] = [plain(one) for one in elements]
         if measured:
             block["measurements"] = [
                 {"name": name, "value": value, "unit": "mV", "verdict": "pass", "line": 4, **limits}

@@ -330,7 +330,12 @@ class ElementLoop(RetryLoop):
     def _compared(self, result: StepResult) -> StepResult:
         """Return the result, failed if a figure of the step is far from those of earlier runs."""
         assert result.ended is not None  # noqa: S101  # `whole` sets it
-        verdicts = self._callbacks.more_verdicts(self.step, result.ended, ())
+        measured = tuple(
+            msgspec.structs.replace(each, name=f"{each.name}[{element.index}]")
+            for element in self._elements
+            for each in element.result.measurements
+        )
+        verdicts = self._callbacks.more_verdicts(self.step, result.ended, measured)
         failure = unmet_failure(verdicts)
         return msgspec.structs.replace(
             result,

@@ -15,6 +15,7 @@ from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.block import measurements_of
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -52,7 +53,7 @@ def layout(view: RunView, _: Selection) -> Any:
 
 def version(view: RunView) -> Any:
     """Return a value that changes whenever the shown content changes."""
-    done = [step for step in view.record.steps if step.block and step.block.measurements]
+    done = [step for step in view.record.steps if measurements_of(step.block)]
     return [len(done), max((step.touched for step in done), default=0), view.record.state]
 
 
@@ -84,8 +85,9 @@ def table(view: RunView) -> Any:
     """Return a table of the last measurements, in the order of the recipe."""
     rows: list[Any] = []
     for step in reversed(view.record.steps):
-        if len(rows) < _MAX_ROWS and step.block and step.block.measurements:
-            rows += [_row(step.name, one) for one in reversed(step_view(view, step).measurements)]
+        if len(rows) < _MAX_ROWS and measurements_of(step.block):
+            measured = step_view(view, step).all_measurements[-_MAX_ROWS:]
+            rows += [_row(step.name, one) for one in reversed(measured)]
     if not rows:
         return html.P("No measurements yet.", className="quiet")
     head = html.Thead(html.Tr([html.Th(name) for name in _HEADINGS]))

@@ -21,6 +21,7 @@ from pytest_orchestrator.monitor.pages.common import (
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
+from pytest_orchestrator.reports.html.element_view import ElementTable
 from pytest_orchestrator.reports.html.step_view import Measurement, StepView
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
@@ -187,6 +188,7 @@ def drawer(shown: StepView) -> list[Any]:
         _part("Failure", [html.Pre(shown.text, className="text")] if shown.text else []),
         _part("Success criteria", _criteria(shown)),
         _part("Measurements", measurements(shown.measurements)),
+        _part("Elements", _elements(shown.elements) if shown.elements else []),
         _part("Context keys written", _writes(shown)),
         _part("Resources", _pairs(shown.figures)),
         _part("Inputs", _pairs(shown.inputs)),
@@ -240,6 +242,27 @@ def _criteria(shown: StepView) -> list[Any]:
         )
     more = [html.P(f"and {shown.more_criteria} more")] if shown.more_criteria else []
     return [html.Table(html.Tbody(rows)), *more] if rows else []
+
+
+def _elements(table: ElementTable) -> list[Any]:
+    """Return a table of the elements of ``foreach``."""
+    head = ["Index", "Element", "State", "Seconds", *table.names, "Reason"]
+    rows = [
+        html.Tr(
+            [
+                html.Td(one.number, className="figure"),
+                html.Td(one.item),
+                html.Td(f"{one.sign} {one.state}", className=f"text-{one.look}"),
+                html.Td(one.seconds, className="figure"),
+                *(html.Td(text, className=f"figure text-{style}") for text, style in one.measured),
+                html.Td(one.reason),
+            ]
+        )
+        for one in table.rows
+    ]
+    more = [html.P(f"and {table.more:,} more")] if table.more else []
+    top = html.Thead(html.Tr([html.Th(name) for name in head]))
+    return [html.Table([top, html.Tbody(rows)]), *more]
 
 
 def measurements(each: Sequence[Measurement]) -> list[Any]:

@@ -17,7 +17,7 @@ from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
-from pytest_orchestrator.runs.block import Block
+from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
 
@@ -263,4 +263,5 @@ def _seconds(step: StepView) -> dict[str, Any]:
 
 def _values(block: Block) -> int:
     """Return the number of values of a step that the page shows."""
-    return len(block.criteria) + len(block.measurements or ()) + len(block.context.writes)
+    measured = len(measurements_of(block)) + len(block.elements or ())
+    return len(block.criteria) + measured + len(block.context.writes)

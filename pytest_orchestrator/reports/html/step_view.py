@@ -13,9 +13,19 @@ from msgspec import UNSET
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.html import element_view
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
+from pytest_orchestrator.reports.html.element_view import Curve, ElementTable, finite_number
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
-from pytest_orchestrator.runs.block import Attempt, Criterion, Write, marginal_count, plain
+from pytest_orchestrator.runs.block import (
+    Attempt,
+    Criterion,
+    Element,
+    Write,
+    marginal_count,
+    measurements_of,
+    plain,
+)
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
@@ -44,8 +54,8 @@ def limits(measured: MeasurementPart) -> Limits | None:
     Args:
         measured: A measurement of the block of a step.
     """
-    value, equals = _number(measured.value), _number(measured.equals)
-    low, high = _number(measured.low), _number(measured.high)
+    value, equals = finite_number(measured.value), finite_number(measured.equals)
+    low, high = finite_number(measured.low), finite_number(measured.high)
     if equals is not None:
         low = high = equals
     given = [limit for limit in (low, high) if limit is not None]
@@ -69,21 +79,11 @@ def limits(measured: MeasurementPart) -> Limits | None:
         return round(min(1.0, max(0.0, (place - least) / span)), 4)
 
     start, end = 0.0 if low is None else at(low), 1.0 if high is None else at(high)
-    near, far = _number(measured.marginal_low), _number(measured.marginal_high)
+    near, far = finite_number(measured.marginal_low), finite_number(measured.marginal_high)
     has_margin = near is not None or far is not None
     clear = start if near is None else at(near), end if far is None else at(far)
     is_point = low is not None and low == high
     return Limits(at(value), start, end, is_point, clear if has_margin else None)
-
-
-def _number(value: Any) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond the range of floats
-        return None
-    return number if math.isfinite(number) else None
 
 
 _FIGURES: Final = {
@@ -292,9 +292,33 @@ class StepView:
         return marginal_count(self.block)
 
     @property
+    def all_measurements(self) -> list[Measurement]:
+        """Measurements of the step and of all elements of ``foreach``."""
+        return [self._measured(each) for each in measurements_of(self.block)]
+
+    @property
     def measurements(self) -> list[Measurement]:
         """Measurements of the step."""
         return [self._measured(each) for each in (self.block and self.block.measurements) or ()]
+
+    @cached_property
+    def elements(self) -> ElementTable | None:
+        """Table of the elements of ``foreach``; None for a step without it."""
+        elements = self._elements
+        return element_view.table(elements, self._budget.value) if elements else None
+
+    @property
+    def element_curves(self) -> list[Curve]:
+        """Curves of the measurements over the elements of ``foreach``."""
+        return list(element_view.curves(self._elements))
+
+    def element_logs(self, element: Element) -> list[Log]:
+        """Return the logs of the last attempt of an element, without their texts."""
+        return list(self._logs(logs_in(element), 0))
+
+    @property
+    def _elements(self) -> Sequence[Element]:
+        return self.step.block_elements
 
     @property
     def more_criteria(self) -> int:

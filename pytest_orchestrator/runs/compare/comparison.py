@@ -106,7 +106,9 @@ def _figures(
 
 def _marginal(step: StepRecord) -> set[str]:
     """Return the figures of the measurements that pass but are near a limit."""
-    measured = (step.block and step.block.measurements) or ()
+    from pytest_orchestrator.runs.block import measurements_of
+
+    measured = measurements_of(step.block)
     return {MEASURED + one.name for one in measured if one.marginal}
 
 

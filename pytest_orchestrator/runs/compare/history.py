@@ -153,18 +153,24 @@ def figures_of(step: StepRecord) -> dict[str, float]:
 
 def units_of(step: StepRecord) -> dict[str, str]:
     """Return the units of the measurements of a step, by name of the figure."""
-    measured = (step.block and step.block.measurements) or ()
+    from pytest_orchestrator.runs.block import measurements_of
+
+    measured = measurements_of(step.block)
     return {MEASURED + one.name: one.unit for one in measured if one.unit}
 
 
 def precisions_of(step: StepRecord) -> dict[str, int]:
     """Return the `precision` of the measurements of a step that have one, by figure."""
-    measured = (step.block and step.block.measurements) or ()
+    from pytest_orchestrator.runs.block import measurements_of
+
+    measured = measurements_of(step.block)
     return {MEASURED + one.name: one.precision for one in measured if one.precision}
 
 
 def figures_in(block: "Block") -> dict[str, float]:
     """Return the figures in a block, as `figures_of` does."""
+    from pytest_orchestrator.runs.block import measurements_of
+
     used = block.resources
     if not used:
         return {}
@@ -174,7 +180,7 @@ def figures_in(block: "Block") -> dict[str, float]:
         figures["cpu_seconds"] = round(sum(cpu), 6)
     if used.max_rss is not UNSET and not is_memory_bound(used.source):
         figures["max_rss"] = used.max_rss
-    for one in block.measurements or ():
+    for one in measurements_of(block):
         if isinstance(one.value, int | float) and not isinstance(one.value, bool):
             figures[MEASURED + one.name] = one.value
     return figures

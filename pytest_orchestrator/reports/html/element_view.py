@@ -1,0 +1,252 @@
+"""Elements of a step with ``foreach`` on a page: a table, and a curve for each measurement."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from msgspec import UNSET
+
+from pytest_orchestrator.core.text import cut_to_length, figure
+from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.text import cut, look, sign
+from pytest_orchestrator.runs.block import Element, Measurement
+
+_MOST_ROWS: Final = 60
+_MOST_POINTS: Final = 400
+WIDTH: Final = 640
+"""Width of a curve, in the units of its drawing."""
+HEIGHT: Final = 150
+_EDGE: Final = 8
+
+
+class ElementRow(NamedTuple):
+    """Row of the table of elements."""
+
+    number: int
+    item: str
+    state: str
+    attempt: int
+    seconds: str
+    measured: list[tuple[str, str]]
+    reason: str
+    element: Element
+
+    @property
+    def look(self) -> str:
+        """Style of the state."""
+        return look(self.state)
+
+    @property
+    def sign(self) -> str:
+        """Sign of the state."""
+        return sign(self.state)
+
+
+class ElementTable(NamedTuple):
+    """Table of the elements of a step.
+
+    Attributes:
+        names: Names of the measurements, each with its unit: the columns.
+        rows: The rows; if there are too many elements, those that did not pass come first.
+        more: Number of elements that the table omits.
+    """
+
+    names: list[str]
+    rows: list[ElementRow]
+    more: int
+
+
+class Mark(NamedTuple):
+    """Point of a curve: its position, style and text."""
+
+    x: float
+    y: float
+    look: str
+    title: str
+
+
+class Curve(NamedTuple):
+    """A measurement over the elements, as coordinates of a drawing.
+
+    Attributes:
+        name: Name of the measurement, with its unit.
+        line: The points of the curve.
+        low: The points of the lower limit; empty without one.
+        high: The points of the upper limit; empty without one.
+        marks: The points that are drawn as marks.
+        top: The value at the upper edge.
+        bottom: The value at the lower edge.
+        first: The element at the left edge.
+        last: The element at the right edge.
+        label: The description for a screen reader.
+    """
+
+    name: str
+    line: str
+    low: str
+    high: str
+    marks: list[Mark]
+    top: str
+    bottom: str
+    first: str
+    last: str
+    label: str
+
+
+class _Point(NamedTuple):
+    x: float
+    element: Element
+    measured: Measurement
+    value: float
+
+
+def table(elements: Sequence[Element], most: int) -> ElementTable:
+    """Return the table of the elements of a step.
+
+    Args:
+        elements: The elements.
+        most: Maximum number of characters of a value.
+    """
+    names = {one.name: _title(one) for each in elements for one in each.measurements or ()}
+    order = sorted(elements, key=lambda one: one.state in ("passed", "restored"))
+    shown = order if len(elements) > _MOST_ROWS else elements
+    rows = [_row(one, list(names), most) for one in shown[:_MOST_ROWS]]
+    return ElementTable(list(names.values()), rows, max(0, len(elements) - len(rows)))
+
+
+def _row(element: Element, names: Sequence[str], most: int) -> ElementRow:
+    by_name = {one.name: one for one in element.measurements or ()}
+    return ElementRow(
+        element.index,
+        report_text.json_text(element.item, most),
+        element.state,
+        element.attempt or 1,
+        report_text.seconds(element.time.seconds) if element.time else "-",
+        [_cell(by_name.get(name)) for name in names],
+        cut(element.reason or "", 300),
+        element,
+    )
+
+
+def _cell(measured: Measurement | None) -> tuple[str, str]:
+    """Return the text and the style of a measurement in its column."""
+    if measured is None or measured.value is UNSET:
+        return "-", ""
+    number = finite_number(measured.value)
+    text = figure(number, measured.precision or None) if number is not None else measured.value
+    style = "marginal" if measured.marginal else "failed" if measured.verdict == "fail" else ""
+    mark = f"{sign(style)} " if style else ""
+    return f"{mark}{cut(str(text), 40)}", style and look(style)
+
+
+def _title(measured: Measurement) -> str:
+    return f"{cut(measured.name, 60)}{f', {cut(measured.unit, 20)}' if measured.unit else ''}"
+
+
+def curves(elements: Sequence[Element]) -> Iterator[Curve]:
+    """Yield a curve for each measurement that has a number in at least two elements."""
+    names = dict.fromkeys(one.name for each in elements for one in each.measurements or ())
+    places = _places(elements)
+    for name in names:
+        points = [
+            _Point(x, element, one, value)
+            for x, element in zip(places, elements, strict=True)
+            for one in element.measurements or ()
+            if one.name == name and (value := finite_number(one.value)) is not None
+        ]
+        if len(points) > 1:
+            yield _curve(points)
+
+
+def _places(elements: Sequence[Element]) -> list[float]:
+    """Return the position of each element: itself if all are rising numbers, else its index."""
+    numbers = [finite_number(one.item) for one in elements]
+    known = [one for one in numbers if one is not None]
+    rises = all(one < other for one, other in pairwise(known))
+    if len(known) == len(elements) and rises:
+        return known
+    return [float(one.index) for one in elements]
+
+
+def _curve(points: list[_Point]) -> Curve:
+    lows = [low for one in points if (low := finite_number(one.measured.low)) is not None]
+    highs = [high for one in points if (high := finite_number(one.measured.high)) is not None]
+    values = [one.value for one in points]
+    drawn_values = [*values, *lows, *highs]
+    least, most = min(drawn_values), max(drawn_values)
+    across = _scale(points[0].x, points[-1].x, _EDGE, WIDTH - _EDGE)
+    down = _scale(least, most, HEIGHT - _EDGE, _EDGE)
+    drawn = _thinned(points)
+
+    def line(limit: Callable[[_Point], float | None]) -> str:
+        found = [(across(one.x), down(y)) for one in drawn if (y := limit(one)) is not None]
+        return " ".join(f"{x:g},{y:g}" for x, y in found)
+
+    first = points[0].measured
+    unit, precision = f" {first.unit}" if first.unit else "", first.precision or None
+    failed = sum(one.measured.verdict != "pass" for one in points)
+    span = f"{figure(min(values), precision)} to {figure(max(values), precision)}{unit}"
+    return Curve(
+        name=_title(first),
+        line=line(lambda one: one.value),
+        low=line(lambda one: finite_number(one.measured.low)),
+        high=line(lambda one: finite_number(one.measured.high)),
+        marks=[_mark(one, across, down) for one in drawn if len(drawn) <= 60 or _is_bad(one)],
+        top=f"{figure(most, precision)}{unit}",
+        bottom=f"{figure(least, precision)}{unit}",
+        first=_item(points[0]),
+        last=_item(points[-1]),
+        label=f"{first.name} over {len(points):,} elements: {span}, {failed:,} out of limits",
+    )
+
+
+def _item(point: _Point) -> str:
+    text = report_text.json_text(point.element.item, 40)
+    return cut_to_length(f"[{point.element.index}] {text}", 40)
+
+
+def _is_bad(point: _Point) -> bool:
+    return point.measured.verdict != "pass" or bool(point.measured.marginal)
+
+
+def _mark(point: _Point, across: Callable[[float], float], down: Callable[[float], float]) -> Mark:
+    one = point.measured
+    word = "marginal" if one.marginal else "passed" if one.verdict == "pass" else "failed"
+    text = f"{_item(point)}: {figure(point.value, one.precision or None)} {one.unit or ''}".rstrip()
+    return Mark(across(point.x), down(point.value), look(word), text)
+
+
+def _thinned(points: list[_Point]) -> list[_Point]:
+    """Return at most about 400 points: of each group the least and the largest, and bad ones."""
+    if len(points) <= _MOST_POINTS:
+        return points
+    size = -(-len(points) // (_MOST_POINTS // 4))
+    kept: dict[int, _Point] = {}
+    for start in range(0, len(points), size):
+        group = points[start : start + size]
+        ends = (min(group, key=lambda one: one.value), max(group, key=lambda one: one.value))
+        for one in (group[0], *ends, *filter(_is_bad, group[:2])):
+            kept[one.element.index] = one
+    bad = [one for one in points if _is_bad(one)][: _MOST_POINTS // 4]
+    kept |= {one.element.index: one for one in (*bad, points[-1])}
+    return [kept[index] for index in sorted(kept)]
+
+
+def _scale(start: float, stop: float, low: float, high: float) -> Callable[[float], float]:
+    """Return a function that maps numbers from one range to another."""
+    span = stop - start
+    if not (math.isfinite(span) and span > 0):
+        return lambda _: round((low + high) / 2, 1)
+    return lambda value: round(low + (value - start) / span * (high - low), 1)
+
+
+def finite_number(value: Any) -> float | None:
+    """Return a value as a finite float; None if it is no number, or beyond the range of floats."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
