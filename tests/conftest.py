@@ -1,5 +1,9 @@
-"""Settings and fixtures of all tests: hypothesis profile, reserved port, coverage, locks."""
+"""Settings and fixtures of all tests: hypothesis profile, reserved port, coverage, locks.
 
+`LAW_EXAMPLES` sets the number of examples of each law of hypothesis that has none of its own.
+"""
+
+import os
 import sys
 import threading
 from collections.abc import Generator, Iterator
@@ -11,7 +15,10 @@ from benchmarks import ports
 
 # No deadline: the time of an example depends on the load. Speed limits have tests of their own.
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=int(os.environ.get("LAW_EXAMPLES", "30")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 
