@@ -134,6 +134,7 @@ _BY_FIELD: Mapping[str, str] = {
     "success": "mapping of [criteria](#success)",
     "files": "list of [entries](#files)",
     "result_schema": "JSON Schema",
+    "env": "mapping by name of an environment variable",
 }
 _BY_TYPE: Mapping[Any, str] = {
     Any: "anything",

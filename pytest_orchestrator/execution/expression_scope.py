@@ -30,6 +30,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     item,
     time_limit,
 )
+from pytest_orchestrator.recipe.expressions.names import PytestVariables
 from pytest_orchestrator.recipe.fields.resolve import (
     evaluate_root_value,
     lock_names,
@@ -37,7 +38,7 @@ from pytest_orchestrator.recipe.fields.resolve import (
     vars_unknown_at_collection,
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Cell, FileUse, Step, cell_name
+from pytest_orchestrator.recipe.model.step import Cell, FileUse, ShellStep, Step, cell_name
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 _ABSENT = object()
@@ -363,6 +364,7 @@ class Scope:
             ExpressionError: A var, condition or lock name cannot be evaluated.
         """
         names = self._recipe_names(step.cell, own, attempt, fixtures)
+        names["env"] = _pytest_variables(step, names["env"])
         if step.file_use is not None:
             names = self._within(step.file_use, names, step).names(names)
         outcome = self._outcome(step, step.file_use)
@@ -444,6 +446,12 @@ class Scope:
                 inner = self._inner[file_use.name] = Inner(file_use, names, steps, outer)
                 self._config.secrets.declare(file_use.secrets, inner.vars)
             return self._inner[file_use.name]
+
+
+def _pytest_variables(step: Step, variables: dict[str, str]) -> dict[str, str]:
+    """Return the environment variables of pytest, for the expressions of a step."""
+    own = step.args if isinstance(step, ShellStep) else step.env
+    return PytestVariables(variables, own) if own else variables
 
 
 def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, Any]:

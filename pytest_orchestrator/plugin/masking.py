@@ -114,8 +114,8 @@ def _masked_parts(part: Any, secrets: "Masker") -> Any:
 def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
     """Add the literal secrets of steps to the masker.
 
-    They are the values of ``args`` with secret names, such as ``API_KEY``, and those that the hook
-    ``secrets`` of a step type returns.
+    They are the values of ``env`` and ``args`` with secret names, such as ``API_KEY``, and those
+    that the hook ``secrets`` of a step type returns.
     """
     from pytest_orchestrator.execution.steps.command import environment_of
     from pytest_orchestrator.recipe.fields.extensions import CustomStep
@@ -126,8 +126,9 @@ def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
             # The step raises the error again, before its step code runs.
             with contextlib.suppress(HookError):
                 secrets.add(secrets_of(step, str(recipe.path)))
-        args = getattr(step, "args", None)
-        if args:
-            templated = {one.path[1] for one in step.templates if one.path[0] == "args"}
-            literal = {name: value for name, value in args.items() if name not in templated}
-            secrets.add_environment(environment_of(literal, {}))
+        for key in ("args", "env"):
+            variables = getattr(step, key, None)
+            if variables:
+                templated = {one.path[-1] for one in step.templates if one.path[0] == key}
+                literal = {name: one for name, one in variables.items() if name not in templated}
+                secrets.add_environment(environment_of(literal, {}))

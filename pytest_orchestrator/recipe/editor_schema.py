@@ -212,7 +212,6 @@ def _either(hints: list[Any], expressions: bool) -> Schema:
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _NESTED: tuple[type[Struct], ...] = (
-    Defaults,
     Retry,
     Ready,
     Within,
@@ -247,6 +246,7 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
         "allOf": _of_all_steps(known.step_types),
         "definitions": {
             "Step": _step(known.step_types),
+            Defaults.__name__: {**_mapping(Defaults), **_OF_DEFAULTS},
             **{each.__name__: _typed(each) for each in known.step_types.values()},
             UseStep.__name__: _use(),
             **{each.__name__: _mapping(each) for each in _NESTED},
@@ -346,7 +346,7 @@ def _typed(model: type[Step]) -> Schema:
     if issubclass(model, ShellStep):
         typed["allOf"] += _OF_COMMANDS
     if issubclass(model, CodeStep):
-        success = {"properties": {"success": _without(OF_AN_OWN_PROCESS)}}
+        success = {"properties": {"success": _without(OF_AN_OWN_PROCESS), **_OF_A_PROCESS}}
         typed["allOf"] += [{"if": each, "then": success} for each in (_INLINE, _FIXTURES)]
     return typed
 
@@ -364,6 +364,9 @@ _WAITS: Schema = {
 }
 
 
+_OF_A_PROCESS: Schema = {"env": {"maxProperties": 0, "type": "object"}, "cwd": False}
+"""Keys that a Python step inside pytest cannot have."""
+_OF_DEFAULTS: Schema = {"dependencies": {"args": {"properties": {"env": False}}}}
 _OF_MARGINAL: Schema = {
     "minProperties": 1,
     "dependencies": {"percent": {"properties": {"low": False, "high": False}}},
@@ -380,6 +383,7 @@ _OF_MEASUREMENTS: Schema = {
 
 
 _OF_COMMANDS: list[Schema] = [
+    {"not": {"required": ["env", "args"]}, "errorMessage": "has 'args' beside 'env'"},
     {
         "if": {"properties": {"cmd": {"type": "array"}}, "required": ["cmd"]},
         "then": {"properties": {"shell": False}},
@@ -419,7 +423,7 @@ def _of_all_steps(types: Mapping[str, type[Step]]) -> list[Schema]:
     """
     code = {"enum": [name for name, each in types.items() if issubclass(each, CodeStep)]}
     is_code = {"properties": {"type": code, "use": False}, "required": ["type"]}
-    criteria = {"success": _without(OF_AN_OWN_PROCESS)}
+    criteria = {"success": _without(OF_AN_OWN_PROCESS), **_OF_A_PROCESS}
     inside = {"properties": {**criteria, "background": {"not": {"const": True}}}}
     own = {"anyOf": [{"required": ["isolation"]}, _SERVICE]}
 

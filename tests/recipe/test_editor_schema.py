@@ -80,7 +80,7 @@ STRANGE: list[Any] = [
 UNKNOWABLE = re.compile(
     r"no expression|unknown name '|no (var|step|name) '|no step of this recipe|there is no file"
     r"|is no JSON Schema: |, which service '|is above '|can never hold|no value meets both"
-    r"|reads as an expression"
+    r"|reads as an expression|'env' needs a process of its own"
 )
 """Problems that no schema can find.
 

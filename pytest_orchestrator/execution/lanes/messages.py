@@ -241,13 +241,27 @@ def signal_of(status: int) -> str | None:
         return f"signal {number}"
 
 
-_STEP_FIELDS = ("name", "module", "class_", "function", "params", "heap", "timeout", "background")
+_STEP_FIELDS = (
+    "name",
+    "module",
+    "class_",
+    "function",
+    "params",
+    "heap",
+    "timeout",
+    "background",
+    "cwd",
+)
 
 
 class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to run a Python step; `step_fields` creates the value of ``step``."""
+    """A request to run a Python step; `step_fields` creates the value of ``step``.
+
+    If the step sets environment variables, no module may be imported before they are set.
+    """
 
     step: dict[str, Any]
+    sets_variables: bool = False
     recipe: str
     root: str
     env: dict[str, str]

@@ -26,6 +26,7 @@ from pytest_orchestrator.execution.steps import (
     python_process,
     shell,
 )
+from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 
@@ -93,7 +94,11 @@ def _inline(
     attempt.config.secrets.add_environment(attempt.variables())
 
     def run(called: PythonStep, within: AttemptContext) -> Ended:
-        with _guarded(called, within), records_of_this_process(called.name, within) as records:
+        with (
+            _environment(called, within),
+            _guarded(called, within),
+            records_of_this_process(called.name, within) as records,
+        ):
             ended = python_inline.run(called, own, within, fixtures)
         return msgspec.structs.replace(ended, log=records.stream)
 
@@ -125,6 +130,32 @@ def _with_cleanup(
             _LOG.warning("step '%s': %s", step.name, custom.cleanup_reason(step, failure))
         raise
     return custom.after_cleanup(step, ended, run(cleanup, within).failure)
+
+
+@contextmanager
+def _environment(step: PythonStep, attempt: AttemptContext) -> Iterator[None]:
+    """Set the variables of a step in this process, as under ``--pdb``, and remove them afterwards.
+
+    Modules that were imported before keep the values that they have read. A step that always runs
+    inline has no variables, because the loader refuses them.
+    """
+    if not step.env:
+        yield
+        return
+    before = dict(os.environ)
+    variables = environment_of(step.env, before)
+    attempt.config.secrets.add_environment(variables)
+    try:
+        _set_environment(variables)
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(variables: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[None]:

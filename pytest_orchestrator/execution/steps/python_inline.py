@@ -198,7 +198,7 @@ def _run(
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
             with (
-                contextlib.chdir(attempt.config.root),
+                contextlib.chdir(attempt.config.root / (step.cwd or "")),
                 _traced(heap) if heap else contextlib.nullcontext(),
             ):
                 if step.plugin_data:

@@ -6,6 +6,8 @@ report of the process that the lane has started, and if that process then ends w
 """
 
 import contextlib
+import errno
+import os
 import select
 import socket
 import sys
@@ -16,6 +18,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import Conversation
+from pytest_orchestrator.core import suggestions
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, mask_printed_token
@@ -31,6 +34,7 @@ from pytest_orchestrator.execution.lanes.messages import (
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.record_log import RecordLog
 from pytest_orchestrator.execution.run_config import PythonSettings
+from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.recipe.model.step import PythonStep
 
@@ -60,12 +64,19 @@ def run(step: PythonStep, context: Context, attempt: AttemptContext) -> Ended:
 def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: RecordLog) -> Ended:
     timeout, variables = attempt.seconds_for(step.timeout), attempt.variables()
     attempt.config.secrets.add_environment(variables)
+    variables |= attempt.context_variables
+    if step.env:
+        attempt.config.secrets.add_environment(environment_of(step.env, {}))
+        variables = environment_of(step.env, variables)
     settings = attempt.config.python_settings or PythonSettings.here(attempt.config.root)
+    if step.cwd is not None and (missing := _missing_directory(step, step.cwd, attempt)):
+        return Ended(usage=Usage(seconds=0.0), failure=missing)
     request = StepRequest(
         step=step_fields(step),
+        sets_variables=bool(step.env),
         recipe=attempt.recipe,
         root=str(attempt.config.root),
-        env=variables | dict(attempt.context_variables),
+        env=variables,
         cwd=settings.cwd,
         sys_path=settings.sys_path,
         log_level=settings.log_level,
@@ -97,6 +108,17 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
     if report.end is not None and report.end.get("exit") is not None:
         _stop(attempt, exited, *report.end["exit"])
     return _ended(step, exited, report, attempt)
+
+
+def _missing_directory(step: PythonStep, name: str, attempt: AttemptContext) -> Failure | None:
+    """Return the failure of a step whose working directory is missing; None if it exists."""
+    root = attempt.config.root
+    path = os.path.normpath(os.path.join(root, name))
+    if os.path.isdir(path):
+        return None
+    error = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    _, reason, _ = suggestions.missing_program(name, path, error, root, ())
+    return Failure(kind="not_found", reason=reason, place=step.at["cwd"])
 
 
 def process_of(step: PythonStep) -> Process:

@@ -5,6 +5,9 @@ test; it sends the result through the sockets of the step. The lane, not pytest'
 imports each module, once for all steps that use the module. If a fork is not safe (on systems
 other than Linux, or after an import has started a thread), a fresh interpreter runs each step
 instead, with the same request and the same messages.
+
+A step that sets environment variables imports its module itself, after they are set: in a fork of a
+lane that has imported no module of a step, else in a fresh interpreter.
 """
 
 import contextlib
@@ -110,6 +113,7 @@ class ForkServer(StepSession):
         self.ready = False
         self._connection = connection
         self._forks: bool = hello["forks"]
+        self._has_imported = False  # True once the lane has imported a module of a step
         self._umask = os.umask(0o022)
         os.umask(self._umask)
 
@@ -134,11 +138,14 @@ class ForkServer(StepSession):
 
     def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
         """Fork a child for a step; return its process id, or None if a fork is not safe."""
+        if request["sets_variables"] and self._has_imported:
+            return None  # a module of the lane may have read the variables
         step = step_from_fields(request["step"])
         apply_process_state(request)
         self.expect(step, request)
         imported = Imported()
-        if step.module not in sys.modules:
+        if step.module not in sys.modules and not request["sets_variables"]:
+            self._has_imported = True
             imported = self._imported(step, request)
             if threading.active_count() > 1:  # a fork would not have this thread
                 self._forks = False

@@ -42,6 +42,8 @@ _SAME_WORK = {"at", "place", "file_use", "templates", "index", "idx", "descripti
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
 _SAME_WORK |= {"stop_signal", "artifacts", "heap", "plugin_data", "resources", "host"}
 _SAME_WORK |= {"plugin_criterion", "fail_fast", "matrix", "cell", "named_cells"}
+_NONE_IF_EMPTY: Final = {"env"}
+"""Mappings that are no part of a digest while they are empty: older runs do not have them."""
 _DIGEST_NAMES: Final = {"expected": "wanted"}
 """Names of renamed fields in digests: they stay, so that a resume recognizes older runs."""
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
@@ -115,7 +117,10 @@ def _plain(value: Any, expressions: list[Expression]) -> Any:
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    known = ((one.name, one.default) for one in msgspec.structs.fields(kind))
+    known = (
+        (one.name, {} if one.name in _NONE_IF_EMPTY else one.default)
+        for one in msgspec.structs.fields(kind)
+    )
     # For an `ssh` step the host decides what the step does; for other steps it is only a placement.
     same = _SAME_WORK - {"host"} if issubclass(kind, SshStep) else _SAME_WORK
     return tuple((name, default) for name, default in known if name not in same)

@@ -1,10 +1,10 @@
 """Check for plain scalars whose text YAML changes before a program gets it.
 
 YAML reads ``1.10`` as the number 1.1 and ``012`` as the number 12, so a script gets ``1.1`` and
-``12``. Such a scalar is reported where a program certainly gets it as text: in `args` and `stdin`,
-and in vars and matrix values that these or `cmd` read. Python code gets the same number for
-``1.10`` and ``1.1``. So in all other places only numbers that begin with a 0 are reported, because
-these are probably meant as text.
+``12``. Such a scalar is reported where a program certainly gets it as text: in `env`, `args` and
+`stdin`, and in vars and matrix values that these or `cmd` read. Python code gets the same number
+for ``1.10`` and ``1.1``. So in all other places only numbers that begin with a 0 are reported,
+because these are probably meant as text.
 """
 
 import re
@@ -19,7 +19,7 @@ from pytest_orchestrator.recipe.parsing.nodes import Check, NotJsonScalar, pairs
 from pytest_orchestrator.recipe.parsing.source import PLAIN, compose
 from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
 
-_AS_TEXT = {"args": 2, "stdin": 1, "cmd": 2}
+_AS_TEXT = {"args": 2, "env": 2, "stdin": 1, "cmd": 2}
 """Keys of steps whose values a program gets as text, with the length of their longest path.
 
 Values on longer paths are parts of JSON.
@@ -72,7 +72,7 @@ def _passed_as_text(recipe: Recipe, own: Source) -> set[_Variable]:
     """
     variables: set[_Variable] = set()
     for step in (*recipe.steps, *recipe.final):
-        for one in step.templates if isinstance(step, ShellStep) else ():
+        for one in step.templates:
             if one.path[0] in _AS_TEXT and len(one.path) <= _AS_TEXT[str(one.path[0])]:
                 _add_read_variables(one.expressions, step.file_use, recipe, own, variables)
     return variables
@@ -124,8 +124,11 @@ class _FileCheck:
             is_text = (self._source.id, name) in self._texts
             yield from self._value(f"vars.{name}", node, is_text=is_text)
         yield from self._matrix(keys.get("matrix"))
-        for name, node in _values(_entry(keys.get("defaults"), "args")):
-            yield from self._value(f"defaults.args.{name}", node, is_text=True)
+        for key in ("env", "args"):
+            for name, node in _values(_entry(keys.get("defaults"), key)):
+                yield from self._value(f"defaults.{key}.{name}", node, is_text=True)
+        for name, node in _values(keys.get("env")):
+            yield from self._value(f"env.{name}", node, is_text=True)
         for key in ("steps", "finally"):
             steps = keys[key][1] if key in keys else None
             for step in steps.value if type(steps) is SequenceNode else ():
@@ -146,8 +149,9 @@ class _FileCheck:
         keys = pairs(step)
         used = f"{keys['name'][1].value}." if "name" in keys else ""
         runs = "type" in keys and keys["type"][1].value in (ShellStep.type, SshStep.type)
-        for name, node in _values(keys.get("args")) if runs else ():
-            yield from self._value(f"args.{name}", node, is_text=True)
+        for key in ("env", "args") if runs else ("env",):
+            for name, node in _values(keys.get(key)):
+                yield from self._value(f"{key}.{name}", node, is_text=True)
         for name, node in _values(keys.get("with")):
             is_text = (self._source.id, used + name) in self._texts
             yield from self._value(f"with.{name}", node, is_text=is_text)

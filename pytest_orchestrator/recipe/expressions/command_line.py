@@ -275,7 +275,7 @@ _OTHER_SHELL = (
 
 _FOREIGN = (
     "an expression in a command line that {} runs, where its value would be read as code: "
-    "hand it over by 'args', as an environment variable"
+    "hand it over by 'env', as an environment variable"
 )
 
 

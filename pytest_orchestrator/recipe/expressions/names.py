@@ -1,7 +1,7 @@
 """Names that an expression may use at each place of a recipe."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.suggestions import nearest
@@ -38,6 +38,28 @@ COLLECTED = frozenset({"vars", "env"})
 
 CONDITION = frozenset({"vars", "env", "matrix"})
 """Names that the `if` of a recipe may use, and expressions in the keys of `outputs`."""
+
+
+class PytestVariables(dict[str, str]):
+    """Environment variables of pytest, as the name `env` in expressions.
+
+    Attributes:
+        of_steps: Variables that the recipe sets for programs; an expression cannot read them.
+    """
+
+    def __init__(self, variables: Mapping[str, str], of_steps: Collection[str]) -> None:
+        super().__init__(variables)
+        self.of_steps = of_steps
+
+    def hint(self, name: str) -> str:
+        """Return the hint for a missing variable that the recipe sets; else an empty text."""
+        if name not in self.of_steps:
+            return ""
+        return (
+            " (the recipe sets it for its programs, and an expression reads the environment of "
+            f"pytest: write the value in vars, and read vars.{name.lower()})"
+        )
+
 
 FUNCTIONS = ("range", "dict")
 """Functions that an expression may call besides filters."""

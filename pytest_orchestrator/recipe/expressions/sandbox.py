@@ -19,7 +19,7 @@ from jinja2.visitor import NodeTransformer
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions import budget, functions
-from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES
+from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES, PytestVariables
 
 CONTEXT = "ctx"
 _VALUE = "value"
@@ -144,7 +144,8 @@ class _Language(ImmutableSandboxedEnvironment):
 def _lacks(obj: object, key: object) -> str:
     """Return the message for a key or attribute that is missing in a value."""
     if isinstance(obj, Mapping):
-        return f"there is no {key!r}{near(str(key), obj)}"
+        hint = obj.hint(str(key)) if isinstance(obj, PytestVariables) else ""
+        return f"there is no {key!r}{hint or near(str(key), obj)}"
     if isinstance(obj, list | tuple) and isinstance(key, int):
         items = f"{len(obj)} item{'s' * (len(obj) != 1)}" if obj else "none"
         return f"there is no item {key} in a list that has {items}"

@@ -12,6 +12,7 @@ from pytest_orchestrator.recipe.expressions.expression import Expression, Templa
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Values
+from pytest_orchestrator.recipe.loader.environment import has_no_effect
 from pytest_orchestrator.recipe.loader.matrix import matrix_names
 from pytest_orchestrator.recipe.loader.ordering import awaited_steps
 from pytest_orchestrator.recipe.loader.steps import Draft
@@ -412,6 +413,30 @@ def check_inline(
                     f", and {step.title} runs {'on another' if far else 'inside pytest'}",
                     hint=cause,
                 )
+
+
+def check_environment(steps: Iterable[Draft], shared: Collection[str], problems: Problems) -> None:
+    """Report environments and working directories that a Python step cannot have.
+
+    Args:
+        steps: The steps as they were read.
+        shared: Fixtures of the recipe, which all steps request.
+        problems: Receives the problems.
+    """
+    for step in steps:
+        if not issubclass(step.model, CodeStep) or not {"env", "cwd"} & step.at.keys():
+            continue
+        cause = _cause(step, shared)
+        for key in ("env", "cwd") if cause else ():
+            if key in step.at and step.fields.get(key) != {}:
+                head = f"'{key}' needs a process of its own"
+                tail = f", and {step.title} runs inside pytest"
+                problems.add(step.at[key], head, tail, hint=cause)
+        for name in step.fields.get("env") or () if not cause else ():
+            if has_no_effect(name):
+                head = f"'env.{name}' has no effect in a Python step, whose interpreter has started"
+                hint = "set it where pytest is started, or in the env of shell steps"
+                problems.add(step.at[f"env.{name}"], head, hint=hint)
 
 
 def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Problems) -> None:

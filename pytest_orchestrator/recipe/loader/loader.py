@@ -19,6 +19,7 @@ from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.loader import checks, matrix
 from pytest_orchestrator.recipe.loader import steps as step_loader
 from pytest_orchestrator.recipe.loader.checks import NameChecks, ServiceChecks
+from pytest_orchestrator.recipe.loader.environment import shared_environment
 from pytest_orchestrator.recipe.loader.include import (
     MOST,
     Uses,
@@ -30,7 +31,7 @@ from pytest_orchestrator.recipe.loader.include import (
 from pytest_orchestrator.recipe.loader.ordering import StepOrdering
 from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
-from pytest_orchestrator.recipe.model.recipe import Need, Recipe
+from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
 from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
@@ -71,6 +72,7 @@ class Document:
         self._hints: set[str] = set()
         self._pairs: Pairs = {}
         self._defaults: Pairs = {}
+        self._env: Pairs = {}
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the recipe that come from its text.
@@ -100,6 +102,10 @@ class Document:
             reading = self._reading._replace(templates=Templates())
             node = key_nodes["defaults"][1]
             fields["defaults"], self._defaults = step_loader.read_defaults(node, reading)
+        if "env" in key_nodes:
+            fields |= self._environment(key_nodes["env"])
+        if {"env", "args"} & (key_nodes.keys() | self._defaults.keys()):
+            self._defaults = shared_environment(self._env, self._defaults, self._reading)
         for key in ("vars", "test_meta"):  # their keys must be known before a run
             if key in key_nodes and type(key_nodes[key][1]) is ScalarNode:
                 self._reading.report_kind(key_nodes[key][1], key, "a mapping")
@@ -107,6 +113,15 @@ class Document:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
         if "needs" in key_nodes:
             fields["needs"] = self._needs(key_nodes["needs"][1])
+
+    def _environment(self, pair: tuple[ScalarNode, Node]) -> dict[str, Any]:
+        """Read the root key ``env``; each step reads its variables as if they were its own."""
+        before = len(self._problems.found)
+        reading = self._reading._replace(templates=Templates())
+        fields = fields_of(Defaults, {"env": pair}, reading, self._unknown)
+        if len(self._problems.found) == before:
+            self._env = {"env": pair}
+        return fields
 
     def _steps(
         self, key_nodes: Pairs, fields: dict[str, Any]
@@ -121,6 +136,7 @@ class Document:
         checks.check_inline(
             [*steps, *final], fields.get("fixtures", ()), self._values, self._problems
         )
+        checks.check_environment([*steps, *final], fields.get("fixtures", ()), self._problems)
         steps, final = StepOrdering(self._values, self._problems).arrange(steps, final)
         ServiceChecks(self._problems).check([*steps, *final], fields.get("fixtures", ()))
         used = {each.name: self._used(each) for each in (*steps, *final) if each.model is UseStep}

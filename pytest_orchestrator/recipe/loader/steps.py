@@ -28,6 +28,12 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.criteria import criteria_of
+from pytest_orchestrator.recipe.loader.environment import (
+    VARIABLES,
+    places_of_variables,
+    use_one_field,
+    with_environment,
+)
 from pytest_orchestrator.recipe.loader.foreach import check_foreach
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.loader.matrix import check_matrix
@@ -47,6 +53,7 @@ _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
 }
 
 
+_OF_SEVERAL_TYPES: Final = frozenset({"cwd"})
 _TWINS: Final = {"args": "params", "params": "args"}
 """Keys with the same purpose: the parameters of programs, and those of Python functions."""
 
@@ -169,6 +176,7 @@ class _StepReader:
         key_nodes = self._pairs
         if self._model is not UseStep:
             key_nodes = with_defaults(key_nodes, shared, self._model, is_service=self._is_service)
+            key_nodes = self._with_environment(key_nodes, shared)
         fields = fields_of(self._model, key_nodes, self._reading, self._unknown)
         if "success" in self._pairs:
             success = self._pairs["success"][1]
@@ -184,6 +192,7 @@ class _StepReader:
         self._check_missing(key_nodes)
         if "foreach" in self._pairs or "fail_fast" in self._pairs:
             check_foreach(self._pairs, self._reading, is_service=self._is_service)
+        use_one_field(self._model, fields, self._templates)
         self._check_command(key_nodes, fields)
         if self._model is PythonStep:
             self._check_callable()
@@ -194,6 +203,7 @@ class _StepReader:
         at[""] = self._values.place(self._node)
         at |= self._params_at(key_nodes)
         at |= self._matrix_at(key_nodes)
+        at |= self._variables_at(key_nodes)
         return Draft(
             self._model,
             self._node,
@@ -202,6 +212,26 @@ class _StepReader:
             at,
             tuple(self._templates.expressions),
         )
+
+    def _variables_at(self, key_nodes: Pairs) -> dict[str, Place]:
+        """Return the places of environment variables, or that of all variables of a command."""
+        if "env" not in key_nodes:
+            return {}
+        node = key_nodes["env"][1]
+        if issubclass(self._model, CodeStep):
+            return places_of_variables(node, self._reading)
+        return {"args": self._values.place(node)}
+
+    def _with_environment(self, key_nodes: Pairs, shared: Pairs) -> Pairs:
+        """Return the keys of the step with the variables of its file and its own ones merged."""
+        keys = VARIABLES if issubclass(self._model, ShellStep) else ("env",)
+        is_other = self._model in (Step, UseStep)
+        if is_other or not any(key in self._pairs or key in shared for key in keys):
+            return key_nodes
+        own, layers = (
+            {key: given[key] for key in keys if key in given} for given in (self._pairs, shared)
+        )
+        return with_environment(own, key_nodes, layers, self._reading)
 
     def _params_at(self, key_nodes: Pairs) -> dict[str, Place]:
         """Return the places of the keys of ``params``, by names such as ``params.volts``."""
@@ -307,7 +337,8 @@ class _StepReader:
 
     def _own(self, model: type[Step]) -> list[str]:
         """Return the keys of this step that only steps of the type `model` may have."""
-        return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
+        common = keys_of(Step).keys() | _OF_SEVERAL_TYPES
+        return [key for key in self._pairs if key in keys_of(model) and key not in common]
 
     def _unknown(self, name: str, node: Node) -> None:
         if name == "type":
@@ -477,13 +508,10 @@ def with_defaults(own: Pairs, defaults: Pairs, model: type[Step], *, is_service:
     allowed: Any = keys_of(CodeStep if issubclass(model, CustomStep) else model).keys() - (
         _OF_ITS_END if is_service else set()
     )
+    if not issubclass(model, ShellStep):
+        allowed -= {"cwd"}  # it is the directory of commands
     completed = {
         name: pair for name, pair in defaults.items() if name in allowed and name not in own
     }
     completed |= own
-    if "args" in allowed and "args" in own and "args" in defaults:
-        name, node = own["args"]
-        if type(node) is MappingNode and node.tag != BROKEN:
-            both = pairs(defaults["args"][1]) | pairs(node)
-            completed["args"] = (name, MappingNode(node.tag, both, node.start_mark, node.end_mark))
     return completed

@@ -12,9 +12,11 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
-from pytest_orchestrator.recipe.expressions.names import COLLECTED, CONDITION, EARLY
+from pytest_orchestrator.recipe.expressions.names import BEFORE, COLLECTED, CONDITION, EARLY
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
+    EnvName,
+    EnvValue,
     FilePath,
     Fixture,
     Json,
@@ -26,6 +28,7 @@ from pytest_orchestrator.recipe.model.key_types import (
 from pytest_orchestrator.recipe.model.step import (
     Args,
     Cell,
+    Env,
     Isolation,
     Label,
     Parse,
@@ -43,11 +46,12 @@ if TYPE_CHECKING:
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
-    """Keys of ``defaults``; `args` are merged with the `args` of a step, which win."""
+    """Keys of ``defaults``; `env` and `args` are merged with those of a step, which win."""
 
     timeout: Timeout = None
     retry: Retries = None
     isolation: Isolation = "process"
+    env: Env = field(default_factory=dict)
     args: Args = field(default_factory=dict)
     parse: Parse = "json"
     shell: Shell = None
@@ -188,10 +192,20 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         Defaults,
         key(
             "Default values for step keys, also for the steps of `finally`.",
-            {"timeout": "30s", "args": {"PORT": 5025}},
+            {"timeout": "30s", "env": {"PORT": 5025}},
             own=True,
         ),
     ] = Defaults()
+    env: Annotated[
+        dict[EnvName, EnvValue],
+        key(
+            "Environment variables of all steps of this file; those of `defaults` and of a step "
+            "override them.",
+            {"LC_ALL": "C"},
+            names=BEFORE,
+            own=True,
+        ),
+    ] = {}
     secrets: Annotated[
         tuple[Secret, ...],
         key(

@@ -184,6 +184,17 @@ Label = Annotated[
 ]
 
 
+Env = Annotated[
+    dict[EnvName, EnvValue],
+    key(
+        "Environment variables of the command, or of the process of a Python step. Text is passed "
+        "as it is, other values as JSON; `null` removes the variable.",
+        {"MESSAGE": "Hi"},
+        names=BEFORE,
+    ),
+]
+
+
 class Step(Struct, frozen=True, kw_only=True, gc=False):
     """Keys that steps of every type have.
 
@@ -378,6 +389,8 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         ),
     ] = ()
 
+    env: Env = field(default_factory=dict)
+
     templates: tuple[Template, ...] = ()
     named_cells: tuple[NamedCell, ...] = ()
     cell: Cell | None = None
@@ -408,8 +421,7 @@ Isolation = Annotated[
 Args = Annotated[
     dict[EnvName, EnvValue],
     key(
-        "Environment variables of the command. Text is passed as it is, other values as JSON; "
-        "`null` removes the variable.",
+        "The same as `env`, for steps that run a command.",
         {"MESSAGE": "Hi"},
         names=BEFORE,
     ),
@@ -523,6 +535,16 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
             names=BEFORE,
         ),
     ] = field(default_factory=dict)
+
+    cwd: Annotated[
+        FilePath | None,
+        key(
+            "Working directory of the function or class, relative to the rootdir. The default is "
+            "the rootdir.",
+            "firmware",
+            names=BEFORE,
+        ),
+    ] = None
 
     plugin_data: PluginData | None = None
 

@@ -125,7 +125,7 @@ def test_an_expression_in_the_code_of_another_language_is_an_error(
 ) -> None:
     message = (
         f"an expression in a command line that {program} runs, where its value would be read as "
-        "code: hand it over by 'args', as an environment variable"
+        "code: hand it over by 'env', as an environment variable"
     )
     keys = "type: shell, cmd: 'print(${{ vars.x }})'"
     text = f"vars: {{x: 1}}\n{steps(f'{keys}, shell: {written}')}"
