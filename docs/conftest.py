@@ -61,7 +61,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 # The blocks of each of these pages are the files of a project, which has tests of its own.
-_PROJECTS = ["*writing-a-step-type.md", "*scriptlets.md", "*read-a-run.md", "*tutorial/cdu.md"]
+_PROJECTS = ["*writing-a-step-type.md", "*http-steps.md", "*scriptlets.md", "*read-a-run.md"]
+_PROJECTS += ["*tutorial/cdu.md"]
 _SERVED = "*share-the-context.md"
 
 

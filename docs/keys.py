@@ -11,6 +11,7 @@ from msgspec.structs import fields
 
 from pytest_orchestrator.recipe.expressions import names
 from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 from pytest_orchestrator.recipe.fields.struct_fields import Key, keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model import key_types
@@ -21,11 +22,16 @@ from pytest_orchestrator.recipe.model.options import (
     Ready,
     Retry,
     Search,
-    Success,
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
-from pytest_orchestrator.recipe.model.step import STEP_TYPES, PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.model.step import (
+    CodeStep,
+    PythonStep,
+    ShellStep,
+    SshStep,
+    Step,
+)
 from pytest_orchestrator.recipe.problems import either
 
 PAGE = Path(__file__).parent / "reference" / "keys.md"
@@ -40,6 +46,9 @@ Every key of the recipe language. This page is generated from the recipe model b
 Where an [expression](expressions.md) may stand in a value, the last column says when it is
 evaluated, and thus which names it may use:
 """
+
+
+_HTTP = BUILT_IN.step_types["http"]
 
 
 class _Section(NamedTuple):
@@ -58,6 +67,7 @@ _SECTIONS = (
     _Section("Python steps", PythonStep, "`class` or `function` is required.", Step),
     _Section("Shell steps", ShellStep, without=Step),
     _Section("Steps on other machines", SshStep, "Keys of shell steps, and:", ShellStep),
+    _Section("HTTP steps", _HTTP, "Keys of all steps, `isolation`, `heap`, and:", CodeStep),
     _Section("Steps that use a file", UseStep, without=Step),
     _Section("`retry`", Retry),
     _Section("`ready`", Ready),
@@ -65,7 +75,7 @@ _SECTIONS = (
     _Section("`measurements`", Measurement, "Keys of each measurement."),
     _Section("`within`", Within),
     _Section("`marginal`", Marginal, "Either `percent`, or one or both of the others."),
-    _Section("`success`", Success),
+    _Section("`success`", BUILT_IN.of_type(_HTTP).success, "`code` is for HTTP steps only."),
     _Section("`files`", FileRules, "Keys of each entry of `files` in `success`."),
 )
 
@@ -168,7 +178,7 @@ def _kind(hint: Any) -> str:
     if origin is Literal:
         return either(f"`{word}`" for word in inner)
     if origin is tuple:
-        return f"list of {_PLURALS[_kind(inner[0])]}"
+        return f"list of {_PLURALS.get(_kind(inner[0]), 'these')}"
     if origin is dict:
         return "mapping"
     if origin in {Union, UnionType}:
@@ -200,7 +210,7 @@ def _rows(section: _Section) -> Iterator[str]:
     hints = {field.encode_name: field.type for field in fields(section.model)}
     if section.model is Step:
         meaning = "**Required**, except with `use`. The type of the step.<br>`type: python`"
-        yield f"| `type` | {either(f'`{name}`' for name in STEP_TYPES)} | {meaning} |  |"
+        yield f"| `type` | {either(f'`{name}`' for name in BUILT_IN.step_types)} | {meaning} |  |"
     inherited = keys_of(section.without) if section.without else {}
     for name, key in keys_of(section.model).items():
         if name not in inherited or inherited[name].meta != key.meta:

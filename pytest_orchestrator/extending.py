@@ -5,9 +5,9 @@ Nothing here is part of the engine: functions of plugins receive and return plai
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Struct, field
 
@@ -24,6 +24,7 @@ __all__ = [
     "Place",
     "Project",
     "StepEnvironment",
+    "StepFailure",
     "StepSpec",
     "StepType",
     "Unevaluated",
@@ -33,7 +34,9 @@ __all__ = [
 VERSION = 1
 """Version of this interface; it rises only when plugin authors must change their code."""
 
-FEATURES: Final = frozenset({"check", "cleanup", "locks", "log", "secrets"})
+FEATURES: Final = frozenset(
+    {"check", "cleanup", "criteria", "failure", "imports", "locks", "log", "mask", "secrets"}
+)
 """Names of the parts that were added to this interface since version 1 first appeared.
 
 A plugin that cannot work without one of them compares: ``"cleanup" in extending.FEATURES``. An
@@ -60,9 +63,12 @@ class Project(Struct, frozen=True, kw_only=True):
 
     Attributes:
         root: The rootdir of pytest, the base of relative paths.
+        extras: The extras of this package that the recipe ``requires``. Its steps are skipped
+            where one of them is missing, so a missing library is then no mistake.
     """
 
     root: Path
+    extras: tuple[str, ...] = ()
 
 
 class StepSpec(Struct, frozen=True, kw_only=True):
@@ -126,6 +132,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
         log: The log of the attempt. Its records, of all levels, are written to the file
             ``<step>.<attempt>.log`` of the run folder, without secrets, and pytest shows them
             with a failure as it shows all log records of a step.
+        add_secret: The function that `mask` calls.
     """
 
     step: str
@@ -138,6 +145,34 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     log: logging.Logger = field(
         default_factory=lambda: logging.getLogger("pytest_orchestrator.step")
     )
+    add_secret: Callable[[Any], None] = lambda _: None
+
+    def mask(self, value: Any) -> None:
+        """Mask a secret value that became known in this step, in all outputs from now on.
+
+        Args:
+            value: A text or a number, or a list or mapping of them.
+        """
+        self.add_secret(value)
+
+
+class StepFailure(Exception):
+    """Failure of a step that `StepType.run` raises; it is reported without a traceback.
+
+    Args:
+        reason: One line that says why.
+        kind: The kind of the failure in reports: ``status`` for a device or server that refuses,
+            ``protocol`` for an answer that cannot be understood, ``not_found``, or
+            ``validation`` for a wrong value of a key.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        kind: Literal["status", "protocol", "not_found", "validation"] = "status",
+    ) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 class StepType(ABC):
@@ -153,10 +188,16 @@ class StepType(ABC):
             such as ``Annotated[str, msgspec.Meta(description=..., examples=[...])]``. Other
             constraints of `Meta` (``ge``, ``pattern``) are checked, and fields without a default
             are required.
+        criteria: Success criteria that only steps of this type can have. They are checked
+            before ``outputs`` are written and before all other criteria.
+        imports: Names of modules that `run` imports. The process in which the steps of a session
+            are started imports them once, instead of each step.
     """
 
     name: ClassVar[str]
     Keys: ClassVar[type[Struct]]
+    criteria: ClassVar[Sequence["Criterion"]] = ()
+    imports: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def run(self, keys: Any, ctx: ContextLike, env: StepEnvironment) -> Mapping[str, Any]:
@@ -279,6 +320,8 @@ class Criterion(Struct, frozen=True, kw_only=True):
         example: A value of that type.
         check: Function that is called with the value of the key and the evidence. It returns
             None if the criterion holds, else one line that says what is wrong.
+        default: For a criterion of a step type: the value that is checked in steps that do not
+            name the criterion. None means that it is not checked in them.
     """
 
     name: str
@@ -286,6 +329,7 @@ class Criterion(Struct, frozen=True, kw_only=True):
     description: str
     example: Any
     check: Callable[[Any, Evidence], str | None]
+    default: Any = None
 
 
 class HookWarning(UserWarning):

@@ -189,7 +189,8 @@ def _plugin_types(extensions: "Extensions", root: Path) -> "Iterator[Scriptlet]"
     from pytest_orchestrator.scriptlets.docs import clean_docstring
     from pytest_orchestrator.scriptlets.model import Param, Scriptlet
 
-    for name, model in extensions.step_types.items():
+    for name in extensions.step_types.of_plugins:
+        model = extensions.step_types[name]
         if issubclass(model, CustomStep):
             keys = keys_of(model)
             path = Path(model.file)

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from pytest_orchestrator.recipe.expressions import expression
-from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
+from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCESS, OF_THE_TREE
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
@@ -238,6 +238,8 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
         known: The step types and criteria that exist.
     """
     root = _mapping(Recipe)
+    success = known.of_type(*known.step_types.values()).success
+    own = keys_of(success).keys() - keys_of(known.success).keys()
     return {
         "$schema": _DRAFT,
         "description": "A recipe: steps that run as tests, with their success criteria.",
@@ -247,10 +249,10 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
         "definitions": {
             "Step": _step(known.step_types),
             Defaults.__name__: {**_mapping(Defaults), **_OF_DEFAULTS},
-            **{each.__name__: _typed(each) for each in known.step_types.values()},
+            **{each.__name__: _typed(each, own) for each in known.step_types.values()},
             UseStep.__name__: _use(),
             **{each.__name__: _mapping(each) for each in _NESTED},
-            known.success.__name__: {**_mapping(known.success), "minProperties": 1},
+            success.__name__: {**_mapping(success), "minProperties": 1},
             Ready.__name__: {**_mapping(Ready), **_WAITS},
             Measurement.__name__: {**_mapping(Measurement), **_OF_MEASUREMENTS},
             Search.__name__: {**_mapping(Search), "allOf": [*_defaults_of_types()]},
@@ -323,14 +325,19 @@ def _use() -> Schema:
     return {"properties": {**own, **shared}, "additionalProperties": False}
 
 
-def _typed(model: type[Step]) -> Schema:
-    """Return the schema of the steps of one type, which is added to the schema of all steps."""
+def _typed(model: type[Step], own_criteria: Iterable[str]) -> Schema:
+    """Return the schema of the steps of one type, which is added to the schema of all steps.
+
+    Args:
+        model: The type.
+        own_criteria: The criteria that only steps of single types can have.
+    """
     shared = dict(_keys(Step))
     own = {name: schema for name, schema in _keys(model) if schema != shared.get(name)}
-    others = [name for name in shared if name not in own]
+    rest = [name for name in shared if name not in own]
     required = [name for name, key in keys_of(model).items() if key.is_required]
     typed: Schema = {
-        "properties": {**own, "type": True, **dict.fromkeys(others, True)},
+        "properties": {**own, "type": True, **dict.fromkeys(rest, True)},
         "required": [name for name in required if name in own],
         "additionalProperties": False,
     }
@@ -338,10 +345,15 @@ def _typed(model: type[Step]) -> Schema:
         typed["if"] = {"required": ["class"]}
         typed["then"] = {"properties": {"function": False}}
         typed["else"] = {"required": ["function"]}
+    others = set(own_criteria)
+    if issubclass(model, CustomStep):
+        others -= {one.name for one in model.kind.criteria}
     if issubclass(model, CodeStep):
-        typed["properties"]["success"] = _without(OF_SHELL)
+        others |= OF_SHELL
     if issubclass(model, SshStep):
-        typed["properties"]["success"] = _without(OF_THE_TREE)
+        others |= OF_THE_TREE
+    if others:
+        typed["properties"]["success"] = _without(others)
     typed["allOf"] = [{"if": _SERVICE, "then": {"properties": _of_service(model)}}]
     if issubclass(model, ShellStep):
         typed["allOf"] += _OF_COMMANDS

@@ -259,7 +259,7 @@ def test_step_types_of_plugins_are_known(project: Project) -> None:
     project.write("conftest.py", CONFTEST)
     assert subprocess_call(project, "validate") == "1 recipe, no problem\n"
     types = json.loads(subprocess_call(project, "schema", "--plugins"))["definitions"]["Step"]
-    assert types["properties"]["type"]["enum"] == ["python", "shell", "ssh", "visa"]
+    assert types["properties"]["type"]["enum"] == ["python", "shell", "ssh", "http", "visa"]
 
 
 def subprocess_call(project: Project, *words: str) -> str:

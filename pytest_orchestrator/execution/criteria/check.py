@@ -21,6 +21,8 @@ from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     TimeoutExpressionError,
 )
+from pytest_orchestrator.recipe.fields.extensions import CustomStep
+from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
 from pytest_orchestrator.recipe.model.step import Criterion
 
 CHECKS: dict[str, Check] = {
@@ -78,6 +80,38 @@ def _check_of(criterion: Criterion, inputs: CheckInputs) -> Check | None:
     if elsewhere is not None and criterion.name in ON_FILES:
         return lambda criterion, inputs: elsewhere(criterion, inputs.started)
     return CHECKS.get(criterion.name)
+
+
+def unmet_of_type(inputs: CheckInputs) -> tuple[Verdict, ...]:
+    """Check the criteria that only the type of a step has; they come before its outputs.
+
+    Args:
+        inputs: The step, its end and its output.
+
+    Returns:
+        The verdicts on these criteria; none if all of them hold.
+
+    Raises:
+        TimeoutExpressionError: The timeout of the step passed while an expression was evaluated.
+    """
+    step = inputs.step
+    if not isinstance(step, CustomStep) or not step.kind.criteria:
+        return ()
+    own = [
+        at
+        for at, one in enumerate(step.success)
+        if any(one.plugin_criterion is each for each in step.kind.criteria)
+    ]
+    templates = tuple(
+        msgspec.structs.replace(one, path=("success", own.index(at), *one.path[2:]))
+        for one in step.templates
+        if one.path[0] == "success" and (at := one.path[1]) in own
+    )
+    only = tuple(step.success[at] for at in own)
+    step = msgspec.structs.replace(step, success=only, templates=templates)
+    step, errors = evaluate_late_expressions(step, inputs.names)
+    verdicts = checked(inputs._replace(step=step, errors=errors))
+    return verdicts if any(one.unmet for one in verdicts) else ()
 
 
 def queries(inputs: CheckInputs) -> Iterator[Query]:

@@ -234,6 +234,10 @@ def _checked(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> 
     """Write the outputs, take the measurements and check all criteria; the step code succeeded."""
     ended, names, searches = inputs.ended, inputs.names, inputs.searches
     try:
+        unmet = check.unmet_of_type(inputs)
+        if unmet:
+            verdicts = (*ended.verdicts, *unmet)
+            return StepFindings(unmet_failure(verdicts), verdicts)
         step, errors = evaluate_late_expressions(inputs.step, names)
         inputs = inputs._replace(step=step, errors=errors)
         asked = list(queries(step, ended, attempt.config.max_result))

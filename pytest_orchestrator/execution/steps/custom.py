@@ -50,6 +50,7 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         recipe=attempt.recipe,
         plugin=step.plugin,
         has_cleanup=type_hooks.defines(kind, "cleanup"),
+        imports=tuple(kind.imports),
     )
     shared: dict[str, Any] = {name: getattr(step, name) for name in _SHARED}
     shared["at"] = {**step.at, "module": place, "class": place}
@@ -121,6 +122,7 @@ def run_class(
         attempt=plugin_data.attempt,
         fixtures=fixtures,
         log=_logger(plugin_data.type),
+        add_secret=attempt.config.secrets.add,
     )
     return kind().run(keys, context, step_environment)
 

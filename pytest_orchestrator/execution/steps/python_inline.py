@@ -36,6 +36,7 @@ from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
+from pytest_orchestrator.extending import StepFailure
 from pytest_orchestrator.recipe.model.step import PythonStep
 from pytest_orchestrator.scriptlets.call import (
     ParameterError,
@@ -374,6 +375,8 @@ def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> 
         named = step.at.get("class") or step.at.get("function")
         place = step.at.get(f"params.{error.key}") or step.at.get("params", named)
         return Failure(kind="validation", reason=str(error), place=place)
+    if isinstance(error, StepFailure):
+        return Failure(kind=error.kind, reason=one_line(str(error)) or "no reason given")
     if isinstance(error, SignatureError):
         return Failure(kind="exception", reason=str(error), place=step.at["module"])
     if isinstance(error, ValidationFailed):

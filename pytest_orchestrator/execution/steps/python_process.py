@@ -287,10 +287,11 @@ class _ChildConnections:
             self._poll.unregister(self._listener)
             self._listener = None
             access.start_server()
-        if self._context.fileno() in ready:
-            self._answer_request()
+        # First, so that a secret is known when a later request writes it to the Context.
         if self._events.fileno() in ready:
             self._receive_events()
+        if self._context.fileno() in ready:
+            self._answer_request()
 
     def _answer_request(self) -> None:
         try:
@@ -318,6 +319,8 @@ class _ChildConnections:
                     access.mask_token(value if is_raw else repr(value).encode(errors="replace"))
             if event["op"] == "importing":
                 self.importing = event["module"]
+            elif event["op"] == "secrets":
+                self._attempt.config.secrets.add(event["values"])
             elif event["op"] != "end":
                 self._records.receive(event)
 

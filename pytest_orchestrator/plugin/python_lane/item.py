@@ -105,13 +105,17 @@ class StepCalls:
         if root.level != request["log_level"]:
             root.setLevel(request["log_level"])
 
-    def imports(self, module: str, imported: Imported) -> None:
-        """Import a module; store the log records, warnings and exception of the import."""
+    def imports(self, step: PythonStep, imported: Imported) -> None:
+        """Import the module of a step; store the log records, warnings and exception of it."""
+        module = step.module
         self._send_event = imported.events.append
         with warnings.catch_warnings(), python_inline.OneProcess():
             try:
                 pytest.register_assert_rewrite(module)
                 __import__(module)
+                for name in step.plugin_data.imports if step.plugin_data else ():
+                    with contextlib.suppress(ImportError):  # the step code raises it again
+                        __import__(name)
             except TimeLimitReached:
                 pass
             except BaseException as error:  # noqa: BLE001
@@ -139,9 +143,11 @@ class StepCalls:
         for event in events:
             self._send_event(event)
         before = set(threading.enumerate())
-        step_code = _StepCode(
-            step, RemoteContext(channel), _attempt_context(request, error), self._warns
-        )
+        attempt = _attempt_context(request, error)
+        if step.plugin_data is not None:
+            secrets = attempt.config.secrets
+            secrets.share(lambda new: self._send_event({"op": "secrets", "values": new}))
+        step_code = _StepCode(step, RemoteContext(channel), attempt, self._warns)
         self._item.step_code = step_code.run
         end: dict[str, Any] = {"op": "end", "pid": os.getpid(), "exit": None}
         try:

@@ -144,7 +144,9 @@ class ForkServer(StepSession):
         apply_process_state(request)
         self.expect(step, request)
         imported = Imported()
-        if step.module not in sys.modules and not request["sets_variables"]:
+        preloaded = step.plugin_data.imports if step.plugin_data else ()
+        is_loaded = sys.modules.keys() >= {step.module, *preloaded}
+        if not is_loaded and not request["sets_variables"]:
             self._has_imported = True
             imported = self._imported(step, request)
             if threading.active_count() > 1:  # a fork would not have this thread
@@ -170,7 +172,7 @@ class ForkServer(StepSession):
                 contextlib.suppress(TimeLimitReached),
                 deadline(request["timeout"]),
             ):
-                self.imports(step.module, imported)
+                self.imports(step, imported)
             framing.send(events, {"op": "importing", "module": ""})
         lane_process.outlive_signals()
         os.umask(self._umask)

@@ -6,11 +6,12 @@ field holds the value as it was read. Therefore the fields of the step are not t
 plugin's class `Keys`.
 """
 
+import importlib
 import json
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -51,6 +52,86 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
         return {name: as_json(getattr(self, keys[name])) for name in keys if name in self.at}
 
 
+_OWN_TYPES = {"http": ("pytest_orchestrator.step_types.http", "Http")}
+"""Modules and classes of the step types of this package that are imported at their first use."""
+
+
+class StepTypes(Mapping[str, type[Step]]):
+    """Step types by name.
+
+    A type of this package that uses only `extending` is imported when a recipe first uses it. A
+    type of a plugin with the same name replaces it, as it did before this package had the type.
+
+    Args:
+        made: The types of which the Struct exists.
+    """
+
+    def __init__(self, made: Mapping[str, type[Step]]) -> None:
+        self._made = dict(made)
+        self._names = dict.fromkeys((*STEP_TYPES, *_OWN_TYPES, *made))
+
+    def __getitem__(self, name: str) -> type[Step]:
+        if name not in self._made and name in _OWN_TYPES:
+            module, kind = _OWN_TYPES[name]
+            self._made[name] = _model(getattr(importlib.import_module(module), kind))
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def of_plugins(self) -> tuple[str, ...]:
+        """The names of the types that plugins have registered."""
+        return tuple(
+            name
+            for name, model in self._made.items()
+            if issubclass(model, CustomStep) and not is_own(model)
+        )
+
+    def with_type(self, model: type[CustomStep]) -> "StepTypes":
+        """Return a copy with the type of a plugin.
+
+        Raises:
+            ValueError: Another plugin, or the base language, has a type of that name.
+        """
+        known = self._made.get(model.type)
+        if known is not None and not is_own(known):
+            raise ValueError(f"has the name '{model.type}', which another type of steps has")
+        return StepTypes({**self._made, model.type: model})
+
+
+def is_own(model: type[Step]) -> bool:
+    """Return True if a step type is one of this package that uses only `extending`."""
+    if not issubclass(model, CustomStep):
+        return False
+    return (model.kind.__module__, model.kind.__name__) == _OWN_TYPES.get(model.type)
+
+
+def _model(kind: type[extending.StepType], file: str = "", plugin: str = "") -> type[CustomStep]:
+    """Return the Struct for the steps of a type."""
+    model: Any = msgspec.defstruct(
+        f"{kind.name}_step",
+        _fields(getattr(kind, "Keys", None)),
+        bases=(CustomStep,),
+        namespace={
+            "type": kind.name,
+            "kind": kind,
+            "file": file,
+            "plugin": plugin,
+            "__doc__": kind.__doc__,
+        },
+        frozen=True,
+        kw_only=True,
+    )
+    return cast("type[CustomStep]", model)
+
+
 class Extensions(Struct, frozen=True, kw_only=True):
     """All step types and criteria that recipes may use, and further settings of the project.
 
@@ -61,7 +142,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
     """
 
-    step_types: Mapping[str, type[Step]] = msgspec.field(default_factory=lambda: STEP_TYPES)
+    step_types: StepTypes = msgspec.field(default_factory=lambda: StepTypes(STEP_TYPES))
     success: type[Success] = Success
     criteria: Mapping[str, extending.Criterion] = {}
     shell: Shell = None
@@ -86,25 +167,12 @@ class Extensions(Struct, frozen=True, kw_only=True):
         name = getattr(kind, "name", None)
         if not _is_name(name):
             raise ValueError(f"has no good name: {name!r}; write letters, digits and _")
-        if name in self.step_types:
-            raise ValueError(f"has the name '{name}', which another type of steps has")
         if not (kind.__doc__ or "").strip():
             raise ValueError("has no docstring; its first line says what steps of it do")
-        made = msgspec.defstruct(
-            f"{name}_step",
-            _fields(getattr(kind, "Keys", None)),
-            bases=(CustomStep,),
-            namespace={
-                "type": name,
-                "kind": kind,
-                "file": file,
-                "plugin": plugin,
-                "__doc__": kind.__doc__,
-            },
-            frozen=True,
-            kw_only=True,
-        )
-        return msgspec.structs.replace(self, step_types={**self.step_types, name: made})
+        for one in kind.criteria:
+            check_criterion(one, keys_of(Success))
+        types = self.step_types.with_type(_model(kind, file, plugin))
+        return msgspec.structs.replace(self, step_types=types)
 
     def with_criterion(self, one: extending.Criterion) -> "Extensions":
         """Return a copy with one more criterion.
@@ -112,26 +180,78 @@ class Extensions(Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: The criterion is not valid; the message says why.
         """
-        if not _is_name(one.name):
-            raise ValueError(f"has no good name: {one.name!r}; write letters, digits and _")
-        if one.name in keys_of(self.success):
-            raise ValueError(f"has the name '{one.name}', which another criterion has")
-        if not one.description:
-            raise ValueError("has no description")
-        try:
-            msgspec.convert(one.example, one.type)
-        except (msgspec.ValidationError, TypeError) as error:
-            raise ValueError(f"has an example that is none of its type: {error}") from None
-        hint = _read_as(one.type, one.description, one.example, AFTER)
-        made = msgspec.defstruct(
-            "Success",
-            [(f"own_{one.name}", hint, msgspec.field(default=None, name=one.name))],
-            bases=(self.success,),
-            frozen=True,
-            kw_only=True,
-        )
+        check_criterion(one, keys_of(self.success))
         criteria = {**self.criteria, one.name: one}
-        return msgspec.structs.replace(self, success=made, criteria=criteria)
+        success = _with_criteria(self.success, (one,))
+        return msgspec.structs.replace(self, success=success, criteria=criteria)
+
+    def of_type(self, *models: type[Step]) -> "Extensions":
+        """Return a copy with the criteria that only steps of some types can have.
+
+        Args:
+            models: The Structs of the types.
+        """
+        own = {
+            one.name: one
+            for each in models
+            if issubclass(each, CustomStep)
+            for one in each.kind.criteria
+        }
+        if not own:
+            return self
+        criteria = {**self.criteria, **own}
+        success = _of_types(self.success, models)
+        return msgspec.structs.replace(self, success=success, criteria=criteria)
+
+
+def check_criterion(one: extending.Criterion, taken: Iterable[str]) -> None:
+    """Check that recipes can use a criterion of a plugin.
+
+    Args:
+        one: The criterion.
+        taken: The names of other criteria.
+
+    Raises:
+        ValueError: The criterion is not valid; the message says why.
+    """
+    if not _is_name(one.name):
+        raise ValueError(f"has no good name: {one.name!r}; write letters, digits and _")
+    if one.name in taken:
+        raise ValueError(f"has the name '{one.name}', which another criterion has")
+    if not one.description:
+        raise ValueError("has no description")
+    try:
+        msgspec.convert(one.example, one.type)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ValueError(f"has an example that is none of its type: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _of_types(success: type[Success], models: tuple[type[Step], ...]) -> type[Success]:
+    """Return a Struct of criteria with those that only steps of some types can have."""
+    types = [each for each in models if issubclass(each, CustomStep)]
+    return _with_criteria(success, [one for each in types for one in each.kind.criteria])
+
+
+def _with_criteria(
+    success: type[Success], criteria: Iterable[extending.Criterion]
+) -> type[Success]:
+    """Return a Struct of criteria with those of a plugin; one of the same name is replaced."""
+    made: Any = msgspec.defstruct(
+        "Success",
+        [
+            (
+                f"own_{one.name}",
+                _read_as(one.type, one.description, one.example, AFTER),
+                msgspec.field(default=None, name=one.name),
+            )
+            for one in criteria
+        ],
+        bases=(success,),
+        frozen=True,
+        kw_only=True,
+    )
+    return cast("type[Success]", made)
 
 
 BUILT_IN = Extensions()

@@ -6,10 +6,11 @@ from typing import Any
 
 from yaml import MappingNode, Node, SequenceNode
 
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import json_schema
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.expressions.names import AFTER
-from pytest_orchestrator.recipe.fields.extensions import Extensions, as_json
+from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, as_json
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, has_template
@@ -41,12 +42,32 @@ def criteria_of(
     return tuple(_Criteria(pairs(node), reading, model, known).each())
 
 
+def default_criteria(
+    model: type[CustomStep], written: tuple[Criterion, ...], place: Place
+) -> tuple[Criterion, ...]:
+    """Return the criteria of a step type that a step does not name and that have a default.
+
+    Args:
+        model: The type of the step.
+        written: The criteria that the step names.
+        place: The place of these criteria in messages.
+    """
+    named = {one.name for one in written}
+    return tuple(
+        Criterion(one.name, one.default, place, plugin_criterion=one)
+        for one in model.kind.criteria
+        if one.default is not None and one.name not in named
+    )
+
+
 class _Criteria:
     """Reader of the criteria of one step."""
 
     def __init__(
         self, key_nodes: Pairs, reading: Reading, model: type[Step], known: Extensions
     ) -> None:
+        self._types = known.step_types
+        known = known.of_type(model)
         self._plugin_criteria = known.criteria
         self._keys = keys_of(known.success)
         self._success = known.success
@@ -62,7 +83,7 @@ class _Criteria:
         number, starts = 0, {}
         for name, (key, node) in self._pairs.items():
             if name in OF_SHELL and issubclass(self._model, CodeStep):
-                self._foreign(name, key)
+                self._foreign(name, key, "shell")
             field = self._keys[name].field if name in self._keys else ""
             if field in wanted:
                 starts[field] = (number, self._is_several(name, wanted[field]))
@@ -166,12 +187,17 @@ class _Criteria:
         at = {"/".join(map(str, way)): reading.values.place(one) for way, one in nodes.items()}
         yield Criterion("result_schema", schema, at[""], at)
 
-    def _foreign(self, name: str, node: Node) -> None:
+    def _foreign(self, name: str, node: Node, owner: str) -> None:
         typed = self._reading.where.removeprefix(" in ")
-        head = f"'{name}' belongs to shell steps"
+        head = f"'{name}' belongs to {owner} steps"
         self._reading.problems.add(self._reading.values.place(node), head, f", and this is {typed}")
 
     def _unknown(self, name: str, node: Node) -> None:
+        for model in self._types.values():
+            own = model.kind.criteria if issubclass(model, CustomStep) else ()
+            if self._model is not Step and any(one.name == name for one in own):
+                self._foreign(name, node, model.type)
+                return
         problems, place = self._reading.problems, self._reading.values.place(node)
         hint = problems.suggest(name, self._keys)
         problems.add(place, f"unknown criterion {quoted(name)}", self._reading.where, hint=hint)

@@ -83,6 +83,8 @@ class Document:
         root = self._root()
         key_nodes = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
         self._pairs = key_nodes
+        if "requires" in key_nodes:
+            self._origin = self._origin.with_extras(key_nodes["requires"][1])
         self._problems.variables = self._declared()
         fields = fields_of(Recipe, key_nodes, self._reading, self._unknown)
         if "steps" not in key_nodes and not any("'steps'" in hint for hint in self._hints):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
-from yaml import MappingNode, Node, ScalarNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenStep
@@ -27,7 +27,7 @@ from pytest_orchestrator.recipe.fields.extensions import (
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
-from pytest_orchestrator.recipe.loader.criteria import criteria_of
+from pytest_orchestrator.recipe.loader.criteria import criteria_of, default_criteria
 from pytest_orchestrator.recipe.loader.environment import (
     VARIABLES,
     places_of_variables,
@@ -101,6 +101,17 @@ class Origin(Struct, frozen=True):
 
     project: Project
     recipe: str
+
+    def with_extras(self, node: Node) -> "Origin":
+        """Return a copy with the extras that the root key ``requires`` names.
+
+        Args:
+            node: The value of ``requires``, which may be invalid.
+        """
+        found = pairs(node).get("extras") if type(node) is MappingNode else None
+        listed = found[1].value if found and type(found[1]) is SequenceNode else ()
+        extras = tuple(each.value for each in listed if type(each) is ScalarNode)
+        return Origin(Project(root=self.project.root, extras=extras), self.recipe)
 
 
 def read_step(
@@ -197,6 +208,7 @@ class _StepReader:
         if self._model is PythonStep:
             self._check_callable()
         if issubclass(self._model, CustomStep):
+            self._add_default_criteria(self._model, fields)
             self._check_own(self._model, fields, key_nodes)
         fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
@@ -212,6 +224,13 @@ class _StepReader:
             at,
             tuple(self._templates.expressions),
         )
+
+    def _add_default_criteria(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
+        """Add the criteria that hold for a plugin's step type and that the step does not say."""
+        if model.kind.criteria and "type" in self._pairs:
+            written = fields.get("success", ())
+            place = self._values.place(self._pairs["type"][1])
+            fields["success"] = (*written, *default_criteria(model, written, place))
 
     def _variables_at(self, key_nodes: Pairs) -> dict[str, Place]:
         """Return the places of environment variables, or that of all variables of a command."""

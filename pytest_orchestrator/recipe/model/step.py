@@ -476,6 +476,7 @@ class PluginData(Struct, frozen=True, kw_only=True):
         attempt: Number of the attempt, from 1.
         recipe: The path of the recipe.
         plugin: The name of the plugin; empty if unknown.
+        imports: Names of modules that the class imports in its step code.
         has_cleanup: True if the class has a hook `cleanup`.
         is_cleanup: True to call that hook instead of the step code.
     """
@@ -487,6 +488,7 @@ class PluginData(Struct, frozen=True, kw_only=True):
     attempt: int = 1
     recipe: str = ""
     plugin: str = ""
+    imports: tuple[str, ...] = ()
     has_cleanup: bool = False
     is_cleanup: bool = False
 

@@ -1,0 +1,1 @@
+"""Step types of this package that use only the public interface `extending`."""
