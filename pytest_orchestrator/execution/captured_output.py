@@ -5,6 +5,8 @@ from pytest_orchestrator.core.result import Stream
 from pytest_orchestrator.execution.text_search import Searched, bytes_of, file_of, opened
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
+_MAX_UNMASKED = 16 << 20
+
 
 def searched(stream: Stream, name: str) -> Searched:
     """Return a `Searched` over the stored bytes of a stream, in which secrets may be masked.
@@ -51,6 +53,40 @@ def text(stream: Stream, name: str, limit: int) -> str:
         cure = f"{name}_contains and {name}_matches see all that was kept"
         raise ExpressionError(f"{name} is {why}, so no expression can read it; {cure}")
     return raw.decode("utf-8", "replace")
+
+
+def tail(stream: Stream, limit: int) -> str:
+    """Return the last part of what was kept of a stream as text; replace bytes that are not UTF-8.
+
+    Secrets are restored in streams of up to 16 MiB.
+
+    Args:
+        stream: The stream.
+        limit: The largest size of the part in bytes.
+
+    Raises:
+        OSError: The log of the stream cannot be read.
+    """
+    whole = _whole(stream, _MAX_UNMASKED) if stream.replaced else None
+    if whole is not None:
+        return _end_of(whole, limit)
+    source, kept = searched(stream, ""), b""
+    for piece, size in reversed(source.pieces):
+        with opened(piece) as file:
+            file.seek(max(0, size - limit))
+            kept = file.read(min(size, limit)) + kept
+        if source.lost or len(kept) >= limit:
+            break
+    return _end_of(kept, limit)
+
+
+def _end_of(raw: bytes, limit: int) -> str:
+    """Decode the last bytes of an output, from the first whole character on."""
+    end = raw[-limit:]
+    if len(end) == limit:
+        start = next((at for at, byte in enumerate(end[:4]) if byte & 0xC0 != 0x80), 0)
+        end = end[start:]
+    return end.decode("utf-8", "replace")
 
 
 def _whole(stream: Stream, limit: int) -> bytes | None:

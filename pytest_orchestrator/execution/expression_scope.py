@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, Usage
+from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.execution.recipe_outcome import (
@@ -22,6 +22,7 @@ from pytest_orchestrator.execution.recipe_outcome import (
     steps_before,
 )
 from pytest_orchestrator.execution.run_config import RunConfig, process_variables
+from pytest_orchestrator.execution.step_values import FieldsRead, step_value
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     LazyValue,
@@ -94,17 +95,25 @@ class Steps(Mapping[str, Any]):
         recipe: The recipe.
         result_of: Returns the result of a step of the recipe.
         use: The use of the file whose steps are meant; None for the recipe itself.
+        fields_read: Returns the large values of a step that expressions read.
     """
 
-    def __init__(self, recipe: Recipe, result_of: ResultOf, use: FileUse | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        result_of: ResultOf,
+        use: FileUse | None = None,
+        fields_read: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+    ) -> None:
         self._recipe = recipe
+        self._fields_read = fields_read
         self._result_of = result_of
         self._cell = use.cell if use else ""
         self._prefix = f"{use.name.partition('[')[0]}." if use else ""
 
     def below(self, use: FileUse) -> "Steps":
         """Return the results of the steps of a used file, keyed by their names in that file."""
-        return Steps(self._recipe, self._result_of, use)
+        return Steps(self._recipe, self._result_of, use, self._fields_read)
 
     def __getitem__(self, name: str) -> Any:
         base, _, own = (self._prefix + name).removesuffix("]").partition("[")
@@ -128,17 +137,7 @@ class Steps(Mapping[str, Any]):
         assert result is not None  # noqa: S101
         step = self._recipe.step(name) if name.endswith("]") else None
         matrix = {"matrix": step.cell.values} if step is not None and step.cell else {}
-        if result.elements is not None:
-            return {**_of_elements(result), **matrix}
-        ended = result.ended
-        process = ended.process if ended else None
-        return {
-            "outcome": result.outcome,
-            "result": ended.value if ended else None,
-            "exit_code": process.exit_code if process else None,
-            "seconds": ended.usage.seconds if ended else 0.0,
-            **matrix,
-        }
+        return {**step_value(result, self._fields_read(name)), **matrix}
 
     def __iter__(self) -> Iterator[str]:
         steps = [
@@ -153,57 +152,6 @@ class Steps(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def _of_elements(result: StepResult) -> dict[str, Any]:
-    """Return the value of ``steps.<name>`` for a step with ``foreach``: lists over its elements."""
-    results = [one.result for one in result.elements or ()]
-    processes = [one.ended.process if one.ended else None for one in results]
-    return {
-        "outcome": result.outcome,
-        "result": [one.ended.value if one.ended else None for one in results],
-        "exit_code": [one.exit_code if one else None for one in processes],
-        "seconds": result.ended.usage.seconds if result.ended else 0.0,
-        "stdout": [one.stdout.text if one else "" for one in processes],
-        "measurements": [
-            {each.name: {"value": each.value, "verdict": each.verdict} for each in one.measurements}
-            for one in results
-        ],
-    }
-
-
-def gist(result: StepResult) -> StepResult:
-    """Return a copy of a result without the fields that only reports need."""
-    ended = result.ended
-    if ended is not None:
-        code = ended.process.exit_code if ended.process else None
-        process = None if code is None else Process(argv=(), cwd="", alone="", exit_code=code)
-        usage = Usage(seconds=ended.usage.seconds)
-        ended = Ended(usage=usage, value=ended.value, process=process)
-    return StepResult(
-        step=result.step,
-        outcome=result.outcome,
-        failure=result.failure,
-        reason=result.reason,
-        blocked_by=result.blocked_by,
-        meets=result.meets,
-        ended=ended,
-        restored=result.restored,
-        elements=result.elements and tuple(map(_gist_of_element, result.elements)),
-    )
-
-
-def _gist_of_element(element: Element) -> Element:
-    """Return a copy of an element with what ``steps.<name>`` shows of it."""
-    result, ended = gist(element.result), element.result.ended
-    process = ended.process if ended else None
-    if process is not None and result.ended is not None and result.ended.process is not None:
-        kept = msgspec.structs.replace(result.ended.process, stdout=Stream(process.stdout.text))
-        result = msgspec.structs.replace(
-            result, ended=msgspec.structs.replace(result.ended, process=kept)
-        )
-    result = msgspec.structs.replace(result, measurements=element.result.measurements)
-    return msgspec.structs.replace(element, result=result)
 
 
 class Run:
@@ -316,6 +264,13 @@ class Scope:
         self._inner: dict[str, Inner] = {}
         self._lock = threading.RLock()
         self.is_cut_off = False
+        self._fields: FieldsRead | None = None
+
+    def fields_read(self, step: str) -> frozenset[str]:
+        """Return the large values of a step, such as ``stdout``, that an expression may read."""
+        if self._fields is None:
+            self._fields = FieldsRead(self._recipe)
+        return self._fields.of(step)
 
     def node(self, step: Step) -> str:
         """Return the node id of a step."""
@@ -383,9 +338,12 @@ class Scope:
             "ctx": ContextNames(own),
             "env": process_variables(),
             "fixtures": fixtures,
-            "steps": Steps(self._recipe, self._result_of),
+            "steps": self._steps(),
             "attempt": attempt,
         }
+
+    def _steps(self) -> Steps:
+        return Steps(self._recipe, self._result_of, fields_read=self.fields_read)
 
     def _outcome(
         self, step: Step, use: FileUse | None = None, excluded: FileUse | None = None
@@ -438,7 +396,7 @@ class Scope:
         with self._lock:
             if file_use.name not in self._inner:
                 outer = self._within(file_use.outer, names, step) if file_use.outer else None
-                steps = Steps(self._recipe, self._result_of)
+                steps = self._steps()
                 # The condition of the use reads the outcome of the steps before the use.
                 before = self._outcome(step, excluded=file_use)
                 names = {**names, "failed": before.failed, "passed": before.passed}

@@ -96,6 +96,7 @@ def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> 
     import msgspec
 
     from pytest_orchestrator.core.events import StepFinished
+    from pytest_orchestrator.execution.step_values import with_logs
     from pytest_orchestrator.runs.block import result_of
 
     known = dict[str, dict[str, StepFinished | None]]
@@ -104,4 +105,6 @@ def add_known_results(context: "SharedContext", runs: "Iterable[RecipeRun]") -> 
         for name, event in finished.get(run.recipe.key, {}).items():
             run.begun = True
             if event is not None:  # without an event, another worker is running the step
-                run.results[name] = result_of(event)
+                result = result_of(event)
+                logs = run.attempt_defaults.logs
+                run.results[name] = result if logs is None else with_logs(result, logs)

@@ -362,6 +362,8 @@ def result_of(event: StepFinished) -> result.StepResult:
         blocked_by=(block and block.step.blocked_by) or None,
         meets=event.meets,
         ended=ended,
+        attempt=1 if block is None or block.step.attempt is UNSET else block.step.attempt,
+        measurements=tuple(map(_measured, (block and block.measurements) or ())),
         elements=_elements(event, block.elements) if block else None,
     )
 
@@ -436,7 +438,14 @@ def seconds_in(block: Block | None, event: StepFinished) -> float:
 
 def _process(process: Process) -> result.Process:
     code = None if process.exit_code is UNSET else process.exit_code
-    return result.Process(argv=tuple(process.argv), cwd=process.cwd, alone="", exit_code=code)
+    return result.Process(
+        argv=tuple(process.argv),
+        cwd=process.cwd,
+        alone="",
+        exit_code=code,
+        stdout=result.Stream(size=process.stdout_bytes),
+        stderr=result.Stream(size=process.stderr_bytes),
+    )
 
 
 def _failure(block: Block | None) -> result.Failure:

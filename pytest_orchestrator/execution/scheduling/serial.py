@@ -12,7 +12,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.expression_scope import Scope, gist
+from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
@@ -22,6 +22,7 @@ from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, re
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.step_values import gist
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import for_reports
@@ -203,7 +204,7 @@ class RecipeRun:
         """
         known = self.results.get(step.name)
         if known is not None and not step.background:
-            self.results[step.name] = gist(known)
+            self.results[step.name] = gist(known, self.scope.fields_read(step.name))
 
     def drop_values(self) -> None:
         """Drop the values and figures of all results after the end of the run, to save memory."""

@@ -157,18 +157,22 @@ def take_over(
         record: The earlier run.
         old: The record of the step in the earlier run.
     """
+    from pytest_orchestrator.execution.step_values import with_logs
     from pytest_orchestrator.runs.block import result_of
+    from pytest_orchestrator.runs.folder import RunFolder
 
     event = restore.restored_event(record, old, state.folder.path.name)
     result = result_of(event)
     reason = f"restored from run {event.restored}: {event.outcome} there"
-    run.results[step.name] = structs.replace(
+    result = structs.replace(
         result,
         failure=None,
         reason=f"{reason} ({result.reason})" if result.reason else reason,
         meets=True,
         restored=event.restored,
     )
+    earlier = RunFolder(state.folder.path.parent, event.restored or record.id)
+    run.results[step.name] = with_logs(result, earlier.logs(run.recipe))
     state.restored[run.recipe.key, step.name] = event.block
 
 

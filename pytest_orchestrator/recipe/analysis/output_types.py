@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe.analysis.step_access import all_expressions
 from pytest_orchestrator.recipe.expressions.sandbox import Chain
+from pytest_orchestrator.recipe.fields.step_expressions import all_expressions
 from pytest_orchestrator.recipe.model.limits import NUMERIC
 from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.recipe import Recipe

@@ -8,8 +8,11 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import similar, similar_module
 from pytest_orchestrator.recipe.analysis.python_source import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.analysis.source_files import Sources
-from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression
-from pytest_orchestrator.recipe.fields.resolve import is_late
+from pytest_orchestrator.recipe.expressions.expression import OPENING
+from pytest_orchestrator.recipe.fields.step_expressions import (
+    all_expressions,
+    expressions_of_uses,
+)
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.step import FileUse, PythonStep, ShellStep, SshStep, Step
 
@@ -130,32 +133,6 @@ def _is_plain(text: object) -> bool:
     return OPENING not in str(text)
 
 
-def all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
-    """Yield the expressions of a step, each with True if it is evaluated after the step code."""
-    for one in step.templates:
-        is_after = bool(one.path) and is_late(step, one)
-        yield from ((each, is_after) for each in one.expressions)
-    for condition in (step.if_, step.foreach):
-        if isinstance(condition, Expression):
-            yield condition, False
-    if step.retry is not None:
-        conditions = (step.retry.until, step.retry.abort_if)
-        yield from ((each, True) for each in conditions if each is not None)
-    yield from ((each.value, True) for each in step.measurements.values())
-    yield from ((each.expression, True) for each in step.success if each.expression is not None)
-
-
-def _of_uses(step: Step) -> Iterator[tuple[Expression, FileUse]]:
-    """Yield the expressions of the `use` steps that include a step, each with its `use`."""
-    file_use: FileUse | None = step.file_use
-    while file_use is not None:
-        for one in file_use.with_templates:
-            yield from ((each, file_use) for each in one.expressions)
-        if file_use.condition is not None:
-            yield file_use.condition, file_use
-        file_use = file_use.outer
-
-
 def _expressions(step: Step) -> Iterator[ContextRead]:
     own = [(one, is_late, None) for one, is_late in all_expressions(step)]
     reads = [
@@ -165,7 +142,10 @@ def _expressions(step: Step) -> Iterator[ContextRead]:
             ),
             chain,
         )
-        for one, is_late, use in (*own, *((one, False, use) for one, use in _of_uses(step)))
+        for one, is_late, use in (
+            *own,
+            *((one, False, use) for one, use in expressions_of_uses(step)),
+        )
         for chain in one.reads
         if chain.root == "ctx" and (path := _path(chain.parts)) and path[0] not in _METHODS
     ]

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
-_OF_A_STEP = ("outcome", "result", "exit_code", "seconds", "stdout", "measurements")
+_OF_A_STEP = (
+    *("outcome", "result", "exit_code", "seconds", "kind", "attempts"),
+    *("stdout", "stderr", "measurements"),
+)
 _OF_A_CELL = (*_OF_A_STEP, "matrix")
 
 

@@ -402,7 +402,7 @@ PROBLEMS: list[tuple[str, list[str]]] = [
         [
             (
                 "3:38 no 'value' in 'steps' in step 'n'; there is outcome, result, exit_code, "
-                "seconds, stdout, measurements, matrix"
+                "seconds, kind, attempts, stdout, stderr"
             )
         ],
     ),
@@ -411,7 +411,7 @@ PROBLEMS: list[tuple[str, list[str]]] = [
         [
             (
                 "3:38 no 'value' in 'steps' in step 'n'; there is outcome, result, exit_code, "
-                "seconds, stdout, measurements, matrix"
+                "seconds, kind, attempts, stdout, stderr"
             )
         ],
     ),
