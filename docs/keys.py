@@ -9,6 +9,7 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import fields
 
+from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions import names
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
@@ -60,6 +61,7 @@ class _Section(NamedTuple):
 
 _SECTIONS = (
     _Section("The file", Recipe),
+    _Section("`inputs`", InputField, "Keys of each input."),
     _Section("`defaults`", Defaults),
     _Section(
         "All steps", Step, "Besides these a step has a `type`, `python` or `shell`, or `use`."
@@ -132,6 +134,8 @@ _BY_RULE: Mapping[Any, str] = {
 }
 _BY_FIELD: Mapping[str, str] = {
     "matrix": "mapping of lists by name",
+    "inputs": "mapping of [inputs](#inputs) by name",
+    "choices": "list of values",
     "defaults": "mapping of [keys](#defaults)",
     "steps": "list of [steps](#all-steps)",
     "final": "list of [steps](#all-steps)",

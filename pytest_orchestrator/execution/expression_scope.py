@@ -38,6 +38,7 @@ from pytest_orchestrator.recipe.fields.resolve import (
     replace_expressions,
     vars_unknown_at_collection,
 )
+from pytest_orchestrator.recipe.input_values import input_values, missing_inputs
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Cell, FileUse, ShellStep, Step, cell_name
 from pytest_orchestrator.recipe.variables import ExternalValue
@@ -220,6 +221,11 @@ class Inner:
             name: replace_expressions(file_use.with_templates, ("with_", name), value, outer_names)
             for name, value in file_use.with_values.items()
         }
+        given = {
+            name: ExternalValue(values[name], "with") for name in file_use.inputs if name in values
+        }
+        names = {**outer_names, **self._own}
+        values |= input_values(file_use.inputs, given, file_use.templates, names, {})
         for name, value in file_use.vars.items():
             if name not in file_use.with_values:
                 names = {**outer_names, **self._own, "vars": values}
@@ -426,9 +432,9 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
     with collection_time_limit():
-        names["vars"] = _vars(
-            recipe, given, names, excluded=vars_unknown_at_collection(recipe.templates)
-        )
+        missing = missing_inputs(recipe.inputs, given)
+        late = vars_unknown_at_collection(recipe.templates, missing)
+        names["vars"] = _vars(recipe, given, names, excluded=late)
     return names
 
 
@@ -440,6 +446,8 @@ def _vars(
 ) -> dict[str, Json]:
     """Evaluate the vars of a recipe in order; each may read the vars that precede it."""
     values: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
+    if recipe.inputs:
+        values |= input_values(recipe.inputs, given, recipe.templates, names, recipe.at, excluded)
     for name, value in recipe.vars.items():
         if name in given:
             values[name] = given[name].value

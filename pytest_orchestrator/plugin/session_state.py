@@ -279,6 +279,12 @@ class SessionState:
                 )
                 for name in missing
             ]
+            if recipe.inputs:
+                from pytest_orchestrator.plugin.options.inputs import input_problems, mask_inputs
+
+                mask_inputs(recipe, self.var_values, self.secrets)
+                collect_only = self.config.option.collectonly
+                problems += input_problems(recipe, self.var_values, collect_only=collect_only)
             cell_recipes: list[Recipe] = []
             try:
                 cell_recipes = [] if problems else cells(recipe, collected(recipe, self.var_values))

@@ -17,9 +17,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
+from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField
 from pytest_orchestrator.recipe.expressions import expression
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.input_schema import input_rules
 from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCESS, OF_THE_TREE
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.model import key_types
@@ -72,7 +74,10 @@ def _none_of(words: frozenset[str], pattern: str) -> Schema:
     return {"pattern": f"^(?!({'|'.join(sorted(words))})$){pattern}$"}
 
 
+_PATTERN = (keys_of(InputField)["pattern"].meta.extra or {})["rule"]
+
 LIMITS: Mapping[Any, Schema] = {
+    _PATTERN: _FILLED,
     key_types.filled: _FILLED,
     key_types.filled_word: _FILLED,
     key_types.texts: {**_FILLED, "minItems": 1},
@@ -257,6 +262,10 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
             Measurement.__name__: {**_mapping(Measurement), **_OF_MEASUREMENTS},
             Search.__name__: {**_mapping(Search), "allOf": [*_defaults_of_types()]},
             Marginal.__name__: {**_mapping(Marginal), **_OF_MARGINAL},
+            InputField.__name__: {
+                **_mapping(InputField),
+                **input_rules(OPENING, _NO_EXPRESSION),
+            },
         },
     }
 
@@ -495,7 +504,12 @@ def _matrix() -> Schema:
     }
 
 
+def _inputs() -> Schema:
+    return _named({"pattern": f"^{FIELD_NAME}$"}, _ref(InputField))
+
+
 _OWN: dict[str, Callable[[], Schema]] = {
+    "inputs": _inputs,
     "matrix": _matrix,
     "defaults": lambda: _ref(Defaults),
     "steps": lambda: _list_of(Step, minItems=1),

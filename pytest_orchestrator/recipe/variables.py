@@ -93,7 +93,9 @@ class ExternalValue(msgspec.Struct, frozen=True):
     Attributes:
         value: The value.
         origin: Its source, such as ``--recipe-var`` or the path of a file.
+        text: The text as it was given; None for a value of a YAML or JSON file.
     """
 
     value: Json
     origin: str
+    text: str | None = None

@@ -101,3 +101,27 @@ def test_the_hooks_of_the_page_do_their_work(page: Project) -> None:
 
 def test_the_test_of_the_page_passes(page: Project) -> None:
     page.run("test_station.py").assert_outcomes(passed=1)
+
+
+def _recipe_of(page: str) -> tuple[str, str]:
+    """Return path and text of the recipe that a page marks with a comment."""
+    text = (PAGE.parent / page).read_text(encoding="utf-8")
+    match = re.search(r"<!-- recipe: (\S+) -->\n```yaml\n(.*?)```\n", text, re.DOTALL)
+    assert match is not None
+    return match[1], match[2]
+
+
+def test_the_recipe_of_the_page_on_inputs_runs_with_its_options(project: Project) -> None:
+    path, text = _recipe_of("inputs.md")
+    project.write(path, text)
+    block = project.blocks("--recipe-var", "serial=SN001234", path)["supply"]
+    assert block["step"]["state"] == "passed"
+    assert block["recipe"]["vars"]["pin"] == {"value": None, "origin": "recipe"}
+    result = project.run("--recipe-var=serial=SN1", "--recipe-var=volts=31", path)
+    assert [line for line in result.outlines if line.startswith(path)] == [
+        (
+            f"{path}:2:3: input 'serial' is 'SN1', should match SN\\d{{6}} "
+            "(it comes from --recipe-var)"
+        ),
+        f"{path}:5:3: input 'volts' is '31', should be 0 to 30 V (it comes from --recipe-var)",
+    ]

@@ -80,7 +80,9 @@ STRANGE: list[Any] = [
 UNKNOWABLE = re.compile(
     r"no expression|unknown name '|no (var|step|name) '|no step of this recipe|there is no file"
     r"|is no JSON Schema: |, which service '|is above '|can never hold|no value meets both"
-    r"|reads as an expression|'env' needs a process of its own"
+    r"|reads as an expression|is less than 'min'|no regular expression|is in 'inputs' and in"
+    r"|default' should (match|be (at |[\w.-]+ (to|or) |[\w.-]+$))"
+    r"|'env' needs a process of its own"
 )
 """Problems that no schema can find.
 
@@ -138,7 +140,20 @@ NESTED = {
 BESIDE = st.fixed_dictionaries({}, optional=NESTED)
 PYTHON = some(PythonStep, "name", "module", "class", never=APART)
 SHELL = some(ShellStep, "name", "cmd", never=APART)
-ROOT = some(Recipe, never=frozenset({"steps", "finally", "needs"}))
+ROOT = some(Recipe, never=frozenset({"steps", "finally", "needs", "inputs"}))
+INPUT = st.sampled_from(
+    [
+        {},
+        {"pattern": "^SN", "default": "SN1", "description": "As printed.", "required": True},
+        {"type": "string", "choices": ["a", "b"], "default": "b", "secret": True},
+        {"type": "integer", "choices": [1, 2], "min": 0, "max": 3, "default": 1},
+        {"type": "number", "min": 0, "max": 30, "unit": "V", "default": "${{ env.V | int }}"},
+        {"type": "boolean", "default": True},
+        {"type": "boolean", "required": False, "default": None},
+        {"type": "json", "default": None},
+        {"type": "json", "default": [{"a": "${{ env.A }}"}]},
+    ]
+)
 DEFAULTS, READY, FILE = some(Defaults), some(Ready, "port"), some(FileRules, "path")
 
 
@@ -154,6 +169,8 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
     if "files" in shell.get("success", {}):
         shell["success"]["files"] = [draw(FILE)]
     recipe = draw(ROOT)
+    if draw(st.booleans()):
+        recipe["inputs"] = {"field": deepcopy(draw(INPUT)), "other": deepcopy(draw(INPUT))}
     if "defaults" in recipe:
         recipe["defaults"] = draw(DEFAULTS)
     late = {"name": "late", "type": "shell", "cmd": "x"}

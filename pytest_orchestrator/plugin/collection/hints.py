@@ -208,7 +208,7 @@ def check_vars(config: pytest.Config) -> None:
     recipes = [each for each in results if not isinstance(each, RecipeError)]
     if len(recipes) < len(results):
         return  # an invalid recipe may declare any var
-    declared = {name for recipe in recipes for name in (*recipe.vars, *recipe.required)}
+    declared = {name for recipe in recipes for name in recipe.var_names}
     for name, one in state_of(config).var_values.items():
         if one.origin == OPTION and name not in declared:
             near = nearest(name, sorted(declared))

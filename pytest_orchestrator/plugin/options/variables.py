@@ -60,7 +60,7 @@ def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
             raise pytest.UsageError(f"{OPTION}: {text!r} is no NAME=VALUE")
-        values[name.strip()] = ExternalValue(_value(value), OPTION)
+        values[name.strip()] = ExternalValue(_value(value), OPTION, value)
     return values
 
 
@@ -88,7 +88,11 @@ def _of_file(config: pytest.Config, name: str) -> "dict[str, ExternalValue]":
     if not values:
         warning = EmptyVarsWarning(f"--recipe-vars-file: {name} has no vars")
         config.issue_config_time_warning(warning, stacklevel=2)
-    return {key: ExternalValue(value, name) for key, value in values.items()}
+    is_text = path.suffix == ".env" or path.name == ".env"
+    return {
+        key: ExternalValue(value, name, str(value) if is_text else None)
+        for key, value in values.items()
+    }
 
 
 _OPTION, _INI = "--recipe-resource", "recipe_resources"

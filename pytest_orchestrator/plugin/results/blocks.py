@@ -100,7 +100,18 @@ def _is_plain(value: object) -> bool:
 ATTRIBUTE = BLOCK
 """Attribute of a report: the block of its step."""
 
-_OF_THE_FILE = {"at", "final", "fixtures", "id", "locks", "needs", "path", "required", "secrets"}
+_OF_THE_FILE = {
+    "at",
+    "final",
+    "fixtures",
+    "id",
+    "inputs",
+    "locks",
+    "needs",
+    "path",
+    "required",
+    "secrets",
+}
 _OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
 """Fields of a recipe that are not masked: names, paths, and fields that blocks of steps contain."""
 

@@ -42,7 +42,7 @@ def aftermath(config: pytest.Config, recipe: Recipe, step: Step, result: StepRes
 def options(config: pytest.Config, recipe: Recipe) -> list[str]:
     """Return the options that the repeat command of a step needs to give the same result."""
     given = state_of(config).var_values
-    names = [name for name in given if name in recipe.vars or name in recipe.required]
+    names = [name for name in given if name in recipe.var_names]
     values = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
     last = config.getoption("recipe_compare")
     compared = [f"--recipe-compare={last}"] if last else []

@@ -181,27 +181,35 @@ class _Reader:
         elif name in self._inputs.external_values:
             self._values[key] = self._inputs.external_values[name].value
         else:
-            self._values[key] = self._recipe.vars.get(name)
-            self._follow(_below(self._recipe.templates, "vars", name), None)
+            self._values[key] = _declared(self._recipe, name)
+            self._follow(_below(self._recipe.templates, name), None)
 
     def _inner(self, key: str, name: str, file_use: FileUse) -> None:
         if name in file_use.with_values:
             self._values[key] = file_use.with_values[name]
-            self._follow(_below(file_use.with_templates, "with_", name), file_use.outer)
+            self._follow(_below(file_use.with_templates, name, "with_"), file_use.outer)
         else:
-            self._values[key] = file_use.vars.get(name)
-            self._follow(_below(file_use.templates, "vars", name), file_use)
+            self._values[key] = _declared(file_use, name)
+            self._follow(_below(file_use.templates, name), file_use)
 
     def _names(self, root: str, file_use: FileUse | None) -> list[str]:
         if root == "vars":
-            return [*(file_use.vars if file_use is not None else self._recipe.vars)]
+            source = self._recipe if file_use is None else file_use
+            return [*source.inputs, *source.vars]
         # The complete environment differs in every run.
         return [*self._matrix] if root == "matrix" else []
 
 
-def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expression]:
-    """Return the expressions in the value of one entry of a mapping field, such as `vars`."""
-    return [each for one in templates if one.path[:2] == (field, name) for each in one.expressions]
+def _declared(source: Recipe | FileUse, name: str) -> Any:
+    """Return the value of a var as it is written, or the default of an input."""
+    field = source.inputs.get(name)
+    return source.vars.get(name) if field is None else field.absent
+
+
+def _below(templates: tuple[Template, ...], name: str, field: str = "") -> list[Expression]:
+    """Return the expressions in the value of a var or input, or of an entry of another field."""
+    ways = [(field, name)] if field else [("vars", name), ("inputs", name)]
+    return [each for one in templates if one.path[:2] in ways for each in one.expressions]
 
 
 def files_of_step(step: Step, sources: Sources) -> Iterator[Path]:

@@ -158,7 +158,7 @@ def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, 
     Raises:
         ExpressionError: An expression has no value.
     """
-    if not (recipe.vars or recipe.required or recipe.templates):
+    if not (recipe.vars or recipe.required or recipe.inputs or recipe.templates):
         return recipe
     values = names["vars"]
     meta = evaluate_root_value(recipe, ("test_meta",), recipe.test_meta, names)
@@ -249,15 +249,19 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
     return tuple(locks)
 
 
-def vars_unknown_at_collection(templates: Iterable[Template]) -> dict[str, str]:
+def vars_unknown_at_collection(
+    templates: Iterable[Template], missing: Iterable[str] = ()
+) -> dict[str, str]:
     """Return the vars whose values need names that exist only in a run, each with such a name.
 
     Args:
         templates: The expressions in the values of a recipe's root.
+        missing: Names of inputs without a value, which count as unknown too.
     """
-    late: dict[str, str] = {}
-    for one in templates:
-        for expression in one.expressions if one.path[0] == "vars" else ():
+    late: dict[str, str] = dict.fromkeys(missing, "inputs")
+    # The inputs are known before the vars.
+    for one in sorted(templates, key=lambda each: each.path[0] != "inputs"):
+        for expression in one.expressions if one.path[0] in ("vars", "inputs") else ():
             for chain in expression.reads:
                 name = chain.parts[0] if chain.root == "vars" and chain.parts else None
                 if chain.root in _OF_A_RUN or name in late:

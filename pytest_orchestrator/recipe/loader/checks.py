@@ -105,14 +105,19 @@ class NameChecks:
                         head = f"matrix.{own} reads vars.{name}, which reads {late[str(name)]}"
                         cure = "cells exist at collection, before there is that"
                         self._problems.add(expression.place, head, hint=cure)
-                    elif one.path[0] == "vars" and name in self._vars and name not in required:
-                        self._above(expression, own, str(name))
+                    elif one.path[0] not in ("vars", "inputs") or name not in self._vars:
+                        continue
+                    elif name not in required:
+                        self._above(expression, str(one.path[0]), own, str(name))
 
-    def _above(self, expression: Expression, own: str, name: str) -> None:
+    def _above(self, expression: Expression, key: str, own: str, name: str) -> None:
         if self._vars.index(name) >= self._vars.index(own):
             what = "itself" if name == own else f"vars.{name}, which stands below it"
             cure = "a var may read those above it"
-            self._problems.add(expression.place, f"vars.{own} reads {what}", hint=cure)
+            if key == "inputs":
+                cure = "an input may read those above it"
+                what = what.replace("stands below it", "is known after it")
+            self._problems.add(expression.place, f"{key}.{own} reads {what}", hint=cure)
 
     def check_steps(
         self, steps: Sequence[Draft], final: Sequence[Draft], inner: Mapping[str, Sequence[str]]

@@ -11,12 +11,15 @@ from msgspec import field
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import BEFORE
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
+from pytest_orchestrator.recipe.input_values import missing_inputs, wrong_input
 from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import FileUse, NamedCell, Source, Step
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
+from pytest_orchestrator.recipe.variables import ExternalValue
 
 DEEPEST = 20
 MOST = 20_000
@@ -108,17 +111,38 @@ class Uses:
             if name in used.at:
                 head = f"{used.id} has '{name}', which a file that is used cannot have"
                 self._problems.add(place, head)
-        declared = [*used.vars, *used.required]
+        declared = [*used.inputs, *used.vars, *used.required]
         for name, where in given.items():
             if name not in declared:
                 near = nearest(name, declared)
                 self._problems.add(where, f"{used.id} has no var {quoted(name)}{near}")
-        for name in used.required:
+        for name in (*used.required, *missing_inputs(used.inputs, given)):
             if name not in given:
                 head = f"{title} does not give {quoted(name)}"
                 self._problems.add(
                     place, head, hint=f"{used.id} requires it: with: {{{name}: ...}}"
                 )
+
+    def check_inputs(
+        self,
+        used: Recipe,
+        values: Mapping[str, Json],
+        given: Mapping[str, Place],
+        templates: Sequence[Template],
+    ) -> None:
+        """Report values of `with` that violate a rule of an input; expressions are checked later.
+
+        Args:
+            used: The used file.
+            values: The values.
+            given: The places of the values, by name.
+            templates: The expressions in the values.
+        """
+        late = {one.path[1] for one in templates if len(one.path) > 1}
+        for name in used.inputs.keys() & values.keys() - late:
+            external = ExternalValue(values[name], "with")
+            if wrong := wrong_input(name, used.inputs[name], external):
+                self._problems.add(given[name], f"{used.id}: {wrong}")
 
     def _shown(self, path: Path) -> str:
         return path_text(os.path.relpath(path, self._root))
@@ -143,7 +167,8 @@ def expand_use(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
         source=Source(used.id, used.path, used.text),
         title=used.name,
         vars=used.vars,
-        templates=tuple(one for one in used.templates if one.path[0] == "vars"),
+        inputs=used.inputs,
+        templates=tuple(one for one in used.templates if one.path[0] in ("vars", "inputs")),
         locks=tuple(one for one in used.templates if one.path[0] == "locks"),
         secrets=used.secrets,
         with_values=step.with_,

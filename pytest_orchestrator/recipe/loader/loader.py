@@ -28,6 +28,7 @@ from pytest_orchestrator.recipe.loader.include import (
     expand_use,
     numbered,
 )
+from pytest_orchestrator.recipe.loader.inputs import check_names, read_inputs
 from pytest_orchestrator.recipe.loader.ordering import StepOrdering
 from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
@@ -94,7 +95,7 @@ class Document:
         fields["has_cells"] = any(map(_has_cells, (*fields["steps"], *fields["final"])))
         fields["templates"] = tuple(self._reading.templates.found)
         fields["at"] = {name: self._values.place(node) for name, (_, node) in key_nodes.items()}
-        for key in ("matrix", "vars", "required"):
+        for key in ("matrix", "inputs", "vars", "required"):
             fields["at"] |= self._places(key)
         return fields
 
@@ -113,6 +114,11 @@ class Document:
                 self._reading.report_kind(key_nodes[key][1], key, "a mapping")
         if "matrix" in key_nodes:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
+        if "inputs" in key_nodes:
+            fields["inputs"] = inputs = read_inputs(key_nodes["inputs"][1], self._reading)
+            check_names(key_nodes, self._values, self._problems)
+            secret = (f"vars.{name}" for name, field in inputs.items() if field.secret)
+            fields["secrets"] = tuple(dict.fromkeys((*fields.get("secrets", ()), *secret)))
         if "needs" in key_nodes:
             fields["needs"] = self._needs(key_nodes["needs"][1])
 
@@ -178,7 +184,8 @@ class Document:
         used: Mapping[str, Recipe | None],
     ) -> None:
         """Check the names that expressions read, as far as they are known before a run."""
-        names = [*fields.get("vars", {}), *fields.get("required", ())]
+        names = [*self._places("inputs"), *self._places("vars"), *self._places("required")]
+        names = [place.partition(".")[2] for place in names]
         matrix_names = matrix.matrix_names(fields.get("matrix", {}))
         inner = {
             name: [f"{name}.{one.name}" for one in (*recipe.steps, *recipe.final)]
@@ -209,13 +216,18 @@ class Document:
             inner = pairs(node).items() if type(node) is MappingNode else ()
             given = {name: self._values.place(key) for name, (key, _) in inner}
             self._uses.check(recipe, given, draft.at["use"], draft.title)
+            if recipe.inputs:
+                fields = draft.fields
+                self._uses.check_inputs(recipe, fields.get("with_", {}), given, fields["templates"])
         return recipe
 
     def _places(self, key: str) -> dict[str, Place]:
         """Return the places of the items below a root key, by names such as ``vars.gain``."""
         node = self._pairs[key][1] if key in self._pairs else None
         if type(node) is MappingNode:
-            inner = {name: value for name, (_, value) in pairs(node).items()}
+            # The value of an input is a mapping of several lines: its name is the better place.
+            at = 0 if key == "inputs" else 1
+            inner: dict[str, Node] = {name: pair[at] for name, pair in pairs(node).items()}
         elif type(node) is SequenceNode:
             inner = {each.value: each for each in node.value if type(each) is ScalarNode}
         else:
@@ -225,7 +237,9 @@ class Document:
     def _declared(self) -> set[str]:
         """Return the names of the vars that the file declares."""
         return {
-            place.partition(".")[2] for key in ("vars", "required") for place in self._places(key)
+            place.partition(".")[2]
+            for key in ("inputs", "vars", "required")
+            for place in self._places(key)
         }
 
     def _root(self) -> MappingNode:

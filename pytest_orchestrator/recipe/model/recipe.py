@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Struct, field
 
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import BEFORE, COLLECTED, CONDITION, EARLY
 from pytest_orchestrator.recipe.model import key_types
@@ -101,6 +102,16 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             "Values that reports show. `test_id`, `tester`, `description`, `dut`, `station`, "
             "`operator` and `batch` have fixed positions there.",
             {"test_id": "PSU-7", "tester": "your name"},
+            names=EARLY,
+        ),
+    ] = {}
+    inputs: Annotated[
+        dict[str, InputField],
+        key(
+            "Typed vars whose values come from outside the recipe, as from `--recipe-var`, by "
+            "name. Each recipe converts and checks them.",
+            {"serial": {"pattern": "SN[0-9]+", "description": "As printed on the label."}},
+            own=True,
             names=EARLY,
         ),
     ] = {}
@@ -245,6 +256,11 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     def key(self) -> str:
         """The id of the recipe, followed by the id of its cell if it has one."""
         return f"{self.id}[{self.cell.id}]" if self.cell else self.id
+
+    @property
+    def var_names(self) -> tuple[str, ...]:
+        """The names of all vars that may get a value from outside: inputs, vars, required ones."""
+        return (*self.inputs, *self.vars, *self.required)
 
     def source(self, step: Step) -> "Recipe | Source":
         """Return the file that contains a step."""

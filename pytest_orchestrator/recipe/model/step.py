@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from pytest_orchestrator import extending
 from pytest_orchestrator.core.location import Place, Places
+from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, COLLECTED
 from pytest_orchestrator.recipe.model import key_types
@@ -94,7 +95,8 @@ class FileUse(Struct, frozen=True, kw_only=True):
         source: The used file.
         title: The ``name`` of the used recipe.
         vars: The vars of the used file.
-        templates: The expressions in its vars.
+        inputs: Its inputs.
+        templates: The expressions in its vars and in the defaults of its inputs.
         locks: The expressions among its ``locks``.
         secrets: Its ``secrets``.
         with_values: The mapping ``with`` of the step.
@@ -111,6 +113,7 @@ class FileUse(Struct, frozen=True, kw_only=True):
     source: Source
     title: str | None
     vars: dict[str, Json]
+    inputs: dict[str, InputField] = {}
     templates: tuple[Template, ...]
     locks: tuple[Template, ...]
     secrets: tuple[str, ...]

@@ -127,6 +127,14 @@ CURE = f"({PSU} requires it: with: {{channel: ...}})"
         ),
         ("type: shell, cmd: x, with: {channel: 1}", "36 'with' without 'use' in shell step 'a'"),
         (
+            "use: recipes/_in.yaml",
+            "20 step 'a' does not give 'n' (recipes/_in.yaml requires it: with: {n: ...})",
+        ),
+        (
+            "use: recipes/_in.yaml, with: {n: 4}",
+            "45 recipes/_in.yaml: input 'n' is 4, should be at most 3",
+        ),
+        (
             "use: recipes/_m.yaml",
             "20 recipes/_m.yaml has 'matrix', which a file that is used cannot have",
         ),
@@ -150,6 +158,7 @@ def test_problems_of_a_use_are_reported(files: Files, step: str, problem: str) -
         "x": f"steps:\n  - {{name: a, {step}}}\n",
         "_psu": PART,
         "_m": "matrix: {a: [1]}\nsteps: [{name: s, type: shell, cmd: x}]\n",
+        "_in": "inputs: {n: {type: integer, max: 3}}\nsteps: [{name: s, type: shell, cmd: x}]\n",
         "_t": "timeout: 3\nsteps: [{name: s, type: shell, cmd: x}]\n",
         "_i": "if: false\nsteps: [{name: s, type: shell, cmd: x}]\n",
         "_bad": "steps: [{nmae: s, type: shell, cmd: x}]\n",
