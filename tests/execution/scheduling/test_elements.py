@@ -31,7 +31,7 @@ def run_of(bench: Bench, keys: str, cmd: str = ECHO) -> RecipeRun:
         f"    cmd: '{cmd}'",
         *(f"    {line}" for line in keys.splitlines()),
         *([] if "args:" in keys else ['    args: {V: "${{ item }}"}']),
-        "  - {name: after, type: shell, cmd: 'true', parse: text}",
+        "  - {name: after, type: shell, cmd: 'true', parse: text, if: steps.s}",
         "",
     ]
     bench.recipe("\n".join(lines))
@@ -123,6 +123,9 @@ def test_steps_of_expressions_show_a_loop_as_lists(bench: Bench) -> None:
             "outcome": "passed",
             "result": [{"status": "ok", "v": 1}, {"status": "ok", "v": 2}],
             "exit_code": [0, 0],
+            "kind": None,
+            "attempts": [1, 1],
+            "stderr": ["", ""],
             "stdout": ['{"status": "ok", "v": 1}\n', '{"status": "ok", "v": 2}\n'],
             "measurements": [
                 {"volts": {"value": 1, "verdict": "pass"}},
