@@ -21,9 +21,10 @@ from pytest_orchestrator import extending
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.fields.readers import WORDS
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of, metas_of
+from pytest_orchestrator.recipe.model.command_keys import Shell
 from pytest_orchestrator.recipe.model.key_types import key
 from pytest_orchestrator.recipe.model.options import Success
-from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Shell, Step
+from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Step
 from pytest_orchestrator.recipe.problems import shortened
 
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}

@@ -15,6 +15,7 @@ from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import BEFORE, COLLECTED, CONDITION, EARLY
 from pytest_orchestrator.recipe.model import key_types
+from pytest_orchestrator.recipe.model.command_keys import Args, Env, Parse, Shell, WorkingDirectory
 from pytest_orchestrator.recipe.model.key_types import (
     EnvName,
     EnvValue,
@@ -27,18 +28,13 @@ from pytest_orchestrator.recipe.model.key_types import (
     key,
 )
 from pytest_orchestrator.recipe.model.step import (
-    Args,
     Cell,
-    Env,
     Isolation,
     Label,
-    Parse,
     Resources,
     Retries,
-    Shell,
     Step,
     Timeout,
-    WorkingDirectory,
     cell_name,
 )
 

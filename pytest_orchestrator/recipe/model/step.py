@@ -13,11 +13,16 @@ from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, COLLECTED
 from pytest_orchestrator.recipe.model import key_types
+from pytest_orchestrator.recipe.model.command_keys import (
+    Args,
+    Env,
+    Parse,
+    Shell,
+    WorkingDirectory,
+)
 from pytest_orchestrator.recipe.model.key_types import (
     Count,
     Dotted,
-    EnvName,
-    EnvValue,
     ExitCode,
     FilePath,
     Fixture,
@@ -183,17 +188,6 @@ Label = Annotated[
         "see `--recipe-runner`. For an `ssh` step it is a host of OpenSSH.",
         "bench-3",
         rule=key_types.label,
-    ),
-]
-
-
-Env = Annotated[
-    dict[EnvName, EnvValue],
-    key(
-        "Environment variables of the command, or of the process of a Python step. Text is passed "
-        "as it is, other values as JSON; `null` removes the variable.",
-        {"MESSAGE": "Hi"},
-        names=BEFORE,
     ),
 ]
 
@@ -419,41 +413,6 @@ Isolation = Annotated[
         "`process`: the step runs in a supervised process of its own. `inline`: it runs in "
         "pytest's own process, as every step with `fixtures` and every step under a debugger.",
         "inline",
-    ),
-]
-Args = Annotated[
-    dict[EnvName, EnvValue],
-    key(
-        "The same as `env`, for steps that run a command.",
-        {"MESSAGE": "Hi"},
-        names=BEFORE,
-    ),
-]
-Parse = Annotated[
-    Literal["json", "last-line", "data", "text"],
-    key(
-        "Format of stdout. `json`: one JSON object with a `status`; `last-line`: such an object "
-        "in the last line; `data`: any JSON; `text`: any text.",
-        "last-line",
-    ),
-]
-Shell = Annotated[
-    str | tuple[str, ...] | None,
-    key(
-        "The interpreter of the command line: `sh` (`/bin/sh -e`), `bash` (`bash --noprofile "
-        "--norc -eo pipefail`), `python`, or a list of words to which the path of the script is "
-        "appended.",
-        "bash",
-        written=str | tuple[Word, ...],
-        rule=key_types.shell,
-    ),
-]
-WorkingDirectory = Annotated[
-    FilePath | None,
-    key(
-        "Working directory of the command, relative to the rootdir. The default is the rootdir.",
-        "firmware",
-        names=BEFORE,
     ),
 ]
 
