@@ -886,7 +886,7 @@ def _with_files(project: Project, most: int, *options: str) -> subprocess.Comple
 
 
 def test_the_limit_of_open_files_reduces_the_jobs_and_is_in_the_header(project: Project) -> None:
-    steps = {f"s{number}": "needs: []" for number in range(40)}
+    steps = {f"s{number}": "needs: []" for number in range(20)}
     project.recipe("x", steps)
 
     ended = _with_files(project, 128, "--recipe-jobs", "64")
