@@ -66,7 +66,7 @@ def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
     }
 
 
-class ElementRecord(NamedTuple):
+class ElementRecord(msgspec.Struct, frozen=True):
     """Element of ``foreach`` as a journal describes it: its event, its first and its last line."""
 
     event: ElementFinished

@@ -16,8 +16,24 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
-from pytest_orchestrator.runs.block import Block, Context, Maybe, Place, Recipe, Run, Step, plain
+from pytest_orchestrator.core.events import (
+    ElementFinished,
+    RecipeStarted,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
+from pytest_orchestrator.runs.block import (
+    Block,
+    Context,
+    Element,
+    Maybe,
+    Place,
+    Recipe,
+    Run,
+    Step,
+    plain,
+)
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
@@ -142,10 +158,21 @@ def _failed(
         step=replace(msgspec.convert(step | outcome, Step), place=place),
         criteria=[],
         context=Context(writes=[]),
+        elements=_elements(entries, attempt) or UNSET,
     )
     return StepFinished(
         recipe=attempt.recipe, step=attempt.step, outcome=state, meets=False, block=plain(block)
     )
+
+
+def _elements(entries: list[Entry], attempt: StepStarted) -> list[Element]:
+    """Return the elements of ``foreach`` that have ended, in order."""
+    found: dict[int, Element] = {}
+    for entry in entries:
+        match entry.event:
+            case ElementFinished(recipe=attempt.recipe, step=attempt.step) as event:
+                found[event.element] = msgspec.convert(event.block, Element)
+    return [found[index] for index in sorted(found)]
 
 
 def _recipe(entries: list[Entry], key: str) -> RecipeStarted | None:

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
+from pytest_orchestrator.core.events import (
+    ElementFinished,
+    RecipeStarted,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from pytest_orchestrator.runs import unfinished_steps
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import Journal
@@ -98,3 +104,16 @@ def test_a_timeout_of_another_step_or_of_a_running_process_is_not_recorded(journ
     assert not unfinished_steps.record_timeout(journal, HOLD)
     writer.close()
     assert journal.read_bytes() == before
+
+
+def test_the_block_of_a_step_that_died_has_the_elements_that_had_ended(journal: Path) -> None:
+    writer = Journal(journal, read_journal(journal).chain)
+    element = {"index": 0, "item": 12, "state": "passed"}
+    writer.append(
+        ElementFinished(
+            recipe="recipes/x.yaml", step="hold", element=0, outcome="passed", block=element
+        )
+    )
+    writer.close()
+    (event,) = unfinished_steps.interrupted_events(read_journal(journal).entries, "main", "dead")
+    assert event.block["elements"] == [element]

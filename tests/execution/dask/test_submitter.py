@@ -181,3 +181,21 @@ def test_withdraw_cancels_the_task(dask: Dask, submitter: Submitter) -> None:
     submitter.withdraw()
 
     assert dask.tasks[0][0].is_cancelled
+
+
+def test_a_worker_that_runs_the_next_attempt_keeps_its_task(
+    dask: Dask, submitter: Submitter, attempt: FakeAttempt
+) -> None:
+    submitter.ensure_submitted()
+    following = FakeAttempt()
+    submitter.follow(following)  # type: ignore[arg-type]
+    submitter.ensure_submitted()
+    assert len(dask.tasks) == 1
+    # The worker left without a claim: the attempt gets a task of its own, and is not lost.
+    dask.tasks[0][0].end("finished")
+    assert (attempt.marks, following.marks) == ([], [])
+    submitter.ensure_submitted()
+    assert len(dask.tasks) == 2
+    following.claim = object()
+    dask.tasks[1][0].end("finished")
+    assert following.marks == ["its worker ended it without a word"]

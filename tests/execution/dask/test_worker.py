@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.handshake import Limits
 from pytest_orchestrator.context.rpc.protocol import RequestRefused, too_long
 from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.core.result import Where
 from pytest_orchestrator.execution.dask import client, worker
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.submission import Submission
@@ -33,29 +35,35 @@ Sent = Callable[["Step"], tuple[Submission, threading.Thread]]
 
 
 @pytest.fixture
-def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
-    """Return a function that submits a step to a worker in this process."""
-    context = Context()
+def broker(bench: Bench, tmp_path: Path) -> Iterator[AttemptBroker]:
+    """A broker to which the worker in this process connects."""
     root, max_bytes = str(tmp_path), 16 << 20
     session_config = msgspec.structs.replace(
         TERMS, session=root, root=root, max_result=max_bytes, max_log=max_bytes
     )
     bench.configure(artifacts=tmp_path / "kept")
-    threads: list[threading.Thread] = []
-    with Server(context) as server:
+    with Server(Context()) as server:
         broker = AttemptBroker(server, session_config)
-
-        def send(step: Step) -> tuple[Submission, threading.Thread]:
-            attempt = broker.issue(step, context, bench.attempt)
-            thread = threading.Thread(target=performed, args=(attempt.ref,))
-            thread.start()
-            threads.append(thread)
-            return Submission(step, bench.attempt, attempt, NoTask()), thread
-
-        yield send
+        yield broker
         broker.close()
-        for thread in threads:
-            thread.join()
+
+
+@pytest.fixture
+def sent(bench: Bench, broker: AttemptBroker) -> Iterator[Sent]:
+    """Return a function that submits a step to a worker in this process."""
+    threads: list[threading.Thread] = []
+
+    def send(step: Step) -> tuple[Submission, threading.Thread]:
+        attempt = broker.issue(step, Context(), bench.attempt)
+        thread = threading.Thread(target=performed, args=(attempt.ref,))
+        thread.start()
+        threads.append(thread)
+        return Submission(step, bench.attempt, attempt, NoTask()), thread
+
+    yield send
+    broker.close()
+    for thread in threads:
+        thread.join()
 
 
 class NoTask:
@@ -143,6 +151,35 @@ def test_copies_with_a_too_long_list_are_reported_as_missing(
 
     assert kept.artifacts == ()
     assert kept.warnings == (f"artifacts: {too_long(8_000)}",)
+
+
+def test_a_worker_runs_the_attempts_of_all_elements_in_one_task(
+    bench: Bench, broker: AttemptBroker, sent: Sent
+) -> None:
+    step = bench.shell_step("echo a", parse="text", artifacts=["*.csv"])
+    bench.configure(element=0)
+    first, thread = sent(step)
+    assert first.result().failure is None
+    first.close()  # the worker waits for the next element
+    bench.configure(element=1)
+    second = broker.issue(step, Context(), bench.attempt)
+    previous = first.next_attempt(second)
+    assert previous is not None
+    submission = Submission(step, bench.attempt, second, first.submitter, previous)
+    ended = submission.result()
+    assert ended.where == Where("bench-1", socket.gethostname())
+    assert thread.is_alive()
+    submission.close()
+    # No other worker may run the element, and the first attempt has been released.
+    with pytest.raises(worker.NotClaimed):
+        worker.perform(second.ref, "bench-2")
+    assert first.next_attempt(second) is None
+    submission.release()
+    thread.join()
+    assert [path.name for path in sorted((bench.root / "logs").iterdir())] == [
+        "s.0.1.stdout",
+        "s.1.1.stdout",
+    ]
 
 
 def test_a_worker_searches_files_within_the_timeout_of_the_step(bench: Bench, sent: Sent) -> None:

@@ -296,3 +296,16 @@ def test_the_digest_of_a_list_reveals_no_secret() -> None:
     assert list_digest(["hunter2secret"], masker) == list_digest(["***"], masker)
     assert list_digest([{"a": 1, "b": 2}], masker) == list_digest([{"b": 2, "a": 1}], masker)
     assert list_digest([1], masker) != list_digest([1.5], masker)
+
+
+def test_the_time_of_the_recipe_ends_a_loop_at_its_element(bench: Bench) -> None:
+    run = run_of(bench, "foreach: [0, 30, 0]\nparse: text", "sleep $V")
+    bench.recipe(f"timeout: 1s\n{run.recipe.text}")
+    run = RecipeRun(
+        load(bench.root / "recipes" / "x.yaml", root=bench.root), bench.context, bench.attempt
+    )
+    result = run.result(run.recipe.step("s"))
+    assert states(result) == ["passed", "failed", "not run"]
+    assert result.failure is not None
+    assert result.failure.reason.startswith("[1] 30: timeout of the recipe: its 1 s are over")
+    assert (result.elements or ())[2].result.reason == "the time of the recipe is over"

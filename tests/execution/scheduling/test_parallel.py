@@ -48,7 +48,8 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
         lines = [
             f"  - {{name: {name}, type: shell, parse: text, needs: [{needs}]"
             + (", retry: {attempts: 2, delay: 0.2}" if name == "retried" else "")
-            + (", retry: {attempts: 2, delay: 1h}" if name == "retried_late" else "")
+            + (", retry: {attempts: 2, delay: 1h}" if name.startswith("retried_late") else "")
+            + (", foreach: [1, 2, 3]" if "loop" in name else "")
             + (", locks: [psu]" if "locked" in name else "")
             + (", continue_on_error: true" if "goes_on" in name else "")
             + (f", after: [{name.partition('_after_')[2]}]" if "_after_" in name else "")
@@ -754,3 +755,37 @@ def test_fewer_steps_run_at_a_time_if_threads_are_limited(
     assert outcomes(run, *names, "retried", "off") == ["passed"] * 14
     assert sorted(ran(run)) == sorted([*names, "off"])
     assert run.results["retried"].attempt == 2
+
+
+def test_a_loop_runs_in_one_slot_and_a_cancel_ends_it_at_its_element(
+    pool: Callable[..., ParallelRun],
+) -> None:
+    run = pool(
+        jobs=2,
+        loop=("echo loop >> ran", ""),
+        long_loop=(
+            f"echo at >> begun; test $(wc -l < begun) = 1 || {{ {_ENDS.format('l', ':')} }}",
+            "",
+        ),
+    )
+    assert outcomes(run, "loop") == ["passed"]
+    begun = run.config.root / "begun"
+    until(lambda: begun.exists() and begun.read_text().count("at") == 2)
+    run.cancel("the session ends")
+    result = run.results["long_loop"]
+    assert failure_of(result)[0] == "interrupted"
+    assert [one.state for one in result.elements or ()] == ["passed", "interrupted", "not run"]
+    assert ran(run) == ["loop"] * 3
+
+
+def test_a_cancel_ends_the_wait_between_two_attempts_of_an_element(
+    pool: Callable[..., ParallelRun],
+) -> None:
+    run = pool(jobs=2, a=("true", ""), retried_late_loop=("echo x >> ran; false", ""))
+    assert outcomes(run, "a") == ["passed"]
+    until(lambda: ran(run) == ["x"])
+    began = time.monotonic()
+    run.cancel("the session ends")
+    assert time.monotonic() - began < PATIENCE
+    result = run.results["retried_late_loop"]
+    assert [one.state for one in result.elements or ()] == ["interrupted", "not run", "not run"]
