@@ -22,6 +22,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     Template,
     bare,
 )
+from pytest_orchestrator.recipe.fields.hints import form_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.parsing.source import PLAIN
@@ -83,6 +84,8 @@ class Reading(NamedTuple):
             return FAILED
         is_written = isinstance(node, ScalarNode) and node.value
         cure = _cure(node.value, wanted) if is_written else ""
+        if wanted == "a mapping":
+            cure = form_of(key)
         return self.report(node, key, f" is {actual}, should be {wanted}", cure)
 
 

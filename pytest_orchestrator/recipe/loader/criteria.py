@@ -11,6 +11,7 @@ from pytest_orchestrator.recipe import json_schema
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.expressions.names import AFTER
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, as_json
+from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, has_template
@@ -159,7 +160,7 @@ class _Criteria:
         return Criterion("files", wanted, at["path"], at)
 
     def _unknown_of_file(self, title: str, name: str, node: Node) -> None:
-        hint = self._reading.problems.suggest(name, keys_of(FileRules))
+        hint = unknown_key(name, keys_of(FileRules), self._reading.problems)
         head = f"unknown key {quoted(name)} in '{title}'"
         place = self._reading.values.place(node)
         self._reading.problems.add(place, head, self._reading.where, hint=hint)
@@ -199,7 +200,7 @@ class _Criteria:
                 self._foreign(name, node, model.type)
                 return
         problems, place = self._reading.problems, self._reading.values.place(node)
-        hint = problems.suggest(name, self._keys)
+        hint = unknown_key(name, self._keys, problems)
         problems.add(place, f"unknown criterion {quoted(name)}", self._reading.where, hint=hint)
 
 

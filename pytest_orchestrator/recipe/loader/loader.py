@@ -13,6 +13,7 @@ from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.extending import Project
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
+from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading, reader
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
@@ -285,7 +286,7 @@ class Document:
 
     def _unknown(self, name: str, node: Node) -> None:
         place = self._values.place(node)
-        hint = self._problems.suggest(name, keys_of(Recipe), exclude=self._pairs)
+        hint = unknown_key(name, keys_of(Recipe), self._problems, exclude=self._pairs)
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
 

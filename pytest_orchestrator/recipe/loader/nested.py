@@ -15,6 +15,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     bare,
 )
 from pytest_orchestrator.recipe.expressions.names import AFTER, CONDITION
+from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED
@@ -45,7 +46,7 @@ def read_nested(
     key_nodes, hints, keys = pairs(node), set(), keys_of(model)
 
     def unknown(name: str, name_node: Node) -> None:
-        hint = reading.problems.suggest(name, keys, exclude=key_nodes)
+        hint = unknown_key(name, keys, reading.problems, exclude=key_nodes)
         hints.add(hint)
         head = f"unknown key {quoted(name)} in '{key}'"
         reading.problems.add(reading.values.place(name_node), head, reading.where, hint=hint)

@@ -24,6 +24,7 @@ from pytest_orchestrator.recipe.fields.extensions import (
     keys_error,
     own_keys,
 )
+from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
@@ -369,9 +370,8 @@ class _StepReader:
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
         elif not owner:
-            hint = self._problems.suggest(
-                name, ["type", *keys_of(self._model)], exclude=self._pairs
-            )
+            known = ["type", *keys_of(self._model)]
+            hint = unknown_key(name, known, self._problems, exclude=self._pairs)
             self._hints.add(hint)
             self._note(node, f"unknown key {quoted(name)}", hint=hint)
 
@@ -505,7 +505,7 @@ def read_defaults(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
 def _fields(key_nodes: Pairs, reading: Reading) -> dict[str, Any]:
     def unknown(name: str, node: Node) -> None:
         place, keys = reading.values.place(node), keys_of(Defaults)
-        hint = reading.problems.suggest(name, keys) or f"it may have {either(keys)}"
+        hint = unknown_key(name, keys, reading.problems)
         reading.problems.add(place, f"unknown key {quoted(name)} in 'defaults'", hint=hint)
 
     fields = fields_of(Defaults, key_nodes, reading, unknown, "defaults.")

@@ -37,9 +37,21 @@ def python(keys: str) -> str:
             "version: 2",
             "1:10 'version' is 2, should be 1, the one format that this version knows",
         ),
-        ("test_meta: x", "1:12 'test_meta' is text, should be a mapping"),
-        ("test_meta: [x]", "1:12 'test_meta' is a list, should be a mapping"),
-        ("test_meta:", "1:11 'test_meta' is empty, should be a mapping"),
+        (
+            "test_meta: x",
+            "1:12 'test_meta' is text, should be a mapping (write test_meta: {tester: your name})",
+        ),
+        (
+            "test_meta: [x]",
+            (
+                "1:12 'test_meta' is a list, should be a mapping "
+                "(write test_meta: {tester: your name})"
+            ),
+        ),
+        (
+            "test_meta:",
+            "1:11 'test_meta' is empty, should be a mapping (write test_meta: {tester: your name})",
+        ),
         ("tags: nightly", "1:7 'tags' is text, should be a list (write [nightly])"),
         ("tags: {a: b}", "1:7 'tags' is a mapping, should be a list"),
         ("tags: [a, 1]", "1:11 'tags[1]' is a number, should be text (quote it: '1')"),
@@ -149,7 +161,13 @@ def test_wrong_values_of_recipe_keys_are_reported(
                 "which has a NUL in it, and no command can be given one"
             ),
         ),
-        ("args: [a]", "5:9 'args' in shell step 'a' is a list, should be a mapping"),
+        (
+            "args: [a]",
+            (
+                "5:9 'args' in shell step 'a' is a list, should be a mapping "
+                "(write args: {MESSAGE: Hi})"
+            ),
+        ),
         (
             "args: {A: 1, A-B: 2, '': 3, 1B: 4}",
             (
@@ -171,7 +189,13 @@ def test_wrong_values_of_recipe_keys_are_reported(
                 "which has a NUL in it, and no environment variable can hold one"
             ),
         ),
-        ("success: [a]", "5:12 'success' in shell step 'a' is a list, should be a mapping"),
+        (
+            "success: [a]",
+            (
+                "5:12 'success' in shell step 'a' is a list, should be a mapping "
+                "(write success: {stdout_contains: PASS})"
+            ),
+        ),
         (
             "success: {ctx_has_keys: a}",
             "5:27 'success.ctx_has_keys' in shell step 'a' is text, should be a list (write [a])",
@@ -234,7 +258,10 @@ def test_wrong_values_of_shell_step_keys_are_reported(
 
 def test_params_are_a_mapping(problems: Problems) -> None:
     assert problems(python("params: [a]")) == [
-        "6:11 'params' in python step 'a' is a list, should be a mapping"
+        (
+            "6:11 'params' in python step 'a' is a list, should be a mapping "
+            "(write params: {message: Hi})"
+        )
     ]
 
 

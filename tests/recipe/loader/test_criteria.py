@@ -176,7 +176,13 @@ def test_invalid_entries_of_files_are_reported(
                 "(did you mean 'stdout_contains'?)"
             ),
         ),
-        ("[a]", "5:12 'success' in shell step 'a' is a list, should be a mapping"),
+        (
+            "[a]",
+            (
+                "5:12 'success' in shell step 'a' is a list, should be a mapping "
+                "(write success: {stdout_contains: PASS})"
+            ),
+        ),
     ],
 )
 def test_an_invalid_criterion_is_reported_once(

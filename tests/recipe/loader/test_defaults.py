@@ -118,8 +118,14 @@ def test_an_anchor_may_hold_defaults(read: Read) -> None:
             "{retry: {attempt: 2}}",
             ["1:20 unknown key 'attempt' in 'defaults.retry' (did you mean 'attempts'?)"],
         ),
-        ("{retry: 3}", ["1:19 'defaults.retry' is a number, should be a mapping"]),
-        ("{args: [A]}", ["1:18 'defaults.args' is a list, should be a mapping"]),
+        (
+            "{retry: 3}",
+            ["1:19 'defaults.retry' is a number, should be a mapping (write retry: {attempts: 3})"],
+        ),
+        (
+            "{args: [A]}",
+            ["1:18 'defaults.args' is a list, should be a mapping (write args: {MESSAGE: Hi})"],
+        ),
         (
             "{timout: 3}",
             ["1:12 unknown key 'timout' in 'defaults' (did you mean 'timeout'?)"],
@@ -138,7 +144,10 @@ def test_an_anchor_may_hold_defaults(read: Read) -> None:
             "{resources: {scope: 0}}",
             ["1:31 'defaults.resources.scope' is 0, should be 1 to 1000"],
         ),
-        ("[timeout]", ["1:11 'defaults' is a list, should be a mapping"]),
+        (
+            "[timeout]",
+            ["1:11 'defaults' is a list, should be a mapping (write defaults: {timeout: 30s})"],
+        ),
         (
             "{args: {A: '${{ varz.n }}'}}",
             [("1:22 unknown name 'varz' (did you mean 'vars'?)")],
@@ -155,5 +164,5 @@ def test_a_default_does_not_hide_a_mistake_of_a_step(problems: Problems) -> None
     text = "defaults: {timeout: 3}\nsteps:\n- {type: shell, cmd: x, name: a, timeut: 4, args: []}"
     assert problems(text) == [
         "3:34 unknown key 'timeut' in shell step 'a' (did you mean 'timeout'?)",
-        "3:51 'args' in shell step 'a' is a list, should be a mapping",
+        "3:51 'args' in shell step 'a' is a list, should be a mapping (write args: {MESSAGE: Hi})",
     ]

@@ -130,7 +130,11 @@ CURE = "(set it where pytest is started, or in the env of shell steps)"
                 "letters, digits and _"
             ),
         ),
-        ("env: [A=1]", SHELL, "1:6 'env' is a list, should be a mapping"),
+        (
+            "env: [A=1]",
+            SHELL,
+            "1:6 'env' is a list, should be a mapping (write env: {MESSAGE: Hi})",
+        ),
         (
             "env: {A: '${{ result.x }}'}",
             SHELL,

@@ -55,7 +55,7 @@ WITHIN = f"'fixtures' {{}} has 'bench', so the step would run inside pytest, {OW
             "7 'ready' {} names nothing to wait for",
             "give 'file', 'port' or 'stdout_matches'",
         ),
-        ("ready: 80", "7 'ready' {} is a number, should be a mapping", ""),
+        ("ready: 80", "7 'ready' {} is a number, should be a mapping", "write ready: {port: 8080}"),
         ("ready: {ports: 80}", "8 unknown key 'ports' in 'ready' {}", "did you mean 'port'?"),
         ("ready: {port: 65536}", "14 'ready.port' {} is 65536, should be 1 to 65535", ""),
         (

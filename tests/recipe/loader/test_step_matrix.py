@@ -230,7 +230,12 @@ SAME = "which all cells of the matrix would write (write {})"
 PROBLEMS: list[tuple[str, list[str]]] = [
     (
         one_step("matrix: [1]"),
-        ["2:42 'matrix' in shell step 'm' is a list, should be a mapping"],
+        [
+            (
+                "2:42 'matrix' in shell step 'm' is a list, should be a mapping "
+                "(write matrix: {gain: [1, 2]})"
+            )
+        ],
     ),
     (
         one_step("matrix: {g: 1}"),
@@ -315,12 +320,20 @@ PROBLEMS: list[tuple[str, list[str]]] = [
     ),
     (
         one_step("matrix: {g: [1]}, outputs: 7"),
-        ["2:61 'outputs' in shell step 'm' is a number, should be a mapping"],
+        [
+            (
+                "2:61 'outputs' in shell step 'm' is a number, should be a mapping "
+                "(write outputs: {dut.serial_v1: ${{ result.serial }}})"
+            )
+        ],
     ),
     (
         one_step("matrix: 7, outputs: {a: 1}"),
         [
-            "2:42 'matrix' in shell step 'm' is a number, should be a mapping",
+            (
+                "2:42 'matrix' in shell step 'm' is a number, should be a mapping "
+                "(write matrix: {gain: [1, 2]})"
+            ),
             (
                 "2:55 'outputs' in shell step 'm' has the key 'a', which all cells of the matrix "
                 "would write (write a_${{ matrix.name }})"

@@ -1,0 +1,74 @@
+"""Hints for wrong keys and values: words of other tools, allowed keys, forms of mappings."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from pytest_orchestrator.recipe.problems import Problems, either
+
+_OTHER_WORDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("run", "script", "command"), "cmd"),
+    **dict.fromkeys(("depends_on", "requires"), "needs"),
+    **dict.fromkeys(("when", "condition"), "if"),
+    **dict.fromkeys(("always", "teardown", "cleanup"), "finally"),
+    "register": "outputs",
+    "environment": "env",
+    **dict.fromkeys(("expect", "assert"), "success"),
+    **dict.fromkeys(("loop", "with_items", "for"), "foreach"),
+    "working-directory": "cwd",
+    "timeout-minutes": "timeout",
+}
+"""Words of other tools, each with the key that means the same."""
+
+_ROOT = "finally"
+
+_FORMS: Final[Mapping[str, str]] = {
+    "retry": "{attempts: 3}",
+    "ready": "{port: 8080}",
+    "success": "{stdout_contains: PASS}",
+    "outputs": "{dut.serial_v1: ${{ result.serial }}}",
+    "measurements": "{ripple: {value: result.ripple_mv, high: 50}}",
+    "within": "{of: 12.0, percent: 5}",
+    "marginal": "{percent: 10}",
+    "params": "{message: Hi}",
+    "env": "{MESSAGE: Hi}",
+    "args": "{MESSAGE: Hi}",
+    "vars": "{gain: 2}",
+    "with": "{volts: 12}",
+    "matrix": "{gain: [1, 2]}",
+    "defaults": "{timeout: 30s}",
+    "test_meta": "{tester: your name}",
+    "resources": "{scope: 1}",
+    "result_schema": "{properties: {ripple: {type: number}}}",
+}
+"""For each key whose value is a mapping, a value as it may stand in a recipe."""
+
+
+def unknown_key(
+    name: str, known: Collection[str], problems: Problems, *, exclude: Collection[str] = ()
+) -> str:
+    """Return the hint for a key that does not exist: the right key, or all keys that may stand.
+
+    Args:
+        name: The unknown key.
+        known: The keys that may stand in its place.
+        problems: Limits the number of comparisons in one file.
+        exclude: Keys that are in the file already.
+    """
+    word = _OTHER_WORDS.get(name, "")
+    if word in known and word not in exclude:
+        return f"did you mean '{word}'?"
+    if word == _ROOT:
+        return f"'{word}' is a key of the recipe, beside 'steps'"
+    near = problems.suggest(name, known, exclude=exclude)
+    return near or f"it may have {either([key for key in known if key not in exclude] or known)}"
+
+
+def form_of(key: str) -> str:
+    """Return the hint with the form of a key whose value is a mapping; else an empty text.
+
+    Args:
+        key: The key as messages show it, such as ``defaults.retry``.
+    """
+    name = key.rpartition(".")[2]
+    form = _FORMS.get(name, "")
+    return f"write {name}: {form}" if form else ""

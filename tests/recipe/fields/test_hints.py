@@ -1,0 +1,135 @@
+"""Hints for wrong keys: words of other tools, keys that may stand, forms of mappings."""
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.fields.hints import form_of
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [
+        ("depends_on", "needs"),
+        ("requires", "needs"),
+        ("when", "if"),
+        ("condition", "if"),
+        ("register", "outputs"),
+        ("environment", "env"),
+        ("expect", "success"),
+        ("assert", "success"),
+        ("loop", "foreach"),
+        ("with_items", "foreach"),
+        ("for", "foreach"),
+        ("working-directory", "cwd"),
+        ("timeout-minutes", "timeout"),
+    ],
+)
+def test_the_word_of_another_tool_gets_the_right_key(
+    word: str, key: str, problems: Problems
+) -> None:
+    assert problems(f"steps:\n- {{name: a, type: shell, cmd: x, {word}: 1}}\n") == [
+        f"2:34 unknown key '{word}' in shell step 'a' (did you mean '{key}'?)"
+    ]
+
+
+@pytest.mark.parametrize("word", ["run", "script", "command"])
+def test_the_word_of_another_tool_for_a_command_is_reported_once(
+    word: str, problems: Problems
+) -> None:
+    assert problems(f"steps:\n- {{name: a, type: shell, {word}: x}}\n") == [
+        f"2:26 unknown key '{word}' in shell step 'a' (did you mean 'cmd'?)"
+    ]
+
+
+@pytest.mark.parametrize("word", ["always", "teardown", "cleanup"])
+def test_steps_for_the_end_belong_to_finally(word: str, problems: Problems) -> None:
+    step = "{name: a, type: shell, cmd: x"
+
+    assert problems(f"steps:\n- {step}}}\n{word}: []\n") == [
+        f"3:1 unknown key '{word}' in the recipe (did you mean 'finally'?)"
+    ]
+    assert problems(f"steps:\n- {step}, {word}: []}}\n") == [
+        (
+            f"2:34 unknown key '{word}' in shell step 'a' "
+            "('finally' is a key of the recipe, beside 'steps')"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (
+            "retry: {attempts: 2, foo: 1}",
+            (
+                "2:55 unknown key 'foo' in 'retry' in shell step 'a' "
+                "(it may have delay, backoff, until or abort_if)"
+            ),
+        ),
+        (
+            "measurements: {m: {value: 1, low: 1, marginal: {percent: 1, foo: 1}}}",
+            (
+                "2:94 unknown key 'foo' in 'measurements.m.marginal' in shell step 'a' "
+                "(it may have low or high)"
+            ),
+        ),
+        (
+            "success: {files: [{path: x, foo: 1}]}",
+            (
+                "2:62 unknown key 'foo' in 'files[0]' in shell step 'a' (it may have path, "
+                "contains, not_contains, matches, sha256, min_bytes, max_bytes or fresh)"
+            ),
+        ),
+    ],
+)
+def test_an_unknown_key_without_a_similar_one_lists_the_others(
+    step: str, message: str, problems: Problems
+) -> None:
+    assert problems(f"steps:\n- {{name: a, type: shell, cmd: x, {step}}}\n") == [message]
+
+
+def test_an_unknown_key_of_a_step_lists_the_keys_of_its_type(problems: Problems) -> None:
+    (shell,) = problems("steps:\n- {name: a, type: shell, cmd: x, foo: 1}\n")
+    (root,) = problems("steps:\n- {name: a, type: shell, cmd: x}\nfoo: 1\n")
+
+    assert shell.startswith("2:34 unknown key 'foo' in shell step 'a' (it may have idx, ")
+    assert "stdin" in shell
+    assert "params" not in shell
+    assert root.startswith("3:1 unknown key 'foo' in the recipe (it may have version, ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("retry", "3"),
+        ("env", "[A=1]"),
+        ("success", "ok"),
+        ("outputs", "x"),
+        ("measurements", "[x]"),
+    ],
+)
+def test_a_value_in_place_of_a_mapping_gets_the_form_to_write(
+    key: str, value: str, problems: Problems, read: Read
+) -> None:
+    step = "steps:\n- {name: a, type: shell, cmd: x, parse: data, "
+    (problem,) = problems(f"{step}{key}: {value}}}\n")
+    cure = problem.partition("(write ")[2].removesuffix(")")
+
+    assert cure == form_of(key).removeprefix("write ")
+    read(f"steps:\n- name: a\n  type: shell\n  cmd: x\n  parse: data\n  {yaml_of(cure)}\n")
+
+
+def yaml_of(cure: str) -> str:
+    """Return the form with its expressions in quotes, which flow style needs."""
+    return cure.replace("${{ result.serial }}", "'${{ result.serial }}'")
+
+
+@pytest.mark.parametrize("key", ["ready", "params", "vars", "matrix", "defaults", "test_meta"])
+def test_each_form_is_a_mapping(key: str) -> None:
+    assert isinstance(yaml.safe_load(form_of(key).removeprefix("write "))[key], dict)
