@@ -17,7 +17,7 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
-from pytest_orchestrator.core.text import cut_to_length, figure
+from pytest_orchestrator.core.text import cut_to_length, figure, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import text as report_text
@@ -67,6 +67,7 @@ def text(
         *_attempts(result),
         *_elements(result),
         *_writes(result.changes),
+        *_bounded(_warnings(failure, result), "    {} more warnings"),
     ]
     closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
     room = _room(result) - len(head) - len(middle) - len(closing)
@@ -273,6 +274,12 @@ def _write(change: Change) -> tuple[str, str]:
     if old is None:
         return f"+ {change.key}", _json(new)
     return f"~ {change.key}", f"{_json(old)} -> {_json(new)}"
+
+
+def _warnings(failure: Failure, result: StepResult) -> list[str]:
+    """Return the warnings of a step, such as a wrong entry of `artifacts`, except its failure."""
+    found = (one for one in result.warnings if not one.endswith(failure.reason))
+    return [f"    warning: {one_line(one)}" for one in found]
 
 
 def _worker_line(ended: Ended) -> list[str]:

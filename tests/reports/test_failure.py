@@ -56,6 +56,22 @@ def lines_of(recipe: Recipe, result: StepResult, here: Path | None = None) -> li
     return text(recipe, recipe.step("ripple"), result, root, here or root).splitlines()
 
 
+def test_a_step_that_fails_for_another_reason_shows_its_wrong_artifacts(recipe: Recipe) -> None:
+    wrong = "'artifacts[0]' is a list, should be text"
+    warnings = (f"artifacts: {wrong}", "artifacts: no is not there")
+    crashed = failed(Failure(kind="crash", reason="gone"), warnings=warnings)
+    same = failed(Failure(kind="validation", reason=wrong), warnings=warnings[:1])
+    many = failed(Failure(kind="crash", reason="gone"), warnings=warnings[1:] * 20)
+
+    assert [one for one in lines_of(recipe, crashed) if "warning" in one] == [
+        f"    warning: artifacts: {wrong}",
+        "    warning: artifacts: no is not there",
+    ]
+    assert not any("warning" in one for one in lines_of(recipe, same))
+    shown = [one for one in lines_of(recipe, many) if "warning" in one]
+    assert shown[-1] == f"    {21 - len(shown)} more warnings"
+
+
 def test_the_failure_text_lists_failed_and_passed_checks(recipe: Recipe) -> None:
     context = Context()
     changes: list[Change] = []

@@ -34,7 +34,13 @@ def test_a_retry_is_read(written: str, expected: Retry, read: Read) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("3", "2:44 'retry' in shell step 'a' is a number, should be a mapping"),
+        (
+            "3",
+            (
+                "2:44 'retry' in shell step 'a' is a number, should be a mapping "
+                "(write retry: {attempts: 3})"
+            ),
+        ),
         ("{}", "2:44 'retry' is missing 'attempts' in shell step 'a'"),
         ("{delay: 1}", "2:44 'retry' is missing 'attempts' in shell step 'a'"),
         ("{attempts: 0}", "2:55 'retry.attempts' in shell step 'a' is 0, should be 1 to 1000"),
