@@ -45,6 +45,25 @@ def test_the_page_shows_measurements_outside_their_limits(
     assert shows(project.run(), shown)
 
 
+def test_the_page_shows_how_shells_end_at_a_failing_line(project: Project) -> None:
+    flash, *_ = blocks("shells.md", "yaml")
+    by_bash, by_sh = blocks("shells.md", "text")
+    mean = blocks("shells.md", "yaml")[-1]
+    write = (
+        "  - {name: write, type: shell, cmd: 'true', outputs: {readings: [1, 2]}, parse: text}\n"
+    )
+    project.write("recipes/flash.yaml", flash)
+    project.write("recipes/sh.yaml", flash.replace("    shell: bash\n", ""))
+    project.write(
+        "recipes/mean.yaml", f"steps:\n{write}{mean}    success: {{stdout_contains: '1.5'}}\n"
+    )
+    result = project.run()
+
+    assert result.parseoutcomes() == {"passed": 2, "failed": 2}
+    assert shows(result, by_bash)
+    assert shows(result, f"…\n{by_sh}")
+
+
 def test_the_page_shows_the_error_of_a_missing_var(project: Project) -> None:
     (recipe,) = (one for one in blocks("vars-and-matrix.md", "yaml") if "required" in one)
     shown, *_ = blocks("vars-and-matrix.md", "text")
