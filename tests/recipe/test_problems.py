@@ -98,11 +98,11 @@ def test_hints_of_a_large_broken_file_compare_a_limited_number_of_names(
     path = tmp_path / "x.yaml"
     path.write_text(
         "steps:\n"
-        + "".join(f"- {{name: s{n}, type: shell, cmd: x, needs: [ss{n}]}}\n" for n in range(9000))
+        + "".join(f"- {{name: s{n}, type: shell, cmd: x, needs: [ss{n}]}}\n" for n in range(3000))
     )
     with pytest.raises(RecipeError) as caught:
         load(path, root=tmp_path)
-    assert len(caught.value.problems) == 9000
+    assert len(caught.value.problems) == 3000
     assert caught.value.problems[0].hint.startswith("did you mean 's")
     assert caught.value.problems[-1].hint == ""
     assert 0 < compared <= 20_000
@@ -110,7 +110,7 @@ def test_hints_of_a_large_broken_file_compare_a_limited_number_of_names(
 
 def test_reading_stops_after_ten_thousand_problems(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    path.write_text("steps:\n" + "- {}\n" * 100_000)
+    path.write_text("steps:\n" + "- {}\n" * 20_000)
     with pytest.raises(RecipeError) as caught:
         load(path, root=tmp_path)
     assert len(caught.value.problems) == 10_000
