@@ -19,7 +19,7 @@ from tests.growth import TIMES, is_linear
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANY = int(os.environ.get("RECIPES_TO_READ", "500"))
+MANY = int(os.environ.get("RECIPES_TO_READ", "200"))
 SEED = int(os.environ.get("RECIPES_SEED", "1"))
 GOOD = """\
 name: "PSU é 😀"
@@ -192,6 +192,7 @@ print(number, peak)
 """
 
 
+@pytest.mark.nightly
 def test_a_file_just_below_the_limit_is_read_within_a_memory_limit(tmp_path: Path) -> None:
     most = (1 << 20) - 100
     steps: list[str] = []

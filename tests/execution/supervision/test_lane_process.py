@@ -460,6 +460,7 @@ def test_a_lane_that_its_program_kills_is_reported_and_replaced(run: Runs, token
     assert run("true").code == 0
 
 
+@pytest.mark.nightly
 def test_a_lane_that_its_program_stops_does_not_delay_the_deadline(run: Runs, token: str) -> None:
     run("true")  # starts the lane
     begun = time.monotonic()

@@ -170,7 +170,8 @@ def test_leftover_processes_are_named(project: Project) -> None:
     assert re.search(r"step 'leaves_a_process' left running: \S+ \(pid \d+\); ended", shown)
 
 
-@pytest.mark.measured
+@pytest.mark.nightly
+@pytest.mark.own_interpreters
 def test_each_fault_fails_with_its_cause_in_fresh_interpreters_too(
     project: Project, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.python_lane import launch
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -251,7 +252,7 @@ def test_coverage_counts_the_lines_of_scriptlets(
 
 
 @pytest.mark.own_interpreters
-@pytest.mark.parametrize("args", [(), ("--recipe-jobs", "2")], ids=["serial", "parallel"])
+@pytest.mark.parametrize("args", kept_first([("--recipe-jobs", "2")], ()))
 def test_a_coverage_report_finds_the_source_of_all_executed_files(
     project: Project, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -526,6 +526,7 @@ def test_stepwise_continues_at_the_step_that_failed_itself(project: Project) -> 
     assert next(line for line in lines if "::" in line) == "recipes/x.yaml::a"
 
 
+@pytest.mark.nightly
 def test_a_step_that_ignores_signals_is_ended_too(project: Project) -> None:
     project.write(
         "stuck.py",
