@@ -147,6 +147,10 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     row |= step.where
     about = step.outcome_fields
     row |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
+    elements = step.block_elements
+    if elements:
+        failed = sum(one.state in ("failed", "interrupted") for one in elements)
+        row["elements"] = {"count": len(elements), "failed": failed}
     return row | _marginal([step])
 
 

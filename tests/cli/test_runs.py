@@ -2,6 +2,7 @@
 
 import json
 
+from pytest_orchestrator.runs.block import Element
 from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
 
@@ -113,6 +114,18 @@ def test_runs_show_marks_a_memory_peak_that_is_an_upper_bound(project: Project, 
     ]
     first, _ = json.loads(project.call("runs", "show", run, "--json").out)["rows"]
     assert first["source"]["memory"] == "wait4, an upper bound"
+
+
+def test_runs_show_counts_the_elements_of_a_loop(project: Project, runs: Runs) -> None:
+    elements = [
+        Element(index=index, item=index, state="failed" if index == 2 else "passed")
+        for index in range(5)
+    ]
+    run = runs.new().begin("sweep").step("sweep", "failed", elements=elements).seal(1).name
+
+    row = json.loads(project.call("runs", "show", run, "--json").out)["rows"][0]
+    assert row["elements"] == {"count": 5, "failed": 1}
+    assert "failed (1 of 5 elements)" in project.call("runs", "show", run).out
 
 
 def test_workers_are_shown_where_steps_ran_on_some(project: Project, runs: Runs) -> None:

@@ -139,6 +139,8 @@ def _cell_if(shown: bool, cell: str) -> tuple[str, ...]:
 
 def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
     attempt = f" ({row['attempt']})" if row.get("attempt", 1) > 1 else ""
+    if row.get("elements", {}).get("failed"):
+        attempt += f" ({row['elements']['failed']:,} of {row['elements']['count']:,} elements)"
     attempt += f" ({row['marginal']} marginal)" if "marginal" in row else ""
     return (
         f"  {row['step']}",

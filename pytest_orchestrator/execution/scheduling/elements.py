@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Element, Failure, StepResult
 from pytest_orchestrator.core.secrets import Masker
@@ -211,7 +212,7 @@ class ElementLoop(RetryLoop):
         attempt = msgspec.structs.replace(
             defaults,
             element=index,
-            artifacts=None if folder is None else folder / f"{self.step.name}.{index}",
+            artifacts=folder and folder / f"{step_file_name(self.step.name)}.{index}",
         )
         running = self._attempts_of(step=self.step, attempt_defaults=attempt)
         running.element_names = {"item": item, "index": index}

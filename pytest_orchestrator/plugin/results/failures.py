@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.core.result import Process, StepResult
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.plugin.options import runner
 from pytest_orchestrator.plugin.session_state import state_of
@@ -115,7 +115,7 @@ def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:
         item: The item that pytest is calling, which gets the sections directly. Without it, the
             output is written to the streams that pytest captures.
     """
-    process = result.ended.process if result.ended else None
+    process = _process(result)
     if process is None:
         return
     captures = item is not None and item.config.getoption("capture", "no") in ("fd", "sys")
@@ -134,9 +134,16 @@ def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:
             )  # with tee-sys, live output is captured too
 
 
+def _process(result: "StepResult") -> "Process | None":
+    """Return the process of a step; with ``foreach`` that of the element that made it fail."""
+    element = result.failed_element
+    shown = result if element is None else element.result
+    return shown.ended.process if shown.ended else None
+
+
 def printed(result: "StepResult") -> list[tuple[str, str]]:
     """Return captured output as (title, text) sections, for a report that pytest did not make."""
-    process = result.ended.process if result.ended else None
+    process = _process(result)
     if process is None or process.shown:
         return []
     streams = (("stdout", process.stdout), ("stderr", process.stderr))

@@ -1,5 +1,6 @@
 """Steps with `foreach`: the loop over the elements, and the result of the whole step."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,7 @@ def test_the_step_code_runs_for_each_element_of_a_list_that_exists_only_in_the_r
         [6.0],
         [26],
     ]
+    assert result.elements is not None
     logs = sorted(path.name for path in (bench.root / "logs").iterdir())
     assert logs == ["s.0.1.stdout", "s.1.1.stdout", "s.2.1.stdout"]
 
@@ -309,3 +311,16 @@ def test_the_time_of_the_recipe_ends_a_loop_at_its_element(bench: Bench) -> None
     assert result.failure is not None
     assert result.failure.reason.startswith("[1] 30: timeout of the recipe: its 1 s are over")
     assert (result.elements or ())[2].result.reason == "the time of the recipe is over"
+
+
+def test_each_element_has_a_folder_for_its_artifacts(bench: Bench) -> None:
+    bench.configure(artifacts=bench.root / "kept")
+    result = result_of(
+        bench, "foreach: [a, b]\nparse: text\nartifacts: [plot.csv]", "echo $V > plot.csv"
+    )
+    copies = [Path(one.path) for one in result.artifacts]
+    assert [one.relative_to(bench.root / "kept").as_posix() for one in copies] == [
+        "s.0/plot.csv",
+        "s.1/plot.csv",
+    ]
+    assert [one.read_text() for one in copies] == ["a\n", "b\n"]

@@ -34,6 +34,7 @@ from pathlib import Path
 
 def measure(ctx, volts):
     ctx.append("order", volts)
+    print("at", volts, "V")
     with open("ran.txt", "a") as ran:
         print(volts, file=ran)
     assert volts != 3 or Path("good").exists()
@@ -151,6 +152,9 @@ def test_a_loop_is_one_item_however_its_session_runs(project: Project, args: Any
     assert loop.elements == ["passed"] * 3 + ["failed"] + ["passed"] * 6
     counted = [event["element"] for event in loop.journal if event["event"] == "element_finished"]
     assert counted == list(range(10))
+    # The captured output is that of the element that failed.
+    assert "at 3 V" in result.stdout.str()
+    assert "at 2 V" not in result.stdout.str()
     result.stdout.fnmatch_lines(
         ["elements   1 of 10 failed", "  [[]3[]] 3: AssertionError: assert (3 != 3 or False)"]
     )
