@@ -70,6 +70,12 @@ _SECTIONS = (
     _Section("Shell steps", ShellStep, without=Step),
     _Section("Steps on other machines", SshStep, "Keys of shell steps, and:", ShellStep),
     _Section("HTTP steps", _HTTP, "Keys of all steps, `isolation`, `heap`, and:", CodeStep),
+    _Section(
+        "Prompts",
+        BUILT_IN.step_types["prompt"],
+        "[Prompts](recipes.md#prompts) lists the keys of a field.",
+        CodeStep,
+    ),
     _Section("Steps that use a file", UseStep, without=Step),
     _Section("`retry`", Retry),
     _Section("`ready`", Ready),
@@ -159,6 +165,7 @@ _BY_TYPE: Mapping[Any, str] = {
     str: "text",
 }
 _PLURALS: Mapping[str, str] = {
+    "`pass`, `fail` or `continue`": "`pass`, `fail`, `continue`",
     "expression": "expressions",
     "key of the Context": "keys of the Context",
     "marker": "markers",

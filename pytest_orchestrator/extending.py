@@ -13,16 +13,22 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
+from pytest_orchestrator.core.typed_fields import InputField
 
 __all__ = [
     "FEATURES",
     "VERSION",
+    "Answer",
     "Criterion",
     "Evidence",
     "HookWarning",
+    "InputField",
     "KeyProblem",
+    "NoAnswer",
     "Place",
     "Project",
+    "Question",
     "StepEnvironment",
     "StepFailure",
     "StepSpec",
@@ -35,7 +41,18 @@ VERSION = 1
 """Version of this interface; it rises only when plugin authors must change their code."""
 
 FEATURES: Final = frozenset(
-    {"check", "cleanup", "criteria", "failure", "imports", "locks", "log", "mask", "secrets"}
+    {
+        "ask",
+        "check",
+        "cleanup",
+        "criteria",
+        "failure",
+        "imports",
+        "locks",
+        "log",
+        "mask",
+        "secrets",
+    }
 )
 """Names of the parts that were added to this interface since version 1 first appeared.
 
@@ -133,6 +150,8 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             ``<step>.<attempt>.log`` of the run folder, without secrets, and pytest shows them
             with a failure as it shows all log records of a step.
         add_secret: The function that `mask` calls.
+        asker: The function that `ask` calls. A test of a step type can set its own; None if
+            questions cannot be asked.
     """
 
     step: str
@@ -146,6 +165,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
         default_factory=lambda: logging.getLogger("pytest_orchestrator.step")
     )
     add_secret: Callable[[Any], None] = lambda _: None
+    asker: Callable[[Question], Answer] | None = None
 
     def mask(self, value: Any) -> None:
         """Mask a secret value that became known in this step, in all outputs from now on.
@@ -154,6 +174,25 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             value: A text or a number, or a list or mapping of them.
         """
         self.add_secret(value)
+
+    def ask(self, question: Question) -> Answer:
+        """Ask a person, and wait for the answer; the pytest session asks, not this process.
+
+        The wait does not count for the criterion `max_seconds`.
+
+        Args:
+            question: The question.
+
+        Returns:
+            The answer, with a value of the right type for each field. The values of secret fields
+            are masked in every output.
+
+        Raises:
+            NoAnswer: A person cannot be asked, and the answer was not given before the run.
+        """
+        if self.asker is None:
+            raise NoAnswer(f"step '{self.step}' cannot ask: its type does not set `asks = True`")
+        return self.asker(question)
 
 
 class StepFailure(Exception):
@@ -178,9 +217,9 @@ class StepFailure(Exception):
 class StepType(ABC):
     """Base class of a step type; the first line of a subclass's docstring describes the type.
 
-    Only `run` is required. The hooks `check`, `secrets`, `locks` and `cleanup` are class methods;
-    an ordinary method of such a name is not called by the engine. If a hook raises an exception,
-    the error names the plugin.
+    Only `run` is required. The hooks `check`, `secrets`, `locks`, `questions` and `cleanup` are
+    class methods; an ordinary method of such a name is not called by the engine. If a hook raises
+    an exception, the error names the plugin.
 
     Attributes:
         name: The value of `type` in recipes.
@@ -192,12 +231,16 @@ class StepType(ABC):
             before ``outputs`` are written and before all other criteria.
         imports: Names of modules that `run` imports. The process in which the steps of a session
             are started imports them once, instead of each step.
+        asks: True if its steps ask a person by `StepEnvironment.ask`. Such a step runs on the
+            machine of the session, has no timeout unless the recipe names one, and is asked again
+            by a run that resumes an interrupted one.
     """
 
     name: ClassVar[str]
     Keys: ClassVar[type[Struct]]
     criteria: ClassVar[Sequence["Criterion"]] = ()
     imports: ClassVar[Sequence[str]] = ()
+    asks: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, keys: Any, ctx: ContextLike, env: StepEnvironment) -> Mapping[str, Any]:
@@ -258,6 +301,21 @@ class StepType(ABC):
 
         Returns:
             The names, of the same form as in ``locks``.
+        """
+        return ()
+
+    @classmethod
+    def questions(cls, step: StepSpec) -> Iterable[Question]:  # noqa: ARG003
+        """Return the questions that a step will ask, as far as its keys show.
+
+        It is called in pytest's process before the run, to check the answers that are given
+        beforehand.
+
+        Args:
+            step: The step. A value with an expression is an `Unevaluated`.
+
+        Returns:
+            The questions. If there are none, any answer to the step is accepted until it asks.
         """
         return ()
 

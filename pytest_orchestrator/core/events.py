@@ -158,6 +158,52 @@ class ElementFinished(Event, frozen=True, kw_only=True, tag="element_finished"):
     changes: tuple[dict[str, Any], ...] = ()
 
 
+class QuestionAsked(Event, frozen=True, kw_only=True, tag="question_asked"):
+    """A step asks a person, because the answer was not given before the run.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        attempt: Number of the attempt, from 1.
+        message: The text of the question.
+        fields: Names of the values that are asked for, and ``button``.
+        element: Index of the element of ``foreach``, from 0.
+    """
+
+    recipe: str
+    step: str
+    attempt: int = 1
+    message: str = ""
+    fields: tuple[str, ...] = ()
+    element: int | None = None
+
+
+class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question_answered"):
+    """A question of a step has its answer.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        attempt: Number of the attempt, from 1.
+        values: The values by field; a secret is ``***``.
+        button: The button that was chosen.
+        who: The user of the operating system, or the name of the operator on the page.
+        where: ``terminal``, ``answers`` if it was given before the run, or ``page``.
+        when: Time of the answer in ISO 8601 UTC.
+        element: Index of the element of ``foreach``, from 0.
+    """
+
+    recipe: str
+    step: str
+    attempt: int = 1
+    values: dict[str, Any] = {}
+    button: str = ""
+    who: str = ""
+    where: str = ""
+    when: str = ""
+    element: int | None = None
+
+
 class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
     """The outcome of a step is final; a service has a second event when it has ended.
 
@@ -313,6 +359,8 @@ AnyEvent: TypeAlias = (
     | StepStarted
     | AttemptFailed
     | ElementFinished
+    | QuestionAsked
+    | QuestionAnswered
     | StepFinished
     | ContextChanged
     | ContextReplaced

@@ -11,6 +11,7 @@ import msgspec
 
 from pytest_orchestrator.core.events import Change, epoch_seconds
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.questions import Answer
 from pytest_orchestrator.core.text import element_label
 
 if TYPE_CHECKING:
@@ -290,7 +291,9 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     `where` is the Dask worker that ran the step code; None if it ran on pytest's machine. `log` is
     the file of its log records; None if it logged nothing. `began` is the start of its process, in
-    seconds since the epoch; 0 if it had no process of its own.
+    seconds since the epoch; 0 if it had no process of its own. `asked` is the time in seconds
+    that the step code waited for answers of people, and `answers` are these answers, in order,
+    without their values.
     """
 
     usage: Usage
@@ -302,6 +305,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     where: Where | None = None
     log: Stream | None = None
     began: float = 0.0
+    asked: float = 0.0
+    answers: tuple[Answer, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from pytest_orchestrator.execution.run_config import RunConfig, process_variable
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.core.questions import Answer, Question
     from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Verdict
     from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.notifications import RecordedEvent, StepEvent
     from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
     from pytest_orchestrator.recipe.model.step import Step
+
+
+class PendingQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Question of a step that is to be answered.
+
+    Attributes:
+        step: Name of the step.
+        attempt: Number of the attempt, from 1.
+        element: Index of the element of ``foreach``, from 0; None for a step without it.
+        question: The question.
+        deadline: Time of ``time.monotonic`` at which the step times out; None if it never does.
+        is_withdrawn: Function that returns True once the step ends without the answer.
+    """
+
+    step: str
+    attempt: int
+    element: int | None = None
+    question: "Question"
+    deadline: float | None = None
+    is_withdrawn: Callable[[], bool] = bool
 
 
 class RunCallbacks:
@@ -38,6 +59,16 @@ class RunCallbacks:
 
     def on_idle(self) -> None:
         """Do deferred work; called when a step has been running for `IDLE_AFTER` seconds."""
+
+    def ask(self, pending: PendingQuestion) -> "Answer":  # noqa: ARG002
+        """Ask a person, and return the answer.
+
+        Raises:
+            NoAnswer: The question has no answer.
+        """
+        from pytest_orchestrator.core.questions import NoAnswer
+
+        raise NoAnswer("no session asks questions here")
 
     def on_lock_wait(self, wait: "LockWait") -> None:
         """Report that a step waits for a lock; called in the thread of `RunConfig.main_queue`."""
@@ -87,6 +118,8 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
             `RunCallbacks.replay_event`.
         recipe_deadline: The deadline of the recipe; None if it has none, and for steps of
             ``finally``.
+        is_cut_off: Function that returns True once the attempt is to end early.
+        asker: Function by which the step code asks questions; None if its type asks none.
     """
 
     config: RunConfig
@@ -106,6 +139,8 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     has_timeout: bool = True
     event_sink: Callable[[dict[str, Any]], None] | None = None
     recipe_deadline: "RecipeDeadline | None" = None
+    is_cut_off: Callable[[], bool] = bool
+    asker: "Callable[[Question], Answer] | None" = None
 
     @property
     def required_slot(self) -> "Slot":

@@ -8,6 +8,7 @@ import msgspec
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.run_config import RunConfig
+from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.step import Step
 
 _SHORTEST = 0.001  # seconds; a timeout is above zero
@@ -45,7 +46,8 @@ class RecipeDeadline:
         """
         left = max(_SHORTEST, round(self.left, 3))
         if not step.background:
-            own = config.seconds_for(step.timeout)
+            has_none = step.timeout is None and asks(step)
+            own = None if has_none else config.seconds_for(step.timeout)
             is_later = own is None or own > left
             return msgspec.structs.replace(step, timeout=left / self._factor) if is_later else step
         ready = step.ready

@@ -211,6 +211,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from pytest_orchestrator.plugin.collection import hints
 
         hints.check_vars(session.config)
+    if session.config.getoption("recipe_answer") or session.config.getoption("recipe_answers"):
+        from pytest_orchestrator.plugin.questions.session import check_answers
+
+        check_answers(session.config)
     has_recipes = "pytest_orchestrator.plugin.collection.nodes" in sys.modules
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     if has_recipes or marked:
@@ -312,6 +316,10 @@ def check_settings(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.session_state import state_of
 
         _ = state_of(config).var_values
+    if config.getoption("recipe_answer") or config.getoption("recipe_answers"):
+        from pytest_orchestrator.plugin.questions.session import given_answers
+
+        given_answers(config)
     serve_at(config)
     max_log(config)
     max_artifact(config)

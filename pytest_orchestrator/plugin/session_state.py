@@ -87,6 +87,8 @@ class SessionState:
         restored: Report blocks of restored steps, by the key of the recipe and step name.
         lines: Reader of the journal's lines; None if this process writes no journal.
         started: The first event of the journal; None if this process writes no journal.
+        interrupted: The cause by which the session was interrupted, such as ``Ctrl-C``; empty if
+            it was not.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -102,6 +104,7 @@ class SessionState:
         self.restored: dict[tuple[str, str], dict[str, Any]] = {}
         self.lines: JournalIndex | None = None
         self.started: RunStarted | None = None
+        self.interrupted = ""
         self._resumed: tuple[ResumedSession | None] | None = None
         self._context: Context | None = None
         self._step_hooks: StepHooks | None = None

@@ -106,8 +106,12 @@ _MEGA = 1_000_000
 
 
 def max_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
-    """Yield the verdict on the duration of the attempt, including the start of its process."""
-    yield _at_most(criterion, inputs.ended.usage.seconds, "s", "took {}")
+    """Yield the verdict on the duration of the attempt, including the start of its process.
+
+    The time in which a person was asked does not count.
+    """
+    ended = inputs.ended
+    yield _at_most(criterion, max(0.0, ended.usage.seconds - ended.asked), "s", "took {}")
 
 
 def max_cpu_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:

@@ -284,8 +284,12 @@ class ParallelRun(RecipeRun):
     def _enqueue(self, step: Step, *, asked: bool = False) -> None:
         """Queue a step as a new task; a requested step gets the highest priority."""
         environ = ChainMap(self._variables(step), self._environ)
-        defaults = self._attempt_defaults_of(step)
-        attempt = msgspec.structs.replace(defaults, environ=environ, live=None)
+        attempt = msgspec.structs.replace(
+            self._attempt_defaults_of(step),
+            environ=environ,
+            live=None,
+            is_cut_off=lambda: self._stop.is_set() or self.fail_fast.is_past(step),
+        )
         task = Task(step, attempt, self._retry_loop)
         self._tasks[step.name] = task
         weight = (

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.step import CodeStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
 
@@ -48,6 +49,8 @@ def beside(step: Step, fixtures: Collection[str] = ()) -> str:
         return "services run beside pytest"
     if isinstance(step, SshStep):
         return "ssh steps are started beside pytest"
+    if asks(step):
+        return "it asks a person, and pytest's session asks"
     if isinstance(step, CodeStep) and step.isolation == "inline":
         return "its isolation is inline"
     if isinstance(step, CodeStep) and (step.fixtures or fixtures):

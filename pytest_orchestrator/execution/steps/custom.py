@@ -51,6 +51,7 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         plugin=step.plugin,
         has_cleanup=type_hooks.defines(kind, "cleanup"),
         imports=tuple(kind.imports),
+        asks=kind.asks,
     )
     shared: dict[str, Any] = {name: getattr(step, name) for name in _SHARED}
     shared["at"] = {**step.at, "module": place, "class": place}
@@ -123,6 +124,7 @@ def run_class(
         fixtures=fixtures,
         log=_logger(plugin_data.type),
         add_secret=attempt.config.secrets.add,
+        asker=attempt.asker,
     )
     return kind().run(keys, context, step_environment)
 

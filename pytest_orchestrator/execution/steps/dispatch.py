@@ -21,6 +21,7 @@ from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
 from pytest_orchestrator.execution.record_log import records_of_this_process
 from pytest_orchestrator.execution.steps import (
     artifacts,
+    asking,
     custom,
     python_inline,
     python_process,
@@ -28,6 +29,7 @@ from pytest_orchestrator.execution.steps import (
 )
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
+from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 
 _LOG = logging.getLogger("pytest_orchestrator")
@@ -69,6 +71,8 @@ def submitted(
     services: Services,
 ) -> Submitted:
     """Submit an attempt of a step: as a service, inline, in a separate process or on a worker."""
+    if asks(step) and step.timeout is None:
+        attempt = msgspec.structs.replace(attempt, has_timeout=False)
     if step.background:
         return LocalSubmission(step, attempt, lambda: _service(step, own, attempt, services))
     is_inline = fixtures or attempt.config.runs_inline
@@ -94,13 +98,17 @@ def _inline(
     attempt.config.secrets.add_environment(attempt.variables())
 
     def run(called: PythonStep, within: AttemptContext) -> Ended:
+        questions = asking.questions_of(called, within)
+        if questions is not None:
+            within = msgspec.structs.replace(within, asker=questions.ask)
         with (
             _environment(called, within),
             _guarded(called, within),
             records_of_this_process(called.name, within) as records,
         ):
             ended = python_inline.run(called, own, within, fixtures)
-        return msgspec.structs.replace(ended, log=records.stream)
+        ended = msgspec.structs.replace(ended, log=records.stream)
+        return ended if questions is None else questions.noted_in(ended)
 
     return _with_cleanup(custom.called(step, attempt), attempt, run)
 

@@ -29,6 +29,7 @@ from typing import Self
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
+from pytest_orchestrator.core.questions import NoAnswer
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import clipped, one_line
@@ -386,6 +387,8 @@ def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> 
             reason=str(error),
             exception=outcome.user_frames(cause) if cause is not None else None,
         )
+    if isinstance(error, NoAnswer):
+        return Failure(kind="not_found", reason=str(error), place=step.at["class"])
     if isinstance(error, SystemExit):
         code = "" if error.code is None else clipped(repr(error.code), _MAX_EXIT_CODE)
         reason = f"sys.exit({code}) was called"

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.protocol import Conversation
 from pytest_orchestrator.core import suggestions
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
@@ -34,6 +33,11 @@ from pytest_orchestrator.execution.lanes.messages import (
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.record_log import RecordLog
 from pytest_orchestrator.execution.run_config import PythonSettings
+from pytest_orchestrator.execution.steps.asking import (
+    AskingConversation,
+    AttemptQuestions,
+    questions_of,
+)
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.recipe.model.step import PythonStep
@@ -88,8 +92,9 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
         end_signal=step.stop_number,
         secrets=attempt.config.masked_forms,
     )
+    questions = questions_of(step, attempt)
     started = time.monotonic()
-    with _ChildConnections(context, attempt, records) as child:
+    with _ChildConnections(context, attempt, records, questions) as child:
         try:
             exited = attempt.required_slot.python.run(
                 request,
@@ -107,7 +112,8 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
     report = child.reports.report_of(exited.pid)
     if report.end is not None and report.end.get("exit") is not None:
         _stop(attempt, exited, *report.end["exit"])
-    return _ended(step, exited, report, attempt)
+    ended = _ended(step, exited, report, attempt)
+    return ended if questions is None else questions.noted_in(ended)
 
 
 def _missing_directory(step: PythonStep, name: str, attempt: AttemptContext) -> Failure | None:
@@ -220,9 +226,15 @@ class _ChildConnections:
         importing: The module that is being imported; empty if none is.
     """
 
-    def __init__(self, context: Context, attempt: AttemptContext, records: RecordLog) -> None:
+    def __init__(
+        self,
+        context: Context,
+        attempt: AttemptContext,
+        records: RecordLog,
+        questions: AttemptQuestions | None,
+    ) -> None:
         self._attempt, self._records = attempt, records
-        self._conversation = Conversation(context)
+        self._conversation = AskingConversation(context, questions)
         self._context, self._child_context = socket.socketpair()
         self._events, self._child_events = socket.socketpair()
         self.reports = Reports(self._events)

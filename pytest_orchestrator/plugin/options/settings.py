@@ -96,6 +96,7 @@ def add_options(parser: pytest.Parser) -> None:
         "the loopback; address and token are in .orchestrator/server.json (ini: recipe_serve)",
     )
     variables.add_var_options(group)
+    variables.add_answer_options(group)
     _add_ini(parser)
 
 

@@ -42,6 +42,26 @@ def add_var_options(group: pytest.OptionGroup) -> None:
     )
 
 
+def add_answer_options(group: pytest.OptionGroup) -> None:
+    """Declare ``--recipe-answer`` and ``--recipe-answers``."""
+    group.addoption(
+        "--recipe-answer",
+        action="append",
+        default=[],
+        metavar="STEP.FIELD=VALUE",
+        help="answer to a field, or to the 'button', of a step that asks a person; STEP may have "
+        "a cell and a recipe: recipes/x.yaml::STEP[CELL]; may be repeated",
+    )
+    group.addoption(
+        "--recipe-answers",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="YAML or JSON file with answers, a mapping of fields for each step; may be repeated, "
+        "the later wins",
+    )
+
+
 def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
     """Return the values of vars from files and options, by name.
 

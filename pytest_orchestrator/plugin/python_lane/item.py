@@ -15,12 +15,13 @@ import types
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 import pytest
 
 from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.jsonable import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.text import clipped
@@ -35,6 +36,9 @@ from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
 from pytest_orchestrator.plugin.results.bounds import bounded
 from pytest_orchestrator.recipe.model.step import PythonStep
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.questions import Answer, Question
 
 # Coverage reads the source of each executed file, except names in angle brackets.
 _NO_FILE = Path("<step>")
@@ -143,11 +147,14 @@ class StepCalls:
         for event in events:
             self._send_event(event)
         before = set(threading.enumerate())
+        context = RemoteContext(channel)
         attempt = _attempt_context(request, error)
         if step.plugin_data is not None:
             secrets = attempt.config.secrets
             secrets.share(lambda new: self._send_event({"op": "secrets", "values": new}))
-        step_code = _StepCode(step, RemoteContext(channel), attempt, self._warns)
+            if step.plugin_data.asks:
+                attempt = msgspec.structs.replace(attempt, asker=_asker(context))
+        step_code = _StepCode(step, context, attempt, self._warns)
         self._item.step_code = step_code.run
         end: dict[str, Any] = {"op": "end", "pid": os.getpid(), "exit": None}
         try:
@@ -317,6 +324,21 @@ class _ImportCallback(RunCallbacks):
         if self._error is not None:
             raise self._error
         pytest.register_assert_rewrite(module)
+
+
+def _asker(context: RemoteContext) -> "Callable[[Question], Answer]":
+    """Return a function that asks a question through the connection of the Context."""
+    from pytest_orchestrator.core.questions import Answer, NoAnswer
+    from pytest_orchestrator.execution.steps.asking import ASK
+
+    def ask(question: "Question") -> Answer:
+        try:
+            answer = context.request(ASK, msgspec.to_builtins(question))
+        except OrchestratorError as error:
+            raise NoAnswer(str(error)) from None
+        return msgspec.convert(answer, Answer)
+
+    return ask
 
 
 def _attempt_context(request: dict[str, Any], error: BaseException | None) -> AttemptContext:

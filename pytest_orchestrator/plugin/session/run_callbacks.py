@@ -13,7 +13,9 @@ from pytest_orchestrator.plugin.reporting import progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_orchestrator.core.questions import Answer
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
+    from pytest_orchestrator.execution.attempt_context import PendingQuestion
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import Listener, RecordedEvent, StepEvent
     from pytest_orchestrator.plugin.session_state import SessionState
@@ -48,6 +50,16 @@ class PytestCallbacks(RunCallbacks):
     def stop_session(self, reason: str, status: int | None) -> None:
         """End the session, because a step called ``pytest.exit`` in its own process."""
         pytest.exit(self._state.secrets.text(reason), status)
+
+    def ask(self, pending: "PendingQuestion") -> "Answer":
+        """Answer a question of a step from the answers given before the run, or ask a person.
+
+        Raises:
+            NoAnswer: The question has no answer.
+        """
+        from pytest_orchestrator.plugin.questions.session import questions_of
+
+        return questions_of(self._state.config).ask(self._recipe, pending)
 
     def on_idle(self) -> None:
         """Sync the journal."""

@@ -13,6 +13,7 @@ from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import (
     EarlyEnds,
     interrupt_on_sigterm,
+    interrupt_text,
     keep_exit_statuses,
 )
 from pytest_orchestrator.plugin.python_lane import launch
@@ -94,8 +95,8 @@ class RunningSession:
         self._finals.begin(item)
         try:
             done = yield
-        except finally_steps.INTERRUPTS:
-            self._note_interrupt()
+        except finally_steps.INTERRUPTS as end:
+            self._note_interrupt(interrupt_text(end))
             self._end()
             raise
         if self._session.shouldfail or self._session.shouldstop:
@@ -122,16 +123,22 @@ class RunningSession:
     def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:
         """Run the finally steps that are due and end all recipe runs."""
         if exitstatus == pytest.ExitCode.INTERRUPTED:
-            self._note_interrupt()
+            self._note_interrupt("the session was interrupted")
         self._ending = True
         self._run_without_items()
         for run in state_of(self._session.config).runs.values():
             self._over(run)
         return (yield)
 
-    def _note_interrupt(self) -> None:
-        """Note for the expressions of finally steps that the session was interrupted."""
-        for run in state_of(self._session.config).runs.values():
+    def _note_interrupt(self, cause: str) -> None:
+        """Note for finally steps that the session was interrupted: they ask no question any more.
+
+        Args:
+            cause: The cause, which is not replaced by a later one.
+        """
+        state = state_of(self._session.config)
+        state.interrupted = state.interrupted or cause
+        for run in state.runs.values():
             run.scope.is_cut_off = True
 
     def _over(self, run: "RecipeRun") -> None:

@@ -94,6 +94,8 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
     import msgspec
 
     from pytest_orchestrator.core.events import AnyEvent, RecipeStarted
+    from pytest_orchestrator.plugin.questions.remote import WorkerQuestions
+    from pytest_orchestrator.plugin.questions.session import questions_of
 
     recorder = state.recorder
     assert recorder is not None  # noqa: S101  # this is the controller
@@ -106,6 +108,7 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
             recorder.append(event)
 
     return {
+        **WorkerQuestions(lambda: questions_of(state.config).queue).handlers,
         SECRETS: lambda declared: _learn(state, declared),
         LEARNT: state.secrets.add,
         EVENT: append,

@@ -30,6 +30,7 @@ from pytest_orchestrator.recipe.problems import shortened
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_VALUES = "additionalProperties"
 _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 
 
@@ -53,7 +54,10 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
         return {name: as_json(getattr(self, keys[name])) for name in keys if name in self.at}
 
 
-_OWN_TYPES = {"http": ("pytest_orchestrator.step_types.http", "Http")}
+_OWN_TYPES = {
+    "http": ("pytest_orchestrator.step_types.http", "Http"),
+    "prompt": ("pytest_orchestrator.step_types.prompt", "Prompt"),
+}
 """Modules and classes of the step types of this package that are imported at their first use."""
 
 
@@ -105,6 +109,11 @@ class StepTypes(Mapping[str, type[Step]]):
         if known is not None and not is_own(known):
             raise ValueError(f"has the name '{model.type}', which another type of steps has")
         return StepTypes({**self._made, model.type: model})
+
+
+def asks(step: Step) -> bool:
+    """Return True if the type of a step asks people."""
+    return isinstance(step, CustomStep) and step.kind.asks
 
 
 def is_own(model: type[Step]) -> bool:
@@ -333,6 +342,8 @@ def _limits(hint: Any) -> dict[str, Any]:
     """Return the JSON Schema keywords that limit the values of a type, such as ``minimum``."""
     schema = msgspec.json.schema(hint)
     limits = {name: schema[name] for name in _LIMITS if name in schema}
+    if "$ref" not in schema.get(_VALUES, {"$ref": ""}):  # a schema that the Meta itself has
+        limits[_VALUES] = schema[_VALUES]
     if (
         "pattern" in schema
     ):  # anchored, so that the pattern for expressions can be added as an alternative

@@ -1,4 +1,4 @@
-"""Calls of the class methods of step types: `check`, `secrets` and `locks`.
+"""Calls of the class methods of step types: `check`, `secrets`, `locks` and `questions`.
 
 A hook is code of a plugin. Whatever it raises or wrongly returns becomes a `HookError`, whose
 message names the plugin.
@@ -19,6 +19,7 @@ from pytest_orchestrator.extending import (
     KeyPath,
     KeyProblem,
     Project,
+    Question,
     StepSpec,
     StepType,
     Unevaluated,
@@ -30,7 +31,7 @@ from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.step import Step
 
-HOOKS: Final = ("check", "secrets", "locks", "cleanup")
+HOOKS: Final = ("check", "secrets", "locks", "questions", "cleanup")
 
 
 class HookError(ExpressionError):
@@ -216,6 +217,26 @@ def _locks(step: CustomStep, recipe: str) -> Sequence[str]:
     except ValueError as error:
         raise HookError(f"{_title(type(step), 'locks')}: {error}", step.at["type"]) from None
     return locks
+
+
+def questions_of(step: Step, recipe: str) -> list[Question] | None:
+    """Return the questions that a step will ask; None if they are known only when it runs.
+
+    Args:
+        step: The step.
+        recipe: The path of its recipe.
+
+    Raises:
+        HookError: The hook raised an exception, or returned something else than questions.
+    """
+    if not isinstance(step, CustomStep) or not defines(step.kind, "questions"):
+        return None
+    found = _called(type(step), "questions", spec_of(step, recipe), place=step.at["type"])
+    strange = next((one for one in found if not isinstance(one, Question)), None)
+    if strange is not None:
+        wrong = f"returned a list with {_kind(strange)} in it, no Question"
+        raise HookError(f"{_title(type(step), 'questions')} {wrong}", step.at["type"])
+    return found or None
 
 
 def _title(model: type[CustomStep], hook: str) -> str:

@@ -441,6 +441,7 @@ class PluginData(Struct, frozen=True, kw_only=True):
         imports: Names of modules that the class imports in its step code.
         has_cleanup: True if the class has a hook `cleanup`.
         is_cleanup: True to call that hook instead of the step code.
+        asks: True if steps of the type ask a person.
     """
 
     type: str
@@ -453,6 +454,7 @@ class PluginData(Struct, frozen=True, kw_only=True):
     imports: tuple[str, ...] = ()
     has_cleanup: bool = False
     is_cleanup: bool = False
+    asks: bool = False
 
 
 class CodeStep(Step, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from pytest_orchestrator.core.mask_stream import MASK
+from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
@@ -189,7 +190,7 @@ class _Decider:
         old = self._old.get(step.name)
         if old is None or not self._began(step.name):
             return _FIRST
-        is_refused = was_cut_off(old) and not (step.idempotent or step.background)
+        is_refused = was_cut_off(old) and not (step.idempotent or step.background or asks(step))
         if step.name in self._rerun:
             keeps = is_refused and self._keeps_elements(step, old)
             return ResumeDecision("again", "--recipe-rerun asks for it", keeps_elements=keeps)
@@ -225,7 +226,7 @@ class _Decider:
         what = f"what it wrote to '{key}'" if key else self._hidden(step, old)
         if not what:
             return _RESTORED
-        if step.idempotent:
+        if step.idempotent or asks(step):
             return ResumeDecision("again", f"{what} is secret", spreads=False)
         why = f"{what} is secret and in no journal, and the step is not marked `idempotent: true`"
         return ResumeDecision("refused", why)

@@ -208,7 +208,10 @@ def test_finally_is_a_list_and_may_be_empty(value: str, problems: Problems, read
 
 def test_messages_name_steps_of_finally_as_final_steps(problems: Problems) -> None:
     assert problems("steps: [{name: a, type: shell, cmd: x}]\nfinally: [{}, x]") == [
-        "2:11 missing 'type' in final step 1 (a step has a type: python, shell, ssh or http)",
+        (
+            "2:11 missing 'type' in final step 1 "
+            "(a step has a type: python, shell, ssh, http or prompt)"
+        ),
         "2:11 missing 'name' in final step 1",
         "2:15 final step 2 is text, should be a mapping of its keys",
     ]

@@ -32,7 +32,7 @@ def test_a_step_that_is_no_mapping_is_reported(item: str, message: str, problems
 
 def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
     assert problems(steps("{}")) == [
-        "2:5 missing 'type' in step 1 (a step has a type: python, shell, ssh or http)",
+        "2:5 missing 'type' in step 1 (a step has a type: python, shell, ssh, http or prompt)",
         "2:5 missing 'name' in step 1",
     ]
 
@@ -48,7 +48,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a, type: docker}",
             (
                 "2:21 unknown type 'docker' in step 'a' "
-                "(a step has a type: python, shell, ssh or http)"
+                "(a step has a type: python, shell, ssh, http or prompt)"
             ),
         ),
         (
@@ -57,15 +57,24 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
         ),
         (
             "{name: a, type: 1, cmd: ls}",
-            "2:21 'type' in step 'a' is a number, should be 'python', 'shell', 'ssh' or 'http'",
+            (
+                "2:21 'type' in step 'a' is a number, "
+                "should be 'python', 'shell', 'ssh', 'http' or 'prompt'"
+            ),
         ),
         (
             "{name: a, type: [x], cmd: ls}",
-            "2:21 'type' in step 'a' is a list, should be 'python', 'shell', 'ssh' or 'http'",
+            (
+                "2:21 'type' in step 'a' is a list, "
+                "should be 'python', 'shell', 'ssh', 'http' or 'prompt'"
+            ),
         ),
         (
             "{name: a, type: , cmd: ls}",
-            "2:21 'type' in step 'a' is empty, should be 'python', 'shell', 'ssh' or 'http'",
+            (
+                "2:21 'type' in step 'a' is empty, "
+                "should be 'python', 'shell', 'ssh', 'http' or 'prompt'"
+            ),
         ),
         ("{name: a, cmd: ls}", "2:5 missing 'type' in step 'a' (its 'cmd' says: type: shell)"),
         (
@@ -78,7 +87,10 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
         ),
         (
             "{name: a}",
-            "2:5 missing 'type' in step 'a' (a step has a type: python, shell, ssh or http)",
+            (
+                "2:5 missing 'type' in step 'a' "
+                "(a step has a type: python, shell, ssh, http or prompt)"
+            ),
         ),
         (
             "{name: a, typ: shell, cmd: ls}",
@@ -153,7 +165,10 @@ def test_a_problem_of_a_step_is_reported_once(item: str, message: str, problems:
 def test_the_rest_of_a_step_of_unknown_type_is_read(problems: Problems) -> None:
     item = "{name: a, type: docker, cmd: 1, module: 2, implicit: 3, foo: 4}"
     assert [one.partition(" (it may have ")[0] for one in problems(steps(item))] == [
-        "2:21 unknown type 'docker' in step 'a' (a step has a type: python, shell, ssh or http)",
+        (
+            "2:21 unknown type 'docker' in step 'a' "
+            "(a step has a type: python, shell, ssh, http or prompt)"
+        ),
         "2:58 'implicit' in step 'a' is a number, should be true or false",
         "2:61 unknown key 'foo' in step 'a'",
     ]

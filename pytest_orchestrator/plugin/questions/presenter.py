@@ -1,0 +1,127 @@
+"""Terminal of a session, and the thread of an xdist controller that shows questions at it."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.plugin.questions.form import Terminal
+from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
+from pytest_orchestrator.plugin.reporting.progress import silence
+
+CI = "CI is set, so no person is asked"
+_NO_TERMINAL = "there is no terminal to ask at"
+
+
+@contextlib.contextmanager
+def terminal_of(config: pytest.Config) -> Iterator[Terminal | str]:
+    """Free pytest's terminal for a form while a ``with`` block runs.
+
+    The capture of output and input is suspended, and the status line is hidden.
+
+    Args:
+        config: The configuration of the session.
+
+    Yields:
+        The terminal; without one, the reason.
+    """
+    if is_ci():
+        yield CI
+        return
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    with silence(config), contextlib.ExitStack() as stack:
+        if capture is not None:
+            stack.enter_context(capture.global_and_fixture_disabled())
+            capture.suspend_global_capture(in_=True)
+        out = _terminal_output()
+        if out is None:
+            yield _NO_TERMINAL
+            return
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.flush()
+        begins_line = config.get_terminal_writer().width_of_current_line == 0
+        yield Terminal(0, out, begins_line=begins_line)
+
+
+def is_ci() -> bool:
+    """Return True if the environment variable CI says that the session runs in a pipeline."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
+
+
+def _terminal_output() -> int | None:
+    """Return the descriptor of stdout or stderr that is a terminal; None if no person can type."""
+    try:
+        # A process in the background would be stopped as soon as it reads its terminal.
+        if not os.isatty(0) or os.tcgetpgrp(0) != os.getpgrp():
+            return None
+    except OSError:
+        return None
+    return next((number for number in (1, 2) if os.isatty(number)), None)
+
+
+class Presenter:
+    """Thread of an xdist controller that shows one question after another.
+
+    The main thread of the controller reports items meanwhile. As a plugin of pytest, this object
+    hides the prompt while pytest writes a report.
+
+    Args:
+        queue: The queue of the questions.
+        turn: Function that has a person answer a question.
+
+    Attributes:
+        terminal: The terminal with the form that is shown; None if none is shown.
+    """
+
+    def __init__(self, queue: QuestionQueue, turn: Callable[[OpenQuestion], None]) -> None:
+        self.terminal: Terminal | None = None
+        self._queue, self._turn = queue, turn
+        self._questions: SimpleQueue[OpenQuestion | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="orchestrator-questions")
+        self._thread.daemon = True
+        self._thread.start()
+
+    def put(self, question: OpenQuestion) -> None:
+        """Add a question to those that are shown in turn."""
+        self._questions.put(question)
+
+    def _run(self) -> None:
+        while (question := self._questions.get()) is not None:
+            self._turn(question)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
+        """Hide the prompt while pytest writes."""
+        with self._hidden():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, object, object]:
+        """Hide the prompt while pytest writes."""
+        with self._hidden():
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """End all questions, so that the terminal is as before when pytest writes its summary."""
+        self._close("no question is asked after Ctrl-C")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """End the thread."""
+        self._close("the session ends")
+
+    def _close(self, reason: str) -> None:
+        self._queue.close(reason)
+        self._questions.put(None)
+        self._thread.join(timeout=2.0)
+
+    def _hidden(self) -> "contextlib.AbstractContextManager[None]":
+        terminal = self.terminal
+        return contextlib.nullcontext() if terminal is None else terminal.hidden()

@@ -1,0 +1,282 @@
+"""Questions of a pytest session: from an answer given before the run to a person."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.events import QuestionAnswered, QuestionAsked
+from pytest_orchestrator.core.questions import BUTTON, Answer, NoAnswer, Question
+from pytest_orchestrator.plugin import worker_context
+from pytest_orchestrator.plugin.questions import form
+from pytest_orchestrator.plugin.questions.given import (
+    FILE_OPTION,
+    OPTION,
+    GivenAnswers,
+    file_answers,
+    option_answer,
+)
+from pytest_orchestrator.plugin.questions.presenter import CI, Presenter, terminal_of
+from pytest_orchestrator.plugin.questions.queue import (
+    Asked,
+    OpenQuestion,
+    QuestionQueue,
+    answer_now,
+    missing,
+)
+from pytest_orchestrator.plugin.questions.remote import answer_of_controller
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_orchestrator.context.rpc.xdist import SharedContext
+    from pytest_orchestrator.core.json_values import Json
+    from pytest_orchestrator.execution.attempt_context import PendingQuestion
+    from pytest_orchestrator.plugin.questions.given import GivenAnswer
+    from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+
+_KEY = pytest.StashKey["SessionQuestions"]()
+
+
+def questions_of(config: pytest.Config) -> "SessionQuestions":
+    """Return the questions of the session with this configuration; make them at the first call."""
+    if _KEY not in config.stash:
+        config.stash[_KEY] = SessionQuestions(config)
+    return config.stash[_KEY]
+
+
+class SessionQuestions:
+    """Asker of all questions of this process.
+
+    An xdist worker answers a question from the answers given before the run, and otherwise sends
+    it to the controller.
+
+    Args:
+        config: The configuration of the session.
+
+    Attributes:
+        queue: The questions that wait for a person.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._state: SessionState = state_of(config)
+        self._given = given_answers(config)
+        self._is_worker = hasattr(config, "workerinput")
+        self._presenter: Presenter | None = None
+        self.queue = QuestionQueue(self._present, self._run_in_turn)
+
+    def ask(self, recipe: "Recipe", pending: "PendingQuestion") -> Answer:
+        """Return the answer to a question of a step, and record who gave it.
+
+        Args:
+            recipe: The recipe of the step.
+            pending: The question.
+
+        Raises:
+            NoAnswer: The question gets no answer; the text names what is missing.
+        """
+        question = pending.question
+        given = self._given.of(recipe, pending.step, question, pending.element)
+        values = _values(given, question)
+        left = _unanswered(question, given)
+        meta = self._state.run(recipe).reported.test_meta
+        asked = _asked(recipe, pending, left, meta.get("dut"))
+        wanted = [name for name in question.needed if name not in given]
+        asked = msgspec.structs.replace(asked, wanted=tuple(wanted or left.names))
+        if given and set(question.needed) <= given.keys():
+            answer = answer_now({}, str(values.get(BUTTON, question.buttons[0])), "answers")
+        else:
+            answer = self._answer_of_person(asked, pending)
+        if BUTTON in values:
+            answer = msgspec.structs.replace(answer, button=str(values[BUTTON]))
+        known = values | answer.values
+        fields = question.fields.items()
+        complete = {name: known.get(name, one.absent) for name, one in fields}
+        answer = msgspec.structs.replace(answer, values=complete)
+        self._record(asked, question, answer)
+        return answer
+
+    def _answer_of_person(self, asked: Asked, pending: "PendingQuestion") -> Answer:
+        if self._state.interrupted:
+            raise NoAnswer(f"no question is asked after {self._state.interrupted}")
+        recorder = self._state.recorder
+        if recorder is not None:
+            event = QuestionAsked(
+                recipe=asked.recipe,
+                step=asked.step,
+                attempt=asked.attempt,
+                message=self._state.masked(asked.question.message),
+                fields=tuple(asked.question.names),
+                element=asked.element,
+            )
+            recorder.append_if_possible(event)
+        if self._is_worker:
+            if not worker_context.is_shared(self._config):
+                raise NoAnswer(f"a worker of --dist=each asks no question; {missing(asked)}")
+            context: SharedContext = self._state.context  # type: ignore[assignment]
+            return answer_of_controller(context, asked, pending)
+        return self.queue.ask(asked, pending.is_withdrawn, pending.deadline)
+
+    def _record(self, asked: Asked, question: Question, answer: Answer) -> None:
+        """Add the secrets of an answer to the masker, and append the answer to the journal."""
+        for name, field in question.fields.items():
+            if field.secret:
+                self._state.secrets.add(answer.values[name])
+        if self._state.recorder is not None:
+            event = QuestionAnswered(
+                recipe=asked.recipe,
+                step=asked.step,
+                attempt=asked.attempt,
+                values=self._state.masked_value(answer.values),
+                button=answer.button,
+                who=answer.who,
+                where=answer.where,
+                when=answer.when,
+                element=asked.element,
+            )
+            self._state.recorder.append_if_possible(event)
+
+    def _run_in_turn(self, turn: "Callable[[OpenQuestion], None]", question: OpenQuestion) -> None:
+        """Call `turn` in the main thread, or in the presenter thread of an xdist controller."""
+        if self._config.getoption("dist", "no") == "no":
+            self._state.run_config.main_queue.in_main_thread(turn)(question)
+            return
+        if self._presenter is None:
+            self._presenter = Presenter(self.queue, turn)
+            self._config.pluginmanager.register(self._presenter, "orchestrator-questions")
+        self._presenter.put(question)
+
+    def _present(self, question: OpenQuestion) -> None:
+        """Show the form of a question at the terminal; else wait for the operator page."""
+        with terminal_of(self._config) as found:
+            if isinstance(found, form.Terminal):
+                self._fill(found, question)
+                return
+        if not self.queue.has_page or found == CI:
+            page = "" if found == CI else " and no operator page is connected"
+            question.refuse(f"{found}{page}; {missing(question.asked)}")
+            return
+        with contextlib.suppress(NoAnswer):
+            question.wait()
+
+    def _fill(self, terminal: form.Terminal, question: OpenQuestion) -> None:
+        presenter = self._presenter
+        if presenter is not None:
+            presenter.terminal = terminal
+        asked = question.asked
+        waiting = sum(not one.is_over for one in self.queue.open) - 1
+        more = f" ({waiting} more in the queue)" if waiting else ""
+        try:
+            values, button = form.fill(
+                terminal, asked.title + more, asked.question, lambda: question.is_over
+            )
+        except form.FormOver:
+            answer = question.outcome
+            if isinstance(answer, Answer):
+                terminal.write(f"  answered by {answer.who} on the operator page\n")
+            elif answer:
+                terminal.write(f"  not answered: {answer}\n")
+        except form.TerminalClosed:
+            question.refuse(f"the terminal was closed; {missing(asked)}")
+        else:
+            question.answer(answer_now(values, button, "terminal"))
+        finally:
+            if presenter is not None:
+                presenter.terminal = None
+
+
+def _values(given: "Mapping[str, GivenAnswer]", question: Question) -> "dict[str, Json]":
+    """Return the values that were given before the run, by field.
+
+    Raises:
+        NoAnswer: A value violates a rule.
+    """
+    try:
+        return {name: one.value_for(question) for name, one in given.items()}
+    except ValueError as error:
+        raise NoAnswer(str(error)) from None
+
+
+def _unanswered(question: Question, given: "Mapping[str, GivenAnswer]") -> Question:
+    """Return a question without the parts that were answered before the run."""
+    fields = {name: field for name, field in question.fields.items() if name not in given}
+    buttons = question.buttons
+    if BUTTON in given or not question.needs_button:
+        buttons = buttons[:1]
+    return msgspec.structs.replace(question, fields=fields, buttons=buttons)
+
+
+def _asked(recipe: "Recipe", pending: "PendingQuestion", question: Question, dut: "Json") -> Asked:
+    if isinstance(dut, dict):
+        dut = " ".join(map(str, dut.values()))
+    return Asked(
+        recipe=recipe.key,
+        step=pending.step,
+        node=recipe.node(pending.step),
+        cell=recipe.cell.id if recipe.cell else "",
+        dut="" if dut is None else str(dut),
+        attempt=pending.attempt,
+        element=pending.element,
+        question=question,
+    )
+
+
+def given_answers(config: pytest.Config) -> GivenAnswers:
+    """Return the answers of options, files and the environment.
+
+    Raises:
+        pytest.UsageError: An option has another form, or a file cannot be read.
+    """
+    answers: list[GivenAnswer] = []
+    option = FILE_OPTION
+    try:
+        for name in config.getoption("recipe_answers"):
+            answers += file_answers(Path(config.invocation_params.dir, name), name)
+        option = OPTION
+        answers += map(option_answer, config.getoption("recipe_answer"))
+    except ValueError as error:
+        raise pytest.UsageError(f"{option}: {error}") from None
+    return GivenAnswers(answers, os.environ)
+
+
+def check_answers(config: pytest.Config) -> None:
+    """Check the answers given before the run against the collected recipes; learn their secrets.
+
+    If a recipe has errors, nothing is checked, because it may have any step.
+
+    Raises:
+        pytest.UsageError: No collected step takes one of the answers, or a value is wrong.
+    """
+    from pytest_orchestrator.recipe.fields import type_hooks
+    from pytest_orchestrator.recipe.fields.extensions import asks
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    state = state_of(config)
+    try:
+        recipes = [cell for path in [*state.recipes] for cell in state.cells(path)]
+    except RecipeError:
+        return
+    given = given_answers(config)
+    try:
+        asking = [
+            (recipe, step, type_hooks.questions_of(step, str(recipe.path)))
+            for recipe in recipes
+            for step in (*recipe.steps, *recipe.final)
+            if asks(step)
+        ]
+    except type_hooks.HookError as error:
+        raise pytest.UsageError(str(error)) from None
+    for recipe, step, questions in asking:
+        for question in questions or ():
+            for name, one in given.of(recipe, step.name, question).items():
+                if name != BUTTON and question.fields[name].secret:
+                    state.secrets.add(one.value)
+    wrong = next(given.errors(asking, config.rootpath), None)
+    if wrong is not None:
+        raise pytest.UsageError(wrong)

@@ -1,0 +1,215 @@
+"""Steps of type `prompt`: a person looks, decides, or types values."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.typed_fields import FIELD_NAME, FieldType, field_problems
+from pytest_orchestrator.extending import (
+    InputField,
+    KeyProblem,
+    Project,
+    Question,
+    StepEnvironment,
+    StepSpec,
+    StepType,
+    Unevaluated,
+    WrittenStep,
+)
+
+RESULT_KEYS = ("status", "reason", "button")
+"""Keys of the result that no field may have as its name."""
+
+_FORMS: tuple[tuple[str, ...], ...] = (("pass", "fail"), ("continue",))
+
+
+def _field_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a field, for editors; any value may be an expression."""
+    properties = msgspec.json.schema(InputField)["$defs"]["InputField"]["properties"]
+    expression = {"type": "string", "pattern": r"\$\{\{"}
+    return {
+        "type": "object",
+        "properties": {
+            name: {"description": one["description"], "anyOf": [one, expression]}
+            for name, one in properties.items()
+        },
+        "additionalProperties": False,
+    }
+
+
+class Prompt(StepType):
+    """Ask a person to look, to decide, or to type values."""
+
+    name = "prompt"
+    asks = True
+
+    class Keys(Struct, frozen=True, kw_only=True):
+        """Keys of a prompt."""
+
+        message: Annotated[
+            str,
+            Meta(
+                description="The question, in Markdown.",
+                examples=["Is the **power** LED green?"],
+                min_length=1,
+            ),
+        ]
+        image: Annotated[
+            str | None,
+            Meta(
+                description="Path of a picture below the rootdir, shown with the question.",
+                examples=["docs/board.png"],
+            ),
+        ] = None
+        fields: Annotated[
+            dict[str, dict[str, Any]],
+            Meta(
+                description="Values that the person types, by name. Each has a `type` and rules.",
+                examples=[{"serial": {"pattern": r"SN\d{6}", "description": "On the label."}}],
+                extra_json_schema={"additionalProperties": _field_schema()},
+            ),
+        ] = {}
+        buttons: Annotated[
+            tuple[Literal["pass", "fail", "continue"], ...],
+            Meta(
+                description="`[pass, fail]`: the person decides; `[continue]`, the default: the "
+                "person only confirms.",
+                examples=[["pass", "fail"]],
+            ),
+        ] = ("continue",)
+
+    def run(self, keys: "Prompt.Keys", ctx: ContextLike, env: StepEnvironment) -> Mapping[str, Any]:
+        """Ask the question; return the values of the fields and the button."""
+        del ctx
+        try:
+            question = _question(keys)
+        except ValueError as error:  # an expression has a value of another type
+            return {"status": "invalid", "reason": str(error)}
+        answer = env.ask(question)
+        env.log.info("answered by %s (%s): %s", answer.who, answer.where, answer.button)
+        result = {"button": answer.button, **answer.values}
+        if answer.button != "fail":
+            return {"status": "ok", **result}
+        where = {"terminal": "at the terminal", "page": "on the operator page"}
+        reason = f"{answer.who} chose fail {where.get(answer.where, 'before the run')}"
+        return {"status": "fail", "reason": reason, **result}
+
+    @classmethod
+    def questions(cls, step: StepSpec) -> Iterable[Question]:
+        """Return the question of a step, if its fields and buttons are known."""
+        try:
+            keys = msgspec.convert(_without_unevaluated(step.keys), cls.Keys)
+            return (_question(keys),)
+        except ValueError:  # an expression stands where its value has another type
+            return ()
+
+    @classmethod
+    def check(cls, step: WrittenStep, project: Project) -> Iterator[KeyProblem]:
+        """Check the picture, the buttons, and the keys of each field."""
+        yield from _image_problems(step.keys.get("image"), project.root)
+        buttons = step.keys.get("buttons")
+        is_known = isinstance(buttons, list | tuple) and not _has_unevaluated(buttons)
+        if is_known and tuple(buttons or ()) not in _FORMS:
+            yield KeyProblem(("buttons",), "should be [pass, fail] or [continue]")
+        fields = step.keys.get("fields")
+        if isinstance(fields, Mapping):
+            for name, field in fields.items():
+                yield from _field_problems(name, field)
+
+
+def _question(keys: Prompt.Keys) -> Question:
+    """Return the question of a prompt.
+
+    Raises:
+        ValueError: A field has a key of the wrong type; the message is a sentence.
+    """
+    fields = {}
+    for name, field in keys.fields.items():
+        try:
+            fields[name] = msgspec.convert(field, InputField)
+        except msgspec.ValidationError as error:
+            key, message = _type_error(error)
+            raise ValueError(f"'fields.{name}.{key}' {message}") from None
+    return Question(message=keys.message, image=keys.image, fields=fields, buttons=keys.buttons)
+
+
+def _image_problems(image: object, root: Path) -> Iterator[KeyProblem]:
+    if not isinstance(image, str):
+        return
+    path = (root / image).resolve()
+    if not path.is_relative_to(root.resolve()):
+        yield KeyProblem(("image",), "should be a file below the rootdir")
+    elif not path.is_file():
+        yield KeyProblem(("image",), f"names no file: {image}")
+
+
+_TYPES = get_args(FieldType)
+_FIELD_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(InputField))
+
+
+def _field_problems(name: str, field: object) -> Iterator[KeyProblem]:
+    """Yield the mistakes in one field of a prompt."""
+    if not re.fullmatch(FIELD_NAME, name):
+        yield KeyProblem(("fields", name), "should be a name of letters, digits and _")
+    elif name in RESULT_KEYS:
+        yield KeyProblem(("fields", name), "should have another name, which the result has itself")
+    if not isinstance(field, Mapping):
+        return
+    unknown = [key for key in field if key not in _FIELD_KEYS]
+    for key in unknown:
+        near = nearest(key, _FIELD_KEYS).strip(" ()") or f"its keys are {', '.join(_FIELD_KEYS)}"
+        yield KeyProblem(("fields", name, key), "is no key of a field", near)
+    if unknown:
+        return
+    known = {key: value for key, value in field.items() if not _has_unevaluated(value)}
+    try:
+        given = msgspec.convert(known, InputField)
+    except msgspec.ValidationError as error:
+        key, message = _type_error(error)
+        yield KeyProblem(("fields", name, key), message)
+        return
+    for path, message in field_problems(given):
+        key, _, index = path.rstrip("]").partition("[")
+        yield KeyProblem(("fields", name, key, *([int(index)] if index else [])), message)
+
+
+_WORDS = {
+    "str": "text",
+    "str | null": "text",
+    "bool": "true or false",
+    "float | null": "a number",
+    "array | null": "a list",
+}
+
+
+def _type_error(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return the key of a field that has a value of the wrong type, and what it should be."""
+    text, _, path = str(error).partition(" - at `$")
+    key = path.strip("`.")
+    if key == "type":
+        return key, f"should be {', '.join(_TYPES[:-1])} or {_TYPES[-1]}"
+    expected = text.removeprefix("Expected `").partition("`")[0]
+    return key, f"should be {_WORDS.get(expected, expected)}"
+
+
+def _has_unevaluated(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_unevaluated, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_unevaluated, value))
+    return isinstance(value, Unevaluated)
+
+
+def _without_unevaluated(value: Any) -> Any:
+    """Return a value in which each value that is not evaluated is its text."""
+    if isinstance(value, Mapping):
+        return {name: _without_unevaluated(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_unevaluated(each) for each in value]
+    return value.text if isinstance(value, Unevaluated) else value

@@ -1,0 +1,327 @@
+"""Prompts in sessions: answers given before the run, a real terminal, and no person at all."""
+
+import json
+import os
+import pty
+import select
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.plugin.conftest import PYTEST, Project
+
+_INSPECT = """
+type: prompt, needs: [], message: 'Is the LED green?',
+fields: {serial: {pattern: 'SN[0-9]+'}, volts: {type: number, max: 30, default: 5}},
+buttons: [pass, fail]
+""".replace("\n", " ")
+_LOGIN = "type: prompt, needs: [], message: 'The pin', fields: {pin: {secret: true}}"
+_MISSING = "there is no terminal to ask at and no operator page is connected; missing "
+
+
+def _events(project: Project, name: str) -> list[dict[str, Any]]:
+    """Return the events of a name in the journal of the last run."""
+    journal = max(project.path.glob(".orchestrator/runs/*/journal.jsonl"))
+    events = map(json.loads, journal.read_text().splitlines())
+    return [event for event in events if event["event"] == name]
+
+
+def test_answers_given_before_the_run_are_typed_and_recorded(project: Project) -> None:
+    project.recipe(
+        "x",
+        {
+            "inspect": f"{_INSPECT}, success: {{max_seconds: 60}}, "
+            "outputs: {all: '${{ result }}', of: '${{ result.serial }}'}",
+            "login": _LOGIN,
+            "use": "type: shell, cmd: 'echo pin ${{ steps.login.result.pin }}', parse: text",
+            "go": "type: prompt, needs: [], message: Go",
+            "refused": _INSPECT,
+        },
+    )
+    project.write(
+        "answers.yaml",
+        """
+        inspect: {serial: SN1, volts: 3, button: pass}
+        login: {pin: hunter2}
+        recipes/x.yaml::go: {button: continue}
+        refused: {serial: SN2, button: fail}
+        """,
+    )
+
+    blocks = project.blocks("--recipe-answers=answers.yaml", "--recipe-answer=inspect.volts=4.5")
+
+    states = {name: one["step"]["state"] for name, one in blocks.items()}
+    assert states == {
+        "inspect": "passed",
+        "login": "passed",
+        "use": "passed",
+        "go": "passed",
+        "refused": "failed",
+    }
+    writes = {one["key"]: one["new"] for one in blocks["inspect"]["context"]["writes"]}
+    assert writes == {
+        "all": {"status": "ok", "button": "pass", "serial": "SN1", "volts": 4.5},
+        "of": "SN1",
+    }
+    assert blocks["refused"]["step"]["kind"] == "status"
+    assert blocks["refused"]["step"]["reason"].endswith(" chose fail before the run")
+    answered = {event["step"]: event for event in _events(project, "question_answered")}
+    assert answered["inspect"]["values"] == {"serial": "SN1", "volts": 4.5}
+    assert (answered["inspect"]["where"], answered["inspect"]["button"]) == ("answers", "pass")
+    assert answered["inspect"]["who"]
+    assert answered["inspect"]["when"].endswith("Z")
+    assert answered["login"]["values"] == {"pin": "***"}
+    assert _events(project, "question_asked") == []
+    for path in project.path.glob(".orchestrator/**/*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
+
+
+def test_each_element_and_cell_of_a_prompt_has_its_own_answer(project: Project) -> None:
+    project.recipe(
+        "x",
+        {
+            "look": "type: prompt, foreach: [a, b], message: '${{ item }}', "
+            "fields: {n: {type: integer}}, outputs: {seen: '${{ result.n }}'}"
+        },
+        head="matrix: {gain: [1, 2]}\n",
+    )
+    options = ("look[0].n=1", "look[1].n=2", "look[gain:2][1].n=3")
+
+    project.run(*(f"--recipe-answer={option}" for option in options))
+
+    answered = _events(project, "question_answered")
+    values = [(one["recipe"], one["element"], one["values"]["n"]) for one in answered]
+    assert values == [
+        ("recipes/x.yaml[gain:1]", 0, 1),
+        ("recipes/x.yaml[gain:1]", 1, 2),
+        ("recipes/x.yaml[gain:2]", 0, 1),
+        ("recipes/x.yaml[gain:2]", 1, 3),
+    ]
+
+
+def test_a_prompt_without_answer_fails_at_once_and_names_the_missing_answers(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.recipe(
+        "x",
+        {
+            "inspect": _INSPECT,
+            "login": _LOGIN,
+            "inline": f"{_LOGIN}, isolation: inline",
+            "again": f"{_INSPECT}, retry: {{attempts: 2, delay: 1ms}}",
+        },
+    )
+
+    blocks = project.blocks("--recipe-answer=inspect.button=pass")
+
+    reasons = {name: one["step"]["reason"] for name, one in blocks.items()}
+    assert reasons == {
+        "inspect": f"{_MISSING}answer: inspect.serial (--recipe-answer inspect.serial=VALUE, "
+        "or --recipe-answers FILE)",
+        "login": f"{_MISSING}answer: login.pin (--recipe-answers FILE)",
+        "inline": f"{_MISSING}answer: inline.pin (--recipe-answers FILE)",
+        "again": f"{_MISSING}answers: again.serial, again.button "
+        "(--recipe-answer again.serial=VALUE, or --recipe-answers FILE)",
+    }
+    assert {one["step"]["kind"] for one in blocks.values()} == {"not_found"}
+    assert [one["attempt"] for one in blocks["again"]["attempts"]] == [1]
+    assert min(one["time"]["seconds"] for one in blocks.values()) < 0.1
+    asked = [
+        (event["step"], event.get("attempt", 1)) for event in _events(project, "question_asked")
+    ]
+    assert asked == [("inspect", 1), ("login", 1), ("inline", 1), ("again", 1), ("again", 2)]
+
+    monkeypatch.setenv("CI", "true")
+    assert project.reasons("-k", "inspect")["inspect"].startswith(
+        "CI is set, so no person is asked"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [
+        (
+            "inspekt.serial=SN1",
+            "no collected step that asks is 'inspekt' (did you mean 'inspect'?)",
+        ),
+        ("inspect.serail=1", "step 'inspect' asks no 'serail' (did you mean 'serial'?)"),
+        ("inspect.serial=1", "'inspect.serial' should match SN[0-9]+"),
+        ("inspect", "'inspect' is no [recipe.yaml::]STEP.FIELD=VALUE"),
+        (
+            "login.pin=hunter2",
+            (
+                "'login.pin' is secret, and other users see the arguments of a program; give it by "
+                "--recipe-answers or in ORCHESTRATOR_ANSWER_LOGIN_PIN"
+            ),
+        ),
+    ],
+)
+def test_an_answer_that_no_prompt_takes_is_a_usage_error(
+    project: Project, option: str, error: str
+) -> None:
+    project.recipe("x", {"inspect": _INSPECT, "login": _LOGIN})
+    result = project.run(f"--recipe-answer={option}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --recipe-answer: {error}".replace("[", "[[]")])
+
+
+def test_resume_restores_an_answer_and_asks_a_failed_prompt_again(project: Project) -> None:
+    project.recipe(
+        "x",
+        {
+            "inspect": f"{_INSPECT}, outputs: {{serial: '${{{{ result.serial }}}}'}}",
+            "login": _LOGIN,
+            "use": "type: shell, needs: [inspect], parse: text, "
+            "cmd: 'echo ${{ steps.inspect.result.volts }}'",
+        },
+    )
+    given = ("--recipe-answer=inspect.serial=SN1", "--recipe-answer=inspect.button=pass")
+    assert project.blocks(*given)["login"]["step"]["state"] == "failed"
+
+    resumed = project.blocks("--recipe-resume")
+    assert resumed["inspect"]["step"]["state"] == "restored"
+    assert _MISSING in resumed["login"]["step"]["reason"]
+
+
+@pytest.mark.parametrize("jobs", [(), ("--recipe-jobs=2",), ("-n2",)])
+def test_prompts_of_parallel_steps_are_asked_by_the_session(
+    project: Project, jobs: tuple[str, ...]
+) -> None:
+    project.recipe("x", {"a": _LOGIN, "b": _LOGIN, "c": "needs: []"})
+    project.recipe("y", {"d": _LOGIN})
+    reasons = project.reasons(*jobs)
+    assert {name: _MISSING in reason for name, reason in reasons.items()} == {
+        "a": True,
+        "b": True,
+        "d": True,
+    }
+
+
+class Screen:
+    """A pytest process at a terminal of its own."""
+
+    def __init__(self, project: Project, *args: str) -> None:
+        environ = {name: value for name, value in os.environ.items() if name != "CI"}
+        pid, self._end = pty.fork()
+        if pid == 0:
+            os.chdir(project.path)
+            environ |= {"TERM": "xterm", "COLUMNS": "80"}
+            os.execve(PYTEST[0], [*PYTEST, *args], environ)
+        self._pid = pid
+        self.seen = ""
+        self._read = 0
+
+    def reads(self, text: str) -> str:
+        """Wait until a text is shown, and return all that was shown since the last call."""
+        deadline = time.monotonic() + 60
+        while text not in self.seen[self._read :]:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self._end], [], [], 0.1)[0]:
+                self.seen += os.read(self._end, 10_000).decode(errors="replace")
+        start, self._read = self._read, self.seen.index(text, self._read) + len(text)
+        return self.seen[start : self._read]
+
+    def types(self, text: str) -> None:
+        """Type a text at the terminal."""
+        os.write(self._end, text.encode())
+
+    def status(self) -> int:
+        """Wait until pytest has ended; return its exit status."""
+        while True:
+            try:
+                piece = os.read(self._end, 10_000)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            self.seen += piece.decode(errors="replace")
+        os.close(self._end)
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def test_a_person_answers_at_a_terminal(project: Project) -> None:
+    head = "test_meta: {dut: PSU-7}\n"
+    project.recipe(
+        "x",
+        {
+            "inspect": f"{_INSPECT}, success: {{max_seconds: 0.6}}",
+            "login": _LOGIN,
+            "use": "type: shell, cmd: 'echo ${{ steps.login.result.pin }}', parse: text",
+        },
+        head=head,
+    )
+    screen = Screen(project, "-v", "-rA")
+    screen.reads("orchestrator: inspect asks (recipes/x.yaml, DUT PSU-7)")
+    screen.reads("  Is the LED green?")
+    screen.reads("serial> ")
+    time.sleep(0.7)  # the wait is no part of `max_seconds`
+    screen.types("12\n")
+    screen.reads("'serial' should match SN[0-9]+")
+    screen.reads("serial> ")
+    screen.types("SN12\n")
+    screen.reads("volts> ")
+    screen.types("\n")
+    screen.reads("pass or fail> ")
+    screen.types("p\n")
+    screen.reads("pin> ")
+    screen.types("hunter2\n")
+
+    assert screen.status() == 0, screen.seen
+    assert "hunter2" not in screen.seen
+    assert "3 passed" in screen.seen
+    answered = _events(project, "question_answered")
+    assert [(one["where"], one["values"]) for one in answered] == [
+        ("terminal", {"serial": "SN12", "volts": 5}),
+        ("terminal", {"pin": "***"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "args", [("--recipe-jobs=2",), ("-s", "--pdb"), ("-n2", "-p", "no:randomly")]
+)
+def test_questions_at_a_terminal_wait_for_their_turn(project: Project, args: Sequence[str]) -> None:
+    ask = "type: prompt, needs: [], message: 'Go', fields: {x: {type: integer}}"
+    project.recipe("x", {"a": ask, "c": "needs: []"})
+    project.recipe("y", {"b": ask, "d": "needs: []"})
+    screen = Screen(project, *args)
+    for number in ("1", "2"):
+        screen.reads("x> ")
+        screen.types(f"{number}\n")
+
+    assert screen.status() == 0, screen.seen
+    assert screen.seen.count("x> ") >= 2
+    values = [event["values"] for event in _events(project, "question_answered")]
+    assert values == [{"x": 1}, {"x": 2}]
+
+
+def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(project: Project) -> None:
+    project.recipe(
+        "x",
+        {"login": _LOGIN, "next": ""},
+        final={"off": "", "sure": "type: prompt, message: 'Is it off?'"},
+    )
+    screen = Screen(project, "-rA")
+    screen.reads("pin> ")
+    screen.types("\x03")
+
+    assert screen.status() == pytest.ExitCode.INTERRUPTED, screen.seen
+    assert "no question is asked after Ctrl-C" in screen.seen
+    finished = {one["step"]: one for one in _events(project, "step_finished")}
+    outcomes = {name: one["outcome"] for name, one in finished.items()}
+    assert outcomes == {
+        "login": "interrupted",
+        "next": "not run",
+        "off": "passed",
+        "sure": "failed",
+    }
+    assert finished["sure"]["block"]["step"]["kind"] == "not_found"
+
+
+def test_a_prompt_with_a_timeout_ends_at_it(project: Project) -> None:
+    project.recipe("x", {"login": f"{_LOGIN}, timeout: 2s"})
+    screen = Screen(project)
+    screen.reads("pin> ")
+    assert screen.status() == 1
+    assert "timeout: still running after 2 s" in screen.seen
