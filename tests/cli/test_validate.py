@@ -259,7 +259,8 @@ def test_step_types_of_plugins_are_known(project: Project) -> None:
     project.write("conftest.py", CONFTEST)
     assert subprocess_call(project, "validate") == "1 recipe, no problem\n"
     types = json.loads(subprocess_call(project, "schema", "--plugins"))["definitions"]["Step"]
-    assert types["properties"]["type"]["enum"] == ["python", "shell", "ssh", "http", "visa"]
+    enum = types["properties"]["type"]["enum"]
+    assert enum == ["python", "shell", "ssh", "http", "prompt", "visa"]
 
 
 def subprocess_call(project: Project, *words: str) -> str:
@@ -268,3 +269,47 @@ def subprocess_call(project: Project, *words: str) -> str:
     done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return done.stdout
+
+
+_PROMPT = """
+matrix: {gain: [1, 2]}
+steps:
+  - name: look
+    type: prompt
+    message: Look
+    fields: {serial: {}, note: {default: ''}}
+    buttons: [pass, fail]
+  - {name: go, type: prompt, needs: [], message: Go}
+"""
+
+
+def test_prompts_without_an_answer_are_reported_where_ci_is_set(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("recipes/a.yaml", _PROMPT)
+    monkeypatch.delenv("CI", raising=False)
+    assert project.call("validate").out == "1 recipe, no problem\n"
+
+    monkeypatch.setenv("CI", "true")
+    done = project.call("validate")
+    assert done.code == 0
+    lines = [line for line in done.out.splitlines() if "warning" in line]
+    assert lines == [
+        (
+            "recipes/a.yaml:5:14: warning: CI is set, and no answer is given to look.serial, "
+            "look.button (--recipe-answers FILE)"
+        ),
+        (
+            "recipes/a.yaml:8:50: warning: CI is set, and no answer is given to go.button "
+            "(--recipe-answers FILE)"
+        ),
+        "1 recipe, no problem, 2 warnings",
+    ]
+
+    project.write("pytest.ini", "[pytest]\naddopts = -q --recipe-answers=ci.yaml\n")
+    project.write("ci.yaml", "look[gain:1]: {serial: a}\nrecipes/a.yaml::look: {button: pass}\n")
+    monkeypatch.setenv("ORCHESTRATOR_ANSWER_GO_BUTTON", "continue")
+    assert project.call("validate").out == "1 recipe, no problem\n"
+    done = project.call("validate", "--recipe-answer", "look")
+    assert done.code == 2
+    assert done.err.endswith("--recipe-answer: 'look' is no [recipe.yaml::]STEP.FIELD=VALUE\n")

@@ -3,14 +3,19 @@
 import json
 import os
 import pty
+import re
 import select
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.plugin.conftest import PYTEST, Project
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "operator-steps.md"
+PARTS = dict(re.findall(r"<!-- \w+: (\S+) -->\n```\w+\n(.*?)```\n", PAGE.read_text(), re.DOTALL))
 
 _INSPECT = """
 type: prompt, needs: [], message: 'Is the LED green?',
@@ -325,3 +330,19 @@ def test_a_prompt_with_a_timeout_ends_at_it(project: Project) -> None:
     screen.reads("pin> ")
     assert screen.status() == 1
     assert "timeout: still running after 2 s" in screen.seen
+
+
+def test_the_example_of_the_how_to_page_looks_as_it_is_shown(project: Project) -> None:
+    for name in ("recipes/incoming.yaml", "answers.yaml"):
+        project.write(name, PARTS[name])
+    screen = Screen(project)
+    lines = re.split(r"(?<=> )(.+)\n", PARTS["terminal"])
+    for shown, typed in zip(lines[::2], lines[1::2], strict=False):
+        seen = screen.reads(shown.splitlines()[-1]).replace("\r\n", "\n")
+        assert seen.endswith(shown)
+        screen.types(f"{typed}\n")
+    assert screen.status() == 0, screen.seen
+
+    blocks = project.blocks("--recipe-answers=answers.yaml")
+    states = {name: one["step"]["state"] for name, one in blocks.items()}
+    assert states == {"inspect": "passed", "label": "passed"}

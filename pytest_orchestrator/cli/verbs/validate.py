@@ -6,6 +6,7 @@ the same time, and missing modules, classes, functions and programs.
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from pytest_orchestrator.reports.text import say, say_json
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pytest_orchestrator.plugin.questions.given import GivenAnswers
     from pytest_orchestrator.recipe.analysis.dataflow import Finding
     from pytest_orchestrator.recipe.analysis.source_files import Sources
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -38,6 +40,21 @@ def declare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also import the modules, in a separate process",
     )
+    parser.add_argument(
+        "--recipe-answer",
+        action="append",
+        default=[],
+        metavar="STEP.FIELD=VALUE",
+        help="an answer to a prompt, as pytest takes it; with CI=true, prompts without an answer "
+        "are reported",
+    )
+    parser.add_argument(
+        "--recipe-answers",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a file with answers to prompts, as pytest takes it",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
@@ -50,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"there is no recipe in {where}; pytest-orchestrator new recipe NAME creates one"
         )
-    found = list(dict.fromkeys(_findings(paths, about, imports=args.imports)))
+    given = _given_answers(args, about)
+    found = list(dict.fromkeys(_findings(paths, about, given, imports=args.imports)))
     if args.json:
         say_json(_plain(paths, found, about))
     else:
@@ -60,7 +78,48 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(each.severity == "error" for each in found) else 0
 
 
-def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Iterator[Finding]":
+def _given_answers(args: argparse.Namespace, about: Project) -> "GivenAnswers | None":
+    """Return the answers that are given before a run; None if a person can be asked.
+
+    The options in the ini key ``addopts`` count too.
+    """
+    from pytest_orchestrator.plugin.questions.given import GivenAnswers, answers_of, is_ci
+
+    if not is_ci():
+        return None
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    for option in ("--recipe-answer", "--recipe-answers"):
+        parser.add_argument(option, action="append", default=[])
+    always = parser.parse_known_args(about.listed("addopts"))[0]
+    try:
+        answers = [
+            *answers_of(always.recipe_answer, always.recipe_answers, about.root),
+            *answers_of(args.recipe_answer, args.recipe_answers, Path.cwd()),
+        ]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return GivenAnswers(answers, os.environ)
+
+
+def _unanswered(recipe: "Recipe", given: "GivenAnswers") -> "Iterator[Finding]":
+    """Yield a finding for each step that asks a person and lacks an answer."""
+    from pytest_orchestrator.recipe.analysis.dataflow import finding
+    from pytest_orchestrator.recipe.fields import type_hooks
+    from pytest_orchestrator.recipe.fields.extensions import asks
+
+    for step in filter(asks, (*recipe.steps, *recipe.final)):
+        for question in type_hooks.questions_of(step, str(recipe.path)) or ():
+            missing = given.unanswered(recipe, step.name, question)
+            if missing:
+                names = ", ".join(f"{step.name}.{name}" for name in missing)
+                head = f"CI is set, and no answer is given to {names}"
+                place = step.at.get("message", step.at["type"])
+                yield finding(recipe, step, "warning", place, head, "--recipe-answers FILE")
+
+
+def _findings(
+    paths: Sequence[Path], about: Project, given: "GivenAnswers | None", *, imports: bool
+) -> "Iterator[Finding]":
     from pytest_orchestrator.cli.project import Recipes
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding
     from pytest_orchestrator.recipe.analysis.source_files import Sources
@@ -77,6 +136,8 @@ def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Itera
             continue
         found = flow.findings(recipe)
         yield from found
+        if given is not None:
+            yield from _unanswered(recipe, given)
         if imports:
             yield from not_imported(recipe, sources, found)
 

@@ -6,6 +6,7 @@ says more wins over one that says less. Of equal targets an option wins over a f
 the environment, and the later over the earlier one.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,11 @@ _OPTION = re.compile(
 )
 
 _ELEMENT = re.compile(r"(.+)\[[0-9]+\]")
+
+
+def is_ci() -> bool:
+    """Return True if the environment variable CI says that a pipeline runs this process."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
 
 
 class GivenAnswer(NamedTuple):
@@ -114,6 +120,29 @@ def file_answers(path: Path, name: str) -> Iterator[GivenAnswer]:
             yield GivenAnswer(target, field, value, name, is_text=False)
 
 
+def answers_of(options: Iterable[str], files: Iterable[str], folder: Path) -> list[GivenAnswer]:
+    """Return the answers of files and options, the weakest first.
+
+    Args:
+        options: The texts of ``--recipe-answer``.
+        files: The paths of ``--recipe-answers``.
+        folder: The folder to which the paths are relative.
+
+    Raises:
+        ValueError: An option has another form, or a file cannot be read.
+    """
+    answers: list[GivenAnswer] = []
+    option = FILE_OPTION
+    try:
+        for name in files:
+            answers += file_answers(folder / name, name)
+        option = OPTION
+        answers += map(option_answer, options)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from None
+    return answers
+
+
 class GivenAnswers:
     """All answers that were given before the run.
 
@@ -154,6 +183,21 @@ class GivenAnswers:
             if one.field in question.names:
                 found[one.field] = one
         return found
+
+    def unanswered(self, recipe: "Recipe", step: str, question: Question) -> list[str]:
+        """Return the names that a question needs, and that no answer given before the run has.
+
+        Args:
+            recipe: The recipe of the step, without a cell: an answer for any cell or element
+                counts.
+            step: Name of the step.
+            question: The question.
+        """
+        targets = targets_of(recipe, step)
+        given = {one.field for one in self._answers if one.target.partition("[")[0] in targets}
+        given |= self.of(recipe, step, question).keys()
+        names = question.needed or (() if given else question.names)
+        return [name for name in names if name not in given]
 
     def errors(
         self, asking: "Iterable[tuple[Recipe, Step, Sequence[Question] | None]]", root: Path

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.plugin.questions.form import Terminal
+from pytest_orchestrator.plugin.questions.given import is_ci
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
 from pytest_orchestrator.plugin.reporting.progress import silence
 
@@ -47,11 +48,6 @@ def terminal_of(config: pytest.Config) -> Iterator[Terminal | str]:
             reporter.flush()
         begins_line = config.get_terminal_writer().width_of_current_line == 0
         yield Terminal(0, out, begins_line=begins_line)
-
-
-def is_ci() -> bool:
-    """Return True if the environment variable CI says that the session runs in a pipeline."""
-    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
 
 
 def _terminal_output() -> int | None:

@@ -13,11 +13,8 @@ from pytest_orchestrator.core.questions import BUTTON, Answer, NoAnswer, Questio
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.questions import form
 from pytest_orchestrator.plugin.questions.given import (
-    FILE_OPTION,
-    OPTION,
     GivenAnswers,
-    file_answers,
-    option_answer,
+    answers_of,
 )
 from pytest_orchestrator.plugin.questions.presenter import CI, Presenter, terminal_of
 from pytest_orchestrator.plugin.questions.queue import (
@@ -233,15 +230,11 @@ def given_answers(config: pytest.Config) -> GivenAnswers:
     Raises:
         pytest.UsageError: An option has another form, or a file cannot be read.
     """
-    answers: list[GivenAnswer] = []
-    option = FILE_OPTION
+    options, files = config.getoption("recipe_answer"), config.getoption("recipe_answers")
     try:
-        for name in config.getoption("recipe_answers"):
-            answers += file_answers(Path(config.invocation_params.dir, name), name)
-        option = OPTION
-        answers += map(option_answer, config.getoption("recipe_answer"))
+        answers = answers_of(options, files, Path(config.invocation_params.dir))
     except ValueError as error:
-        raise pytest.UsageError(f"{option}: {error}") from None
+        raise pytest.UsageError(str(error)) from None
     return GivenAnswers(answers, os.environ)
 
 
