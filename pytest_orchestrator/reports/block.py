@@ -72,6 +72,7 @@ def block(
             attempts=[_attempt(each, folder) for each in result.attempts] or UNSET,
             artifacts=_artifacts(result, folder),
             warnings=list(result.warnings) or UNSET,
+            answers=_answers(ended),
             elements=[_element(recipe, step, one, root, folder) for one in result.elements]
             if result.elements is not None
             else UNSET,
@@ -184,6 +185,14 @@ def _element(
         artifacts=_artifacts(result, folder),
         restored=result.restored or UNSET,
     )
+
+
+def _answers(ended: Ended | None) -> list[parts.Answered] | UnsetType:
+    answers = ended.answers if ended else ()
+    return [
+        parts.Answered(button=one.button, who=one.who, where=one.where, when=one.when)
+        for one in answers
+    ] or UNSET
 
 
 def _artifacts(result: StepResult, folder: Path) -> list[parts.Artifact] | UnsetType:

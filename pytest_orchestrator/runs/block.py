@@ -271,6 +271,15 @@ class Element(Part, frozen=True, kw_only=True):
     restored: Maybe[str] = UNSET
 
 
+class Answered(Part, frozen=True):
+    """A question of the step that was answered; the values are in the journal."""
+
+    button: str
+    who: str
+    where: Literal["terminal", "answers", "page"]
+    when: str
+
+
 class Block(Part, frozen=True):
     """The report of one step. Times are in seconds, sizes in bytes."""
 
@@ -290,6 +299,7 @@ class Block(Part, frozen=True):
     attempts: Maybe[list[Attempt]] = UNSET
     artifacts: Maybe[list[Artifact]] = UNSET
     warnings: Maybe[list[str]] = UNSET
+    answers: Maybe[list[Answered]] = UNSET
     elements: Maybe[list[Element]] = UNSET
 
 

@@ -71,6 +71,7 @@ def test_answers_given_before_the_run_are_typed_and_recorded(project: Project) -
         "of": "SN1",
     }
     assert blocks["refused"]["step"]["kind"] == "status"
+    assert [one["button"] for one in blocks["refused"]["answers"]] == ["fail"]
     assert blocks["refused"]["step"]["reason"].endswith(" chose fail before the run")
     answered = {event["step"]: event for event in _events(project, "question_answered")}
     assert answered["inspect"]["values"] == {"serial": "SN1", "volts": 4.5}
@@ -343,6 +344,8 @@ def test_the_example_of_the_how_to_page_looks_as_it_is_shown(project: Project) -
         screen.types(f"{typed}\n")
     assert screen.status() == 0, screen.seen
 
-    blocks = project.blocks("--recipe-answers=answers.yaml")
+    blocks = project.blocks("--recipe-answers=answers.yaml", "-orecipe_html=true")
+    page = max(project.path.glob(".orchestrator/runs/*/report.html")).read_text()
+    assert re.search(r"pass, answered by \w+ before the run at 20", page)
     states = {name: one["step"]["state"] for name, one in blocks.items()}
     assert states == {"inspect": "passed", "label": "passed"}

@@ -193,6 +193,7 @@ def drawer(shown: StepView) -> list[Any]:
         _part("Resources", _pairs(shown.figures)),
         _part("Inputs", _pairs(shown.inputs)),
         _part("Earlier attempts", _attempts(shown)),
+        _part("Answers", [html.P(one) for one in shown.answers]),
         _part("Warnings", [html.P(one) for one in shown.warnings]),
         _part("Files", [html.P(f"{one.name}, {one.bytes:,} bytes") for one in shown.attachments]),
         *(_part(log.name, [html.Pre(log.text)]) for log in shown.logs if log.text),

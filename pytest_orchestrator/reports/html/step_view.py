@@ -417,6 +417,17 @@ class StepView:
         return [cut(warning, 500) for warning in self._warnings[:_MOST]]
 
     @property
+    def answers(self) -> list[str]:
+        """One sentence for each answer of a person: the button, the name, the place and time."""
+        answers = (self.block and self.block.answers) or ()
+        places = {"terminal": "at the terminal", "page": "on the operator page"}
+        return [
+            f"{cut(one.button, 60)}, answered by {cut(one.who, 200)} "
+            f"{places.get(one.where, 'before the run')} at {cut(one.when, 60)}"
+            for one in answers[:_MOST]
+        ]
+
+    @property
     def _warnings(self) -> Sequence[str]:
         return (self.block and self.block.warnings) or ()
 
