@@ -76,6 +76,21 @@ def _none_of(words: frozenset[str], pattern: str) -> Schema:
 
 _PATTERN = (keys_of(InputField)["pattern"].meta.extra or {})["rule"]
 
+
+def _text_or(pattern: str) -> Schema:
+    """Return the schema of texts that match a pattern or contain an expression."""
+    return {"type": "string", "pattern": f"^{pattern}$|{OPENING}"}
+
+
+_ANSWER = {
+    "type": ["integer", "string"],
+    "minimum": 100,
+    "maximum": 599,
+    "pattern": f"^({'|'.join(key_types.CLASSES)})$|{OPENING}",
+}
+_CODES = {**_ANSWER, "type": ["integer", "string", "array"], "items": _ANSWER, "minItems": 1}
+
+
 LIMITS: Mapping[Any, Schema] = {
     _PATTERN: _FILLED,
     key_types.filled: _FILLED,
@@ -111,6 +126,12 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.not_negative: {"minimum": 0},
     key_types.signal_name: {
         "pattern": f"^({_any_case(['SIG'])})?({_any_case(key_types.SIGNALS)})$"
+    },
+    key_types.http_probe: {
+        "pattern": f"^{key_types.URL}$",
+        "properties": {"url": _text_or(key_types.URL), "code": _CODES},
+        "required": ["url"],
+        "additionalProperties": False,
     },
     key_types.port: {"minimum": 1, "maximum": 65535},
     key_types.format_number: {"minimum": 1, "maximum": 1},
@@ -381,7 +402,7 @@ _INLINE: Schema = {"properties": {"isolation": {"const": "inline"}}, "required":
 _FIXTURES: Schema = {"properties": {"fixtures": {"minItems": 1}}, "required": ["fixtures"]}
 _WAITS: Schema = {
     "not": {"propertyNames": {"const": "timeout"}},
-    "errorMessage": "names nothing to wait for: give 'file', 'port' or 'stdout_matches'",
+    "errorMessage": "names nothing to wait for: give 'file', 'port', 'http' or 'stdout_matches'",
 }
 
 

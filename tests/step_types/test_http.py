@@ -21,6 +21,7 @@ from pytest_orchestrator.extending import (
 from pytest_orchestrator.recipe import RecipeError, load
 from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.step_types.http import Http, HttpKeys
 from tests.step_types.http_server import Server, authority, serving
 
@@ -301,6 +302,26 @@ def written(path: tuple[str, ...]) -> WrittenStep:
     keys = type_hooks.defaults(HttpKeys) | {"url": "http://x"}
     place = Place(1, 1)
     return WrittenStep(step="a", recipe="x", keys=keys, common={}, places={path: place})
+
+
+def test_all_forms_of_the_keys_are_read(tmp_path: Path) -> None:
+    step = loaded(
+        tmp_path,
+        "data: {volts: 5, on: [a, b], dut: '${{ vars.v }}'}, query: {a: [1, true], b: x}, "
+        "headers: {X-A: 1}, verify: ca.pem",
+    )
+
+    ready = evaluate_step(step, {"vars": {"v": 1}}).own
+    assert ready == {
+        "url": "http://x",
+        "data": {"volts": 5, "on": ["a", "b"], "dut": 1},
+        "query": {"a": [1, True], "b": "x"},
+        "headers": {"X-A": 1},
+        "verify": "ca.pem",
+    }
+    assert msgspec.convert(ready, HttpKeys).verify == "ca.pem"
+    assert loaded(tmp_path, "data: '${{ vars.v }}'").own["data"] == "${{ vars.v }}"
+    assert loaded(tmp_path, "data: x, verify: false").own["verify"] is False
 
 
 def test_a_missing_httpx_is_an_error_unless_the_recipe_requires_the_extra(

@@ -1,10 +1,7 @@
-"""Background services: start, readiness probes, stop.
-
-Files and output from before the start of a service do not make it ready.
-"""
+"""Background services: start, wait for readiness, stop."""
 
 import contextlib
-import socket
+import math
 import tempfile
 import threading
 import time
@@ -26,6 +23,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 )
 from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
+from pytest_orchestrator.execution.steps.readiness import ReadinessProbe
 from pytest_orchestrator.execution.text_search import bytes_of
 from pytest_orchestrator.recipe.model.graph import needed_steps
 from pytest_orchestrator.recipe.model.options import Ready
@@ -85,7 +83,7 @@ class Service:
         for log in (*self._logs, Path(str(attempt.log(step.name, STREAM)))):
             log.unlink(missing_ok=True)  # the log of an earlier attempt
         self._ready = ReadinessProbe(
-            step.ready or Ready(), attempt.config.root, self._logs[0], self._matches
+            step.ready or Ready(), attempt.config.root, self._logs[0], self._matches, self._left
         )
         self._step_code = step_code
         self._process = process
@@ -121,7 +119,7 @@ class Service:
                     return self._ended_early(unmet)
                 if not unmet:
                     return self._running()
-                if self._has_timed_out():
+                if self._left() < 0:
                     return self._timed_out(unmet)
                 self._end_event.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -207,9 +205,10 @@ class Service:
     def _limit(self) -> float | None:
         return self._outer.seconds_for((self.step.ready or Ready()).timeout)
 
-    def _has_timed_out(self) -> bool:
+    def _left(self) -> float:
+        """Return the seconds that are left for readiness; infinity without a limit."""
         limit = self._limit()
-        return limit is not None and self._seconds() > limit
+        return math.inf if limit is None else limit - self._seconds()
 
     def _running(self) -> Ended:
         out, err = (stream(output) for output in self._outputs())
@@ -261,86 +260,6 @@ def _exit_text(ended: Ended) -> str:
         return "it ended"
     left = f", and what it left running was ended: {', '.join(process.leftovers)}"
     return f"it ended with exit code {process.exit_code}{left if process.leftovers else ''}"
-
-
-_HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-_CONNECT_TIMEOUT = 0.5  # seconds; a connection to this machine takes far less
-_MAX_TEXT = 1 << 20  # bytes of stdout that are searched again
-
-
-class ReadinessProbe:
-    """Readiness probe of a service: file, stdout and port.
-
-    Args:
-        ready: The conditions in the recipe.
-        root: The folder to which paths are relative.
-        stdout: The log of the service's stdout.
-        matches: Returns True if a pattern matches in a text.
-    """
-
-    def __init__(
-        self, ready: Ready, root: Path, stdout: Path, matches: Callable[[str, str], bool]
-    ) -> None:
-        self._ready = ready
-        self._search = matches
-        self._file = root / (ready.file or "")
-        self._before = _identity(self._file)
-        self._stdout = stdout
-        self._offset = 0
-        self._text = b""
-        self._has_connected = self._has_match = False
-
-    def unmet(self) -> list[str]:
-        """Check the conditions; return those that do not hold yet, as text."""
-        ready = self._ready
-        unmet = []
-        if ready.file is not None and _identity(self._file) in (None, self._before):
-            words = "is not there" if self._before is None else "was not written anew"
-            unmet.append(f"file {ready.file} {words}")
-        if ready.stdout_matches is not None and not self._has_matched(ready.stdout_matches):
-            unmet.append(f"stdout does not match '{ready.stdout_matches}'")
-        if ready.port is not None and not self._has_accepted(ready.port):
-            unmet.append(f"port {ready.port} takes no connection")
-        return unmet
-
-    def _has_matched(self, pattern: str) -> bool:
-        if self._has_match:
-            return True
-        with contextlib.suppress(OSError), self._stdout.open("rb") as log:
-            log.seek(self._offset)
-            new = log.read()
-            self._offset += len(new)
-            if new:
-                self._text += new
-                text = self._text.decode("utf-8", "replace").replace("\r\n", "\n")
-                self._has_match = self._search(pattern, text)
-                self._text = self._text[-_MAX_TEXT:]
-        return self._has_match
-
-    def _has_accepted(self, port: int) -> bool:
-        # Each probe is a client of the service, so no probe follows the first connection.
-        self._has_connected = self._has_connected or any(_accepts(*host, port) for host in _HOSTS)
-        return self._has_connected
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Return modification time, inode and size of a file, to detect writes; None if missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-def _accepts(family: socket.AddressFamily, host: str, port: int) -> bool:
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as client:
-            client.settimeout(_CONNECT_TIMEOUT)
-            client.connect((host, port))
-            # The system may connect a socket to itself if no program listens on the port.
-            return bool(client.getsockname() != client.getpeername())
-    except OSError:
-        return False
 
 
 class Services:

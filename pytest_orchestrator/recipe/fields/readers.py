@@ -197,24 +197,36 @@ class _List:
 
 
 class _Either:
-    """Reader of a scalar or a list."""
+    """Reader of a scalar, or of a list or a mapping.
 
-    def __init__(self, scalar: Reader, several: Reader) -> None:
+    Args:
+        scalar: The reader of a scalar.
+        several: The reader of a list; None if the value cannot be a list.
+        mapping: The reader of a mapping; None if the value cannot be a mapping.
+    """
+
+    def __init__(self, scalar: Reader, several: Reader | None, mapping: Reader | None) -> None:
         self._scalar = scalar
         self._several = several
-        self.item = several.item
-        self.expected = f"{scalar.expected}, or {several.expected}"
+        self._mapping = mapping
+        self.item = several and several.item
+        forms = [one.expected for one in (scalar, several, mapping) if one is not None]
+        self.expected = ", or ".join(forms)
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
-        if type(node) is SequenceNode:
+        if type(node) is SequenceNode and self._several is not None:
             return self._several.read(node, key, reading)
+        if type(node) is MappingNode and self._mapping is not None:
+            return self._mapping.read(node, key, reading)
         if type(node) is ScalarNode:
             return self._scalar.read(node, key, reading)
         return reading.report_kind(node, key, self.expected)
 
     def convert(self, value: Any, key: str) -> Any:
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple) and self._several is not None:
             return self._several.convert(value, key)
+        if isinstance(value, dict) and self._mapping is not None:
+            return self._mapping.convert(value, key)
         try:
             return self._scalar.convert(value, key)
         except ValueError:
@@ -380,7 +392,8 @@ def _plain(hint: Any) -> Reader:
     kinds = [each for each in get_args(hint) if each is not NoneType]
     if len(kinds) == 1:
         return reader(kinds[0])
-    lists = [each for each in kinds if get_origin(each) is tuple]
-    scalars = tuple(each for each in kinds if each not in lists)
+    several = next((reader(each) for each in kinds if get_origin(each) is tuple), None)
+    mapping = next((reader(each) for each in kinds if get_origin(each) is dict), None)
+    scalars = tuple(each for each in kinds if get_origin(each) not in (tuple, dict))
     scalar: Reader = _Condition() if scalars == (Expression,) else _Scalar(scalars)
-    return _Either(scalar, reader(lists[0])) if lists else scalar
+    return _Either(scalar, several, mapping) if several or mapping else scalar

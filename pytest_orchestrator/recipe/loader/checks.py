@@ -369,7 +369,7 @@ class ServiceChecks:
                 tail = f" is known at the end of a step, {_KEEPS_RUNNING}"
                 self._add(each, criterion.place, criterion.name, tail, _LEAVE)
         if fields.get("ready") is not None and pairs(each.node_of("ready")).keys() <= {"timeout"}:
-            cure = "give 'file', 'port' or 'stdout_matches'"
+            cure = "give 'file', 'port', 'http' or 'stdout_matches'"
             self._note(each, "ready", " names nothing to wait for", cure)
 
     def _check_locks(self, each: Draft, drafts: Iterable[Draft], before: set[str]) -> None:

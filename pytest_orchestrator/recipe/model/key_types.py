@@ -337,6 +337,37 @@ def port(number: int) -> int:
     return number
 
 
+URL = r"https?://[^\s@/?#]+([/?#]\S*)?"
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_UNEVALUATED = "${{"
+
+
+def http_probe(value: Any) -> Any:
+    """Check the address of a readiness probe, or a mapping of `url` and `code`.
+
+    In a mapping, a value with an expression that is not evaluated yet is accepted.
+    """
+    if not isinstance(value, dict):
+        if not re.fullmatch(URL, value):
+            raise ValueError("should be an address such as http://127.0.0.1:8080/health")
+        return value
+    if "url" not in value or not value.keys() <= {"url", "code"}:
+        raise ValueError("should be a mapping of 'url' and 'code'")
+    url, code = value["url"], value.get("code", 200)
+    if not isinstance(url, str) or not (_UNEVALUATED in url or re.fullmatch(URL, url)):
+        raise ValueError("should have a 'url' such as http://127.0.0.1:8080/health")
+    codes = code if isinstance(code, list) else [code]
+    if not codes or not all(map(_is_code, codes)):
+        raise ValueError("should have a 'code' from 100 to 599, such as 401 or 4xx, or a list")
+    return value
+
+
+def _is_code(code: object) -> bool:
+    if isinstance(code, str):
+        return code in CLASSES or _UNEVALUATED in code
+    return isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 599
+
+
 _SIGNALS = (
     "ABRT ALRM BUS CHLD CONT EMT FPE HUP ILL INFO INT IO KILL PIPE PROF PWR QUIT RTMAX RTMIN SEGV "
     "STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"

@@ -265,6 +265,17 @@ class Ready(Struct, frozen=True, kw_only=True):
             rule=key_types.port,
         ),
     ] = None
+    http: Annotated[
+        str | dict[str, Json] | None,
+        key(
+            "An address that answers a GET request with a 2xx code; or `url` and the `code`, such "
+            "as 401 or `4xx`, or a list of codes.",
+            "http://127.0.0.1:8080/health",
+            written=str | dict[str, Json],
+            names=BEFORE,
+            rule=key_types.http_probe,
+        ),
+    ] = None
     stdout_matches: Annotated[
         str | None,
         key(

@@ -72,11 +72,11 @@ def run(bench: Bench) -> Iterator[Run]:
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> LateNotBefore:
     """Return a function that keeps services from being late before a condition holds."""
-    has_timed_out = Service._has_timed_out  # noqa: SLF001
+    left = Service._left  # noqa: SLF001
 
     def late(condition: Callable[[], bool]) -> None:
         monkeypatch.setattr(
-            Service, "_has_timed_out", lambda self: condition() and has_timed_out(self)
+            Service, "_left", lambda self: left(self) if condition() else float("inf")
         )
 
     return late

@@ -53,10 +53,40 @@ WITHIN = f"'fixtures' {{}} has 'bench', so the step would run inside pytest, {OW
         (
             "ready: {}",
             "7 'ready' {} names nothing to wait for",
-            "give 'file', 'port' or 'stdout_matches'",
+            "give 'file', 'port', 'http' or 'stdout_matches'",
         ),
         ("ready: 80", "7 'ready' {} is a number, should be a mapping", "write ready: {port: 8080}"),
         ("ready: {ports: 80}", "8 unknown key 'ports' in 'ready' {}", "did you mean 'port'?"),
+        (
+            "ready: {http: localhost}",
+            (
+                "14 'ready.http' {} is 'localhost', "
+                "should be an address such as http://127.0.0.1:8080/health"
+            ),
+            "",
+        ),
+        (
+            "ready: {http: {code: 200}}",
+            "14 'ready.http' {} is a mapping, should be a mapping of 'url' and 'code'",
+            "",
+        ),
+        (
+            "ready: {http: {url: http://x/, code: 6xx}}",
+            (
+                "14 'ready.http' {} is a mapping, "
+                "should have a 'code' from 100 to 599, such as 401 or 4xx, or a list"
+            ),
+            "",
+        ),
+        (
+            "ready: {http: {url: 3}}",
+            (
+                "14 'ready.http' {} is a mapping, "
+                "should have a 'url' such as http://127.0.0.1:8080/health"
+            ),
+            "",
+        ),
+        ("ready: {http: [x]}", "14 'ready.http' {} is a list, should be text, or a mapping", ""),
         ("ready: {port: 65536}", "14 'ready.port' {} is 65536, should be 1 to 65535", ""),
         (
             "ready: {stdout_matches: '+'}",

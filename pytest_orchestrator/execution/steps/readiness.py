@@ -1,0 +1,178 @@
+"""Readiness probe of a background service.
+
+Files and output from before the start of a service do not make it ready.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_orchestrator.recipe.model.options import Ready
+
+_HTTP_TIMEOUT = 5.0  # seconds for the first line of an answer
+_MAX_LINE = 1 << 16
+_HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+_CONNECT_TIMEOUT = 0.5  # seconds; a connection to this machine takes far less
+_MAX_TEXT = 1 << 20  # bytes of stdout that are searched again
+
+
+class ReadinessProbe:
+    """Readiness probe of a service: file, stdout, port and HTTP.
+
+    Args:
+        ready: The conditions in the recipe.
+        root: The folder to which paths are relative.
+        stdout: The log of the service's stdout.
+        matches: Returns True if a pattern matches in a text.
+        left: Returns the seconds that are left for readiness.
+    """
+
+    def __init__(
+        self,
+        ready: Ready,
+        root: Path,
+        stdout: Path,
+        matches: Callable[[str, str], bool],
+        left: Callable[[], float],
+    ) -> None:
+        self._left = left
+        self._ready = ready
+        self._search = matches
+        self._file = root / (ready.file or "")
+        self._before = _identity(self._file)
+        self._stdout = stdout
+        self._offset = 0
+        self._text = b""
+        self._has_connected = self._has_match = self._has_answered = False
+
+    def unmet(self) -> list[str]:
+        """Check the conditions; return those that do not hold yet, as text."""
+        ready = self._ready
+        unmet = []
+        if ready.file is not None and _identity(self._file) in (None, self._before):
+            words = "is not there" if self._before is None else "was not written anew"
+            unmet.append(f"file {ready.file} {words}")
+        if ready.stdout_matches is not None and not self._has_matched(ready.stdout_matches):
+            unmet.append(f"stdout does not match '{ready.stdout_matches}'")
+        if ready.port is not None and not self._has_accepted(ready.port):
+            unmet.append(f"port {ready.port} takes no connection")
+        if ready.http is not None:
+            unmet += self._unmet_http(ready.http)
+        return unmet
+
+    def _unmet_http(self, http: str | dict[str, Any]) -> list[str]:
+        """Send a request; return a text if the server does not answer with a wanted code."""
+        if self._has_answered:
+            return []
+        url = http if isinstance(http, str) else http["url"]
+        wanted = "2xx" if isinstance(http, str) else http.get("code", "2xx")
+        code = answered_code(url, min(_HTTP_TIMEOUT, self._left()))
+        self._has_answered = code is not None and accepts(wanted, code)
+        if self._has_answered:
+            return []
+        if code is None:
+            return [f"{url} does not answer"]
+        listed = wanted if isinstance(wanted, list) else [wanted]
+        return [f"{url} answers {code}, expected {' or '.join(map(str, listed))}"]
+
+    def _has_matched(self, pattern: str) -> bool:
+        if self._has_match:
+            return True
+        with contextlib.suppress(OSError), self._stdout.open("rb") as log:
+            log.seek(self._offset)
+            new = log.read()
+            self._offset += len(new)
+            if new:
+                self._text += new
+                text = self._text.decode("utf-8", "replace").replace("\r\n", "\n")
+                self._has_match = self._search(pattern, text)
+                self._text = self._text[-_MAX_TEXT:]
+        return self._has_match
+
+    def _has_accepted(self, port: int) -> bool:
+        # Each probe is a client of the service, so no probe follows the first connection.
+        self._has_connected = self._has_connected or any(_accepts(*host, port) for host in _HOSTS)
+        return self._has_connected
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Return modification time, inode and size of a file, to detect writes; None if missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def _accepts(family: socket.AddressFamily, host: str, port: int) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as client:
+            client.settimeout(_CONNECT_TIMEOUT)
+            client.connect((host, port))
+            # The system may connect a socket to itself if no program listens on the port.
+            return bool(client.getsockname() != client.getpeername())
+    except OSError:
+        return False
+
+
+def accepts(wanted: int | str | list[int | str], code: int) -> bool:
+    """Return True if the code of an answer is a wanted one, or of a wanted class such as 2xx."""
+    listed = wanted if isinstance(wanted, list) else [wanted]
+    return code in listed or f"{code // 100}xx" in listed
+
+
+def answered_code(url: str, seconds: float) -> int | None:
+    """Send a GET request, and return the code of the answer; None if there is no answer.
+
+    Redirects are not followed, and any certificate is accepted. Only the first line of the answer
+    is read, so that a server that sends the rest slowly cannot delay the caller.
+
+    Args:
+        url: The address, with `http` or `https`.
+        seconds: The time limit for the first line.
+    """
+    until, parts = time.monotonic() + seconds, urlsplit(url)
+    limit = max(0.01, seconds)
+    host = str(parts.hostname)
+    if parts.scheme == "https":
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001 - it sends no secret
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, parts.port, timeout=limit, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=limit)
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    try:
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers={"Connection": "close"})
+            return _code_of(_first_line(connection.sock, until))
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+
+
+def _first_line(connection: socket.socket, until: float) -> bytes:
+    """Read the first line of an answer; what was received of it at the deadline."""
+    line = b""
+    while b"\n" not in line and len(line) < _MAX_LINE:
+        left = until - time.monotonic()
+        if left <= 0:
+            break
+        connection.settimeout(left)
+        piece = connection.recv(256)
+        if not piece:
+            break
+        line += piece
+    return line.partition(b"\n")[0]
+
+
+def _code_of(line: bytes) -> int | None:
+    """Return the code in the first line of an answer; None if it is no answer of HTTP."""
+    words = line.split(None, 2)
+    is_answer = len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit()
+    return int(words[1]) if is_answer else None

@@ -1,0 +1,115 @@
+"""Readiness probe of a service over HTTP."""
+
+import contextlib
+import math
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.execution.steps.readiness import (
+    ReadinessProbe,
+    accepts,
+    answered_code,
+)
+from pytest_orchestrator.recipe.model.options import Ready
+from tests.step_types.http_server import Server, authority, serving
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving() as one:
+        yield one
+
+
+def unmet(http: Any) -> list[str]:
+    root = Path.cwd()
+    probe = ReadinessProbe(Ready(http=http), root, root / "x", lambda *_: False, lambda: math.inf)
+    return probe.unmet()
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "text"),
+    [
+        ("/code/200", None, []),
+        ("/code/204", None, []),
+        ("/code/503", None, ["{} answers 503, expected 2xx"]),
+        ("/away", None, ["{} answers 302, expected 2xx"]),
+        ("/code/401", 401, []),
+        ("/code/401", "4xx", []),
+        ("/code/401", ["2xx", 401], []),
+        ("/code/200", [401, "5xx"], ["{} answers 200, expected 401 or 5xx"]),
+    ],
+)
+def test_a_service_is_ready_when_it_answers_with_a_wanted_code(
+    server: Server, path: str, code: Any, text: list[str]
+) -> None:
+    url = f"{server.url}{path}"
+
+    assert unmet(url if code is None else {"url": url, "code": code}) == [
+        one.format(url) for one in text
+    ]
+
+
+def test_a_service_that_has_answered_once_is_not_asked_again(server: Server) -> None:
+    root, url = Path.cwd(), f"{server.url}/once?x=1"
+    probe = ReadinessProbe(Ready(http=url), root, root / "x", lambda *_: False, lambda: 5.0)
+
+    assert (probe.unmet(), probe.unmet()) == ([], [])
+    assert server.requests.count("/once?x=1") == 1
+
+
+def test_a_service_that_does_not_listen_does_not_answer() -> None:
+    with serving() as closed:
+        pass
+
+    assert unmet(closed.url) == [f"{closed.url} does not answer"]
+
+
+def test_any_certificate_is_accepted(tmp_path: Path) -> None:
+    with serving(authority(tmp_path)[1]) as server:
+        assert unmet(f"{server.url}/code/200") == []
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP", b"HTTP/1.1 abc\r\n", b"220 mail ready\r\n"])
+def test_a_server_that_does_not_speak_http_does_not_answer(sent: bytes) -> None:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(sent)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert answered_code(f"http://127.0.0.1:{listener.getsockname()[1]}/", 5.0) is None
+        thread.join()
+
+
+def test_a_server_that_dribbles_is_given_up_at_the_deadline() -> None:
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while not over.wait(0.01):
+                connection.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        started = time.monotonic()
+        assert answered_code(f"http://127.0.0.1:{listener.getsockname()[1]}/", 0.2) is None
+        assert 0.2 <= time.monotonic() - started < 5
+        over.set()
+        thread.join()
+
+
+def test_classes_of_codes_are_accepted() -> None:
+    assert accepts("2xx", 204)
+    assert accepts([301, "4xx"], 404)
+    assert not accepts(200, 201)
