@@ -26,6 +26,7 @@ from pytest_orchestrator.recipe.model.options import (
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
+from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
     PythonStep,
@@ -62,6 +63,7 @@ class _Section(NamedTuple):
 _SECTIONS = (
     _Section("The file", Recipe),
     _Section("`inputs`", InputField, "Keys of each input."),
+    _Section("`requires`", Requires),
     _Section("`defaults`", Defaults),
     _Section(
         "All steps", Step, "Besides these a step has a `type`, `python` or `shell`, or `use`."
@@ -142,6 +144,7 @@ _BY_FIELD: Mapping[str, str] = {
     "matrix": "mapping of lists by name",
     "inputs": "mapping of [inputs](#inputs) by name",
     "choices": "list of values",
+    "requires": "mapping of [keys](#requires)",
     "defaults": "mapping of [keys](#defaults)",
     "steps": "list of [steps](#all-steps)",
     "final": "list of [steps](#all-steps)",

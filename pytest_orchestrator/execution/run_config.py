@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -105,6 +105,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         max_log: Bytes after which a log is cut, with a mark.
         max_artifact: Size of the largest artifact, in bytes.
         max_result: Size of the largest stdout that is read as a result, in bytes.
+        has_terminal: Returns True if a person can answer at the terminal of the session.
+        requirements_are_strict: True if a missing requirement of a recipe fails its steps.
         secrets: The masker of outputs; reports use it too.
         context_access: Access of the programs of steps to the Context; None if they have none.
         watchdog: The watchdog for inline steps; None if they are not watched.
@@ -128,6 +130,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_log: int = 100_000_000
     max_artifact: int = 1_000_000_000
     max_result: int = 16 * 1024 * 1024
+    has_terminal: Callable[[], bool] = lambda: True
+    requirements_are_strict: bool = False
     secrets: Masker = msgspec.field(default_factory=Masker)
     context_access: "ContextAccess | None" = None
     watchdog: "Watchdog | None" = None

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
+from pytest_orchestrator.core.extras import EXTRAS
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField
 from pytest_orchestrator.recipe.expressions import expression
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
@@ -39,6 +40,12 @@ from pytest_orchestrator.recipe.model.options import (
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
+from pytest_orchestrator.recipe.model.requirements import (
+    Requires,
+    extra,
+    some_extras,
+    some_programs,
+)
 from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import either
 
@@ -92,6 +99,9 @@ _CODES = {**_ANSWER, "type": ["integer", "string", "array"], "items": _ANSWER, "
 
 
 LIMITS: Mapping[Any, Schema] = {
+    extra: {"pattern": f"^({'|'.join(EXTRAS)})$"},
+    some_extras: _SOME,
+    some_programs: _SOME,
     _PATTERN: _FILLED,
     key_types.filled: _FILLED,
     key_types.filled_word: _FILLED,
@@ -238,6 +248,7 @@ def _either(hints: list[Any], expressions: bool) -> Schema:
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _NESTED: tuple[type[Struct], ...] = (
+    Requires,
     Retry,
     Ready,
     Within,
@@ -531,6 +542,7 @@ def _inputs() -> Schema:
 
 _OWN: dict[str, Callable[[], Schema]] = {
     "inputs": _inputs,
+    "requires": lambda: _ref(Requires),
     "matrix": _matrix,
     "defaults": lambda: _ref(Defaults),
     "steps": lambda: _list_of(Step, minItems=1),

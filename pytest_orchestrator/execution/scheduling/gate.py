@@ -1,8 +1,9 @@
 """Gate of a recipe run: the root keys that keep all steps from running, or end them in time."""
 
-from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
+from pytest_orchestrator.execution.requirements import missing_requirement
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -13,7 +14,7 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class RecipeGate:
-    """Gate of one recipe run: its keys `if` and `timeout`, each evaluated once.
+    """Gate of one recipe run: its keys `if`, `requires` and `timeout`, each evaluated once.
 
     Args:
         recipe: The recipe.
@@ -22,6 +23,7 @@ class RecipeGate:
 
     Attributes:
         deadline: The deadline of the recipe; None before its first step, and without `timeout`.
+        lacks: The requirement that is missing here, once `skip_reason` was called; else None.
     """
 
     def __init__(self, recipe: Recipe, config: RunConfig, scope: Scope) -> None:
@@ -31,7 +33,8 @@ class RecipeGate:
             template.path[0] == "timeout" for template in recipe.templates
         )
         self._reason: str | ExpressionError | None = None
-        self._is_evaluated = recipe.if_ is None
+        self._is_evaluated = recipe.if_ is None and recipe.requires is None
+        self.lacks: str | None = None
 
     def skip_reason(self) -> str | None:
         """Return the reason why all steps of the recipe are skipped; None if they run.
@@ -41,20 +44,37 @@ class RecipeGate:
         """
         if not self._is_evaluated:
             self._is_evaluated = True
-            condition = self._recipe.if_
-            assert condition is not None  # noqa: S101
             try:
-                holds = condition.holds(self._scope.early())
-                self._reason = None if holds else f"if of the recipe: {condition.text}"
+                self._reason = self._false_condition()
             except ExpressionError as error:
                 self._reason = error
+            if self._reason is None:
+                self._reason = self._missing()
         if isinstance(self._reason, ExpressionError):
             raise self._reason.with_traceback(None)
         return self._reason
 
+    def _false_condition(self) -> str | None:
+        condition = self._recipe.if_
+        if condition is None or condition.holds(self._scope.early()):
+            return None
+        return f"if of the recipe: {condition.text}"
+
+    def _missing(self) -> str | None:
+        requires, config = self._recipe.requires, self._config
+        if requires is None:
+            return None
+        self.lacks = missing_requirement(requires, config.root, config.has_terminal)
+        return None if self.lacks is None else f"requires: {self.lacks}"
+
+    @property
+    def fails(self) -> bool:
+        """True if a missing requirement is an error, and one is missing."""
+        return self._config.requirements_are_strict and self.lacks is not None
+
     @property
     def is_closed(self) -> bool:
-        """True if no step of the recipe runs, because `if` is false or has no value."""
+        """True if no step runs: `if` is false or has no value, or a requirement is missing."""
         try:
             return self.skip_reason() is not None
         except ExpressionError:
@@ -67,8 +87,12 @@ class RecipeGate:
         """
         try:
             reason = self.skip_reason()
+            if reason is not None and self.fails:
+                place = self._recipe.at.get("requires")
+                return failed(step, Failure(kind="not_found", reason=reason, place=place))
             if reason is not None:
-                return StepResult(step=step.name, outcome="skipped", reason=reason, meets=True)
+                meets = self.lacks is None
+                return StepResult(step=step.name, outcome="skipped", reason=reason, meets=meets)
             if self._has_timeout and self.deadline is None and not step.is_final:
                 self._start_clock()
         except ExpressionError as error:

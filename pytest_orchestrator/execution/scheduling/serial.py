@@ -126,7 +126,7 @@ class RecipeRun:
         for run in self.needed:
             # The needs of a recipe that is skipped as a whole do not count.
             cause = None if run.gate.is_closed else run._unmet_recipe()  # noqa: SLF001
-            if cause or run._has_failed():  # noqa: SLF001
+            if cause or run.gate.lacks or run._has_failed():  # noqa: SLF001
                 return cause or run.recipe.key
         return None
 

@@ -91,6 +91,9 @@ def run_needed_steps(request: pytest.FixtureRequest) -> None:
         pytest.fail(needs if isinstance(needs, str) else needs.refused, pytrace=False)
     if has_snapshot(request.node):
         request.node.stash[SNAPSHOT]()
+    for run in (*needs.first, needs.run):
+        if run.gate.is_closed and run.gate.lacks and not run.gate.fails:
+            pytest.skip(f"{run.recipe.key} requires: {run.gate.lacks}")
     for run in needs.first:
         _run_recipe(request, run, results)
     for step in needs.steps:

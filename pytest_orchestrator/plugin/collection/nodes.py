@@ -207,6 +207,10 @@ class StepItem(pytest.Function):
         """Skip the step before its fixtures are set up if the recipe skips all its steps."""
         __tracebackhide__ = True
         reason = self.run.skip_reason(self.step)
+        if reason is not None and self.run.gate.fails:
+            place = self.recipe.at.get("requires", Place(1, 1))
+            text = f"{self.recipe.id}:{place.line}:{place.column}: {reason}"
+            pytest.fail(text, pytrace=False)
         if reason is not None:
             pytest.skip(reason)
 

@@ -40,6 +40,11 @@ _INI = (
         "1h",
         "time for a step that names no timeout of its own, such as 90s or 1h; 0 is no limit",
     ),
+    (
+        "recipe_requires",
+        "skip",
+        "error: a recipe fails where something is missing that it requires; skip: it is skipped",
+    ),
 )
 
 
@@ -155,6 +160,18 @@ def check_booleans(config: pytest.Config) -> None:
     """
     for key, _, _ in _BOOLEANS:
         boolean_of(config, key)
+
+
+def requirements_are_strict(config: pytest.Config) -> bool:
+    """Return True if steps fail where something is missing that their recipe requires.
+
+    Raises:
+        pytest.UsageError: The ini key has another value than ``skip`` and ``error``.
+    """
+    value = str(config.getini("recipe_requires")).strip()
+    if value not in ("skip", "error"):
+        raise pytest.UsageError(f"ini key recipe_requires: '{value}' should be skip or error")
+    return value == "error"
 
 
 def size_limit(config: pytest.Config) -> int:

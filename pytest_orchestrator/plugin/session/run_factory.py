@@ -1,6 +1,7 @@
 """Factories of a session's settings, worker slots and recipe runs."""
 
 import sys
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import context_access, dask
 from pytest_orchestrator.plugin.options import settings, variables
+from pytest_orchestrator.plugin.options.terminal import has_terminal
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.session.run_callbacks import PytestCallbacks
@@ -95,6 +97,8 @@ def session_config(state: "SessionState") -> RunConfig:
         record_style=settings.record_style(config),
         max_log=settings.max_log(config),
         max_artifact=settings.max_artifact(config),
+        has_terminal=cache(partial(has_terminal, config)),
+        requirements_are_strict=settings.requirements_are_strict(config),
         secrets=state.secrets,
         context_access=context_access.step_context_access(config),
         watchdog=_watchdog(config, lanes),

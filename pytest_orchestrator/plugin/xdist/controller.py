@@ -14,6 +14,7 @@ import pytest
 
 from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
+from pytest_orchestrator.plugin.options.terminal import TERMINAL, has_terminal
 from pytest_orchestrator.plugin.reporting import not_run, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
 from pytest_orchestrator.plugin.session_state import (
@@ -73,6 +74,7 @@ class Controller:
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
         node.workerinput[CAUSE] = self._causes[node] = node.gateway.newchannel()
+        node.workerinput[TERMINAL] = has_terminal(node.config)
         node.workerinput[GUARD] = str(self.guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
         if state.resumed is not None:

@@ -30,10 +30,12 @@ from pytest_orchestrator.recipe.loader.include import (
     numbered,
 )
 from pytest_orchestrator.recipe.loader.inputs import check_names, read_inputs
+from pytest_orchestrator.recipe.loader.nested import read_struct
 from pytest_orchestrator.recipe.loader.ordering import StepOrdering
 from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
+from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
@@ -115,6 +117,9 @@ class Document:
                 self._reading.report_kind(key_nodes[key][1], key, "a mapping")
         if "matrix" in key_nodes:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
+        if "requires" in key_nodes:
+            reading = self._reading._replace(path=("requires",))
+            fields["requires"] = read_struct(Requires, key_nodes["requires"][1], reading)
         if "inputs" in key_nodes:
             fields["inputs"] = inputs = read_inputs(key_nodes["inputs"][1], self._reading)
             check_names(key_nodes, self._values, self._problems)
@@ -162,6 +167,9 @@ class Document:
             raise Refused
         secrets = [name for each in inner for name in each.secrets if not _is_var(name)]
         fields["secrets"] = tuple(dict.fromkeys((*fields.get("secrets", ()), *secrets)))
+        for requires in filter(None, (each.requires for each in inner)):
+            own = fields.get("requires")
+            fields["requires"] = requires if own is None else own.joined(requires)
         return self._without_clashes(*_built(steps, final, used), fields)
 
     def _without_clashes(

@@ -27,6 +27,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     Text,
     key,
 )
+from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     Isolation,
@@ -174,6 +175,16 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             True,
         ),
     ] = False
+    requires: Annotated[
+        Requires | None,
+        key(
+            "What the machine must have; where it is missing, all steps are skipped with the "
+            "reason, see `recipe_requires`.",
+            {"extras": ["http"], "programs": ["dfu-util"]},
+            written=Requires,
+            own=True,
+        ),
+    ] = None
     if_: Annotated[
         Expression | None,
         key(

@@ -1,10 +1,11 @@
-"""Root keys with rules of their own: `if`, `timeout`."""
+"""Root keys with rules of their own: `if`, `timeout`, `requires`."""
 
 from collections.abc import Callable
 
 import pytest
 
 from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.model.requirements import Requires
 
 Problems = Callable[[str], list[str]]
 Read = Callable[[str], Recipe]
@@ -41,4 +42,40 @@ def test_a_recipe_has_a_condition_and_a_timeout(read: Read) -> None:
     ],
 )
 def test_wrong_root_keys_are_reported(problems: Problems, text: str, message: str) -> None:
+    assert problems(f"{text}\n{STEPS}") == [message]
+
+
+def test_a_recipe_has_requirements(read: Read) -> None:
+    recipe = read(f"requires: {{extras: [http], programs: [dfu-util], terminal: true}}\n{STEPS}")
+    assert recipe.requires == Requires(extras=("http",), programs=("dfu-util",), terminal=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("requires: [http]", "1:11 'requires' is a list, should be a mapping"),
+        (
+            "requires: {extra: [http]}",
+            ("1:12 unknown key 'extra' in 'requires' (did you mean 'extras'?)"),
+        ),
+        (
+            "requires: {extras: http}",
+            "1:20 'requires.extras' is text, should be a list (write [http])",
+        ),
+        ("requires: {extras: []}", "1:20 'requires.extras' is [], should have an extra in it"),
+        (
+            "requires: {extras: [htp]}",
+            (
+                "1:21 'requires.extras[0]' is 'htp', should be dask, http, monitor or xdist "
+                "(did you mean 'http'?)"
+            ),
+        ),
+        ("requires: {programs: ['']}", "1:23 'requires.programs[0]' is '', should not be empty"),
+        (
+            "requires: {terminal: yes}",
+            ("1:22 'requires.terminal' is text, should be true or false (write true)"),
+        ),
+    ],
+)
+def test_wrong_requirements_are_reported(problems: Problems, text: str, message: str) -> None:
     assert problems(f"{text}\n{STEPS}") == [message]

@@ -1,0 +1,22 @@
+"""Extras of this package, with the modules that they install."""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Final
+
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "dask": ("distributed", "cryptography"),
+    "http": ("httpx",),
+    "monitor": ("dash", "dash_ag_grid", "dash_cytoscape", "plotly"),
+    "xdist": ("xdist",),
+}
+"""The modules that each extra installs, by the name of the extra."""
+
+
+def is_installed(extra: str) -> bool:
+    """Return True if all modules of an extra can be found; none is imported.
+
+    Args:
+        extra: A name in `EXTRAS`.
+    """
+    return all(importlib.util.find_spec(module) is not None for module in EXTRAS[extra])
