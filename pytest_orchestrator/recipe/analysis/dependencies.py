@@ -13,6 +13,7 @@ from pytest_orchestrator.recipe.analysis import fingerprint
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.loader.include import used_path
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.recipe import Need, Recipe
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, Step
@@ -138,7 +139,7 @@ def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Pat
         for step in _steps(tree):
             keys = dict(_texts(step))
             if "use" in keys:
-                used = root / keys["use"]
+                used = used_path(keys["use"], path, root)
                 left.update(dict.fromkeys({used} - seen if used.is_file() else ()))
             name = keys.get("class") or keys.get("function") or ""
             line = step.start_mark.line + 1

@@ -55,8 +55,8 @@ class UseStep(Step, frozen=True, kw_only=True):
     use: Annotated[
         FilePath,
         key(
-            "Path of another recipe file, relative to the rootdir; its steps run in place of this "
-            "step.",
+            "Path of another recipe file, whose steps run in place of this step. One that begins "
+            "with `./` or `../` is relative to this file, others to the rootdir.",
             "recipes/_psu.yaml",
         ),
     ]
@@ -68,6 +68,18 @@ class UseStep(Step, frozen=True, kw_only=True):
 
 Load = Callable[[Path, Sequence[Path]], Recipe]
 """Loads a used file; the second argument lists the files that use it, the outermost first."""
+
+
+def used_path(name: str, user: Path, root: Path) -> Path:
+    """Return the path of a used file.
+
+    Args:
+        name: The path as `use` says it; with `./` or `../` before it, relative to the user.
+        user: The file that has the `use`.
+        root: The rootdir, to which other paths are relative.
+    """
+    base = user.parent if name.startswith(("./", "../")) else root
+    return Path(os.path.normpath(base / name))
 
 
 class Uses:
@@ -88,7 +100,7 @@ class Uses:
 
     def recipe(self, name: str, place: Place) -> Recipe | None:
         """Load the file that a step uses; return None after a problem was reported."""
-        path = Path(os.path.normpath(self._root / name))
+        path = used_path(name, self._users[-1], self._root)
         if path in self._users:
             circle = [*self._users[self._users.index(path) :], path]
             path_names = " -> ".join(self._shown(one) for one in circle)

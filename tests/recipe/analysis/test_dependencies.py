@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.recipe import load
-from pytest_orchestrator.recipe.analysis.dependencies import dependencies_of
+from pytest_orchestrator.recipe.analysis.dependencies import dependencies_of, mentions
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 if TYPE_CHECKING:
@@ -73,3 +73,14 @@ def test_dependencies_are_the_files_of_steps_and_their_imports(tmp_path: Path) -
     )
     numbers = ("five", "four", "one", "six", "three", "two")
     assert found.modules == tuple(f"strange_{number}" for number in numbers)
+
+
+def test_scriptlets_of_a_file_that_is_relative_to_its_user_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    user = tmp_path / "recipes" / "x.yaml"
+    user.write_text("steps: [{name: a, use: ./_part.yaml}]\n")
+    (tmp_path / "recipes" / "_part.yaml").write_text(
+        "steps: [{name: s, type: python, module: bench.psu, function: on}]\n"
+    )
+    called, unread = mentions([user], tmp_path)
+    assert ([one.module for one in called], unread) == (["", "bench.psu"], [])

@@ -218,3 +218,36 @@ def test_a_key_of_params_in_a_used_file_may_not_be_a_fixture_of_the_using_one(fi
             "another name)"
         )
     ]
+
+
+def test_a_path_with_a_dot_is_relative_to_the_file_that_says_so(tmp_path: Path) -> None:
+    step = "steps: [{name: s, type: shell, cmd: x}]\n"
+    texts = {
+        "recipes/psu/x.yaml": "steps:\n"
+        "  - {name: a, use: ./_part.yaml}\n"
+        "  - {name: b, use: ../_other.yaml}\n"
+        "  - {name: c, use: recipes/_other.yaml}\n",
+        "recipes/psu/_part.yaml": "steps: [{name: deep, use: ./more/_deep.yaml}]\n",
+        "recipes/psu/more/_deep.yaml": "steps: [{name: up, use: ../../_other.yaml}]\n",
+        "recipes/_other.yaml": step,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    recipe = load(tmp_path / "recipes/psu/x.yaml", root=tmp_path)
+    assert {step.name: recipe.source(step).id for step in recipe.steps} == {
+        "a.deep.up.s": "recipes/_other.yaml",
+        "b.s": "recipes/_other.yaml",
+        "c.s": "recipes/_other.yaml",
+    }
+
+
+def test_a_missing_file_that_is_relative_to_its_user_is_an_error(files: Files) -> None:
+    assert problems_of(
+        files,
+        x="steps:\n  - {name: a, use: ./_pat.yaml}\n  - {name: b, use: ./x.yaml}\n",
+        _part="steps: [{name: s, type: shell, cmd: x}]\n",
+    ) == [
+        "2:20 there is no file ./_pat.yaml (did you mean '_part.yaml'?)",
+        "3:20 files use each other in a circle: recipes/x.yaml -> recipes/x.yaml",
+    ]
