@@ -1,6 +1,7 @@
 """pytest plugin that runs YAML recipes of Python and shell steps as tests.
 
 Names are imported at their first use, because pytest imports this package at every start.
+PYTEST_DONT_REWRITE: this module has no asserts, and to rewrite it takes longer than to load it.
 """
 
 from importlib import import_module

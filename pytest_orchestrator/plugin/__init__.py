@@ -1,1 +1,1 @@
-"""pytest plugin: the only package that imports pytest."""
+"""pytest plugin: the only package that imports pytest. PYTEST_DONT_REWRITE."""

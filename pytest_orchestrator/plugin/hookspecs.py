@@ -1,4 +1,4 @@
-"""Hook specifications that plugins and conftest files may implement.
+"""Hook specifications that plugins and conftest files may implement. PYTEST_DONT_REWRITE.
 
 An implementation names the arguments that it wants, in any order. Apart from `config` all values
 are plain: text, numbers, mappings and lists. So none of them depends on a version of this plugin.

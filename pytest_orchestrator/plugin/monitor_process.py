@@ -14,16 +14,6 @@ _START_TIMEOUT: Final = 15.0
 _END_TIMEOUT: Final = 3.0
 
 
-def add_monitor_option(group: pytest.OptionGroup) -> None:
-    """Declare ``--recipe-monitor``."""
-    group.addoption(
-        "--recipe-monitor",
-        action="store_true",
-        help="show the run in a browser while it is running: the header has the link (needs the "
-        "extra monitor)",
-    )
-
-
 def start_monitor(config: pytest.Config) -> None:
     """Start the web monitor if ``--recipe-monitor`` is set.
 

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.runs import lookup
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.plugin.conftest import Project
 
 pytestmark = pytest.mark.own_interpreters
@@ -21,6 +25,8 @@ def pytest_unconfigure():
     print()
     print("tops:", *sorted(tops))
     print("rooms:", *sorted(name for name in rooms if name.startswith("pytest_orchestrator.")))
+    if "pytest_orchestrator.plugin.activation" not in sys.modules:
+        print("unused:", *sorted(name for name in sys.modules if "orchestrator.plugin." in name))
 """
 
 
@@ -52,6 +58,65 @@ def test_no_package_is_imported_without_a_recipe(plain: Project) -> None:
 
     assert tops - without == {"pytest_orchestrator"}
     assert rooms == ["plugin"]
+
+
+# The tests switch the page off in all sessions, and a setting activates the plugin.
+_DEFAULT = ("-o", "recipe_html=true")
+
+
+def test_a_session_without_a_recipe_loads_only_hooks_and_declarations(plain: Project) -> None:
+    plain.write("tell.py", _PRINT_IMPORTS)
+    result = plain.spawn("-p", "tell", *_DEFAULT)
+
+    loaded = next(line for line in result.outlines if line.startswith("unused:")).split()[1:]
+    assert [name.removeprefix("pytest_orchestrator.plugin.") for name in loaded] == [
+        *("collection", "collection.file_matching"),  # for the YAML file
+        *("hooks", "hookspecs", "options", "options.declared"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_active"),
+    [
+        ("recipe_keep_runs = 20", False),
+        ("recipe_keep_runs = 5", True),
+        ("recipe_html = false", True),
+        ("recipe_files = x.yaml", True),
+        ("recipe_resources = scope=2", True),
+    ],
+)
+def test_a_setting_with_another_value_activates_the_plugin(
+    plain: Project, setting: str, is_active: bool
+) -> None:
+    plain.ini(setting)
+    plain.write(
+        "conftest.py",
+        """
+        def pytest_sessionfinish(session):
+            active = session.config.pluginmanager.has_plugin("orchestrator-plain")
+            print(f"\\nactive: {active}")
+        """,
+    )
+    options = () if "html" in setting else _DEFAULT
+
+    assert f"active: {is_active}" in plain.run(*options).outlines
+
+
+def test_a_file_that_fails_before_the_first_recipe_is_in_the_record_of_the_run(
+    project: Project,
+) -> None:
+    project.write("a/test_broken.py", "import missing_module\n")
+    recipe = project.recipe("x", {"one": "type: shell, cmd: 'true', parse: text"})
+
+    result = project.run(*_DEFAULT, "--continue-on-collection-errors", "a", recipe)
+
+    result.assert_outcomes(passed=1, errors=1)
+    (record,) = (lookup.load_record(path) for path in _runs(project))
+    assert [file.path for file in record.uncollected] == ["a/test_broken.py"]
+
+
+def _runs(project: Project) -> list[Path]:
+    return [one for one in (project.path / ".orchestrator/runs").iterdir() if not one.is_symlink()]
 
 
 def test_a_recipe_imports_what_it_needs_and_no_more(plain: Project) -> None:

@@ -1,1 +1,1 @@
-"""Options package: declarations and values of options and ini keys."""
+"""Options package: declarations and values of options and ini keys. PYTEST_DONT_REWRITE."""

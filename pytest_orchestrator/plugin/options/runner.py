@@ -20,29 +20,6 @@ MANY = 64
 """Most steps that a cluster of unknown size holds at a time, either running or waiting there."""
 
 
-def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
-    """Declare the options and the ini keys of the runner."""
-    group.addoption(
-        _RUNNER,
-        choices=_NAMES,
-        help="where steps run: local, on this machine (default), or dask, on workers of Dask "
-        "(ini: recipe_runner; needs the extra dask)",
-    )
-    group.addoption(
-        _DASK,
-        metavar="SCHEDULER",
-        help="the scheduler of Dask: its address such as tcp://bench-1:8786, the path of its "
-        "scheduler file, or local:N for N workers on this machine; says --recipe-runner=dask "
-        "(ini: recipe_dask)",
-    )
-    parser.addini(_RUNNER_INI, "where steps run: local or dask", default="local")
-    parser.addini(
-        _DASK_INI,
-        "the scheduler of Dask: an address, a scheduler file or local:N; used with the runner dask",
-        default="",
-    )
-
-
 def check(config: pytest.Config) -> None:
     """Check the settings of the runner.
 

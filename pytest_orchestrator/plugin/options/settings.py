@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin.options import runner, variables
+from pytest_orchestrator.plugin.options import runner
+from pytest_orchestrator.plugin.options.declared import BOOLEANS
 from pytest_orchestrator.plugin.options.values import (
     SIZES,
     TIMES,
@@ -23,134 +24,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.run_config import RecordStyle
 
-RESUME = "--recipe-resume"
-LATEST = "latest"
-
-_INI = (
-    ("recipe_jobs", "", "number of steps of a recipe that run at the same time"),
-    ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
-    ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
-    ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
-    ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
-    ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
-    ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
-    ("recipe_shell", "", "what runs command lines: sh, bash, python or a list such as [zsh, -e]"),
-    (
-        "recipe_timeout",
-        "1h",
-        "time for a step that names no timeout of its own, such as 90s or 1h; 0 is no limit",
-    ),
-    (
-        "recipe_requires",
-        "skip",
-        "error: a recipe fails where something is missing that it requires; skip: it is skipped",
-    ),
-)
-
-
-_BOOLEANS = (
-    (
-        "recipe_validate",
-        False,
-        "true: what `pytest-orchestrator validate` calls a problem is a collection error",
-    ),
-    (
-        "recipe_github",
-        True,
-        "false: no annotations and no job summary where a workflow of GitHub runs pytest",
-    ),
-    (
-        "recipe_html",
-        True,
-        "false: make no report.html and no pictures in the folder of a run",
-    ),
-)
-"""Boolean ini keys: name, default and help text."""
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options and ini keys of the plugin."""
-    group = parser.getgroup("recipes", "YAML recipes as tests")
-    variables.add_resource_options(group, parser)
-    runner.add(group, parser)
-    add_junit_option(parser)
-    _add_what_runs(group)
-    group.addoption(
-        "--recipe-jobs",
-        metavar="N",
-        help="number of steps of a recipe that run at the same time (ini: recipe_jobs; default 1)",
-    )
-    group.addoption(
-        "--recipe-timeout-factor",
-        metavar="F",
-        default="1",
-        help="stretch all timeouts of steps by this factor (default 1); 0 switches them off",
-    )
-    group.addoption(
-        "--list-steps",
-        action="store_true",
-        help="list the scriptlets of the project without running them, and exit",
-    )
-    add_compare_options(group)
-    group.addoption(
-        "--recipe-serve",
-        nargs="?",
-        const="127.0.0.1:0",
-        metavar="HOST:PORT",
-        help="serve the Context of the session to other programs, by default at a free port of "
-        "the loopback; address and token are in .orchestrator/server.json (ini: recipe_serve)",
-    )
-    variables.add_var_options(group)
-    variables.add_answer_options(group)
-    _add_ini(parser)
-
-
-def _add_what_runs(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--recipe-needs",
-        choices=("run", "snapshot", "none"),
-        default="run",
-        help="handling of needed steps that were not selected: run them in the setup of the step "
-        "that needs them (default), or snapshot: restore the Context as it was before that step "
-        "in the last run that has it, or none: run only the selected steps",
-    )
-    group.addoption(
-        RESUME,
-        nargs="?",
-        const=LATEST,
-        metavar="RUN",
-        help="resume an earlier run, the last one or --recipe-resume=RUN: steps that passed are "
-        "restored, the others run",
-    )
-    group.addoption(
-        "--recipe-rerun",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="with --recipe-resume: run this step again in any case; may be repeated",
-    )
-
-
-def _add_ini(parser: pytest.Parser) -> None:
-    parser.addini(
-        "recipe_files",
-        "glob patterns relative to the rootdir of files that are recipes; replaces "
-        "recipes/**/*.yaml and *.recipe.yaml",
-        type="args",
-        default=[],
-    )
-    parser.addini(
-        "recipe_secret_names",
-        "patterns of names of environment variables whose values are masked; replaces *TOKEN*, "
-        "*SECRET*, *PASSW*, *API_KEY*, *PRIVATE_KEY* and *CREDENTIAL*",
-        type="args",
-        default=None,
-    )
-    for name, is_on, meaning in _BOOLEANS:
-        parser.addini(name, meaning, type="bool", default=is_on)
-    for name, default, meaning in _INI:
-        parser.addini(name, meaning, default=default)
-
 
 def check_booleans(config: pytest.Config) -> None:
     """Check the values of all boolean ini keys.
@@ -158,7 +31,7 @@ def check_booleans(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: A value is no boolean.
     """
-    for key, _, _ in _BOOLEANS:
+    for key, _, _ in BOOLEANS:
         boolean_of(config, key)
 
 
@@ -331,22 +204,6 @@ def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: s
         raise pytest.UsageError(f"ini key {key}: {error}; write {such}") from None
 
 
-def add_compare_options(group: pytest.OptionGroup) -> None:
-    """Declare ``--recipe-compare`` and ``--recipe-compare-factor``."""
-    group.addoption(
-        "--recipe-compare",
-        metavar="LAST:N",
-        help="fail steps whose time, CPU time, memory or measurements deviate from the last N "
-        "passed runs by more than their usual variation",
-    )
-    group.addoption(
-        "--recipe-compare-factor",
-        metavar="F",
-        default="2",
-        help="how many times the median of these runs a figure may be (default 2)",
-    )
-
-
 def compare_last(config: pytest.Config) -> int:
     """Return the number of earlier runs to compare steps with; 0 without ``--recipe-compare``.
 
@@ -382,16 +239,6 @@ def compare_factor(config: pytest.Config) -> float:
 
 
 _FEWEST = 3  # equals `runs.compare.drift.ENOUGH`; that module is imported only with the option
-
-
-def add_junit_option(parser: pytest.Parser) -> None:
-    """Declare ``recipe_junit_properties``."""
-    parser.addini(
-        "recipe_junit_properties",
-        "where a JUnit file has the properties of a step: family (as junit_family asks), testcase, "
-        "testsuite or none",
-        default="family",
-    )
 
 
 def junit_place(config: pytest.Config) -> str:

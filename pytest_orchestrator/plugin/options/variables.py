@@ -22,46 +22,6 @@ class EmptyVarsWarning(UserWarning):
     __module__ = "pytest_orchestrator"
 
 
-def add_var_options(group: pytest.OptionGroup) -> None:
-    """Declare ``--recipe-var`` and ``--recipe-vars-file``."""
-    group.addoption(
-        OPTION,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="value of a var of the recipes that declare it: JSON if it is valid JSON, "
-        "else text; may be repeated",
-    )
-    group.addoption(
-        "--recipe-vars-file",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="file with values of vars: YAML, JSON or dotenv by its ending; may be repeated, "
-        "the later wins",
-    )
-
-
-def add_answer_options(group: pytest.OptionGroup) -> None:
-    """Declare ``--recipe-answer`` and ``--recipe-answers``."""
-    group.addoption(
-        "--recipe-answer",
-        action="append",
-        default=[],
-        metavar="STEP.FIELD=VALUE",
-        help="answer to a field, or to the 'button', of a step that asks a person; STEP may have "
-        "a cell and a recipe: recipes/x.yaml::STEP[CELL]; may be repeated",
-    )
-    group.addoption(
-        "--recipe-answers",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="YAML or JSON file with answers, a mapping of fields for each step; may be repeated, "
-        "the later wins",
-    )
-
-
 def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
     """Return the values of vars from files and options, by name.
 
@@ -116,21 +76,6 @@ def _of_file(config: pytest.Config, name: str) -> "dict[str, ExternalValue]":
 
 
 _OPTION, _INI = "--recipe-resource", "recipe_resources"
-
-
-def add_resource_options(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
-    """Declare the option and the ini key for the number of units of counted resources."""
-    group.addoption(
-        _OPTION,
-        action="append",
-        default=[],
-        metavar="NAME=N",
-        help="how many units of a resource exist, which steps request in 'resources'; may be "
-        "repeated",
-    )
-    parser.addini(
-        _INI, "how many units of each resource exist, such as scope=2", "args", default=[]
-    )
 
 
 def resource_counts(config: pytest.Config) -> dict[str, int]:

@@ -1,0 +1,189 @@
+"""Activation of the plugin in a session: the first recipe, marker, option or setting needs it.
+
+A session that uses nothing of the plugin never imports this module.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin import monitor_process
+from pytest_orchestrator.plugin.options import runner, settings, variables
+from pytest_orchestrator.plugin.options.settings import (
+    jobs,
+    keep_runs,
+    max_artifact,
+    max_log,
+    serve_at,
+    shell,
+    size_limit,
+    timeout,
+    timeout_factor,
+)
+from pytest_orchestrator.plugin.options.values import list_of
+from pytest_orchestrator.plugin.reporting import github
+from pytest_orchestrator.plugin.results import blocks
+from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState, state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.run_config import RunConfig
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
+    from pytest_orchestrator.plugin.journal.resume import ResumedSession
+    from pytest_orchestrator.plugin.journal.step_hooks import StepHooks
+    from pytest_orchestrator.recipe import Recipe
+
+
+class _Factories:
+    """Factory of the parts of a session, whose modules are imported at the first use."""
+
+    def run_config(self, state: SessionState) -> "RunConfig":
+        """Return the settings of all runs of the session."""
+        from pytest_orchestrator.plugin.session.run_factory import session_config
+
+        return session_config(state)
+
+    def step_hooks(self, config: pytest.Config) -> "StepHooks | None":
+        """Return the caller of the step hooks; None if no plugin implements a step hook."""
+        from pytest_orchestrator.plugin.journal.step_hooks import StepHooks, has_step_hooks
+
+        return StepHooks(config) if has_step_hooks(config) else None
+
+    def recorder(self, state: SessionState) -> "JournalRecorder":
+        """Return the journal recorder."""
+        from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
+
+        return JournalRecorder(state.config, state)
+
+    def resumed(self, config: pytest.Config) -> "ResumedSession | None":
+        """Return the earlier run that this session resumes; None if it resumes no run."""
+        from pytest_orchestrator.plugin.journal.resume import resumed_session
+
+        return resumed_session(config)
+
+    def run(self, state: SessionState, recipe: "Recipe") -> "RecipeRun":
+        """Return a new run of a recipe."""
+        from pytest_orchestrator.plugin.session.run_factory import new_run
+
+        return new_run(state, recipe)
+
+
+def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -> None:
+    """Check the settings of a session and register the plugins of all sessions with recipes.
+
+    Args:
+        config: The configuration of the session.
+        uncollected: Reports of the files that could not be collected so far.
+
+    Raises:
+        pytest.UsageError: A setting is wrong.
+    """
+    config.stash[FACTORIES] = _Factories()
+    check_settings(config)
+    state_of(config).uncollected = uncollected
+    config.pluginmanager.register(blocks.PlainReports(config), "orchestrator-plain")
+    github.join(config)
+    if settings.serve_at(config) is not None and not hasattr(config, "workerinput"):
+        from pytest_orchestrator.plugin import context_access
+
+        config.pluginmanager.register(
+            context_access.SessionContextServer(config), "orchestrator-serving"
+        )
+    monitor_process.start_monitor(config)
+    is_distributed = config.getoption("dist", "no") != "no"
+    if (settings.jobs(config) > 1 or is_distributed) and not hasattr(config, "workerinput"):
+        from pytest_orchestrator.plugin.journal import baseline
+
+        config.pluginmanager.register(baseline.StepDurations(config), "orchestrator-durations")
+    if is_distributed:
+        from pytest_orchestrator.plugin.xdist import controller
+
+        controller.join(config)
+
+
+def select_blocked_steps(config: pytest.Config) -> None:
+    """Make ``--lf`` select blocked steps, for ``--recipe-needs=snapshot``."""
+    if config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            "--recipe-needs=snapshot makes the Context what it was before one step, and "
+            "workers of pytest-xdist share it with others: add -n0"
+        )
+    from pytest_orchestrator.plugin.reporting import last_failed
+
+    last_failed.widen(config)
+
+
+def show_scriptlets(config: pytest.Config) -> int:
+    """Print the list of scriptlets.
+
+    Returns:
+        The exit status of pytest: 0, or 1 if a file cannot be read.
+    """
+    from pytest_orchestrator.plugin.collection.file_matching import claimed
+    from pytest_orchestrator.plugin.extensions import with_types
+    from pytest_orchestrator.plugin.session_state import state_of
+    from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
+    from pytest_orchestrator.scriptlets.discovery import discover
+    from pytest_orchestrator.scriptlets.listing import as_text
+
+    root = config.rootpath
+    candidates = claimed(
+        [root],
+        root,
+        config.getini("recipe_files"),
+        [root / name for name in config.getini("testpaths")],
+    )
+    paths = [path for path, claim in candidates if claim == "must be" or looks_like_recipe(path)]
+    extensions = state_of(config).extensions
+    scriptlets = discover(root, paths, list(map(Path, config.getini("pythonpath"))))
+    inventory = with_types(scriptlets, extensions)
+    encoding = sys.stdout.encoding or "utf-8"  # it may not encode every file name
+    text = as_text(inventory).encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(f"{text}\n")
+    return 1 if inventory.has_error else 0
+
+
+def check_settings(config: pytest.Config) -> None:
+    """Read every setting, so that an invalid setting is an error before the collection.
+
+    Raises:
+        pytest.UsageError: A setting is wrong.
+    """
+    settings.check_booleans(config)
+    for key in ("recipe_files", "recipe_secret_names"):
+        list_of(config, key)
+    if config.hook.pytest_recipe_step_types.get_hookimpls() or (
+        config.hook.pytest_recipe_criteria.get_hookimpls()
+    ):
+        from pytest_orchestrator.plugin.session_state import state_of
+
+        _ = state_of(config).extensions
+    size_limit(config)
+    shell(config)
+    timeout(config)
+    keep_runs(config)
+    if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
+        from pytest_orchestrator.plugin.session_state import state_of
+
+        _ = state_of(config).var_values
+    if config.getoption("recipe_answer") or config.getoption("recipe_answers"):
+        from pytest_orchestrator.plugin.questions.session import given_answers
+
+        given_answers(config)
+    serve_at(config)
+    max_log(config)
+    max_artifact(config)
+    variables.resource_counts(config)
+    runner.check(config)
+    jobs(config)
+    settings.junit_place(config)
+    settings.requirements_are_strict(config)
+    if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
+        from pytest_orchestrator.plugin.session_state import state_of
+
+        _ = state_of(config).resumed
+    timeout_factor(config)
+    settings.compare_last(config)
+    settings.compare_factor(config)
