@@ -45,7 +45,7 @@ SERIAL = "orchestrator_serial"
 class Factories(Protocol):
     """Interface of the factory of session parts, which avoids import cycles.
 
-    The module `hooks` implements it.
+    The module `activation` implements it.
     """
 
     def run_config(self, state: "SessionState") -> "RunConfig":
