@@ -100,7 +100,7 @@ def test_secrets_of_a_request_are_masked_in_every_output(
         "headers: {Authorization: Bearer leak-bearer, Cookie: sid=leak-cookie, X-Api-Key: leak-key}"
         ", query: {token: leak-query, api_key: '${{ env.LATE }}'}"
     )
-    project.recipe(
+    recipe = project.path / project.recipe(
         "x",
         {"early": "type: shell, cmd: echo leak-bearer, parse: text"}
         | steps(
@@ -128,12 +128,12 @@ def test_secrets_of_a_request_are_masked_in_every_output(
 
     result.assert_outcomes(passed=2, failed=3)
     outputs = {
-        path.name: path.read_text(errors="replace")
+        str(path): path.read_text(errors="replace")
         for path in project.path.rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc", ".yaml")
+        if path.is_file() and path.suffix not in (".py", ".pyc") and path != recipe
     }
     kinds = {Path(name).suffix for name in outputs}
-    assert kinds >= {".xml", ".json", ".jsonl", ".html", ".stdout", ".log"}
+    assert kinds >= {".xml", ".json", ".jsonl", ".html", ".stdout", ".log", ".yaml"}
     outputs["terminal"] = str(result.stdout)
     leaks = "leak-|cookie-secret|body-secret|bGVhay"  # the last is base64 of the first
     found = {
