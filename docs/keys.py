@@ -27,6 +27,7 @@ from pytest_orchestrator.recipe.model.options import (
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
 from pytest_orchestrator.recipe.model.requirements import Requires
+from pytest_orchestrator.recipe.model.sampling import Sampling, interval
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
     PythonStep,
@@ -79,6 +80,7 @@ _SECTIONS = (
         CodeStep,
     ),
     _Section("Steps that use a file", UseStep, without=Step),
+    _Section("`sampling`", Sampling, "Keys of each sampled value."),
     _Section("`retry`", Retry),
     _Section("`ready`", Ready),
     _Section("`outputs`", Search, "Keys of an output that is searched in stdout or stderr."),
@@ -131,6 +133,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.percent: "number from 0 on",
     key_types.port: "1 to 65535",
     key_types.positive: "number above 0",
+    interval: _DURATION,
     key_types.seconds: _DURATION,
     key_types.secret: "name of a value",
     key_types.signal_name: "name of a signal",
@@ -148,6 +151,7 @@ _BY_FIELD: Mapping[str, str] = {
     "defaults": "mapping of [keys](#defaults)",
     "steps": "list of [steps](#all-steps)",
     "final": "list of [steps](#all-steps)",
+    "samplers": "mapping of [sampled values](#sampling) by name",
     "retry": "mapping of [keys](#retry)",
     "ready": "mapping of [keys](#ready)",
     "outputs": "mapping of values, or of [keys](#outputs), by keys of the Context",

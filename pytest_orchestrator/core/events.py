@@ -204,6 +204,26 @@ class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question_answered"
     element: int | None = None
 
 
+class SampleTaken(Event, frozen=True, kw_only=True, tag="sample_taken"):
+    """A sample of a value that the recipe watches while its steps run.
+
+    Attributes:
+        recipe: Key of the recipe.
+        name: Name of the sampled value.
+        value: The sample.
+        moment: Its time, in seconds since the epoch.
+        segment: Number of the segment of the curve, from 1; each resumed run begins a new one.
+        is_outside: True if the sample is outside its limits.
+    """
+
+    recipe: str
+    name: str
+    value: float
+    moment: float
+    segment: int = 1
+    is_outside: bool = False
+
+
 class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
     """The outcome of a step is final; a service has a second event when it has ended.
 
@@ -361,6 +381,7 @@ AnyEvent: TypeAlias = (
     | ElementFinished
     | QuestionAsked
     | QuestionAnswered
+    | SampleTaken
     | StepFinished
     | ContextChanged
     | ContextReplaced

@@ -358,6 +358,27 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
         return "not run" if self.result.outcome == "blocked" else self.result.outcome
 
 
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples of a value that was measured again and again.
+
+    Attributes:
+        every: Time from one sample to the next, in seconds.
+        count: Number of samples.
+        late: Number of samples that were left out, because the one before took too long.
+        failed: Number of samples that gave no number.
+        segment: Number of the segment, from 1; each resumed run begins a new one.
+        points: Time in seconds since the epoch and value of the samples; if there are many, only
+            the lowest and the highest of neighbouring ones.
+    """
+
+    every: float
+    count: int
+    late: int
+    failed: int
+    segment: int
+    points: tuple[tuple[float, float], ...]
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of a step, with everything that reports show of it.
 
@@ -387,6 +408,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         inputs: The ``params`` or ``args`` of the step code, with expressions replaced by values.
         elements: The elements of the list of a step with ``foreach``, in order; None for a step
             without it, and if the list has no value.
+        curve: The samples, for the result of a sampled value; else None.
     """
 
     step: str
@@ -411,6 +433,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     restored: str | None = None
     inputs: dict[str, Json] = {}
     elements: tuple[Element, ...] | None = None
+    curve: Curve | None = None
 
     @property
     def is_interrupted(self) -> bool:

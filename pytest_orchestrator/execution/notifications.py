@@ -117,7 +117,25 @@ class Changed(NamedTuple):
     change: Change
 
 
+class Sampled(NamedTuple):
+    """Event: a sampled value has a new sample.
+
+    Attributes:
+        step: The step code of the value.
+        value: The sample.
+        moment: Its time, in seconds since the epoch.
+        segment: Number of the segment of the curve, from 1.
+        is_outside: True if the sample is outside the limits of the value.
+    """
+
+    step: Step
+    value: float
+    moment: float
+    segment: int
+    is_outside: bool
+
+
 StepEvent = Started | Finished | Changed
 Listener = Callable[[StepEvent], None]
-RecordedEvent = AttemptStarted | RetryScheduled | ElementFinished | Finished
+RecordedEvent = AttemptStarted | RetryScheduled | ElementFinished | Finished | Sampled
 """An event that is stored outside this process before it takes effect."""

@@ -104,10 +104,10 @@ def steps_before(recipe: Recipe, step: Step, use: FileUse | None = None) -> list
             use count. None for a step of the recipe itself.
     """
     if step.is_final:
+        sampled = [one.step for one in recipe.samplers] if use is None else []
         steps = (*recipe.steps, *recipe.final)
-        return [
-            one for one in steps if one.index < step.index and (use is None or is_within(one, use))
-        ]
+        before = [one for one in steps if one.index < step.index]
+        return [one for one in before if use is None or is_within(one, use)] + sampled
     found: dict[str, Step] = {}
     queue = [*step.needs, *step.after]
     while queue:

@@ -327,11 +327,15 @@ class SessionState:
     def unselected(self, recipe: "Recipe") -> tuple[str, ...]:
         """Return the names of the steps of a recipe that are not selected."""
         selected = self.selected.get(recipe.key, set())
-        return tuple(
+        names = [
             step.name
             for step in (*recipe.steps, *recipe.final)
             if step.name not in selected and recipe.node(step.name) not in self.collected
-        )
+        ]
+        for one in recipe.samplers:  # a sampled value is selected with the steps that it watches
+            if {step.name for step in one.watched(recipe.steps)} <= {*names}:
+                names.append(one.name)
+        return tuple(names)
 
     def run(self, recipe: "Recipe") -> "RecipeRun":
         """Return the session's run of a recipe; make it at the first call."""

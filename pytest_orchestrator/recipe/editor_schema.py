@@ -46,6 +46,7 @@ from pytest_orchestrator.recipe.model.requirements import (
     some_extras,
     some_programs,
 )
+from pytest_orchestrator.recipe.model.sampling import FASTEST, Sampling, interval
 from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import either
 
@@ -122,6 +123,7 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.host: {"pattern": rf"^{key_types.HOST}$"},
     key_types.label: {"pattern": rf"^{key_types.HOST}$"},
     key_types.seconds: {**_DURATION, "exclusiveMinimum": 0, "maximum": key_types.YEAR},
+    interval: {**_DURATION, "minimum": FASTEST, "maximum": key_types.DAY},
     key_types.pause: {**_DURATION, "minimum": 0, "maximum": key_types.DAY},
     key_types.tries: {"minimum": 1, "maximum": key_types.MAX_COUNT},
     key_types.factor: {"minimum": 1, "maximum": key_types.MAX_COUNT},
@@ -291,6 +293,7 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
             **{each.__name__: _mapping(each) for each in _NESTED},
             success.__name__: {**_mapping(success), "minProperties": 1},
             Ready.__name__: {**_mapping(Ready), **_WAITS},
+            Sampling.__name__: {**_mapping(Sampling), **_SOURCE},
             Measurement.__name__: {**_mapping(Measurement), **_OF_MEASUREMENTS},
             Search.__name__: {**_mapping(Search), "allOf": [*_defaults_of_types()]},
             Marginal.__name__: {**_mapping(Marginal), **_OF_MARGINAL},
@@ -540,6 +543,19 @@ def _inputs() -> Schema:
     return _named({"pattern": f"^{FIELD_NAME}$"}, _ref(InputField))
 
 
+_SOURCE: Schema = {
+    "if": {"required": ["cmd"]},
+    "then": {"properties": {"module": False, "function": False}},
+    "else": {"required": ["module", "function"]},
+    "allOf": [
+        {
+            "if": {"properties": {"abort": {"const": True}}, "required": ["abort"]},
+            "then": {"anyOf": [{"required": ["low"]}, {"required": ["high"]}]},
+        }
+    ],
+}
+"""Rules for an entry of `sampling`: a command or a function, and a limit for `abort`."""
+
 _OWN: dict[str, Callable[[], Schema]] = {
     "inputs": _inputs,
     "requires": lambda: _ref(Requires),
@@ -553,6 +569,7 @@ _OWN: dict[str, Callable[[], Schema]] = {
         "maxItems": key_types.MAX_ELEMENTS,
     },
     "retry": lambda: _ref(Retry),
+    "samplers": lambda: _named(schema_of(key_types.StepName, expressions=False), _ref(Sampling)),
     "ready": lambda: _ref(Ready),
     "outputs": _outputs,
     "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),

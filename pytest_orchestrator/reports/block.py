@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Attempt as FailedAttempt
+from pytest_orchestrator.core.result import Curve as SampledCurve
 from pytest_orchestrator.core.result import Element, Ended, Measured, StepResult, Usage, Verdict
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
@@ -76,6 +77,7 @@ def block(
             elements=[_element(recipe, step, one, root, folder) for one in result.elements]
             if result.elements is not None
             else UNSET,
+            curve=_curve(result.curve, result.started) if result.curve else UNSET,
         )
     )
 
@@ -93,6 +95,17 @@ def of_element(
         folder: The run folder, to which paths of logs and samples are relative.
     """
     return parts.plain(_element(recipe, step, element, root, folder))
+
+
+def _curve(curve: SampledCurve, began: float) -> parts.Curve:
+    return parts.Curve(
+        every=curve.every,
+        samples=curve.count,
+        late=curve.late or UNSET,
+        failed=curve.failed or UNSET,
+        segment=curve.segment if curve.segment > 1 else UNSET,
+        points=[(round(max(0.0, moment - began), 3), value) for moment, value in curve.points],
+    )
 
 
 def of_recipe(recipe: LoadedRecipe) -> dict[str, Json]:
@@ -138,6 +151,7 @@ def _description(recipe: LoadedRecipe, step: RecipeStep) -> parts.StepDescriptio
         final=_flag(step.is_final),
         idempotent=_flag(step.idempotent),
         matrix=step.cell.values if step.cell else UNSET,
+        sampled=_flag(step.is_sampler),
     )
 
 

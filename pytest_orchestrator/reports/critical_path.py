@@ -88,7 +88,7 @@ def parallel(blocks: "Sequence[Block]") -> frozenset[str]:
 def _intervals(blocks: "Sequence[Block]") -> list[_Interval]:
     intervals = []
     for block in blocks:
-        if block.time:
+        if block.time and not block.step.sampled:
             first = block.attempts[0] if block.attempts else block.time
             start = epoch_seconds(first.start)
             is_service = bool(block.step.background)
@@ -114,7 +114,7 @@ def _seconds(
     by_name = {interval.name: interval for interval in intervals}
     durations = {}
     for block in blocks:
-        if not block.resources:
+        if not block.resources or block.step.sampled:
             continue
         name, attempts = block.step.name, block.attempts or ()
         durations[name] = block.resources.seconds + sum(each.seconds for each in attempts)

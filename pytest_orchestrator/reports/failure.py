@@ -141,6 +141,8 @@ def _closing(
         else [*_worker_line(result.ended), _resources_line(result.ended.usage)]
     )
     node = path + recipe.node(step.name).removeprefix(recipe.id)
+    if step.is_sampler:  # it is no item: its recipe runs again
+        used, node = [_samples_line(result)], path
     return [*used, f"rerun      {command(node, options)}", *_command_line(result)]
 
 
@@ -157,7 +159,8 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     if element is not None and _is_of_criteria(result, failure):
         which = f", element {element.label}{which}"
     if not _is_of_criteria(result, failure):
-        return f"step '{step.name}'{which}: {failure.reason}"
+        kind = "sampling" if step.is_sampler else "step"
+        return f"{kind} '{step.name}'{which}: {failure.reason}"
     if count == 1 and result.unmet[0].is_measurement:
         return f"{result.unmet[0].name} is out of its limits after step '{step.name}'{which}"
     checks = "a check" if count == 1 else f"{count} of {len(result.verdicts)} checks"
@@ -197,7 +200,8 @@ def _detail(failure: Failure, *, logged: bool) -> tuple[str, ...]:
 
 
 def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str]:
-    held = [] if failure.kind != "criterion" else _implied(step, result)
+    implied = failure.kind == "criterion" and not step.is_sampler
+    held = _implied(step, result) if implied else []
     measured = {measurement.name: measurement for measurement in result.measurements}
     for verdict in result.verdicts:
         if verdict.unmet is None:
@@ -285,6 +289,21 @@ def _warnings(failure: Failure, result: StepResult) -> list[str]:
 def _worker_line(ended: Ended) -> list[str]:
     where = ended.where
     return [] if where is None else [f"worker     {where.worker} of {where.host}"]
+
+
+def _samples_line(result: StepResult) -> str:
+    """Return the line with the number of samples, their range and their interval."""
+    curve, seconds = result.curve, result.ended.usage.seconds if result.ended else 0.0
+    if curve is None:
+        return "samples    none"
+    parts = [f"{curve.count:,} in {seconds:.2f} s, every {curve.every:g} s"]
+    values = [one.value for one in result.measurements if isinstance(one.value, int | float)]
+    if values:
+        unit = result.measurements[0].unit or ""
+        parts.append(f"{figure(min(values))} to {figure(max(values))} {unit}".rstrip())
+    parts += [f"{curve.late:,} late"] if curve.late else []
+    parts += [f"{curve.failed:,} failed"] if curve.failed else []
+    return f"samples    {', '.join(parts)}"
 
 
 def _resources_line(usage: Usage) -> str:

@@ -115,6 +115,30 @@ def marginal_lines(blocks: "Sequence[Block]", width: int) -> list[str]:
     return [*lines, f"{more:,} more marginal measurements"] if more else lines
 
 
+def sampled_lines(blocks: "Sequence[Block]", width: int) -> list[str]:
+    """Return a line for each sampled value of a recipe: its range, and its number of samples.
+
+    Args:
+        blocks: The blocks of all steps of one run of a recipe.
+        width: Available columns.
+    """
+    return [cut_to_width(_sampled(block), width) for block in blocks if block.curve]
+
+
+def _sampled(block: "Block") -> str:
+    curve = block.curve
+    measured = block.measurements or []
+    values = [one.value for one in measured if isinstance(one.value, int | float)]
+    assert curve  # noqa: S101
+    parts = [counted(curve.samples, "sample")]
+    if values:
+        unit = measured[0].unit or ""
+        parts.insert(0, f"{figure(min(values))} to {figure(max(values))} {unit}".rstrip())
+    parts += [f"{curve.late:,} late"] if curve.late else []
+    parts += [f"{curve.failed:,} failed"] if curve.failed else []
+    return f"sampled    {block.step.name}: {', '.join(parts)}"
+
+
 def _marginal(step: str, one: "Measurement") -> str:
     precision, unit = one.precision or None, f" {one.unit}" if one.unit else ""
     value, margin = (

@@ -205,7 +205,7 @@ def look(state: str) -> str:
     return style if style in _STYLES else "waiting"
 
 
-_FLAGS: Final = {"final": "finally step", "background": "service"}
+_FLAGS: Final = {"final": "finally step", "background": "service", "sampled": "sampled value"}
 _WORDS: Final = {"needs": "depends on", "after": "after", "tags": "tags"}
 
 

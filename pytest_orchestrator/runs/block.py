@@ -85,6 +85,7 @@ class StepDescription(Part, frozen=True, kw_only=True):
     final: Maybe[Literal[True]] = UNSET
     idempotent: Maybe[Literal[True]] = UNSET
     matrix: Maybe[dict[str, Any]] = UNSET
+    sampled: Maybe[Literal[True]] = UNSET
 
 
 class Step(StepDescription, frozen=True, kw_only=True):
@@ -133,6 +134,22 @@ class Measurement(Part, frozen=True, kw_only=True):
     precision: Maybe[Annotated[int, Meta(ge=1, le=17)]] = UNSET
     line: Line
     allow_fail: Maybe[Literal[True]] = UNSET
+
+
+class Curve(Part, frozen=True, kw_only=True):
+    """Samples of a value that a recipe watches while its steps run.
+
+    `points` are pairs of the seconds since the start of the sampling and the value. If there are
+    many samples, only the lowest and the highest of neighbouring ones are points. `segment` is the
+    number of the run in a series of resumed runs.
+    """
+
+    every: Seconds
+    samples: Count
+    late: Maybe[Count] = UNSET
+    failed: Maybe[Count] = UNSET
+    segment: Maybe[Count] = UNSET
+    points: list[tuple[float, float]]
 
 
 class Write(Part, frozen=True):
@@ -301,6 +318,7 @@ class Block(Part, frozen=True):
     warnings: Maybe[list[str]] = UNSET
     answers: Maybe[list[Answered]] = UNSET
     elements: Maybe[list[Element]] = UNSET
+    curve: Maybe[Curve] = UNSET
 
 
 def measurements_of(block: Block | None) -> list[Measurement]:

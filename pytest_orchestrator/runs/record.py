@@ -17,6 +17,7 @@ from pytest_orchestrator.core.events import (
     RecipeStarted,
     RunFinished,
     RunStarted,
+    SampleTaken,
     StepFinished,
     StepStarted,
     StepWaits,
@@ -27,6 +28,7 @@ from pytest_orchestrator.runs.changes import Changes
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
+from pytest_orchestrator.runs.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -299,6 +301,7 @@ class RecipeRecord:
         unselected: Names of the steps that were not selected.
         steps: Its steps by name, in order.
         started: Start of the recipe, in ISO 8601 UTC.
+        samples: The samples of its sampled values.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -307,6 +310,7 @@ class RecipeRecord:
         self.digests = event.digests
         self.unselected = frozenset(event.unselected)
         self.started = started
+        self.samples = Samples()
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -369,8 +373,8 @@ class RunRecord:
                 self._step(event.recipe, event.step).fold(entry, event)
             case TestReported() as event:
                 self._reported(event)
-            case RecipeStarted() as event:
-                self._begun(RecipeRecord(event, entry.ts))
+            case RecipeStarted() | SampleTaken() as event:
+                self._of_recipe(entry, event)
             case CollectionFailed() as event:
                 self.uncollected.append(event)
             case RunStarted() as event:
@@ -418,6 +422,12 @@ class RunRecord:
         # The report of pytest decides, but pytest reports every step that did not run as skipped.
         if event.outcome != "skipped" and step.state not in ACTIVE:
             step.state = event.outcome
+
+    def _of_recipe(self, entry: Entry, event: RecipeStarted | SampleTaken) -> None:
+        if isinstance(event, RecipeStarted):
+            self._begun(RecipeRecord(event, entry.ts))
+        elif event.recipe in self.recipes:
+            self.recipes[event.recipe].samples.fold(event)
 
     def _step(self, recipe: str, name: str) -> StepRecord:
         """Return the record of a step; create it if the journal has no start of its recipe."""

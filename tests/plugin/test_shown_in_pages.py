@@ -85,6 +85,18 @@ def test_the_page_shows_the_cells_of_a_step(project: Project) -> None:
     assert " ".join(error.split()) in output
 
 
+def test_the_page_shows_a_sample_outside_its_limits(project: Project) -> None:
+    recipe, *_ = blocks("sampling.md", "yaml")
+    (shown,) = blocks("sampling.md", "text")
+    wait = "until grep -q 91 case_temperature.txt.seen; do sleep 0.01; done"
+    recipe = recipe.replace("sleep 0.5\n      echo 91", "echo 91").replace("sleep 0.5", wait)
+    cat, tee = "cat case_temperature.txt", "tee case_temperature.txt.seen < case_temperature.txt"
+    recipe, shown = recipe.replace(cat, tee), shown.replace(cat, tee)
+    project.write("recipes/burn_in.yaml", recipe)
+
+    assert shows(project.run(), shown)
+
+
 def test_the_page_shows_the_header_of_a_resumed_run(
     project: Project,
     cut_run: Cut,  # noqa: F811

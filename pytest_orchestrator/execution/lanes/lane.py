@@ -437,6 +437,7 @@ class Slot:
     def __init__(self, lanes: Lanes, program: Program, ssh_connections: SshConnections) -> None:
         self.ssh_connections = ssh_connections
         self.remote: Cancellable | None = None
+        self._cancelled = threading.Event()
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
         self._lanes = lanes
@@ -448,12 +449,31 @@ class Slot:
 
     @property
     def is_cancelled(self) -> bool:
-        """True if the work in this slot is to end; only a `SlotLease` can be cancelled."""
-        return False
+        """True if the work in this slot is to end."""
+        return self._cancelled.is_set()
 
     def rest(self, seconds: float) -> None:
-        """Wait between two attempts; a `SlotLease` ends the wait when it is cancelled."""
-        time.sleep(seconds)
+        """Wait between two attempts; the cancellation of the slot ends the wait."""
+        self._cancelled.wait(seconds)
+
+    def renew(self) -> None:
+        """Drop a cancellation, before other work begins in this slot."""
+        self._cancelled.clear()
+
+    def end_programs(self, *, late: bool, at_once: bool = False) -> None:
+        """Cancel the work in this slot and its programs. Thread-safe; may be called repeatedly.
+
+        Args:
+            late: An earlier call had no effect: end the lanes too.
+            at_once: Send KILL directly after TERM, without a grace period.
+        """
+        self._cancelled.set()
+        if self.remote is not None:
+            self.remote.cancel(at_once=at_once, late=late)
+        for lane in (self.shell, self.python):
+            lane.cancel(at_once=at_once)
+            if late:
+                lane.end()
 
     def detach(self, other: Slot) -> None:
         """Do nothing; `SlotLease` overrides this to detach a slot whose service continues."""

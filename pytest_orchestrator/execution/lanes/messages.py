@@ -251,6 +251,7 @@ _STEP_FIELDS = (
     "timeout",
     "background",
     "cwd",
+    "is_sampler",
 )
 
 

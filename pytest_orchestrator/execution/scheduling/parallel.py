@@ -148,6 +148,18 @@ class ParallelRun(RecipeRun):
         if interrupt is not None:
             raise interrupt
 
+    def abort(self, name: str, reason: str) -> None:
+        """End all steps that run, and block the others except those of ``finally``. Thread-safe."""
+        if self._frontier is None:
+            super().abort(name, reason)
+            return
+        with self._lock:
+            self.stopper = self.stopper or name
+            self._abort_reason = f"{self.recipe.node(name)}: {reason}"
+            self.aborted.set()
+            self._stop.set()
+        self._main_queue.wake()
+
     def trim_result(self, step: Step) -> None:
         """Reduce a step's stored result to the fields that other steps may use, to save memory."""
         with self._lock:
@@ -205,7 +217,8 @@ class ParallelRun(RecipeRun):
             raise self._errors.pop()
         interrupt = None
         if self._stop.is_set():
-            interrupt = self._end_all(f"{self.recipe.id}::{self.stopper} failed")
+            cause = self._abort_reason or f"{self.recipe.id}::{self.stopper} failed"
+            interrupt = self._end_all(cause)
         elif self.fail_fast.has_cutoff and any(map(self._is_late, (*self._running,))):
             interrupt = self._end_these(self._is_late, self.fail_fast.cause)
         if interrupt is not None:

@@ -30,7 +30,11 @@ from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.scheduling.sampling import Samplers
     from pytest_orchestrator.runs.resume.elements import KeptElements
+
+
+_PATIENCE = 4.0  # seconds; a lane that responds ends its program within two
 
 
 class RecipeRun:
@@ -54,6 +58,8 @@ class RecipeRun:
             resumes, by the name of the step.
         needed: The runs of other recipes that must have passed before this run starts.
         stopper: The name of the step whose failure has stopped the recipe, or None.
+        aborted: Set when a sampled value has ended the running steps.
+        samplers: The sampled values; None if the recipe has none.
     """
 
     def __init__(
@@ -72,6 +78,12 @@ class RecipeRun:
         self.scope = Scope(recipe, self.config, self.known)
         self.gate = RecipeGate(recipe, self.config, self.scope)
         self.locks = RecipeLocks(recipe, self.config, self.scope, self._report_lock_wait)
+        self.aborted = threading.Event()
+        self._abort_reason = ""
+        self._current: RetryLoop | None = None
+        self._ending = threading.Lock()
+        self.samplers = self._new_samplers() if recipe.samplers else None
+        self._sampled: list[StepResult] = []
         self.begun = False
         self.has_pending_finally = False
         self.kept_elements: dict[str, KeptElements] = {}
@@ -132,11 +144,12 @@ class RecipeRun:
 
     def _has_failed(self) -> bool:
         """Return True if a step failed unexpectedly, or is blocked by such a step."""
-        steps = {step.name: step for step in (*self.recipe.steps, *self.recipe.final)}
+        if self.samplers is not None and self.samplers.has_failed:
+            return True
         expected = {
             name
             for name, result in self.results.items()
-            if result.failure is not None and self._is_expected(steps[name], result)
+            if result.failure is not None and self._is_expected(self.recipe.step(name), result)
         }
         return any(
             (result.outcome == "failed" and name not in expected)
@@ -187,15 +200,61 @@ class RecipeRun:
         """End the services and release the locks, after the last step of the run.
 
         Returns:
-            The results of the services, which are complete only now.
+            The results of the services, which are complete only now, and those of sampled values.
         """
         try:
+            self._end_sampling()
             results = self.services.finish(self.results)
         finally:
             self.locks.release()
         for result in results:
             self._keep(self.recipe.step(result.step), result)
-        return results
+        sampled, self._sampled = self._sampled, []
+        return [*results, *sampled]
+
+    def _new_samplers(self) -> "Samplers":
+        from pytest_orchestrator.execution.scheduling.sampling import Samplers, SamplingContext
+
+        around = SamplingContext(
+            self.attempt_defaults, self.context, self.scope, self._note_violation
+        )
+        return Samplers(self.recipe, around)
+
+    def _note_violation(self, name: str, reason: str, abort: bool) -> None:
+        """Abort the recipe at a violation of a limit, if the sampled value says so."""
+        if abort:
+            self.abort(name, reason)
+
+    def abort(self, name: str, reason: str) -> None:
+        """End the step that runs, and block the others except those of ``finally``. Thread-safe.
+
+        Args:
+            name: The name of the sampled value that ends them.
+            reason: The reason, for the results.
+        """
+        self.stopper = self.stopper or name
+        self._abort_reason = f"{self.recipe.node(name)}: {reason}"
+        self.aborted.set()
+        begun, pause = time.monotonic(), 0.01
+        while self._end_current(late=time.monotonic() - begun > _PATIENCE):
+            time.sleep(pause)
+            pause = min(2 * pause, 0.2)
+
+    def _end_current(self, *, late: bool) -> bool:
+        """End the programs of the step that runs; return False if none runs any more."""
+        with self._ending:
+            if self._current is not None:
+                self.attempt_defaults.required_slot.end_programs(late=late)
+            return self._current is not None
+
+    def _end_sampling(self) -> None:
+        """End the sampling, and store its results; the first ``finally`` step begins after that."""
+        if self.samplers is None:
+            return
+        for result in self.samplers.finish():
+            step = self.recipe.step(result.step)
+            self.results[step.name] = self._kept(step, result)
+            self._sampled.append(result)
 
     def trim_result(self, step: Step) -> None:
         """Reduce a step's stored result to the fields that other steps may use, to save memory.
@@ -218,6 +277,8 @@ class RecipeRun:
 
     def _keep(self, step: Step, result: StepResult) -> None:
         """Record and store the result of a step; notify listeners if the result is new."""
+        if self.samplers is not None:
+            self.samplers.end(step.name)
         known = self.results.get(step.name)
         result = self.results[step.name] = self._kept(step, result)
         if result != known:
@@ -247,6 +308,8 @@ class RecipeRun:
 
     def _note_failure(self, step: Step, result: StepResult) -> bool:
         """Set `stopper` and return True if this failure is the first one that stops the recipe."""
+        if self.samplers is not None:
+            self.samplers.end(step.name)
         if self.stopper is not None or result.failure is None or step.is_final:
             return False
         stops = self.recipe.stop_on_failure and not result.meets
@@ -267,20 +330,47 @@ class RecipeRun:
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and store its result, even if the run is interrupted."""
+        if step.is_final:
+            self._end_sampling()
         retry_loop, started = self._retry_loop(step, fixtures), time.time()
         result: StepResult | None = None
+        stop = None if step.is_final or self.samplers is None else self.aborted
+        self._current = None if stop is None else retry_loop
         try:
             while result is None:
-                retry_loop.wait()
-                result = self._run_attempt(retry_loop)
+                if stop is None:
+                    retry_loop.wait()
+                elif stop.wait(retry_loop.delay):
+                    result = retry_loop.interrupted(started, self._abort_reason)
+                    break
+                result = self._run_attempt(retry_loop, stop)
+                if stop is not None and stop.is_set():
+                    result = self._cut_off(retry_loop, result, started)
         except BaseException as end:
             result = retry_loop.interrupted(started, cause_of(end))
             result = msgspec.structs.replace(result, waited=retry_loop.waited)
             raise
         finally:
+            if stop is not None:
+                with self._ending:
+                    self._current = None
+                    self.attempt_defaults.required_slot.renew()
             if result is not None:
                 self._note_failure(step, result)
                 self._keep(step, result)
+
+    def _cut_off(
+        self, retry_loop: RetryLoop, result: StepResult | None, started: float
+    ) -> StepResult:
+        """Return the result of a step that was running when the recipe was aborted."""
+        if result is None:
+            return retry_loop.interrupted(started, self._abort_reason)
+        failure = result.failure
+        if failure is None or failure.kind not in ("interrupted", "crash"):
+            return result
+        reason = f"interrupted after {time.time() - started:.1f} s: {self._abort_reason}"
+        failure = Failure(kind="interrupted", reason=reason)
+        return msgspec.structs.replace(result, failure=failure)
 
     def _run_attempt(
         self,
@@ -315,6 +405,8 @@ class RecipeRun:
                 if held is None or not starts():
                     return None
                 self._begin()
+                if self.samplers is not None:
+                    self.samplers.begin(retry_loop.step.name)
                 result = retry_loop.run(held.files)
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(retry_loop.step, error)
@@ -369,7 +461,9 @@ class RecipeRun:
 
     def block(self, step: Step, blocker: str) -> StepResult:
         """Store and return the result of a blocked step."""
-        is_recipe = blocker not in (other.name for other in self.recipe.steps + self.recipe.final)
+        samplers = (one.step for one in self.recipe.samplers)
+        steps = (*self.recipe.steps, *self.recipe.final, *samplers)
+        is_recipe = blocker not in (other.name for other in steps)
         result = StepResult(
             step=step.name,
             outcome="blocked",

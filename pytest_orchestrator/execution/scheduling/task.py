@@ -31,15 +31,6 @@ class SlotLease(Slot):
         self._cancelled.clear()
 
     @property
-    def is_cancelled(self) -> bool:
-        """True if `end` was called since the slot was taken."""
-        return self._cancelled.is_set()
-
-    def rest(self, seconds: float) -> None:
-        """Wait between two attempts that hold the slot; `end` ends the wait."""
-        self._cancelled.wait(seconds)
-
-    @property
     def is_held(self) -> bool:
         """True if the task holds a slot."""
         return self._slot is not None
@@ -61,14 +52,13 @@ class SlotLease(Slot):
 
     def end(self, *, at_once: bool, late: bool) -> None:
         """Cancel the programs in the leased slots; if ``late``, end their lanes too."""
-        self._cancelled.set()
-        if self.remote is not None:
-            self.remote.cancel(at_once=at_once, late=late)
-        for slot in (self, *self._others) if self._slot is not None else ():
-            for lane in (slot.shell, slot.python):
-                lane.cancel(at_once=at_once)
-                if late:
-                    lane.end()
+        if self._slot is None:
+            self._cancelled.set()
+            if self.remote is not None:
+                self.remote.cancel(at_once=at_once, late=late)
+            return
+        for slot in (self, *self._others):
+            slot.end_programs(at_once=at_once, late=late)
 
 
 class Task:

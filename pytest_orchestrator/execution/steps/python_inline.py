@@ -272,6 +272,8 @@ def _evaluated(
 ) -> Ended:
     usage = own.usage()
     name = step.function or f"{step.class_}.run"
+    if step.is_sampler and not isinstance(returned, Mapping):
+        returned = {"status": "ok", "value": returned}
     invalid = _invalid_return(returned, name)
     if invalid is not None:
         return Ended(usage=usage, failure=invalid)

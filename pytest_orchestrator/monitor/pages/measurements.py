@@ -8,14 +8,16 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
+from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.monitor.pages.common import Selection, empty_figure, read_run
 from pytest_orchestrator.monitor.pages.graph import COLOURS
 from pytest_orchestrator.monitor.pages.steps import limits_bar, step_view, style_of
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.reports.html.curve import caption
 from pytest_orchestrator.reports.html.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.block import measurements_of
+from pytest_orchestrator.runs.block import Block, measurements_of
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -45,6 +47,7 @@ def layout(view: RunView, _: Selection) -> Any:
         [
             dcc.Store(id="measurements-seen", data=version(view)),
             html.Div(table(view), id="measurements"),
+            html.Div(curves(view), id="sampled"),
             html.Div(trend(view), id="trends"),
         ],
         className="fill scroll",
@@ -54,7 +57,13 @@ def layout(view: RunView, _: Selection) -> Any:
 def version(view: RunView) -> Any:
     """Return a value that changes whenever the shown content changes."""
     done = [step for step in view.record.steps if measurements_of(step.block)]
-    return [len(done), max((step.touched for step in done), default=0), view.record.state]
+    moments = [
+        one.moment
+        for recipe in view.record.recipes.values()
+        for one in recipe.samples.last.values()
+    ]
+    touched = max((step.touched for step in done), default=0)
+    return [len(done), touched, max(moments, default=0), view.record.state]
 
 
 def register(app: "Dash", run_cache: RunCache) -> None:
@@ -62,6 +71,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
 
     @app.callback(
         Output("measurements", "children"),
+        Output("sampled", "children"),
         Output("trends", "children"),
         Output("measurements-seen", "data"),
         Input("tick", "data"),
@@ -73,10 +83,10 @@ def register(app: "Dash", run_cache: RunCache) -> None:
         def render(view: RunView) -> Any:
             fresh = version(view)
             if fresh == seen:
-                return (no_update,) * 3
+                return (no_update,) * 4
             # Earlier runs are read again only when the state of this run changes.
             trends_now = no_update if seen and seen[-1] == fresh[-1] else trend(view)
-            return table(view), trends_now, fresh
+            return table(view), curves(view), trends_now, fresh
 
         return read_run(run_cache, run, render)
 
@@ -106,6 +116,41 @@ def _row(step: str, one: Measurement) -> Any:
         html.Td(word, className=f"text-{style_of(one)}"),
     ]
     return html.Tr(cells)
+
+
+def curves(view: RunView) -> Any:
+    """Return the sampled values: the last sample while they run, the curve with limits later."""
+    shown: list[Any] = []
+    for recipe in view.record.recipes.values():
+        for name, last in recipe.samples.last.items():
+            step = recipe.steps.get(name)
+            if step is not None and step.block and step.block.curve:
+                title = f"{name}: {caption(step.block)}"
+                shown.append(html.P(title, className="quiet"))
+                shown.append(dcc.Graph(figure=curve_figure(step.block), style={"height": "220px"}))
+            else:
+                word = "failed" if name in recipe.samples.violated else "running"
+                text = f"{name}: {figure(last.value)} now"
+                shown.append(html.P(text, className=f"text-{word}"))
+    return shown
+
+
+def curve_figure(block: Block) -> go.Figure:
+    """Return the curve of a sampled value with its limits."""
+    points = block.curve.points if block.curve else []
+    line = {"color": COLOURS["running"], "width": 1.5}
+    drawn = go.Figure(
+        go.Scatter(x=[x for x, _ in points], y=[y for _, y in points], mode="lines", line=line),
+        layout=empty_figure().layout,
+    )
+    measured = next(iter(block.measurements or ()), None)
+    for limit in (measured.low, measured.high) if measured else ():
+        if isinstance(limit, int | float):
+            drawn.add_hline(limit, line={"color": COLOURS["failed"], "dash": "dash", "width": 1})
+    drawn.update_layout(showlegend=False, annotations=[])
+    drawn.update_xaxes(visible=True, title="s")
+    drawn.update_yaxes(visible=True, title=(measured and measured.unit) or "")
+    return drawn
 
 
 def trend(view: RunView) -> Any:

@@ -21,6 +21,7 @@ from pytest_orchestrator.core.events import (
     ContextChanged,
     ContextReplaced,
     RecipeStarted,
+    SampleTaken,
     StepFinished,
     StepStarted,
     StepWaits,
@@ -31,6 +32,7 @@ from pytest_orchestrator.execution.notifications import (
     ElementFinished,
     Finished,
     RetryScheduled,
+    Sampled,
 )
 from pytest_orchestrator.plugin.journal import resume
 from pytest_orchestrator.runs import provenance
@@ -226,6 +228,17 @@ class JournalRecorder:
                     self._element_finished(recipe, event)
                 case Finished():
                     self._finished(recipe, step, event.result)
+                case Sampled():
+                    self.append(
+                        SampleTaken(
+                            recipe=key,
+                            name=step.name,
+                            value=event.value,
+                            moment=round(event.moment, 6),
+                            segment=event.segment,
+                            is_outside=event.is_outside,
+                        )
+                    )
 
     def _started(self, recipe: "Recipe", event: AttemptStarted) -> None:
         name = event.step.name

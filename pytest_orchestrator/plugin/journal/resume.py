@@ -295,6 +295,8 @@ class ResumedSession:
         self._plan = plan.plan(self._record, current, self._rerun())
         for run in runs:
             old = self._record.recipes.get(run.recipe.key)
+            if old and old.samples.segment and run.samplers is not None:
+                run.samplers.segment = old.samples.segment + 1
             for step in run.recipe.steps if old else ():
                 decision = self._of(run.recipe, step)
                 if old and decision.kind == "restored":

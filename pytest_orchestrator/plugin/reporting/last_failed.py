@@ -6,7 +6,7 @@ Without snapshots, a selected step also runs the steps that it needs, so ``--lf`
 import contextlib
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
 
 _KEY = "orchestrator/blocked"
+_FAILED = "cache/lastfailed"
 
 
 def widen(config: pytest.Config) -> None:
@@ -34,10 +35,17 @@ def widen(config: pytest.Config) -> None:
 
 
 class LastFailed:
-    """Plugin that stores the blocked steps in pytest's cache."""
+    """Plugin that stores the blocked steps in pytest's cache, and removes good sampled values.
 
-    def __init__(self, config: pytest.Config) -> None:
+    Args:
+        config: The configuration of the session.
+        good: The node ids of sampled values that stayed within their limits. They are no items,
+            so pytest itself would never remove them from its failed items.
+    """
+
+    def __init__(self, config: pytest.Config, good: Collection[str]) -> None:
         self._config = config
+        self._good = good
         self._before: set[str] = set()
         self._blocked: set[str] | None = None
 
@@ -64,3 +72,8 @@ class LastFailed:
             cache = getattr(self._config, "cache", None)
             if cache is not None and self._blocked is not None and self._blocked != self._before:
                 cache.set(_KEY, sorted(self._blocked))
+            if cache is not None and self._good:
+                failed = cache.get(_FAILED, {})
+                if failed.keys() & {*self._good}:
+                    left = {node: True for node in failed if node not in self._good}
+                    cache.set(_FAILED, left)

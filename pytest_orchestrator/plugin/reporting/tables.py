@@ -129,6 +129,8 @@ class Tables:
                 terminalreporter.write(f"{row.after}\n")
             for line in terminal.marginal_lines(blocks, width):
                 terminalreporter.write_line(line, yellow=True)
+            for line in terminal.sampled_lines(blocks, width):
+                terminalreporter.write_line(line)
             for line in terminal.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
         recorder = state_of(self._config).recorder
@@ -169,8 +171,9 @@ def _summary_line(report: pytest.TestReport) -> str:
 def show_tables(config: pytest.Config) -> None:
     """Register the plugins for tables and for ``--lf`` once, except in an xdist worker."""
     if not (config.pluginmanager.has_plugin(_TABLES) or hasattr(config, "workerinput")):
-        config.pluginmanager.register(Tables(config), _TABLES)
-        config.pluginmanager.register(last_failed.LastFailed(config))
+        tables = Tables(config)
+        config.pluginmanager.register(tables, _TABLES)
+        config.pluginmanager.register(last_failed.LastFailed(config, tables.blocks.good))
 
 
 def recipes_of(config: pytest.Config) -> "Mapping[str, list[Block]]":
@@ -215,15 +218,21 @@ class BlockStore(Mapping[str, "list[Block]"]):
 
     The blocks are read from the journal at each access, so that the blocks of many recipes are
     never in memory at the same time.
+
+    Attributes:
+        good: The node ids of the sampled values that stayed within their limits.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._state = state_of(config)
         self._recipes: dict[str, _RecipeBlocks] = {}
+        self.good: set[str] = set()
 
     def keep(self, block: dict[str, Any]) -> None:
         """Store a block, or its offset in the journal if the journal contains it."""
         key, name = key_of(block), block["step"]["name"]
+        if "sampled" in block["step"] and block["step"]["state"] == "passed":
+            self.good.add(block["step"]["node"])
         recipe = self._recipes.setdefault(key, _RecipeBlocks())
         line = self._state.lines.take(key, name) if self._state.lines else None
         if line is None:

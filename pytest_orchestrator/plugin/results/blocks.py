@@ -110,6 +110,7 @@ _OF_THE_FILE = {
     "needs",
     "path",
     "required",
+    "samplers",
     "secrets",
 }
 _OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
@@ -204,7 +205,8 @@ def static_blocks(
     from pytest_orchestrator.reports import block as report_block
 
     session = state_of(config)
-    steps = (_masked_step(session, step) for step in (*recipe.steps, *recipe.final))
+    sampled = (one.step for one in recipe.samplers)
+    steps = (_masked_step(session, one) for one in (*recipe.steps, *recipe.final, *sampled))
     about = report_block.of_recipe(_masked_recipe(session, recipe))
     return about, tuple(report_block.of_step(recipe, step) for step in steps)
 

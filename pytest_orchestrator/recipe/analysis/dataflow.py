@@ -96,7 +96,7 @@ _OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
 
 def check_existence(recipe: Recipe, sources: Sources) -> Iterator[Finding]:
     """Yield findings for missing programs, modules and functions, and for wrong `params`."""
-    for step in (*recipe.steps, *recipe.final):
+    for step in (*recipe.steps, *recipe.final, *(one.step for one in recipe.samplers)):
         if isinstance(step, PythonStep):
             yield from _callable(recipe, step, sources)
         elif isinstance(step, ShellStep):

@@ -17,6 +17,7 @@ from pytest_orchestrator.recipe.fields.resolve import plain_locks
 from pytest_orchestrator.recipe.input_values import missing_inputs, wrong_input
 from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
 from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.sampling import Sampler
 from pytest_orchestrator.recipe.model.step import FileUse, NamedCell, Source, Step
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
 from pytest_orchestrator.recipe.variables import ExternalValue
@@ -44,7 +45,7 @@ OWN = frozenset(
 )
 """Keys that a step with ``use`` may have; all others belong to the steps of the used file."""
 
-_FOREIGN = ("matrix", "context", "needs", "stop_on_failure", "if", "timeout")
+_FOREIGN = ("matrix", "context", "needs", "stop_on_failure", "sampling", "if", "timeout")
 
 
 class UseStep(Step, frozen=True, kw_only=True):
@@ -247,6 +248,19 @@ def _within(outer: FileUse, inner: FileUse | None) -> FileUse:
         return outer
     return msgspec.structs.replace(
         inner, name=f"{outer.name}.{inner.name}", outer=_within(outer, inner.outer)
+    )
+
+
+def numbered_samplers(samplers: Sequence[Sampler], before: int) -> tuple[Sampler, ...]:
+    """Set the positions of sampled values in reports: after all steps.
+
+    Args:
+        samplers: The sampled values.
+        before: Number of the steps of the recipe.
+    """
+    return tuple(
+        msgspec.structs.replace(one, step=msgspec.structs.replace(one.step, index=index))
+        for index, one in enumerate(samplers, start=before + 1)
     )
 
 

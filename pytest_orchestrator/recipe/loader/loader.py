@@ -28,6 +28,7 @@ from pytest_orchestrator.recipe.loader.include import (
     ends_of,
     expand_use,
     numbered,
+    numbered_samplers,
 )
 from pytest_orchestrator.recipe.loader.inputs import check_names, read_inputs
 from pytest_orchestrator.recipe.loader.nested import read_struct
@@ -95,6 +96,8 @@ class Document:
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
         self._read_own(key_nodes, fields)
         fields["steps"], fields["final"] = self._steps(key_nodes, fields)
+        count = len(fields["steps"]) + len(fields["final"])
+        fields["samplers"] = numbered_samplers(fields.get("samplers", ()), count)
         fields["has_cells"] = any(map(_has_cells, (*fields["steps"], *fields["final"])))
         fields["templates"] = tuple(self._reading.templates.found)
         fields["at"] = {name: self._values.place(node) for name, (_, node) in key_nodes.items()}
@@ -152,6 +155,8 @@ class Document:
         )
         checks.check_environment([*steps, *final], fields.get("fixtures", ()), self._problems)
         steps, final = StepOrdering(self._values, self._problems).arrange(steps, final)
+        if "sampling" in key_nodes:
+            self._read_sampling(key_nodes["sampling"][1], steps, final, fields)
         ServiceChecks(self._problems).check([*steps, *final], fields.get("fixtures", ()))
         used = {each.name: self._used(each) for each in (*steps, *final) if each.model is UseStep}
         self._check_reads(fields, steps, final, used)
@@ -171,6 +176,16 @@ class Document:
             own = fields.get("requires")
             fields["requires"] = requires if own is None else own.joined(requires)
         return self._without_clashes(*_built(steps, final, used), fields)
+
+    def _read_sampling(
+        self, node: Node, steps: list[Draft], final: list[Draft], fields: dict[str, Any]
+    ) -> None:
+        from pytest_orchestrator.recipe.loader.sampling import SamplingReader
+
+        reader = SamplingReader(self._values, self._problems, self._known)
+        fields["samplers"] = tuple(reader.read(node, steps, final))
+        # Checked as the expressions of root keys are.
+        self._reading.templates.expressions += reader.expressions
 
     def _without_clashes(
         self, steps: tuple[Step, ...], final: tuple[Step, ...], fields: Mapping[str, Any]

@@ -26,7 +26,7 @@ from pytest_orchestrator.recipe.fields.resolve import (
     replace_expressions,
     vars_unknown_at_collection,
 )
-from pytest_orchestrator.recipe.loader.include import MOST
+from pytest_orchestrator.recipe.loader.include import MOST, numbered_samplers
 from pytest_orchestrator.recipe.loader.matrix import Matrix, matrix_names
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -156,7 +156,11 @@ class _Expansion:
             raise RecipeError(problems, source.id, source.text)
         cut = len(steps)
         return msgspec.structs.replace(
-            recipe, steps=tuple(made[:cut]), final=tuple(made[cut:]), has_cells=True
+            recipe,
+            steps=tuple(made[:cut]),
+            final=tuple(made[cut:]),
+            samplers=numbered_samplers(recipe.samplers, len(made)),
+            has_cells=True,
         )
 
     def _note(

@@ -28,6 +28,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     key,
 )
 from pytest_orchestrator.recipe.model.requirements import Requires
+from pytest_orchestrator.recipe.model.sampling import Sampler
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     Isolation,
@@ -240,6 +241,14 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             own=True,
         ),
     ]
+    samplers: Annotated[
+        tuple[Sampler, ...],
+        key(
+            "Values that are sampled while steps run, by name, each with its limits.",
+            {"case": {"cmd": "psu temperature", "every": "1s", "high": 85, "unit": "°C"}},
+            own=True,
+        ),
+    ] = field(default=(), name="sampling")
     final: Annotated[
         tuple[Step, ...],
         key(
@@ -282,7 +291,8 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _by_name(self) -> dict[str, Step]:
-        return {step.name: step for step in self.steps + self.final}
+        samplers = tuple(one.step for one in self.samplers)
+        return {step.name: step for step in self.steps + self.final + samplers}
 
     @cached_property
     def _cells(self) -> dict[str, list[Step]]:
@@ -297,7 +307,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         return self._cells.get(name, [])
 
     def step(self, name: str) -> Step:
-        """Return the step of that name, from `steps` or `final`.
+        """Return the step of that name, from `steps`, `final` or `samplers`.
 
         Raises:
             KeyError: The recipe has no such step.

@@ -199,6 +199,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         index: Position in the execution order of the recipe, from 1; steps of ``finally`` come
             last.
         is_final: True for a step of ``finally``.
+        is_sampler: True for the step code of a sampled value; it returns one number.
         templates: The expressions in its values, each with its field.
         named_cells: The single cells of other steps that `needs` and `after` name; these keys
             then have the names of the steps.
@@ -394,6 +395,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     file_use: FileUse | None = None
     index: int = 0
     is_final: bool = False
+    is_sampler: bool = False
     at: Mapping[str, Place] = Places({})
 
     @property

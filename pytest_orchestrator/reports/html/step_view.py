@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import UNSET
 
@@ -28,6 +28,9 @@ from pytest_orchestrator.runs.block import (
 )
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.reports.html.curve import CurvePicture
 
 
 class Limits(NamedTuple):
@@ -246,6 +249,8 @@ class StepView:
     def rerun_command(self) -> str:
         """Shell command that runs the step again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
+        if self.about.get("sampled"):  # it is no item: its recipe runs again
+            node = node.partition("::")[0]
         step_vars = (self.block and plain(self.block.recipe).get("vars")) or {}
         return shown(failure.command(node, failure.options(step_vars)))
 
@@ -319,6 +324,15 @@ class StepView:
     @property
     def _elements(self) -> Sequence[Element]:
         return self.step.block_elements
+
+    @property
+    def curve(self) -> "CurvePicture | None":
+        """Picture of the samples of a sampled value; None for steps."""
+        if not (self.block and self.block.curve):
+            return None
+        from pytest_orchestrator.reports.html.curve import picture
+
+        return picture(self.block)
 
     @property
     def more_criteria(self) -> int:

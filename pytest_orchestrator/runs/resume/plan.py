@@ -169,6 +169,12 @@ class _Decider:
         self._recipe = today.recipe
         self._digests = today.digests
         self._old = {} if old is None else old.steps
+        self._violated: dict[str, str] = {}
+        for one in today.recipe.samplers if old else ():
+            if old and one.name in old.samples.violated:
+                watched = one.watched(today.recipe.steps)
+                why = f"sampling '{one.name}' was outside its limits there"
+                self._violated |= dict.fromkeys((step.name for step in watched), why)
         self._written = written
         self._rerun = rerun
         self._spreading = spreading
@@ -215,6 +221,7 @@ class _Decider:
         """Return the decision on a step that passed or was skipped."""
         assert old.ended is not None  # noqa: S101  # it is done
         why = changed(old.ended.digests, self._digests.get(step.name, {}))
+        why = why or self._violated.get(step.name, "")
         if why:
             return ResumeDecision("again", why)
         stale = self._stale(step)

@@ -25,6 +25,7 @@ FROM_THE_LOADER = {
     "templates",
     "cell",
     "has_cells",
+    "is_sampler",
     "named_cells",
     "file_use",
     "origins",

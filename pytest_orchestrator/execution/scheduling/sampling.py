@@ -1,0 +1,411 @@
+"""Sampling of a recipe: values that are measured again and again while its steps run.
+
+Each sampled value has a thread and lanes of its own, so it takes no worker slot. A sample is one
+run of its command or function in a supervised child.
+"""
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.result import Curve, Ended, Failure, Measured, StepResult, Usage
+from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.expression_scope import Scope
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.notifications import Sampled
+from pytest_orchestrator.execution.scheduling.attempt import invalid
+from pytest_orchestrator.execution.steps.dispatch import apart
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step, replace_expressions
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
+from pytest_orchestrator.recipe.model.step import PythonStep, Step
+
+_MOST_POINTS = 1_000
+_MIN_TIMEOUT = 10.0  # seconds; longest duration of a sample, if its interval is shorter
+_LAST = 2.0  # seconds; time for the last sample at the end, if its interval is shorter
+_PATIENCE = 4.0  # seconds; a lane that responds ends its program within two
+_PAUSE = 0.02  # seconds between two attempts to end a program
+
+Violated = Callable[[str, str, bool], None]
+"""Called at the first violation: the name, a reason, and True if the recipe must be aborted."""
+
+
+class CurveRecorder:
+    """Recorder of a curve with a bounded number of points.
+
+    If there are too many points, neighbouring pairs of intervals are joined; the lowest and the
+    highest value of each interval are kept.
+    """
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, float]] = []
+        self._joined = 1
+        self._pending: list[tuple[float, float]] = []
+
+    def add(self, moment: float, value: float) -> None:
+        """Add a sample.
+
+        Args:
+            moment: Its time, in seconds since the epoch.
+            value: Its value.
+        """
+        self._pending.append((moment, value))
+        if len(self._pending) >= self._joined:
+            self._points += _extremes(self._pending)
+            self._pending = []
+        if len(self._points) > _MOST_POINTS:
+            self._joined = 4 * self._joined if self._joined == 1 else 2 * self._joined
+            joined = (self._points[at : at + 4] for at in range(0, len(self._points), 4))
+            self._points = [point for part in joined for point in _extremes(part)]
+
+    @property
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """The points, in the order of time."""
+        return (*self._points, *_extremes(self._pending))
+
+
+def _extremes(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points with the lowest and the highest value, in the order of time."""
+    if not points:
+        return []
+    found = {min(points, key=lambda one: one[1]), max(points, key=lambda one: one[1])}
+    return sorted(found)
+
+
+class SamplingContext(NamedTuple):
+    """Data and services for the sampled values of one recipe run.
+
+    Attributes:
+        attempt: The values for the attempts of steps; its slot is that of the recipe run.
+        context: The Context of the recipe.
+        scope: The variables of expressions.
+        violated: Called at the first violation of a limit, in the thread of the sampled value.
+    """
+
+    attempt: AttemptContext
+    context: Context
+    scope: Scope
+    violated: Violated
+
+
+class RunningSampler:
+    """Sampled value of one recipe run, from the first watched step to the last.
+
+    Args:
+        sampler: The sampled value.
+        watched: The names of the steps that are watched.
+        around: The data and services of the recipe run.
+        segment: Number of the segment of the curve.
+        first: The watched step that runs.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        watched: frozenset[str],
+        around: SamplingContext,
+        segment: int,
+        first: str,
+    ) -> None:
+        attempt, context, scope, violated = around
+        self._segment = segment
+        self.step: Step = sampler.step
+        self.watched = watched
+        self._sampling = sampler.sampling
+        self._slot = attempt.required_slot.new_slot()
+        self._attempt = msgspec.structs.replace(
+            attempt,
+            slot=self._slot,
+            runner=None,
+            live=None,
+            artifacts=None,
+            resources=None,
+            event_sink=lambda _: None,
+            environ=attempt.variables(),
+        )
+        self._context = context.bound(self.step.name, lambda _: None, scope.node(self.step))
+        self._scope, self._violated = scope, violated
+        self._changed = threading.Condition()
+        self._running = {first}
+        self._is_over = False
+        self._failure: Failure | None = None
+        self._reason = ""
+        self._values: list[float] = []  # lowest, highest, sum
+        self._count = self._late = self._failed = 0
+        self._curve = CurveRecorder()
+        self._began = time.time()
+        self._last: Ended | None = None
+        name = f"recipe sampling {self.step.name}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def begin(self, step: str) -> None:
+        """Note that a watched step runs."""
+        with self._changed:
+            self._running.add(step)
+            self._changed.notify_all()
+
+    def end(self, step: str) -> None:
+        """Note that a step has ended."""
+        with self._changed:
+            self._running.discard(step)
+            self._changed.notify_all()
+
+    @property
+    def has_failed(self) -> bool:
+        """True if a value was outside its limits, or the sampling failed."""
+        return self._failure is not None
+
+    def finish(self) -> StepResult:
+        """End the sampling, and return its result with the curve and the measurements."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+            is_first = not self._count
+        # A sample that began while a watched step ran counts.
+        self._thread.join(self._limit if is_first else max(_LAST, self._sampling.every))
+        started = time.monotonic()
+        while self._thread.is_alive():
+            self._slot.end_programs(late=time.monotonic() - started > _PATIENCE)
+            self._thread.join(_PAUSE)
+        self._slot.close()
+        return self._result()
+
+    @property
+    def _limit(self) -> float:
+        return max(_MIN_TIMEOUT, self._sampling.every)
+
+    def _run(self) -> None:
+        try:
+            names = self._scope.before(self.step, self._context, 1, {})
+            step = msgspec.structs.replace(evaluate_step(self.step, names), timeout=self._limit)
+            self._sampling = _evaluated(self._sampling, names)
+            due = time.monotonic()
+            if isinstance(step, PythonStep):
+                with contextlib.suppress(LaneLost, OSError):  # the sample reports the error
+                    self._slot.python.prepare()
+            self._sample_repeatedly(step, due)
+        except ExpressionError as error:
+            self._failure = invalid(error)
+        except BaseException as error:  # noqa: BLE001 - reported as the failure of the sampling
+            self._failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")
+
+    def _sample_repeatedly(self, step: Step, due: float) -> None:
+        every = self._sampling.every
+        self._sample(step)  # always, however short the first watched step is
+        due += every
+        while True:
+            with self._changed:
+                if not self._running and not self._is_over:
+                    self._changed.wait_for(lambda: self._running or self._is_over)
+                    due = max(due, time.monotonic())
+                if self._is_over:
+                    return
+                left = due - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+            missed = int(-left // every)
+            self._late += missed
+            due += (missed + 1) * every
+            self._sample(step)
+
+    def _sample(self, step: Step) -> None:
+        moment = time.time()
+        with self._changed:
+            during = sorted(self._running)
+        ended = apart(step, self._context, self._attempt)
+        value = _number(ended.value) if ended.failure is None else None
+        self._last = ended
+        if value is None:
+            self._failed += 1
+            self._reason = ended.failure.reason if ended.failure else _not_a_number(ended.value)
+            return
+        self._count += 1
+        low, high, total = self._values or (value, value, 0.0)
+        self._values = [min(low, value), max(high, value), total + value]
+        self._curve.add(moment, value)
+        wrong = self._violation(value, during)
+        with contextlib.suppress(JournalError):  # the next step reports the error
+            event = Sampled(step, value, moment, self._segment, is_outside=bool(wrong))
+            self._attempt.callbacks.record(event)
+        if wrong and self._failure is None:
+            key = "low" if self._sampling.low is not None and value < self._sampling.low else "high"
+            self._failure = Failure(kind="criterion", reason=wrong, place=self._sampling.at[key])
+            self._violated(self.step.name, wrong, self._sampling.abort)
+
+    def _violation(self, value: float, during: Sequence[str]) -> str:
+        """Return one line that says how a value violates its limits; empty if it does not.
+
+        Args:
+            value: The sample.
+            during: The names of the steps that ran at its start.
+        """
+        low, high = self._sampling.low, self._sampling.high
+        unit = f" {self._sampling.unit}" if self._sampling.unit else ""
+        if low is not None and value < low:
+            text = f"{figure(value)}{unit} is below the limit {figure(low)}{unit}"
+        elif high is not None and value > high:
+            text = f"{figure(value)}{unit} is above the limit {figure(high)}{unit}"
+        else:
+            return ""
+        return f"{text}, while {' and '.join(during)} ran" if during else text
+
+    def _result(self) -> StepResult:
+        measured = self._measured()
+        failure = self._failure
+        if failure is None and not self._count:
+            why = self._reason or "it was interrupted"
+            failure = Failure(kind="criterion", reason=f"no sample was taken: {why}")
+        warnings = []
+        if self._failed:
+            total = self._failed + self._count
+            warnings.append(
+                f"{self._failed} of {total} samples failed, the last one: {self._reason}"
+            )
+        seconds = time.time() - self._began
+        process = self._last.process if self._last and not self._count else None
+        ended = Ended(usage=Usage(seconds=seconds), value=None, process=process, began=self._began)
+        return StepResult(
+            step=self.step.name,
+            outcome="failed" if failure else "passed",
+            failure=failure,
+            meets=failure is None,
+            measurements=measured,
+            ended=ended,
+            started=self._began,
+            stopped=time.time(),
+            warnings=tuple(warnings),
+            curve=Curve(
+                every=self._sampling.every,
+                count=self._count,
+                late=self._late,
+                failed=self._failed,
+                segment=self._segment,
+                points=self._curve.points,
+            ),
+        )
+
+    def _measured(self) -> tuple[Measured, ...]:
+        sampling, values = self._sampling, dict[str, float | None]()
+        if self._values:
+            low, high, total = self._values
+            values = {"min": low, "mean": total / self._count, "max": high}
+        return tuple(self._one(name, values.get(name), sampling) for name in ("min", "mean", "max"))
+
+    def _one(self, name: str, value: float | None, sampling: Sampling) -> Measured:
+        limits = [one for one in (sampling.low, sampling.high) if one is not None]
+        margins = []
+        if value is not None:
+            margins += [value - sampling.low] if sampling.low is not None else []
+            margins += [sampling.high - value] if sampling.high is not None else []
+        is_good = value is not None and all(margin >= 0 for margin in margins)
+        return Measured(
+            name=name,
+            place=sampling.at.get("high") or sampling.at.get("low") or sampling.at[""],
+            value=value,
+            unit=sampling.unit,
+            low=sampling.low,
+            high=sampling.high,
+            margin=min(margins) if limits and margins else None,
+            verdict="unset" if value is None else "pass" if is_good else "fail",
+        )
+
+
+def _evaluated(sampling: Sampling, names: dict[str, Any]) -> Sampling:
+    """Return the sampling with the values of its limits."""
+    changed = {}
+    for one in sampling.templates:
+        name = str(one.path[0])
+        key = keys_of(Sampling)[name]
+        value = replace_expressions([one], one.path, getattr(sampling, name), names)
+        assert key.reader is not None  # noqa: S101
+        try:
+            changed[name] = key.reader.convert(value, name)
+        except ValueError as error:
+            raise ExpressionError(str(error), one.place) from None
+    return msgspec.structs.replace(sampling, **changed)
+
+
+def _number(value: Json) -> float | None:
+    """Return the number of a sample: the value itself, or the key ``value`` of a mapping."""
+    if isinstance(value, dict):
+        value = value.get("value")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _not_a_number(value: Json) -> str:
+    from pytest_orchestrator.core.json_values import kind
+
+    if isinstance(value, dict):
+        return "the result is a mapping without a number below 'value'"
+    return f"the result is {kind(value)}, should be a number"
+
+
+class Samplers:
+    """Sampled values of one recipe run.
+
+    Args:
+        recipe: The recipe.
+        around: The data and services of the recipe run.
+
+    Attributes:
+        segment: Number of the segment of each curve, from 1; a resumed run begins a new one.
+    """
+
+    def __init__(self, recipe: Recipe, around: SamplingContext) -> None:
+        self._watched = [
+            (one, frozenset(step.name for step in one.watched(recipe.steps)))
+            for one in recipe.samplers
+        ]
+        self._around = around
+        self.segment = 1
+        self._running: dict[str, RunningSampler] = {}
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def begin(self, step: str) -> None:
+        """Start the values whose first watched step begins."""
+        with self._lock:
+            for one, watched in self._watched if not self._is_over else ():
+                if step in watched and one.name not in self._running:
+                    self._running[one.name] = RunningSampler(
+                        one, watched, self._around, self.segment, step
+                    )
+        for running in self._of(step):
+            running.begin(step)
+
+    def end(self, step: str) -> None:
+        """Note that a step has ended."""
+        for running in self._of(step):
+            running.end(step)
+
+    def _of(self, step: str) -> list[RunningSampler]:
+        with self._lock:
+            return [one for one in self._running.values() if step in one.watched]
+
+    @property
+    def has_failed(self) -> bool:
+        """True if a value was outside its limits."""
+        with self._lock:
+            return any(one.has_failed for one in self._running.values())
+
+    def finish(self) -> list[StepResult]:
+        """End all sampling; return the results of the values that were sampled."""
+        with self._lock:
+            self._is_over, running = True, [*self._running.values()]
+            self._running = {}
+        return [one.finish() for one in running]

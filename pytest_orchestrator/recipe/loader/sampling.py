@@ -1,0 +1,163 @@
+"""Reader of the root key `sampling`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from yaml import MappingNode, Node
+
+from pytest_orchestrator.core.location import Place, Places
+from pytest_orchestrator.recipe.expressions import command_line
+from pytest_orchestrator.recipe.fields.extensions import Extensions
+from pytest_orchestrator.recipe.fields.readers import Reading
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.values import Templates, Values
+from pytest_orchestrator.recipe.loader.nested import read_nested
+from pytest_orchestrator.recipe.loader.steps import Draft
+from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
+from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.problems import Problems, quoted
+
+
+class SamplingReader:
+    """Reader of the sampled values of one file.
+
+    Args:
+        values: Reads the values of the file.
+        problems: Receives the problems.
+        known: The step types that exist, and the default shell.
+
+    Attributes:
+        expressions: All expressions in the entries.
+    """
+
+    def __init__(self, values: Values, problems: Problems, known: Extensions) -> None:
+        self._values, self._problems, self._known = values, problems, known
+        self._shared = Templates()
+        self.expressions = self._shared.expressions
+
+    def read(self, node: Node, steps: Sequence[Draft], final: Sequence[Draft]) -> list[Sampler]:
+        """Read all entries.
+
+        Args:
+            node: The value of ``sampling``.
+            steps: The steps of the recipe in execution order.
+            final: The steps of ``finally``.
+        """
+        reading = Reading(self._values, self._problems, "", Templates())
+        if type(node) is not MappingNode or node.tag == BROKEN:
+            reading.report_kind(node, "sampling", "a mapping")
+            return []
+        samplers: list[Sampler] = []
+        names = {each.name: each for each in (*steps, *final)}
+        for name, (name_node, value) in pairs(node).items():
+            if self._is_name(name, name_node, names, reading):
+                one = self._entry(name, value)
+                if one is not None:
+                    self._check_range(one, value, [each.name for each in steps], final)
+                    samplers.append(one)
+        return samplers
+
+    def _is_name(self, name: str, node: Node, steps: Mapping[str, Draft], reading: Reading) -> bool:
+        rule = keys_of(Step)["name"].reader
+        assert rule is not None  # noqa: S101
+        try:
+            rule.convert(name, "sampling")
+        except ValueError as error:
+            should = str(error).partition(", ")[2]
+            reading.report(node, "sampling", f" has the key {quoted(name)}, {should}")
+            return False
+        if name in steps:
+            tail = f" has the key {quoted(name)}, and a step has that name, too"
+            reading.report(node, "sampling", tail, "call one of them by another name")
+            return False
+        return True
+
+    def _entry(self, name: str, node: Node) -> Sampler | None:
+        title, templates = f"sampling.{name}", Templates()
+        reading = Reading(self._values, self._problems, "", templates)
+        fields = read_nested(Sampling, node, title, reading)
+        self.expressions += templates.expressions
+        if fields is None:
+            return None
+        keys, before = pairs(node), len(self._problems.found)
+        self._check_source(keys, node, title, reading)
+        low, high = fields.get("low"), fields.get("high")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            reading.report(keys["low"][1], f"{title}.low", " is above 'high'")
+        if fields.get("abort") and not {"low", "high"} & keys.keys():
+            reading.report(keys["abort"][1], f"{title}.abort", " needs a limit", "low: or high:")
+        if len(self._problems.found) > before:
+            return None
+        at = Places(fields["at"] | {"name": self._values.place(node)})
+        own = tuple(one for one in templates.found if one.path[0] != "cmd")
+        sampling = Sampling(**{**fields, "templates": own})
+        step = self._step(name, sampling, templates, at)
+        return None if step is None else Sampler(step=step, sampling=sampling)
+
+    def _check_source(
+        self, keys: Mapping[str, Any], node: Node, title: str, reading: Reading
+    ) -> None:
+        if "cmd" in keys:
+            for key in ("module", "function"):
+                if key in keys:
+                    reading.report(
+                        keys[key][0], f"{title}.{key}", " beside 'cmd'", "give one of them"
+                    )
+        elif not {"module", "function"} <= keys.keys():
+            missing = next((key for key in ("module", "function") if key in keys), "")
+            other = "function" if missing == "module" else "module"
+            wanted = f" is missing '{other}'" if missing else " is missing 'cmd'"
+            hint = "" if missing else "or 'module' and 'function'"
+            reading.report(node, title, wanted, hint)
+
+    def _step(self, name: str, sampling: Sampling, templates: Templates, at: Places) -> Step | None:
+        if sampling.cmd is None:
+            return PythonStep(
+                name=name,
+                module=str(sampling.module),
+                function=sampling.function,
+                is_sampler=True,
+                at=at,
+            )
+        shell = self._known.shell if isinstance(sampling.cmd, str) else None
+        own = tuple(one for one in templates.found if one.path[0] == "cmd")
+        for one in own:
+            wrong = command_line.problem(one, sampling.cmd, shell)
+            if wrong:
+                self._problems.add(one.place, wrong, f" in 'sampling.{name}'")
+        return ShellStep(
+            name=name,
+            cmd=sampling.cmd,
+            shell=shell,
+            parse="data",
+            templates=own,
+            is_sampler=True,
+            at=at,
+        )
+
+    def _check_range(
+        self, one: Sampler, node: Node, steps: Sequence[str], final: Sequence[Draft]
+    ) -> None:
+        """Check that `from` and `to` name steps, in the order in which these run."""
+        late = {each.name for each in final}
+        keys, places = pairs(node), []
+        for key, name in (("from", one.sampling.from_), ("to", one.sampling.to)):
+            if name is None:
+                continue
+            title, place = f"'sampling.{one.name}.{key}'", self._place(keys[key][1])
+            if name in late:
+                head = f"{title} is {quoted(name)}, which stands in 'finally'"
+                self._problems.add(place, head, hint="only ordinary steps are watched")
+            elif name not in steps:
+                hint = self._problems.suggest(name, steps)
+                head = f"{title} is {quoted(name)}, which is no step of this recipe"
+                self._problems.add(place, head, hint=hint)
+            else:
+                places.append(steps.index(name))
+        if places[1:] and places[0] > places[1]:
+            head = f"'sampling.{one.name}.from' runs after 'to', so no step is watched"
+            self._problems.add(self._place(keys["from"][1]), head)
+
+    def _place(self, node: Node) -> Place:
+        return self._values.place(node)
