@@ -28,12 +28,16 @@ from pytest_orchestrator.plugin.results import blocks
 from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_orchestrator.core.typed_fields import InputField
     from pytest_orchestrator.execution.run_config import RunConfig
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.step_hooks import StepHooks
     from pytest_orchestrator.recipe import Recipe
+    from pytest_orchestrator.recipe.variables import ExternalValue
 
 
 class _Factories:
@@ -68,6 +72,14 @@ class _Factories:
         from pytest_orchestrator.plugin.session.run_factory import new_run
 
         return new_run(state, recipe)
+
+    def ask_inputs(
+        self, config: pytest.Config, recipe: str, fields: "Mapping[str, InputField]"
+    ) -> "Mapping[str, ExternalValue]":
+        """Ask a person for the values of inputs of a recipe; return the values by name."""
+        from pytest_orchestrator.plugin.questions.ask_inputs import ask_inputs
+
+        return ask_inputs(config, recipe, fields)
 
 
 def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import RunStarted
     from pytest_orchestrator.core.secrets import Masker
+    from pytest_orchestrator.core.typed_fields import InputField
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.run_config import RunConfig
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -62,6 +63,11 @@ class Factories(Protocol):
 
     def run(self, state: "SessionState", recipe: "Recipe") -> "RecipeRun":
         """Return a new run of a recipe."""
+
+    def ask_inputs(
+        self, config: pytest.Config, recipe: str, fields: "Mapping[str, InputField]"
+    ) -> "Mapping[str, ExternalValue]":
+        """Ask a person for the values of inputs of a recipe; return the values by name."""
 
 
 FACTORIES: pytest.StashKey[Factories] = pytest.StashKey()
@@ -285,6 +291,7 @@ class SessionState:
             if recipe.inputs:
                 from pytest_orchestrator.plugin.options.inputs import input_problems, mask_inputs
 
+                self.ask_for_inputs(recipe)
                 mask_inputs(recipe, self.var_values, self.secrets)
                 collect_only = self.config.option.collectonly
                 problems += input_problems(recipe, self.var_values, collect_only=collect_only)
@@ -307,6 +314,26 @@ class SessionState:
                 raise RecipeError(problems, recipe.id, recipe.text)
             self._cells[path] = cell_recipes
         return self._cells[path]
+
+    def ask_for_inputs(self, recipe: "Recipe") -> dict[str, str]:
+        """With ``--recipe-ask``, ask a person for the missing inputs of a recipe.
+
+        An xdist worker asks no person: the controller has asked before it started.
+
+        Returns:
+            The text of each value that was given, by the name of the input.
+        """
+        config = self.config
+        if not config.getoption("recipe_ask") or config.option.collectonly:
+            return {}
+        from pytest_orchestrator.recipe.input_values import missing_inputs
+
+        missing = missing_inputs(recipe.inputs, self.var_values)
+        if not missing or hasattr(config, "workerinput"):
+            return {}
+        given = self._factories.ask_inputs(config, recipe.id, missing)
+        self._var_values = {**self.var_values, **given}
+        return {name: one.text or "" for name, one in given.items()}
 
     @property
     def var_values(self) -> "Mapping[str, ExternalValue]":

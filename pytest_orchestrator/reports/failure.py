@@ -418,6 +418,7 @@ def _without_own_frames(lines: list[str]) -> list[str]:
 
 
 OPTION: Final = "--recipe-var"
+_GIVEN: Final = (OPTION, "--recipe-ask")
 _OWN: Final = "recipe"
 
 
@@ -433,11 +434,11 @@ def options(step_vars: Mapping[str, Mapping[str, Any]]) -> list[str]:
         step_vars: Vars by name, each with ``value`` and ``origin``, as in the block of a step.
     """
     origins = [str(var["origin"]) for var in step_vars.values()]
-    files = [origin for origin in dict.fromkeys(origins) if origin not in (OPTION, _OWN)]
+    files = [origin for origin in dict.fromkeys(origins) if origin not in (*_GIVEN, _OWN)]
     return [f"--recipe-vars-file={path}" for path in files] + [
         f"{OPTION}={name}={_option_value(var['value'])}"
         for name, var in step_vars.items()
-        if var["origin"] == OPTION
+        if var["origin"] in _GIVEN
     ]
 
 

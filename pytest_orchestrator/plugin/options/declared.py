@@ -202,6 +202,15 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--recipe-ask",
+        {
+            "action": "store_true",
+            "default": False,
+            "help": "ask at the terminal for inputs of recipes that have no value, before the "
+            "first step",
+        },
+    ),
+    (
         "--recipe-vars-file",
         {
             "action": "append",

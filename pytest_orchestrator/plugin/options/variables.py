@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.variables import ExternalValue
 
 OPTION = "--recipe-var"
+ASK = "--recipe-ask"
+INPUTS = "orchestrator_inputs"
+"""Key of `workerinput` of xdist: the texts of the inputs for which the controller has asked."""
 
 
 class EmptyVarsWarning(UserWarning):
@@ -29,7 +32,8 @@ def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
         pytest.UsageError: An option is no ``NAME=VALUE``, or a file cannot be read.
     """
     files, options = config.getoption("recipe_vars_file"), config.getoption("recipe_var")
-    if not files and not options:
+    asked = getattr(config, "workerinput", {}).get(INPUTS)
+    if not (files or options or asked):
         return {}
     from pytest_orchestrator.recipe.variables import ExternalValue
 
@@ -41,6 +45,8 @@ def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
         if not sign or not name.strip():
             raise pytest.UsageError(f"{OPTION}: {text!r} is no NAME=VALUE")
         values[name.strip()] = ExternalValue(_value(value), OPTION, value)
+    for name, value in (asked or {}).items():
+        values[name] = ExternalValue(_value(value), ASK, value)
     return values
 
 

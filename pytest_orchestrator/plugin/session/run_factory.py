@@ -15,8 +15,8 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import context_access, dask
 from pytest_orchestrator.plugin.options import settings, variables
-from pytest_orchestrator.plugin.options.terminal import has_terminal
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
+from pytest_orchestrator.plugin.questions.person import has_person
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.session.run_callbacks import PytestCallbacks
 from pytest_orchestrator.plugin.session_state import GUARD
@@ -97,7 +97,7 @@ def session_config(state: "SessionState") -> RunConfig:
         record_style=settings.record_style(config),
         max_log=settings.max_log(config),
         max_artifact=settings.max_artifact(config),
-        has_terminal=cache(partial(has_terminal, config)),
+        has_terminal=cache(partial(has_person, config)),
         requirements_are_strict=settings.requirements_are_strict(config),
         secrets=state.secrets,
         context_access=context_access.step_context_access(config),

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin.collection import needs
+from pytest_orchestrator.plugin.collection import file_matching, needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
-from pytest_orchestrator.plugin.options.terminal import TERMINAL, has_terminal
+from pytest_orchestrator.plugin.options.variables import INPUTS
+from pytest_orchestrator.plugin.questions.person import TERMINAL, has_person
 from pytest_orchestrator.plugin.reporting import not_run, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
 from pytest_orchestrator.plugin.session_state import (
@@ -48,6 +49,29 @@ def join(config: pytest.Config) -> None:
         )
 
 
+def _ask_for_inputs(config: pytest.Config) -> dict[str, str]:
+    """Ask for the missing inputs of all recipes that the workers may collect.
+
+    Returns:
+        The texts of the values by name, for the workers.
+    """
+    from pytest_orchestrator.plugin.options.inputs import mask_inputs
+    from pytest_orchestrator.recipe import RecipeError, looks_like_recipe
+
+    state, values = state_of(config), dict[str, str]()
+    names = (argument.partition("::")[0] for argument in config.args)
+    asked = [config.invocation_params.dir / name for name in names]
+    patterns = config.getini("recipe_files")
+    for path, claim in file_matching.claimed(asked, config.rootpath, patterns, asked):
+        if claim == "must be" or looks_like_recipe(path):
+            with contextlib.suppress(RecipeError):  # the workers report it
+                recipe = state.recipe(path)
+                given = state.ask_for_inputs(recipe)
+                mask_inputs(recipe, state.var_values, state.secrets)
+                values |= given
+    return values
+
+
 class Controller:
     """Plugin of the controller: its scheduler, its journal and the input of workers."""
 
@@ -57,6 +81,7 @@ class Controller:
         self._causes: dict[Any, Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._session: pytest.Session | None = None
+        self._inputs: dict[str, str] = {}
         self._late_serial: dict[str, str] = {}
         self._restore: Callable[[], None] = lambda: None
 
@@ -74,7 +99,8 @@ class Controller:
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
         node.workerinput[CAUSE] = self._causes[node] = node.gateway.newchannel()
-        node.workerinput[TERMINAL] = has_terminal(node.config)
+        node.workerinput[INPUTS] = self._inputs
+        node.workerinput[TERMINAL] = has_person(node.config)
         node.workerinput[GUARD] = str(self.guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
         if state.resumed is not None:
@@ -154,9 +180,12 @@ class Controller:
                 recipe_needs.link(state.run(cell), state)
         state.resumed.restore_steps(list(state.runs.values()))
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Store the session."""
+        """Store the session; ask for missing inputs before the workers start, if asked to."""
         self._session = session
+        if session.config.getoption("recipe_ask"):
+            self._inputs = _ask_for_inputs(session.config)
 
     def pytest_unconfigure(self) -> None:
         """Restore the signal handlers and delete the group file."""
