@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
-from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.core.typed_fields import InputField, field_problems
 
 __all__ = [
     "FEATURES",
@@ -35,6 +35,7 @@ __all__ = [
     "StepType",
     "Unevaluated",
     "WrittenStep",
+    "field_problems",
 ]
 
 VERSION = 1

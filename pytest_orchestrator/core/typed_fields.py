@@ -182,6 +182,12 @@ def field_problems(field: InputField) -> Iterator[tuple[str, str]]:
     if is_number and field.min is not None and field.max is not None and field.min > field.max:
         yield "max", f"is less than 'min', which is {field.min:g}"
     yield from _choice_problems(field)
+    if field.pattern is not None:
+        try:
+            _checked_pattern(field.pattern)
+        except ValueError as error:
+            yield "pattern", f"is {error}" if str(error).startswith("no ") else str(error)
+            return
     if field.default is not UNSET:
         try:
             value_of_json(field, field.default)

@@ -1,26 +1,25 @@
 """Steps of type `prompt`: a person looks, decides, or types values."""
 
-import re
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from pytest_orchestrator.context.context import ContextLike
-from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.core.typed_fields import FIELD_NAME, FieldType, field_problems
 from pytest_orchestrator.extending import (
     InputField,
     KeyProblem,
     Project,
     Question,
     StepEnvironment,
+    StepFailure,
     StepSpec,
     StepType,
     Unevaluated,
     WrittenStep,
+    field_problems,
 )
 
 RESULT_KEYS = ("status", "reason", "button")
@@ -84,13 +83,13 @@ class Prompt(StepType):
             ),
         ] = ("continue",)
 
-    def run(self, keys: "Prompt.Keys", ctx: ContextLike, env: StepEnvironment) -> Mapping[str, Any]:
+    def run(self, keys: "Prompt.Keys", ctx: object, env: StepEnvironment) -> Mapping[str, Any]:
         """Ask the question; return the values of the fields and the button."""
         del ctx
         try:
             question = _question(keys)
         except ValueError as error:  # an expression has a value of another type
-            return {"status": "invalid", "reason": str(error)}
+            raise StepFailure(str(error), "validation") from None
         answer = env.ask(question)
         env.log.info("answered by %s (%s): %s", answer.who, answer.where, answer.button)
         result = {"button": answer.button, **answer.values}
@@ -149,13 +148,13 @@ def _image_problems(image: object, root: Path) -> Iterator[KeyProblem]:
         yield KeyProblem(("image",), f"names no file: {image}")
 
 
-_TYPES = get_args(FieldType)
 _FIELD_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(InputField))
+_TYPES = ("string", "integer", "number", "boolean", "json")
 
 
 def _field_problems(name: str, field: object) -> Iterator[KeyProblem]:
     """Yield the mistakes in one field of a prompt."""
-    if not re.fullmatch(FIELD_NAME, name):
+    if not (name.isidentifier() and name.isascii()):
         yield KeyProblem(("fields", name), "should be a name of letters, digits and _")
     elif name in RESULT_KEYS:
         yield KeyProblem(("fields", name), "should have another name, which the result has itself")
@@ -163,8 +162,9 @@ def _field_problems(name: str, field: object) -> Iterator[KeyProblem]:
         return
     unknown = [key for key in field if key not in _FIELD_KEYS]
     for key in unknown:
-        near = nearest(key, _FIELD_KEYS).strip(" ()") or f"its keys are {', '.join(_FIELD_KEYS)}"
-        yield KeyProblem(("fields", name, key), "is no key of a field", near)
+        near = difflib.get_close_matches(key, _FIELD_KEYS, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"its keys are {', '.join(_FIELD_KEYS)}"
+        yield KeyProblem(("fields", name, key), "is no key of a field", hint)
     if unknown:
         return
     known = {key: value for key, value in field.items() if not _has_unevaluated(value)}
