@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -229,20 +230,26 @@ class Screen:
         start, self._read = self._read, self.seen.index(text, self._read) + len(text)
         return self.seen[start : self._read]
 
+    def _piece(self) -> bytes:
+        """Return what pytest writes next; a space if it writes nothing, nothing at its end."""
+        if not select.select([self._end], [], [], 1.0)[0]:
+            return b" "
+        try:
+            return os.read(self._end, 10_000)
+        except OSError:  # the other end is closed
+            return b""
+
     def types(self, text: str) -> None:
         """Type a text at the terminal."""
         os.write(self._end, text.encode())
 
     def status(self) -> int:
         """Wait until pytest has ended; return its exit status."""
-        while True:
-            try:
-                piece = os.read(self._end, 10_000)
-            except OSError:  # the other end is closed
-                break
-            if not piece:
-                break
+        deadline = time.monotonic() + 60
+        while piece := self._piece():
             self.seen += piece.decode(errors="replace")
+            if time.monotonic() > deadline:
+                os.kill(self._pid, signal.SIGKILL)
         os.close(self._end)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
@@ -323,6 +330,20 @@ def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(project: Projec
         "sure": "failed",
     }
     assert finished["sure"]["block"]["step"]["kind"] == "not_found"
+    resumed = project.blocks("--recipe-resume", "-klogin")
+    assert _MISSING in resumed["login"]["step"]["reason"]
+
+
+def test_no_question_is_asked_after_ctrl_c_in_another_step(project: Project) -> None:
+    wait = "type: shell, cmd: 'touch begun; sleep 60'"
+    project.recipe("x", {"wait": wait}, final={"sure": "type: prompt, message: 'Is it off?'"})
+    screen = Screen(project)
+    while not (project.path / "begun").exists():
+        time.sleep(0.01)
+    screen.types("\x03")
+
+    assert screen.status() == pytest.ExitCode.INTERRUPTED, screen.seen
+    assert "no question is asked after Ctrl-C" in screen.seen
 
 
 def test_a_prompt_with_a_timeout_ends_at_it(project: Project) -> None:

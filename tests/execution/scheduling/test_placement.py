@@ -153,6 +153,7 @@ def test_steps_that_run_on_pytests_machine_have_a_reason(tmp_path: Path) -> None
         "  - {name: sh, type: shell, cmd: x, fixtures: [bench]}\n"
         "  - {name: far, type: ssh, cmd: x}\n"
         "  - {name: service, type: shell, cmd: x, background: true}\n"
+        "  - {name: person, type: prompt, message: Look}\n"
     )
     recipe = load(tmp_path / "x.yaml", root=tmp_path)
     away = {step.name: placement.beside(step) for step in recipe.steps}
@@ -164,6 +165,7 @@ def test_steps_that_run_on_pytests_machine_have_a_reason(tmp_path: Path) -> None
         "sh": "",
         "far": "ssh steps are started beside pytest",
         "service": "services run beside pytest",
+        "person": "it asks a person, and pytest's session asks",
     }
     assert placement.beside(recipe.step("away"), ["lab"]) == "its fixture 'lab' is beside pytest"
     assert [one.text for one in placement.misplaced(recipe.steps, elsewhere=True)] == [
