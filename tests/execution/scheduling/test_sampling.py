@@ -136,6 +136,20 @@ def test_finally_steps_and_other_recipes_see_that_a_limit_was_violated(
     first.finish()
 
 
+def test_a_recipe_that_needs_one_with_a_violated_limit_is_blocked_before_its_end(
+    bench: Bench, run_of: Run
+) -> None:
+    first = run_of({"cmd": COUNT, "every": 0.01, "high": 0}, s=THREE)
+    first.result(first.recipe.step("s"))
+    other = RecipeRun(
+        bench.recipe("steps: [{name: s, type: shell, cmd: x}]"), bench.context, bench.attempt
+    )
+    other.needed = (first,)
+
+    assert other.blocker(other.recipe.step("s")) == "recipes/x.yaml"
+    first.finish()
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_an_abort_ends_the_running_steps_and_blocks_the_others(
     bench: Bench, run_of: Run, jobs: int
