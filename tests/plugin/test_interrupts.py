@@ -367,3 +367,29 @@ def test_a_needed_step_that_is_interrupted_in_a_setup_is_reported(
         "interrupted",
         "not run",
     ]
+
+
+def test_finally_steps_know_that_the_session_was_interrupted_after_all_steps(
+    project: Project,
+) -> None:
+    project.write(
+        "test_wait.py",
+        """
+        import time
+        from pathlib import Path
+
+        import pytest
+
+        @pytest.mark.recipe("recipes/z.yaml")
+        def test_wait():
+            Path("waits").touch()
+            while True:
+                time.sleep(0.001)
+        """,
+    )
+    project.recipe("z", {"up": ""}, {"cut": "if: interrupted()", "well": "if: passed()"})
+
+    status, _ = _interrupted(project, "", signal.SIGINT, "test_wait.py")
+
+    assert status == 2
+    assert project.ran == ["up", "cut"]
