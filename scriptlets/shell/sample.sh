@@ -4,7 +4,7 @@
 #
 # DESCRIPTION
 #     The smallest useful shell scriptlet: it reads its argument from the
-#     environment, where `args` of a recipe put it, and returns it.
+#     environment, where `env` of a recipe puts it, and returns it.
 #
 # USAGE
 #     ECHO_TEXT="Hi there" scriptlets/shell/sample.sh
@@ -33,7 +33,7 @@ json_text() {
 }
 
 if [[ -z ${ECHO_TEXT:-} ]]; then
-    log 'ECHO_TEXT is empty; give it by `args: {ECHO_TEXT: ...}` or in the environment'
+    log 'ECHO_TEXT is empty; give it by `env: {ECHO_TEXT: ...}` or in the environment'
     printf '{"status":"error","reason":"ECHO_TEXT is empty"}\n'
     exit 1
 fi
