@@ -1,7 +1,6 @@
 """pytest plugin that runs YAML recipes of Python and shell steps as tests.
 
-Names are imported at their first use, because pytest imports this package at every start.
-PYTEST_DONT_REWRITE: this module has no asserts, and to rewrite it takes longer than to load it.
+Names are imported at their first use: pytest imports this package always. PYTEST_DONT_REWRITE.
 """
 
 from importlib import import_module

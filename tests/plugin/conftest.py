@@ -78,7 +78,8 @@ def boom(ctx, params):
 
 # The import of hypothesis takes four times as long as a run of a small recipe. HTML pages are
 # off, because only the tests of pages read them.
-_ALWAYS = ("-p", "no:hypothesispytest", "-o", "recipe_html=false")
+# httpx installs anyio, whose plugin no test needs.
+_ALWAYS = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-o", "recipe_html=false")
 # Each session with rerunfailures leaves a server and its thread in this process.
 _UNLESS_RERUN = ("-p", "no:rerunfailures")
 # Command of a run in a process of its own, for tests that use its streams or send signals.

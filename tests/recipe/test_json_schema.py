@@ -66,14 +66,14 @@ def test_all_faults_are_reported(problems: Problems) -> None:
     assert [each.partition(" ")[0] for each in found] == ["6:27", "6:40"]
 
 
+_FORM = "should be a mapping (write result_schema: {properties: {ripple: {type: number}}})"
+
+
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ("[a]", "6:20 'success.result_schema' in shell step 'a' is a list, should be a mapping"),
-        (
-            "true",
-            "6:20 'success.result_schema' in shell step 'a' is a boolean, should be a mapping",
-        ),
+        ("[a]", f"6:20 'success.result_schema' in shell step 'a' is a list, {_FORM}"),
+        ("true", f"6:20 'success.result_schema' in shell step 'a' is a boolean, {_FORM}"),
         ("{maximum: .inf}", "6:30 .inf is no number of JSON; use null, or quote it: '.inf'"),
     ],
 )
