@@ -129,6 +129,10 @@ class Masker:
         """All forms as bytes, for a `MaskStream`; a new tuple after each `add`."""
         return self._forms().data if self._values else ()
 
+    def is_secret(self, name: str) -> bool:
+        """Return True if an environment variable of this name has a secret value."""
+        return name in self._declared or self._secret.match(name) is not None
+
     def declare(self, secrets: Iterable[str], values: Mapping[str, Json] | None = None) -> None:
         """Register the secrets that a recipe declares.
 
@@ -151,12 +155,26 @@ class Masker:
         if self._plain.issuperset(variables):
             return
         for name in variables.keys() - self._plain:
-            if name in self._declared or self._secret.match(name):
+            if self.is_secret(name):
                 value = variables[name]
                 if len(value) >= LEAST or name in self._declared:
                     self.add(value)
             else:
                 self._plain.add(name)
+
+    def add_vars(self, paths: Iterable[str], values: Mapping[str, Json]) -> None:
+        """Add values of vars that are secret because of the variables that they are handed over in.
+
+        Args:
+            paths: Paths such as ``vars.login.token``; one that leads to nothing is ignored.
+            values: The vars, by name.
+        """
+        for path in paths:
+            value = value_at(dict(values), path.split(".")[1:])
+            if value is not ABSENT:
+                for text in _texts(value):
+                    if len(text) >= LEAST:
+                        self.add(text)
 
     def watch(self, context: Observable) -> None:
         """Add every value that is written to a declared key of a Context or of its layers.

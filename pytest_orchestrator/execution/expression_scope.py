@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +309,17 @@ class Scope:
         }
         names["vars"] = _vars(self._recipe, self._config.var_values, names)
         self._config.secrets.declare(self._recipe.secrets, names["vars"])
+        self._config.secrets.add_vars(self._secret_vars.get("", ()), names["vars"])
         return names
+
+    @cached_property
+    def _secret_vars(self) -> dict[str, tuple[str, ...]]:
+        """The vars that the recipe hands over in variables with secret names; see `secret_vars`."""
+        if not self._recipe.evaluates_variables:
+            return {}
+        from pytest_orchestrator.recipe.analysis.secret_vars import secret_vars
+
+        return secret_vars(self._recipe, self._config.secrets.is_secret)
 
     def before(
         self, step: Step, own: Context, attempt: int, fixtures: Mapping[str, object]
@@ -409,6 +420,8 @@ class Scope:
                 names["interrupted"] = before.interrupted
                 inner = self._inner[file_use.name] = Inner(file_use, names, steps, outer)
                 self._config.secrets.declare(file_use.secrets, inner.vars)
+                paths = self._secret_vars.get(file_use.name, ())
+                self._config.secrets.add_vars(paths, inner.vars)
             return self._inner[file_use.name]
 
 

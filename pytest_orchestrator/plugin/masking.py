@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import msgspec
 
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.variables import ExternalValue
 
 S = TypeVar("S", bound="msgspec.Struct")
 
@@ -132,3 +135,21 @@ def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
                 templated = {one.path[-1] for one in step.templates if one.path[0] == key}
                 literal = {name: one for name, one in variables.items() if name not in templated}
                 secrets.add_environment(environment_of(literal, {}))
+
+
+def learn_vars(recipe: "Recipe", secrets: "Masker", given: "Mapping[str, ExternalValue]") -> None:
+    """Add the vars and inputs that a recipe hands over in variables with secret names.
+
+    Args:
+        recipe: The recipe; an expression in the value of one of its variables is a var.
+        secrets: The masker.
+        given: The values that come from outside the recipe, by name.
+    """
+    from pytest_orchestrator.recipe.analysis.secret_vars import literal_vars, secret_vars
+
+    paths, literal = secret_vars(recipe, secrets.is_secret), literal_vars(recipe)
+    for scope, own in paths.items():
+        secrets.add_vars(own, literal.get(scope, {}))
+    own = paths.get("", ())
+    secrets.add_vars(own, {name: one.value for name, one in given.items()})
+    secrets.add_vars(own, {name: one.text for name, one in given.items() if one.text})

@@ -260,6 +260,8 @@ class SessionState:
                 )
                 self._declare(recipe.secrets)
                 masking.learn_args(recipe, self.secrets)
+                if recipe.evaluates_variables:
+                    masking.learn_vars(recipe, self.secrets, self.var_values)
             except RecipeError as error:
                 self.recipes[path] = error
         recipe_or_error = self.recipes[path]

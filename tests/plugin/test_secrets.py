@@ -357,6 +357,49 @@ def test_a_declared_var_is_masked(bench: Project) -> None:
     assert leaks(bench.path, result.stdout.str() + result.stderr.str(), FRESH) == []
 
 
+_HANDED = """
+vars: {token: VARS, login: {name: bench-7, token: LOGIN}, host: station-12, raw: none, of: none}
+inputs: {key: {type: string}}
+env: {DB_PASSWORD: "${{ vars.login.token }}"}
+steps:
+  - {name: first, type: shell, cmd: "echo ${{ vars.host }} ${{ vars.login.name }}", parse: text,
+      env: {OTHER: "${{ vars.of }}"}}
+  - {name: one, type: shell, cmd: 'echo "$API_TOKEN"; echo $DB_PASSWORD >&2; exit 3', needs: [],
+      env: {API_TOKEN: "${{ vars.token }}", MY_SECRET: "${{ inputs_key }}"}}
+  - {name: part, use: recipes/_part.yaml, needs: [], with: {raw: "${{ vars.raw }}", given: WITH}}
+"""
+_HANDED_PART = """
+vars: {raw: none, pin: "${{ vars.raw }}", own: own_secret, given: none}
+steps:
+  - {name: a, type: shell, parse: text, cmd: 'exit 4',
+      args: {API_KEY: "${{ vars.pin }}", OWN_TOKEN: "${{ vars.own }}",
+        TOKEN: "${{ vars.given }}"}}
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["serial", "xdist"])
+def test_vars_and_inputs_that_a_secret_variable_takes_whole_are_masked(
+    bench: Project, options: tuple[str, ...]
+) -> None:
+    names = ("vars", "login", "own", "with", "input", "raw")
+    canaries = {name: f"{name}-5f0d77c1-{name}" for name in names}
+    text = _HANDED.replace("VARS", canaries["vars"]).replace("LOGIN", canaries["login"])
+    text = text.replace("WITH", canaries["with"])
+    bench.write("recipes/x.yaml", text.replace("inputs_key", "vars.key"))
+    bench.write("recipes/_part.yaml", _HANDED_PART.replace("own_secret", canaries["own"]))
+    given = (f"--recipe-var=key={canaries['input']}", f"--recipe-var=raw={canaries['raw']}")
+
+    result = bench.spawn(*REPORTS, *given, "-vv", "-orecipe_html=true", *options)
+
+    shown = result.stdout.str() + result.stderr.str()
+    assert {name: leaks(bench.path, shown, value) for name, value in canaries.items()} == {
+        name: [] for name in canaries
+    }
+    report = (bench.path / "out/report.json").read_text()
+    assert "station-12" in report, "a var that no secret variable takes"
+    assert "bench-7" in report, "a part of a var that no secret variable takes"
+
+
 def test_nothing_is_masked_without_secrets(bench: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_TOKEN", "short")
     bench.ini("recipe_secret_names =")

@@ -278,6 +278,12 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         """The names of all vars that may get a value from outside: inputs, vars, required ones."""
         return (*self.inputs, *self.vars, *self.required)
 
+    @property
+    def evaluates_variables(self) -> bool:
+        """True if an environment variable of a step has an expression in its value."""
+        templates = (one for step in self._by_name.values() for one in step.templates)
+        return any(one.path[0] in ("args", "env") for one in templates)
+
     def source(self, step: Step) -> "Recipe | Source":
         """Return the file that contains a step."""
         return self if step.file_use is None else step.file_use.source
