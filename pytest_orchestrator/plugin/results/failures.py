@@ -75,6 +75,14 @@ def blame(shown: Any, path: Path, line: int, message: str) -> None:
         crash.path, crash.lineno, crash.message = str(path), line, message
 
 
+def name_element(shown: Any, result: StepResult) -> None:
+    """Set the message of a failure in the code of an element of ``foreach``: the element first."""
+    crash = getattr(shown, "reprcrash", None)
+    if crash is not None and result.failure is not None and result.failed_element is not None:
+        _, *rest = crash.message.split("\n")
+        crash.message = "\n".join([result.failure.reason, *rest])
+
+
 def adapt_to_rich(config: pytest.Config, shown: Any, path: Path) -> None:
     """Remove a recipe's frames from a traceback for pytest-rich, which parses files as Python."""
     if config.pluginmanager.has_plugin("rich-terminal-reporter"):

@@ -156,5 +156,39 @@ def test_a_loop_is_one_item_however_its_session_runs(project: Project, args: Any
     assert "at 3 V" in result.stdout.str()
     assert "at 2 V" not in result.stdout.str()
     result.stdout.fnmatch_lines(
-        ["elements   1 of 10 failed", "  [[]3[]] 3: AssertionError: assert (3 != 3 or False)"]
+        [
+            "elements   1 of 10 failed",
+            "  [[]3[]] 3: AssertionError: assert (3 != 3 or False)",
+            "FAILED recipes/x.yaml::sweep - [[]3[]] 3: AssertionError: assert *",
+        ]
     )
+
+
+MEASURE = """\
+def measure(ctx, item):
+    assert item < 499
+    return {"status": "ok"}
+"""
+
+
+def test_a_failing_500th_element_is_shown_by_its_element(project: Project) -> None:
+    project.write("bench.py", MEASURE)
+    project.write(
+        "recipes/x.yaml",
+        f"""
+        steps:
+          - {{name: sweep, type: python, module: bench, function: measure, isolation: inline,
+             foreach: {list(range(500))}, params: {{item: "${{{{ item }}}}"}}}}
+        """,
+    )
+    result = project.run("recipes", "--junitxml=junit.xml")
+    assert result.parseoutcomes() == {"failed": 1}
+    result.stdout.fnmatch_lines(
+        [
+            "elements   1 of 500 failed",
+            "  [[]499[]] 499: AssertionError: assert 499 < 499",
+            "FAILED recipes/x.yaml::sweep - [[]499[]] 499: AssertionError: assert 499 < 499",
+        ]
+    )
+    written = (project.path / "junit.xml").read_text()
+    assert '<failure message="[499] 499: AssertionError: assert 499 &lt; 499' in written
