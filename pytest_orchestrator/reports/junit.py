@@ -12,7 +12,7 @@ from pytest_orchestrator.runs.block import Element, from_block, plain
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
 _STEP |= {"blocked_by": "blocked_by"}
-_MEASURED = ("value", "unit", "low", "high", "matches", "margin", "verdict", "marginal")
+_MEASURED = ("value", "unit", "low", "high", "equals", "matches", "margin", "verdict", "marginal")
 _BYTES = {"rss_delta", "max_rss", "largest_rss", "heap_current", "heap_peak"}
 _PEAKS = {"max_rss", "largest_rss"}
 _META = ("test_id", "tester", "dut", "station", "operator", "batch")

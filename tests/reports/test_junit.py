@@ -66,7 +66,8 @@ def test_measurements_are_properties_with_their_name() -> None:
     }
     absent = {"name": "noise", "low": 0, "verdict": "unset", "line": 9}
     listed = {"name": "raw", "value": [1, 2], "verdict": "pass", "line": 10}
-    assert properties(block(measurements=[ripple, absent, listed]))[4:] == [
+    text = {"name": "model", "value": "B", "equals": "A", "verdict": "fail", "line": 11}
+    assert properties(block(measurements=[ripple, absent, listed, text]))[4:] == [
         ("measurement.ripple.value", 61.4),
         ("measurement.ripple.unit", "mV"),
         ("measurement.ripple.high", 50),
@@ -75,6 +76,9 @@ def test_measurements_are_properties_with_their_name() -> None:
         ("measurement.noise.low", 0),
         ("measurement.noise.verdict", "unset"),
         ("measurement.raw.verdict", "pass"),
+        ("measurement.model.value", "B"),
+        ("measurement.model.equals", "A"),
+        ("measurement.model.verdict", "fail"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -12,6 +13,10 @@ import xmlschema
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+LOOP = (
+    "type: shell, cmd: 'true', parse: text, foreach: [7, \"a\\x1b&<]]>\"], "
+    "measurements: {step_index: {value: index + 1, high: 5, unit: mV}}"
+)
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parents[1] / "jenkins_xunit.xsd")
 
 
@@ -28,13 +33,26 @@ def bench(project: Project) -> Project:
     }
     project.recipe("a", steps, {"off": ""})
     project.recipe("b", {"flash": "fixtures: [no_such]"})
-    project.recipe("m", {"one": ""}, head="matrix: {gain: [1, 2]}")
+    project.recipe("m", {"one": LOOP}, head="matrix: {gain: [1, 2]}")
     return project
 
 
 def _read(project: Project, *args: str) -> ElementTree.Element:
     project.run("--junitxml=junit.xml", *args)
     return ElementTree.parse(project.path / "junit.xml").getroot()
+
+
+def _check_elements(text: str) -> None:
+    """Check the nested record of the elements of a step with `LOOP`."""
+    first, second = json.loads(text)
+    assert (first["item"], second["item"]) == (7, "a\x1b&<]]>")
+    measured = second["measurements"]["step_index"]
+    assert (second["index"], second["state"], measured["value"], measured["unit"]) == (
+        1,
+        "passed",
+        2,
+        "mV",
+    )
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
@@ -47,7 +65,8 @@ def test_a_junit_file_with_suite_properties_is_valid(
     properties = {one.attrib["name"]: one.attrib["value"] for one in root.iter("property")}
     assert properties["recipes/a.yaml::release.blocked_by"] == "measure"
     assert properties["recipes/a.yaml::measure.measurement.ripple.value"] == "61.4"
-    assert float(properties["recipes/m.yaml::one[gain:1].max_rss_bytes"]) > 0
+    assert float(properties["recipes/a.yaml::off.max_rss_bytes"]) > 0
+    _check_elements(properties["recipes/m.yaml::one[gain:1].elements"])
     cases = [(one.attrib["classname"], one.attrib["name"]) for one in root.iter("testcase")]
     assert len(cases) == len(set(cases)) == 9
     messages = {
@@ -73,6 +92,9 @@ def test_case_properties_are_the_only_deviation_from_the_schema(bench: Project) 
     family = ("-o", "junit_family=xunit1", "recipes/m.yaml")
     cases = list(_read(bench, *family).iter("testcase"))
     assert [len(case.findall("properties")) for case in cases] == [1, 1]
+    for case in cases:
+        (elements,) = case.findall("properties/property[@name='elements']")
+        _check_elements(elements.attrib["value"])
 
 
 def test_properties_can_be_switched_off(bench: Project) -> None:
