@@ -1,16 +1,16 @@
-"""Elements of a step with ``foreach`` on a page: a table, and a curve for each measurement."""
+"""Elements of ``foreach``, or cells of a matrix, on a page: a table, and curves of measurements."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.text import cut_to_length, figure
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.text import cut, look, sign
-from pytest_orchestrator.runs.block import Element, Measurement
+from pytest_orchestrator.reports.text import cut, json_text, look, sign
+from pytest_orchestrator.runs.block import Measurement, Time
 
 _MOST_ROWS: Final = 60
 _MOST_POINTS: Final = 400
@@ -18,6 +18,50 @@ WIDTH: Final = 640
 """Width of a curve, in the units of its drawing."""
 HEIGHT: Final = 150
 _EDGE: Final = 8
+
+
+class Measured(Protocol):
+    """An element of ``foreach``, or a cell of a matrix: a row of a table and a point of a curve."""
+
+    @property
+    def index(self) -> int:
+        """Its index in the list."""
+
+    @property
+    def item(self) -> Any:
+        """Its value."""
+
+    @property
+    def state(self) -> str:
+        """Its state."""
+
+    @property
+    def attempt(self) -> int | UnsetType:
+        """Number of the last attempt."""
+
+    @property
+    def reason(self) -> str | UnsetType:
+        """Reason why it did not pass."""
+
+    @property
+    def time(self) -> Time | UnsetType:
+        """Its times."""
+
+    @property
+    def measurements(self) -> list[Measurement] | UnsetType:
+        """Its measurements."""
+
+
+class Axis(NamedTuple):
+    """A name of a matrix over whose numbers curves are drawn.
+
+    Attributes:
+        name: The name.
+        others: The values of the other names, which are the same for all points of a curve.
+    """
+
+    name: str
+    others: str
 
 
 class ElementRow(NamedTuple):
@@ -30,7 +74,7 @@ class ElementRow(NamedTuple):
     seconds: str
     measured: list[tuple[str, str]]
     reason: str
-    element: Element
+    element: Measured
 
     @property
     def look(self) -> str:
@@ -47,7 +91,8 @@ class ElementTable(NamedTuple):
     """Table of the elements of a step.
 
     Attributes:
-        names: Names of the measurements, each with its unit: the columns.
+        names: Names of the measurements, each with its unit, and with its limits if these are the
+            same for all elements: the columns.
         rows: The rows; if there are too many elements, those that did not pass come first.
         more: Number of elements that the table omits.
     """
@@ -96,56 +141,112 @@ class Curve(NamedTuple):
 
 class _Point(NamedTuple):
     x: float
-    element: Element
+    element: Measured
     measured: Measurement
     value: float
 
 
-def table(elements: Sequence[Element], most: int) -> ElementTable:
+def table(elements: Sequence[Measured], most: int) -> ElementTable:
     """Return the table of the elements of a step.
 
     Args:
         elements: The elements.
         most: Maximum number of characters of a value.
     """
-    names = {one.name: _title(one) for each in elements for one in each.measurements or ()}
+    names: dict[str, str] = {}
+    limits: dict[str, set[str]] = {}
+    for one in (one for each in elements for one in each.measurements or ()):
+        names[one.name] = _title(one)
+        limits.setdefault(one.name, set()).add(expected(one, most))
+    own = {name for name, texts in limits.items() if len(texts) > 1}
+    for name in names.keys() - own:
+        (text,) = limits[name]
+        names[name] += f", {text}" if text else ""
     order = sorted(elements, key=lambda one: one.state in ("passed", "restored"))
     shown = order if len(elements) > _MOST_ROWS else elements
-    rows = [_row(one, list(names), most) for one in shown[:_MOST_ROWS]]
+    columns = {name: most if name in own else 0 for name in names}
+    rows = [_row(one, columns, most) for one in shown[:_MOST_ROWS]]
     return ElementTable(list(names.values()), rows, max(0, len(elements) - len(rows)))
 
 
-def _row(element: Element, names: Sequence[str], most: int) -> ElementRow:
+def _row(element: Measured, columns: Mapping[str, int], most: int) -> ElementRow:
     by_name = {one.name: one for one in element.measurements or ()}
     return ElementRow(
         element.index,
-        report_text.json_text(element.item, most),
+        json_text(element.item, most),
         element.state,
         element.attempt or 1,
         report_text.seconds(element.time.seconds) if element.time else "-",
-        [_cell(by_name.get(name)) for name in names],
+        [_cell(by_name.get(name), limits) for name, limits in columns.items()],
         cut(element.reason or "", 300),
         element,
     )
 
 
-def _cell(measured: Measurement | None) -> tuple[str, str]:
-    """Return the text and the style of a measurement in its column."""
-    if measured is None or measured.value is UNSET:
+def _cell(measured: Measurement | None, limits: int) -> tuple[str, str]:
+    """Return the text and the style of a measurement in its column.
+
+    Args:
+        measured: The measurement; None if the element does not have it.
+        limits: Maximum number of characters of its limits; 0 means without them.
+    """
+    if measured is None:
         return "-", ""
+    if measured.value is UNSET:
+        return f"{sign('failed')} unset", look("failed")
     number = finite_number(measured.value)
     text = figure(number, measured.precision or None) if number is not None else measured.value
     style = "marginal" if measured.marginal else "failed" if measured.verdict == "fail" else ""
     mark = f"{sign(style)} " if style else ""
-    return f"{mark}{cut(str(text), 40)}", style and look(style)
+    wanted = expected(measured, limits) if limits else ""
+    after = f" ({wanted})" if wanted else ""
+    return f"{mark}{cut(str(text), 40)}{after}", style and look(style)
+
+
+def expected(measured: Measurement, most: int) -> str:
+    """Return the limits of a measurement, as in `≤ 50` or `1…2`; empty without a limit.
+
+    Args:
+        measured: The measurement.
+        most: Maximum number of characters of a limit.
+    """
+    if measured.matches:
+        return f"matches {cut(measured.matches, most)}"
+    precision = measured.precision or None
+    low, high, equals = (
+        "" if one is UNSET else value_text(one, precision, most)
+        for one in (measured.low, measured.high, measured.equals)
+    )
+    if equals:
+        return f"= {equals}"
+    if low and high:
+        return f"{low}…{high}"
+    return f"≥ {low}" if low else f"≤ {high}" if high else ""
+
+
+def value_text(value: Any, precision: int | None, most: int) -> str:
+    """Return a value or a limit of a measurement as a text.
+
+    Args:
+        value: The value.
+        precision: Number of significant digits; None means the default.
+        most: Maximum number of characters.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return json_text(figure(value, precision) if is_number else value, most)
 
 
 def _title(measured: Measurement) -> str:
     return f"{cut(measured.name, 60)}{f', {cut(measured.unit, 20)}' if measured.unit else ''}"
 
 
-def curves(elements: Sequence[Element]) -> Iterator[Curve]:
-    """Yield a curve for each measurement that has a number in at least two elements."""
+def curves(elements: Sequence[Measured], axis: Axis | None = None) -> Iterator[Curve]:
+    """Yield a curve for each measurement that has a number in at least two elements.
+
+    Args:
+        elements: The elements of ``foreach``; or cells of a matrix, each with its number as `item`.
+        axis: The name of the matrix that has these numbers; None for elements of ``foreach``.
+    """
     names = dict.fromkeys(one.name for each in elements for one in each.measurements or ())
     places = _places(elements)
     for name in names:
@@ -156,10 +257,10 @@ def curves(elements: Sequence[Element]) -> Iterator[Curve]:
             if one.name == name and (value := finite_number(one.value)) is not None
         ]
         if len(points) > 1:
-            yield _curve(points)
+            yield _curve(points, axis)
 
 
-def _places(elements: Sequence[Element]) -> list[float]:
+def _places(elements: Sequence[Measured]) -> list[float]:
     """Return the position of each element: itself if all are rising numbers, else its index."""
     numbers = [finite_number(one.item) for one in elements]
     known = [one for one in numbers if one is not None]
@@ -169,7 +270,7 @@ def _places(elements: Sequence[Element]) -> list[float]:
     return [float(one.index) for one in elements]
 
 
-def _curve(points: list[_Point]) -> Curve:
+def _curve(points: list[_Point], axis: Axis | None) -> Curve:
     lows = [low for one in points if (low := finite_number(one.measured.low)) is not None]
     highs = [high for one in points if (high := finite_number(one.measured.high)) is not None]
     values = [one.value for one in points]
@@ -187,33 +288,39 @@ def _curve(points: list[_Point]) -> Curve:
     unit, precision = f" {first.unit}" if first.unit else "", first.precision or None
     failed = sum(one.measured.verdict != "pass" for one in points)
     span = f"{figure(min(values), precision)} to {figure(max(values), precision)}{unit}"
+    over = axis.name if axis else ""
+    of = f" over {over}" + (f", {axis.others}" if axis.others else "") if axis else ""
+    amount = f"{of}, {len(points):,} cells" if axis else f" over {len(points):,} elements"
     return Curve(
-        name=_title(first),
+        name=f"{_title(first)}{of}",
         line=line(lambda one: one.value),
         low=line(lambda one: finite_number(one.measured.low)),
         high=line(lambda one: finite_number(one.measured.high)),
-        marks=[_mark(one, across, down) for one in drawn if len(drawn) <= 60 or _is_bad(one)],
+        marks=[_mark(one, across, down, over) for one in drawn if len(drawn) <= 60 or _is_bad(one)],
         top=f"{figure(most, precision)}{unit}",
         bottom=f"{figure(least, precision)}{unit}",
-        first=_item(points[0]),
-        last=_item(points[-1]),
-        label=f"{first.name} over {len(points):,} elements: {span}, {failed:,} out of limits",
+        first=_item(points[0], over),
+        last=_item(points[-1], over),
+        label=f"{first.name}{amount}: {span}, {failed:,} out of limits",
     )
 
 
-def _item(point: _Point) -> str:
-    text = report_text.json_text(point.element.item, 40)
-    return cut_to_length(f"[{point.element.index}] {text}", 40)
+def _item(point: _Point, over: str) -> str:
+    text = json_text(point.element.item, 40)
+    return cut_to_length(f"{over or f'[{point.element.index}]'} {text}", 40)
 
 
 def _is_bad(point: _Point) -> bool:
     return point.measured.verdict != "pass" or bool(point.measured.marginal)
 
 
-def _mark(point: _Point, across: Callable[[float], float], down: Callable[[float], float]) -> Mark:
+def _mark(
+    point: _Point, across: Callable[[float], float], down: Callable[[float], float], over: str
+) -> Mark:
     one = point.measured
     word = "marginal" if one.marginal else "passed" if one.verdict == "pass" else "failed"
-    text = f"{_item(point)}: {figure(point.value, one.precision or None)} {one.unit or ''}".rstrip()
+    value = f"{figure(point.value, one.precision or None)} {one.unit or ''}".rstrip()
+    text = f"{_item(point, over)}: {value}"
     return Mark(across(point.x), down(point.value), look(word), text)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
@@ -20,6 +20,9 @@ from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.reports.html.cell_view import MatrixView
 
 _META: Final = {
     "test_id": "Test ID",
@@ -100,6 +103,17 @@ class Page:
     def steps(self) -> list[StepView]:
         """All steps of all recipes."""
         return [step for recipe in self.recipes for step in recipe.steps]
+
+    @cached_property
+    def matrices(self) -> "list[MatrixView]":
+        """Measurements of steps in the cells of a matrix."""
+        if not any("matrix" in one.recipe.about for one in self.recipes) and not any(
+            "matrix" in step.about for step in self.steps
+        ):
+            return []
+        from pytest_orchestrator.reports.html.cell_view import matrices
+
+        return matrices(((one.recipe, one.steps) for one in self.recipes), self.budget.value)
 
     @cached_property
     def listed(self) -> list[list[StepView]]:

@@ -15,7 +15,13 @@ from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html import element_view
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
-from pytest_orchestrator.reports.html.element_view import Curve, ElementTable, finite_number
+from pytest_orchestrator.reports.html.element_view import (
+    Curve,
+    ElementTable,
+    expected,
+    finite_number,
+    value_text,
+)
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.block import (
     Attempt,
@@ -468,31 +474,19 @@ class StepView:
 
     def _measured(self, measured: MeasurementPart) -> Measurement:
         precision = measured.precision or None
-        low, high, equals, value = (
-            "" if one is UNSET else self._figure(one, precision)
-            for one in (measured.low, measured.high, measured.equals, measured.value)
-        )
-        wanted = f"= {equals}" if equals else f"{low}…{high}" if low and high else ""
-        wanted = wanted or (f"≥ {low}" if low else f"≤ {high}" if high else "")
-        if measured.matches:
-            wanted = f"matches {cut(measured.matches, self._budget.value)}"
+        most, value = self._budget.value, measured.value
         margin = "" if measured.margin is UNSET else figure(measured.margin, precision)
         return Measurement(
             measured.name,
-            "-" if measured.value is UNSET else value,
+            "-" if value is UNSET else value_text(value, precision, most),
             cut(measured.unit or "", 20),
-            wanted,
+            expected(measured, most),
             margin,
             measured.verdict,
             measured.line,
             limits(measured),
             marginal=bool(measured.marginal),
         )
-
-    def _figure(self, value: Any, precision: int | None) -> str:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        shown_value = figure(value, precision) if is_number else value
-        return json_text(shown_value, self._budget.value)
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:
         for name, log in logs.items():

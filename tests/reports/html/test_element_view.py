@@ -43,7 +43,7 @@ def elements(values: list[Any], items: list[Any] | None = None, high: float = 50
 
 def test_the_table_has_a_row_for_each_element_and_a_column_for_each_measurement() -> None:
     table = element_view.table(elements([12, 50, 61.4], [1, {"a": 2}, "x"]), 100)
-    assert (table.names, table.more) == (["ripple, mV"], 0)
+    assert (table.names, table.more) == (["ripple, mV, ≤ 50"], 0)
     assert [(row.number, row.item, row.state, row.measured, row.reason) for row in table.rows] == [
         (0, "1", "passed", [("12", "")], ""),
         (1, '{"a": 2}', "passed", [("≈ 50", "blocked")], ""),
