@@ -227,7 +227,8 @@ class StepType(ABC):
         Keys: The keys that its steps have in addition to those of all steps: a Struct with fields
             such as ``Annotated[str, msgspec.Meta(description=..., examples=[...])]``. Other
             constraints of `Meta` (``ge``, ``pattern``) are checked, and fields without a default
-            are required.
+            are required. ``extra={"expected": "an address"}`` beside a ``pattern`` gives the
+            words of its error.
         criteria: Success criteria that only steps of this type can have. They are checked
             before ``outputs`` are written and before all other criteria.
         imports: Names of modules that `run` imports. The process in which the steps of a session

@@ -80,6 +80,7 @@ class HttpKeys(Struct):
             description="The address.",
             examples=["http://127.0.0.1:8080/state"],
             pattern="^https?://[^ ]+$",
+            extra={"expected": "an address such as http://host/path"},
         ),
     ]
     method: Annotated[
@@ -88,6 +89,7 @@ class HttpKeys(Struct):
             description="The method. The default is `POST` for a request with a body, else `GET`.",
             examples=["PUT"],
             pattern="^[A-Za-z]+$",
+            extra={"expected": "a method such as PUT"},
         ),
     ] = ""
     headers: Annotated[

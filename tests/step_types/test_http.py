@@ -251,7 +251,7 @@ def error(folder: Path, keys: str) -> str:
         ),
         (
             "method: G T",
-            "'method' in http step 'a' is 'G T', should be text matching regex '^[A-Za-z]+$'",
+            "'method' in http step 'a' is 'G T', should be a method such as PUT",
         ),
         (
             "success: {code: 99}",
@@ -276,6 +276,17 @@ def test_mistakes_in_the_keys_are_errors_of_the_recipe(
     tmp_path: Path, keys: str, text: str
 ) -> None:
     assert error(tmp_path, keys) == text
+
+
+def test_a_wrong_address_is_an_error_with_an_example(tmp_path: Path) -> None:
+    path = tmp_path / "y.yaml"
+    path.write_text("steps:\n  - {name: a, type: http, url: station-7/api}\n")
+
+    with pytest.raises(RecipeError) as caught:
+        load(path, root=tmp_path)
+    place = f"{path.name}:2:32: 'url' in http step 'a'"
+    expected = "should be an address such as http://host/path"
+    assert str(caught.value).splitlines()[0] == f"{place} is 'station-7/api', {expected}"
 
 
 def test_the_code_is_a_criterion_of_http_steps_alone(tmp_path: Path) -> None:

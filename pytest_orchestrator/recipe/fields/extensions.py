@@ -355,8 +355,22 @@ def _checked(hint: Any, value: Any) -> Any:
     try:
         msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise ValueError(_message(error)) from None
+        raise ValueError(_expected(hint, error) or _message(error)) from None
     return value
+
+
+def _expected(hint: Any, error: msgspec.ValidationError) -> str:
+    """Return the author's own words for a text that does not match a pattern, if there are any.
+
+    Args:
+        hint: The type of a key; its `Meta` may have the words as ``extra={"expected": ...}``.
+        error: The error of a value.
+    """
+    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    own = next((one.extra for one in metas if isinstance(one, msgspec.Meta) and one.extra), {})
+    text, _, inside = str(error).partition(" - at ")
+    is_of_key = "matching regex" in text and not inside
+    return f"should be {own['expected']}" if is_of_key and "expected" in own else ""
 
 
 def _message(error: msgspec.ValidationError) -> str:
