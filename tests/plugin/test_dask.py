@@ -208,6 +208,79 @@ def test_every_outcome_is_reported_the_same_on_workers_without_secrets(
         assert [name for name, text in texts.items() if secret.encode() in text] == []
 
 
+_LANGUAGE = r"""
+env: {FROM: root, LEVEL: root, LAST: root}
+defaults: {env: {LEVEL: default, LAST: default}, parse: text}
+x-of-python: &python {type: python, module: seen, function: look, needs: []}
+steps:
+  - {name: shell, type: shell, needs: [], env: {LAST: "${{ 1 + 2 }}"},
+      cmd: 'echo $FROM $LEVEL $LAST', success: {stdout_contains: root default 3}}
+  - {name: unset, type: shell, needs: [], env: {FROM: null}, cmd: 'echo ${FROM-none}',
+      success: {stdout_contains: none}}
+  - {name: code, <<: *python, env: {LAST: step}, success: {assert: [
+      "result.imported == ['root', 'default', 'step']", "result.now == result.imported"]}}
+  - {name: other, <<: *python, success: {assert: [
+      "result.imported == ['root', 'default', 'default']", "result.now == result.imported"]}}
+  - {name: sh, type: shell, needs: [], cmd: "false\necho flashed\n"}
+  - {name: bash, type: shell, needs: [], shell: bash, cmd: "false\necho flashed\n"}
+  - {name: list, type: shell, needs: [], shell: [sh, -e], cmd: "false\necho flashed\n"}
+  - {name: piped, type: shell, needs: [], shell: bash, cmd: "true | false | cat"}
+  - {name: missing, type: shell, needs: [], cmd: "true\nno-such -x\necho flashed\n"}
+  - {name: typed, type: shell, needs: [], cmd: echo SN-0042 7,
+      outputs: {dut.number: {from: stdout, regex: 'SN-(\d+)', type: integer},
+        dut.serial: {from: stdout, regex: 'SN-(\d+)'}},
+      success: {assert: ["ctx.dut.number == 42", "ctx.dut.serial == '0042'"]},
+      measurements: {
+        close: {value: ctx.dut.number, unit: V, low: 0, high: 45, marginal: {high: 40}},
+        inside: {value: ctx.dut.number, unit: V, low: 0, high: 90, marginal: {percent: 10}}}}
+  - {name: wrong, type: shell, needs: [], cmd: echo volts x,
+      outputs: {dut.volts: {from: stdout, regex: 'volts (\w)', type: number}}}
+"""
+_SEEN = """
+import os
+
+NAMES = ("FROM", "LEVEL", "LAST")
+IMPORTED = [os.environ.get(name) for name in NAMES]
+
+
+def look(ctx, params):
+    now = [os.environ.get(name) for name in NAMES]
+    return {"status": "ok", "imported": IMPORTED, "now": now}
+"""
+
+
+def test_variables_shells_and_typed_outputs_are_the_same_on_workers(project: Project) -> None:
+    project.write("seen.py", _SEEN)
+    project.write("recipes/x.yaml", _LANGUAGE)
+    run = ReportedRun(project, "--recipe-dask=local:2")
+
+    assert run.is_away == {True}
+    steps = {node.partition("::")[2]: block for node, block in run.blocks.items()}
+    failed = {
+        name: (block["step"]["kind"], block["step"]["reason"])
+        for name, block in steps.items()
+        if block["step"]["state"] != "passed"
+    }
+    assert failed == {
+        "sh": ("exit_code", "exit code 1, expected 0"),
+        "bash": ("exit_code", "exit code 1, expected 0; line 1 of cmd: false"),
+        "list": ("exit_code", "exit code 1, expected 0"),
+        "piped": ("exit_code", "exit code 1, expected 0"),
+        "missing": (
+            "not_found",
+            (
+                "exit code 127: a program was not found: /bin/sh: 2: no-such: not found; "
+                "line 2 of cmd: no-such -x"
+            ),
+        ),
+        "wrong": ("criterion", "outputs.dut.volts: 'x' in stdout should be a number"),
+    }
+    outputs = project.path.glob(".orchestrator/runs/2*/logs/x/*.stdout")
+    assert not any("flashed" in path.read_text() for path in outputs)
+    marginal = {one["name"]: one.get("marginal", False) for one in steps["typed"]["measurements"]}
+    assert marginal == {"close": True, "inside": False}
+
+
 _ENDS = """
 import pytest
 

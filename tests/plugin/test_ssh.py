@@ -41,12 +41,14 @@ Host stranger
   UserKnownHostsFile /dev/null
 """
 _RECIPE = """\
+env: {FROM: root, LEVEL: root, LAST: root}
+defaults: {env: {LEVEL: default, LAST: default}}
 steps:
   - name: told
     type: ssh
     host: bench
     cmd: 'printf "{\\"status\\": \\"ok\\", \\"name\\": \\"%s\\"}" "$NAME"'
-    args: {NAME: "it's ünï"}
+    env: {NAME: "it's ünï"}
     outputs: {far.name: "${{ result.name }}"}
   - name: fed
     type: ssh
@@ -74,7 +76,15 @@ steps:
   - {name: again, type: ssh, host: bench, parse: text, cmd: 'true', needs: []}
   - {name: stranger, type: ssh, host: stranger, parse: text, cmd: 'true', needs: []}
   - {name: ended, type: ssh, host: bench, parse: text, needs: [], cmd: "true\\nno-such -x\\ntrue"}
-  - {name: piped, type: ssh, host: bench, parse: text, needs: [], shell: bash, cmd: 'false | true'}
+  - {name: sh, type: ssh, host: bench, parse: text, needs: [], cmd: "false\\necho flashed\\n"}
+  - {name: bash, type: ssh, host: bench, parse: text, needs: [], shell: bash,
+      cmd: "false\\necho flashed\\n"}
+  - {name: list, type: ssh, host: bench, parse: text, needs: [], shell: [sh, -e],
+      cmd: "false\\necho flashed\\n"}
+  - {name: piped, type: ssh, host: bench, parse: text, needs: [], shell: bash,
+      cmd: 'true | false | cat'}
+  - {name: variables, type: ssh, host: bench, parse: text, needs: [], env: {LAST: "${{ 1 + 2 }}"},
+      cmd: 'echo $FROM $LEVEL $LAST', success: {stdout_contains: root default 3}}
   - {name: code, type: ssh, host: bench, parse: text, needs: [], shell: python, cmd: 'print(1 / 1)'}
   - {name: listed, type: ssh, host: bench, needs: [], parse: text, shell: [sh], cmd: 'exit 6'}
   - name: shell
@@ -161,12 +171,18 @@ def test_ssh_steps_have_results_criteria_and_reports_like_other_steps(bench: Pro
                 "line 2 of cmd: no-such -x"
             ),
         ),
+        "sh": ("failed", "exit code 1, expected 0"),
+        "bash": ("failed", "exit code 1, expected 0"),
+        "list": ("failed", "exit code 1, expected 0"),
         "piped": ("failed", "exit code 1, expected 0"),
+        "variables": ("passed", None),
         "code": ("passed", None),
         "listed": ("failed", "exit code 6, expected 0"),
         "shell": ("failed", "shell no-such-shell was not found on bench"),
     }
-    assert blocks["shell"]["step"]["kind"] == "not_found"
+    assert {blocks[name]["step"]["kind"] for name in ("shell", "ended")} == {"not_found"}
+    outputs = bench.path.glob(".orchestrator/runs/2*/logs/far/*.stdout")
+    assert not any("flashed" in path.read_text() for path in outputs)
     assert blocks["lost"]["step"]["kind"] == "crash"
     assert blocks["told"]["resources"]["source"] == {"cpu": "unavailable", "memory": "unavailable"}
     assert blocks["told"]["resources"].keys() == {"seconds", "source"}

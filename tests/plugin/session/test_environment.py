@@ -136,6 +136,44 @@ def test_variables_and_directories_reach_steps_of_all_types(
     assert not any("0815-4711" in one for one in logs)
 
 
+_KINDS = {
+    "shell": "type: shell, parse: text, needs: [], cmd: 'echo shell $A $B $C >> kept.txt'",
+    "code": "type: python, module: kept, function: keep, needs: []",
+}
+_KEPT = """
+import os
+
+
+def keep(ctx, params):
+    with open("kept.txt", "a") as file:
+        print("code", *(os.environ[name] for name in "ABC"), file=file)
+    return {"status": "ok"}
+"""
+
+
+def test_xdist_workers_and_resume_use_the_current_variables(project: Project) -> None:
+    """The variables of root, defaults and step; the last layer is the strongest."""
+    project.write("kept.py", _KEPT)
+
+    def kept(root: str, default: str, step: str, *options: str) -> list[str]:
+        (project.path / "kept.txt").unlink(missing_ok=True)
+        project.recipe(
+            "x",
+            {name: f"{keys}, env: {{C: {step}}}" for name, keys in _KINDS.items()}
+            | {"fails": "type: shell, parse: text, needs: [], cmd: exit 1"},
+            head=f"env: {{A: {root}, B: root, C: root}}\ndefaults: {{env: {{B: {default}, C: x}}}}",
+        )
+        project.run(*options)
+        path = project.path / "kept.txt"
+        return sorted(path.read_text().splitlines()) if path.exists() else []
+
+    assert kept("1", "2", "3", "-n2") == ["code 1 2 3", "shell 1 2 3"]
+    assert kept("1", "2", "3", "--recipe-resume") == []
+    for values in (("4", "2", "3"), ("4", "5", "3"), ("4", "5", "6")):
+        again = " ".join(values)
+        assert kept(*values, "--recipe-resume") == [f"code {again}", f"shell {again}"]
+
+
 def test_a_debugger_sees_the_variables_and_pytest_does_not_keep_them(project: Project) -> None:
     project.write("seen.py", MODULE)
     keys = f"{LOOK}, env: {{MODE: fast}}, cwd: sub"
