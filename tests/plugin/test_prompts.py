@@ -106,6 +106,8 @@ def test_each_element_and_cell_of_a_prompt_has_its_own_answer(project: Project) 
         ("recipes/x.yaml[gain:2]", 0, 1),
         ("recipes/x.yaml[gain:2]", 1, 3),
     ]
+    for block in (one["block"] for one in _events(project, "step_finished")):
+        assert [one["where"] for one in block["answers"]] == ["answers", "answers"]
 
 
 def test_a_prompt_without_answer_fails_at_once_and_names_the_missing_answers(

@@ -92,6 +92,7 @@ def whole(
             usage=_total([one.ended.usage for one in results if one.ended]),
             value=[one.ended.value if one.ended else None for one in results],
             where=next((one.ended.where for one in results if one.ended), None),
+            answers=tuple(answer for one in results if one.ended for answer in one.ended.answers),
         ),
         artifacts=tuple(artifact for one in results for artifact in one.artifacts),
         warnings=tuple(
