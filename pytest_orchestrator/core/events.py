@@ -94,6 +94,7 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
         cut_off_in: Id of the earlier run that ended while the step ran; in this run the step has
             not run yet.
         element: Index of the element of ``foreach`` for which the step code starts, from 0.
+        elements: Number of elements of ``foreach``, in the event before the first element.
     """
 
     recipe: str
@@ -103,6 +104,7 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
     worker: str = "main"
     cut_off_in: str | None = None
     element: int | None = None
+    elements: int | None = None
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):

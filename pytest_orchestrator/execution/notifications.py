@@ -69,12 +69,18 @@ class Started(NamedTuple):
 class AttemptStarted(NamedTuple):
     """Event: an attempt of a step starts; its step code has not run yet.
 
-    `element` is the index of the element of ``foreach``; None for a step without it.
+    Attributes:
+        step: The step.
+        attempt: Number of the attempt, from 1.
+        element: Index of the element of ``foreach``; None for a step without it, and in the event
+            before the first element.
+        elements: Number of elements, in the event before the first element.
     """
 
     step: Step
     attempt: int
     element: int | None = None
+    elements: int | None = None
 
 
 class RetryScheduled(NamedTuple):

@@ -172,6 +172,7 @@ SIGNS: Final = {
     "running": "▶",
     "retrying": "↻",
     "locked": "◔",
+    "asks": "?",
     "waiting": "·",
     "not run": "□",
     "not selected": "·",
@@ -188,6 +189,7 @@ _LOOKS: Final = {
     "interrupted": "failed",
     "retrying": "running",
     "locked": "running",
+    "asks": "running",
     "marginal": "blocked",
 }
 

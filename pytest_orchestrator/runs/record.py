@@ -3,7 +3,7 @@
 The record is updated line by line, so a running run and a finished one are read the same way.
 """
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +14,8 @@ from pytest_orchestrator.core.events import (
     ContextChanged,
     ContextRestored,
     ElementFinished,
+    QuestionAnswered,
+    QuestionAsked,
     RecipeStarted,
     RunFinished,
     RunStarted,
@@ -35,7 +37,17 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.runs.block import Attempt, Block, Element, Time
 
-ACTIVE: Final = frozenset({"running", "locked", "retrying"})
+StepEvent: TypeAlias = (
+    StepStarted
+    | StepFinished
+    | StepWaits
+    | AttemptFailed
+    | ElementFinished
+    | QuestionAsked
+    | QuestionAnswered
+)
+
+ACTIVE: Final = frozenset({"running", "locked", "retrying", "asks"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
 NOT_REACHED: Final = frozenset({"waiting", "not selected"})
 """States of steps without any event, in a running run and in one that has ended."""
@@ -68,6 +80,14 @@ def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
     }
 
 
+class Progress(NamedTuple):
+    """Numbers of elements of ``foreach``: those that have ended, those that failed, and all."""
+
+    ended: int
+    failed: int
+    total: int
+
+
 class ElementRecord(msgspec.Struct, frozen=True):
     """Element of ``foreach`` as a journal describes it: its event, its first and its last line."""
 
@@ -82,9 +102,10 @@ class StepRecord:
         recipe: Key of its recipe.
         name: Name of the step.
         about: Its description from the recipe: index, line, type, needs, after, tags.
-        state: waiting, locked (for a lock), running, retrying, then its outcome: passed,
-            failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted; if the
-            run ended before the step, "not run", or "not selected" if it was not selected.
+        state: waiting, locked (for a lock), running, asks (a question of it has no answer),
+            retrying, then its outcome: passed, failed, skipped, blocked, xfailed, xpassed, error,
+            restored, or interrupted; if the run ended before the step, "not run", or "not selected"
+            if it was not selected.
         started: Start of its last attempt, in ISO 8601 UTC; None before the first one.
         finished: Time at which its outcome was recorded; None before.
         attempt: Number of the last attempt.
@@ -101,6 +122,8 @@ class StepRecord:
             one.
         elements: The elements of ``foreach`` that have ended, by index.
         element: Index of the element that runs, and the line of its start; None if none runs.
+        progress: Progress of ``foreach`` since the last start of the step; None without it.
+        asked: Its question, while it has no answer; else None.
     """
 
     def __init__(self, recipe: str, name: str, about: dict[str, Any]) -> None:
@@ -124,6 +147,8 @@ class StepRecord:
         self.cut_off_in: str | None = None
         self.elements: dict[int, ElementRecord] = {}
         self.element: tuple[int, int] | None = None
+        self.progress: Progress | None = None
+        self.asked: QuestionAsked | None = None
 
     @property
     def block(self) -> "Block | None":
@@ -226,10 +251,11 @@ class StepRecord:
     def fold(
         self,
         entry: Entry,
-        event: StepStarted | StepFinished | StepWaits | AttemptFailed | ElementFinished,
+        event: StepEvent,
     ) -> None:
         """Update the record with the next event of the step."""
         self.touched = entry.n
+        self._fold_question(event)
         match event:
             case StepStarted(element=int(element)):
                 if event.attempt == 1:
@@ -249,12 +275,23 @@ class StepRecord:
                 self.failed.append(event)
                 self.state = "retrying"
 
+    def _fold_question(self, event: StepEvent) -> None:
+        """Update the open question of the step; any event but a question ends it."""
+        self.asked = event if isinstance(event, QuestionAsked) else None
+        if self.asked is not None:
+            self.state = "asks"
+        elif self.state == "asks":
+            self.state = "running"
+
     def _add_element(self, entry: Entry, event: ElementFinished) -> None:
         if any(one.event.digest != event.digest for one in self.elements.values()):
             self.elements.clear()  # of another list
         first = self.element[1] if self.element and self.element[0] == event.element else entry.n
         self.elements[event.element] = ElementRecord(event, (first, entry.n))
         self.element = None
+        if self.progress is not None:
+            failed = self.progress.failed + (event.outcome in ("failed", "interrupted"))
+            self.progress = Progress(self.progress.ended + 1, failed, self.progress.total)
         self.lines = (self.lines[0] or entry.n, entry.n)
 
     def end(self, *, is_selected: bool) -> None:
@@ -279,6 +316,7 @@ class StepRecord:
             self.failed.clear()
         self.state, self.attempt, self.digest = "running", event.attempt, event.digest
         self.started, self.finished, self.locked = entry.ts, None, None
+        self.progress = None if event.elements is None else Progress(0, 0, event.elements)
         self.lines = (entry.n, entry.n) if event.attempt == 1 else (self.lines[0], entry.n)
 
     def _end(self, entry: Entry, event: StepFinished) -> None:
@@ -368,7 +406,9 @@ class RunRecord:
                 | StepFinished()
                 | StepWaits()
                 | AttemptFailed()
-                | ElementFinished() as event
+                | ElementFinished()
+                | QuestionAsked()
+                | QuestionAnswered() as event
             ):
                 self._step(event.recipe, event.step).fold(entry, event)
             case TestReported() as event:

@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.runs.block import marginal_count
+from pytest_orchestrator.runs.block import marginal_count, plain
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 
 Word: TypeAlias = Literal[
@@ -16,7 +16,7 @@ Word: TypeAlias = Literal[
 BAD: Final = frozenset({"failed", "error"})
 """States of a step that make its recipe fail."""
 
-_CUT: Final = frozenset({"interrupted", "not run", "running", "locked", "retrying"})
+_CUT: Final = frozenset({"interrupted", "not run", "running", "locked", "retrying", "asks"})
 _EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
 _INTERRUPTED: Final = 2
 _NOTHING: Final = 5
@@ -151,6 +151,10 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     if elements:
         failed = sum(one.state in ("failed", "interrupted") for one in elements)
         row["elements"] = {"count": len(elements), "failed": failed}
+    if step.asked is not None:
+        row["asks"] = step.asked.message
+    if step.block and step.block.answers:
+        row["answers"] = [plain(one) for one in step.block.answers]
     return row | _marginal([step])
 
 

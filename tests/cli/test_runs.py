@@ -2,7 +2,8 @@
 
 import json
 
-from pytest_orchestrator.runs.block import Element
+from pytest_orchestrator.core.events import QuestionAsked
+from pytest_orchestrator.runs.block import Answered, Element, plain
 from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
 
@@ -126,6 +127,28 @@ def test_runs_show_counts_the_elements_of_a_loop(project: Project, runs: Runs) -
     row = json.loads(project.call("runs", "show", run, "--json").out)["rows"][0]
     assert row["elements"] == {"count": 5, "failed": 1}
     assert "failed (1 of 5 elements)" in project.call("runs", "show", run).out
+
+
+def test_runs_show_names_who_was_asked_and_who_answered(project: Project, runs: Runs) -> None:
+    built = runs.new().begin("label", "inspect", "probe")
+    first = Answered(button="continue", who="ann", where="answers", when="2026-11-28T10:00:00Z")
+    second = Answered(button="fail", who="bob", where="terminal", when="2026-11-28T10:00:00Z")
+    built.step("label", answers=[first])
+    built.step("inspect", "failed", reason="the LED is red", answers=[first, second, second])
+    built.start("probe")
+    built.add(QuestionAsked(recipe=built.recipe, step="probe", message="Is it\ngreen?"))
+    run = built.folder.name
+
+    label, inspect, probe = project.call("runs", "show", run).out.splitlines()[4:7]
+    assert label.endswith("continue by ann (given before the run)")
+    assert inspect.endswith(
+        "the LED is red; continue by ann (given before the run), fail by bob (terminal)"
+    )
+    assert probe.startswith("  probe    asks ")
+    assert probe.endswith("  asks: Is it green?")
+    rows = json.loads(project.call("runs", "show", run, "--json").out)["rows"]
+    assert rows[0]["answers"] == [plain(first)]
+    assert rows[2]["asks"] == "Is it\ngreen?"
 
 
 def test_workers_are_shown_where_steps_ran_on_some(project: Project, runs: Runs) -> None:

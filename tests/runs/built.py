@@ -90,10 +90,12 @@ class Built:
         """Write the end of a step.
 
         `where` is the worker, `memory` the source of the peak, `limits` the fields of all
-        measurements besides their values, `elements` those of ``foreach``.
+        measurements besides their values, `elements` those of ``foreach``,
+        `answers` those of people.
         """
         where, memory = more.pop("where", None), more.pop("memory", None)
         limits, elements = more.pop("limits", {}), more.pop("elements", None)
+        answers = more.pop("answers", None)
         node = f"{self.recipe}::{step}"
         block: dict[str, Any] = {
             "schema_version": "1.0",
@@ -134,6 +136,8 @@ class Built:
                 block["where"] = where
         if elements is not None:
             block["elements"] = [plain(one) for one in elements]
+        if answers is not None:
+            block["answers"] = [plain(one) for one in answers]
         if measured:
             block["measurements"] = [
                 {"name": name, "value": value, "unit": "mV", "verdict": "pass", "line": 4, **limits}

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits, TestReported
+from pytest_orchestrator.core.events import (
+    AttemptFailed,
+    ElementFinished,
+    QuestionAnswered,
+    QuestionAsked,
+    StepStarted,
+    StepWaits,
+    TestReported,
+)
 from pytest_orchestrator.runs.lookup import (
     FollowedRun,
     NoRun,
@@ -49,16 +57,44 @@ def test_a_run_is_read_back(past: WrittenRun) -> None:
 
 
 def test_steps_that_ran_when_a_run_was_killed_are_interrupted(past: WrittenRun) -> None:
-    past.recipe("a", "b", "c", "d")
+    past.recipe("a", "b", "c", "e", "d")
+    past.add(StepStarted(recipe=RECIPE, step="e"), QuestionAsked(recipe=RECIPE, step="e"))
     past.add(StepStarted(recipe=RECIPE, step="a"), StepWaits(recipe=RECIPE, step="b", lock="psu"))
     past.add(StepStarted(recipe=RECIPE, step="c"))
     past.add(AttemptFailed(recipe=RECIPE, step="c", attempt=1, kind="timeout", reason="late"))
     states = [step.state for step in load_record(past.folder).steps]
     record = load_record(past.killed())
 
-    assert states == ["running", "locked", "retrying", "waiting"]
-    assert [step.state for step in record.steps] == ["interrupted"] * 3 + ["not run"]
+    assert states == ["running", "locked", "retrying", "asks", "waiting"]
+    assert [step.state for step in record.steps] == ["interrupted"] * 4 + ["not run"]
     assert record.state == "interrupted"
+
+
+def test_a_step_asks_until_its_question_has_an_answer(past: WrittenRun) -> None:
+    past.recipe("a")
+    past.add(StepStarted(recipe=RECIPE, step="a"))
+    past.add(QuestionAsked(recipe=RECIPE, step="a", message="Is the LED green?"))
+    (asking,) = load_record(past.folder).steps
+    past.add(QuestionAnswered(recipe=RECIPE, step="a", who="ann", where="terminal"))
+    (answered,) = load_record(past.folder).steps
+
+    assert (asking.state, asking.asked and asking.asked.message) == ("asks", "Is the LED green?")
+    assert (answered.state, answered.asked) == ("running", None)
+
+
+def test_progress_of_a_loop_begins_anew_with_each_start_of_its_step(past: WrittenRun) -> None:
+    past.recipe("a")
+    shown = []
+    for outcomes in (["passed", "failed"], ["passed"]):
+        past.add(StepStarted(recipe=RECIPE, step="a", elements=3))
+        for index, outcome in enumerate(outcomes):
+            past.add(StepStarted(recipe=RECIPE, step="a", element=index))
+            element: Any = {"element": index, "outcome": outcome}
+            past.add(ElementFinished(recipe=RECIPE, step="a", **element))
+        (step,) = load_record(past.folder).steps
+        shown.append(step.progress)
+
+    assert shown == [(2, 1, 3), (1, 0, 3)]
 
 
 def test_a_step_records_the_line_that_touched_it_last(past: WrittenRun) -> None:

@@ -148,8 +148,25 @@ def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
         f"{row['seconds']:.2f}" if "seconds" in row else "-",
         peak_megabytes(row),
         *_cell_if(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),
-        str(row.get("reason", row.get("blocked_by", ""))),
+        "; ".join(filter(None, (_asks(row), row.get("reason", row.get("blocked_by")), _by(row)))),
     )
+
+
+def _asks(row: Mapping[str, Any]) -> str:
+    """Return the open question of a step in one line; empty without one."""
+    from pytest_orchestrator.core.text import one_line
+
+    return f"asks: {one_line(row['asks'])}" if "asks" in row else ""
+
+
+def _by(row: Mapping[str, Any]) -> str:
+    """Return the names of the people who answered the questions of a step; empty without any."""
+    places = {"answers": "given before the run", "terminal": "terminal", "page": "page"}
+    texts = [
+        f"{one['button']} by {one['who']} ({places[one['where']]})"
+        for one in row.get("answers", ())
+    ]
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _prune(args: argparse.Namespace) -> int:

@@ -181,7 +181,7 @@ class ElementLoop(RetryLoop):
         """
         slot = self._attempt_defaults.slot
         self._began = time.time()
-        self._callbacks.record(AttemptStarted(self.step, 1))
+        self._callbacks.record(AttemptStarted(self.step, 1, elements=len(self._items)))
         self._callbacks.notify(Started(self.step))
         if slot is not None:
             slot.remote = None

@@ -8,6 +8,8 @@ from dash import Input, Output, State, dcc, html, no_update
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.result import is_memory_bound
+from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.monitor.pages import elements
 from pytest_orchestrator.monitor.pages.common import (
     Columns,
     Selection,
@@ -21,7 +23,6 @@ from pytest_orchestrator.monitor.pages.common import (
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
-from pytest_orchestrator.reports.html.element_view import ElementTable
 from pytest_orchestrator.reports.html.step_view import Measurement, StepView
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
@@ -129,7 +130,6 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
     if step.state in ACTIVE and step.started:
         seconds = max(0.0, now - epoch_seconds(step.started))
     blocked = about.get("blocked_by")
-    retried = step.failed[-1].reason if step.failed and step.state in ACTIVE else ""
     return {
         "id": step_key(step),
         "order": order,
@@ -145,8 +145,17 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
         "bound": "≤ " if is_memory_bound(used.get("source")) else "",
         "locks": _locks(step),
         "worker": " of ".join(step.where.values()),
-        "reason": about.get("reason") or (f"blocked by {blocked}" if blocked else retried),
+        "reason": about.get("reason") or (f"blocked by {blocked}" if blocked else _now(step)),
     }
+
+
+def _now(step: StepRecord) -> str:
+    """Return a text on an active step: its question, its elements or its last failed attempt."""
+    if step.state not in ACTIVE:
+        return ""
+    asks = f"asks: {one_line(step.asked.message)}" if step.asked else ""
+    failed = step.failed[-1].reason if step.failed else ""
+    return " · ".join(part for part in (elements.progress(step), asks or failed) if part)
 
 
 def _locks(step: StepRecord) -> str:
@@ -187,8 +196,12 @@ def drawer(shown: StepView) -> list[Any]:
     parts = [
         _part("Failure", [html.Pre(shown.text, className="text")] if shown.text else []),
         _part("Success criteria", _criteria(shown)),
+        _part(
+            "Question",
+            [html.P(shown.step.asked.message, className="question")] if shown.step.asked else [],
+        ),
         _part("Measurements", measurements(shown.measurements)),
-        _part("Elements", _elements(shown.elements) if shown.elements else []),
+        _part("Elements", _elements(shown)),
         _part("Context keys written", _writes(shown)),
         _part("Resources", _pairs(shown.figures)),
         _part("Inputs", _pairs(shown.inputs)),
@@ -208,6 +221,7 @@ def _facts(shown: StepView) -> str:
     facts = [shown.recipe]
     facts += [f"line {shown.about['line']}"] if shown.about.get("line") else []
     facts += [f"attempt {step.attempt}"] if step.attempt > 1 else []
+    facts += [part] if (part := elements.progress(step)) else []
     facts += [f"started {step.start[11:19]} UTC"] if step.start else []
     facts += [f"{shown.seconds} s"] if "seconds" in shown.used else []
     facts += [f"on {shown.where}"] if shown.where else []
@@ -245,25 +259,11 @@ def _criteria(shown: StepView) -> list[Any]:
     return [html.Table(html.Tbody(rows)), *more] if rows else []
 
 
-def _elements(table: ElementTable) -> list[Any]:
-    """Return a table of the elements of ``foreach``."""
-    head = ["Index", "Element", "State", "Seconds", *table.names, "Reason"]
-    rows = [
-        html.Tr(
-            [
-                html.Td(one.number, className="figure"),
-                html.Td(one.item),
-                html.Td(f"{one.sign} {one.state}", className=f"text-{one.look}"),
-                html.Td(one.seconds, className="figure"),
-                *(html.Td(text, className=f"figure text-{style}") for text, style in one.measured),
-                html.Td(one.reason),
-            ]
-        )
-        for one in table.rows
-    ]
-    more = [html.P(f"and {table.more:,} more")] if table.more else []
-    top = html.Thead(html.Tr([html.Th(name) for name in head]))
-    return [html.Table([top, html.Tbody(rows)]), *more]
+def _elements(shown: StepView) -> list[Any]:
+    """Return the curves and the table of the elements of ``foreach``."""
+    if shown.elements is None:
+        return []
+    return [*elements.curves(shown.element_curves), *elements.table(shown.elements)]
 
 
 def measurements(each: Sequence[Measurement]) -> list[Any]:

@@ -252,6 +252,7 @@ class JournalRecorder:
                 digest=self._digest(recipe, name),
                 worker=self._worker,
                 element=event.element,
+                elements=event.elements,
             )
         )
         self._boundary()

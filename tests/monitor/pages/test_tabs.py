@@ -1,18 +1,21 @@
 """Content of the tabs, tested without a browser."""
 
+import base64
 import json
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from dash import no_update
 from plotly.utils import PlotlyJSONEncoder
 
-from pytest_orchestrator.core.events import StepWaits
+from pytest_orchestrator.core.events import ElementFinished, QuestionAsked, StepStarted, StepWaits
 from pytest_orchestrator.monitor.pages import (
     comparison,
     context,
+    elements,
     log,
     measurements,
     resources,
@@ -20,10 +23,13 @@ from pytest_orchestrator.monitor.pages import (
     timeline,
 )
 from pytest_orchestrator.monitor.pages.common import Selection, step_key
+from pytest_orchestrator.monitor.pages.graph import COLOURS
 from pytest_orchestrator.monitor.pages.run import bar
 from pytest_orchestrator.monitor.pages.steps import drawer, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.runs.block import Criterion
+from pytest_orchestrator.reports.html import element_view
+from pytest_orchestrator.runs.block import Criterion, Element, plain
+from pytest_orchestrator.runs.block import Measurement as BlockMeasurement
 from tests.monitor.conftest import OLDER, RUN
 from tests.reports.sample_run import RECIPE, psu_run
 from tests.runs.built import Built
@@ -33,6 +39,15 @@ LATER = "20261126T000000Z-0003"
 
 def text(component: Any) -> str:
     return json.dumps(component, cls=PlotlyJSONEncoder, ensure_ascii=False)
+
+
+def element_of(index: int, volts: float, state: Any = "passed") -> Element:
+    """Return an element with a measurement that is above its limit if it is above 5 V."""
+    verdict: Any = "fail" if volts > 5 else "pass"
+    measured = BlockMeasurement(
+        name="volts", value=volts, unit="V", high=5, verdict=verdict, line=3
+    )
+    return Element(index=index, item=index, state=state, measurements=[measured])
 
 
 @pytest.fixture
@@ -127,6 +142,46 @@ def test_steps_table_has_a_worker_column_only_for_steps_on_workers(
     first, second = (text(drawer(step_view(view, step))) for step in view.record.steps)
     assert "on worker bench-3 of lab-a" in first
     assert "on worker" not in second
+
+
+def test_steps_table_shows_an_open_question_and_the_progress_of_a_loop(bench: Path) -> None:
+    built = Built(bench, LATER).begin("inspect", "sweep")
+    built.start("inspect")
+    built.add(QuestionAsked(recipe=built.recipe, step="inspect", message="Is it\n**green**?"))
+    built.add(StepStarted(recipe=built.recipe, step="sweep", elements=12))
+    for index, state in enumerate(("passed", "failed")):
+        element: Any = {"element": index, "outcome": state}
+        block = plain(element_of(index, 10.0 * index, state))
+        event = ElementFinished(recipe=built.recipe, step="sweep", block=block, **element)
+        built.add(event)
+    view = RunCache(bench).read(LATER, lambda view: view)
+    inspect, sweep = (text(drawer(step_view(view, step))) for step in view.record.steps)
+
+    rows = [(row["state"], row["look"], row["reason"]) for row in steps.rows(view.record.steps, 0)]
+    assert rows == [
+        ("? asks", "running", "asks: Is it **green**?"),
+        ("▶ running", "running", "2 of 12 elements, 1 failed"),
+    ]
+    assert '"Question"' in inspect
+    assert "Is it\\n**green**?" in inspect
+    assert "2 of 12 elements, 1 failed" in sweep
+    assert "volts, V: 0 V to 10 V" in sweep
+    assert "data:image/svg+xml;base64," in sweep
+
+
+def test_a_curve_over_elements_is_a_picture_with_limits_and_marks() -> None:
+    measured = [element_of(index, value) for index, value in enumerate((1.0, 4.0, 9.0))]
+    (figure,) = elements.curves([*element_view.curves(measured)])
+    picture = ElementTree.fromstring(base64.b64decode(figure.children[1].src.partition(",")[2]))
+
+    assert [shape.attrib["stroke"] for shape in picture] == [
+        COLOURS["failed"],
+        COLOURS["running"],
+        COLOURS["passed"],
+        COLOURS["passed"],
+        COLOURS["failed"],
+    ]
+    assert figure.children[1].alt == "volts over 3 elements: 1 to 9 V, 1 out of limits"
 
 
 def test_context_tab_shows_the_values_after_any_step(bench: Path) -> None:

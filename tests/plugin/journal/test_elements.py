@@ -152,6 +152,7 @@ def test_a_loop_is_one_item_however_its_session_runs(project: Project, args: Any
     assert loop.elements == ["passed"] * 3 + ["failed"] + ["passed"] * 6
     counted = [event["element"] for event in loop.journal if event["event"] == "element_finished"]
     assert counted == list(range(10))
+    assert [event["elements"] for event in loop.journal if "elements" in event] == [10]
     # The captured output is that of the element that failed.
     assert "at 3 V" in result.stdout.str()
     assert "at 2 V" not in result.stdout.str()
