@@ -120,7 +120,7 @@ class Progress:
     def happened(
         self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], event: "StepEvent"
     ) -> None:
-        """Add a step that starts, and remove one that has finished.
+        """Add a step that starts, name its element of ``foreach``, and remove a finished step.
 
         An inline step is not added: it stops the thread that draws the status line.
 
@@ -130,7 +130,7 @@ class Progress:
             is_over: Function that returns True if the step of a given name has a result.
             event: The event of a step.
         """
-        from pytest_orchestrator.execution.notifications import Finished, Started
+        from pytest_orchestrator.execution.notifications import ElementStarted, Finished, Started
 
         key = (recipe.key, event.step.name)
         if isinstance(event, Started):
@@ -142,6 +142,11 @@ class Progress:
                 name, monotonic(), f"{logs}/{step_file_name(name)}", lambda: is_over(name)
             )
             self._start()
+        elif isinstance(event, ElementStarted) and key in self._running:
+            self._running[key] = self._running[key]._replace(
+                name=f"{event.step.name} {event.element + 1:,}/{event.total:,}",
+                logs=f"{logs}/{step_file_name(event.step.name)}.{event.element}",
+            )
         elif isinstance(event, Finished):
             self._running.pop(key, None)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.notifications import Finished, Started
+from pytest_orchestrator.execution.notifications import ElementStarted, Finished, Started
 from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.reporting.progress import Progress
 from pytest_orchestrator.recipe import load
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_orchestrator.execution.notifications import StepEvent
     from pytest_orchestrator.recipe import Recipe
     from tests.plugin.conftest import Project
 
@@ -44,11 +45,14 @@ class Bench:
     def start(self, name: str) -> None:
         self._happened(Started(self.recipe.step(name)))
 
+    def element(self, name: str, index: int, total: int) -> None:
+        self._happened(ElementStarted(self.recipe.step(name), index, total))
+
     def finish(self, name: str) -> None:
         result = StepResult(step=name, outcome="passed")
         self._happened(Finished(self.recipe.step(name), result))
 
-    def _happened(self, what: Started | Finished) -> None:
+    def _happened(self, what: StepEvent) -> None:
         self.progress.happened(self.recipe, self.logs, self.over.__contains__, what)
 
     def advance(self, seconds: float) -> str:
@@ -109,6 +113,23 @@ def test_the_status_line_is_below_the_line_that_pytest_writes(bench: Bench) -> N
         assert bench.rest() == ""
     bench.finish("burn_in")
     assert bench.advance(60) == ""
+
+
+@pytest.mark.parametrize("bench", ["terminal"], indirect=True)
+def test_the_status_line_shows_the_element_of_a_loop_and_its_output(bench: Bench) -> None:
+    (bench.logs / "flash.6.1.stdout").write_text("6.5 V\n")
+    bench.start("flash")
+    bench.element("flash", 6, 40)
+
+    assert '[1/3] flash 7/40 00:03  41 MB  "6.5 V"' in bench.advance(3)
+    bench.element("flash", 7, 40)
+    assert "[1/3] flash 8/40 00:04  41 MB\x1b" in bench.advance(1)
+    bench.finish("flash")
+    bench.element("flash", 8, 40)
+    assert "flash" not in bench.advance(1)
+    bench.start("inside")
+    bench.element("inside", 0, 40)
+    assert bench.advance(1) == ""
 
 
 @pytest.mark.parametrize("bench", ["file"], indirect=True)
