@@ -178,6 +178,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         detail: Further lines for a person, such as an excerpt of the output with a caret under the
             wrong byte, and how to correct the cause.
         exception: The exception of the user's code, with the frames of that code only.
+        is_of_recipe: True if the `timeout` of the recipe ended the step, or kept it from starting.
     """
 
     kind: Kind
@@ -185,6 +186,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     detail: tuple[str, ...] = ()
     exception: BaseException | None = None
+    is_of_recipe: bool = False
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -439,6 +441,14 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     def is_interrupted(self) -> bool:
         """True if the step was ended from outside: by a person, a signal or a dead worker."""
         return self.failure is not None and self.failure.kind == "interrupted"
+
+    @property
+    def is_cut_off(self) -> bool:
+        """True if the step was interrupted or the time of its recipe was over.
+
+        This is no failure of the step itself, so `xfail` does not excuse it.
+        """
+        return self.failure is not None and (self.is_interrupted or self.failure.is_of_recipe)
 
     @property
     def failed_element(self) -> Element | None:

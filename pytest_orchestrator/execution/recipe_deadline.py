@@ -66,7 +66,7 @@ class RecipeDeadline:
         # The place of a step of a used file is in that file, which has no `timeout`.
         place = self._place if step.file_use is None else None
         reason = f"timeout of the recipe: its {self._seconds:g} s are over; {state}"
-        return Failure(kind="timeout", reason=reason, place=place)
+        return Failure(kind="timeout", reason=reason, place=place, is_of_recipe=True)
 
     def judged(self, step: Step, result: StepResult) -> StepResult:
         """Return the result of an attempt; if the deadline ended it, the failure says so."""

@@ -17,11 +17,15 @@ def is_expected(
 ) -> bool:
     """Return True if the failure of a step is expected: by `xfail`, or declared by its step code.
 
+    The end of a step by an interruption or by the `timeout` of its recipe is never expected.
+
     Args:
         step: The step.
         result: Its result.
         xfail_exceptions: Exceptions by which a Python step reports an expected failure.
     """
+    if result.is_cut_off:
+        return False
     raised = result.failure.exception if result.failure else None
     if isinstance(raised, Raised):
         return bool(step.xfail) or raised.is_expected

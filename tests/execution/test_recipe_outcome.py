@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
-from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.core.result import Failure, Kind, StepResult
+from pytest_orchestrator.execution.recipe_outcome import is_expected
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe import cells
 from tests.execution.conftest import outcomes
@@ -68,6 +70,17 @@ def test_an_interrupted_step_counts_as_interrupted_and_not_as_failed(bench: Benc
     run.results["bad"] = StepResult(step="bad", outcome="failed", failure=failure)
     assert ran(run) == {"cut"}
     assert (bench.root / "said").read_text() == "interrupted false false true\n"
+
+
+@pytest.mark.parametrize("kind", ["timeout", "interrupted"])
+def test_xfail_does_not_excuse_a_step_that_was_cut_off(bench: Bench, kind: Kind) -> None:
+    run = run_of(bench, keys="xfail: BUG-7")
+    failure = Failure(kind=kind, reason="cut off", is_of_recipe=kind == "timeout")
+    result = StepResult(step="bad", outcome="failed", failure=failure)
+    assert not is_expected(run.recipe.step("bad"), result, ())
+    own = msgspec.structs.replace(failure, kind="timeout", is_of_recipe=False)
+    result = msgspec.structs.replace(result, failure=own)
+    assert is_expected(run.recipe.step("bad"), result, ())
 
 
 def test_a_restored_outcome_counts(bench: Bench) -> None:

@@ -23,19 +23,20 @@ def failure_of(
 ) -> Failure | None:
     """Return the failure of a step: that of its first failed element, with the number of others.
 
+    The failure of an element that the recipe's `timeout` ended has priority.
+
     Args:
         elements: The elements that ran.
         is_unexpected: Returns False for a failure that the step code itself declares as expected;
             such a failure counts only if no other element failed.
     """
-    failed = [one for one in elements if one.result.failure is not None]
+    failed = [(one, one.result.failure) for one in elements if one.result.failure is not None]
     if not failed:
         return None
-    first = next((one for one in failed if is_unexpected(one.result.failure)), failed[0])
-    failure = first.result.failure
-    assert failure is not None  # noqa: S101
+    first = next((pair for pair in failed if is_unexpected(pair[1])), failed[0])
+    element, failure = next((pair for pair in failed if pair[1].is_of_recipe), first)
     more = f" (and {len(failed) - 1:,} more of {counted(len(elements), 'element')} failed)"
-    reason = f"{first.label}: {failure.reason}{more if len(failed) > 1 else ''}"
+    reason = f"{element.label}: {failure.reason}{more if len(failed) > 1 else ''}"
     return msgspec.structs.replace(failure, reason=reason)
 
 

@@ -310,9 +310,11 @@ class ElementLoop(RetryLoop):
         if count < len(self._items):
             self._add_not_run("the step was ended" if is_cancelled else self._why_not_all())
         failure = failure_of(self._elements, self._is_unexpected)
-        if failure is None and count < len(self._items) and self.deadline is not None:
+        is_known = failure is not None and (failure.is_of_recipe or self.step.fail_fast)
+        deadline = None if is_known or count == len(self._items) else self.deadline
+        if deadline is not None and deadline.is_over:
             state = f"{counted(len(self._items) - count, 'element')} had not begun"
-            failure = self.deadline.failure(self._written, state)
+            failure = deadline.failure(self._written, state)
         if is_cancelled and (count < len(self._items) or last[0].result.is_interrupted):
             is_open = bool(last) and last[0].result.is_interrupted
             failure = self._interruption("the step was ended", count - is_open)

@@ -320,10 +320,7 @@ class RecipeRun:
 
     def _is_overdue(self, result: StepResult) -> bool:
         """Return True if a step ended with the time of the recipe, so that no other may run."""
-        deadline, failure = self.gate.deadline, result.failure
-        if deadline is None or failure is None or failure.kind != "timeout":
-            return False
-        return deadline.is_over
+        return result.failure is not None and result.failure.is_of_recipe
 
     def _is_expected(self, step: Step, result: StepResult) -> bool:
         return is_expected(step, result, self.config.xfail_exceptions)

@@ -59,6 +59,7 @@ class Blocks:
         """Attach the block of a step to the report of its call, or of its failed setup."""
         report = yield
         _fail_unproven(item, report, raised=call.excinfo is not None)
+        _fail_cut_off(item, report)
         _bound(item, report)
         if call.when == "setup":
             from pytest_orchestrator.plugin.collection.needs import RESULTS
@@ -160,8 +161,8 @@ def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
         report.outcome = "skipped"
         _skip_here(item, report, result.reason)
         return
-    is_cut = result is not None and result.failure and result.failure.kind == "interrupted"
-    if item.step.xfail is None or is_cut or item.config.getoption("runxfail", False):
+    is_cut_off = result is not None and result.is_cut_off
+    if item.step.xfail is None or is_cut_off or item.config.getoption("runxfail", False):
         return
     report.wasxfail = item.step.xfail
     if report.failed:
@@ -223,6 +224,21 @@ def _fail_unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool
         item.result = item.run.note(item.step, "failed", why)
     report.outcome, report.longrepr = "failed", item.failure_repr()
     vars(report).pop("wasxfail", None)
+
+
+def _fail_cut_off(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Change an xfailed report of a step to failed if the step was cut off.
+
+    pytest's marker `xfail` excuses each failure of the step; the end of the recipe's time, or an
+    abort by a sampled value, is none.
+    """
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+    if report.when != "call" or not hasattr(report, "wasxfail") or not isinstance(item, StepItem):
+        return
+    if item.result is not None and item.result.is_cut_off:
+        report.outcome = "failed"
+        vars(report).pop("wasxfail")
 
 
 def _why_not_called(item: "StepItem") -> str:

@@ -313,6 +313,19 @@ def test_the_time_of_the_recipe_ends_a_loop_at_its_element(bench: Bench) -> None
     assert (result.elements or ())[2].result.reason == "the time of the recipe is over"
 
 
+def test_the_time_of_the_recipe_has_priority_over_a_failed_element(bench: Bench) -> None:
+    run = run_of(bench, "foreach: [9, 30]\nparse: text", "test $V = 30 && sleep 30")
+    bench.recipe(f"timeout: 500ms\n{run.recipe.text}")
+    run = RecipeRun(
+        load(bench.root / "recipes" / "x.yaml", root=bench.root), bench.context, bench.attempt
+    )
+    result = run.result(run.recipe.step("s"))
+    assert states(result) == ["failed", "failed"]
+    assert result.is_cut_off
+    assert result.failure is not None
+    assert result.failure.reason.startswith("[1] 30: timeout of the recipe: its 0.5 s are over")
+
+
 def test_each_element_has_a_folder_for_its_artifacts(bench: Bench) -> None:
     bench.configure(artifacts=bench.root / "kept")
     result = result_of(

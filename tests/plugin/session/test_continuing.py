@@ -220,3 +220,33 @@ def test_a_default_timeout_is_shown_at_its_line(project: Project) -> None:
         f"E   {said}",
     ]
     assert result.parseoutcomes() == {"failed": 1, "passed": 1}
+
+
+CUT_OFF = """
+steps:
+  - {name: slow, type: shell, parse: text, cmd: sleep 60, xfail: BUG-7}
+  - {name: bad, type: shell, parse: text, cmd: exit 1, needs: []}
+"""
+
+
+@jobs
+def test_xfail_does_not_excuse_a_step_that_its_recipe_has_cut_off(
+    project: Project, jobs: str
+) -> None:
+    sampling = "sampling: {t: {cmd: echo 99, every: 50ms, high: 5, abort: true, from: slow}}"
+    project.write("aborted.yaml", sampling + CUT_OFF)
+    project.write("timed.yaml", "timeout: 500ms" + CUT_OFF)
+    lone = CUT_OFF.replace("exit 1, needs: []", "exit 1, needs: [], xfail: BUG-8")
+    project.write("own.yaml", lone.replace("sleep 60, ", "sleep 60, timeout: 100ms, "))
+
+    result = project.run("timed.yaml", jobs)
+    kind = "timeout of the recipe: its 0.5 s are over; still running after *"
+    result.stdout.fnmatch_lines([f"FAILED timed.yaml::slow - {kind}"])
+    counts = result.parseoutcomes()
+    assert (counts["failed"], "xfailed" in counts, int(result.ret)) == (
+        (1, False, 1) if jobs.endswith("1") else (2, False, 1)
+    )
+    result = project.run("aborted.yaml", jobs)
+    result.stdout.fnmatch_lines(["INTERRUPTED aborted.yaml::slow - interrupted after *: *::t: *"])
+    assert "xfailed" not in result.parseoutcomes()
+    assert project.run("own.yaml", jobs).parseoutcomes() == {"xfailed": 2}
