@@ -129,7 +129,11 @@ def _valued(name: str, node: Node, reading: Reading) -> Any:
     return value
 
 
-_BARE = re.compile(r"(?:result|ctx)[.\[]|(?:stdout|stderr|exit_code)\b")
+_BARE = re.compile(
+    r"(?:result|ctx)[.\[]|(?:stdout|stderr|exit_code)\b|(?:result|ctx)$"
+    r"|(?:steps|vars|env|matrix)(?:\.\w+|\[[^]]*\])+$"
+)
+_BARE_ELEMENT = re.compile(r"(?:item|index)$|item(?:\.\w+|\[[^]]*\])+$")
 
 
 def _report_bare(node: Node, title: str, reading: Reading) -> bool:
@@ -141,7 +145,8 @@ def _report_bare(node: Node, title: str, reading: Reading) -> bool:
         found = [_report_bare(one, title, reading) for one in node.value]
         return any(found)
     text = node.value.strip()
-    if node.tag not in (PLAIN, QUOTED) or OPENING in text or not _BARE.match(text):
+    is_name = _BARE.match(text) or (reading.element_names and _BARE_ELEMENT.match(text))
+    if node.tag not in (PLAIN, QUOTED) or OPENING in text or not is_name:
         return False
     try:
         bare(text, reading.values.place(node))

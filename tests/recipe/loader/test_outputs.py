@@ -84,7 +84,13 @@ def test_an_output_that_is_wrong_is_refused(value: str, message: str, problems: 
 @pytest.mark.parametrize(
     "value",
     [
-        "result",
+        "vars",
+        "env and more",
+        "vars.x is a variable",
+        "item",
+        "index",
+        "index.html",
+        "steps to take",
         "results.csv",
         "stdout of the program",
         "result. Then more",
@@ -100,3 +106,13 @@ def test_an_output_that_is_wrong_is_refused(value: str, message: str, problems: 
 )
 def test_other_texts_are_accepted(value: str, read: Read) -> None:
     assert read(f"vars: {{x: 1}}\n{HEAD}{value}\n").steps[0].outputs[0].key == "k"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["result", "ctx", "steps.x.result", "vars.q", "env.X", "matrix.x", "item", "index", "item.sn"],
+)
+def test_a_bare_name_of_an_expression_is_refused(name: str, problems: Problems) -> None:
+    cure = f"write ${{{{ {name} }}}}, or ${{{{ '{name}' }}}} for this text"
+    loop = HEAD.replace("cmd: x", "cmd: x\n  foreach: [{sn: 1}]")
+    assert problems(f"{loop}{name}\n") == [reads_as(name, cure).replace("6:", "7:", 1)]
