@@ -26,6 +26,7 @@ from pytest_orchestrator.recipe.fields.resolve import (
     replace_expressions,
     vars_unknown_at_collection,
 )
+from pytest_orchestrator.recipe.input_values import input_values
 from pytest_orchestrator.recipe.loader.include import MOST, numbered_samplers
 from pytest_orchestrator.recipe.loader.matrix import Matrix, matrix_names
 from pytest_orchestrator.recipe.model.options import Output
@@ -39,6 +40,7 @@ from pytest_orchestrator.recipe.model.step import (
     cell_name,
 )
 from pytest_orchestrator.recipe.problems import Problem, RecipeError, quoted
+from pytest_orchestrator.recipe.variables import ExternalValue
 
 _EXISTING = frozenset({"vars", "env", "matrix", *FUNCTIONS})
 _EARLY = "cells exist at collection, before there is that"
@@ -452,6 +454,7 @@ def _names_within(use: FileUse, outer: _Names) -> _Names:
                 late[name] = reads
             else:
                 values[name] = replace_expressions(own, ("with_", name), value, outer.values)
+        values |= _inputs_within(use, {**outer.values, "vars": values}, late)
         for name, value in use.vars.items():
             if name in use.with_values:
                 continue
@@ -463,6 +466,20 @@ def _names_within(use: FileUse, outer: _Names) -> _Names:
                 names = {**outer.values, "vars": values}
                 values[name] = replace_expressions(own, ("vars", name), value, names)
     return _Names({**outer.values, "vars": values}, late)
+
+
+def _inputs_within(use: FileUse, names: Mapping[str, Any], late: dict[str, str]) -> dict[str, Any]:
+    """Return the inputs of a used file that are known at collection; add the others to `late`."""
+    values = names["vars"]
+    for name in use.inputs:
+        if name in use.with_values:
+            continue
+        own = [one for one in use.templates if one.path[:2] == ("inputs", name)]
+        reads = _unknown_name([one for each in own for one in each.expressions], late)
+        if reads:
+            late[name] = reads
+    given = {name: ExternalValue(values[name], "with") for name in use.inputs if name in values}
+    return input_values(use.inputs, given, use.templates, names, {}, excluded=late)
 
 
 def _unknown_name(expressions: Sequence[Expression], late: Mapping[str, str]) -> str:

@@ -222,6 +222,46 @@ steps:
     assert recipe.steps[2].templates[0].path == ("outputs", 0, "value")
 
 
+PART_WITH_INPUTS = f"""
+inputs:
+  n: {{type: integer, default: 1}}
+  m: {{default: "${{{{ vars.n + 10 }}}}", type: integer}}
+  late: {{default: "${{{{ run.id }}}}"}}
+steps:
+  - {{name: a, {SHELL}, outputs: {{"ch${{{{ vars.n }}}}.v${{{{ vars.m }}}}": 1}}}}
+finally:
+  - {{name: f, {SHELL}, outputs: {{"off.v${{{{ vars.n }}}}": 1}}}}
+"""
+
+
+def test_a_key_of_outputs_may_read_inputs_of_a_used_file(expand: Files) -> None:
+    uses = """
+steps:
+  - {name: x, use: recipes/_p.yaml}
+  - {name: y, use: recipes/_p.yaml, with: {n: 2, m: MMM}}
+"""
+    [recipe] = expand(r=uses.replace("MMM", "3"), _p=PART_WITH_INPUTS)
+    assert [one.outputs[0].key for one in steps_of(recipe)] == [
+        "ch1.v11",
+        "ch2.v3",
+        "off.v1",
+        "off.v2",
+    ]
+    cells = expand(
+        r="matrix: {z: [5, 6]}" + uses.replace("MMM", "'${{ matrix.z }}'"), _p=PART_WITH_INPUTS
+    )
+    assert [[one.outputs[0].key for one in cell.steps] for cell in cells] == [
+        ["ch1.v11", "ch2.v5"],
+        ["ch1.v11", "ch2.v6"],
+    ]
+    late = PART_WITH_INPUTS.replace("vars.m }}", "vars.late }}")
+    head = "recipes/_p.yaml 7:46 a key of 'outputs' in step 'x.a' reads vars.late, which reads run"
+    why = "such keys are evaluated at collection, before there is that"
+    assert errors_of(expand, r=uses.replace(", m: MMM", ""), _p=late) == [f"{head} ({why})"]
+    wrong = errors_of(expand, r=uses.replace("MMM", "'${{ env.PATH }}'"), _p=PART_WITH_INPUTS)
+    assert "step 'y.a': input 'm' is " in wrong[0]
+
+
 def one_step(keys: str, *more: str) -> str:
     return "\n".join(["steps:", f"- {{name: m, {SHELL}, {keys}}}", *more])
 
