@@ -13,6 +13,7 @@ from msgspec import structs
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
@@ -289,6 +290,7 @@ class ResumedSession:
                 run.recipe,
                 {step.name: work_of(state, run.recipe, step) for step in run.recipe.steps},
                 [other.recipe.key for other in run.needed],
+                _skip_reason(run),
             )
             for run in runs
         ]
@@ -305,16 +307,25 @@ class ResumedSession:
                     kept = kept_elements(self._record, old.steps[step.name])
                     if kept is not None:
                         run.kept_elements[step.name] = kept
-        due = [
-            run
-            for run in runs
-            if any(fate.kind != "first" for fate in self._plan.decisions[run.recipe.key].values())
-        ]
+        due = [run for run in runs if self._finally_is_due(run)]
         register, worker = self._config.pluginmanager.register, hasattr(self._config, "workerinput")
         register(_PendingFinally(self._config, due))
         if not worker and self._config.getoption("dist", "no") != "no":
             register(_SummaryLines(self))
         self._restore(runs)
+
+    def _finally_is_due(self, run: "RecipeRun") -> bool:
+        """Return True if the ``finally`` steps of a recipe are due before any step runs.
+
+        They are if steps ran in the earlier run. If the recipe skips all its steps now, its
+        ``finally`` must not have run there.
+        """
+        key = run.recipe.key
+        if _skip_reason(run):
+            from pytest_orchestrator.runs.pending_finally import pending_in
+
+            return key in pending_in(self._record)
+        return any(fate.kind != "first" for fate in self._plan.decisions[key].values())
 
     def _restore(self, runs: "Sequence[RecipeRun]") -> None:
         """Restore the Contexts; neither record the changes nor call step hooks for the changes."""
@@ -390,7 +401,7 @@ class ResumedSession:
 
     def header_lines(self) -> "Iterator[str]":
         """Yield header lines: restored steps, rerun steps, steps that need confirmation."""
-        kinds: dict[str, list[str]] = {"restored": [], "again": [], "refused": []}
+        kinds: dict[str, list[str]] = {"restored": [], "again": [], "refused": [], "skipped": []}
         several = len(self._recipes) > 1
         for recipe in self._recipes:
             for step in recipe.steps:
@@ -402,6 +413,8 @@ class ResumedSession:
         yield f"resumed from run {self.run}: {len(kinds['restored'])} of {steps} steps restored"
         if kinds["again"]:
             yield f"runs again: {listed(kinds['again'])}"
+        if kinds["skipped"]:
+            yield f"skipped now: {listed(kinds['skipped'])}"
         if kinds["refused"]:
             yield f"needs confirmation to run again: {listed(kinds['refused'])}"
         if finished := list(self._finally_has_run()):
@@ -427,6 +440,13 @@ def _has_run(step: "StepRecord | None") -> bool:
     if step is None or step.ended is None or plan.was_cut_off(step):
         return False
     return step.ended.outcome != "skipped"
+
+
+def _skip_reason(run: "RecipeRun") -> str:
+    """Return the reason why a recipe skips all its steps; empty if they may run."""
+    with contextlib.suppress(ExpressionError):  # each step reports the error
+        return run.gate.skip_reason() or ""
+    return ""
 
 
 class _PendingFinally:

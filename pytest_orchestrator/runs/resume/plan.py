@@ -27,11 +27,13 @@ class CurrentRecipe(NamedTuple):
         recipe: The recipe.
         digests: Digests of each step by name, as `recipe.analysis.fingerprint` computes them.
         needs: Keys of the recipes that must have ended before it.
+        skipped: The reason why all its steps are skipped now; empty if they may run.
     """
 
     recipe: Recipe
     digests: Mapping[str, Mapping[str, str]]
     needs: Sequence[str] = ()
+    skipped: str = ""
 
 
 class ResumeDecision(NamedTuple):
@@ -39,13 +41,14 @@ class ResumeDecision(NamedTuple):
 
     Attributes:
         kind: ``restored``: its earlier result is used; ``again``: it ran in the earlier run and
-            runs again; ``refused``: a person must decide; ``first``: it did not run there.
+            runs again; ``refused``: a person must decide; ``first``: it did not run there;
+            ``skipped``: the recipe skips all its steps now.
         why: The reason why it is not restored, for messages; empty for a step that never ran.
         spreads: True if the steps that depend on it run again, too.
         keeps_elements: True if its elements of ``foreach`` that passed need not run again.
     """
 
-    kind: Literal["restored", "again", "refused", "first"]
+    kind: Literal["restored", "again", "refused", "first", "skipped"]
     why: str = ""
     spreads: bool = True
     keeps_elements: bool = False
@@ -168,6 +171,7 @@ class _Decider:
     ) -> None:
         self._recipe = today.recipe
         self._digests = today.digests
+        self._skipped = today.skipped
         self._old = {} if old is None else old.steps
         self._violated: dict[str, str] = {}
         for one in today.recipe.samplers if old else ():
@@ -196,6 +200,8 @@ class _Decider:
         old = self._old.get(step.name)
         if old is None or not self._began(step.name):
             return _FIRST
+        if self._skipped:
+            return ResumeDecision("skipped", self._skipped)
         is_refused = was_cut_off(old) and not (step.idempotent or step.background or asks(step))
         if step.name in self._rerun:
             keeps = is_refused and self._keeps_elements(step, old)

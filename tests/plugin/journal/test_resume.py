@@ -489,3 +489,24 @@ def test_a_finally_step_interrupted_by_ctrl_c_is_pending(project: Project) -> No
     result = project.run(f"--recipe-resume={run}", "recipes/x.yaml")
     assert header(result)[0] == f"resumed from run {run}: 1 of 1 steps restored"
     assert header(project.run("recipes/other.yaml")) == []
+
+
+def test_a_resumed_recipe_whose_if_is_false_now_is_skipped(project: Project, cut_run: Cut) -> None:
+    head = "vars: {full: true}\nif: vars.full"
+    project.recipe("x", {"one": "", "two": ""}, FINAL, head=head)
+    reason = "(if of the recipe: vars.full)"
+    project.run()
+    run = find_run(runs(project)).name
+    project.forget()
+    result = project.run("--recipe-resume", "--recipe-var=full=false")
+    assert header(result) == [
+        f"resumed from run {run}: 0 of 2 steps restored",
+        f"skipped now: one {reason}, two {reason}",
+    ]
+    assert (result.parseoutcomes(), project.ran) == ({"skipped": 3}, [])
+    assert last(project).changes.values() == {}
+
+    cut_run("two")  # `finally` is still due
+    result = project.run("--recipe-resume", "--recipe-var=full=false")
+    assert header(result)[1] == f"skipped now: one {reason}, two {reason}"
+    assert (result.parseoutcomes(), project.ran) == ({"skipped": 2, "passed": 1}, ["off"])
