@@ -34,6 +34,21 @@ _REPORTS = "orchestrator_reports"
 REPORTED = "orchestrator_reported"
 """Key in the input of a worker: node ids of the items whose worker died, which xdist reports."""
 
+OWNER = "orchestrator_owner"
+"""Attribute of a report that a worker sends for the item that it runs, but which is of another step
+or sampled value: the node id of that one, and true if it is an item."""
+
+
+def count_report(session: pytest.Session, *, is_item: bool) -> None:
+    """Count a report of a step that is no item, so that the progress stays below 100 %.
+
+    Args:
+        session: The session, which shows the progress.
+        is_item: True if pytest has counted the step, because it is an item.
+    """
+    if not is_item:
+        session.testscollected += 1
+
 
 def report_later(config: pytest.Config, report: pytest.TestReport) -> None:
     """Add a report to the `workeroutput` that this xdist worker sends at its end."""
@@ -78,8 +93,17 @@ class LateReports:
         self._nodes.append(node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_logreport")
-    def pytest_runtest_logreport_whole(self) -> Generator[None, object, object]:
-        """Defer Ctrl-C until all plugins have received a report, which is sent only once."""
+    def pytest_runtest_logreport_whole(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """Give a report the node id of its owner, which xdist does not accept from a worker.
+
+        Ctrl-C is deferred until all plugins have received the report, which is sent only once.
+        """
+        owner = vars(report).pop(OWNER, None)
+        if owner is not None:
+            report.nodeid, is_item = owner
+            count_report(self._session, is_item=is_item)
         with interrupts_deferred() if self.expected else contextlib.nullcontext():
             return (yield)
 

@@ -16,7 +16,12 @@ import pytest
 from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.collection.nodes import RecipeFile, StepItem
 from pytest_orchestrator.plugin.reporting import tables
-from pytest_orchestrator.plugin.reporting.worker_reports import REPORTED, report_later
+from pytest_orchestrator.plugin.reporting.worker_reports import (
+    OWNER,
+    REPORTED,
+    count_report,
+    report_later,
+)
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -184,11 +189,13 @@ class FinallyProtocol:
             tables.keep(item.config, report)
             return
         report.when = "teardown"
-        if self._worker and self._at is not None:
+        is_item = self._finals.selected(item)
+        if not self._worker:
+            count_report(item.session, is_item=is_item)
+        elif self._at is not None:
             # xdist accepts reports only for the item that it sent.
+            setattr(report, OWNER, [report.nodeid, is_item])
             report.nodeid = self._at.nodeid
-            # The metadata belongs to the step, not to this item.
-            getattr(report, "_json_report_extra", {}).pop("metadata", None)
         item.ihook.pytest_runtest_logreport(report=report)
 
     def _pass_on(self, item: pytest.Item, nextitem: pytest.Item) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -106,6 +107,44 @@ def test_values_are_sampled_in_workers_and_beside_parallel_steps(
 
     assert result.ret == 1
     result.assert_outcomes(passed=3, errors=1)
+
+
+VIOLATED = """
+sampling:
+  t: {cmd: echo 99, every: 100ms, high: 10}
+  u: {cmd: echo 99, every: 100ms, high: 10}
+steps:
+- name: db
+  type: shell
+  cmd: 'echo $$ > pid; until [ -e go ]; do sleep 0.01; done; exit 3'
+  background: true
+  ready: {file: pid}
+- {name: a, type: shell, parse: text, cmd: 'touch go; while kill -0 "$(cat pid)"; do :; done'}
+finally: [{name: f, type: shell, parse: text, cmd: ':'}]
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"]])
+def test_a_violation_and_a_dead_service_are_reported_with_their_own_ids(
+    project: Project, options: list[str]
+) -> None:
+    project.write("recipes/v.yaml", VIOLATED)
+
+    result = project.run(*options, "-rE", "--junit-xml=j.xml", "--json-report")
+
+    result.assert_outcomes(passed=3, errors=3)
+    output = result.stdout.str()
+    shown = {line.split()[1] for line in output.splitlines() if line.startswith("ERROR recipes")}
+    assert shown == {f"recipes/v.yaml::{name}" for name in ("t", "u", "db")}
+    failed = project.path / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    assert json.loads(failed.read_text()).keys() == shown
+    cases = [str(one.get("name")) for one in ET.parse(project.path / "j.xml").iter("testcase")]
+    assert {*cases} == {"a", "db", "f", "t", "u"}
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    blocks = [test["metadata"]["orchestrator"]["step"]["name"] for test in tests]
+    assert sorted(blocks) == ["a", "db", "f", "t", "u"]
+    percents = [int(one) for one in re.findall(r"\[ *(\d+)%\]", output)]
+    assert max(percents) == 100
 
 
 def test_last_failed_runs_the_recipe_of_a_violated_limit_until_it_is_kept(hot: Project) -> None:
