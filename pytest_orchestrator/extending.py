@@ -44,6 +44,7 @@ VERSION = 1
 FEATURES: Final = frozenset(
     {
         "ask",
+        "background",
         "check",
         "cleanup",
         "criteria",
@@ -236,6 +237,8 @@ class StepType(ABC):
         asks: True if its steps ask a person by `StepEnvironment.ask`. Such a step runs on the
             machine of the session, has no timeout unless the recipe names one, and is asked again
             by a run that resumes an interrupted one.
+        background: False if its steps always end by themselves, as a request does. The key
+            ``background: true`` is then an error of the recipe, because such a step is no service.
     """
 
     name: ClassVar[str]
@@ -243,6 +246,7 @@ class StepType(ABC):
     criteria: ClassVar[Sequence["Criterion"]] = ()
     imports: ClassVar[Sequence[str]] = ()
     asks: ClassVar[bool] = False
+    background: ClassVar[bool] = True
 
     @abstractmethod
     def run(self, keys: Any, ctx: ContextLike, env: StepEnvironment) -> Mapping[str, Any]:

@@ -20,7 +20,12 @@ from msgspec.structs import fields
 from pytest_orchestrator.core.extras import EXTRAS
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField
 from pytest_orchestrator.recipe.expressions import expression
-from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
+from pytest_orchestrator.recipe.fields.extensions import (
+    BUILT_IN,
+    CustomStep,
+    Extensions,
+    can_be_service,
+)
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.input_schema import input_rules
 from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCESS, OF_THE_TREE
@@ -463,6 +468,8 @@ def _without(criteria: Iterable[str]) -> Schema:
 def _of_service(model: type[Step]) -> dict[str, Any]:
     """Return, by key, the schemas of the keys whose values are restricted in a service."""
     keys: dict[str, Any] = {"success": _without(AT_THE_END), "foreach": False, "matrix": False}
+    if not can_be_service(model):
+        keys["background"] = False
     if issubclass(model, ShellStep):
         keys["parse"] = {"const": "text"}
     if issubclass(model, CodeStep):

@@ -146,6 +146,7 @@ class Http(StepType):
     name = "http"
     Keys = HttpKeys
     imports = ("httpx", "httpcore")
+    background = False
     criteria = (
         Criterion(
             name="code",

@@ -47,6 +47,7 @@ class Prompt(StepType):
 
     name = "prompt"
     asks = True
+    background = False
 
     class Keys(Struct, frozen=True, kw_only=True):
         """Keys of a prompt."""

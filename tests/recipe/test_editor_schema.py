@@ -373,3 +373,17 @@ def test_no_part_of_the_schema_has_a_generated_title() -> None:
 def test_messages_for_patterns_are_those_of_the_loader() -> None:
     key = SCHEMA["definitions"]["Step"]["properties"]["timeout"]
     assert key["patternErrorMessage"] == "should be seconds, or a text such as 500ms, 30s, 2m or 1h"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"type": "prompt", "message": "ready?"}, {"type": "http", "url": "http://127.0.0.1/"}],
+    ids=lambda keys: keys["type"],
+)
+def test_loader_and_schema_refuse_services_of_types_that_end_by_themselves(
+    keys: dict[str, Any], tmp_path: Path
+) -> None:
+    for value in (True, False):
+        recipe = {"steps": [{"name": "a", **keys, "background": value}]}
+        compare(recipe, tmp_path)
+        assert bool(faults_of(recipe)) is value

@@ -116,6 +116,11 @@ def asks(step: Step) -> bool:
     return isinstance(step, CustomStep) and step.kind.asks
 
 
+def can_be_service(model: type[Step]) -> bool:
+    """Return True if steps of a type can run in the background."""
+    return not issubclass(model, CustomStep) or model.kind.background
+
+
 def is_own(model: type[Step]) -> bool:
     """Return True if a step type is one of this package that uses only `extending`."""
     if not issubclass(model, CustomStep):

@@ -10,6 +10,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
+from pytest_orchestrator.recipe.fields.extensions import can_be_service
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Values
 from pytest_orchestrator.recipe.loader.environment import has_no_effect
@@ -351,6 +352,10 @@ class ServiceChecks:
 
     def _check_service(self, each: Draft, fixtures: Sequence[str]) -> None:
         fields = each.fields
+        if not can_be_service(each.model):
+            tail = " is for services, which run until they are ended; this type ends by itself"
+            self._note(each, "background", tail)
+            return
         if "matrix" in each.at:
             tail = " runs the step once for each cell, and a service runs once"
             self._note(each, "matrix", tail, "write a service for each value")

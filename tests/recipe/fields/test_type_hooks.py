@@ -272,3 +272,14 @@ def test_an_ordinary_method_with_the_name_of_a_hook_is_not_called(read: Read) ->
 
     assert type_hooks.uncalled(Old) == ["check"]
     assert read(Old, "    port: x\n").own == {"port": "x"}
+
+
+def test_a_type_of_a_plugin_can_say_that_its_steps_are_no_services(read: Read) -> None:
+    kind = type("Psu2", (Psu,), {"__doc__": "Switches.", "background": False})
+    keys = "    port: A\n    background: true\n"
+
+    assert read(Psu, keys).background
+    assert text_of(read, kind, keys).startswith(
+        "x.yaml:6:17: 'background' in psu step 'a' is for services, which run until they are "
+        "ended; this type ends by itself (leave it out)\n"
+    )

@@ -170,3 +170,19 @@ def test_a_step_that_would_wait_for_the_lock_of_a_service_is_reported(problems: 
         f"4:48 {message.format('after')} (leave it to the service)",
         f"5:49 {message.format('beside')} (leave it to the service)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"), [("prompt", "message: ready?"), ("http", "url: http://127.0.0.1/")]
+)
+def test_a_step_of_a_type_that_ends_by_itself_is_no_service(
+    kind: str, keys: str, problems: Problems, read: Read
+) -> None:
+    step = f"name: a, type: {kind}, {keys}"
+    (problem,) = problems(steps(f"{step}, background: true, ready: {{port: 80}}"))
+
+    assert problem == (
+        f"2:{20 + len(step)} 'background' in {kind} step 'a' is for services, which run until they "
+        "are ended; this type ends by itself (leave it out)"
+    )
+    assert not read(steps(f"{step}, background: false")).steps[0].background
