@@ -12,7 +12,12 @@ import shlex
 from typing import Final
 
 from pytest_orchestrator.core.text import cut_to_length
-from pytest_orchestrator.recipe.analysis.shell_script import Script, commands_of
+from pytest_orchestrator.recipe.analysis.shell_script import (
+    Script,
+    commands_of,
+    ends_at_failure,
+    runs_as_shell,
+)
 from pytest_orchestrator.recipe.model.step import ShellStep, SshStep
 
 SCRIPT: Final = "{script}"
@@ -26,6 +31,11 @@ trap 'case $- in *e*) { echo $LINENO >|%s; } 2>/dev/null || :;; esac' ERR
 unset BASH_ENV
 """
 _MESSAGE: Final = re.compile(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
+_FILE_MESSAGE: Final = re.compile(
+    r"(/(?:.*/)?(?:[^/]+\.script|tmp\.\w+))(?:: ?(?:line )?|\[)(\d+)\]?: (.*)"
+)
+"""Pattern for a message of a shell that reads its script from a file; it begins with its path."""
+
 _SYNTAX: Final = re.compile(r"(?i)syntax error")
 _NOT_FOUND: Final = re.compile(r"not found|[Pp]ermission denied|No such file")
 _FRAME: Final = re.compile(r'^ *File "<string>", line (\d+)', re.MULTILINE)
@@ -90,6 +100,15 @@ class ScriptFiles:
                 os.unlink(path)
 
 
+def last_message(step: ShellStep, stderr: str) -> str:
+    """Return the last line of stderr, in which the shell's name replaces the script's path."""
+    line = stderr.strip().rpartition("\n")[2]
+    if not isinstance(step.shell, tuple) or not runs_as_shell(step.shell):
+        return line
+    message = _FILE_MESSAGE.fullmatch(line)
+    return line if message is None else f"{step.shell[0]}: line {message[2]}: {message[3]}"
+
+
 class FailingLine:
     """Line at which a script failed, known from the shell's record or its last message.
 
@@ -108,7 +127,8 @@ class FailingLine:
         self._number = None
         # bash prints the line of the script below the message.
         self._is_read = not _SYNTAX.search("\n".join(stderr.rstrip().splitlines()[-2:]))
-        if self._cmd and isinstance(self._shell, str):
+        is_known = isinstance(self._shell, str) or runs_as_shell(self._shell)
+        if self._cmd and is_known:
             self._number = recorded or self._line_in_message(code, stderr.rstrip())
 
     @property
@@ -125,7 +145,10 @@ class FailingLine:
     @property
     def detail(self) -> tuple[str, ...]:
         """Lines that explain the effect of the shell option `-e`; empty without a known effect."""
-        if not self._cmd or self._shell not in ("sh", "bash") or not self._is_read:
+        listed = isinstance(self._shell, tuple)
+        if not self._cmd or not self._is_read or not (listed or self._shell in ("sh", "bash")):
+            return ()
+        if listed and not (self.text and ends_at_failure(tuple(self._shell))):
             return ()
         script = commands_of(self._cmd)
         if self.text:
@@ -143,13 +166,16 @@ class FailingLine:
         if self._shell == "python":
             frames = _FRAME.findall(stderr)
             return int(frames[-1]) if frames and code == 1 else None
-        message = _MESSAGE.fullmatch(stderr.rpartition("\n")[2])
+        last = stderr.rpartition("\n")[2]
+        pattern = _MESSAGE if isinstance(self._shell, str) else _FILE_MESSAGE
+        message = pattern.fullmatch(last)
         if message is None:
             return None
-        is_missing = bool(_NOT_FOUND.search(message[2]))
+        number, text = message.groups()[-2:]
+        is_missing = bool(_NOT_FOUND.search(text))
         # Another exit code shows that a later command ended the script.
         fits = code in (126, 127) if is_missing else code == 2
-        return int(message[1]) if fits else None
+        return int(number) if fits else None
 
 
 def _has_lines(cmd: str) -> bool:

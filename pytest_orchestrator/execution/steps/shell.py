@@ -39,7 +39,12 @@ from pytest_orchestrator.execution.steps.command import (
     stdin_of,
 )
 from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
-from pytest_orchestrator.execution.steps.script import MISSING, FailingLine, ScriptFiles
+from pytest_orchestrator.execution.steps.script import (
+    MISSING,
+    FailingLine,
+    ScriptFiles,
+    last_message,
+)
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 
@@ -248,7 +253,7 @@ def _ended(
     if failure is None and exited.code in step.skip_exit_code:
         verdicts = ()
         skipped = outcome.skip_of(result) or _with_last_line(
-            f"exit code {exited.code}", _last_line(exited, attempt)
+            f"exit code {exited.code}", _last_line(step, exited, attempt)
         )
     elif failure is None:
         failure = _failure(step, attempt, exited, value, verdict, line)
@@ -356,7 +361,7 @@ def _no_shell(step: ShellStep, attempt: AttemptContext, exited: CommandResult) -
     if not isinstance(step, SshStep) or step.shell is None or exited.code != 127:
         return None
     shell = far_argv_of(step.cmd, step.shell)[0]
-    if _last_line(exited, attempt) != MISSING.format(shell):
+    if _last_line(step, exited, attempt) != MISSING.format(shell):
         return None
     reason = f"shell {shell} was not found on {step.host}"
     return Failure(kind="not_found", reason=reason, place=step.at.get("shell", step.at["cmd"]))
@@ -400,13 +405,13 @@ def _wrong_code(
     if exited.code in _NOT_FOUND and not _criterion(step):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
         kind, place = "not_found", step.at["cmd"]
-        reason = _with_last_line(reason, _last_line(exited, attempt))
+        reason = _with_last_line(reason, _last_line(step, exited, attempt))
     reason = "; ".join(filter(None, [reason, line.text]))
     return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
 
 
-def _last_line(exited: CommandResult, attempt: AttemptContext) -> str:
-    return attempt.config.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
+def _last_line(step: ShellStep, exited: CommandResult, attempt: AttemptContext) -> str:
+    return attempt.config.secrets.text(last_message(step, stream(exited.stderr).text))[:300]
 
 
 def _with_last_line(reason: str, last: str) -> str:

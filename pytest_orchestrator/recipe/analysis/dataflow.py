@@ -23,7 +23,13 @@ from pytest_orchestrator.recipe.analysis.output_types import misread_outputs
 from pytest_orchestrator.recipe.analysis.parameters import mismatches
 from pytest_orchestrator.recipe.analysis.plain_scalars import changed_scalars
 from pytest_orchestrator.recipe.analysis.python_source import ANY, flow_of_all
-from pytest_orchestrator.recipe.analysis.shell_script import Command, Script, commands_of
+from pytest_orchestrator.recipe.analysis.shell_script import (
+    Command,
+    Script,
+    commands_of,
+    ends_at_failure,
+    runs_as_shell,
+)
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.analysis.step_access import (
     UNSEEN,
@@ -90,6 +96,9 @@ def finding(
     return Finding(severity, source.id, source.text, Problem(place, head, hint=hint.strip(" ()")))
 
 
+_SETS_E = re.compile(r"^\s*set\s+-(?:[A-Za-z]*e|o\s+errexit)", re.MULTILINE)
+"""Pattern for the line of a script that sets `-e`."""
+
 _OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
 """Commands after which any name may be a command."""
 
@@ -134,10 +143,26 @@ def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Fin
         return
     if step.shell in (None, "sh", "bash"):
         yield from _script(recipe, step, step.cmd, is_far=is_far)
+    elif isinstance(step.shell, tuple) and _continues(step.shell, step.cmd):
+        place = step.at.get("shell") or step.at["cmd"]
+        head = f"{step.shell[0]} without -e does not end a script at a line that fails"
+        yield finding(recipe, step, "warning", place, head, "add -e to the list")
     shell = _named_shell(step)
     if shell and not is_far and _is_missing(step, shell):
         place = step.at.get("shell") or step.at["cmd"]
         yield finding(recipe, step, "warning", place, _no_program(shell))
+
+
+def _continues(shell: tuple[str, ...], cmd: str) -> bool:
+    """Return True if a shell of a list runs the commands after one that fails."""
+    if not runs_as_shell(shell) or ends_at_failure(shell):
+        return False
+    script = commands_of(cmd)
+    if script is None:
+        return not _SETS_E.search(cmd)
+    return len(script.commands) > 1 and not any(
+        one.program == "set" and ends_at_failure(("set", *one.words)) for one in script.commands
+    )
 
 
 def _named_shell(step: ShellStep) -> str:

@@ -28,6 +28,8 @@ _CONTINUES: Final = {
 """Words inside a compound command, with the words that open it; True if they end its condition."""
 _CLOSES: Final = {"fi": ("if",), "done": ("while", "until", "for"), "}": ("{",)}
 _LONGEST: Final = 64 * 1024
+_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"})
+_FLAGS: Final = re.compile(r"-[A-Za-z]+")
 
 
 class Command(NamedTuple):
@@ -60,6 +62,19 @@ class Script(NamedTuple):
     commands: tuple[Command, ...]
     functions: frozenset[str]
     variables: frozenset[str]
+
+
+def runs_as_shell(words: tuple[str, ...]) -> bool:
+    """Return True if a list of words runs a POSIX shell that reads its script from a file."""
+    name = words[0].rpartition("/")[2]
+    if name == "busybox" and len(words) > 1:
+        name = words[1]
+    return name in _SHELLS and not any(_FLAGS.fullmatch(one) and "c" in one for one in words)
+
+
+def ends_at_failure(words: tuple[str, ...]) -> bool:
+    """Return True if the words of a shell contain `-e` or `errexit`."""
+    return any("errexit" in one or (_FLAGS.fullmatch(one) and "e" in one) for one in words[1:])
 
 
 def commands_of(text: str) -> Script | None:

@@ -268,6 +268,38 @@ def test_a_shell_that_is_a_list_ends_with_the_exit_code_of_its_program(bench: Be
     assert failure_of(ended) == ("exit_code", "exit code 1, expected 0", ())
 
 
+@pytest.mark.parametrize("words", [["sh", "-e"], ["bash", "-eu"], ["/bin/dash", "-o", "errexit"]])
+def test_a_shell_that_is_a_list_reports_a_missing_program_with_its_line(
+    words: list[str], bench: Bench, scratch: Path
+) -> None:
+    del scratch
+    ended = bench.shell("true\nno-such-x -D\necho flashed", parse="text", shell=words)
+
+    kind, reason, detail = failure_of(ended) or ("", "", ())
+    assert (kind, detail) == ("not_found", (at(2),))
+    start = f"exit code 127: a program was not found: {words[0]}: line 2: no-such-x: "
+    assert reason.startswith(start)
+    assert reason.endswith("not found; line 2 of cmd: no-such-x -D")
+
+
+@pytest.mark.parametrize(
+    ("words", "stderr", "number"),
+    [
+        (("busybox", "sh", "-e"), "/tmp/o/x.script: line 2: a: not found", 2),
+        (("zsh", "-e"), "/tmp/o/x.script:2: command not found: a", 2),
+        (("mksh", "-e"), "/tmp/tmp.Ab3[2]: a: not found", 2),
+        (("bash", "-e"), "/home/me/lib.sh: line 2: a: command not found", None),
+        (("node",), "/tmp/o/x.script:2: a not found", None),
+    ],
+)
+def test_the_messages_of_other_shells_name_the_line(
+    words: tuple[str, ...], stderr: str, number: int | None
+) -> None:
+    step = ShellStep(name="a", cmd="one\ntwo\nthree", shell=words)
+    text = FailingLine(step, 127, stderr, None).text
+    assert text == ("" if number is None else "line 2 of cmd: two")
+
+
 @pytest.mark.parametrize(
     ("keys", "program"),
     [

@@ -70,6 +70,14 @@ def look(tmp_path: Path) -> Look:
         "type: ssh, host: h, cmd: no_such",
         "type: ssh, host: h, shell: [no_such], cmd: x",
         "type: shell, cmd: '${{ env.TOOL }}/x y'",
+        "type: shell, shell: [bash, -e], cmd: 'false; true'",
+        "type: shell, shell: [sh, -euo, pipefail], cmd: 'false; true'",
+        "type: shell, shell: [bash, -o, errexit], cmd: 'false; true'",
+        "type: shell, shell: [sh], cmd: 'set -ux; set -eu; false; true'",
+        'type: shell, shell: [sh], cmd: "set -e\\n((x))"',
+        "type: shell, shell: [sh], cmd: 'false'",
+        "type: shell, shell: [sh, -c, cat], cmd: 'false; true'",
+        "type: shell, shell: [cat], cmd: 'false; true'",
         "type: shell, cmd: there_is_no_such, args: {PATH: /opt}",
     ],
 )
@@ -139,6 +147,20 @@ def test_names_that_exist_or_may_exist_are_not_reported(step: str, look: Look) -
         (
             "type: shell, shell: [no_such, -e], cmd: x",
             "[no_such, -e] warning: there is no program 'no_such' on this machine",
+        ),
+        (
+            'type: shell, shell: [bash, --norc], cmd: "false\\necho flashed"',
+            (
+                "[bash, --norc] warning: bash without -e does not end a script "
+                "at a line that fails (add -e to the list)"
+            ),
+        ),
+        (
+            "type: ssh, host: h, shell: [busybox, sh], cmd: '((x)); false'",
+            (
+                "[busybox, sh] warning: busybox without -e does not end a script "
+                "at a line that fails (add -e to the list)"
+            ),
         ),
         (
             "type: shell, cmd: 'ls -l | sort'",
