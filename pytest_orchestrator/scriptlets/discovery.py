@@ -28,6 +28,7 @@ from pytest_orchestrator.scriptlets.docs import (
     sections,
     summary,
 )
+from pytest_orchestrator.scriptlets.inputs import recipe_inputs
 from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptlet, Use
 
 FOLDER = "scriptlets"
@@ -49,6 +50,7 @@ def discover(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) 
         folders: Further folders in which modules are searched.
     """
     sources = Sources(root, folders)
+    recipes = [*recipes]
     mentioned, unread = mentions(recipes, root)
     uses = _uses(mentioned, sources)
     scriptlets: list[Scriptlet] = []
@@ -66,7 +68,11 @@ def discover(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) 
         scriptlets += listed
         notes += problems
     return Inventory(
-        root, tuple(scriptlets), tuple(notes), tuple(map(sources.display_path, unread))
+        root,
+        tuple(scriptlets),
+        tuple(notes),
+        tuple(map(sources.display_path, unread)),
+        tuple(recipe_inputs(recipes, root)),
     )
 
 

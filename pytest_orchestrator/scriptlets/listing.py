@@ -1,13 +1,14 @@
 """Listing of the scriptlets of a project, as text and as JSON."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptlet
 
 
 def as_text(inventory: Inventory) -> str:
-    """Return a listing as text: each scriptlet with its parameters, then the problems found."""
+    """Return a listing as text: the scriptlets, the inputs of recipes, and the problems found."""
     blocks = [_block(scriptlet) for scriptlet in inventory.scriptlets]
     notes = [_note_line(note) for note in inventory.notes]
     errors = sum(note.severity == "error" for note in inventory.notes)
@@ -17,7 +18,15 @@ def as_text(inventory: Inventory) -> str:
     parts += [_counted(errors, "file") + " cannot be read"] if errors else []
     warnings = len(notes) - errors
     parts += [_counted(warnings, "warning")] if warnings else []
-    return "\n".join([*blocks, *notes, *([""] if notes else []), ", ".join(parts)])
+    parts += [_counted(len(inventory.inputs), "input")] if inventory.inputs else []
+    inputs = list(_input_blocks(inventory))
+    return "\n".join([*blocks, *inputs, *notes, *([""] if notes else []), ", ".join(parts)])
+
+
+def _input_blocks(inventory: Inventory) -> Iterator[str]:
+    for recipe in dict.fromkeys(one.recipe for one in inventory.inputs):
+        lines = [one.text for one in inventory.inputs if one.recipe == recipe]
+        yield "\n    ".join([f"{recipe}  inputs", *lines]) + "\n"
 
 
 def _block(scriptlet: Scriptlet) -> str:
@@ -53,6 +62,7 @@ def as_json(inventory: Inventory) -> dict[str, Any]:
     return {
         "rootdir": str(inventory.root),
         "scriptlets": [_plain(scriptlet) for scriptlet in inventory.scriptlets],
+        "inputs": [one.as_json() for one in inventory.inputs],
         "problems": [
             {
                 "path": note.path,

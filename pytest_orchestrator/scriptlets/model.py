@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_orchestrator.scriptlets.inputs import RecipeInput
+
 
 class Param(NamedTuple):
     """A parameter of a Python scriptlet, or an environment variable of a script.
@@ -97,12 +99,14 @@ class Inventory(NamedTuple):
         scriptlets: The scriptlets, in the order of their files and lines.
         notes: Violated conventions and errors, in the same order.
         unread: Recipes with invalid YAML, relative to the rootdir; their uses are unknown.
+        inputs: The inputs of the recipes.
     """
 
     root: Path
     scriptlets: tuple[Scriptlet, ...]
     notes: tuple[Note, ...]
     unread: tuple[str, ...]
+    inputs: tuple[RecipeInput, ...] = ()
 
     @property
     def has_error(self) -> bool:

@@ -176,3 +176,37 @@ def test_file_with_a_syntax_error_is_a_failure(project: Project) -> None:
             "error": "cannot be read: invalid syntax",
         }
     ]
+
+
+INPUTS = """\
+inputs:
+  serial: {pattern: 'SN[0-9]{4}', description: Serial number on the label.}
+  volts: {type: number, min: 0, max: 30, unit: V, default: 5}
+  note: {required: false}
+  pin: {secret: true, default: "0815"}
+steps: [{name: a, type: shell, cmd: 'true', parse: text}]
+"""
+
+
+def test_steps_lists_the_inputs_of_recipes_with_their_rules(project: Project) -> None:
+    for name, text in {"in": INPUTS, "bad": "inputs: [a]", "none": "inputs: "}.items():
+        path = project.path / f"recipes/{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    listed, plain = project.call("steps"), project.call("steps", "--json")
+
+    assert (listed.code, plain.code) == (0, 0)
+    assert listed.out == (
+        "recipes/in.yaml  inputs\n"
+        "    serial: text that matches SN[0-9]{4}  Serial number on the label.\n"
+        "    volts: a number, 0 to 30 V (default 5)\n"
+        "    note: text (optional)\n"
+        "    pin: text (secret)\n"
+        "\n"
+        "no scriptlets, 4 inputs\n"
+    )
+    inputs = json.loads(plain.out)["inputs"]
+    assert [one["required"] for one in inputs] == [True, False, False, False]
+    assert "0815" not in plain.out
+    assert (inputs[1]["line"], inputs[1]["default"], inputs[1]["unit"]) == (3, 5, "V")
