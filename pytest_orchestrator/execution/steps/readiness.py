@@ -4,9 +4,7 @@ Files and output from before the start of a service do not make it ready.
 """
 
 import contextlib
-import http.client
 import socket
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -137,10 +135,14 @@ def answered_code(url: str, seconds: float) -> int | None:
         url: The address, with `http` or `https`.
         seconds: The time limit for the first line.
     """
+    import http.client  # with ssl, which takes longer to import than a step takes to run
+
     until, parts = time.monotonic() + seconds, urlsplit(url)
     limit = max(0.01, seconds)
     host = str(parts.hostname)
     if parts.scheme == "https":
+        import ssl
+
         context = ssl._create_unverified_context()  # noqa: S323, SLF001 - it sends no secret
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             host, parts.port, timeout=limit, context=context

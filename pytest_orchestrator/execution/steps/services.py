@@ -23,7 +23,6 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 )
 from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
-from pytest_orchestrator.execution.steps.readiness import ReadinessProbe
 from pytest_orchestrator.execution.text_search import bytes_of
 from pytest_orchestrator.recipe.model.graph import needed_steps
 from pytest_orchestrator.recipe.model.options import Ready
@@ -82,6 +81,8 @@ class Service:
         self._logs = [Path(str(attempt.log(step.name, name))) for name in ("stdout", "stderr")]
         for log in (*self._logs, Path(str(attempt.log(step.name, STREAM)))):
             log.unlink(missing_ok=True)  # the log of an earlier attempt
+        from pytest_orchestrator.execution.steps.readiness import ReadinessProbe
+
         self._ready = ReadinessProbe(
             step.ready or Ready(), attempt.config.root, self._logs[0], self._matches, self._left
         )

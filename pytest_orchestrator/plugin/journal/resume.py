@@ -18,7 +18,6 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.resume import plan, restore
-from pytest_orchestrator.runs.resume.elements import kept_elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -304,6 +303,8 @@ class ResumedSession:
                 if old and decision.kind == "restored":
                     take_over(state, run, step, self._record, old.steps[step.name])
                 elif old and decision.keeps_elements:
+                    from pytest_orchestrator.runs.resume.elements import kept_elements
+
                     kept = kept_elements(self._record, old.steps[step.name])
                     if kept is not None:
                         run.kept_elements[step.name] = kept

@@ -23,7 +23,6 @@ from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.runs.changes import Changes, RecordedChange
 from pytest_orchestrator.runs.record import RunRecord, StepRecord
-from pytest_orchestrator.runs.resume.elements import restored_events
 from pytest_orchestrator.runs.resume.plan import ResumePlan, changed, is_done, node_of, was_cut_off
 
 _ABSENT: Final = object()
@@ -198,7 +197,9 @@ def opening(
             if counts and step.ended is not None:
                 yield restored_event(record, step, run)
                 continue
-            if fate.keeps_elements or recipe.key not in current:
+            if step.elements and (fate.keeps_elements or recipe.key not in current):
+                from pytest_orchestrator.runs.resume.elements import restored_events
+
                 yield from restored_events(record, step)
             if was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
