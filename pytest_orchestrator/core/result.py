@@ -453,8 +453,10 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failed_element(self) -> Element | None:
         """The element of ``foreach`` whose failure is that of the step; None if there is none."""
+        if not self.elements:
+            return None
         reason = self.failure.reason if self.failure else ""
-        failed = (one for one in self.elements or () if one.result.failure is not None)
+        failed = (one for one in self.elements if one.result.failure is not None)
         return next((one for one in failed if reason.startswith(f"{one.label}: ")), None)
 
     @property

@@ -329,17 +329,19 @@ def measurements_of(block: Block | None) -> list[Measurement]:
     """
     if block is None:
         return []
-    own = list(block.measurements or ())
-    return own + [
+    if not block.elements:
+        return block.measurements or []
+    return [*(block.measurements or ())] + [
         msgspec.structs.replace(one, name=f"{one.name}[{element.index}]")
-        for element in block.elements or ()
+        for element in block.elements
         for one in element.measurements or ()
     ]
 
 
 def marginal_count(block: Block | None) -> int:
     """Return the number of measurements of a step that pass but are near a limit."""
-    return sum(bool(one.marginal) for one in measurements_of(block))
+    measured = measurements_of(block)
+    return sum(bool(one.marginal) for one in measured) if measured else 0
 
 
 def plain(part: Part) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Gate of a recipe run: the root keys that keep all steps from running, or end them in time."""
 
+from typing import TYPE_CHECKING
+
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.expression_scope import Scope
-from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
-from pytest_orchestrator.execution.requirements import missing_requirement
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -11,6 +11,9 @@ from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
 
 
 class RecipeGate:
@@ -23,17 +26,19 @@ class RecipeGate:
 
     Attributes:
         deadline: The deadline of the recipe; None before its first step, and without `timeout`.
+        has_condition: True if the recipe has an `if` or `requires`; else all steps may run.
         lacks: The requirement that is missing here, once `skip_reason` was called; else None.
     """
 
     def __init__(self, recipe: Recipe, config: RunConfig, scope: Scope) -> None:
         self.deadline: RecipeDeadline | None = None
+        self.has_condition = recipe.if_ is not None or recipe.requires is not None
         self._recipe, self._config, self._scope = recipe, config, scope
         self._has_timeout = recipe.timeout is not None or any(
             template.path[0] == "timeout" for template in recipe.templates
         )
         self._reason: str | ExpressionError | None = None
-        self._is_evaluated = recipe.if_ is None and recipe.requires is None
+        self._is_evaluated = not self.has_condition
         self.lacks: str | None = None
 
     def skip_reason(self) -> str | None:
@@ -64,6 +69,8 @@ class RecipeGate:
         requires, config = self._recipe.requires, self._config
         if requires is None:
             return None
+        from pytest_orchestrator.execution.requirements import missing_requirement
+
         self.lacks = missing_requirement(requires, config.root, config.has_terminal)
         return None if self.lacks is None else f"requires: {self.lacks}"
 
@@ -75,6 +82,8 @@ class RecipeGate:
     @property
     def is_closed(self) -> bool:
         """True if no step runs: `if` is false or has no value, or a requirement is missing."""
+        if not self.has_condition:
+            return False
         try:
             return self.skip_reason() is not None
         except ExpressionError:
@@ -85,6 +94,8 @@ class RecipeGate:
 
         The first step that may run starts the clock of `timeout`.
         """
+        if not (self.has_condition or self._has_timeout):
+            return None
         try:
             reason = self.skip_reason()
             if reason is not None and self.fails:
@@ -111,4 +122,6 @@ class RecipeGate:
                 except ValueError as error:
                     raise ExpressionError(str(error), template.place) from None
         if value and factor:
+            from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
+
             self.deadline = RecipeDeadline(value * factor, factor, recipe.at.get("timeout"))

@@ -33,6 +33,7 @@ from pytest_orchestrator.execution.steps.dispatch import process_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, time_limit
 from pytest_orchestrator.recipe.fields import type_hooks
+from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.step import Step
@@ -137,6 +138,8 @@ class RetryLoop:
             ExpressionError: An expression cannot be evaluated.
         """
         step, recipe = evaluate_step(self._written, self._names), self._attempt_defaults.recipe
+        if not isinstance(step, CustomStep):
+            return step
         secrets = type_hooks.secrets_of(step, recipe)
         if secrets:
             self._attempt_defaults.config.secrets.add(secrets)

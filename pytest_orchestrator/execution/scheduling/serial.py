@@ -16,7 +16,6 @@ from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
-from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
 from pytest_orchestrator.execution.recipe_outcome import is_expected
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
@@ -388,7 +387,11 @@ class RecipeRun:
             The result of the step; None if another attempt follows, or if this one did not run.
         """
         deadline = retry_loop.deadline
-        until = stop if deadline is None else StopAtDeadline(stop, deadline)
+        until = stop
+        if deadline is not None:
+            from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
+
+            until = StopAtDeadline(stop, deadline)
         try:
             result = retry_loop.overdue()
             if result is None and retry_loop.number == 1:

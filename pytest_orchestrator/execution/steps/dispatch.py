@@ -32,7 +32,8 @@ from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 
-_LOG = logging.getLogger("pytest_orchestrator")
+_UNCHANGED = nullcontext()
+"""Context manager of a step without environment variables of its own."""
 
 
 class LocalSubmission:
@@ -102,7 +103,7 @@ def _inline(
         if questions is not None:
             within = msgspec.structs.replace(within, asker=questions.ask)
         with (
-            _environment(called, within),
+            _environment(called, within) if called.env else _UNCHANGED,
             _guarded(called, within),
             records_of_this_process(called.name, within) as records,
         ):
@@ -135,7 +136,9 @@ def _with_cleanup(
     except BaseException:  # Ctrl-C, or the end of the session
         failure = run(cleanup, within).failure
         if failure is not None:
-            _LOG.warning("step '%s': %s", step.name, custom.cleanup_reason(step, failure))
+            # pytest visits each logger in each phase of each test, so none is made at import.
+            logger = logging.getLogger("pytest_orchestrator")
+            logger.warning("step '%s': %s", step.name, custom.cleanup_reason(step, failure))
         raise
     return custom.after_cleanup(step, ended, run(cleanup, within).failure)
 
@@ -147,9 +150,6 @@ def _environment(step: PythonStep, attempt: AttemptContext) -> Iterator[None]:
     Modules that were imported before keep the values that they have read. A step that always runs
     inline has no variables, because the loader refuses them.
     """
-    if not step.env:
-        yield
-        return
     before = dict(os.environ)
     variables = environment_of(step.env, before)
     attempt.config.secrets.add_environment(variables)

@@ -199,8 +199,10 @@ def _run(
                 target = _target(step, attempt)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
+            root = attempt.config.root
+            folder = root / step.cwd if step.cwd else root
             with (
-                contextlib.chdir(attempt.config.root / (step.cwd or "")),
+                contextlib.chdir(folder),
                 _traced(heap) if heap else contextlib.nullcontext(),
             ):
                 if step.plugin_data:

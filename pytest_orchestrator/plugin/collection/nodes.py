@@ -200,7 +200,8 @@ class StepItem(pytest.Function):
         if self.obj is self.parent.idle:
             self.obj = callable_of(self.source, self.name, self.step.line, asks=False)
         set_callback(self.obj, self.perform)
-        self._skip_with_recipe()
+        if self.run.gate.has_condition:
+            self._skip_with_recipe()
         super().setup()
 
     def _skip_with_recipe(self) -> None:

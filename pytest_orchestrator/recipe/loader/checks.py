@@ -437,7 +437,7 @@ def check_environment(steps: Iterable[Draft], shared: Collection[str], problems:
         problems: Receives the problems.
     """
     for step in steps:
-        if not issubclass(step.model, CodeStep) or not {"env", "cwd"} & step.at.keys():
+        if step.at.keys().isdisjoint(("env", "cwd")) or not issubclass(step.model, CodeStep):
             continue
         cause = _cause(step, shared)
         for key in ("env", "cwd") if cause else ():

@@ -89,7 +89,7 @@ def use_one_field(model: type[Step], fields: dict[str, Any], templates: Template
         fields: The fields of the step.
         templates: The expressions in its values.
     """
-    if not issubclass(model, ShellStep) or "env" not in fields:
+    if "env" not in fields or not issubclass(model, ShellStep):
         return
     fields["args"] = fields.pop("env")
     moved = Templates()

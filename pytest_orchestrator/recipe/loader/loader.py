@@ -316,7 +316,9 @@ class Document:
 
 def _has_cells(step: Step) -> bool:
     """Return True if a step is expanded at collection: by a matrix or by a key of `outputs`."""
-    if step.matrix is not None or any(one.key_template for one in step.outputs):
+    if step.matrix is not None:
+        return True
+    if step.outputs and any(one.key_template for one in step.outputs):
         return True
     return step.file_use is not None and _is_in_cells(step.file_use)
 

@@ -214,9 +214,7 @@ class _StepReader:
         fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
         at[""] = self._values.place(self._node)
-        at |= self._params_at(key_nodes)
-        at |= self._matrix_at(key_nodes)
-        at |= self._variables_at(key_nodes)
+        self._add_places(at, key_nodes)
         return Draft(
             self._model,
             self._node,
@@ -235,8 +233,6 @@ class _StepReader:
 
     def _variables_at(self, key_nodes: Pairs) -> dict[str, Place]:
         """Return the places of environment variables, or that of all variables of a command."""
-        if "env" not in key_nodes:
-            return {}
         node = key_nodes["env"][1]
         if issubclass(self._model, CodeStep):
             return places_of_variables(node, self._reading)
@@ -244,6 +240,8 @@ class _StepReader:
 
     def _with_environment(self, key_nodes: Pairs, shared: Pairs) -> Pairs:
         """Return the keys of the step with the variables of its file and its own ones merged."""
+        if self._pairs.keys().isdisjoint(VARIABLES) and shared.keys().isdisjoint(VARIABLES):
+            return key_nodes
         keys = VARIABLES if issubclass(self._model, ShellStep) else ("env",)
         is_other = self._model in (Step, UseStep)
         if is_other or not any(key in self._pairs or key in shared for key in keys):
@@ -253,9 +251,18 @@ class _StepReader:
         )
         return with_environment(own, key_nodes, layers, self._reading)
 
+    def _add_places(self, at: dict[str, Place], key_nodes: Pairs) -> None:
+        """Add the places of the entries of `params`, `matrix` and `env`."""
+        if "params" in key_nodes:
+            at |= self._params_at(key_nodes)
+        if "matrix" in key_nodes:
+            at |= self._matrix_at(key_nodes)
+        if "env" in key_nodes:
+            at |= self._variables_at(key_nodes)
+
     def _params_at(self, key_nodes: Pairs) -> dict[str, Place]:
         """Return the places of the keys of ``params``, by names such as ``params.volts``."""
-        node = key_nodes["params"][1] if "params" in key_nodes else None
+        node = key_nodes["params"][1]
         if self._model is not PythonStep or type(node) is not MappingNode:
             return {}
         place = self._values.place
@@ -263,7 +270,7 @@ class _StepReader:
 
     def _matrix_at(self, key_nodes: Pairs) -> dict[str, Place]:
         """Return the places of the lists of ``matrix``, by names such as ``matrix.channel``."""
-        node = key_nodes["matrix"][1] if "matrix" in key_nodes else None
+        node = key_nodes["matrix"][1]
         if type(node) is not MappingNode:
             return {}
         return {
@@ -524,6 +531,8 @@ def with_defaults(own: Pairs, defaults: Pairs, model: type[Step], *, is_service:
         model: The Struct of its type.
         is_service: True for a step with `background: true`.
     """
+    if not defaults:
+        return own
     allowed: Any = keys_of(CodeStep if issubclass(model, CustomStep) else model).keys() - (
         _OF_ITS_END if is_service else set()
     )

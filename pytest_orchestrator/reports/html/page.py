@@ -277,5 +277,7 @@ def _seconds(step: StepView) -> dict[str, Any]:
 
 def _values(block: Block) -> int:
     """Return the number of values of a step that the page shows."""
-    measured = len(measurements_of(block)) + len(block.elements or ())
-    return len(block.criteria) + measured + len(block.context.writes)
+    count = len(block.criteria) + len(block.context.writes)
+    if block.measurements or block.elements:
+        count += len(measurements_of(block)) + len(block.elements or ())
+    return count

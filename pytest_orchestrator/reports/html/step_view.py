@@ -13,15 +13,7 @@ from msgspec import UNSET
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.html import element_view
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
-from pytest_orchestrator.reports.html.element_view import (
-    Curve,
-    ElementTable,
-    expected,
-    finite_number,
-    value_text,
-)
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.block import (
     Attempt,
@@ -37,6 +29,7 @@ from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.curve import CurvePicture
+    from pytest_orchestrator.reports.html.element_view import Curve, ElementTable
 
 
 class Limits(NamedTuple):
@@ -63,6 +56,8 @@ def limits(measured: MeasurementPart) -> Limits | None:
     Args:
         measured: A measurement of the block of a step.
     """
+    from pytest_orchestrator.reports.html.element_view import finite_number
+
     value, equals = finite_number(measured.value), finite_number(measured.equals)
     low, high = finite_number(measured.low), finite_number(measured.high)
     if equals is not None:
@@ -313,15 +308,21 @@ class StepView:
         return [self._measured(each) for each in (self.block and self.block.measurements) or ()]
 
     @cached_property
-    def elements(self) -> ElementTable | None:
+    def elements(self) -> "ElementTable | None":
         """Table of the elements of ``foreach``; None for a step without it."""
         elements = self._elements
-        return element_view.table(elements, self._budget.value) if elements else None
+        if not elements:
+            return None
+        from pytest_orchestrator.reports.html.element_view import table
+
+        return table(elements, self._budget.value)
 
     @property
-    def element_curves(self) -> list[Curve]:
+    def element_curves(self) -> "list[Curve]":
         """Curves of the measurements over the elements of ``foreach``."""
-        return list(element_view.curves(self._elements))
+        from pytest_orchestrator.reports.html.element_view import curves
+
+        return list(curves(self._elements))
 
     def element_logs(self, element: Element) -> list[Log]:
         """Return the logs of the last attempt of an element, without their texts."""
@@ -473,6 +474,8 @@ class StepView:
         return logs
 
     def _measured(self, measured: MeasurementPart) -> Measurement:
+        from pytest_orchestrator.reports.html.element_view import expected, value_text
+
         precision = measured.precision or None
         most, value = self._budget.value, measured.value
         margin = "" if measured.margin is UNSET else figure(measured.margin, precision)

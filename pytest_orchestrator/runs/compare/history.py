@@ -27,7 +27,7 @@ FIGURES: Final = {"seconds": "s", "cpu_seconds": "s", "max_rss": "bytes"}
 """Figures that all steps have, each with its unit."""
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Block
+    from pytest_orchestrator.runs.block import Block, Measurement
 
 MEASURED: Final = "measurements."
 """Prefix of the names of figures that are measurements of the step."""
@@ -153,24 +153,26 @@ def figures_of(step: StepRecord) -> dict[str, float]:
 
 def units_of(step: StepRecord) -> dict[str, str]:
     """Return the units of the measurements of a step, by name of the figure."""
-    from pytest_orchestrator.runs.block import measurements_of
-
-    measured = measurements_of(step.block)
+    measured = _measurements(step.block)
     return {MEASURED + one.name: one.unit for one in measured if one.unit}
 
 
 def precisions_of(step: StepRecord) -> dict[str, int]:
     """Return the `precision` of the measurements of a step that have one, by figure."""
+    measured = _measurements(step.block)
+    return {MEASURED + one.name: one.precision for one in measured if one.precision}
+
+
+def _measurements(block: "Block | None") -> "Sequence[Measurement]":
+    if block is None or not (block.measurements or block.elements):
+        return ()
     from pytest_orchestrator.runs.block import measurements_of
 
-    measured = measurements_of(step.block)
-    return {MEASURED + one.name: one.precision for one in measured if one.precision}
+    return measurements_of(block)
 
 
 def figures_in(block: "Block") -> dict[str, float]:
     """Return the figures in a block, as `figures_of` does."""
-    from pytest_orchestrator.runs.block import measurements_of
-
     used = block.resources
     if not used:
         return {}
@@ -180,7 +182,7 @@ def figures_in(block: "Block") -> dict[str, float]:
         figures["cpu_seconds"] = round(sum(cpu), 6)
     if used.max_rss is not UNSET and not is_memory_bound(used.source):
         figures["max_rss"] = used.max_rss
-    for one in measurements_of(block):
+    for one in _measurements(block):
         if isinstance(one.value, int | float) and not isinstance(one.value, bool):
             figures[MEASURED + one.name] = one.value
     return figures
