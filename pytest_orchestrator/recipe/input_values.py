@@ -1,6 +1,6 @@
 """Values of inputs: given from outside, converted and checked by each recipe, or their defaults."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -10,6 +10,8 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.typed_fields import InputField, value_of_json, value_of_text
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.recipe.problems import quoted, shortened
 from pytest_orchestrator.recipe.variables import ExternalValue
 
@@ -115,18 +117,19 @@ def _default(
         raise ExpressionError(reason, place) from None
 
 
-def read_by_matrix(templates: Iterable[Template]) -> set[str] | None:
-    """Return the names of the vars and inputs that a matrix reads, directly or through others.
+def read_at_collection(recipe: Recipe) -> set[str] | None:
+    """Return the vars and inputs that matrices and keys of `outputs` read, directly or not.
 
     Args:
-        templates: The expressions in the values of a recipe's root.
+        recipe: The recipe, before its steps are expanded.
 
     Returns:
-        The names; None if the matrix may read any of them.
+        The names; None if any of them may be read.
     """
-    listed = list(templates)
     found: set[str] = set()
-    queue = [one for one in listed if one.path[0] == "matrix"]
+    queue = [one for one in recipe.templates if one.path[0] == "matrix"]
+    if recipe.has_cells:
+        queue += [one for step in (*recipe.steps, *recipe.final) for one in _collected(step)]
     while queue:
         for expression in queue.pop().expressions:
             for chain in expression.reads:
@@ -139,7 +142,22 @@ def read_by_matrix(templates: Iterable[Template]) -> set[str] | None:
                     found.add(str(name))
                     queue += [
                         one
-                        for one in listed
+                        for one in recipe.templates
                         if one.path[0] in ("vars", "inputs") and one.path[1] == name
                     ]
     return found
+
+
+def _collected(step: Step) -> list[Template]:
+    """Return the expressions of a step that are evaluated at collection by names of the recipe.
+
+    A step of a used file reads the vars of that file, to which `with` gives values.
+    """
+    use = step.file_use
+    if use is None:
+        keys = [one.key_template for one in step.outputs if one.key_template is not None]
+        return [*keys, *(one for one in step.templates if one.path[0] == "matrix")]
+    has_cells = step.matrix is not None or any(one.key_template for one in step.outputs)
+    while use.outer is not None:
+        has_cells, use = has_cells or use.matrix is not None, use.outer
+    return list(use.with_templates) if has_cells or use.matrix is not None else []

@@ -1,4 +1,7 @@
-"""Values of inputs: conversion of texts, defaults with expressions, names that a matrix reads."""
+"""Values of inputs: conversion of texts, defaults with expressions, names read at collection."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -6,12 +9,13 @@ import pytest
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template, template
 from pytest_orchestrator.recipe.input_values import (
     converted,
     input_values,
     missing_inputs,
-    read_by_matrix,
+    read_at_collection,
     wrong_input,
 )
 from pytest_orchestrator.recipe.variables import ExternalValue
@@ -121,25 +125,37 @@ def test_a_value_that_violates_a_rule_at_run_time_is_an_error_at_the_input(
     assert (str(caught.value), caught.value.place) == (reason, Place(3, 5))
 
 
+ROOT = """
+inputs: {a: {}, b: {}, c: {}}
+vars: {v: "${{ vars.a }}", w: "${{ vars.v }}"}
+"""
+STEP = "type: shell, cmd: x"
+
+
 @pytest.mark.parametrize(
-    ("templates", "names"),
+    ("rest", "names"),
     [
-        ([], set()),
-        ([("${{ env.X }}", "matrix", "g")], set()),
-        ([("${{ vars.a }}", "matrix", "g")], {"a"}),
+        (f"steps: [{{name: s, {STEP}, env: {{A: '${{{{ vars.a }}}}'}}}}]", set()),
+        (f"matrix: {{g: ['${{{{ env.X }}}}']}}\nsteps: [{{name: s, {STEP}}}]", set()),
+        (f"matrix: {{g: ['${{{{ vars.b }}}}']}}\nsteps: [{{name: s, {STEP}}}]", {"b"}),
+        (f"matrix: {{g: ['${{{{ vars[env.X] }}}}']}}\nsteps: [{{name: s, {STEP}}}]", None),
+        (f"steps: [{{name: s, {STEP}, matrix: {{g: ['${{{{ vars.w }}}}']}}}}]", {"w", "v", "a"}),
+        (f"steps: [{{name: s, {STEP}, outputs: {{'k.v${{{{ vars.b }}}}': 1}}}}]", {"b"}),
+        ("steps: [{name: u, use: recipes/_p.yaml, with: {q: '${{ vars.c }}'}}]", {"c"}),
         (
-            [
-                ("${{ vars.a }}", "matrix", "g"),
-                ("${{ vars.b }}", "vars", "a"),
-                ("${{ vars.c }}", "inputs", "b"),
-                ("${{ vars.x }}", "vars", "z"),
-            ],
-            {"a", "b", "c"},
+            (
+                f"steps: [{{name: s, {STEP}}}]\n"
+                f"finally: [{{name: f, {STEP}, matrix: {{g: '${{{{ [vars.c] }}}}'}}}}]"
+            ),
+            {"c"},
         ),
-        ([("${{ vars[env.X] }}", "matrix", "g")], None),
     ],
 )
-def test_the_vars_that_a_matrix_reads_are_known(
-    templates: list[tuple[str, str, str]], names: set[str] | None
+def test_the_vars_that_are_read_at_collection_are_known(
+    rest: str, names: set[str] | None, read: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
-    assert read_by_matrix(_template(text, *path) for text, *path in templates) == names
+    used = tmp_path / "recipes" / "_p.yaml"
+    used.parent.mkdir()
+    inner = f"{{name: i, {STEP}, outputs: {{'k.v${{{{ vars.q }}}}': 1}}}}"
+    used.write_text(f"inputs: {{q: {{}}}}\nsteps: [{inner}]")
+    assert read_at_collection(read(ROOT + rest)) == names

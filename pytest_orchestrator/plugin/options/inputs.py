@@ -7,7 +7,7 @@ from pytest_orchestrator.plugin.options.variables import OPTION
 from pytest_orchestrator.recipe.input_values import (
     converted,
     missing_inputs,
-    read_by_matrix,
+    read_at_collection,
     wrong_input,
 )
 from pytest_orchestrator.recipe.problems import Problem
@@ -28,12 +28,12 @@ def input_problems(
     Args:
         recipe: The recipe.
         given: The values that come from outside the recipe, by name.
-        collect_only: True if no step will run: a missing value is a problem only if the matrix
-            reads it.
+        collect_only: True if no step will run: a missing value is a problem only if a matrix
+            or a key of `outputs` reads it.
     """
     missing = missing_inputs(recipe.inputs, given)
     if missing and collect_only:
-        needed = read_by_matrix(recipe.templates) if recipe.matrix else set()
+        needed = read_at_collection(recipe)
         missing = {
             name: field for name, field in missing.items() if needed is None or name in needed
         }

@@ -81,10 +81,18 @@ def test_a_missing_value_blocks_collect_only_if_a_matrix_reads_it(project: Proje
         "matrix: {g: ['${{ vars.n }}', 2]}\nvars: {n: '${{ vars.first }}', t: '${{ vars.serial }}'}"
         + SHOW.replace("  serial: {KEYS}", "  first: {type: integer}\n  serial: {}"),
     )
+    project.write(
+        "recipes/step.yaml",
+        "inputs: {n: {type: integer}}\nsteps:\n"
+        "- {name: s, type: shell, cmd: x, matrix: {c: '${{ range(vars.n) | list }}'}}",
+    )
     result = project.run("--collect-only", "-q")
     assert [line for line in result.outlines if "::" in line] == ["recipes/plain.yaml::show"]
     result.stdout.fnmatch_lines(
         ["recipes/cells.yaml:4:3: no value is given for input 'first', a whole number (*)"]
+    )
+    result.stdout.fnmatch_lines(
+        ["recipes/step.yaml:1:10: no value is given for input 'n', a whole number (*)"]
     )
     result = project.run("--collect-only", "-q", "--recipe-var", "first=1", "recipes/cells.yaml")
     assert [line for line in result.outlines if "::" in line] == [
