@@ -313,3 +313,41 @@ def test_prompts_without_an_answer_are_reported_where_ci_is_set(
     done = project.call("validate", "--recipe-answer", "look")
     assert done.code == 2
     assert done.err.endswith("--recipe-answer: 'look' is no [recipe.yaml::]STEP.FIELD=VALUE\n")
+
+
+STEP = "steps: [{name: a, type: shell, cmd: 'true', parse: text, matrix: {c: MATRIX}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "vars: {s: 3}\n" + STEP.replace("MATRIX", "'${{ vars.s }}'"),
+            "recipes/a.yaml:2:70: step 'a': matrix.c is no list",
+        ),
+        (
+            "matrix: {c: '${{ vars.s }}'}\nvars: {s: 3}\n" + GOOD,
+            "recipes/a.yaml:1:13: matrix.c is no list",
+        ),
+        (
+            "matrix: {c: '${{ range(101) | list }}', d: '${{ range(10) | list }}'}\n" + GOOD,
+            "recipes/a.yaml:1:9: the matrix has 1,010 cells; 1,000 are the most",
+        ),
+        (
+            STEP.replace("MATRIX", "'${{ range(1001) | list }}'"),
+            "recipes/a.yaml:1:66: step 'a': the matrix has 1,001 cells; 1,000 are the most",
+        ),
+        ("inputs: {s: {}}\n" + STEP.replace("MATRIX", "'${{ [vars.s] }}'"), ""),
+        ("required: [s]\n" + STEP.replace("MATRIX", "'${{ vars.s }}'"), ""),
+        (STEP.replace("MATRIX", "'${{ env.NO_SUCH_VARIABLE }}'"), ""),
+        ("vars: {s: [3, 4]}\n" + STEP.replace("MATRIX", "'${{ vars.s }}'"), ""),
+    ],
+)
+def test_errors_of_the_cells_of_a_matrix_are_reported(
+    text: str, message: str, project: Project
+) -> None:
+    project.write("recipes/a.yaml", text)
+    done = project.call("validate")
+    assert (done.code, done.out.partition("\n")[0]) == (
+        (1, message) if message else (0, "1 recipe, no problem")
+    )

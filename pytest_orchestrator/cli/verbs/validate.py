@@ -134,12 +134,54 @@ def _findings(
             problems = recipe.problems
             yield from (Finding("error", recipe.path, recipe.text, each) for each in problems)
             continue
-        found = flow.findings(recipe)
+        found = [*flow.findings(recipe), *_cell_findings(recipe)]
         yield from found
         if given is not None:
             yield from _unanswered(recipe, given)
         if imports:
             yield from not_imported(recipe, sources, found)
+
+
+def _cell_findings(recipe: "Recipe") -> "Iterator[Finding]":
+    """Yield a finding for each error of the cells of matrices, as pytest reports it at collection.
+
+    The cells of a recipe are not known if they read an environment variable, or a var that gets its
+    value only from outside.
+    """
+    if not (recipe.matrix or recipe.has_cells):
+        return
+    from pytest_orchestrator.execution.expression_scope import collected
+    from pytest_orchestrator.recipe import RecipeError, cells
+    from pytest_orchestrator.recipe.analysis.dataflow import Finding
+    from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+    from pytest_orchestrator.recipe.input_values import missing_inputs, read_at_collection
+    from pytest_orchestrator.recipe.problems import Problem
+
+    reads = read_at_collection(recipe)
+    missing = {*recipe.required, *missing_inputs(recipe.inputs, ())}
+    if reads is None or reads & missing or _reads_env(recipe):
+        return
+    try:
+        cells(recipe, collected(recipe, {}))
+    except RecipeError as error:
+        yield from (Finding("error", error.path, error.text, each) for each in error.problems)
+    except ExpressionError as error:
+        problem = Problem(error.place or recipe.at["matrix"], str(error))
+        yield Finding("error", recipe.id, recipe.text, problem)
+
+
+def _reads_env(recipe: "Recipe") -> bool:
+    """Return True if an expression that may be evaluated at collection reads the environment."""
+    templates = [one for one in recipe.templates if one.path[0] in ("vars", "inputs", "matrix")]
+    for step in (*recipe.steps, *recipe.final):
+        templates += [one for one in step.templates if one.path[0] == "matrix"]
+        templates += [one.key_template for one in step.outputs if one.key_template is not None]
+        use = step.file_use
+        while use is not None:
+            templates += [*use.templates, *use.with_templates]
+            use = use.outer
+    expressions = (each for one in templates for each in one.expressions)
+    return any(chain.root == "env" for each in expressions for chain in each.reads)
 
 
 def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) -> dict[str, Any]:
