@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -118,14 +119,19 @@ def _with_element(result: StepResult) -> StepResult:
 
 
 def _elements(result: StepResult) -> list[str]:
-    """Return a line for each element of ``foreach`` that failed, after one with their number."""
+    """Return a line for each element of ``foreach`` that did not pass, after one with the counts.
+
+    Elements whose step code did not run are only counted.
+    """
     elements = result.elements or ()
     failed = [one for one in elements if one.result.failure is not None]
     if not failed:
         return []
-    not_run = sum(1 for one in elements if one.state == "not run")
-    rest = f", {not_run:,} not run" if not_run else ""
-    head = f"elements   {len(failed):,} of {len(elements):,} failed{rest}"
+    counts = Counter[str](one.state for one in elements)
+    shown = [state for state in ("failed", "interrupted", "not run") if counts[state]]
+    parts = [f"{counts[state]:,} {state}" for state in shown]
+    parts[0] = f"{counts[shown[0]]:,} of {len(elements):,} {shown[0]}"
+    head = f"elements   {', '.join(parts)}"
     if len(failed) == 1 and result.failure and result.failure.exception is None:
         return [head]  # the first line of the text has its reason
     rows = [f"  {one.label}: {one.result.failure.reason}" for one in failed if one.result.failure]

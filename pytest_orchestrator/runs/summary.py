@@ -149,13 +149,23 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     row |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
     elements = step.block_elements
     if elements:
-        failed = sum(one.state in ("failed", "interrupted") for one in elements)
-        row["elements"] = {"count": len(elements), "failed": failed}
+        row["elements"] = _elements(step)
     if step.asked is not None:
         row["asks"] = step.asked.message
     if step.block and step.block.answers:
         row["answers"] = [plain(one) for one in step.block.answers]
     return row | _marginal([step])
+
+
+def _elements(step: StepRecord) -> dict[str, Json]:
+    """Return the number of elements of a step with ``foreach``: all, failed and ended ones."""
+    elements = step.block_elements
+    totals = [one.event.total for one in step.elements.values()]
+    return {
+        "count": max([len(elements), *totals]),
+        "failed": sum(one.state == "failed" for one in elements),
+        "ended": sum(one.state not in ("interrupted", "not run") for one in elements),
+    }
 
 
 def _tests(run: RunRecord) -> dict[str, int]:

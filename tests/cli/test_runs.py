@@ -1,8 +1,9 @@
 """`pytest-orchestrator runs`."""
 
 import json
+from typing import Any, cast
 
-from pytest_orchestrator.core.events import QuestionAsked
+from pytest_orchestrator.core.events import ElementFinished, QuestionAsked
 from pytest_orchestrator.runs.block import Answered, Element, plain
 from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
@@ -125,7 +126,7 @@ def test_runs_show_counts_the_elements_of_a_loop(project: Project, runs: Runs) -
     run = runs.new().begin("sweep").step("sweep", "failed", elements=elements).seal(1).name
 
     row = json.loads(project.call("runs", "show", run, "--json").out)["rows"][0]
-    assert row["elements"] == {"count": 5, "failed": 1}
+    assert row["elements"] == {"count": 5, "failed": 1, "ended": 5}
     assert "failed (1 of 5 elements)" in project.call("runs", "show", run).out
 
 
@@ -149,6 +150,29 @@ def test_runs_show_names_who_was_asked_and_who_answered(project: Project, runs: 
     rows = json.loads(project.call("runs", "show", run, "--json").out)["rows"]
     assert rows[0]["answers"] == [plain(first)]
     assert rows[2]["asks"] == "Is it\ngreen?"
+
+
+def test_runs_show_counts_the_ended_elements_of_an_interrupted_loop(
+    project: Project, runs: Runs
+) -> None:
+    states = ["passed", "failed", "interrupted", "not run", "not run"]
+    elements = [Element(index=at, item=at, state=cast("Any", one)) for at, one in enumerate(states)]
+    built = runs.new().begin("sweep", "killed")
+    built.step("sweep", "interrupted", elements=elements).start("killed")
+    for at in range(7):
+        built.add(
+            ElementFinished(
+                recipe=RECIPE,
+                step="killed",
+                element=at,
+                outcome="passed",
+                total=10,
+                block={"index": at, "item": at, "state": "passed"},
+            )
+        )
+    shown = project.call("runs", "show", built.cut().name).out
+    assert "interrupted (2 of 5 elements ended, 1 failed)" in shown
+    assert "interrupted (7 of 10 elements ended)" in shown
 
 
 def test_workers_are_shown_where_steps_ran_on_some(project: Project, runs: Runs) -> None:

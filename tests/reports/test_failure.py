@@ -11,6 +11,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import (
     Attempt,
+    Element,
     Ended,
     Failure,
     Kind,
@@ -399,3 +400,19 @@ def test_the_failure_text_names_the_worker_of_the_step(recipe: Recipe) -> None:
 
     assert [line for line in there if line not in here] == ["worker     bench-3 of lab-a"]
     assert len(there) == len(here) + 1
+
+
+def test_the_elements_that_were_interrupted_are_not_counted_as_failed(recipe: Recipe) -> None:
+    cut = failed(Failure(kind="interrupted", reason="interrupted after 1.0 s: Ctrl-C"))
+    bad = failed(Failure(kind="crash", reason="exit code 3"))
+    rest = StepResult(step="ripple", outcome="blocked", reason="the run was interrupted")
+    good = StepResult(step="ripple", outcome="passed")
+
+    def heads(*results: StepResult) -> list[str]:
+        elements = tuple(Element(index=at, item=at, result=one) for at, one in enumerate(results))
+        failure = Failure(kind="interrupted", reason="interrupted after 2.0 s: Ctrl-C")
+        lines = lines_of(recipe, failed(failure, elements=elements))
+        return [line for line in lines if line.startswith("elements")]
+
+    assert heads(good, cut, rest, rest) == ["elements   1 of 4 interrupted, 2 not run"]
+    assert heads(bad, cut, rest) == ["elements   1 of 3 failed, 1 interrupted, 1 not run"]

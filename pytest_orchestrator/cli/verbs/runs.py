@@ -139,8 +139,7 @@ def _cell_if(shown: bool, cell: str) -> tuple[str, ...]:
 
 def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
     attempt = f" ({row['attempt']})" if row.get("attempt", 1) > 1 else ""
-    if row.get("elements", {}).get("failed"):
-        attempt += f" ({row['elements']['failed']:,} of {row['elements']['count']:,} elements)"
+    attempt += _elements(row)
     attempt += f" ({row['marginal']} marginal)" if "marginal" in row else ""
     return (
         f"  {row['step']}",
@@ -167,6 +166,17 @@ def _by(row: Mapping[str, Any]) -> str:
         for one in row.get("answers", ())
     ]
     return ", ".join(dict.fromkeys(texts))
+
+
+def _elements(row: Mapping[str, Any]) -> str:
+    """Return the number of elements of a step that did not pass, in parentheses, or no text."""
+    if "elements" not in row:
+        return ""
+    count, failed, ended = (row["elements"][name] for name in ("count", "failed", "ended"))
+    if row["state"] in ("interrupted", "running"):
+        more = f", {failed:,} failed" if failed else ""
+        return f" ({ended:,} of {count:,} elements ended{more})"
+    return f" ({failed:,} of {count:,} elements)" if failed else ""
 
 
 def _prune(args: argparse.Namespace) -> int:

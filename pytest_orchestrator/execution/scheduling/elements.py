@@ -247,7 +247,8 @@ class ElementLoop(RetryLoop):
         element = Element(index=index, item=item, result=result)
         self._elements.append(element)
         outputs = self._outputs.get(index, {})
-        self._callbacks.record(ElementFinished(self.step, element, outputs, self._digest))
+        total = len(self._items)
+        self._callbacks.record(ElementFinished(self.step, element, outputs, self._digest, total))
 
     @property
     def _is_known_failure(self) -> bool:
@@ -294,6 +295,26 @@ class ElementLoop(RetryLoop):
                 self._add(index, self._items[index], cut_off)
         self._add_not_run("the run was interrupted")
         return self._whole(self._interruption(reason, index), started)
+
+    def cut_off(self, result: StepResult, started: float, reason: str) -> StepResult:
+        """Return the result of a step whose program was ended from outside, as interrupted.
+
+        The element that ran is interrupted, too.
+
+        Args:
+            result: The result that the end of the program gave.
+            started: The start of the step, in seconds since the epoch.
+            reason: The cause of the interruption.
+        """
+        elements = [*(result.elements or ())]
+        at = sum(one.state != "not run" for one in elements)
+        last = elements[at - 1].result if at else None
+        if last is not None and last.failure and last.failure.kind in ("interrupted", "crash"):
+            at -= 1
+            ended = super().cut_off(last, last.started or started, reason)
+            elements[at] = msgspec.structs.replace(elements[at], result=ended)
+        failure = self._interruption(reason, at)
+        return msgspec.structs.replace(result, failure=failure, elements=tuple(elements))
 
     def _interruption(self, reason: str, index: int) -> Failure:
         seconds = max(0.0, time.time() - (self._began or time.time()))

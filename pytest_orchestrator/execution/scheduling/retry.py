@@ -323,6 +323,18 @@ class RetryLoop:
             cut_off = self._with_artifacts(cut_off)
         return self._last(cut_off)
 
+    def cut_off(self, result: StepResult, started: float, reason: str) -> StepResult:
+        """Return the result of a step whose program was ended from outside, as interrupted.
+
+        Args:
+            result: The result that the end of the program gave.
+            started: The start of the step, in seconds since the epoch.
+            reason: The cause of the interruption.
+        """
+        cause = f"interrupted after {time.time() - started:.1f} s: {reason}"
+        failure = Failure(kind="interrupted", reason=cause)
+        return msgspec.structs.replace(result, failure=failure)
+
     def _last(self, tried: StepResult) -> StepResult:
         """Return the result of the last attempt, with the earlier failed attempts added."""
         if not self._failed:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import MainThreadQueue
@@ -151,9 +151,7 @@ class Task:
         failure = self.result.failure
         if not self.cut or failure is None or failure.kind not in ("interrupted", "crash"):
             return self.result
-        reason = f"interrupted after {time.time() - begun:.1f} s: {cause}"
-        failure = Failure(kind="interrupted", reason=reason)
-        return msgspec.structs.replace(self.result, failure=failure)
+        return self.retry_loop.cut_off(self.result, begun, cause)
 
 
 _PATIENCE = 4.0  # seconds; a lane ends its program within two

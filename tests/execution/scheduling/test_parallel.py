@@ -519,6 +519,21 @@ def test_a_signal_ends_the_wait_and_all_steps(pool: Callable[..., ParallelRun], 
     assert alive(token) == []
 
 
+def test_an_interrupted_loop_names_its_element_with_the_cause(
+    pool: Callable[..., ParallelRun],
+) -> None:
+    second = "if [ -e first ]; then touch second; exec sleep 600; fi; touch first"
+    run = pool(a=("true", ""), loop=(second, ""))
+    assert outcomes(run, "a") == ["passed"]
+    until((run.config.root / "second").exists)
+    run.cancel("Ctrl-C")
+    result = run.results["loop"]
+    assert failure_of(result)[1].endswith(" s: Ctrl-C, at [1] 2 of 3")
+    elements = result.elements or ()
+    assert [one.state for one in elements] == ["passed", "interrupted", "not run"]
+    assert failure_of(elements[1].result)[1].endswith(" s: Ctrl-C")
+
+
 def test_worker_threads_end_after_the_last_step(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), b=("true", ""), c=("true", "a, b"))
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
