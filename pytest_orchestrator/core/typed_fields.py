@@ -24,8 +24,9 @@ MAX_CHARS: Final = 100_000
 
 FieldType = Literal["string", "integer", "number", "boolean", "json"]
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# Compiled at their first use: few recipes have typed fields.
+_INTEGER: Final = r"[+-]?[0-9]{1,4000}"
+_NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BOOLEANS = {"true": True, "yes": True, "y": True, "on": True, "1": True}
 _BOOLEANS |= {"false": False, "no": False, "n": False, "off": False, "0": False}
 
@@ -118,9 +119,9 @@ def value_of_text(field: InputField, text: str) -> Json:
         return _BOOLEANS[text.lower()]
     if field.unit:
         text = text.removesuffix(field.unit).rstrip()
-    if _INTEGER.fullmatch(text):
+    if re.fullmatch(_INTEGER, text):
         return value_of_json(field, int(text))
-    if field.type == "number" and _NUMBER.fullmatch(text):
+    if field.type == "number" and re.fullmatch(_NUMBER, text):
         return value_of_json(field, float(text))
     raise ValueError(f"should be {_kind(field)}")
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from yaml import MappingNode, Node, ScalarNode
 
@@ -15,7 +15,7 @@ from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
 VARIABLES = ("env", "args")
 """The keys for environment variables; steps that run no command have only the first."""
 
-_OF_THE_START = re.compile(r"PYTHONPATH|LD_.*")
+_OF_THE_START: Final = r"PYTHONPATH|LD_.*"
 """Variables that the interpreter and the loader of programs read only at their start."""
 
 
@@ -99,7 +99,7 @@ def use_one_field(model: type[Step], fields: dict[str, Any], templates: Template
 
 def has_no_effect(name: str) -> bool:
     """Return True if a Python process reads an environment variable only at its start."""
-    return _OF_THE_START.fullmatch(name) is not None
+    return re.fullmatch(_OF_THE_START, name) is not None
 
 
 def places_of_variables(node: Node, reading: Reading) -> dict[str, Place]:

@@ -15,7 +15,6 @@ from pytest_orchestrator.recipe.fields.values import Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems, quoted
 
-_NAME = re.compile(FIELD_NAME)
 _SHOULD = "should be letters, digits and _, beginning with a letter or _"
 
 
@@ -36,7 +35,7 @@ def read_inputs(node: Node, reading: Reading) -> dict[str, InputField]:
     for name, (name_node, value) in pairs(node).items():
         if not reading.values.is_name(name, name_node):
             continue
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(FIELD_NAME, name):
             reading.report(name_node, "inputs", f" has the key {quoted(name)}, {_SHOULD}")
             continue
         field = _field(name, value, reading)

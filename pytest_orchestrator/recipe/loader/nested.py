@@ -1,7 +1,7 @@
 """Reader of the nested mappings of a step: retry, ready, outputs."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
@@ -129,11 +129,11 @@ def _valued(name: str, node: Node, reading: Reading) -> Any:
     return value
 
 
-_BARE = re.compile(
+_BARE: Final = (
     r"(?:result|ctx)[.\[]|(?:stdout|stderr|exit_code)\b|(?:result|ctx)$"
     r"|(?:steps|vars|env|matrix)(?:\.\w+|\[[^]]*\])+$"
 )
-_BARE_ELEMENT = re.compile(r"(?:item|index)$|item(?:\.\w+|\[[^]]*\])+$")
+_BARE_ELEMENT: Final = r"(?:item|index)$|item(?:\.\w+|\[[^]]*\])+$"
 
 
 def _report_bare(node: Node, title: str, reading: Reading) -> bool:
@@ -145,7 +145,7 @@ def _report_bare(node: Node, title: str, reading: Reading) -> bool:
         found = [_report_bare(one, title, reading) for one in node.value]
         return any(found)
     text = node.value.strip()
-    is_name = _BARE.match(text) or (reading.element_names and _BARE_ELEMENT.match(text))
+    is_name = re.match(_BARE, text) or (reading.element_names and re.match(_BARE_ELEMENT, text))
     if node.tag not in (PLAIN, QUOTED) or OPENING in text or not is_name:
         return False
     try:

@@ -59,7 +59,7 @@ _TWINS: Final = {"args": "params", "params": "args"}
 """Keys with the same purpose: the parameters of programs, and those of Python functions."""
 
 
-_VERSION = re.compile(r"_v\d+\Z")
+_VERSION: Final = r"_v\d+\Z"
 
 
 class Draft(Struct):
@@ -289,7 +289,8 @@ class _StepReader:
             expressions = output.key_template.expressions if output.key_template else ()
             if any(chain.root == "matrix" for one in expressions for chain in one.reads):
                 continue
-            at = version.start() if (version := _VERSION.search(output.key)) else len(output.key)
+            version = re.search(_VERSION, output.key)
+            at = version.start() if version else len(output.key)
             axis = next(iter(axes), "name")
             hint = f"write {output.key[:at]}_${{{{ matrix.{axis} }}}}{output.key[at:]}"
             tail = f" has the key {quoted(output.key)}, which all cells of the matrix would write"

@@ -10,7 +10,7 @@ it raises ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
 import re
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -218,13 +218,13 @@ def percent(number: float) -> float:
     return float(number)
 
 
-_TOLERANCE = re.compile(r"[0-9]+(?:\.[0-9]+)? *%")
+_TOLERANCE: Final = r"[0-9]+(?:\.[0-9]+)? *%"
 
 
 def tolerance(value: float | str) -> float | str:
     """Check the half-width of a range: a number, or a text with a percentage such as ``1%``."""
     if isinstance(value, str):
-        if not _TOLERANCE.fullmatch(value):
+        if not re.fullmatch(_TOLERANCE, value):
             raise ValueError("should be a number, or a percentage such as 1%")
     elif value < 0:
         raise ValueError("should be 0 or more")
