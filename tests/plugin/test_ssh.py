@@ -85,6 +85,13 @@ steps:
       cmd: 'true | false | cat'}
   - {name: variables, type: ssh, host: bench, parse: text, needs: [], env: {LAST: "${{ 1 + 2 }}"},
       cmd: 'echo $FROM $LEVEL $LAST', success: {stdout_contains: root default 3}}
+  - name: halfway
+    type: ssh
+    host: bench
+    parse: text
+    needs: []
+    shell: bash
+    cmd: "true\\nfalse | true\\ntrue"
   - {name: code, type: ssh, host: bench, parse: text, needs: [], shell: python, cmd: 'print(1 / 1)'}
   - {name: listed, type: ssh, host: bench, needs: [], parse: text, shell: [sh], cmd: 'exit 6'}
   - name: shell
@@ -172,10 +179,11 @@ def test_ssh_steps_have_results_criteria_and_reports_like_other_steps(bench: Pro
             ),
         ),
         "sh": ("failed", "exit code 1, expected 0"),
-        "bash": ("failed", "exit code 1, expected 0"),
+        "bash": ("failed", "exit code 1, expected 0; line 1 of cmd: false"),
         "list": ("failed", "exit code 1, expected 0"),
         "piped": ("failed", "exit code 1, expected 0"),
         "variables": ("passed", None),
+        "halfway": ("failed", "exit code 1, expected 0; line 2 of cmd: false | true"),
         "code": ("passed", None),
         "listed": ("failed", "exit code 6, expected 0"),
         "shell": ("failed", "shell no-such-shell was not found on bench"),

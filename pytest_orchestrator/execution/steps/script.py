@@ -2,13 +2,13 @@
 
 `sh`, `bash` and `python` receive the script as an argument, every other shell as a file. The
 startup file of `bash` sets an ERR trap, which records the line of the command at which `-e` ends
-the script. The script itself stays unchanged, and so do its line numbers.
+the script, on this and on other machines. The script itself stays unchanged, and so do its line
+numbers.
 """
 
 import contextlib
 import os
 import re
-import shlex
 from typing import Final
 
 from pytest_orchestrator.core.text import cut_to_length
@@ -26,10 +26,26 @@ SCRIPT: Final = "{script}"
 MISSING: Final = "orchestrator: the shell {} was not found"
 """Last line of stderr if the shell of an `ssh` step is missing on the other machine."""
 
-_STARTUP: Final = """\
-trap 'case $- in *e*) { echo $LINENO >|%s; } 2>/dev/null || :;; esac' ERR
+STARTUP: Final = """\
+_orchestrator_lines=$BASH_ENV.lines
 unset BASH_ENV
+set -E
+trap 'case $- in *e*) _orchestrator_code=$? _orchestrator_line=$LINENO _orchestrator_depth=0; \
+while [ "${BASH_SOURCE[_orchestrator_depth]:-environment}" != environment ]; do \
+_orchestrator_line=${BASH_LINENO[_orchestrator_depth]}; \
+_orchestrator_depth=$((_orchestrator_depth + 1)); done; \
+{ echo "$_orchestrator_code $BASH_SUBSHELL $_orchestrator_line" >>"$_orchestrator_lines"; } \
+2>/dev/null || :;; esac' ERR
 """
+"""Startup file of `bash`: at each command at which `-e` ends a shell, the trap adds a line to the
+file `$BASH_ENV.lines`, which has the exit code, the number of subshells around the command, and the
+line of the script. A line of a sourced file is that of the command that calls its code. The trap is
+one line, because `LINENO` counts its line breaks."""
+
+RECORD: Final = "orchestrator: -e: "
+"""Begin of the last line of stderr by which the other machine sends the lines of the trap."""
+
+_RECORD: Final = re.compile(re.escape(RECORD) + r"((?:\d+ \d+ \d+;)+)\n?\Z")
 _MESSAGE: Final = re.compile(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
 _FILE_MESSAGE: Final = re.compile(
     r"(/(?:.*/)?(?:[^/]+\.script|tmp\.\w+))(?:: ?(?:line )?|\[)(\d+)\]?: (.*)"
@@ -40,8 +56,10 @@ _SYNTAX: Final = re.compile(r"(?i)syntax error")
 _NOT_FOUND: Final = re.compile(r"not found|[Pp]ermission denied|No such file")
 _FRAME: Final = re.compile(r'^ *File "<string>", line (\d+)', re.MULTILINE)
 _VALUE: Final = re.compile(r'"?\$\{RECIPE_VALUE_\d+\}"?')
+_CLOSES: Final = re.compile(r"\s*(?:\)|\}|(?:fi|done|esac)\b)")
 _CLOSING: Final = frozenset({")", "}", "fi", "done", "esac"})
 _MAX_WIDTH: Final = 80
+_MAX_RECORD: Final = 64 * 1024
 
 
 class ScriptFiles:
@@ -71,33 +89,62 @@ class ScriptFiles:
         if isinstance(step.shell, tuple):
             path = self._write(step.cmd)
             return (*argv[:-1], path), variables
-        if step.shell == "bash" and _has_lines(step.cmd) and not variables.get("BASH_ENV"):
-            line = shlex.quote(f"{self._base}.line")
-            startup = self._write(_STARTUP % line.replace("'", "'\\''"))
-            return argv, {**variables, "BASH_ENV": startup}
+        if step.shell == "bash" and has_lines(step.cmd) and not variables.get("BASH_ENV"):
+            return argv, {**variables, "BASH_ENV": self._write(STARTUP)}
         return argv, variables
 
     def _write(self, text: str) -> str:
         path = f"{self._base}.script"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-            self._made += [path, f"{self._base}.line"]
+            self._made += [path, f"{path}.lines"]
             file.write(text)
         return path
 
-    def line(self) -> int | None:
-        """Return the number of the line at which `-e` ended the script; None if not recorded."""
+    def ends(self) -> str:
+        """Return the lines that the trap of `bash` wrote; empty if it wrote none."""
         if not self._made:
-            return None
+            return ""
         with contextlib.suppress(OSError, ValueError), open(self._made[-1]) as file:
-            return int(file.read(20))
-        return None
+            return file.read(_MAX_RECORD)
+        return ""
 
     def remove(self) -> None:
         """Remove the files of the attempt; ignore errors."""
         for path in self._made:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+
+
+def without_record(stderr: str) -> tuple[str, str]:
+    """Split the stderr of another machine into that of the command and the lines of the trap."""
+    record = _RECORD.search(stderr)
+    if record is None:
+        return stderr, ""
+    return stderr[: record.start()], record[1].replace(";", "\n")
+
+
+def _recorded_line(ends: str, lines: list[str]) -> int | None:
+    """Return the line at which `-e` ended a script; None if the record does not say it.
+
+    The last line of a subshell or loop says less than the line within it, which is recorded before.
+
+    Args:
+        ends: The lines that the trap wrote.
+        lines: The lines of the script.
+    """
+    try:
+        records = [tuple(map(int, one.split())) for one in ends.splitlines()]
+        status, depth, line = records.pop()
+    except (ValueError, IndexError):
+        return None
+    if depth > 0:  # a subshell was ended, and the script continued
+        return None
+    while records and records[-1][1] > depth and records[-1][0] == status:
+        if not 0 < line <= len(lines) or not _CLOSES.match(lines[line - 1]):
+            break
+        _, depth, line = records.pop()
+    return line
 
 
 def last_message(step: ShellStep, stderr: str) -> str:
@@ -116,12 +163,10 @@ class FailingLine:
         step: The step, whose command has failed.
         code: The exit code of the command.
         stderr: The last lines of its stderr.
-        recorded: The line that the shell recorded; None if it recorded none.
+        ends: The lines that the trap of `bash` wrote; empty if it wrote none.
     """
 
-    def __init__(
-        self, step: ShellStep, code: int | None, stderr: str, recorded: int | None
-    ) -> None:
+    def __init__(self, step: ShellStep, code: int | None, stderr: str, ends: str) -> None:
         self._cmd = step.cmd if isinstance(step.cmd, str) else ""
         self._shell = "sh" if step.shell is None else step.shell
         self._number = None
@@ -129,13 +174,14 @@ class FailingLine:
         self._is_read = not _SYNTAX.search("\n".join(stderr.rstrip().splitlines()[-2:]))
         is_known = isinstance(self._shell, str) or runs_as_shell(self._shell)
         if self._cmd and is_known:
+            recorded = _recorded_line(ends, self._cmd.splitlines())
             self._number = recorded or self._line_in_message(code, stderr.rstrip())
 
     @property
     def text(self) -> str:
         """The number and text of the line; empty if it is unknown or the script has one line."""
         lines = self._cmd.splitlines()
-        if self._number is None or not _has_lines(self._cmd) or self._number > len(lines):
+        if self._number is None or not has_lines(self._cmd) or self._number > len(lines):
             return ""
         line = _VALUE.sub("${{ … }}", lines[self._number - 1].strip())
         if line in _CLOSING:  # bash names the last line of a compound command
@@ -155,10 +201,12 @@ class FailingLine:
             is_last = script is not None and not _has_line_after(script, self._number or 0)
             at = f"ended by -e at line {self._number}"
             return () if is_last else (f"{at}: the lines after it did not run",)
-        if script is None or len(script.commands) < 2 or _ends_itself(script):
+        if script is None or _ends_itself(script):
+            return ()
+        if sum(not one.piped for one in script.commands) < 2:  # one pipeline
             return ()
         effect = "ended by -e: no command runs after one that fails"
-        needs_bash = self._shell == "sh" and _has_lines(self._cmd)
+        needs_bash = self._shell == "sh" and has_lines(self._cmd)
         return (effect, "`shell: bash` names the line") if needs_bash else (effect,)
 
     def _line_in_message(self, code: int | None, stderr: str) -> int | None:
@@ -178,7 +226,8 @@ class FailingLine:
         return int(number) if fits else None
 
 
-def _has_lines(cmd: str) -> bool:
+def has_lines(cmd: str) -> bool:
+    """Return True if a command line has several lines."""
     return "\n" in cmd.strip()
 
 

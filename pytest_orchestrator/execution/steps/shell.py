@@ -15,7 +15,7 @@ import msgspec
 from pytest_orchestrator.core import suggestions
 from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Stream, Usage, Verdict
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import lane_waiter, mask_printed_token
@@ -44,6 +44,7 @@ from pytest_orchestrator.execution.steps.script import (
     FailingLine,
     ScriptFiles,
     last_message,
+    without_record,
 )
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
@@ -156,12 +157,12 @@ def run(step: ShellStep, attempt: AttemptContext) -> Ended:
         except OSError as error:
             return _not_started(step, error, process, attempt)
         raw = _read_result(result_file, attempt.config.max_result)
-        line = script.line()
+        ends = script.ends()
     finally:
         script.remove()
         with contextlib.suppress(OSError):
             os.unlink(result_file)
-    return _ended(step, attempt, exited, process, raw, line)
+    return _ended(step, attempt, exited, process, raw, ends)
 
 
 def _start(
@@ -230,14 +231,14 @@ def _ended(
     exited: CommandResult,
     process: Process,
     raw: bytes | Failure,
-    line: int | None,
+    ends: str,
 ) -> Ended:
     process = msgspec.structs.replace(
         process,
         exit_code=exited.code,
         signal=exited.signal,
         stdout=stream(exited.stdout),
-        stderr=stream(exited.stderr),
+        stderr=_stderr(step, exited)[0],
         leftovers=tuple(exited.leftovers),
         shown=attempt.live is not None,
     )
@@ -256,7 +257,7 @@ def _ended(
             f"exit code {exited.code}", _last_line(step, exited, attempt)
         )
     elif failure is None:
-        failure = _failure(step, attempt, exited, value, verdict, line)
+        failure = _failure(step, attempt, exited, value, verdict, ends)
         # With `parse: data` a key `status` has no meaning for the step.
         skipped = None if failure or step.parse == "data" else outcome.skip_of(result)
     return Ended(
@@ -373,7 +374,7 @@ def _failure(
     exited: CommandResult,
     value: Json | Failure,
     verdict: Verdict,
-    line: int | None,
+    ends: str,
 ) -> Failure | None:
     """Return the most important failure of an ended command, or None if it succeeded.
 
@@ -386,7 +387,7 @@ def _failure(
         if reported and isinstance(value, dict) and "status" in value:
             return reported
     if verdict.unmet:
-        return _wrong_code(step, attempt, exited, verdict, line)
+        return _wrong_code(step, attempt, exited, verdict, ends)
     if isinstance(value, Failure):
         return value
     return outcome.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
@@ -397,9 +398,10 @@ def _wrong_code(
     attempt: AttemptContext,
     exited: CommandResult,
     verdict: Verdict,
-    recorded: int | None,
+    ends: str,
 ) -> Failure:
-    line = FailingLine(step, exited.code, stream(exited.stderr).text, recorded)
+    stderr, far_ends = _stderr(step, exited)
+    line = FailingLine(step, exited.code, stderr.text, ends or far_ends)
     kind: Kind = "exit_code"
     reason, place = verdict.unmet or "", verdict.place
     if exited.code in _NOT_FOUND and not _criterion(step):
@@ -411,7 +413,16 @@ def _wrong_code(
 
 
 def _last_line(step: ShellStep, exited: CommandResult, attempt: AttemptContext) -> str:
-    return attempt.config.secrets.text(last_message(step, stream(exited.stderr).text))[:300]
+    return attempt.config.secrets.text(last_message(step, _stderr(step, exited)[0].text))[:300]
+
+
+def _stderr(step: ShellStep, exited: CommandResult) -> tuple[Stream, str]:
+    """Return the stderr of a command, and the lines in it that the trap of `bash` wrote."""
+    whole = stream(exited.stderr)
+    if not isinstance(step, SshStep) or step.shell != "bash" or not exited.code:
+        return whole, ""
+    text, ends = without_record(whole.text)
+    return (msgspec.structs.replace(whole, text=text) if ends else whole), ends
 
 
 def _with_last_line(reason: str, last: str) -> str:

@@ -21,7 +21,7 @@ from pytest_orchestrator.execution.steps.command import (
     takes_file,
     with_script,
 )
-from pytest_orchestrator.execution.steps.script import MISSING
+from pytest_orchestrator.execution.steps.script import MISSING, RECORD, STARTUP, has_lines
 from pytest_orchestrator.recipe.expressions.command_line import needs_shell
 from pytest_orchestrator.recipe.model.step import SshStep
 
@@ -38,6 +38,23 @@ shift
 "$@" "$f"
 """
 """Script that runs a shell given as a list of words; the command is passed to it as a file."""
+
+_BASH: Final = f"""\
+startup=$1
+shift
+[ -z "$BASH_ENV" ] || exec "$@"
+folder=$(mktemp -d) || exit 126
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 143' HUP INT TERM
+printf %s "$startup" >"$folder/script" || exit 126
+BASH_ENV=$folder/script "$@"
+code=$?
+if [ "$code" -ne 0 ] && [ -s "$folder/script.lines" ]; then
+    echo "{RECORD}$(tail -n 20 "$folder/script.lines" | tr '\\n' ';')" >&2
+fi
+exit "$code"
+"""
+"""Script that runs `bash` with the startup file that is passed to it, and sends its record."""
 
 
 def argv_of(step: SshStep, socket: Path | None) -> tuple[str, ...]:
@@ -90,6 +107,8 @@ def alone(step: SshStep) -> str:
 
 def _command(step: SshStep) -> str:
     words = far_argv_of(step.cmd, step.shell)
+    if step.shell == "bash" and isinstance(step.cmd, str) and has_lines(step.cmd):
+        return shlex.join(["/bin/sh", "-c", _BASH, "orchestrator", STARTUP, *words])
     if not takes_file(step.cmd, step.shell):
         return shlex.join(words)
     return shlex.join(["/bin/sh", "-c", _SCRIPT, "orchestrator", str(step.cmd), *words[:-1]])

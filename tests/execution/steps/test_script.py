@@ -104,8 +104,16 @@ def test_a_script_fails_if_the_shell_ends_it_by_e(
         ("true\nfalse\n# done\n", "; line 2 of cmd: false", ()),
         ("false |\n  true\ntrue", "; line 2 of cmd: true", (at(2),)),
         ("for i in 1; do\n  false\ndone", "; line 2 of cmd: false", ()),
-        ("( true\n  false\n)\ntrue", "", (_E,)),
-        ("f() {\n  false\n  true\n}\nf", "", (_E,)),
+        ("( true\n  false\n)\ntrue", "; line 2 of cmd: false", (at(2),)),
+        ("h() {\n (\n  false -h\n )\n}\nh\ntrue", "; line 3 of cmd: false -h", (at(3),)),
+        ("(\n  false -c\n) | cat\ntrue", "; line 2 of cmd: false -c", (at(2),)),
+        ("f() {\n  false\n  true\n}\nf", "; line 2 of cmd: false", (at(2),)),
+        ("f() {\n  false\n  true\n}\nf || true\nfalse -z", "; line 6 of cmd: false -z", ()),
+        (". ./lib.sh\ntrue\ngiven", "; line 3 of cmd: given", ()),
+        ("g() {\n  given\n}\n. ./lib.sh\ng", "; line 2 of cmd: given", (at(2),)),
+        ("(false) &\nsleep 0.1\nfalse || exit 1", "", ()),
+        ("(false) &\nwait $!\ntrue", "; line 2 of cmd: wait $!", (at(2),)),
+        ("true | false | true", "", ()),
         ("false; true", "", (_E,)),
         ("trap : ERR\nfalse\ntrue", "", (_E,)),
         ("set +e\nfalse\nset -e\nfalse\ntrue", "; line 4 of cmd: false", (at(4),)),
@@ -117,6 +125,7 @@ def test_a_script_fails_if_the_shell_ends_it_by_e(
 def test_bash_names_the_failing_line(
     cmd: str, reason: str, detail: tuple[str, ...], bench: Bench, scratch: Path
 ) -> None:
+    bench.write("lib.sh", "\n" * 9 + "given() {\n false\n}\n")
     ended = bench.shell(cmd, parse="text", shell="bash")
 
     assert failure_of(ended) == ("exit_code", f"exit code 1, expected 0{reason}", detail)
@@ -173,7 +182,7 @@ def test_the_last_message_of_a_shell_names_the_line(
     stderr: str, code: int, number: int | None
 ) -> None:
     step = ShellStep(name="a", cmd="one\ntwo\nthree\nfour")
-    line = FailingLine(step, code, f"noise\n{stderr}\n", None).text
+    line = FailingLine(step, code, f"noise\n{stderr}\n", "").text
     names = dict(enumerate(["one", "two", "three"], start=1))
     assert line == ("" if number is None else f"line {number} of cmd: {names[number]}")
 
@@ -188,7 +197,7 @@ def test_a_script_with_a_syntax_error_is_not_ended_by_e(named: str, bench: Bench
 
 def test_an_expression_in_the_failing_line_is_shown_as_an_expression() -> None:
     step = ShellStep(name="a", cmd='a "${RECIPE_VALUE_1}" "x ${RECIPE_VALUE_2} y"\nb')
-    line = FailingLine(step, 1, "", 1).text
+    line = FailingLine(step, 1, "", "1 0 1\n").text
     assert line == 'line 1 of cmd: a ${{ … }} "x ${{ … }} y"'
 
 
@@ -202,7 +211,7 @@ def test_the_err_trap_of_bash_is_invisible_to_the_script(bench: Bench) -> None:
     ended = bench.shell(script, parse="text", shell="bash")
     assert ended.process is not None
     plain = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        ["bash", "--noprofile", "--norc", "-eEo", "pipefail", "-c", script],
         capture_output=True,
         text=True,
         check=False,
@@ -296,7 +305,7 @@ def test_the_messages_of_other_shells_name_the_line(
     words: tuple[str, ...], stderr: str, number: int | None
 ) -> None:
     step = ShellStep(name="a", cmd="one\ntwo\nthree", shell=words)
-    text = FailingLine(step, 127, stderr, None).text
+    text = FailingLine(step, 127, stderr, "").text
     assert text == ("" if number is None else "line 2 of cmd: two")
 
 

@@ -18,6 +18,7 @@ from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.lanes import ssh_link
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections, refused
 from pytest_orchestrator.execution.steps import ssh
+from pytest_orchestrator.execution.steps.script import FailingLine, without_record
 from pytest_orchestrator.recipe.model.step import SshStep
 
 if TYPE_CHECKING:
@@ -123,6 +124,21 @@ def test_a_failing_line_ends_the_script_on_the_other_machine(
     line = ssh.alone(one).replace("ssh bench-3", "sh -c", 1)
     again = subprocess.run(line, shell=True, capture_output=True, check=False)
     assert (again.returncode, again.stdout) == (1, b"a\nin")
+
+
+def test_bash_on_the_other_machine_sends_the_failing_line(tmp_path: Path) -> None:
+    args = {"TMPDIR": str(tmp_path)}
+    one = step("echo a\nf() {\n  false\n}\nprintf b >&2\nf\ntrue", shell="bash", args=args)
+    done = far(one)
+
+    assert (done.returncode, done.stdout) == (1, b"a\n")
+    stderr, ends = without_record(done.stderr.decode())
+    assert stderr == "b"
+    assert FailingLine(one, 1, stderr, ends).text == "line 3 of cmd: false"
+    assert list(tmp_path.iterdir()) == []
+    own = far(step("true\nfalse", shell="bash", args={"BASH_ENV": "/dev/null"}))
+    assert (own.returncode, own.stderr) == (1, b"")
+    assert far(step("true\nexit 3", shell="bash")).stderr == b""
 
 
 def test_each_shell_runs_scripts_of_its_language() -> None:
