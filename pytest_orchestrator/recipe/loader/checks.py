@@ -3,6 +3,7 @@
 Each problem is an error with a cure.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ from pytest_orchestrator.recipe.problems import Problems, quoted, shortened
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.expressions.sandbox import Chain
 
+
+_NOT_PASSED = re.compile(r"\bnot\b[\s(]*passed\(")
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
 _OF_A_STEP = (
@@ -211,11 +214,14 @@ class NameChecks:
                 elif expression is not each.fields.get("if_"):
                     head = f"{chain.root}() is known only in 'if' and in 'finally'"
                     self._problems.add(expression.place, head, where)
-                elif chain.root != "passed" and not {"needs", "after"} & each.at.keys():
-                    self._check_default_needs(each, expression, chain.root)
+                elif chain.root != "passed" or _NOT_PASSED.search(expression.text):
+                    self._check_awaited(each, expression, chain.root)
 
-    def _check_default_needs(self, each: Draft, expression: Expression, function: str) -> None:
+    def _check_awaited(self, each: Draft, expression: Expression, function: str) -> None:
+        """Report a condition that never holds, because no step that may fail runs before it."""
         needs = each.fields.get("needs", ())
+        if each.fields.get("after") or (needs and "needs" in each.at):
+            return
         head = f"{each.title} reads {function}(), and waits for no step"
         if needs:
             head = f"{each.title} reads {function}(), and runs only if '{needs[0]}' has passed"

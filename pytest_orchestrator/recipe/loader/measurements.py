@@ -7,7 +7,13 @@ from yaml import MappingNode, Node
 
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested
-from pytest_orchestrator.recipe.model.limits import NUMERIC, LimitsError, clear_range, limits_of
+from pytest_orchestrator.recipe.model.limits import (
+    NUMERIC,
+    LimitsError,
+    Range,
+    clear_range,
+    limits_of,
+)
 from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Within
 from pytest_orchestrator.recipe.parsing.nodes import pairs
 from pytest_orchestrator.recipe.problems import either
@@ -119,10 +125,23 @@ class _Checks:
         elif not self._evaluated & _RANGE:
             try:
                 limits = limits_of(one)
+                self._check_equals(limits)
                 if one.marginal is not None and "marginal" not in self._evaluated:
                     clear_range(one.marginal, limits)
             except LimitsError as error:
                 self._report(error.key, f" can never hold: {error}")
+
+    def _check_equals(self, limits: Range) -> None:
+        """Report a required number that is outside of the limits."""
+        equals, (low, high) = self._one.equals, limits
+        if "equals" in self._evaluated or isinstance(equals, bool):
+            return
+        if not isinstance(equals, int | float):
+            return
+        if low is not None and equals < low:
+            self._report("equals", f" can never hold: it is below its low {low:.6g}")
+        elif high is not None and equals > high:
+            self._report("equals", f" can never hold: it is above its high {high:.6g}")
 
     def _report(self, key: str, tail: str, hint: str = "") -> None:
         self._reading.report(self._nodes[key], f"{self._title}.{key}", tail, hint)

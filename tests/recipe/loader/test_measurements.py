@@ -66,6 +66,14 @@ STEP = "in shell step 'a'"
             ),
         ),
         (
+            "{value: 1, equals: 1, low: 2}",
+            f"6:27 'measurements.m.equals' {STEP} can never hold: it is below its low 2",
+        ),
+        (
+            "{value: 1, equals: 5.5, within: {of: 4, percent: 25}}",
+            f"6:27 'measurements.m.equals' {STEP} can never hold: it is above its high 5",
+        ),
+        (
             "{value: 1, equals: 5, matches: x}",
             (
                 f"6:27 'measurements.m.equals' {STEP} is no text, and 'matches' is for a text, "

@@ -25,7 +25,7 @@ def text(keys: str, final: str = "if: passed()") -> str:
         ("if: passed()", "if: failed() or interrupted()"),
         ("if: not failed(), after: [a]", 'args: {A: "${{ recipe.outcome }}"}'),
         ("if: failed(), needs: [a]", 'args: {A: "${{ failed() }}"}'),
-        ("if: interrupted(), needs: []", "success: {assert: [passed()]}"),
+        ("if: interrupted(), needs: [], after: [a]", "success: {assert: [passed()]}"),
     ],
 )
 def test_outcomes_may_be_read_in_if_and_in_finally(read: Read, keys: str, final: str) -> None:
@@ -46,6 +46,22 @@ CALLED = "is known only in 'if' and in 'finally' in step 'b'"
         (
             "if: not interrupted()",
             "3:40 step 'b' reads interrupted(), and runs only if 'a' has passed (after: [a])",
+        ),
+        (
+            "if: failed(), needs: []",
+            "3:40 step 'b' reads failed(), and waits for no step (after: [x])",
+        ),
+        (
+            "if: failed(), needs: [], after: []",
+            "3:40 step 'b' reads failed(), and waits for no step (after: [x])",
+        ),
+        (
+            "if: not passed()",
+            "3:40 step 'b' reads passed(), and runs only if 'a' has passed (after: [a])",
+        ),
+        (
+            "if: 'matrix.v or not(passed())', matrix: {v: [1]}, needs: []",
+            "3:40 step 'b' reads passed(), and waits for no step (after: [x])",
         ),
         (
             "if: failed, after: [a]",
