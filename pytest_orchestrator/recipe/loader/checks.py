@@ -4,7 +4,7 @@ Each problem is an error with a cure.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.location import Place
@@ -87,6 +87,34 @@ class NameChecks:
             _, kind, name = secret.split(".", 2) if secret.count(".") > 1 else ("", "", "")
             if kind == "vars" and name not in self._vars:
                 self._unknown(place, f"no var {quoted(name)}", name, self._vars, " in 'secrets'")
+
+    def check_matrices(
+        self, templates: Sequence[Template], drafts: Iterable[Draft], secrets: Collection[str]
+    ) -> None:
+        """Check that no matrix reads a secret, since the ids of its cells contain its values.
+
+        Args:
+            templates: The expressions in the values of root keys.
+            drafts: All steps.
+            secrets: The secrets, such as ``vars.pin``.
+        """
+        hidden = {name: name for name in secrets}
+        # A var reads only the inputs, and the vars above it.
+        for one in sorted(templates, key=lambda each: each.path[0] != "inputs"):
+            name = f"vars.{one.path[1]}" if one.path[0] in ("vars", "inputs") else ""
+            read = next((hidden[each] for each in _names(one) if each in hidden), "")
+            if name and read:
+                hidden.setdefault(name, read)
+        of_steps = (one for each in drafts for one in each.fields.get("templates", ()))
+        for one in (*templates, *of_steps):
+            for name in _names(one) if one.path[0] == "matrix" and hidden else ():
+                if name in hidden:
+                    head = f"a matrix reads {name}, whose value is secret"
+                    if hidden[name] != name:
+                        head = f"a matrix reads {name}, which reads {hidden[name]}, a secret"
+                    tail = ", and the ids of its cells would show it"
+                    hint = "list names in the matrix, and read the secret in the steps"
+                    self._problems.add(one.place, head, "", tail, hint=hint)
 
     def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
         """Check that a var reads only earlier vars, and `matrix` only values known at collection.
@@ -494,3 +522,11 @@ def _cause(step: Draft, shared: Collection[str]) -> str:
     if step.fields.get("fixtures"):
         return "it has 'fixtures'"
     return "the recipe has 'fixtures'" if shared else ""
+
+
+def _names(template: Template) -> Iterator[str]:
+    """Yield the vars and environment variables that a template reads, such as ``vars.pin``."""
+    for expression in template.expressions:
+        for chain in expression.reads:
+            if chain.root in ("vars", "env") and chain.parts:
+                yield f"{chain.root}.{chain.parts[0]}"

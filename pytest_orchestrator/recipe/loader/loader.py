@@ -227,6 +227,9 @@ class Document:
         reads.check_root(self._reading.templates.expressions)
         reads.check_order(self._reading.templates.found, fields.get("required", ()))
         reads.check_secrets(self._places("secrets"))
+        if fields.get("secrets"):
+            found = self._reading.templates.found
+            reads.check_matrices(found, [*steps, *final], fields["secrets"])
         reads.check_steps(steps, final, inner)
 
     def _used(self, draft: Draft) -> Recipe | None:

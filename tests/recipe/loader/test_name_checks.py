@@ -284,3 +284,41 @@ def test_yaml_pitfalls_are_reported_with_their_cure(
 ) -> None:
     text = f"vars: {{x: 1}}\nsteps:\n  - name: a\n    type: shell\n    {keys}\n    cmd: x\n"
     assert problems(text) == [message]
+
+
+NO_SECRET = "list names in the matrix, and read the secret in the steps"
+SHOWS = f"and the ids of its cells would show it ({NO_SECRET})"
+
+
+@pytest.mark.parametrize(
+    ("root", "matrix", "message"),
+    [
+        ("secrets: [vars.t]\nvars: {t: [a]}", "'${{ vars.t }}'", "vars.t, whose value is secret"),
+        (
+            "vars: {t: x, u: ['${{ vars.t }}']}\nsecrets: [vars.t]",
+            "'${{ vars.u }}'",
+            "vars.u, which reads vars.t, a secret",
+        ),
+        (
+            "inputs: {t: {secret: true}}\nvars: {u: 1}",
+            "['${{ vars.t }}', 2]",
+            "vars.t, whose value is secret",
+        ),
+        ("secrets: [env.T]\nvars: {u: 1}", "['${{ env.T }}']", "env.T, whose value is secret"),
+        ("secrets: [vars.t]\nvars: {t: x, u: [1]}", "'${{ vars.u }}'", ""),
+    ],
+)
+def test_a_secret_in_a_matrix_is_refused(
+    root: str, matrix: str, message: str, read: Callable[[str], Recipe], problems: Problems
+) -> None:
+    step = "{name: s, type: shell, cmd: x"
+    for text in (
+        f"{root}\nsteps: [{step}, matrix: {{c: {matrix}}}}}]",
+        f"{root}\nmatrix: {{c: {matrix}}}\nsteps: [{step}}}]",
+    ):
+        if message:
+            [found] = problems(text)
+            assert found.startswith("3:" if "\n" in root else "2:")
+            assert found.endswith(f" a matrix reads {message}, {SHOWS}")
+        else:
+            read(text)
