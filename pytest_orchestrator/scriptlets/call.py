@@ -226,10 +226,16 @@ class _Arguments:
         unexplained = [
             each for each in missing if f" (did you mean '{each.name}'?)" not in hints.values()
         ]
-        parts = []
-        if unknown:
-            keys = ", ".join(f"{key!r:.80}{hint}" for key, hint in hints.items())
-            parts.append(f"params has {keys}, which {called} does not take")
+        given = [key for key in unknown if key in RESERVED and key in signature.parameters]
+        strange = [f"{key!r:.80}{hint}" for key, hint in hints.items() if key not in given]
+        parts = [
+            f"params has {', '.join(keys)}, which {tail}"
+            for keys, tail in (
+                (list(map(repr, given)), f"the plugin itself gives to {called}"),
+                (strange, f"{called} does not take"),
+            )
+            if keys
+        ]
         if unexplained:
             *most, last = [f"no '{each.name}'" for each in unexplained]
             names = f"{', '.join(most)} and {last}" if most else last

@@ -556,13 +556,16 @@ FIXTURE = "a pytest fixture is named in the step's fixtures (now rig, tmp_path)"
         (
             rest_of,
             {"ctx": 1},
-            "params has 'ctx', which rest_of(ctx, **rest) does not take",
+            "params has 'ctx', which the plugin itself gives to rest_of(ctx, **rest)",
             "ctx",
         ),
         (
             instrumented,
             {"volts": 1, "instrument": 1},
-            "params has 'instrument', which instrumented(volts, instrument=…) does not take",
+            (
+                "params has 'instrument', which the plugin itself gives to "
+                "instrumented(volts, instrument=…)"
+            ),
             "instrument",
         ),
         (

@@ -49,6 +49,7 @@ class AcceptedKeys(NamedTuple):
         required: The names of these parameters that have no default.
         takes_all: True if one parameter receives the whole mapping.
         has_rest: True if the function has a parameter such as `**kwargs`.
+        reserved: Names of parameters that receive no key, but what the plugin gives.
         without_value: Names of parameters without a default that get neither a key nor a fixture.
     """
 
@@ -56,6 +57,7 @@ class AcceptedKeys(NamedTuple):
     required: tuple[str, ...]
     takes_all: bool
     has_rest: bool
+    reserved: tuple[str, ...]
     without_value: tuple[str, ...]
 
 
@@ -79,6 +81,7 @@ def accepted_keys(
         required=tuple(name for name in own if name in required),
         takes_all=PARAMS in defaults or bool(node.args.vararg and by_place == bound),
         has_rest=node.args.kwarg is not None,
+        reserved=tuple(name for name in defaults if name in RESERVED - {*fixtures}),
         without_value=tuple(sorted(required & RESERVED - _ALWAYS_GIVEN - {*fixtures})),
     )
 
@@ -168,6 +171,11 @@ class _Check:
         unknown = [*self._unknown()]
         free = [one for each in self._accepted.values() for one in each.names if one not in keys]
         hints = {key: nearest(key, free) for key in unknown}
+        for key in self._given():
+            unknown = [one for one in unknown if one != key]
+            hints.pop(key, None)
+            head = f"params has '{key}', which the plugin itself gives to {self._target}"
+            yield Mismatch(True, self._step.at[f"params.{key}"], head, "choose another key")
         for key, hint in hints.items():
             head = f"params has '{key}', which {self._target} does not take"
             yield Mismatch(True, self._step.at[f"params.{key}"], head, hint)
@@ -186,6 +194,12 @@ class _Check:
         ):
             head = f"{self._target} needs '{name}', which receives no key of params"
             yield Mismatch(True, called, head, f"name a fixture '{name}' in the step's fixtures")
+
+    def _given(self) -> list[str]:
+        """Return the keys of `params` whose parameters receive something else from the plugin."""
+        given = {name for each in self._accepted.values() for name in each.reserved}
+        takes_all = any(each.takes_all for each in self._accepted.values())
+        return [key for key in self._step.params if key in given and not takes_all]
 
     def _unknown(self) -> Iterator[str]:
         """Yield the keys of `params` that the class or function does not accept."""

@@ -112,7 +112,7 @@ def unknown(
         if chain.root in variables and "vars" in known:
             return f"unknown name '{chain.root}' (write `vars.{chain.root}`)"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
-        return f"unknown name '{chain.root}'{cure or f'; there is {_listed(known)}'}"
+        return f"unknown name '{chain.root}'{cure or f' (there is {_listed(known)})'}"
     return None
 
 

@@ -39,8 +39,16 @@ _FORMS: Final[Mapping[str, str]] = {
     "test_meta": "{tester: your name}",
     "resources": "{scope: 1}",
     "result_schema": "{properties: {ripple: {type: number}}}",
+    "requires": "{programs: [dfu-util]}",
+    "sampling": '{case: {cmd: "psu measure --temperature", every: 1s, high: 85}}',
 }
 """For each key whose value is a mapping, a value as it may stand in a recipe."""
+
+_ENTRIES: Final[Mapping[str, str]] = {
+    "measurements": "{value: result.ripple_mv, high: 50}",
+    "sampling": '{cmd: "psu measure --temperature", every: 1s, high: 85}',
+}
+"""For each key whose value is a mapping of named mappings, one of these."""
 
 
 def unknown_key(
@@ -55,8 +63,8 @@ def unknown_key(
         exclude: Keys that are in the file already.
     """
     word = _OTHER_WORDS.get(name, "")
-    if word in known and word not in exclude:
-        return f"did you mean '{word}'?"
+    if word in known:
+        return f"'{word}' is there already" if word in exclude else f"did you mean '{word}'?"
     if word == _ROOT:
         return f"'{word}' is a key of the recipe, beside 'steps'"
     near = problems.suggest(name, known, exclude=exclude)
@@ -67,8 +75,10 @@ def form_of(key: str) -> str:
     """Return the hint with the form of a key whose value is a mapping; else an empty text.
 
     Args:
-        key: The key as messages show it, such as ``defaults.retry``.
+        key: The key as messages show it, such as ``defaults.retry`` or ``measurements.ripple``.
     """
-    name = key.rpartition(".")[2]
-    form = _FORMS.get(name, "")
+    root, _, entry = key.partition(".")
+    is_entry = root in _ENTRIES and entry and entry.rpartition(".")[2] not in ("within", "marginal")
+    name = entry if is_entry else key.rpartition(".")[2]
+    form = _ENTRIES[root] if is_entry else _FORMS.get(name, "")
     return f"write {name}: {form}" if form else ""

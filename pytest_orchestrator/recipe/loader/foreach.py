@@ -10,6 +10,22 @@ _WANTED = "an expression that gives a list, or a list"
 _LEAVE = "leave one of them out"
 
 
+def without_null_list(key_nodes: Pairs, reading: Reading) -> Pairs:
+    """Return the keys of a step without ``foreach`` if its list is null, which is reported.
+
+    Args:
+        key_nodes: The keys of the step and their nodes.
+        reading: Receives the problem.
+    """
+    node = key_nodes["foreach"][1] if "foreach" in key_nodes else None
+    if type(node) is not ScalarNode or node.tag != PLAIN or not node.value:
+        return key_nodes
+    if reading.values.with_expressions.scalar(node) is not None:
+        return key_nodes
+    reading.report_kind(node, "foreach", _WANTED)
+    return {name: pair for name, pair in key_nodes.items() if name != "foreach"}
+
+
 def check_foreach(key_nodes: Pairs, reading: Reading, *, is_service: bool) -> None:
     """Report the problems of ``foreach`` and ``fail_fast`` that do not depend on a run.
 

@@ -35,7 +35,7 @@ from pytest_orchestrator.recipe.loader.environment import (
     use_one_field,
     with_environment,
 )
-from pytest_orchestrator.recipe.loader.foreach import check_foreach
+from pytest_orchestrator.recipe.loader.foreach import check_foreach, without_null_list
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.loader.matrix import check_matrix
 from pytest_orchestrator.recipe.loader.measurements import measurements
@@ -189,6 +189,7 @@ class _StepReader:
         if self._model is not UseStep:
             key_nodes = with_defaults(key_nodes, shared, self._model, is_service=self._is_service)
             key_nodes = self._with_environment(key_nodes, shared)
+        key_nodes = without_null_list(key_nodes, self._reading)
         fields = fields_of(self._model, key_nodes, self._reading, self._unknown)
         if "success" in self._pairs:
             success = self._pairs["success"][1]
@@ -378,7 +379,8 @@ class _StepReader:
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
         elif not owner:
-            known = ["type", *keys_of(self._model)]
+            is_use = self._model is UseStep
+            known = ["type", *(key for key in keys_of(self._model) if not is_use or key in OWN)]
             hint = unknown_key(name, known, self._problems, exclude=self._pairs)
             self._hints.add(hint)
             self._note(node, f"unknown key {quoted(name)}", hint=hint)

@@ -65,6 +65,14 @@ def late(given):
                 "(did you mean 'volts'?)"
             ),
         ),
+        (
+            "def step(ctx, volts, **rest): return rest, volts\n",
+            "{ctx: 5, volts: 1}",
+            (
+                "ctx:  error: params has 'ctx', which the plugin itself gives to function 'step' "
+                "(choose another key)"
+            ),
+        ),
         (FUNCTION, "{load: 2}", "{load error: params has no 'volts', which function 'step' needs"),
         (
             FUNCTION,

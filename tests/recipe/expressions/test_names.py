@@ -35,7 +35,7 @@ STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
         ("nope is defined", BEFORE, None),
         ("nope | default(1)", BEFORE, None),
         ("varz.x", BEFORE, "unknown name 'varz' (did you mean 'vars'?)"),
-        ("zzz", COLLECTED, "unknown name 'zzz'; there is env, vars"),
+        ("zzz", COLLECTED, "unknown name 'zzz' (there is env, vars)"),
         ("result.x", BEFORE, "'result' is known only after the step code has run"),
         ("kind", AFTER, "'kind' is known only in `until` and `abort_if`"),
         ("ctx.x", EARLY, "'ctx' cannot be used here"),

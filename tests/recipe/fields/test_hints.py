@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe import Recipe, RecipeError
 from pytest_orchestrator.recipe.fields.hints import form_of
 
 Problems = Callable[[str | bytes], list[str]]
@@ -45,6 +45,23 @@ def test_the_word_of_another_tool_for_a_command_is_reported_once(
     assert problems(f"steps:\n- {{name: a, type: shell, {word}: x}}\n") == [
         f"2:26 unknown key '{word}' in shell step 'a' (did you mean 'cmd'?)"
     ]
+
+
+def test_the_word_of_another_tool_for_a_key_that_is_there_says_so(problems: Problems) -> None:
+    for word in ("run", "script"):
+        assert problems(f"steps:\n- {{name: a, type: shell, cmd: x, {word}: x}}\n") == [
+            f"2:34 unknown key '{word}' in shell step 'a' ('cmd' is there already)"
+        ]
+
+
+def test_no_key_is_proposed_that_a_use_step_cannot_have(read: Read) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read("steps:\n  - {name: a, use: recipes/x.yaml, loop: [1]}\n")
+    (found,) = [one.text for one in caught.value.problems if "loop" in one.text]
+    assert found == (
+        "unknown key 'loop' in use step 'a' (it may have type, idx, description, tags, fixtures, "
+        "needs, after, continue_on_error, implicit, matrix, if or with)"
+    )
 
 
 @pytest.mark.parametrize("word", ["always", "teardown", "cleanup"])
@@ -128,6 +145,51 @@ def test_a_value_in_place_of_a_mapping_gets_the_form_to_write(
 def yaml_of(cure: str) -> str:
     """Return the form with its expressions in quotes, which flow style needs."""
     return cure.replace("${{ result.serial }}", "'${{ result.serial }}'")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "requires: 3",
+            (
+                "1:11 'requires' is a number, should be a mapping "
+                "(write requires: {programs: [dfu-util]})"
+            ),
+        ),
+        (
+            "sampling: [1]",
+            (
+                "1:11 'sampling' is a list, should be a mapping (write sampling: "
+                '{case: {cmd: "psu measure --temperature", every: 1s, high: 85}})'
+            ),
+        ),
+        (
+            "sampling: {u: 3}",
+            (
+                "1:15 'sampling.u' is a number, should be a mapping (write u: "
+                '{cmd: "psu measure --temperature", every: 1s, high: 85})'
+            ),
+        ),
+        (
+            "defaults: {}",
+            (
+                "2:58 'measurements.v' in shell step 'a' is text, should be a mapping (write v: "
+                "{value: result.ripple_mv, high: 50})"
+            ),
+        ),
+    ],
+)
+def test_an_entry_in_place_of_a_mapping_gets_the_form_to_write(
+    text: str, message: str, problems: Problems, read: Read
+) -> None:
+    wrong = ", measurements: {v: result}" if text == "defaults: {}" else ""
+    step = f"\nsteps: [{{name: a, type: shell, cmd: x{wrong}}}]\n"
+    assert problems(text + step) == [message]
+    if not wrong:
+        cure = message.partition("(write ")[2].removesuffix(")")
+        is_entry = cure.startswith("u: ")
+        read((f"sampling: {{{cure}}}" if is_entry else cure) + step)
 
 
 @pytest.mark.parametrize("key", ["ready", "params", "vars", "matrix", "defaults", "test_meta"])

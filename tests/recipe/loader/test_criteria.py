@@ -102,8 +102,8 @@ def test_an_entry_of_files_is_a_criterion_with_the_places_of_its_rules(read: Rea
         (
             "[{path: '${{ nonsense }}'}]",
             (
-                "5:28 unknown name 'nonsense'; there is attempt, ctx, env, exit_code, fixtures, "
-                "matrix, recipe, result, run, stderr, stdout, steps, vars in shell step 'a'"
+                "5:28 unknown name 'nonsense' (there is attempt, ctx, env, exit_code, fixtures, "
+                "matrix, recipe, result, run, stderr, stdout, steps, vars) in shell step 'a'"
             ),
         ),
         (

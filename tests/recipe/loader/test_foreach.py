@@ -54,6 +54,13 @@ WRONG = {
         "2:45 'foreach' in shell step 'a' is a boolean, "
         "should be an expression that gives a list, or a list"
     ),
+    **{
+        f"foreach: {word}": (
+            "2:45 'foreach' in shell step 'a' is null, "
+            "should be an expression that gives a list, or a list"
+        )
+        for word in ("null", "~")
+    },
     "foreach: {a: 1}": (
         "2:45 'foreach' in shell step 'a' is a mapping, should be an expression, or a list"
     ),
@@ -94,7 +101,7 @@ def test_a_wrong_loop_is_a_problem_with_its_place(problems: Problems, keys: str)
 
 def test_an_unknown_list_names_what_an_expression_may_read(problems: Problems) -> None:
     (problem,) = problems(STEP % "foreach: points")
-    assert problem.startswith("2:45 unknown name 'points'; there is attempt, ctx, env")
+    assert problem.startswith("2:45 unknown name 'points' (there is attempt, ctx, env")
 
 
 def test_a_step_that_uses_a_file_has_no_loop(read: Read) -> None:

@@ -53,7 +53,13 @@ def test_a_recipe_has_requirements(read: Read) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("requires: [http]", "1:11 'requires' is a list, should be a mapping"),
+        (
+            "requires: [http]",
+            (
+                "1:11 'requires' is a list, should be a mapping "
+                "(write requires: {programs: [dfu-util]})"
+            ),
+        ),
         (
             "requires: {extra: [http]}",
             ("1:12 unknown key 'extra' in 'requires' (did you mean 'extras'?)"),

@@ -68,10 +68,23 @@ ENTRY = "sampling: {{t: {{{}}}}}"
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("sampling: 7", ["1:11 'sampling' is a number, should be a mapping"]),
+        (
+            "sampling: 7",
+            [
+                (
+                    "1:11 'sampling' is a number, should be a mapping (write sampling: "
+                    '{case: {cmd: "psu measure --temperature", every: 1s, high: 85}})'
+                )
+            ],
+        ),
         (
             "sampling: {t: psu temperature}",
-            ["1:15 'sampling.t' is text, should be a mapping"],
+            [
+                (
+                    "1:15 'sampling.t' is text, should be a mapping (write t: "
+                    '{cmd: "psu measure --temperature", every: 1s, high: 85})'
+                )
+            ],
         ),
         (
             "sampling: {1st: {cmd: x}}",
