@@ -6,6 +6,7 @@ step failed. So this module wraps these functions, from the first session with r
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -156,6 +157,7 @@ def interrupt_on_sigterm(controller: "Channel | None" = None) -> Callable[[], No
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         is_over.set()
+        _leave_closed_terminal()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     def interrupt_with_cause(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -183,6 +185,23 @@ def interrupt_on_sigterm(controller: "Channel | None" = None) -> Callable[[], No
         signal.signal(signal.SIGINT, interrupt_with_cause)
         controller.setcallback(interrupt_main_thread)
     return restore
+
+
+def _leave_closed_terminal() -> None:
+    """Redirect the file descriptors of a terminal that was closed to the null device.
+
+    pytest could not write its reports else: its first line would be an internal error.
+    """
+    import termios
+
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in [int(one.name) for one in Path("/dev/fd").iterdir()]:
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                os.dup2(null, number, inheritable=number < 3)
+    os.close(null)
 
 
 def keep_exit_statuses() -> Callable[[], None]:

@@ -211,11 +211,13 @@ def test_prompts_of_parallel_steps_are_asked_by_the_session(
 class Screen:
     """A pytest process at a terminal of its own."""
 
-    def __init__(self, project: Project, *args: str) -> None:
+    def __init__(self, project: Project, *args: str, stderr: Path | None = None) -> None:
         environ = {name: value for name, value in os.environ.items() if name != "CI"}
         pid, self._end = pty.fork()
         if pid == 0:
             os.chdir(project.path)
+            if stderr is not None:
+                os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT), 2)
             environ |= {"TERM": "xterm", "COLUMNS": "80"}
             os.execve(PYTEST[0], [*PYTEST, *args], environ)
         self._pid = pid
@@ -244,6 +246,11 @@ class Screen:
     def types(self, text: str) -> None:
         """Type a text at the terminal."""
         os.write(self._end, text.encode())
+
+    def hang_up(self) -> int:
+        """Close the terminal, wait until pytest has ended, and return its exit status."""
+        os.close(self._end)
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
     def status(self) -> int:
         """Wait until pytest has ended; return its exit status."""
@@ -334,6 +341,25 @@ def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(project: Projec
     assert finished["sure"]["block"]["step"]["kind"] == "not_found"
     resumed = project.blocks("--recipe-resume", "-klogin")
     assert _MISSING in resumed["login"]["step"]["reason"]
+
+
+def test_a_terminal_that_is_closed_at_a_question_interrupts_its_step(project: Project) -> None:
+    project.recipe("x", {"login": _LOGIN, "next": ""}, final={"off": ""})
+    screen = Screen(project, "-p", "no:randomly", stderr=project.path / "stderr")
+    screen.reads("pin> ")
+
+    assert screen.hang_up() == pytest.ExitCode.INTERRUPTED
+    assert (project.path / "stderr").read_text() == ""
+    finished = [
+        (one["step"], one["outcome"], one["block"]["step"].get("reason", ""))
+        for one in _events(project, "step_finished")
+    ]
+    assert [(name, outcome) for name, outcome, _ in finished] == [
+        ("login", "interrupted"),
+        ("off", "passed"),
+        ("next", "not run"),
+    ]
+    assert finished[0][2].endswith("SIGHUP")
 
 
 def test_no_question_is_asked_after_ctrl_c_in_another_step(project: Project) -> None:

@@ -109,16 +109,21 @@ class Terminal:
         """Make the terminal edit lines in a ``with`` block, and hide them if `secret` is true."""
         import termios  # Windows lacks it, where this package is imported too
 
-        before: list[Any] = termios.tcgetattr(self._source)
+        try:
+            before: list[Any] = termios.tcgetattr(self._source)
+        except termios.error:
+            raise TerminalClosed from None
         flags = before[_LOCAL_FLAGS] | termios.ICANON | termios.ISIG | termios.ECHONL
         flags = flags & ~termios.ECHO if secret else flags | termios.ECHO
         within = [*before]
         within[_LOCAL_FLAGS] = flags
-        termios.tcsetattr(self._source, termios.TCSADRAIN, within)
         try:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self._source, termios.TCSADRAIN, within)
             yield
         finally:
-            termios.tcsetattr(self._source, termios.TCSADRAIN, before)
+            with contextlib.suppress(termios.error):  # a closed terminal must not hide its signal
+                termios.tcsetattr(self._source, termios.TCSADRAIN, before)
 
 
 def fill(
