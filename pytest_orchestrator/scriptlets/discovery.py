@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.suggestions import files_below
 from pytest_orchestrator.recipe.analysis.dependencies import Mention, mentions
+from pytest_orchestrator.recipe.analysis.listed_inputs import recipe_inputs
 from pytest_orchestrator.recipe.analysis.python_source import (
     ANY,
     Function,
@@ -28,7 +29,6 @@ from pytest_orchestrator.scriptlets.docs import (
     sections,
     summary,
 )
-from pytest_orchestrator.scriptlets.inputs import recipe_inputs
 from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptlet, Use
 
 FOLDER = "scriptlets"
