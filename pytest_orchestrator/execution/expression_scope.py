@@ -39,7 +39,6 @@ from pytest_orchestrator.recipe.fields.resolve import (
     replace_expressions,
     vars_unknown_at_collection,
 )
-from pytest_orchestrator.recipe.input_values import input_values, missing_inputs
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Cell, FileUse, ShellStep, Step, cell_name
 from pytest_orchestrator.recipe.variables import ExternalValue
@@ -226,7 +225,10 @@ class Inner:
             name: ExternalValue(values[name], "with") for name in file_use.inputs if name in values
         }
         names = {**outer_names, **self._own}
-        values |= input_values(file_use.inputs, given, file_use.templates, names, {})
+        if file_use.inputs:
+            from pytest_orchestrator.recipe.input_values import input_values
+
+            values |= input_values(file_use.inputs, given, file_use.templates, names, {})
         for name, value in file_use.vars.items():
             if name not in file_use.with_values:
                 names = {**outer_names, **self._own, "vars": values}
@@ -443,6 +445,8 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
     """
     if not (recipe.matrix or recipe.has_cells):
         return {}
+    from pytest_orchestrator.recipe.input_values import missing_inputs
+
     names: dict[str, Any] = {"env": dict(os.environ)}
     with collection_time_limit():
         missing = missing_inputs(recipe.inputs, given)
@@ -460,6 +464,8 @@ def _vars(
     """Evaluate the vars of a recipe in order; each may read the vars that precede it."""
     values: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
     if recipe.inputs:
+        from pytest_orchestrator.recipe.input_values import input_values
+
         values |= input_values(recipe.inputs, given, recipe.templates, names, recipe.at, excluded)
     for name, value in recipe.vars.items():
         if name in given:

@@ -122,10 +122,11 @@ def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
     """
     from pytest_orchestrator.execution.steps.command import environment_of
     from pytest_orchestrator.recipe.fields.extensions import CustomStep
-    from pytest_orchestrator.recipe.fields.type_hooks import HookError, secrets_of
 
     for step in (*recipe.steps, *recipe.final):
         if isinstance(step, CustomStep):
+            from pytest_orchestrator.recipe.fields.type_hooks import HookError, secrets_of
+
             # The step raises the error again, before its step code runs.
             with contextlib.suppress(HookError):
                 secrets.add(secrets_of(step, str(recipe.path)))

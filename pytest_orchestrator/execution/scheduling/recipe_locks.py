@@ -251,7 +251,7 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     """
     from pytest_orchestrator.execution.expression_scope import Inner, Steps, early_names
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-    from pytest_orchestrator.recipe.fields import type_hooks
+    from pytest_orchestrator.recipe.fields.extensions import CustomStep
     from pytest_orchestrator.recipe.fields.resolve import is_early, lock_names, plain_locks
 
     early = {*plain_locks(recipe.locks, recipe.templates), *lock_names(recipe.templates, names)}
@@ -271,7 +271,10 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
         for template in filter(is_early, step.templates):
             with contextlib.suppress(ExpressionError):  # the step will raise the error
                 early.update(lock_names([template], step_names))
-        early.update(type_hooks.early_locks(step, str(recipe.path), step_names))
+        if isinstance(step, CustomStep):
+            from pytest_orchestrator.recipe.fields import type_hooks
+
+            early.update(type_hooks.early_locks(step, str(recipe.path), step_names))
     return early
 
 

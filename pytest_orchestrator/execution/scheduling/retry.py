@@ -32,7 +32,6 @@ from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, time_limit
-from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.options import Retry
@@ -140,6 +139,8 @@ class RetryLoop:
         step, recipe = evaluate_step(self._written, self._names), self._attempt_defaults.recipe
         if not isinstance(step, CustomStep):
             return step
+        from pytest_orchestrator.recipe.fields import type_hooks
+
         secrets = type_hooks.secrets_of(step, recipe)
         if secrets:
             self._attempt_defaults.config.secrets.add(secrets)

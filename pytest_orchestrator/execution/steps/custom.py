@@ -15,7 +15,6 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.extending import StepEnvironment, StepSpec
-from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.step import CodeStep, PluginData, PythonStep
 from pytest_orchestrator.scriptlets.call import ValidationFailed
@@ -41,6 +40,8 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         return step
     kind = step.kind
     place = step.at["type"]
+    from pytest_orchestrator.recipe.fields import type_hooks
+
     plugin_data = PluginData(
         type=step.type,
         file=step.file,
@@ -138,6 +139,8 @@ def _logger(type_name: str) -> logging.Logger:
 
 def _clean_up(kind: Any, step: PythonStep, plugin_data: PluginData) -> Mapping[str, Any]:
     """Call the hook ``cleanup`` of a plugin's class; return the result of a passed step."""
+    from pytest_orchestrator.recipe.fields import type_hooks
+
     name = step.name.removesuffix(CLEANUP)
     keys = type_hooks.defaults(kind.Keys) | step.params
     kind.cleanup(StepSpec(step=name, recipe=plugin_data.recipe, keys=keys))

@@ -14,7 +14,6 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import BEFORE
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
-from pytest_orchestrator.recipe.input_values import missing_inputs, wrong_input
 from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.sampling import Sampler
@@ -129,6 +128,8 @@ class Uses:
             if name not in declared:
                 near = nearest(name, declared)
                 self._problems.add(where, f"{used.id} has no var {quoted(name)}{near}")
+        from pytest_orchestrator.recipe.input_values import missing_inputs
+
         for name in (*used.required, *missing_inputs(used.inputs, given)):
             if name not in given:
                 head = f"{title} does not give {quoted(name)}"
@@ -151,6 +152,8 @@ class Uses:
             given: The places of the values, by name.
             templates: The expressions in the values.
         """
+        from pytest_orchestrator.recipe.input_values import wrong_input
+
         late = {one.path[1] for one in templates if len(one.path) > 1}
         for name in used.inputs.keys() & values.keys() - late:
             external = ExternalValue(values[name], "with")

@@ -17,7 +17,6 @@ from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenS
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.expressions.names import ELEMENT
-from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import (
     CustomStep,
     Extensions,
@@ -405,6 +404,8 @@ class _StepReader:
             if wrong:
                 self._note(self._node, wrong)
                 return
+        from pytest_orchestrator.recipe.fields import type_hooks
+
         if not (
             type_hooks.defines(model.kind, "check") or type_hooks.defines(model.kind, "secrets")
         ):
@@ -426,6 +427,8 @@ class _StepReader:
 
     def _common(self, key_nodes: Pairs, own: Mapping[str, str]) -> dict[str, Any]:
         """Return the keys of the step that steps of all types have, as they are written."""
+        from pytest_orchestrator.recipe.fields import type_hooks
+
         values = self._values.quiet()
         return {
             name: type_hooks.as_written(values.json(node))
@@ -435,6 +438,8 @@ class _StepReader:
 
     def _report_key(self, wrong: KeyProblem, places: Mapping[KeyPath, Place]) -> None:
         """Report a mistake that the class of a plugin found, at the value or around it."""
+        from pytest_orchestrator.recipe.fields import type_hooks
+
         path = tuple(wrong.path)
         while path not in places:
             path = path[:-1]
