@@ -52,10 +52,9 @@ class SamplingReader:
         names = {each.name: each for each in (*steps, *final)}
         for name, (name_node, value) in pairs(node).items():
             if self._is_name(name, name_node, names, reading):
-                one = self._entry(name, value)
-                if one is not None:
-                    self._check_range(one, value, [each.name for each in steps], final)
-                    samplers.append(one)
+                fields, one = self._entry(name, value)
+                self._check_range(name, fields, value, [each.name for each in steps], final)
+                samplers += [] if one is None else [one]
         return samplers
 
     def _is_name(self, name: str, node: Node, steps: Mapping[str, Draft], reading: Reading) -> bool:
@@ -73,13 +72,14 @@ class SamplingReader:
             return False
         return True
 
-    def _entry(self, name: str, node: Node) -> Sampler | None:
+    def _entry(self, name: str, node: Node) -> tuple[dict[str, Any], Sampler | None]:
+        """Read an entry; return its correct fields, and the sampled value if all are correct."""
         title, templates = f"sampling.{name}", Templates()
         reading = Reading(self._values, self._problems, "", templates)
         fields = read_nested(Sampling, node, title, reading)
         self.expressions += templates.expressions
         if fields is None:
-            return None
+            return {}, None
         keys, before = pairs(node), len(self._problems.found)
         self._check_source(keys, node, title, reading)
         low, high = fields.get("low"), fields.get("high")
@@ -88,12 +88,12 @@ class SamplingReader:
         if fields.get("abort") and not {"low", "high"} & keys.keys():
             reading.report(keys["abort"][1], f"{title}.abort", " needs a limit", "low: or high:")
         if len(self._problems.found) > before:
-            return None
+            return fields, None
         at = Places(fields["at"] | {"name": self._values.place(node)})
         own = tuple(one for one in templates.found if one.path[0] != "cmd")
         sampling = Sampling(**{**fields, "templates": own})
         step = self._step(name, sampling, templates, at)
-        return None if step is None else Sampler(step=step, sampling=sampling)
+        return fields, None if step is None else Sampler(step=step, sampling=sampling)
 
     def _check_source(
         self, keys: Mapping[str, Any], node: Node, title: str, reading: Reading
@@ -137,15 +137,21 @@ class SamplingReader:
         )
 
     def _check_range(
-        self, one: Sampler, node: Node, steps: Sequence[str], final: Sequence[Draft]
+        self,
+        of: str,
+        fields: Mapping[str, Any],
+        node: Node,
+        steps: Sequence[str],
+        final: Sequence[Draft],
     ) -> None:
         """Check that `from` and `to` name steps, in the order in which these run."""
         late = {each.name for each in final}
-        keys, places = pairs(node), []
-        for key, name in (("from", one.sampling.from_), ("to", one.sampling.to)):
+        places = []
+        for key, name in (("from", fields.get("from_")), ("to", fields.get("to"))):
             if name is None:
                 continue
-            title, place = f"'sampling.{one.name}.{key}'", self._place(keys[key][1])
+            keys = pairs(node)
+            title, place = f"'sampling.{of}.{key}'", self._place(keys[key][1])
             if name in late:
                 head = f"{title} is {quoted(name)}, which stands in 'finally'"
                 self._problems.add(place, head, hint="only ordinary steps are watched")
@@ -156,7 +162,7 @@ class SamplingReader:
             else:
                 places.append(steps.index(name))
         if places[1:] and places[0] > places[1]:
-            head = f"'sampling.{one.name}.from' runs after 'to', so no step is watched"
+            head = f"'sampling.{of}.from' runs after 'to', so no step is watched"
             self._problems.add(self._place(keys["from"][1]), head)
 
     def _place(self, node: Node) -> Place:

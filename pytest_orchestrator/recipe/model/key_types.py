@@ -176,9 +176,20 @@ def seconds(value: float | str) -> float:
 
 def pause(value: float | str) -> float:
     """Return a delay in seconds, from zero to a day."""
+    return pause_from(0.0, "0 seconds", value)
+
+
+def pause_from(least: float, words: str, value: float | str) -> float:
+    """Return a time in seconds, from the shortest one to a day.
+
+    Args:
+        least: The shortest time, in seconds.
+        words: The shortest time as the message shows it.
+        value: Seconds, or a text with a unit.
+    """
     number = _in_seconds(value) if isinstance(value, str) else float(value)
-    if not 0 <= number <= DAY:
-        raise ValueError("should be 0 seconds to a day")
+    if not least <= number <= DAY:
+        raise ValueError(f"should be {words} to a day")
     return number
 
 

@@ -17,10 +17,7 @@ FASTEST = 0.01
 
 def interval(value: float | str) -> float:
     """Return an interval in seconds; it must be 10 ms to a day."""
-    number = key_types.pause(value)
-    if number < FASTEST:
-        raise ValueError("should be 10 ms to a day")
-    return number
+    return key_types.pause_from(FASTEST, "10 ms", value)
 
 
 class Sampling(Struct, frozen=True, kw_only=True):

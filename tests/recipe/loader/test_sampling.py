@@ -123,6 +123,19 @@ ENTRY = "sampling: {{t: {{{}}}}}"
             ["1:31 'sampling.t.every' is '1ms', should be 10 ms to a day"],
         ),
         (
+            ENTRY.format("cmd: x, every: -1"),
+            ["1:31 'sampling.t.every' is -1, should be 10 ms to a day"],
+        ),
+        (
+            ENTRY.format("every: 0s, low: 3, high: 1, from: zz"),
+            [
+                "1:15 'sampling.t' is missing 'cmd' (or 'module' and 'function')",
+                "1:23 'sampling.t.every' is '0s', should be 10 ms to a day",
+                "1:32 'sampling.t.low' is above 'high'",
+                "1:50 'sampling.t.from' is 'zz', which is no step of this recipe",
+            ],
+        ),
+        (
             ENTRY.format("cmd: x, every: often"),
             [
                 (
