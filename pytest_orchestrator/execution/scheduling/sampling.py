@@ -172,9 +172,8 @@ class RunningSampler:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-            is_first = not self._count
         # A sample that began while a watched step ran counts.
-        self._thread.join(self._limit if is_first else max(_LAST, self._sampling.every))
+        self._thread.join(max(_LAST, self._sampling.every))
         started = time.monotonic()
         while self._thread.is_alive():
             self._slot.end_programs(late=time.monotonic() - started > _PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.notifications import Sampled
+from pytest_orchestrator.execution.scheduling import sampling
 from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.sampling import CurveRecorder
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 THREE = "until [ $(wc -l < taken) -ge 3 ]; do sleep 0.005; done"
 """A command that waits for three samples of `COUNT`."""
 COUNT = "echo x >> taken; wc -l < taken"
+BEGUN = "until [ -e begun ]; do sleep 0.005; done"
 FOREVER = "echo begun >> ran; while :; do sleep 0.01; done"
 
 Run = Callable[..., RecipeRun]
@@ -100,6 +104,23 @@ def test_samples_of_a_running_step_become_a_curve_and_three_measurements(
     lowest, _, highest = result.measurements
     assert (lowest.margin, lowest.unit, lowest.low, lowest.high) == (0, "V", 1, 99)
     assert highest.margin == min(curve.count - 1, 99 - curve.count)
+
+
+def test_a_sample_that_hangs_is_cut_soon_after_the_last_step(
+    run_of: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "_LAST", 0.2)
+    monkeypatch.setattr(sampling, "_MIN_TIMEOUT", 600.0)
+    run = run_of({"cmd": "echo >> begun; sleep 500; echo 1", "every": 0.1}, s=BEGUN)
+
+    assert outcomes(run, "s") == ["passed"]
+    begun = time.monotonic()
+    result = sampled(run)
+    assert time.monotonic() - begun < PATIENCE
+    assert result.failure is not None
+    assert result.failure.reason.startswith("no sample was taken: ")
+    assert result.curve is not None
+    assert (result.curve.count, result.curve.failed) == (0, 1)
 
 
 def test_a_value_outside_its_limits_fails_the_recipe_but_no_step(run_of: Run) -> None:
