@@ -36,6 +36,7 @@ _COLOURS = {
 }
 _MOST_MARGINAL = 10
 _MOST_ELEMENTS = 10
+_WIDEST_ELEMENT = 24  # columns; a wider label would leave no room for the figures
 _EXCUSED = frozenset({"xfailed", "interrupted", "not run"})
 
 
@@ -187,7 +188,8 @@ def verdict(blocks: "Sequence[Block]") -> str:
         return "not run"
     if states & {"interrupted", "not run"}:
         return "interrupted"
-    return "passed" if states & {"passed", "restored"} else "skipped"
+    ended = states & {"passed", "restored", "xfailed", "xpassed"}
+    return "passed" if ended else "skipped"
 
 
 def _row(block: "Block") -> tuple[str, ...]:
@@ -221,7 +223,7 @@ def _element_row(element: "Element") -> tuple[str, ...]:
     cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
     attempt = element.attempt or 1
     return (
-        f"  {element_label(element.index, element.item)}",
+        cut_to_width(f"  {element_label(element.index, element.item)}", _WIDEST_ELEMENT),
         f"{element.state} (attempt {attempt})" if attempt > 1 else element.state,
         report_text.seconds(used.get("seconds")),
         report_text.seconds(cpu),

@@ -167,6 +167,9 @@ def test_no_row_is_wider_than_the_terminal(blocks: list[Block], width: int) -> N
         (["passed", "failed", "blocked"], "failed"),
         (["passed", "error"], "failed"),
         (["passed", "skipped", "xfailed"], "passed"),
+        (["xfailed", "skipped"], "passed"),
+        (["xpassed"], "passed"),
+        (["skipped"], "skipped"),
         (["skipped", "blocked"], "failed"),
         ([], "skipped"),
     ],
@@ -195,6 +198,16 @@ def test_elements_of_a_loop_are_rows_below_their_step() -> None:
         " sweep      passed        -      -        -  -",
         "   [0] 0.0  passed     1.25      -        -",
         "   [1] 0.5  passed     1.25      -        -",
+    ]
+
+
+def test_a_long_element_leaves_room_for_the_figures() -> None:
+    elements = [{"index": 0, "item": "a long name of a device under test", "state": "passed"}]
+    rows = table([block("sweep", elements=elements, resources={"seconds": 1.5})], 80)
+    assert rows == [
+        " step                     state   seconds  CPU s  peak MB  context keys written",
+        " sweep                    passed     1.50      -        -  -",
+        "   [0] a long name of a…  passed        -      -        -",
     ]
 
 
