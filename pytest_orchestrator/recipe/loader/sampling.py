@@ -146,11 +146,10 @@ class SamplingReader:
     ) -> None:
         """Check that `from` and `to` name steps, in the order in which these run."""
         late = {each.name for each in final}
-        places = []
+        places, keys = [], pairs(node) if fields else {}
         for key, name in (("from", fields.get("from_")), ("to", fields.get("to"))):
             if name is None:
                 continue
-            keys = pairs(node)
             title, place = f"'sampling.{of}.{key}'", self._place(keys[key][1])
             if name in late:
                 head = f"{title} is {quoted(name)}, which stands in 'finally'"
