@@ -74,7 +74,7 @@ class _Factories:
         return new_run(state, recipe)
 
     def ask_inputs(
-        self, config: pytest.Config, recipe: str, fields: "Mapping[str, InputField]"
+        self, config: pytest.Config, recipe: "Recipe", fields: "Mapping[str, InputField]"
     ) -> "Mapping[str, ExternalValue]":
         """Ask a person for the values of inputs of a recipe; return the values by name."""
         from pytest_orchestrator.plugin.questions.ask_inputs import ask_inputs

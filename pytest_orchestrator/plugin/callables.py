@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from pytest_orchestrator.execution.outcome import user_frames
+
 _ASKING = """
 def step(request):
     act, ask = perform, request.getfixturevalue
@@ -46,6 +48,28 @@ def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> 
             by its name; it has no argument if the step requests no fixtures.
     """
     function.__globals__["perform"] = perform
+
+
+def at_recipe(error: BaseException, path: Path, name: str, line: int) -> BaseException:
+    """Return an exception with a traceback whose only entry is a line of a recipe.
+
+    Args:
+        error: The exception; it is changed in place.
+        path: The recipe.
+        name: The name of the step or input at the line.
+        line: The line, from 1.
+    """
+
+    def again() -> NoReturn:
+        raise error.with_traceback(None)
+
+    function = callable_of(path, name, line, asks=False)
+    set_callback(function, again)
+    try:
+        function()
+    except BaseException as raised:  # noqa: BLE001
+        return user_frames(raised)
+    return error
 
 
 def no_fixtures(name: str) -> NoReturn:

@@ -65,7 +65,7 @@ class Factories(Protocol):
         """Return a new run of a recipe."""
 
     def ask_inputs(
-        self, config: pytest.Config, recipe: str, fields: "Mapping[str, InputField]"
+        self, config: pytest.Config, recipe: "Recipe", fields: "Mapping[str, InputField]"
     ) -> "Mapping[str, ExternalValue]":
         """Ask a person for the values of inputs of a recipe; return the values by name."""
 
@@ -333,7 +333,7 @@ class SessionState:
         missing = missing_inputs(recipe.inputs, self.var_values)
         if not missing or hasattr(config, "workerinput"):
             return {}
-        given = self._factories.ask_inputs(config, recipe.id, missing)
+        given = self._factories.ask_inputs(config, recipe, missing)
         self._var_values = {**self.var_values, **given}
         return {name: one.text or "" for name, one in given.items()}
 

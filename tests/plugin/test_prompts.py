@@ -343,6 +343,15 @@ def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(project: Projec
     assert _MISSING in resumed["login"]["step"]["reason"]
 
 
+def test_ctrl_c_at_a_question_of_a_worker_is_reported_at_its_step(project: Project) -> None:
+    project.recipe("x", {"login": _LOGIN})
+    screen = Screen(project, "-n2", "--color=no")
+    screen.reads("pin> ")
+    screen.types("\x03")
+    assert screen.status() == pytest.ExitCode.INTERRUPTED, screen.seen
+    assert re.search(r"recipes/x\.yaml:\d+: KeyboardInterrupt", screen.seen)
+
+
 def test_a_terminal_that_is_closed_at_a_question_interrupts_its_step(project: Project) -> None:
     project.recipe("x", {"login": _LOGIN, "next": ""}, final={"off": ""})
     screen = Screen(project, "-p", "no:randomly", stderr=project.path / "stderr")

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_orchestrator.core.questions import Question
 from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.plugin.callables import at_recipe
 from pytest_orchestrator.plugin.options.variables import ASK
 from pytest_orchestrator.plugin.questions.form import TerminalClosed, fill
 from pytest_orchestrator.plugin.questions.presenter import terminal_of
@@ -15,16 +16,17 @@ from pytest_orchestrator.recipe.variables import ExternalValue
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
+    from pytest_orchestrator.recipe.model.recipe import Recipe
 
 
 def ask_inputs(
-    config: pytest.Config, recipe: str, fields: Mapping[str, InputField]
+    config: pytest.Config, recipe: "Recipe", fields: Mapping[str, InputField]
 ) -> dict[str, ExternalValue]:
     """Ask for the values of inputs at the terminal of the session.
 
     Args:
         config: The configuration of the session.
-        recipe: The path of the recipe that needs them.
+        recipe: The recipe that needs them.
         fields: The inputs by name.
 
     Returns:
@@ -34,12 +36,16 @@ def ask_inputs(
         if isinstance(terminal, str):
             return {}
         count = "an input" if len(fields) == 1 else f"{len(fields)} inputs"
-        question = Question(message=f"{recipe} needs {count}.", fields=dict(fields))
+        question = Question(message=f"{recipe.id} needs {count}.", fields=dict(fields))
         try:
             values, _ = fill(terminal, "orchestrator: before the first step", question, _never)
         except TerminalClosed:
             terminal.write("\n")
             return {}
+        except KeyboardInterrupt as end:
+            name = next(iter(fields))
+            # pytest reports the last frame, so that must be the recipe.
+            raise at_recipe(end, recipe.path, name, recipe.at[f"inputs.{name}"].line) from None
     return {name: ExternalValue(value, ASK, _text(value)) for name, value in values.items()}
 
 

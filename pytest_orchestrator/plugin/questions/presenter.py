@@ -3,18 +3,26 @@
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
+from pytest_orchestrator.core.questions import Answer
+from pytest_orchestrator.plugin.callables import at_recipe
 from pytest_orchestrator.plugin.questions.form import Terminal
 from pytest_orchestrator.plugin.questions.given import is_ci
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
+from pytest_orchestrator.plugin.reporting.not_run import NAME as NOT_RUN
 from pytest_orchestrator.plugin.reporting.progress import silence
 
 CI = "CI is set, so no person is asked"
+_WITHDRAWN = 5.0
+"""Seconds after the end of an unanswered question for which Ctrl-C still counts for its step."""
+
 _NO_TERMINAL = "there is no terminal to ask at"
 
 
@@ -68,6 +76,7 @@ class Presenter:
     hides the prompt while pytest writes a report.
 
     Args:
+        config: The configuration of the session.
         queue: The queue of the questions.
         turn: Function that has a person answer a question.
 
@@ -75,9 +84,17 @@ class Presenter:
         terminal: The terminal with the form that is shown; None if none is shown.
     """
 
-    def __init__(self, queue: QuestionQueue, turn: Callable[[OpenQuestion], None]) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        queue: QuestionQueue,
+        turn: Callable[[OpenQuestion], None],
+    ) -> None:
+        self._config = config
         self.terminal: Terminal | None = None
         self._queue, self._turn = queue, turn
+        self._shown: OpenQuestion | None = None
+        self._shown_until = 0.0
         self._questions: SimpleQueue[OpenQuestion | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="orchestrator-questions")
         self._thread.daemon = True
@@ -89,7 +106,10 @@ class Presenter:
 
     def _run(self) -> None:
         while (question := self._questions.get()) is not None:
+            self._shown, self._shown_until = question, float("inf")
             self._turn(question)
+            is_answered = isinstance(question.outcome, Answer)
+            self._shown_until = 0.0 if is_answered else time.monotonic() + _WITHDRAWN
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self) -> Generator[None, object, object]:
@@ -104,14 +124,32 @@ class Presenter:
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self) -> None:
-        """End all questions, so that the terminal is as before when pytest writes its summary."""
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """End all questions, so that the terminal is as before when pytest writes its summary.
+
+        The interrupt is reported at the step whose question is shown, as without workers.
+        """
+        # Ctrl-C reaches the worker too, which may have withdrawn the question already.
+        shown = self._shown if time.monotonic() < self._shown_until else None
+        place = None if shown is None else self._place_of(shown.asked.node)
+        if place is not None and not self._config.getoption("fulltrace", False):
+            blamed = at_recipe(excinfo.value, *place)
+            excinfo.traceback = pytest.ExceptionInfo.from_exception(blamed).traceback
         self._close("no question is asked after Ctrl-C")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """End the thread."""
         self._close("the session ends")
+
+    def _place_of(self, node: str) -> tuple[Path, str, int] | None:
+        """Return the file, the name and the line of a step; None if it is not known."""
+        not_run: Any = self._config.pluginmanager.get_plugin(NOT_RUN)
+        found = None if not_run is None else not_run.step(node)
+        if found is None:
+            return None
+        recipe, step = found
+        return recipe.source(step).path, step.name, step.line
 
     def _close(self, reason: str) -> None:
         self._queue.close(reason)

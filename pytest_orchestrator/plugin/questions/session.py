@@ -145,7 +145,7 @@ class SessionQuestions:
             self._state.run_config.main_queue.in_main_thread(turn)(question)
             return
         if self._presenter is None:
-            self._presenter = Presenter(self.queue, turn)
+            self._presenter = Presenter(self._config, self.queue, turn)
             self._config.pluginmanager.register(self._presenter, "orchestrator-questions")
         self._presenter.put(question)
 

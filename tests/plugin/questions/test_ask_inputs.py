@@ -82,6 +82,13 @@ def test_missing_inputs_are_asked_once_with_their_rules(project: Project, more: 
     assert (logs / "a/show.1.stdout").read_text() == "SN1 3.5\n"
 
 
+def test_ctrl_c_at_an_input_is_reported_at_its_line(project: Project) -> None:
+    project.write("recipes/a.yaml", ASKS)
+    status, seen = at_terminal(project, [("serial> ", "\x03")], "--color=no")
+    assert status == pytest.ExitCode.INTERRUPTED, seen
+    assert f"{project.path}/recipes/a.yaml:2: KeyboardInterrupt" in seen
+
+
 def test_nothing_is_asked_without_a_terminal_or_in_a_pipeline(project: Project) -> None:
     project.write("recipes/a.yaml", ASKS)
     result = project.run("--recipe-ask")
