@@ -389,6 +389,9 @@ def test_a_prompt_with_a_timeout_ends_at_it(project: Project) -> None:
     screen.reads("pin> ")
     assert screen.status() == 1
     assert "timeout: still running after 2 s" in screen.seen
+    assert 'File "' not in screen.seen
+    logs = project.path.glob(".orchestrator/runs/*/logs/x/login.*")
+    assert "".join(path.read_text() for path in logs) == ""
 
 
 def test_the_example_of_the_how_to_page_looks_as_it_is_shown(project: Project) -> None:

@@ -31,6 +31,7 @@ from pytest_orchestrator.plugin.python_lane.process import (
     Imported,
     apply_process_state,
     forget_exits,
+    is_traced,
     reset_signals,
     run_exits,
 )
@@ -197,7 +198,7 @@ class ForkServer(StepSession):
                 os.dup2(fd, number)
                 os.close(fd)
             forget_exits()
-            reset_signals(traced=not step.background)
+            reset_signals(traced=is_traced(step))
             imported.print_again()
             imported.close()
             self.perform(step, request, (channel, events), imported.error, imported.events)
@@ -242,7 +243,7 @@ class FreshInterpreter(StepSession):
         channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
         apply_process_state(self._request)
         step = step_from_fields(self._request["step"])
-        reset_signals(traced=not step.background)
+        reset_signals(traced=is_traced(step))
         self.expect(step, self._request)
         self.perform(step, self._request, (channel, events))
         self.reported = True

@@ -10,9 +10,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pytest_orchestrator.execution.supervision import lane_process
+from pytest_orchestrator.recipe.model.step import PythonStep
 
 
 class Imported:
@@ -58,6 +59,9 @@ class Imported:
             file.close()
 
 
+_OWN_TYPES: Final = "pytest_orchestrator.step_types."
+
+
 def apply_process_state(request: dict[str, Any]) -> None:
     """Set the environment, working folder and ``sys.path`` to those in the request of a step."""
     environ = request["env"]
@@ -92,7 +96,8 @@ def reset_signals(*, traced: bool) -> None:
     """Reset the signal handlers to those of a new Python process.
 
     Args:
-        traced: True if SIGTERM prints the tracebacks of all threads before it ends the process.
+        traced: True if SIGTERM and crashes print the tracebacks of all threads before they end the
+            process.
     """
     # `_signal` is used, because the enums of `signal` cost each fork fifty pages of memory.
     for number in lane_process.SIGNALS:
@@ -103,3 +108,13 @@ def reset_signals(*, traced: bool) -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     if traced:
         faulthandler.register(_signal.SIGTERM, 2, all_threads=True, chain=True)
+    else:
+        faulthandler.disable()
+
+
+def is_traced(step: PythonStep) -> bool:
+    """Return True if the stacks of a step's threads have frames of the user's code.
+
+    A step type of this package has none, and a step in the background is ended by SIGTERM as usual.
+    """
+    return not step.background and not step.module.startswith(_OWN_TYPES)
