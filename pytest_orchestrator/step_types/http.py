@@ -150,7 +150,7 @@ class Http(StepType):
     criteria = (
         Criterion(
             name="code",
-            type=Code | list[Code],
+            type=Code | Annotated[list[Code], Meta(min_length=1)],
             description="The code of the answer, `2xx` for any of a class, or a list of these. "
             "The default is `2xx`.",
             example=201,
@@ -168,6 +168,8 @@ class Http(StepType):
         bodies = [name for name in ("json", "data") if (name,) in step.places]
         if len(bodies) == 2:
             yield KeyProblem(("data",), "stands beside 'json'", "a request has one body")
+        if "json" in bodies and keys["json"] is None:
+            yield KeyProblem(("json",), "is null, which sends no body", "write data: 'null'")
         if ("files",) in step.places and "json" in bodies:
             yield KeyProblem(("files",), "stands beside 'json'", "send the values by 'data'")
         if ("files",) in step.places and isinstance(keys["data"], str):
@@ -206,7 +208,9 @@ class Http(StepType):
             text = str(error) or type(error).__name__
             raise StepFailure(f"{method} {keys.url}: {text}{_cure(text)}") from None
         seconds = round(time.monotonic() - started, 6)
-        body = _body(answer, raw)
+        body, wrong = _body(answer, raw)
+        if wrong:
+            env.log.warning("the body is no JSON: %s", wrong)
         secrets = [
             value
             for value in (
@@ -369,13 +373,20 @@ def _read(answer: "httpx.Response") -> bytes:
     return b"".join(chunks)
 
 
-def _body(answer: "httpx.Response", raw: bytes) -> Any:
-    """Return a body as JSON if its header says so and it is JSON; else as text."""
+def _body(answer: "httpx.Response", raw: bytes) -> tuple[Any, str]:
+    """Return a body as JSON if its header says so and it is JSON; else as text.
+
+    Returns:
+        The body; and why it is no JSON although its header says so, else an empty text.
+    """
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.endswith("+json"):
-        with contextlib.suppress(msgspec.DecodeError, RecursionError):
-            return msgspec.json.decode(raw)
-    return raw.decode(answer.encoding or "utf-8", "replace")
+    wrong = ""
+    if raw and (kind == "application/json" or kind.endswith("+json")):
+        try:
+            return msgspec.json.decode(raw), ""
+        except (msgspec.DecodeError, RecursionError) as error:
+            wrong = str(error)
+    return raw.decode(answer.encoding or "utf-8", "replace"), wrong
 
 
 def _cure(text: str) -> str:

@@ -143,6 +143,14 @@ def test_a_certificate_of_an_own_authority_is_accepted_if_it_is_named(tmp_path: 
         )
 
 
+def test_a_body_that_is_no_json_is_named_in_the_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    answered(server, "/broken")
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert said == ["the body is no JSON: JSON is malformed: invalid character (byte 10)"]
+
+
 def test_a_body_of_more_than_16_mib_is_no_answer(server: Server) -> None:
     limit = 16 << 20
     reason = ("protocol", "the body of the answer is above 16 MiB")
@@ -228,6 +236,14 @@ def error(folder: Path, keys: str) -> str:
         (
             "json: 1, data: x",
             "'data' in http step 'a' stands beside 'json' (a request has one body)",
+        ),
+        (
+            "json: null",
+            "'json' in http step 'a' is null, which sends no body (write data: 'null')",
+        ),
+        (
+            "success: {code: []}",
+            "'success.code' in http step 'a' is [], should be a list of length >= 1",
         ),
         (
             "json: 1, files: {a: b}",
