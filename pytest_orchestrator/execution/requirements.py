@@ -1,11 +1,20 @@
 """Check of the requirements of a recipe on this machine."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from pytest_orchestrator.core.extras import is_installed
 from pytest_orchestrator.recipe.model.requirements import Requires
+
+CI: Final = "CI is set, so no person is asked"
+
+
+def is_ci() -> bool:
+    """Return True if the environment variable CI says that a pipeline runs this process."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
 
 
 def missing_requirement(
@@ -28,5 +37,7 @@ def missing_requirement(
             where = "is no program that can be run" if "/" in program else "is not on PATH"
             return f"program '{program}' {where}"
     if requires.terminal and not has_terminal():
+        if is_ci():
+            return CI
         return "the session has no terminal at which a person can answer"
     return None

@@ -47,8 +47,14 @@ def test_the_first_missing_requirement_is_named(
     assert missing_requirement(requires, programs, lambda: True) == reason
 
 
-def test_a_missing_terminal_is_a_missing_requirement(programs: Path) -> None:
+def test_a_missing_terminal_is_a_missing_requirement(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
     reason = "the session has no terminal at which a person can answer"
+    assert missing_requirement(Requires(terminal=True), programs, lambda: False) == reason
+    monkeypatch.setenv("CI", "true")
+    reason = "CI is set, so no person is asked"
     assert missing_requirement(Requires(terminal=True), programs, lambda: False) == reason
 
 

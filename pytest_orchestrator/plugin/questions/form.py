@@ -5,6 +5,7 @@ pytest's capture does not replace while it is suspended.
 """
 
 import contextlib
+import json
 import os
 import select
 import textwrap
@@ -179,7 +180,9 @@ def _if_empty(field: InputField) -> str:
         return ""
     if field.absent is None:
         return " (may be empty)"
-    shown = "***" if field.secret else str(field.absent)
+    is_text = isinstance(field.absent, str)
+    shown = field.absent if is_text else json.dumps(field.absent, ensure_ascii=False)
+    shown = "***" if field.secret else shown
     return f" (empty: {shown})"
 
 

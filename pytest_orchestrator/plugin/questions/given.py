@@ -6,7 +6,6 @@ says more wins over one that says less. Of equal targets an option wins over a f
 the environment, and the later over the earlier one.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,11 +31,6 @@ _OPTION = re.compile(
 )
 
 _ELEMENT = re.compile(r"(.+)\[[0-9]+\]")
-
-
-def is_ci() -> bool:
-    """Return True if the environment variable CI says that a pipeline runs this process."""
-    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
 
 
 class GivenAnswer(NamedTuple):

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.questions import Answer
+from pytest_orchestrator.execution.requirements import CI, is_ci
 from pytest_orchestrator.plugin.callables import at_recipe
 from pytest_orchestrator.plugin.questions.form import Terminal
-from pytest_orchestrator.plugin.questions.given import is_ci
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
 from pytest_orchestrator.plugin.reporting.not_run import NAME as NOT_RUN
 from pytest_orchestrator.plugin.reporting.progress import silence
 
-CI = "CI is set, so no person is asked"
 _WITHDRAWN = 5.0
 """Seconds after the end of an unanswered question for which Ctrl-C still counts for its step."""
 

@@ -10,13 +10,14 @@ import pytest
 
 from pytest_orchestrator.core.events import QuestionAnswered, QuestionAsked
 from pytest_orchestrator.core.questions import BUTTON, Answer, NoAnswer, Question
+from pytest_orchestrator.execution.requirements import CI
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.questions import form
 from pytest_orchestrator.plugin.questions.given import (
     GivenAnswers,
     answers_of,
 )
-from pytest_orchestrator.plugin.questions.presenter import CI, Presenter, terminal_of
+from pytest_orchestrator.plugin.questions.presenter import Presenter, terminal_of
 from pytest_orchestrator.plugin.questions.queue import (
     Asked,
     OpenQuestion,

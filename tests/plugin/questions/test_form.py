@@ -95,13 +95,25 @@ def test_a_wrong_line_is_asked_again_with_its_rule(person: Person) -> None:
 
 def test_an_empty_line_takes_the_default_or_null(person: Person) -> None:
     person.ask(
-        {"fields": {"a": {"default": "A1"}, "b": {"type": "json", "required": False}}},
+        {
+            "fields": {
+                "a": {"default": "A1"},
+                "b": {"type": "json", "required": False},
+                "on": {"type": "boolean", "default": True},
+                "c": {"type": "json", "default": {"a": [1, None]}},
+            }
+        },
     )
     person.reads("a: text (empty: A1)\n  a> ")
     person.types("\n")
     person.reads("b: a JSON value (may be empty)\n  b> ")
     person.types("\n")
-    assert person.result() == ({"a": "A1", "b": None}, "continue")
+    person.reads(" (empty: true)\n  on> ")
+    person.types("\n")
+    person.reads('c: a JSON value (empty: {"a": [1, null]})\n  c> ')
+    person.types("\n")
+    values = {"a": "A1", "b": None, "on": True, "c": {"a": [1, None]}}
+    assert person.result() == (values, "continue")
 
 
 def test_a_secret_is_not_echoed_and_the_echo_comes_back(person: Person) -> None:
