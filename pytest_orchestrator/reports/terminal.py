@@ -239,7 +239,9 @@ def _state(block: "Block") -> str:
     counts += [report_text.rerun(step.reruns)] if step.reruns else []
     counts += ["empty list"] if block.elements == [] else []
     counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
-    return f"{step.state} ({', '.join(counts)})" if counts else step.state
+    # A sampled value is no item: pytest, and so the list of the run, has it as an error.
+    state = "error" if step.sampled and step.state == "failed" else step.state
+    return f"{state} ({', '.join(counts)})" if counts else state
 
 
 def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:

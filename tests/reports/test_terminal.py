@@ -201,6 +201,11 @@ def test_elements_of_a_loop_are_rows_below_their_step() -> None:
     ]
 
 
+def test_a_sampled_value_outside_its_limits_is_an_error_as_in_the_list_of_the_run() -> None:
+    rows = table([block("case", "failed", step={"sampled": True}), block("s", "failed")], 80)
+    assert [row.split()[:2] for row in rows[1:]] == [["case", "error"], ["s", "failed"]]
+
+
 def test_a_long_element_leaves_room_for_the_figures() -> None:
     elements = [{"index": 0, "item": "a long name of a device under test", "state": "passed"}]
     rows = table([block("sweep", elements=elements, resources={"seconds": 1.5})], 80)
