@@ -178,15 +178,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         detail: Further lines for a person, such as an excerpt of the output with a caret under the
             wrong byte, and how to correct the cause.
         exception: The exception of the user's code, with the frames of that code only.
-        is_of_recipe: True if the `timeout` of the recipe ended the step, or kept it from starting.
+        is_of_recipe: True if the `timeout` of the recipe ended the step, or kept it from starting;
+            `place` is then in the recipe, also for a step of a file that it uses.
     """
 
     kind: Kind
     reason: str
     place: Place | None = None
+    is_of_recipe: bool = False
     detail: tuple[str, ...] = ()
     exception: BaseException | None = None
-    is_of_recipe: bool = False
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

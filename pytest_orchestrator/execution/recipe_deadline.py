@@ -56,25 +56,22 @@ class RecipeDeadline:
         ready = msgspec.structs.replace(ready, timeout=left / self._factor)
         return msgspec.structs.replace(step, ready=ready)
 
-    def failure(self, step: Step, state: str) -> Failure:
+    def failure(self, state: str) -> Failure:
         """Return the failure of a step that had not ended at the deadline.
 
         Args:
-            step: The step.
             state: The state of the step at the deadline, such as ``it had not begun``.
         """
-        # The place of a step of a used file is in that file, which has no `timeout`.
-        place = self._place if step.file_use is None else None
         reason = f"timeout of the recipe: its {self._seconds:g} s are over; {state}"
-        return Failure(kind="timeout", reason=reason, place=place, is_of_recipe=True)
+        return Failure(kind="timeout", reason=reason, place=self._place, is_of_recipe=True)
 
-    def judged(self, step: Step, result: StepResult) -> StepResult:
+    def judged(self, result: StepResult) -> StepResult:
         """Return the result of an attempt; if the deadline ended it, the failure says so."""
         failure = result.failure
         if failure is None or failure.kind != "timeout" or not self.is_over:
             return result
         state = failure.reason.removeprefix("timeout: ")
-        ended = msgspec.structs.replace(self.failure(step, state), detail=failure.detail)
+        ended = msgspec.structs.replace(self.failure(state), detail=failure.detail)
         return msgspec.structs.replace(result, failure=ended)
 
 

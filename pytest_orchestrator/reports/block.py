@@ -22,7 +22,7 @@ from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
 from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
-from pytest_orchestrator.reports.failure import place_of
+from pytest_orchestrator.reports.failure import place_of, source_of
 from pytest_orchestrator.runs import block as parts
 
 T = TypeVar("T")
@@ -221,7 +221,7 @@ def _place(recipe: LoadedRecipe, step: RecipeStep, result: StepResult) -> parts.
     if not result.failure:
         return UNSET
     at = place_of(step, result)
-    return parts.Place(path=recipe.source(step).id, line=at.line, column=at.column)
+    return parts.Place(path=source_of(recipe, step, result).id, line=at.line, column=at.column)
 
 
 def _criterion(verdict: Verdict) -> parts.Criterion:

@@ -20,7 +20,7 @@ from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
 from pytest_orchestrator.core.text import cut_to_length, figure, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Step
+from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
 
 _MOST = 6
@@ -55,7 +55,7 @@ def text(
     """
     result = _with_element(result)
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
-    place, source = place_of(step, result), recipe.source(step)
+    place, source = place_of(step, result), source_of(recipe, step, result)
     head = [
         f"{source.id}:{place.line}:{place.column}: {_headline(step, failure, result)}",
         "",
@@ -364,6 +364,13 @@ def place_of(step: Step, result: StepResult) -> Place:
     if result.failure and result.failure.place:
         return result.failure.place
     return next(step.at[key] for key in ("function", "class", "cmd", "") if key in step.at)
+
+
+def source_of(recipe: Recipe, step: Step, result: StepResult) -> Recipe | Source:
+    """Return the file that contains the position of a failure."""
+    failure = result.failure
+    is_of_recipe = failure is not None and failure.is_of_recipe and failure.place is not None
+    return recipe if is_of_recipe else recipe.source(step)
 
 
 _WIDEST_LINE = 300

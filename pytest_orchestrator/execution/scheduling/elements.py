@@ -335,7 +335,7 @@ class ElementLoop(RetryLoop):
         deadline = None if is_known or count == len(self._items) else self.deadline
         if deadline is not None and deadline.is_over:
             state = f"{counted(len(self._items) - count, 'element')} had not begun"
-            failure = deadline.failure(self._written, state)
+            failure = deadline.failure(state)
         if is_cancelled and (count < len(self._items) or last[0].result.is_interrupted):
             is_open = bool(last) and last[0].result.is_interrupted
             failure = self._interruption("the step was ended", count - is_open)

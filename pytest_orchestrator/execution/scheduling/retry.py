@@ -181,7 +181,7 @@ class RetryLoop:
             with time_limit(attempt.seconds_for(self.step.timeout)):
                 tried = self._judged(tried)
                 if self.deadline is not None:
-                    tried = self.deadline.judged(self._written, tried)
+                    tried = self.deadline.judged(tried)
                 return self._kept(tried)
         except BaseException:
             self._interrupted_in = None if self._own.site is None else attempt
@@ -296,7 +296,7 @@ class RetryLoop:
         if self.deadline is None or not self.deadline.is_over:
             return None
         begun = f"attempt {self.number}" if self.number > 1 else "this step"
-        failure = self.deadline.failure(self._written, state or f"{begun} had not begun")
+        failure = self.deadline.failure(state or f"{begun} had not begun")
         self.result = self._last(failed(self._written, failure))
         return self.result
 

@@ -296,7 +296,8 @@ class StepItem(pytest.Function):
         # An exception of user code keeps its own line; any other failure gets that of the recipe.
         if result and result.failure and result.failure.exception is None:
             place = failure.place_of(self.step, result)
-            failures.blame(representation, self.source, place.line, result.failure.reason)
+            source = failure.source_of(self.recipe, self.step, result).path
+            failures.blame(representation, source, place.line, result.failure.reason)
         return representation
 
     def _with_aftermath(self, representation: Any) -> Any:

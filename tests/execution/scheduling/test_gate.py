@@ -13,6 +13,7 @@ from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe.variables import ExternalValue
+from pytest_orchestrator.reports.failure import text
 from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:
@@ -121,6 +122,18 @@ def test_a_step_that_runs_ends_at_the_deadline_of_its_recipe(
     run = run_of(bench, TIMED.replace("KEYS", keys))
     check_timed_out(run, state)
     run.finish()
+
+
+def test_a_deadline_in_a_step_of_a_used_file_points_at_the_timeout_of_the_recipe(
+    bench: Bench,
+) -> None:
+    bench.write("recipes/_u.yaml", "steps: [{name: slow, type: shell, cmd: sleep 60}]")
+    run = run_of(bench, "timeout: 300ms\nsteps: [{name: u, use: recipes/_u.yaml}]\n")
+    assert outcomes(run, "u.slow") == ["failed"]
+    step, result, root = run.recipe.step("u.slow"), run.results["u.slow"], run.config.root
+    (first, _, line, *_) = text(run.recipe, step, result, root, root).splitlines()
+    assert first.startswith("recipes/x.yaml:1:10: step 'u.slow': timeout of the recipe: ")
+    assert line == "   1 | timeout: 300ms"
 
 
 def test_a_wait_between_attempts_ends_at_the_deadline(bench: Bench) -> None:
