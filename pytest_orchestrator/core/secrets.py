@@ -221,6 +221,12 @@ class Masker:
             text = mask_ends(text, search.forms)
         return text
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return first and last index of each secret in a text."""
+        if not self._values or not has_any(text, self._forms().groups):
+            return []
+        return [found.span() for found in self._forms().pattern.finditer(text)]
+
     def data(self, data: bytes) -> bytes:
         """Return bytes with the secrets in them masked."""
         stream = self.stream()

@@ -1,13 +1,17 @@
 """Problems of a recipe file, each with its position and hint; `RecipeError` holds all of them."""
 
-from collections.abc import Collection, Iterable
-from typing import ClassVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.suggestions import nearest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.masked_source import MaskedSource
 
 _SHOWN = 100
 """Problems that `RecipeError` shows; each costs an excerpt, and a user repairs fewer at a time."""
@@ -64,20 +68,37 @@ class RecipeError(OrchestratorError, ValueError):
         problems: All problems, in the order of the file.
         path: The recipe's id: its path as messages show it.
         text: The text of the file, for excerpts; empty if the file could not be read.
+        secrets: Secret values that step types have named. They, and values with secret names in
+            the text, are masked in all messages and excerpts.
     """
 
     slug: ClassVar[str] = "recipe"
 
-    def __init__(self, problems: Iterable[Problem], path: str, text: str = "") -> None:
-        self.problems = tuple(
-            sorted(problems, key=lambda problem: (problem.place.line, problem.place.column))
-        )
+    def __init__(
+        self,
+        problems: Iterable[Problem],
+        path: str,
+        text: str = "",
+        secrets: Sequence[Any] = (),
+    ) -> None:
         self.path = path
         self.text = text
-        super().__init__(self.problems, path, text)
+        self.secrets = secrets
+        source = self._source()
+        self.problems = tuple(
+            _masked(each, source)
+            for each in sorted(problems, key=lambda each: (each.place.line, each.place.column))
+        )
+        super().__init__(self.problems, path, text, secrets)
 
     def __str__(self) -> str:
         return self.render()
+
+    def _source(self) -> "MaskedSource":
+        """Return the text of the file without its secrets."""
+        from pytest_orchestrator.recipe.masked_source import masked_source
+
+        return masked_source(self.text, self.secrets)
 
     @property
     def summary(self) -> str:
@@ -99,11 +120,12 @@ class RecipeError(OrchestratorError, ValueError):
         """
         rows: list[str] = []
         rendered = set() if rendered is None else rendered
+        source = self._source()
         for problem in self.problems[:_SHOWN]:
             place = problem.place
             rows.append(f"{self.path}:{place.line}:{place.column}: {problem.text}")
             if self.text.strip():
-                rows += ["", excerpt(self.text, place)]
+                rows += ["", excerpt(source.text, source.place(place))]
             if problem.cause is not None and problem.cause not in rendered:
                 rendered.add(problem.cause)
                 rows.append(problem.cause.render(rendered))
@@ -114,6 +136,12 @@ class RecipeError(OrchestratorError, ValueError):
         return "\n".join(rows)
 
 
+def _masked(problem: Problem, source: "MaskedSource") -> Problem:
+    """Return a problem without the secrets of its file in the sentence."""
+    head, tail = source.message(problem.head), source.message(problem.tail)
+    return replace(problem, head=head, tail=tail, hint=source.message(problem.hint))
+
+
 class Problems:
     """The problems of one file while it is being read.
 
@@ -122,12 +150,14 @@ class Problems:
             that several steps share by a YAML alias is read once for each step.
         text: The text of the file for excerpts, as soon as it is known.
         variables: The vars that the file declares, for hints, as soon as they are known.
+        secrets: The secret values that types of steps have named.
     """
 
     def __init__(self) -> None:
         self.found: dict[Problem, None] = {}
         self.text = ""
         self.variables: Collection[str] = ()
+        self.secrets: list[Any] = []
         self._budget = _COMPARED
 
     def add(

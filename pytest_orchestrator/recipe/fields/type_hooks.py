@@ -105,8 +105,6 @@ def spec_of(step: CustomStep, recipe: str) -> StepSpec:
 def problems(model: type[CustomStep], step: WrittenStep, project: Project) -> list[KeyProblem]:
     """Return the mistakes that the hook `check` of a type finds in a step.
 
-    The hook `secrets` is called too, so that its exceptions are errors of the recipe.
-
     Raises:
         HookError: A hook raised an exception, or returned something else.
     """
@@ -117,10 +115,19 @@ def problems(model: type[CustomStep], step: WrittenStep, project: Project) -> li
         if strange is not None:
             wrong = f"returned a list with {_kind(strange)} in it, no KeyProblem"
             raise HookError(f"{_title(model, 'check')} {wrong}")
-    if defines(model.kind, "secrets"):
-        spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
-        _called(model, "secrets", spec)
     return found
+
+
+def written_secrets(model: type[CustomStep], step: WrittenStep) -> list[Any]:
+    """Return the secret values of a step as its recipe is read, which may have mistakes.
+
+    Raises:
+        HookError: The hook `secrets` raised an exception, or returned no list.
+    """
+    if not defines(model.kind, "secrets"):
+        return []
+    spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
+    return [_plain(value) for value in _called(model, "secrets", spec)]
 
 
 def secrets_of(step: Step, recipe: str) -> list[Any]:
@@ -140,12 +147,12 @@ def secrets_of(step: Step, recipe: str) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without the parts that are not evaluated."""
-    if isinstance(value, Unevaluated):
-        return None
-    if isinstance(value, dict):
+    """Return the texts and numbers of a value; other parts, which cannot be masked, are None."""
+    if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float) else None
 
 
 def with_locks(step: Step, recipe: str) -> Step:

@@ -427,7 +427,7 @@ class _Files:
                 loader = Document(text, problems, uses, self._known, self._max_bytes, origin)
                 fields = loader.fields()
         except Refused:
-            raise RecipeError(problems.found, identity, problems.text) from None
+            raise RecipeError(problems.found, identity, problems.text, problems.secrets) from None
         recipe = Recipe(
             id=identity,
             path=path,

@@ -394,33 +394,45 @@ class _StepReader:
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any], key_nodes: Pairs) -> None:
         """Check the keys of a plugin's step with the class of the plugin, and report its errors."""
-        if len(self._problems.found) > self._found_before:
-            return
         keys = own_keys(model)
-        own_values = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
+        own_values = {
+            name: fields[keys[name]]
+            for name in keys
+            if name in self._pairs and keys[name] in fields
+        }
+        is_good = len(self._problems.found) == self._found_before
         # The class checks keys with expressions after all expressions have values.
-        if not any(one.path[0] in keys.values() for one in self._templates.found):
+        if is_good and not any(one.path[0] in keys.values() for one in self._templates.found):
             wrong = keys_error(model, own_values)
             if wrong:
                 self._note(self._node, wrong)
-                return
+                is_good = False
         from pytest_orchestrator.recipe.fields import type_hooks
 
         if not (
             type_hooks.defines(model.kind, "check") or type_hooks.defines(model.kind, "secrets")
         ):
             return
+        templates = [one for one in self._templates.found if one.path[0] in fields]
         step = WrittenStep(
             step=fields.get("name", ""),
             recipe=self._origin.recipe,
-            keys=type_hooks.keys_with_defaults(model, own_values, self._templates.found),
+            keys=type_hooks.keys_with_defaults(model, own_values, templates),
             common=self._common(key_nodes, keys),
             places={path: self._values.place(node) for path, node in nodes_of(self._node)},
         )
+        self._call_hooks(model, step, is_good=is_good)
+
+    def _call_hooks(self, model: type[CustomStep], step: WrittenStep, *, is_good: bool) -> None:
+        """Learn the secrets of a step for messages, and report what is wrong in a good step."""
+        from pytest_orchestrator.recipe.fields import type_hooks
+
         try:
-            wrongs = type_hooks.problems(model, step, self._origin.project)
+            wrongs = type_hooks.problems(model, step, self._origin.project) if is_good else []
+            self._problems.secrets += type_hooks.written_secrets(model, step)
         except type_hooks.HookError as error:
-            self._note(self._pairs["type"][1], str(error))
+            if is_good:
+                self._note(self._pairs["type"][1], str(error))
             return
         for each in wrongs:
             self._report_key(each, step.places)

@@ -283,3 +283,32 @@ def test_a_type_of_a_plugin_can_say_that_its_steps_are_no_services(read: Read) -
         "x.yaml:6:17: 'background' in psu step 'a' is for services, which run until they are "
         "ended; this type ends by itself (leave it out)\n"
     )
+
+
+def test_errors_of_a_file_show_none_of_the_values_that_a_type_calls_secret(read: Read) -> None:
+    def secrets(cls: object, step: StepSpec) -> list[object]:
+        return [step.keys["port"], step.keys["channels"]]
+
+    keys = "    prot: 1\n    more: {a: hidden-77}\n    port: hidden-77\n    mode: hidden-77\n"
+    shown = text_of(read, kind_with(secrets=secrets), keys)
+
+    assert "unknown key 'prot'" in shown
+    assert "more: {a: ***}\n" in shown
+    assert "port: ***\n" in shown
+    assert "hidden" not in shown
+
+
+def test_errors_of_a_file_mask_by_names_if_a_type_cannot_name_its_secrets(read: Read) -> None:
+    def secrets(cls: object, step: StepSpec) -> list[object]:
+        raise ValueError(f"no {step.keys['more']['token']}")
+
+    shown = text_of(read, kind_with(secrets=secrets), "    port: A\n    more: {token: hidden-77}\n")
+
+    assert shown == (
+        "x.yaml:4:11: plugin 'bench': secrets of step type 'psu' raised ValueError: no *** "
+        "in psu step 'a'\n\n"
+        "   2 | steps:\n"
+        "   3 |   - name: a\n"
+        "   4 |     type: psu\n"
+        "     |           ^^^"
+    )
