@@ -162,8 +162,9 @@ class _Reader:
             around = self._key or (self._brackets or self._blocks)[-1]
             char = line[at]
             word = None if char in "{}[],:" else _QUOTED.match(line, at) or _IN_FLOW.match(line, at)
-            if word is not None and char != " ":
-                end = at + len(word[0].rstrip())
+            text = word[0].rstrip() if word else ""
+            if text and char != " ":
+                end = at + len(text)
                 colon = _COLON.match(line, end)
                 if colon:
                     self._key = (self._brackets or self._blocks)[-1].below(line[at:end])

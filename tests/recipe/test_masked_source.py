@@ -76,3 +76,10 @@ def test_messages_about_a_file_have_none_of_its_secrets() -> None:
 
     text = "'Bearer abcdefgh', abcdefgh, short, http://a:b@h is wrong"
     assert source.message(text) == "'***', ***, short, http://***@h is wrong"
+
+
+@pytest.mark.parametrize("blank", ["\t", "\x0b", "\x0c", "\u00a0", "\u3000", "\x85"])
+def test_a_blank_that_is_no_space_is_read_within_brackets(blank: str) -> None:
+    masked = masked_source(f"a: {{{blank}token: secret-1,{blank}b: 2}}\n")
+
+    assert "secret-1" not in masked.text
