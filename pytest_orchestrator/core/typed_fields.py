@@ -22,6 +22,15 @@ FIELD_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 MAX_CHARS: Final = 100_000
 """Maximum characters of a text; a pattern is matched with no more than that."""
 
+_REPETITIONS = re.compile(r"(?<!\\)[*+]|(?<!\\)\{\d*,\d*\}")
+_SHORT: Final = 12
+"""Characters of a text with which any pattern is compared at once."""
+_LONGEST: Final = 2.0  # seconds
+_MATCH: Final = """\
+import json, re, sys
+pattern, text = json.load(sys.stdin)
+sys.stdout.write(str(re.compile(pattern, re.MULTILINE).fullmatch(text) is not None))"""
+
 FieldType = Literal["string", "integer", "number", "boolean", "json"]
 
 # Compiled at their first use: few recipes have typed fields.
@@ -261,7 +270,33 @@ def _json(value: object) -> Json:
 
 
 def _matches(pattern: str | None, text: str) -> bool:
-    return pattern is None or compile_pattern(pattern).fullmatch(text) is not None
+    if pattern is None:
+        return True
+    compiled = compile_pattern(pattern)
+    if len(_REPETITIONS.findall(pattern)) > 1 and len(text) > _SHORT:
+        return _matches_in_time(pattern, text)
+    return compiled.fullmatch(text) is not None
+
+
+def _matches_in_time(pattern: str, text: str) -> bool:
+    """Match in a process of its own, since a pattern with several repetitions may take years.
+
+    Raises:
+        ValueError: The match did not end in time.
+    """
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-I", "-S", "-c", _MATCH]
+    data = json.dumps([pattern, text]).encode()
+    try:
+        done = subprocess.run(
+            command, input=data, check=True, timeout=_LONGEST, capture_output=True
+        )
+    except subprocess.TimeoutExpired:
+        seconds = f"{_LONGEST:g} s"
+        raise ValueError(f"could not be compared with {pattern} within {seconds}") from None
+    return done.stdout == b"True"
 
 
 def _checked_text(text: str) -> str:

@@ -195,3 +195,13 @@ def test_each_converted_text_is_a_valid_value_of_its_field(type_: str, text: str
 @given(st.sampled_from(("integer", "number", "json")), st.integers())
 def test_each_number_as_json_text_is_read_back(type_: str, number: int) -> None:
     assert value_of_text(_field(type=type_), json.dumps(number)) == number
+
+
+def test_a_pattern_that_backtracks_is_given_up() -> None:
+    field = _field(pattern="(a+)+b")
+
+    with pytest.raises(ValueError, match=r"^could not be compared with \(a\+\)\+b within 2 s$"):
+        value_of_text(field, "a" * 40 + "c")
+    assert value_of_text(field, "a" * 40 + "b") == "a" * 40 + "b"
+    with pytest.raises(ValueError, match="should match"):
+        value_of_text(field, "b" * 40)
