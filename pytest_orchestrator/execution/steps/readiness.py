@@ -3,13 +3,14 @@
 Files and output from before the start of a service do not make it ready.
 """
 
+import base64
 import contextlib
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pytest_orchestrator.recipe.model.options import Ready
 
@@ -74,10 +75,11 @@ class ReadinessProbe:
         self._has_answered = code is not None and accepts(wanted, code)
         if self._has_answered:
             return []
+        shown = _without_secrets(url)
         if code is None:
-            return [f"{url} does not answer"]
+            return [f"{shown} does not answer"]
         listed = wanted if isinstance(wanted, list) else [wanted]
-        return [f"{url} answers {code}, expected {' or '.join(map(str, listed))}"]
+        return [f"{shown} answers {code}, expected {' or '.join(map(str, listed))}"]
 
     def _has_matched(self, pattern: str) -> bool:
         if self._has_match:
@@ -119,6 +121,12 @@ def _accepts(family: socket.AddressFamily, host: str, port: int) -> bool:
         return False
 
 
+def _without_secrets(url: str) -> str:
+    """Return an address without its user, password and parameters, which may be secret."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 def accepts(wanted: int | str | list[int | str], code: int) -> bool:
     """Return True if the code of an answer is a wanted one, or of a wanted class such as 2xx."""
     listed = wanted if isinstance(wanted, list) else [wanted]
@@ -143,7 +151,7 @@ def answered_code(url: str, seconds: float) -> int | None:
     if parts.scheme == "https":
         import ssl
 
-        context = ssl._create_unverified_context()  # noqa: S323, SLF001 - it sends no secret
+        context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as the docs say
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             host, parts.port, timeout=limit, context=context
         )
@@ -152,10 +160,18 @@ def answered_code(url: str, seconds: float) -> int | None:
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     try:
         with contextlib.closing(connection):
-            connection.request("GET", path, headers={"Connection": "close"})
+            connection.request("GET", path, headers={"Connection": "close", **_credentials(parts)})
             return _code_of(_first_line(connection.sock, until))
     except (OSError, http.client.HTTPException, ValueError):
         return None
+
+
+def _credentials(parts: SplitResult) -> dict[str, str]:
+    """Return the header for the user and the password of an address; empty without them."""
+    if parts.username is None:
+        return {}
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"}
 
 
 def _first_line(connection: socket.socket, until: float) -> bytes:

@@ -348,7 +348,7 @@ def port(number: int) -> int:
     return number
 
 
-URL = r"https?://[^\s@/?#]+([/?#]\S*)?"
+URL = r"https?://([^\s@/?#]+@)?[^\s@/?#]+([/?#]\S*)?"
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _UNEVALUATED = "${{"
 

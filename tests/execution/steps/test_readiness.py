@@ -1,11 +1,13 @@
 """Readiness probe of a service over HTTP."""
 
+import base64
 import contextlib
 import math
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,30 @@ def test_a_service_that_does_not_listen_does_not_answer() -> None:
         pass
 
     assert unmet(closed.url) == [f"{closed.url} does not answer"]
+
+
+class _Asking(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        is_known = self.headers["Authorization"] == f"Basic {_BOB}"
+        self.send_response(200 if is_known else 401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+_BOB = base64.b64encode(b"bob:p@ss-word").decode()
+
+
+def test_credentials_of_an_address_are_sent_and_not_shown() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Asking) as asking:
+        threading.Thread(target=asking.serve_forever, args=(0.01,), daemon=True).start()
+        host = f"127.0.0.1:{asking.server_port}"
+        good, wrong = f"http://bob:p%40ss-word@{host}/", f"http://bob:no@{host}/x?token=abcdef"
+
+        assert unmet(good) == []
+        assert unmet(wrong) == [f"http://{host}/x answers 401, expected 2xx"]
+        asking.shutdown()
 
 
 def test_any_certificate_is_accepted(tmp_path: Path) -> None:
