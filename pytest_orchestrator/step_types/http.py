@@ -255,9 +255,11 @@ def _named_secrets(headers: Any) -> Iterator[Any]:
     for name, value in headers.items() if isinstance(headers, Mapping) else ():
         if not _SECRET_NAME.search(name) or not isinstance(value, str):
             continue
-        yield value
         scheme, _, rest = value.partition(" ")
-        if "authorization" in name.lower() and rest:
+        is_authorization = "authorization" in name.lower()
+        if is_authorization or len(value) >= _LEAST:  # a mask of each `1` destroys an output
+            yield value
+        if is_authorization and rest:
             yield rest.strip()
             if scheme.lower() == "basic":
                 with contextlib.suppress(ValueError):
