@@ -125,14 +125,15 @@ class KeyProblem(Struct, frozen=True):
     """One mistake in a step, which makes its recipe invalid.
 
     Attributes:
-        path: The key path of the wrong value; ``()`` for the step as a whole. The problem is
-            reported at that value, or at the innermost value around it that the recipe has.
+        path: The key path of the wrong value, or its key; ``()`` for the step as a whole. The
+            problem is reported at that value, or at the innermost value around it that the recipe
+            has.
         message: The rest of the sentence that begins with the key, such as ``names no file``. The
             sentence is then ``'image' in prompt step 'look' names no file``.
         hint: The cure, which is shown in brackets; may be empty.
     """
 
-    path: KeyPath
+    path: KeyPath | str
     message: str
     hint: str = ""
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenStep
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
@@ -452,12 +453,13 @@ class _StepReader:
         """Report a mistake that the class of a plugin found, at the value or around it."""
         from pytest_orchestrator.recipe.fields import type_hooks
 
-        path = tuple(wrong.path)
+        path: KeyPath = (wrong.path,) if isinstance(wrong.path, str) else tuple(wrong.path)
+        named = f"'{type_hooks.path_text(path)}'" if path else ""
         while path not in places:
             path = path[:-1]
-        named = f"'{type_hooks.path_text(wrong.path)}'" if wrong.path else ""
         head, where = (named, self._where) if named else (self._typed, "")
-        self._problems.add(places[path], head, where, f" {wrong.message}", hint=wrong.hint)
+        tail = f" {one_line(wrong.message)}"
+        self._problems.add(places[path], head, where, tail, hint=one_line(wrong.hint))
 
     def _check_use(self) -> None:
         for name, (node, _) in self._pairs.items():
