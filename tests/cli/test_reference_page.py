@@ -99,6 +99,7 @@ def test_command_of_the_reference_page_prints_the_shown_output(
     runs: Runs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("CI", raising=False)  # `validate` warns of prompts where it is set
     for name in [name for name in sys.modules if name.partition(".")[0] == "scriptlets"]:
         monkeypatch.delitem(sys.modules, name)  # other tests have imported those of this checkout
     if verb == "init":
