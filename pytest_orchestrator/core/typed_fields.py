@@ -22,7 +22,6 @@ FIELD_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 MAX_CHARS: Final = 100_000
 """Maximum characters of a text; a pattern is matched with no more than that."""
 
-_REPETITIONS = re.compile(r"(?<!\\)[*+]|(?<!\\)\{\d*,\d*\}")
 _SHORT: Final = 12
 """Characters of a text with which any pattern is compared at once."""
 _LONGEST: Final = 2.0  # seconds
@@ -34,6 +33,7 @@ sys.stdout.write(str(re.compile(pattern, re.MULTILINE).fullmatch(text) is not No
 FieldType = Literal["string", "integer", "number", "boolean", "json"]
 
 # Compiled at their first use: few recipes have typed fields.
+_REPETITION: Final = r"(?<!\\)[*+]|(?<!\\)\{\d*,\d*\}"
 _INTEGER: Final = r"[+-]?[0-9]{1,4000}"
 _NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BOOLEANS = {"true": True, "yes": True, "y": True, "on": True, "1": True}
@@ -273,7 +273,7 @@ def _matches(pattern: str | None, text: str) -> bool:
     if pattern is None:
         return True
     compiled = compile_pattern(pattern)
-    if len(_REPETITIONS.findall(pattern)) > 1 and len(text) > _SHORT:
+    if len(re.findall(_REPETITION, pattern)) > 1 and len(text) > _SHORT:
         return _matches_in_time(pattern, text)
     return compiled.fullmatch(text) is not None
 
