@@ -140,7 +140,6 @@ class ElementFinished(Event, frozen=True, kw_only=True, tag="element_finished"):
         work: SHA-256 of the step, as the digest of `StepStarted`.
         digest: Digest of the whole list; a run that resumes this one keeps the element only if its
             list and its step have the same digests.
-        total: Number of elements of the whole list; 0 in runs of earlier versions.
         block: The element as in the block of the step.
         result: The result of the step code for the element.
         outputs: The values of the step's ``outputs`` for the element, by key.
@@ -154,7 +153,6 @@ class ElementFinished(Event, frozen=True, kw_only=True, tag="element_finished"):
     outcome: Literal["passed", "failed", "skipped", "interrupted", "blocked"]
     work: str = ""
     digest: str = ""
-    total: int = 0
     block: dict[str, Any] = {}
     result: Any = None
     outputs: dict[str, Any] = {}

@@ -115,14 +115,12 @@ class ElementFinished(NamedTuple):
         element: The element.
         outputs: The values of the step's ``outputs`` for the element, by key.
         digest: Digest of the whole list.
-        total: Number of elements of the whole list.
     """
 
     step: Step
     element: Element
     outputs: dict[str, Json]
     digest: str
-    total: int
 
 
 class Finished(NamedTuple):

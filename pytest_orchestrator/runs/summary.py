@@ -160,9 +160,8 @@ def step_row(step: StepRecord) -> dict[str, Json]:
 def _elements(step: StepRecord) -> dict[str, Json]:
     """Return the number of elements of a step with ``foreach``: all, failed and ended ones."""
     elements = step.block_elements
-    totals = [one.event.total for one in step.elements.values()]
     return {
-        "count": max([len(elements), *totals]),
+        "count": max(len(elements), step.progress.total if step.progress else 0),
         "failed": sum(one.state == "failed" for one in elements),
         "ended": sum(one.state not in ("interrupted", "not run") for one in elements),
     }

@@ -158,7 +158,7 @@ def test_runs_show_counts_the_ended_elements_of_an_interrupted_loop(
     states = ["passed", "failed", "interrupted", "not run", "not run"]
     elements = [Element(index=at, item=at, state=cast("Any", one)) for at, one in enumerate(states)]
     built = runs.new().begin("sweep", "killed")
-    built.step("sweep", "interrupted", elements=elements).start("killed")
+    built.step("sweep", "interrupted", elements=elements).start("killed", elements=10)
     for at in range(7):
         built.add(
             ElementFinished(
@@ -166,7 +166,6 @@ def test_runs_show_counts_the_ended_elements_of_an_interrupted_loop(
                 step="killed",
                 element=at,
                 outcome="passed",
-                total=10,
                 block={"index": at, "item": at, "state": "passed"},
             )
         )

@@ -65,9 +65,9 @@ class Built:
         self.add(event)
         return self
 
-    def start(self, step: str) -> None:
-        """Write the start of a step."""
-        self.add(StepStarted(recipe=self.recipe, step=step))
+    def start(self, step: str, elements: int | None = None) -> None:
+        """Write the start of a step; with ``foreach`` it has a number of elements."""
+        self.add(StepStarted(recipe=self.recipe, step=step, elements=elements))
 
     def change(self, step: str, key: str, new: Any, **more: Any) -> None:
         """Write a change of a key by a step, or by a client if `step` is empty."""

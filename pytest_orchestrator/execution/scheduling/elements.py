@@ -247,8 +247,7 @@ class ElementLoop(RetryLoop):
         element = Element(index=index, item=item, result=result)
         self._elements.append(element)
         outputs = self._outputs.get(index, {})
-        total = len(self._items)
-        self._callbacks.record(ElementFinished(self.step, element, outputs, self._digest, total))
+        self._callbacks.record(ElementFinished(self.step, element, outputs, self._digest))
 
     @property
     def _is_known_failure(self) -> bool:

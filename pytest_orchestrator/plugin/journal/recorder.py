@@ -272,7 +272,6 @@ class JournalRecorder:
                 outcome=_outcome_of(result),
                 work=self._digest(recipe, event.step.name),
                 digest=event.digest,
-                total=event.total,
                 block=block_of_element(self._config, recipe, event.step, event.element),
                 result=masked(result.ended.value) if result.ended else None,
                 outputs=masked(event.outputs),
