@@ -13,7 +13,7 @@ from pytest_orchestrator.core.text import CONTROLS
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.graph.picture import mermaid
-from pytest_orchestrator.reports.terminal import verdict
+from pytest_orchestrator.reports.summary import verdict
 from pytest_orchestrator.reports.text import SIGNS
 from pytest_orchestrator.runs.block import Place, plain
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.reports import terminal
 from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
 from pytest_orchestrator.runs.block import marginal_count
 
@@ -39,7 +38,7 @@ def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Jso
     fields["recipes"] = [
         {
             "recipe": key,
-            "verdict": terminal.verdict([*blocks]),
+            "verdict": verdict([*blocks]),
             "steps": _counts(blocks),
             **_marginal(blocks),
         }
@@ -93,6 +92,30 @@ def count_flaky(report: dict[str, Any]) -> None:
             counts["passed"] = counts.get("passed", 0) + 1
             if not counts["rerun"]:
                 del counts["rerun"]
+
+
+_EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
+
+
+def verdict(blocks: "Sequence[Block]") -> str:
+    """Return the verdict of a recipe: failed, interrupted, not run, passed or skipped.
+
+    A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
+    it.
+    """
+    states = {block.step.state for block in blocks}
+    if states & {"failed", "error"}:
+        return "failed"
+    excused = {block.step.name for block in blocks if block.step.state in _EXCUSED}
+    blocked = [block.step for block in blocks if block.step.state == "blocked"]
+    if any(step.blocked_by not in excused for step in blocked):
+        return "failed"
+    if states == {"not run"}:
+        return "not run"
+    if states & {"interrupted", "not run"}:
+        return "interrupted"
+    ended = states & {"passed", "restored", "xfailed", "xpassed"}
+    return "passed" if ended else "skipped"
 
 
 def _counts(blocks: "Sequence[Block]") -> dict[str, Json]:

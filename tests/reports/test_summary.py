@@ -9,7 +9,7 @@ import pytest
 
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.reports import block_schema
-from pytest_orchestrator.reports.summary import count_flaky, environment, summary
+from pytest_orchestrator.reports.summary import count_flaky, environment, summary, verdict
 from tests.blocks import parsed
 
 if TYPE_CHECKING:
@@ -87,3 +87,20 @@ def test_a_test_that_passes_at_its_rerun_counts_as_passed() -> None:
         ("passed", True),
         ("failed", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("states", "word"),
+    [
+        (["passed", "failed", "blocked"], "failed"),
+        (["passed", "error"], "failed"),
+        (["passed", "skipped", "xfailed"], "passed"),
+        (["xfailed", "skipped"], "passed"),
+        (["xpassed"], "passed"),
+        (["skipped"], "skipped"),
+        (["skipped", "blocked"], "failed"),
+        ([], "skipped"),
+    ],
+)
+def test_a_recipe_has_one_verdict_for_all_its_steps(states: list[str], word: str) -> None:
+    assert verdict([block("s", state) for state in states]) == word

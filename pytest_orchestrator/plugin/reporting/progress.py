@@ -225,7 +225,7 @@ class Progress:
         if self._is_terminal:
             self._show(running, named, now - running.since)
         elif now - max(running.since, self._last_beat) >= _BEAT:
-            from pytest_orchestrator.reports.terminal import heartbeat
+            from pytest_orchestrator.reports.terminal.status_line import heartbeat
 
             self._last_beat = now
             counts = len(self._done & self._nodes), len(self._nodes)
@@ -238,7 +238,7 @@ class Progress:
     def _show(self, running: _RunningStep, named: str, seconds: float) -> None:
         import shutil
 
-        from pytest_orchestrator.reports.terminal import last_line, status
+        from pytest_orchestrator.reports.terminal.status_line import last_line, status
 
         total = len(self._nodes)
         place = f"{min(len(self._done & self._nodes) + 1, total)}/{total}"

@@ -113,25 +113,26 @@ class Tables:
                 terminalreporter.write_line(_summary_line(report), red=True)
 
     def _show_recipes(self, terminalreporter: Any) -> None:
-        from pytest_orchestrator.reports import terminal
+        from pytest_orchestrator.reports.summary import verdict
+        from pytest_orchestrator.reports.terminal import table
 
         folder = os.path.relpath(state_of(self._config).folder.path, self._here)
         for path, blocks in self.blocks.items():
-            word = terminal.verdict(blocks)
+            word = verdict(blocks)
             terminalreporter.write_sep("-", f"{path}: {word}")
             width = shutil.get_terminal_size().columns
             if word == "not run":
-                terminalreporter.write_line(terminal.not_run_line(blocks, width), yellow=True)
+                terminalreporter.write_line(table.not_run_line(blocks, width), yellow=True)
                 continue
-            for row in terminal.table(blocks, width):
+            for row in table.table(blocks, width):
                 terminalreporter.write(row.before)
                 terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
                 terminalreporter.write(f"{row.after}\n")
-            for line in terminal.marginal_lines(blocks, width):
+            for line in table.marginal_lines(blocks, width):
                 terminalreporter.write_line(line, yellow=True)
-            for line in terminal.sampled_lines(blocks, width):
+            for line in table.sampled_lines(blocks, width):
                 terminalreporter.write_line(line)
-            for line in terminal.closing(blocks, folder, width):
+            for line in table.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
         recorder = state_of(self._config).recorder
         is_whole = recorder is None or not recorder.has_failed

@@ -1,6 +1,5 @@
-"""Terminal table of a recipe, and the status line."""
+"""Table of the steps of a recipe."""
 
-import re
 import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -37,7 +36,6 @@ _COLOURS = {
 _MOST_MARGINAL = 10
 _MOST_ELEMENTS = 10
 _WIDEST_ELEMENT = 24  # columns; a wider label would leave no room for the figures
-_EXCUSED = frozenset({"xfailed", "interrupted", "not run"})
 
 
 class Row(NamedTuple):
@@ -171,27 +169,6 @@ def closing(blocks: "Sequence[Block]", folder: str, width: int) -> list[str]:
     return [*lines, whole] if display_width(whole) <= width else [*lines, *last]
 
 
-def verdict(blocks: "Sequence[Block]") -> str:
-    """Return the verdict of a recipe: failed, interrupted, not run, passed or skipped.
-
-    A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
-    it.
-    """
-    states = {block.step.state for block in blocks}
-    if states & {"failed", "error"}:
-        return "failed"
-    excused = {block.step.name for block in blocks if block.step.state in _EXCUSED}
-    blocked = [block.step for block in blocks if block.step.state == "blocked"]
-    if any(step.blocked_by not in excused for step in blocked):
-        return "failed"
-    if states == {"not run"}:
-        return "not run"
-    if states & {"interrupted", "not run"}:
-        return "interrupted"
-    ended = states & {"passed", "restored", "xfailed", "xpassed"}
-    return "passed" if ended else "skipped"
-
-
 def _row(block: "Block") -> tuple[str, ...]:
     used = plain(block.resources) if block.resources else {}
     cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
@@ -266,54 +243,3 @@ def _chain(names: Sequence[str], room: int) -> str:
         if len(chain) <= room:
             return chain
     return f"{names[0]} > … > {names[-1]}"
-
-
-_MIN_OUTPUT = 12
-"""Number of columns below which the output of a step is not shown."""
-
-
-def status(
-    place: str, name: str, seconds: float, memory: int | None, printed: str, width: int
-) -> str:
-    """Return the status line of a running step for a terminal.
-
-    Args:
-        place: Number of the step, such as ``2/5``.
-        name: Name of the step.
-        seconds: Time since it started.
-        memory: Resident memory of its processes in bytes; None if unknown.
-        printed: The last line of its output; may be empty.
-        width: Available columns.
-    """
-    line = f"[{place}] {name} {clock(seconds)}"
-    if memory is not None:
-        line += f"  {report_text.whole_megabytes(memory)} MB"
-    room = width - display_width(line) - 4
-    if printed and room >= _MIN_OUTPUT:
-        line += f'  "{cut_to_width(printed, room)}"'
-    return cut_to_width(line, width)
-
-
-def heartbeat(name: str, seconds: float, done: int, total: int) -> str:
-    """Return the status line of a running step for output that is not a terminal."""
-    return f"orchestrator: {name} runs for {clock(seconds)} ({done} of {total} done)"
-
-
-def clock(seconds: float) -> str:
-    """Return a duration in the format of a clock: ``00:03``, ``1:02:03``."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
-
-
-def last_line(tail: bytes) -> str:
-    """Return the last non-blank line of some output, with control characters escaped.
-
-    Of a line that is rewritten in place, such as a progress bar, the newest text is returned.
-    """
-    text = tail.decode("utf-8", "backslashreplace")
-    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
-    if not lines:
-        return ""
-    line = " ".join(lines[-1].split())
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

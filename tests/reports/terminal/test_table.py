@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports import terminal
-from pytest_orchestrator.reports.terminal import Row, closing, verdict
+from pytest_orchestrator.reports.terminal import table as steps_table
+from pytest_orchestrator.reports.terminal.table import Row, closing
 from pytest_orchestrator.runs.block import Block
 from tests.blocks import parsed
 
@@ -22,7 +21,7 @@ def block(
 
 
 def table(blocks: list[Block], width: int) -> list[str]:
-    return [row.text for row in terminal.table(blocks, width)]
+    return [row.text for row in steps_table.table(blocks, width)]
 
 
 def ran(name: str, start: float, stop: float, *needs: str, **more: Any) -> Block:
@@ -74,7 +73,7 @@ def test_a_long_critical_path_shows_its_first_and_last_steps() -> None:
 
 def test_the_state_of_a_row_can_be_coloured() -> None:
     retried = block("b", "failed", step={"attempt": 3})
-    rows = terminal.table([block("a"), retried, block("c", "blocked")], 60)
+    rows = steps_table.table([block("a"), retried, block("c", "blocked")], 60)
     assert rows[2] == Row(" b     ", "failed (attempt 3)", "        -      -        -  -")
     assert [row.colour for row in rows] == ["", "green", "red", "yellow"]
 
@@ -159,23 +158,6 @@ def test_no_row_is_wider_than_the_terminal(blocks: list[Block], width: int) -> N
     rows = table(blocks, width)
     assert len(rows) == len(blocks) + 1
     assert all(columns(row) <= width for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("states", "word"),
-    [
-        (["passed", "failed", "blocked"], "failed"),
-        (["passed", "error"], "failed"),
-        (["passed", "skipped", "xfailed"], "passed"),
-        (["xfailed", "skipped"], "passed"),
-        (["xpassed"], "passed"),
-        (["skipped"], "skipped"),
-        (["skipped", "blocked"], "failed"),
-        ([], "skipped"),
-    ],
-)
-def test_a_recipe_has_one_verdict_for_all_its_steps(states: list[str], word: str) -> None:
-    assert verdict([block("s", state) for state in states]) == word
 
 
 def loop(count: int, *failed: int) -> Block:

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_orchestrator.core.text import display_width
-from pytest_orchestrator.reports.terminal import clock, heartbeat, last_line, status
+from pytest_orchestrator.reports.terminal.status_line import clock, heartbeat, last_line, status
 
 
 def test_a_status_line_shows_position_name_time_memory_and_output() -> None:

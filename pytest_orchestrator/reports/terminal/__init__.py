@@ -1,0 +1,1 @@
+"""Texts about a run for the terminal."""
