@@ -8,6 +8,7 @@ that of the product. Tests that check how processes start, end or are measured s
 interpreters (marker ``own_interpreters``).
 """
 
+import fcntl
 import gc
 import importlib
 import os
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -358,6 +360,9 @@ def _be_interpreter(
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
+    if session and os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -41,6 +41,7 @@ OTHERWISE: Final[dict[str, str]] = {
     "test_failure_text::test_the_failure_text_contains_the_written_context_keys": _REPORTED,
     "test_failure_text::test_an_assertion_is_explained_in_user_frames": _REPORTED,
     "test_tables": _REPORTED,
+    "test_terminal_screens": _REPORTED,
     "test_parallel::test_the_header_contains_the_reason_for_one_step_at_a_time": _REPORTED,
     "test_parallel::test_the_header_contains_a_common_reason_once": _REPORTED,
     "test_parallel::test_a_step_with_a_mark_that_may_skip_it_does_not_run_ahead": _REPORTED,

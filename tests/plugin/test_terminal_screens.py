@@ -1,0 +1,102 @@
+"""Recordings of terminals: the text and the colours that a person sees in common situations.
+
+``RECORD_SCREENS=1 pytest tests/plugin/test_terminal_screens.py`` writes the recordings anew. Look
+at each of them before it is committed.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.plugin.conftest import Project
+from tests.plugin.fork_server import ForkServer
+from tests.plugin.screen import Size, Terminal, marked, plain, rows
+from tests.plugin.situations import SITUATIONS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
+
+_RECORDINGS: Final = Path(__file__).parent / "screens"
+_MUST_RECORD: Final = bool(os.environ.get("RECORD_SCREENS"))
+_COLOURS: Final = "---- lines with colours ----"
+_DOTS: Final = re.compile(r"[.FEsxXI]+ *\[ *\d+%\]")
+_SMALL, _LARGE = Size(80, 24), Size(120, 40)
+
+
+def _zeros(figure: re.Match[str]) -> str:
+    """Return a time or an amount of memory with zeros for its digits; a cell keeps its columns."""
+    zeros = re.sub(r"\d+\.", "0.", re.sub(r"(?<=[.\d])\d", "0", figure[0].replace("≤ ", "")))
+    return zeros.lstrip(" ").rjust(len(figure[0])) if zeros.startswith("  ") else zeros
+
+
+_VARIES: Final[list[tuple[str, Any]]] = [
+    (r"\d{8}T\d{6}Z-[0-9a-f]{4}", "20260101T000000Z-0000"),
+    (r"^(platform) .*", r"\1 …"),
+    (r"(orchestrator) \d[\w.]*(?=:)", r"\1 0.0.0"),
+    (r"(\bin )\d+\.\d+ ?s(?: \([\d:]+\))?", r"\g<1>0.00s"),
+    (r" *(?:≤ )?\d+\.\d+(?= (?:s|MB)\b)", _zeros),
+    (r"(?<=user )\d+\.\d+|(?<=system )\d+\.\d+", _zeros),
+    (r" {2,}(?:≤ )?\d+\.\d\d?(?!\d| [A-Za-z])", _zeros),  # in a table
+]
+
+
+def _settled(line: str, columns: int) -> str:
+    """Return a line without what differs from run to run."""
+    for pattern, value in _VARIES:
+        line = re.sub(pattern, value, line)
+    title = re.fullmatch(r"([=_-])+ (.*\S) \1+", line)
+    return line if title is None else _filled(title[2], title[1], columns)
+
+
+def _filled(title: str, sign: str, columns: int) -> str:
+    """Return a title between signs that fill the line, as pytest writes it."""
+    fill = sign * max((columns - len(title) - 2) // 2, 1)
+    line = f"{fill} {title} {fill}"
+    return line + sign if len(line) < columns else line
+
+
+def _recording(terminal: Terminal, folder: Path) -> list[str]:
+    """Return the lines of a recording: the screen, then those of its lines that have colours."""
+    raw = terminal.raw.decode().replace(str(folder), "/bench")
+    raw = re.sub(r"plugins: [^\r]*\r\n", "plugins: …\r\n", raw)
+    screen = list(rows(raw, terminal.size.columns))
+    coloured = [
+        f"{number:3} {_short_rules(_settled(marked(row), 0))}"
+        for number, row in enumerate(screen, 1)
+        if marked(row) != plain(row)
+    ]
+    return [*(_settled(plain(row), terminal.size.columns) for row in screen), _COLOURS, *coloured]
+
+
+def _short_rules(line: str) -> str:
+    """Return a line whose rules do not depend on the width of the terminal."""
+    return re.sub(r"([=_!-])\1{3,}", r"\1\1\1", line)
+
+
+@pytest.mark.parametrize("size", [_SMALL, pytest.param(_LARGE, marks=pytest.mark.nightly)], ids=str)
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_the_screen_is_as_it_was_recorded(
+    project: Project, fork_server: ForkServer, name: str, size: Size
+) -> None:
+    situation = SITUATIONS[name]
+    for file, text in situation.files.items():
+        project.write(file, text)
+    project.write("pytest.ini", "[pytest]\npythonpath = .\ntestpaths = recipes\n")
+    args = ("-orecipe_html=true", "-pno:rerunfailures", "-pno:cacheprovider", *situation.args)
+    terminal = Terminal(fork_server, *args, size=size)
+    if situation.ctrl_c_at:
+        terminal.wait_for_file(project.path / situation.ctrl_c_at)
+        terminal.types("\x03")
+
+    assert terminal.status() == situation.status, terminal.raw.decode()
+    lines = _recording(terminal, project.path)
+    path = _RECORDINGS / str(size) / f"{name}.txt"
+    if _MUST_RECORD:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert lines == path.read_text(encoding="utf-8").splitlines()
+    screen = lines[: lines.index(_COLOURS)]
+    assert sum(not _DOTS.fullmatch(line) for line in screen) <= situation.max_lines
