@@ -154,8 +154,10 @@ def test_copies_with_a_too_long_list_are_reported_as_missing(
 
 
 def test_a_worker_runs_the_attempts_of_all_elements_in_one_task(
-    bench: Bench, broker: AttemptBroker, sent: Sent
+    bench: Bench, broker: AttemptBroker, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The requests of an attempt are executed one after the other, also the claim that is refused.
+    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._FOLLOW_UP_POLL", 0.1)
     step = bench.shell_step("echo a", parse="text", artifacts=["*.csv"])
     bench.configure(element=0)
     first, thread = sent(step)
