@@ -104,7 +104,8 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
             context_access.SessionContextServer(config), "orchestrator-serving"
         )
     monitor_process.start_monitor(config)
-    is_distributed = config.getoption("dist", "no") != "no"
+    # xdist starts no worker with --collect-only.
+    is_distributed = config.getoption("dist", "no") != "no" and not config.option.collectonly
     if (settings.jobs(config) > 1 or is_distributed) and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin.journal import baseline
 

@@ -156,11 +156,13 @@ def interrupt_on_sigterm(controller: "Channel | None" = None) -> Callable[[], No
     is_over = threading.Event()
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        __tracebackhide__ = True  # pytest shows the place that was interrupted
         is_over.set()
         _leave_closed_terminal()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     def interrupt_with_cause(_number: int, _frame: FrameType | None) -> NoReturn:
+        __tracebackhide__ = True
         is_over.set()
         raise KeyboardInterrupt(*filter(None, causes[:1]))
 

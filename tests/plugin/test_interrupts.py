@@ -102,6 +102,8 @@ def test_an_interrupted_step_is_reported_and_finally_steps_run_once(
         rf"INTERRUPTED \S+::wait - interrupted after \d+\.\d s: {cause}", summary[0]
     )
     assert any(" 3 passed, 1 interrupted, 3 not run in " in line for line in lines)
+    places = [line.rpartition(": ")[0] for line in lines if "KeyboardInterrupt: SIG" in line]
+    assert not any("/interrupts.py:" in place for place in places)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,7 @@ def test_xdist_workers_run_finally_steps_and_report_all_steps(
     assert project.ran == ["one", "off", "cool"]
     assert any(" 3 passed, 1 interrupted, 1 not run in " in line for line in lines)
     assert not any("another exception" in line for line in lines)
+    assert not any("/interrupts.py:" in line for line in lines)
     assert _states(lines) == _STATES
     tests = json.loads((project.path / ".report.json").read_text())["tests"]
     kinds = {test["nodeid"].partition("::")[2]: _kind(test) for test in tests}

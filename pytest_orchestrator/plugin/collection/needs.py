@@ -19,7 +19,7 @@ from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -342,12 +342,12 @@ INPUT = "orchestrator_groups"
 """Key of `workerinput`: the path of the file of groups."""
 
 
-def write_groups(session: pytest.Session, serial: "Mapping[str, str]") -> None:
+def write_groups(session: pytest.Session, header: "Callable[[], list[str]]") -> None:
     """Write the recipes and the groups of items for the controller; do nothing outside workers.
 
     Args:
         session: The session of the worker.
-        serial: For recipes that run one step at a time, the reason, by the key of the recipe.
+        header: Function that returns the header lines of the session.
     """
     from pytest_orchestrator.plugin.collection import recipe_needs
 
@@ -367,7 +367,7 @@ def write_groups(session: pytest.Session, serial: "Mapping[str, str]") -> None:
             groups[item.nodeid] = together.get(group, group)
     if (groups or runs) and Path(target).parent.is_dir():
         recipes = list(dict.fromkeys(run.recipe.id for run in runs))
-        content = {"groups": groups, "recipes": recipes, "serial": dict(serial)}
+        content = {"groups": groups, "recipes": recipes, "header": header()}
         with replacing(target) as file:
             file.write(json.dumps(content).encode())
 
@@ -386,9 +386,9 @@ def _group_of(item: pytest.Item) -> str:
 
 
 def read_groups(file: Path) -> Any:
-    """Return the groups and recipes in a worker's file; all empty if the file does not exist."""
+    """Return the groups, recipes and header in a worker's file; all empty without the file."""
     if not file.exists():
-        return {"groups": {}, "recipes": [], "serial": {}}
+        return {"groups": {}, "recipes": [], "header": []}
     return json.loads(file.read_text("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Terminal tables of recipes, read back from the journal, and the header line."""
+"""Terminal tables of recipes, read back from the journal."""
 
 import contextlib
 import os
@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator import __version__
-from pytest_orchestrator.core.text import counted
-from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
-from pytest_orchestrator.plugin.options import runner, settings
+from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting import last_failed
 from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
@@ -20,9 +17,6 @@ from pytest_orchestrator.plugin.results.failures import shorten
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
-    from pytest_orchestrator.plugin.journal.resume import ResumedSession
-    from pytest_orchestrator.plugin.journal.snapshots import Snapshots
     from pytest_orchestrator.runs.block import Block
 
 _TABLES = "orchestrator-tables"
@@ -269,106 +263,3 @@ class BlockStore(Mapping[str, "list[Block]"]):
 
     def __len__(self) -> int:
         return len(self._recipes)
-
-
-_MOST = 3
-
-
-class Header:
-    """Plugin that writes the header lines; registered if a session has YAML files or marked tests.
-
-    Attributes:
-        serial: Reason why a recipe runs one step at a time in spite of `--recipe-jobs`, by its id.
-        earlier: Sources of header lines about earlier runs, from which steps are restored.
-    """
-
-    def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
-        self._session = session
-        self._steps = steps
-        self.serial: dict[str, str] = {}
-        self.earlier: list[ResumedSession | Snapshots] = []
-
-    def pytest_report_collectionfinish(self) -> list[str]:
-        """Return the header: counts of recipes and steps, prerequisite steps, earlier runs."""
-        if self._session.config.get_verbosity() < 0:
-            return []
-        recipes = {item.recipe.key for item in self._steps}
-        parts = []
-        if self._steps:
-            parts.append(f"{counted(len(recipes), 'recipe')}, {counted(len(self._steps), 'step')}")
-            parts[0] += _jobs(self._session.config)
-            where = runner.header_text(self._session.config)
-            parts[0] += f", {where}" if where else ""
-        if needed := self._needed():
-            names = list(dict.fromkeys(name for _, name in needed))
-            listed = ", ".join(names[:_MOST]) + (" ..." if names[_MOST:] else "")
-            number = counted(len(needed), "prerequisite step")
-            parts.append(f"also runs {number}, not counted: {listed}")
-        parts += _sequential_recipes(self.serial)
-        others = state_of(self._session.config).others
-        if others:
-            parts.append(f"{counted(others, 'YAML file')} without steps ignored")
-        lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
-        more = [line for each in self.earlier for line in each.header_lines()]
-        return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
-
-    def _pending_finally(self) -> list[str]:
-        """Return a header line about the last run's pending ``finally`` steps; empty if none."""
-        if not self._steps:
-            return []
-        from pytest_orchestrator.runs import pending_finally
-
-        config = self._session.config
-        pending, resumed = (
-            pending_finally.pending_finally(settings.run_dir(config)),
-            state_of(config).resumed,
-        )
-        if pending is None or (resumed is not None and resumed.run == pending.run):
-            return []
-        texts = pending_finally.descriptions(pending.steps)
-        listed = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
-        head = f"run {pending.run} was ended before `finally` of {listed} had run"
-        return [f"{head}: pytest --recipe-resume={pending.run}"]
-
-    def _needed(self) -> list[tuple[str, str]]:
-        """Return the recipe and name of each unselected step that runs because an item needs it."""
-        selected = state_of(self._session.config).selected
-        needed: dict[tuple[str, str], None] = {}
-        for item in self._session.items:
-            needs = item.stash.get(NEEDS, None)
-            for run, steps in needs.asked if isinstance(needs, Needs) else ():
-                recipe = run.recipe.key
-                names = selected.get(recipe, ())
-                needed |= {(recipe, step.name): None for step in steps if step.name not in names}
-        return [*needed]
-
-
-def serial_header(serial: Mapping[str, str]) -> str:
-    """Return a header line that names only the recipes that run one step at a time, and why."""
-    return f"orchestrator {__version__}: {'; '.join(_sequential_recipes(serial))}"
-
-
-def show_serial_recipes(terminal: Any, serial: Mapping[str, str]) -> None:
-    """Print after the run which recipes ran one step at a time, and why."""
-    if terminal.config.get_verbosity() >= 0:
-        for recipe, why in serial.items():
-            terminal.write_line(f"{recipe} ran one step at a time: {why}")
-
-
-def _sequential_recipes(serial: Mapping[str, str]) -> list[str]:
-    """Return texts about the recipes whose steps cannot run in parallel, with the reasons."""
-    if len(serial) > 1 and len(set(serial.values())) == 1:
-        return [f"one step at a time: {next(iter(serial.values()))}"]
-    texts = [f"{recipe} one step at a time: {why}" for recipe, why in serial.items()]
-    more = [f"{len(texts) - _MOST} more recipes one step at a time"] if texts[_MOST:] else []
-    return texts[:_MOST] + more
-
-
-def _jobs(config: pytest.Config) -> str:
-    """Return the number of jobs for the header; empty for one job."""
-    wanted = settings.jobs(config, default=1)
-    if wanted == 1:
-        return ""
-    jobs, limit = settings.slots(config, default=1)
-    less = f" of {wanted} (`{limit}` allows no more)" if limit else ""
-    return f", {counted(jobs, 'job')}{less}"

@@ -21,7 +21,7 @@ from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapsh
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import interrupt_text
 from pytest_orchestrator.plugin.journal import baseline
-from pytest_orchestrator.plugin.reporting import tables
+from pytest_orchestrator.plugin.reporting import header
 from pytest_orchestrator.plugin.reporting.reports import manual_reports
 from pytest_orchestrator.plugin.reporting.worker_reports import report_later, reporter_without_stops
 from pytest_orchestrator.plugin.session.finally_steps import INTERRUPTS
@@ -325,7 +325,7 @@ class ParallelSession:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the recipes that fixtures forced to run one step at a time, with the reasons."""
-        tables.show_serial_recipes(terminalreporter, self._late_reasons)
+        header.show_serial_recipes(terminalreporter, self._late_reasons)
 
     def _cancel(self, cause: str) -> None:
         for run in self._runs:

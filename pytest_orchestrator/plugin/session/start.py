@@ -18,7 +18,8 @@ from pytest_orchestrator.plugin.collection.needs import (
     request_fixture,
 )
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.reporting import progress, tables
+from pytest_orchestrator.plugin.reporting import progress
+from pytest_orchestrator.plugin.reporting.header import Header
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     steps = _steps(session)
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     register = session.config.pluginmanager.register
-    header = tables.Header(session, steps)
+    header = Header(session, steps)
     register(header, "orchestrator-header")
     if not steps and not marked:
         return
@@ -66,7 +67,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         from pytest_orchestrator.plugin.session import parallel
 
         header.serial = parallel.start(session)
-    needs.write_groups(session, header.serial)
+    needs.write_groups(session, header.lines)
 
 
 def _add_results_of_others(state: "SessionState") -> None:

@@ -16,7 +16,7 @@ from pytest_orchestrator.plugin.collection import file_matching, needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.options.variables import INPUTS
 from pytest_orchestrator.plugin.questions.person import TERMINAL, has_person
-from pytest_orchestrator.plugin.reporting import not_run, tables
+from pytest_orchestrator.plugin.reporting import header, not_run, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
 from pytest_orchestrator.plugin.session_state import (
     CAUSE,
@@ -135,17 +135,16 @@ class Controller:
 
     def _prepare_recipes(self) -> None:
         self._late.expected = True
-        self._show_serial_recipes()
+        self._show_header()
         self._restore = interrupt_on_sigterm()
 
-    def _show_serial_recipes(self) -> None:
-        """Print which recipes run one step at a time, and why: no worker shows its own header."""
+    def _show_header(self) -> None:
+        """Print the header that a worker has written, because no worker has a terminal."""
         assert self._session is not None  # noqa: S101  # it has begun
-        config = self._session.config
-        terminal = config.pluginmanager.get_plugin("terminalreporter")
-        serial = needs.read_groups(self._file)["serial"]
-        if serial and terminal is not None and config.get_verbosity() >= 0:
-            terminal.write_line(tables.serial_header(serial))
+        terminal = self._session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            for line in needs.read_groups(self._file)["header"]:
+                terminal.write_line(line)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -154,7 +153,7 @@ class Controller:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the recipes that workers had to run one step at a time."""
-        tables.show_serial_recipes(terminalreporter, self._late_serial)
+        header.show_serial_recipes(terminalreporter, self._late_serial)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:

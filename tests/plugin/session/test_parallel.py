@@ -770,7 +770,7 @@ def test_collect_only_names_a_fixture_that_is_set_up_for_each_step(project: Proj
 @pytest.mark.parametrize(
     ("scope", "line"),
     [
-        ("", f"orchestrator {__version__}: {_ONE_BY_ONE}"),
+        ("", f"orchestrator {__version__}: 1 recipe, 3 steps, 2 jobs; {_ONE_BY_ONE}"),
         (", scope=EACH", _ONE_BY_ONE.replace("one step", "ran one step")),
     ],
 )

@@ -1,0 +1,140 @@
+"""Header of a session: counts of recipes and steps, prerequisite steps, earlier runs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator import __version__
+from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
+from pytest_orchestrator.plugin.options import runner, settings
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.plugin.journal.resume import ResumedSession
+    from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+
+_MOST = 3
+
+
+class Header:
+    """Plugin that writes the header lines; registered if a session has YAML files or marked tests.
+
+    Attributes:
+        serial: Reason why a recipe runs one step at a time in spite of `--recipe-jobs`, by its id.
+        earlier: Sources of header lines about earlier runs, from which steps are restored.
+    """
+
+    def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
+        self._session = session
+        self._steps = steps
+        self.serial: dict[str, str] = {}
+        self.earlier: list[ResumedSession | Snapshots] = []
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Return the header; with ``--collect-only -q``, the prerequisite steps in brackets."""
+        config = self._session.config
+        if config.get_verbosity() == -1 and config.option.collectonly:
+            return [f"[{node}]" for node, _ in self._needed()]
+        return self.lines()
+
+    def lines(self) -> list[str]:
+        """Return the lines of the header; no line with ``-q``."""
+        if self._session.config.get_verbosity() < 0:
+            return []
+        parts = []
+        if self._steps:
+            recipes = {item.recipe.key for item in self._steps}
+            parts.append(f"{counted(len(recipes), 'recipe')}, {counted(len(self._steps), 'step')}")
+            parts[0] += _jobs(self._session.config)
+            where = runner.header_text(self._session.config)
+            parts[0] += f", {where}" if where else ""
+        if needed := [name for _, name in self._needed()]:
+            most = len(needed) if self._session.config.get_verbosity() else _MOST
+            number = counted(len(needed), "prerequisite step")
+            parts.append(f"also runs {number}, not counted: {listed(needed, most)}")
+        parts += _sequential_recipes(self.serial)
+        others = state_of(self._session.config).others
+        if others:
+            parts.append(f"{counted(others, 'YAML file')} without steps ignored")
+        lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
+        more = [line for each in self.earlier for line in each.header_lines()]
+        return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
+
+    def _pending_finally(self) -> list[str]:
+        """Return a header line about the last run's pending ``finally`` steps; empty if none."""
+        if not self._steps:
+            return []
+        from pytest_orchestrator.runs import pending_finally
+
+        config = self._session.config
+        pending, resumed = (
+            pending_finally.pending_finally(settings.run_dir(config)),
+            state_of(config).resumed,
+        )
+        if pending is None or (resumed is not None and resumed.run == pending.run):
+            return []
+        texts = pending_finally.descriptions(pending.steps)
+        shown = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
+        head = f"run {pending.run} was ended before `finally` of {shown} had run"
+        return [f"{head}: pytest --recipe-resume={pending.run}"]
+
+    def _needed(self) -> list[tuple[str, str]]:
+        """Return the prerequisite steps: unselected steps that run because an item needs them.
+
+        Returns:
+            The node id and the name of each step, in the order in which they run.
+        """
+        selected = state_of(self._session.config).selected
+        needed: dict[str, str] = {}
+        for item in self._session.items:
+            needs = item.stash.get(NEEDS, None)
+            for run, steps in needs.asked if isinstance(needs, Needs) else ():
+                chosen = selected.get(run.recipe.key, ())
+                names = [step.name for step in steps if step.name not in chosen]
+                needed |= {run.recipe.node(name): name for name in names}
+        return [*needed.items()]
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names of a list, and the number of the others: ``a, b and 7 more``.
+
+    Args:
+        names: The names of steps; of a name that several recipes have, the text contains the
+            number: ``set (4 times)``.
+        most: Number of different names to show.
+    """
+    counts = Counter(names)
+    shown = [*counts.items()][:most]
+    left = len(names) - sum(number for _, number in shown)
+    texts = (name if number == 1 else f"{name} ({number} times)" for name, number in shown)
+    return ", ".join(texts) + (f" and {left:,} more" if left else "")
+
+
+def show_serial_recipes(terminal: Any, serial: Mapping[str, str]) -> None:
+    """Print after the run which recipes ran one step at a time, and why."""
+    if terminal.config.get_verbosity() >= 0:
+        for recipe, why in serial.items():
+            terminal.write_line(f"{recipe} ran one step at a time: {why}")
+
+
+def _sequential_recipes(serial: Mapping[str, str]) -> list[str]:
+    """Return texts about the recipes whose steps cannot run in parallel, with the reasons."""
+    if len(serial) > 1 and len(set(serial.values())) == 1:
+        return [f"one step at a time: {next(iter(serial.values()))}"]
+    texts = [f"{recipe} one step at a time: {why}" for recipe, why in serial.items()]
+    more = [f"{len(texts) - _MOST} more recipes one step at a time"] if texts[_MOST:] else []
+    return texts[:_MOST] + more
+
+
+def _jobs(config: pytest.Config) -> str:
+    """Return the number of jobs for the header; empty for one job."""
+    wanted = settings.jobs(config, default=1)
+    if wanted == 1:
+        return ""
+    jobs, limit = settings.slots(config, default=1)
+    less = f" of {wanted} (`{limit}` allows no more)" if limit else ""
+    return f", {counted(jobs, 'job')}{less}"
