@@ -3,6 +3,7 @@
 `LAW_EXAMPLES` sets the number of examples of each law of hypothesis that has none of its own.
 """
 
+import gc
 import os
 import sys
 import threading
@@ -21,6 +22,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Collect less garbage: the items of all tests stay, and a session leaves few cycles.
+
+    With the usual threshold, the collector takes a tenth of the time of a session in this process.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.hookimpl(wrapper=True)

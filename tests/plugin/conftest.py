@@ -23,7 +23,7 @@ import pytest_orchestrator
 from pytest_orchestrator.execution.lanes import lane
 from pytest_orchestrator.reports import block as report_block
 from pytest_orchestrator.runs.block import Block
-from tests.plugin import installed
+from tests.plugin import installed, known_plugins
 from tests.plugin.fork_server import ForkServer
 from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
 
@@ -36,6 +36,7 @@ for _module in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orche
     if not _module.name.startswith("pytest_orchestrator.monitor"):  # needs optional libraries
         importlib.import_module(_module.name)
 
+known_plugins.install()
 _INSTALLED = installed.read_once(metadata.distributions)
 
 _STEPS = '''

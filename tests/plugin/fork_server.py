@@ -32,6 +32,7 @@ from pytest_orchestrator.execution.lanes import lane, supervisor_client
 from pytest_orchestrator.execution.lanes.supervisor_client import SupervisorClient
 from pytest_orchestrator.execution.supervision import deadlines, framing, lane_process, os_support
 from pytest_orchestrator.execution.supervision.supervisor import Supervisor
+from tests.plugin import known_plugins
 
 _CONTROL, _ALIVE = 3, 4  # descriptors of a lane
 _START: Final = 60.0
@@ -404,6 +405,7 @@ def main() -> None:
     connection = socket.socket(fileno=os.dup(0))
     os.dup2(null, 0)
     _import_all()
+    known_plugins.install()
     gc.collect()
     gc.freeze()
     framing.send(connection, {"ready": True})
