@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pytest_orchestrator.core.text import lazy_pattern
+
 if TYPE_CHECKING:
     import tempfile
     from io import BufferedReader, BufferedWriter
@@ -23,8 +25,8 @@ READ_FILE: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NON
 _LARGEST: Final = 16 << 20
 _PIECE: Final = 1 << 20
 
-_ESCAPABLE: Final = re.compile("(\\\\+)(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
-_ESCAPED: Final = re.compile(r"(\\+)x([89a-f][0-9a-f])")
+_ESCAPABLE: Final = lazy_pattern("(\\\\+)(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
+_ESCAPED: Final = lazy_pattern(r"(\\+)x([89a-f][0-9a-f])")
 
 _LONGEST_FOLDER: Final = 50
 """Maximum length in bytes of a folder for sockets: macOS limits the path of a socket to 103."""

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, cast
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.json_values import Json, kind
+from pytest_orchestrator.core.text import lazy_pattern
 
 __tracebackhide__ = True
 
@@ -21,7 +22,7 @@ RESERVED: Final = frozenset({"ctx", "context", "params", "instrument"})
 """Names of parameters of the step code that receive no key of `params`."""
 
 # Control characters would break the lines of reports; surrogates cannot be encoded.
-_FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_FORBIDDEN: Final = lazy_pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class _Absent(Enum):

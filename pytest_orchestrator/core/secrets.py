@@ -31,10 +31,11 @@ from pytest_orchestrator.core.mask_stream import (
     secret_pattern,
 )
 from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.core.text import lazy_pattern
 
 T = TypeVar("T")
 
-_QUOTED = re.compile(QUOTED)
+_QUOTED = lazy_pattern(QUOTED)
 
 NAMES = ("*TOKEN*", "*SECRET*", "*PASSW*", "*API_KEY*", "*PRIVATE_KEY*", "*CREDENTIAL*")
 """Patterns for names of environment variables whose values are secret; case is ignored."""
@@ -368,8 +369,8 @@ _QUOTES: Final = (
 _BLANKS: Final = {code: f"&#{code};" for code in (9, 10, 13)}
 """Escapes of tab and line breaks in XML attributes, where they would become spaces."""
 
-_ESCAPED: Final = re.compile("%[0-9A-F]{2}")
-_CUT = re.compile(r"\n?(?:\.\.\.|…)\n?")
+_ESCAPED: Final = lazy_pattern("%[0-9A-F]{2}")
+_CUT = lazy_pattern(r"\n?(?:\.\.\.|…)\n?")
 
 
 def forms_of(secret: str) -> list[str]:

@@ -1,10 +1,13 @@
-"""Text for terminals: control characters, user patterns, escaping, column widths."""
+"""Text for terminals: control characters, escaping, column widths; regular expressions."""
 
+import importlib
 import json
 import re
+import sys
 import warnings
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -47,6 +50,56 @@ def escape_surrogates_in_json(value: "Json") -> "Json":
             escape_surrogates(key): escape_surrogates_in_json(one) for key, one in value.items()
         }
     return [escape_surrogates_in_json(one) for one in value] if isinstance(value, list) else value
+
+
+class _LazyPattern:
+    """A `re.Pattern` that is compiled when an attribute of it is used first."""
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        self._source = (pattern, flags)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(re.compile(*self._source), name)
+        setattr(self, name, value)  # later uses find the attribute in the instance
+        return value
+
+
+def lazy_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Return a pattern that is compiled at its first use.
+
+    To compile a pattern may take longer than to import a module, and a session uses few of the
+    patterns of the modules that it imports.
+
+    Args:
+        pattern: A valid regular expression.
+        flags: Flags of `re.compile`.
+    """
+    return cast("re.Pattern[str]", _LazyPattern(pattern, flags))
+
+
+def import_without_patterns(package: str) -> ModuleType:
+    """Import a package, with each pattern of its modules compiled at its first use.
+
+    PyYAML compiles one pattern at its import that takes two thirds of the time of the import and
+    is not used with libyaml. Patterns that other code compiles meanwhile are not affected.
+
+    Args:
+        package: Name of the package.
+    """
+    if package in sys.modules:
+        return importlib.import_module(package)
+    compiled = re.compile
+
+    def compile_later(pattern: Any, flags: int = 0) -> Any:
+        module = str(sys._getframe(1).f_globals.get("__name__"))  # noqa: SLF001
+        is_own = module.partition(".")[0] == package
+        return lazy_pattern(pattern, flags) if is_own else compiled(pattern, flags)
+
+    re.compile = compile_later
+    try:
+        return importlib.import_module(package)
+    finally:
+        re.compile = compiled
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

@@ -15,9 +15,10 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.core.secrets import LEAST, Masker
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.core.typed_fields import InputField
 
-_SECRET = re.compile(
+_SECRET = lazy_pattern(
     r"token|secret|passw|credential|session|signature|cookie|(api|private)[-_]?key|authorization"
     r"|^auth$",
     re.IGNORECASE,
@@ -27,17 +28,17 @@ _HARMLESS = frozenset({"outputs", "measurements", "secrets"})
 _OF_FIELDS = frozenset(InputField.__struct_fields__) - {"default"}
 _PLAIN = frozenset({"", "true", "false", "null", "~"})
 
-_KEY = re.compile(
+_KEY = lazy_pattern(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#{}\[\],"'|>][^#{}\[\],"']*?)\s*:(?:\s+|$)"""
 )
-_ITEM = re.compile(r"-\s+")
-_COMMENT = re.compile(r"\s+(?:#.*)?$")
-_QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?""")
-_IN_FLOW = re.compile(r"(?:\$\{\{.*?\}\}|:(?!\s|$|[,}\]])|[^,:{}\[\]])+")
-_COLON = re.compile(r"\s*:(?=\s|$|[,}\]])|(?<=[\"'])\s*:")
-_EXPRESSION = re.compile(r"(?:\w+\s+)?\$\{\{.*\}\}")
-_USER_INFO = re.compile(r"(?<=://)[^\s/@\"'?#]+(?=@)")
-_ASSIGNED = re.compile(r"""(?:^|[?&\s"'])([\w.\-]+)=("[^"]*"|'[^']*'|[^\s&"'#,}\]]+)""")
+_ITEM = lazy_pattern(r"-\s+")
+_COMMENT = lazy_pattern(r"\s+(?:#.*)?$")
+_QUOTED = lazy_pattern(r""""(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?""")
+_IN_FLOW = lazy_pattern(r"(?:\$\{\{.*?\}\}|:(?!\s|$|[,}\]])|[^,:{}\[\]])+")
+_COLON = lazy_pattern(r"\s*:(?=\s|$|[,}\]])|(?<=[\"'])\s*:")
+_EXPRESSION = lazy_pattern(r"(?:\w+\s+)?\$\{\{.*\}\}")
+_USER_INFO = lazy_pattern(r"(?<=://)[^\s/@\"'?#]+(?=@)")
+_ASSIGNED = lazy_pattern(r"""(?:^|[?&\s"'])([\w.\-]+)=("[^"]*"|'[^']*'|[^\s&"'#,}\]]+)""")
 
 Span = tuple[int, int]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from yaml import MappingNode
 
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.fields.values import Values
 from pytest_orchestrator.recipe.parsing.nodes import Check
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 

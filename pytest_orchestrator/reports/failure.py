@@ -5,7 +5,6 @@ It has at most about thirty lines. pytest shows the stdout of the step below it.
 
 import json
 import os
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
-from pytest_orchestrator.core.text import cut_to_length, figure, one_line
+from pytest_orchestrator.core.text import cut_to_length, figure, lazy_pattern, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
@@ -377,9 +376,9 @@ _WIDEST_LINE = 300
 _KEPT_WHOLE = 1 << 16
 """Largest size in bytes of a stream whose text is kept completely."""
 
-_FRAME = re.compile(r'  File "(.*)", line \d+ in \S+')
-_OWN_CODE = re.compile(r"/(_pytest|pluggy|pytest_orchestrator)/|^<string>$|/xdist/|^<frozen ")
-_STACK = re.compile(r"(Current thread|Thread) 0x")
+_FRAME = lazy_pattern(r'  File "(.*)", line \d+ in \S+')
+_OWN_CODE = lazy_pattern(r"/(_pytest|pluggy|pytest_orchestrator)/|^<string>$|/xdist/|^<frozen ")
+_STACK = lazy_pattern(r"(Current thread|Thread) 0x")
 
 
 def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:

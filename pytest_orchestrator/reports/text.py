@@ -1,12 +1,11 @@
 """Text formatting for reports: figures, states, tables, safe display."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_orchestrator.core.text import CONTROLS, display_width
+from pytest_orchestrator.core.text import CONTROLS, display_width, lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.json_values import Json
 
-_PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_PLAIN: Final = lazy_pattern(r"[\t\n\x20-\x7e]*")
+_COLOURS: Final = lazy_pattern(r"\x1b\[[0-9;]*m")
 _EXACT_BELOW: Final = 400
 _MAX_DENSITY: Final = 1.7
-_ESCAPED: Final = re.compile(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
+_ESCAPED: Final = lazy_pattern(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
 
 
 class Tail(NamedTuple):

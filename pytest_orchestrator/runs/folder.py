@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import re
 import shutil
 import stat
 import time
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
 
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+_ID = lazy_pattern(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _LATEST = "latest"
 _DRAFT = ".new-"
 _DAY = 86_400.0

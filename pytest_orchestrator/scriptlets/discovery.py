@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.suggestions import files_below
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.analysis.dependencies import Mention, mentions
 from pytest_orchestrator.recipe.analysis.listed_inputs import recipe_inputs
 from pytest_orchestrator.recipe.analysis.python_source import (
@@ -34,8 +35,8 @@ from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptl
 FOLDER = "scriptlets"
 """Name of folders in which every callable and script is a scriptlet."""
 
-_TESTS = re.compile(r"(?:test_.*|.*_test|conftest|__init__)\.py")
-_WORD = re.compile(r"[\w./+-]+")
+_TESTS = lazy_pattern(r"(?:test_.*|.*_test|conftest|__init__)\.py")
+_WORD = lazy_pattern(r"[\w./+-]+")
 
 _Uses = dict[str, dict[str, list[Use]]]
 """Steps by the path of the file and the name that they call; the name of a script is empty."""
@@ -235,10 +236,10 @@ def _methods(node: ast.ClassDef, module: Module) -> Iterator[Function]:
 
 
 _SET = r"([A-Z_][A-Z0-9_]*)=(?:\"[^\"]*\"|'[^']*'|\S*)"
-_CALL = re.compile(rf"^\s*(?:\w+=\S*\s+)*?((?:{_SET}\s+)+)\S", re.MULTILINE)
-_ROW = re.compile(r"^[ \t]*([A-Z_][A-Z0-9_]*) {2,}(\S.*)$", re.MULTILINE)
-_READ = re.compile(r"\$\{([A-Z_][A-Z0-9_]*):?([-?])([^}\"]*)\}")
-_SHELL = re.compile(r"#!.*\b(?:ba|da|k|z)?sh\b")
+_CALL = lazy_pattern(rf"^\s*(?:\w+=\S*\s+)*?((?:{_SET}\s+)+)\S", re.MULTILINE)
+_ROW = lazy_pattern(r"^[ \t]*([A-Z_][A-Z0-9_]*) {2,}(\S.*)$", re.MULTILINE)
+_READ = lazy_pattern(r"\$\{([A-Z_][A-Z0-9_]*):?([-?])([^}\"]*)\}")
+_SHELL = lazy_pattern(r"#!.*\b(?:ba|da|k|z)?sh\b")
 
 
 def is_script(name: str, start: str) -> bool:
@@ -297,7 +298,7 @@ RULES = {
 _CONTEXT = ("ctx", "context")
 _WRITES = ("set", "append", "increment")
 _CHANGES = (*_WRITES, "delete", "pop")
-_VERSION = re.compile(r"_v\d+$")
+_VERSION = lazy_pattern(r"_v\d+$")
 
 
 def module_notes(module: Module, path: str) -> Iterator[Note]:

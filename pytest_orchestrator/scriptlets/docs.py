@@ -8,14 +8,15 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pytest_orchestrator.core.keys import RESERVED
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.analysis.python_source import ANY, Function, Recorder, arguments
 from pytest_orchestrator.recipe.analysis.source_files import Module
 from pytest_orchestrator.scriptlets.model import Param
 
 _NAME = "params"
 _COMPUTED = object()
-_ENTRY = re.compile(r"^[ \t]*params?\b[^:\n]*:(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
-_NAMED = re.compile(r"(?:^|; *)(?:and )?`(\w+)`(?:: *([^;]*))?")
+_ENTRY = lazy_pattern(r"^[ \t]*params?\b[^:\n]*:(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
+_NAMED = lazy_pattern(r"(?:^|; *)(?:and )?`(\w+)`(?:: *([^;]*))?")
 
 
 def params_of(
@@ -149,7 +150,7 @@ def _value(node: ast.expr) -> Any:
 NAMES = ("NAME", "DESCRIPTION", "USAGE", "RETURNS", "LIMITATIONS")
 """The required sections of a scriptlet, in their order."""
 
-_TITLE = re.compile(rf"({'|'.join(NAMES)}|DESC)(?:[ \t]*|:(.*))")
+_TITLE = lazy_pattern(rf"({'|'.join(NAMES)}|DESC)(?:[ \t]*|:(.*))")
 
 
 def sections(text: str) -> dict[str, str]:

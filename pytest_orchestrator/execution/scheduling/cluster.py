@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.files import content
+from pytest_orchestrator.core.text import lazy_pattern
 
 SUCH: Final = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
 """Hint in the message about a text that names no scheduler."""
 
-_ADDRESS: Final = re.compile(
+_ADDRESS: Final = lazy_pattern(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})"
 )
 _SCHEMES: Final = ("tcp", "tls", "ws", "wss", "ucx")

@@ -13,7 +13,7 @@ from typing import Literal, NoReturn
 
 from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.core.text import cut_to_length, lazy_pattern
 
 Parse = Literal["json", "last-line", "data", "text"]
 
@@ -192,9 +192,9 @@ def _escaped(chunk: bytes) -> str:
     )
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 # Matches every escape in order, so that the end of `\\u` is not mistaken for the start of another.
-_ESCAPE = re.compile(
+_ESCAPE = lazy_pattern(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F])|.)", re.DOTALL
 )
 

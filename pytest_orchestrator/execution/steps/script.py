@@ -11,7 +11,7 @@ import os
 import re
 from typing import Final
 
-from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.core.text import cut_to_length, lazy_pattern
 from pytest_orchestrator.recipe.analysis.shell_script import (
     Script,
     commands_of,
@@ -45,18 +45,18 @@ one line, because `LINENO` counts its line breaks."""
 RECORD: Final = "orchestrator: -e: "
 """Begin of the last line of stderr by which the other machine sends the lines of the trap."""
 
-_RECORD: Final = re.compile(re.escape(RECORD) + r"((?:\d+ \d+ \d+;)+)\n?\Z")
-_MESSAGE: Final = re.compile(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
-_FILE_MESSAGE: Final = re.compile(
+_RECORD: Final = lazy_pattern(re.escape(RECORD) + r"((?:\d+ \d+ \d+;)+)\n?\Z")
+_MESSAGE: Final = lazy_pattern(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
+_FILE_MESSAGE: Final = lazy_pattern(
     r"(/(?:.*/)?(?:[^/]+\.script|tmp\.\w+))(?:: ?(?:line )?|\[)(\d+)\]?: (.*)"
 )
 """Pattern for a message of a shell that reads its script from a file; it begins with its path."""
 
-_SYNTAX: Final = re.compile(r"(?i)syntax error")
-_NOT_FOUND: Final = re.compile(r"not found|[Pp]ermission denied|No such file")
-_FRAME: Final = re.compile(r'^ *File "<string>", line (\d+)', re.MULTILINE)
-_VALUE: Final = re.compile(r'"?\$\{RECIPE_VALUE_\d+\}"?')
-_CLOSES: Final = re.compile(r"\s*(?:\)|\}|(?:fi|done|esac)\b)")
+_SYNTAX: Final = lazy_pattern(r"(?i)syntax error")
+_NOT_FOUND: Final = lazy_pattern(r"not found|[Pp]ermission denied|No such file")
+_FRAME: Final = lazy_pattern(r'^ *File "<string>", line (\d+)', re.MULTILINE)
+_VALUE: Final = lazy_pattern(r'"?\$\{RECIPE_VALUE_\d+\}"?')
+_CLOSES: Final = lazy_pattern(r"\s*(?:\)|\}|(?:fi|done|esac)\b)")
 _CLOSING: Final = frozenset({")", "}", "fi", "done", "esac"})
 _MAX_WIDTH: Final = 80
 _MAX_RECORD: Final = 64 * 1024

@@ -18,6 +18,7 @@ import pytest
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import LeftoverWarning, StepResult, named
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -33,7 +34,7 @@ from pytest_orchestrator.recipe import Problem, Recipe, RecipeError, looks_like_
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import failure
 
-_PARAMETRIZED = re.compile(
+_PARAMETRIZED = lazy_pattern(
     r"has no parameter defined for test.*Requested fixture '(\w+)'", re.DOTALL
 )
 

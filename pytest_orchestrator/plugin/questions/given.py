@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.core.questions import BUTTON, Question
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.core.typed_fields import InputField, value_of_json, value_of_text
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ PREFIX = "ORCHESTRATOR_ANSWER_"
 """Beginning of the names of environment variables with answers; step and field follow."""
 
 # A cell may contain any character, also those that separate the parts outside of brackets.
-_OPTION = re.compile(
+_OPTION = lazy_pattern(
     r"(?P<target>(?:[^=\[]|\[[^\]]*\])+)\.(?P<field>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)",
     re.DOTALL,
 )
 
-_ELEMENT = re.compile(r"(.+)\[[0-9]+\]")
+_ELEMENT = lazy_pattern(r"(.+)\[[0-9]+\]")
 
 
 class GivenAnswer(NamedTuple):

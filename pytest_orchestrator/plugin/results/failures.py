@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.result import Process, StepResult
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.plugin.options import runner
 from pytest_orchestrator.plugin.session_state import state_of
@@ -101,7 +101,7 @@ _WHOLE = 40
 _STDERR = "Captured stderr call"
 _LOG = "Captured log call"
 _STDERR_TITLE = "stderr, "
-_LOGGED = re.compile(r"[-\d]{10}T[:\d]{8} \| (\w+) \| (\S+) \| (.*)")
+_LOGGED = lazy_pattern(r"[-\d]{10}T[:\d]{8} \| (\w+) \| (\S+) \| (.*)")
 """A line of `get_logger`, which writes to stderr and is captured as a log record too."""
 
 

@@ -24,6 +24,7 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.files import replacing
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 NAME = "orchestrator-journaling"
 SNAPSHOT = "context.json"
-_METADATA = re.compile(r"^(Name|Version): *(\S+)", re.MULTILINE)
+_METADATA = lazy_pattern(r"^(Name|Version): *(\S+)", re.MULTILINE)
 
 
 def begin(session: pytest.Session, state: "SessionState") -> None:
@@ -295,7 +296,7 @@ def _write(path: Path, value: dict[str, Any]) -> None:
             os.close(folder)
 
 
-_PLACE = re.compile(r"^(?:.*?:)?(\d+):(\d+): (?:error: )?(.+)$", re.MULTILINE)
+_PLACE = lazy_pattern(r"^(?:.*?:)?(\d+):(\d+): (?:error: )?(.+)$", re.MULTILINE)
 
 Outcome = Literal[
     "passed", "failed", "skipped", "xfailed", "xpassed", "error", "interrupted", "not run"

@@ -19,6 +19,7 @@ from msgspec import Struct
 from pytest_orchestrator.core import files, suggestions
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest, project_files
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.analysis.output_types import misread_outputs
 from pytest_orchestrator.recipe.analysis.parameters import mismatches
 from pytest_orchestrator.recipe.analysis.plain_scalars import changed_scalars
@@ -96,7 +97,7 @@ def finding(
     return Finding(severity, source.id, source.text, Problem(place, head, hint=hint.strip(" ()")))
 
 
-_SETS_E = re.compile(r"^\s*set\s+-(?:[A-Za-z]*e|o\s+errexit)", re.MULTILINE)
+_SETS_E = lazy_pattern(r"^\s*set\s+-(?:[A-Za-z]*e|o\s+errexit)", re.MULTILINE)
 """Pattern for the line of a script that sets `-e`."""
 
 _OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
@@ -254,10 +255,10 @@ def _is_direct(step: ShellStep) -> bool:
     return not (template_needs_shell(template) if template else needs_shell(str(step.cmd)))
 
 
-_IN_SOURCE = re.compile(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")
+_IN_SOURCE = lazy_pattern(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")
 _AROUND = ""
 """Name in place of a step for code that runs before all steps, such as fixtures."""
-_TESTS = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
+_TESTS = lazy_pattern(r"(?:test_.*|.*_test|conftest)\.py")
 
 
 class Dataflow:

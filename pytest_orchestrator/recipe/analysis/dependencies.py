@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.recipe.analysis import fingerprint
 from pytest_orchestrator.recipe.analysis.source_files import Sources
@@ -17,6 +16,7 @@ from pytest_orchestrator.recipe.loader.include import used_path
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.recipe import Need, Recipe
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, Step
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
-from yaml import MappingNode
 
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.typed_fields import InputField, rule_of
@@ -13,6 +12,7 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.inputs import read_inputs
 from pytest_orchestrator.recipe.parsing.nodes import Check, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused
 

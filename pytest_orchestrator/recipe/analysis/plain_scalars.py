@@ -7,15 +7,14 @@ for ``1.10`` and ``1.1``. So in all other places only numbers that begin with a 
 because these are probably meant as text.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
-
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, as_text
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import FileUse, ShellStep, Source, SshStep
 from pytest_orchestrator.recipe.parsing.nodes import Check, NotJsonScalar, pairs, place_of, plain
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN, compose
 from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
 
@@ -24,7 +23,7 @@ _AS_TEXT = {"args": 2, "env": 2, "stdin": 1, "cmd": 2}
 
 Values on longer paths are parts of JSON.
 """
-_PADDED = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?")
+_PADDED = lazy_pattern(r"[-+]?0[0-9]+(?:\.[0-9]*)?")
 _Variable = tuple[str, str]
 """Id of a file, and the name of a var in it.
 

@@ -9,14 +9,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.command_line import MARK
 
-_OPERATORS = re.compile(r";;&|;;|;&|&&|\|\||\|&|&>>|&>|<<-|<<<|<<|>>|>&|<&|<>|>\||[;&|()<>\n]")
+_OPERATORS = lazy_pattern(r";;&|;;|;&|&&|\|\||\|&|&>>|&>|<<-|<<<|<<|>>|>&|<&|<>|>\||[;&|()<>\n]")
 _REDIRECTS: Final = frozenset(
     {"<", ">", ">>", "<<", "<<-", "<<<", ">&", "<&", "<>", ">|", "&>", "&>>"}
 )
 _ENDS_WORD = frozenset(" \t\n;&|<>()")
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=")
+_ASSIGNMENT = lazy_pattern(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=")
 _OPENS: Final = {"if": True, "while": True, "until": True, "{": False}
 """Words that open a compound command; True if a condition follows."""
 _CONTINUES: Final = {
@@ -29,7 +30,7 @@ _CONTINUES: Final = {
 _CLOSES: Final = {"fi": ("if",), "done": ("while", "until", "for"), "}": ("{",)}
 _LONGEST: Final = 64 * 1024
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"})
-_FLAGS: Final = re.compile(r"-[A-Za-z]+")
+_FLAGS: Final = lazy_pattern(r"-[A-Za-z]+")
 
 
 class Command(NamedTuple):

@@ -1,11 +1,11 @@
 """Context keys that one step reads and writes, from its recipe, scriptlet and script."""
 
-import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import similar, similar_module
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.analysis.python_source import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING
@@ -16,11 +16,11 @@ from pytest_orchestrator.recipe.fields.step_expressions import (
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.step import FileUse, PythonStep, ShellStep, SshStep, Step
 
-_SPEAKS = re.compile(r"update_state|pytest[-_]orchestrator")
-_WRITES = re.compile(
+_SPEAKS = lazy_pattern(r"update_state|pytest[-_]orchestrator")
+_WRITES = lazy_pattern(
     r"(?:update_state\.sh|pytest-orchestrator\s+ctx)[\"']?\s+(set|append|increment)\s+(\S+)"
 )
-_KEY = re.compile(r"[\w.-]+")
+_KEY = lazy_pattern(r"[\w.-]+")
 _METHODS = frozenset({"get", "keys", "to_dict", "get_history", "last_modified"})
 
 

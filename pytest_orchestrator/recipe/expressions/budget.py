@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
+from pytest_orchestrator.core.text import lazy_pattern
+
 MOST: Final = 1 << 24
 """Most characters of a text, or items of a list, that one function of an expression may return."""
 
@@ -28,7 +30,7 @@ ITEM: Final = 8
 
 _PAUSE = 4096  # items between two reads of the clock
 _FLAGS = "#0- +"
-_NUMBERS = re.compile(r"(?:\*|\d*)(?:\.(?:\*|\d*))?")
+_NUMBERS = lazy_pattern(r"(?:\*|\d*)(?:\.(?:\*|\d*))?")
 LONG = (list, tuple, dict)
 """Types of values that contain other values."""
 

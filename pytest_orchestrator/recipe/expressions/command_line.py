@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import (
     Expression,
     ExpressionError,
@@ -27,12 +28,12 @@ ESCAPED = "escaped"
 
 _DOCUMENT, _BRACE, _TICK, _GROUP, _CASE = "document", "brace", "tick", "group", "case"
 _READ_AS = {_DOCUMENT: DOUBLE, _TICK: PLAIN, _GROUP: PLAIN, _CASE: PLAIN}
-_BEGINS = re.compile(
+_BEGINS = lazy_pattern(
     r"<<(?P<tabs>-?)[ \t]*(?:'(?P<a>[^'\n]+)'|\"(?P<b>[^\"\n]+)\"|\\(?P<c>[\w.-]+)|(?P<d>[\w.-]+))"
 )
-_CASE_BEGINS = re.compile(r"case\s")
-_IN = re.compile(r"\sin\s|[;\n]|\Z")
-_CASE_ENDS = re.compile(r"esac\b")
+_CASE_BEGINS = lazy_pattern(r"case\s")
+_IN = lazy_pattern(r"\sin\s|[;\n]|\Z")
+_CASE_ENDS = lazy_pattern(r"esac\b")
 
 
 def contexts(line: str) -> list[str]:
@@ -239,12 +240,12 @@ _LARGEST = 128 * 1024 - 64
 
 _PREFIX = "RECIPE_VALUE_"
 _SHELL = r"(?:\S*/)?(?:ba|da|a|k|z)?sh"
-_ENDS_AS_SHELL = re.compile(r"(?:^|[;&|(`/])(?:ba|da|a|k|z)?sh$")
-_EVAL = re.compile(r"(?:^|[\s;&|(`])eval\s")
+_ENDS_AS_SHELL = lazy_pattern(r"(?:^|[;&|(`/])(?:ba|da|a|k|z)?sh$")
+_EVAL = lazy_pattern(r"(?:^|[\s;&|(`])eval\s")
 _NEAR = 4096
 """Number of characters before an expression in which another shell is searched."""
 
-_SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
+_SYNTAX = lazy_pattern(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
 # Words that only a shell implements; a program of the same name would do something else.
 _BUILTINS = frozenset(
     re.findall(

@@ -5,7 +5,6 @@ as a command.
 """
 
 import json
-import re
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions import budget
 from pytest_orchestrator.recipe.problems import shortened
 
@@ -63,7 +63,7 @@ MOST = 1_000
 """Most expressions in one text."""
 
 # A text without a closing quote extends to the end. Possessive quantifiers prevent backtracking.
-_TOKEN = re.compile(
+_TOKEN = lazy_pattern(
     r"""(?s)'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][(){}]"""
 )
 _LEVELS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}

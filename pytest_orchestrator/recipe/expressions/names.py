@@ -1,10 +1,10 @@
 """Names that an expression may use at each place of a recipe."""
 
-import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import lazy_pattern
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.expressions.expression import Expression
@@ -64,7 +64,7 @@ class PytestVariables(dict[str, str]):
 FUNCTIONS = ("range", "dict")
 """Functions that an expression may call besides filters."""
 
-_DASHED = re.compile(
+_DASHED = lazy_pattern(
     r"\b(?:(?P<ctx>ctx)\.(?P<path>[\w.]*\w(?:-\w+)+)|(?P<root>steps|vars|env)\.(?P<name>\w+(?:-\w+)+))"
 )
 _CURES = {

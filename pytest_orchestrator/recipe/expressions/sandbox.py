@@ -18,6 +18,7 @@ from jinja2.visitor import NodeTransformer
 
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions import budget, functions
 from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES, PytestVariables
 
@@ -32,10 +33,10 @@ _DEEPEST = 50
 _TOO_DEEP = "it is nested too deep"
 _DATA = (str, int, float, list, tuple, dict, type(None))
 # A text without a closing quote extends to the end. Possessive quantifiers prevent backtracking.
-_STRING = re.compile(
+_STRING = lazy_pattern(
     r"""(?s)'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)"""
 )
-_ESCAPE = re.compile(r"\\(?![\\'\"abfnrtvxuUN0-7\n])")
+_ESCAPE = lazy_pattern(r"\\(?![\\'\"abfnrtvxuUN0-7\n])")
 _SLIPS = {
     "char '&'": "write `and`",
     "char '!'": "write `not`",

@@ -12,7 +12,6 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
 
 import msgspec
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.recipe.expressions.expression import (
@@ -25,6 +24,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
 from pytest_orchestrator.recipe.fields.hints import form_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN
 from pytest_orchestrator.recipe.problems import Problems, either, quoted, shortened
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from msgspec import NODEFAULT, Meta, Struct
 from msgspec.structs import FieldInfo, fields
-from yaml import Node
 
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import ONCE
 from pytest_orchestrator.recipe.fields.readers import Reader, Reading, reader
 from pytest_orchestrator.recipe.fields.values import FAILED
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import Node
 
 Unknown = Callable[[str, Node], None]
 """Called with a key that the Struct does not have, and with its node."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Self, cast
 
 import msgspec
-from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
@@ -27,6 +26,7 @@ from pytest_orchestrator.recipe.parsing.nodes import (
     plain,
     tagged,
 )
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import Problems
 

@@ -3,12 +3,12 @@
 Each problem is an error with a cure.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
 from pytest_orchestrator.recipe.fields.extensions import can_be_service
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.expressions.sandbox import Chain
 
 
-_NOT_PASSED = re.compile(r"\bnot\b[\s(]*passed\(")
+_NOT_PASSED = lazy_pattern(r"\bnot\b[\s(]*passed\(")
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
 _OF_A_STEP = (

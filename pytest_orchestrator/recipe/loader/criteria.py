@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from yaml import MappingNode, Node, SequenceNode
-
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import json_schema
 from pytest_orchestrator.recipe.expressions.expression import Expression
@@ -18,6 +16,7 @@ from pytest_orchestrator.recipe.fields.values import Templates, has_template
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe.problems import quoted, shortened
 
 

@@ -1,9 +1,8 @@
 """Check of the keys ``foreach`` and ``fail_fast`` of a step."""
 
-from yaml import ScalarNode
-
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN
 
 _WANTED = "an expression that gives a list, or a list"

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from yaml import MappingNode, Node
 
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField, field_problems
 from pytest_orchestrator.recipe.expressions.names import EARLY
@@ -13,6 +12,7 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import Problems, quoted
 
 _SHOULD = "should be letters, digits and _, beginning with a letter or _"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
@@ -39,6 +38,7 @@ from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
 from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Check, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
 from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
 

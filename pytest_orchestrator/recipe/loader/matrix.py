@@ -1,14 +1,12 @@
 """Matrix of a recipe or of a step: its checks, its cells and their ids."""
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from yaml import MappingNode, Node, SequenceNode
-
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import (
     Expression,
     ExpressionError,
@@ -20,13 +18,14 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.model.step import Cell
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe.problems import quoted
 
 MOST = 1000
 """Most cells of one matrix."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STRANGE = re.compile(r"[^\w.+-]")
+_NAME = lazy_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_STRANGE = lazy_pattern(r"[^\w.+-]")
 _OWN = ("include", "exclude")
 
 

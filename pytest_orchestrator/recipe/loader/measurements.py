@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
-from yaml import MappingNode, Node
 
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested
@@ -16,6 +15,7 @@ from pytest_orchestrator.recipe.model.limits import (
 )
 from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Within
 from pytest_orchestrator.recipe.parsing.nodes import pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import either
 
 _INNER: Mapping[str, type[Struct]] = {"within": Within, "marginal": Marginal}

@@ -4,7 +4,6 @@ import re
 from typing import Any, Final
 
 from msgspec import Struct
-from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.keys import checked_key
@@ -22,6 +21,7 @@ from pytest_orchestrator.recipe.fields.values import FAILED
 from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.outputs import checked_output
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import quoted, shortened
 

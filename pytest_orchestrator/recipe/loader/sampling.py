@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yaml import MappingNode, Node
-
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.fields.extensions import Extensions
@@ -16,6 +14,7 @@ from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import Problems, quoted
 
 

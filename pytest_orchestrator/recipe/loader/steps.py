@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import one_line
@@ -44,6 +43,7 @@ from pytest_orchestrator.recipe.model.options import Ready, Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.problems import Problems, either, quoted
 
 _NESTED: dict[str, Callable[[Node, Reading], Any]] = {

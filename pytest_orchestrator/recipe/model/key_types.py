@@ -17,7 +17,7 @@ from msgspec import Meta
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.keys import checked_key
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.core.text import compile_pattern
+from pytest_orchestrator.core.text import compile_pattern, lazy_pattern
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core import json_values
@@ -42,7 +42,7 @@ MAX_ELEMENTS = 10_000
 MAX_COUNT = 1000
 """Most attempts of a step, and largest factor of the delay between attempts."""
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
+_DURATION = lazy_pattern(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -53,7 +53,7 @@ def matching(pattern: str, should: str) -> Callable[[str], str]:
         pattern: A regular expression.
         should: Description of a valid text, for the message.
     """
-    shape = re.compile(pattern)
+    shape = lazy_pattern(pattern)
 
     def rule(text: str) -> str:
         if not shape.fullmatch(text):

@@ -10,13 +10,12 @@ is false, ``22:30`` is 1350, ``010`` is 8 and ``2024-01-01`` is a date.
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from yaml import MappingNode, Node, ScalarNode, SequenceNode
-
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import lazy_pattern
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import (
     MAPPING,
     MAX_BYTES,
@@ -43,7 +42,7 @@ _COLLECTION: dict[type[Node], frozenset[str]] = {
 _TEXT = frozenset({QUOTED, _CORE + "str"})
 _OPEN = (0, 0, 0)
 _WIDEST = 80
-_WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
+_WORD = lazy_pattern(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
 
 Pairs = dict[str, tuple[ScalarNode, Node]]
 
@@ -255,10 +254,10 @@ _WORDS: dict[str, Scalar] = {
 }
 _TYPES = {"int": int, "float": float, "bool": bool, "null": type(None)}
 _NUMBER_BEGINS = frozenset("+-.0123456789")
-_WHOLE = re.compile(r"[-+]?[0-9]+")
-_OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_WHOLE = lazy_pattern(r"[-+]?[0-9]+")
+_OCTAL_OR_HEX = lazy_pattern(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = lazy_pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = lazy_pattern(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _DIGITS = 22
 """Most digits of a number of 64 bits in base 8 or above; `int` refuses some thousand digits."""

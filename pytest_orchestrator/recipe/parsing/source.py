@@ -8,11 +8,10 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
-import yaml
-from yaml import MappingNode
-
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import lazy_pattern
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, yaml
 from pytest_orchestrator.recipe.problems import Problems, Refused
 
 MAX_BYTES = 1 << 20
@@ -31,7 +30,7 @@ MAPPING = "mapping"
 
 _START = Place(1, 1)
 _TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting"
-_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONTROL = lazy_pattern("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WIDE = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -281,8 +280,8 @@ def _char(text: str, place: Place) -> str:
     return lines[place.line - 1][place.column - 1 : place.column]
 
 
-_ANYWHERE = re.compile(r"\b(?:steps|test_meta)\b[\"']?\s*:")
-_AT_ROOT = re.compile(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTILINE)
+_ANYWHERE = lazy_pattern(r"\b(?:steps|test_meta)\b[\"']?\s*:")
+_AT_ROOT = lazy_pattern(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTILINE)
 
 
 def looks_like_recipe(content: Path | str | bytes) -> bool:
