@@ -302,6 +302,11 @@ class Scope:
                 raise self._early.with_traceback(None)
             return self._early
 
+    @property
+    def is_evaluated(self) -> bool:
+        """True if the variables of the recipe have their values, so that `early` returns them."""
+        return isinstance(self._early, dict)
+
     def _evaluated(self) -> dict[str, Any]:
         names: dict[str, Any] = {
             "env": process_variables(),

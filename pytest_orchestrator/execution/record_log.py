@@ -122,16 +122,18 @@ def current_stream(step: str, attempt: AttemptContext) -> Stream | None:
 
 
 class _Handler(logging.Handler):
-    """Logging handler that writes the records of this process to the log of a step."""
+    """Logging handler that writes the records of this process to the log of a step.
 
-    def __init__(self, log: RecordLog) -> None:
-        super().__init__()
-        self._log = log
+    Attributes:
+        log: The log of the step that is running.
+    """
+
+    log: RecordLog
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record to the log of the step."""
         try:
-            self._log.write(record)
+            self.log.write(record)
         except Exception:  # noqa: BLE001 - as logging treats any error of a handler
             self.handleError(record)
 
@@ -148,10 +150,16 @@ def records_of_this_process(step: str, attempt: AttemptContext) -> Iterator[Reco
         The log, whose file is closed at the end of the block.
     """
     log = RecordLog(step, attempt)
-    handler, root = _Handler(log), logging.getLogger()
+    handler, root = _unused.pop() if _unused else _Handler(), logging.getLogger()
+    handler.log = log
     root.addHandler(handler)
     try:
         yield log
     finally:
         root.removeHandler(handler)
+        _unused.append(handler)
         log.close()
+
+
+_unused: list[_Handler] = []
+"""Handlers for the next steps: a new one takes longer than all else that this module does."""

@@ -27,3 +27,16 @@ def test_a_var_that_has_no_value_fails_each_step_at_its_own_line(bench: Bench, c
         assert result.failure.kind == "validation"
         assert result.failure.reason.startswith("`env.NOTTHERE`: there is no 'NOTTHERE'")
         assert result.failure.place == Place(3, 6, 19)
+
+
+def test_a_step_without_expressions_passes_after_the_vars_were_evaluated(bench: Bench) -> None:
+    recipe = bench.recipe(
+        "vars: {n: 1}\nsteps:\n  - {name: a, type: shell, cmd: 'true', parse: text}\n"
+    )
+    first, second = (bench.retry_loop(recipe.step("a")) for _ in range(2))
+
+    assert first.prepare() is None
+    assert second.prepare() is None
+    result = second.run()
+    assert result is not None
+    assert result.outcome == "passed"

@@ -157,7 +157,10 @@ def execute(
     ):
         own.stage()
     found = StepFindings(ended.failure, ended.verdicts)
-    if ended.skipped is None and (ended.failure is None or ended.verdicts):
+    if ended.skipped is None and not step.reads_variables:  # nothing to evaluate or to check
+        if ended.failure is None:
+            found = _unchecked(step, ended, attempt)
+    elif ended.skipped is None and (ended.failure is None or ended.verdicts):
         known = expression_scope.after(names, ended, own.view, attempt.config.max_result)
         inputs = CheckInputs(
             step,
@@ -228,6 +231,14 @@ def _found(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> St
     except LaneLost as lost:
         failure = Failure(kind="crash", reason=f"its process was lost: {lost}")
     return StepFindings(ended.failure or failure, ended.verdicts)
+
+
+def _unchecked(step: Step, ended: Ended, attempt: AttemptContext) -> StepFindings:
+    """Return the findings on a successful step that has no criteria, outputs or measurements."""
+    verdicts = ended.verdicts
+    if attempt.element is None:
+        verdicts += attempt.callbacks.more_verdicts(step, ended, ())
+    return StepFindings(unmet_failure(verdicts), verdicts)
 
 
 def _checked(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> StepFindings:

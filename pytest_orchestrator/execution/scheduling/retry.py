@@ -38,6 +38,8 @@ from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.step import Step
 
 _ONCE = Retry(attempts=1)
+_NO_EXPRESSIONS = contextlib.nullcontext()
+"""Context manager that sets no limit, for a step without expressions."""
 
 
 class RetryLoop:
@@ -100,6 +102,9 @@ class RetryLoop:
         Returns:
             The result if the step must not run (skipped or failed); None if the attempt can run.
         """
+        # The first step evaluates the vars of the recipe; an error in them fails each step.
+        if self._scope.is_evaluated and not self._written.reads_variables:
+            return None
         try:
             with time_limit(self._attempt_defaults.seconds_for(self._written.timeout)):
                 return self._prepared()
@@ -178,7 +183,8 @@ class RetryLoop:
             tried = execute(
                 self.step, self._own, attempt, self._fixtures, self._names, self._services
             )
-            with time_limit(attempt.seconds_for(self.step.timeout)):
+            seconds = attempt.seconds_for(self.step.timeout)
+            with time_limit(seconds) if self.step.reads_variables else _NO_EXPRESSIONS:
                 tried = self._judged(tried)
                 if self.deadline is not None:
                     tried = self.deadline.judged(tried)

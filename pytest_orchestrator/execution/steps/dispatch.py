@@ -9,6 +9,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -166,6 +168,11 @@ def _set_environment(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
+@lru_cache(maxsize=64)  # the same for all steps of a recipe
+def _relative(recipe: str, root: Path) -> str:
+    return os.path.relpath(recipe, root)
+
+
 def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[None]:
     """Return a context manager that ends pytest if an inline step ignores its timeout."""
     watchdog = attempt.config.watchdog
@@ -175,9 +182,7 @@ def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[
     place = step.at.get("timeout") or step.at["name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
     path = (
-        step.file_use.source.id
-        if step.file_use
-        else os.path.relpath(attempt.recipe, attempt.config.root)
+        step.file_use.source.id if step.file_use else _relative(attempt.recipe, attempt.config.root)
     )
     position = (path, str(place.line), str(place.column))
     message = f"orchestrator: {':'.join(position)}: step '{step.name}': {reason}"

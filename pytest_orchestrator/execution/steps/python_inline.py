@@ -8,11 +8,14 @@ import contextlib
 import importlib
 import inspect
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
+
+# `signal.signal` converts its arguments and its result to enums, which takes as long as a call.
+from _signal import ITIMER_REAL, SIGALRM, setitimer  # type: ignore[import-not-found]
+from _signal import signal as set_handler
 from collections.abc import Iterator, Mapping
 from os import _exit, getpid
 from resource import (
@@ -438,8 +441,8 @@ def deadline(seconds: float | None) -> Iterator[None]:
         raise TimeLimitReached
 
     started = time.monotonic()
-    before = signal.signal(signal.SIGALRM, on_alarm)
-    others, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = set_handler(SIGALRM, on_alarm)
+    others, _ = setitimer(ITIMER_REAL, seconds)
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -447,12 +450,12 @@ def deadline(seconds: float | None) -> Iterator[None]:
             raise TimeLimitReached from error
         raise
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        setitimer(ITIMER_REAL, 0)
+        set_handler(SIGALRM, before)
         if others:
             # Other users of the timer, such as pytest-timeout, keep their deadline.
             left = others - (time.monotonic() - started)
-            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
+            setitimer(ITIMER_REAL, max(left, 0.001))
     if expired:
         raise TimeLimitReached
 

@@ -250,19 +250,23 @@ def junit_place(config: pytest.Config) -> str:
     Raises:
         pytest.UsageError: The ini key is wrong.
     """
+    if _JUNIT_PLACE in config.stash:  # each report of a step asks for it
+        return config.stash[_JUNIT_PLACE]
     where = text_of(config, "recipe_junit_properties")
     if where == "family":
         # Without pytest's plugin neither the ini key nor the file exists.
         is_strict = config.pluginmanager.has_plugin("junitxml") and (
             config.getini("junit_family") == "xunit2"
         )
-        return "testsuite" if is_strict else "testcase"
-    if where not in _JUNIT_PLACES:
+        where = "testsuite" if is_strict else "testcase"
+    elif where not in _JUNIT_PLACES:
         raise pytest.UsageError(
             f"ini key recipe_junit_properties: {where!r} is no place; "
             "write family, testcase, testsuite or none"
         )
+    config.stash[_JUNIT_PLACE] = where
     return where
 
 
 _JUNIT_PLACES = ("testcase", "testsuite", "none")
+_JUNIT_PLACE = pytest.StashKey[str]()

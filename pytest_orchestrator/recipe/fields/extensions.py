@@ -48,6 +48,11 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
     plugin: ClassVar[str]
 
     @property
+    def reads_variables(self) -> bool:
+        """True: the class of the type may check its steps and name their locks and secrets."""
+        return True
+
+    @property
     def own(self) -> dict[str, Any]:
         """The keys of the step that its type adds to those of all steps, with their values."""
         keys = own_keys(type(self))

@@ -408,6 +408,23 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         """The first line of the step, from 1."""
         return self.at[""].line
 
+    @property
+    def reads_variables(self) -> bool:
+        """False if no key of the step can read a variable of expressions, before or after it runs.
+
+        Most steps of most recipes are such steps; their variables are never computed.
+        """
+        return bool(
+            self.templates
+            or self.if_
+            or self.success
+            or self.measurements
+            or self.outputs
+            or self.retry
+            or self.file_use
+            or self.foreach is not None
+        )
+
 
 Isolation = Annotated[
     Literal["process", "inline"],

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.faults import alive, new_token
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Failure, Stream
+from pytest_orchestrator.core.result import Failure, Stream, Verdict
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -45,6 +45,19 @@ def test_a_passed_step_reports_its_changes_of_the_context(bench: Bench) -> None:
     assert result.ended is not None
     assert result.ended.value == {"status": "ok", "v": 1}
     assert before <= result.started <= time.time()
+
+
+@pytest.mark.parametrize("keys", [{}, {"success": {"exit_code": 0}}])
+def test_a_verdict_of_the_baseline_fails_a_step_with_and_without_criteria(
+    bench: Bench, keys: dict[str, object]
+) -> None:
+    slower = Verdict(name="seconds", expected=1, place=Place(1, 1), unmet="took 2 s, usually 1 s")
+    bench.configure(more_verdicts=lambda *_: (slower,))
+    result = bench.result(bench.shell_step("true", parse="text", **keys))
+    assert result.outcome == "failed"
+    assert result.failure is not None
+    assert result.failure.kind == "criterion"
+    assert result.failure.reason == "seconds: took 2 s, usually 1 s"
 
 
 def test_unmet_criteria_fail_the_step_with_the_first_as_the_reason(bench: Bench) -> None:
