@@ -74,8 +74,9 @@ def write_pictures(run: RunRecord, folder: Path) -> None:
         if path is None:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
+        steps = steps_of(recipe)
         for suffix, draw in PICTURES.items():
-            _replace(path.with_name(f"{path.name}.{suffix}"), draw(steps_of(recipe)))
+            _replace(path.with_name(f"{path.name}.{suffix}"), draw(steps))
 
 
 def steps_of(recipe: RecipeRecord) -> Steps:

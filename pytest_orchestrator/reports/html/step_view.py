@@ -365,10 +365,12 @@ class StepView:
         for name, (label, unit) in _FIGURES.items():
             if name in self.used:
                 value = self.used[name]
-                plain = f"{value:,.3f}".rstrip("0").rstrip(".")
-                shown = report_text.megabytes(value) if unit == "MB" else plain
                 if name in _PEAKS:
                     shown = report_text.peak_megabytes(self.used, name)
+                elif unit == "MB":
+                    shown = report_text.megabytes(value)
+                else:
+                    shown = f"{value:,.3f}".rstrip("0").rstrip(".")
                 yield label, f"{shown} {unit}".rstrip()
         time = self.block.time if self.block else None
         if time and time.waited_seconds:
