@@ -163,8 +163,10 @@ class SessionState:
     @property
     def recorder(self) -> "JournalRecorder | None":
         """The journal recorder; None in a worker of xdist that shares no Context."""
+        if self._recorder is not None:
+            return self._recorder
         is_shared = worker_context.is_shared(self.config)
-        if self._recorder is None and (is_shared or not hasattr(self.config, "workerinput")):
+        if is_shared or not hasattr(self.config, "workerinput"):
             self._recorder = self._factories.recorder(self)
             if is_shared:
                 self._recorder.begin(

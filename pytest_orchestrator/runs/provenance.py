@@ -175,6 +175,8 @@ class PendingTexts:
 
     def store(self) -> None:
         """Store the queued texts if the run folder exists."""
+        if not self._recipes:
+            return
         with self._lock:
             while self._recipes and self._folder().is_dir():
                 store_text(self._folder(), self._recipes.pop(), self._masked)

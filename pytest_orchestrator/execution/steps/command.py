@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from pytest_orchestrator.core.json_values import Json
@@ -28,6 +29,7 @@ _SHELLS = {
 _FAR_SHELLS = {**_SHELLS, "python": ("python3", "-c")}
 
 
+@lru_cache(maxsize=1024)  # for the report of a step, for its start, and for each attempt
 def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tuple[str, ...]:
     """Return the argument list that executes a command on this machine.
 

@@ -74,11 +74,11 @@ def work_of_skipped(
 
 def fingerprint_inputs(state: "SessionState") -> "FingerprintInputs":
     """Return the inputs of digests that do not come from recipes; the first call creates them."""
-    from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
-    from pytest_orchestrator.recipe.analysis.source_files import Sources
-
     stash = state.config.stash
     if _AROUND not in stash:
+        from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
+        from pytest_orchestrator.recipe.analysis.source_files import Sources
+
         sources = Sources(state.config.rootpath)
         stash[_AROUND] = FingerprintInputs(sources, state.var_values, os.environ, state.masked)
     return stash[_AROUND]

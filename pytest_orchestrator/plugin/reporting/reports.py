@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.collection.needs import RESULTS
+from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.results.bounds import bounded
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.runs.block import Block
 
@@ -41,13 +42,11 @@ class Blocks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Correct the report of a step, and store the report for pytest-json-report."""
         report = yield
-        if call.when == "setup" and call.excinfo is not None:
-            from pytest_orchestrator.plugin.collection.nodes import StepItem
-
-            if isinstance(item, StepItem):
-                report.longrepr = item.fixture_error_repr(call.excinfo.value) or report.longrepr
-        _fail_unproven(item, report, raised=call.excinfo is not None)
-        _set_times(item, report)
+        if call.when == "setup" and call.excinfo is not None and isinstance(item, StepItem):
+            report.longrepr = item.fixture_error_repr(call.excinfo.value) or report.longrepr
+        if call.when == "call":
+            _fail_unproven(item, report, raised=call.excinfo is not None)
+            _set_times(item, report)
         _bound(item, report)
         self._made = report
         return report
@@ -58,12 +57,11 @@ class Blocks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the block of a step to the report of its call, or of its failed setup."""
         report = yield
-        _fail_unproven(item, report, raised=call.excinfo is not None)
-        _fail_cut_off(item, report)
+        if call.when == "call":
+            _fail_unproven(item, report, raised=call.excinfo is not None)
+            _fail_cut_off(item, report)
         _bound(item, report)
         if call.when == "setup":
-            from pytest_orchestrator.plugin.collection.needs import RESULTS
-
             needed = item.stash.get(RESULTS, None)
             if needed:
                 blocks = [block_of(item.config, *one) for one in needed]
@@ -75,11 +73,8 @@ class Blocks:
                     ):  # a selected one is an item
                         forget_step(item.config, run, step)
                 needed.clear()
-        if call.when != "teardown":
-            from pytest_orchestrator.plugin.collection.nodes import StepItem
-
-            if isinstance(item, StepItem):
-                _describe(item, report)
+        if call.when != "teardown" and isinstance(item, StepItem):
+            _describe(item, report)
         return report
 
     @pytest.hookimpl(optionalhook=True)
@@ -87,8 +82,6 @@ class Blocks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> "dict[str, Json]":
         """Return the block of a step to pytest-json-report, or an empty mapping without block."""
-        from pytest_orchestrator.plugin.collection.nodes import StepItem
-
         if not isinstance(item, StepItem) or call.when == "teardown" or self._made is None:
             return {}
         block = _describe(item, self._made)
@@ -112,7 +105,7 @@ def logged() -> Iterator[list[str]]:
         root.removeHandler(catching)
 
 
-def manual_reports(item: "StepItem") -> list[pytest.TestReport]:
+def manual_reports(item: StepItem) -> list[pytest.TestReport]:
     """Return setup, call and teardown reports of a step that ran outside pytest's protocol."""
 
     def report(when: str, longrepr: Any = None) -> pytest.TestReport:
@@ -146,15 +139,13 @@ def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
     pytest measures the call of the item instead, which contains the start of a lane. If the step
     ran ahead of its item, the call is only the rest of the wait.
     """
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
-
     result = item.result if isinstance(item, StepItem) and report.when == "call" else None
     if result is not None and result.ended is not None:
         report.start, report.stop = result.window
         report.duration = result.ended.usage.seconds
 
 
-def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
+def _set_outcome(item: StepItem, report: pytest.TestReport) -> None:
     """Set the outcome of a skipped step, or of one with ``xfail``, as pytest sets it for tests."""
     result = item.result
     if result is not None and result.outcome == "skipped":
@@ -169,7 +160,7 @@ def _set_outcome(item: "StepItem", report: pytest.TestReport) -> None:
         report.outcome = "skipped"
 
 
-def _skip_here(item: "StepItem", report: pytest.TestReport, reason: str) -> None:
+def _skip_here(item: StepItem, report: pytest.TestReport, reason: str) -> None:
     """Set the place and the reason of a skipped step in its report: the line of the step."""
     path, line, _ = item.location
     report.longrepr = (path, (line or 0) + 1, f"Skipped: {reason}")
@@ -177,8 +168,6 @@ def _skip_here(item: "StepItem", report: pytest.TestReport, reason: str) -> None
 
 def forget(item: pytest.Item) -> None:
     """Release the data of an item after its last report."""
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
-
     # With --keep-duplicates another item may be the same step, and is reported again.
     if isinstance(item, StepItem) and not item.config.getoption("keepduplicates", False):
         item.forget()
@@ -197,8 +186,6 @@ def _bound(item: pytest.Item, report: pytest.TestReport) -> None:
     """Limit the size of the failure text in the report of a step."""
     if report.longrepr is None and not hasattr(report, "wasxfail"):
         return
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
-
     if isinstance(item, StepItem):
         report.longrepr = bounded(report.longrepr)
         if hasattr(report, "wasxfail"):
@@ -210,8 +197,6 @@ def _fail_unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool
 
     For pytest every call that raises nothing has passed, even if it did not run the step.
     """
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
-
     if report.when != "call" or not report.passed or not isinstance(item, StepItem):
         return
     result = item.result
@@ -232,8 +217,6 @@ def _fail_cut_off(item: pytest.Item, report: pytest.TestReport) -> None:
     pytest's marker `xfail` excuses each failure of the step; the end of the recipe's time, or an
     abort by a sampled value, is none.
     """
-    from pytest_orchestrator.plugin.collection.nodes import StepItem
-
     if report.when != "call" or not hasattr(report, "wasxfail") or not isinstance(item, StepItem):
         return
     if item.result is not None and item.result.is_cut_off:
@@ -241,7 +224,7 @@ def _fail_cut_off(item: pytest.Item, report: pytest.TestReport) -> None:
         vars(report).pop("wasxfail")
 
 
-def _why_not_called(item: "StepItem") -> str:
+def _why_not_called(item: StepItem) -> str:
     """Return the reason why pytest's call did not run the step, as far as it is known."""
     if not item.config.pluginmanager.has_plugin("python"):
         cause = "pytest's own plugin 'python' calls it, which `-p no:python` switches off"
@@ -257,15 +240,13 @@ def _wraps(hook: Any) -> bool:
     return bool(hook.wrapper or hook.hookwrapper)
 
 
-def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] | None":
+def _describe(item: StepItem, report: pytest.TestReport) -> "dict[str, Json] | None":
     """Attach the block of a step to its report; return the block, None for a passed setup.
 
     A step that never ran gets a result here.
     """
     if report.when == "setup" and report.passed:
         return None
-    from pytest_orchestrator.reports import junit
-
     state = None
     result = item.result
     of_run = item.run.results.get(item.step.name)
@@ -291,6 +272,8 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] |
     setattr(report, ATTRIBUTE, block)
     if settings.junit_place(item.config) != "testcase":
         return block
+    from pytest_orchestrator.reports import junit
+
     properties = junit.properties(block)
     names = {name for name, _ in properties}
     others = [pair for pair in item.user_properties if pair[0] not in names]
@@ -300,7 +283,7 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] |
 
 
 def _recorded_block(
-    item: "StepItem", result: "StepResult", state: str | None
+    item: StepItem, result: "StepResult", state: str | None
 ) -> "dict[str, Json] | None":
     """Return the block that the journal already contains for a result, or None."""
     recorder = state_of(item.config).recorder

@@ -228,7 +228,7 @@ class BlockStore(Mapping[str, "list[Block]"]):
         key, name = key_of(block), block["step"]["name"]
         if "sampled" in block["step"] and block["step"]["state"] == "passed":
             self.good.add(block["step"]["node"])
-        recipe = self._recipes.setdefault(key, _RecipeBlocks())
+        recipe = self._recipes.get(key) or self._recipes.setdefault(key, _RecipeBlocks())
         line = self._state.lines.take(key, name) if self._state.lines else None
         if line is None:
             recipe.unrecorded[name] = block

@@ -138,7 +138,7 @@ class SessionJournal:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record an item at its last report; with --dist each also steps that workers report."""
-        if hasattr(report, "node") and self._each:
+        if self._each and hasattr(report, "node"):
             for block in carried(report):
                 self._worker_steps.finished(block)
         event = self._item_events.take(report)

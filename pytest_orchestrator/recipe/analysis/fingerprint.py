@@ -85,9 +85,10 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
         if one.path and one.path[0] not in _SAME_WORK:
             expressions += one.expressions
     result = {STEP: _digest(inputs.masked(keys))}
-    reader = _Reader(recipe, inputs, step.cell)
-    for name, value in sorted(reader.read(expressions, step.file_use).items()):
-        result[name] = _digest(inputs.masked(value))
+    if expressions or step.file_use is not None:
+        reader = _Reader(recipe, inputs, step.cell)
+        for name, value in sorted(reader.read(expressions, step.file_use).items()):
+            result[name] = _digest(inputs.masked(value))
     for path in files_of_step(step, inputs.sources):
         result[f"{FILE}{_shown(path, inputs.sources.root)}"] = file_digest(path)[:16]
     return result

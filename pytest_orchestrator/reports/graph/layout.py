@@ -7,7 +7,8 @@ few sweeps.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
@@ -74,7 +75,20 @@ def layered_layout(steps: Steps) -> Layout:
         steps: The steps in their order, with unique names.
     """
     needs = dependencies(steps)
-    ranks = _ranks(steps, needs)
+    edges = tuple((name, *mine.items()) for name, mine in needs.items())
+    return _layout(edges, tuple(str(step["name"]) for step in steps if step.get("final")))
+
+
+@lru_cache(maxsize=1)  # a page and the picture of its recipe draw the same graph
+def _layout(edges: tuple[tuple[Any, ...], ...], final: tuple[str, ...]) -> Layout:
+    """Compute a layout.
+
+    Args:
+        edges: Each step as its name, followed by the steps that it waits for, as in `dependencies`.
+        final: The names of the ``finally`` steps.
+    """
+    needs: dict[str, dict[str, bool]] = {name: dict(mine) for name, *mine in edges}
+    ranks = _ranks(final, needs)
     rows = _rows(ranks, needs)
     direction = _direction(rows)
     centres = _centres(rows, direction)
@@ -96,11 +110,10 @@ def layered_layout(steps: Steps) -> Layout:
     return Layout(right + _MARGIN, low + _MARGIN, boxes, arrows)
 
 
-def _ranks(steps: Steps, needs: Mapping[str, Mapping[str, bool]]) -> dict[str, int]:
+def _ranks(final: Sequence[str], needs: Mapping[str, Mapping[str, bool]]) -> dict[str, int]:
     """Return the rank of each step; ``finally`` steps follow one by one at the end."""
     chains = longest_chains(needs, dict.fromkeys(needs, 1))
     ranks = {name: int(length) - 1 for name, (length, _) in chains.items()}
-    final = [str(step["name"]) for step in steps if step.get("final")]
     last = max((rank for name, rank in ranks.items() if name not in set(final)), default=-1)
     return ranks | {name: last + number for number, name in enumerate(final, 1)}
 
