@@ -193,6 +193,7 @@ def check_settings(config: pytest.Config) -> None:
     jobs(config)
     settings.junit_place(config)
     settings.requirements_are_strict(config)
+    settings.recipe_table(config)
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
         from pytest_orchestrator.plugin.session_state import state_of
 

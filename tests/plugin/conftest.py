@@ -175,14 +175,17 @@ class Project:
         return outcomes
 
     def reasons(self, *args: str) -> dict[str, str]:
-        """Run pytest; return the reason in the short summary of each step that did not pass."""
+        """Run pytest; return the reason in the report of each step that did not pass."""
+        result = self.run("-rfE", *args)
         reasons: dict[str, str] = {}
-        for line in self.run("-rfEs", *args).outlines:
+        for line in result.outlines:
             if match := re.fullmatch(r"(?:FAILED|ERROR) (\S+?)(?:::(\S+))? - (.*)", line):
                 reasons[match[2] or match[1]] = match[3]
-            elif match := re.fullmatch(r"SKIPPED \[1\] (\S+):(\d+): (.*)", line):
-                step = (self.path / match[1]).read_text().splitlines()[int(match[2]) - 1]
-                reasons[re.findall(r"name: ([\w-]+)", step)[0]] = f"skipped: {match[3]}"
+        reports = result.reprec.getreports("pytest_runtest_logreport")  # type: ignore[attr-defined]
+        for report in reports:
+            if report.skipped and isinstance(report.longrepr, tuple):
+                why = report.longrepr[2].removeprefix("Skipped: ")
+                reasons[report.nodeid.partition("::")[2]] = f"skipped: {why}"
         return reasons
 
     def shown(self, result: pytest.RunResult, title: str) -> str:

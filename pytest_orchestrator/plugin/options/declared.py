@@ -52,6 +52,14 @@ _TEXTS = (
     ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
     ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
+    (
+        "recipe_table",
+        "auto",
+        (
+            "what the terminal shows of recipes after the run: auto, all, failed or none; auto is "
+            "all with -v, and only totals with -q"
+        ),
+    ),
     ("recipe_shell", "", "what runs command lines: sh, bash, python or a list such as [zsh, -e]"),
     (
         "recipe_timeout",
@@ -147,6 +155,15 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "metavar": "N",
             "help": "number of steps of a recipe that run at the same time (ini: recipe_jobs; "
             "default 1)",
+        },
+    ),
+    (
+        "--recipe-table",
+        {
+            "metavar": "WHAT",
+            "help": "what the terminal shows of recipes after the run: auto, a line for each "
+            "recipe and the steps that did not pass; all, the figures and measurements of all "
+            "steps; failed, only recipes that did not pass; none (ini: recipe_table; default auto)",
         },
     ),
     (

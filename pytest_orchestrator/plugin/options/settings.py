@@ -47,6 +47,39 @@ def requirements_are_strict(config: pytest.Config) -> bool:
     return value == "error"
 
 
+def recipe_table(config: pytest.Config) -> str:
+    """Return which of the recipes the terminal shows after the run.
+
+    Returns:
+        ``all``, ``auto``, ``failed``, ``none``, ``totals`` for a line with all numbers, or an empty
+        text for nothing.
+
+    Raises:
+        pytest.UsageError: The option or the ini key has another value than the first four.
+    """
+    option = config.getoption("recipe_table")
+    name = "ini key recipe_table" if option is None else "--recipe-table"
+    value = text_of(config, "recipe_table") if option is None else str(option).strip()
+    if value not in _RECIPE_TABLES:
+        from pytest_orchestrator.core.suggestions import nearest
+
+        hint = nearest(value, _RECIPE_TABLES)
+        raise pytest.UsageError(
+            f"{name}: {value!r} is no table{hint}; write auto, all, failed or none"
+        )
+    verbosity = config.get_verbosity()
+    if verbosity < -1:
+        return ""
+    if verbosity < 0 and option is None:
+        return value if value == "none" else "totals"
+    if value == "auto" and verbosity:
+        return "all" if verbosity > 0 else "totals"
+    return value
+
+
+_RECIPE_TABLES = ("auto", "all", "failed", "none")
+
+
 def size_limit(config: pytest.Config) -> int:
     """Return the largest size of a recipe file in bytes."""
     return int(_number(config, "recipe_max_size", SIZES, "1MiB, 500kB or a number of bytes"))

@@ -166,6 +166,20 @@ def _skip_here(item: StepItem, report: pytest.TestReport, reason: str) -> None:
     report.longrepr = (path, (line or 0) + 1, f"Skipped: {reason}")
 
 
+def _skip_at_blocker(item: "StepItem", report: pytest.TestReport, result: "StepResult") -> None:
+    """Set the place of a blocked step in its report: that of the step or recipe that blocks it.
+
+    pytest shows skipped tests with the same place and reason as one line, with their number.
+    """
+    recipe = item.recipe
+    try:
+        blocker = recipe.step(result.blocked_by or "")
+        path, line = recipe.source(blocker).id, blocker.line
+    except KeyError:  # another recipe blocks it
+        path, line = recipe.id, 1
+    report.longrepr = (path, line, f"Skipped: {result.reason}")
+
+
 def forget(item: pytest.Item) -> None:
     """Release the data of an item after its last report."""
     # With --keep-duplicates another item may be the same step, and is reported again.
@@ -263,6 +277,8 @@ def _describe(item: StepItem, report: pytest.TestReport) -> "dict[str, Json] | N
     elif report.failed and result.outcome != "failed":
         # Strict xfail, or a warning that is an error: the outcome of pytest has priority.
         state = "failed"
+    elif result.outcome == "blocked" and report.skipped:
+        _skip_at_blocker(item, report, result)
     block = _recorded_block(item, result, state) or block_of(
         item.config, item.run, item.step, result, state=state
     )

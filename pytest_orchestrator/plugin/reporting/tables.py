@@ -1,7 +1,6 @@
-"""Terminal tables of recipes, read back from the journal."""
+"""Blocks of recipes, read back from the journal, and their summary in the terminal."""
 
 import contextlib
-import os
 import shutil
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.reporting import last_failed
+from pytest_orchestrator.plugin.reporting import dots, last_failed, recipe_tables
 from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
 from pytest_orchestrator.plugin.results.failures import shorten
@@ -23,7 +22,7 @@ _TABLES = "orchestrator-tables"
 
 
 class Tables:
-    """Plugin that collects the report blocks and shows a table for each recipe.
+    """Plugin that collects the report blocks and shows a summary of the recipes.
 
     Attributes:
         blocks: All blocks, by recipe.
@@ -33,7 +32,6 @@ class Tables:
         self._config = config
         self.blocks = BlockStore(config)
         self._failed: list[tuple[pytest.TestReport, str]] = []
-        self._here = config.invocation_params.dir
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(
@@ -94,44 +92,17 @@ class Tables:
                 shorten(report, kind, captured)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the texts of interrupted steps, then a table for each recipe."""
+        """Show the texts of interrupted steps, then the summary of the recipes."""
         interrupted = terminalreporter.stats.get("interrupted", [])
         if interrupted and self._config.getoption("tbstyle", "auto") != "no":
             _show_failures(
                 terminalreporter, interrupted, self._config.getoption("showcapture", "all")
             )
-        if self._config.get_verbosity() >= 0 and self.blocks:
-            self._show_recipes(terminalreporter)
+        if self.blocks:
+            recipe_tables.show(terminalreporter, self.blocks)
         if interrupted and terminalreporter.hasopt("f"):
             for report in interrupted:
                 terminalreporter.write_line(_summary_line(report), red=True)
-
-    def _show_recipes(self, terminalreporter: Any) -> None:
-        from pytest_orchestrator.reports.summary import verdict
-        from pytest_orchestrator.reports.terminal import table
-
-        folder = os.path.relpath(state_of(self._config).folder.path, self._here)
-        for path, blocks in self.blocks.items():
-            word = verdict(blocks)
-            terminalreporter.write_sep("-", f"{path}: {word}")
-            width = shutil.get_terminal_size().columns
-            if word == "not run":
-                terminalreporter.write_line(table.not_run_line(blocks, width), yellow=True)
-                continue
-            for row in table.table(blocks, width):
-                terminalreporter.write(row.before)
-                terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
-                terminalreporter.write(f"{row.after}\n")
-            for line in table.marginal_lines(blocks, width):
-                terminalreporter.write_line(line, yellow=True)
-            for line in table.sampled_lines(blocks, width):
-                terminalreporter.write_line(line)
-            for line in table.closing(blocks, folder, width):
-                terminalreporter.write_line(line)
-        recorder = state_of(self._config).recorder
-        is_whole = recorder is None or not recorder.has_failed
-        if is_whole and self._config.getini("recipe_html"):  # written after this summary
-            terminalreporter.write_line(f"report {folder}/report.html")
 
 
 def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: str) -> None:
@@ -168,6 +139,7 @@ def show_tables(config: pytest.Config) -> None:
     if not (config.pluginmanager.has_plugin(_TABLES) or hasattr(config, "workerinput")):
         tables = Tables(config)
         config.pluginmanager.register(tables, _TABLES)
+        dots.start_dots(config)
         config.pluginmanager.register(last_failed.LastFailed(config, tables.blocks.good))
 
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.text import cut_to_length, figure
 from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.measurement_text import expected
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.block import Measurement, Time
 
@@ -201,39 +202,6 @@ def _cell(measured: Measurement | None, limits: int) -> tuple[str, str]:
     wanted = expected(measured, limits) if limits else ""
     after = f" ({wanted})" if wanted else ""
     return f"{mark}{cut(str(text), 40)}{after}", style and look(style)
-
-
-def expected(measured: Measurement, most: int) -> str:
-    """Return the limits of a measurement, as in `≤ 50` or `1…2`; empty without a limit.
-
-    Args:
-        measured: The measurement.
-        most: Maximum number of characters of a limit.
-    """
-    if measured.matches:
-        return f"matches {cut(measured.matches, most)}"
-    precision = measured.precision or None
-    low, high, equals = (
-        "" if one is UNSET else value_text(one, precision, most)
-        for one in (measured.low, measured.high, measured.equals)
-    )
-    if equals:
-        return f"= {equals}"
-    if low and high:
-        return f"{low}…{high}"
-    return f"≥ {low}" if low else f"≤ {high}" if high else ""
-
-
-def value_text(value: Any, precision: int | None, most: int) -> str:
-    """Return a value or a limit of a measurement as a text.
-
-    Args:
-        value: The value.
-        precision: Number of significant digits; None means the default.
-        most: Maximum number of characters.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return json_text(figure(value, precision) if is_number else value, most)
 
 
 def _title(measured: Measurement) -> str:

@@ -476,7 +476,7 @@ class StepView:
         return logs
 
     def _measured(self, measured: MeasurementPart) -> Measurement:
-        from pytest_orchestrator.reports.html.element_view import expected, value_text
+        from pytest_orchestrator.reports.measurement_text import expected, value_text
 
         precision = measured.precision or None
         most, value = self._budget.value, measured.value

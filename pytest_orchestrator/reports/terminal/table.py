@@ -1,8 +1,8 @@
-"""Table of the steps of a recipe."""
+"""Table of the steps of a recipe, with the figures and the measurements of each step."""
 
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.core.text import (
     counted,
@@ -13,105 +13,90 @@ from pytest_orchestrator.core.text import (
 )
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
-from pytest_orchestrator.runs.block import marginal_count, measurements_of, plain
+from pytest_orchestrator.reports.terminal.cells import (
+    element_cell,
+    element_state,
+    shown_cells,
+    state_of,
+    step_cells,
+)
+from pytest_orchestrator.reports.terminal.lines import (
+    Line,
+    Part,
+    cut_line,
+    most_of_name,
+    state_part,
+)
+from pytest_orchestrator.reports.terminal.measurements import measurement_lines
+from pytest_orchestrator.runs.block import plain
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Block, Element, Measurement
+    from pytest_orchestrator.runs.block import Block, Element
 
 _HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
 _RIGHT_ALIGNED = {2, 3, 4}
-_MIN_NAME = 8
-_COLOURS = {
-    "passed": "green",
-    "failed": "red",
-    "error": "red",
-    "blocked": "yellow",
-    "skipped": "yellow",
-    "xfailed": "yellow",
-    "xpassed": "yellow",
-    "interrupted": "red",
-    "not run": "yellow",
-    "marginal": "yellow",
-}
-_MOST_MARGINAL = 10
 _MOST_ELEMENTS = 10
 _WIDEST_ELEMENT = 24  # columns; a wider label would leave no room for the figures
 
 
-class Row(NamedTuple):
-    """A line of the table in three parts; the middle one may be coloured.
+class _Rows(NamedTuple):
+    """A row of the table, and the lines below it.
 
     Attributes:
-        before: Text before the state.
-        word: The state.
-        after: Text after the state.
+        cells: The cells of the row.
+        is_parallel: True if the step overlapped with others.
+        below: The measurements of the step.
     """
 
-    before: str
-    word: str = ""
-    after: str = ""
-
-    @property
-    def text(self) -> str:
-        """The whole line."""
-        return self.before + self.word + self.after
-
-    @property
-    def colour(self) -> str:
-        """Name of the colour of the state."""
-        state, _, notes = self.word.partition(" (")
-        is_marginal = state == "passed" and "marginal" in notes
-        return _COLOURS["marginal" if is_marginal else state] if state in _COLOURS else ""
+    cells: tuple[str, ...]
+    is_parallel: bool = False
+    below: Sequence[Line] = ()
 
 
-def table(blocks: "Sequence[Block]", width: int | None = None) -> list[Row]:
-    """Return the rows of a table of steps.
+def table(blocks: "Sequence[Block]", width: int | None = None) -> list[Line]:
+    """Return a table of steps with their figures and measurements.
 
     Args:
         blocks: The blocks of the JSON report, in the order of the rows.
         width: Available columns; None means the width of the terminal.
 
     Returns:
-        Rows, the head first; ``||`` marks steps that overlapped with others.
+        Lines, the headings first; ``||`` marks steps that overlapped with others. The cells of a
+        step with a matrix have a table of their measurements at the end.
     """
     width = width or shutil.get_terminal_size().columns
     beside = parallel(blocks)
-    rows: list[tuple[str, ...]] = [_HEADINGS]
+    rows = [_Rows(_HEADINGS)]
     for block in blocks:
-        rows += [_row(block), *_element_rows(block)]
+        below = [] if block.step.matrix else _measurements(block, width)
+        rows.append(_Rows(_row(block), block.step.name in beside, below))
+        elements = [_Rows(cells) for cells in _element_rows(block)]
+        if elements:
+            rows[-1], elements[-1] = (
+                rows[-1]._replace(below=()),
+                elements[-1]._replace(below=below),
+            )
+        rows += elements
     widths = [
-        max(display_width(row[column]) for row in rows) for column in range(len(_HEADINGS) - 1)
+        max(display_width(row.cells[column]) for row in rows)
+        for column in range(len(_HEADINGS) - 1)
     ]
     gap = 4 if beside else 2
-    widths[0] = min(widths[0], max(_MIN_NAME, width - widths[1] - widths[2] - gap - 4))
-    marked = [" || " if row[0] in beside else " " * gap for row in rows]
-    return [_line(row, mark, widths, width) for row, mark in zip(rows, marked, strict=True)]
+    widths[0] = min(widths[0], most_of_name(width))
+    lines = []
+    for row in rows:
+        mark = " || " if row.is_parallel else " " * gap
+        lines += [_line(row.cells, mark, widths, width), *row.below]
+    for name, cells in step_cells(blocks).items():
+        lines += shown_cells(name, cells, "cell", width)
+    return lines
 
 
-def not_run_line(blocks: "Sequence[Block]", width: int) -> str:
-    """Return the line of a recipe of which no step ran: its number of steps, and the reason.
-
-    Args:
-        blocks: The blocks of its steps.
-        width: Columns of the terminal.
-    """
-    reason = (blocks[0].step.reason or "").partition("\n")[0]
-    return cut_to_width(f" {counted(len(blocks), 'step')} not run: {reason}", width)
-
-
-def marginal_lines(blocks: "Sequence[Block]", width: int) -> list[str]:
-    """Return a line for each marginal measurement of a recipe; if there are many, for the first.
-
-    Args:
-        blocks: The blocks of all steps of one run of a recipe.
-        width: Available columns.
-    """
-    found = [
-        (block.step.name, one) for block in blocks for one in measurements_of(block) if one.marginal
-    ]
-    lines = [cut_to_width(_marginal(step, one), width) for step, one in found[:_MOST_MARGINAL]]
-    more = len(found) - len(lines)
-    return [*lines, f"{more:,} more marginal measurements"] if more else lines
+def _measurements(block: "Block", width: int) -> list[Line]:
+    if block.elements:
+        rows = [row for element in block.elements if (row := element_cell(element)).measured]
+        return shown_cells("element", rows, "element", width)
+    return measurement_lines(block.measurements or [], width)
 
 
 def sampled_lines(blocks: "Sequence[Block]", width: int) -> list[str]:
@@ -138,21 +123,11 @@ def _sampled(block: "Block") -> str:
     return f"sampled    {block.step.name}: {', '.join(parts)}"
 
 
-def _marginal(step: str, one: "Measurement") -> str:
-    precision, unit = one.precision or None, f" {one.unit}" if one.unit else ""
-    value, margin = (
-        figure(cast("float", one.value), precision),
-        figure(one.margin or 0.0, precision),
-    )
-    return f"marginal   {step}: {one.name} = {value}{unit}, {margin}{unit} from its limit"
-
-
-def closing(blocks: "Sequence[Block]", folder: str, width: int) -> list[str]:
-    """Return the lines below a table: the critical path, the Context, the run folder.
+def closing(blocks: "Sequence[Block]", width: int) -> list[str]:
+    """Return the lines below a table: the critical path and the Context.
 
     Args:
         blocks: The blocks of all steps of one run of a recipe.
-        folder: Path of the run folder to print.
         width: Available columns.
     """
     lines = []
@@ -164,9 +139,7 @@ def closing(blocks: "Sequence[Block]", folder: str, width: int) -> list[str]:
     writes = [write for block in blocks for write in block.context.writes]
     keys = len({write.key for write in writes})
     last = [f"context {counted(keys, 'key')}, {counted(len(writes), 'write')}"] if writes else []
-    last.append(f"run {folder}")
-    whole = "   ".join(last)
-    return [*lines, whole] if display_width(whole) <= width else [*lines, *last]
+    return [*lines, *last]
 
 
 def _row(block: "Block") -> tuple[str, ...]:
@@ -174,7 +147,7 @@ def _row(block: "Block") -> tuple[str, ...]:
     cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
     return (
         block.step.name,
-        _state(block),
+        state_of(block),
         report_text.seconds(used.get("seconds")),
         report_text.seconds(cpu),
         report_text.peak_megabytes(used),
@@ -198,10 +171,9 @@ def _element_rows(block: "Block") -> list[tuple[str, ...]]:
 def _element_row(element: "Element") -> tuple[str, ...]:
     used = plain(element.resources) if element.resources else {}
     cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
-    attempt = element.attempt or 1
     return (
         cut_to_width(f"  {element_label(element.index, element.item)}", _WIDEST_ELEMENT),
-        f"{element.state} (attempt {attempt})" if attempt > 1 else element.state,
+        element_state(element),
         report_text.seconds(used.get("seconds")),
         report_text.seconds(cpu),
         report_text.peak_megabytes(used),
@@ -209,29 +181,14 @@ def _element_row(element: "Element") -> tuple[str, ...]:
     )
 
 
-def _state(block: "Block") -> str:
-    """Return the state of a step, with its attempts, reruns and marginal measurements, if any."""
-    step = block.step
-    counts = [f"attempt {step.attempt}"] if step.attempt and step.attempt > 1 else []
-    counts += [report_text.rerun(step.reruns)] if step.reruns else []
-    counts += ["empty list"] if block.elements == [] else []
-    counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
-    # A sampled value is no item: pytest, and so the list of the run, has it as an error.
-    state = "error" if step.sampled and step.state == "failed" else step.state
-    return f"{state} ({', '.join(counts)})" if counts else state
-
-
-def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
+def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Line:
     cells = [
         report_text.padded(cut_to_width(cell, size), size, right=column in _RIGHT_ALIGNED)
         for column, (cell, size) in enumerate(zip(row, widths, strict=False))
     ]
-    before, word = f" {cells[0]}{mark}", cells[1].rstrip()
-    room = width - display_width(before + word)
-    if room < 1:
-        return Row(cut_to_width(before + word, width))
+    word = cells[1].rstrip()
     rest = cells[1][len(word) :] + "  " + "  ".join([*cells[2:], row[-1]])
-    return Row(before, word, cut_to_width(rest, room))
+    return cut_line([Part(f" {cells[0]}{mark}"), state_part(word), Part(rest)], width)
 
 
 def _chain(names: Sequence[str], room: int) -> str:

@@ -53,7 +53,7 @@ def test_steps_run_once_and_a_marked_test_reads_their_writes(
 
 
 def test_only_the_marked_test_is_counted(marked: Project) -> None:
-    result = marked.run("test_x.py::test_1")
+    result = marked.run("test_x.py::test_1", "--recipe-table=all")
 
     assert result.parseoutcomes() == {"passed": 1}
     result.stdout.fnmatch_lines(["-* recipes/x.yaml: passed -*", "*", " one *", " two *", " off *"])

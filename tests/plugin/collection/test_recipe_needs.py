@@ -43,7 +43,7 @@ def test_a_needed_recipe_runs_first_when_items_are_shuffled(bench: Project, seed
 def test_an_unselected_needed_recipe_runs_once_in_the_setup(bench: Project, jobs: str) -> None:
     bench.recipe("b", {"other": ""}, head=_POWER)
 
-    result = bench.run(jobs, "recipes/a.yaml", "recipes/b.yaml")
+    result = bench.run(jobs, "recipes/a.yaml", "recipes/b.yaml", "--recipe-table=all")
 
     assert result.parseoutcomes() == {"passed": 4}
     assert bench.ran == ["on", "warm", "idle", "measure", "report", "file", "other"]

@@ -70,7 +70,9 @@ def test_passed_steps_are_restored_and_the_others_run(project: Project, cut_run:
     project.write("test_first.py", "def test_first(ctx): ctx.increment('tests')")
     project.ini("recipe_keep_runs = 1")
     run = cut_run("three", event="step_finished")
-    result = project.run("--recipe-resume", "-rs", "--json-report", "--json-report-file=r.json")
+    result = project.run(
+        "--recipe-resume", "-rs", "-v", "--json-report", "--json-report-file=r.json"
+    )
 
     assert header(result) == [f"resumed from run {run}: 3 of 4 steps restored"]
     assert project.ran == ["four", "off"]

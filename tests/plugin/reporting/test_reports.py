@@ -289,7 +289,13 @@ def test_steps_that_passed_by_retry_or_a_rerun_are_listed_as_flaky_once(
         },
     )
 
-    result = project.run("--reruns=1", "--json-report", "--json-report-file=report.json", *options)
+    result = project.run(
+        "--reruns=1",
+        "--json-report",
+        "--json-report-file=report.json",
+        "--recipe-table=all",
+        *options,
+    )
 
     flaky = [f"recipes/x.yaml::{name}" for name in ("tried", "rerun", "both", "warmed")]
     report = json.loads((project.path / "report.json").read_text())
@@ -317,7 +323,7 @@ def test_the_table_fits_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
 
-    lines = psu.run("--tb=no").outlines
+    lines = psu.run("--tb=no", "--recipe-table=all").outlines
 
     first = next(at for at, line in enumerate(lines) if "- recipes/psu.yaml: failed -" in line)
     table = lines[first + 1 : first + 8]
@@ -335,7 +341,7 @@ def test_the_table_fits_the_terminal(
 
 
 def test_the_table_has_figures_and_written_keys(psu: Project) -> None:
-    lines = psu.run("--tb=no").outlines
+    lines = psu.run("--tb=no", "--recipe-table=all").outlines
 
     figures = r"( +\d+\.\d\d){2} +(-|(≤ )?\d+\.\d)  "
     shown = [re.sub(figures, " # ", line) for line in lines]
@@ -349,10 +355,6 @@ def test_the_table_has_figures_and_written_keys(psu: Project) -> None:
         " probe    error          -      -        -  -",
         " off      passed # done.off",
     ]
-
-
-def test_no_table_is_shown_with_q(psu: Project) -> None:
-    psu.run("-q").stdout.no_fnmatch_line("*recipes/psu.yaml: failed*")
 
 
 def test_artifacts_are_in_the_run_folder(project: Project) -> None:

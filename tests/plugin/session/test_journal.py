@@ -374,7 +374,7 @@ def test_a_step_that_destroys_the_journal_fails_the_session(
         f"the journal {project.path}/*/journal.jsonl {why}, as was noticed after step 'harm' of "
     )
     result.stdout.fnmatch_lines(
-        [f"orchestrator: {message}recipes/x.yaml", "-* recipes/x.yaml: failed *"]
+        [f"orchestrator: {message}recipes/x.yaml", "recipes/x.yaml  failed *"]
     )
     assert not any(line.startswith("report .orch") for line in result.outlines)
     assert "as was noticed after step" in (project.path / "junit.xml").read_text()

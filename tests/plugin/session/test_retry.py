@@ -24,7 +24,7 @@ FLAKY = """
 
 def test_a_step_that_passes_at_its_last_attempt_is_one_passed_test(project: Project) -> None:
     project.recipe("x", {"a": f"{THIRD}, retry: {{attempts: 5}}"})
-    result = project.run()
+    result = project.run("--recipe-table=all")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [" step  state               seconds*", " a     passed (attempt 3) *"]

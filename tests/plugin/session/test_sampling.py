@@ -47,7 +47,7 @@ def hot(project: Project) -> Project:
 
 def test_a_violation_is_an_error_that_all_reports_show(hot: Project) -> None:
     options = ("--json-report", "--json-report-file=r.json", "--junit-xml=j.xml")
-    result = hot.run("-o", "recipe_html=true", *options)
+    result = hot.run("-o", "recipe_html=true", "--recipe-table=all", *options)
 
     assert result.ret == 1
     result.assert_outcomes(passed=3, errors=1, skipped=1)

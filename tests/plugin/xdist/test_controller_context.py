@@ -174,7 +174,9 @@ def test_pending_finally_of_a_dead_worker_is_reported_without_a_replacement(
     inline = "type: python, isolation: inline, params: {name: %s}, module: dies, function: note"
     project.recipe("x", {name: inline % name for name in "abc"}, {"last": inline % "last"})
 
-    result = project.spawn("-n", "1", "--max-worker-restart=0", "--json-report")
+    result = project.spawn(
+        "-n", "1", "--max-worker-restart=0", "--json-report", "--recipe-table=all"
+    )
 
     assert project.ran == ["a", "b"]
     folder = find_run(project.path / ".orchestrator/runs")

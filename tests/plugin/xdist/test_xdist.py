@@ -115,7 +115,9 @@ def test_failures_and_reports_are_the_same_as_with_one_process(project: Project)
     project.recipe("x", {"one": "", "two": "function: refuse", "three": ""}, {"off": ""})
     project.recipe("y", {"four": ""})
 
-    result = project.spawn("-n", "2", "-rfs", "--json-report", "--junitxml=junit.xml")
+    result = project.spawn(
+        "-n", "2", "-rfs", "--json-report", "--junitxml=junit.xml", "--recipe-table=all"
+    )
 
     assert project.shown(result, "two").splitlines()[1] == (
         "recipes/x.yaml:3:77: step 'two': status 'off': the bench is off"

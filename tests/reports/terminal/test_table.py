@@ -1,4 +1,4 @@
-"""Terminal table of a recipe: one row a step, no wider than the terminal."""
+"""Table of the steps of a recipe: no line is wider than the terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.reports.terminal import table as steps_table
-from pytest_orchestrator.reports.terminal.table import Row, closing
+from pytest_orchestrator.reports.terminal.lines import Line, Part
+from pytest_orchestrator.reports.terminal.table import closing
 from pytest_orchestrator.runs.block import Block
 from tests.blocks import parsed
 
@@ -48,17 +49,16 @@ def test_overlapping_steps_are_marked() -> None:
     ]
 
 
-def test_critical_path_context_and_run_are_below_the_table() -> None:
-    assert closing(BENCH, "runs/1", 100) == [
+def test_critical_path_and_context_are_below_the_table() -> None:
+    assert closing(BENCH, 100) == [
         "critical path flash > burn_in > release: 43.4 s of 43.6 s",
-        "context 2 keys, 3 writes   run runs/1",
+        "context 2 keys, 3 writes",
     ]
-    assert closing(BENCH, "runs/1", 30) == [
+    assert closing(BENCH, 30) == [
         "critical path flash > … > release: 43.4 s of 43.6 s",
         "context 2 keys, 3 writes",
-        "run runs/1",
     ]
-    assert closing([block("flash", "blocked")], "runs/1", 30) == ["run runs/1"]
+    assert closing([block("flash", "blocked")], 30) == []
 
 
 def test_a_long_critical_path_shows_its_first_and_last_steps() -> None:
@@ -66,24 +66,37 @@ def test_a_long_critical_path_shows_its_first_and_last_steps() -> None:
     for number in range(20):
         needs = [f"step{number - 1}"] if number else []
         blocks.append(ran(f"step{number}", number, number + 1, *needs))
-    assert closing([*blocks, ran("last", 20, 59, "step19")], "runs/1", 80)[0] == (
+    assert closing([*blocks, ran("last", 20, 59, "step19")], 80)[0] == (
         "critical path step0 > step1 > … 17 more … > step19 > last: 59.0 s of 59.0 s"
     )
 
 
-def test_the_state_of_a_row_can_be_coloured() -> None:
+def test_the_state_of_a_row_is_coloured() -> None:
     retried = block("b", "failed", step={"attempt": 3})
     rows = steps_table.table([block("a"), retried, block("c", "blocked")], 60)
-    assert rows[2] == Row(" b     ", "failed (attempt 3)", "        -      -        -  -")
-    assert [row.colour for row in rows] == ["", "green", "red", "yellow"]
+    assert rows[2] == Line(
+        (
+            Part(" b     "),
+            Part("failed (attempt 3)", "red"),
+            Part("        -      -        -  -"),
+        )
+    )
+    assert [part.colour for row in rows for part in row.parts if part.colour] == [
+        "green",
+        "red",
+        "yellow",
+    ]
 
 
-def test_a_narrow_terminal_shows_the_state_first() -> None:
+def test_a_name_takes_at_most_two_fifths_of_the_terminal() -> None:
     blocks = [block("a_step_with_a_name_that_is_long", resources={"seconds": 1.0})]
     assert table(blocks, 40) == [
-        " step                   state   seconds…",
-        " a_step_with_a_name_t…  passed     1.00…",
+        " step              state   seconds  CPU…",
+        " a_step_with_a_n…  passed     1.00…",
     ]
+    assert table([block("x" * 100, resources={"seconds": 1.0})], 80)[1] == (
+        f" {'x' * 31}…  passed     1.00      -        -  -"
+    )
     assert table(blocks, 300)[1] == (
         " a_step_with_a_name_that_is_long  passed     1.00      -        -  -"
     )

@@ -1,0 +1,101 @@
+"""Summary of the recipes in the terminal, below the tests."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_orchestrator.reports.terminal.lines import Line
+    from pytest_orchestrator.runs.block import Block
+
+
+def show(terminal: Any, recipes: "Mapping[str, list[Block]]") -> None:
+    """Write the summary of the recipes and the path of the run.
+
+    Args:
+        terminal: The terminal reporter of pytest.
+        recipes: The blocks of the steps of each recipe; each access reads them from the journal.
+    """
+    choice = settings.recipe_table(terminal.config)
+    if not choice:
+        return
+    width = shutil.get_terminal_size().columns
+    if choice == "all":
+        _write_tables(terminal, recipes, width)
+    elif choice != "none":
+        _write_overview(terminal, recipes, width, choice)
+    for line in _paths(terminal.config):
+        terminal.write_line(line)
+
+
+def _write_tables(terminal: Any, recipes: "Mapping[str, list[Block]]", width: int) -> None:
+    """Write a table for each recipe, then the measurements in the cells of each matrix."""
+    from pytest_orchestrator.reports.summary import verdict
+    from pytest_orchestrator.reports.terminal import table
+    from pytest_orchestrator.reports.terminal.cells import RecipeCells
+
+    cells = RecipeCells()
+    for key, blocks in recipes.items():
+        terminal.write_sep("-", f"{key}: {verdict(blocks)}")
+        cells.add(blocks)
+        _write(terminal, table.table(blocks, width))
+        for text in (*table.sampled_lines(blocks, width), *table.closing(blocks, width)):
+            terminal.write_line(text)
+    for title, lines in cells.tables(width):
+        terminal.write_sep("-", title)
+        _write(terminal, lines)
+
+
+def _write_overview(
+    terminal: Any, recipes: "Mapping[str, list[Block]]", width: int, choice: str
+) -> None:
+    """Write a line for each recipe with the steps that did not pass, or only one line in all."""
+    from pytest_orchestrator.reports.terminal.lines import plain_line
+    from pytest_orchestrator.reports.terminal.overview import overview
+    from pytest_orchestrator.reports.terminal.screen import screen, totals
+
+    runs = [overview(blocks) for blocks in recipes.values() if blocks]
+    if choice == "totals":
+        lines = [plain_line(totals(runs, width), width)]
+    else:
+        more = "see the report" if _has_report(terminal.config) else "see --recipe-table=all"
+        lines = screen(runs, width, only_failed=choice == "failed", more=more)
+    if lines and any(terminal.stats.get(name) for name in _WITH_TEXT):
+        terminal.write_sep("-", "recipes")
+    elif len(lines) == 1:
+        terminal.currentfspath = None  # else pytest puts an empty line between dots and summary
+    _write(terminal, lines)
+
+
+_WITH_TEXT = ("failed", "error", "interrupted", "xfailed", "xpassed")
+"""Categories of pytest whose texts may stand above the summary."""
+
+
+def _write(terminal: Any, lines: "Iterable[Line]") -> None:
+    for line in lines:
+        terminal.ensure_newline()
+        for part in line.parts:
+            terminal.write(part.text, **({part.colour: True} if part.colour else {}))
+        terminal.write("\n")
+
+
+def _paths(config: "pytest.Config") -> Iterator[str]:
+    """Yield the line with the path of the report, which is in the folder of the run."""
+    folder = os.path.relpath(state_of(config).folder.path, config.invocation_params.dir)
+    if _has_report(config):
+        yield f"report {folder}/report.html"
+    else:
+        yield f"run {folder}"
+
+
+def _has_report(config: "pytest.Config") -> bool:
+    """Return True if `report.html` will be written after the summary."""
+    recorder = state_of(config).recorder
+    is_whole = recorder is None or not recorder.has_failed
+    return is_whole and bool(config.getini("recipe_html"))

@@ -1,0 +1,294 @@
+"""Summary of a session that fits a screen: a line for each recipe, and what did not pass."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from pytest_orchestrator.core.text import counted, cut_to_width, display_width
+from pytest_orchestrator.reports.terminal.lines import (
+    GAP,
+    Line,
+    Part,
+    columns,
+    cut_start,
+    most_of_name,
+    one_line,
+    plain_line,
+    state_part,
+)
+from pytest_orchestrator.reports.terminal.measurements import (
+    CellRow,
+    cell_table,
+    measurement_lines,
+)
+from pytest_orchestrator.reports.terminal.overview import (
+    FOLDED,
+    Overview,
+    StepRow,
+    counted_states,
+    span_text,
+)
+
+_MOST_ROWS: Final = 20
+_MOST_MEASUREMENTS: Final = 10
+_URGENT: Final = ("failed", "error", "interrupted")
+_WORST_FIRST: Final = ("failed", "interrupted", "not run", "passed", "skipped")
+_RIGHT: Final = (2, 3)
+
+
+class _Entry(NamedTuple):
+    """A recipe, all cells of its matrix, or many recipes that passed.
+
+    Attributes:
+        name: Text of the first column.
+        runs: The runs that the entry stands for.
+        is_matrix: True if they are the cells of one recipe.
+    """
+
+    name: str
+    runs: Sequence[Overview]
+    is_matrix: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict of the runs; if only some did not run, they were interrupted."""
+        words = {run.verdict for run in self.runs}
+        word = min(words, key=_WORST_FIRST.index)
+        return "interrupted" if word == "not run" and len(words) > 1 else word
+
+    @property
+    def is_quiet(self) -> bool:
+        """True if all runs passed and no row is shown for them."""
+        return all(run.is_quiet for run in self.runs)
+
+
+def screen(runs: Iterable[Overview], width: int, *, only_failed: bool, more: str) -> list[Line]:
+    """Return the summary of a session.
+
+    Args:
+        runs: The runs of its recipes, in order.
+        width: Available columns.
+        only_failed: True to leave out recipes that passed or were skipped.
+        more: Place of the rows that are left out, such as ``see the report``.
+    """
+    entries = _entries(runs)
+    if only_failed:
+        entries = [one for one in entries if one.verdict not in ("passed", "skipped")]
+    entries = _with_quiet_ones_folded(entries)
+    heads = columns(_heads(entries, width), width, right=_RIGHT)
+    lines = list[Line]()
+    for entry, head in zip(entries, heads, strict=True):
+        lines.append(head)
+        if entry.is_matrix:
+            lines += _matrix_lines(entry, width, more, only_failed=only_failed)
+        elif not _is_single_fold(entry):
+            lines += _step_lines(entry.runs[0].rows, width, more)
+    return lines
+
+
+def totals(runs: Sequence[Overview], width: int) -> str:
+    """Return one line with the numbers of recipes, steps and measurements of a session.
+
+    Args:
+        runs: The runs of its recipes.
+        width: Available columns; numbers that do not fit are left out.
+    """
+    recipes = Counter(run.verdict for run in runs)
+    states = _states(runs)
+    parts = [
+        f"{counted(len(runs), 'recipe')}: {counted_states(recipes)}",
+        f"{counted(states.total(), 'step')}: {counted_states(states)}",
+    ]
+    parts += filter(None, [_measured(runs)])
+    return _fitting(parts, width)
+
+
+def _fitting(parts: Sequence[str], room: int) -> str:
+    """Return parts in one line without those that do not fit; the first one is always kept."""
+    line = parts[0]
+    for part in parts[1:]:
+        if display_width(f"{line}; {part}") <= room:
+            line += f"; {part}"
+    return line
+
+
+def _entries(runs: Iterable[Overview]) -> list[_Entry]:
+    """Return an entry for each recipe; the cells of a matrix share one."""
+    by_path: dict[str, list[Overview]] = {}
+    for run in runs:
+        by_path.setdefault(run.path, []).append(run)
+    entries = []
+    for path, cells in by_path.items():
+        cell = f"[{cells[0].cell}]" if cells[0].cell else ""
+        is_matrix = len(cells) > 1
+        entries.append(_Entry(path if is_matrix else path + cell, cells, is_matrix))
+    return entries
+
+
+def _with_quiet_ones_folded(entries: list[_Entry]) -> list[_Entry]:
+    """Return the entries; if many passed without anything to show, one entry stands for them."""
+    quiet = [one for one in entries if one.is_quiet]
+    if len(quiet) <= _MOST_ROWS:
+        return entries
+    runs = [run for one in quiet for run in one.runs]
+    folded = _Entry(counted(len(quiet), "recipe"), runs)
+    return [folded, *(one for one in entries if not one.is_quiet)]
+
+
+def _heads(entries: Sequence[_Entry], width: int) -> list[list[Part]]:
+    """Return the cells of the line of each recipe; details that do not fit are left out."""
+    rows = [_head(entry, width) for entry in entries]
+    used = sum(
+        max((display_width(row[at].text) for row in rows), default=0) + len(GAP) for at in range(4)
+    )
+    for entry, row in zip(entries, rows, strict=True):
+        details = _fitting(_details_of(entry), width - used)
+        is_marginal = entry.verdict == "passed" and any(run.measured[2] for run in entry.runs)
+        row.append(Part(details, "yellow" if is_marginal else ""))
+    return rows
+
+
+def _head(entry: _Entry, width: int) -> list[Part]:
+    return [
+        Part(cut_start(one_line(entry.name), most_of_name(width))),
+        state_part(entry.verdict),
+        Part(counted(_states(entry.runs).total(), "step")),
+        Part(span_text(entry.runs)),
+    ]
+
+
+def _details_of(entry: _Entry) -> list[str]:
+    """Return what the line of a recipe says beside its numbers, the most important part first."""
+    if _is_single_fold(entry):
+        return [entry.runs[0].rows[0].note]
+    states, measured = _states(entry.runs), _measured(entry.runs)
+    if entry.is_matrix:
+        cells = Counter(run.verdict for run in entry.runs)
+        number = counted(len(entry.runs), "cell")
+        of_cells = ", ".join(filter(None, [number, _others(cells)]))
+        parts = [of_cells, "" if _others(cells) else _others(states), measured]
+    elif entry.verdict == "passed":
+        parts = [measured, _others(states)]
+    else:
+        parts = [_others(states), measured]
+    if repeated := sum(run.repeated for run in entry.runs):
+        parts.append(f"{repeated:,} repeated")
+    return [part for part in parts if part] or [""]
+
+
+def _others(states: Counter[str]) -> str:
+    """Return the numbers of the states other than passed."""
+    return counted_states(Counter({name: n for name, n in states.items() if name != "passed"}))
+
+
+def _is_single_fold(entry: _Entry) -> bool:
+    """Return True if no step of a recipe ran and all have the same reason, as one row says."""
+    rows = entry.runs[0].rows
+    is_single = len(entry.runs) == len(rows) == 1 and rows[0].state in FOLDED
+    return is_single and list(_states(entry.runs)) == [rows[0].state]
+
+
+def _states(runs: Iterable[Overview]) -> Counter[str]:
+    states = Counter[str]()
+    for run in runs:
+        states.update(run.states)
+    return states
+
+
+def _measured(runs: Sequence[Overview]) -> str:
+    total, failed, marginal = (sum(run.measured[at] for run in runs) for at in range(3))
+    if not total:
+        return ""
+    parts = [counted(total, "measurement")]
+    parts += [f"{failed:,} failed"] if failed else []
+    parts += [f"{marginal:,} marginal"] if marginal else []
+    return ", ".join(parts)
+
+
+def _step_lines(rows: Sequence[StepRow], width: int, more: str) -> list[Line]:
+    """Return the lines of the steps of a recipe, each followed by its measurements."""
+    shown = _most_urgent(rows)
+    name = most_of_name(width)
+    cells = [
+        [
+            Part(cut_to_width(one_line(row.name), name)),
+            state_part(row.state),
+            Part(row.seconds),
+            Part(row.note),
+        ]
+        for row in shown
+    ]
+    lines = list[Line]()
+    for row, head in zip(shown, columns(cells, width, "  ", right=(2,)), strict=True):
+        lines += [head, *_details(row, width, more)]
+    return [*lines, *_left_out(len(rows) - len(shown), width, "  ", more)]
+
+
+def _details(row: StepRow, width: int, more: str) -> list[Line]:
+    lines = measurement_lines(row.measured[:_MOST_MEASUREMENTS], width)
+    lines += _left_out(len(row.measured) - _MOST_MEASUREMENTS, width, "    ", more)
+    if row.cells:
+        lines += cell_table(row.noun, row.cells[:_MOST_ROWS], width)
+        lines += _left_out(len(row.cells) - _MOST_ROWS, width, "    ", more)
+        if row.rest:
+            lines.append(plain_line(f"    {row.rest}", width))
+    return lines
+
+
+def _matrix_lines(entry: _Entry, width: int, more: str, *, only_failed: bool) -> Iterator[Line]:
+    """Yield a line for each cell that is not green, one for the others, and the measurements."""
+    cells = [run for run in entry.runs if run.verdict not in ("passed", "skipped")]
+    shown = cells[:_MOST_ROWS]
+    rows = [_cell_head(f"[{run.cell}]", [run], _failed_steps(run)) for run in shown]
+    others = [run for run in entry.runs if run.verdict in ("passed", "skipped")]
+    if cells and others and not only_failed:
+        rows.append(_cell_head(counted(len(others), "more cell"), others, ""))
+    for cell in rows:
+        cell[0] = Part(cut_to_width(cell[0].text, most_of_name(width)))
+    lines = columns(rows, width, "  ", right=_RIGHT)
+    yield from lines[: len(shown)]
+    yield from _left_out(len(cells) - len(shown), width, "  ", more)
+    yield from lines[len(shown) :]
+    tables: dict[str, list[CellRow]] = {}
+    for run in cells if only_failed else entry.runs:
+        for row in run.rows:
+            tables.setdefault(row.name, []).extend(_cells_of(run.cell, row))
+    for name, found in tables.items():
+        if found:
+            yield from cell_table(one_line(name), found[:_MOST_ROWS], width, "  ")
+            yield from _left_out(len(found) - _MOST_ROWS, width, "  ", more)
+
+
+def _cell_head(name: str, runs: Sequence[Overview], note: str) -> list[Part]:
+    word = _Entry("", runs).verdict
+    steps = counted(_states(runs).total(), "step")
+    return [Part(one_line(name)), state_part(word), Part(steps), Part(span_text(runs)), Part(note)]
+
+
+def _failed_steps(run: Overview) -> str:
+    """Return the steps of a cell that did not pass, the first ones by name."""
+    rows = _most_urgent([row for row in run.rows if not row.state.startswith("passed")])
+    texts = [f"{row.name} {row.state}" for row in rows[:1]]
+    texts += [row.note for row in rows[:1] if row.note]
+    texts += [f"{counted(len(rows) - 1, 'more row')}"] if len(rows) > 1 else []
+    return "; ".join(texts)
+
+
+def _cells_of(cell: str, row: StepRow) -> Iterator[CellRow]:
+    """Yield the measurements of a step in a cell of the recipe's matrix."""
+    if row.measured:
+        yield CellRow(f"[{cell}]", row.state, row.measured)
+    for one in row.cells:
+        yield one._replace(label=f"[{cell}]{'' if one.label.startswith('[') else ' '}{one.label}")
+
+
+def _most_urgent(rows: Sequence[StepRow]) -> list[StepRow]:
+    """Return at most 20 rows in order; steps that failed are kept first."""
+    if len(rows) <= _MOST_ROWS:
+        return list(rows)
+    ranked = sorted(range(len(rows)), key=lambda at: not rows[at].state.startswith(_URGENT))
+    return [rows[at] for at in sorted(ranked[:_MOST_ROWS])]
+
+
+def _left_out(number: int, width: int, indent: str, more: str) -> list[Line]:
+    return [plain_line(f"{indent}and {number:,} more: {more}", width)] if number > 0 else []

@@ -1,0 +1,187 @@
+"""Summary of the recipes below the tests, and the dots of recipes with many steps."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_RUN = re.compile(r"run \.orchestrator/runs/\d{8}T\d{6}Z-[0-9a-f]{4}")
+_FAIL = "type: shell, cmd: exit 3, parse: text"
+_SHELL = "type: shell, cmd: 'true', parse: text"
+_MEASURE = """\
+matrix: {load: [10, 20, 60]}
+steps:
+  - name: measure
+    type: shell
+    cmd: |
+      echo "{\\"v\\": ${{ matrix.load }}}"
+    parse: data
+    measurements:
+      ripple: {value: result.v, unit: mV, high: 50, marginal: {high: 15}}
+  - {name: off, type: shell, cmd: 'true', parse: text}
+"""
+
+
+@pytest.fixture
+def bench(project: Project) -> Project:
+    """A project with a recipe that passes, one that fails, and one with a matrix."""
+    project.by_shell = True
+    project.recipe("good", {"one": "", "two": ""})
+    project.recipe("bad", {"one": "", "two": _FAIL, "three": "", "four": ""}, {"off": ""})
+    project.write("recipes/cells.yaml", _MEASURE)
+    return project
+
+
+def _summary(result: pytest.RunResult) -> list[str]:
+    """Return the lines of the summary without times; the first one is the path of the run."""
+    lines = result.outlines
+    end = next((at for at, line in enumerate(lines) if _RUN.fullmatch(line)), None)
+    if end is None:
+        return []
+    first = next(
+        (at for at in range(end, -1, -1) if re.match(r"-+ recipes -+|$|.*%\]$", lines[at])), -1
+    )
+    assert sum(line.startswith("run ") for line in lines) == 1
+    return [re.sub(r" +\d+\.\d\d s", "  #", line) for line in lines[first + 1 : end]]
+
+
+def _narrow(line: str) -> str:
+    """Return a line with two spaces between its columns."""
+    return re.sub(r"(?<=\S)  +", "  ", line)
+
+
+_OVERVIEW = [
+    "recipes/bad.yaml    failed  5 steps  #  1 failed, 2 blocked",
+    "  two  failed  #  blocks 2 steps; exit code 3, expected 0",
+    (
+        "recipes/cells.yaml  failed  6 steps  #  3 cells, 1 failed; "
+        "3 measurements, 1 failed, 1 marginal"
+    ),
+    "  [load:60]     failed  2 steps  #  measure failed; blocks 1 step",
+    "  2 more cells  passed  4 steps  #",
+    "  measure    state                ripple",
+    "  limits                          ≤ 50 mV",
+    "  [load:20]  passed (1 marginal)  20 (margin 30)",
+    "  [load:60]  failed               60 (10 above)",
+    "recipes/good.yaml   passed  2 steps  #",
+]
+_FAILED = [*_OVERVIEW[:4], *_OVERVIEW[5:7], _OVERVIEW[8], *_OVERVIEW[10:]]
+_TOTALS = [
+    (
+        "5 recipes: 3 passed, 2 failed; 13 steps: 8 passed, 2 failed, 3 blocked; "
+        "3 measurements, 1 failed, 1 marginal"
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        ((), _OVERVIEW),
+        (("--recipe-jobs=2", "-o", "recipe_table=auto"), _OVERVIEW),
+        (("--recipe-table=failed",), _FAILED),
+        (("-o", "recipe_table=failed", "-v"), _FAILED),
+        (("--recipe-table=none",), []),
+        (("-q",), _TOTALS),
+        (("-q", "-o", "recipe_table=all"), _TOTALS),
+        (("-q", "--recipe-table=failed"), _FAILED),
+    ],
+)
+def test_the_summary_is_as_the_option_and_the_verbosity_say(
+    bench: Project, args: tuple[str, ...], shown: list[str]
+) -> None:
+    result = bench.run("--tb=no", *args)
+
+    assert list(map(_narrow, _summary(result))) == list(map(_narrow, shown))
+
+
+def test_with_v_the_summary_has_the_figures_of_every_step(bench: Project) -> None:
+    result = bench.run("--tb=no", "-v")
+
+    result.stdout.fnmatch_lines(
+        [
+            "-* recipes/bad.yaml: failed -*",
+            " step * seconds * peak MB *",
+            " one    passed *",
+            " four   blocked *",
+            "-* recipes/cells.yaml[[]load:10]: passed -*",
+            " measure  passed *",
+            "    ripple  10 mV  ≤ 50 mV  margin 40 mV",
+            "-* recipes/cells.yaml: 3 cells of measure -*",
+            "   [[]load:10]  passed               10",
+            "run .orchestrator/*",
+        ],
+    )
+
+
+def test_with_qq_there_is_no_summary(bench: Project) -> None:
+    output = bench.run("--tb=no", "-qq", "--recipe-table=all").stdout.str()
+    assert ".orchestrator/runs" not in output
+    assert "measurement" not in output
+
+
+def test_the_summary_is_the_same_with_xdist(bench: Project) -> None:
+    lines = _summary(bench.spawn("--tb=no", "-n", "2", "--dist=loadfile"))
+    assert sorted(map(_narrow, lines)) == sorted(map(_narrow, _OVERVIEW))
+
+
+def test_the_summary_after_a_resumed_run_counts_restored_steps(bench: Project) -> None:
+    bench.run("--tb=no")
+    lines = _summary(bench.run("--tb=no", "--recipe-resume"))
+
+    assert lines[0].endswith("1 failed, 2 blocked, 1 restored")
+    assert _narrow(lines[-1]) == "recipes/good.yaml  passed  2 steps  2 restored"
+
+
+def test_steps_with_one_blocker_are_one_line_of_the_short_test_summary(bench: Project) -> None:
+    result = bench.run("--tb=no", "-rs", "-k", "not measure")
+    assert [line for line in result.outlines if line.startswith("SKIPPED")] == [
+        "SKIPPED [2] recipes/bad.yaml:3: blocked by recipes/bad.yaml::two",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        (
+            ("--recipe-table=fail",),
+            "--recipe-table: 'fail' is no table (did you mean 'failed'?)",
+        ),
+        (("-o", "recipe_table=AL"), "ini key recipe_table: 'AL' is no table"),
+        (("--recipe-table=",), "--recipe-table: '' is no table"),
+    ],
+)
+def test_a_wrong_table_is_a_usage_error(bench: Project, args: tuple[str, ...], error: str) -> None:
+    result = bench.run(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {error}; write auto, all, failed or none" in result.errlines
+
+
+@pytest.fixture
+def large(project: Project) -> Project:
+    """A project with a recipe of 250 steps in five cells; `off` is skipped in each cell."""
+    names = {f"s{number}": f"{_SHELL}, if: false" for number in range(48)}
+    project.recipe(
+        "large", {"first": _SHELL, **names, "off": ""}, head="matrix: {n: [1, 2, 3, 4, 5]}"
+    )
+    return project
+
+
+@pytest.mark.parametrize("args", [(), ("-n1",)])
+def test_a_recipe_with_many_steps_has_few_dots(large: Project, args: tuple[str, ...]) -> None:
+    result = large.spawn(*args) if args else large.run()
+    (dots,) = (line for line in result.outlines if line.endswith("[100%]"))
+
+    assert result.parseoutcomes() == {"passed": 10, "skipped": 240}
+    assert 38 <= len(re.findall(r"[.s](?=[.s ])", dots.removeprefix("recipes/large.yaml"))) <= 42
+    assert "s" in dots
+
+
+def test_all_dots_are_shown_if_all_steps_are(large: Project) -> None:
+    output = large.run("--recipe-table=all").stdout.str()
+    assert len(re.findall(r"s{40,}", output)) >= 1
