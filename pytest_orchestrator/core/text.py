@@ -195,14 +195,21 @@ def cut_to_length(text: str, length: int) -> str:
 
 def display_width(text: str) -> int:
     """Return the number of terminal columns of a text; a wide character has two."""
-    import unicodedata
-
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+    return sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    """Return the columns of a character; a mark that a terminal puts on another one has none."""
+    import unicodedata
+
+    if unicodedata.category(char) in ("Mn", "Me", "Cf") and char != _SOFT_HYPHEN:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+_SOFT_HYPHEN: Final = "\u00ad"
 
 
 def cut_to_width(text: str, width: int) -> str:
@@ -212,6 +219,54 @@ def cut_to_width(text: str, width: int) -> str:
     widths = accumulate(map(display_width, text))
     end = next((at for at, columns in enumerate(widths) if columns >= width), 0)
     return text[:end].rstrip() + "…"
+
+
+def cut_start_to_width(text: str, width: int) -> str:
+    """Return the end of a text in at most `width` columns; ``…`` marks where it was cut."""
+    left = display_width(text) - width
+    if left <= 0:
+        return text
+    widths = accumulate(map(display_width, text))
+    start = next((at for at, columns in enumerate(widths, 1) if columns > left), len(text))
+    while start < len(text) and not display_width(text[start]):
+        start += 1  # a mark belongs to the character before it
+    return "…" + text[start:]
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the lines of a text that is broken at spaces.
+
+    Args:
+        text: A text of one line.
+        width: Maximum columns of a line; a longer word is broken too.
+        indent: Spaces before each line but the first.
+    """
+    text = text.rstrip(" ")
+    lines: list[str] = []
+    start, margin = 0, ""
+    while True:
+        end = _end_of(text, start, width - len(margin))
+        if end == len(text):
+            return [*lines, margin + text[start:]]
+        word = start
+        while text[word] == " ":
+            word += 1
+        space = text.rfind(" ", word, end + 1)
+        end = space if space > word else max(end, word + 1)
+        lines.append((margin + text[start:end]).rstrip(" "))
+        start, margin = end, indent
+        while start < len(text) and text[start] == " ":
+            start += 1
+
+
+def _end_of(text: str, start: int, width: int) -> int:
+    """Return the end of the longest part of a text from `start` that fits into some columns."""
+    columns = 0
+    for at in range(start, len(text)):
+        columns += display_width(text[at])
+        if columns > width:
+            return at
+    return len(text)
 
 
 def element_label(index: int, item: "Json") -> str:

@@ -1,8 +1,7 @@
-"""Text formatting for reports: figures, states, tables, safe display."""
+"""Text formatting for reports: figures, states, safe display."""
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_orchestrator.core.text import CONTROLS, display_width, lazy_pattern
@@ -282,24 +281,6 @@ def say_value(text: str) -> None:
         say(*text.split("\n"))
     else:
         print(text)  # noqa: T201  # the only print of unchanged text
-
-
-_NONE: frozenset[int] = frozenset()
-
-
-def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = _NONE) -> Iterator[str]:
-    """Yield the lines of a table with aligned columns and control characters escaped.
-
-    Args:
-        rows: The cells of each line.
-        right: Columns, from 0, that are aligned to the right.
-    """
-    safe = [[" ".join(shown(word).splitlines()) for word in row] for row in rows]
-    most = range(max(map(len, safe), default=0))
-    widths = [max(display_width(row[at]) for row in safe if at < len(row)) for at in most]
-    for row in safe:
-        words = (padded(word, widths[at], right=at in right) for at, word in enumerate(row))
-        yield "  ".join(words).rstrip()
 
 
 def padded(text: str, width: int, *, right: bool) -> str:

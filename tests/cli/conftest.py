@@ -47,7 +47,7 @@ def project(
 ) -> Project:
     """Return a project whose rootdir is the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("COLUMNS", raising=False)
     created = Project(tmp_path, capsys)
     created.write("pytest.ini", "[pytest]\n")
     return created

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
 
@@ -74,3 +76,71 @@ def test_compare_of_the_only_run_is_an_error(project: Project, runs: Runs) -> No
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith(f"there is no run before {only.name} to compare it with\n")
     assert "error: argument --factor: '1' is no factor" in project.call("compare", "--factor=1").err
+
+
+def test_compare_takes_the_last_run_with_the_same_recipe(project: Project, runs: Runs) -> None:
+    (first,) = runs.history(1.0)
+    runs.new("recipes/cdu.yaml").begin("poll").step("poll").seal()
+    (last,) = runs.history(1.0)
+
+    assert [line.split()[1] for line in project.call("compare").out.splitlines()[:2]] == [
+        first.name,
+        last.name,
+    ]
+    other = runs.new("recipes/flash.yaml").begin("flash").step("flash").seal()
+    assert project.call("compare").err.endswith(
+        f"error: no run before {other.name} ran recipes/flash.yaml; name a run A to compare it "
+        "with\n"
+    )
+
+
+def test_a_recipe_that_only_one_run_has_is_one_line(project: Project, runs: Runs) -> None:
+    built = runs.new("recipes/cdu.yaml", sha256="1" * 64).begin("poll", "flash")
+    first = built.step("poll").step("flash").seal()
+    second = runs.new(sha256="2" * 64).begin("measure").step("measure", "failed").seal(1)
+
+    assert project.call("compare", first.name, second.name).out == (
+        f"A  {first.name}  passed  8.0 s\n"
+        f"B  {second.name}  failed  5.0 s\n"
+        "\n"
+        "outcomes\n"
+        "  recipes/cdu.yaml  only in A: 2 steps, passed\n"
+        "  recipes/psu.yaml  only in B: 1 step, failed\n"
+    )
+
+
+def test_a_run_is_not_compared_with_itself(project: Project, runs: Runs) -> None:
+    *_, last = runs.history(1.0, 1.0)
+    for given in (("latest",), (last.name, "latest")):
+        done = project.call("compare", *given)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith(
+            f"error: A and B are the same run, {last.name}; `compare` alone compares the latest "
+            "run with an earlier one\n"
+        )
+
+
+def test_compare_fits_into_a_terminal_and_wide_shows_whole_values(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for end in ("a", "b"):
+        built = runs.new("recipes/a_long_folder/psu_burn_in.yaml").begin("release")
+        built.change("release", "dut.log_v1", "x" * 50 + end)
+        built.step("release", "passed" if end == "a" else "failed", reason="no link " * 8).seal()
+    monkeypatch.setenv("COLUMNS", "60")
+
+    lines = project.call("compare").out.splitlines()
+    assert lines[3:] == [
+        "outcomes",
+        "  …_burn_in.yaml::release  passed -> failed: no link no link",
+        "                           no link no link no link no link",
+        "                           no link no link",
+        "",
+        "context",
+        '  ~ dut.log_v1  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… ->',
+        '                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…',
+    ]
+    assert f"{'x' * 50}b" in project.call("compare", "--wide").out
+    diff = ("ctx", "diff", lines[0].split()[1], "latest")
+    assert f"{'x' * 50}b" in project.call(*diff, "--wide").out
+    assert f"{'x' * 50}b" not in project.call(*diff).out

@@ -68,7 +68,7 @@ def test_changes_are_stored_with_their_author(project: Project, ctx: Context) ->
     lines = [
         line.split("  ", 1)[1] for line in project.call("ctx", "history", "l").out.splitlines()
     ]
-    assert lines == ["client  append[0]  + 1", 'client  append[1]  + "x"', "client  pop[0]  - 1"]
+    assert lines == ["client  append[0]  + 1", 'client  append[1]  + "x"', "client  pop[0]     - 1"]
     assert project.call("ctx", "history", "a").out.endswith('client  delete  - {"b": [1]}\n')
     assert project.call("ctx", "who", "t").out == f"me  {ctx.last_modified('t')}  set\n"
 

@@ -33,7 +33,7 @@ def name(runs: Runs) -> str:
         ("--run latest who dut.state", f"measure  <ts>  set  {RECIPE}::measure\n"),
         (
             "--run latest history dut.state",
-            '<ts>  flash  set  null -> "idle"\n<ts>  measure  set  "idle" -> "loaded"\n',
+            '<ts>  flash    set  null -> "idle"\n<ts>  measure  set  "idle" -> "loaded"\n',
         ),
     ],
 )

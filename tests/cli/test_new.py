@@ -107,6 +107,12 @@ def test_new_recipe_without_a_scriptlet_has_one_step(project: Project) -> None:
     assert project.call("validate").out == "1 recipe, no problem\n"
 
 
+def test_a_script_and_a_recipe_may_have_the_name_of_a_keyword(project: Project) -> None:
+    assert project.call("new", "step", "if", "--type", "shell").code == 0
+    assert project.call("new", "recipe", "class", "--step", "if.sh").code == 0
+    assert project.call("validate").out == "1 recipe, no problem\n"
+
+
 def test_existing_file_is_not_replaced(project: Project) -> None:
     mine = project.write("tests/test_a.py", "mine\n")
     done = project.call("new", "step", "a", "--type", "python")
@@ -128,7 +134,17 @@ def test_existing_file_is_not_replaced(project: Project) -> None:
         ),
         (
             "step class --type python",
-            "'class' is not a valid name of a module: use only lower-case letters, digits and _",
+            (
+                "'class' is a keyword of Python and cannot name a module; use another name, such "
+                "as 'class_'"
+            ),
+        ),
+        (
+            "step a --type python --param None",
+            (
+                "'None' is a keyword of Python and cannot name a parameter; use another name, "
+                "such as 'none_'"
+            ),
         ),
         (
             "step test_psu --type python",

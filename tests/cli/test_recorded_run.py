@@ -18,7 +18,7 @@ def recorded(project: Project) -> None:
 def test_a_run_of_an_earlier_version_is_verified(project: Project) -> None:
     done = project.call("verify", RUN)
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"{RUN}: 17 lines and 6 files are unmodified, seal ")
+    assert done.out.startswith(f"{RUN}: 17 lines and 6 files are unmodified\nseal ")
 
 
 def test_a_run_of_an_earlier_version_is_shown_with_all_outcomes(project: Project) -> None:

@@ -53,3 +53,14 @@ def test_page_shows_the_durations_of_earlier_runs(project: Project, runs: Runs) 
     assert "History (last 20 runs)" in page
     assert '"value": 3.0' in page
     assert page.count('"passed": true, "run"') == 3
+
+
+def test_a_bundle_has_the_name_of_a_zip_file(project: Project, runs: Runs) -> None:
+    runs.new().begin("flash").step("flash").seal()
+    done = project.call("report", "--bundle", "out/run.tar")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(
+        "error: a bundle is a zip file; name it out/run.zip, not out/run.tar\n"
+    )
+    assert not (project.path / "out").exists()

@@ -3,6 +3,8 @@
 import json
 from typing import Any, cast
 
+import pytest
+
 from pytest_orchestrator.core.events import ElementFinished, QuestionAsked
 from pytest_orchestrator.runs.block import Answered, Element, plain
 from tests.cli.conftest import Project
@@ -29,15 +31,68 @@ def test_runs_are_listed_newest_first(project: Project, runs: Runs) -> None:
 
     lines = project.call("runs").out.splitlines()
     assert [line.split()[:3] for line in lines] == [
-        ["run", "state", "verdict"],
-        [changed, "damaged", "damaged"],
-        [cut, "interrupted", "interrupted"],
-        [bad, "finished", "failed"],
-        [good, "finished", "passed"],
+        ["run", "verdict", "start"],
+        [changed, "damaged", "2026-11-18"],
+        [cut, "interrupted", "2026-11-18"],
+        [bad, "failed", "2026-11-18"],
+        [good, "passed", "2026-11-18"],
     ]
     assert lines[2].endswith("  1 interrupted, 1 not run  recipes/psu.yaml  -")
     assert lines[3].endswith("  1 failed, 1 blocked       recipes/psu.yaml  -")
     assert lines[4].endswith("      8.0  2 passed                  recipes/psu.yaml  A17")
+
+
+def test_a_list_of_runs_fits_into_a_terminal_of_80_columns(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad, cut, changed = four_runs(runs)
+    listed = project.call("runs", "--json").out
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert project.call("runs").out == (
+        "run                    verdict      seconds  steps               recipes\n"
+        f"{changed}  damaged          2.0  1 interrupted       …/psu.yaml\n"
+        f"{cut}  interrupted    ≥ 2.0  1 interrupted, 1…   …/psu.yaml\n"
+        f"{bad}  failed           7.0  1 failed, 1 block…  …/psu.yaml\n"
+        f"{good}  passed           8.0  2 passed            …/psu.yaml\n"
+        "left out: start, dut (--wide shows all)\n"
+    )
+    assert project.call("runs", "--json").out == listed
+    wide = project.call("runs", "--wide").out
+    monkeypatch.delenv("COLUMNS")
+    assert project.call("runs").out == wide
+    assert max(map(len, wide.splitlines())) > 100
+
+
+def test_reasons_are_broken_into_lines_at_a_terminal(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "measure_the_ripple_at_full_load_in_the_climate_chamber"
+    reason = "ripple = 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %)"
+    run = runs.new().begin(name).step(name, "failed", reason=reason).seal(1).name
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert project.call("runs", "show", run).out == (
+        f"{run}: failed, 2026-11-18 11:07:40Z, 5.0 s\n"
+        "\n"
+        "recipes/psu.yaml\n"
+        "  step                      state   seconds  peak MB  reason\n"
+        "  measure_the_ripple_at_f…  failed     1.00     50.0  ripple = 61.4 mV, high 50\n"
+        "                                                      mV (over by 11.4 mV, 22.8\n"
+        "                                                      %)\n"
+        "\n"
+        f"context 0 keys   .orchestrator/runs/{run}\n"
+    )
+    assert reason in project.call("runs", "show", run, "--wide").out
+
+
+def test_a_run_that_failed_and_was_killed_shows_both(project: Project, runs: Runs) -> None:
+    built = runs.new().begin("flash", "burn_in").step("flash", "failed", reason="no link")
+    built.start("burn_in")
+    run = built.cut().name
+
+    assert project.call("runs", "show", run).out.startswith(f"{run}: failed, interrupted, 2026")
+    assert "failed, interrupted  2026" in project.call("runs").out
 
 
 def test_runs_are_listed_as_json(project: Project, runs: Runs) -> None:
@@ -73,9 +128,9 @@ def test_unreadable_run_does_not_hide_other_runs(project: Project, runs: Runs) -
     lines = project.call("runs").out.splitlines()
 
     assert [line.split()[:3] for line in lines[1:]] == [
-        ["20991231T000001Z-0000", "interrupted", "interrupted"],
-        ["20991231T000000Z-0000", "unreadable", "unreadable"],
-        [good.name, "finished", "passed"],
+        ["20991231T000001Z-0000", "interrupted", "-"],
+        ["20991231T000000Z-0000", "unreadable", "-"],
+        [good.name, "passed", "2026-11-18"],
     ]
     assert project.call("runs", "--trend").code == 0
     done = project.call("verify", "20991231T000000Z")
@@ -88,7 +143,7 @@ def test_runs_show_prints_the_steps_of_a_run(project: Project, runs: Runs) -> No
 
     assert (done.code, done.err) == (0, "")
     assert done.out == (
-        f"{bad}: failed, finished, 2026-11-18 11:08:40Z, 7.0 s\n"
+        f"{bad}: failed, 2026-11-18 11:08:40Z, 7.0 s\n"
         "\n"
         "recipes/psu.yaml\n"
         "  step     state    seconds  peak MB  reason\n"

@@ -13,7 +13,7 @@ def test_unmodified_run_is_verified(project: Project, runs: Runs) -> None:
     done = project.call("verify", "latest")
 
     assert (done.code, done.err) == (0, "")
-    start = f"{folder.name}: 6 lines and 1 file are unmodified, seal "
+    start = f"{folder.name}: 6 lines and 1 file are unmodified\nseal "
     assert done.out.startswith(start)
     assert len(done.out) == len(start) + 65
 

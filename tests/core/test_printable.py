@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.text import clipped, cut_to_width, display_width, one_line, printable
+from pytest_orchestrator.core.text import (
+    clipped,
+    cut_start_to_width,
+    cut_to_width,
+    display_width,
+    one_line,
+    printable,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +81,61 @@ def test_a_text_is_cut_to_the_width_of_the_terminal(text: str, width: int, line:
 @given(st.text(st.characters()), st.integers(1, 40))
 def test_a_cut_text_is_never_wider_than_the_terminal(text: str, width: int) -> None:
     assert display_width(cut_to_width(text, width)) <= width
+    assert display_width(cut_start_to_width(text, width)) <= width
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "end"),
+    [
+        ("abc", 3, "abc"),
+        ("abcdef", 5, "…cdef"),
+        ("漢字漢字", 6, "…漢字"),
+        ("e\u0301e\u0301e\u0301", 2, "…e\u0301"),
+        ("abc", 1, "…"),
+    ],
+)
+def test_the_end_of_a_text_is_kept_in_the_width_of_the_terminal(
+    text: str, width: int, end: str
+) -> None:
+    assert cut_start_to_width(text, width) == end
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("測定", 4),
+        ("cafe\u0301", 4),
+        ("❤\ufe0f", 1),  # a variation selector
+        ("a\u200db", 2),  # a zero-width joiner
+        ("1\u20e3", 1),  # an enclosing mark
+        ("a\u00adb", 3),  # a terminal shows a soft hyphen
+        ("±5 µV ≤ 3 Ω", 11),
+    ],
+)
+def test_marks_have_no_columns_and_wide_characters_have_two(text: str, columns: int) -> None:
+    assert display_width(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("short", ["short"]),
+        ("no link to the bench", ["no link to", "  the bench"]),
+        ("    used by recipes", ["    used by", "  recipes"]),
+        ("a_word_of_sixteen ends", ["a_word_of_s", "  ixteen", "  ends"]),
+        ("電源が切れて います", ["電源が切れ", "  て います"]),
+        ("ends with spaces     ", ["ends with", "  spaces"]),
+    ],
+)
+def test_a_long_text_is_broken_at_spaces(text: str, lines: list[str]) -> None:
+    assert wrapped(text, 11, "  ") == lines
+
+
+@given(st.text(), st.integers(6, 40))
+def test_no_line_of_a_broken_text_is_too_wide_and_no_character_is_lost(
+    text: str, width: int
+) -> None:
+    lines = wrapped(text, width, "    ")
+    assert max(map(display_width, lines)) <= width
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")

@@ -5,23 +5,39 @@ If at least three earlier runs exist, durations, memory and measurements are com
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder
-from pytest_orchestrator.core.text import cut_to_length
-from pytest_orchestrator.reports.text import aligned, say, say_json
+from pytest_orchestrator.cli.table import Column, Table, declare_wide, width_of
+from pytest_orchestrator.core.text import counted, cut_to_length
+from pytest_orchestrator.reports.text import say, say_json
 
 EXAMPLE = "compare"
 
-_LAST = 10
-_LONGEST = 40
+_LAST: Final = 10
+LONGEST: Final = 40
+"""Maximum characters of a value without `--wide`."""
+_DIGITS: Final = 12
+_RUN: Final = (Column(), Column(), Column(), Column(right=True))
+_STEP: Final = Column(kind="place")
+_LINES: Final = (_STEP, Column(kind="prose"))
+_FIGURES: Final = (_STEP, Column(kind="name"), Column(), Column(kind="prose"))
+NAMES: Final = (Column(kind="name"), Column(kind="prose"))
+"""Columns of differences that have a name."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    declare_run(parser, "a", metavar="A", nargs="?", help=f"{ONE_RUN} (default: the one before B)")
+    declare_run(
+        parser,
+        "a",
+        metavar="A",
+        nargs="?",
+        help=f"{ONE_RUN} (default: the last one before B that ran a recipe of B)",
+    )
     declare_run(
         parser,
         "b",
@@ -37,6 +53,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="report figures above F times their median in earlier runs (default: 2)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    declare_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,50 +65,115 @@ def run(args: argparse.Namespace) -> int:
 
     after = run_folder(args.b)
     known = lookup.earlier_runs(after)
-    if args.a is None and not known:
-        raise UsageError(f"there is no run before {after.name} to compare it with")
-    before = run_folder(args.a) if args.a else known[0]
+    b = read_run(after)
+    before = _before(after, b.recipes, known) if args.a is None else run_folder(args.a)
+    if before == after:
+        raise UsageError(
+            f"A and B are the same run, {after.name}; `compare` alone compares the latest run "
+            "with an earlier one"
+        )
     history, factor = History(known), args.factor or FACTOR
     comparison = compare_runs(
-        read_run(before),
-        read_run(after),
-        lambda recipe, step: history.figures(recipe, step, _LAST),
-        factor,
+        read_run(before), b, lambda recipe, step: history.figures(recipe, step, _LAST), factor
     )
     if args.json:
         say_json(comparison)
     else:
-        say(*_lines(comparison, factor))
+        say(*_lines(comparison, factor, width_of(args), None if args.wide else LONGEST))
     return 1 if comparison["worse"] else 0
 
 
-def _lines(comparison: Mapping[str, Any], factor: float) -> Iterator[str]:
+def _before(after: Path, recipes: Collection[str], known: Sequence[Path]) -> Path:
+    """Return the newest earlier run that has a recipe in common with a run.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not known:
+        raise UsageError(f"there is no run before {after.name} to compare it with")
+    for folder in known:
+        if not recipes or any(one in recipes for one in read_run(folder).recipes):
+            return folder
+    names = ", ".join(recipes)
+    raise UsageError(f"no run before {after.name} ran {names}; name a run A to compare it with")
+
+
+def _lines(
+    comparison: Mapping[str, Any], factor: float, width: int | None, most: int | None
+) -> Iterator[str]:
+    """Yield the lines of a comparison.
+
+    Args:
+        comparison: The comparison.
+        factor: The factor above which a figure is a drift.
+        width: The columns of the screen; None if there is no limit.
+        most: Maximum characters of a value; None if there is no limit.
+    """
+    from pytest_orchestrator.cli.verbs.runs import seconds_text, verdict_text
+
     rows = [
-        (name.upper(), one["id"], one["verdict"], f"{one['seconds']:.1f} s")
+        (name.upper(), one["id"], verdict_text(one), f"{seconds_text(one)} s")
         for name, one in (("a", comparison["a"]), ("b", comparison["b"]))
     ]
-    yield from aligned(rows, frozenset({3}))
+    yield from Table(_RUN, rows, width).lines()
     parts = {
-        "outcomes": [_outcome(one) for one in comparison["outcomes"]],
-        f"unusual, by a factor of {factor:g}": [
-            _drift(one)
-            for one in comparison["figures"] + comparison["measurements"]
-            if one["drifted"]
-        ],
-        "measurements": [
-            _measured(one) for one in comparison["measurements"] if one["a"] != one["b"]
-        ],
-        "context": [key_cells(one) for one in comparison["context"]],
-        "vars": [_change(f"{one['recipe']} {one['var']}", one) for one in comparison["vars"]],
-        "code": [_file(one) for one in comparison["code"]],
-        "environment": [_change(one["name"], one) for one in comparison["environment"]],
+        "outcomes": (_LINES, list(_outcomes(comparison))),
+        f"unusual, by a factor of {factor:g}": (
+            _FIGURES,
+            [
+                _drift(one)
+                for one in comparison["figures"] + comparison["measurements"]
+                if one["drifted"]
+            ],
+        ),
+        "measurements": (
+            _FIGURES,
+            [_measured(one) for one in comparison["measurements"] if one["a"] != one["b"]],
+        ),
+        "context": (NAMES, [key_cells(one, most) for one in comparison["context"]]),
+        "vars": (
+            _LINES,
+            [_change(f"{one['recipe']} {one['var']}", one, most) for one in comparison["vars"]],
+        ),
+        "code": (_LINES, [_file(one, most) for one in _code(comparison)]),
+        "environment": (
+            NAMES,
+            [_change(one["name"], one, most) for one in comparison["environment"]],
+        ),
     }
-    for title, lines in parts.items():
-        if lines:
+    for title, (columns, cells) in parts.items():
+        if cells:
             yield from ("", title)
-            yield from (f"  {line}" for line in aligned(lines))
-    if not any(parts.values()):
+            yield from Table(columns, cells, width, indent=2).lines()
+    if not any(cells for _, cells in parts.values()):
         yield from ("", "no significant difference")
+
+
+def _recipes(comparison: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the summaries of the recipes of each run, by their paths."""
+    return {
+        name: {one["recipe"]: one for one in comparison[name]["recipes"]} for name in ("a", "b")
+    }
+
+
+def _code(comparison: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the files that differ; those of recipes that only one run has are left out."""
+    have = _recipes(comparison)
+    files = {name: {key.partition("[")[0] for key in recipes} for name, recipes in have.items()}
+    return [one for one in comparison["code"] if one["path"] not in files["a"] ^ files["b"]]
+
+
+def _outcomes(comparison: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of the outcomes that differ; a recipe that only one run has is one line."""
+    have = _recipes(comparison)
+    for name, other in (("a", "b"), ("b", "a")):
+        for recipe, about in have[name].items():
+            if recipe not in have[other]:
+                steps = counted(sum(about["steps"].values()), "step")
+                yield recipe, f"only in {name.upper()}: {steps}, {about['verdict']}"
+    for one in comparison["outcomes"]:
+        if all(one["recipe"] in recipes for recipes in have.values()):
+            yield _outcome(one)
 
 
 def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,32 +201,38 @@ def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
     return _where(one), one["figure"], values, ", ".join(filter(None, words))
 
 
-def key_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the cells of a line that shows the difference of a Context key."""
+def key_cells(one: Mapping[str, Any], most: int | None) -> tuple[str, ...]:
+    """Return the cells of a line that shows the difference of a Context key.
+
+    Args:
+        one: The difference.
+        most: Maximum characters of a value; None if there is no limit.
+    """
     key = f"{one['key']} of {one['scope']}" if "scope" in one else one["key"]
     if "a" not in one:
-        return f"+ {key}", _short(one["b"])
+        return f"+ {key}", _short(one["b"], most)
     if "b" not in one:
-        return f"- {key}", _short(one["a"])
-    return f"~ {key}", f"{_short(one['a'])} -> {_short(one['b'])}"
+        return f"- {key}", _short(one["a"], most)
+    return f"~ {key}", f"{_short(one['a'], most)} -> {_short(one['b'], most)}"
 
 
-def _file(one: Mapping[str, Any]) -> tuple[str, ...]:
+def _file(one: Mapping[str, Any], most: int | None) -> tuple[str, ...]:
     sign = "+" if one["a"] is None else "-" if one["b"] is None else "~"
-    sums = [one[name][:12] for name in ("a", "b") if one[name]]
+    sums = [one[name][: most and _DIGITS] for name in ("a", "b") if one[name]]
     return f"{sign} {one['path']}", " -> ".join(sums)
 
 
-def _change(name: str, one: Mapping[str, Any]) -> tuple[str, ...]:
-    return name, f"{_short(one['a'])} -> {_short(one['b'])}"
+def _change(name: str, one: Mapping[str, Any], most: int | None) -> tuple[str, ...]:
+    return name, f"{_short(one['a'], most)} -> {_short(one['b'], most)}"
 
 
 def _where(one: Mapping[str, Any]) -> str:
     return f"{one['recipe']}::{one['step']}"
 
 
-def _short(value: Any) -> str:
-    return cut_to_length(json.dumps(value, ensure_ascii=True), _LONGEST)
+def _short(value: Any, most: int | None) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if most is None else cut_to_length(text, most)
 
 
 def _factor(text: str) -> float:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pytest_orchestrator.cli.arguments import UsageError, with_example
+from pytest_orchestrator.cli.table import Column, Table, declare_wide, width_of
 from pytest_orchestrator.reports.text import say, say_json, say_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytest_orchestrator.context.context import ContextLike
     from pytest_orchestrator.runs.context_at import PastContext
@@ -28,7 +29,8 @@ class Operation(NamedTuple):
         about: Its description in help, in a few words.
         declare: Declares its arguments.
         apply: Applies it to a Context and returns the result to print.
-        lines: Formats the result as lines of text; None if the result is a value of the Context.
+        lines: Formats the result as lines for the columns of a screen, or without a limit for None;
+            None if the result is a value of the Context.
         changes: True if it changes the Context.
         example: Arguments of an example for its help.
     """
@@ -36,7 +38,7 @@ class Operation(NamedTuple):
     about: str
     declare: "Callable[[argparse.ArgumentParser], None]"
     apply: "Callable[[ContextLike, argparse.Namespace], Any]"
-    lines: "Callable[[Any], list[str]] | None" = None
+    lines: "Callable[[Any, int | None], Iterable[str]] | None" = None
     changes: bool = False
     example: str = ""
 
@@ -117,7 +119,17 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _history_lines(changes: list[dict[str, Any]]) -> list[str]:
+_CHANGE: Final = (
+    Column(kind="text"),
+    Column(kind="name"),
+    Column(),
+    Column(kind="text"),
+)
+_WHO: Final = (Column(kind="name"), Column(), Column(), Column(kind="prose"))
+_VALUE: Final = (Column(kind="text"),)
+
+
+def _history_lines(changes: list[dict[str, Any]], width: int | None) -> "Iterable[str]":
     rows = []
     for change in changes:
         place = f"[{change['index']}]" if "index" in change else ""
@@ -125,17 +137,21 @@ def _history_lines(changes: list[dict[str, Any]]) -> list[str]:
         new = _compact(change["new"])
         texts = {"append": f"+ {new}", "pop": f"- {old}", "delete": f"- {old}"}
         shown = texts.get(change["op"], f"{old} -> {new}")
-        rows.append(f"{change['ts']}  {change['who']}  {change['op']}{place}  {shown}")
-    return rows
+        rows.append((change["ts"], change["who"], f"{change['op']}{place}", shown))
+    return Table(_CHANGE, rows, width).lines()
 
 
-def _full_lines(values: dict[str, Any]) -> list[str]:
-    return [f"{key} = {_compact(value)}" for key, value in values.items()]
+def _full_lines(values: dict[str, Any], width: int | None) -> "Iterable[str]":
+    rows = [(f"{key} = {_compact(value)}",) for key, value in values.items()]
+    return Table(_VALUE, rows, width).lines()
 
 
-def _who_lines(last: dict[str, Any]) -> list[str]:
-    step = f"  {last['by']}" if "by" in last else ""
-    return [f"{last['who']}  {last['ts']}  {last['op']}{step}"]
+def _keys(keys: list[str], _: int | None) -> "Iterable[str]":
+    return keys
+
+
+def _who_lines(last: dict[str, Any], width: int | None) -> "Iterable[str]":
+    return Table(_WHO, [(last["who"], last["ts"], last["op"], last.get("by", ""))], width).lines()
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
@@ -178,7 +194,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         example="metrics.readings_v1",
     ),
     "full": Operation("print all values", _no_argument, lambda ctx, _: ctx.to_dict(), _full_lines),
-    "keys": Operation("print all keys", _no_argument, lambda ctx, _: ctx.keys(), list),
+    "keys": Operation("print all keys", _no_argument, lambda ctx, _: ctx.keys(), _keys),
     "history": Operation(
         "print all changes of a key, oldest first",
         _key,
@@ -204,6 +220,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     declare_run_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, on one line")
+    declare_wide(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="word")
     for name, operation in OPERATIONS.items():
         description = f"{operation.about[0].upper()}{operation.about[1:]}."
@@ -215,6 +232,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         operation.declare(command)
         declare_run_options(command, default=argparse.SUPPRESS)
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+        declare_wide(command, default=argparse.SUPPRESS)
         command.add_argument(
             "--address", metavar="ADDRESS", help="host:port, or path of a Unix socket"
         )
@@ -235,6 +253,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     declare_diff(diff)
     diff.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    declare_wide(diff, default=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -249,7 +268,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             say_json(changes, None)
         else:
-            say(*difference_lines(changes))
+            say(*difference_lines(changes, width_of(args), wide=args.wide))
         return 1 if changes else 0
     if args.word is None and args.run is None:
         raise UsageError(f"name a command: {', '.join(OPERATIONS)}, diff, script")
@@ -260,15 +279,15 @@ def run(args: argparse.Namespace) -> int:
         say(f"pytest-orchestrator ctx: {error}", err=True)
         return 2 if error.slug == "context-unreachable" else 1
     if result is not NOTHING:
-        _print(operation, result, as_json=args.json)
+        _print(operation, result, args)
     return 0
 
 
-def _print(operation: Operation, result: Any, *, as_json: bool) -> None:
-    if as_json:
+def _print(operation: Operation, result: Any, args: argparse.Namespace) -> None:
+    if args.json:
         say_json(result, None)
     elif operation.lines is not None:
-        say(*operation.lines(result))
+        say(*operation.lines(result, width_of(args)))
     elif isinstance(result, str):
         say_value(result)
     else:
@@ -363,9 +382,15 @@ def difference(args: argparse.Namespace) -> list[dict[str, Any]]:
     return list(context_difference(run_record(args.a), run_record(args.b)))
 
 
-def difference_lines(changes: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each key that differs."""
-    from pytest_orchestrator.cli.verbs.compare import key_cells
-    from pytest_orchestrator.reports.text import aligned
+def difference_lines(changes: list[dict[str, Any]], width: int | None, *, wide: bool) -> list[str]:
+    """Return a line for each key that differs.
 
-    return list(aligned([key_cells(one) for one in changes])) or ["no difference"]
+    Args:
+        changes: The differences.
+        width: The columns of the screen; None if there is no limit.
+        wide: True for whole values.
+    """
+    from pytest_orchestrator.cli.verbs.compare import LONGEST, NAMES, key_cells
+
+    rows = [key_cells(one, None if wide else LONGEST) for one in changes]
+    return list(Table(NAMES, rows, width).lines()) or ["no difference"]

@@ -47,7 +47,9 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
 
     from pytest_orchestrator.cli.scaffold import Draft, render_template
 
-    _check(name, r"[a-z_][a-z0-9_]*", "a module", "lower-case letters, digits and _")
+    _check(
+        name, r"[a-z_][a-z0-9_]*", "a module", "lower-case letters, digits and _", is_python=True
+    )
     if re.match(r"test_|conftest$", name) or name.endswith("_test"):
         raise UsageError(f"pytest collects '{name}' as a test; use another name, such as check_…")
     if name in sys.stdlib_module_names:  # a file that runs alone has its folder on sys.path
@@ -55,7 +57,7 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
             f"'{name}' is a module of Python; scriptlets beside it could not import that any more"
         )
     for param in params:
-        _check(param, r"[A-Za-z_]\w*", "a parameter", "letters, digits and _")
+        _check(param, r"[A-Za-z_]\w*", "a parameter", "letters, digits and _", is_python=True)
     path = f"scriptlets/python/steps/{name}.py"
     values = {
         "name": name,
@@ -178,11 +180,16 @@ def _names(one: "Scriptlet") -> "Iterator[str]":
         yield from (one.module, f"{one.module}.{one.name}")
 
 
-def _check(name: str, pattern: str, what: str, signs: str) -> None:
+def _check(name: str, pattern: str, what: str, signs: str, *, is_python: bool = False) -> None:
     import keyword
     import re
 
-    if not re.fullmatch(pattern, name) or keyword.iskeyword(name):
+    if is_python and keyword.iskeyword(name):
+        raise UsageError(
+            f"'{name}' is a keyword of Python and cannot name {what}; use another name, such as "
+            f"'{name.lower()}_'"
+        )
+    if not re.fullmatch(pattern, name):
         fixed = re.sub(r"\W", "_", name)
         variants = (fixed, fixed.lower(), fixed.upper())
         valid = next((one for one in variants if _fits(pattern, one)), "")

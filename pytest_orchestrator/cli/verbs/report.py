@@ -43,11 +43,14 @@ def write_evidence(name: str, out: Path) -> int:
         The exit code of the process.
 
     Raises:
-        UsageError: The run does not exist or is still running, or the file cannot be written.
+        UsageError: The run does not exist or is still running, or the file is not named as a zip
+            file or cannot be written.
     """
     from pytest_orchestrator.reports.views import write_page
     from pytest_orchestrator.runs.evidence import bundle
 
+    if out.suffix != ".zip":
+        raise UsageError(f"a bundle is a zip file; name it {out.with_suffix('.zip')}, not {out}")
     folder = run_folder(name)
     found = read_run(folder)
     if found.state == "running":

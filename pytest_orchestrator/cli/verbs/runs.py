@@ -4,20 +4,56 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.arguments import UsageError, with_example
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
-from pytest_orchestrator.reports.text import aligned, peak_megabytes, say, say_json
+from pytest_orchestrator.cli.table import (
+    Column,
+    Table,
+    declare_wide,
+    say_hidden,
+    say_tables,
+    width_of,
+)
+from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.reports.text import peak_megabytes, say, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pytest_orchestrator.runs.compare.history import Trend
 
 EXAMPLE = "runs"
 
-_HEAD = ("run", "state", "verdict", "start", "seconds", "steps", "recipes", "dut")
+_COLUMNS: Final = (
+    Column("run"),
+    Column("verdict"),
+    Column("start", rank=5),  # the id of a run has it too
+    Column("seconds", right=True, rank=2),
+    Column("steps", "text", rank=3, least=18),
+    Column("recipes", "place", rank=1, least=14),
+    Column("dut", "name", rank=4),
+)
+_STEP: Final = (
+    Column("step", "name"),
+    Column("state", "text"),
+    Column("seconds", right=True),
+    Column("peak MB", right=True, rank=3),
+    Column("worker", "name", rank=2),
+    Column("reason", "prose"),
+)
+_TREND: Final = (
+    Column("recipe", "place", rank=2),
+    Column("step", "name"),
+    Column("figure", "name"),
+    Column("runs", right=True, rank=3),
+    Column("median", right=True),
+    Column("spread", right=True, rank=4),
+    Column("last", right=True),
+    Column("", rank=1),
+)
+_POINT: Final = (Column(), Column(right=True), Column())
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +66,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="show durations and measurements over the runs; with NAME, of one step or measurement",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    declare_wide(parser)
     verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
     show = verbs.add_parser(
         "show", help="show one run and its steps", **with_example("runs show latest")
@@ -54,6 +91,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     for one in (show, prune):
         one.set_defaults(parser=one)
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    declare_wide(show, default=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if args.sub == "prune":
         return _prune(args)
     if args.trend is not None:
-        return show_trends(args.trend, as_json=args.json)
+        return _show_trends(args)
     return _list(args)
 
 
@@ -74,7 +112,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         say_json({"folder": str(runs_folder()), "runs": summaries})
     elif summaries:
-        say(*aligned([_HEAD, *map(_row, summaries)], frozenset({4})))
+        say_tables([Table(_COLUMNS, map(_row, summaries), width_of(args))])
     else:
         say(f"no run in {runs_folder()}")
     return 0
@@ -93,14 +131,13 @@ def _summary(folder: Path) -> dict[str, Any]:
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     recipes = [one["recipe"] for one in row["recipes"]]
-    more = f" and {len(recipes) - 1} more" if len(recipes) > 1 else ""
+    more = f" +{len(recipes) - 1}" if len(recipes) > 1 else ""
     return (
         row["id"],
-        row["state"],
-        row["verdict"],
+        verdict_text(row),
         moment(row["start"]),
-        f"{row['seconds']:.1f}",
-        counted(row["steps"]),
+        seconds_text(row),
+        steps_text(row["steps"]),
         (recipes[0] if recipes else "-") + more,
         row.get("dut", "-"),
     )
@@ -117,19 +154,22 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         say_json({**row, "folder": str(folder), "rows": steps})
         return 0
-    took = f"{row['seconds']:.1f} s"
-    say(f"{row['id']}: {row['verdict']}, {row['state']}, {moment(found.first)}, {took}")
+    say(f"{row['id']}: {verdict_text(row)}, {moment(found.first)}, {seconds_text(row)} s")
     for name in ("dut", "resumed_from", "marginal"):
         if name in row:
             say(f"{name.replace('_', ' ')} {row[name]}")
     workers = any("worker" in one for one in steps)
+    columns = [column for column in _STEP if workers or column.title != "worker"]
+    hidden: list[str] = []
     for recipe in found.recipes:
         say("", recipe)
         rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
-        head = ("  step", "state", "seconds", "peak MB", *_cell_if(workers, "worker"), "reason")
-        say(*aligned([head, *rows], frozenset({2, 3})))
-    where = os.path.relpath(folder)
-    say("", f"context {len(found.changes.keys())} keys   {where}")
+        table = Table(columns, rows, width_of(args), indent=2)
+        say(*table.lines())
+        hidden += table.hidden
+    keys = counted(len(found.changes.keys()), "key")
+    say("", f"context {keys}   {os.path.relpath(folder)}")
+    say_hidden(hidden)
     return 0
 
 
@@ -142,7 +182,7 @@ def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
     attempt += _elements(row)
     attempt += f" ({row['marginal']} marginal)" if "marginal" in row else ""
     return (
-        f"  {row['step']}",
+        row["step"],
         f"{row['state']}{attempt}",
         f"{row['seconds']:.2f}" if "seconds" in row else "-",
         peak_megabytes(row),
@@ -216,55 +256,70 @@ def moment(ts: str) -> str:
     return f"{ts[:10]} {ts[11:19]}Z" if ts else "-"
 
 
-def counted(steps: Mapping[str, int]) -> str:
-    """Format the number of steps of each state."""
-    return ", ".join(f"{number} {state}" for state, number in steps.items()) or "none"
+_WORST: Final = ("failed", "error", "interrupted", "blocked", "not run")
+
+
+def steps_text(steps: Mapping[str, int]) -> str:
+    """Format the number of steps of each state, the worst first."""
+    states = [*(state for state in _WORST if state in steps), *steps]
+    return ", ".join(f"{steps[state]} {state}" for state in dict.fromkeys(states)) or "none"
+
+
+def verdict_text(row: Mapping[str, Any]) -> str:
+    """Return the verdict of a summary, and that the run was cut off if the verdict does not say it.
+
+    Args:
+        row: The summary of a run.
+    """
+    was_cut_off = row["state"] == "interrupted" != row["verdict"]
+    return f"{row['verdict']}, interrupted" if was_cut_off else str(row["verdict"])
+
+
+def seconds_text(row: Mapping[str, Any]) -> str:
+    """Return the duration in a summary; after ``≥`` if the end of the run was not recorded.
+
+    Args:
+        row: The summary of a run.
+    """
+    return f"{'≥ ' if row['state'] == 'interrupted' else ''}{row['seconds']:.1f}"
 
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST = 20
 
 
-def show_trends(name: str, *, as_json: bool) -> int:
-    """Print the trends of a step or a measurement, or of all steps if the name is empty.
-
-    Raises:
-        UsageError: No run has a step or a measurement of that name.
-    """
+def _show_trends(args: argparse.Namespace) -> int:
+    """Print the trends of the step or measurement that `--trend` names, or of all steps."""
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.compare.history import trends
 
-    folders = lookup.run_folders(runs_folder())
+    folders, name = lookup.run_folders(runs_folder()), args.trend
     found = trends(folders, name)
     if name and not found:
         known = {word for one in trends(folders) for word in (one.step, one.figure)}
         raise UsageError(f"no step and no measurement '{name}' in any run{nearest(name, known)}")
-    if as_json:
+    if args.json:
         say_json({"trends": [_plain(one) for one in found]})
-        return 0
-    say(*_lines(found, points=bool(name)))
+    elif not found:
+        say(f"no run in {runs_folder()}")
+    else:
+        say_tables([Table(_TREND, map(_trend_row, found), width_of(args))])
+        for one in found if name else ():
+            say("", f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}")
+            say(*Table(_POINT, _point_rows(one), width_of(args), indent=2).lines())
     return 0
 
 
-def _lines(found: "Sequence[Trend]", *, points: bool) -> "Iterator[str]":
-    if not found:
-        yield f"no run in {runs_folder()}"
-        return
-    head = ("recipe", "step", "figure", "runs", "median", "spread", "last", "")
-    yield from aligned([head, *map(_trend_row, found)], frozenset({3, 4, 5, 6}))
-    for one in found if points else ():
-        yield ""
-        yield f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}"
-        rows = [
-            (
-                f"  {each.run}",
-                shown_figure(each.value, one.unit, one.precision),
-                "" if each.passed else "recipe failed",
-            )
-            for each in one.points
-        ]
-        yield from aligned(rows, frozenset({1}))
+def _point_rows(one: "Trend") -> list[tuple[str, ...]]:
+    return [
+        (
+            each.run,
+            shown_figure(each.value, one.unit, one.precision),
+            "" if each.passed else "recipe failed",
+        )
+        for each in one.points
+    ]
 
 
 def _trend_row(one: "Trend") -> tuple[str, ...]:

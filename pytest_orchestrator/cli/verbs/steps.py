@@ -7,6 +7,7 @@ that recipes name, and subclasses of BaseScriptlet in any folder.
 import argparse
 
 from pytest_orchestrator.cli.project import project
+from pytest_orchestrator.cli.table import declare_wide, say_wrapped, width_of
 from pytest_orchestrator.reports.text import say, say_json
 
 EXAMPLE = "steps"
@@ -21,6 +22,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="include the step types that plugins and conftest.py define",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    declare_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json(as_json(inventory))
     else:
-        say(*as_text(inventory).split("\n"))
+        say_wrapped(as_text(inventory).split("\n"), width_of(args))
     return 1 if inventory.has_error or (args.strict and inventory.notes) else 0

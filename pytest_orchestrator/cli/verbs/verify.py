@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, run_folder
-from pytest_orchestrator.reports.text import say, say_json
+from pytest_orchestrator.cli.table import declare_wide, say_wrapped, width_of
+from pytest_orchestrator.reports.text import say_json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.evidence.verify import Verification
@@ -25,6 +26,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help=f"{ONE_RUN}; or a zip file of `report --bundle`",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    declare_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         flaws = [flaw._asdict() for flaw in verification.flaws]
         say_json({**verification._asdict(), "flaws": flaws, "holds": verification.holds})
     else:
-        say(_summary(verification))
+        say_wrapped(_summary(verification), width_of(args))
     return 0 if verification.holds else 1
 
 
@@ -48,14 +50,14 @@ def _verify(name: str) -> "Verification":
     return verify_folder(run_folder(name))
 
 
-def _summary(verification: "Verification") -> str:
+def _summary(verification: "Verification") -> list[str]:
     run = verification.run
     if verification.flaws:
         more = len(verification.flaws) - 1
-        return f"{run}: {verification.flaws[0]}" + (f" (and {more} more)" if more else "")
+        return [f"{run}: {verification.flaws[0]}" + (f" (and {more} more)" if more else "")]
     lines = f"{verification.lines} line{'s' * (verification.lines != 1)}"
     if verification.state == "finished":
         files = f"{verification.files or 'no'} file{'s' * (verification.files != 1)}"
-        return f"{run}: {lines} and {files} are unmodified, seal {verification.seal}"
+        return [f"{run}: {lines} and {files} are unmodified", f"seal {verification.seal}"]
     state = "is still running" if verification.state == "running" else "was interrupted"
-    return f"{run}: it {state}: {lines} are unmodified, but the journal has no seal"
+    return [f"{run}: it {state}: {lines} are unmodified, but the journal has no seal"]
