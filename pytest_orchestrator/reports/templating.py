@@ -92,7 +92,7 @@ def escaped(value: Any) -> str:
     """Return a value as HTML: a text is escaped, and its control characters are made visible."""
     # Called about eighty times for each step of a page; nearly every value needs no escaping.
     if type(value) is not str:
-        return escape(value)
+        return str(value) if type(value) is int else escape(value)
     return value if _PLAIN(value) else escape(shown(value))
 
 

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,6 +45,10 @@ class StepLocks:
         self.waited = waited
 
 
+_NO_LOCKS = contextlib.nullcontext(StepLocks())
+"""Context manager of a step without locks."""
+
+
 class RecipeLocks:
     """Locks of one recipe run: those of the recipe itself and those of its steps.
 
@@ -71,13 +76,12 @@ class RecipeLocks:
         self._recipe_locks_mutex = threading.Lock()
         self._recipe_locks: list[locks.LockSet] = []
 
-    @contextlib.contextmanager
     def of(
         self,
         step: Step,
         stop: threading.Event | None = None,
         on_wait: Callable[[], None] = lambda: None,
-    ) -> Iterator[StepLocks | None]:
+    ) -> AbstractContextManager[StepLocks | None]:
         """Hold the locks of a step while a ``with`` block runs.
 
         Args:
@@ -87,16 +91,21 @@ class RecipeLocks:
             on_wait: Called at each report of a wait (see `locks.acquire`) during which other
                 steps of the recipe may run.
 
-        Yields:
-            The locks; None if `stop` was set before all were free.
+        Returns:
+            A context manager with the locks; with None if `stop` was set before all were free.
 
         Raises:
             LockError: A lock file cannot be used, or the wait for a lock might never end.
             ExpressionError: The name of a lock of the recipe cannot be evaluated.
         """
-        if not (self._has_own or step.locks or step.resources):
-            yield StepLocks()
-            return
+        if self._has_own or step.locks or step.resources:
+            return self._held(step, stop, on_wait)
+        return _NO_LOCKS
+
+    @contextlib.contextmanager
+    def _held(
+        self, step: Step, stop: threading.Event | None, on_wait: Callable[[], None]
+    ) -> Iterator[StepLocks | None]:
         with contextlib.ExitStack() as stack:
             step_locks = self._locked(step, stop, on_wait, stack)
             if step_locks is not None and step.resources:

@@ -41,11 +41,16 @@ class Tables:
         try:
             return (yield)
         finally:
-            self.keep(report)
-            block = report.__dict__.pop(ATTRIBUTE, None)
-            report.__dict__.pop(NEEDED, None)
-            if report.failed and block is not None:
-                self._failed.append((report, block["step"].get("kind", "")))
+            if ATTRIBUTE in vars(report) or NEEDED in vars(report):
+                self._take(report)
+
+    def _take(self, report: pytest.TestReport) -> None:
+        """Move the blocks of a report to `blocks`."""
+        self.keep(report)
+        block = vars(report).pop(ATTRIBUTE, None)
+        vars(report).pop(NEEDED, None)
+        if report.failed and block is not None:
+            self._failed.append((report, block["step"].get("kind", "")))
 
     def keep(self, report: pytest.TestReport) -> None:
         """Store the blocks of a report."""
