@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.core import files
-from pytest_orchestrator.plugin.collection.file_matching import claimed
+from pytest_orchestrator.plugin.collection.file_matching import asked_folders, claimed
 from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_settings
 
 if TYPE_CHECKING:
@@ -84,9 +84,10 @@ class Project(NamedTuple):
             paths: The files and folders to search; without any the whole project is searched.
         """
         named = _absolute(paths)
-        starts = named or [self.root / name for name in self.listed("testpaths")]
+        starts = map(str, named) if named else self.listed("testpaths")
+        folders = asked_folders(tuple(starts), self.root, self.root)
         patterns = self.listed("recipe_files")
-        for path, claim in claimed(named or [self.root], self.root, patterns, starts):
+        for path, claim in claimed(named or [self.root], self.root, patterns, folders):
             if claim == "must be" or _looks_like_recipe(path):
                 yield path
 

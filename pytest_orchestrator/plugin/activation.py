@@ -134,7 +134,7 @@ def show_scriptlets(config: pytest.Config) -> int:
     Returns:
         The exit status of pytest: 0, or 1 if a file cannot be read.
     """
-    from pytest_orchestrator.plugin.collection.file_matching import claimed
+    from pytest_orchestrator.plugin.collection.file_matching import asked_folders, claimed
     from pytest_orchestrator.plugin.extensions import with_types
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
@@ -142,12 +142,8 @@ def show_scriptlets(config: pytest.Config) -> int:
     from pytest_orchestrator.scriptlets.listing import as_text
 
     root = config.rootpath
-    candidates = claimed(
-        [root],
-        root,
-        config.getini("recipe_files"),
-        [root / name for name in config.getini("testpaths")],
-    )
+    asked = asked_folders(tuple(config.getini("testpaths")), root, root)
+    candidates = claimed([root], root, config.getini("recipe_files"), asked)
     paths = [path for path, claim in candidates if claim == "must be" or looks_like_recipe(path)]
     extensions = state_of(config).extensions
     scriptlets = discover(root, paths, list(map(Path, config.getini("pythonpath"))))

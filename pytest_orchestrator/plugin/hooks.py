@@ -109,10 +109,10 @@ def pytest_collect_file(file_path: "Path", parent: pytest.Collector) -> pytest.C
     from pytest_orchestrator.plugin.collection import file_matching
 
     config, named = parent.config, parent.session.isinitpath(file_path)
-    names = (argument.partition("::")[0] for argument in config.args)
-    asked = (config.invocation_params.dir / name for name in names)
+    here, root = config.invocation_params.dir, config.rootpath
+    asked = file_matching.asked_folders(tuple(config.args), here, root)
     patterns = config.getini("recipe_files")
-    claim = file_matching.claim(file_path, config.rootpath, patterns, asked, named=named)
+    claim = file_matching.claim(file_path, root, patterns, asked, named=named)
     if claim is None:
         return None
     if file_path.name.startswith("test") and config.pluginmanager.has_plugin("pytest-workflow"):

@@ -1,7 +1,7 @@
 """State of a session (recipes, runs, Context), kept in the stash of pytest's config."""
 
 import os
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -242,13 +242,25 @@ class SessionState:
             self._extensions = plugins, extensions.session_extensions(self.config)
         return self._extensions[1]
 
+    @cached_property
+    def _max_bytes(self) -> int:
+        """The largest size of a recipe file in bytes."""
+        from pytest_orchestrator.plugin.options.settings import size_limit
+
+        return size_limit(self.config)
+
+    @cached_property
+    def _resources(self) -> "tuple[dict[str, int], bool]":
+        """The number of units of each counted resource; True if Dask workers run steps."""
+        is_on_dask = runner.dask_scheduler(self.config) is not None
+        return variables.resource_counts(self.config), is_on_dask
+
     def recipe(self, path: Path) -> "Recipe":
         """Return the recipe in a file; read the file once per session.
 
         Raises:
             RecipeError: The recipe has errors.
         """
-        from pytest_orchestrator.plugin.options.settings import size_limit
         from pytest_orchestrator.recipe import RecipeError, load
 
         if path not in self.recipes:
@@ -257,7 +269,7 @@ class SessionState:
                 recipe = self.recipes[path] = load(
                     path,
                     root=self.config.rootpath,
-                    max_bytes=size_limit(self.config),
+                    max_bytes=self._max_bytes,
                     known=self.extensions,
                 )
                 self._declare(recipe.secrets)
@@ -302,10 +314,7 @@ class SessionState:
             cell_recipes: list[Recipe] = []
             try:
                 cell_recipes = [] if problems else cells(recipe, collected(recipe, self.var_values))
-                counts, on_dask = (
-                    variables.resource_counts(self.config),
-                    runner.dask_scheduler(self.config) is not None,
-                )
+                counts, on_dask = self._resources
                 # `resources` may hold no expression, so all cells need the same units.
                 problems += (
                     variables.resource_problems(recipe, counts, elsewhere=on_dask)

@@ -27,6 +27,7 @@ def pytest_unconfigure():
     print("rooms:", *sorted(name for name in rooms if name.startswith("pytest_orchestrator.")))
     if "pytest_orchestrator.plugin.activation" not in sys.modules:
         print("unused:", *sorted(name for name in sys.modules if "orchestrator.plugin." in name))
+    print("journal:", *sorted(name for name in sys.modules if "plugin.journal." in name))
 """
 
 
@@ -137,6 +138,16 @@ def test_a_recipe_imports_what_it_needs_and_no_more(plain: Project) -> None:
         "runs",
         "scriptlets",
     ]
+
+
+def test_a_list_of_the_steps_imports_no_recorder_of_a_journal(plain: Project) -> None:
+    plain.recipe("x", {"one": ""})
+    plain.write("tell.py", _PRINT_IMPORTS)
+
+    result = plain.spawn("-p", "tell", "--collect-only", "-q")
+
+    assert "recipes/x.yaml::one" in result.outlines
+    assert "journal:" in [line.strip() for line in result.outlines]
 
 
 def test_the_context_fixture_imports_no_yaml(plain: Project) -> None:

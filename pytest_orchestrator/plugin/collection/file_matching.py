@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -15,6 +16,19 @@ Claim = Literal["must be", "may be"]
 """``must be``: the file is collected as a recipe; ``may be``: only if it looks like a recipe."""
 
 
+@lru_cache(maxsize=1)
+def asked_folders(arguments: tuple[str, ...], here: Path, root: Path) -> tuple[Path, ...]:
+    """Return the folders of recipes that the command line names.
+
+    Args:
+        arguments: The files and folders of the command line, each perhaps with ``::`` and a name.
+        here: The folder that they are relative to.
+        root: The rootdir.
+    """
+    paths = (here / argument.partition("::")[0] for argument in arguments)
+    return tuple(path for path in paths if _FOLDER in _relative_parts(path, root))
+
+
 def claim(
     path: Path, root: Path, patterns: Sequence[str], asked: Iterable[Path], *, named: bool
 ) -> Claim | None:
@@ -24,7 +38,7 @@ def claim(
         path: The file; its ending is one of ``SUFFIXES``.
         root: The rootdir.
         patterns: The patterns of the ini key ``recipe_files``.
-        asked: The folders that the command line names.
+        asked: The return value of `asked_folders`.
         named: True if the command line names the file itself.
 
     Returns:
@@ -38,8 +52,8 @@ def claim(
         return "must be"
     if patterns or path.name.startswith("_"):
         return None
-    if _FOLDER in _relative(path.parent, root).parts:
-        return "must be" if _leads_to(asked, path, root) else "may be"
+    if _FOLDER in _relative_parts(path, root)[:-1]:
+        return "must be" if any(map(path.is_relative_to, asked)) else "may be"
     return "may be" if path.stem.endswith(".recipe") else None
 
 
@@ -52,7 +66,7 @@ def claimed(
         paths: Folders to search, and files; a file counts as named by the command line.
         root: The rootdir.
         patterns: The patterns of the ini key ``recipe_files``.
-        asked: The folders that the command line names.
+        asked: The return value of `asked_folders`.
     """
     seen: set[Path] = set()
     for one in paths:
@@ -69,13 +83,6 @@ def walked(folder: Path) -> Iterator[Path]:
     from pytest_orchestrator.core.suggestions import files_below
 
     return (path for path in files_below(folder) if path.name.endswith(SUFFIXES))
-
-
-def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:
-    """Return True if an asked folder is ``recipes``, or lies in it, and contains the path."""
-    return any(
-        path.is_relative_to(folder) and _FOLDER in _relative(folder, root).parts for folder in asked
-    )
 
 
 def _matches(path: Path, root: Path, patterns: Sequence[str]) -> bool:
@@ -102,5 +109,7 @@ def _segment(part: str) -> str:
     return "".join(signs.get(char, re.escape(char)) for char in part)
 
 
-def _relative(path: Path, root: Path) -> PurePath:
-    return path.relative_to(root) if path.is_relative_to(root) else path
+def _relative_parts(path: Path, root: Path) -> tuple[str, ...]:
+    """Return the parts of a path below the rootdir; all its parts if it is elsewhere."""
+    depth = len(root.parts)
+    return path.parts[depth:] if path.parts[:depth] == root.parts else path.parts

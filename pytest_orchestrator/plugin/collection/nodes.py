@@ -179,7 +179,10 @@ class StepItem(pytest.Function):
     parent: RecipeFile
 
     def __init__(self, *, recipe: Recipe, step: Step, **kwargs: Any) -> None:
+        # pytest need not look for fixtures in the parameters of a function that has none.
+        self.nofuncargs = not (recipe.fixtures or step.fixtures)
         super().__init__(**kwargs)
+        del self.nofuncargs
         self.recipe = recipe
         self.step = step
         self._result: StepResult | None = None

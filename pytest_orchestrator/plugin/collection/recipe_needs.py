@@ -80,10 +80,26 @@ def _path(need: "Need", state: "SessionState") -> Path:
 def link(run: "RecipeRun", state: "SessionState") -> None:
     """Set `needed` of a recipe run and, recursively, of the runs that it needs."""
     if run.recipe.needs and not run.needed:
-        paths = dict.fromkeys(_path(need, state) for need in run.recipe.needs)
-        run.needed = tuple(state.run(cell) for path in paths for cell in state.cells(path))
+        run.needed = tuple(state.run(cell) for cell in _direct(run.recipe, state))
         for other in run.needed:
             link(other, state)
+
+
+def needed_recipes(recipe: Recipe, state: "SessionState") -> list[Recipe]:
+    """Return the recipes that a recipe needs, directly or not, in the order of their runs."""
+    return list({each.key: each for each in _needed(recipe, state)}.values())
+
+
+def _needed(recipe: Recipe, state: "SessionState") -> "Iterator[Recipe]":
+    for other in _direct(recipe, state):
+        yield from _needed(other, state)
+        yield other
+
+
+def _direct(recipe: Recipe, state: "SessionState") -> list[Recipe]:
+    """Return each cell of the recipes that a recipe names in its `needs`."""
+    paths = dict.fromkeys(_path(need, state) for need in recipe.needs)
+    return [cell for path in paths for cell in state.cells(path)]
 
 
 def upstream_runs(run: "RecipeRun") -> "list[RecipeRun]":

@@ -71,11 +71,11 @@ class Header:
         from pytest_orchestrator.runs import pending_finally
 
         config = self._session.config
-        pending, resumed = (
-            pending_finally.pending_finally(settings.run_dir(config)),
-            state_of(config).resumed,
-        )
-        if pending is None or (resumed is not None and resumed.run == pending.run):
+        pending = pending_finally.pending_finally(settings.run_dir(config))
+        if pending is None:
+            return []
+        resumed = state_of(config).resumed
+        if resumed is not None and resumed.run == pending.run:
             return []
         texts = pending_finally.descriptions(pending.steps)
         shown = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")

@@ -42,9 +42,13 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         return
     register(needs, "orchestrator-needs")
     progress.start_progress(session, {item.nodeid for item in steps})
-    _regroup(session, steps)
-    tests = [(test, _linked(test)) for test in marked]
     state = state_of(session.config)
+    _regroup(session, steps, state)
+    if _is_plain_list(session.config):
+        return
+    for item in steps:
+        recipe_needs.link(item.run, state)
+    tests = [(test, _linked(test)) for test in marked]
     resumed, snapshots = state.resumed, None
     if resumed is not None:
         resumed.restore_steps(list(state.runs.values()))
@@ -81,13 +85,26 @@ def _steps(session: pytest.Session) -> "list[StepItem]":
     return [item for item in session.items if isinstance(item, StepItem)]
 
 
-def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
+def _is_plain_list(config: pytest.Config) -> bool:
+    """Return True if the session only lists its items and needs no recipe run for its header.
+
+    With ``--collect-only``, the header still says which steps ``--recipe-resume`` restores, which
+    Contexts ``--recipe-needs=snapshot`` restores, and which recipes ``--recipe-jobs`` runs one
+    step at a time.
+    """
+    if not config.option.collectonly or hasattr(config, "workerinput"):
+        return False
+    has_earlier = (
+        config.getoption("recipe_resume") or config.getoption("recipe_needs") == "snapshot"
+    )
+    return not has_earlier and settings.jobs(config) == 1
+
+
+def _regroup(session: pytest.Session, steps: "list[StepItem]", state: "SessionState") -> None:
     """Move the items of each recipe to the place of its first item, in recipe order.
 
     The items of recipes that a recipe needs are moved ahead of its own.
     """
-    for item in steps:
-        recipe_needs.link(item.run, state_of(session.config))
     groups: dict[str, list[StepItem]] = {}
     for item in steps:
         groups.setdefault(item.recipe.key, []).append(item)
@@ -100,8 +117,8 @@ def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
         if step is None:
             ordered.append(one)
         elif step.recipe.key in groups:
-            for run in (*recipe_needs.upstream_runs(step.run), step.run):
-                ordered += groups.pop(run.recipe.key, [])
+            for recipe in (*recipe_needs.needed_recipes(step.recipe, state), step.recipe):
+                ordered += groups.pop(recipe.key, [])
     session.items[:] = ordered
 
 

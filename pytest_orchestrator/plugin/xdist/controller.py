@@ -61,8 +61,9 @@ def _ask_for_inputs(config: pytest.Config) -> dict[str, str]:
     state, values = state_of(config), dict[str, str]()
     names = (argument.partition("::")[0] for argument in config.args)
     asked = [config.invocation_params.dir / name for name in names]
-    patterns = config.getini("recipe_files")
-    for path, claim in file_matching.claimed(asked, config.rootpath, patterns, asked):
+    patterns, root = config.getini("recipe_files"), config.rootpath
+    folders = file_matching.asked_folders(tuple(config.args), config.invocation_params.dir, root)
+    for path, claim in file_matching.claimed(asked, root, patterns, folders):
         if claim == "must be" or looks_like_recipe(path):
             with contextlib.suppress(RecipeError):  # the workers report it
                 recipe = state.recipe(path)

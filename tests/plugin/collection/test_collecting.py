@@ -35,6 +35,10 @@ def pytest_terminal_summary(terminalreporter):
     if "scriptlets" in sys.modules:
         seen.add("import")
     terminalreporter.write_line(f"seen: {sorted(seen)}")
+    state = sys.modules["pytest_orchestrator.plugin.session_state"].state_of(
+        terminalreporter.config
+    )
+    terminalreporter.write_line(f"recipe runs: {len(state.runs)}")
 """
 
 
@@ -64,6 +68,7 @@ def test_collecting_imports_starts_and_writes_nothing(watched: Project) -> None:
 
     assert "========== 3 tests collected" in result.stdout.str()
     assert "seen: []" in result.outlines
+    assert "recipe runs: 0" in result.outlines
 
 
 @pytest.mark.own_interpreters
