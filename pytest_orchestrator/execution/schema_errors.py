@@ -108,17 +108,17 @@ def beyond_limit(value: float, limit: float, unit: str, *, digits: int = 2) -> t
 
     Returns:
         The figure, such as ``4.02 s``; the rest of the sentence, such as
-        ``limit 3 s (over by 1.02 s, 34 %)``.
+        ``limit 3 s (1.02 s above, 34 %)``.
     """
     distance = abs(value - limit)
     while digits < 9 and distance and not float(f"{distance:.{digits}f}"):
         digits += 1
     if isinstance(value, int) and isinstance(limit, int):
         digits = 0
-    side = "over" if value > limit else "under"
+    side = "above" if value > limit else "below"
     share = f", {_percent(100 * distance / abs(limit))}" if limit else ""
     beyond = _in(unit, f"{distance:,.{digits}f}")
-    rest = f"limit {_in(unit, f'{limit:,.15g}')} ({side} by {beyond}{share})"
+    rest = f"limit {_in(unit, f'{limit:,.15g}')} ({beyond} {side}{share})"
     return _in(unit, f"{value:,.{digits}f}"), rest
 
 

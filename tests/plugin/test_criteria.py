@@ -59,10 +59,8 @@ def test_all_process_criteria_apply_to_a_python_step(bench: Project) -> None:
     }
     actual = {one["name"]: one.get("reason", "") for one in criteria}
     assert actual["stderr_not_contains"] == "'oops' is in line 1 of stderr"
-    assert actual["leftover_processes"].startswith(
-        "left 1 running, limit 0 (over by 1): sleep (pid "
-    )
-    assert actual["result_schema"] == "result.ripple is 61, maximum 50 (over by 11, 22 %)"
+    assert actual["leftover_processes"].startswith("left 1 running, limit 0 (1 above): sleep (pid ")
+    assert actual["result_schema"] == "result.ripple is 61, maximum 50 (11 above, 22 %)"
 
 
 def test_process_criteria_are_skipped_under_a_debugger(bench: Project) -> None:

@@ -24,7 +24,7 @@ BLOCK: dict[str, Any] = {
         "tags": [],
         "state": "failed",
         "kind": "criterion",
-        "reason": "ripple = 61.4 mV, high 50 mV",
+        "reason": "ripple = 61.4 mV, max 50 mV",
         "attempt": 1,
     },
     "criteria": [{"name": "ctx_has_keys", "line": 21, "held": True, "wanted": ["a.b"]}],

@@ -182,7 +182,7 @@ def _evaluated(
     for distance, side, limit, word in sides:
         if distance < 0:
             shown = f"= {_shown(value, measurement)}, {word} {_shown(limit, measurement)}"
-            return side, f"{shown} ({_over(-distance, limit, word, measurement)})", margin
+            return side, f"{shown} ({_beyond(-distance, limit, word, measurement)})", margin
     return "", None, margin
 
 
@@ -191,15 +191,15 @@ def _sides(
 ) -> Iterator[tuple[float, str, float, str]]:
     around = "within" if measurement.within is not None else "nominal"
     if low is not None:
-        yield value - low, "low" if measurement.low == low else around, low, "low"
+        yield value - low, "low" if measurement.low == low else around, low, "min"
     if high is not None:
-        yield high - value, "high" if measurement.high == high else around, high, "high"
+        yield high - value, "high" if measurement.high == high else around, high, "max"
 
 
-def _over(distance: float, limit: float, word: str, measurement: Measurement) -> str:
+def _beyond(distance: float, limit: float, word: str, measurement: Measurement) -> str:
     share = f", {float(f'{100 * distance / abs(limit):.3g}'):.6g} %" if limit else ""
-    side = "under" if word == "low" else "over"
-    return f"{side} by {_shown(distance, measurement)}{share}"
+    side = "below" if word == "min" else "above"
+    return f"{_shown(distance, measurement)} {side}{share}"
 
 
 def _same(value: Any, wanted: Json) -> bool:

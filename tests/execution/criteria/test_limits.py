@@ -29,27 +29,27 @@ def checked(
 @pytest.mark.parametrize(
     ("success", "measured", "unit", "distance", "reason"),
     [
-        ({"max_seconds": 3}, 4.5, "s", 1.5, "took 4.50 s, limit 3 s (over by 1.50 s, 50 %)"),
+        ({"max_seconds": 3}, 4.5, "s", 1.5, "took 4.50 s, limit 3 s (1.50 s above, 50 %)"),
         (
             {"max_cpu_seconds": 1.5},
             2.0,
             "s",
             0.5,
-            "used 2.00 s of CPU, limit 1.5 s (over by 0.50 s, 33 %)",
+            "used 2.00 s of CPU, limit 1.5 s (0.50 s above, 33 %)",
         ),
         (
             {"max_rss_mb": 100},
             120.25,
             "MB",
             20.25,
-            "had 120.2 MB at its peak, limit 100 MB (over by 20.2 MB, 20 %)",
+            "had 120.2 MB at its peak, limit 100 MB (20.2 MB above, 20 %)",
         ),
         (
             {"leftover_processes": 1},
             2,
             "",
             1,
-            "left 2 running, limit 1 (over by 1, 100 %): sleep (pid 7), a (pid 8)",
+            "left 2 running, limit 1 (1 above, 100 %): sleep (pid 7), a (pid 8)",
         ),
     ],
 )
@@ -136,7 +136,7 @@ def test_only_the_time_limit_applies_to_a_step_inside_pytest(bench: Bench) -> No
 def test_many_leftovers_are_counted(bench: Bench) -> None:
     process = Process(argv=("x",), cwd="/", alone="", leftovers=tuple("abcdefg"))
     (verdict,) = checked(bench, {"leftover_processes": 0}, Usage(seconds=0.0), process)
-    assert verdict.unmet == "left 7 running, limit 0 (over by 7): a, b, c, d, e and 2 more"
+    assert verdict.unmet == "left 7 running, limit 0 (7 above): a, b, c, d, e and 2 more"
 
 
 def test_the_whole_tree_of_a_step_is_measured(bench: Bench) -> None:

@@ -31,7 +31,7 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         (
             {"properties": {"v": {"maximum": 50}}},
             {"v": 61.4},
-            "result.v is 61.4, maximum 50 (over by 11.40, 23 %)",
+            "result.v is 61.4, maximum 50 (11.40 above, 23 %)",
         ),
         (
             {"properties": {"v": {"exclusiveMinimum": 0}}},
@@ -58,7 +58,7 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         (
             {"anyOf": [{"type": "number", "maximum": 5}, {"type": "string"}]},
             7,
-            "result is 7, maximum 5 (over by 2, 40 %)",
+            "result is 7, maximum 5 (2 above, 40 %)",
         ),
         (
             {"anyOf": [{"type": "array"}, {"type": "string"}]},
@@ -109,7 +109,7 @@ def test_the_place_of_a_schema_error_is_the_rule(bench: Bench) -> None:
         expected=schema,
         place=Place(5, 99, 1),
         measured=3,
-        unmet="result.a is 3, minimum 5 (under by 2, 40 %)",
+        unmet="result.a is 3, minimum 5 (2 below, 40 %)",
     )
 
 
@@ -136,7 +136,7 @@ def test_a_schema_may_have_expressions(bench: Bench) -> None:
     bench.context.set("limit", 5)
     (verdict,) = bench.result(step).verdicts
     assert (verdict.unmet, verdict.place.column) == (
-        "result.v is 7, maximum 5 (over by 2, 40 %)",
+        "result.v is 7, maximum 5 (2 above, 40 %)",
         65,
     )
     bench.context.set("limit", "five")

@@ -145,7 +145,7 @@ def test_all_elements_run_and_the_step_fails_as_its_first_failed_element(
     assert result.failure is not None
     assert result.failure.kind == "criterion"
     assert result.failure.reason == (
-        "[1] 5: volts = 5 V, high 3 V (over by 2 V, 66.7 %) (and 1 more of 4 elements failed)"
+        "[1] 5: volts = 5 V, max 3 V (2 V above, 66.7 %) (and 1 more of 4 elements failed)"
     )
     assert journal.words == [
         *("start None.1", "start 0.1", "passed 0", "start 1.1", "failed 1"),

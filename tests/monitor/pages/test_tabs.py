@@ -60,7 +60,7 @@ def psu(tmp_path: Path) -> RunView:
 def test_drawer_shows_the_details_that_reports_show(psu: RunView) -> None:
     shown = {step.name: text(drawer(step_view(psu, step))) for step in psu.record.steps}
 
-    for part in ("ripple = 61.4 mV, high 50 mV", "WARN probe", "margin -11.4", "probe is busy"):
+    for part in ("ripple = 61.4 mV, max 50 mV", "WARN probe", "margin -11.4", "probe is busy"):
         assert part in shown["measure_ripple"]
     for part in ("scriptlets/shell/flash.sh --fast", "dut.firmware_v1", "exit_code", "FIRMWARE"):
         assert part in shown["flash"]
