@@ -6,8 +6,12 @@ Lines and columns count from 1, as in editors.
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import accumulate
+from typing import Final
 
 import msgspec
+
+from pytest_orchestrator.core.text import cut_to_width, display_width
 
 
 # Each step has several of these for the whole session, so the garbage collector skips them.
@@ -64,10 +68,13 @@ def _interned(keys: tuple[str, ...]) -> tuple[str, ...]:
     return keys
 
 
-_WIDEST = 160
+WIDTH: Final = 200
+"""Columns of an excerpt that is made for no terminal, as in a file."""
 
 
-def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = None) -> str:
+def excerpt(
+    text: str, place: Place, *, before: int = 2, first: int | None = None, width: int = WIDTH
+) -> str:
     """Return the lines before a position and its own line, with carets under the position.
 
     Args:
@@ -77,30 +84,82 @@ def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = Non
         first: First line of the part that contains the position (the head of a step). This line is
             always shown, lines above it never, and ``…`` marks lines that are left out. The
             argument has no effect if the position is above that line (in an anchor).
+        width: Available columns.
 
     Returns:
-        Lines such as ``  14 |     modul: flash``, without a newline at the end; long lines are
-        cut around the position.
+        Rows such as ``  14 |     modul: flash``, without a newline at the end. A long line is cut
+        around the position, any other line at its end; ``…`` shows where.
     """
     lines = text.splitlines()
     if first is not None and first > place.line:
         first = None
-    width = max(4, len(str(place.line)))
+    digits = max(4, len(str(place.line)))
+    room = width - digits - 3
     start = max(first or 1, place.line - before)
-    shown = [
-        (number, lines[number - 1]) for number in range(start, min(place.line, len(lines)) + 1)
-    ]
-    offset = max(0, place.column + min(place.length, 40) - _WIDEST)
-    rows = [
-        f"{number:{width}} | {_visible(line[offset : offset + _WIDEST])}" for number, line in shown
-    ]
+    end = min(place.line, len(lines) + 1)
+    shown = [(number, lines[number - 1]) for number in range(start, end)]
     if first is not None and first < start:
-        head = f"{first:{width}} | {_visible(lines[first - 1][offset : offset + _WIDEST])}"
-        rows[:0] = [head] if first == start - 1 else [head, f"{'…':>{width}} |"]
-    column = place.column - offset
-    carets = min(max(1, place.length), _WIDEST - column + 1)
-    rows.append(f"{'':{width}} | {' ' * (column - 1)}{'^' * carets}")
-    return "\n".join(rows)
+        shown[:0] = [(first, lines[first - 1])]
+    rows = [f"{number:{digits}} | {cut_to_width(_visible(line), room)}" for number, line in shown]
+    if first is not None and first < start - 1:
+        rows[1:1] = [f"{'…':>{digits}} |"]
+    line = _visible(lines[place.line - 1]) if place.line <= len(lines) else ""
+    column = place.column - 1
+    marked, left, length = around(
+        line,
+        display_width(line[:column]) + max(0, column - len(line)),
+        display_width(line[column : column + place.length]),
+        room,
+    )
+    if place.line <= len(lines):
+        rows.append(f"{place.line:{digits}} | {marked}".rstrip())
+    return "\n".join([*rows, f"{'':{digits}} | {' ' * left}{'^' * length}"])
+
+
+def around(line: str, start: int, length: int, width: int) -> tuple[str, int, int]:
+    """Cut a line around a position.
+
+    Args:
+        line: The line, without control characters.
+        start: Number of columns before the position.
+        length: Number of columns of the position.
+        width: Available columns; at least ten are used, and a narrower terminal wraps the line.
+
+    Returns:
+        The part of the line, with ``…`` at an end that was cut; the number of columns before the
+        position in this part; the number of columns of the position, at least 1.
+    """
+    length, width = max(1, length), max(10, width)
+    whole, end = max(display_width(line), start + 1), start + length
+    if whole <= width:
+        return line, start, min(length, max(1, whole - start))
+    low, high = _window(whole, start, end, width)
+    shown: list[str] = []
+    left: int | None = None
+    for char, column in zip(line, accumulate(map(display_width, line), initial=0), strict=False):
+        columns = display_width(char)
+        if column >= low and column + columns <= high and (columns or shown):
+            left = column if left is None else left
+            shown.append(char)
+    head, tail = "…" * (low > 0), "…" * (high < whole)
+    before = start - (low if left is None else left) + len(head)
+    return f"{head}{''.join(shown)}{tail}", before, max(1, min(end, high) - start)
+
+
+def _window(whole: int, start: int, end: int, width: int) -> tuple[int, int]:
+    """Return the first column that is shown of a line, and the first one after the shown part.
+
+    A column is left free for each ``…``. A position that is longer than half of the width may be
+    cut.
+    """
+    end = min(end, start + width // 2)
+    if end < width:
+        return 0, width - 1
+    if whole - start < width:
+        return whole - width + 1, whole
+    room = width - 2
+    low = start - max(0, room - (end - start)) // 2
+    return (low, low + room) if low > 0 else (0, width - 1)
 
 
 def _visible(line: str) -> str:

@@ -24,7 +24,7 @@ from pytest_orchestrator.plugin.options.settings import (
 )
 from pytest_orchestrator.plugin.options.values import list_of
 from pytest_orchestrator.plugin.reporting import github
-from pytest_orchestrator.plugin.results import blocks
+from pytest_orchestrator.plugin.results import blocks, terminal_view
 from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState, state_of
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
     check_settings(config)
     state_of(config).uncollected = uncollected
     config.pluginmanager.register(blocks.PlainReports(config), "orchestrator-plain")
+    terminal_view.show_failures(config)
     github.join(config)
     if settings.serve_at(config) is not None and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import context_access

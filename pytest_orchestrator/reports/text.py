@@ -4,6 +4,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pytest_orchestrator.core.location import WIDTH
 from pytest_orchestrator.core.text import CONTROLS, display_width, lazy_pattern
 
 if TYPE_CHECKING:
@@ -281,6 +282,13 @@ def say_value(text: str) -> None:
         say(*text.split("\n"))
     else:
         print(text)  # noqa: T201  # the only print of unchanged text
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, or of the variable COLUMNS; 200 without a terminal."""
+    import shutil
+
+    return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
 def padded(text: str, width: int, *, right: bool) -> str:

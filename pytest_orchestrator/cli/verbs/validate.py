@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli.arguments import UsageError, existing_path
 from pytest_orchestrator.cli.project import Project, project
-from pytest_orchestrator.reports.text import say, say_json
+from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -72,8 +72,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json(_plain(paths, found, about))
     else:
+        from pytest_orchestrator.reports import failure_view
+
+        width = terminal_width()
         for each in found:
-            say(*each.render().split("\n"), "")
+            say(*failure_view.plain(each.render(), width), "")
         say(_summary(len(paths), found))
     return 1 if any(each.severity == "error" for each in found) else 0
 

@@ -12,7 +12,6 @@ from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting import dots, last_failed, recipe_tables
 from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
-from pytest_orchestrator.plugin.results.failures import shorten
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ class Tables:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.blocks = BlockStore(config)
-        self._failed: list[tuple[pytest.TestReport, str]] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(
@@ -47,10 +45,8 @@ class Tables:
     def _take(self, report: pytest.TestReport) -> None:
         """Move the blocks of a report to `blocks`."""
         self.keep(report)
-        block = vars(report).pop(ATTRIBUTE, None)
+        vars(report).pop(ATTRIBUTE, None)
         vars(report).pop(NEEDED, None)
-        if report.failed and block is not None:
-            self._failed.append((report, block["step"].get("kind", "")))
 
     def keep(self, report: pytest.TestReport) -> None:
         """Store the blocks of a report."""
@@ -87,14 +83,10 @@ class Tables:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Complete the JUnit file; shorten long outputs for the terminal."""
+        """Complete the JUnit file."""
         if settings.junit_place(self._config) == "testsuite":
             blocks = (one for blocks in self.blocks.values() for one in blocks)
             add_suite_properties(self._config, blocks)
-        if self._config.get_verbosity() < 2:
-            captured = self._config.getoption("showcapture", "all")
-            for report, kind in self._failed:
-                shorten(report, kind, captured)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show the texts of interrupted steps, then the summary of the recipes."""
@@ -119,9 +111,13 @@ def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: st
         captured: The value of ``--show-capture``, which selects the captured sections to show.
     """
     terminal.write_sep("=", "INTERRUPTED")
+    writer = terminal.config.get_terminal_writer()
     for report in reports:
+        if terminal.config.getoption("tbstyle", "auto") == "line":
+            terminal.write_line(str(getattr(report.longrepr, "reprcrash", report.longrepr)))
+            continue
         terminal.write_sep("_", report.head_line or report.nodeid, red=True)
-        terminal.write_line(report.longreprtext)
+        report.toterminal(writer)
         for title, content in report.sections:
             if captured != "all" and captured not in title:
                 continue

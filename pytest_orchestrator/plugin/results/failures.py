@@ -158,7 +158,7 @@ def printed(result: "StepResult") -> list[tuple[str, str]]:
     return [(f"Captured {name} call", stream.text) for name, stream in streams if stream.text]
 
 
-def shorten(report: pytest.TestReport, kind: str, captured: str = "all") -> None:
+def shorten(report: Any, kind: str, captured: str, text: str) -> None:
     """Shorten the sections of a report to their last lines for the terminal.
 
     Reports other than that of the terminal have received the whole sections before.
@@ -170,8 +170,9 @@ def shorten(report: pytest.TestReport, kind: str, captured: str = "all") -> None
         kind: The kind of the failure. The text and the sections of a failure that is no
             exception take 40 lines together.
         captured: The value of ``--show-capture``, which selects the captured sections to show.
+        text: The text of the failure on the terminal.
     """
-    most, shown = _MOST, str(report.longrepr).splitlines()
+    most, shown = _MOST, text.splitlines()
     first = next((at for at, line in enumerate(shown) if line.startswith(_STDERR_TITLE)), None)
     if first is not None:
         report.sections[:] = [pair for pair in report.sections if pair[0] != _STDERR]

@@ -1,0 +1,187 @@
+"""Failures of steps and errors of recipes on pytest's terminal.
+
+The explanation in a report is plain text for JUnit, JSON and other files, and in a worker of
+pytest-xdist. Only the terminal shows it in its own width, in colours, and in the style of `--tb`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
+from pytest_orchestrator.plugin.results.failures import shorten
+from pytest_orchestrator.reports.text import terminal_width
+
+Report = pytest.TestReport | pytest.CollectReport
+
+
+class _TextLocation:
+    """Location of a failure whose explanation is a text, in place of pytest's own object.
+
+    Attributes:
+        message: The text; pytest shows its first line in the short summary.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.message = text
+
+    def __str__(self) -> str:
+        """Return the line that pytest shows with `--tb=line`."""
+        from pytest_orchestrator.reports import failure_view
+
+        return failure_view.one_line_each(self.message)[0]
+
+
+class TerminalExplanation:
+    """An explanation of a failure that looks different on the terminal than elsewhere.
+
+    Args:
+        explanation: The explanation that pytest made, or a text.
+        terminal: The terminal writer of pytest's reporter; None if there is none.
+        write: Writes the explanation to the terminal.
+    """
+
+    def __init__(self, explanation: Any, terminal: Any, write: Callable[[Any], None]) -> None:
+        self._explanation = explanation
+        self._terminal = terminal
+        self._write = write
+        if isinstance(explanation, str):
+            self.reprcrash = _TextLocation(explanation)
+
+    def __str__(self) -> str:
+        return str(self._explanation)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_explanation" not in vars(self):  # as for `copy` and `pickle`
+            raise AttributeError(name)
+        return getattr(self._explanation, name)
+
+    def toterminal(self, out: Any) -> None:
+        """Write the explanation to a terminal writer of pytest."""
+        if out is self._terminal:
+            self._write(out)
+        elif isinstance(self._explanation, str):
+            out.line(self._explanation)
+        else:
+            self._explanation.toterminal(out)
+
+
+class FailureView:
+    """Plugin that prepares failures of steps and errors of recipes for the terminal.
+
+    It is registered in the process that has the terminal, not in a worker of pytest-xdist.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._style: str = config.getoption("tbstyle", "auto")
+        self._reports: list[tuple[Report, str | None]] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Adapt the explanation in the report of a test or step before other plugins get it."""
+        if report.longrepr is not None and not isinstance(report.longrepr, tuple):
+            block = getattr(report, ATTRIBUTE, None)
+            self._adapt(report, is_step=block is not None)
+            kind = None if block is None else block["step"].get("kind", "")
+            if report.failed:
+                self._reports.append((report, kind))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Adapt the errors of a recipe before other plugins get them."""
+        if report.failed:
+            self._adapt(report, is_step=False)
+            self._reports.append((report, None))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Shorten what the terminal shows of failed steps; other plugins have the whole texts."""
+        captured = self._config.getoption("showcapture", "all")
+        is_short = self._config.get_verbosity() < 2
+        is_rich = self._config.pluginmanager.has_plugin("rich-terminal-reporter")
+        for report, kind in self._reports:
+            if kind is not None and self._style == "line":
+                report.sections[:] = []
+            elif kind is not None and is_short:
+                shorten(report, kind, captured, _shown_text(report, self._style))
+            text = text_of(report.longrepr) if is_rich else None
+            if text is not None:  # pytest-rich prints a text as it is
+                report.longrepr = "\n".join(_plain(text, self._style, terminal_width()))
+
+    def _adapt(self, report: Report, *, is_step: bool) -> None:
+        explanation: Any = report.longrepr
+        has_terminal = self._config.pluginmanager.has_plugin("terminalreporter")
+        terminal = self._config.get_terminal_writer() if has_terminal else None
+        style, is_call = self._style, report.when == "call"
+        text = text_of(explanation)
+        if text is not None:
+            write = partial(_write_text, text, style=style, is_call=is_call)
+        elif has_terminal and is_step and is_call and style in ("short", "line"):
+            write = partial(_write_traceback, explanation, style=style)
+        else:
+            return
+        report.longrepr = TerminalExplanation(explanation, terminal, write)  # type: ignore[assignment]
+
+
+def text_of(explanation: Any) -> str | None:
+    """Return the text of an explanation if it is a failure text or the error of a recipe.
+
+    Returns:
+        The text; None if the explanation is a traceback or a text without an excerpt.
+    """
+    if not isinstance(explanation, str):
+        traceback = getattr(explanation, "reprtraceback", None)
+        entries: Sequence[Any] = getattr(traceback, "reprentries", ())
+        if any(getattr(entry, "reprfileloc", None) for entry in entries):
+            return None
+    from pytest_orchestrator.reports import failure_view
+
+    text = str(explanation)
+    return text if failure_view.has_excerpt(text) else None
+
+
+def _shown_text(report: Report, style: str) -> str:
+    """Return the text of a report as the terminal shows it, whatever its width."""
+    text = text_of(report.longrepr)
+    if text is None or style != "short":
+        return str(report.longrepr)
+    return "\n".join(_plain(text, style, len(text)))
+
+
+def _plain(text: str, style: str, width: int) -> list[str]:
+    """Return the lines of a text in a style of `--tb`, without colours."""
+    from pytest_orchestrator.reports import failure_view
+
+    if style == "line":
+        return failure_view.one_line_each(text)
+    return failure_view.plain(text, width, short=style == "short")
+
+
+def _write_text(text: str, out: Any, *, style: str, is_call: bool) -> None:
+    from pytest_orchestrator.reports import failure_view
+
+    if style == "line":
+        # pytest itself writes the line of a failed call, but none for an error.
+        for row in () if is_call else failure_view.one_line_each(text):
+            out.line(row)
+        return
+    for line in failure_view.lines(text, terminal_width(), short=style == "short"):
+        for span in line:
+            markup = {"bold": True, span.colour: True} if span.colour else {}
+            out.write(span.text, **markup)
+        out.line()
+
+
+def _write_traceback(explanation: Any, out: Any, *, style: str) -> None:
+    """Write the traceback of a step without the text that this plugin adds below it."""
+    if style == "short":
+        explanation.reprtraceback.toterminal(out)
+
+
+def show_failures(config: pytest.Config) -> None:
+    """Register the plugin for failures on the terminal, except in an xdist worker."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailureView(config), "orchestrator-failures")
