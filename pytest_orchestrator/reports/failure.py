@@ -17,7 +17,7 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
-from pytest_orchestrator.core.text import cut_to_length, figure, lazy_pattern, one_line
+from pytest_orchestrator.core.text import cut_to_length, figure, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
@@ -376,10 +376,6 @@ _WIDEST_LINE = 300
 _KEPT_WHOLE = 1 << 16
 """Largest size in bytes of a stream whose text is kept completely."""
 
-_FRAME = lazy_pattern(r'  File "(.*)", line \d+ in \S+')
-_OWN_CODE = lazy_pattern(r"/(_pytest|pluggy|pytest_orchestrator)/|^<string>$|/xdist/|^<frozen ")
-_STACK = lazy_pattern(r"(Current thread|Thread) 0x")
-
 
 def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
     """Return the last lines of stderr, after a heading with the path of the whole log.
@@ -397,7 +393,7 @@ def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
         return []
     stream = process.stderr
     lines = stream.text.rstrip("\n").splitlines()
-    shown = [cut_to_length(line, _WIDEST_LINE) for line in _without_own_frames(lines)[-most:]]
+    shown = [cut_to_length(line, _WIDEST_LINE) for line in lines[-most:]]
     if stream.size > _KEPT_WHOLE:
         count = f"last {len(shown)} lines of {stream.size:,} bytes"
     elif len(shown) < len(lines):
@@ -418,15 +414,6 @@ def _log_note(log: str | None, root: Path, *, cut: bool) -> str:
     path = Path(log)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
     return f"   (all: {shown})" if not cut else f"   (truncated: {shown})"
-
-
-def _without_own_frames(lines: list[str]) -> list[str]:
-    """Return the stack dump of a Python crash without frames of pytest and of this package."""
-    if not any(_STACK.match(line) for line in lines):
-        return lines
-    return [
-        line for line in lines if not ((frame := _FRAME.match(line)) and _OWN_CODE.search(frame[1]))
-    ]
 
 
 OPTION: Final = "--recipe-var"

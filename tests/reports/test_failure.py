@@ -356,26 +356,6 @@ def test_a_stream_with_a_bounded_excerpt_shows_its_size(recipe: Recipe) -> None:
     assert logged(recipe, Stream("one\n", 4))[:2] == ["stderr, 1 line", "  one"]
 
 
-def test_a_python_crash_shows_only_frames_of_the_user(recipe: Recipe) -> None:
-    site = "/v/lib/python3.13/site-packages"
-    frames = [
-        'File "/bench/steps.py", line 16 in segv',
-        f'File "{site}/_pytest/python.py", line 166 in pytest_pyfunc_call',
-        f'File "{site}/pluggy/_callers.py", line 121 in _multicall',
-        f'File "{site}/pytest_orchestrator/plugin/lane.py", line 55 in main',
-        'File "<string>", line 5 in <module>',
-    ]
-    head = ["Fatal Python error: Segmentation fault", "", "Current thread 0x1 (most recent first):"]
-    text = "\n".join([*head, *(f"  {frame}" for frame in frames)])
-    assert logged(recipe, Stream(text, len(text)))[:5] == [
-        "stderr, last 4 of 8 lines",
-        "  Fatal Python error: Segmentation fault",
-        "",
-        "  Current thread 0x1 (most recent first):",
-        '    File "/bench/steps.py", line 16 in segv',
-    ]
-
-
 def test_implicit_checks_are_listed_with_explicit_ones(recipe: Recipe) -> None:
     unmet = verdict(recipe, 3, "not there")
     good = msgspec.structs.replace(

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_orchestrator.core.mask_stream import MaskStream
+    from pytest_orchestrator.execution.supervision.stack_filter import StackFilter
 
 _NAMES = ("stdout", "stderr")
+_STDERR = 1
 _CHUNK = 1 << 16
 _LAST = 1 << 20
 _HELD = 0.02
@@ -29,7 +31,8 @@ class OutputPipes:
     """The reading ends of the pipes for stdout and stderr.
 
     Args:
-        request: The paths of the logs, their limit in bytes, and the secrets to mask.
+        request: The paths of the logs, their limit in bytes, and the secrets to mask. With the
+            key ``step`` it is that of a Python step, and stderr loses the frames of this package.
         fds: The two descriptors to which stdout and stderr are copied live, or an empty list.
         poll: The poll object in which `listen` registers the pipes.
     """
@@ -39,6 +42,7 @@ class OutputPipes:
         logs = [request[f"{name}_log"] for name in _NAMES]
         self._logs = [LogFile(path, limit, _stream(secrets)) for path in logs]
         self._live = [LiveCopy(fd, _stream(secrets)) for fd in fds]
+        self._stacks = _stack_filter() if "step" in request else None  # of a Python step
         self._poll = poll
         self._open: dict[int, int] = {}
         self._registered: set[int] = set()
@@ -98,6 +102,8 @@ class OutputPipes:
         for fd in self._open:
             os.close(fd)
         self._open = {}
+        if self._stacks is not None:
+            self._feed(_STDERR, self._stacks.end())
         accounts = {name: log.close() for name, log in zip(_NAMES, self._logs, strict=True)}
         return accounts | {"unsent": [live.close() for live in self._live]}
 
@@ -113,13 +119,18 @@ class OutputPipes:
             del self._open[fd]
             return 0
         number = self._open[fd]
-        self._logs[number].feed(chunk)
-        if self._live:
-            self._live[number].feed(chunk)
-            if self._live[number].full:
-                self._release(fd)
-                self._held.add(fd)
+        stacks = self._stacks if number == _STDERR else None
+        self._feed(number, chunk if stacks is None else stacks.feed(chunk))
+        if self._live and self._live[number].full:
+            self._release(fd)
+            self._held.add(fd)
         return len(chunk)
+
+    def _feed(self, number: int, shown: bytes) -> None:
+        if shown:
+            self._logs[number].feed(shown)
+            if self._live:
+                self._live[number].feed(shown)
 
     def _register(self, fd: int) -> None:
         self._registered.add(fd)
@@ -130,6 +141,12 @@ class OutputPipes:
             self._registered.remove(fd)
             self._poll.unregister(fd)
         self._held.discard(fd)
+
+
+def _stack_filter() -> StackFilter:
+    from pytest_orchestrator.execution.supervision.stack_filter import StackFilter
+
+    return StackFilter()
 
 
 def _stream(secrets: tuple[bytes, ...]) -> MaskStream | None:

@@ -303,3 +303,42 @@ def test_only_one_process_replies_after_an_import_that_forks(project: Project, t
     project.run().assert_outcomes(passed=6)
 
     assert project.ran == names[1::2]
+
+
+def test_the_logs_of_steps_that_are_cut_off_have_only_frames_of_the_user(project: Project) -> None:
+    project.write(
+        "ends.py",
+        """
+        import ctypes
+        import time
+
+        def hang(ctx, params):
+            time.sleep(600)
+
+        def crash(ctx, params):
+            ctypes.string_at(0)
+        """,
+    )
+    project.recipe(
+        "x",
+        {
+            "hang": "type: python, module: ends, function: hang, timeout: 300ms",
+            "crash": "type: python, module: ends, function: crash, needs: []",
+        },
+    )
+
+    project.run()
+
+    frames = {
+        log.name: re.findall(r'File ".*/(.*)", line', log.read_text())
+        for log in project.path.glob(".orchestrator/runs/*/logs/x/*.stderr")
+    }
+    assert {
+        name: [
+            one for one in found if one != "fork_server.py"
+        ]  # it starts the lanes of these tests
+        for name, found in frames.items()
+    } == {
+        "hang.1.stderr": ["ends.py", "x.yaml"],
+        "crash.1.stderr": ["__init__.py", "ends.py", "x.yaml"],
+    }
