@@ -36,6 +36,29 @@ def test_problems_are_printed_with_their_lines(project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("columns", "row", "carets"),
+    [
+        ("60", "…hell, cmd: ls, parse: text, needs: [one_of_no_step]}", 37),
+        ("200", "  - {name: a, type: shell, cmd: ls, parse: text, needs: [one_of_no_step]}", 57),
+    ],
+)
+def test_problems_are_cut_to_the_width_of_the_terminal(
+    project: Project, monkeypatch: pytest.MonkeyPatch, columns: str, row: str, carets: int
+) -> None:
+    step = "{name: a, type: shell, cmd: ls, parse: text, needs: [one_of_no_step]}"
+    project.write("recipes/a.yaml", f"steps:\n  - {step}\n")
+    monkeypatch.setenv("COLUMNS", columns)
+
+    shown = project.call("validate").out.splitlines()
+
+    assert shown[2:5] == [
+        "   1 | steps:",
+        f"   2 | {row}",
+        f"     | {' ' * carets}^^^^^^^^^^^^^^",
+    ]
+
+
 def test_problems_are_printed_as_json(project: Project) -> None:
     project.write("recipes/a.yaml", GOOD)
     project.write("recipes/b.yaml", BAD)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.reports.failure_view import has_excerpt, lines, one_line_each, plain
+from pytest_orchestrator.reports.text import terminal_width
 
 NAME = "ripple_of_the_output_at_full_load"
 STEP = (
@@ -204,3 +207,14 @@ def test_an_excerpt_fits_a_terminal_as_if_it_was_made_for_it(
 
     shown = plain(f"a.yaml:1:1: bad\n\n{rows}", width)
     assert shown[2:] == excerpt(line, place, width=width).splitlines()
+
+
+def test_without_a_terminal_the_width_is_that_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: int) -> os.terminal_size:
+        raise OSError
+
+    monkeypatch.setattr(os, "get_terminal_size", none)
+    monkeypatch.setenv("COLUMNS", "90")
+    assert terminal_width() == 90
+    monkeypatch.delenv("COLUMNS")
+    assert terminal_width() == 200

@@ -39,7 +39,7 @@ class TerminalExplanation:
 
     Args:
         explanation: The explanation that pytest made, or a text.
-        terminal: The terminal writer of pytest's reporter; None if there is none.
+        terminal: The terminal writer of pytest's reporter.
         write: Writes the explanation to the terminal.
     """
 
@@ -112,14 +112,15 @@ class FailureView:
                 report.longrepr = "\n".join(_plain(text, self._style, terminal_width()))
 
     def _adapt(self, report: Report, *, is_step: bool) -> None:
+        if not self._config.pluginmanager.has_plugin("terminalreporter"):
+            return
         explanation: Any = report.longrepr
-        has_terminal = self._config.pluginmanager.has_plugin("terminalreporter")
-        terminal = self._config.get_terminal_writer() if has_terminal else None
+        terminal = self._config.get_terminal_writer()
         style, is_call = self._style, report.when == "call"
         text = text_of(explanation)
         if text is not None:
             write = partial(_write_text, text, style=style, is_call=is_call)
-        elif has_terminal and is_step and is_call and style in ("short", "line"):
+        elif is_step and is_call and style in ("short", "line"):
             write = partial(_write_traceback, explanation, style=style)
         else:
             return

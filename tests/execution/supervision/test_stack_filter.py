@@ -33,6 +33,8 @@ Current thread 0x00007f43 (most recent call first):
   File "<string>", line 5 in <module>
 
 Extension modules: yaml._yaml (total: 1)
+Thread 0x00007f44 (most recent call first):
+  <no Python frame>
   File "{_OWN}/in_no_dump.py", line 1 in printed
 Thread 0 is idle
 Thre"""
@@ -50,6 +52,8 @@ Current thread 0x00007f43 (most recent call first):
   File "<string>", line 2 in made_by_the_user
 
 Extension modules: yaml._yaml (total: 1)
+Thread 0x00007f44 (most recent call first):
+  <no Python frame>
   File "OWN/in_no_dump.py", line 1 in printed
 Thread 0 is idle
 Thre""".replace("OWN", str(_OWN))

@@ -129,9 +129,12 @@ def test_a_step_that_ends_the_session_is_interrupted_with_the_cause(
     two.recipe("x", {"one": "", "two": leave, "three": ""})
 
     result = two.spawn(*options)
-    coloured = two.spawn(*options, "--color=yes").outlines[-1]
+    coloured = two.spawn(*options, "--color=yes", "--tb=line").outlines
 
-    assert coloured.startswith("\x1b[31m")  # red, although pytest knows no failed test
+    assert coloured[-1].startswith("\x1b[31m")  # red, although pytest knows no failed test
+    title = next(at for at, line in enumerate(coloured) if "= INTERRUPTED =" in line)
+    shown = coloured[title + 1].removeprefix(f"{two.path}/")
+    assert re.fullmatch(r"recipes/x.yaml:3: interrupted after \d+\.\d s: bench is gone", shown)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert _counts(result) == "1 passed, 1 interrupted, 4 not run"
     record = _record(two)

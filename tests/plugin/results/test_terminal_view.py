@@ -244,7 +244,9 @@ def test_a_python_step_is_shown_as_a_test_in_each_style(
     assert text.splitlines() == shown
 
 
-def test_pytest_rich_shows_the_whole_failure(bench: Project) -> None:
+def test_pytest_rich_shows_the_whole_failure(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.write(
         "conftest.py",
         """
@@ -262,9 +264,19 @@ def test_pytest_rich_shows_the_whole_failure(bench: Project) -> None:
                         is_traceback = type(report.longrepr).__name__ == "ExceptionChainRepr"
                         print("rich:", "traceback" if is_traceback else report.longrepr)
 
+        @pytest.hookimpl(trylast=True)
         def pytest_configure(config):
+            config.pluginmanager.unregister(name="terminalreporter")
             config.pluginmanager.register(Rich(), "rich-terminal-reporter")
         """,
     )
-    shown = bench.run("recipes/psu.yaml").stdout.str().split("rich: ")[1]
-    assert shown.startswith("recipes/psu.yaml:2:165: ripple is out of its limits")
+    monkeypatch.setenv("COLUMNS", "60")
+
+    shown = bench.run("recipes/psu.yaml").outlines
+
+    assert shown[:4] == [
+        "rich: recipes/psu.yaml:2:165: ripple is out of its limits after step 'ripple'",
+        "",
+        f"   2 | {_CUT[60][1]}",
+        "     |                                                 ^^",
+    ]
