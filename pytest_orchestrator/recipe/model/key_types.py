@@ -363,7 +363,10 @@ def http_probe(value: Any) -> Any:
             raise ValueError("should be an address such as http://127.0.0.1:8080/health")
         return value
     if "url" not in value or not value.keys() <= {"url", "code"}:
-        raise ValueError("should be a mapping of 'url' and 'code'")
+        raise ValueError(
+            "should have a 'url' and at most a 'code', such as "
+            "{url: http://127.0.0.1:8080/health, code: 401}"
+        )
     url, code = value["url"], value.get("code", 200)
     if not isinstance(url, str) or not (_UNEVALUATED in url or re.fullmatch(URL, url)):
         raise ValueError("should have a 'url' such as http://127.0.0.1:8080/health")

@@ -67,7 +67,10 @@ WITHIN = f"'fixtures' {{}} has 'bench', so the step would run inside pytest, {OW
         ),
         (
             "ready: {http: {code: 200}}",
-            "14 'ready.http' {} is a mapping, should be a mapping of 'url' and 'code'",
+            (
+                "14 'ready.http' {} is a mapping, should have a 'url' and at most a 'code', "
+                "such as {{url: http://127.0.0.1:8080/health, code: 401}}"
+            ),
             "",
         ),
         (
