@@ -264,7 +264,10 @@ def error(folder: Path, keys: str) -> str:
         ),
         (
             "auth: me",
-            "'auth' in http step 'a' is text, should be a mapping",
+            (
+                "'auth' in http step 'a' is text, should be a mapping "
+                '(write auth: {user: bench, password: "${{ env.STATION_PASSWORD }}"})'
+            ),
         ),
         (
             "method: G T",

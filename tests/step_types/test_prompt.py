@@ -54,7 +54,10 @@ def _problems(folder: Path, keys: str) -> list[str]:
         ),
         (
             "message: m, fields: [a]",
-            "'fields' in prompt step 'a' is a list, should be a mapping",
+            (
+                "'fields' in prompt step 'a' is a list, should be a mapping (write fields: "
+                '{serial: {pattern: "SN\\\\d{6}", description: "On the label."}})'
+            ),
         ),
         (
             "message: m, fields: {a: text}",

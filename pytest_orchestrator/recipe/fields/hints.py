@@ -1,5 +1,6 @@
 """Hints for wrong keys and values: words of other tools, allowed keys, forms of mappings."""
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -69,6 +70,19 @@ def unknown_key(
         return f"'{word}' is a key of the recipe, beside 'steps'"
     near = problems.suggest(name, known, exclude=exclude)
     return near or f"it may have {either([key for key in known if key not in exclude] or known)}"
+
+
+def form_like(key: str, example: object) -> str:
+    """Return the hint with the form of a key by an example; empty if that has no keys."""
+    return f"write {key}: {_flow(example)}" if example and isinstance(example, dict) else ""
+
+
+def _flow(value: object) -> str:
+    """Return a value as YAML in one line; texts that need quotes have them."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_flow(one)}' for name, one in value.items())}}}"
+    is_plain = isinstance(value, str) and value.isidentifier()
+    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def form_of(key: str) -> str:

@@ -5,7 +5,7 @@ returns `FAILED`, and reading continues.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -21,7 +21,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     Template,
     bare,
 )
-from pytest_orchestrator.recipe.fields.hints import form_of
+from pytest_orchestrator.recipe.fields.hints import form_like, form_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -44,6 +44,7 @@ class Reading(NamedTuple):
         path: Position of the keys in the step, for nested keys.
         element_names: Names that expressions may use besides those of their key: the names of the
             current element in a step with ``foreach``.
+        examples: For each key of a step type of a plugin, a value as it may stand in a recipe.
     """
 
     values: Values
@@ -52,6 +53,7 @@ class Reading(NamedTuple):
     templates: Templates
     path: tuple[str | int, ...] = ()
     element_names: frozenset[str] = frozenset()
+    examples: Mapping[str, object] = {}
 
     def report(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
         """Report a problem of the value of a key, and return `FAILED`."""
@@ -85,7 +87,7 @@ class Reading(NamedTuple):
         is_written = isinstance(node, ScalarNode) and node.value
         cure = _cure(node.value, wanted) if is_written else ""
         if wanted == "a mapping":
-            cure = form_of(key)
+            cure = form_like(key, self.examples.get(key)) or form_of(key)
         return self.report(node, key, f" is {actual}, should be {wanted}", cure)
 
 

@@ -1,7 +1,7 @@
 """Mapping reader: from the keys of a mapping to the fields of a Struct."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -48,6 +48,12 @@ def keys_of(model: type[Struct]) -> dict[str, Key]:
     return {
         field.encode_name: _key(field, said) for field in fields(model) for said in metas_of(field)
     }
+
+
+@lru_cache(maxsize=64)
+def examples_of(model: type[Struct]) -> Mapping[str, object]:
+    """Return an example of the value of each key, by the key."""
+    return {name: one.meta.examples[0] for name, one in keys_of(model).items() if one.meta.examples}
 
 
 def metas_of(field: FieldInfo) -> list[Meta]:

@@ -25,7 +25,7 @@ from pytest_orchestrator.recipe.fields.extensions import (
 )
 from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
+from pytest_orchestrator.recipe.fields.struct_fields import examples_of, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.criteria import criteria_of, default_criteria
 from pytest_orchestrator.recipe.loader.environment import (
@@ -181,6 +181,7 @@ class _StepReader:
             self._where,
             self._templates,
             element_names=ELEMENT if "foreach" in self._pairs else frozenset(),
+            examples=examples_of(self._model) if issubclass(self._model, CustomStep) else {},
         )
 
     def draft(self, shared: Pairs) -> Draft:

@@ -195,3 +195,25 @@ def test_an_entry_in_place_of_a_mapping_gets_the_form_to_write(
 @pytest.mark.parametrize("key", ["ready", "params", "vars", "matrix", "defaults", "test_meta"])
 def test_each_form_is_a_mapping(key: str) -> None:
     assert isinstance(yaml.safe_load(form_of(key).removeprefix("write "))[key], dict)
+
+
+@pytest.mark.parametrize(
+    ("keys", "cure"),
+    [
+        (
+            "type: http, url: 'http://x/', auth: 'a:b'",
+            'auth: {user: bench, password: "${{ env.STATION_PASSWORD }}"}',
+        ),
+        (
+            "type: prompt, message: Hi, fields: [a]",
+            'fields: {serial: {pattern: "SN\\\\d{6}", description: "On the label."}}',
+        ),
+    ],
+)
+def test_a_wrong_value_of_a_step_type_gets_the_form_of_its_example(
+    problems: Problems, read: Read, keys: str, cure: str
+) -> None:
+    (problem,) = problems(f"steps: [{{name: a, {keys}}}]\n")
+
+    assert problem.endswith(f", should be a mapping (write {cure})")
+    read(f"steps: [{{name: a, {keys.rpartition(', ')[0]}, {cure}}}]\n")
