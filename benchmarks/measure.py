@@ -14,7 +14,8 @@ from statistics import median
 from typing import NamedTuple
 
 PR_SET_CHILD_SUBREAPER = 36
-COUNTED = re.compile(r"(\d+) (?:passed|tests? collected)")
+COUNTED = re.compile(r"^(\d+) (?:passed|tests? collected)\b", re.MULTILINE)
+"""The number in pytest's own last line under `-q`; the summary of recipes has numbers too."""
 
 
 class Cost(NamedTuple):

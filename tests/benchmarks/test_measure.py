@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.measure import Cost, intercept, medians, slope
+from benchmarks.measure import COUNTED, Cost, intercept, medians, slope
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +39,18 @@ def measured(code: str) -> Any:
         [sys.executable, "-c", MEASURE, code], cwd=ROOT, stdout=subprocess.PIPE, check=True
     )
     return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "1 recipe: 1 passed; 120 steps: 120 passed\nreport .x/report.html\n120 passed in 9.33s\n",
+        "..\n120 passed, 1 warning in 0.10s\n",
+        "120 tests collected in 0.10s\n",
+    ],
+)
+def test_the_tests_of_a_run_are_counted_in_the_last_line_of_pytest(output: str) -> None:
+    assert COUNTED.findall(output) == ["120"]
 
 
 def test_cpu_of_a_child_is_counted() -> None:
