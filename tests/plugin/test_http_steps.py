@@ -9,6 +9,7 @@ import pytest
 from pytest_orchestrator.step_types import http
 from tests.plugin.conftest import Project
 from tests.step_types.http_server import Server, serving
+from tests.tiers import kept_first
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def steps(**keys: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("options", [(), ("--recipe-jobs=4",)])
+@pytest.mark.parametrize("options", kept_first([("--recipe-jobs=4",)], ()))
 def test_an_http_step_passes_or_fails_by_its_code(
     project: Project, server: Server, options: tuple[str, ...]
 ) -> None:

@@ -216,8 +216,15 @@ def pytest_terminal_summary():
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)])
-@pytest.mark.parametrize(("number", "cause"), [("SIGINT", "Ctrl-C"), ("SIGTERM", "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "cause", "workers"),
+    [
+        ("SIGINT", "Ctrl-C", ()),
+        ("SIGTERM", "SIGTERM", ()),
+        ("SIGINT", "Ctrl-C", ("-n1",)),
+        pytest.param("SIGTERM", "SIGTERM", ("-n1",), marks=pytest.mark.nightly),
+    ],
+)
 def test_a_signal_is_deferred_until_reports_are_written(
     project: Project, number: str, cause: str, workers: tuple[str, ...]
 ) -> None:
@@ -347,7 +354,7 @@ def test_no_process_of_an_interrupted_step_is_alive(project: Project) -> None:
     ("step", "options"),
     [
         (_PYTHON, ()),
-        (_SHELL, ()),
+        pytest.param(_SHELL, (), marks=pytest.mark.nightly),
         (_PYTHON, ("-n", "1")),
         (_SHELL, ("--recipe-jobs=2",)),
     ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -221,13 +224,22 @@ def test_a_factor_stretches_the_timeouts_of_python_steps(
     assert found == {f"{path}::one": word}
 
 
+_FACTORS = (("1", "failed"), (".5", "failed"), ("2000.5", "passed"), ("0", "passed"))
+_WAYS: tuple[tuple[str, ...], ...] = ((), ("--recipe-jobs=2",), ("-n1",))
+
+
 @pytest.mark.parametrize(
-    ("factor", "word"), [("1", "failed"), (".5", "failed"), ("2000.5", "passed"), ("0", "passed")]
+    "way_and_factor",
+    kept_first(
+        product(_WAYS, _FACTORS),
+        *(((), one) for one in _FACTORS),
+        *((way, one) for way in _WAYS[1:] for one in _FACTORS[::2]),
+    ),
 )
-@pytest.mark.parametrize("args", [(), ("--recipe-jobs=2",), ("-n1",)])
 def test_a_factor_stretches_default_and_own_timeouts(
-    project: Project, factor: str, word: str, args: tuple[str, ...]
+    project: Project, way_and_factor: tuple[tuple[str, ...], tuple[str, str]]
 ) -> None:
+    args, (factor, word) = way_and_factor
     project.ini("recipe_timeout = 50ms")
     sleep = f"type: shell, cmd: sleep {_SECONDS[word]}, parse: text, needs: []"
     path = project.recipe("x", {"one": sleep, "two": f"{sleep}, timeout: 50ms"})

@@ -69,7 +69,13 @@ def _said(line: str) -> str:
 
 @pytest.mark.parametrize("step", [_PYTHON, _command()])
 @pytest.mark.parametrize(
-    "args", [("-s",), ("--capture=no", "-v"), _PARALLEL, ("--capture=tee-sys",)]
+    "args",
+    [
+        ("-s",),
+        pytest.param(("--capture=no", "-v"), marks=pytest.mark.nightly),
+        _PARALLEL,
+        ("--capture=tee-sys",),
+    ],
 )
 def test_output_is_shown_while_the_step_runs_and_not_repeated(
     project: Project, step: str, args: tuple[str, ...]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.runs.journal.reader import Reading, read_journal
 from pytest_orchestrator.runs.lookup import load_record
 from tests.plugin.conftest import Project
+from tests.tiers import kept_first
 
 _STEPS = """
 def write(ctx, params):
@@ -357,11 +359,21 @@ _HARMS = {
 }
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "1"], ["--recipe-jobs", "2"]])
-@pytest.mark.parametrize("how", _HARMS)
+_WAYS: tuple[tuple[str, ...], ...] = ((), ("-n", "1"), ("--recipe-jobs", "2"))
+
+
+@pytest.mark.parametrize(
+    "harm_and_options",
+    kept_first(
+        product(_HARMS, _WAYS),
+        *((how, ()) for how in _HARMS),
+        *(("replaced", way) for way in _WAYS[1:]),
+    ),
+)
 def test_a_step_that_destroys_the_journal_fails_the_session(
-    project: Project, how: str, options: list[str]
+    project: Project, harm_and_options: tuple[str, tuple[str, ...]]
 ) -> None:
+    how, options = harm_and_options
     harm, why = _HARMS[how]
     shell = f"type: shell, parse: text, cmd: '{harm}', needs: [one]"
     project.recipe("x", {"one": "", "harm": shell, "three": "needs: [harm]"}, final={"off": ""})

@@ -171,7 +171,7 @@ _WAIT = "type: python, module: waits, function: wait"
         (signal.SIGINT, ()),
         (signal.SIGTERM, ("--recipe-jobs=2",)),
         (signal.SIGINT, ("-n", "1")),
-        (signal.SIGTERM, ("-n", "1")),
+        pytest.param(signal.SIGTERM, ("-n", "1"), marks=pytest.mark.nightly),
     ],
 )
 def test_an_interrupted_session_leaves_no_service(
