@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.dask.messages import packed, unpacked
@@ -39,6 +40,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder for temporary files, with a name that a shell would split."""
     folder = tmp_path / "it's scratch"
     folder.mkdir()
+    private_path()  # the folder that a process creates once, for its first step
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
