@@ -23,6 +23,9 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+_MEASURED_STRIDE = 3
+"""Of so many tests of a file in `tests/plugin`, one counts for coverage."""
+
 
 def pytest_collection_finish() -> None:
     """Collect less garbage: the items of all tests stay, and a session leaves few cycles.
@@ -35,10 +38,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure no coverage of laws, of later cases of a test in `tests/plugin`, and of the house.
+    """Measure no coverage of laws, of the house, and of most sessions in `tests/plugin`.
 
-    It takes a third of the time of a test, and such tests execute nearly the same code. Tests of
-    `tests/house` read the code of the package and execute little of it.
+    It takes as long as the session itself, and nearly all sessions execute the same code. With
+    `MEASURE_ALL` set, as the long tier does, all sessions but those of later cases are measured.
     """
     if _is_measured(item):
         return (yield)
@@ -55,10 +58,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def _is_measured(item: pytest.Item) -> bool:
     if item.get_closest_marker("measured") is not None:
         return True
-    is_law = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        return False
+    if isinstance(item, pytest.Function) and "plugin" in item.path.parts:
+        return _is_first_case(item) and ("MEASURE_ALL" in os.environ or _is_one_of_many(item))
+    return item.path.parent.name != "house"
+
+
+def _is_first_case(item: pytest.Function) -> bool:
     case = getattr(item, "callspec", None)
-    is_later = case is not None and any(case.indices.values()) and "plugin" in item.path.parts
-    return not is_law and not is_later and item.path.parent.name != "house"
+    return case is None or not any(case.indices.values())
+
+
+def _is_one_of_many(item: pytest.Function) -> bool:
+    """Return True for the first test of a file and each further one after some others."""
+    tests = [name for name in vars(item.module) if name.startswith("test_")]
+    return tests.index(item.originalname) % _MEASURED_STRIDE == 0
 
 
 @pytest.fixture
