@@ -109,6 +109,8 @@ class Case:
         more: Outcomes that it adds to those of the project.
         holds: Texts that must be in files which it writes, by patterns of their paths.
         on_a_terminal: It is started where it finds a terminal.
+        without: Arguments of pytest with which it shows nothing; if there are any, the situations
+            of the terminal are tried with and without it.
         note: What a user has to know.
         hint: What there is to know where this does not work.
     """
@@ -121,6 +123,7 @@ class Case:
     more: dict[str, int] = field(default_factory=dict)
     holds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     on_a_terminal: bool = False
+    without: tuple[str, ...] | None = None
     note: str = ""
     hint: str = ""
 
@@ -243,6 +246,7 @@ NEIGHBOURS = (
         "on a terminal",
         holds={"out.txt": ("3 recipes, 8 steps", "psu.ripple_v1", "7 passed", "1 xfailed")},
         on_a_terminal=True,
+        without=("-p", "no:sugar"),
     ),
     Case(
         "pytest-rich",
@@ -251,6 +255,7 @@ NEIGHBOURS = (
         ("--rich",),
         holds={"out.txt": ("the bench is <off>", "psu.ripple_v1")},
         on_a_terminal=True,
+        without=(),
         note="it shows only Python files, so its tracebacks lack the line of the recipe",
     ),
     Case(

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.neighbours import smoke
+from tests.neighbours import beside, smoke
 from tests.neighbours.cases import Case
 
 _LONGEST = 300
@@ -36,6 +36,7 @@ def tried(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
         (project / "out.txt").write_text(printed, encoding="utf-8")
         counts = _counts(project / "junit.xml")
         wrong = [] if counts == case.expected else [f"wanted {case.expected}: {_end(printed)}"]
+        wrong += [] if case.without is None else beside.lost(case.without, case.args)
         wrong += [f"{path} lacks {text!r}" for path, text in _missing(case, project)]
     return {
         "name": case.name,

@@ -2,6 +2,10 @@
 
 from typing import Final, NamedTuple
 
+OPTIONS: Final = ("-pno:rerunfailures", "-pno:cacheprovider")
+"""Options of pytest in all situations."""
+_INI: Final = "[pytest]\npythonpath = .\ntestpaths = recipes\n"
+
 
 class Situation(NamedTuple):
     """A project in which pytest is run at a terminal.
@@ -187,7 +191,7 @@ steps:
 """
 
 
-SITUATIONS: Final = {
+_SITUATIONS: Final = {
     "green": Situation(_GREEN, status=0),
     "failed-criterion": Situation({"recipes/psu.yaml": _CRITERIA}),
     "failed-assertion": Situation({"recipes/gains.yaml": _ASSERTION, "steps.py": _MODULE}),
@@ -202,5 +206,8 @@ SITUATIONS: Final = {
     "quiet": Situation(_GREEN | {"recipes/bad.yaml": _CRITERIA}, ("-q",)),
     "exit-first": Situation({"recipes/psu.yaml": _BLOCKED, "recipes/z.yaml": _CDU}, ("-x",)),
     "long-names": Situation({"recipes/ripple.yaml": _LONG}),
+}
+SITUATIONS: Final = {
+    name: one._replace(files=one.files | {"pytest.ini": _INI}) for name, one in _SITUATIONS.items()
 }
 """Each situation by its name, which is also the name of its recordings."""

@@ -12,10 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from tests.plugin.conftest import Project
+from tests.neighbours.beside import missing_reasons, outcomes_in
+from tests.plugin.conftest import PYTEST, Project
 from tests.plugin.fork_server import ForkServer
-from tests.plugin.screen import Size, Terminal, marked, plain, rows
-from tests.plugin.situations import SITUATIONS
+from tests.plugin.screen import marked, plain, rows
+from tests.plugin.situations import OPTIONS, SITUATIONS, Situation
+from tests.plugin.terminal import Size, Terminal
+from tests.tiers import kept_first
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
 
@@ -76,20 +79,36 @@ def _short_rules(line: str) -> str:
     return re.sub(r"([=_!-])\1{3,}", r"\1\1\1", line)
 
 
+def _ended(
+    project: Project, server: ForkServer, situation: Situation, size: Size, *more: str
+) -> Terminal:
+    """Run pytest in a situation until it has ended.
+
+    Args:
+        project: The project, which gets the files of the situation.
+        server: The fork server.
+        situation: The situation.
+        size: The size of the terminal.
+        more: Further arguments of pytest.
+    """
+    for file, text in situation.files.items():
+        project.write(file, text)
+    argv = [*PYTEST, "-orecipe_html=true", *OPTIONS, *situation.args, *more]
+    terminal = Terminal(server.popen, argv, size)
+    if situation.ctrl_c_at:
+        terminal.wait_for_file(project.path / situation.ctrl_c_at)
+        terminal.types("\x03")
+    terminal.status()
+    return terminal
+
+
 @pytest.mark.parametrize("size", [_SMALL, pytest.param(_LARGE, marks=pytest.mark.nightly)], ids=str)
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_the_screen_is_as_it_was_recorded(
     project: Project, fork_server: ForkServer, name: str, size: Size
 ) -> None:
     situation = SITUATIONS[name]
-    for file, text in situation.files.items():
-        project.write(file, text)
-    project.write("pytest.ini", "[pytest]\npythonpath = .\ntestpaths = recipes\n")
-    args = ("-orecipe_html=true", "-pno:rerunfailures", "-pno:cacheprovider", *situation.args)
-    terminal = Terminal(fork_server, *args, size=size)
-    if situation.ctrl_c_at:
-        terminal.wait_for_file(project.path / situation.ctrl_c_at)
-        terminal.types("\x03")
+    terminal = _ended(project, fork_server, situation, size)
 
     assert terminal.status() == situation.status, terminal.raw.decode()
     lines = _recording(terminal, project.path)
@@ -100,3 +119,38 @@ def test_the_screen_is_as_it_was_recorded(
     assert lines == path.read_text(encoding="utf-8").splitlines()
     screen = lines[: lines.index(_COLOURS)]
     assert sum(not _DOTS.fullmatch(line) for line in screen) <= situation.max_lines
+
+
+_BESIDE: Final = {
+    "xdist": ("-n2", "-rfEsxX"),
+    "xdist-verbose": ("-n2", "-v"),
+    "no-terminal": ("-p", "no:terminal"),
+}
+# Two workers have begun more steps than one process at the first failure, and -q is an option of
+# the terminal reporter.
+_COMPARED: Final = [name for name in SITUATIONS if name not in ("exit-first", "quiet")]
+
+
+@pytest.mark.parametrize("beside", _BESIDE)
+@pytest.mark.parametrize("name", kept_first(_COMPARED, "blocked"))
+def test_no_outcome_of_a_situation_is_lost_beside_other_reporters(
+    project: Project, fork_server: ForkServer, name: str, beside: str
+) -> None:
+    situation = SITUATIONS[name]
+    _ended(project, fork_server, situation, _LARGE, "--junitxml=plain.xml")
+    for file in ("begun", "tries"):
+        (project.path / file).unlink(missing_ok=True)
+    terminal = _ended(project, fork_server, situation, _LARGE, "--junitxml=x.xml", *_BESIDE[beside])
+
+    text = terminal.raw.decode()
+    # xdist runs the tests that it has collected, also if there are errors.
+    is_partial = name == "collection-error" and beside != "no-terminal"
+    assert terminal.status() == (1 if is_partial else situation.status), text
+    assert "INTERNALERROR" not in text
+    assert not re.search(r"pytest_orchestrator/\S+\.py", text)
+    plain, junit = ((project.path / name).read_text() for name in ("plain.xml", "x.xml"))
+    assert outcomes_in(plain).items() <= outcomes_in(junit).items()
+    if beside == "no-terminal":
+        assert text in ("", "^C")
+    else:
+        assert missing_reasons(junit, text) == []

@@ -310,7 +310,6 @@ class StepItem(pytest.Function):
             failures.name_element(representation, self.result)
             text = failures.aftermath(self.config, self.recipe, self.step, self.result)
             representation.addsection(self.recipe.node(self.step.name), text)
-            failures.adapt_to_rich(self.config, representation, self.source)
         return representation
 
     def failure_repr(self) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.reporting import dots, last_failed, recipe_tables
+from pytest_orchestrator.plugin.reporting import dots, last_failed, recipe_tables, rich
 from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
 from pytest_orchestrator.plugin.session_state import state_of
@@ -142,6 +142,7 @@ def show_tables(config: pytest.Config) -> None:
         config.pluginmanager.register(tables, _TABLES)
         dots.start_dots(config)
         config.pluginmanager.register(last_failed.LastFailed(config, tables.blocks.good))
+        rich.adapt_to_rich(config)
 
 
 def recipes_of(config: pytest.Config) -> "Mapping[str, list[Block]]":

@@ -83,18 +83,6 @@ def name_element(shown: Any, result: StepResult) -> None:
         crash.message = "\n".join([result.failure.reason, *rest])
 
 
-def adapt_to_rich(config: pytest.Config, shown: Any, path: Path) -> None:
-    """Remove a recipe's frames from a traceback for pytest-rich, which parses files as Python."""
-    if config.pluginmanager.has_plugin("rich-terminal-reporter"):
-        entries = shown.reprtraceback.reprentries
-        places = (getattr(entry, "reprfileloc", None) for entry in entries)
-        entries[:] = [
-            entry
-            for entry, place in zip(entries, places, strict=True)
-            if place is None or not Path(place.path).match(path.name)
-        ]
-
-
 _MOST = 10
 _WIDEST = 400
 _WHOLE = 40
