@@ -66,7 +66,8 @@ def _write_overview(
     else:
         more = "see the report" if _has_report(terminal.config) else "see --recipe-table=all"
         lines = screen(runs, width, only_failed=choice == "failed", more=more)
-    if lines and any(terminal.stats.get(name) for name in _WITH_TEXT):
+    has_texts = any(terminal.stats.get(name) for name in _WITH_TEXT) or terminal.hasopt("P")
+    if lines and has_texts:
         terminal.write_sep("-", "recipes")
     elif len(lines) == 1:
         terminal.currentfspath = None  # else pytest puts an empty line between dots and summary

@@ -71,7 +71,7 @@ def test_a_needed_step_is_in_the_table_and_its_output_in_the_setup(project: Proj
         {"one": "type: shell, cmd: echo from one, parse: text", "two": "", "too": "needs: [one]"},
     )
 
-    result = project.run("-rP", "-k", "two or too")
+    result = project.run("-rP", "--recipe-table=all", "-k", "two or too")
 
     assert result.outlines.count("from one") == 1
     result.stdout.fnmatch_lines(["-* Captured stdout setup -*", "from one"], consecutive=True)

@@ -185,3 +185,17 @@ def test_a_recipe_with_many_steps_has_few_dots(large: Project, args: tuple[str, 
 def test_all_dots_are_shown_if_all_steps_are(large: Project) -> None:
     output = large.run("--recipe-table=all").stdout.str()
     assert len(re.findall(r"s{40,}", output)) >= 1
+
+
+@pytest.mark.parametrize(
+    ("args", "titles"),
+    [((), 0), (("-rP",), 1), (("-rP", "--recipe-table=failed"), 0)],
+)
+def test_a_title_separates_the_summary_from_texts_of_tests(
+    project: Project, args: tuple[str, ...], titles: int
+) -> None:
+    project.recipe("x", {"one": "type: shell, cmd: echo said, parse: text"})
+
+    lines = project.run(*args).outlines
+
+    assert sum(bool(re.fullmatch(r"-+ recipes -+", line)) for line in lines) == titles

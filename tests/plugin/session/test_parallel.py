@@ -259,7 +259,7 @@ def test_needed_steps_run_ahead_in_a_setup_and_are_reported(project: Project) ->
         },
     )
 
-    result = project.run("--recipe-jobs=2", "-k", "last")
+    result = project.run("--recipe-jobs=2", "-k", "last", "--recipe-table=all")
 
     result.assert_outcomes(passed=1)
     table = [line.split()[0] for line in result.outlines if re.match(r" \w+ [ |]+passed", line)]
