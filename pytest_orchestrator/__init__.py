@@ -6,6 +6,8 @@ Names are imported at their first use: pytest imports this package always. PYTES
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context, ContextLike
     from pytest_orchestrator.context.rpc.address import ContextUnreachable
@@ -39,12 +41,10 @@ _MODULES |= dict.fromkeys(_CALL_ERRORS, "scriptlets.call")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("pytest-orchestrator")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES, "__version__"])
+    return sorted([*globals(), *_MODULES])

@@ -21,8 +21,6 @@ from pytest_orchestrator.core.result import Element, Ended, Measured, StepResult
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
-from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
-from pytest_orchestrator.reports.failure import place_of, source_of
 from pytest_orchestrator.runs import block as parts
 
 T = TypeVar("T")
@@ -57,7 +55,7 @@ def block(
     ended = result.ended
     return parts.plain(
         parts.Block(
-            schema_version=SCHEMA_VERSION,
+            schema_version=parts.SCHEMA_VERSION,
             run=parts.Run(id=folder.name, worker=worker),
             recipe=_recipe(recipe),
             step=_step(recipe, step, result, state),
@@ -220,6 +218,8 @@ def _place(recipe: LoadedRecipe, step: RecipeStep, result: StepResult) -> parts.
     """Return the position of the failure of a step or element; UNSET if it did not fail."""
     if not result.failure:
         return UNSET
+    from pytest_orchestrator.reports.failure import place_of, source_of
+
     at = place_of(step, result)
     return parts.Place(path=source_of(recipe, step, result).id, line=at.line, column=at.column)
 

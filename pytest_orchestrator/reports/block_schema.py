@@ -10,9 +10,6 @@ from msgspec import UNSET, Meta
 
 from pytest_orchestrator.runs.block import Block, Count, Maybe, Part
 
-SCHEMA_VERSION: Final = "1.0"
-"""Version of both formats."""
-
 
 class WholeRun(Part, frozen=True):
     """The run: the name of its folder and the run that it resumes."""

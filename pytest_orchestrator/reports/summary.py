@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.reports.block_schema import SCHEMA_VERSION
-from pytest_orchestrator.runs.block import marginal_count
+from pytest_orchestrator.runs.block import SCHEMA_VERSION, marginal_count
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Step

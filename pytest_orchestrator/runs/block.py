@@ -4,7 +4,7 @@ The tests of this project validate all blocks against these types. A field may b
 new major version of the format.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -12,6 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pytest_orchestrator.core import location, result
 from pytest_orchestrator.core.events import ElementFinished, Op, StepFinished
 from pytest_orchestrator.core.result import ElementState, Kind
+
+SCHEMA_VERSION: Final = "1.0"
+"""Version of the format of blocks, and of the summary of a run."""
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType

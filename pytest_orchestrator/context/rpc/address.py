@@ -197,8 +197,10 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     if port not in range(65536):
         raise CannotListen(f"cannot serve at {place}: a port is at most 65535")
     try:
+        # For bytes, Python does not load its codec of international host names.
+        name = host.encode("ascii") if host.isascii() else host
         family, kind, number, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
         raise CannotListen(f"cannot serve at {place}: {error}") from None

@@ -17,7 +17,6 @@ from pathlib import Path
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
 from pytest_orchestrator.execution.criteria.simple import query_of, search_verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query
@@ -194,6 +193,8 @@ def _max_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInput
 def _size(
     criterion: Criterion, name: str, limit: Json, inputs: CheckInputs, *, sign: int
 ) -> Verdict:
+    from pytest_orchestrator.execution import schema_errors
+
     size = os.path.getsize(os.path.join(inputs.root, name))
     if not isinstance(limit, int):
         return verdict(criterion, "the limit is no whole number", measured=size, unit="bytes")

@@ -5,7 +5,6 @@ are copied; a link is followed unless it leads out of the rootdir.
 """
 
 import contextlib
-import mimetypes
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,6 +132,8 @@ class _Collector:
             self._warn(f"cannot be copied: {error.strerror}", path)
 
     def _copied(self, real: str, status: os.stat_result, to: Path) -> Artifact:
+        import mimetypes
+
         to.parent.mkdir(parents=True, exist_ok=True)
         _write(real, to, status.st_size)
         os.utime(to, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -20,15 +20,7 @@ from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Process
 from pytest_orchestrator.execution.attempt_context import AttemptContext, Submitted
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
-from pytest_orchestrator.execution.record_log import records_of_this_process
-from pytest_orchestrator.execution.steps import (
-    artifacts,
-    asking,
-    custom,
-    python_inline,
-    python_process,
-    shell,
-)
+from pytest_orchestrator.execution.steps import artifacts, shell
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.fields.extensions import asks
@@ -98,6 +90,9 @@ def _service(step: Step, own: Context, attempt: AttemptContext, services: Servic
 def _inline(
     step: CodeStep, own: Context, attempt: AttemptContext, fixtures: Mapping[str, object]
 ) -> Ended:
+    from pytest_orchestrator.execution.record_log import records_of_this_process
+    from pytest_orchestrator.execution.steps import asking, custom, python_inline
+
     attempt.config.secrets.add_environment(attempt.variables())
 
     def run(called: PythonStep, within: AttemptContext) -> Ended:
@@ -128,6 +123,8 @@ def _with_cleanup(
         attempt: The context of the attempt.
         run: Runs a step to the end of its step code.
     """
+    from pytest_orchestrator.execution.steps import custom
+
     cleanup = custom.cleanup_of(step)
     if cleanup is None:
         return run(step, attempt)
@@ -222,6 +219,8 @@ def apart(step: Step, own: Context, attempt: AttemptContext) -> Ended:
     with _with_context_access(attempt, step.name, own) as within:
         match step:
             case CodeStep():
+                from pytest_orchestrator.execution.steps import custom, python_process
+
                 return _with_cleanup(
                     custom.called(step, within),
                     within,
@@ -237,6 +236,8 @@ def process_of(step: Step, attempt: AttemptContext) -> Process:
     """Return the `Process` record of a step whose program has not started."""
     match step:
         case CodeStep():
+            from pytest_orchestrator.execution.steps import custom, python_process
+
             return python_process.process_of(custom.called(step, attempt))
         case ShellStep():
             return shell.process_of(step, attempt)

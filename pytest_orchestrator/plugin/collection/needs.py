@@ -7,9 +7,8 @@ groups after the collection to a file whose path the controller sent.
 
 import json
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -32,8 +31,7 @@ FIXTURE = "_recipe_needs"
 """Name of the fixture that runs the needed steps; items with such needs request it."""
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(NamedTuple):
     """Steps and recipes that must run before an item.
 
     Attributes:

@@ -25,14 +25,12 @@ from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin.callables import callable_of, no_fixtures, set_callback
 from pytest_orchestrator.plugin.collection import recipe_needs
 from pytest_orchestrator.plugin.collection.file_matching import Claim
-from pytest_orchestrator.plugin.collection.hints import with_writers
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.results.blocks import PROBLEMS_KEY
 from pytest_orchestrator.plugin.results.failures import show_output
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.reports import failure
 
 _PARAMETRIZED = lazy_pattern(
     r"has no parameter defined for test.*Requested fixture '(\w+)'", re.DOTALL
@@ -280,6 +278,8 @@ class StepItem(pytest.Function):
                 raise outcome.user_frames(interrupt)  # noqa: B904
             show_output(self.result, self)
             if self.config.getoption("recipe_needs") == "none":
+                from pytest_orchestrator.plugin.collection.hints import with_writers
+
                 self.result = with_writers(run, self.step, self.result)
         if self.result.failure is None:
             self.warn_of_leftovers(self.result)
@@ -291,6 +291,8 @@ class StepItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Return the failure text of the step, or the traceback if user code raised."""
+        from pytest_orchestrator.reports import failure
+
         if isinstance(excinfo.value, Raised):
             return self._with_aftermath(failures.explained_there(self.config, excinfo.value))
         representation = super().repr_failure(excinfo)

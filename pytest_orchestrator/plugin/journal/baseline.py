@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +84,8 @@ def longest_first(durations: Mapping[str, float], units: Mapping[str, Iterable[s
     Returns:
         The names of the units; units of the same duration by falling number of items.
     """
+    from statistics import median
+
     default = median(durations.values()) if durations else 1.0
     weights = {
         name: (sum(durations.get(node, default) for node in nodes), sum(1 for _ in nodes))

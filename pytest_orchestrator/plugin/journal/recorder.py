@@ -34,7 +34,6 @@ from pytest_orchestrator.execution.notifications import (
     RetryScheduled,
     Sampled,
 )
-from pytest_orchestrator.plugin.journal import resume
 from pytest_orchestrator.runs import provenance
 from pytest_orchestrator.runs.resume import plan
 
@@ -185,6 +184,8 @@ class JournalRecorder:
             self.append(self._as_recorded(event), moment)
 
     def _as_recorded(self, event: ContextChanged) -> ContextChanged:
+        from pytest_orchestrator.plugin.journal import resume
+
         event = event if event.by else resume.by_test(event)
         return self._masked(event) if self._secrets else event
 
@@ -241,6 +242,8 @@ class JournalRecorder:
                     )
 
     def _started(self, recipe: "Recipe", event: AttemptStarted) -> None:
+        from pytest_orchestrator.plugin.journal import resume
+
         name = event.step.name
         if event.attempt == 1 and event.element is None:
             self._work[recipe.key, name] = resume.work_of(self._state, recipe, recipe.step(name))
@@ -294,6 +297,8 @@ class JournalRecorder:
     def _append_finished(
         self, at: tuple[str, str], result: "StepResult", block: "dict[str, Json]"
     ) -> None:
+        from pytest_orchestrator.plugin.journal import resume
+
         self.append(
             StepFinished(
                 recipe=at[0],
@@ -351,6 +356,8 @@ class JournalRecorder:
         Raises:
             JournalError: The event cannot be written.
         """
+        from pytest_orchestrator.plugin.journal import resume
+
         if recipe.key in self._started_recipes:
             return
         from pytest_orchestrator.plugin.results.blocks import static_blocks

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,7 @@ from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.journal.reader import read_journal
-from pytest_orchestrator.runs.journal.writer import NAME
-from pytest_orchestrator.runs.resume import plan, restore
+from pytest_orchestrator.runs.resume import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -160,6 +156,7 @@ def take_over(
     from pytest_orchestrator.execution.step_values import with_logs
     from pytest_orchestrator.runs.block import result_of
     from pytest_orchestrator.runs.folder import RunFolder
+    from pytest_orchestrator.runs.resume import restore
 
     event = restore.restored_event(record, old, state.folder.path.name)
     result = result_of(event)
@@ -197,7 +194,7 @@ def refuse(item: "StepItem", why: str) -> None:
     set_up(item)
     needs = item.stash[NEEDS]
     assert isinstance(needs, Needs)  # noqa: S101  # only markers of tests have messages here
-    item.stash[NEEDS] = replace(needs, refused=needs.refused or why)
+    item.stash[NEEDS] = needs._replace(refused=needs.refused or why)
 
 
 _OPTION = "--recipe-resume"
@@ -211,6 +208,8 @@ def resumed_session(config: pytest.Config) -> "ResumedSession | None":
     Raises:
         pytest.UsageError: The run does not exist or cannot be resumed.
     """
+    from pytest_orchestrator.runs import lookup
+
     workerinput = getattr(config, "workerinput", {})
     name = workerinput.get(_INPUT) or config.getoption("recipe_resume")
     if not name:
@@ -235,6 +234,10 @@ def _whole(folder: Path) -> "RunRecord":
     Raises:
         pytest.UsageError: The run is running, damaged or empty.
     """
+    from pytest_orchestrator.runs import lookup
+    from pytest_orchestrator.runs.journal.reader import read_journal
+    from pytest_orchestrator.runs.journal.writer import NAME
+
     record = lookup.load_record(folder)
     if record.state == "running":
         why = "is still running; end it, or wait until it has ended"
@@ -330,6 +333,8 @@ class ResumedSession:
 
     def _restore(self, runs: "Sequence[RecipeRun]") -> None:
         """Restore the Contexts; neither record the changes nor call step hooks for the changes."""
+        from pytest_orchestrator.runs.resume import restore
+
         state = state_of(self._config)
         if worker_context.is_shared(self._config):
             return  # the controller restores them once; other workers may run steps already
@@ -395,6 +400,8 @@ class ResumedSession:
         Raises:
             JournalError: An event cannot be written.
         """
+        from pytest_orchestrator.runs.resume import restore
+
         state = state_of(self._config)
         run = state.folder.path.name
         events = restore.opening(self._record, self._plan, self._recipes, run)

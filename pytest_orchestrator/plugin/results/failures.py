@@ -15,7 +15,6 @@ from pytest_orchestrator.plugin.options import runner
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.reports import failure
 
 _REPORT: dict[str, Any] = {
     "nodeid": "",
@@ -29,18 +28,24 @@ _REPORT: dict[str, Any] = {
 
 def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
     """Return the failure text of a step."""
+    from pytest_orchestrator.reports import failure
+
     root, here = config.rootpath, config.invocation_params.dir
     return failure.text(recipe, step, result, root, here, options(config, recipe))
 
 
 def aftermath(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
     """Return the text below the traceback of a step: output, usage, repeat command."""
+    from pytest_orchestrator.reports import failure
+
     root, here = config.rootpath, config.invocation_params.dir
     return failure.aftermath(recipe, step, result, root, here, options(config, recipe))
 
 
 def options(config: pytest.Config, recipe: Recipe) -> list[str]:
     """Return the options that the repeat command of a step needs to give the same result."""
+    from pytest_orchestrator.reports import failure
+
     given = state_of(config).var_values
     names = [name for name in given if name in recipe.var_names]
     values = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.execution.attempt_context import RunCallbacks
-from pytest_orchestrator.plugin.journal import baseline
+from pytest_orchestrator.plugin.options.settings import compare_last
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.reporting import progress
 
@@ -34,7 +34,11 @@ class PytestCallbacks(RunCallbacks):
     def __init__(self, state: "SessionState", recipe: "Recipe") -> None:
         self._state, self._recipe = state, recipe
         self._recorder = state.recorder
-        self._baseline = baseline.baseline_of(state.config)
+        self._baseline = None
+        if compare_last(state.config):
+            from pytest_orchestrator.plugin.journal import baseline
+
+            self._baseline = baseline.baseline_of(state.config)
         self._print_wait = progress.wait_printer(state.config)
         self._listeners = list(self._all_listeners())
         self._notify_here = state.run_config.main_queue.in_main_thread(self._call_listeners)

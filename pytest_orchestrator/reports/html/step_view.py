@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec import UNSET
 
 from pytest_orchestrator.core.text import figure
-from pytest_orchestrator.reports import failure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
@@ -253,6 +252,8 @@ class StepView:
         if self.about.get("sampled"):  # it is no item: its recipe runs again
             node = node.partition("::")[0]
         step_vars = (self.block and plain(self.block.recipe).get("vars")) or {}
+        from pytest_orchestrator.reports import failure
+
         return shown(failure.command(node, failure.options(step_vars)))
 
     @property

@@ -7,7 +7,6 @@ multiple of the spread of the earlier values, and a minimum deviation.
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Final, NamedTuple
 
 FACTOR: Final = 2.0
@@ -63,6 +62,8 @@ def baseline_range(figures: Sequence[float]) -> BaselineRange:
     Args:
         figures: The earlier values, at least one.
     """
+    from statistics import median
+
     middle = median(figures)
     spread = _SIGMA * median(abs(one - middle) for one in figures)
     return BaselineRange(middle, spread, len(figures))
