@@ -1,5 +1,6 @@
 """Situations whose screens are recorded: projects, arguments of pytest, and their limits."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 OPTIONS: Final = ("-pno:rerunfailures", "-pno:cacheprovider")
@@ -150,13 +151,13 @@ finally:
   - {name: power_off, type: shell, cmd: "true", parse: text}
 """
 _MATRIX = """\
-matrix: {volts: [5, 12, 24], load: [10, 50, 100]}
+matrix: {volts: [5, 12, 24], load: [10, 40, 100]}
 steps:
   - {name: power_on, type: shell, cmd: "true", parse: text}
   - name: measure
     type: shell
     cmd: |
-      echo "{\\"ripple\\": ${{ matrix.volts * matrix.load / 40 }}}"
+      echo "{\\"status\\": \\"ok\\", \\"ripple\\": ${{ matrix.volts * matrix.load / 40 }}}"
     measurements:
       ripple: {value: result.ripple, unit: mV, high: 29, marginal: {percent: 1}}
   - {name: report, type: shell, cmd: "true", parse: text}
@@ -191,6 +192,30 @@ steps:
 """
 
 
+def _many(steps: int, failing: int = 0) -> str:
+    """Return a recipe with many steps, of which one may fail."""
+    return "\n".join(["steps:", *_lines(steps, failing)]) + "\n"
+
+
+def _lines(steps: int, failing: int) -> Iterator[str]:
+    for number in range(1, steps + 1):
+        cmd = "echo no answer >&2; exit 1" if number == failing else "true"
+        yield f'  - {{name: step_{number:02}, type: shell, parse: text, cmd: "{cmd}"}}'
+
+
+_SWEEP = "\n".join(
+    [
+        'matrix: {cell: "${{ range(40) }}"}',
+        "defaults: {isolation: inline}",
+        "steps:",
+        *(
+            f"  - {{name: step_{number:02}, type: python, module: steps, function: nothing}}"
+            for number in range(1, 51)
+        ),
+    ]
+)
+_NOTHING = "def nothing(ctx, params):\n    return {'status': 'ok'}\n"
+
 _SITUATIONS: Final = {
     "green": Situation(_GREEN, status=0),
     "failed-criterion": Situation({"recipes/psu.yaml": _CRITERIA}),
@@ -202,6 +227,17 @@ _SITUATIONS: Final = {
     "timeout": Situation({"recipes/soak.yaml": _TIMEOUT}),
     "interrupted": Situation({"recipes/soak.yaml": _INTERRUPTED}, ctrl_c_at="begun", status=2),
     "matrix": Situation({"recipes/ripple.yaml": _MATRIX}),
+    "noise": Situation(
+        {
+            "recipes/a.yaml": _many(60),
+            "recipes/b.yaml": _many(60, failing=7),
+            "recipes/c.yaml": _many(60),
+        },
+        max_lines=45,
+    ),
+    "green-matrix": Situation(
+        {"recipes/sweep.yaml": _SWEEP, "steps.py": _NOTHING}, max_lines=12, status=0
+    ),
     "collection-error": Situation(_GREEN | {"recipes/psu.yaml": _ERRORS}, status=2),
     "quiet": Situation(_GREEN | {"recipes/bad.yaml": _CRITERIA}, ("-q",)),
     "exit-first": Situation({"recipes/psu.yaml": _BLOCKED, "recipes/z.yaml": _CDU}, ("-x",)),
