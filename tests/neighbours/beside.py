@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 from tests.plugin.situations import OPTIONS, SITUATIONS, Situation
-from tests.plugin.terminal import Size, Terminal
+from tests.plugin.terminal import Size, TerminalProcess
 
 _SIZE = Size(120, 40)
 _OTHER_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:dash", "-p", "no:randomly")
@@ -52,7 +52,7 @@ def _run(situation: Situation, args: Sequence[str]) -> tuple[str, str, int]:
             path.write_text(text, encoding="utf-8")
         argv = [sys.executable, "-m", "pytest", *_OTHER_PLUGINS, *OPTIONS, *situation.args, *args]
         popen = partial(subprocess.Popen, cwd=folder)
-        terminal = Terminal(popen, [*argv, "--junitxml=junit.xml"], _SIZE)
+        terminal = TerminalProcess(popen, [*argv, "--junitxml=junit.xml"], _SIZE)
         if situation.ctrl_c_at:
             terminal.wait_for_file(Path(folder, situation.ctrl_c_at))
             terminal.process.send_signal(signal.SIGINT)

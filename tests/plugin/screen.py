@@ -1,4 +1,4 @@
-"""Text and colours that a person sees on a terminal."""
+"""Pytest at a pseudo-terminal, and the text and colours that a person sees there."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,7 +7,24 @@ from typing import Final
 import pyte
 from pyte.screens import Char
 
+from tests.plugin.conftest import PYTEST
+from tests.plugin.fork_server import ForkServer
+from tests.plugin.terminal import Size, TerminalProcess
+
 _MOST_LINES: Final = 4_000
+
+
+class Terminal(TerminalProcess):
+    """A pytest process in this working directory, at a controlling terminal of its own.
+
+    Args:
+        server: The fork server, which forks the process.
+        args: The arguments of pytest.
+        size: The size of the terminal.
+    """
+
+    def __init__(self, server: ForkServer, *args: str, size: Size) -> None:
+        super().__init__(server.popen, [*PYTEST, *args], size)
 
 
 def rows(raw: str, columns: int) -> Iterator[list[Char]]:

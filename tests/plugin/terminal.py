@@ -26,7 +26,7 @@ class Size(NamedTuple):
         return f"{self.columns}x{self.lines}"
 
 
-class Terminal:
+class TerminalProcess:
     """A process at a terminal of its own.
 
     Args:
@@ -58,6 +58,13 @@ class Terminal:
         """Read the terminal until a file exists."""
         deadline = time.monotonic() + _TIMEOUT
         while not path.exists():
+            assert time.monotonic() < deadline, self.raw.decode(errors="replace")
+            self._read(0.02)
+
+    def wait_for(self, text: re.Pattern[str]) -> None:
+        """Read the terminal until the process has written a text."""
+        deadline = time.monotonic() + _TIMEOUT
+        while not text.search(self.raw.decode(errors="replace")):
             assert time.monotonic() < deadline, self.raw.decode(errors="replace")
             self._read(0.02)
 

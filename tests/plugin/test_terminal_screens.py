@@ -13,11 +13,11 @@ from typing import Any, Final
 import pytest
 
 from tests.neighbours.beside import missing_reasons, outcomes_in
-from tests.plugin.conftest import PYTEST, Project
+from tests.plugin.conftest import Project
 from tests.plugin.fork_server import ForkServer
-from tests.plugin.screen import marked, plain, rows
+from tests.plugin.screen import Terminal, marked, plain, rows
 from tests.plugin.situations import OPTIONS, SITUATIONS, Situation
-from tests.plugin.terminal import Size, Terminal
+from tests.plugin.terminal import Size
 from tests.tiers import kept_first
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
@@ -96,8 +96,8 @@ def _ended(
     """
     for file, text in situation.files.items():
         project.write(file, text)
-    argv = [*PYTEST, "-orecipe_html=true", *OPTIONS, *situation.args, *more]
-    terminal = Terminal(server.popen, argv, size)
+    args = ("-orecipe_html=true", *OPTIONS, *situation.args, *more)
+    terminal = Terminal(server, *args, size=size)
     if situation.ctrl_c_at:
         terminal.wait_for_file(project.path / situation.ctrl_c_at)
         terminal.types("\x03")
