@@ -1,6 +1,7 @@
 """Tables of the command line within the width of a terminal."""
 
 import argparse
+import io
 import os
 import pty
 import sys
@@ -116,10 +117,13 @@ def test_the_width_is_that_of_the_terminal_unless_wide_is_given(
         for columns in (93, 0):
             termios.tcsetwinsize(ours, (24, columns))
             widths.append([width_of(argparse.Namespace(wide=wide)) for wide in (False, True)])
+        termios.tcsetwinsize(ours, (24, 93))
+        monkeypatch.setattr(sys, "stdout", io.StringIO())  # captured, at a terminal
+        widths.append([width_of(argparse.Namespace(wide=False))])
         monkeypatch.undo()
     os.close(ours)
 
-    assert widths == [[93, None], [None, None]]
+    assert widths == [[93, None], [None, None], [None]]
 
 
 def test_output_that_is_no_terminal_has_the_width_of_columns_or_no_limit(
