@@ -66,20 +66,6 @@ class Started(NamedTuple):
     step: Step
 
 
-class ElementStarted(NamedTuple):
-    """Event: the step code starts for an element of ``foreach``.
-
-    Attributes:
-        step: The step.
-        element: Index of the element, from 0.
-        total: Number of elements of the list.
-    """
-
-    step: Step
-    element: int
-    total: int
-
-
 class AttemptStarted(NamedTuple):
     """Event: an attempt of a step starts; its step code has not run yet.
 
@@ -155,7 +141,7 @@ class Sampled(NamedTuple):
     is_outside: bool
 
 
-StepEvent = Started | ElementStarted | Finished | Changed
+StepEvent = Started | Finished | Changed
 Listener = Callable[[StepEvent], None]
 RecordedEvent = AttemptStarted | RetryScheduled | ElementFinished | Finished | Sampled
 """An event that is stored outside this process before it takes effect."""

@@ -5,21 +5,12 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.monitor.eta import StepEstimates, remaining_seconds
+from pytest_orchestrator.monitor.eta import remaining_seconds
 from pytest_orchestrator.monitor.run_cache import RunCache
-from tests.monitor.conftest import OLDER, RUN
+from tests.monitor.conftest import RUN
 from tests.runs.built import RECIPE, Built
 
 FLASH, MEASURE, RELEASE = ((RECIPE, name) for name in ("flash", "measure", "release"))
-
-
-def test_earlier_durations_are_read_once(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    estimates = StepEstimates()
-
-    assert estimates.of(bench / RUN, [FLASH]) == {FLASH: 2.0}
-    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)
-    assert estimates.of(bench / RUN, [FLASH, MEASURE, RELEASE]) == {FLASH: 2.0, MEASURE: 1.0}
-    assert estimates.of(bench / OLDER, [FLASH]) == {}
 
 
 def test_remaining_time_is_the_estimate_minus_the_elapsed_time(tmp_path: Path) -> None:

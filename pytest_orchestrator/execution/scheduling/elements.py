@@ -24,7 +24,6 @@ from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.notifications import (
     AttemptStarted,
     ElementFinished,
-    ElementStarted,
     Listener,
     Started,
 )
@@ -218,7 +217,6 @@ class ElementLoop(RetryLoop):
         running = self._attempts_of(step=self.step, attempt_defaults=attempt)
         running.element_names = {"item": item, "index": index}
         self._running = running
-        self._callbacks.notify(ElementStarted(self.step, index, len(self._items)))
         started = time.time()
         result = running.prepare()
         while result is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dash import Input, Output, State, dcc, html, no_update
 
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.monitor.eta import Seconds, StepEstimates, remaining_seconds
+from pytest_orchestrator.monitor.eta import remaining_seconds
 from pytest_orchestrator.monitor.pages import (
     context,
     graph,
@@ -22,6 +22,7 @@ from pytest_orchestrator.monitor.pages.common import Selection, read_run, select
 from pytest_orchestrator.monitor.pages.steps import drawer, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache, RunView
 from pytest_orchestrator.reports.text import duration, look, sign
+from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.summary import marginal, seconds, verdict
 

@@ -32,7 +32,7 @@ class StepHooks:
 
     def happened(self, recipe: "Recipe", event: "StepEvent") -> None:
         """Call the step hook that corresponds to an event of a step."""
-        from pytest_orchestrator.execution.notifications import Changed, Finished, Started
+        from pytest_orchestrator.execution.notifications import Changed, Started
 
         step = event.step
         names = {"recipe": recipe.id, "node": recipe.node(step.name), "step": step.name}
@@ -40,7 +40,7 @@ class StepHooks:
             self._change(event.change, names)
         elif isinstance(event, Started):
             self._call(_START, names | {"step_type": step.type})
-        elif isinstance(event, Finished) and getattr(self._config.hook, _FINISH).get_hookimpls():
+        elif getattr(self._config.hook, _FINISH).get_hookimpls():
             from pytest_orchestrator.plugin.results.blocks import block_of
             from pytest_orchestrator.plugin.session_state import state_of
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+    from pytest_orchestrator.recipe import Recipe
 
 _MOST = 3
 
@@ -38,7 +39,8 @@ class Header:
         """Return the header; with ``--collect-only -q``, the prerequisite steps in brackets."""
         config = self._session.config
         if config.get_verbosity() == -1 and config.option.collectonly:
-            return [f"[{node}]" for node, _ in self._needed()]
+            steps = prerequisites(self._session)
+            return [f"[{recipe.node(name)}]" for recipe, name in steps]
         return self.lines()
 
     def lines(self) -> list[str]:
@@ -52,7 +54,7 @@ class Header:
             parts[0] += _jobs(self._session.config)
             where = runner.header_text(self._session.config)
             parts[0] += f", {where}" if where else ""
-        if needed := [name for _, name in self._needed()]:
+        if needed := [name for _, name in prerequisites(self._session)]:
             most = len(needed) if self._session.config.get_verbosity() else _MOST
             number = counted(len(needed), "prerequisite step")
             parts.append(f"also runs {number}, not counted: {listed(needed, most)}")
@@ -82,21 +84,22 @@ class Header:
         head = f"run {pending.run} was ended before `finally` of {shown} had run"
         return [f"{head}: pytest --recipe-resume={pending.run}"]
 
-    def _needed(self) -> list[tuple[str, str]]:
-        """Return the prerequisite steps: unselected steps that run because an item needs them.
 
-        Returns:
-            The node id and the name of each step, in the order in which they run.
-        """
-        selected = state_of(self._session.config).selected
-        needed: dict[str, str] = {}
-        for item in self._session.items:
-            needs = item.stash.get(NEEDS, None)
-            for run, steps in needs.asked if isinstance(needs, Needs) else ():
-                chosen = selected.get(run.recipe.key, ())
-                names = [step.name for step in steps if step.name not in chosen]
-                needed |= {run.recipe.node(name): name for name in names}
-        return [*needed.items()]
+def prerequisites(session: pytest.Session) -> "list[tuple[Recipe, str]]":
+    """Return the prerequisite steps: unselected steps that run because an item needs them.
+
+    Returns:
+        The recipe and the name of each step, in the order in which they run.
+    """
+    selected = state_of(session.config).selected
+    steps: dict[tuple[str, str], tuple[Recipe, str]] = {}
+    for item in session.items:
+        needs = item.stash.get(NEEDS, None)
+        for run, asked in needs.asked if isinstance(needs, Needs) else ():
+            chosen, recipe = selected.get(run.recipe.key, ()), run.recipe
+            names = [step.name for step in asked if step.name not in chosen]
+            steps |= {(recipe.key, name): (recipe, name) for name in names}
+    return [*steps.values()]
 
 
 def listed(names: Sequence[str], most: int) -> str:

@@ -1,7 +1,8 @@
 """Status line of running steps, and lines for lock waits.
 
 A thread writes the status line, because the main thread waits for the step. The thread does not
-run during user code in this process, because that code may fork.
+run during user code in this process, because that code may fork. A controller of xdist runs no
+user code; its workers send it the events of their steps.
 """
 
 import contextlib
@@ -10,53 +11,44 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.files import step_file_name
+from pytest_orchestrator.plugin.reporting.running_steps import RunningSteps
+from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.execution.locks.locks import LockWait
-    from pytest_orchestrator.execution.notifications import StepEvent
+    from pytest_orchestrator.execution.notifications import RecordedEvent
+    from pytest_orchestrator.plugin.reporting.remaining_time import RemainingTime
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.reports.terminal.status_line import RunningStep
+    from pytest_orchestrator.runs.folder import RunFolder
 
 NAME = "orchestrator-progress"
 
 _INTERVAL = 0.5
-_BEAT = 30.0
-_TAIL = 4096
-_DOWN, _UP_TO = b"\n\r\x1b[K", "\x1b[A\r"
+_INTERVAL_WITHOUT_TERMINAL = 5.0
+_BEAT = 60.0
+_ESTIMATE_AFTER = 2.0
+_DOWN, _UP_TO = "\n\r\x1b[K", "\x1b[A\r"
 
 
-class _RunningStep(NamedTuple):
-    """A step that has started: name, start (monotonic), path of its logs without suffix.
-
-    A parallel step may be over before the main thread removes it; `is_over` then returns True.
-    """
-
-    name: str
-    since: float
-    logs: str
-    is_over: Callable[[], bool]
-
-
-def start_progress(session: pytest.Session, nodes: set[str]) -> None:
-    """Register the status line if the session has a terminal that can show it.
+def start_progress(config: pytest.Config, nodes: set[str]) -> None:
+    """Register the status line if the session has an output that can show it.
 
     Args:
-        session: The session.
-        nodes: The node ids of its steps.
+        config: The configuration of the session; in a session with workers of xdist, that of the
+            controller.
+        nodes: The node ids of the steps of the session.
     """
-    config = session.config
     if config.get_verbosity() < 0 or config.option.collectonly or not nodes:
         return
-    if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
-        return
-    if config.getoption("capture", "") in ("no", "tee-sys"):
+    if hasattr(config, "workerinput") or config.getoption("capture", "") in ("no", "tee-sys"):
         return
     if config.getoption("usepdb", False) or config.getoption("trace", False):
         return
@@ -71,7 +63,14 @@ def start_progress(session: pytest.Session, nodes: set[str]) -> None:
             out = os.dup(1)
         config.add_cleanup(lambda: os.close(out))
         writer: Any = config.get_terminal_writer()
-        progress = Progress(nodes, out, lambda: int(writer.width_of_current_line))
+        progress = Progress(
+            nodes,
+            out,
+            lambda: int(writer.width_of_current_line),
+            state_of(config).folder,
+            is_verbose=config.get_verbosity() > 0,
+            is_distributed=config.getoption("dist", "no") != "no",
+        )
         config.pluginmanager.register(progress, NAME)
 
 
@@ -90,6 +89,19 @@ def progress_of(config: pytest.Config) -> "Progress | None":
     return progress
 
 
+def estimate_time(session: pytest.Session) -> None:
+    """Add the remaining time to the status line of a session without workers.
+
+    Args:
+        session: The session, whose items know their prerequisite steps.
+    """
+    progress = progress_of(session.config)
+    if progress is not None and progress.is_terminal:
+        from pytest_orchestrator.plugin.reporting import remaining_time
+
+        progress.remaining = remaining_time.of_session(session)
+
+
 def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
     """Hide the status line inside the with block, which writes to the terminal."""
     progress = progress_of(config)
@@ -97,64 +109,72 @@ def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
 
 
 class Progress:
-    """Status line of the running steps; without a terminal, a line every 30 s.
+    """Status line of the running steps; without a terminal, one line a minute.
 
     Args:
         nodes: The node ids of the steps.
-        out: File descriptor of the terminal.
+        out: File descriptor of the output of pytest.
         column: Function that returns the column of the cursor, from 0.
+        folder: The folder of the run.
+        is_verbose: True if pytest begins the line of an item with its node id (``-v``).
+        is_distributed: True if the steps run in workers of xdist.
+
+    Attributes:
+        steps: The running steps.
+        remaining: The estimate of the remaining time; None if the session has none.
+        is_terminal: True if the output is a terminal that can move its cursor.
     """
 
-    def __init__(self, nodes: set[str], out: int, column: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        nodes: set[str],
+        out: int,
+        column: Callable[[], int],
+        folder: "RunFolder",
+        *,
+        is_verbose: bool = False,
+        is_distributed: bool = False,
+    ) -> None:
+        self.steps = RunningSteps(folder)
+        self.remaining: RemainingTime | None = None
+        self.is_terminal = os.isatty(out) and os.environ.get("TERM") != "dumb"
         self._nodes, self._out, self._column = nodes, out, column
-        self._is_terminal = os.isatty(out) and os.environ.get("TERM") != "dumb"
+        self._is_verbose, self._is_distributed = is_verbose, is_distributed
         self._done: set[str] = set()
-        self._running: dict[tuple[str, str], _RunningStep] = {}
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._item = ""
         self._is_shown = False
-        self._last_beat = 0.0
         self._is_broken = False
+        self._last_beat = 0.0
 
-    def happened(
-        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], event: "StepEvent"
-    ) -> None:
-        """Add a step that starts, name its element of ``foreach``, and remove a finished step.
+    def happened(self, recipe: "Recipe", event: "RecordedEvent") -> None:
+        """Process an event of a step in this process; any thread may call this.
 
-        An inline step is not added: it stops the thread that draws the status line.
-
-        Args:
-            recipe: The recipe.
-            logs: The folder of the recipe's logs.
-            is_over: Function that returns True if the step of a given name has a result.
-            event: The event of a step.
+        An inline step is not shown: it stops the thread that draws the status line.
         """
-        from pytest_orchestrator.execution.notifications import ElementStarted, Finished, Started
+        from pytest_orchestrator.execution.notifications import AttemptStarted
 
-        key = (recipe.key, event.step.name)
-        if isinstance(event, Started):
+        if isinstance(event, AttemptStarted):
             if _is_inline(recipe, event.step):
                 self._stop()
                 return
-            name = event.step.name
-            self._running[key] = _RunningStep(
-                name, monotonic(), f"{logs}/{step_file_name(name)}", lambda: is_over(name)
-            )
             self._start()
-        elif isinstance(event, ElementStarted) and key in self._running:
-            self._running[key] = self._running[key]._replace(
-                name=f"{event.step.name} {event.element + 1:,}/{event.total:,}",
-                logs=f"{logs}/{step_file_name(event.step.name)}.{event.element}",
-            )
-        elif isinstance(event, Finished):
-            self._running.pop(key, None)
+        self.steps.happened(recipe, event)
+
+    def reported(self, event: "AnyEvent") -> None:
+        """Process an event that an xdist worker sent for the journal; any thread may call this."""
+        self.steps.reported(event)
+        self._start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
         """Hide the line while pytest writes; stop the thread before a test that is no step."""
-        if nodeid not in self._nodes:
+        if nodeid not in self._nodes and not self._is_distributed:
             self._stop()
+        self._item = nodeid
         with self.silence():
             return (yield)
 
@@ -168,6 +188,18 @@ class Progress:
     def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
         """Count an item as done; hide the status line while pytest writes."""
         self._done.add(nodeid)
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+    def pytest_testnodeready(self) -> Generator[None, object, object]:
+        """Hide the status line while xdist writes about a worker."""
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+    def pytest_testnodedown(self) -> Generator[None, object, object]:
+        """Hide the status line while xdist writes about a worker."""
         with self.silence():
             return (yield)
 
@@ -186,77 +218,115 @@ class Progress:
         """Erase the status line; write no status line inside the with block."""
         with self._lock:
             self._erase()
-            self._is_broken = False
+            self._continue_line()
             yield
 
+    def update(self) -> None:
+        """Write the status of the running steps, if one has run for half a second."""
+        steps = self.steps.shown()
+        if not steps or steps[0].seconds < _INTERVAL:
+            self._erase()
+        elif self.is_terminal:
+            self._show(steps)
+        else:
+            self._beat(steps)
+
     def _start(self) -> None:
-        if self._thread is None:
-            self._over.clear()
-            thread = threading.Thread(target=self._refresh, name=NAME, daemon=True)
-            with contextlib.suppress(RuntimeError):  # the system has no more threads: no line
-                thread.start()
-                self._thread = thread
+        if self._thread is not None:
+            return
+        with self._starting:
+            if self._thread is None:
+                self._over.clear()
+                thread = threading.Thread(target=self._refresh, name=NAME, daemon=True)
+                with contextlib.suppress(RuntimeError):  # the system has no more threads: no line
+                    thread.start()
+                    self._thread = thread
 
     def _stop(self) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        with self._starting:
+            self._over.set()
+            if self._thread is not None:
+                self._thread.join()
+                self._thread = None
         with self._lock:
-            self._running.clear()
+            self.steps.clear()
             self._erase()
 
     def _refresh(self) -> None:
         # A fixed interval: short steps never wake this thread.
-        while not self._over.wait(_INTERVAL):
+        interval = _INTERVAL if self.is_terminal else _INTERVAL_WITHOUT_TERMINAL
+        while not self._over.wait(interval):
+            if self.remaining is not None and self._lasts():
+                self.remaining.read(self._over.is_set)  # takes too long for the lock
             with self._lock, contextlib.suppress(OSError):
                 self.update()
 
-    def update(self) -> None:
-        """Write the status of the step that has run longest, if it has run for half a second."""
-        all_running = [one for one in self._running.copy().values() if not one.is_over()]
-        running = min(all_running, key=lambda one: one.since, default=None)
-        now = monotonic()
-        if running is None or now - running.since < _INTERVAL:
-            self._erase()
-            return
-        more = len(all_running) - 1
-        named = f"{running.name} and {more} more" if more else running.name
-        if self._is_terminal:
-            self._show(running, named, now - running.since)
-        elif now - max(running.since, self._last_beat) >= _BEAT:
-            from pytest_orchestrator.reports.terminal.status_line import heartbeat
+    def _lasts(self) -> bool:
+        return max(self.steps.elapsed().values(), default=0.0) >= _ESTIMATE_AFTER
 
-            self._last_beat = now
-            counts = len(self._done & self._nodes), len(self._nodes)
-            line = heartbeat(named, now - running.since, *counts)
-            # pytest still reports the column of its row of dots until it writes again.
-            is_new = self._is_broken or self._column() == 0
-            self._write(f"{'' if is_new else chr(10)}{line}\n")
-            self._is_broken = True
-
-    def _show(self, running: _RunningStep, named: str, seconds: float) -> None:
-        import shutil
-
+    def _show(self, steps: "list[RunningStep]") -> None:
         from pytest_orchestrator.reports.terminal.status_line import last_line, status
 
-        total = len(self._nodes)
-        place = f"{min(len(self._done & self._nodes) + 1, total)}/{total}"
-        width = shutil.get_terminal_size().columns - 1
-        printed = last_line(_tail(running.logs))
-        line = status(place, named, seconds, _memory(), printed, width)
-        self._write(_DOWN.decode() + line + self._back())
+        total, width = len(self._nodes), self._width()
+        place = f"{min(len(self._done & self._nodes) + 1, total):,}/{total:,}"
+        left = None
+        if self.remaining is not None:
+            left = self.remaining.seconds(self.steps.ended, self.steps.elapsed())
+        memory = _memory(4 if self._is_distributed else 3)
+        line = status(place, steps, left, memory, last_line(self.steps.output()), width - 1)
+        self._write(_DOWN + line + self._back(width))
         self._is_shown = True
+
+    def _beat(self, steps: "list[RunningStep]") -> None:
+        from pytest_orchestrator.reports.terminal.status_line import heartbeat
+
+        now = monotonic()
+        if min(steps[0].seconds, now - self._last_beat) < _BEAT:
+            return
+        self._last_beat = now
+        line = heartbeat(steps, len(self._done & self._nodes), len(self._nodes))
+        # pytest still reports the column of its own line until it writes again.
+        is_at_start = self._is_broken or self._column() == 0
+        self._write(f"{'' if is_at_start else chr(10)}{line}\n")
+        self._is_broken = True
+
+    def _continue_line(self) -> None:
+        """After a line without a terminal, move to the column where pytest continues its line.
+
+        The path of the file, or with ``-v`` the node id of the step, is written again. With ``-v``,
+        xdist continues no line.
+        """
+        if not self._is_broken:
+            return
+        self._is_broken = False
+        if self._is_verbose and self._is_distributed:
+            return
+        column = self._column()
+        begin = self._item if self._is_verbose else self._item.partition("::")[0]
+        text = f"{begin} " if len(begin) < column and not self._is_distributed else ""
+        with contextlib.suppress(OSError):
+            self._write(text.ljust(column))
 
     def _erase(self) -> None:
         if self._is_shown:
             self._is_shown = False
             with contextlib.suppress(OSError):
-                self._write(_DOWN.decode() + self._back())
+                self._write(_DOWN + self._back(self._width()))
 
-    def _back(self) -> str:
+    def _back(self, width: int) -> str:
+        """Return the sequence that moves to the end of pytest's line, which may be wrapped."""
         column = self._column()
+        column = (column - 1) % width + 1 if column else 0
         return _UP_TO + (f"\x1b[{column}C" if column else "")
+
+    def _width(self) -> int:
+        """Return the width of the terminal; ``COLUMNS`` replaces it, as for pytest."""
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns):
+            return int(columns)
+        with contextlib.suppress(OSError):
+            return os.get_terminal_size(self._out).columns or 80
+        return 80
 
     def _write(self, text: str) -> None:
         os.write(self._out, text.encode(errors="backslashreplace"))
@@ -267,31 +337,17 @@ def _is_inline(recipe: "Recipe", step: "Step") -> bool:
     return bool(recipe.fixtures or step.fixtures) or getattr(step, "isolation", "") == "inline"
 
 
-def _tail(logs: str) -> bytes:
-    """Return the last 4 kB of a step's newest log file, stdout or stderr; empty without logs."""
-    number = 1
-    while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):  # noqa: PTH110
-        number += 1
-    found = []
-    for end in ("stdout", "stderr"):
-        path = f"{logs}.{number}.{end}"
-        with contextlib.suppress(OSError):
-            found.append((os.stat(path).st_mtime_ns, path))  # noqa: PTH116
-    if not found:
-        return b""
-    with Path(max(found)[1]).open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _TAIL))
-        return file.read()
+def _memory(depth: int) -> int | None:
+    """Return the resident memory of all processes of steps in bytes, or None if unknown.
 
-
-def _memory() -> int | None:
-    """Return the resident memory of all processes of steps in bytes, or None if unknown."""
+    Args:
+        depth: Number of generations from this process to the first process of a step.
+    """
     from pytest_orchestrator.execution.supervision import os_support
 
     with contextlib.suppress(OSError, ValueError):
         below = [os.getpid()]
-        for _ in range(3):
+        for _ in range(depth):
             below = [child for pid in below for child in os_support.children(pid)]
         found = list(below)
         for pid in found:

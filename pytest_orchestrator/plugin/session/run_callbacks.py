@@ -1,6 +1,6 @@
 """Callbacks by which a recipe run calls pytest: journal, step hooks, status line, baseline."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +11,6 @@ from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.reporting import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_orchestrator.core.questions import Answer
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
     from pytest_orchestrator.execution.attempt_context import PendingQuestion
@@ -40,8 +38,10 @@ class PytestCallbacks(RunCallbacks):
 
             self._baseline = baseline.baseline_of(state.config)
         self._print_wait = progress.wait_printer(state.config)
-        self._listeners = list(self._all_listeners())
-        self._notify_here = state.run_config.main_queue.in_main_thread(self._call_listeners)
+        self._step_hooks: Listener | None = None
+        if state.step_hooks is not None:
+            happened = partial(state.step_hooks.happened, recipe)
+            self._step_hooks = state.run_config.main_queue.in_main_thread(happened)
 
     def before_import(self, module: str) -> None:
         """Have pytest rewrite the asserts of a module."""
@@ -78,18 +78,20 @@ class PytestCallbacks(RunCallbacks):
             self._recorder.waits(self._recipe, self._print_wait, wait)
 
     def record(self, event: "RecordedEvent") -> None:
-        """Append an event to the journal.
+        """Show an event in the status line, and append it to the journal.
 
         Raises:
             JournalError: The event cannot be written.
         """
+        if self._progress is not None:
+            self._progress.happened(self._recipe, event)
         if self._recorder is not None:
             self._recorder.happened(self._recipe, event)
 
     def notify(self, event: "StepEvent") -> None:
-        """Pass an event of a step to the step hooks and the status line, in the main thread."""
-        if self._listeners:
-            self._notify_here(event)
+        """Pass an event of a step to the step hooks, in the main thread."""
+        if self._step_hooks is not None:
+            self._step_hooks(event)
 
     def more_verdicts(
         self, step: "Step", ended: "Ended", measured: "tuple[Measured, ...]"
@@ -99,17 +101,7 @@ class PytestCallbacks(RunCallbacks):
             return ()
         return self._baseline.verdicts(self._recipe, step, ended, measured)
 
-    def _all_listeners(self) -> "Iterator[Listener]":
-        state, recipe = self._state, self._recipe
-        if state.step_hooks is not None:
-            yield partial(state.step_hooks.happened, recipe)
-        status_line = progress.progress_of(state.config)
-        if status_line is not None:
-            yield partial(status_line.happened, recipe, state.folder.logs(recipe), self._has_ended)
-
-    def _has_ended(self, step: str) -> bool:
-        return self._state.run(self._recipe).known(step) is not None
-
-    def _call_listeners(self, event: "StepEvent") -> None:
-        for listener in self._listeners:
-            listener(event)
+    @cached_property
+    def _progress(self) -> "progress.Progress | None":
+        """The status line; a test's marker creates the run before the session has one."""
+        return progress.progress_of(self._state.config)

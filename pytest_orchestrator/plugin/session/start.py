@@ -41,7 +41,8 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     if not steps and not marked:
         return
     register(needs, "orchestrator-needs")
-    progress.start_progress(session, {item.nodeid for item in steps})
+    if session.config.getoption("dist", "no") == "no":
+        progress.start_progress(session.config, {item.nodeid for item in steps})
     state = state_of(session.config)
     _regroup(session, steps, state)
     if _is_plain_list(session.config):
@@ -61,6 +62,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     if worker_context.is_shared(session.config):
         _add_results_of_others(state)
     _note_needs(session, steps, tests, snapshots)
+    progress.estimate_time(session)
     if resumed is not None:
         resumed.mark(steps)
     if not session.config.option.collectonly:

@@ -16,7 +16,7 @@ from pytest_orchestrator.plugin.collection import file_matching, needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.options.variables import INPUTS
 from pytest_orchestrator.plugin.questions.person import TERMINAL, has_person
-from pytest_orchestrator.plugin.reporting import header, not_run, tables
+from pytest_orchestrator.plugin.reporting import header, not_run, progress, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
 from pytest_orchestrator.plugin.session_state import (
     CAUSE,
@@ -137,6 +137,7 @@ class Controller:
     def _prepare_recipes(self) -> None:
         self._late.expected = True
         self._show_header()
+        self._start_progress()
         self._restore = interrupt_on_sigterm()
 
     def _show_header(self) -> None:
@@ -146,6 +147,17 @@ class Controller:
         if terminal is not None:
             for line in needs.read_groups(self._file)["header"]:
                 terminal.write_line(line)
+
+    def _start_progress(self) -> None:
+        """Show the running steps of the workers in the status line."""
+        assert self._session is not None  # noqa: S101  # it has begun
+        config, nodes = self._session.config, state_of(self._session.config).collected
+        progress.start_progress(config, nodes)
+        line = progress.progress_of(config)
+        if line is not None and line.is_terminal and len(nodes) == self._session.testscollected:
+            from pytest_orchestrator.plugin.reporting import remaining_time
+
+            line.remaining = remaining_time.of_workers(config, nodes, len(self._started))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

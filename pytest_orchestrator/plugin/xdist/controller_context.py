@@ -96,6 +96,7 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
     from pytest_orchestrator.core.events import AnyEvent, RecipeStarted
     from pytest_orchestrator.plugin.questions.remote import WorkerQuestions
     from pytest_orchestrator.plugin.questions.session import questions_of
+    from pytest_orchestrator.plugin.reporting.progress import progress_of
 
     recorder = state.recorder
     assert recorder is not None  # noqa: S101  # this is the controller
@@ -106,6 +107,8 @@ def _request_handlers(state: "SessionState") -> "dict[str, Ask]":
             recorder.append_start(event)
         else:
             recorder.append(event)
+        if (progress := progress_of(state.config)) is not None:
+            progress.reported(event)
 
     return {
         **WorkerQuestions(lambda: questions_of(state.config).queue).handlers,

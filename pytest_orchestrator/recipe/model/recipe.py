@@ -290,10 +290,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
 
     def node(self, step: str) -> str:
         """Return the node id of the step of that name; the id has the cells of both matrices."""
-        if self.cell is None:
-            return f"{self.id}::{step}"
-        name, _, own = step.removesuffix("]").partition("[")
-        return f"{self.id}::{cell_name(name, self.cell.id, own)}"
+        return _node(self.id, self.cell.id if self.cell else "", step)
 
     @cached_property
     def _by_name(self) -> dict[str, Step]:
@@ -319,3 +316,24 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             KeyError: The recipe has no such step.
         """
         return self._by_name[name]
+
+
+def node_of(key: str, step: str) -> str:
+    """Return the node id of a step whose recipe is not loaded.
+
+    Args:
+        key: The key of its recipe.
+        step: The name of the step.
+    """
+    for suffix in (".yaml", ".yml"):
+        path, opening, cell = key.partition(f"{suffix}[")
+        if opening:
+            return _node(path + suffix, cell.removesuffix("]"), step)
+    return _node(key, "", step)
+
+
+def _node(path: str, cell: str, step: str) -> str:
+    if not cell:
+        return f"{path}::{step}"
+    name, _, own = step.removesuffix("]").partition("[")
+    return f"{path}::{cell_name(name, cell, own)}"

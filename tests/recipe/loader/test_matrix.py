@@ -7,6 +7,7 @@ import pytest
 
 from pytest_orchestrator.recipe import Recipe, cells
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.model.recipe import node_of
 
 Read = Callable[[str], Recipe]
 Problems = Callable[[str], list[str]]
@@ -63,6 +64,7 @@ def test_a_cell_is_a_recipe_with_its_own_context(read: Read) -> None:
     assert recipe.cell is not None
     assert recipe.cell.values == {"g": 2}
     assert (recipe.key, recipe.node("a")) == ("recipes/x.yaml[g:2]", "recipes/x.yaml::a[g:2]")
+    assert node_of(recipe.key, "a") == recipe.node("a")
     assert recipe.context == "recipe"
 
 

@@ -9,6 +9,7 @@ import pytest
 from pytest_orchestrator.execution.expression_scope import collected
 from pytest_orchestrator.recipe import Recipe, RecipeError, cells, load
 from pytest_orchestrator.recipe.loader import include
+from pytest_orchestrator.recipe.model.recipe import node_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +102,8 @@ def test_the_ids_of_a_step_join_those_of_the_matrix_of_the_recipe(expand: Files)
         "recipes/x.yaml::m[gain:1,channel:3]",
         "recipes/x.yaml::m[gain:2,channel:3]",
     ]
+    assert node_of("recipes/x.yaml[gain:2]", "m[channel:3]") == recipes[1].node("m[channel:3]")
+    assert node_of("recipes/x.yml", "m[channel:3]") == "recipes/x.yml::m[channel:3]"
     assert [recipe.steps[0].name for recipe in recipes] == ["m[channel:3]", "m[channel:3]"]
 
 

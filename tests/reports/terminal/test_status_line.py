@@ -3,14 +3,53 @@
 import pytest
 
 from pytest_orchestrator.core.text import display_width
-from pytest_orchestrator.reports.terminal.status_line import clock, heartbeat, last_line, status
+from pytest_orchestrator.reports.terminal.status_line import (
+    RunningStep,
+    clock,
+    heartbeat,
+    last_line,
+    status,
+)
+
+
+def _status(
+    *steps: RunningStep,
+    left: float | None = None,
+    memory: int | None = 41_300_000,
+    printed: str = "",
+    width: int = 80,
+) -> str:
+    return status("2/5", steps, left, memory, printed, width)
 
 
 def test_a_status_line_shows_position_name_time_memory_and_output() -> None:
-    assert status("2/5", "measure_ripple", 3.9, 41_300_000, "settling, 3 of 10", 80) == (
+    ripple = RunningStep("measure_ripple", 3.9)
+    assert _status(ripple, printed="settling, 3 of 10") == (
         '[2/5] measure_ripple 00:03  41 MB  "settling, 3 of 10"'
     )
-    assert status("2/5", "flash", 0.6, None, "", 80) == "[2/5] flash 00:00"
+    assert _status(RunningStep("flash", 0.6), memory=None) == "[2/5] flash 00:00"
+    assert _status(ripple, left=130.2) == ("[2/5] measure_ripple 00:03  about 02:10 to go  41 MB")
+    assert _status(ripple, left=0.9) == "[2/5] measure_ripple 00:03  41 MB"
+
+
+@pytest.mark.parametrize(
+    ("step", "label"),
+    [
+        (RunningStep("ramp", 0, element=7, elements=1500), "ramp [7/1,500]"),
+        (RunningStep("flash", 0, attempt=2, attempts=4), "flash (attempt 2 of 4)"),
+        (RunningStep("flash", 0, attempt=2), "flash (attempt 2)"),
+        (
+            RunningStep("flash", 0, attempt=3, attempts=4, pause=19.2),
+            "flash (attempt 3 of 4 in 00:20)",
+        ),
+        (
+            RunningStep("ramp", 0, element=1, elements=2, attempt=2, attempts=3),
+            "ramp [1/2] (attempt 2 of 3)",
+        ),
+    ],
+)
+def test_a_label_has_the_element_and_the_attempt(step: RunningStep, label: str) -> None:
+    assert step.label() == label
 
 
 @pytest.mark.parametrize(
@@ -23,13 +62,48 @@ def test_a_status_line_shows_position_name_time_memory_and_output() -> None:
     ],
 )
 def test_a_status_line_fits_into_the_terminal(width: int, line: str) -> None:
-    shown = status("2/5", "flash", 3, 41_300_000, "settling, 3 of 10 漢字漢字", width)
+    shown = _status(RunningStep("flash", 3), printed="settling, 3 of 10 漢字漢字", width=width)
     assert shown == line
     assert display_width(shown) <= width
 
 
-def test_a_heartbeat_line_names_step_time_and_progress() -> None:
-    assert heartbeat("burn_in", 30.2, 3, 5) == "orchestrator: burn_in runs for 00:30 (3 of 5 done)"
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (20, "[2/5] ramp [7/12] 0…"),
+        (40, "[2/5] ramp [7/12] 01:00 and 2 more"),
+        (46, "[2/5] ramp [7/12] 01:00, 漢字 00:20 and 1 more"),
+        (48, "[2/5] ramp [7/12] 01:00, 漢字 00:20, flash 00:01"),
+        (70, "[2/5] ramp [7/12] 01:00, 漢字 00:20, flash 00:01  about 03:20 to go"),
+    ],
+)
+def test_steps_that_do_not_fit_are_counted(width: int, line: str) -> None:
+    ramp = RunningStep("ramp", 60, element=7, elements=12)
+    steps = (ramp, RunningStep("漢字", 20), RunningStep("flash", 1))
+
+    shown = _status(*steps, left=200, memory=None, width=width)
+
+    assert display_width(shown) <= width
+    assert shown == line
+
+
+def test_a_long_name_is_cut_to_two_fifths_of_the_width() -> None:
+    shown = _status(RunningStep("n" * 100, 3, element=2, elements=9), printed="x" * 99, width=70)
+
+    assert shown == f'[2/5] {"n" * 27}… [2/9] 00:03  41 MB  "{"x" * 12}…"'
+
+
+def test_a_line_without_a_terminal_names_steps_times_and_progress() -> None:
+    burn, *others = (RunningStep(name, 30.2) for name in ("burn_in", "b", "c", "d", "e"))
+    ramp = RunningStep("ramp", 125, element=7, elements=500)
+
+    assert heartbeat([burn], 3, 5) == "orchestrator: burn_in runs for 00:30 (3 of 5 done)"
+    assert heartbeat([ramp, burn], 3, 5000) == (
+        "orchestrator: ramp [7/500] runs for 02:05, burn_in for 00:30 (3 of 5,000 done)"
+    )
+    assert heartbeat([burn, *others], 0, 5) == (
+        "orchestrator: burn_in runs for 00:30, b for 00:30, c for 00:30 and 2 more (0 of 5 done)"
+    )
 
 
 @pytest.mark.parametrize(
