@@ -162,8 +162,9 @@ class Project:
         (self.path / "ran.txt").unlink(missing_ok=True)
 
     def items(self, *args: str) -> list[str]:
-        """Collect only; return the node ids."""
-        return [line for line in self.run("--collect-only", "-q", *args).outlines if "::" in line]
+        """Collect only; return the node ids, without those of prerequisite steps."""
+        lines = self.run("--collect-only", "-q", *args).outlines
+        return [line for line in lines if "::" in line and line[:1] != "["]
 
     def outcomes(self, *args: str) -> dict[str, str]:
         """Run pytest in this process; return the outcome of each node id."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.execution.notifications import AttemptStarted
 from pytest_orchestrator.plugin.reporting.running_steps import RunningSteps
 from pytest_orchestrator.plugin.session_state import state_of
 
@@ -72,6 +73,8 @@ def start_progress(config: pytest.Config, nodes: set[str]) -> None:
             is_distributed=config.getoption("dist", "no") != "no",
         )
         config.pluginmanager.register(progress, NAME)
+        if progress.is_terminal:
+            config.pluginmanager.register(_HiddenLine(progress))
 
 
 def _logs_live(config: pytest.Config) -> bool:
@@ -87,6 +90,43 @@ def progress_of(config: pytest.Config) -> "Progress | None":
     """Return the status line plugin of a session, or None if the session has none."""
     progress: Progress | None = config.pluginmanager.get_plugin(NAME)
     return progress
+
+
+class _HiddenLine:
+    """Plugin that hides the status line while pytest or xdist writes to the terminal."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
+        """Hide the status line while pytest writes the name of a file or an item."""
+        with self._progress.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, object, object]:
+        """Hide the status line while pytest writes the outcome of an item."""
+        with self._progress.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
+        """Hide the status line while pytest writes how much of the session is done."""
+        with self._progress.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+    def pytest_testnodeready(self) -> Generator[None, object, object]:
+        """Hide the status line while xdist writes about a worker that has started."""
+        with self._progress.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+    def pytest_testnodedown(self) -> Generator[None, object, object]:
+        """Hide the status line while xdist writes about a worker that has ended."""
+        with self._progress.silence():
+            return (yield)
 
 
 def estimate_time(session: pytest.Session) -> None:
@@ -145,6 +185,7 @@ class Progress:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._has_ended = False
         self._item = ""
         self._is_shown = False
         self._is_broken = False
@@ -155,8 +196,6 @@ class Progress:
 
         An inline step is not shown: it stops the thread that draws the status line.
         """
-        from pytest_orchestrator.execution.notifications import AttemptStarted
-
         if isinstance(event, AttemptStarted):
             if _is_inline(recipe, event.step):
                 self._stop()
@@ -169,56 +208,40 @@ class Progress:
         self.steps.reported(event)
         self._start()
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
-        """Hide the line while pytest writes; stop the thread before a test that is no step."""
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Store the item; stop the thread before a test in this process that is no step."""
         if nodeid not in self._nodes and not self._is_distributed:
             self._stop()
+        if self._is_broken:
+            self._continue_line()
         self._item = nodeid
-        with self.silence():
-            return (yield)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self) -> Generator[None, object, object]:
-        """Hide the status line while pytest writes."""
-        with self.silence():
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
-        """Count an item as done; hide the status line while pytest writes."""
-        self._done.add(nodeid)
-        with self.silence():
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
-    def pytest_testnodeready(self) -> Generator[None, object, object]:
-        """Hide the status line while xdist writes about a worker."""
-        with self.silence():
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
-    def pytest_testnodedown(self) -> Generator[None, object, object]:
-        """Hide the status line while xdist writes about a worker."""
-        with self.silence():
-            return (yield)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count an item as done after its teardown."""
+        if self._is_broken:
+            self._continue_line()
+        if report.when == "teardown":
+            self._done.add(report.nodeid)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
-        """Stop the thread of the status line and erase the line."""
-        self._stop()
+        """End the thread of the status line and erase the line; later steps are not shown."""
+        self._stop(is_end=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Stop the thread of the status line and erase the line."""
-        self._stop()
+        """End the thread of the status line and erase the line; later steps are not shown."""
+        self._stop(is_end=True)
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
         """Erase the status line; write no status line inside the with block."""
         with self._lock:
             self._erase()
-            self._continue_line()
+            if self._is_broken:
+                self._continue_line()
             yield
 
     def update(self) -> None:
@@ -232,18 +255,21 @@ class Progress:
             self._beat(steps)
 
     def _start(self) -> None:
-        if self._thread is not None:
-            return
+        if self._thread is None:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
         with self._starting:
-            if self._thread is None:
+            if self._thread is None and not self._has_ended:
                 self._over.clear()
                 thread = threading.Thread(target=self._refresh, name=NAME, daemon=True)
                 with contextlib.suppress(RuntimeError):  # the system has no more threads: no line
                     thread.start()
                     self._thread = thread
 
-    def _stop(self) -> None:
+    def _stop(self, *, is_end: bool = False) -> None:
         with self._starting:
+            self._has_ended = self._has_ended or is_end
             self._over.set()
             if self._thread is not None:
                 self._thread.join()
@@ -296,8 +322,6 @@ class Progress:
         The path of the file, or with ``-v`` the node id of the step, is written again. With ``-v``,
         xdist continues no line.
         """
-        if not self._is_broken:
-            return
         self._is_broken = False
         if self._is_verbose and self._is_distributed:
             return

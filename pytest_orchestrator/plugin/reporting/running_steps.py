@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.core.files import step_file_name
+from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.events import AnyEvent
@@ -66,12 +67,6 @@ class RunningSteps:
             recipe: The recipe of the step.
             event: The event.
         """
-        from pytest_orchestrator.execution.notifications import (
-            AttemptStarted,
-            Finished,
-            RetryScheduled,
-        )
-
         key, step = (recipe.key, event.step.name), event.step
         if isinstance(event, AttemptStarted):
             if recipe.key not in self._logs:

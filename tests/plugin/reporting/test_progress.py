@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +56,13 @@ class Bench:
 
     def happened(self, event: RecordedEvent) -> None:
         self.progress.happened(self.recipe, event)
+
+    def reported(self, name: str) -> None:
+        """Report the teardown of a step, as pytest does."""
+        report = pytest.TestReport(
+            self.recipe.node(name), ("", 1, ""), {}, "passed", None, "teardown"
+        )
+        self.progress.pytest_runtest_logreport(report)
 
     def advance(self, seconds: float) -> str:
         """Advance the clock and update; return the output."""
@@ -119,7 +127,7 @@ without_a_terminal = pytest.mark.parametrize("bench", ["file"], indirect=True)
 def test_the_status_line_is_below_the_line_that_pytest_writes(bench: Bench) -> None:
     (bench.logs / "flash.1.stdout").write_text("old")
     (bench.logs / "flash.2.stderr").write_text("settling, 1 of 2\nsettling, 2 of 2\n")
-    next(bench.progress.pytest_runtest_logfinish(next(iter(bench.nodes))))
+    bench.reported("burn_in")
     bench.start("flash")
 
     assert bench.advance(0.4) == ""
@@ -227,7 +235,7 @@ def test_without_a_terminal_a_line_is_written_every_minute_between_whole_lines(
     bench: Bench,
 ) -> None:
     node = bench.recipe.node("flash")
-    next(bench.progress.pytest_runtest_logstart(node))
+    bench.progress.pytest_runtest_logstart(node)
     bench.column = 16
     bench.start("flash", elements=500)
     bench.start("flash", element=6)
@@ -237,13 +245,14 @@ def test_without_a_terminal_a_line_is_written_every_minute_between_whole_lines(
     assert bench.advance(59.9) == ""
     assert bench.advance(0.1) == "orchestrator: flash [7/500] runs for 02:00 (0 of 3 done)\n"
     bench.finish("flash")
+    bench.reported("flash")
     assert bench.write(17) == "recipes/x.yaml  "
     assert bench.write(18) == ""
     bench.start("burn_in")
     assert bench.advance(59.9) == ""
-    assert bench.advance(0.1) == "\norchestrator: burn_in runs for 01:00 (0 of 3 done)\n"
+    assert bench.advance(0.1) == "\norchestrator: burn_in runs for 01:00 (1 of 3 done)\n"
     assert bench.write(0) == "recipes/x.yaml    "
-    assert bench.advance(60) == "orchestrator: burn_in runs for 02:00 (0 of 3 done)\n"
+    assert bench.advance(60) == "orchestrator: burn_in runs for 02:00 (1 of 3 done)\n"
     assert bench.write(0) == ""
 
 
@@ -263,7 +272,7 @@ def test_after_such_a_line_pytest_continues_its_own_line(
 ) -> None:
     bench.progress._is_verbose = verbose  # noqa: SLF001
     bench.progress._is_distributed = distributed  # noqa: SLF001
-    next(bench.progress.pytest_runtest_logstart(bench.recipe.node("flash")))
+    bench.progress.pytest_runtest_logstart(bench.recipe.node("flash"))
     bench.column = column
     bench.start("flash")
     bench.advance(60)
@@ -293,15 +302,35 @@ def test_nothing_is_written_while_user_code_runs_in_this_process(bench: Bench) -
 def test_a_test_that_is_no_step_ends_the_thread_unless_it_runs_in_a_worker(bench: Bench) -> None:
     bench.start("flash")
     bench.progress._is_distributed = True  # noqa: SLF001
-    next(bench.progress.pytest_runtest_logstart("test_x.py::test_x"))
+    bench.progress.pytest_runtest_logstart("test_x.py::test_x")
     assert bench.advance(100) != ""
     bench.write(7)
 
     bench.progress._is_distributed = False  # noqa: SLF001
-    next(bench.progress.pytest_runtest_logstart("test_x.py::test_x"))
+    bench.progress.pytest_runtest_logstart("test_x.py::test_x")
     bench.rest()
 
     assert bench.advance(100) == ""
+
+
+def test_events_after_the_end_of_the_session_start_no_thread(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    read, write = os.pipe()
+    line = Progress(set(), write, lambda: 0, RunFolder(tmp_path, "run"))
+    event = StepStarted(recipe="recipes/x.yaml", step="flash")
+
+    def runs() -> bool:
+        return any(thread.name == progress.NAME for thread in threading.enumerate())
+
+    line.reported(event)
+    assert runs()
+    line.pytest_sessionfinish()
+    line.reported(event)
+    line.happened(recipe, AttemptStarted(recipe.step("burn_in"), 1))
+    assert not runs()
+    os.close(read)
+    os.close(write)
 
 
 @pytest.mark.parametrize("bench", ["terminal"], indirect=True)
