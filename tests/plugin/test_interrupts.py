@@ -66,7 +66,7 @@ def _interrupted(
     project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": cool})
     project.recipe("y", {"four": ""}, {"dark": ""})
     process = project.pytester.popen(
-        [*PYTEST, "-rfE", *args],
+        [*PYTEST, "-rfE", "--recipe-table=all", *args],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,

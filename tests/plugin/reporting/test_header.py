@@ -85,6 +85,17 @@ def test_collect_only_with_q_lists_prerequisite_steps_in_brackets(project: Proje
         "recipes/b.yaml::five",
     ]
     assert "[" not in project.run(*listing, "-q").outlines[0]
+    project.write(
+        "recipes/c.yaml",
+        "needs: [recipes/a.yaml]\nsteps: [{name: six, type: shell, cmd: 'true', parse: text}]\n",
+    )
+    half = project.run("--collect-only", "-q", "recipes/a.yaml::two", "recipes/c.yaml").outlines
+    assert half[: half.index("")] == [
+        "[recipes/a.yaml::one]",
+        "[recipes/a.yaml::three]",
+        "recipes/a.yaml::two",
+        "recipes/c.yaml::six",
+    ]
 
 
 def test_collect_only_of_a_distributed_session_reports_no_step_as_not_run(
