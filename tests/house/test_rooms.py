@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "pytest_orchestrator"
-FILES = sorted(PACKAGE.rglob("*.py"))
+COMPILED = PACKAGE / "reports/compiled"
+FILES = sorted(file for file in PACKAGE.rglob("*.py") if file.parent != COMPILED)
 ALLOWED = {"msgspec", "psutil", "pytest_orchestrator"}
 
 

@@ -150,6 +150,52 @@ def test_a_list_of_the_steps_imports_no_recorder_of_a_journal(plain: Project) ->
     assert "journal:" in [line.strip() for line in result.outlines]
 
 
+_UNUSED_BY_SHELL_STEPS = (
+    *("jinja2", "jsonschema", "psutil", "dotenv", "httpx", "distributed"),
+    *("asyncio", "encodings.idna", "fractions", "http", "logging.handlers", "pickle"),
+    *("socketserver", "statistics", "tracemalloc"),
+    "pytest_orchestrator.execution.dask",
+    "pytest_orchestrator.execution.steps.custom",
+    "pytest_orchestrator.execution.steps.python_inline",
+    "pytest_orchestrator.execution.steps.python_process",
+    "pytest_orchestrator.plugin.journal.baseline",
+    "pytest_orchestrator.plugin.journal.snapshots",
+    "pytest_orchestrator.plugin.questions.session",
+    "pytest_orchestrator.recipe.editor_schema",
+    "pytest_orchestrator.recipe.expressions.sandbox",
+    "pytest_orchestrator.reports.block_schema",
+    "pytest_orchestrator.reports.failure",
+    "pytest_orchestrator.runs.resume.restore",
+    "pytest_orchestrator.scriptlets",
+)
+"""Modules that a session of two shell steps does not import, and their submodules."""
+
+
+def test_two_shell_steps_with_their_page_import_only_what_they_use(project: Project) -> None:
+    keys = "type: shell, cmd: 'true', parse: text"
+    recipe = project.recipe("x", {"one": keys, "two": keys})
+    project.write(
+        "tell.py",
+        """
+        import atexit
+        import sys
+        from pathlib import Path
+
+        atexit.register(lambda: Path("modules.txt").write_text("\\n".join(sorted(sys.modules))))
+        """,
+    )
+    others = ("xdist", "rerunfailures", "pytest_jsonreport", "metadata")
+    switched = [option for name in others for option in ("-p", f"no:{name}")]
+
+    result = project.spawn("-p", "tell", *switched, *_DEFAULT, recipe)
+
+    result.assert_outcomes(passed=2)
+    assert [*project.path.glob(".orchestrator/runs/*/report.html")]
+    imported = (project.path / "modules.txt").read_text().split()
+    unused = tuple(f"{name}." for name in _UNUSED_BY_SHELL_STEPS)
+    assert [name for name in imported if f"{name}.".startswith(unused)] == []
+
+
 def test_the_context_fixture_imports_no_yaml(plain: Project) -> None:
     plain.write("test_x.py", "def test_x(ctx):\n    ctx.set('a', 1)\n")
 

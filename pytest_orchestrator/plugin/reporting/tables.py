@@ -137,8 +137,6 @@ def _summary_line(report: pytest.TestReport) -> str:
 
 def show_tables(config: pytest.Config) -> None:
     """Register the plugins for tables and for ``--lf`` once, except in an xdist worker."""
-    from pytest_orchestrator.plugin.reporting import last_failed
-
     if not (config.pluginmanager.has_plugin(_TABLES) or hasattr(config, "workerinput")):
         tables = Tables(config)
         config.pluginmanager.register(tables, _TABLES)

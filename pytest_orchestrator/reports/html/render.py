@@ -10,18 +10,15 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.html.timeline import Bar, Timeline
-from pytest_orchestrator.reports.templating import FOLDER, environment
+from pytest_orchestrator.reports.templating import FOLDER, Environment, template
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import RunRecord
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 NAME: Final = "report.html"
 
@@ -53,7 +50,8 @@ def html(
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = _script()
-    return _template().render(
+    add_filters()
+    return template("page.html").render(
         page=Page(run, folder, base, trends),
         base=base,
         script=_raw(script),
@@ -68,23 +66,24 @@ def _base(start: Path, stop: Path) -> str:
 
 
 @cache
-def _template() -> "Template":
-    templates = environment()
-    templates.filters |= {
-        "cut": report_text.cut,
-        "json_text": report_text.json_text,
-        "look": look,
-        "sign": sign,
-        "duration": report_text.duration,
-        "rerun": report_text.rerun,
-        "moment": _moment,
-        "clock": lambda ts: ts[11:23],
-        "tick": _tick,
-        "rows": _rows,
-        "has": _has,
-    }
-    templates.globals |= {"percent": _percent, "source": _source, "graph": _graph}
-    return templates.get_template("page.html")
+def add_filters() -> None:
+    """Add the filters and functions of the page to those of all templates."""
+    Environment.filters.update(
+        {
+            "cut": report_text.cut,
+            "json_text": report_text.json_text,
+            "look": look,
+            "sign": sign,
+            "duration": report_text.duration,
+            "rerun": report_text.rerun,
+            "moment": _moment,
+            "clock": lambda ts: ts[11:23],
+            "tick": _tick,
+            "rows": _rows,
+            "has": _has,
+        }
+    )
+    Environment.globals.update({"percent": _percent, "source": _source, "graph": _graph})
 
 
 def _rows(line: Timeline) -> list[_Row]:
@@ -128,7 +127,7 @@ def _raw(text: str) -> Any:
 
 
 def _graph(drawing: Mapping[str, Any]) -> Any:
-    return _raw(environment().get_template("graph.svg").render(drawing, alone=False))
+    return _raw(template("graph.svg").render(drawing, alone=False))
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Templates of the reports, compiled to Python by `python -m scripts.templates`."""
