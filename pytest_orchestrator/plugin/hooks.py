@@ -7,7 +7,6 @@ plugin. pytest is not to rewrite the asserts of this module, which takes longer 
 
 import sys
 from collections.abc import Generator
-from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +14,7 @@ import pytest
 from pytest_orchestrator.plugin.options import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
     from pathlib import Path
-    from types import ModuleType
 
     from pytest_orchestrator.context.context import Context
 
@@ -87,7 +83,6 @@ def activate(config: pytest.Config) -> None:
     """
     if _ACTIVE not in config.stash:
         config.stash[_ACTIVE] = True
-        install_finder()
         from pytest_orchestrator.plugin import activation
 
         activation.activate(config, config.stash[_UNCOLLECTED])
@@ -206,27 +201,3 @@ def ctx(request: pytest.FixtureRequest, orchestrator_context: "Context") -> "Con
     """The Context of the session, or the own Context of the recipe that the test requests."""
     context: Context = getattr(request, "param", orchestrator_context)
     return context
-
-
-class PackageFinder:
-    """Import finder that finds this package by Python's own path finder."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
-        """Return the spec of a module of this package; None for any other module."""
-        return (
-            PathFinder.find_spec(name, path, target)
-            if name.startswith("pytest_orchestrator.")
-            else None
-        )
-
-
-def install_finder() -> None:
-    """Put `PackageFinder` ahead of pytest's assertion rewriter, once per process.
-
-    Without it pytest would rewrite all modules of this package.
-    """
-    if PackageFinder not in sys.meta_path:
-        sys.meta_path.insert(0, PackageFinder)

@@ -25,6 +25,9 @@ def pytest_unconfigure():
     print()
     print("tops:", *sorted(tops))
     print("rooms:", *sorted(name for name in rooms if name.startswith("pytest_orchestrator.")))
+    ours = [name for name in sys.modules if name.startswith("pytest_orchestrator.")]
+    found = {name: type(sys.modules[name].__spec__.loader).__name__ for name in ours}
+    print("rewritten:", *(name for name in ours if found[name] != "SourceFileLoader"))
     if "pytest_orchestrator.plugin.activation" not in sys.modules:
         print("unused:", *sorted(name for name in sys.modules if "orchestrator.plugin." in name))
     print("journal:", *sorted(name for name in sys.modules if "plugin.journal." in name))
@@ -74,6 +77,7 @@ def test_a_session_without_a_recipe_loads_only_hooks_and_declarations(plain: Pro
         *("collection", "collection.file_matching"),  # for the YAML file
         *("hooks", "hookspecs", "options", "options.declared"),
     ]
+    assert "rewritten: pytest_orchestrator.plugin" in result.outlines  # found before the finder
 
 
 @pytest.mark.parametrize(
