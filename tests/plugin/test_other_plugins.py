@@ -55,33 +55,6 @@ def test_pytest_rich_receives_only_python_files(project: Project) -> None:
     assert frame.startswith("steps.py:")
 
 
-def test_pytest_rich_receives_a_failure_without_python_files_as_text(project: Project) -> None:
-    project.write(
-        "conftest.py",
-        """
-        from pathlib import Path
-
-        class Rich:
-            def pytest_runtest_logreport(self, report):
-                if report.failed:
-                    # pytest-rich shows tracebacks as boxes, and any other longrepr as text
-                    is_traceback = type(report.longrepr).__name__ == "ExceptionChainRepr"
-                    Path("seen.txt").write_text(f"{is_traceback} {report.longrepr}")
-
-        def pytest_configure(config):
-            config.pluginmanager.register(Rich(), "rich-terminal-reporter")
-        """,
-    )
-    project.recipe("a", {"off": "type: shell, cmd: exit 3, parse: text"})
-
-    assert project.reasons("--junitxml=x.xml") == {"off": "exit code 3, expected 0"}
-
-    seen = (project.path / "seen.txt").read_text()
-    assert seen.startswith("False recipes/a.yaml:2:")
-    assert "E   exit code 3, expected 0" in seen
-    assert 'message="exit code 3, expected 0"' in (project.path / "x.xml").read_text()
-
-
 def test_files_of_pytest_workflow_are_not_collected(project: Project) -> None:
     project.write("tests/test_hello.yml", "- {name: hello, command: echo hello}\n")
     project.write("tests/test_a.yaml", "steps: [{name: s, type: shell, cmd: 'true'}]\n")

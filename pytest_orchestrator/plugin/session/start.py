@@ -4,6 +4,7 @@ The functions run at the end of the collection: only then have ``--ff`` and plug
 items set their order.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -45,20 +46,17 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         progress.start_progress(session.config, {item.nodeid for item in steps})
     state = state_of(session.config)
     _regroup(session, steps, state)
-    if _is_plain_list(session.config):
+    if _is_plain_list(session.config) and not marked and _are_whole(steps, state):
         return
     for item in steps:
         recipe_needs.link(item.run, state)
     tests = [(test, _linked(test)) for test in marked]
-    resumed, snapshots = state.resumed, None
+    resumed = state.resumed
     if resumed is not None:
         resumed.restore_steps(list(state.runs.values()))
         header.earlier.append(resumed)
-    if session.config.getoption("recipe_needs") == "snapshot":
-        from pytest_orchestrator.plugin.journal.snapshots import Snapshots
-
-        snapshots = Snapshots(session.config)
-        header.earlier.append(snapshots)
+    snapshots = _snapshots(session.config)
+    header.earlier += [] if snapshots is None else [snapshots]
     if worker_context.is_shared(session.config):
         _add_results_of_others(state)
     _note_needs(session, steps, tests, snapshots)
@@ -87,8 +85,17 @@ def _steps(session: pytest.Session) -> "list[StepItem]":
     return [item for item in session.items if isinstance(item, StepItem)]
 
 
+def _snapshots(config: pytest.Config) -> "Snapshots | None":
+    """Return the object that restores Contexts if ``--recipe-needs=snapshot`` asks for it."""
+    if config.getoption("recipe_needs") != "snapshot":
+        return None
+    from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+
+    return Snapshots(config)
+
+
 def _is_plain_list(config: pytest.Config) -> bool:
-    """Return True if the session only lists its items and needs no recipe run for its header.
+    """Return True if the session only lists its items, and its options ask for nothing else.
 
     With ``--collect-only``, the header still says which steps ``--recipe-resume`` restores, which
     Contexts ``--recipe-needs=snapshot`` restores, and which recipes ``--recipe-jobs`` runs one
@@ -100,6 +107,20 @@ def _is_plain_list(config: pytest.Config) -> bool:
         config.getoption("recipe_resume") or config.getoption("recipe_needs") == "snapshot"
     )
     return not has_earlier and settings.jobs(config) == 1
+
+
+def _are_whole(steps: "list[StepItem]", state: "SessionState") -> bool:
+    """Return True if all steps of the recipes are selected, and of the recipes that they need.
+
+    The header and the listing then name no prerequisite steps.
+    """
+    selected = Counter(item.recipe.key for item in steps)
+    recipes = {item.recipe.key: item.recipe for item in steps}
+    return all(
+        selected[one.key] == len(one.steps)
+        for recipe in recipes.values()
+        for one in (*recipe_needs.needed_recipes(recipe, state), recipe)
+    )
 
 
 def _regroup(session: pytest.Session, steps: "list[StepItem]", state: "SessionState") -> None:

@@ -18,7 +18,8 @@ from pytest_orchestrator.plugin.reporting import progress, remaining_time, runni
 from pytest_orchestrator.plugin.reporting.progress import Progress
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.runs.folder import RunFolder
-from tests.plugin.screen import Size, Terminal, plain, rows
+from tests.plugin.screen import Terminal, plain, rows
+from tests.plugin.terminal import Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
