@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
-from pytest_orchestrator.plugin.results.failures import shorten
-from pytest_orchestrator.reports.text import terminal_width
 
 Report = pytest.TestReport | pytest.CollectReport
 
@@ -99,6 +97,11 @@ class FailureView:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Shorten what the terminal shows of failed steps; other plugins have the whole texts."""
+        if not self._reports:
+            return
+        from pytest_orchestrator.plugin.results import failures
+        from pytest_orchestrator.reports.text import terminal_width
+
         captured = self._config.getoption("showcapture", "all")
         is_short = self._config.get_verbosity() < 2
         is_rich = self._config.pluginmanager.has_plugin("rich-terminal-reporter")
@@ -106,7 +109,7 @@ class FailureView:
             if kind is not None and self._style == "line":
                 report.sections[:] = []
             elif kind is not None and is_short:
-                shorten(report, kind, captured, _shown_text(report, self._style))
+                failures.shorten(report, kind, captured, _shown_text(report, self._style))
             text = text_of(report.longrepr) if is_rich else None
             if text is not None:  # pytest-rich prints a text as it is
                 report.longrepr = "\n".join(_plain(text, self._style, terminal_width()))
@@ -169,6 +172,8 @@ def _write_text(text: str, out: Any, *, style: str, is_call: bool) -> None:
         for row in () if is_call else failure_view.one_line_each(text):
             out.line(row)
         return
+    from pytest_orchestrator.reports.text import terminal_width
+
     for line in failure_view.lines(text, terminal_width(), short=style == "short"):
         for span in line:
             markup = {"bold": True, span.colour: True} if span.colour else {}

@@ -117,7 +117,7 @@ def _are_whole(steps: "list[StepItem]", state: "SessionState") -> bool:
     selected = Counter(item.recipe.key for item in steps)
     recipes = {item.recipe.key: item.recipe for item in steps}
     return all(
-        selected[one.key] == len(one.steps)
+        selected[one.key] == len(one.steps) + len(one.final)
         for recipe in recipes.values()
         for one in (*recipe_needs.needed_recipes(recipe, state), recipe)
     )
