@@ -11,11 +11,11 @@ import msgspec
 
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.notifications import MainThreadQueue
-from pytest_orchestrator.recipe.variables import ExternalValue
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
+    from pytest_orchestrator.recipe.variables import ExternalValue
 
 
 class _EnvironmentCache(NamedTuple):
@@ -123,7 +123,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     exit_exceptions: tuple[type[BaseException], ...] = ()
     runs_inline: bool = False
     lane_measures_io: bool = False
-    var_values: Mapping[str, ExternalValue] = {}
+    var_values: "Mapping[str, ExternalValue]" = {}
     resource_units: Mapping[str, int] = {}
     python_settings: PythonSettings | None = None
     record_style: RecordStyle = RecordStyle()

@@ -281,6 +281,20 @@ def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
     return signature
 
 
+def cache_signature(target: object) -> None:
+    """Read the signature of a function before `call`; do nothing if that could run user code.
+
+    Args:
+        target: A function, which many processes will call that are forks of this one.
+    """
+    if type(target) is not types.FunctionType or target in _SIGNATURES:
+        return
+    # A decorator may give the function another signature. Since Python 3.14, annotations are
+    # evaluated when they are read.
+    if not target.__dict__ and getattr(target, "__annotate__", None) is None:
+        _signature(target, target.__qualname__)
+
+
 def _keys(function: Callable[..., Any], name: str) -> Collection[str] | None:
     """Return the keys of `params` that a callable takes; None if it takes all."""
     parameters = _signature(function, name).parameters.values()

@@ -11,6 +11,7 @@ from pytest_orchestrator.scriptlets.call import (
     ParameterError,
     SignatureError,
     ValidationFailed,
+    cache_signature,
     call,
 )
 from pytest_orchestrator.scriptlets.tracking import track_resources
@@ -612,3 +613,38 @@ def test_an_async_function_receives_its_values() -> None:
 
     assert inspect.iscoroutine(given)
     given.close()
+
+
+def test_a_signature_that_is_cached_before_the_call_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def plain(ctx: object) -> object:
+        return ctx
+
+    cache_signature(plain)
+    monkeypatch.setattr(inspect, "signature", None)
+
+    assert call(plain, "the Context", {}) == "the Context"
+
+
+def test_caching_a_signature_runs_no_code_of_the_user() -> None:
+    read = []
+
+    class Hostile:
+        @property
+        def __signature__(self) -> inspect.Signature:
+            read.append(1)
+            return inspect.Signature()
+
+        def __call__(self) -> None: ...
+
+    @functools.wraps(Hostile())
+    def decorated() -> str:
+        return "called"
+
+    for target in (Hostile(), Hostile, decorated, None):
+        cache_signature(target)
+
+    assert read == []
+    assert call(decorated, None, {}) == "called"
+    assert read == [1]

@@ -196,8 +196,9 @@ def _run(
 ) -> Ended:
     heap = Heap() if step.heap else None
     own = ProcessUsage(heap, io=not attempt.config.lane_measures_io)
+    seconds = attempt.seconds_for(step.timeout)
     try:
-        with deadline(attempt.seconds_for(step.timeout)):
+        with contextlib.nullcontext() if seconds is None else deadline(seconds):
             with OneProcess():  # if the import of the module forks, the fork must not run the step
                 target = _target(step, attempt)
             if isinstance(target, Failure):
@@ -336,8 +337,10 @@ def _target(step: PythonStep, attempt: AttemptContext) -> object:
 
 def _imported(step: PythonStep, attempt: AttemptContext) -> ModuleType:
     def imported() -> ModuleType:
-        if step.module not in sys.modules:
-            attempt.callbacks.before_import(step.module)
+        module = sys.modules.get(step.module)
+        if module is not None:
+            return module
+        attempt.callbacks.before_import(step.module)
         return importlib.import_module(step.module)
 
     return (

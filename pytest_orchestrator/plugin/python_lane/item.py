@@ -10,6 +10,7 @@ import faulthandler
 import logging
 import os
 import socket
+import sys
 import threading
 import types
 import warnings
@@ -36,6 +37,7 @@ from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
 from pytest_orchestrator.plugin.results.bounds import bounded
 from pytest_orchestrator.recipe.model.step import PythonStep
+from pytest_orchestrator.scriptlets.call import cache_signature
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.questions import Answer, Question
@@ -62,6 +64,8 @@ class StepCalls:
         self._raised: BaseException | None = None
         self._events: socket.socket | None = None
         self._records = _Records(self._pass_on)
+        self._importing = _ImportCallback()
+        self._attempt: AttemptContext | None = None
         self._send_event: Callable[[dict[str, Any]], None] = lambda _: None
 
     def within_an_item(self, session: pytest.Session) -> None:
@@ -94,12 +98,16 @@ class StepCalls:
         specializes code after some runs, and each fork runs the code only once.
         """
         step = PythonStep(name="nothing", module=__name__, function=_nothing.__name__)
+        root = str(self._item.config.rootpath)
         (channel, context), (events, receiver) = socket.socketpair(), socket.socketpair()
         with channel, context, events, receiver:
-            self.perform(step, {"root": str(Path.cwd())}, (channel, events))
+            self.perform(step, {"root": root}, (channel, events))
 
     def expect(self, step: PythonStep, request: dict[str, Any]) -> None:
-        """Prepare the item and the root logger for a step; a lane does this before the fork."""
+        """Prepare everything for a step that its forks would prepare anew.
+
+        A lane calls this before the fork. Each fork that fills a cache copies memory for it.
+        """
         item, root = self._item, logging.getLogger()
         item.name = step.name
         item.obj = callable_of(Path(request["recipe"]), step.name, step.line, asks=False)
@@ -108,6 +116,10 @@ class StepCalls:
             root.addHandler(self._records)
         if root.level != request["log_level"]:
             root.setLevel(request["log_level"])
+        self._attempt_context(request["root"])
+        module = sys.modules.get(step.module)
+        if step.function is not None and isinstance(module, types.ModuleType):
+            cache_signature(vars(module).get(step.function))
 
     def imports(self, step: PythonStep, imported: Imported) -> None:
         """Import the module of a step; store the log records, warnings and exception of it."""
@@ -148,7 +160,8 @@ class StepCalls:
             self._send_event(event)
         before = set(threading.enumerate())
         context = RemoteContext(channel)
-        attempt = _attempt_context(request, error)
+        self._importing.error = error
+        attempt = self._attempt_context(request["root"])
         if step.plugin_data is not None:
             secrets = attempt.config.secrets
             secrets.share(lambda new: self._send_event({"op": "secrets", "values": new}))
@@ -165,6 +178,19 @@ class StepCalls:
         left = [one.name for one in threading.enumerate() if one not in before]
         end |= {"ended": step_code.encoded(), "threads": left, "shown": self._shown()}
         self._send_event(end)
+
+    def _attempt_context(self, root: str) -> AttemptContext:
+        """Return the context of every attempt; a lane creates it once, before its first fork."""
+        if self._attempt is None or str(self._attempt.config.root) != root:
+            config = RunConfig(
+                root=Path(root),
+                timeout_factor=0.0,
+                skip_exceptions=(pytest.skip.Exception,),
+                exit_exceptions=(pytest.exit.Exception,),
+                lane_measures_io=True,
+            )
+            self._attempt = AttemptContext(config=config, callbacks=self._importing)
+        return self._attempt
 
     def _call(self) -> None:
         item = self._item
@@ -312,17 +338,16 @@ class _Records(logging.Handler):
 class _ImportCallback(RunCallbacks):
     """Callback before the import of the step's module.
 
-    Args:
+    Attributes:
         error: The exception of the import in the lane, or None.
     """
 
-    def __init__(self, error: BaseException | None) -> None:
-        self._error = error
+    error: BaseException | None = None
 
     def before_import(self, module: str) -> None:
         """Raise the exception of the import in the lane; without one, have asserts rewritten."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         pytest.register_assert_rewrite(module)
 
 
@@ -339,14 +364,3 @@ def _asker(context: RemoteContext) -> "Callable[[Question], Answer]":
         return msgspec.convert(answer, Answer)
 
     return ask
-
-
-def _attempt_context(request: dict[str, Any], error: BaseException | None) -> AttemptContext:
-    config = RunConfig(
-        root=Path(request["root"]),
-        timeout_factor=0.0,
-        skip_exceptions=(pytest.skip.Exception,),
-        exit_exceptions=(pytest.exit.Exception,),
-        lane_measures_io=True,
-    )
-    return AttemptContext(config=config, callbacks=_ImportCallback(error))

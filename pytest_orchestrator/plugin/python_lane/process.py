@@ -62,14 +62,34 @@ class Imported:
 _OWN_TYPES: Final = "pytest_orchestrator.step_types."
 
 
+class _Environment:
+    """Environment variables of this process as the last request has set them.
+
+    Two steps usually differ in two of their forty variables, so only these are set.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+        self._raw: dict[bytes, bytes] | None = None
+
+    def apply(self, given: dict[str, str]) -> None:
+        """Set the environment variables of this process to the given ones."""
+        raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+        # A module that was imported in this process may have changed the variables.
+        before = self._given if raw == self._raw else dict(os.environ)
+        for name in before.keys() - given.keys():
+            del os.environ[name]
+        for name, value in given.items() - before.items():
+            os.environ[name] = value
+        self._given, self._raw = given, raw.copy()
+
+
+_environment = _Environment()
+
+
 def apply_process_state(request: dict[str, Any]) -> None:
     """Set the environment, working folder and ``sys.path`` to those in the request of a step."""
-    environ = request["env"]
-    for name in os.environ.keys() - environ.keys():
-        del os.environ[name]
-    for name, value in environ.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+    _environment.apply(request["env"])
     os.chdir(request["cwd"])
     sys.path[:] = request["sys_path"]
 

@@ -198,6 +198,24 @@ def test_a_module_is_imported_once_for_all_steps(project: Project) -> None:
     assert (project.path / "imports.txt").read_text() == "x"
 
 
+@pytest.mark.own_interpreters
+def test_a_step_inherits_no_module_for_recipes_from_its_lane(project: Project) -> None:
+    project.write(
+        "bodies.py",
+        """
+        import sys
+
+        def look(ctx, params):
+            assert "pytest_orchestrator.plugin.python_lane.main" in sys.modules
+            assert {"yaml", "jinja2", "pytest_orchestrator.recipe.fields"}.isdisjoint(sys.modules)
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: bodies, function: look"})
+
+    project.spawn().assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(
     ("args", "keys", "here"),
     [
