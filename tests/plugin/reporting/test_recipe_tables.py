@@ -157,7 +157,7 @@ def test_steps_with_one_blocker_are_one_line_of_the_short_test_summary(bench: Pr
     ],
 )
 def test_a_wrong_table_is_a_usage_error(bench: Project, args: tuple[str, ...], error: str) -> None:
-    result = bench.run(*args)
+    result = bench.run(*args, "--collect-only", "-v")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"ERROR: {error}; write auto, all, failed or none" in result.errlines
 
