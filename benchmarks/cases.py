@@ -29,7 +29,7 @@ def collection() -> Case:
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
         tests, recipes = costs["tests"], costs["recipes"]
         return [
-            Figure("CPU, recipes / tests", recipes.cpu / tests.cpu, "x", 2.0),
+            Figure("CPU, recipes / tests", recipes.cpu / tests.cpu, "x", 1.2),
             Figure("peak memory, recipes / tests", recipes.peak / tests.peak, "x"),
         ]
 
@@ -92,10 +92,10 @@ def shell_step() -> Case:
 
 def python_step() -> Case:
     return against(
-        "CPU of a python step that does nothing, and of a shell step that runs the bash sample",
-        Side("python steps", "recipe-python"),
-        Side("bash steps", "recipe-sample"),
-        goal=1.5,
+        "CPU of a python step that reads and writes a key of the Context, and of a shell step",
+        Side("python steps", "recipe-context"),
+        Side("shell steps", "recipe-shell"),
+        goal=1.3,
         sizes=(50, 450),
     )
 

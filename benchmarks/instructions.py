@@ -16,16 +16,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import results
 from benchmarks.cases import COLLECT, WITHOUT
+from benchmarks.growth.tables import Table
 from benchmarks.measure import COUNTED, WrongRun
 from benchmarks.projects import project, write
 from benchmarks.run import environment, without_others
+
+PART = "instructions"
+"""The name of this part in the file of results."""
 
 BUDGET = Path(__file__).with_name("budget.json")
 """The accepted value of each figure that has one, as the last `--update` measured it."""
 TOLERANCE = 0.03
 """Part of its accepted value by which a figure may rise."""
 
+_UNITS = {"x": "times", "M": "million"}
 _TREE = Path(__file__).parents[1]
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 _REFS = re.compile(rb"I\s+refs:\s+([\d,]+)")
@@ -58,16 +64,16 @@ COUNTS = {
     "python and shell step": Count("recipe-both", 2),
     "20 shell steps": Count("recipe-shell", 20),
     "120 shell steps": Count("recipe-shell", 120),
-    "20 python steps": Count("recipe-python", 20),
-    "120 python steps": Count("recipe-python", 120),
+    "20 python steps": Count("recipe-context", 20),
+    "120 python steps": Count("recipe-context", 120),
     "20 inline steps": Count("recipe-inline", 20),
     "220 inline steps": Count("recipe-inline", 220),
     "20 subprocess tests": Count("subprocess", 20, options=WITHOUT),
     "120 subprocess tests": Count("subprocess", 120, options=WITHOUT),
     "20 bare items": Count("bare-item", 20, options=WITHOUT),
     "220 bare items": Count("bare-item", 220, options=WITHOUT),
-    "collection of 100 files": Count("function", 10, 100, (*WITHOUT, *COLLECT)),
-    "collection of 100 recipes": Count("recipe-python", 10, 100, COLLECT),
+    "collection of 1,000 files": Count("function", 10, 1_000, (*WITHOUT, *COLLECT)),
+    "collection of 1,000 recipes": Count("recipe-python", 10, 1_000, COLLECT),
 }
 
 
@@ -99,7 +105,7 @@ def figures(counts: Mapping[str, float]) -> dict[str, Ratio]:
     shell, test = each(20, 120, "shell steps"), each(20, 120, "subprocess tests")
     inline, bare = each(20, 220, "inline steps"), each(20, 220, "bare items")
     python = each(20, 120, "python steps")
-    files = counts["collection of 100 files"] - empty
+    files = counts["collection of 1,000 files"] - empty
     return {
         "an empty test without the plugin": Ratio(empty, "M", has_budget=False),
         "the unused plugin adds": Ratio(counts["unused plugin"] - empty, "M"),
@@ -113,7 +119,7 @@ def figures(counts: Mapping[str, float]) -> dict[str, Ratio]:
         "a python step / a shell step": Ratio(python / shell),
         "an inline step / a bare item": Ratio(inline / bare),
         "collection, recipes / files of tests": Ratio(
-            (counts["collection of 100 recipes"] - empty) / files
+            (counts["collection of 1,000 recipes"] - empty) / files
         ),
     }
 
@@ -190,6 +196,9 @@ def main() -> int:
         accepted = f"   budget {budget[name]:.3f}" if name in budget else ""
         print(f"{name:<{width}}  {one.value:9.3f} {one.unit}{accepted}")
     if args.update:
+        rows = [(name, round(one.value, 3), _UNITS[one.unit]) for name, one in measured.items()]
+        table = Table("Instructions of pytest's own process", ("figure", "value", "unit"), rows)
+        results.record(PART, table, f"Lowest counts of {args.rounds} rounds, {results.machine()}")
         kept = {name: round(one.value, 3) for name, one in measured.items() if one.has_budget}
         BUDGET.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         return 0

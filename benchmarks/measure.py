@@ -42,8 +42,15 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def cost(argv: Sequence[str], *, folder: Path, env: dict[str, str], expected: int) -> Cost:
-    """Run pytest and measure it.
+def cost(
+    argv: Sequence[str],
+    *,
+    folder: Path,
+    env: dict[str, str],
+    expected: int,
+    counted: re.Pattern[str] = COUNTED,
+) -> Cost:
+    """Run pytest, or another tool, and measure it.
 
     The function waits for every child of this process, so the process must have no other children.
 
@@ -52,6 +59,7 @@ def cost(argv: Sequence[str], *, folder: Path, env: dict[str, str], expected: in
         folder: The working directory.
         env: The environment.
         expected: Number of tests that must pass, or be collected with --collect-only.
+        counted: Finds that number in the output.
 
     Returns:
         The resource usage.
@@ -70,8 +78,7 @@ def cost(argv: Sequence[str], *, folder: Path, env: dict[str, str], expected: in
         usages = [used, *_orphans()]
         output.seek(0)
         text = output.read().decode(errors="replace")
-    counted = COUNTED.findall(text)
-    if child.returncode != 0 or counted != [str(expected)]:
+    if child.returncode != 0 or counted.findall(text) != [str(expected)]:
         tail = "\n".join(text.splitlines()[-30:])
         raise WrongRun(f"{' '.join(argv)}: exit {child.returncode}, not {expected} tests\n{tail}")
     unit = 1 if sys.platform == "darwin" else 1024

@@ -156,6 +156,18 @@ def _recipe_inline(file: str, steps: int) -> dict[str, str]:
     return _recipe_python(file, steps) | {f"recipes/{file}.yaml": _recipe(steps, keys)}
 
 
+COUNTING_PY = """\
+def counting(ctx, params):
+    ctx.set("bench.count", (ctx.get("bench.count") or 0) + 1)
+    return {"status": "ok"}
+"""
+
+
+def _recipe_context(file: str, steps: int) -> dict[str, str]:
+    recipe = _recipe(steps, "type: python, module: counting, function: counting")
+    return {"counting.py": COUNTING_PY, f"recipes/{file}.yaml": recipe}
+
+
 SETTING_PY = """\
 def setting(ctx, params):
     ctx.set("bench.volts", 11.9)
@@ -217,6 +229,7 @@ KINDS: dict[str, Project] = {
     "recipe-both": _recipe_both,
     "recipe-inline": _recipe_inline,
     "recipe-sample": _recipe_sample,
+    "recipe-context": _recipe_context,
     "recipe-setting": _recipe_setting,
     "recipe-slow-import": _recipe_slow_import,
     "recipe-unkept": _unkept,

@@ -14,8 +14,8 @@ _COUNTS = dict.fromkeys(COUNTS, 100.0) | {
     "220 bare items": 300.0,
     "unused plugin": 120.0,
     "two shell steps": 150.0,
-    "collection of 100 files": 300.0,
-    "collection of 100 recipes": 400.0,
+    "collection of 1,000 files": 300.0,
+    "collection of 1,000 recipes": 400.0,
 }
 
 
