@@ -4,7 +4,6 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_orchestrator.core.location import WIDTH
 from pytest_orchestrator.core.text import CONTROLS, display_width, lazy_pattern
 
 if TYPE_CHECKING:
@@ -287,6 +286,8 @@ def say_value(text: str) -> None:
 def terminal_width() -> int:
     """Return the columns of the terminal, or of the variable COLUMNS; 200 without a terminal."""
     import shutil
+
+    from pytest_orchestrator.core.location import WIDTH
 
     return shutil.get_terminal_size((WIDTH, 24)).columns
 

@@ -168,7 +168,6 @@ _UNUSED_BY_SHELL_STEPS = (
     "pytest_orchestrator.recipe.editor_schema",
     "pytest_orchestrator.recipe.expressions.sandbox",
     "pytest_orchestrator.reports.block_schema",
-    "pytest_orchestrator.reports.failure",
     "pytest_orchestrator.runs.resume.restore",
     "pytest_orchestrator.scriptlets",
 )

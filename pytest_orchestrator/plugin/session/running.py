@@ -32,6 +32,9 @@ _EARLY_ENDS = "orchestrator-early-ends"
 
 def start(session: pytest.Session) -> None:
     """Register the plugins of a session that runs recipes."""
+    # A failure is shown also if no file can be opened by then, so its modules are loaded here.
+    from pytest_orchestrator.reports import failure, failure_view  # noqa: F401
+
     _end_with_controller(session.config)
     finals = FinallySteps(session)
     last_items = finally_steps.FinallyProtocol(session.config, finals)
