@@ -21,7 +21,11 @@ steps:
 - name: burn
   type: shell
   parse: text
-  cmd: "echo 90 > temp; until [ -e seen ]; do sleep 0.005; done"
+  cmd: |
+    rm cool
+    until [ -e cool ]; do sleep 0.005; done  # the next sample begins while this step runs
+    echo 90 > temp
+    until [ -e seen ]; do sleep 0.005; done
 - {name: last, type: shell, parse: text, cmd: rm -f temp}
 """
 BENCH = """
