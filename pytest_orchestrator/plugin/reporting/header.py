@@ -49,7 +49,7 @@ class Header:
             return []
         parts = []
         if self._steps:
-            recipes = {item.recipe.key for item in self._steps}
+            recipes = {item.recipe.id for item in self._steps}
             parts.append(f"{counted(len(recipes), 'recipe')}, {counted(len(self._steps), 'step')}")
             parts[0] += _jobs(self._session.config)
             where = runner.header_text(self._session.config)

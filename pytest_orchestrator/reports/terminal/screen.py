@@ -93,10 +93,10 @@ def totals(runs: Sequence[Overview], width: int) -> str:
         runs: The runs of its recipes.
         width: Available columns; numbers that do not fit are left out.
     """
-    recipes = Counter(run.verdict for run in runs)
+    recipes = Counter(entry.verdict for entry in _entries(runs))
     states = _states(runs)
     parts = [
-        f"{counted(len(runs), 'recipe')}: {counted_states(recipes)}",
+        f"{counted(recipes.total(), 'recipe')}: {counted_states(recipes)}",
         f"{counted(states.total(), 'step')}: {counted_states(states)}",
     ]
     parts += filter(None, [_measured(runs)])

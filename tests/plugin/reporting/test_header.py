@@ -28,6 +28,11 @@ def test_the_header_counts_recipes_and_steps(project: Project) -> None:
     assert _header(project, "-q") == []
 
 
+def test_the_cells_of_a_matrix_are_one_recipe_in_the_header(project: Project) -> None:
+    project.recipe("a", {"one": ""}, head="matrix: {load: [20, 40]}")
+    assert _header(project, "--collect-only") == [f"{_NAME}: 1 recipe, 2 steps"]
+
+
 @pytest.mark.parametrize(
     ("steps", "most", "text"),
     [

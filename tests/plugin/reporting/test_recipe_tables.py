@@ -73,7 +73,7 @@ _OVERVIEW = [
 _FAILED = [*_OVERVIEW[:4], *_OVERVIEW[5:7], _OVERVIEW[8], *_OVERVIEW[10:]]
 _TOTALS = [
     (
-        "5 recipes: 3 passed, 2 failed; 13 steps: 8 passed, 2 failed, 3 blocked; "
+        "3 recipes: 1 passed, 2 failed; 13 steps: 8 passed, 2 failed, 3 blocked; "
         "3 measurements, 1 failed, 1 marginal"
     )
 ]

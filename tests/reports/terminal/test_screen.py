@@ -276,12 +276,23 @@ def test_only_recipes_that_did_not_pass_are_shown_on_request() -> None:
 
 
 def test_the_totals_are_one_line() -> None:
-    runs: list[Overview] = [overview(one) for one in (*cells(10, 60), green("a"))]
+    bad = [step("x", "failed", measurements=[FAIL], path="recipes/b.yaml")]
+    bad.append(step("y", "blocked", blocked_by="x", path="recipes/b.yaml"))
+    other = [step("m", measurements=[GOOD], path="recipes/c.yaml"), *green("c", 1)]
+    runs: list[Overview] = [overview(one) for one in (green("a"), bad, other)]
     full = "3 recipes: 2 passed, 1 failed; 6 steps: 4 passed, 1 failed, 1 blocked"
     assert totals(runs, 200) == f"{full}; 2 measurements, 1 failed"
     assert totals(runs, 80) == full
     assert totals(runs, 64) == "3 recipes: 2 passed, 1 failed; 2 measurements, 1 failed"
     assert totals(runs, 10) == "3 recipes: 2 passed, 1 failed"
+
+
+def test_the_cells_of_a_recipe_are_one_recipe_in_the_totals() -> None:
+    runs = [overview(one) for one in (*cells(10, 60, 20), green("a"))]
+    assert totals(runs, 100) == (
+        "2 recipes: 1 passed, 1 failed; 8 steps: 6 passed, 1 failed, 1 blocked; "
+        "3 measurements, 1 failed"
+    )
 
 
 def test_a_long_path_keeps_its_end() -> None:
