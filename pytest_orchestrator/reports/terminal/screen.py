@@ -112,6 +112,14 @@ def _fitting(parts: Sequence[str], room: int) -> str:
     return line
 
 
+def _whole_counts(counts: str, room: int) -> str:
+    """Return the first counts that fit, then ``…``, so that no number loses its word."""
+    kept = counts
+    while ", " in kept and display_width(f"{kept}, …") > room:
+        kept = kept.rpartition(", ")[0]
+    return f"{kept}, …"
+
+
 def _entries(runs: Iterable[Overview]) -> list[_Entry]:
     """Return an entry for each recipe; the cells of a matrix share one."""
     by_path: dict[str, list[Overview]] = {}
@@ -142,9 +150,11 @@ def _heads(entries: Sequence[_Entry], width: int) -> list[list[Part]]:
         max((display_width(row[at].text) for row in rows), default=0) + len(GAP) for at in range(4)
     )
     for entry, row in zip(entries, rows, strict=True):
-        details = _fitting(_details_of(entry), width - used)
+        details, room = _details_of(entry), width - used
+        if not _is_single_fold(entry) and display_width(details[0]) > room:
+            details = [_whole_counts(details[0], room)]
         is_marginal = entry.verdict == "passed" and any(run.measured[2] for run in entry.runs)
-        row.append(Part(details, "yellow" if is_marginal else ""))
+        row.append(Part(_fitting(details, room), "yellow" if is_marginal else ""))
     return rows
 
 

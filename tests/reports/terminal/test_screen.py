@@ -295,6 +295,19 @@ def test_the_cells_of_a_recipe_are_one_recipe_in_the_totals() -> None:
     )
 
 
+def test_counts_that_do_not_fit_are_left_out_whole() -> None:
+    states = ["failed", "blocked", "skipped", "xfailed", "xpassed"]
+    blocks = [step(f"s{at}", state, reason="bad") for at, state in enumerate(states)]
+    assert [shown(blocks, width=width)[0] for width in (100, 80, 60)] == [
+        (
+            "recipes/psu.yaml  failed  5 steps  1.0 s  "
+            "1 failed, 1 blocked, 1 skipped, 1 xfailed, 1 xpassed"
+        ),
+        "recipes/psu.yaml  failed  5 steps  1.0 s  1 failed, 1 blocked, 1 skipped, …",
+        "recipes/psu.yaml  failed  5 steps  1.0 s  1 failed, …",
+    ]
+
+
 def test_a_long_path_keeps_its_end() -> None:
     path = "a_long_folder/" * 5 + "psu"
     assert shown(green(path), width=80) == [
