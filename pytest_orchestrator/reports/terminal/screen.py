@@ -276,11 +276,10 @@ def _cell_head(name: str, runs: Sequence[Overview], note: str) -> list[Part]:
 
 
 def _failed_steps(run: Overview) -> str:
-    """Return the steps of a cell that did not pass, the first ones by name."""
+    """Return the steps of a cell that did not pass, with the reason of the first one."""
     rows = _most_urgent([row for row in run.rows if not row.state.startswith("passed")])
-    texts = [f"{row.name} {row.state}" for row in rows[:1]]
+    texts = [", ".join(f"{row.name} {row.state}" for row in rows)] if rows else []
     texts += [row.note for row in rows[:1] if row.note]
-    texts += [f"{counted(len(rows) - 1, 'more row')}"] if len(rows) > 1 else []
     return "; ".join(texts)
 
 

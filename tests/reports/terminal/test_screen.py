@@ -308,6 +308,14 @@ def test_counts_that_do_not_fit_are_left_out_whole() -> None:
     ]
 
 
+def test_each_step_of_a_cell_that_did_not_pass_is_named() -> None:
+    bad = [step("m", "failed", reason="bad", cell="a:1"), step("off", "error", cell="a:1")]
+    bad += [step("s1", "blocked", reason="x", cell="a:1"), step("s2", cell="a:1")]
+    assert shown(bad, [step("m", cell="a:2")])[1] == (
+        "  [a:1]        failed  4 steps  1.0 s  m failed, off error, s1 blocked; bad"
+    )
+
+
 def test_a_long_path_keeps_its_end() -> None:
     path = "a_long_folder/" * 5 + "psu"
     assert shown(green(path), width=80) == [
