@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.location import around
-from pytest_orchestrator.core.text import cut_to_width, display_width
+from pytest_orchestrator.core.text import cut_to_width, display_width, wrapped
 from pytest_orchestrator.reports.terminal.lines import Part, most_of_name
 from pytest_orchestrator.reports.text import padded
 
@@ -16,6 +16,7 @@ _ROW: Final = re.compile(r" *(?:\d+|…) \|(?: |$)")
 _CARETS: Final = re.compile(r"( +\| )( *)(\^+)")
 _HEAD: Final = re.compile(r"(\S.*?):(\d+):(\d+): (.*)")
 _ERROR: Final = "E   "
+_MIN_WRAPPED: Final = 20
 _CHANGES: Final = "context keys written"
 _CHANGE_SIGNS: Final = ("  + ", "  - ", "  ~ ", "  … ")
 _CHANGE: Final = re.compile(r"  ([+~-] \S+) +(.*)")
@@ -42,7 +43,7 @@ class _Section(NamedTuple):
     rows: Sequence[str]
 
 
-def lines(text: str, width: int, *, short: bool = False) -> list[list[Part]]:
+def lines(text: str, width: int, *, short: bool = False, wrap: bool = False) -> list[list[Part]]:
     """Return the lines of a failure text or of the error of a recipe for a terminal.
 
     Excerpts are cut around the position that they mark, names to 40 % of the width. The terminal
@@ -52,15 +53,19 @@ def lines(text: str, width: int, *, short: bool = False) -> list[list[Part]]:
         text: The text.
         width: Available columns.
         short: True to end a failure text after the reason, which follows the first excerpt.
+        wrap: True to break lines with a position, and ``E`` lines, between words. Others may be
+            commands and paths to copy.
     """
     shown: list[list[Part]] = []
+    room = width if wrap and width >= _MIN_WRAPPED else 0
     for kind, rows in _sections(text.split("\n")):
         if kind == "head":
-            shown.append(_head(rows[0], width))
+            shown += _broken(_head(rows[0], width), room, Part(""))
         elif kind == "excerpt":
             shown += _excerpt(rows, width)
         elif kind == "errors":
-            shown += map(_error, rows)
+            for row in rows:
+                shown += _broken(_error(row), room, Part(_ERROR, "red"))
             if short:
                 break
         elif kind == "changes":
@@ -165,6 +170,37 @@ def _carets(row: str) -> list[Part]:
 
 def _error(row: str) -> list[Part]:
     return _coloured(row, _EXPECTED.finditer(row), "green", "red")
+
+
+def _broken(line: list[Part], width: int, before: Part) -> Iterator[list[Part]]:
+    """Yield the lines of a line that is broken between words, all after the part at its start.
+
+    Args:
+        line: The line.
+        width: Available columns; with 0 the line is not broken.
+        before: The text at the start of the line, and its colour.
+    """
+    text, indent = "".join(part.text for part in line), "  "
+    if not width or display_width(text) <= width:
+        yield line
+        return
+    start = len(before.text)
+    for row in wrapped(text[start:], width - start, indent):
+        is_first = start == len(before.text)
+        piece = row if is_first else row.removeprefix(indent)
+        start = text.index(piece, start)
+        first = before if is_first else before._replace(text=before.text + indent)
+        yield [first, *_cut_out(line, start, start + len(piece))]
+        start += len(piece)
+
+
+def _cut_out(line: list[Part], start: int, end: int) -> Iterator[Part]:
+    """Yield the parts of a line between two places, in characters."""
+    at = 0
+    for part in line:
+        if text := part.text[max(0, start - at) : max(0, end - at)]:
+            yield part._replace(text=text)
+        at += len(part.text)
 
 
 def _changes(rows: Sequence[str], width: int) -> Iterator[str]:

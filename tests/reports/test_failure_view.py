@@ -218,3 +218,34 @@ def test_without_a_terminal_the_width_is_that_of_files(monkeypatch: pytest.Monke
     assert terminal_width() == 90
     monkeypatch.delenv("COLUMNS")
     assert terminal_width() == 200
+
+
+LONG = """\
+recipes/psu.yaml:1:1: 2 of 3 checks failed after step 'ripple' of the channel
+
+   1 | - {name: ripple}
+     | ^
+E   ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)  (line 2)
+E   電圧電圧電圧電圧電圧電圧電圧電圧電圧電圧電圧: no such file
+    stays as long as it is, for it may be a command to copy"""
+
+
+def test_a_head_and_the_reasons_are_broken_between_words_on_a_terminal() -> None:
+    shown = [
+        "".join(f"{part.colour}[{part.text}]" if part.colour else part.text for part in line)
+        for line in lines(LONG, 40, wrap=True)
+    ]
+
+    assert shown == [
+        "red[recipes/psu.yaml]:1:1: 2 of 3 checks",
+        "  failed after step 'ripple' of the",
+        "  channel",
+        "",
+        "   1 | - {name: ripple}",
+        "     | red[^]",
+        "red[E   ]red[ripple = 61.4 mV, ]green[max 50 mV]red[ (11.4 mV]",
+        "red[E     ]red[above, 22.8 %)  (line 2)]",
+        "red[E   ]red[電圧電圧電圧電圧電圧電圧電圧電圧電圧]",
+        "red[E     ]red[電圧電圧: no such file]",
+        "    stays as long as it is, for it may be a command to copy",
+    ]

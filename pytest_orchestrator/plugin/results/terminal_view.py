@@ -4,6 +4,7 @@ The explanation in a report is plain text for JUnit, JSON and other files, and i
 pytest-xdist. Only the terminal shows it in its own width, in colours, and in the style of `--tb`.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -174,7 +175,8 @@ def _write_text(text: str, out: Any, *, style: str, is_call: bool) -> None:
         return
     from pytest_orchestrator.reports.text import terminal_width
 
-    for line in failure_view.lines(text, terminal_width(), short=style == "short"):
+    wrap, short = bool(sys.__stdout__ and sys.__stdout__.isatty()), style == "short"
+    for line in failure_view.lines(text, terminal_width(), short=short, wrap=wrap):
         for span in line:
             markup = {"bold": True, span.colour: True} if span.colour else {}
             out.write(span.text, **markup)
