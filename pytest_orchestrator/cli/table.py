@@ -86,13 +86,23 @@ class Table:
                 self._widths[at] = min(self._widths[at], most)
         while self._total(map(self._least, self._widths)) > room and self._leave_one_out():
             pass
+        widths = dict(self._widths)
+        self._shrink(room)
+        is_too_wide = self._total(self._widths.values()) > room
+        self._has_prose_below = is_too_wide and self._columns[-1].kind == "prose"
+        if self._has_prose_below:  # the other columns have the whole line
+            last, prose = self._widths.popitem()
+            self._widths = {at: widths[at] for at in self._widths}
+            self._shrink(room)
+            self._widths[last] = prose
+
+    def _shrink(self, room: int) -> None:
         while (left := self._total(self._widths.values()) - room) > 0:
             can_shrink = [at for at in self._widths if self._widths[at] > self._least(at)]
             if not can_shrink:
                 break
             widest = max(can_shrink, key=self._widths.__getitem__)
             self._widths[widest] -= min(left, self._widths[widest] - self._least(widest), 4)
-        self._has_prose_below = left > 0 and self._columns[-1].kind == "prose"
 
     def _total(self, widths: Iterable[int]) -> int:
         return sum(widths) + _GAP * (len(self._widths) - 1)

@@ -148,3 +148,14 @@ def test_long_lines_are_broken_at_spaces_and_indented(capsys: pytest.CaptureFixt
         "        recipes/b.yaml\\x1b[2J",
         "",
     ]
+
+
+def test_the_other_columns_have_the_whole_line_where_prose_is_below_them() -> None:
+    columns = (Column("step", "name"), Column("state", "text"), Column("reason", "prose"))
+    table = Table(columns, [("measure", "failed (1 marginal)", "no link to the bench at all")], 32)
+
+    assert list(table.lines()) == [
+        "step     state",
+        "measure  failed (1 marginal)",
+        "    no link to the bench at all",
+    ]
