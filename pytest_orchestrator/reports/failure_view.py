@@ -75,9 +75,10 @@ def lines(text: str, width: int, *, short: bool = False, wrap: bool = False) -> 
     return shown
 
 
-def plain(text: str, width: int, *, short: bool = False) -> list[str]:
+def plain(text: str, width: int, *, short: bool = False, wrap: bool = False) -> list[str]:
     """Return the lines of a text without colours; the arguments are those of `lines`."""
-    return ["".join(span.text for span in line) for line in lines(text, width, short=short)]
+    shown = lines(text, width, short=short, wrap=wrap)
+    return ["".join(span.text for span in line) for line in shown]
 
 
 def one_line_each(text: str) -> list[str]:

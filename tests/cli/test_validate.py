@@ -59,6 +59,23 @@ def test_problems_are_cut_to_the_width_of_the_terminal(
     ]
 
 
+def test_problems_are_broken_between_words_at_a_terminal(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("recipes/a.yaml", BAD)
+    monkeypatch.setenv("COLUMNS", "60")
+    whole = project.call("validate").out.splitlines()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    shown = project.call("validate").out.splitlines()
+
+    assert shown[:2] == [
+        "recipes/a.yaml:4:5: unknown key 'cmdd' in shell step 'a'",
+        "  (did you mean 'cmd'?)",
+    ]
+    assert [" ".join(line.strip() for line in shown[:2]), *shown[2:]] == whole
+
+
 def test_problems_are_printed_as_json(project: Project) -> None:
     project.write("recipes/a.yaml", GOOD)
     project.write("recipes/b.yaml", BAD)

@@ -7,6 +7,7 @@ the same time, and missing modules, classes, functions and programs.
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         from pytest_orchestrator.reports import failure_view
 
-        width = terminal_width()
+        width, wrap = terminal_width(), sys.stdout.isatty()
         for each in found:
-            say(*failure_view.plain(each.render(), width), "")
+            say(*failure_view.plain(each.render(), width, wrap=wrap), "")
         say(_summary(len(paths), found))
     return 1 if any(each.severity == "error" for each in found) else 0
 
