@@ -1,7 +1,6 @@
 """Summary of the recipes in the terminal, below the tests."""
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,9 @@ def show(terminal: Any, recipes: "Mapping[str, list[Block]]") -> None:
     choice = settings.recipe_table(terminal.config)
     if not choice:
         return
-    width = shutil.get_terminal_size().columns
+    from pytest_orchestrator.reports.text import terminal_width
+
+    width = terminal_width()
     if choice == "all":
         _write_tables(terminal, recipes, width)
     elif choice != "none":

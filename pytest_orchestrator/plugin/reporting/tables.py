@@ -1,7 +1,6 @@
 """Blocks of recipes, read back from the journal, and their summary in the terminal."""
 
 import contextlib
-import shutil
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -128,11 +127,11 @@ def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: st
 def _summary_line(report: pytest.TestReport) -> str:
     """Return the line of an interrupted step for the short test summary."""
     from pytest_orchestrator.core.text import cut_to_width
+    from pytest_orchestrator.reports.text import terminal_width
 
     crash = getattr(report.longrepr, "reprcrash", None)
     reason = str(crash.message if crash else report.longreprtext).strip().partition("\n")[0]
-    width = shutil.get_terminal_size().columns
-    return cut_to_width(f"INTERRUPTED {report.nodeid} - {reason}", width)
+    return cut_to_width(f"INTERRUPTED {report.nodeid} - {reason}", terminal_width())
 
 
 def show_tables(config: pytest.Config) -> None:

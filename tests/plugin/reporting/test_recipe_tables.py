@@ -199,3 +199,26 @@ def test_a_title_separates_the_summary_from_texts_of_tests(
     lines = project.run(*args).outlines
 
     assert sum(bool(re.fullmatch(r"-+ recipes -+", line)) for line in lines) == titles
+
+
+def test_a_pipeline_without_a_terminal_shows_whole_reasons(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    asked = "'a relay of the second output' == 'a relay that opens in the time of its data sheet'"
+    project.write(
+        "recipes/x.yaml",
+        f"""
+        steps:
+          - name: check
+            type: shell
+            cmd: 'true'
+            parse: text
+            success: {{assert: ["{asked}"]}}
+        """,
+    )
+
+    shown = project.run().outlines
+
+    (row,) = [line for line in shown if line.startswith("  check  failed")]
+    assert row.endswith(f" s  assert: `{asked}` is false")
