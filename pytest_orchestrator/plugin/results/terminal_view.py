@@ -4,6 +4,7 @@ The explanation in a report is plain text for JUnit, JSON and other files, and i
 pytest-xdist. Only the terminal shows it in its own width, in colours, and in the style of `--tb`.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -114,6 +115,34 @@ class FailureView:
             text = text_of(report.longrepr) if is_rich else None
             if text is not None:  # pytest-rich prints a text as it is
                 report.longrepr = "\n".join(_plain(text, self._style, terminal_width()))
+            elif (
+                is_short
+                and self._style != "line"
+                and (kind is not None or text_of(report.longrepr))
+            ):
+                self._fit_summary(report)
+
+    def _fit_summary(self, report: Report) -> None:
+        """Cut the message of a failure, of which the short summary shows one line with colours.
+
+        pytest cuts it itself, but counts the codes of colours so that a line may be too long.
+        """
+        from pytest_orchestrator.core.text import cut_to_width, display_width
+
+        crash = getattr(report.longrepr, "reprcrash", None)
+        has_terminal = self._config.pluginmanager.has_plugin("terminalreporter")
+        if crash is None or not has_terminal or _is_whole():
+            return
+        terminal = self._config.get_terminal_writer()
+        if not terminal.hasmarkup:  # pytest cuts the line right
+            return
+        word = "FAILED" if report.when == "call" else "ERROR"
+        path, *rest = report.nodeid.split("::", 1)
+        path = os.path.relpath(self._config.rootpath / path, self._config.invocation_params.dir)
+        before = f"{word} {'::'.join([path, *rest])} - "
+        room = terminal.fullwidth - display_width(before)
+        if room > 0:
+            crash.message = cut_to_width(crash.message.partition("\n")[0], room)
 
     def _adapt(self, report: Report, *, is_step: bool) -> None:
         if not self._config.pluginmanager.has_plugin("terminalreporter"):
@@ -129,6 +158,11 @@ class FailureView:
         else:
             return
         report.longrepr = TerminalExplanation(explanation, terminal, write)  # type: ignore[assignment]
+
+
+def _is_whole() -> bool:
+    """Return True if pytest cuts no line of the short summary, as in a pipeline."""
+    return any(map(os.environ.get, ("CI", "BUILD_NUMBER")))
 
 
 def text_of(explanation: Any) -> str | None:

@@ -280,3 +280,23 @@ def test_pytest_rich_shows_the_whole_failure(
         f"   2 | {_CUT[60][1]}",
         "     |                                                 ^^",
     ]
+
+
+def test_the_short_summary_with_colours_fits_the_terminal(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    done = bench.run(
+        "--color=yes", "--continue-on-collection-errors", "--junitxml=out.xml", "recipes"
+    )
+
+    shown = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in done.outlines]
+    assert [line for line in shown if line.startswith(("FAILED", "ERROR "))] == [
+        "FAILED recipes/psu.yaml::ripple - ripple = 61.4 mV, max 50…",
+        "ERROR recipes/bad.yaml - 2:107 unknown key 'cmds' (did you…",
+    ]
+    failure = ET.parse(bench.path / "out.xml").find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)"
