@@ -256,7 +256,7 @@ NEIGHBOURS = (
         holds={"out.txt": ("the bench is <off>", "psu.ripple_v1")},
         on_a_terminal=True,
         without=(),
-        note="it shows a failure as text, and neither the summary of the recipes nor the path of the run",
+        note="it shows failures as text, but no summary of the recipes and no path of the run",
     ),
     Case(
         "pytest-bdd",
