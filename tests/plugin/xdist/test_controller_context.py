@@ -243,7 +243,6 @@ def outlast(ctx, params):
 """
 
 
-@pytest.mark.measured
 def test_a_later_worker_does_not_end_the_steps_of_another(project: Project) -> None:
     project.write("dies.py", _DIES)
     project.write("conftest.py", _OUTLASTS)
@@ -259,7 +258,6 @@ def test_a_later_worker_does_not_end_the_steps_of_another(project: Project) -> N
     assert project.ran[-4:] == ["c", "over", "outlast", "off"]
 
 
-@pytest.mark.measured
 def test_a_run_is_resumed_with_xdist_workers(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,7 +344,6 @@ def test_a_worker_ends_with_its_parent_if_that_is_the_controller(
     assert (f"I am {parent}" in result.outlines, asked_for) == (is_controllers, number)
 
 
-@pytest.mark.measured
 @pytest.mark.parametrize("length", kept_first([80], 200))
 def test_workers_share_the_context_wherever_temporary_files_are(
     counting: Project, length: int, monkeypatch: pytest.MonkeyPatch
