@@ -83,6 +83,12 @@ class TerminalProcess:
         self._status = int(self.process.wait())
         return self._status
 
+    def hang_up(self) -> int:
+        """Close the terminal, wait until the process has ended, and return its exit status."""
+        os.close(self._end)
+        self._status = int(self.process.wait(_TIMEOUT))
+        return self._status
+
     def _read(self, seconds: float) -> bool:
         """Read what the process has written; return False if it has written nothing."""
         if not select.select([self._end], [], [], seconds)[0]:

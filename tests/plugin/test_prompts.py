@@ -1,19 +1,25 @@
 """Prompts in sessions: answers given before the run, a real terminal, and no person at all."""
 
+import contextlib
+import fcntl
 import json
-import os
-import pty
 import re
-import select
-import signal
+import subprocess
+import sys
+import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.plugin.conftest import PYTEST, Project
+from tests.plugin.terminal import Size, TerminalProcess
+
+if TYPE_CHECKING:
+    from tests.plugin.fork_server import ForkServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "operator-steps.md"
 PARTS = dict(re.findall(r"<!-- \w+: (\S+) -->\n```\w+\n(.*?)```\n", PAGE.read_text(), re.DOTALL))
@@ -208,62 +214,57 @@ def test_prompts_of_parallel_steps_are_asked_by_the_session(
     }
 
 
-class Screen:
-    """A pytest process at a terminal of its own."""
+class Screen(TerminalProcess):
+    """A pytest process at a terminal of its own.
 
-    def __init__(self, project: Project, *args: str, stderr: Path | None = None) -> None:
-        environ = {name: value for name, value in os.environ.items() if name != "CI"}
-        pid, self._end = pty.fork()
-        if pid == 0:
-            os.chdir(project.path)
-            if stderr is not None:
-                os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT), 2)
-            environ |= {"TERM": "xterm", "COLUMNS": "80"}
-            os.execve(PYTEST[0], [*PYTEST, *args], environ)
-        self._pid = pid
-        self.seen = ""
-        self._read = 0
+    Args:
+        popen: Starts the process, as `subprocess.Popen` does.
+        args: The arguments of pytest.
+        stderr: The file to which the process writes its errors; without one, the terminal.
+    """
+
+    def __init__(self, popen: Callable[..., Any], *args: str, stderr: Path | None = None) -> None:
+        self._read_to = 0
+        with contextlib.ExitStack() as stack:
+            streams = {} if stderr is None else {"stderr": stack.enter_context(stderr.open("wb"))}
+            super().__init__(
+                lambda argv, **options: popen(argv, **options | streams),
+                [*PYTEST, *args],
+                Size(80, 24),
+            )
+
+    @property
+    def seen(self) -> str:
+        """All text that was shown."""
+        return self.raw.decode(errors="replace")
 
     def reads(self, text: str) -> str:
         """Wait until a text is shown, and return all that was shown since the last call."""
-        deadline = time.monotonic() + 60
-        while text not in self.seen[self._read :]:
-            assert time.monotonic() < deadline, self.seen
-            if select.select([self._end], [], [], 0.1)[0]:
-                self.seen += os.read(self._end, 10_000).decode(errors="replace")
-        start, self._read = self._read, self.seen.index(text, self._read) + len(text)
-        return self.seen[start : self._read]
-
-    def _piece(self) -> bytes:
-        """Return what pytest writes next; a space if it writes nothing, nothing at its end."""
-        if not select.select([self._end], [], [], 1.0)[0]:
-            return b" "
-        try:
-            return os.read(self._end, 10_000)
-        except OSError:  # the other end is closed
-            return b""
-
-    def types(self, text: str) -> None:
-        """Type a text at the terminal."""
-        os.write(self._end, text.encode())
-
-    def hang_up(self) -> int:
-        """Close the terminal, wait until pytest has ended, and return its exit status."""
-        os.close(self._end)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-
-    def status(self) -> int:
-        """Wait until pytest has ended; return its exit status."""
-        deadline = time.monotonic() + 60
-        while piece := self._piece():
-            self.seen += piece.decode(errors="replace")
-            if time.monotonic() > deadline:
-                os.kill(self._pid, signal.SIGKILL)
-        os.close(self._end)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        start = self._read_to
+        self.wait_for(re.compile(f"(?s:.{{{start}}}.*?)" + re.escape(text)))
+        self._read_to = self.seen.index(text, start) + len(text)
+        return self.seen[start : self._read_to]
 
 
-def test_a_person_answers_at_a_terminal(project: Project) -> None:
+def _at_a_terminal(argv: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+    """Start a new interpreter whose controlling terminal is its standard input."""
+    return subprocess.Popen(
+        argv,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one call
+        **options,
+    )
+
+
+@pytest.fixture
+def screen(request: pytest.FixtureRequest) -> Callable[..., Screen]:
+    """Return a function that starts pytest at a terminal, given its arguments."""
+    if sys.platform != "linux" or request.node.get_closest_marker("own_interpreters"):
+        return partial(Screen, _at_a_terminal)
+    server: ForkServer = request.getfixturevalue("fork_server")
+    return partial(Screen, server.popen)
+
+
+def test_a_person_answers_at_a_terminal(project: Project, screen: Callable[..., Screen]) -> None:
     head = "test_meta: {dut: PSU-7}\n"
     project.recipe(
         "x",
@@ -274,25 +275,25 @@ def test_a_person_answers_at_a_terminal(project: Project) -> None:
         },
         head=head,
     )
-    screen = Screen(project, "-v", "-rA")
-    screen.reads("orchestrator: inspect asks (recipes/x.yaml, DUT PSU-7)")
-    screen.reads("  Is the LED green?")
-    screen.reads("serial> ")
+    shown = screen("-v", "-rA")
+    shown.reads("orchestrator: inspect asks (recipes/x.yaml, DUT PSU-7)")
+    shown.reads("  Is the LED green?")
+    shown.reads("serial> ")
     time.sleep(0.7)  # the wait is no part of `max_seconds`
-    screen.types("12\n")
-    screen.reads("'serial' should match SN[0-9]+")
-    screen.reads("serial> ")
-    screen.types("SN12\n")
-    screen.reads("volts> ")
-    screen.types("\n")
-    screen.reads("pass or fail> ")
-    screen.types("p\n")
-    screen.reads("pin> ")
-    screen.types("hunter2\n")
+    shown.types("12\n")
+    shown.reads("'serial' should match SN[0-9]+")
+    shown.reads("serial> ")
+    shown.types("SN12\n")
+    shown.reads("volts> ")
+    shown.types("\n")
+    shown.reads("pass or fail> ")
+    shown.types("p\n")
+    shown.reads("pin> ")
+    shown.types("hunter2\n")
 
-    assert screen.status() == 0, screen.seen
-    assert "hunter2" not in screen.seen
-    assert "3 passed" in screen.seen
+    assert shown.status() == 0, shown.seen
+    assert "hunter2" not in shown.seen
+    assert "3 passed" in shown.seen
     answered = _events(project, "question_answered")
     assert [(one["where"], one["values"]) for one in answered] == [
         ("terminal", {"serial": "SN12", "volts": 5}),
@@ -303,33 +304,37 @@ def test_a_person_answers_at_a_terminal(project: Project) -> None:
 @pytest.mark.parametrize(
     "args", [("--recipe-jobs=2",), ("-s", "--pdb"), ("-n2", "-p", "no:randomly")]
 )
-def test_questions_at_a_terminal_wait_for_their_turn(project: Project, args: Sequence[str]) -> None:
+def test_questions_at_a_terminal_wait_for_their_turn(
+    project: Project, screen: Callable[..., Screen], args: Sequence[str]
+) -> None:
     ask = "type: prompt, needs: [], message: 'Go', fields: {x: {type: integer}}"
     project.recipe("x", {"a": ask, "c": "needs: []"})
     project.recipe("y", {"b": ask, "d": "needs: []"})
-    screen = Screen(project, *args)
+    shown = screen(*args)
     for number in ("1", "2"):
-        screen.reads("x> ")
-        screen.types(f"{number}\n")
+        shown.reads("x> ")
+        shown.types(f"{number}\n")
 
-    assert screen.status() == 0, screen.seen
-    assert screen.seen.count("x> ") >= 2
+    assert shown.status() == 0, shown.seen
+    assert shown.seen.count("x> ") >= 2
     values = [event["values"] for event in _events(project, "question_answered")]
     assert sorted(one["x"] for one in values) == [1, 2]
 
 
-def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(project: Project) -> None:
+def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
     project.recipe(
         "x",
         {"login": _LOGIN, "next": ""},
         final={"off": "", "sure": "type: prompt, message: 'Is it off?'"},
     )
-    screen = Screen(project, "-rA")
-    screen.reads("pin> ")
-    screen.types("\x03")
+    shown = screen("-rA")
+    shown.reads("pin> ")
+    shown.types("\x03")
 
-    assert screen.status() == pytest.ExitCode.INTERRUPTED, screen.seen
-    assert "no question is asked after Ctrl-C" in screen.seen
+    assert shown.status() == pytest.ExitCode.INTERRUPTED, shown.seen
+    assert "no question is asked after Ctrl-C" in shown.seen
     finished = {one["step"]: one for one in _events(project, "step_finished")}
     outcomes = {name: one["outcome"] for name, one in finished.items()}
     assert outcomes == {
@@ -343,21 +348,27 @@ def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(project: Projec
     assert _MISSING in resumed["login"]["step"]["reason"]
 
 
-def test_ctrl_c_at_a_question_of_a_worker_is_reported_at_its_step(project: Project) -> None:
+# In a terminal, Ctrl-C reaches the workers too, as no fork would.
+@pytest.mark.own_interpreters
+def test_ctrl_c_at_a_question_of_a_worker_is_reported_at_its_step(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
     project.recipe("x", {"login": _LOGIN})
-    screen = Screen(project, "-n2", "--color=no")
-    screen.reads("pin> ")
-    screen.types("\x03")
-    assert screen.status() == pytest.ExitCode.INTERRUPTED, screen.seen
-    assert re.search(r"recipes/x\.yaml:\d+: KeyboardInterrupt", screen.seen)
+    shown = screen("-n2", "--color=no")
+    shown.reads("pin> ")
+    shown.types("\x03")
+    assert shown.status() == pytest.ExitCode.INTERRUPTED, shown.seen
+    assert re.search(r"recipes/x\.yaml:\d+: KeyboardInterrupt", shown.seen)
 
 
-def test_a_terminal_that_is_closed_at_a_question_interrupts_its_step(project: Project) -> None:
+def test_a_terminal_that_is_closed_at_a_question_interrupts_its_step(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
     project.recipe("x", {"login": _LOGIN, "next": ""}, final={"off": ""})
-    screen = Screen(project, "-p", "no:randomly", stderr=project.path / "stderr")
-    screen.reads("pin> ")
+    shown = screen("-p", "no:randomly", stderr=project.path / "stderr")
+    shown.reads("pin> ")
 
-    assert screen.hang_up() == pytest.ExitCode.INTERRUPTED
+    assert shown.hang_up() == pytest.ExitCode.INTERRUPTED
     assert (project.path / "stderr").read_text() == ""
     finished = [
         (one["step"], one["outcome"], one["block"]["step"].get("reason", ""))
@@ -371,39 +382,45 @@ def test_a_terminal_that_is_closed_at_a_question_interrupts_its_step(project: Pr
     assert finished[0][2].endswith("SIGHUP")
 
 
-def test_no_question_is_asked_after_ctrl_c_in_another_step(project: Project) -> None:
+def test_no_question_is_asked_after_ctrl_c_in_another_step(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
     wait = "type: shell, cmd: 'touch begun; sleep 60'"
     project.recipe("x", {"wait": wait}, final={"sure": "type: prompt, message: 'Is it off?'"})
-    screen = Screen(project)
+    shown = screen()
     while not (project.path / "begun").exists():
         time.sleep(0.01)
-    screen.types("\x03")
+    shown.types("\x03")
 
-    assert screen.status() == pytest.ExitCode.INTERRUPTED, screen.seen
-    assert "no question is asked after Ctrl-C" in screen.seen
+    assert shown.status() == pytest.ExitCode.INTERRUPTED, shown.seen
+    assert "no question is asked after Ctrl-C" in shown.seen
 
 
-def test_a_prompt_with_a_timeout_ends_at_it(project: Project) -> None:
-    project.recipe("x", {"login": f"{_LOGIN}, timeout: 2s"})
-    screen = Screen(project)
-    screen.reads("pin> ")
-    assert screen.status() == 1
-    assert "timeout: still running after 2 s" in screen.seen
-    assert 'File "' not in screen.seen
+def test_a_prompt_with_a_timeout_ends_at_it(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    project.recipe("x", {"login": f"{_LOGIN}, timeout: 0.4s"})
+    shown = screen()
+    shown.reads("pin> ")
+    assert shown.status() == 1
+    assert "timeout: still running after 0.4 s" in shown.seen
+    assert 'File "' not in shown.seen
     logs = project.path.glob(".orchestrator/runs/*/logs/x/login.*")
     assert "".join(path.read_text() for path in logs) == ""
 
 
-def test_the_example_of_the_how_to_page_looks_as_it_is_shown(project: Project) -> None:
+def test_the_example_of_the_how_to_page_looks_as_it_is_shown(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
     for name in ("recipes/incoming.yaml", "answers.yaml"):
         project.write(name, PARTS[name])
-    screen = Screen(project)
+    shown = screen()
     lines = re.split(r"(?<=> )(.+)\n", PARTS["terminal"])
-    for shown, typed in zip(lines[::2], lines[1::2], strict=False):
-        seen = screen.reads(shown.splitlines()[-1]).replace("\r\n", "\n")
-        assert seen.endswith(shown)
-        screen.types(f"{typed}\n")
-    assert screen.status() == 0, screen.seen
+    for text, typed in zip(lines[::2], lines[1::2], strict=False):
+        seen = shown.reads(text.splitlines()[-1]).replace("\r\n", "\n")
+        assert seen.endswith(text)
+        shown.types(f"{typed}\n")
+    assert shown.status() == 0, shown.seen
 
     blocks = project.blocks("--recipe-answers=answers.yaml", "-orecipe_html=true")
     page = max(project.path.glob(".orchestrator/runs/*/report.html")).read_text()
