@@ -314,7 +314,7 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     ("args", "counts"),
     [
         ((), "1 passed, 3 interrupted"),
-        pytest.param(("-k", "one"), "3 deselected, 3 interrupted", marks=pytest.mark.measured),
+        (("-k", "one"), "3 deselected, 3 interrupted"),
     ],
 )
 def test_a_signal_during_finally_steps_ends_one_and_is_reported(
