@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.text import compile_pattern
+from pytest_orchestrator.execution.lanes import pattern_search
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     Searches,
@@ -28,11 +29,18 @@ if TYPE_CHECKING:
 
 ENDLESS = "(a+)+$"
 LINE = "a" * 40 + "!"
-BACKTRACKS = f"was still searching after 1 s (its pattern backtracks: '{ENDLESS}')"
-STILL = "was still checking after 1 s (a pattern or a reference in it takes too long)"
+BACKTRACKS = f"was still searching after 0.3 s (its pattern backtracks: '{ENDLESS}')"
+STILL = "was still checking after 0.3 s (a pattern or a reference in it takes too long)"
 NEST: dict[str, Any] = {
     f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(40)
 }
+
+
+@pytest.fixture(autouse=True)
+def _short_searches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give searches a timeout below a second, unless the test is about the second."""
+    if "second" not in request.node.name:
+        monkeypatch.setattr(pattern_search, "LEAST", 0.1)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +69,7 @@ def test_a_backtracking_pattern_ends_at_the_timeout_of_its_step(
     quote = '"' if "parse" in keys else ""
     cmd = f"echo '{quote}{LINE}{quote}' | tee out.txt"
     failure = bench.result(
-        bench.shell_step(cmd, **{"parse": "text", "timeout": "1s"} | keys)
+        bench.shell_step(cmd, **{"parse": "text", "timeout": "0.3s"} | keys)
     ).failure
     assert failure is not None
     assert (failure.kind, failure.reason) == ("timeout", f"timeout: {reason}")
@@ -73,7 +81,9 @@ def test_an_exponential_schema_ends_at_the_timeout_of_its_step(
     bench: Bench,
 ) -> None:
     schema = {"$defs": {**NEST, "d40": {"type": "number"}}, "$ref": "#/$defs/d0"}
-    step = bench.shell_step("echo 1", parse="data", timeout="1s", success={"result_schema": schema})
+    step = bench.shell_step(
+        "echo 1", parse="data", timeout="0.3s", success={"result_schema": schema}
+    )
     failure = bench.result(step).failure
     assert failure is not None
     assert (failure.kind, failure.reason) == ("timeout", f"timeout: `result_schema` {STILL}")
@@ -86,7 +96,7 @@ def test_a_pattern_of_an_inline_step_is_searched_in_the_lane_of_its_slot(
     bench.write("out.txt", LINE)
     success = {"files": [{"path": "out.txt", "matches": ENDLESS}]}
     step = bench.python_step(
-        "def step(ctx, params): return {'status': 'ok'}", timeout="1s", success=success
+        "def step(ctx, params): return {'status': 'ok'}", timeout="0.3s", success=success
     )
     failure = bench.result(step).failure
     assert failure is not None
@@ -204,10 +214,10 @@ WHOLE = f"${{{{ {SLOW} }}}}"
     ),
 )
 def test_an_expression_ends_at_the_timeout_of_its_step(bench: Bench, keys: dict[str, Any]) -> None:
-    step = bench.shell_step("echo x", parse="text", timeout="1s", **keys)
+    step = bench.shell_step("echo x", parse="text", timeout="0.3s", **keys)
     failure = bench.result(step).failure
     assert failure is not None
-    reason = f"timeout: `{SLOW}`: still evaluating after 1 s"
+    reason = f"timeout: `{SLOW}`: still evaluating after 0.3 s"
     assert (failure.kind, failure.reason) == ("timeout", reason)
     assert failure.place is not None
     assert failure.place.line == 7

@@ -183,7 +183,6 @@ def test_step_code_that_cannot_be_called_is_an_error_with_the_reason(project: Pr
     }
 
 
-@pytest.mark.measured
 def test_missing_modules_and_functions_are_errors_with_a_suggestion(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     project.write("scriptlets/python/steps/sample_step.py", "")
@@ -213,7 +212,6 @@ def test_missing_modules_and_functions_are_errors_with_a_suggestion(project: Pro
     )
 
 
-@pytest.mark.measured
 def test_each_failure_has_its_kind(project: Project) -> None:
     project.write("bodies.py", _BODIES)
     calls = _calls("none", "nan", "empty", "off", "leaves", "raises", "fails", "wants", "Refuses")
