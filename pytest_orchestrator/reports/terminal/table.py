@@ -1,6 +1,5 @@
 """Table of the steps of a recipe, with the figures and the measurements of each step."""
 
-import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,18 +52,17 @@ class _Rows(NamedTuple):
     below: Sequence[Line] = ()
 
 
-def table(blocks: "Sequence[Block]", width: int | None = None) -> list[Line]:
+def table(blocks: "Sequence[Block]", width: int) -> list[Line]:
     """Return a table of steps with their figures and measurements.
 
     Args:
         blocks: The blocks of the JSON report, in the order of the rows.
-        width: Available columns; None means the width of the terminal.
+        width: Available columns.
 
     Returns:
         Lines, the headings first; ``||`` marks steps that overlapped with others. The cells of a
         step with a matrix have a table of their measurements at the end.
     """
-    width = width or shutil.get_terminal_size().columns
     beside = parallel(blocks)
     rows = [_Rows(_HEADINGS)]
     for block in blocks:
