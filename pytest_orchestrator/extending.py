@@ -49,6 +49,7 @@ FEATURES: Final = frozenset(
         "cleanup",
         "criteria",
         "failure",
+        "failure-place",
         "imports",
         "locks",
         "log",
@@ -206,15 +207,20 @@ class StepFailure(Exception):
         kind: The kind of the failure in reports: ``status`` for a device or server that refuses,
             ``protocol`` for an answer that cannot be understood, ``not_found``, or
             ``validation`` for a wrong value of a key.
+        path: The key path of the value that the failure is about, or its key, as in `KeyProblem`.
+            The failure is reported at that value, or at the innermost value around it that the
+            recipe has; ``()`` means the step as a whole.
     """
 
     def __init__(
         self,
         reason: str,
         kind: Literal["status", "protocol", "not_found", "validation"] = "status",
+        path: KeyPath | str = (),
     ) -> None:
         super().__init__(reason)
         self.kind = kind
+        self.path: KeyPath = (path,) if isinstance(path, str) else tuple(path)
 
 
 class StepType(ABC):

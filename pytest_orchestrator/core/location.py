@@ -68,6 +68,12 @@ def _interned(keys: tuple[str, ...]) -> tuple[str, ...]:
     return keys
 
 
+def key_path_text(path: tuple[str | int, ...]) -> str:
+    """Return a key path as messages show it, such as ``headers.Accept`` or ``files[0]``."""
+    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return shown.removeprefix(".")
+
+
 WIDTH: Final = 200
 """Columns of an excerpt that is made for no terminal, as in a file."""
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.location import Place, Places, excerpt
+from pytest_orchestrator.core.location import Place, Places, excerpt, key_path_text
 from pytest_orchestrator.core.text import display_width
 
 TEXT = "".join(f"line {number}\n" for number in range(1, 13))
@@ -175,3 +175,8 @@ def test_places_equal_the_dict_they_were_made_from(expected: dict[str, Place]) -
     assert ("no such key" in places, places.get("no such key")) == (False, None)
     with pytest.raises(KeyError):
         places["no such key"]
+
+
+def test_a_key_path_is_shown_with_dots_and_brackets() -> None:
+    assert key_path_text(("commands", 3, "query")) == "commands[3].query"
+    assert key_path_text(()) == ""

@@ -291,6 +291,78 @@ def test_an_error_in_a_plugins_step_is_shown_with_a_caret(bench: Project) -> Non
     )
 
 
+SENDER = '''
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from pytest_orchestrator.extending import StepFailure, StepType
+
+Lines = Annotated[list[Any], Meta(description="The lines.", examples=[["x"]])]
+
+
+class Send(StepType):
+    """Sends lines."""
+
+    name = "send"
+
+    class Keys(msgspec.Struct):
+        lines: Lines
+        port: Annotated[str, Meta(description="The port.", examples=["a"])] = "a"
+
+    def run(self, keys, ctx, env):
+        if keys.port == "none":
+            raise StepFailure("no port", "not_found", "port")
+        for at, line in enumerate(keys.lines):
+            if "bad" in str(line):
+                raise StepFailure(f"refused {line}", path=("lines", at, "text", "never"))
+        return {"status": "ok"}
+
+
+def pytest_recipe_step_types():
+    return [Send]
+'''
+
+
+def test_a_failure_is_reported_at_the_value_that_it_is_about(project: Project) -> None:
+    project.write("conftest.py", SENDER)
+    used = project.recipe("_part", {"in": "type: send, lines: [good, {text: bad}]"})
+    path = project.recipe(
+        "x",
+        {
+            "plain": "type: send, lines: [good, {text: bad}]",
+            "inline": "type: send, needs: [], isolation: inline, lines: [good, bad]",
+            "again": "type: send, needs: [], lines: [text: bad], retry: {attempts: 2}",
+            "value": "type: send, needs: [], lines: ['${{ vars.bad }}']",
+            "element": "type: send, needs: [], foreach: [a, bad], lines: [{text: '${{ item }}'}]",
+            "cell": "type: send, needs: [], matrix: {it: [bad]}, lines: ['${{ matrix.it }}']",
+            "all": "type: send, needs: [], lines: '${{ [1, vars.bad] }}'",
+            "port": "type: send, needs: [], lines: [], port: none",
+        },
+        head=f"vars: {{bad: bad}}\nfinally: [{{name: used, use: {used}}}]",
+    )
+
+    blocks = project.blocks()
+
+    found = {}
+    for name, block in blocks.items():
+        file, at = used if name == "used.in" else path, block["step"]["place"]
+        line = project.path.joinpath(file).read_text().splitlines()[at["line"] - 1]
+        found[name] = line[at["column"] - 1 :].removesuffix("}")
+    assert found == {
+        "plain": "bad}]",
+        "inline": "bad]",
+        "again": "bad], retry: {attempts: 2}",
+        "value": "'${{ vars.bad }}']",
+        "element": "'${{ item }}'}]",
+        "cell[it:bad]": "'${{ matrix.it }}']",
+        "all": "'${{ [1, vars.bad] }}'",
+        "port": "none",
+        "used.in": "bad}]",
+    }
+
+
 def test_extensions_end_with_their_session(bench: Project) -> None:
     bench.recipe("x", steps(one="channel: 1"))
     assert bench.outcomes() == {"recipes/x.yaml::one": "passed"}

@@ -32,6 +32,7 @@ from typing import Self
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
+from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.questions import NoAnswer
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.suggestions import nearest
@@ -387,7 +388,8 @@ def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> 
         place = step.at.get(f"params.{error.key}") or step.at.get("params", named)
         return Failure(kind="validation", reason=str(error), place=place)
     if isinstance(error, StepFailure):
-        return Failure(kind=error.kind, reason=one_line(str(error)) or "no reason given")
+        reason = one_line(str(error)) or "no reason given"
+        return Failure(kind=error.kind, reason=reason, place=_place_of(error, step))
     if isinstance(error, SignatureError):
         return Failure(kind="exception", reason=str(error), place=step.at["module"])
     if isinstance(error, ValidationFailed):
@@ -405,6 +407,13 @@ def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> 
         error.add_note(f"{reason}: a step ends by returning a mapping with a status")
         return Failure(kind="exception", reason=reason, exception=outcome.user_frames(error))
     return Failure(kind="exception", reason=summary(error), exception=outcome.user_frames(error))
+
+
+def _place_of(failure: StepFailure, step: PythonStep) -> Place | None:
+    """Return the place of the value that a failure is about, or of the innermost one around it."""
+    parts = range(len(failure.path), 0, -1)
+    known = (step.at.get(key_path_text(failure.path[:length])) for length in parts)
+    return next((place for place in known if place is not None), None)
 
 
 def summary(error: BaseException) -> str:

@@ -16,7 +16,6 @@ from msgspec import NODEFAULT
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.extending import (
-    KeyPath,
     KeyProblem,
     Project,
     Question,
@@ -289,9 +288,3 @@ def as_written(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: as_written(each) for name, each in value.items()}
     return [as_written(each) for each in value] if isinstance(value, list) else value
-
-
-def path_text(path: KeyPath) -> str:
-    """Return a key path as messages show it, such as ``headers.Accept`` or ``files[0]``."""
-    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return shown.removeprefix(".")

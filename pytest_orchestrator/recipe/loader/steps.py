@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenStep
 from pytest_orchestrator.recipe.expressions import command_line
@@ -254,13 +254,24 @@ class _StepReader:
         return with_environment(own, key_nodes, layers, self._reading)
 
     def _add_places(self, at: dict[str, Place], key_nodes: Pairs) -> None:
-        """Add the places of the entries of `params`, `matrix` and `env`."""
+        """Add the places of entries: those of `params`, `matrix`, `env` and keys of plugins."""
+        if issubclass(self._model, CustomStep):
+            at |= self._own_values_at(self._model)
         if "params" in key_nodes:
             at |= self._params_at(key_nodes)
         if "matrix" in key_nodes:
             at |= self._matrix_at(key_nodes)
         if "env" in key_nodes:
             at |= self._variables_at(key_nodes)
+
+    def _own_values_at(self, model: type[CustomStep]) -> dict[str, Place]:
+        """Return the places of all values in a plugin's keys, by texts such as ``commands[3]``."""
+        written = own_keys(model).keys() & self._pairs.keys()
+        return {
+            key_path_text(path): self._values.place(node)
+            for name in sorted(written)
+            for path, node in nodes_of(self._pairs[name][1], (name,))
+        }
 
     def _params_at(self, key_nodes: Pairs) -> dict[str, Place]:
         """Return the places of the keys of ``params``, by names such as ``params.volts``."""
@@ -452,10 +463,8 @@ class _StepReader:
 
     def _report_key(self, wrong: KeyProblem, places: Mapping[KeyPath, Place]) -> None:
         """Report a mistake that the class of a plugin found, at the value or around it."""
-        from pytest_orchestrator.recipe.fields import type_hooks
-
         path: KeyPath = (wrong.path,) if isinstance(wrong.path, str) else tuple(wrong.path)
-        named = f"'{type_hooks.path_text(path)}'" if path else ""
+        named = f"'{key_path_text(path)}'" if path else ""
         while path not in places:
             path = path[:-1]
         head, where = (named, self._where) if named else (self._typed, "")
