@@ -8,6 +8,8 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "dask": ("distributed", "cryptography"),
     "http": ("httpx",),
     "monitor": ("dash", "dash_ag_grid", "dash_cytoscape", "plotly"),
+    "serial": ("serial",),
+    "visa": ("pyvisa", "pyvisa_py"),
     "xdist": ("xdist",),
 }
 """The modules that each extra installs, by the name of the extra."""
