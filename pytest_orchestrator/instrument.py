@@ -1,0 +1,232 @@
+"""Handle of a measuring instrument for step code, and the error of its commands.
+
+The handle sends requests; the session of the instrument is in another process, which all steps of
+a recipe share.
+"""
+
+import base64
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, Self
+
+from pytest_orchestrator.core.errors import OrchestratorError
+
+ErrorKind = Literal["status", "timeout", "closed", "protocol", "refused", "missing"]
+"""Kind of an `InstrumentError`.
+
+``timeout``: no answer in time. ``closed``: the connection is lost or cannot be opened.
+``protocol``: the answer cannot be understood. ``refused``: the instrument is unknown, has another
+identity, is locked or is not calibrated. ``missing``: PyVISA is not installed. ``status``: any
+other error.
+"""
+
+_MOST_ERRORS = 100
+_MOST_SHOWN = 2_000
+_ERROR: Final = re.compile(r"\s*([+-]?[0-9]+)\s*(?:,|$)")
+
+
+class InstrumentError(OrchestratorError):
+    """Error: a command of an instrument failed; the text names the instrument and the command.
+
+    Args:
+        message: One sentence, such as ``psu: no answer to 'MEAS:CURR?' within 2 s``.
+        instrument: The name of the instrument.
+        command: The command; empty if the error is about no command.
+        kind: The kind of the error.
+    """
+
+    slug = "instrument"
+
+    def __init__(
+        self, message: str, *, instrument: str = "", command: str = "", kind: ErrorKind = "status"
+    ) -> None:
+        super().__init__(message)
+        self.instrument = instrument
+        self.command = command
+        self.kind: ErrorKind = kind
+
+
+class Instrument:
+    """Handle of one instrument; the first command opens the instrument.
+
+    Each command and each answer is logged at the level INFO to the logger
+    ``pytest_orchestrator.instrument.<name>``: commands as ``> VOLT 5``, answers as ``< +5.00``.
+
+    Args:
+        name: The name of the instrument in the station file.
+        request: Function that executes a request. It receives ``name``, ``do`` (``open``,
+            ``write``, ``query``, ``block``, ``write_block`` or ``read``) and, where the operation
+            has them, ``command``, ``data`` (base64) and ``timeout`` (seconds). It returns the
+            answer as a JSON value, or raises InstrumentError.
+    """
+
+    def __init__(self, name: str, request: Callable[[Mapping[str, Any]], Any]) -> None:
+        self.name = name
+        self._request = request
+        self._idn: str | None = None
+        self._log = logging.getLogger(f"pytest_orchestrator.instrument.{name}")
+        self._log.setLevel(logging.DEBUG)  # the log of the step is the transcript
+
+    def __repr__(self) -> str:
+        return f"Instrument({self.name!r})"
+
+    @property
+    def idn(self) -> str:
+        """The answer to ``*IDN?`` when the instrument was opened; empty if it gave none.
+
+        Raises:
+            InstrumentError: The instrument cannot be opened.
+        """
+        if self._idn is None:
+            self._idn = str(self._ask("open") or "")
+        return self._idn
+
+    def open(self) -> Self:
+        """Open the instrument now, if it is not open, and return this handle.
+
+        Raises:
+            InstrumentError: The instrument cannot be opened.
+        """
+        self._idn = str(self._ask("open") or "")
+        return self
+
+    def write(self, command: str) -> None:
+        """Send a command that has no answer.
+
+        Args:
+            command: ASCII text without its termination, such as ``VOLT 5``.
+
+        Raises:
+            InstrumentError: The command cannot be sent.
+        """
+        self._sent(command)
+        self._ask("write", command)
+
+    def query(self, command: str, *, timeout: float | None = None) -> str:
+        """Send a command and return its answer.
+
+        Args:
+            command: ASCII text without its termination, such as ``MEAS:CURR?``.
+            timeout: Seconds to wait for the answer; None for the timeout of the instrument.
+
+        Returns:
+            The answer without its termination.
+
+        Raises:
+            InstrumentError: The command cannot be sent, or there is no valid answer.
+        """
+        self._sent(command)
+        return self._received(self._ask("query", command, timeout=timeout))
+
+    def query_block(self, command: str, *, timeout: float | None = None) -> bytes:
+        """Send a command and return the data of the binary block that answers it.
+
+        Args:
+            command: ASCII text without its termination, such as ``CURV?``.
+            timeout: Seconds to wait for each part of the answer; None for the timeout of the
+                instrument.
+
+        Returns:
+            The data of an IEEE 488.2 block of definite or indefinite length, without its header.
+
+        Raises:
+            InstrumentError: The command cannot be sent, or the answer is no complete block.
+        """
+        self._sent(command)
+        data = base64.b64decode(self._ask("block", command, timeout=timeout))
+        self._log.info("< block of %s bytes", f"{len(data):,}")
+        return data
+
+    def write_block(self, command: str, data: bytes) -> None:
+        """Send a command that is followed by a binary block.
+
+        Args:
+            command: ASCII text before the block, such as ``DATA:ARB wave,`` (with its comma).
+            data: The data; the header of a block of definite length is put before it.
+
+        Raises:
+            InstrumentError: The command cannot be sent.
+        """
+        self._log.info("> %s block of %s bytes", shown(command), f"{len(data):,}")
+        self._ask("write_block", command, data=base64.b64encode(data).decode())
+
+    def read(self, *, timeout: float | None = None) -> str:
+        """Return the answer to a command that was sent by `write`.
+
+        Args:
+            timeout: Seconds to wait for the answer; None for the timeout of the instrument.
+
+        Returns:
+            The answer without its termination.
+
+        Raises:
+            InstrumentError: There is no valid answer.
+        """
+        return self._received(self._ask("read", timeout=timeout))
+
+    def wait(self, *, timeout: float | None = None) -> None:
+        """Wait until the instrument has completed all commands: it answers ``*OPC?`` with 1.
+
+        Args:
+            timeout: Seconds to wait; None for the timeout of the instrument.
+
+        Raises:
+            InstrumentError: There is no answer in time, or a different answer.
+        """
+        answer = self.query("*OPC?", timeout=timeout)
+        if answer.strip() not in ("1", "+1"):
+            raise self._misunderstood("*OPC?", answer, "it has to be answered with 1")
+
+    def errors(self, command: str = "SYST:ERR?") -> list[str]:
+        """Read the error queue of the instrument until it is empty.
+
+        Args:
+            command: The query that removes one entry from the queue.
+
+        Returns:
+            The entries, such as ``-113,"Undefined header"``, oldest first, at most 100.
+
+        Raises:
+            InstrumentError: There is no valid answer.
+        """
+        entries: list[str] = []
+        while len(entries) < _MOST_ERRORS:
+            answer = self.query(command)
+            number = _ERROR.match(answer)
+            if number is None:
+                cure = "an entry of the error queue begins with a number, and 0 means no error"
+                raise self._misunderstood(command, answer, cure)
+            if int(number[1]) == 0:
+                break
+            entries.append(answer.strip())
+        return entries
+
+    def _ask(self, do: str, command: str | None = None, **more: Any) -> Any:
+        given = {"command": command, **more}
+        request = {name: value for name, value in given.items() if value is not None}
+        return self._request({"name": self.name, "do": do, **request})
+
+    def _sent(self, command: str) -> None:
+        self._log.info("> %s", shown(command))
+
+    def _received(self, answer: Any) -> str:
+        self._log.info("< %s", shown(answer))
+        return str(answer)
+
+    def _misunderstood(self, command: str, answer: str, cure: str) -> InstrumentError:
+        sentence = f"{self.name}: '{command}' was answered with '{shown(answer, 80)}'; {cure}"
+        return InstrumentError(sentence, instrument=self.name, command=command, kind="protocol")
+
+
+def shown(text: str, most: int = _MOST_SHOWN) -> str:
+    """Return a text for a log or message: control characters are escaped, long text is cut.
+
+    Args:
+        text: A command or an answer.
+        most: The characters of the text that are kept.
+    """
+    part = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:most]
+    )
+    return part if len(text) <= most else f"{part}… ({len(text):,} characters)"

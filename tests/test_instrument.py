@@ -1,0 +1,132 @@
+"""Tests of the handle of an instrument: its requests, its transcript, its error queue."""
+
+import base64
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.instrument import Instrument, InstrumentError
+
+LOGGER = "pytest_orchestrator.instrument.psu"
+
+
+class Answers:
+    """Requests that an instrument has sent, and the answers to the next ones."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.requests: list[Mapping[str, Any]] = []
+        self._answers = list(answers)
+
+    def __call__(self, request: Mapping[str, Any]) -> Any:
+        self.requests.append(request)
+        return self._answers.pop(0)
+
+
+def test_a_handle_sends_requests_without_the_values_that_are_not_given() -> None:
+    answers = Answers(
+        "ACME,1", None, "+5.00", "1", "late", base64.b64encode(b"\0\1").decode(), None
+    )
+    psu = Instrument("psu", answers)
+
+    assert psu.open() is psu
+    psu.write("VOLT 5")
+    assert psu.query("VOLT?") == "+5.00"
+    psu.wait(timeout=30.0)
+    assert psu.read() == "late"
+    assert psu.query_block("CURV?", timeout=9.5) == b"\0\1"
+    psu.write_block("DATA ", b"abc")
+    assert psu.idn == "ACME,1"
+
+    assert answers.requests == [
+        {"name": "psu", "do": "open"},
+        {"name": "psu", "do": "write", "command": "VOLT 5"},
+        {"name": "psu", "do": "query", "command": "VOLT?"},
+        {"name": "psu", "do": "query", "command": "*OPC?", "timeout": 30.0},
+        {"name": "psu", "do": "read"},
+        {"name": "psu", "do": "block", "command": "CURV?", "timeout": 9.5},
+        {"name": "psu", "do": "write_block", "command": "DATA ", "data": "YWJj"},
+    ]
+
+
+def test_the_identity_opens_the_instrument_once() -> None:
+    answers = Answers(None)
+    psu = Instrument("psu", answers)
+
+    assert (psu.idn, psu.idn) == ("", "")
+    assert answers.requests == [{"name": "psu", "do": "open"}]
+
+
+def test_commands_and_answers_are_the_transcript(caplog: pytest.LogCaptureFixture) -> None:
+    block = base64.b64encode(bytes(4096)).decode()
+    psu = Instrument("psu", Answers(None, "+5.00\x00é\n", block, None, "x" * 2001))
+
+    psu.write("VOLT 5")
+    psu.query("VOLT?")
+    psu.query_block("CURV?")
+    psu.write_block("DATA ", bytes(1024))
+    psu.read()
+
+    assert [one.getMessage() for one in caplog.records] == [
+        "> VOLT 5",
+        "> VOLT?",
+        "< +5.00\\x00é\\n",
+        "> CURV?",
+        "< block of 4,096 bytes",
+        "> DATA  block of 1,024 bytes",
+        f"< {'x' * 2000}… (2,001 characters)",
+    ]
+    assert {(one.name, one.levelno) for one in caplog.records} == {(LOGGER, logging.INFO)}
+
+
+def test_the_error_queue_is_read_until_it_is_empty() -> None:
+    first, second = '-113,"Undefined header"', '-222,"Data out of range"'
+    for empty in ('0,"No error"', '+0,"No error"', "0", " 00 , no error"):
+        assert Instrument("psu", Answers(first, f" {second}\r", empty)).errors() == [first, second]
+
+    answers = Answers("0")
+    Instrument("psu", answers).errors("SYSTEM:ERROR:NEXT?")
+    assert answers.requests[0]["command"] == "SYSTEM:ERROR:NEXT?"
+
+
+def test_at_most_100_entries_of_the_error_queue_are_read() -> None:
+    answers = Answers(*["-100,stuck"] * 101)
+
+    assert Instrument("psu", answers).errors() == ["-100,stuck"] * 100
+    assert len(answers.requests) == 100
+
+
+@pytest.mark.parametrize("answer", ["No error", "", "12 V", "x" * 81])
+def test_an_error_queue_without_numbers_is_an_error(answer: str) -> None:
+    with pytest.raises(InstrumentError) as caught:
+        Instrument("psu", Answers(answer)).errors()
+
+    text = answer if len(answer) <= 80 else f"{'x' * 80}… (81 characters)"
+    assert str(caught.value) == (
+        f"psu: 'SYST:ERR?' was answered with '{text}'; "
+        "an entry of the error queue begins with a number, and 0 means no error"
+    )
+    assert caught.value.kind == "protocol"
+
+
+def test_an_answer_to_opc_that_is_not_1_is_an_error() -> None:
+    Instrument("psu", Answers("+1")).wait()
+    with pytest.raises(InstrumentError) as caught:
+        Instrument("psu", Answers("0")).wait()
+
+    assert str(caught.value) == "psu: '*OPC?' was answered with '0'; it has to be answered with 1"
+
+
+def test_an_error_has_its_instrument_its_command_and_its_kind() -> None:
+    error = InstrumentError("psu: x", instrument="psu", command="VOLT 5", kind="timeout")
+
+    assert isinstance(error, OrchestratorError)
+    assert (str(error), error.instrument, error.command, error.kind, error.slug) == (
+        "psu: x",
+        "psu",
+        "VOLT 5",
+        "timeout",
+        "instrument",
+    )
