@@ -226,7 +226,7 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
     problem, context = error.problem or "", error.context or ""
     char = _char(text, place)
     if context.startswith("expected a single document"):
-        return place, "a second document begins here", "a file holds one recipe"
+        return place, "a second document begins here", "a file holds one document"
     if context.startswith("found duplicate anchor") and error.context_mark:
         first = error.context_mark.line + 1
         return place, f"the anchor is given twice, here and in line {first}", ""

@@ -69,7 +69,7 @@ Problems = Callable[[str | bytes], list[str]]
             "%YAML 2.0\n---\na: b",
             ("1:1 invalid YAML: found incompatible YAML document (leave the %YAML line out)"),
         ),
-        ("a: 1\n---\nb: 2", "2:1 a second document begins here (a file holds one recipe)"),
+        ("a: 1\n---\nb: 2", "2:1 a second document begins here (a file holds one document)"),
         ("a: *b", "1:4 no anchor of this name stands above (quote a text that begins with *)"),
         ("a: &x 1\n\nb: &x 2", "3:4 the anchor is given twice, here and in line 1"),
     ],
