@@ -1,0 +1,278 @@
+"""Station and its instruments, as the station file describes them.
+
+Each field with a description and an example is a key of the station file; the reference and the
+JSON Schema are generated from these fields. The reader computes the other fields.
+"""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from pytest_orchestrator.core.location import Places
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.recipe.model import key_types
+from pytest_orchestrator.recipe.model.key_types import Json, Text, key
+
+INSTRUMENT_NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
+
+instrument_name = key_types.matching(
+    INSTRUMENT_NAME, "letters, digits, _ and -, beginning with a letter or _"
+)
+"""Rule for names of instruments."""
+
+_BACKENDS: Final = ("@py", "@ivi", "@sim")
+BACKEND: Final = r"[\s\S]*@(py|ivi|sim)"
+
+
+def backend_name(text: str) -> str:
+    """Check a backend of PyVISA: `@py`, `@ivi`, or a file in front of `@sim` or `@ivi`."""
+    if not re.fullmatch(BACKEND, text) or text.strip() != text:
+        near = (
+            "" if "@" in text[1:] else nearest(text if text[:1] == "@" else f"@{text}", _BACKENDS)
+        )
+        raise ValueError(f"should be @py, @ivi or FILE@sim{near}")
+    return text
+
+
+_ESCAPE = r"\\[nrt0]"
+
+
+def termination(text: str) -> str:
+    """Check the characters that end a command or an answer."""
+    if re.search(_ESCAPE, text):
+        raise ValueError(f'a backslash and a letter; write "{text}" in double quotes')
+    if not text.isascii():
+        raise ValueError("should be ASCII")
+    return text
+
+
+def scpi(text: str) -> str:
+    """Check a command for an instrument: not blank, in one line, and ASCII."""
+    key_types.filled(text)
+    strange = next((char for char in text if not char.isascii()), "")
+    if strange:
+        raise ValueError(f"should be ASCII, and has {strange!r} in it")
+    if len(text.splitlines()) > 1:
+        raise ValueError("should be one line; give one item for each command")
+    return text
+
+
+host_label = key_types.matching(key_types.HOST, "a name as `host` of a step has it")
+"""Rule for names of hosts that the station file defines."""
+
+
+def baud(number: int) -> int:
+    """Check the speed of a serial line."""
+    if not 50 <= number <= 10_000_000:
+        raise ValueError("should be 50 to 10000000")
+    return number
+
+
+Command = Annotated[str, Meta(extra={"rule": scpi})]
+InstrumentName = Annotated[
+    str, Meta(extra={"rule": instrument_name}, pattern=f"^{INSTRUMENT_NAME}$")
+]
+Host = Annotated[str, Meta(extra={"rule": key_types.host})]
+HostLabel = Annotated[str, Meta(extra={"rule": host_label})]
+Units = Annotated[int, Meta(extra={"rule": key_types.not_negative})]
+
+
+class InstrumentSettings(Struct, frozen=True, kw_only=True):
+    """Settings of one instrument of a station.
+
+    Attributes:
+        name: The name by which recipes use it.
+        at: The place of the value of each key in the file; below ``""`` the place of the entry,
+            below names such as ``safe/0`` the places of single commands.
+    """
+
+    resource: Annotated[
+        str,
+        key(
+            "The VISA resource: its address, or an alias that the VISA library knows.",
+            "TCPIP::192.0.2.7::INSTR",
+            rule=key_types.filled_word,
+        ),
+    ]
+    backend: Annotated[
+        str,
+        key(
+            "The VISA library: `@py` is pyvisa-py (default), `@ivi` the library of a vendor, "
+            "`FILE@sim` a simulation of pyvisa-sim; the file is relative to the station file.",
+            "@py",
+            rule=backend_name,
+        ),
+    ] = "@py"
+    timeout: Annotated[
+        float,
+        key(
+            "Longest time for an answer: seconds, or a text such as `500ms`. The default is 2 s.",
+            "500ms",
+            written=int | float | str,
+            rule=key_types.seconds,
+        ),
+    ] = 2.0
+    read_termination: Annotated[
+        str | None,
+        key(
+            "The characters that end an answer, in double quotes. The default is that of PyVISA.",
+            "\n",
+            rule=termination,
+        ),
+    ] = None
+    write_termination: Annotated[
+        str | None,
+        key(
+            "The characters that end a command, in double quotes. The default is that of PyVISA.",
+            "\r\n",
+            rule=termination,
+        ),
+    ] = None
+    baud_rate: Annotated[
+        int | None, key("The speed of a serial line in baud.", 115200, rule=baud)
+    ] = None
+    idn: Annotated[
+        str | None,
+        key(
+            "A regular expression that is searched in the answer to `*IDN?` before the first use; "
+            "another instrument is refused.",
+            "E36312A",
+            rule=key_types.pattern,
+        ),
+    ] = None
+    lock: Annotated[
+        Text | None,
+        key(
+            "The name of the lock that a recipe holds while it uses the instrument. The default "
+            "is the resource.",
+            "psu",
+        ),
+    ] = None
+    init: Annotated[
+        tuple[Command, ...],
+        key("Commands that are sent before the first use.", ["*CLS", "SYST:REM"]),
+    ] = ()
+    safe: Annotated[
+        tuple[Command, ...],
+        key(
+            "Commands that make the instrument safe, sent after its last use. They may be sent "
+            "more than once.",
+            ["OUTP OFF"],
+        ),
+    ] = ()
+    calibrated: Annotated[
+        date | None, key("The day of the last calibration.", "2026-05-01", own=True)
+    ] = None
+    due: Annotated[
+        date | None,
+        key("The last day for which the calibration is valid.", "2027-05-01", own=True),
+    ] = None
+
+    name: str
+    at: Places
+
+    @property
+    def lock_name(self) -> str:
+        """The name of its lock: ``lock``, else the resource, with the file of a simulation."""
+        if self.lock is not None:
+            return self.lock
+        simulation = f"@{simulation_of(self.backend)}" if simulation_of(self.backend) else ""
+        return f"{self.resource}{simulation}"
+
+
+class Station(Struct, frozen=True, kw_only=True):
+    """A station file.
+
+    Attributes:
+        path: The file.
+        id: The path relative to the rootdir, with forward slashes; absolute if the file is not
+            below the rootdir.
+        text: Its text, without a byte order mark.
+        sha256: Digest of its bytes, in hexadecimal.
+        at: The place of the value of each key in the file, and of each entry below a key, such as
+            ``vars.gain``.
+    """
+
+    name: Annotated[
+        str, key("The name of the station, for reports.", "bench-3", rule=key_types.filled)
+    ] = ""
+    instruments: Annotated[
+        dict[str, InstrumentSettings],
+        key(
+            "The instruments by the names that recipes use.",
+            {"psu": {"resource": "TCPIP::192.0.2.7::INSTR"}},
+            own=True,
+        ),
+    ] = {}
+    vars: Annotated[
+        dict[Text, Json],
+        key(
+            "Values for vars of the recipes that declare them; vars files and `--recipe-var` "
+            "override them.",
+            {"station": "bench_3", "cable_loss_db": 0.4},
+        ),
+    ] = {}
+    hosts: Annotated[
+        dict[HostLabel, Host],
+        key(
+            "Hosts of OpenSSH by the names that `host` of steps of type `ssh` has.",
+            {"dut": "root@192.0.2.20"},
+        ),
+    ] = {}
+    resources: Annotated[
+        dict[Text, Units],
+        key(
+            "Units of named resources; the ini key `recipe_resources` and `--recipe-resource` "
+            "override them.",
+            {"scope": 2},
+        ),
+    ] = {}
+    require_calibrated: Annotated[
+        bool,
+        key(
+            "`true`: a step that uses an instrument after its calibration was due fails. The "
+            "default is a warning.",
+            True,
+        ),
+    ] = False
+
+    path: Path
+    id: str
+    text: str
+    sha256: str
+    at: Places
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 digest of the bytes of the file, in hexadecimal."""
+        return self.sha256
+
+    @property
+    def title(self) -> str:
+        """The name of the station; the path of its file if it has none."""
+        return self.name or self.id
+
+
+def simulation_of(backend: str) -> str:
+    """Return the file of a simulation, for a backend ``FILE@sim``; else an empty text."""
+    return backend.removesuffix("@sim") if backend.endswith("@sim") else ""
+
+
+def calibration_of(settings: InstrumentSettings, today: date) -> str:
+    """Return a sentence if the calibration of an instrument is no longer valid; else empty.
+
+    Args:
+        settings: The instrument.
+        today: The day on which it is used; a calibration is valid on the day when it is due.
+
+    Returns:
+        Text such as ``calibration of 'psu' was due on 2026-05-01 (207 days ago)``.
+    """
+    if settings.due is None or today <= settings.due:
+        return ""
+    days = (today - settings.due).days
+    ago = "yesterday" if days == 1 else f"{days:,} days ago"
+    return f"calibration of '{settings.name}' was due on {settings.due} ({ago})"
