@@ -13,13 +13,14 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 from pytest_orchestrator import Context, recipe
 from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.station.reader import load_station
 
 ROOT = Path(__file__).parents[1]
 STEP = "name: example\ntype: shell\ncmd: bench\n"
 
 
 class RecipeParser(CodeBlockParser):
-    """Parser of YAML blocks: a recipe, keys of its root, a list of steps, or keys of a step."""
+    """Parser of YAML blocks: a recipe, keys of its root, steps, keys of a step, or a station."""
 
     language = "yaml"
 
@@ -27,10 +28,15 @@ class RecipeParser(CodeBlockParser):
         """Load a block as a file of its own, in a project with the sample recipes.
 
         Raises:
-            RecipeError: The block is not a valid recipe, or part of one.
+            RecipeError: The block is not a valid recipe, or part of one, or a station file.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder, "example.yaml")
+            keys = yaml.safe_load(example.parsed)
+            if isinstance(keys, dict) and keys.keys() & {"instruments", "hosts"}:
+                path.write_text(dedent(example.parsed), encoding="utf-8")
+                load_station(path, ROOT)
+                return
             path.write_text(_whole(dedent(example.parsed)), encoding="utf-8")
             recipe.load(path, root=ROOT)
 

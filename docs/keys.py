@@ -1,4 +1,4 @@
-"""Generator of reference/keys.md: the tables of recipe keys, made from the recipe model."""
+"""Generator of reference/keys.md and reference/station.md: tables of keys, made from the model."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,8 +36,11 @@ from pytest_orchestrator.recipe.model.step import (
     Step,
 )
 from pytest_orchestrator.recipe.problems import either
+from pytest_orchestrator.recipe.station import model as station
+from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 
 PAGE = Path(__file__).parent / "reference" / "keys.md"
+STATION_PAGE = PAGE.with_name("station.md")
 
 _HEAD = """\
 # Keys
@@ -91,6 +94,11 @@ _SECTIONS = (
     _Section("`files`", FileRules, "Keys of each entry of `files` in `success`."),
 )
 
+_STATION_SECTIONS = (
+    _Section("Keys of the file", Station),
+    _Section("`instruments`", InstrumentSettings, "Keys of each instrument."),
+)
+
 _WHEN: Mapping[frozenset[str] | None, str] = {
     names.COLLECTED: "at collection",
     names.CONDITION: "before the first step",
@@ -142,6 +150,10 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.texts: "text, or list of texts",
     key_types.tolerance: "number, or text such as `1%`",
     key_types.tries: "1 to 1000",
+    station.backend_name: "`@py`, `@ivi`, or a file and `@sim`",
+    station.baud: "50 to 10000000",
+    station.scpi: "command",
+    station.termination: "characters",
 }
 _BY_FIELD: Mapping[str, str] = {
     "matrix": "mapping of lists by name",
@@ -160,6 +172,10 @@ _BY_FIELD: Mapping[str, str] = {
     "marginal": "mapping of [keys](#marginal)",
     "success": "mapping of [criteria](#success)",
     "files": "list of [entries](#files)",
+    "instruments": "mapping of [instruments](#instruments) by name",
+    "resource": "text",
+    "calibrated": "day",
+    "due": "day",
     "result_schema": "JSON Schema",
     "env": "mapping by name of an environment variable",
 }
@@ -173,6 +189,7 @@ _BY_TYPE: Mapping[Any, str] = {
 }
 _PLURALS: Mapping[str, str] = {
     "`pass`, `fail` or `continue`": "`pass`, `fail`, `continue`",
+    "command": "commands",
     "expression": "expressions",
     "key of the Context": "keys of the Context",
     "marker": "markers",
@@ -210,7 +227,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = '"' if value.startswith("'") else None
+    style = '"' if value.startswith("'") or not value.isprintable() else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -224,7 +241,7 @@ def _example(name: str, value: Any) -> str:
     return shown.strip().removeprefix("{").removesuffix("}")
 
 
-def _rows(section: _Section) -> Iterator[str]:
+def _rows(section: _Section, *, expressions: bool = True) -> Iterator[str]:
     hints = {field.encode_name: field.type for field in fields(section.model)}
     if section.model is Step:
         meaning = "**Required**, except with `use`. The type of the step.<br>`type: python`"
@@ -232,7 +249,8 @@ def _rows(section: _Section) -> Iterator[str]:
     inherited = keys_of(section.without) if section.without else {}
     for name, key in keys_of(section.model).items():
         if name not in inherited or inherited[name].meta != key.meta:
-            cells = (f"`{name}`", _kind_of(key, hints[name]), _meaning(name, key), _WHEN[key.names])
+            cells = [f"`{name}`", _kind_of(key, hints[name]), _meaning(name, key)]
+            cells += [_WHEN[key.names]] if expressions else []
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -268,5 +286,18 @@ def text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def station_text() -> str:
+    """Return the page about the station file with new tables; the text above them is kept."""
+    first = f"## {_STATION_SECTIONS[0].title}\n"
+    lines = [STATION_PAGE.read_text(encoding="utf-8").partition(first)[0].rstrip("\n"), ""]
+    for section in _STATION_SECTIONS:
+        lines += [f"## {section.title}", ""]
+        lines += [section.intro, ""] if section.intro else []
+        lines += ["| key | value | meaning |", "| --- | --- | --- |"]
+        lines += [*_rows(section, expressions=False), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
 if __name__ == "__main__":
+    STATION_PAGE.write_text(station_text(), encoding="utf-8")
     PAGE.write_text(text(), encoding="utf-8")

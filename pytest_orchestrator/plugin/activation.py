@@ -22,7 +22,7 @@ from pytest_orchestrator.plugin.options.settings import (
     timeout,
     timeout_factor,
 )
-from pytest_orchestrator.plugin.options.values import list_of
+from pytest_orchestrator.plugin.options.values import list_of, text_of
 from pytest_orchestrator.plugin.reporting import github
 from pytest_orchestrator.plugin.results import blocks, terminal_view
 from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState, state_of
@@ -167,17 +167,17 @@ def check_settings(config: pytest.Config) -> None:
     if config.hook.pytest_recipe_step_types.get_hookimpls() or (
         config.hook.pytest_recipe_criteria.get_hookimpls()
     ):
-        from pytest_orchestrator.plugin.session_state import state_of
-
         _ = state_of(config).extensions
     size_limit(config)
     shell(config)
     timeout(config)
     keep_runs(config)
     if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
-        from pytest_orchestrator.plugin.session_state import state_of
+        _ = state_of(config).given_vars
+    if config.getoption("recipe_station") is not None or text_of(config, "recipe_station"):
+        from pytest_orchestrator.plugin.options import station
 
-        _ = state_of(config).var_values
+        station.check_station(state_of(config))
     if config.getoption("recipe_answer") or config.getoption("recipe_answers"):
         from pytest_orchestrator.plugin.questions.session import given_answers
 
@@ -192,8 +192,6 @@ def check_settings(config: pytest.Config) -> None:
     settings.requirements_are_strict(config)
     settings.recipe_table(config)
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
-        from pytest_orchestrator.plugin.session_state import state_of
-
         _ = state_of(config).resumed
     timeout_factor(config)
     settings.compare_last(config)

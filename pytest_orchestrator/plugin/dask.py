@@ -8,7 +8,6 @@ import pytest
 
 from pytest_orchestrator.core.files import is_utf8, path_text
 from pytest_orchestrator.plugin.options import runner as runner_option
-from pytest_orchestrator.plugin.options import variables
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session_state import state_of
@@ -42,7 +41,7 @@ def _new_runner(config: pytest.Config) -> "DaskRunner | None":
         return None
     from pytest_orchestrator.execution.dask.runner import DaskRunner
 
-    there = variables.resource_counts(config)
+    there = state_of(config).resource_counts
     dask_runner = DaskRunner(
         partial(_start_broker, config), scheduler, there, partial(print_line, config)
     )
@@ -73,7 +72,7 @@ def start(session: pytest.Session) -> None:
     except DaskError as error:
         raise pytest.UsageError(f"--recipe-dask: {error}") from None
     text = _unrunnable_steps(
-        dask_runner, worker_registry, recipes, variables.resource_counts(config)
+        dask_runner, worker_registry, recipes, state_of(config).resource_counts
     )
     if text:
         raise pytest.UsageError(text)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.step_hooks import StepHooks
+    from pytest_orchestrator.plugin.options.station import StationFile
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
+    from pytest_orchestrator.recipe.station.model import Station
     from pytest_orchestrator.recipe.variables import ExternalValue
     from pytest_orchestrator.runs.folder import RunFolder
     from pytest_orchestrator.runs.journal.reader import JournalIndex
@@ -119,7 +121,8 @@ class SessionState:
         self._run_config: RunConfig | None = None
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
-        self._var_values: Mapping[str, ExternalValue] | None = None
+        self._asked: dict[str, ExternalValue] = {}
+        self._station_error: tuple[RecipeError, Path] | None = None
         self.slots: list[Slot] = []
         self._extensions: tuple[tuple[object, ...], Extensions] | None = None
 
@@ -243,6 +246,54 @@ class SessionState:
         return self._extensions[1]
 
     @cached_property
+    def station_file(self) -> "StationFile | None":
+        """The station file; None if the session has none."""
+        from pytest_orchestrator.plugin.options import settings
+
+        if not settings.may_have_station(self.config):
+            return None
+        from pytest_orchestrator.plugin.options.station import station_file
+
+        return station_file(self.config)
+
+    @cached_property
+    def station(self) -> "Station | None":
+        """The station; None if the session has no station file. The file is read at first use.
+
+        Raises:
+            RecipeError: The station file does not exist or has errors.
+        """
+        if self.station_file is None:
+            return None
+        from pytest_orchestrator.plugin.options.station import station_of
+
+        return station_of(self.station_file, self.config.rootpath, self._max_bytes)
+
+    def is_of_station(self, error: "RecipeError") -> bool:
+        """Return True for the errors of the station file."""
+        return self._station_error is not None and self._station_error[0] is error
+
+    def _known(self, path: Path) -> "Extensions":
+        """Return the extensions with the names of the station's instruments, for a recipe.
+
+        Raises:
+            RecipeError: The station file has errors. The error of the first recipe shows them.
+        """
+        if self.station_file is None:
+            return self.extensions
+        from pytest_orchestrator.plugin.options.station import repeated_error
+        from pytest_orchestrator.recipe import RecipeError
+
+        if self._station_error is not None and self._station_error[1] != path:
+            raise repeated_error(*self._station_error, path, self.config.rootpath)
+        try:
+            station = self.station
+        except RecipeError as error:
+            self._station_error = error, path
+            raise
+        return self.extensions.with_instruments(None if station is None else station.instruments)
+
+    @cached_property
     def _max_bytes(self) -> int:
         """The largest size of a recipe file in bytes."""
         from pytest_orchestrator.plugin.options.settings import size_limit
@@ -253,7 +304,13 @@ class SessionState:
     def _resources(self) -> "tuple[dict[str, int], bool]":
         """The number of units of each counted resource; True if Dask workers run steps."""
         is_on_dask = runner.dask_scheduler(self.config) is not None
-        return variables.resource_counts(self.config), is_on_dask
+        return self.resource_counts, is_on_dask
+
+    @property
+    def resource_counts(self) -> dict[str, int]:
+        """The number of units of each counted resource: of the station, ini key and option."""
+        own = {} if self.station is None else self.station.resources
+        return own | variables.resource_counts(self.config)
 
     def recipe(self, path: Path) -> "Recipe":
         """Return the recipe in a file; read the file once per session.
@@ -270,7 +327,7 @@ class SessionState:
                     path,
                     root=self.config.rootpath,
                     max_bytes=self._max_bytes,
-                    known=self.extensions,
+                    known=self._known(path),
                 )
                 self._declare(recipe.secrets)
                 masking.learn_args(recipe, self.secrets)
@@ -345,15 +402,22 @@ class SessionState:
         if not missing or hasattr(config, "workerinput"):
             return {}
         given = self._factories.ask_inputs(config, recipe, missing)
-        self._var_values = {**self.var_values, **given}
+        self._asked |= given
         return {name: one.text or "" for name, one in given.items()}
 
     @property
     def var_values(self) -> "Mapping[str, ExternalValue]":
+        """Values of vars from outside the recipes by name: of the station, and those given."""
+        if self.station is None or not self.station.vars:
+            return self.given_vars | self._asked if self._asked else self.given_vars
+        from pytest_orchestrator.plugin.options.station import station_vars
+
+        return station_vars(self.station) | self.given_vars | self._asked
+
+    @cached_property
+    def given_vars(self) -> "dict[str, ExternalValue]":
         """Values of vars from command-line options, by name."""
-        if self._var_values is None:
-            self._var_values = variables.given_vars(self.config)
-        return self._var_values
+        return variables.given_vars(self.config)
 
     def _declare(self, secrets: tuple[str, ...]) -> None:
         """Add the secrets that a recipe declares to the masker, and to the controller's masker."""

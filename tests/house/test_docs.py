@@ -92,10 +92,11 @@ def test_every_key_of_a_recipe_is_in_a_table(page: str) -> None:
     assert keys - rows == set()
 
 
-def test_the_page_of_keys_is_up_to_date() -> None:
-    page = runpy.run_path(str(REFERENCE.parent / "keys.py"))["text"]()
+def test_the_pages_of_keys_are_up_to_date() -> None:
+    made = runpy.run_path(str(REFERENCE.parent / "keys.py"))
 
-    assert (REFERENCE / "keys.md").read_text() == page, "run docs/keys.py"
+    assert (REFERENCE / "keys.md").read_text() == made["text"](), "run docs/keys.py"
+    assert (REFERENCE / "station.md").read_text() == made["station_text"](), "run docs/keys.py"
 
 
 def test_every_hook_has_a_heading_and_all_its_arguments_below() -> None:

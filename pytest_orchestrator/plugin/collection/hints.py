@@ -209,7 +209,7 @@ def check_vars(config: pytest.Config) -> None:
     if len(recipes) < len(results):
         return  # an invalid recipe may declare any var
     declared = {name for recipe in recipes for name in recipe.var_names}
-    for name, one in state_of(config).var_values.items():
+    for name, one in state_of(config).given_vars.items():
         if one.origin == OPTION and name not in declared:
             near = nearest(name, sorted(declared))
             raise pytest.UsageError(f"{OPTION}: no collected recipe has a var '{name}'{near}")

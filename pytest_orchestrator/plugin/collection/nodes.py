@@ -88,7 +88,13 @@ _MOST = 100
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
-    """Return the collector of a recipe; None if a "may be" file does not look like a recipe."""
+    """Return the collector of a recipe.
+
+    The result is None for the station file, and if a "may be" file does not look like a recipe.
+    """
+    station = state_of(parent.config).station_file
+    if station is not None and path == station.path:
+        return None
     if claim == "may be" and not looks_like_recipe(path):
         state_of(parent.config).others += 1
         return None
@@ -161,7 +167,10 @@ class RecipeFile(pytest.Module):
             # xdist removes duplicates of collection errors by their text.
             return str(error)
         representation: Any = excinfo.getrepr(style="value")
-        failures.blame(representation, self.path, error.problems[0].place.line, error.summary)
+        path, summary, state = self.path, error.summary, state_of(self.config)
+        if state.station_file is not None and state.is_of_station(error):
+            path, summary = state.station_file.path, f"{error.path}:{summary}"
+        failures.blame(representation, path, error.problems[0].place.line, summary)
         return representation
 
 

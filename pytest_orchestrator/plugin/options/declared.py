@@ -60,6 +60,14 @@ _TEXTS = (
             "all with -v, and only totals with -q"
         ),
     ),
+    (
+        "recipe_station",
+        "",
+        (
+            "station file with the instruments of the test station, relative to the rootdir; "
+            "without it station.yaml there, if it exists; none: no station file"
+        ),
+    ),
     ("recipe_shell", "", "what runs command lines: sh, bash, python or a list such as [zsh, -e]"),
     (
         "recipe_timeout",
@@ -147,6 +155,15 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "default": [],
             "metavar": "NAME",
             "help": "with --recipe-resume: run this step again in any case; may be repeated",
+        },
+    ),
+    (
+        "--recipe-station",
+        {
+            "metavar": "FILE",
+            "help": "station file with the instruments of the test station (environment: "
+            "ORCHESTRATOR_STATION, ini: recipe_station; default station.yaml at the rootdir, if it "
+            "exists); none: no station file",
         },
     ),
     (

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from pytest_orchestrator.plugin.options import runner
 from pytest_orchestrator.plugin.options.declared import BOOLEANS
 from pytest_orchestrator.plugin.options.values import (
     SIZES,
+    STATION_DEFAULT,
+    STATION_VARIABLE,
     TIMES,
     boolean_of,
     list_of,
@@ -78,6 +81,19 @@ def recipe_table(config: pytest.Config) -> str:
 
 
 _RECIPE_TABLES = ("auto", "all", "failed", "none")
+
+
+def may_have_station(config: pytest.Config) -> bool:
+    """Return True if a setting names a station file, or one of the default name exists.
+
+    Most sessions have none; they do not import the module that reads these settings.
+    """
+    return (
+        config.getoption("recipe_station") is not None
+        or bool(os.environ.get(STATION_VARIABLE))
+        or bool(text_of(config, "recipe_station"))
+        or os.path.isfile(config.rootpath / STATION_DEFAULT)  # noqa: PTH113 - costs less
+    )
 
 
 def size_limit(config: pytest.Config) -> int:

@@ -27,6 +27,12 @@ SIZES = {
 """Bytes by unit."""
 
 
+STATION_VARIABLE = "ORCHESTRATOR_STATION"
+"""Environment variable that names the station file."""
+STATION_DEFAULT = "station.yaml"
+"""Name of the station file at the rootdir, if no setting names one."""
+
+
 def quantity(text: str, units: Mapping[str, float]) -> float:
     """Return the value of a text such as ``5MB`` or ``15m`` in the base unit.
 

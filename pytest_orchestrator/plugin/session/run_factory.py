@@ -14,7 +14,7 @@ from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import context_access, dask
-from pytest_orchestrator.plugin.options import settings, variables
+from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.questions.person import has_person
 from pytest_orchestrator.plugin.results import failures
@@ -93,7 +93,7 @@ def session_config(state: "SessionState") -> RunConfig:
         exit_exceptions=(pytest.exit.Exception,),
         runs_inline=bool(watched or "pydevd" in sys.modules),
         var_values=state.var_values,
-        resource_units=variables.resource_counts(config),
+        resource_units=state.resource_counts,
         record_style=settings.record_style(config),
         max_log=settings.max_log(config),
         max_artifact=settings.max_artifact(config),

@@ -160,12 +160,21 @@ class Extensions(Struct, frozen=True, kw_only=True):
         success: The Struct whose fields are the keys of ``success``.
         criteria: The criteria of plugins, by name.
         shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
+        instruments: The names of the instruments of the station; None without a station file.
     """
 
     step_types: StepTypes = msgspec.field(default_factory=lambda: StepTypes(STEP_TYPES))
     success: type[Success] = Success
     criteria: Mapping[str, extending.Criterion] = {}
     shell: Shell = None
+    instruments: tuple[str, ...] | None = None
+
+    def with_instruments(self, names: Iterable[str] | None) -> "Extensions":
+        """Return a copy with the names of a station's instruments; None for no station file."""
+        instruments = None if names is None else tuple(names)
+        if instruments == self.instruments:
+            return self
+        return msgspec.structs.replace(self, instruments=instruments)
 
     def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
         """Return a copy with another default shell for the command lines of steps."""
