@@ -99,6 +99,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         lane_measures_io: True in the process of a Python step: a lane measures its storage access.
         var_values: Values of vars that come from outside the recipe, by name.
         resource_units: Units of each counted resource of this machine.
+        hosts: Hosts of OpenSSH by the names that the station gives them.
         python_settings: Settings for the processes of Python steps; None means the current
             settings of pytest's process.
         record_style: Level and format of the log records that are written to files.
@@ -125,6 +126,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     lane_measures_io: bool = False
     var_values: "Mapping[str, ExternalValue]" = {}
     resource_units: Mapping[str, int] = {}
+    hosts: Mapping[str, str] = {}
     python_settings: PythonSettings | None = None
     record_style: RecordStyle = RecordStyle()
     max_log: int = 100_000_000

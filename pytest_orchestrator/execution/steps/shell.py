@@ -72,24 +72,34 @@ def _launch(step: ShellStep, attempt: AttemptContext) -> Launch | Failure:
     """
     if not isinstance(step, SshStep):
         variables = environment_of(step.args, attempt.variables())
-        return Launch(process_of(step, attempt), variables, stdin_of(step.stdin))
+        return Launch(_process_of(step, attempt), variables, stdin_of(step.stdin))
     socket = attempt.required_slot.ssh_connections.to(step.host)
     if isinstance(socket, Failure):
         return msgspec.structs.replace(socket, place=step.at["host"])
-    process = process_of(step, attempt, ssh.argv_of(step, socket))
+    process = _process_of(step, attempt, ssh.argv_of(step, socket))
     return Launch(process, attempt.variables(), ssh.input_of(step, ssh.new_mark()))
 
 
-def process_of(
-    step: ShellStep, attempt: AttemptContext, argv: tuple[str, ...] | None = None
-) -> Process:
+def process_of(step: ShellStep, attempt: AttemptContext) -> Process:
     """Return the `Process` record of a shell step whose program has not started.
 
     Args:
         step: The step.
         attempt: The context of the attempt.
-        argv: Program and arguments; None for those of the command.
     """
+    return _process_of(_at_its_host(step, attempt), attempt)
+
+
+def _at_its_host(step: ShellStep, attempt: AttemptContext) -> ShellStep:
+    """Return an `ssh` step with the host that the station has for the name in its ``host``."""
+    if not isinstance(step, SshStep) or step.host not in attempt.config.hosts:
+        return step
+    return msgspec.structs.replace(step, host=attempt.config.hosts[step.host])
+
+
+def _process_of(
+    step: ShellStep, attempt: AttemptContext, argv: tuple[str, ...] | None = None
+) -> Process:
     masked = _secret_args(step, attempt)
     if isinstance(step, SshStep):
         argv = argv or ssh.argv_of(step, None)
@@ -142,6 +152,7 @@ def run(step: ShellStep, attempt: AttemptContext) -> Ended:
     Returns:
         The end of the command; no failure of the command is raised as an exception.
     """
+    step = _at_its_host(step, attempt)
     launch = _launch(step, attempt)
     if isinstance(launch, Failure):
         return Ended(usage=Usage(seconds=0.0), failure=launch)

@@ -94,6 +94,7 @@ def session_config(state: "SessionState") -> RunConfig:
         runs_inline=bool(watched or "pydevd" in sys.modules),
         var_values=state.var_values,
         resource_units=state.resource_counts,
+        hosts={} if state.station is None else state.station.hosts,
         record_style=settings.record_style(config),
         max_log=settings.max_log(config),
         max_artifact=settings.max_artifact(config),

@@ -15,9 +15,11 @@ import pytest
 
 from pytest_orchestrator.core import files
 from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes import ssh_link
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections, refused
-from pytest_orchestrator.execution.steps import ssh
+from pytest_orchestrator.execution.run_config import RunConfig
+from pytest_orchestrator.execution.steps import shell, ssh
 from pytest_orchestrator.execution.steps.script import FailingLine, without_record
 from pytest_orchestrator.recipe.model.step import SshStep
 
@@ -234,3 +236,11 @@ def test_a_connection_fails_if_no_folder_for_its_socket_can_be_created(
         reason="ssh cannot be started: there is no place for a socket: "
         "/gone: No such file or directory",
     )
+
+
+def test_the_station_has_the_hosts_of_names(tmp_path: Path) -> None:
+    config = RunConfig(root=tmp_path, hosts={"dut": "root@192.0.2.20", "bench-3": "10.0.0.3"})
+    attempt = AttemptContext(config=config)
+
+    assert "10.0.0.3" in shell.process_of(step("true"), attempt).argv
+    assert shell.process_of(step("true"), attempt).alone == "ssh 10.0.0.3 true"
