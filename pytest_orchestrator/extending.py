@@ -15,6 +15,7 @@ from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
 from pytest_orchestrator.core.typed_fields import InputField, field_problems
+from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 __all__ = [
     "FEATURES",
@@ -24,6 +25,8 @@ __all__ = [
     "Evidence",
     "HookWarning",
     "InputField",
+    "Instrument",
+    "InstrumentError",
     "KeyProblem",
     "NoAnswer",
     "Place",
@@ -51,6 +54,7 @@ FEATURES: Final = frozenset(
         "failure",
         "failure-place",
         "imports",
+        "instruments",
         "locks",
         "log",
         "mask",
@@ -156,6 +160,8 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
         add_secret: The function that `mask` calls.
         asker: The function that `ask` calls. A test of a step type can set its own; None if
             questions cannot be asked.
+        opener: The function that `instrument` calls. A test of a step type can set its own; None
+            if the step cannot use instruments.
     """
 
     step: str
@@ -170,6 +176,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     )
     add_secret: Callable[[Any], None] = lambda _: None
     asker: Callable[[Question], Answer] | None = None
+    opener: Callable[[str], Instrument] | None = None
 
     def mask(self, value: Any) -> None:
         """Mask a secret value that became known in this step, in all outputs from now on.
@@ -197,6 +204,23 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
         if self.asker is None:
             raise NoAnswer(f"step '{self.step}' cannot ask: its type does not set `asks = True`")
         return self.asker(question)
+
+    def instrument(self, name: str) -> Instrument:
+        """Return the handle of an instrument of the station; its first command opens it.
+
+        The pytest session holds the lock of the instrument, sends its ``init`` commands, and owns
+        the connection, which all steps of a recipe share.
+
+        Args:
+            name: The name of the instrument in the station file.
+
+        Raises:
+            InstrumentError: The step cannot use instruments.
+        """
+        if self.opener is None:
+            reason = f"{name}: step '{self.step}' cannot use instruments here"
+            raise InstrumentError(reason, instrument=name, kind="refused")
+        return self.opener(name)
 
 
 class StepFailure(Exception):
@@ -226,9 +250,9 @@ class StepFailure(Exception):
 class StepType(ABC):
     """Base class of a step type; the first line of a subclass's docstring describes the type.
 
-    Only `run` is required. The hooks `check`, `secrets`, `locks`, `questions` and `cleanup` are
-    class methods; an ordinary method of such a name is not called by the engine. If a hook raises
-    an exception, the error names the plugin.
+    Only `run` is required. The hooks `check`, `secrets`, `locks`, `instruments`, `questions` and
+    `cleanup` are class methods; an ordinary method of such a name is not called by the engine. If
+    a hook raises an exception, the error names the plugin.
 
     Attributes:
         name: The value of `type` in recipes.
@@ -314,6 +338,22 @@ class StepType(ABC):
 
         Returns:
             The names, of the same form as in ``locks``.
+        """
+        return ()
+
+    @classmethod
+    def instruments(cls, step: StepSpec) -> Iterable[str | Unevaluated]:  # noqa: ARG003
+        """Return the names of the instruments that a step uses by `StepEnvironment.instrument`.
+
+        It is called in pytest's process when the recipe is read, when a value with an expression
+        is an `Unevaluated`, and before each attempt. A name that the station file does not have
+        is an error of the recipe.
+
+        Args:
+            step: The step.
+
+        Returns:
+            The names. An `Unevaluated` is ignored.
         """
         return ()
 

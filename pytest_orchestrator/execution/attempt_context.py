@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import RecordedEvent, StepEvent
     from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
+    from pytest_orchestrator.instrument import Instrument
     from pytest_orchestrator.recipe.model.step import Step
 
 
@@ -120,6 +121,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
             ``finally``.
         is_cut_off: Function that returns True once the attempt is to end early.
         asker: Function by which the step code asks questions; None if its type asks none.
+        opener: Function by which the step code opens an instrument; None if it cannot use any.
     """
 
     config: RunConfig
@@ -141,6 +143,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     recipe_deadline: "RecipeDeadline | None" = None
     is_cut_off: Callable[[], bool] = bool
     asker: "Callable[[Question], Answer] | None" = None
+    opener: "Callable[[str], Instrument] | None" = None
 
     @property
     def required_slot(self) -> "Slot":

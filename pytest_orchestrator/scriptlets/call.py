@@ -64,6 +64,7 @@ def call(
     ctx: object,
     params: object,
     fixtures: Mapping[str, object] | None = None,
+    instrument: Callable[[str], object] | None = None,
 ) -> object:
     """Call a class or function with the arguments that its parameters name.
 
@@ -72,10 +73,12 @@ def call(
             its `validate`, if it has one, is called before `run`. A parameter named ``ctx`` or
             ``context`` receives the Context, one named ``params`` the whole mapping, every other
             one the value of the key of its name, and ``**rest`` the keys that no other
-            parameter takes.
+            parameter takes. One named ``instrument`` receives the function `instrument`.
         ctx: The Context of the run.
         params: The step's `params`.
         fixtures: Values of fixtures, by the name of the parameter; None outside of a step.
+        instrument: The function that returns the handle of an instrument; a fixture of that name
+            replaces it. None outside of a step.
 
     Returns:
         The value that the function or `run` returned.
@@ -86,7 +89,7 @@ def call(
             would receive it was not called.
         ValidationFailed: `validate` raised or returned False.
     """
-    arguments = _Arguments(ctx, params, fixtures)
+    arguments = _Arguments(ctx, params, fixtures, instrument)
     if inspect.isclass(target):
         name = target.__name__
         scriptlet = _instance(target)
@@ -137,8 +140,16 @@ def _validate(
 class _Arguments:
     """The values that a step can pass to a callable."""
 
-    def __init__(self, ctx: object, params: object, fixtures: Mapping[str, object] | None) -> None:
+    def __init__(
+        self,
+        ctx: object,
+        params: object,
+        fixtures: Mapping[str, object] | None,
+        instrument: Callable[[str], object] | None,
+    ) -> None:
         self.by_name = {"context": ctx, **(fixtures or {}), "ctx": ctx, "params": params}
+        if instrument is not None:
+            self.by_name.setdefault("instrument", instrument)
         self.values: Mapping[str, object] = params if isinstance(params, Mapping) else {}
         self.fixtures = None if fixtures is None else sorted(fixtures)
         self.roles = {name: name for name in ("ctx", "params")}

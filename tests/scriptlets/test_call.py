@@ -648,3 +648,28 @@ def test_caching_a_signature_runs_no_code_of_the_user() -> None:
     assert read == []
     assert call(decorated, None, {}) == "called"
     assert read == [1]
+
+
+def test_a_parameter_called_instrument_receives_the_function_that_opens_one() -> None:
+    def opened(name: str) -> str:
+        return f"handle of {name}"
+
+    def named(instrument: Any, volts: int) -> Any:
+        return instrument("psu"), volts
+
+    class Checked:
+        def validate(self, instrument: Any) -> None:
+            assert instrument is opened
+
+        def run(self, ctx: Any, params: Any, instrument: Any) -> Any:
+            return ctx, params, instrument
+
+    assert call(named, CTX, {"volts": 5}, {}, opened) == ("handle of psu", 5)
+    assert call(Checked, CTX, {"volts": 5}, {}, opened) == (CTX, {"volts": 5}, opened)
+    assert call(lambda instrument: instrument, CTX, {}, {"instrument": 7}, opened) == 7
+    with pytest.raises(ParameterError) as caught:
+        call(named, CTX, {"volt": 5}, {"rig": 1}, opened)
+    assert str(caught.value) == (
+        f"params has 'volt' (did you mean 'volts'?), which {named.__qualname__}(instrument, volts) "
+        "does not take"
+    )

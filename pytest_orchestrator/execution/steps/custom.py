@@ -128,6 +128,7 @@ def run_class(
         log=_logger(plugin_data.type),
         add_secret=attempt.config.secrets.add,
         asker=attempt.asker,
+        opener=attempt.opener,
     )
     return kind().run(keys, context, step_environment)
 

@@ -28,13 +28,13 @@ from resource import (
     getrusage,
 )
 from types import FrameType, ModuleType
-from typing import Self
+from typing import Final, Self
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
 from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.questions import NoAnswer
-from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.execution import outcome
@@ -42,6 +42,7 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
 from pytest_orchestrator.extending import StepFailure
+from pytest_orchestrator.instrument import Instrument, InstrumentError
 from pytest_orchestrator.recipe.model.step import PythonStep
 from pytest_orchestrator.scriptlets.call import (
     ParameterError,
@@ -54,6 +55,8 @@ from pytest_orchestrator.scriptlets.tracking import Heap
 _LINUX = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MAX_EXIT_CODE = 300  # characters
+_KINDS: Final[Mapping[str, Kind]] = {"protocol": "protocol", "missing": "not_found"}
+"""Kinds of failures by kinds of `InstrumentError`; the others are of kind ``status``."""
 
 
 class ProcessUsage:
@@ -215,7 +218,8 @@ def _run(
                         target, step, step.plugin_data, context, attempt, fixtures
                     )
                 else:
-                    returned = call(target, context, json_values.deep_copy(step.params), fixtures)
+                    params = json_values.deep_copy(step.params)
+                    returned = call(target, context, params, fixtures, attempt.opener or _no_opener)
     except attempt.config.skip_exceptions as skipped:
         reason = clipped(str(skipped)) or "skipped by the step"
         return Ended(usage=own.usage(), skipped=reason)
@@ -297,6 +301,11 @@ def _evaluated(
     skipped = None if failure else outcome.skip_of(value)
     value = outcome.with_clipped_reason(value)
     return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
+
+
+def _no_opener(name: str) -> Instrument:
+    reason = f"{name}: instruments cannot be used here"
+    raise InstrumentError(reason, instrument=name, kind="refused")
 
 
 def _invalid_return(returned: object, name: str) -> Failure | None:
@@ -401,6 +410,10 @@ def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> 
         )
     if isinstance(error, NoAnswer):
         return Failure(kind="not_found", reason=str(error), place=step.at["class"])
+    if isinstance(error, InstrumentError):
+        kind = _KINDS.get(error.kind, "status")
+        shown = None if step.plugin_data else outcome.user_frames(error)
+        return Failure(kind=kind, reason=one_line(str(error)), exception=shown)
     if isinstance(error, SystemExit):
         code = "" if error.code is None else clipped(repr(error.code), _MAX_EXIT_CODE)
         reason = f"sys.exit({code}) was called"

@@ -32,6 +32,7 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.steps import python_inline
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached
 from pytest_orchestrator.execution.supervision import framing
+from pytest_orchestrator.instrument import Instrument
 from pytest_orchestrator.plugin.callables import callable_of, set_callback
 from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
@@ -66,6 +67,7 @@ class StepCalls:
         self._records = _Records(self._pass_on)
         self._importing = _ImportCallback()
         self._attempt: AttemptContext | None = None
+        self._context: RemoteContext | None = None
         self._send_event: Callable[[dict[str, Any]], None] = lambda _: None
 
     def within_an_item(self, session: pytest.Session) -> None:
@@ -159,7 +161,7 @@ class StepCalls:
         for event in events:
             self._send_event(event)
         before = set(threading.enumerate())
-        context = RemoteContext(channel)
+        context = self._context = RemoteContext(channel)
         self._importing.error = error
         attempt = self._attempt_context(request["root"])
         if step.plugin_data is not None:
@@ -189,8 +191,17 @@ class StepCalls:
                 exit_exceptions=(pytest.exit.Exception,),
                 lane_measures_io=True,
             )
-            self._attempt = AttemptContext(config=config, callbacks=self._importing)
+            self._attempt = AttemptContext(
+                config=config, callbacks=self._importing, opener=self._opened
+            )
         return self._attempt
+
+    def _opened(self, name: str) -> Instrument:
+        """Return the handle of an instrument; its requests go the way of those of the Context."""
+        from pytest_orchestrator.execution.instruments.requests import opener
+
+        assert self._context is not None  # noqa: S101 - step code runs
+        return opener(self._context.request)(name)
 
     def _call(self) -> None:
         item = self._item

@@ -1,4 +1,4 @@
-"""Calls of the class methods of step types: `check`, `secrets`, `locks` and `questions`.
+"""Calls of the class methods of step types, such as `check`, `secrets`, `locks` and `questions`.
 
 A hook is code of a plugin. Whatever it raises or wrongly returns becomes a `HookError`, whose
 message names the plugin.
@@ -30,7 +30,7 @@ from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.step import Step
 
-HOOKS: Final = ("check", "secrets", "locks", "questions", "cleanup")
+HOOKS: Final = ("check", "secrets", "locks", "instruments", "questions", "cleanup")
 
 
 class HookError(ExpressionError):
@@ -243,6 +243,48 @@ def questions_of(step: Step, recipe: str) -> list[Question] | None:
         wrong = f"returned a list with {_kind(strange)} in it, no Question"
         raise HookError(f"{_title(type(step), 'questions')} {wrong}", step.at["type"])
     return found or None
+
+
+def written_instruments(model: type[CustomStep], step: WrittenStep) -> list[str]:
+    """Return the names of instruments in a step as its recipe is read, as far as they are known.
+
+    Args:
+        model: The Struct of the type.
+        step: The step, whose keys were found to be valid.
+
+    Raises:
+        HookError: The hook `instruments` raised an exception, or returned something else.
+    """
+    if not defines(model.kind, "instruments"):
+        return []
+    spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
+    return _names_of_instruments(model, spec, None)
+
+
+def instruments_of(step: Step, recipe: str) -> list[str]:
+    """Return the names of the instruments that a step uses, as far as they are known.
+
+    Args:
+        step: The step; one that is not of a plugin's type has none.
+        recipe: The path of its recipe.
+
+    Raises:
+        HookError: The hook raised an exception, or returned something else than names.
+    """
+    if not isinstance(step, CustomStep) or not defines(step.kind, "instruments"):
+        return []
+    return _names_of_instruments(type(step), spec_of(step, recipe), step.at["type"])
+
+
+def _names_of_instruments(
+    model: type[CustomStep], spec: StepSpec, place: Place | None
+) -> list[str]:
+    found = _called(model, "instruments", spec, place=place)
+    strange = next((one for one in found if not isinstance(one, str | Unevaluated)), None)
+    if strange is not None:
+        wrong = f"returned a list with {_kind(strange)} in it, no name"
+        raise HookError(f"{_title(model, 'instruments')} {wrong}", place)
+    return list(dict.fromkeys(one for one in found if isinstance(one, str)))
 
 
 def _title(model: type[CustomStep], hook: str) -> str:

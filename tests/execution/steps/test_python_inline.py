@@ -443,3 +443,27 @@ def test_the_heap_of_a_step_that_raises_is_measured(bench: Bench) -> None:
     usage = bench.python("def step(): raise ValueError(len(bytes(2_000_000)))", heap=True).usage
     assert 2_000_000 <= (usage.heap_peak or 0) < 2_100_000
     assert not tracemalloc.is_tracing()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("timeout", "status"), ("protocol", "protocol"), ("missing", "not_found")],
+)
+def test_an_error_of_an_instrument_fails_a_step_with_its_sentence(
+    bench: Bench, kind: str, expected: str
+) -> None:
+    source = f"""
+        from pytest_orchestrator.instrument import InstrumentError
+
+        def step(instrument):
+            try:
+                instrument("psu")
+            except InstrumentError as error:
+                assert str(error) == "psu: instruments cannot be used here"
+            raise InstrumentError("psu: no answer to 'VOLT?'", kind="{kind}")
+        """
+
+    failure = failure_of(bench.python(source))
+
+    assert (failure.kind, failure.reason) == (expected, "psu: no answer to 'VOLT?'")
+    assert failure.exception is not None

@@ -320,3 +320,21 @@ def test_errors_of_a_file_mask_by_names_if_a_type_cannot_name_its_secrets(read: 
         "   4 |     type: psu\n"
         "     |           ^^^"
     )
+
+
+def test_instruments_of_a_step_are_known_as_far_as_they_have_values(read: Read) -> None:
+    kind = kind_with(instruments=lambda _, step: [step.keys["port"], "psu", "psu"])
+
+    assert type_hooks.instruments_of(read(kind, "    port: load\n"), "x.yaml") == ["load", "psu"]
+    late = read(kind, "    port: ${{ ctx.a }}\n")
+    assert type_hooks.instruments_of(late, "x.yaml") == ["psu"]
+    assert type_hooks.instruments_of(read(Psu, "    port: load\n"), "x.yaml") == []
+    written = WrittenStep(step="a", recipe="x.yaml", keys={"port": "p"}, common={}, places={})
+    assert type_hooks.written_instruments(type(late), written) == ["p", "psu"]
+    wrong = kind_with(instruments=lambda _, step: [1, step])
+    with pytest.raises(type_hooks.HookError) as caught:
+        type_hooks.instruments_of(read(wrong, "    port: load\n"), "x.yaml")
+    assert str(caught.value) == (
+        "plugin 'bench': instruments of step type 'psu' returned a list with a value of type int "
+        "in it, no name"
+    )
