@@ -1,0 +1,315 @@
+"""Session of one instrument through PyVISA: text, binary blocks, and its state after an error.
+
+Two kinds of resources differ in how an answer ends. A *stream* (a TCP socket, a serial port) has
+bytes only, so an answer ends at a character. All other resources mark the end of a message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_orchestrator.execution.instruments import blocks, sentences
+from pytest_orchestrator.execution.instruments.streams import (
+    PromptSocket,
+    StreamSource,
+    prompt_socket,
+)
+from pytest_orchestrator.instrument import ErrorKind, InstrumentError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_DRAIN = 50  # milliseconds without a byte after which no more are expected
+_NOT_OPEN = "it is not open"
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+_LOADING = threading.Lock()
+
+
+class VisaSession:
+    """Session of one instrument; only one thread may use it.
+
+    After an answer that did not arrive in time, or that was not read, the answer may still come,
+    and the next query would receive it. So the session is renewed before that query: a socket is
+    connected again, and other resources are cleared. A command without an answer, such as one
+    that switches an output off, is sent at once.
+
+    Args:
+        name: The name of the instrument, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._options: Mapping[str, Any] = {}
+        self._resource: Any = None
+        self._socket: PromptSocket | None = None
+        self._is_socket = self._is_stream = False
+        self._is_unsure = False  # True if bytes of an earlier answer may still come
+        self._unread = 0  # answers to commands of `write` that `read` has not received yet
+        self._lost = _NOT_OPEN
+        self._timeout = 2.0
+
+    def open(self, options: Mapping[str, Any]) -> None:
+        r"""Open the instrument; an open session is closed before.
+
+        Args:
+            options: ``resource``, ``backend``, ``timeout`` in seconds, and, where they are not
+                None, ``read_termination``, ``write_termination`` and ``baud_rate``. A socket has
+                the read termination ``\n`` unless another one is given: PyVISA's default, none,
+                would find no end of an answer.
+
+        Raises:
+            InstrumentError: The instrument cannot be opened.
+        """
+        self.close()
+        self._options = options
+        self._timeout = options.get("timeout") or self._timeout
+        resource = options["resource"]
+        library = self._library(options.get("backend") or "@py")
+        try:
+            limit = max(1, round(self._timeout * 1000))
+            self._resource = library.open_resource(resource, open_timeout=limit)
+            self._configure(library, self._resource)
+        except InstrumentError as error:
+            self._lose(str(error))
+            raise
+        except Exception as error:
+            failure = sentences.cannot_open(self._name, resource, error)
+            self._lose(str(failure))
+            raise failure from error
+
+    def close(self) -> None:
+        """Close the session, if it is open."""
+        resource, self._resource, self._socket = self._resource, None, None
+        self._lost, self._is_unsure, self._unread = _NOT_OPEN, False, 0
+        if resource is not None:
+            with contextlib.suppress(Exception):  # a lost connection cannot be closed
+                resource.close()
+
+    def write(self, command: str) -> None:
+        """Send a command.
+
+        Raises:
+            InstrumentError: The command cannot be sent.
+        """
+        self._write(command, b"")
+        self._unread += "?" in _QUOTED.sub("", command)
+
+    def write_block(self, command: str, data: bytes) -> None:
+        """Send a command with a block of definite length.
+
+        Raises:
+            InstrumentError: The command cannot be sent.
+        """
+        self._write(command, blocks.with_header(data))
+
+    def read(self, timeout: float | None) -> str:
+        """Return the next answer without its termination.
+
+        Raises:
+            InstrumentError: There is no valid answer.
+        """
+        with self._reported("", timeout):
+            answer = self._text("", self._raw())
+        self._unread = max(0, self._unread - 1)
+        return answer
+
+    def query(self, command: str, timeout: float | None) -> str:
+        """Send a command and return its answer without its termination.
+
+        Raises:
+            InstrumentError: The command cannot be sent, or there is no valid answer.
+        """
+        self._renew(command)
+        self._write(command, b"")
+        with self._reported(command, timeout):
+            return self._text(command, self._raw())
+
+    def block(self, command: str, timeout: float | None) -> bytes:
+        """Send a command and return the data of the block that answers it.
+
+        Raises:
+            InstrumentError: The command cannot be sent, or the answer is no complete block.
+        """
+        self._renew(command)
+        self._write(command, b"")
+        with self._reported(command, timeout), self._any_character() as termination:
+            source: blocks.BlockSource = blocks.MessageSource(self._pieces())
+            if self._is_stream:
+                source = StreamSource(self._resource, self._socket, termination)
+            try:
+                data = blocks.read_block(source)
+            except blocks.BlockProblem as problem:
+                message = f"{self._name}: the answer to '{command}' {problem}"
+                raise self._error(message, command, "protocol") from None
+        self._is_unsure = not source.has_ended
+        return data
+
+    def _library(self, backend: str) -> Any:
+        """Return the resource manager of a backend, which all sessions of the backend share."""
+        with _LOADING:
+            try:
+                import pyvisa
+            except ImportError:
+                raise sentences.no_pyvisa(self._name) from None
+            try:
+                return pyvisa.ResourceManager(backend)
+            except Exception as error:
+                raise sentences.no_backend(self._name, backend, error) from error
+
+    def _configure(self, library: Any, resource: Any) -> None:
+        """Set the terminations and the baud rate, and check that the session is connected."""
+        options = self._options
+        if not resource.session:  # pyvisa-sim does not raise an exception
+            known = ", ".join(sorted(library.list_resources("?*")))
+            cure = f"the simulation file has no such resource; it has {known}"
+            raise self._error(
+                f"{self._name}: cannot open {options['resource']}: {cure}", "", "closed"
+            )
+        self._is_socket = resource.resource_class == "SOCKET"
+        self._is_stream = self._is_socket or hasattr(resource, "baud_rate")
+        self._socket = prompt_socket(resource)
+        for option in ("read_termination", "write_termination"):
+            if options.get(option) is not None:
+                setattr(resource, option, options[option])
+        if self._is_socket and options.get("read_termination") is None:
+            resource.read_termination = "\n"
+        if options.get("baud_rate") is not None:
+            if not hasattr(resource, "baud_rate"):
+                message = (
+                    f"{self._name}: {options['resource']} is no serial port and has no baud rate"
+                )
+                raise self._error(message, "", "refused")
+            resource.baud_rate = options["baud_rate"]
+
+    def _renew(self, command: str) -> None:
+        """Make sure that no bytes of an earlier answer come before the answer to a command."""
+        if not (self._is_unsure or self._unread) or self._resource is None:
+            return
+        if self._is_socket:
+            self.open(self._options)
+        with self._reported(command, None):
+            try:
+                if self._socket is None:
+                    self._resource.clear()
+            except Exception as error:
+                if sentences.is_timeout(error):
+                    raise
+                self._drain()  # the backend cannot clear this resource
+        self._is_unsure, self._unread = False, 0
+
+    def _drain(self) -> None:
+        """Read and drop all that has arrived."""
+        self._resource.timeout = _DRAIN
+        with contextlib.suppress(Exception):
+            while self._resource.read_raw():
+                pass
+
+    def _write(self, command: str, data: bytes) -> None:
+        """Send a command, data and the termination."""
+        try:
+            encoded = command.encode("ascii")
+        except UnicodeEncodeError:
+            text = f"{self._name}: the command '{shown(command, 80)}' is not ASCII"
+            raise self._error(text, command, "protocol") from None
+        with self._reported(command, None, is_sent=False):
+            end = (self._resource.write_termination or "").encode("ascii")
+            message = encoded + data + end
+            pieces = (
+                [message]
+                if self._socket is None
+                else self._socket.writable_pieces(message, self._timeout)
+            )
+            for piece in pieces:
+                self._resource.write_raw(piece)
+
+    def _raw(self) -> bytes:
+        """Return the next answer with its termination."""
+        return bytes(self._resource.read_raw())
+
+    def _text(self, command: str, data: bytes) -> str:
+        """Return an answer as text without its termination."""
+        end = (self._resource.read_termination or "").encode("ascii")
+        data = data.removesuffix(end).rstrip(b"\r\n")
+        try:
+            return data.decode("ascii")
+        except UnicodeDecodeError:
+            answer = shown(data.decode("ascii", "backslashreplace"), 80)
+            to = f" to '{command}'" if command else ""
+            is_block = data.startswith(b"#")
+            cure = "; read a binary block with `type: block` or `query_block`" if is_block else ""
+            message = f"{self._name}: the answer{to} is not ASCII: '{answer}'{cure}"
+            raise self._error(message, command, "protocol") from None
+
+    @contextlib.contextmanager
+    def _any_character(self) -> Iterator[str | None]:
+        """Read to no character, because data may contain it; yield the one that ends an answer."""
+        termination = self._resource.read_termination
+        self._resource.read_termination = None
+        try:
+            yield termination
+        finally:
+            if self._resource is not None:
+                with contextlib.suppress(Exception):
+                    self._resource.read_termination = termination
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield an answer of a resource that marks its end; it has several pieces if it is long."""
+        while True:
+            try:
+                yield self._raw()
+            except Exception as error:
+                if sentences.is_timeout(error):
+                    raise TimeoutError from error
+                raise
+
+    @contextlib.contextmanager
+    def _reported(
+        self, command: str, timeout: float | None, *, is_sent: bool = True
+    ) -> Iterator[None]:
+        """Turn exceptions of PyVISA into an InstrumentError; close the session if it is lost."""
+        if self._resource is None:
+            what = f"'{command}' cannot be sent" if command else "nothing can be read"
+            raise self._error(f"{self._name}: {what}: {self._lost}", command, "closed")
+        limit = timeout or self._timeout
+        if self._socket is not None:
+            self._socket.received = 0
+        try:
+            self._resource.timeout = max(1, round(limit * 1000))
+            yield
+        except InstrumentError:
+            self._is_unsure = True
+            raise
+        except Exception as error:
+            self._is_unsure = True
+            if sentences.is_timeout(error):
+                raise self._error(
+                    self._late(command, limit, is_sent), command, "timeout"
+                ) from error
+            failure = sentences.command_failed(self._name, command, error)
+            if failure.kind == "closed":
+                self._lose(str(failure))
+            raise failure from error
+
+    def _late(self, command: str, limit: float, is_sent: bool) -> str:
+        """Return the sentence about a command or answer that takes too long."""
+        within = f"within {sentences.seconds(limit)}"
+        if not is_sent:
+            return f"{self._name}: '{command}' could not be sent {within}"
+        if self._socket is not None and self._socket.received:
+            end = shown(self._resource.read_termination or "")
+            to = f" to '{command}'" if command else ""
+            came = f"{self._socket.received:,} bytes came {within}, but not '{end}'"
+            return f"{self._name}: the answer{to} has no end: {came}"
+        what = f"no answer to '{command}'" if command else "nothing to read"
+        return f"{self._name}: {what} {within}"
+
+    def _lose(self, reason: str) -> None:
+        """Close a session whose connection is lost; later commands are refused with the reason."""
+        self.close()
+        self._lost = reason.removeprefix(f"{self._name}: ")
+
+    def _error(self, message: str, command: str, kind: ErrorKind) -> InstrumentError:
+        return InstrumentError(message, instrument=self._name, command=command, kind=kind)
