@@ -1,0 +1,151 @@
+"""Client of the instrument process, which all steps of a recipe share."""
+
+import contextlib
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.lanes.supervisor_client import ending
+from pytest_orchestrator.execution.supervision import framing
+from pytest_orchestrator.instrument import InstrumentError
+
+# The folders of the user come last, so that a `serial.py` beside a recipe does not replace the
+# library; they are needed if pytest itself was found through them.
+_MAIN: Final = """\
+'the instrument process of pytest-orchestrator: owns the sessions of the instruments'
+import sys
+sys.path += [one for one in sys.argv[1:] if one not in sys.path]
+from pytest_orchestrator.execution.instruments.server import main
+main()"""
+_PACKAGE_FOLDER: Final = str(Path(__file__).parents[3])
+
+
+def server_program() -> dict[str, Any]:
+    """Return ``argv`` and ``env`` of the instrument process, for `Lanes.connect`."""
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    folders = [_PACKAGE_FOLDER, *(one for one in sys.path if one)]
+    argv = [sys.executable, *flags, "-P", "-c", _MAIN, *folders]
+    return {"argv": argv, "env": dict(os.environ)}
+
+
+class InstrumentProcess:
+    """The instrument process and the requests that it has not answered yet. Thread-safe.
+
+    Args:
+        connect: Starts the process and returns the socket to it and its pid, as
+            ``lanes.connect(**server_program())`` does.
+        drop: Kills the process with this pid and returns its wait status, as `Lanes.drop` does.
+
+    Attributes:
+        pid: The pid of the process.
+
+    Raises:
+        InstrumentError: The process cannot be started.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], tuple[socket.socket, int]],
+        drop: Callable[[int, float], tuple[int | None, tuple[str, ...]]],
+    ) -> None:
+        try:
+            self._socket, self.pid = connect()
+        except (LaneLost, OSError) as error:
+            message = f"the instrument process cannot be started: {error}"
+            raise InstrumentError(message, kind="closed") from error
+        self._drop = drop
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._pending: dict[int, tuple[Future[Any], Mapping[str, Any]]] = {}
+        self._end = ""  # a sentence once the process has ended
+        self._reader = threading.Thread(target=self._read, name="instrument process", daemon=True)
+        self._reader.start()
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the process has ended, so that no further request can be executed."""
+        return bool(self._end)
+
+    def submit(self, request: Mapping[str, Any]) -> "Future[Any]":
+        """Send a request; requests to one instrument are executed in their order.
+
+        Args:
+            request: ``name``, ``do`` (``open``, ``write``, ``query``, ``block``, ``write_block``,
+                ``read`` or ``close``), and what the operation needs: ``options``, ``command``,
+                ``data``, ``timeout``.
+
+        Returns:
+            The answer: text, bytes or None. It raises InstrumentError if the request fails, or
+            if the process ends before it has answered. It cannot be cancelled.
+        """
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        with self._lock:
+            if self._end:
+                future.set_exception(_lost(self._end, request))
+                return future
+            number = next(self._numbers)
+            self._pending[number] = future, request
+        with self._sending, contextlib.suppress(OSError):  # the reader reports the end
+            framing.send(self._socket, {"id": number, **request})
+        return future
+
+    def close(self, grace: float) -> None:
+        """Have the process close its sessions and end; kill it if it does not end in time.
+
+        Args:
+            grace: Seconds for the commands that run.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        self._reader.join(grace)
+        with contextlib.suppress(LaneLost):
+            self._drop(self.pid, 0.0)
+        self._reader.join()
+        self._socket.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError, OSError, ValueError, TypeError):
+            while True:
+                self._answer(framing.receive(self._socket)[0])
+        self._fail_all()
+
+    def _answer(self, reply: dict[str, Any]) -> None:
+        with self._lock:
+            future, request = self._pending.pop(reply["id"])
+        if "error" not in reply:
+            future.set_result(reply["value"])
+            return
+        name, command = request["name"], request.get("command") or ""
+        error = InstrumentError(
+            reply["error"], instrument=name, command=command, kind=reply["kind"]
+        )
+        future.set_exception(error)
+
+    def _fail_all(self) -> None:
+        """Fail the requests that the process can no longer answer."""
+        try:
+            how = ending(self._drop(self.pid, 0.0)[0])
+        except LaneLost as lost:
+            how = f"was ended, because {lost}"
+        with self._lock:
+            self._end = f"the instrument process (pid {self.pid}) {how}"
+            pending, self._pending = [*self._pending.values()], {}
+        for future, request in pending:
+            future.set_exception(_lost(self._end, request))
+
+
+def _lost(end: str, request: Mapping[str, Any]) -> InstrumentError:
+    name, command = request["name"], request.get("command") or ""
+    what = f"'{command}'" if command else f"'{request['do']}'"
+    message = f"{name}: {what} was not completed: {end}"
+    return InstrumentError(message, instrument=name, command=command, kind="closed")
