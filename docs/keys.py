@@ -133,6 +133,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.fixture: "name of a fixture",
     key_types.format_number: "`1`",
     key_types.identifier: "name",
+    key_types.instrument: "name of an instrument",
     key_types.marginal_percent: "number above 0 and below 50",
     key_types.not_negative: "whole number from 0 on",
     key_types.pattern: "regular expression",
@@ -143,6 +144,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.positive: "number above 0",
     interval: _DURATION,
     key_types.seconds: _DURATION,
+    key_types.scpi: "command",
     key_types.secret: "name of a value",
     key_types.signal_name: "name of a signal",
     key_types.skip_codes: "exit code, or list of exit codes",
@@ -152,7 +154,6 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.tries: "1 to 1000",
     station.backend_name: "`@py`, `@ivi`, or a file and `@sim`",
     station.baud: "50 to 10000000",
-    station.scpi: "command",
     station.termination: "characters",
 }
 _BY_FIELD: Mapping[str, str] = {

@@ -125,6 +125,7 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.fixture: _none_of(key_types.IMPLICIT_FIXTURES, _NAME),
     key_types.dotted: {"pattern": rf"^{_NAME}(\.{_NAME})*$"},
     key_types.identifier: {"pattern": f"^{_NAME}$"},
+    key_types.scpi: {"pattern": r"^[ -~]*[!-~][ -~]*$"},
     key_types.host: {"pattern": rf"^{key_types.HOST}$"},
     key_types.label: {"pattern": rf"^{key_types.HOST}$"},
     key_types.seconds: {**_DURATION, "exclusiveMinimum": 0, "maximum": key_types.YEAR},
@@ -552,8 +553,15 @@ def _inputs() -> Schema:
 
 _SOURCE: Schema = {
     "if": {"required": ["cmd"]},
-    "then": {"properties": {"module": False, "function": False}},
-    "else": {"required": ["module", "function"]},
+    "then": {"properties": dict.fromkeys(("module", "function", "instrument", "query"), False)},
+    "else": {
+        "if": {"anyOf": [{"required": ["instrument"]}, {"required": ["query"]}]},
+        "then": {
+            "required": ["instrument", "query"],
+            "properties": {"module": False, "function": False},
+        },
+        "else": {"required": ["module", "function"]},
+    },
     "allOf": [
         {
             "if": {"properties": {"abort": {"const": True}}, "required": ["abort"]},
@@ -561,7 +569,7 @@ _SOURCE: Schema = {
         }
     ],
 }
-"""Rules for an entry of `sampling`: a command or a function, and a limit for `abort`."""
+"""Rules for an entry of `sampling`: one source of samples, and a limit for `abort`."""
 
 _OWN: dict[str, Callable[[], Schema]] = {
     "inputs": _inputs,

@@ -87,7 +87,7 @@ UNKNOWABLE = re.compile(
     r"|is no JSON Schema: |, which service '|is above '|can never hold|no value meets both"
     r"|reads as an expression|is less than 'min'|no regular expression|is in 'inputs' and in"
     r"|default' should (match|be (at |[\w.-]+ (to|or) |[\w.-]+$))"
-    r"|'env' needs a process of its own"
+    r"|'env' needs a process of its own|has no station file|no instrument of the station"
 )
 """Problems that no schema can find.
 

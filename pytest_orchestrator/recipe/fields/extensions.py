@@ -161,6 +161,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         criteria: The criteria of plugins, by name.
         shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
         instruments: The names of the instruments of the station; None without a station file.
+        has_broken_station: True if the station file has errors, so that the names are unknown.
     """
 
     step_types: StepTypes = msgspec.field(default_factory=lambda: StepTypes(STEP_TYPES))
@@ -168,6 +169,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
     criteria: Mapping[str, extending.Criterion] = {}
     shell: Shell = None
     instruments: tuple[str, ...] | None = None
+    has_broken_station: bool = False
 
     def with_instruments(self, names: Iterable[str] | None) -> "Extensions":
         """Return a copy with the names of a station's instruments; None for no station file."""
@@ -175,6 +177,10 @@ class Extensions(Struct, frozen=True, kw_only=True):
         if instruments == self.instruments:
             return self
         return msgspec.structs.replace(self, instruments=instruments)
+
+    def with_broken_station(self) -> "Extensions":
+        """Return a copy for a station file with errors: names of instruments are not checked."""
+        return msgspec.structs.replace(self, instruments=None, has_broken_station=True)
 
     def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
         """Return a copy with another default shell for the command lines of steps."""

@@ -1,21 +1,29 @@
 """Reader of the root key `sampling`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.expressions import command_line
+from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.fields.extensions import Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
+from pytest_orchestrator.recipe.loader.instruments import InstrumentNames
 from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
-from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import Problems, quoted
+
+_SOURCES: Final = (("cmd",), ("module", "function"), ("instrument", "query"))
+"""The keys of each source of samples; an entry has one source."""
+
+_OF_THE_STEP: Final = ("cmd", "query")
+"""Keys whose expressions are those of the step code."""
 
 
 class SamplingReader:
@@ -32,6 +40,7 @@ class SamplingReader:
 
     def __init__(self, values: Values, problems: Problems, known: Extensions) -> None:
         self._values, self._problems, self._known = values, problems, known
+        self._instruments = InstrumentNames(known, problems)
         self._shared = Templates()
         self.expressions = self._shared.expressions
 
@@ -81,6 +90,9 @@ class SamplingReader:
             return {}, None
         keys, before = pairs(node), len(self._problems.found)
         self._check_source(keys, node, title, reading)
+        if "instrument" in fields:
+            place = self._place(keys["instrument"][1])
+            self._instruments.check(fields["instrument"], place, f"'{title}.instrument'", "")
         low, high = fields.get("low"), fields.get("high")
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
             reading.report(keys["low"][1], f"{title}.low", " is above 'high'")
@@ -89,7 +101,7 @@ class SamplingReader:
         if len(self._problems.found) > before:
             return fields, None
         at = Places(fields["at"] | {"name": self._values.place(node)})
-        own = tuple(one for one in templates.found if one.path[0] != "cmd")
+        own = tuple(one for one in templates.found if one.path[0] not in _OF_THE_STEP)
         sampling = Sampling(**{**fields, "templates": own})
         step = self._step(name, sampling, templates, at)
         return fields, None if step is None else Sampler(step=step, sampling=sampling)
@@ -97,40 +109,54 @@ class SamplingReader:
     def _check_source(
         self, keys: Mapping[str, Any], node: Node, title: str, reading: Reading
     ) -> None:
-        if "cmd" in keys:
-            for key in ("module", "function"):
-                if key in keys:
-                    reading.report(
-                        keys[key][0], f"{title}.{key}", " beside 'cmd'", "give one of them"
-                    )
-        elif not {"module", "function"} <= keys.keys():
-            missing = next((key for key in ("module", "function") if key in keys), "")
-            other = "function" if missing == "module" else "module"
-            wanted = f" is missing '{other}'" if missing else " is missing 'cmd'"
-            hint = "" if missing else "or 'module' and 'function'"
-            reading.report(node, title, wanted, hint)
+        """Check that an entry has all keys of one source of samples, and none of another one."""
+        given = [source for source in _SOURCES if any(key in keys for key in source)]
+        if not given:
+            others = [f"{one!r} and {other!r}" for one, other in _SOURCES[1:]]
+            reading.report(node, title, " is missing 'cmd'", f"or {', or '.join(others)}")
+            return
+        missing = next((key for key in given[0] if key not in keys), "")
+        if missing and not given[1:]:
+            reading.report(node, title, f" is missing '{missing}'")
+        first = next(key for key in given[0] if key in keys)
+        for key in (key for source in given[1:] for key in source if key in keys):
+            reading.report(keys[key][0], f"{title}.{key}", f" beside '{first}'", "give one of them")
 
     def _step(self, name: str, sampling: Sampling, templates: Templates, at: Places) -> Step | None:
-        if sampling.cmd is None:
-            return PythonStep(
+        own = tuple(one for one in templates.found if one.path[0] in _OF_THE_STEP)
+        if sampling.cmd is not None:
+            return self._command(name, sampling.cmd, own, at)
+        if sampling.instrument is not None:
+            return InstrumentQuery(
                 name=name,
-                module=str(sampling.module),
-                function=sampling.function,
+                instrument=sampling.instrument,
+                query=sampling.query or "",
+                templates=own,
                 is_sampler=True,
                 at=at,
             )
-        shell = self._known.shell if isinstance(sampling.cmd, str) else None
-        own = tuple(one for one in templates.found if one.path[0] == "cmd")
-        for one in own:
-            wrong = command_line.problem(one, sampling.cmd, shell)
+        return PythonStep(
+            name=name,
+            module=str(sampling.module),
+            function=sampling.function,
+            is_sampler=True,
+            at=at,
+        )
+
+    def _command(
+        self, name: str, cmd: str | tuple[str, ...], templates: tuple[Template, ...], at: Places
+    ) -> Step:
+        shell = self._known.shell if isinstance(cmd, str) else None
+        for one in templates:
+            wrong = command_line.problem(one, cmd, shell)
             if wrong:
                 self._problems.add(one.place, wrong, f" in 'sampling.{name}'")
         return ShellStep(
             name=name,
-            cmd=sampling.cmd,
+            cmd=cmd,
             shell=shell,
             parse="data",
-            templates=own,
+            templates=templates,
             is_sampler=True,
             at=at,
         )

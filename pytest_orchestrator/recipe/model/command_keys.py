@@ -5,7 +5,7 @@
 
 from typing import Annotated, Literal
 
-from pytest_orchestrator.recipe.expressions.names import BEFORE
+from pytest_orchestrator.recipe.expressions.names import BEFORE, EARLY
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import EnvName, EnvValue, FilePath, Word, key
 
@@ -55,5 +55,24 @@ WorkingDirectory = Annotated[
         "Working directory of the command, relative to the rootdir. The default is the rootdir.",
         "firmware",
         names=BEFORE,
+    ),
+]
+
+Host = Annotated[
+    str,
+    key(
+        "The machine, by its name in the configuration of OpenSSH.",
+        "bench-3",
+        rule=key_types.host,
+    ),
+]
+
+Query = Annotated[
+    str,
+    key(
+        "The query that is sent to the instrument; its answer is one number.",
+        "MEAS:CURR?",
+        rule=key_types.scpi,
+        names=EARLY,
     ),
 ]

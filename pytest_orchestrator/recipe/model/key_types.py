@@ -149,6 +149,23 @@ def shell_setting(text: str) -> str | tuple[str, ...]:
     return shell(text)
 
 
+INSTRUMENT = r"[A-Za-z_][A-Za-z0-9_-]*"
+
+instrument = matching(INSTRUMENT, "letters, digits, _ and -, beginning with a letter or _")
+"""Rule for names of instruments."""
+
+
+def scpi(text: str) -> str:
+    """Check a command for an instrument: not blank, in one line, and ASCII."""
+    filled(text)
+    strange = next((char for char in text if not char.isascii()), "")
+    if strange:
+        raise ValueError(f"should be ASCII, and has {strange!r} in it")
+    if len(text.splitlines()) > 1:
+        raise ValueError("should be one line with one command")
+    return text
+
+
 def environment(value: Json) -> Json:
     """Check a value for an environment variable, which holds it as text or as JSON."""
     if _has_nul(value):
@@ -462,6 +479,7 @@ StepReference = Annotated[
     ),
 ]
 Tag = Annotated[str, _meta(tag, r"[A-Za-z][A-Za-z0-9_]*")]
+InstrumentName = Annotated[str, _meta(instrument, INSTRUMENT)]
 Fixture = Annotated[str, _meta(fixture)]
 Secret = Annotated[str, _meta(secret)]
 ContextPath = Annotated[str, _meta(context_path)]

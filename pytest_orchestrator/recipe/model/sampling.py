@@ -8,7 +8,15 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import EARLY
 from pytest_orchestrator.recipe.model import key_types
-from pytest_orchestrator.recipe.model.key_types import Dotted, Identifier, StepName, Text, Word, key
+from pytest_orchestrator.recipe.model.key_types import (
+    Dotted,
+    Identifier,
+    InstrumentName,
+    StepName,
+    Text,
+    Word,
+    key,
+)
 from pytest_orchestrator.recipe.model.step import Step
 
 FASTEST = 0.01
@@ -44,6 +52,22 @@ class Sampling(Struct, frozen=True, kw_only=True):
     ] = None
     function: Annotated[
         Identifier | None, key("The function of the module.", "case_temperature")
+    ] = None
+    instrument: Annotated[
+        InstrumentName | None,
+        key(
+            "The instrument of the station file whose answer to `query` is one number.",
+            "psu",
+        ),
+    ] = None
+    query: Annotated[
+        str | None,
+        key(
+            "The query that is sent to the instrument, between two commands of steps.",
+            "MEAS:CURR?",
+            rule=key_types.scpi,
+            names=EARLY,
+        ),
     ] = None
     every: Annotated[
         float,

@@ -16,7 +16,9 @@ from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.command_keys import (
     Args,
     Env,
+    Host,
     Parse,
+    Query,
     Shell,
     WorkingDirectory,
 )
@@ -27,6 +29,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     FilePath,
     Fixture,
     Identifier,
+    InstrumentName,
     Json,
     StepName,
     StepReference,
@@ -436,16 +439,6 @@ Isolation = Annotated[
 ]
 
 
-Host = Annotated[
-    str,
-    key(
-        "The machine, by its name in the configuration of OpenSSH.",
-        "bench-3",
-        rule=key_types.host,
-    ),
-]
-
-
 class PluginData(Struct, frozen=True, kw_only=True):
     """Data that the class of a plugin's step type receives besides the keys of the step.
 
@@ -581,6 +574,15 @@ class SshStep(ShellStep, frozen=True, kw_only=True, tag_field="type", tag="ssh")
     type: ClassVar[str] = "ssh"
 
     host: Host
+
+
+class InstrumentQuery(Step, frozen=True, kw_only=True):
+    """Step code of a sampled value that is queried from an instrument."""
+
+    type: ClassVar[str] = "instrument"
+
+    instrument: InstrumentName
+    query: Query
 
 
 STEP_TYPES: dict[str, type[Step]] = {

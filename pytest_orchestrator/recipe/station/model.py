@@ -16,13 +16,6 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import Json, Text, key
 
-INSTRUMENT_NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
-
-instrument_name = key_types.matching(
-    INSTRUMENT_NAME, "letters, digits, _ and -, beginning with a letter or _"
-)
-"""Rule for names of instruments."""
-
 _BACKENDS: Final = ("@py", "@ivi", "@sim")
 BACKEND: Final = r"[\s\S]*@(py|ivi|sim)"
 
@@ -49,17 +42,6 @@ def termination(text: str) -> str:
     return text
 
 
-def scpi(text: str) -> str:
-    """Check a command for an instrument: not blank, in one line, and ASCII."""
-    key_types.filled(text)
-    strange = next((char for char in text if not char.isascii()), "")
-    if strange:
-        raise ValueError(f"should be ASCII, and has {strange!r} in it")
-    if len(text.splitlines()) > 1:
-        raise ValueError("should be one line; give one item for each command")
-    return text
-
-
 host_label = key_types.matching(key_types.HOST, "a name as `host` of a step has it")
 """Rule for names of hosts that the station file defines."""
 
@@ -71,10 +53,7 @@ def baud(number: int) -> int:
     return number
 
 
-Command = Annotated[str, Meta(extra={"rule": scpi})]
-InstrumentName = Annotated[
-    str, Meta(extra={"rule": instrument_name}, pattern=f"^{INSTRUMENT_NAME}$")
-]
+Command = Annotated[str, Meta(extra={"rule": key_types.scpi})]
 Host = Annotated[str, Meta(extra={"rule": key_types.host})]
 HostLabel = Annotated[str, Meta(extra={"rule": host_label})]
 Units = Annotated[int, Meta(extra={"rule": key_types.not_negative})]

@@ -16,6 +16,7 @@ from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
+from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Check, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
@@ -30,7 +31,6 @@ from pytest_orchestrator.recipe.problems import (
 from pytest_orchestrator.recipe.station.model import (
     InstrumentSettings,
     Station,
-    instrument_name,
     simulation_of,
 )
 
@@ -169,7 +169,7 @@ class _StationReader:
         found: dict[str, InstrumentSettings] = {}
         for name, (name_node, value) in pairs(node).items():
             try:
-                instrument_name(name)
+                key_types.instrument(name)
             except ValueError as error:
                 self._report(name_node, "instruments", f" has the key {quoted(name)}, {error}")
             one = self._instrument(name, value)

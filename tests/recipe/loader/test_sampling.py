@@ -110,7 +110,12 @@ ENTRY = "sampling: {{t: {{{}}}}}"
         ),
         (
             ENTRY.format("every: 1s"),
-            ["1:15 'sampling.t' is missing 'cmd' (or 'module' and 'function')"],
+            [
+                (
+                    "1:15 'sampling.t' is missing 'cmd' (or 'module' and 'function', or "
+                    "'instrument' and 'query')"
+                )
+            ],
         ),
         (ENTRY.format("module: m"), ["1:15 'sampling.t' is missing 'function'"]),
         (ENTRY.format("function: m"), ["1:15 'sampling.t' is missing 'module'"]),
@@ -129,7 +134,10 @@ ENTRY = "sampling: {{t: {{{}}}}}"
         (
             ENTRY.format("every: 0s, low: 3, high: 1, from: zz"),
             [
-                "1:15 'sampling.t' is missing 'cmd' (or 'module' and 'function')",
+                (
+                    "1:15 'sampling.t' is missing 'cmd' (or 'module' and 'function', or "
+                    "'instrument' and 'query')"
+                ),
                 "1:23 'sampling.t.every' is '0s', should be 10 ms to a day",
                 "1:32 'sampling.t.low' is above 'high'",
                 "1:50 'sampling.t.from' is 'zz', which is no step of this recipe",

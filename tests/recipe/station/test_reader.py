@@ -223,7 +223,7 @@ def test_an_instrument_is_a_mapping_with_a_resource(
         ("init: [VOLT 5µ]", "init[0]' is 'VOLT 5µ', should be ASCII, and has 'µ' in it"),
         (
             'init: ["A\\nB"]',
-            "init[0]' is 'A\\nB', should be one line; give one item for each command",
+            "init[0]' is 'A\\nB', should be one line with one command",
         ),
         (
             "idn: 'E36['",
