@@ -422,9 +422,7 @@ class _StepReader:
                 is_good = False
         from pytest_orchestrator.recipe.fields import type_hooks
 
-        if not (
-            type_hooks.defines(model.kind, "check") or type_hooks.defines(model.kind, "secrets")
-        ):
+        if not any(type_hooks.defines(model.kind, hook) for hook in _LOAD_HOOKS):
             return
         templates = [one for one in self._templates.found if one.path[0] in fields]
         step = WrittenStep(
@@ -443,12 +441,24 @@ class _StepReader:
         try:
             wrongs = type_hooks.problems(model, step, self._origin.project) if is_good else []
             self._problems.secrets += type_hooks.written_secrets(model, step)
+            names = type_hooks.written_instruments(model, step) if is_good else []
         except type_hooks.HookError as error:
             if is_good:
                 self._note(self._pairs["type"][1], str(error))
             return
         for each in wrongs:
             self._report_key(each, step.places)
+        for name in names:
+            self._check_instrument(name, step)
+
+    def _check_instrument(self, name: str, step: WrittenStep) -> None:
+        """Report an instrument that the station does not have, at the value that names it."""
+        from pytest_orchestrator.recipe.loader.instruments import InstrumentNames, path_of
+
+        path = path_of(name, step.keys)
+        title = f"'{key_path_text(path)}'" if path else "its instrument"
+        place = step.places.get(path, step.places[()])
+        InstrumentNames(self._known, self._problems).check(name, place, title, self._where)
 
     def _common(self, key_nodes: Pairs, own: Mapping[str, str]) -> dict[str, Any]:
         """Return the keys of the step that steps of all types have, as they are written."""
@@ -513,6 +523,9 @@ class _StepReader:
             self._values.place(node), head, f", and this is {self._typed}", hint=hint
         )
 
+
+_LOAD_HOOKS = ("check", "secrets", "instruments")
+"""Hooks of step types that are called when a recipe is read."""
 
 _OF_ITS_END = frozenset({"isolation", "parse"})
 """Keys that a service cannot have, because they describe how a step returns."""

@@ -52,7 +52,7 @@ def read(tmp_path: Path) -> Read:
     def read(kind: type[StepType], keys: str, head: str = "") -> CustomStep:
         path = tmp_path / "x.yaml"
         path.write_text(f"{head}\nsteps:\n  - name: a\n    type: psu\n{keys}")
-        known = BUILT_IN.with_type(kind, plugin="bench")
+        known = BUILT_IN.with_type(kind, plugin="bench").with_instruments(["load", "psu"])
         step = load(path, root=tmp_path, known=known).steps[0]
         assert isinstance(step, CustomStep)
         return step
@@ -332,9 +332,11 @@ def test_instruments_of_a_step_are_known_as_far_as_they_have_values(read: Read) 
     written = WrittenStep(step="a", recipe="x.yaml", keys={"port": "p"}, common={}, places={})
     assert type_hooks.written_instruments(type(late), written) == ["p", "psu"]
     wrong = kind_with(instruments=lambda _, step: [1, step])
-    with pytest.raises(type_hooks.HookError) as caught:
-        type_hooks.instruments_of(read(wrong, "    port: load\n"), "x.yaml")
-    assert str(caught.value) == (
-        "plugin 'bench': instruments of step type 'psu' returned a list with a value of type int "
-        "in it, no name"
-    )
+    with pytest.raises(RecipeError) as refused:
+        read(wrong, "    port: load\n")
+    assert [one.text for one in refused.value.problems] == [
+        (
+            "plugin 'bench': instruments of step type 'psu' returned a list with a value of type "
+            "int in it, no name in psu step 'a'"
+        )
+    ]
