@@ -82,6 +82,12 @@ _SECTIONS = (
         "[Prompts](recipes.md#prompts) lists the keys of a field.",
         CodeStep,
     ),
+    _Section(
+        "SCPI steps",
+        BUILT_IN.step_types["scpi"],
+        "[SCPI steps](recipes.md#scpi-steps) lists the keys of a command.",
+        CodeStep,
+    ),
     _Section("Steps that use a file", UseStep, without=Step),
     _Section("`sampling`", Sampling, "Keys of each sampled value."),
     _Section("`retry`", Retry),

@@ -12,6 +12,7 @@ from tests.house.language_server import Editor, editor
 
 pytestmark = pytest.mark.nightly
 
+TYPES = '"python", "shell", "ssh", "http", "prompt", "scpi"'
 HEAD = "# yaml-language-server: $schema=../recipe.schema.json\n"
 
 GOOD = """\
@@ -111,7 +112,7 @@ def test_each_mistake_is_marked_at_its_line(server: Editor, folder: Path) -> Non
         (10, 'Missing property "function".'),
         (13, "Property ctx_has_key is not allowed."),
         (13, "Property exit_code is not allowed."),
-        (15, 'Value is not accepted. Valid values: "python", "shell", "ssh", "http", "prompt".'),
+        (15, f"Value is not accepted. Valid values: {TYPES}."),
         (16, 'Missing property "type".'),
         (22, "Property function is not allowed."),
         (23, "an expression cannot stand here"),
@@ -149,11 +150,7 @@ def test_keys_of_a_step_and_of_its_sections_are_completed(server: Editor, good: 
 
 def test_values_are_completed(server: Editor, good: Path) -> None:
     assert server.offers(*place(good, "    type: python", 11)) == {
-        "python",
-        "shell",
-        "ssh",
-        "http",
-        "prompt",
+        *(name.strip('"') for name in TYPES.split(", "))
     }
 
 

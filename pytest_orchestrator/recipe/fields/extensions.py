@@ -30,7 +30,7 @@ from pytest_orchestrator.recipe.problems import shortened
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-_VALUES = "additionalProperties"
+_VALUES, _ITEMS = "additionalProperties", "items"
 _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 
 
@@ -62,6 +62,7 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
 _OWN_TYPES = {
     "http": ("pytest_orchestrator.step_types.http", "Http"),
     "prompt": ("pytest_orchestrator.step_types.prompt", "Prompt"),
+    "scpi": ("pytest_orchestrator.step_types.scpi", "Scpi"),
 }
 """Modules and classes of the step types of this package that are imported at their first use."""
 
@@ -369,6 +370,9 @@ def _limits(hint: Any) -> dict[str, Any]:
     limits = {name: schema[name] for name in _LIMITS if name in schema}
     if "$ref" not in schema.get(_VALUES, {"$ref": ""}):  # a schema that the Meta itself has
         limits[_VALUES] = schema[_VALUES]
+    for meta in _metas(hint):
+        own = meta.extra_json_schema or {}
+        limits |= {_ITEMS: own[_ITEMS]} if _ITEMS in own else {}
     if (
         "pattern" in schema
     ):  # anchored, so that the pattern for expressions can be added as an alternative
@@ -391,11 +395,16 @@ def _expected(hint: Any, error: msgspec.ValidationError) -> str:
         hint: The type of a key; its `Meta` may have the words as ``extra={"expected": ...}``.
         error: The error of a value.
     """
-    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    own = next((one.extra for one in metas if isinstance(one, msgspec.Meta) and one.extra), {})
+    own = next((one.extra for one in _metas(hint) if one.extra), {})
     text, _, inside = str(error).partition(" - at ")
     is_of_key = "matching regex" in text and not inside
     return f"should be {own['expected']}" if is_of_key and "expected" in own else ""
+
+
+def _metas(hint: Any) -> list[msgspec.Meta]:
+    """Return the instances of `Meta` in the annotation of a type."""
+    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return [one for one in metas if isinstance(one, msgspec.Meta)]
 
 
 def _message(error: msgspec.ValidationError) -> str:

@@ -32,7 +32,10 @@ def test_a_step_that_is_no_mapping_is_reported(item: str, message: str, problems
 
 def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
     assert problems(steps("{}")) == [
-        "2:5 missing 'type' in step 1 (a step has a type: python, shell, ssh, http or prompt)",
+        (
+            "2:5 missing 'type' in step 1 "
+            "(a step has a type: python, shell, ssh, http, prompt or scpi)"
+        ),
         "2:5 missing 'name' in step 1",
     ]
 
@@ -48,7 +51,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a, type: docker}",
             (
                 "2:21 unknown type 'docker' in step 'a' "
-                "(a step has a type: python, shell, ssh, http or prompt)"
+                "(a step has a type: python, shell, ssh, http, prompt or scpi)"
             ),
         ),
         (
@@ -59,21 +62,21 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a, type: 1, cmd: ls}",
             (
                 "2:21 'type' in step 'a' is a number, "
-                "should be 'python', 'shell', 'ssh', 'http' or 'prompt'"
+                "should be 'python', 'shell', 'ssh', 'http', 'prompt' or 'scpi'"
             ),
         ),
         (
             "{name: a, type: [x], cmd: ls}",
             (
                 "2:21 'type' in step 'a' is a list, "
-                "should be 'python', 'shell', 'ssh', 'http' or 'prompt'"
+                "should be 'python', 'shell', 'ssh', 'http', 'prompt' or 'scpi'"
             ),
         ),
         (
             "{name: a, type: , cmd: ls}",
             (
                 "2:21 'type' in step 'a' is empty, "
-                "should be 'python', 'shell', 'ssh', 'http' or 'prompt'"
+                "should be 'python', 'shell', 'ssh', 'http', 'prompt' or 'scpi'"
             ),
         ),
         ("{name: a, cmd: ls}", "2:5 missing 'type' in step 'a' (its 'cmd' says: type: shell)"),
@@ -89,7 +92,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a}",
             (
                 "2:5 missing 'type' in step 'a' "
-                "(a step has a type: python, shell, ssh, http or prompt)"
+                "(a step has a type: python, shell, ssh, http, prompt or scpi)"
             ),
         ),
         (
@@ -167,7 +170,7 @@ def test_the_rest_of_a_step_of_unknown_type_is_read(problems: Problems) -> None:
     assert [one.partition(" (it may have ")[0] for one in problems(steps(item))] == [
         (
             "2:21 unknown type 'docker' in step 'a' "
-            "(a step has a type: python, shell, ssh, http or prompt)"
+            "(a step has a type: python, shell, ssh, http, prompt or scpi)"
         ),
         "2:58 'implicit' in step 'a' is a number, should be true or false",
         "2:61 unknown key 'foo' in step 'a'",
