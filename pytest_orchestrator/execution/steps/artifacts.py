@@ -1,7 +1,8 @@
 """Artifacts: copies of a step's files in the run folder; masking of logs after a step.
 
 An artifact that cannot be copied causes a warning and does not fail the step. Only regular files
-are copied; a link is followed unless it leads out of the rootdir.
+are copied; a link is followed unless it leads out of the rootdir. A file in the folder of runs is
+copied only if a glob is its path, so that ``**`` does not copy the run folder into itself.
 """
 
 import contextlib
@@ -103,14 +104,16 @@ class _Collector:
         if not names:
             self.warnings.append(f"artifacts: {missing(pattern, self._root)}")
         for name in names:
-            for path in _files(os.path.join(self._root, name)):
-                self._copy(path)
+            whole = os.path.join(self._root, name)
+            for path in _files(whole):
+                self._copy(path, is_named=name == pattern and path == whole)
 
-    def _copy(self, path: str) -> None:
+    def _copy(self, path: str, *, is_named: bool) -> None:
         real = os.path.realpath(path)
         inside = os.path.relpath(os.path.abspath(path), self._root)
         is_outside = inside.startswith(os.pardir)
-        if real in self.copies or _is_below(real, self._runs):
+        is_of_run = _is_below(real, self._runs)
+        if real in self.copies or (is_of_run and not is_named):
             return
         if os.path.islink(path) if is_outside else not _is_below(real, self._real_root):
             self._warn("is a link that leads out of the rootdir", path)
@@ -123,7 +126,7 @@ class _Collector:
                 size, limit = f"{status.st_size:,}", f"{self._max_bytes:,}"
                 self._warn(f"has {size} bytes, and recipe_max_artifact is {limit}", path)
             else:
-                name = os.path.basename(path) if is_outside else inside
+                name = os.path.basename(path) if is_outside or is_of_run else inside
                 # Reports and archives need UTF-8 names, and each copy a name of its own.
                 name = self._unused_name(name if is_utf8(name) else path_text(name))
                 self._names.add(name)

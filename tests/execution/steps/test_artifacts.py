@@ -191,6 +191,19 @@ def test_copies_of_runs_are_not_copied_again(bench: Bench) -> None:
     assert [one.path for one in result.artifacts] == [f"{into}/a.csv"]
 
 
+def test_a_file_of_the_run_folder_is_copied_if_it_is_named(bench: Bench) -> None:
+    into = bench.root / "runs" / RUN / "artifacts" / "x"
+    bench.configure(artifacts=into, folder=bench.root / "runs" / RUN)
+    shot = bench.write(f"runs/{RUN}/logs/x/shot[1].png", "1")
+    bench.write(f"runs/{RUN}/logs/x/other.png", "2")
+
+    folder = f"runs/{RUN}/logs"
+    result = copied(bench, folder, f"{folder}/x/*", f"{folder}/x/shot[1].png", str(shot))
+
+    assert [one.path for one in result.artifacts] == [f"{into}/shot[1].png"]
+    assert result.warnings == ()
+
+
 def test_expressions_are_evaluated_after_the_step_code(bench: Bench, base: Path) -> None:
     bench.write("out/b.csv", "1")
 
