@@ -252,6 +252,48 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
     digests: dict[str, str] = {}
 
 
+class InstrumentOpened(Event, frozen=True, kw_only=True, tag="instrument_opened"):
+    """The use of an instrument begins; the event is written before any command that changes it.
+
+    Attributes:
+        recipe: Key of the recipe, or the path of a test module.
+        instrument: Name of the instrument in the station file.
+        resource: Its VISA resource.
+        idn: Its answer to ``*IDN?``; empty if it gave none.
+        calibrated: Date of its calibration, in ISO 8601; empty if the station file names none.
+        due: Date on which the calibration is due; empty if the station file names none.
+        overdue: A sentence if the calibration is overdue; else empty.
+        has_safe_state: True if the station file has commands for its safe state.
+    """
+
+    recipe: str
+    instrument: str
+    resource: str
+    idn: str = ""
+    calibrated: str = ""
+    due: str = ""
+    overdue: str = ""
+    has_safe_state: bool = False
+
+
+class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
+    """The use of an instrument has ended: the commands of its safe state were sent, or dropped.
+
+    Attributes:
+        recipe: Key of the recipe that used it last, or the path of a test module.
+        instrument: Name of the instrument in the station file.
+        reason: Reason why the safe state was not reached; empty if it was.
+        transcript: Lines of what was sent and received.
+        run: Id of the earlier run that was killed while it used the instrument; empty for this run.
+    """
+
+    recipe: str
+    instrument: str
+    reason: str = ""
+    transcript: tuple[str, ...] = ()
+    run: str = ""
+
+
 class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
     """A key of the Context is about to be changed.
 
@@ -384,6 +426,8 @@ AnyEvent: TypeAlias = (
     | QuestionAsked
     | QuestionAnswered
     | SampleTaken
+    | InstrumentOpened
+    | InstrumentSafe
     | StepFinished
     | ContextChanged
     | ContextReplaced

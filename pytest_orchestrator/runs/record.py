@@ -14,6 +14,8 @@ from pytest_orchestrator.core.events import (
     ContextChanged,
     ContextRestored,
     ElementFinished,
+    InstrumentOpened,
+    InstrumentSafe,
     QuestionAnswered,
     QuestionAsked,
     RecipeStarted,
@@ -367,6 +369,8 @@ class RunRecord:
         changes: All changes of the Contexts.
         tests: The last report of pytest on each item, by node id.
         uncollected: Files that could not be collected.
+        opened: The instruments whose use began, in order.
+        made_safe: The ends of the use of instruments, in order.
         finished: The event that seals the journal; None before.
         is_complete: True if the journal has everything that the run restored from an earlier run.
     """
@@ -380,6 +384,8 @@ class RunRecord:
         self.changes = Changes()
         self.tests: dict[str, TestReported] = {}
         self.uncollected: list[CollectionFailed] = []
+        self.opened: list[InstrumentOpened] = []
+        self.made_safe: list[InstrumentSafe] = []
         self.finished: RunFinished | None = None
         self.is_complete = False
 
@@ -415,14 +421,23 @@ class RunRecord:
                 self._reported(event)
             case RecipeStarted() | SampleTaken() as event:
                 self._of_recipe(entry, event)
-            case CollectionFailed() as event:
-                self.uncollected.append(event)
+            case CollectionFailed() | InstrumentOpened() | InstrumentSafe() as event:
+                self._of_run(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
                 self.is_complete = event.resumed_from is None
             case RunFinished() as event:
                 self.finished = event
                 self.end("finished")
+
+    def _of_run(self, event: CollectionFailed | InstrumentOpened | InstrumentSafe) -> None:
+        match event:
+            case CollectionFailed():
+                self.uncollected.append(event)
+            case InstrumentOpened():
+                self.opened.append(event)
+            case InstrumentSafe():
+                self.made_safe.append(event)
 
     def end(self, state: State) -> None:
         """Set the state of the run; unless a process still writes it, end its unfinished steps.
