@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.runs.block import Block
 
@@ -348,10 +349,23 @@ def complete_json_report(
     started = state.started
     summary.count_flaky(report)
     if recipes or started is not None:
-        report["orchestrator"] = summary.summary(recipes, started)
+        report["orchestrator"] = summary.summary(recipes, started) | _instruments(state)
     metadata = report.get("environment") or _metadata(config)
     environment = summary.environment(recipes, started, metadata)
     report["environment"] = state.masked(environment)
+
+
+def _instruments(state: "SessionState") -> dict[str, Any]:
+    """Return the instruments that the run has used, below ``instruments``; empty without any."""
+    if state.station is None or state.started is None:
+        return {}
+    from msgspec import to_builtins
+
+    from pytest_orchestrator.reports.instruments import instruments_of
+    from pytest_orchestrator.runs import lookup
+
+    used = instruments_of(lookup.load_record(state.folder.path))
+    return {"instruments": to_builtins(used)} if used else {}
 
 
 def _metadata(config: pytest.Config) -> dict[str, Any]:

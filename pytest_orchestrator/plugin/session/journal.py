@@ -79,7 +79,11 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
 
 
 def _started(config: pytest.Config, state: "SessionState") -> RunStarted:
-    versions = {"pytest": pytest.__version__, "plugins": _plugins(config)}
+    versions: dict[str, Any] = {"pytest": pytest.__version__, "plugins": _plugins(config)}
+    station = state.station
+    if station is not None:
+        file = {"name": station.name, "path": station.id, "sha256": station.sha256}
+        versions["station_file"] = file
     return RunStarted(
         schema_version=SCHEMA_VERSION,
         run=state.folder.path.name,

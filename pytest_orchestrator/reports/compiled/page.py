@@ -236,6 +236,10 @@ def root(context, missing=missing, environment=environment):
     if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'trends'):
         pass
         yield '<a href="#trends">History</a>'
+    yield '\n'
+    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'instruments'):
+        pass
+        yield '<a href="#instruments">Instruments</a>'
     yield '\n      <a href="#environment">Environment</a>\n    </nav>\n  </div>\n</header>\n<main>\n'
     if (((environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'state') in ('interrupted', 'damaged', 'running')) or environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'interrupted')) or (environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'verdict') == 'interrupted')):
         pass
@@ -279,7 +283,7 @@ def root(context, missing=missing, environment=environment):
             yield '<p>'
             yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'not_run')))
             yield ' step'
-            yield escape(environment.finalize(('s' if (environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'not_run') != 1) else cond_expr_undefined("the inline if-expression on line 69 in 'page.html' evaluated to false and no else section was defined."))))
+            yield escape(environment.finalize(('s' if (environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'not_run') != 1) else cond_expr_undefined("the inline if-expression on line 71 in 'page.html' evaluated to false and no else section was defined."))))
             yield ' did not run'
             if (environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished') and environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason')):
                 pass
@@ -356,7 +360,7 @@ def root(context, missing=missing, environment=environment):
             _loop_vars = {}
             pass
             yield '  <details class="recipe"'
-            yield escape(environment.finalize((' open' if ((environment.getattr(l_1_loop, 'index') <= 10) or (environment.getattr(l_1_one, 'look') == 'failed')) else cond_expr_undefined("the inline if-expression on line 98 in 'page.html' evaluated to false and no else section was defined."))))
+            yield escape(environment.finalize((' open' if ((environment.getattr(l_1_loop, 'index') <= 10) or (environment.getattr(l_1_one, 'look') == 'failed')) else cond_expr_undefined("the inline if-expression on line 100 in 'page.html' evaluated to false and no else section was defined."))))
             yield '>\n    <summary><span class="state '
             yield escape(environment.finalize(environment.getattr(l_1_one, 'look')))
             yield '"><span aria-hidden="true">'
@@ -374,7 +378,7 @@ def root(context, missing=missing, environment=environment):
                 yield escape(environment.finalize(t_1(t_12(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'description')), 600)))
                 yield '</p>'
             yield '\n    <div'
-            yield escape(environment.finalize((Markup(' class="side"') if ((environment.getattr(environment.getattr(l_1_one, 'graph'), 'width') <= 420) and environment.getattr(l_1_one, 'timeline')) else cond_expr_undefined("the inline if-expression on line 102 in 'page.html' evaluated to false and no else section was defined."))))
+            yield escape(environment.finalize((Markup(' class="side"') if ((environment.getattr(environment.getattr(l_1_one, 'graph'), 'width') <= 420) and environment.getattr(l_1_one, 'timeline')) else cond_expr_undefined("the inline if-expression on line 104 in 'page.html' evaluated to false and no else section was defined."))))
             yield '>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of '
             yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'), 200)))
             yield '">\n      '
@@ -486,7 +490,7 @@ def root(context, missing=missing, environment=environment):
             yield escape(environment.finalize(t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'steps'))))
             yield ' steps; <code>pytest-orchestrator monitor</code> lists all.</p>'
         yield '  <div class="list'
-        yield escape(environment.finalize((' many' if (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'steps')) > 300) else cond_expr_undefined("the inline if-expression on line 155 in 'page.html' evaluated to false and no else section was defined."))))
+        yield escape(environment.finalize((' many' if (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'steps')) > 300) else cond_expr_undefined("the inline if-expression on line 157 in 'page.html' evaluated to false and no else section was defined."))))
         yield '">\n'
         l_0_several = (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes')) > 1)
         context.vars['several'] = l_0_several
@@ -584,6 +588,42 @@ def root(context, missing=missing, environment=environment):
             yield '    </tbody></table></details>\n  </figure>\n'
         l_1_loop = l_1_one = missing
         yield '  </div>\n</section>\n'
+    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'instruments'):
+        pass
+        yield '<section id="instruments" aria-labelledby="instruments-head">\n  <h2 id="instruments-head">Instruments</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">Name</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Calibration due</th><th scope="col">Safe state</th></tr></thead><tbody>\n'
+        for l_1_one in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'instruments'):
+            _loop_vars = {}
+            pass
+            yield '  <tr><td>'
+            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'name'), 100)))
+            yield '</td><td>'
+            yield escape(environment.finalize(t_1((environment.getattr(l_1_one, 'idn') or 'none'), 200)))
+            yield '</td><td><code>'
+            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'resource'), 200)))
+            yield '</code></td><td>'
+            yield escape(environment.finalize(environment.getattr(l_1_one, 'calibrated')))
+            yield '</td><td>'
+            if environment.getattr(l_1_one, 'overdue'):
+                pass
+                yield '<span class="state failed"><span aria-hidden="true">✘</span> '
+                yield escape(environment.finalize(environment.getattr(l_1_one, 'due')))
+                yield ' (overdue)</span>'
+            else:
+                pass
+                yield escape(environment.finalize(environment.getattr(l_1_one, 'due')))
+            yield '</td><td>'
+            if (environment.getattr(l_1_one, 'safe_state') in ('not reached', 'owed')):
+                pass
+                yield '<span class="state failed"><span aria-hidden="true">✘</span> '
+                yield escape(environment.finalize(environment.getattr(l_1_one, 'safe_state')))
+                yield '</span>'
+                yield escape(environment.finalize((markup_join((': ', t_1(environment.getattr(l_1_one, 'reason'), 300), )) if environment.getattr(l_1_one, 'reason') else cond_expr_undefined("the inline if-expression on line 213 in 'page.html' evaluated to false and no else section was defined."))))
+            else:
+                pass
+                yield escape(environment.finalize(environment.getattr(l_1_one, 'safe_state')))
+            yield '</td></tr>\n'
+        l_1_one = missing
+        yield '  </tbody></table></div>\n</section>\n'
     yield '<section id="environment" aria-labelledby="environment-head">\n  <h2 id="environment-head">Environment and digests</h2>\n  <p class="command"><code>'
     yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'command')))
     yield '</code></p>\n  <div class="scroll" tabindex="0"><table><tbody>\n'
@@ -597,7 +637,7 @@ def root(context, missing=missing, environment=environment):
         pass
         yield '<tr><th scope="row">Exit status</th><td>'
         yield escape(environment.finalize(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'exit_status')))
-        yield escape(environment.finalize((markup_join((': ', t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason'), 300), )) if environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason') else cond_expr_undefined("the inline if-expression on line 212 in 'page.html' evaluated to false and no else section was defined."))))
+        yield escape(environment.finalize((markup_join((': ', t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason'), 300), )) if environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason') else cond_expr_undefined("the inline if-expression on line 224 in 'page.html' evaluated to false and no else section was defined."))))
         yield '</td></tr>'
     yield '\n'
     for (l_1_name, l_1_value) in context.call(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'environment'), 'items')):
@@ -644,4 +684,4 @@ def root(context, missing=missing, environment=environment):
     yield '</script>\n</body>\n</html>'
 
 blocks = {}
-debug_info = '1=103&2=124&3=130&10=137&11=139&13=145&14=147&19=149&21=151&23=155&24=159&26=164&28=172&32=180&33=182&34=186&35=188&37=194&39=200&40=204&42=210&43=212&47=218&49=226&51=230&53=234&60=238&62=241&63=246&64=250&65=268&69=275&71=288&74=292&76=296&77=300&80=303&81=305&83=309&84=319&86=330&87=332&89=338&91=342&94=346&96=349&97=352&98=357&99=359&100=369&102=375&103=377&104=379&106=381&109=385&111=393&114=396&115=400&123=411&126=414&127=418&128=422&129=424&138=429&139=433&142=441&143=444&145=452&146=456&150=467&151=471&154=479&155=487&156=489&157=493&158=497&159=499&160=503&166=508&170=511&171=515&174=525&175=529&179=537&182=540&183=543&185=549&189=553&193=557&194=561&195=565&196=567&197=571&198=575&208=586&210=588&212=594&214=601&215=605&218=611&219=614&220=617&221=619&222=623&223=627&230=635&231=639&232=641'
+debug_info = '1=103&2=124&3=130&10=137&11=139&13=145&14=147&19=149&21=151&23=155&24=159&26=164&28=172&32=180&33=182&34=186&35=188&37=194&39=200&40=204&42=210&43=212&47=218&49=226&51=230&53=234&55=238&62=242&64=245&65=250&66=254&67=272&71=279&73=292&76=296&78=300&79=304&82=307&83=309&85=313&86=323&88=334&89=336&91=342&93=346&96=350&98=353&99=356&100=361&101=363&102=373&104=379&105=381&106=383&108=385&111=389&113=397&116=400&117=404&125=415&128=418&129=422&130=426&131=428&140=433&141=437&144=445&145=448&147=456&148=460&152=471&153=475&156=483&157=491&158=493&159=497&160=501&161=503&162=507&168=512&172=515&173=519&176=529&177=533&181=541&184=544&185=547&187=553&191=557&195=561&196=565&197=569&198=571&199=575&200=579&208=589&212=592&213=596&220=626&222=628&224=634&226=641&227=645&230=651&231=654&232=657&233=659&234=663&235=667&242=675&243=679&244=681'

@@ -23,6 +23,7 @@ from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.cell_view import MatrixView
+    from pytest_orchestrator.reports.instruments import InstrumentView
 
 _META: Final = {
     "test_id": "Test ID",
@@ -201,6 +202,15 @@ class Page:
         """Environment of the run."""
         environment = self.run.started.environment if self.run.started else {}
         return {cut(name, 80): json_text(value, 2_000) for name, value in environment.items()}
+
+    @property
+    def instruments(self) -> "list[InstrumentView]":
+        """The instruments that the run has used."""
+        if not self.run.opened:
+            return []
+        from pytest_orchestrator.reports.instruments import instruments_of
+
+        return instruments_of(self.run)
 
     @property
     def revision(self) -> str:
