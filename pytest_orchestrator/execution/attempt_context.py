@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.questions import Answer, Question
     from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Verdict
     from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
+    from pytest_orchestrator.execution.instruments.use import RecipeInstruments
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import RecordedEvent, StepEvent
@@ -74,6 +75,9 @@ class RunCallbacks:
     def on_lock_wait(self, wait: "LockWait") -> None:
         """Report that a step waits for a lock; called in the thread of `RunConfig.main_queue`."""
 
+    def release_instruments(self) -> None:
+        """End the use of the instruments that nothing needs after the end of the recipe."""
+
     def record(self, event: "RecordedEvent") -> None:
         """Store an event outside this process; the event takes effect only afterwards.
 
@@ -121,6 +125,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
             ``finally``.
         is_cut_off: Function that returns True once the attempt is to end early.
         asker: Function by which the step code asks questions; None if its type asks none.
+        instruments: Access of the recipe run to the instruments of the station; None without them.
         opener: Function by which the step code opens an instrument; None if it cannot use any.
     """
 
@@ -143,6 +148,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     recipe_deadline: "RecipeDeadline | None" = None
     is_cut_off: Callable[[], bool] = bool
     asker: "Callable[[Question], Answer] | None" = None
+    instruments: "RecipeInstruments | None" = None
     opener: "Callable[[str], Instrument] | None" = None
 
     @property

@@ -13,6 +13,7 @@ from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
     from pytest_orchestrator.recipe.variables import ExternalValue
@@ -111,6 +112,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         secrets: The masker of outputs; reports use it too.
         context_access: Access of the programs of steps to the Context; None if they have none.
         watchdog: The watchdog for inline steps; None if they are not watched.
+        bench: The instruments of the station; None without a station file.
         main_queue: The callback queue of the thread that requests the results of steps.
     """
 
@@ -137,6 +139,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Masker = msgspec.field(default_factory=Masker)
     context_access: "ContextAccess | None" = None
     watchdog: "Watchdog | None" = None
+    bench: "Bench | None" = None
     main_queue: MainThreadQueue = msgspec.field(default_factory=MainThreadQueue)
 
     @property

@@ -6,7 +6,7 @@ plugin. pytest is not to rewrite the asserts of this module, which takes longer 
 """
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.instrument import Instrument
 
 _UNCOLLECTED: "pytest.StashKey[list[pytest.CollectReport]]" = pytest.StashKey()
 
@@ -201,3 +202,27 @@ def ctx(request: pytest.FixtureRequest, orchestrator_context: "Context") -> "Con
     """The Context of the session, or the own Context of the recipe that the test requests."""
     context: Context = getattr(request, "param", orchestrator_context)
     return context
+
+
+@pytest.fixture(scope="module")
+def _instruments_of_module(request: pytest.FixtureRequest) -> "Iterator[None]":
+    """End the use of instruments by the tests of a module after the last of them."""
+    yield
+    from pytest_orchestrator.plugin.instruments.bench import bench_plugin
+
+    plugin = bench_plugin(request.config)
+    if plugin is not None:
+        plugin.release(request.node.nodeid)
+
+
+@pytest.fixture
+def instrument(
+    request: pytest.FixtureRequest,
+    pytestconfig: pytest.Config,
+    _instruments_of_module: None,
+) -> "Callable[[str], Instrument]":
+    """Function that returns the handle of an instrument of the station: `instrument("psu")`."""
+    activate(pytestconfig)
+    from pytest_orchestrator.plugin.instruments.fixture import opener_for
+
+    return opener_for(request)

@@ -82,6 +82,16 @@ class LockSet:
         """
         return tuple(self._fds)
 
+    def take(self, name: str) -> "LockSet":
+        """Move one lock of this set to a new set, which is then released on its own.
+
+        Args:
+            name: Name of a lock of this set.
+        """
+        at = self.names.index(name)
+        self.names = (*self.names[:at], *self.names[at + 1 :])
+        return LockSet((name,), [self._fds.pop(at)], self.waited)
+
     def release(self) -> None:
         """Release the locks in this process; may be called several times."""
         while self._fds:

@@ -51,6 +51,10 @@ def beside(step: Step, fixtures: Collection[str] = ()) -> str:
         return "ssh steps are started beside pytest"
     if asks(step):
         return "it asks a person, and pytest's session asks"
+    from pytest_orchestrator.recipe.fields import type_hooks
+
+    if type_hooks.uses_instruments(step):
+        return "instruments belong to the machine of the session"
     if isinstance(step, CodeStep) and step.isolation == "inline":
         return "its isolation is inline"
     if isinstance(step, CodeStep) and (step.fixtures or fixtures):

@@ -75,6 +75,9 @@ class RecipeLocks:
         )
         self._recipe_locks_mutex = threading.Lock()
         self._recipe_locks: list[locks.LockSet] = []
+        self._bench = config.bench
+        if self._bench is not None and not self._has_own:
+            self._has_own = names_instruments(recipe)
 
     def of(
         self,
@@ -123,7 +126,10 @@ class RecipeLocks:
             return self._locked_with_recipe(step, stop)
         if not step.locks:  # the step has resources only
             return StepLocks()
-        held = self._acquire(step.locks, self._recipe.node(step.name), stop, on_wait)
+        names = set(step.locks) - self._names
+        if not names:  # the bench holds them
+            return StepLocks()
+        held = self._acquire(names, self._recipe.node(step.name), stop, on_wait)
         if held is None:
             return None
         stack.enter_context(held)
@@ -175,19 +181,77 @@ class RecipeLocks:
             if stop is not None and stop.is_set():
                 return None
         try:
-            known = set() if self._recipe_locks else early_locks(self._recipe, self._scope.early())
+            known = set() if self._recipe_locks else self._known_locks()
             for names in (known, set(step.locks) - known):
-                if names := names - self._names:
-                    more = self._acquire(names, self._recipe.key, stop)
-                    if more is None:
-                        return None
-                    self._recipe_locks.append(more)
+                if not self._has_locked(names, stop):
+                    return None
             if not self._wait_for_lost_attempts(stop):
                 return None
+            if known:
+                self.claim_instruments()
             files = tuple(file for held in self._recipe_locks for file in held.filenos())
+            if self._bench is not None:
+                files += self._bench.files(self._recipe.key)
         finally:
             self._recipe_locks_mutex.release()
         return StepLocks(files, time.monotonic() - started)
+
+    def _known_locks(self) -> set[str]:
+        """Return the names of all locks that are known before any step runs."""
+        names = self._scope.early()
+        early = early_locks(self._recipe, names)
+        if self._bench is not None:
+            early |= self._bench.locks_of(named_instruments(self._recipe, names))
+        return early
+
+    def claim_instruments(self) -> None:
+        """Hold the locks of the recipe's instruments until their safe state is reached."""
+        if self._bench is None or not names_instruments(self._recipe):
+            return
+        names = self._bench.locks_of(named_instruments(self._recipe, self._scope.early()))
+        for held in (None, *self._recipe_locks):
+            self._bench.claim(self._recipe.key, names, held)
+
+    def _has_locked(self, names: set[str], stop: threading.Event | None) -> bool:
+        """Acquire the locks that this run does not hold; return False if `stop` is set before."""
+        if missing := names - self._names:
+            more = self._acquire(missing, self._recipe.key, stop)
+            if more is None:
+                return False
+            self._recipe_locks.append(more)
+        return True
+
+    def lock_instrument(self, lock: str, stop: threading.Event | None) -> bool:
+        """Hold the lock of an instrument until the safe state of the instrument is reached.
+
+        Args:
+            lock: Name of the lock.
+            stop: Ends the wait when it is set.
+
+        Returns:
+            False if `stop` was set before the lock was free.
+
+        Raises:
+            LockError: The lock file cannot be used, or the wait for the lock might never end.
+        """
+        assert self._bench is not None  # noqa: S101
+        while not self._recipe_locks_mutex.acquire(timeout=_STOP_INTERVAL):
+            if stop is not None and stop.is_set():
+                return False
+        try:
+            if lock in self._bench.held:
+                self._bench.claim(self._recipe.key, [lock])
+                return True
+            for held in self._recipe_locks:
+                if lock in held.names:
+                    self._bench.claim(self._recipe.key, [lock], held)
+                    return True
+            more = self._acquire([lock], self._recipe.key, stop)
+            if more is not None:
+                self._bench.claim(self._recipe.key, [lock], more)
+            return more is not None
+        finally:
+            self._recipe_locks_mutex.release()
 
     def _wait_for_lost_attempts(self, stop: threading.Event | None) -> bool:
         """Wait until no lost attempt can still be running; return False if `stop` is set first."""
@@ -207,7 +271,8 @@ class RecipeLocks:
     @property
     def _names(self) -> set[str]:
         """The names of the locks that the run holds."""
-        return {name for held in self._recipe_locks for name in held.names}
+        own = {name for held in self._recipe_locks for name in held.names}
+        return own if self._bench is None else own | {*self._bench.held}
 
     def _acquire(
         self,
@@ -285,6 +350,36 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
 
             early.update(type_hooks.early_locks(step, str(recipe.path), step_names))
     return early
+
+
+def names_instruments(recipe: Recipe) -> bool:
+    """Return True if a step or a sampled value of a recipe may use instruments."""
+    from pytest_orchestrator.recipe.fields import type_hooks
+    from pytest_orchestrator.recipe.model.step import InstrumentQuery
+
+    return any(isinstance(one.step, InstrumentQuery) for one in recipe.samplers) or any(
+        type_hooks.uses_instruments(step) for step in (*recipe.steps, *recipe.final)
+    )
+
+
+def named_instruments(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
+    """Return the names of the instruments that are known before any step of a recipe runs.
+
+    Args:
+        recipe: The recipe.
+        names: The variables of expressions that are known before any step runs.
+    """
+    from pytest_orchestrator.execution.expression_scope import early_names
+    from pytest_orchestrator.recipe.fields import type_hooks
+    from pytest_orchestrator.recipe.model.step import InstrumentQuery
+
+    found = {
+        one.step.instrument for one in recipe.samplers if isinstance(one.step, InstrumentQuery)
+    }
+    for step in (*recipe.steps, *recipe.final):
+        known = early_names(names, step.cell)
+        found.update(type_hooks.instruments_with(step, str(recipe.path), known))
+    return found
 
 
 def _inner(file_use: "FileUse", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":

@@ -29,6 +29,7 @@ from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.scheduling.sampling import Samplers
     from pytest_orchestrator.runs.resume.elements import KeptElements
 
@@ -77,6 +78,8 @@ class RecipeRun:
         self.scope = Scope(recipe, self.config, self.known)
         self.gate = RecipeGate(recipe, self.config, self.scope)
         self.locks = RecipeLocks(recipe, self.config, self.scope, self._report_lock_wait)
+        if self.config.bench is not None:
+            self._join_bench(self.config.bench)
         self.aborted = threading.Event()
         self._abort_reason = ""
         self._current: RetryLoop | None = None
@@ -203,6 +206,8 @@ class RecipeRun:
         """
         try:
             self._end_sampling()
+            if self.config.bench is not None:
+                self.callbacks.release_instruments()
             results = self.services.finish(self.results)
         finally:
             self.locks.release()
@@ -210,6 +215,15 @@ class RecipeRun:
             self._keep(self.recipe.step(result.step), result)
         sampled, self._sampled = self._sampled, []
         return [*results, *sampled]
+
+    def _join_bench(self, bench: "Bench") -> None:
+        """Give the steps access to the instruments of the station."""
+        from pytest_orchestrator.execution.instruments.use import RecipeInstruments
+
+        access = RecipeInstruments(bench, self.recipe.key, self.locks.lock_instrument)
+        self.attempt_defaults = msgspec.structs.replace(
+            self.attempt_defaults, instruments=access, opener=access.opener
+        )
 
     def _new_samplers(self) -> "Samplers":
         from pytest_orchestrator.execution.scheduling.sampling import Samplers, SamplingContext

@@ -4,14 +4,7 @@ import time
 
 import msgspec
 
-from pytest_orchestrator.context.rpc.protocol import (
-    Conversation,
-    Reply,
-    Request,
-    ServableContext,
-    refusal,
-)
-from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
+from pytest_orchestrator.core.questions import Answer, Question
 from pytest_orchestrator.core.result import Ended
 from pytest_orchestrator.execution.attempt_context import AttemptContext, PendingQuestion
 from pytest_orchestrator.recipe.model.step import PythonStep, Step
@@ -73,29 +66,3 @@ def questions_of(step: PythonStep, attempt: AttemptContext) -> AttemptQuestions 
     if data is None or not data.asks or data.is_cleanup:
         return None
     return AttemptQuestions(step, attempt)
-
-
-class AskingConversation(Conversation):
-    """Server side of a step's connection that answers its questions too.
-
-    Args:
-        context: The step's own handle to the Context.
-        questions: Asker of the questions; None if the type of the step asks none.
-    """
-
-    __slots__ = ("_questions",)
-
-    def __init__(self, context: ServableContext, questions: AttemptQuestions | None) -> None:
-        super().__init__(context)
-        self._questions = questions
-
-    def execute(self, request: Request) -> Reply:
-        """Execute a request and return its reply; an answer is the value of its reply."""
-        if request.op != ASK or self._questions is None:
-            return super().execute(request)
-        try:
-            question = msgspec.convert(request.value, Question)
-            answer = self._questions.ask(question)
-        except (NoAnswer, msgspec.ValidationError) as error:
-            return refusal(error, request.id)
-        return Reply(ok=True, value=msgspec.to_builtins(answer), id=request.id)

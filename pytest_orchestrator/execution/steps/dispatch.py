@@ -24,7 +24,13 @@ from pytest_orchestrator.execution.steps import artifacts, shell
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.fields.extensions import asks
-from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.model.step import (
+    CodeStep,
+    InstrumentQuery,
+    PythonStep,
+    ShellStep,
+    Step,
+)
 
 _UNCHANGED = nullcontext()
 """Context manager of a step without environment variables of its own."""
@@ -228,6 +234,10 @@ def apart(step: Step, own: Context, attempt: AttemptContext) -> Ended:
                 )
             case ShellStep():
                 return shell.run(step, within)
+            case InstrumentQuery():
+                from pytest_orchestrator.execution.instruments import sample
+
+                return sample.run(step, within)
             case _:
                 raise TypeError(f"no step code is known for {type(step).__name__}")
 

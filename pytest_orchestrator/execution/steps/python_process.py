@@ -12,7 +12,7 @@ import select
 import socket
 import sys
 import time
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
@@ -33,14 +33,14 @@ from pytest_orchestrator.execution.lanes.messages import (
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.record_log import RecordLog
 from pytest_orchestrator.execution.run_config import PythonSettings
-from pytest_orchestrator.execution.steps.asking import (
-    AskingConversation,
-    AttemptQuestions,
-    questions_of,
-)
+from pytest_orchestrator.execution.steps.asking import AttemptQuestions, questions_of
 from pytest_orchestrator.execution.steps.command import environment_of
+from pytest_orchestrator.execution.steps.conversation import StepConversation
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.recipe.model.step import PythonStep
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.instruments.bench import Ending
 
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16
@@ -234,11 +234,15 @@ class _ChildConnections:
         questions: AttemptQuestions | None,
     ) -> None:
         self._attempt, self._records = attempt, records
-        self._conversation = AskingConversation(context, questions)
+        self._conversation = StepConversation(
+            context, questions, attempt.instruments, self._step_ending
+        )
         self._context, self._child_context = socket.socketpair()
         self._events, self._child_events = socket.socketpair()
         self.reports = Reports(self._events)
         self.importing = ""
+        self._lane: socket.socket | None = None
+        self._deadline: float | None = None
         self._poll = select.poll()
         self._poll.register(self._context, select.POLLIN)
         self._poll.register(self._events, select.POLLIN)
@@ -268,6 +272,7 @@ class _ChildConnections:
         self._child_context.close()
         self._child_events.close()
         self._poll.register(lane, select.POLLIN)
+        self._lane, self._deadline = lane, deadline
         is_idle_due, idle_at = True, time.monotonic() + IDLE_AFTER
         while True:
             now = time.monotonic()
@@ -283,6 +288,13 @@ class _ChildConnections:
             self._handle(ready)
             if lane.fileno() in ready:
                 return
+
+    def _step_ending(self) -> "Ending":
+        """Return the end of the step, for a wait in which no request is served."""
+        from pytest_orchestrator.execution.instruments.use import LaneEnding
+
+        assert self._lane is not None  # noqa: S101 - the step runs
+        return LaneEnding(self._lane, self._deadline)
 
     def receive_rest(self) -> None:
         """Receive everything that the child sent before it ended."""

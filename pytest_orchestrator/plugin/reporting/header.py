@@ -64,7 +64,18 @@ class Header:
             parts.append(f"{counted(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
         more = [line for each in self.earlier for line in each.header_lines()]
-        return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
+        more += [*self._pending_finally(), *self._owed_safe_states()]
+        return [*lines, *(f"    {line}" for line in more)]
+
+    def _owed_safe_states(self) -> list[str]:
+        """Return header lines about instruments that killed runs have left in use."""
+        config = self._session.config
+        station = state_of(config).station if self._steps else None
+        if station is None:
+            return []
+        from pytest_orchestrator.plugin.instruments import owed
+
+        return owed.header_lines(config)
 
     def _pending_finally(self) -> list[str]:
         """Return a header line about the last run's pending ``finally`` steps; empty if none."""

@@ -62,6 +62,11 @@ class FinallySteps:
         """Return the recipe runs that no item after this one uses."""
         return self._ending.get(item.nodeid, [])
 
+    @property
+    def used_runs(self) -> "list[RecipeRun]":
+        """The recipe runs that the items of the session use."""
+        return [run for runs in self._ending.values() for run in runs]
+
     def all_due(self) -> list[StepItem]:
         """Return all finally steps that this process must still run, selected or not."""
         state = state_of(self._session.config)

@@ -65,6 +65,14 @@ class PytestCallbacks(RunCallbacks):
 
         return questions_of(self._state.config).ask(self._recipe, pending)
 
+    def release_instruments(self) -> None:
+        """End the use of the instruments that nothing needs after the end of the recipe."""
+        from pytest_orchestrator.plugin.instruments.bench import bench_plugin
+
+        plugin = bench_plugin(self._state.config)
+        if plugin is not None:
+            plugin.release(self._recipe.key)
+
     def on_idle(self) -> None:
         """Sync the journal."""
         if self._recorder is not None:

@@ -24,6 +24,7 @@ from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.plugin.session_state import SessionState
 
 
@@ -103,7 +104,17 @@ def session_config(state: "SessionState") -> RunConfig:
         secrets=state.secrets,
         context_access=context_access.step_context_access(config),
         watchdog=_watchdog(config, lanes),
+        bench=_bench(state, lanes),
     )
+
+
+def _bench(state: "SessionState", lanes: Lanes) -> "Bench | None":
+    """Return the bench of the session; None without a station file."""
+    if state.station is None:
+        return None
+    from pytest_orchestrator.plugin.instruments.bench import bench_of
+
+    return bench_of(state, lanes, state.station)
 
 
 def _watchdog(config: pytest.Config, lanes: Lanes) -> Watchdog:

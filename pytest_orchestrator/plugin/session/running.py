@@ -26,6 +26,7 @@ from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.instruments.bench import BenchPlugin
 
 _EARLY_ENDS = "orchestrator-early-ends"
 
@@ -74,6 +75,9 @@ class RunningSession:
         self._last_items = last_items
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
+        self._bench: BenchPlugin | None = None
+        if state_of(session.config).station is not None:
+            self._bench = _joined_bench(session.config, finals)
         controller = getattr(session.config, "workerinput", {}).get(CAUSE)
         session.config.add_cleanup(interrupt_on_sigterm(controller))
         session.config.add_cleanup(keep_exit_statuses())
@@ -121,17 +125,27 @@ class RunningSession:
         if not self._session.testsfailed and not self._worker:
             start_python_lanes(self._session)
         journal.begin(self._session, state_of(config))
+        if self._bench is not None:
+            from pytest_orchestrator.plugin.instruments import owed
+
+            owed.send_owed(self._bench, config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:
         """Run the finally steps that are due and end all recipe runs."""
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             self._note_interrupt("the session was interrupted")
-        self._ending = True
+        self._is_ending()
         self._run_without_items()
         for run in state_of(self._session.config).runs.values():
             self._over(run)
         return (yield)
+
+    def _is_ending(self) -> None:
+        """Note that no further item runs, so that nothing keeps an instrument in use."""
+        self._ending = True
+        if self._bench is not None:
+            self._bench.pending.clear()
 
     def _note_interrupt(self, cause: str) -> None:
         """Note for finally steps that the session was interrupted: they ask no question any more.
@@ -166,7 +180,7 @@ class RunningSession:
     def _end(self) -> None:
         if self._ending:
             return
-        self._ending = True
+        self._is_ending()
         due = self._finals.all_due()
         for step, after in finally_steps.with_next(due, None):
             if self._finals.selected(step) and not self._worker:
@@ -221,6 +235,16 @@ class RunningSession:
     def _report(self, item: StepItem, reports: list[pytest.TestReport]) -> None:
         for report in reports:
             self._last_items.report(item, report)
+
+
+def _joined_bench(config: pytest.Config, finals: FinallySteps) -> "BenchPlugin | None":
+    """Tell the bench which recipe runs the items use; return its plugin."""
+    from pytest_orchestrator.plugin.instruments.bench import bench_plugin
+
+    plugin = bench_plugin(config)
+    if plugin is not None:
+        plugin.pending = {run.recipe.key: run for run in finals.used_runs}
+    return plugin
 
 
 def start_python_lanes(session: pytest.Session) -> None:

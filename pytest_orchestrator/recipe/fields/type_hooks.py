@@ -225,6 +225,32 @@ def _locks(step: CustomStep, recipe: str) -> Sequence[str]:
     return locks
 
 
+def uses_instruments(step: Step) -> bool:
+    """Return True if the type of a step may use instruments of the station."""
+    return isinstance(step, CustomStep) and defines(step.kind, "instruments")
+
+
+def instruments_with(step: Step, recipe: str, names: Mapping[str, Any]) -> list[str]:
+    """Return the instruments that the type of a step uses, with given values of names.
+
+    Args:
+        step: The step as the recipe has it.
+        recipe: The path of its recipe.
+        names: The names that its expressions may use, with their values.
+
+    Returns:
+        The names that are known with these values.
+    """
+    if not isinstance(step, CustomStep) or not uses_instruments(step):
+        return []
+    own = tuple(one for one in _own_templates(step) if is_early(one))
+    with contextlib.suppress(ExpressionError):  # the step will raise the error
+        known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
+        left = tuple(one for one in step.templates if one not in own)
+        return instruments_of(msgspec.structs.replace(known, templates=left), recipe)
+    return []
+
+
 def questions_of(step: Step, recipe: str) -> list[Question] | None:
     """Return the questions that a step will ask; None if they are known only when it runs.
 

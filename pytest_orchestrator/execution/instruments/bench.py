@@ -1,0 +1,475 @@
+"""Bench: the instruments that one pytest process uses, with their locks and safe states.
+
+An instrument is *in use* from its first command until its safe state is reached. Meanwhile its lock
+is held, and its session is open in the instrument process. The locks of instruments that a recipe
+names are acquired before its first step; any other lock when step code first uses the instrument.
+"""
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
+from datetime import date
+from typing import Any, Final, NamedTuple, Protocol
+
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
+from pytest_orchestrator.execution.locks.locks import LockSet
+from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
+
+IDENTIFY: Final = "*IDN?"
+"""Query of IEEE 488.2 that asks an instrument for its maker, model, serial number and version."""
+
+_MARGIN: Final = 10.0
+"""Seconds beyond the timeout of an instrument after which its process counts as stuck."""
+
+_PAUSE: Final = 0.02
+"""Seconds between two attempts to open an instrument that another step is opening."""
+
+
+class StepOver(Exception):
+    """The step that sent a request has ended, so nobody waits for the answer."""
+
+
+class Ending(Protocol):
+    """The end of the step that sent a request."""
+
+    def wait_for(self, future: Future[Any], deadline: float) -> bool:
+        """Wait until a future has a result; return False if the step ends before.
+
+        Raises:
+            TimeoutError: The deadline, by ``time.monotonic``, has passed.
+        """
+
+    @property
+    def event(self) -> threading.Event:
+        """An event that is set when the step has ended."""
+
+
+class Opened(NamedTuple):
+    """An instrument whose use begins.
+
+    Attributes:
+        recipe: Key of the recipe, or the path of a test module.
+        instrument: Name of the instrument.
+        settings: Its settings.
+        idn: Its answer to ``*IDN?``; empty if it gave none.
+        overdue: A sentence if its calibration is overdue; else empty.
+    """
+
+    recipe: str
+    instrument: str
+    settings: InstrumentSettings
+    idn: str
+    overdue: str
+
+
+class SafeResult(NamedTuple):
+    """The end of the use of an instrument.
+
+    Attributes:
+        recipe: Key of the recipe that used it last, or the path of a test module.
+        instrument: Name of the instrument.
+        reason: Reason why its safe state was not reached; empty if it was.
+        transcript: Lines of what was sent and received.
+        run: Id of the earlier run that was killed while it used the instrument; empty for this run.
+    """
+
+    recipe: str
+    instrument: str
+    reason: str
+    transcript: tuple[str, ...] = ()
+    run: str = ""
+
+
+class Listener(Protocol):
+    """Receiver of the events of a bench, in the thread that caused them."""
+
+    def opened(self, event: Opened) -> None:
+        """Record that the use of an instrument begins, before the first command that changes it.
+
+        Raises:
+            JournalError: The event cannot be recorded; the instrument must not be used.
+        """
+
+    def made_safe(self, result: SafeResult) -> None:
+        """Record that the use of an instrument has ended."""
+
+
+class _Use:
+    """Use of one instrument.
+
+    Attributes:
+        recipes: Keys of the recipes that used it.
+        process: The pid of the instrument process that has its session open; 0 for none.
+        is_known: True once the use was recorded, and the instrument initialised.
+        order: Number that is higher the later the instrument was used.
+        waiting: Number of requests that are being answered.
+        busy_until: Time of ``time.monotonic`` by which all of these have been answered.
+    """
+
+    def __init__(self, name: str, settings: InstrumentSettings) -> None:
+        self.name, self.settings = name, settings
+        self.recipes: dict[str, None] = {}
+        self.process = 0
+        self.idn = ""
+        self.is_known = False
+        self.order = 0
+        self.waiting = 0
+        self.busy_until = 0.0
+        self.opening = threading.Lock()
+
+    @property
+    def last_recipe(self) -> str:
+        return next(reversed(self.recipes), "")
+
+
+class Kept(NamedTuple):
+    """What remains in use when a recipe run ends.
+
+    Attributes:
+        instruments: Names of the instruments that later recipe runs name.
+        recipes: Keys of the recipes whose instruments stay as they are, since later runs need them.
+    """
+
+    instruments: Collection[str] = ()
+    recipes: Collection[str] = ()
+
+
+NOTHING: Final = Kept()
+"""What remains in use at the end of a session."""
+
+
+class Bench:
+    """The instruments of one pytest process.
+
+    Args:
+        station: The station file.
+        start: Starts an instrument process.
+        listener: Receives the events.
+        today: Returns the date for the check of calibrations.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        start: Callable[[], InstrumentProcess],
+        listener: Listener,
+        today: Callable[[], date] = date.today,
+    ) -> None:
+        self.station = station
+        self._start, self._listener, self._today = start, listener, today
+        self._process: InstrumentProcess | None = None
+        self._mutex = threading.Lock()
+        self._uses: dict[str, _Use] = {}
+        self._locks: dict[str, LockSet] = {}
+        self._claims: dict[str, set[str]] = {}
+        self._over: set[str] = set()
+        self._order = 0
+
+    def settings(self, name: str) -> InstrumentSettings:
+        """Return the settings of an instrument.
+
+        Raises:
+            InstrumentError: The station has no instrument of that name.
+        """
+        found = self.station.instruments.get(name)
+        if found is None:
+            hint = nearest(name, self.station.instruments)
+            raise InstrumentError(
+                f"{self.station.id} has no instrument '{name}'{hint}",
+                instrument=name,
+                kind="refused",
+            )
+        return found
+
+    def locks_of(self, names: Iterable[str]) -> set[str]:
+        """Return the names of the locks of instruments; unknown instruments have none."""
+        known = self.station.instruments
+        return {known[name].lock_name for name in names if name in known}
+
+    @property
+    def held(self) -> Collection[str]:
+        """The names of the locks that this process holds for instruments in use."""
+        return self._locks.keys()
+
+    def files(self, recipe: str) -> tuple[int, ...]:
+        """Return the descriptors of the locks that a recipe has claimed."""
+        with self._mutex:
+            return tuple(
+                file
+                for lock, recipes in self._claims.items()
+                if recipe in recipes
+                for file in self._locks[lock].filenos()
+            )
+
+    def claim(self, recipe: str, names: Iterable[str], acquired: LockSet | None = None) -> None:
+        """Hold locks for a recipe until the safe state of its instruments is reached.
+
+        Args:
+            recipe: Key of the recipe.
+            names: Names of locks; those that are not held yet are in `acquired`.
+            acquired: New locks; those of the names are taken out of the set.
+        """
+        with self._mutex:
+            for name in names:
+                if acquired is not None and name in acquired.names:
+                    self._locks[name] = acquired.take(name)
+                if name in self._locks:
+                    self._claims.setdefault(name, set()).add(recipe)
+                    self._over.discard(recipe)
+
+    def execute(
+        self,
+        request: InstrumentRequest,
+        recipe: str,
+        lock: Callable[[str, threading.Event | None], bool],
+        ending: Ending | None = None,
+    ) -> Any:
+        """Execute one request of step code.
+
+        Args:
+            request: The request.
+            recipe: Key of the recipe, or the path of a test module.
+            lock: Claims the lock of that name for the recipe, and waits for it; returns False if
+                the event is set before.
+            ending: The end of the step; None if the caller can be interrupted.
+
+        Returns:
+            The answer: a text, bytes, or None.
+
+        Raises:
+            InstrumentError: The instrument cannot be used, or has not answered as it should.
+            StepOver: The step has ended before the answer.
+        """
+        name, settings = request.name, self.settings(request.name)
+        if not lock(settings.lock_name, ending.event if ending else None):
+            raise StepOver
+        with self._mutex:
+            use = self._uses.get(name) or self._uses.setdefault(name, _Use(name, settings))
+        self._open(use, recipe, ending)
+        with self._mutex:
+            use.recipes.pop(recipe, None)
+            use.recipes[recipe] = None
+            self._over.discard(recipe)
+            self._order += 1
+            use.order = self._order
+        if request.do == "open":
+            return use.idn
+        fields = {"command": request.command, "data": request.data, "timeout": request.timeout}
+        return self._ask(use, {"do": request.do, **fields}, ending)
+
+    def release(self, recipe: str, kept: Kept = NOTHING) -> list[SafeResult]:
+        """End the use of the instruments that nothing needs after a recipe run has ended.
+
+        Their `safe` commands are sent, those of the instrument that was used last first.
+
+        Args:
+            recipe: Key of the recipe whose run has ended.
+            kept: The instruments that remain in use.
+
+        Returns:
+            The result of each instrument whose use has ended.
+        """
+        results = []
+        self._over.add(recipe)
+        for use in sorted(self._uses.values(), key=lambda each: -each.order):
+            if use.name in kept.instruments or not self._is_over(use.recipes, kept):
+                continue
+            with self._mutex:
+                self._uses.pop(use.name)
+            if use.is_known:
+                result = self._make_safe(use)
+                results.append(result)
+                self._listener.made_safe(result)
+        self._release_locks(kept)
+        if not self._uses:
+            self.close()
+        return results
+
+    def make_safe(self, name: str, recipe: str, run: str) -> SafeResult:
+        """Send the `safe` commands of an instrument that a killed run has used.
+
+        The caller holds the lock of the instrument.
+
+        Args:
+            name: Name of the instrument.
+            recipe: Key of the recipe that used it.
+            run: Id of the run that was killed.
+        """
+        use = _Use(name, self.settings(name))
+        use.recipes[recipe] = None
+        result = self._make_safe(use)._replace(run=run)
+        self._listener.made_safe(result)
+        if not self._uses:
+            self.close()
+        return result
+
+    def close(self, grace: float = 1.0) -> None:
+        """End the instrument process, which closes all sessions; the next use starts another."""
+        with self._mutex:
+            process, self._process = self._process, None
+        if process is not None:
+            process.close(grace)
+
+    def _is_over(self, recipes: Iterable[str], kept: Kept) -> bool:
+        """Return True if the runs of all given recipes have ended, and no later run needs them."""
+        return all(each in self._over and each not in kept.recipes for each in recipes)
+
+    def _release_locks(self, kept: Kept) -> None:
+        wanted = self.locks_of((*kept.instruments, *self._uses))
+        with self._mutex:
+            for name, recipes in [*self._claims.items()]:
+                if name not in wanted and self._is_over(recipes, kept):
+                    del self._claims[name]
+                    self._locks.pop(name).release()
+
+    def _open(self, use: _Use, recipe: str, ending: Ending | None) -> None:
+        """Open the session of an instrument if it is not open; identify and initialise it once."""
+        while not use.opening.acquire(timeout=_PAUSE):
+            if ending is not None and ending.event.is_set():
+                raise StepOver
+        try:
+            if use.is_known and use.process == self._running().pid:
+                return
+            overdue = calibration_of(use.settings, self._today())
+            if overdue and self.station.require_calibrated and not use.is_known:
+                message = f"{overdue}, and {self.station.id} requires a valid one"
+                raise InstrumentError(message, instrument=use.name, kind="refused")
+            self._connect(use, ending)
+            if use.is_known:
+                return
+            try:
+                self._listener.opened(Opened(recipe, use.name, use.settings, use.idn, overdue))
+            except JournalError as error:
+                raise InstrumentError(
+                    f"{use.name}: {error}", instrument=use.name, kind="refused"
+                ) from None
+            use.recipes[recipe] = None
+            use.is_known = True
+            for command in use.settings.init:
+                self._send(use, command, ending)
+        finally:
+            use.opening.release()
+
+    def _connect(self, use: _Use, ending: Ending | None) -> None:
+        """Open the session of an instrument, and compare its answer to ``*IDN?``."""
+        process = self._running()
+        self._ask(use, {"do": "open", "options": _options(use.settings)}, ending)
+        use.process = process.pid
+        expected = use.settings.idn
+        if expected == "":
+            return
+        try:
+            use.idn = str(self._ask(use, {"do": "query", "command": IDENTIFY}, ending))
+        except InstrumentError as error:
+            if expected is not None or error.kind == "closed":
+                raise
+            use.idn = ""  # not every instrument has an identity
+            return
+        if expected is not None and not re.search(expected, use.idn):
+            self._forget(use)
+            place = use.settings.at.get("idn")
+            where = f"{self.station.id}:{place.line}" if place else self.station.id
+            raise InstrumentError(
+                f"{use.name}: {IDENTIFY} is answered by '{one_line(use.idn)}', "
+                f"{where} expects '{expected}'",
+                instrument=use.name,
+                command=IDENTIFY,
+                kind="refused",
+            )
+
+    def _forget(self, use: _Use) -> None:
+        """Close the session of an instrument that is not used after all."""
+        with contextlib.suppress(InstrumentError):
+            self._ask(use, {"do": "close"}, None)
+        use.process = 0
+
+    def _send(self, use: _Use, command: str, ending: Ending | None) -> Any:
+        """Send a command of the station file; read the answer if it is a query."""
+        do = "query" if command.rstrip().endswith("?") else "write"
+        return self._ask(use, {"do": do, "command": command}, ending)
+
+    def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending | None) -> Any:
+        """Send a request to the instrument process, and wait for the answer."""
+        process = self._running()
+        with self._mutex:
+            use.waiting += 1
+            seconds = float(request.get("timeout") or use.settings.timeout)
+            due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
+        future = process.submit({"name": use.name, **request})
+        try:
+            if ending is None:
+                future.exception(due + _MARGIN - time.monotonic())
+            elif not ending.wait_for(future, due + _MARGIN):
+                raise StepOver
+        except TimeoutError:
+            self._end_stuck(process)
+        finally:
+            with self._mutex:
+                use.waiting -= 1
+                if not use.waiting:
+                    use.busy_until = 0.0
+        return future.result()
+
+    def _end_stuck(self, process: InstrumentProcess) -> None:
+        """Kill an instrument process that does not answer; its requests then fail."""
+        with self._mutex:
+            if self._process is process:
+                self._process = None
+        process.close(0.0)
+
+    def _running(self) -> InstrumentProcess:
+        with self._mutex:
+            if self._process is not None and self._process.has_ended:
+                self._process.close(0.0)
+                self._process = None
+            if self._process is None:
+                self._process = self._start()
+            return self._process
+
+    def _make_safe(self, use: _Use) -> SafeResult:
+        """Send the `safe` commands of an instrument; try again in a new session if that fails."""
+        transcript: list[str] = []
+        reason = ""
+        for is_last in (False, True):
+            try:
+                if use.process != self._running().pid:
+                    self._connect(use, None)
+                for command in use.settings.safe:
+                    transcript.append(f"> {one_line(command)}")
+                    answer = self._send(use, command, None)
+                    transcript += [f"< {one_line(str(answer))}"] if answer is not None else []
+                if use.settings.safe and use.idn:  # a write to a lost connection may raise nothing
+                    self._ask(use, {"do": "query", "command": IDENTIFY}, None)
+                self._forget(use)
+            except InstrumentError as error:
+                reason = str(error)
+                transcript.append(f"error: {reason}")
+                if is_last:
+                    break
+                if error.kind == "timeout":  # its thread may still wait
+                    self._end_stuck(self._running())
+                use.process = 0
+            else:
+                return SafeResult(use.last_recipe, use.name, "", tuple(transcript))
+        return SafeResult(use.last_recipe, use.name, reason, tuple(transcript))
+
+
+def _options(settings: InstrumentSettings) -> dict[str, Any]:
+    """Return the settings of a session, as the instrument process receives them."""
+    names = (
+        "resource",
+        "backend",
+        "timeout",
+        "read_termination",
+        "write_termination",
+        "baud_rate",
+    )
+    return {name: getattr(settings, name) for name in names}

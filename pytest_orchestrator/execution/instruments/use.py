@@ -1,0 +1,160 @@
+"""Use of instruments by the steps of one recipe run."""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
+from pytest_orchestrator.execution.instruments.requests import (
+    InstrumentRequest,
+    json_value,
+    parsed,
+    reply,
+)
+from pytest_orchestrator.execution.locks.lock_file import LockError
+from pytest_orchestrator.instrument import Instrument, InstrumentError
+
+_A_DAY = 86_400.0
+
+
+class RecipeInstruments:
+    """Access to the instruments of the station for the steps of one recipe run.
+
+    Args:
+        bench: The bench.
+        recipe: Key of the recipe.
+        lock: Claims the lock of that name for the recipe, and waits for it; returns False if the
+            event is set before.
+    """
+
+    def __init__(
+        self, bench: Bench, recipe: str, lock: Callable[[str, threading.Event | None], bool]
+    ) -> None:
+        self._bench, self._recipe, self._lock = bench, recipe, lock
+
+    def reply(self, value: Any, ending: Ending) -> dict[str, Any]:
+        """Execute a request that came from a step's process; return its reply as plain JSON.
+
+        Args:
+            value: The request, as `Instrument` made it.
+            ending: The end of the step.
+        """
+        try:
+            return reply(value, partial(self._execute, ending=ending))
+        except StepOver:
+            return {"value": None}  # nobody receives it
+
+    def opener(self, name: str) -> Instrument:
+        """Return the handle of an instrument, for a step in this process."""
+        return Instrument(name, lambda value: json_value(self._execute(parsed(value))))
+
+    def _execute(self, request: InstrumentRequest, ending: Ending | None = None) -> Any:
+        try:
+            return self._bench.execute(request, self._recipe, self._lock, ending)
+        except LockError as error:
+            name, message = request.name, f"{request.name}: {error}"
+            raise InstrumentError(message, instrument=name, kind="refused") from None
+
+
+def no_access(value: Any) -> dict[str, Any]:
+    """Return the reply to a request of a step that has no access to instruments.
+
+    Args:
+        value: The request, as `Instrument` made it.
+    """
+
+    def refuse(request: InstrumentRequest) -> None:
+        raise no_station(request.name)
+
+    return reply(value, refuse)
+
+
+def no_station(name: str) -> InstrumentError:
+    """Return the error of a step that has no access to an instrument.
+
+    Args:
+        name: Name of the instrument.
+    """
+    return InstrumentError(
+        f"{name}: there is no station file here (station.yaml, or --recipe-station); steps on "
+        "workers of Dask have none either",
+        instrument=name,
+        kind="refused",
+    )
+
+
+class LaneEnding:
+    """The end of a step in a lane: its socket is readable as soon as the step has ended.
+
+    Args:
+        lane: The socket of the lane.
+        deadline: The time of ``time.monotonic`` at which the lane must have replied; None if
+            there is none.
+    """
+
+    def __init__(self, lane: socket.socket, deadline: float | None) -> None:
+        self._lane, self._deadline = lane, deadline
+        self.event: threading.Event = _LaneEvent(self._has_ended)
+
+    def wait_for(self, future: Future[Any], deadline: float) -> bool:
+        """Wait until a future has a result; return False if the step ends before.
+
+        Raises:
+            TimeoutError: The deadline, by ``time.monotonic``, has passed.
+        """
+        if future.done():
+            return True
+        bell, rung = socket.socketpair()
+        with bell, rung:
+
+            def ring(_: Future[Any]) -> None:
+                with contextlib.suppress(OSError):  # nobody waits any more
+                    rung.send(b"!")
+
+            future.add_done_callback(ring)
+            poll = select.poll()
+            for one in (self._lane, bell):
+                poll.register(one, select.POLLIN)
+            until = deadline if self._deadline is None else min(deadline, self._deadline)
+            ready = poll.poll(1000 * min(_A_DAY, max(0.0, until - time.monotonic())))
+        if future.done():
+            return True
+        if not ready and until == deadline:
+            raise TimeoutError
+        return False
+
+    def _has_ended(self, seconds: float) -> bool:
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                return True
+            seconds = min(seconds, left)
+        poll = select.poll()
+        poll.register(self._lane, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+
+
+class _LaneEvent(threading.Event):
+    """Event that is set when a step in a lane has ended.
+
+    Args:
+        has_ended: Waits at most that number of seconds; returns True if the step has ended.
+    """
+
+    def __init__(self, has_ended: Callable[[float], bool]) -> None:
+        super().__init__()
+        self._has_ended = has_ended
+
+    def is_set(self) -> bool:
+        """Return True if the step has ended."""
+        return self._has_ended(0.0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the step has ended; return False after `timeout` seconds."""
+        return self._has_ended(_A_DAY if timeout is None else timeout)

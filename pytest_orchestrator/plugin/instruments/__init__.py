@@ -1,0 +1,1 @@
+"""Instruments of a session: the bench, safe states, and the fixture `instrument`."""

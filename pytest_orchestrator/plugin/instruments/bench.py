@@ -1,0 +1,194 @@
+"""Bench of a session: its events in the journal, warnings, and reports of failed safe states."""
+
+import contextlib
+import warnings
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
+from pytest_orchestrator.execution.instruments.bench import Bench, Kept, Opened, SafeResult
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
+from pytest_orchestrator.plugin.interrupts import interrupts_deferred
+from pytest_orchestrator.plugin.reporting.progress import print_line
+from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.lanes.lane import Lanes
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe.station.model import Station
+
+
+class CalibrationWarning(pytest.PytestWarning):
+    """The calibration of an instrument is overdue."""
+
+
+class BenchPlugin:
+    """Plugin that records the use of instruments, and reports safe states that were not reached.
+
+    Args:
+        state: The state of the session.
+        lanes: The lanes of the session, which start the instrument process.
+        station: The station file.
+
+    Attributes:
+        bench: The bench.
+        run_id: Id of the run, for the records of lock owners.
+        item: The item that runs, or ran last; None before the first one.
+        pending: Recipe runs that later items use.
+    """
+
+    def __init__(self, state: "SessionState", lanes: "Lanes", station: "Station") -> None:
+        self.item: pytest.Item | None = None
+        self.pending: dict[str, RecipeRun] = {}
+        self._state, self._station = state, station
+        self.run_id = state.folder.path.name
+        self._unsafe: list[str] = []
+
+        def start() -> InstrumentProcess:
+            return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
+
+        self.bench = Bench(station, start, self)
+        state.config.add_cleanup(self.bench.close)
+
+    def opened(self, event: Opened) -> None:
+        """Record that the use of an instrument begins, and warn if its calibration is overdue."""
+        settings, masked = event.settings, self._state.masked
+        recorder = self._state.recorder
+        if recorder is not None:
+            recorder.append(
+                InstrumentOpened(
+                    recipe=event.recipe,
+                    instrument=event.instrument,
+                    resource=settings.resource,
+                    idn=masked(event.idn),
+                    calibrated=settings.calibrated.isoformat() if settings.calibrated else "",
+                    due=settings.due.isoformat() if settings.due else "",
+                    overdue=event.overdue,
+                    has_safe_state=bool(settings.safe),
+                )
+            )
+        if event.overdue:
+            place = settings.at.get("due")
+            warnings.warn_explicit(
+                CalibrationWarning(event.overdue),
+                None,
+                str(self._station.path),
+                place.line if place else 1,
+            )
+
+    def made_safe(self, result: SafeResult) -> None:
+        """Record the end of the use of an instrument; report it if it could not be made safe."""
+        masked = self._state.masked
+        recorder = self._state.recorder
+        if recorder is not None:
+            with contextlib.suppress(JournalError):  # the session ends with that error
+                recorder.append(
+                    InstrumentSafe(
+                        recipe=result.recipe,
+                        instrument=result.instrument,
+                        reason=masked(result.reason),
+                        transcript=tuple(map(masked, result.transcript)),
+                        run=result.run,
+                    )
+                )
+        if result.reason:
+            why = result.reason.removeprefix(f"{result.instrument}: ")
+            self._unsafe.append(masked(f"{result.instrument} is not in its safe state: {why}"))
+            self._report(result)
+
+    def release(self, user: str) -> None:
+        """End the use of the instruments that nothing needs after a recipe run has ended.
+
+        Ctrl-C is deferred until their safe commands are sent, which takes a bounded time.
+
+        Args:
+            user: Key of the recipe, or the path of a test module.
+        """
+        self.pending.pop(user, None)
+        with interrupts_deferred():
+            self.bench.release(user, self._kept())
+
+    def _kept(self) -> Kept:
+        """Return the instruments and recipes that later runs of this process need.
+
+        A worker of xdist does not know which of the other recipes it will run; recipes that need
+        each other stay on one worker.
+        """
+        runs = self.pending.values()
+        needed = {one.recipe.key for run in runs for one in _upstream(run)}
+        if hasattr(self._state.config, "workerinput"):
+            return Kept(recipes=needed)
+        names: set[str] = set()
+        for run in runs:
+            with contextlib.suppress(ExpressionError):  # its steps will raise the error
+                names |= named_instruments(run.recipe, run.scope.early())
+        return Kept(names, needed)
+
+    def _report(self, result: SafeResult) -> None:
+        """Report a failed safe state as an error, as an unselected ``finally`` step that fails."""
+        config, masked = self._state.config, self._state.masked
+        name = f"{result.instrument} (safe state)"
+        node = f"{result.recipe}::{name}"
+        lines = [f"{self._station.id}: {result.reason}", *result.transcript]
+        report = pytest.TestReport(
+            nodeid=node,
+            location=(result.recipe, 0, name),
+            keywords={},
+            outcome="failed",
+            longrepr="\n".join(map(masked, lines)),
+            when="teardown",
+        )
+        if not hasattr(config, "workerinput"):
+            if self.item is not None:
+                count_report(self.item.session, is_item=False)
+        elif self.item is not None:  # xdist accepts reports only for the item that it sent
+            setattr(report, OWNER, [node, False])
+            report.nodeid = self.item.nodeid
+        config.hook.pytest_runtest_logreport(report=report)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note the item that runs."""
+        self.item = item
+        return (yield)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Say at the very end which instruments are not in their safe state."""
+        for line in self._unsafe:
+            print_line(self._state.config, line)
+
+
+def _upstream(run: "RecipeRun") -> "Iterable[RecipeRun]":
+    """Yield the runs that a run needs directly or indirectly."""
+    for one in run.needed:
+        yield one
+        yield from _upstream(one)
+
+
+_KEY = pytest.StashKey[BenchPlugin]()
+
+
+def bench_of(state: "SessionState", lanes: "Lanes", station: "Station") -> Bench:
+    """Return the bench of a session, and register its plugin.
+
+    Args:
+        state: The state of the session.
+        lanes: The lanes of the session.
+        station: The station file.
+    """
+    plugin = BenchPlugin(state, lanes, station)
+    state.config.stash[_KEY] = plugin
+    state.config.pluginmanager.register(plugin, "orchestrator-bench")
+    return plugin.bench
+
+
+def bench_plugin(config: pytest.Config) -> BenchPlugin | None:
+    """Return the plugin of the bench; None without a station file."""
+    return config.stash.get(_KEY, None)

@@ -1,0 +1,96 @@
+"""Safe states that killed runs owe: header lines, and commands before the first step."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.execution.instruments.bench import SafeResult
+from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.execution.locks.lock_file import LockError
+from pytest_orchestrator.execution.locks.locks import LockWait
+from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.reporting.progress import print_line, wait_printer
+from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_safe_states
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.locks.lock_file import Owner
+    from pytest_orchestrator.plugin.instruments.bench import BenchPlugin
+
+
+def owed(config: pytest.Config) -> list[OwedSafe]:
+    """Return the safe states that earlier runs owe."""
+    return owed_safe_states(settings.run_dir(config))
+
+
+def header_lines(config: pytest.Config) -> list[str]:
+    """Return a line of the header for each earlier run that owes safe states."""
+    runs: dict[str, list[str]] = {}
+    for each in owed(config):
+        if not each.settled_by:
+            runs.setdefault(each.run, []).append(each.instrument)
+    when = "not sent with --collect-only" if config.option.collectonly else "sent now"
+    return [
+        f"run {run} was ended while it used {' and '.join(names)}: "
+        f"{counted(len(names), 'safe state')} owed, {when}"
+        for run, names in runs.items()
+    ]
+
+
+def send_owed(plugin: "BenchPlugin", config: pytest.Config) -> None:
+    """Send the safe commands that earlier runs owe, before the first step of this session.
+
+    A debt is dropped with a line if a later run has used the instrument and made it safe, and if
+    the station has no such instrument any more.
+
+    Args:
+        plugin: The plugin of the bench.
+        config: The configuration of the session.
+    """
+    if getattr(config, "workerinput", {}).get("workerid", "gw0") != "gw0":
+        return
+    for each in owed(config):
+        known = plugin.bench.station.instruments.get(each.instrument)
+        if each.settled_by:
+            _say(config, f"{_debt(each)} is dropped: run {each.settled_by} has made it safe since")
+            plugin.made_safe(SafeResult(each.recipe, each.instrument, "", run=each.run))
+        elif known is None or known.resource != each.resource:
+            where = plugin.bench.station.id
+            why = f"{where} has no instrument '{each.instrument}' at {each.resource} any more"
+            _say(config, f"{_debt(each)} is dropped: {why}")
+            plugin.made_safe(SafeResult(each.recipe, each.instrument, "", run=each.run))
+        else:
+            _send(plugin, config, each, known.lock_name)
+
+
+def _send(plugin: "BenchPlugin", config: pytest.Config, debt: OwedSafe, lock: str) -> None:
+    who = f"safe state of {debt.instrument}"
+
+    def waiting(name: str, owner: "Owner | None", seconds: float) -> None:
+        wait_printer(config)(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
+
+    run = plugin.run_id
+    try:
+        held = locks.acquire([lock], run=run, step=who, waiting=waiting)
+    except LockError as error:
+        plugin.made_safe(SafeResult(debt.recipe, debt.instrument, str(error), run=debt.run))
+        return
+    assert held is not None  # noqa: S101 - nothing ends the wait
+    with held:
+        # Another session may have sent the commands while this one waited for the lock.
+        if debt in owed(config):
+            result = plugin.bench.make_safe(debt.instrument, debt.recipe, debt.run)
+            if not result.reason:
+                _say(config, f"{_debt(debt)} was reached")
+
+
+def _debt(debt: OwedSafe) -> str:
+    return f"the safe state of {debt.instrument} that run {debt.run} owed"
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    if hasattr(config, "workerinput"):
+        print(f"orchestrator: {text}", file=sys.stderr)  # noqa: T201 - a worker has no terminal
+    else:
+        print_line(config, text)
