@@ -22,7 +22,7 @@ from pytest_orchestrator.extending import (
     WrittenStep,
 )
 from pytest_orchestrator.recipe import RecipeError, load
-from pytest_orchestrator.step_types import scpi
+from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 from pytest_orchestrator.step_types.scpi import Scpi, ScpiKeys
 
 
@@ -328,7 +328,7 @@ def test_the_instrument_of_a_step_is_known_before_it_runs() -> None:
 def test_a_missing_library_is_an_error_unless_the_recipe_requires_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scpi.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     step = written(commands=["VOLT 5"])
 
     [problem] = Scpi.check(step, Project(root=Path.cwd()))
@@ -340,7 +340,7 @@ def test_a_missing_library_is_an_error_unless_the_recipe_requires_it(
 
 def first_line(path: Path) -> str:
     try:
-        load(path, root=path.parent)
+        load(path, root=path.parent, known=BUILT_IN.with_instruments(["psu"]))
     except RecipeError as error:
         return str(error).partition("\n")[0]
     return ""

@@ -34,7 +34,7 @@ _PAUSE: Final = 0.02
 
 
 class StepOver(Exception):
-    """The step that sent a request has ended, so nobody waits for the answer."""
+    """The step that sent a request has ended before the answer."""
 
 
 class Ending(Protocol):
@@ -131,7 +131,7 @@ class _Use:
 
 
 class Kept(NamedTuple):
-    """What remains in use when a recipe run ends.
+    """Instruments that remain in use when a recipe run ends.
 
     Attributes:
         instruments: Names of the instruments that later recipe runs name.
@@ -143,7 +143,7 @@ class Kept(NamedTuple):
 
 
 NOTHING: Final = Kept()
-"""What remains in use at the end of a session."""
+"""No instrument: so it is at the end of a session."""
 
 
 class Bench:

@@ -48,7 +48,7 @@ class RecipeInstruments:
         try:
             return reply(value, partial(self._execute, ending=ending))
         except StepOver:
-            return {"value": None}  # nobody receives it
+            return {"value": None}  # the step has ended
 
     def opener(self, name: str) -> Instrument:
         """Return the handle of an instrument, for a step in this process."""
@@ -110,16 +110,16 @@ class LaneEnding:
         """
         if future.done():
             return True
-        bell, rung = socket.socketpair()
-        with bell, rung:
+        done, other = socket.socketpair()
+        with done, other:
 
-            def ring(_: Future[Any]) -> None:
-                with contextlib.suppress(OSError):  # nobody waits any more
-                    rung.send(b"!")
+            def notify(_: Future[Any]) -> None:
+                with contextlib.suppress(OSError):  # the wait is over
+                    other.send(b"!")
 
-            future.add_done_callback(ring)
+            future.add_done_callback(notify)
             poll = select.poll()
-            for one in (self._lane, bell):
+            for one in (self._lane, done):
                 poll.register(one, select.POLLIN)
             until = deadline if self._deadline is None else min(deadline, self._deadline)
             ready = poll.poll(1000 * min(_A_DAY, max(0.0, until - time.monotonic())))

@@ -24,18 +24,29 @@ def owed(config: pytest.Config) -> list[OwedSafe]:
     return owed_safe_states(settings.run_dir(config))
 
 
-def header_lines(config: pytest.Config) -> list[str]:
-    """Return a line of the header for each earlier run that owes safe states."""
-    runs: dict[str, list[str]] = {}
-    for each in owed(config):
-        if not each.settled_by:
-            runs.setdefault(each.run, []).append(each.instrument)
-    when = "not sent with --collect-only" if config.option.collectonly else "sent now"
-    return [
-        f"run {run} was ended while it used {' and '.join(names)}: "
-        f"{counted(len(names), 'safe state')} owed, {when}"
-        for run, names in runs.items()
-    ]
+class OwedSafeStates:
+    """Source of header lines about instruments that killed runs have left in use.
+
+    Args:
+        config: The configuration of the session.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def header_lines(self) -> list[str]:
+        """Return a line for each earlier run that owes safe states."""
+        runs: dict[str, list[str]] = {}
+        for each in owed(self._config):
+            if not each.settled_by:
+                runs.setdefault(each.run, []).append(each.instrument)
+        is_only_listed = self._config.option.collectonly
+        when = "not sent with --collect-only" if is_only_listed else "sent now"
+        return [
+            f"run {run} was ended while it used {' and '.join(names)}: "
+            f"{counted(len(names), 'safe state')} owed, {when}"
+            for run, names in runs.items()
+        ]
 
 
 def send_owed(plugin: "BenchPlugin", config: pytest.Config) -> None:

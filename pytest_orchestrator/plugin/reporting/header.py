@@ -13,6 +13,7 @@ from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.snapshots import Snapshots
@@ -26,14 +27,15 @@ class Header:
 
     Attributes:
         serial: Reason why a recipe runs one step at a time in spite of `--recipe-jobs`, by its id.
-        earlier: Sources of header lines about earlier runs, from which steps are restored.
+        earlier: Sources of header lines about earlier runs: steps that are restored from them, and
+            instruments that they have left in use.
     """
 
     def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
         self._session = session
         self._steps = steps
         self.serial: dict[str, str] = {}
-        self.earlier: list[ResumedSession | Snapshots] = []
+        self.earlier: list[ResumedSession | Snapshots | OwedSafeStates] = []
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Return the header; with ``--collect-only -q``, the prerequisite steps in brackets."""
@@ -64,18 +66,7 @@ class Header:
             parts.append(f"{counted(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
         more = [line for each in self.earlier for line in each.header_lines()]
-        more += [*self._pending_finally(), *self._owed_safe_states()]
-        return [*lines, *(f"    {line}" for line in more)]
-
-    def _owed_safe_states(self) -> list[str]:
-        """Return header lines about instruments that killed runs have left in use."""
-        config = self._session.config
-        station = state_of(config).station if self._steps else None
-        if station is None:
-            return []
-        from pytest_orchestrator.plugin.instruments import owed
-
-        return owed.header_lines(config)
+        return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
 
     def _pending_finally(self) -> list[str]:
         """Return a header line about the last run's pending ``finally`` steps; empty if none."""

@@ -238,7 +238,7 @@ class RunningSession:
 
 
 def _joined_bench(config: pytest.Config, finals: FinallySteps) -> "BenchPlugin | None":
-    """Tell the bench which recipe runs the items use; return its plugin."""
+    """Pass the recipe runs that the items use to the bench; return its plugin."""
     from pytest_orchestrator.plugin.instruments.bench import bench_plugin
 
     plugin = bench_plugin(config)

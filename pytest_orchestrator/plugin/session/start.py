@@ -46,6 +46,10 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         progress.start_progress(session.config, {item.nodeid for item in steps})
     state = state_of(session.config)
     _regroup(session, steps, state)
+    if state.station is not None:
+        from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
+
+        header.earlier.append(OwedSafeStates(session.config))
     if _is_plain_list(session.config) and not marked and _are_whole(steps, state):
         return
     for item in steps:

@@ -317,7 +317,7 @@ def test_a_safe_state_that_cannot_be_reached_is_reported_and_frees_the_lock(setu
 
 
 @pytest.mark.parametrize("requires", [False, True])
-def test_an_overdue_calibration_is_told_or_refused(tmp_path: Path, requires: bool) -> None:
+def test_an_overdue_calibration_is_a_warning_or_an_error(tmp_path: Path, requires: bool) -> None:
     due = STATION.replace("    lock: meter", "    lock: meter\n    due: 2026-05-01")
     text = due + f"require_calibrated: {str(requires).lower()}\n"
     setup = Setup(tmp_path, text, date(2026, 5, 3))
@@ -371,7 +371,7 @@ def test_a_lock_that_cannot_be_taken_refuses_the_instrument(setup: Setup) -> Non
     assert str(caught.value) == "psu: lock 'psu' is taken"
 
 
-def test_a_step_without_a_station_is_told_where_it_would_be() -> None:
+def test_the_error_without_a_station_file_names_its_place() -> None:
     assert no_access({"name": "psu", "do": "open"}) == {
         "error": "psu: there is no station file here (station.yaml, or --recipe-station); steps "
         "on workers of Dask have none either",
