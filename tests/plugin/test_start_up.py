@@ -136,6 +136,7 @@ def test_a_recipe_imports_what_it_needs_and_no_more(plain: Project) -> None:
         "core",
         "execution",
         "extending",
+        "instrument",
         "plugin",
         "recipe",
         "reports",

@@ -13,8 +13,8 @@ from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
     from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.snapshots import Snapshots
     from pytest_orchestrator.recipe import Recipe

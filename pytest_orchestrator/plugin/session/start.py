@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
     from pytest_orchestrator.plugin.journal.snapshots import Snapshots
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
@@ -41,15 +42,12 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     register(header, "orchestrator-header")
     if not steps and not marked:
         return
+    header.earlier += _owed_safe_states(session.config)
     register(needs, "orchestrator-needs")
     if session.config.getoption("dist", "no") == "no":
         progress.start_progress(session.config, {item.nodeid for item in steps})
     state = state_of(session.config)
     _regroup(session, steps, state)
-    if state.station is not None:
-        from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
-
-        header.earlier.append(OwedSafeStates(session.config))
     if _is_plain_list(session.config) and not marked and _are_whole(steps, state):
         return
     for item in steps:
@@ -76,6 +74,15 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
         header.serial = parallel.start(session)
     needs.write_groups(session, header.lines)
+
+
+def _owed_safe_states(config: pytest.Config) -> "list[OwedSafeStates]":
+    """Return the header's source of lines about instruments; none without a station file."""
+    if state_of(config).station is None:
+        return []
+    from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
+
+    return [OwedSafeStates(config)]
 
 
 def _add_results_of_others(state: "SessionState") -> None:
