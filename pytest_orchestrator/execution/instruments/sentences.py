@@ -30,6 +30,10 @@ _RIGHTS: Final = {
     "GPIB": "this user has to be in the group of the interface, often 'gpib'",
 }
 _PYTHON_LIBRARIES: Final = {"USB": "pyusb", "ASRL": "pyserial", "GPIB": "gpib-ctypes"}
+_NO_LIBUSB = (
+    "the library libusb is not installed; install libusb 1.0, or: pip install libusb-package"
+)
+_NO_DEVICE = "there is no such device; is it on, and is it connected?"
 _MOST = 200
 
 
@@ -79,31 +83,14 @@ def cannot_open(name: str, resource: str, error: BaseException) -> InstrumentErr
         error: The exception of PyVISA or of its backend.
     """
     kind: ErrorKind = "closed"
-    bus = _bus(resource)
-    causes = [*_chain(error)]
-    system = next((one for one in reversed(causes) if isinstance(one, OSError)), None)
-    host = _unknown_host(resource)
-    if _code(error) == "VI_ERROR_INV_RSRC_NAME":
-        reason = _ALIAS
-    elif "Please install" in str(error):
+    if reason := _missing_library(resource, error):
         kind = "missing"
-        library = _PYTHON_LIBRARIES.get(bus, "")
-        reason = f"install it with: pip install {library}" if library else _first_line(error)
-        reason = f"a Python library for {bus} is not installed; {reason}"
-    elif host and (system is None or system.errno not in (errno.ECONNREFUSED, errno.ETIMEDOUT)):
-        reason = f"the host '{host}' is unknown"
-    elif any(getattr(one, "errno", None) in (errno.EACCES, errno.EPERM) for one in causes):
-        reason = f"permission denied; {_RIGHTS.get(bus, 'this user may not use it')}"
-    elif isinstance(system, TimeoutError) or "error_timeout" in str(error):  # of pyvisa-py
-        reason = "no answer from the host; is the instrument on, and is its address right?"
-    elif system is not None and system.errno is not None:
-        reason = _os_text(system)
-    elif _code(error) == "VI_ERROR_RSRC_NFOUND":
-        reason = "there is no such device; is it on, and is it connected?"
     elif _code(error) in ("VI_ERROR_RSRC_BUSY", "VI_ERROR_RSRC_LOCKED"):
         kind, reason = "refused", "another program uses it"
+    elif _code(error) == "VI_ERROR_INV_RSRC_NAME":
+        reason = _ALIAS
     else:
-        reason = _visa_text(error)
+        reason = _system_reason(resource, error) or _device_reason(error)
     return InstrumentError(f"{name}: cannot open {resource}: {reason}", instrument=name, kind=kind)
 
 
@@ -129,6 +116,38 @@ def command_failed(name: str, command: str, error: BaseException) -> InstrumentE
 def is_timeout(error: BaseException) -> bool:
     """Return True if an exception of PyVISA or of its backend says that the time is over."""
     return isinstance(error, TimeoutError) or _code(error) == "VI_ERROR_TMO"
+
+
+def _missing_library(resource: str, error: BaseException) -> str:
+    """Return the sentence about a library that pyvisa-py needs for a resource, or nothing."""
+    if "PyUSB does not seem to be properly installed" in str(error):
+        return _NO_LIBUSB
+    if "Please install" not in str(error):
+        return ""
+    bus = _bus(resource)
+    library = _PYTHON_LIBRARIES.get(bus)
+    cure = f"install it with: pip install {library}" if library else _first_line(error)
+    return f"a Python library for {bus} is not installed; {cure}"
+
+
+def _system_reason(resource: str, error: BaseException) -> str:
+    """Return the reason that the operating system or the network gave, or nothing."""
+    causes = [one for one in _chain(error) if isinstance(one, OSError)]
+    numbers = {one.errno for one in causes}
+    if numbers & {errno.EACCES, errno.EPERM}:
+        return f"permission denied; {_RIGHTS.get(_bus(resource), 'this user may not use it')}"
+    if not numbers & {errno.ECONNREFUSED, errno.ETIMEDOUT} and (host := _unknown_host(resource)):
+        return f"the host '{host}' is unknown"
+    if isinstance(error, TimeoutError) or "error_timeout" in str(error):  # of pyvisa-py
+        return "no answer from the host; is the instrument on, and is its address right?"
+    return next((_os_text(one) for one in reversed(causes) if one.errno is not None), "")
+
+
+def _device_reason(error: BaseException) -> str:
+    """Return the reason why a device was not found, or the text of the error."""
+    if str(error) == "No device found.":  # of pyvisa-py, which cannot see devices without rights
+        return f"{_NO_DEVICE} If it is, {_RIGHTS['USB']}"
+    return _NO_DEVICE if _code(error) == "VI_ERROR_RSRC_NFOUND" else _visa_text(error)
 
 
 def _simulation(path: str, error: BaseException) -> str:

@@ -82,7 +82,25 @@ NOT_FOUND = VisaIOError("VI_ERROR_RSRC_NFOUND", "Insufficient location informati
             "another program uses it",
             "refused",
         ),
-        (USB, ValueError("No device found."), "ValueError: No device found", "closed"),
+        (
+            USB,
+            ValueError("No device found."),
+            (
+                "there is no such device; is it on, and is it connected? If it is, "
+                "a udev rule has to give this user the rights to the USB device"
+            ),
+            "closed",
+        ),
+        (
+            USB,
+            ValueError("PyUSB does not seem to be properly installed.\nPlease refer to the"),
+            (
+                "the library libusb is not installed; "
+                "install libusb 1.0, or: pip install libusb-package"
+            ),
+            "missing",
+        ),
+        (USB, KeyError(7), "KeyError: 7", "closed"),
     ],
 )
 def test_the_cause_of_a_resource_that_cannot_be_opened_is_found(
