@@ -150,7 +150,7 @@ class ScpiInstrument:
     def _hold(self, connection: socket.socket) -> None:
         """Wait until the answers are released or the other end has closed the connection."""
         poll = select.poll()
-        poll.register(connection, select.POLLRDHUP)
+        poll.register(connection, getattr(select, "POLLRDHUP", select.POLLHUP))
         while not self.release.is_set() and not poll.poll(10):
             pass
 

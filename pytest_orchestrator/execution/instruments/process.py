@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -64,10 +65,13 @@ class InstrumentProcess:
         self._drop = drop
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._sending = threading.Lock()
         self._pending: dict[int, tuple[Future[Any], Mapping[str, Any]]] = {}
         self._end = ""  # a sentence once the process has ended
-        self._reader = threading.Thread(target=self._read, name="instrument process", daemon=True)
+        # A thread sends, because Ctrl-C in the main thread could cut a long request in two.
+        self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="instrument requests", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="instrument replies", daemon=True)
+        self._writer.start()
         self._reader.start()
 
     @property
@@ -95,8 +99,7 @@ class InstrumentProcess:
                 return future
             number = next(self._numbers)
             self._pending[number] = future, request
-        with self._sending, contextlib.suppress(OSError):  # the reader reports the end
-            framing.send(self._socket, {"id": number, **request})
+            self._requests.put({"id": number, **request})
         return future
 
     def close(self, grace: float) -> None:
@@ -105,13 +108,19 @@ class InstrumentProcess:
         Args:
             grace: Seconds for the commands that run.
         """
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+        self._requests.put(None)
         self._reader.join(grace)
         with contextlib.suppress(LaneLost):
             self._drop(self.pid, 0.0)
         self._reader.join()
+        self._writer.join()
         self._socket.close()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError):  # the reader reports the end
+            while (request := self._requests.get()) is not None:
+                framing.send(self._socket, request)
+            self._socket.shutdown(socket.SHUT_WR)
 
     def _read(self) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError, TypeError):
@@ -140,6 +149,7 @@ class InstrumentProcess:
         with self._lock:
             self._end = f"the instrument process (pid {self.pid}) {how}"
             pending, self._pending = [*self._pending.values()], {}
+        self._requests.put(None)
         for future, request in pending:
             future.set_exception(_lost(self._end, request))
 

@@ -8,6 +8,7 @@ as pytest has closed the connection or the supervisor is gone. Signals do not en
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import select
@@ -36,7 +37,8 @@ def main() -> None:
     os_support.SystemFeatures().adopt_orphans(b"recipe-visa")
     for fd in (_CONTROL, _ALIVE):
         os.set_inheritable(fd, False)
-    warnings.simplefilter("ignore")  # PyVISA warns of what the messages here say
+    warnings.simplefilter("ignore")  # the messages here say all that PyVISA warns of and logs
+    logging.disable()
     with open(os.devnull, "w") as null:
         sys.stdout = null
         _Server(socket.socket(fileno=_CONTROL)).serve()
