@@ -84,12 +84,14 @@ class InstrumentProcess:
 
         Args:
             request: ``name``, ``do`` (``open``, ``write``, ``query``, ``block``, ``write_block``,
-                ``read`` or ``close``), and what the operation needs: ``options``, ``command``,
-                ``data``, ``timeout``.
+                ``read``, ``close`` or ``interrupt``), and what the operation needs: ``options``,
+                ``command``, ``data``, ``timeout``. ``interrupt`` does not wait for its turn: the
+                command that waits for an answer fails, and the next command is sent. Its answer
+                is False if the backend cannot do so; sockets of ``@py`` can.
 
         Returns:
-            The answer: text, bytes or None. It raises InstrumentError if the request fails, or
-            if the process ends before it has answered. It cannot be cancelled.
+            The answer: text, bytes, True, False or None. It raises InstrumentError if the request
+            fails, or if the process ends before it has answered. It cannot be cancelled.
         """
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()

@@ -58,7 +58,11 @@ class _Server:
         with contextlib.suppress(EOFError, ConnectionError):
             while all(fd != _ALIVE for fd, _ in poll.poll()):
                 request, _ = framing.receive(self._control)
-                self._thread_of(request["name"]).requests.put(request)
+                thread = self._thread_of(request["name"])
+                if request["do"] == "interrupt":
+                    self._send({"id": request["id"], "value": thread.interrupt()})
+                else:
+                    thread.requests.put(request)
         self._end()
 
     def _thread_of(self, name: str) -> _InstrumentThread:
@@ -92,6 +96,7 @@ class _InstrumentThread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.requests: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
         self._session = VisaSession(name)
+        self.interrupt = self._session.interrupt
         self._send = send
         self._is_ending = False
 

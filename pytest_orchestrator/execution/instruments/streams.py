@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution.instruments import sentences
 from pytest_orchestrator.execution.instruments.blocks import BlockProblem, ShortAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CHUNK = 1 << 16
 _PIECE = 4096
@@ -20,17 +22,61 @@ _REST = 250  # milliseconds in which the end of a block arrives after its data
 _LINE_END = "\n"
 
 
+class Interrupted(Exception):
+    """A wait for an answer was ended by `PromptSocket.interrupt`."""
+
+
 class PromptSocket(socket.socket):
-    """Socket of pyvisa-py that reports a closed connection at once.
+    """Socket of pyvisa-py that reports a closed connection at once, and whose wait can be ended.
 
     pyvisa-py takes the end of a connection for an answer that is late, and waits for its timeout
-    in a busy loop.
+    in a busy loop; it waits without a limit until it can send.
+
+    Args:
+        fd: The descriptor of the connected socket.
+        has_pending: Returns True if pyvisa-py has received bytes that were not read yet.
 
     Attributes:
-        received: The number of bytes that were received since it was set to 0.
+        received: The number of bytes that were received since `begin`.
     """
 
-    received = 0
+    def __init__(self, fd: int, has_pending: Callable[[], bool]) -> None:
+        super().__init__(fileno=fd)
+        self.received = 0
+        self._has_pending = has_pending
+        self._wake, self._waker = socket.socketpair()
+        self._wake.setblocking(False)
+        # Without it, a query after a write waits 40 ms for the acknowledgement of the write.
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def begin(self) -> None:
+        """Begin a command: count received bytes from 0, and forget earlier interrupts."""
+        self.received = 0
+        with contextlib.suppress(BlockingIOError):
+            self._wake.recv(_CHUNK)
+
+    def interrupt(self) -> None:
+        """End the wait of the command that runs. Thread-safe."""
+        with contextlib.suppress(OSError):
+            self._waker.send(b".")
+
+    def wait_for_answer(self, seconds: float) -> None:
+        """Wait for the next bytes of an answer.
+
+        Raises:
+            TimeoutError: No bytes came in time.
+            Interrupted: `interrupt` was called.
+        """
+        if self._has_pending():
+            return
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(seconds * 1000)}
+        if self._wake.fileno() in ready:
+            raise Interrupted
+        if not ready:
+            raise TimeoutError
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive bytes.
@@ -45,7 +91,7 @@ class PromptSocket(socket.socket):
         return data
 
     def writable_pieces(self, data: bytes, seconds: float) -> Iterator[bytes]:
-        """Yield data in pieces, each as soon as it can be sent; pyvisa-py waits without a limit.
+        """Yield data in pieces, each as soon as it can be sent.
 
         Raises:
             TimeoutError: The other end does not take the data in time.
@@ -56,6 +102,24 @@ class PromptSocket(socket.socket):
             if not poll.poll(seconds * 1000):
                 raise TimeoutError
             yield data[start : start + _PIECE]
+
+    def finish(self, seconds: float) -> None:
+        """Wait until the other end has read all commands and has closed its end too.
+
+        The commands that it has not read could be lost if this end were closed before.
+        """
+        until = time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_WR)
+            while (left := until - time.monotonic()) > 0:
+                self.settimeout(left)
+                self.recv(_CHUNK)
+
+    def close(self) -> None:
+        """Close the socket."""
+        super().close()
+        self._wake.close()
+        self._waker.close()
 
 
 def prompt_socket(resource: Any) -> PromptSocket | None:
@@ -79,10 +143,21 @@ def prompt_socket(resource: Any) -> PromptSocket | None:
     number = interface.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))
-    prompt = session.interface = PromptSocket(fileno=interface.detach())
-    # Without it, a query after a write waits 40 ms for the acknowledgement of the write.
-    prompt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    prompt = PromptSocket(interface.detach(), lambda: bool(session._pending_buffer))  # noqa: SLF001
+    session.interface = prompt
     return prompt
+
+
+def raw_answer(resource: Any, prompt: PromptSocket | None) -> bytes:
+    """Return the next answer of a resource with its termination.
+
+    Args:
+        resource: A resource of PyVISA.
+        prompt: Its socket, if it is one of pyvisa-py.
+    """
+    if prompt is not None:
+        prompt.wait_for_answer(resource.timeout / 1000)
+    return bytes(resource.read_raw())
 
 
 class StreamSource:
@@ -149,6 +224,8 @@ class StreamSource:
         from pyvisa.constants import StatusCode
 
         try:
+            if self._prompt is not None:
+                self._prompt.wait_for_answer(self._resource.timeout / 1000)
             with self._resource.ignore_warning(StatusCode.success_max_count_read):
                 piece, _ = self._resource.visalib.read(self._resource.session, count)
         except Exception as error:
@@ -159,7 +236,7 @@ class StreamSource:
 
     def _line(self) -> bytes | None:
         try:
-            return bytes(self._resource.read_raw())
+            return raw_answer(self._resource, self._prompt)
         except Exception as error:
             if sentences.is_timeout(error):
                 return None

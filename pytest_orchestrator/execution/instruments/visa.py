@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.execution.instruments import blocks, sentences
 from pytest_orchestrator.execution.instruments.streams import (
+    Interrupted,
     PromptSocket,
     StreamSource,
     prompt_socket,
+    raw_answer,
 )
 from pytest_orchestrator.instrument import ErrorKind, InstrumentError, shown
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _DRAIN = 50  # milliseconds without a byte after which no more are expected
+_FINISH = 1.0  # seconds for the instrument to read the last commands before the end
 _NOT_OPEN = "it is not open"
 _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _LOADING = threading.Lock()
@@ -48,6 +51,7 @@ class VisaSession:
         self._is_socket = self._is_stream = False
         self._is_unsure = False  # True if bytes of an earlier answer may still come
         self._unread = 0  # answers to commands of `write` that `read` has not received yet
+        self._has_written = False  # True if the instrument may not have read the last command
         self._lost = _NOT_OPEN
         self._timeout = 2.0
 
@@ -82,11 +86,25 @@ class VisaSession:
 
     def close(self) -> None:
         """Close the session, if it is open."""
+        if self._socket is not None and self._has_written and (self._is_unsure or self._unread):
+            self._socket.finish(_FINISH)
         resource, self._resource, self._socket = self._resource, None, None
-        self._lost, self._is_unsure, self._unread = _NOT_OPEN, False, 0
+        self._lost = _NOT_OPEN
+        self._sure()
         if resource is not None:
             with contextlib.suppress(Exception):  # a lost connection cannot be closed
                 resource.close()
+
+    def interrupt(self) -> bool:
+        """End the wait for an answer, so that another command can be sent now. Thread-safe.
+
+        Returns:
+            False if the backend cannot do so; the wait then ends at its timeout.
+        """
+        prompt = self._socket
+        if prompt is not None:
+            prompt.interrupt()
+        return prompt is not None
 
     def write(self, command: str) -> None:
         """Send a command.
@@ -95,6 +113,7 @@ class VisaSession:
             InstrumentError: The command cannot be sent.
         """
         self._write(command, b"")
+        self._has_written = True
         self._unread += "?" in _QUOTED.sub("", command)
 
     def write_block(self, command: str, data: bytes) -> None:
@@ -104,6 +123,7 @@ class VisaSession:
             InstrumentError: The command cannot be sent.
         """
         self._write(command, blocks.with_header(data))
+        self._has_written = True
 
     def read(self, timeout: float | None) -> str:
         """Return the next answer without its termination.
@@ -125,7 +145,9 @@ class VisaSession:
         self._renew(command)
         self._write(command, b"")
         with self._reported(command, timeout):
-            return self._text(command, self._raw())
+            answer = self._text(command, self._raw())
+        self._has_written = False
+        return answer
 
     def block(self, command: str, timeout: float | None) -> bytes:
         """Send a command and return the data of the block that answers it.
@@ -144,7 +166,7 @@ class VisaSession:
             except blocks.BlockProblem as problem:
                 message = f"{self._name}: the answer to '{command}' {problem}"
                 raise self._error(message, command, "protocol") from None
-        self._is_unsure = not source.has_ended
+        self._is_unsure, self._has_written = not source.has_ended, False
         return data
 
     def _library(self, backend: str) -> Any:
@@ -198,7 +220,12 @@ class VisaSession:
                 if sentences.is_timeout(error):
                     raise
                 self._drain()  # the backend cannot clear this resource
-        self._is_unsure, self._unread = False, 0
+        self._sure()
+
+    def _sure(self) -> None:
+        """Note that the instrument has read all commands, and that no more bytes will come."""
+        self._is_unsure = self._has_written = False
+        self._unread = 0
 
     def _drain(self) -> None:
         """Read and drop all that has arrived."""
@@ -227,7 +254,7 @@ class VisaSession:
 
     def _raw(self) -> bytes:
         """Return the next answer with its termination."""
-        return bytes(self._resource.read_raw())
+        return raw_answer(self._resource, self._socket)
 
     def _text(self, command: str, data: bytes) -> str:
         """Return an answer as text without its termination."""
@@ -275,13 +302,17 @@ class VisaSession:
             raise self._error(f"{self._name}: {what}: {self._lost}", command, "closed")
         limit = timeout or self._timeout
         if self._socket is not None:
-            self._socket.received = 0
+            self._socket.begin()
         try:
             self._resource.timeout = max(1, round(limit * 1000))
             yield
         except InstrumentError:
             self._is_unsure = True
             raise
+        except Interrupted:
+            self._is_unsure = True
+            what = f"'{command}'" if command else "read"
+            raise self._error(f"{self._name}: {what} was interrupted", command, "status") from None
         except Exception as error:
             self._is_unsure = True
             if sentences.is_timeout(error):

@@ -126,6 +126,33 @@ def test_an_instrument_that_hangs_does_not_delay_another_one(shared: InstrumentP
         assert after.result(PATIENCE) == "0.000"
 
 
+def test_an_interrupted_query_lets_the_next_command_be_sent_at_once(
+    shared: InstrumentProcess,
+) -> None:
+    with ScpiInstrument({"*IDN?": "X"}, held=("MEAS:CURR?",)) as server:
+        open_socket(shared, "psu", server)
+        late = submit(shared, "psu", "query", "MEAS:CURR?")
+        off = submit(shared, "psu", "write", "OUTP 0")
+        server.wait_for("MEAS:CURR?")
+        assert not off.done()
+
+        assert done(shared, "psu", "interrupt") is True
+        assert str(error_of(late)) == "psu: 'MEAS:CURR?' was interrupted"
+        assert off.result(PATIENCE) is None
+        assert server.connections == 1  # nothing was opened again for a command without an answer
+        server.release.set()
+        assert done(shared, "psu", "query", "*IDN?") == "X"
+        assert server.texts == ["MEAS:CURR?", "OUTP 0", "*IDN?"]
+
+
+def test_a_simulated_device_cannot_be_interrupted(shared: InstrumentProcess) -> None:
+    options = {"resource": SIMULATED, "backend": f"{POWER_SUPPLY}@sim", "timeout": PATIENCE}
+    done(shared, "other", "open", options=options)
+
+    assert done(shared, "other", "interrupt") is False
+    assert done(shared, "other", "query", "*IDN?") == IDN
+
+
 def test_a_killed_process_fails_the_requests_that_wait_and_all_later_ones(
     process: InstrumentProcess,
 ) -> None:

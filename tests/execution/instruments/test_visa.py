@@ -74,9 +74,22 @@ def test_an_answer_that_comes_too_late_is_not_the_answer_to_the_next_query(
         psu.write("OUTP 0")  # a command without an answer is sent at once
         assert server.connections == 1
         server.release.set()
-        server.wait_for("OUTP 0")
         assert psu.query("VOLT?", None) == "0.000"
+        assert server.texts == ["MEAS:CURR?", "OUTP 0", "VOLT?"]  # on two connections
         assert server.connections == 2
+
+
+def test_the_last_command_reaches_an_instrument_whose_answer_was_late(psu: VisaSession) -> None:
+    with ScpiInstrument({"CURV?": bytes(100_000)}, held=("VOLT?",)) as server:
+        opened(psu, server)
+        failure(psu.query, "VOLT?", 0.05)
+        for _ in range(20):
+            psu.write("CURV?")
+        psu.write("OUTP 0")
+        server.release.set()
+        psu.close()  # with answers that were not read, which resets the connection
+
+        server.wait_for("OUTP 0")
 
 
 def test_an_answer_that_is_not_read_is_not_the_answer_to_the_next_query(psu: VisaSession) -> None:
