@@ -330,10 +330,14 @@ def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
         own = _OWN.get(key.field)
         whole = name not in _NAMED and (not issubclass(model, Success) or key.is_text)
         schema = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
-        yield name, {**_said(str(key.meta.description)), "examples": key.meta.examples, **schema}
+        yield (
+            name,
+            {**described(str(key.meta.description)), "examples": key.meta.examples, **schema},
+        )
 
 
-def _said(description: str) -> Schema:
+def described(description: str) -> Schema:
+    """Return the keywords for the description of a key."""
     # Editors with Markdown support render the second; they would show the first as plain text.
     return {"description": description, "markdownDescription": description}
 
@@ -341,7 +345,7 @@ def _said(description: str) -> Schema:
 def _step(types: Mapping[str, type[Step]]) -> Schema:
     """Return the schema of a step: the keys of all steps, and those of each step type."""
     keys = dict(_keys(Step))
-    kind = {**_said(_TYPE), "examples": ["python"], "enum": list(types)}
+    kind = {**described(_TYPE), "examples": ["python"], "enum": list(types)}
     of_types = [
         {
             "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
@@ -551,16 +555,14 @@ def _inputs() -> Schema:
     return _named({"pattern": f"^{FIELD_NAME}$"}, _ref(InputField))
 
 
+_NO_INSTRUMENT: Schema = {"instrument": False, "query": False}
 _SOURCE: Schema = {
     "if": {"required": ["cmd"]},
-    "then": {"properties": dict.fromkeys(("module", "function", "instrument", "query"), False)},
+    "then": {"properties": {"module": False, "function": False, **_NO_INSTRUMENT}},
     "else": {
-        "if": {"anyOf": [{"required": ["instrument"]}, {"required": ["query"]}]},
-        "then": {
-            "required": ["instrument", "query"],
-            "properties": {"module": False, "function": False},
-        },
-        "else": {"required": ["module", "function"]},
+        "if": {"anyOf": [{"required": ["module"]}, {"required": ["function"]}]},
+        "then": {"required": ["module", "function"], "properties": _NO_INSTRUMENT},
+        "else": {"required": ["instrument", "query"]},
     },
     "allOf": [
         {

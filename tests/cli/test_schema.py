@@ -1,6 +1,6 @@
 """`pytest-orchestrator schema`."""
 
-from pytest_orchestrator.recipe import editor_schema
+from pytest_orchestrator.recipe import editor_schema, station_schema
 from pytest_orchestrator.reports import block_schema
 from tests.cli.conftest import Project
 
@@ -19,3 +19,7 @@ def test_mistyped_schema_suggests_the_nearest(project: Project) -> None:
 def test_schema_prints_the_schemas_of_reports(project: Project) -> None:
     assert project.call("schema", "report") == (0, block_schema.text(), "")
     assert project.call("schema", "run") == (0, block_schema.summary_text(), "")
+
+
+def test_schema_prints_the_schema_of_station_files(project: Project) -> None:
+    assert project.call("schema", "station") == (0, station_schema.text(), "")

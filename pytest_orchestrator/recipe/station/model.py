@@ -17,12 +17,12 @@ from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import Json, Text, key
 
 _BACKENDS: Final = ("@py", "@ivi", "@sim")
-BACKEND: Final = r"[\s\S]*@(py|ivi|sim)"
+BACKEND: Final = r"(\S([\s\S]*\S)?)?@(py|ivi|sim)"
 
 
 def backend_name(text: str) -> str:
     """Check a backend of PyVISA: `@py`, `@ivi`, or a file in front of `@sim` or `@ivi`."""
-    if not re.fullmatch(BACKEND, text) or text.strip() != text:
+    if not re.fullmatch(BACKEND, text):
         near = (
             "" if "@" in text[1:] else nearest(text if text[:1] == "@" else f"@{text}", _BACKENDS)
         )
@@ -30,7 +30,8 @@ def backend_name(text: str) -> str:
     return text
 
 
-_ESCAPE = r"\\[nrt0]"
+_ESCAPE: Final = r"\\[nrt0]"
+_ASCII: Final = {"pattern": r"^(?![\s\S]*\\[nrt0])[\x00-\x7F]*$"}
 
 
 def termination(text: str) -> str:
@@ -46,16 +47,19 @@ host_label = key_types.matching(key_types.HOST, "a name as `host` of a step has 
 """Rule for names of hosts that the station file defines."""
 
 
+_SLOWEST, _FASTEST = 50, 10_000_000
+
+
 def baud(number: int) -> int:
     """Check the speed of a serial line."""
-    if not 50 <= number <= 10_000_000:
-        raise ValueError("should be 50 to 10000000")
+    if not _SLOWEST <= number <= _FASTEST:
+        raise ValueError(f"should be {_SLOWEST} to {_FASTEST}")
     return number
 
 
 Command = Annotated[str, Meta(extra={"rule": key_types.scpi})]
 Host = Annotated[str, Meta(extra={"rule": key_types.host})]
-HostLabel = Annotated[str, Meta(extra={"rule": host_label})]
+HostLabel = Annotated[str, Meta(extra={"rule": host_label}, pattern=f"^{key_types.HOST}$")]
 Units = Annotated[int, Meta(extra={"rule": key_types.not_negative})]
 
 
@@ -83,6 +87,7 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
             "`FILE@sim` a simulation of pyvisa-sim; the file is relative to the station file.",
             "@py",
             rule=backend_name,
+            limits={"pattern": f"^{BACKEND}$"},
         ),
     ] = "@py"
     timeout: Annotated[
@@ -100,6 +105,7 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
             "The characters that end an answer, in double quotes. The default is that of PyVISA.",
             "\n",
             rule=termination,
+            limits=_ASCII,
         ),
     ] = None
     write_termination: Annotated[
@@ -108,10 +114,17 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
             "The characters that end a command, in double quotes. The default is that of PyVISA.",
             "\r\n",
             rule=termination,
+            limits=_ASCII,
         ),
     ] = None
     baud_rate: Annotated[
-        int | None, key("The speed of a serial line in baud.", 115200, rule=baud)
+        int | None,
+        key(
+            "The speed of a serial line in baud.",
+            115200,
+            rule=baud,
+            limits={"minimum": _SLOWEST, "maximum": _FASTEST},
+        ),
     ] = None
     idn: Annotated[
         str | None,
@@ -187,7 +200,7 @@ class Station(Struct, frozen=True, kw_only=True):
         ),
     ] = {}
     vars: Annotated[
-        dict[Text, Json],
+        dict[str, Json],
         key(
             "Values for vars of the recipes that declare them; vars files and `--recipe-var` "
             "override them.",

@@ -19,7 +19,13 @@ from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Check, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
-from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
+from pytest_orchestrator.recipe.parsing.source import (
+    MAX_BYTES,
+    compose,
+    decoded,
+    looks_like_recipe,
+    read_file,
+)
 from pytest_orchestrator.recipe.problems import (
     Problems,
     RecipeError,
@@ -79,6 +85,26 @@ def load_station(path: Path, root: Path, max_bytes: int = MAX_BYTES) -> Station:
         raise RecipeError(problems.found, identity, problems.text) from None
     digest = hashlib.sha256(data).hexdigest()
     return Station(path=path, id=identity, text=problems.text, sha256=digest, **fields)
+
+
+def looks_like_station(path: Path) -> bool:
+    """Return True if a YAML file that is named as an argument is meant as a station file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        True if the root has the key ``instruments`` and none of a recipe's ``steps``, even if the
+        file has errors.
+    """
+    try:
+        text = read_file(path, MAX_BYTES, Problems()).decode("utf-8-sig", "replace")
+    except Refused:
+        return False
+    return bool(re.search(_INSTRUMENTS, text, re.MULTILINE)) and not looks_like_recipe(text)
+
+
+_INSTRUMENTS: Final = r"^([\"']?)instruments\1[ \t]*:(?:\s|$)"
 
 
 class _StationReader:
