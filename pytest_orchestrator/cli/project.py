@@ -17,7 +17,9 @@ from pytest_orchestrator.plugin.collection.file_matching import asked_folders, c
 from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_settings
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.options.station import StationFile
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
+    from pytest_orchestrator.recipe.station.model import Station
     from pytest_orchestrator.runs.record import RunRecord
     from pytest_orchestrator.scriptlets.model import Inventory
 
@@ -77,8 +79,26 @@ class Project(NamedTuple):
         value = self.settings.get(key, [])
         return shlex.split(value) if isinstance(value, str) else list(map(str, value))
 
+    def station_file(self) -> "StationFile | None":
+        """Return the station file of the project as pytest finds it; None if it has none.
+
+        The option ``--recipe-station`` counts if it stands in the ini key ``addopts``.
+        """
+        from pytest_orchestrator.plugin.options.station import NONE, OPTION, find_station
+
+        parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+        parser.add_argument(OPTION, dest="station")
+        parser.add_argument("--recipe-vars-file", dest="others", action="append", default=[])
+        always = parser.parse_known_args(self.listed("addopts"))[0]
+        option = always.station
+        if option not in (None, NONE):
+            option = str(self.root / option)
+        ini = str(self.settings.get("recipe_station", "")).strip()
+        others = [str(self.root / other) for other in always.others]
+        return find_station(option, ini, os.environ, Path.cwd(), self.root, others)
+
     def recipes(self, paths: Sequence[Path]) -> Iterator[Path]:
-        """Yield each recipe file among files and folders once.
+        """Yield each recipe file among files and folders once; the station file is none.
 
         Args:
             paths: The files and folders to search; without any the whole project is searched.
@@ -86,8 +106,10 @@ class Project(NamedTuple):
         named = _absolute(paths)
         starts = map(str, named) if named else self.listed("testpaths")
         folders = asked_folders(tuple(starts), self.root, self.root)
-        patterns = self.listed("recipe_files")
+        patterns, station = self.listed("recipe_files"), self.station_file()
         for path, claim in claimed(named or [self.root], self.root, patterns, folders):
+            if station is not None and path == station.path:
+                continue
             if claim == "must be" or _looks_like_recipe(path):
                 yield path
 
@@ -197,7 +219,7 @@ class Recipes:
         from pytest_orchestrator.recipe import BUILT_IN, RecipeError
 
         if path not in self._loaded:
-            recipe = self._load(path, BUILT_IN.with_shell(self._about.shell))
+            recipe = self._load(path, self._with_station(BUILT_IN.with_shell(self._about.shell)))
             # Starting pytest for its plugins takes longer than most commands; few recipes need it.
             if isinstance(recipe, RecipeError) and _may_need_plugins(recipe):
                 recipe = self._load(path, self._extensions)
@@ -221,8 +243,32 @@ class Recipes:
             return error
 
     @cached_property
+    def station(self) -> "Station | RecipeError | None":
+        """The station, or the errors in its file; None if the project has none."""
+        from pytest_orchestrator.recipe import RecipeError
+
+        file = self._about.station_file()
+        if file is None:
+            return None
+        from pytest_orchestrator.plugin.options.station import station_of
+
+        try:
+            return station_of(file, self._about.root, self._about.max_bytes)
+        except RecipeError as error:
+            return error
+
+    def _with_station(self, known: "Extensions") -> "Extensions":
+        """Return extensions with the instruments of the station, if these are known."""
+        from pytest_orchestrator.recipe import RecipeError
+
+        station = self.station
+        if isinstance(station, RecipeError):
+            return known.with_broken_station()
+        return known.with_instruments(None if station is None else station.instruments)
+
+    @cached_property
     def _extensions(self) -> "Extensions":
-        return extensions_of(self._about)
+        return self._with_station(extensions_of(self._about))
 
 
 def extensions_of(about: Project) -> "Extensions":

@@ -391,3 +391,73 @@ def test_errors_of_the_cells_of_a_matrix_are_reported(
     assert (done.code, done.out.partition("\n")[0]) == (
         (1, message) if message else (0, "1 recipe, no problem")
     )
+
+
+_SAMPLED = """
+sampling: {current: {instrument: psi, query: "MEAS:CURR?"}}
+steps: [{name: a, type: shell, cmd: 'true', parse: text}]
+"""
+_STATION = "instruments:\n  psu: {resource: A}\n"
+_UNKNOWN = (
+    "recipes/a.yaml:1:34: 'sampling.current.instrument' is 'psi', which is no instrument of the "
+    "station (did you mean 'psu'?)"
+)
+
+
+def test_recipes_are_checked_against_the_station_file(project: Project) -> None:
+    project.write("pytest.ini", "[pytest]\nrecipe_files = *.yaml recipes/*.yaml\n")
+    project.write("recipes/a.yaml", _SAMPLED)
+    project.write("station.yaml", _STATION)
+
+    done = project.call("validate")
+    assert (done.code, done.out.splitlines()[0]) == (1, _UNKNOWN)
+    assert done.out.splitlines()[-1] == "1 recipe, 1 station file, 1 problem"
+    project.write("station.yaml", _STATION.replace("psu", "psi"))
+    assert project.call("validate").out == "1 recipe, 1 station file, no problem\n"
+
+
+def test_problems_of_the_station_file_are_reported_instead_of_unknown_names(
+    project: Project,
+) -> None:
+    project.write("recipes/a.yaml", _SAMPLED)
+    project.write("station.yaml", _STATION.replace("A}", "A, safe: OUTP OFF}"))
+
+    assert project.call("validate", "recipes") == (
+        1,
+        (
+            "station.yaml:2:28: 'instruments.psu.safe' is text, should be a list "
+            "(write [OUTP OFF])\n"
+            "\n"
+            "   1 | instruments:\n"
+            "   2 |   psu: {resource: A, safe: OUTP OFF}\n"
+            "     |                            ^^^^^^^^\n"
+            "\n"
+            "1 recipe, 1 station file, 1 problem\n"
+        ),
+        "",
+    )
+    printed = json.loads(project.call("validate", "--json").out)["recipes"]
+    assert [(one["path"], len(one["problems"])) for one in printed] == [
+        ("station.yaml", 1),
+        ("recipes/a.yaml", 0),
+    ]
+
+
+def test_a_station_file_may_be_an_argument(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("lab/bench.yaml", _STATION)
+    assert project.call("validate", "lab/bench.yaml").out == "1 station file, no problem\n"
+    project.write("lab/bench.yaml", _STATION + "resource: 3\n")
+    done = project.call("validate", "lab/bench.yaml")
+    assert done.out.splitlines()[0] == (
+        "lab/bench.yaml:3:1: unknown key 'resource' in the station file (did you mean 'resources'?)"
+    )
+    monkeypatch.setenv("ORCHESTRATOR_STATION", "lab/bench.yml")
+    project.write("recipes/a.yaml", _SAMPLED)
+    assert project.call("validate").out == (
+        "lab/bench.yml:1:1: environment variable ORCHESTRATOR_STATION: there is no file "
+        "'lab/bench.yml' (did you mean 'bench.yaml'?)\n"
+        "\n"
+        "1 recipe, 1 station file, 1 problem\n"
+    )

@@ -1,4 +1,4 @@
-"""Check recipes and their data flow without running anything.
+"""Check recipes, their data flow and the station file without running anything.
 
 Reports all errors that pytest reports at collection. It also reports Context keys that steps read
 and no step writes, missing dependencies on the step that writes a key, steps that write a key at
@@ -34,7 +34,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=existing_path,
         metavar="PATH",
-        help="recipes, or folders with recipes (default: all recipes of the project)",
+        help="recipes, folders with recipes, station files (default: all recipes of the project)",
     )
     parser.add_argument(
         "--imports",
@@ -62,24 +62,55 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the recipes and print the problems."""
     about = project(args.paths)
-    paths = list(about.recipes(args.paths))
-    if not paths:
+    stations = _stations(args.paths, about)
+    rest = [path for path in args.paths if _absolute(path) not in stations]
+    paths = list(about.recipes(rest)) if rest or not args.paths else []
+    if not (paths or stations):
         where = " or ".join(map(str, args.paths or [about.root]))
         raise UsageError(
             f"there is no recipe in {where}; pytest-orchestrator new recipe NAME creates one"
         )
     given = _given_answers(args, about)
-    found = list(dict.fromkeys(_findings(paths, about, given, imports=args.imports)))
+    found = list(dict.fromkeys(_of_stations(stations, about)))
+    found += dict.fromkeys(_findings(paths, about, given, imports=args.imports))
     if args.json:
-        say_json(_plain(paths, found, about))
+        say_json(_plain([*stations, *paths], found, about))
     else:
         from pytest_orchestrator.reports import failure_view
 
         width, wrap = terminal_width(), sys.stdout.isatty()
         for each in found:
             say(*failure_view.plain(each.render(), width, wrap=wrap), "")
-        say(_summary(len(paths), found))
+        say(_summary(len(paths), len(stations), found))
     return 1 if any(each.severity == "error" for each in found) else 0
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.normpath(Path.cwd() / path))
+
+
+def _stations(named: Sequence[Path], about: Project) -> list[Path]:
+    """Return the station file of the project, and the station files among the arguments."""
+    from pytest_orchestrator.recipe.station.reader import looks_like_station
+
+    own = about.station_file()
+    files = [path for path in map(_absolute, named) if path.is_file() and looks_like_station(path)]
+    return list(dict.fromkeys([*([own.path] if own else []), *files]))
+
+
+def _of_stations(paths: Sequence[Path], about: Project) -> "Iterator[Finding]":
+    """Yield a finding for each problem of station files."""
+    from pytest_orchestrator.plugin.options.station import StationFile, station_of
+    from pytest_orchestrator.recipe.analysis.dataflow import Finding
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    own = about.station_file()
+    for path in paths:
+        file = own if own is not None and path == own.path else StationFile(path)
+        try:
+            station_of(file, about.root, about.max_bytes)
+        except RecipeError as error:
+            yield from (Finding("error", error.path, error.text, each) for each in error.problems)
 
 
 def _given_answers(args: argparse.Namespace, about: Project) -> "GivenAnswers | None":
@@ -206,9 +237,11 @@ def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) ->
     return {"rootdir": str(about.root), "recipes": recipes}
 
 
-def _summary(recipes: int, found: "Sequence[Finding]") -> str:
+def _summary(recipes: int, stations: int, found: "Sequence[Finding]") -> str:
     warnings = sum(each.severity == "warning" for each in found)
-    parts = [_counted(recipes, "recipe"), _counted(len(found) - warnings, "problem")]
+    parts = [_counted(recipes, "recipe")] if recipes or not stations else []
+    parts += [_counted(stations, "station file")] if stations else []
+    parts += [_counted(len(found) - warnings, "problem")]
     return ", ".join([*parts, _counted(warnings, "warning")] if warnings else parts)
 
 
