@@ -43,6 +43,7 @@ from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decode
 from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
 
 _WANTED = "a recipe has a list of 'steps'"
+_OF_STATION = "'instruments' is a key of the station file; see --recipe-station"
 
 
 class Document:
@@ -313,6 +314,7 @@ class Document:
     def _unknown(self, name: str, node: Node) -> None:
         place = self._values.place(node)
         hint = unknown_key(name, keys_of(Recipe), self._problems, exclude=self._pairs)
+        hint = _OF_STATION if name == "instruments" else hint
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
 

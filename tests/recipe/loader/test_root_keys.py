@@ -85,3 +85,13 @@ def test_a_recipe_has_requirements(read: Read) -> None:
 )
 def test_wrong_requirements_are_reported(problems: Problems, text: str, message: str) -> None:
     assert problems(f"{text}\n{STEPS}") == [message]
+
+
+def test_a_station_file_is_no_recipe(problems: Callable[[str], list[str]]) -> None:
+    assert problems("instruments: {}\n") == [
+        (
+            "1:1 unknown key 'instruments' in the recipe ('instruments' is a key of the station "
+            "file; see --recipe-station)"
+        ),
+        "1:1 missing 'steps' (a recipe has a list of 'steps')",
+    ]
