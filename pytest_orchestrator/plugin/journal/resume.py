@@ -76,7 +76,9 @@ def fingerprint_inputs(state: "SessionState") -> "FingerprintInputs":
         from pytest_orchestrator.recipe.analysis.source_files import Sources
 
         sources = Sources(state.config.rootpath)
-        stash[_AROUND] = FingerprintInputs(sources, state.var_values, os.environ, state.masked)
+        stash[_AROUND] = FingerprintInputs(
+            sources, state.var_values, os.environ, state.masked, state.station
+        )
     return stash[_AROUND]
 
 

@@ -5,13 +5,14 @@ steps are not included either; the code that compares fingerprints checks those 
 separately.
 """
 
+import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,17 +21,22 @@ from pytest_orchestrator.core.json_values import SCALARS
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression, Template
+from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     FileUse,
+    InstrumentQuery,
     PythonStep,
     ShellStep,
     SshStep,
     Step,
 )
 from pytest_orchestrator.recipe.variables import ExternalValue
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.station.model import Station
 
 STEP: Final = "step"
 """Name of the digest of the keys of the step."""
@@ -46,6 +52,16 @@ _NONE_IF_EMPTY: Final = {"env"}
 """Mappings that are no part of a digest while they are empty: older runs do not have them."""
 _DIGEST_NAMES: Final = {"expected": "wanted"}
 """Names of renamed fields in digests: they stay, so that a resume recognizes older runs."""
+_OF_INSTRUMENT: Final = (
+    "resource",
+    "backend",
+    "read_termination",
+    "write_termination",
+    "baud_rate",
+    "idn",
+    "init",
+)
+"""Settings of an instrument that decide what a step does with it."""
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
 _MOST_BYTES = 16 << 20
 _ALL = "*"
@@ -59,12 +75,14 @@ class FingerprintInputs(NamedTuple):
         external_values: The values of vars that come from outside the recipe, by name.
         environ: The environment variables.
         masked: Function that removes secrets from a value, so that no digest reveals a secret.
+        station: The station; None if the project has none.
     """
 
     sources: Sources
     external_values: Mapping[str, ExternalValue] = {}
     environ: Mapping[str, str] = os.environ
     masked: Callable[[Any], Any] = lambda value: value
+    station: "Station | None" = None
 
 
 def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, str]:
@@ -77,7 +95,8 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
 
     Returns:
         Digests of 16 hexadecimal digits, by name: ``step``, each ``vars.x``, ``env.X`` and
-        ``matrix.x`` that its expressions read, and ``file path`` for each file that it runs.
+        ``matrix.x`` that its expressions read, ``file path`` for each file that it runs, and
+        ``host x`` and ``instrument x`` for those of the station that it uses by name.
     """
     expressions: list[Expression] = []
     keys = [step.type, _plain(step, expressions)]
@@ -91,7 +110,29 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
             result[name] = _digest(inputs.masked(value))
     for path in files_of_step(step, inputs.sources):
         result[f"{FILE}{_shown(path, inputs.sources.root)}"] = file_digest(path)[:16]
+    if inputs.station is not None:
+        result |= _of_station(recipe, step, inputs.station, inputs.sources.root)
     return result
+
+
+def _of_station(recipe: Recipe, step: Step, station: "Station", root: Path) -> dict[str, str]:
+    """Return the digests of host and instruments of the station that a step uses by name."""
+    found: dict[str, str] = {}
+    if isinstance(step, SshStep) and step.host in station.hosts:
+        found[f"host {step.host}"] = _digest(station.hosts[step.host])
+    names = [step.instrument] if isinstance(step, InstrumentQuery) else []
+    if isinstance(step, CustomStep):
+        with contextlib.suppress(type_hooks.HookError):  # the step raises the error again
+            names = type_hooks.instruments_of(step, str(recipe.path))
+    for name in names:
+        one = station.instruments.get(name)
+        if one is not None:
+            found[f"instrument {name}"] = _digest([getattr(one, key) for key in _OF_INSTRUMENT])
+            simulation = one.simulation
+            if simulation:
+                path = Path(simulation)
+                found[f"{FILE}{_shown(path, root)}"] = file_digest(path)[:16]
+    return found
 
 
 def _plain(value: Any, expressions: list[Expression]) -> Any:

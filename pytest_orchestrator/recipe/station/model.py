@@ -171,8 +171,12 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
         """The name of its lock: ``lock``, else the resource, with the file of a simulation."""
         if self.lock is not None:
             return self.lock
-        simulation = f"@{simulation_of(self.backend)}" if simulation_of(self.backend) else ""
-        return f"{self.resource}{simulation}"
+        return f"{self.resource}@{self.simulation}" if self.simulation else self.resource
+
+    @property
+    def simulation(self) -> str:
+        """The file of its simulation; empty for a real instrument."""
+        return simulation_of(self.backend)
 
 
 class Station(Struct, frozen=True, kw_only=True):

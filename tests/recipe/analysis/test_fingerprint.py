@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.extending import Criterion, StepEnvironment, StepType
+from pytest_orchestrator.extending import Criterion, StepEnvironment, StepSpec, StepType
 from pytest_orchestrator.recipe import BUILT_IN, Recipe, cells, load
 from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs, digests
 from pytest_orchestrator.recipe.analysis.source_files import Sources
+from pytest_orchestrator.recipe.station.reader import load_station
 from pytest_orchestrator.recipe.variables import ExternalValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 TEXT = """\
@@ -104,6 +105,75 @@ def test_the_host_changes_the_digest_of_ssh_steps_only(
     far = TEXT.replace("    type: shell", "    type: ssh\n    host: bench-3")
 
     assert differing(digests_of(far), digests_of(far.replace("bench-3", "bench-4"))) == ["step"]
+
+
+class BenchKeys(msgspec.Struct):
+    instrument: Annotated[str, msgspec.Meta(description="A name.", examples=["psu"])]
+
+
+class Bench(StepType):
+    """Uses an instrument."""
+
+    name = "bench"
+    Keys = BenchKeys
+
+    def run(self, keys: Any, ctx: Any, env: StepEnvironment) -> Mapping[str, Any]:
+        return {"status": "ok"}
+
+    @classmethod
+    def instruments(cls, step: StepSpec) -> list[Any]:
+        return [step.keys["instrument"]]
+
+
+_STATION = """\
+instruments:
+  psu: {resource: A, backend: psu.yaml@sim, timeout: 1s}
+  dmm: {resource: B, safe: [X], due: 2026-01-01}
+hosts: {dut: root@192.0.2.20}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("timeout: 1s", "timeout: 2s, lock: psu", {}),
+        ("safe: [X], due: 2026-01-01", "", {}),
+        ("resource: A", "resource: C", {"a": ["instrument psu"], "s": ["instrument psu"]}),
+        ("resource: B", "resource: D", {"b": ["instrument dmm"]}),
+        ("192.0.2.20", "192.0.2.21", {"far": ["host dut"]}),
+        ("", "", {"a": ["file psu.yaml"], "s": ["file psu.yaml"]}),
+    ],
+)
+def test_a_change_of_the_station_changes_digests_of_the_steps_that_use_the_changed_part(
+    tmp_path: Path, old: str, new: str, changed: dict[str, list[str]]
+) -> None:
+    (tmp_path / "x.yaml").write_text(
+        "sampling: {s: {instrument: psu, query: X}}\n"
+        "steps:\n"
+        "  - {name: a, type: bench, instrument: psu}\n"
+        "  - {name: b, type: bench, instrument: dmm}\n"
+        "  - {name: c, type: bench, instrument: '${{ ctx.a }}'}\n"
+        "  - {name: far, type: ssh, host: dut, cmd: x}\n"
+        "  - {name: other, type: ssh, host: bench, cmd: x}\n"
+    )
+    known = BUILT_IN.with_type(Bench, plugin="lab").with_instruments(["psu", "dmm"])
+    recipe = load(tmp_path / "x.yaml", root=tmp_path, known=known)
+    file, simulation = tmp_path / "station.yaml", tmp_path / "psu.yaml"
+    steps = (*recipe.steps, recipe.samplers[0].step)
+
+    def found(text: str) -> dict[str, dict[str, str]]:
+        file.write_text(text)
+        station = load_station(file, tmp_path)
+        inputs = FingerprintInputs(Sources(tmp_path), station=station)
+        return {step.name: digests(recipe, step, inputs) for step in steps}
+
+    simulation.write_text("devices: {}\n")
+    before = found(_STATION)
+    if not old:
+        simulation.write_text("devices: {psu: {}}\n")
+    now = found(_STATION.replace(old, new))
+    differences = {name: differing(before[name], now[name]) for name in before}
+    assert {name: one for name, one in differences.items() if one} == changed
 
 
 def test_values_from_outside_the_recipe_change_digests(
