@@ -88,6 +88,12 @@ _SECTIONS = (
         "[SCPI steps](recipes.md#scpi-steps) lists the keys of a command.",
         CodeStep,
     ),
+    _Section(
+        "Serial steps",
+        BUILT_IN.step_types["serial"],
+        "[Serial steps](recipes.md#serial-steps) lists the keys of a line.",
+        CodeStep,
+    ),
     _Section("Steps that use a file", UseStep, without=Step),
     _Section("`sampling`", Sampling, "Keys of each sampled value."),
     _Section("`retry`", Retry),

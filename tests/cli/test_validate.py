@@ -300,7 +300,7 @@ def test_step_types_of_plugins_are_known(project: Project) -> None:
     assert subprocess_call(project, "validate") == "1 recipe, no problem\n"
     types = json.loads(subprocess_call(project, "schema", "--plugins"))["definitions"]["Step"]
     enum = types["properties"]["type"]["enum"]
-    assert enum == ["python", "shell", "ssh", "http", "prompt", "scpi", "visa"]
+    assert enum == ["python", "shell", "ssh", "http", "prompt", "scpi", "serial", "visa"]
 
 
 def subprocess_call(project: Project, *words: str) -> str:

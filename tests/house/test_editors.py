@@ -12,7 +12,7 @@ from tests.house.language_server import Editor, editor
 
 pytestmark = pytest.mark.nightly
 
-TYPES = '"python", "shell", "ssh", "http", "prompt", "scpi"'
+TYPES = '"python", "shell", "ssh", "http", "prompt", "scpi", "serial"'
 HEAD = "# yaml-language-server: $schema=../recipe.schema.json\n"
 
 GOOD = """\

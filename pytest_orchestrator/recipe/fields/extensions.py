@@ -63,6 +63,7 @@ _OWN_TYPES = {
     "http": ("pytest_orchestrator.step_types.http", "Http"),
     "prompt": ("pytest_orchestrator.step_types.prompt", "Prompt"),
     "scpi": ("pytest_orchestrator.step_types.scpi", "Scpi"),
+    "serial": ("pytest_orchestrator.step_types.serial", "Serial"),
 }
 """Modules and classes of the step types of this package that are imported at their first use."""
 

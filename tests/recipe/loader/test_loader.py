@@ -210,7 +210,7 @@ def test_messages_name_steps_of_finally_as_final_steps(problems: Problems) -> No
     assert problems("steps: [{name: a, type: shell, cmd: x}]\nfinally: [{}, x]") == [
         (
             "2:11 missing 'type' in final step 1 "
-            "(a step has a type: python, shell, ssh, http, prompt or scpi)"
+            "(a step has a type: python, shell, ssh, http, prompt, scpi or serial)"
         ),
         "2:11 missing 'name' in final step 1",
         "2:15 final step 2 is text, should be a mapping of its keys",

@@ -34,7 +34,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
     assert problems(steps("{}")) == [
         (
             "2:5 missing 'type' in step 1 "
-            "(a step has a type: python, shell, ssh, http, prompt or scpi)"
+            "(a step has a type: python, shell, ssh, http, prompt, scpi or serial)"
         ),
         "2:5 missing 'name' in step 1",
     ]
@@ -51,7 +51,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a, type: docker}",
             (
                 "2:21 unknown type 'docker' in step 'a' "
-                "(a step has a type: python, shell, ssh, http, prompt or scpi)"
+                "(a step has a type: python, shell, ssh, http, prompt, scpi or serial)"
             ),
         ),
         (
@@ -62,21 +62,21 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a, type: 1, cmd: ls}",
             (
                 "2:21 'type' in step 'a' is a number, "
-                "should be 'python', 'shell', 'ssh', 'http', 'prompt' or 'scpi'"
+                "should be 'python', 'shell', 'ssh', 'http', 'prompt', 'scpi' or 'serial'"
             ),
         ),
         (
             "{name: a, type: [x], cmd: ls}",
             (
                 "2:21 'type' in step 'a' is a list, "
-                "should be 'python', 'shell', 'ssh', 'http', 'prompt' or 'scpi'"
+                "should be 'python', 'shell', 'ssh', 'http', 'prompt', 'scpi' or 'serial'"
             ),
         ),
         (
             "{name: a, type: , cmd: ls}",
             (
                 "2:21 'type' in step 'a' is empty, "
-                "should be 'python', 'shell', 'ssh', 'http', 'prompt' or 'scpi'"
+                "should be 'python', 'shell', 'ssh', 'http', 'prompt', 'scpi' or 'serial'"
             ),
         ),
         ("{name: a, cmd: ls}", "2:5 missing 'type' in step 'a' (its 'cmd' says: type: shell)"),
@@ -92,7 +92,7 @@ def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
             "{name: a}",
             (
                 "2:5 missing 'type' in step 'a' "
-                "(a step has a type: python, shell, ssh, http, prompt or scpi)"
+                "(a step has a type: python, shell, ssh, http, prompt, scpi or serial)"
             ),
         ),
         (
@@ -170,7 +170,7 @@ def test_the_rest_of_a_step_of_unknown_type_is_read(problems: Problems) -> None:
     assert [one.partition(" (it may have ")[0] for one in problems(steps(item))] == [
         (
             "2:21 unknown type 'docker' in step 'a' "
-            "(a step has a type: python, shell, ssh, http, prompt or scpi)"
+            "(a step has a type: python, shell, ssh, http, prompt, scpi or serial)"
         ),
         "2:58 'implicit' in step 'a' is a number, should be true or false",
         "2:61 unknown key 'foo' in step 'a'",
