@@ -24,6 +24,12 @@ STREAM: Final = "log"
 BUDGET: Final = 4 << 20
 """Maximum bytes of the records of one attempt that pytest receives."""
 
+_SOURCES: Final = ("pytest_orchestrator.instrument.", "pytest_orchestrator.step.")
+"""Beginnings of the names of loggers whose records are a transcript; the rest is their source."""
+
+_TRANSCRIPT: Final = "%(asctime)s.%(msecs)03d %(levelname)-8s %(source)s %(message)s"
+"""Format of these records, unless the project has a format of its own."""
+
 
 class _Formatter(logging.Formatter):
     """Formatter that supports `%f` in dates, as the formatter of pytest does."""
@@ -42,6 +48,13 @@ def _formatter(style: RecordStyle) -> logging.Formatter:
         return _Formatter(style.line_format, style.date_format)
     except ValueError:  # an invalid format, which pytest itself reports if it uses it
         return _Formatter(RecordStyle().line_format)
+
+
+def _transcript_line(record: logging.LogRecord) -> str:
+    """Return a record of an instrument or of a step type with its time and without its file."""
+    start = next(name for name in _SOURCES if record.name.startswith(name))
+    record.source = record.name.removeprefix(start)
+    return logging.Formatter(_TRANSCRIPT, "%H:%M:%S").format(record)
 
 
 class RecordLog:
@@ -86,10 +99,14 @@ class RecordLog:
         """Append a log record of at least the minimum level to the file, with secrets masked."""
         if self._path is None or record.levelno < self._attempt.config.record_style.level:
             return
+        style = self._attempt.config.record_style
         if self._formatter is None:
-            self._formatter = _formatter(self._attempt.config.record_style)
+            self._formatter = _formatter(style)
         try:
-            line = self._formatter.format(record)
+            if record.name.startswith(_SOURCES) and style.line_format == RecordStyle().line_format:
+                line = _transcript_line(record)
+            else:
+                line = self._formatter.format(record)
         except Exception:  # noqa: BLE001 - the format may name a field that the record lacks
             line = record.getMessage()
         self._file.feed(

@@ -232,6 +232,7 @@ class _Console:
     def _expect(self, line: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
         pattern = re.compile(line["expect"], re.MULTILINE)
         seconds = _duration(line.get("within")) or _WITHIN
+        self._log.debug("waits at most %g s for '%s'", seconds, line["expect"])
         match = self._until(time.monotonic() + seconds, lambda: pattern.search(self._text))
         if match is None:
             reason = f"{self._name}: no match for '{line['expect']}' within {seconds:g} s"

@@ -61,6 +61,24 @@ def test_format_and_level_are_those_of_the_session(bench: Bench, passed_on: list
     assert len(passed_on) == 2
 
 
+def test_records_of_instruments_and_step_types_have_their_time(
+    bench: Bench, passed_on: list[Any]
+) -> None:
+    names = ("pytest_orchestrator.instrument.psu", "pytest_orchestrator.step.serial")
+    sent = [event("> VOLT 5", logging.INFO, name=name, msecs=250.0) for name in names]
+
+    lines = written(bench, *sent).splitlines()
+    own = written(bench, *sent, record_style=RecordStyle(line_format="%(message)s"))
+
+    assert [line[line.index(".") :] for line in lines] == [
+        ".250 INFO     psu > VOLT 5",
+        ".250 INFO     serial > VOLT 5",
+    ]
+    assert all(len(line.partition(".")[0]) == len("10:15:02") for line in lines)
+    assert own == "> VOLT 5\n> VOLT 5\n"
+    assert len(passed_on) == 4
+
+
 @pytest.mark.parametrize("line", ["%(nothing)s", "%(message)q"])
 def test_an_invalid_format_keeps_the_message(bench: Bench, passed_on: list[Any], line: str) -> None:
     assert "off" in written(bench, event("off"), record_style=RecordStyle(line_format=line))

@@ -244,7 +244,8 @@ def test_the_log_of_a_step_is_a_file_of_the_run_folder(bench: Project) -> None:
 
     logs = {path.name: path.read_text() for path in bench.path.rglob("*.1.log")}
     assert logs.keys() == {"a.1.log", "b.1.log"}
-    assert all("DEBUG    pytest_orchestrator.step.psu:" in text for text in logs.values())
+    line = r"(?m)^\d\d:\d\d:\d\d\.\d{3} DEBUG    psu switched on with pin $"
+    assert all(re.search(line, text) for text in logs.values())
     result.stdout.fnmatch_lines(["*switched on with pin*"])
     outputs = {path.name: path.read_text() for path in bench.path.rglob("*.cleanup.1.stdout")}
     assert outputs == {"a.cleanup.1.stdout": "pin  again\n"}
