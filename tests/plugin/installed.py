@@ -7,6 +7,7 @@ the time of a session with a small recipe. No package changes while tests run.
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
+from importlib import metadata
 from importlib.metadata import Distribution, EntryPoints, PackagePath
 from typing import Any
 
@@ -61,3 +62,10 @@ def read_once(distributions: Callable[..., Any]) -> Callable[..., Iterator[Any]]
             yield from packages(folder) if is_cached else distributions(path=[folder])
 
     return cached
+
+
+def read_all() -> None:
+    """Read what pytest reads of each package, before processes are forked that would read it."""
+    for package in metadata.distributions():
+        if package.metadata and any(one.group == "pytest11" for one in package.entry_points):
+            list(package.files or ())
