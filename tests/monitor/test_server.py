@@ -53,6 +53,7 @@ def start(bench: Path) -> Iterator[Start]:
             one.kill()
 
 
+@pytest.mark.measured
 def test_monitor_serves_until_a_signal_or_the_end_of_its_input(start: Start) -> None:
     first, port, link = start(0)
     second, next_port, _ = start(port)
