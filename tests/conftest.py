@@ -3,6 +3,7 @@
 `LAW_EXAMPLES` sets the number of examples of each law of hypothesis that has none of its own.
 """
 
+import contextlib
 import gc
 import os
 import sys
@@ -38,18 +39,25 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure no coverage of laws, of the house, and of most sessions in `tests/plugin`.
+    """Measure no coverage of laws, of long tests, of the house, and of most sessions.
 
-    It takes as long as the session itself, and nearly all sessions execute the same code. With
-    `MEASURE_ALL` set, as the long tier does, all sessions but those of later cases are measured.
+    It takes as long as the test itself. A long test repeats the code of others a thousand times,
+    and nearly all sessions of `tests/plugin` execute the same code. With `MEASURE_ALL` set, as the
+    long tier does, long tests and the first cases of all sessions are measured.
     """
     if _is_measured(item):
         return (yield)
+    with _unmeasured():
+        return (yield)
+
+
+@contextlib.contextmanager
+def _unmeasured() -> Iterator[None]:
     trace, trace_of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     try:
-        return (yield)
+        yield
     finally:
         threading.settrace(trace_of_threads)
         sys.settrace(trace)
@@ -60,6 +68,8 @@ def _is_measured(item: pytest.Item) -> bool:
         return True
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return False
+    if item.get_closest_marker("unmeasured") is not None:
+        return "MEASURE_ALL" in os.environ
     if isinstance(item, pytest.Function) and "plugin" in item.path.parts:
         return _is_first_case(item) and ("MEASURE_ALL" in os.environ or _is_one_of_many(item))
     return item.path.parent.name != "house"

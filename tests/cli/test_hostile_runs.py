@@ -158,6 +158,7 @@ def by_project(output: str) -> dict[str, str]:
     return {path: text for path, _, text in (part.partition("\n") for part in parts)}
 
 
+@pytest.mark.unmeasured
 # One process runs all commands: each start of an interpreter would take as long as they take.
 def test_no_command_opens_or_writes_a_file_outside_of_the_run_folder(
     tmp_path: Path, outside: Path

@@ -294,6 +294,7 @@ def _pairs(model: type[Step]) -> Iterator[dict[str, Any]]:
         yield one | other
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "model", kept_first(_STEPS, ShellStep, PythonStep), ids=lambda model: model.type
 )
@@ -304,6 +305,7 @@ def test_loader_and_schema_agree_on_any_two_keys_of_a_step(
         compare({"steps": [_STEPS[model] | keys]}, tmp_path)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("root", _ROOTS, ids=json.dumps)
 @pytest.mark.parametrize(
     "model", kept_first(_STEPS, ShellStep, PythonStep), ids=lambda model: model.type

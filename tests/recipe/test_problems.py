@@ -84,6 +84,7 @@ def test_a_hundred_problems_are_shown_and_all_are_counted() -> None:
     assert RecipeError(found[:100], "x.yaml", "").render().endswith("odd 100\n100 problems")
 
 
+@pytest.mark.unmeasured
 def test_hints_of_a_large_broken_file_compare_a_limited_number_of_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_hints_of_a_large_broken_file_compare_a_limited_number_of_names(
     assert 0 < compared <= 20_000
 
 
+@pytest.mark.unmeasured
 def test_reading_stops_after_ten_thousand_problems(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("steps:\n" + "- {}\n" * 20_000)

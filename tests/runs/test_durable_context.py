@@ -236,6 +236,7 @@ def test_the_cache_is_replaced_as_the_file_grows(
     assert dict(kept_in(path)[0]) == {"a": 59}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.usefixtures("early_cache")
 def test_a_cache_that_was_cut_or_changed_anywhere_is_ignored(path: Path) -> None:
     written(path)

@@ -8,6 +8,7 @@ import pytest
 from pytest_orchestrator import Context
 
 
+@pytest.mark.unmeasured
 @pytest.mark.recipe("recipes/cdu_poll.yaml")
 def test_ten_readings_are_in_the_context(ctx: Context) -> None:
     readings = ctx.get("cdu.readings_v1")

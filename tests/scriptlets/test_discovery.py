@@ -113,6 +113,7 @@ def test_five_hundred_files_are_listed_without_running_any(project: Project) -> 
     assert len(project.by_name()) == 500
 
 
+@pytest.mark.unmeasured
 def test_a_long_function_is_read_in_linear_time(project: Project) -> None:
     def read(lines: str) -> None:
         project.write("scriptlets/long.py", f"def long(ctx, params):\n{lines}    return {{}}\n")

@@ -232,6 +232,7 @@ def test_a_line_without_syntax_needs_no_shell(line: str, needs: bool) -> None:
 AS_ARGUMENT = "hand it over as an argument, as in: sh -c 'echo \"$1\"' sh ${{ … }}"
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("again", "message"),
     [

@@ -172,6 +172,7 @@ def test_an_invalid_expression_is_an_error_with_a_reason(text: str, message: str
     assert str(caught.value) == message
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("again", "inner", "ends"),
     [

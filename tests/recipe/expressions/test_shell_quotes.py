@@ -48,6 +48,7 @@ def test_an_invalid_line_is_scanned_to_its_end(line: str) -> None:
     assert len(contexts(line.replace("@", MARK))) == 1
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("begins", "nested", "again", "found"),
     [

@@ -186,6 +186,7 @@ recipes/_bad.yaml:1:10: unknown key 'nmae' in shell step 1 (did you mean 'name'?
     assert caught.value.render() == shown
 
 
+@pytest.mark.unmeasured
 def test_uses_that_grow_exponentially_are_refused(files: Files) -> None:
     texts = {"x": "steps: [{name: a, use: recipes/_1.yaml}, {name: b, use: recipes/_1.yaml}]"}
     for n in range(1, 19):

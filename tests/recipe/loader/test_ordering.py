@@ -209,6 +209,7 @@ def test_other_mistakes_do_not_hide_problems_between_steps(problems: Problems) -
     ]
 
 
+@pytest.mark.unmeasured
 def test_a_long_circle_is_cut(problems: Problems) -> None:
     many = [f"name: step_{n}, needs: [step_{n + 1}]" for n in range(2000)]
     found = problems(steps(*many, "name: step_2000, needs: [step_0]"))

@@ -159,6 +159,7 @@ def test_an_alias_bomb_is_refused_before_it_is_built(problems: Problems) -> None
     assert problems(text) == ["6:6 the file has more than 250,000 nodes, aliases followed"]
 
 
+@pytest.mark.unmeasured
 def test_a_bomb_of_merges_is_refused_at_once(problems: Problems) -> None:
     wide = "x-0: &a {" + ", ".join(f"k{n}: v" for n in range(10_000)) + "}\n"
     text = wide + "x-1:\n" + "  - <<: *a\n" * 50_000

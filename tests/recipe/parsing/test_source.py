@@ -155,6 +155,7 @@ def test_nesting_has_a_limit(text: str, place: str | None, problems: Problems) -
     assert problems(text) == [message if place else NO_STEPS]
 
 
+@pytest.mark.unmeasured
 def test_nodes_have_a_limit(read: Callable[[str], Recipe], problems: Problems) -> None:
     # The root, its 2 keys, the list, and 8 nodes of steps.
     rest = 250_000 - 12
@@ -164,6 +165,7 @@ def test_nodes_have_a_limit(read: Callable[[str], Recipe], problems: Problems) -
     ]
 
 
+@pytest.mark.unmeasured
 def test_the_parser_in_python_reads_the_same(
     read: Callable[[str], Recipe], problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:

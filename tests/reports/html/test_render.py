@@ -209,6 +209,7 @@ def test_the_page_of_a_killed_run_names_the_interrupted_step(tmp_path: Path) -> 
     assert "Last event recorded: 2026-11-25 10:15:05 UTC (line 6 of the journal)" in text
 
 
+@pytest.mark.unmeasured
 def test_a_page_of_many_steps_with_long_output_keeps_its_size_limit(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     log = "".join(
