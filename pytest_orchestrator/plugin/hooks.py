@@ -113,14 +113,17 @@ def pytest_collect_file(file_path: "Path", parent: pytest.Collector) -> pytest.C
         return None
     if file_path.name.startswith("test") and config.pluginmanager.has_plugin("pytest-workflow"):
         claim = "may be"  # pytest-workflow has files with such names too
-    activate(config)
-    from pytest_orchestrator.plugin.collection import unsupported
+    from pytest_orchestrator.core.files import gc_paused
 
-    if not unsupported.HERE:
-        return unsupported.UnrunnableFile.from_parent(parent, path=file_path)
-    from pytest_orchestrator.plugin.collection import nodes
+    with gc_paused():
+        activate(config)
+        from pytest_orchestrator.plugin.collection import unsupported
 
-    return nodes.recipe_file(file_path, parent, claim)
+        if not unsupported.HERE:
+            return unsupported.UnrunnableFile.from_parent(parent, path=file_path)
+        from pytest_orchestrator.plugin.collection import nodes
+
+        return nodes.recipe_file(file_path, parent, claim)
 
 
 def pytest_exception_interact(node: pytest.Collector | pytest.Item, report: object) -> None:
@@ -178,9 +181,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     if has_recipes or marked:
         activate(session.config)
-        from pytest_orchestrator.plugin.session import start
+        from pytest_orchestrator.core.files import gc_paused
 
-        start.keep_recipes_whole(session)
+        with gc_paused():
+            from pytest_orchestrator.plugin.session import start
+
+            start.keep_recipes_whole(session)
     if session.config.getoption("collectonly"):
         for item in marked:
             # VS Code takes an item with `callspec` for a parametrized one with brackets.

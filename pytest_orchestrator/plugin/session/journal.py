@@ -23,7 +23,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     TestReported,
 )
-from pytest_orchestrator.core.files import replacing
+from pytest_orchestrator.core.files import gc_paused, replacing
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
@@ -484,7 +484,8 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
     """
     if not config.getini("recipe_html"):
         return
-    from pytest_orchestrator.reports.views import write_all
+    with gc_paused():
+        from pytest_orchestrator.reports.views import write_all
 
     try:
         if (folder / JOURNAL).stat().st_size > _LARGE:
