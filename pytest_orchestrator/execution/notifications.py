@@ -4,7 +4,9 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
@@ -60,13 +62,13 @@ class MainThreadQueue:
             callback()
 
 
-class Started(NamedTuple):
+class Started(msgspec.Struct, frozen=True):
     """Event: the first attempt of a step starts."""
 
     step: Step
 
 
-class AttemptStarted(NamedTuple):
+class AttemptStarted(msgspec.Struct, frozen=True):
     """Event: an attempt of a step starts; its step code has not run yet.
 
     Attributes:
@@ -83,7 +85,7 @@ class AttemptStarted(NamedTuple):
     elements: int | None = None
 
 
-class RetryScheduled(NamedTuple):
+class RetryScheduled(msgspec.Struct, frozen=True):
     """Event: an attempt of a step failed, and the next attempt follows after ``seconds``."""
 
     step: Step
@@ -93,7 +95,7 @@ class RetryScheduled(NamedTuple):
     element: int | None = None
 
 
-class ElementFinished(NamedTuple):
+class ElementFinished(msgspec.Struct, frozen=True):
     """Event: an element of a step with ``foreach`` has a result.
 
     Attributes:
@@ -109,21 +111,21 @@ class ElementFinished(NamedTuple):
     digest: str
 
 
-class Finished(NamedTuple):
+class Finished(msgspec.Struct, frozen=True):
     """Event: a step has a result. For a service, a second event at its end has the final result."""
 
     step: Step
     result: StepResult
 
 
-class Changed(NamedTuple):
+class Changed(msgspec.Struct, frozen=True):
     """Event: a step has changed the Context."""
 
     step: Step
     change: Change
 
 
-class Sampled(NamedTuple):
+class Sampled(msgspec.Struct, frozen=True):
     """Event: a sampled value has a new sample.
 
     Attributes:

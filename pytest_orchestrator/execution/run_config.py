@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.variables import ExternalValue
 
 
-class _EnvironmentCache(NamedTuple):
+class _EnvironmentCache(msgspec.Struct, frozen=True):
     """Environment variables of this process at the last read, as bytes and decoded."""
 
     raw: dict[bytes, bytes]

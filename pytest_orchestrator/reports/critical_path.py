@@ -4,7 +4,9 @@ It is computed from the blocks of the JSON report, so that every view shows the 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
@@ -18,7 +20,7 @@ _CLOCK_TOLERANCE = 0.005
 processes and by rounding."""
 
 
-class CriticalPath(NamedTuple):
+class CriticalPath(msgspec.Struct, frozen=True):
     """Chain of dependent steps with the longest total duration of step code.
 
     Attributes:
@@ -32,7 +34,7 @@ class CriticalPath(NamedTuple):
     whole: float
 
 
-class _Interval(NamedTuple):
+class _Interval(msgspec.Struct, frozen=True):
     """Time in which the code of a step ran, in seconds since the epoch."""
 
     name: str

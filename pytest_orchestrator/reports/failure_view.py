@@ -5,7 +5,9 @@ The texts themselves are plain and fit no terminal, because files get them too.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from pytest_orchestrator.core.location import around
 from pytest_orchestrator.core.text import cut_to_width, display_width, wrapped
@@ -30,7 +32,7 @@ _EXPECTED: Final = re.compile(
 _FAILED: Final = re.compile(r"\d[\d,]*(?: of [\d,]+)? (?:failed|interrupted)")
 
 
-class _Section(NamedTuple):
+class _Section(msgspec.Struct, frozen=True):
     """Adjacent lines of one kind.
 
     Attributes:
@@ -58,7 +60,8 @@ def lines(text: str, width: int, *, short: bool = False, wrap: bool = False) -> 
     """
     shown: list[list[Part]] = []
     room = width if wrap and width >= _MIN_WRAPPED else 0
-    for kind, rows in _sections(text.split("\n")):
+    for section in _sections(text.split("\n")):
+        kind, rows = section.kind, section.rows
         if kind == "head":
             shown += _broken(_head(rows[0], width), room, Part(""))
         elif kind == "excerpt":
@@ -88,7 +91,8 @@ def one_line_each(text: str) -> list[str]:
         text: A failure text or the error of a recipe, for which `has_excerpt` returns True.
     """
     before, found = "", []
-    for kind, rows in _sections(text.split("\n")):
+    for section in _sections(text.split("\n")):
+        kind, rows = section.kind, section.rows
         if kind == "head":
             path, line, _, rest = _groups(_HEAD, rows[0])
             found.append(f"{path}:{line}: {before}{rest}")
@@ -190,7 +194,7 @@ def _broken(line: list[Part], width: int, before: Part) -> Iterator[list[Part]]:
         is_first = start == len(before.text)
         piece = row if is_first else row.removeprefix(indent)
         start = text.index(piece, start)
-        first = before if is_first else before._replace(text=before.text + indent)
+        first = before if is_first else msgspec.structs.replace(before, text=before.text + indent)
         yield [first, *_cut_out(line, start, start + len(piece))]
         start += len(piece)
 
@@ -200,7 +204,7 @@ def _cut_out(line: list[Part], start: int, end: int) -> Iterator[Part]:
     at = 0
     for part in line:
         if text := part.text[max(0, start - at) : max(0, end - at)]:
-            yield part._replace(text=text)
+            yield msgspec.structs.replace(part, text=text)
         at += len(part.text)
 
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -82,7 +82,7 @@ class _Sample(msgspec.Struct):
     cpu_seconds: float = 0.0
 
 
-class Curves(NamedTuple):
+class Curves(msgspec.Struct, frozen=True):
     """Resource usage of a step over time.
 
     Attributes:

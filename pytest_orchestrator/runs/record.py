@@ -3,7 +3,7 @@
 The record is updated line by line, so a running run and a finished one are read the same way.
 """
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -55,7 +55,7 @@ NOT_REACHED: Final = frozenset({"waiting", "not selected"})
 """States of steps without any event, in a running run and in one that has ended."""
 
 
-class LogFile(NamedTuple):
+class LogFile(msgspec.Struct, frozen=True):
     """Log file as a journal names it: path, size in bytes, and `cut` if it was truncated."""
 
     file: RunFile
@@ -63,7 +63,7 @@ class LogFile(NamedTuple):
     cut: bool
 
 
-class Artifact(NamedTuple):
+class Artifact(msgspec.Struct, frozen=True):
     """Artifact of a step as a journal names it: path, media type and size in bytes."""
 
     file: RunFile
@@ -82,7 +82,7 @@ def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
     }
 
 
-class Progress(NamedTuple):
+class Progress(msgspec.Struct, frozen=True):
     """Numbers of elements of ``foreach``: those that have ended, those that failed, and all."""
 
     ended: int

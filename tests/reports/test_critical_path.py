@@ -43,7 +43,7 @@ def test_the_critical_path_is_the_longest_chain() -> None:
 
 def test_steps_that_did_not_run_are_not_on_the_critical_path() -> None:
     blocked = parsed({"step": {"name": "c", "needs": ["b"]}})
-    assert critical_path([block("b", 0, 2, ("gone",)), blocked]) == (("b",), 2.0, 2.0)
+    assert critical_path([block("b", 0, 2, ("gone",)), blocked]) == CriticalPath(("b",), 2.0, 2.0)
     assert critical_path([blocked]) is None
     assert critical_path([]) is None
 
@@ -55,19 +55,21 @@ def test_after_counts_like_needs_and_finally_steps_follow_all() -> None:
         block("off", 5, 6, final=True),
         block("park", 6, 8, final=True),
     ]
-    assert critical_path(blocks) == (("a", "b", "off", "park"), 8.0, 8.0)
+    assert critical_path(blocks) == CriticalPath(("a", "b", "off", "park"), 8.0, 8.0)
 
 
 def test_a_service_counts_until_its_first_use_and_is_never_parallel() -> None:
     blocks = [block("server", 0, 59, background=True), block("poll", 1.5, 9.5, ("server",))]
-    assert critical_path(blocks) == (("server", "poll"), 9.5, 59.0)
+    assert critical_path(blocks) == CriticalPath(("server", "poll"), 9.5, 59.0)
     assert parallel(blocks) == frozenset()
 
 
 def test_all_attempts_of_a_step_count() -> None:
     retried = block("b", 4, 6)
     first = {"start": "2026-11-25T10:00:00.000Z", "seconds": 3.0}
-    assert critical_path([parsed(plain(retried) | {"attempts": [first]})]) == (("b",), 5.0, 6.0)
+    assert critical_path([parsed(plain(retried) | {"attempts": [first]})]) == CriticalPath(
+        ("b",), 5.0, 6.0
+    )
 
 
 @pytest.mark.parametrize(("start", "expected"), [(1.998, set()), (1.9, {"a", "b"})])

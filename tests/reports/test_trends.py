@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from pytest_orchestrator.reports.trends import curves
+from pytest_orchestrator.reports.trends import Curves, curves
 
 
 def samples(path: Path, *rows: tuple[float, int, float], rest: str = "") -> Path:
@@ -14,7 +14,7 @@ def samples(path: Path, *rows: tuple[float, int, float], rest: str = "") -> Path
 def test_a_cpu_curve_counts_the_cores_used(tmp_path: Path) -> None:
     drawn = curves(samples(tmp_path / "x", (0.5, 10, 0.5), (1.0, 20, 1.5), (2.0, 15, 1.5)), 10)
 
-    assert drawn == ((0.5, 1.0, 2.0), (10, 20, 15), (1.0, 2.0, 0.0))
+    assert drawn == Curves((0.5, 1.0, 2.0), (10, 20, 15), (1.0, 2.0, 0.0))
 
 
 def test_a_point_of_many_samples_is_their_peak(tmp_path: Path) -> None:

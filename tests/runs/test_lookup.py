@@ -24,6 +24,7 @@ from pytest_orchestrator.runs.lookup import (
     run_folders,
     within_bytes,
 )
+from pytest_orchestrator.runs.record import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def test_progress_of_a_loop_begins_anew_with_each_start_of_its_step(past: Writte
         (step,) = load_record(past.folder).steps
         shown.append(step.progress)
 
-    assert shown == [(2, 1, 3), (1, 0, 3)]
+    assert shown == [Progress(2, 1, 3), Progress(1, 0, 3)]
 
 
 def test_a_step_records_the_line_that_touched_it_last(past: WrittenRun) -> None:

@@ -356,12 +356,14 @@ def _drawn(values: "Sequence[float]") -> str:
 
 
 def _plain(one: "Trend") -> dict[str, Any]:
-    fields = one._asdict()
+    from msgspec.structs import asdict
+
+    fields = asdict(one)
     if one.precision is None:
         del fields["precision"]
     return {
         **fields,
-        "points": [point._asdict() for point in one.points],
-        "usual": one.usual and one.usual._asdict(),
+        "points": [asdict(point) for point in one.points],
+        "usual": one.usual and asdict(one.usual),
         "drift": one.drift and {"factor": one.drift.factor, "limit": one.drift.limit},
     }

@@ -110,7 +110,7 @@ def unmet_of_type(inputs: CheckInputs) -> tuple[Verdict, ...]:
     only = tuple(step.success[at] for at in own)
     step = msgspec.structs.replace(step, success=only, templates=templates)
     step, errors = evaluate_late_expressions(step, inputs.names)
-    verdicts = checked(inputs._replace(step=step, errors=errors))
+    verdicts = checked(msgspec.structs.replace(inputs, step=step, errors=errors))
     return verdicts if any(one.unmet for one in verdicts) else ()
 
 

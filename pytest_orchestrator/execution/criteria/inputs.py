@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, Verdict
@@ -11,7 +13,7 @@ from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 
-class Stamp(NamedTuple):
+class Stamp(msgspec.Struct, frozen=True):
     """Identity, size and modification time of a file, compared to detect writes to the file."""
 
     device: int
@@ -30,7 +32,7 @@ Its second argument is the start of the step code, in seconds since the epoch.
 """
 
 
-class CheckInputs(NamedTuple):
+class CheckInputs(msgspec.Struct, frozen=True):
     """Data against which the success criteria of a step are checked after its step code has ended.
 
     Attributes:

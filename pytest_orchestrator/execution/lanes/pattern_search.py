@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -30,7 +30,7 @@ _SHORT = 200
 """Longest pattern without repetition, in characters, that this process searches itself."""
 
 
-class Query(NamedTuple):
+class Query(msgspec.Struct, frozen=True):
     """Request to search a text or file for one pattern.
 
     Attributes:

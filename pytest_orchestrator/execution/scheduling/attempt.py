@@ -250,7 +250,7 @@ def _checked(inputs: CheckInputs, own: StepContext, attempt: AttemptContext) -> 
             verdicts = (*ended.verdicts, *unmet)
             return StepFindings(unmet_failure(verdicts), verdicts)
         step, errors = evaluate_late_expressions(inputs.step, names)
-        inputs = inputs._replace(step=step, errors=errors)
+        inputs = msgspec.structs.replace(inputs, step=step, errors=errors)
         asked = list(queries(step, ended, attempt.config.max_result))
         searches.ahead([*asked, *check.queries(inputs)])
         values = outputs_of(step, asked, searches)
@@ -280,7 +280,7 @@ def _beside(inputs: CheckInputs) -> StepFindings:
         # The other criteria may use the result of the step, which may be missing now.
         with contextlib.suppress(ExpressionError):
             step, errors = evaluate_late_expressions(inputs.step, inputs.names)
-            inputs = inputs._replace(step=step, errors=errors)
+            inputs = msgspec.structs.replace(inputs, step=step, errors=errors)
             inputs.searches.ahead(check.queries(inputs))
             others = check.checked(inputs)
             verdicts += tuple(one for one in others if not one.errs)

@@ -8,7 +8,6 @@ import signal
 import stat
 import tempfile
 import time
-from typing import NamedTuple
 
 import msgspec
 
@@ -49,7 +48,7 @@ from pytest_orchestrator.execution.steps.script import (
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 
-class Launch(NamedTuple):
+class Launch(msgspec.Struct, frozen=True):
     """Program, environment variables and input with which a shell step is started.
 
     Attributes:

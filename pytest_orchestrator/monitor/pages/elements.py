@@ -19,9 +19,9 @@ def progress(step: StepRecord) -> str:
     """Return the number of elements of an active step that have ended; empty without any."""
     if step.progress is None or step.state not in ACTIVE:
         return ""
-    ended, failed, total = step.progress
-    text = f"{ended:,} of {counted(total, 'element')}"
-    return f"{text}, {failed:,} failed" if failed else text
+    done = step.progress
+    text = f"{done.ended:,} of {counted(done.total, 'element')}"
+    return f"{text}, {done.failed:,} failed" if done.failed else text
 
 
 def table(shown: ElementTable) -> list[Any]:

@@ -8,8 +8,9 @@ groups after the collection to a file whose path the controller sent.
 import json
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.core.files import replacing
@@ -31,7 +32,7 @@ FIXTURE = "_recipe_needs"
 """Name of the fixture that runs the needed steps; items with such needs request it."""
 
 
-class Needs(NamedTuple):
+class Needs(msgspec.Struct, frozen=True):
     """Steps and recipes that must run before an item.
 
     Attributes:

@@ -196,7 +196,7 @@ def refuse(item: "StepItem", why: str) -> None:
     set_up(item)
     needs = item.stash[NEEDS]
     assert isinstance(needs, Needs)  # noqa: S101  # only markers of tests have messages here
-    item.stash[NEEDS] = needs._replace(refused=needs.refused or why)
+    item.stash[NEEDS] = structs.replace(needs, refused=needs.refused or why)
 
 
 _OPTION = "--recipe-resume"

@@ -4,7 +4,9 @@ import os
 import threading
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _TAIL = 4096
 
 
-class _State(NamedTuple):
+class _State(msgspec.Struct, frozen=True):
     """State of a running step.
 
     Attributes:
@@ -147,13 +149,15 @@ class RunningSteps:
                 logs = f"{self._logs.get(key[0], '')}/{step_file_name(key[1])}"
                 known = _State(key[1], monotonic(), logs, elements=elements or 0, attempts=attempts)
                 self.ended.discard(key)
-            self._steps[key] = known._replace(element=element, attempt=attempt, resumes_at=0.0)
+            self._steps[key] = msgspec.structs.replace(
+                known, element=element, attempt=attempt, resumes_at=0.0
+            )
 
     def _pauses(self, key: tuple[str, str], failed: int, seconds: float) -> None:
         with self._lock:
             if known := self._steps.get(key):
                 at = monotonic() + seconds
-                self._steps[key] = known._replace(attempt=failed + 1, resumes_at=at)
+                self._steps[key] = msgspec.structs.replace(known, attempt=failed + 1, resumes_at=at)
 
     def _finished(self, key: tuple[str, str]) -> None:
         with self._lock:

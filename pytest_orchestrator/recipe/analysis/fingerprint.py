@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -67,7 +67,7 @@ _MOST_BYTES = 16 << 20
 _ALL = "*"
 
 
-class FingerprintInputs(NamedTuple):
+class FingerprintInputs(msgspec.Struct, frozen=True):
     """Inputs of a fingerprint other than the recipe.
 
     Attributes:

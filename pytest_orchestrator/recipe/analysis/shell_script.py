@@ -7,7 +7,9 @@ other syntax is rejected as a whole, so every command that is found is certain.
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.command_line import MARK
@@ -33,7 +35,7 @@ _SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"})
 _FLAGS: Final = lazy_pattern(r"-[A-Za-z]+")
 
 
-class Command(NamedTuple):
+class Command(msgspec.Struct, frozen=True):
     """One simple command.
 
     Attributes:
@@ -51,7 +53,7 @@ class Command(NamedTuple):
     piped: bool = False
 
 
-class Script(NamedTuple):
+class Script(msgspec.Struct, frozen=True):
     """Commands, functions and variables of a script.
 
     Attributes:
@@ -99,7 +101,7 @@ class _UncertainSyntax(Exception):
     """Exception for shell syntax that this parser does not support."""
 
 
-class _Token(NamedTuple):
+class _Token(msgspec.Struct, frozen=True):
     """A word or an operator.
 
     Attributes:
@@ -303,7 +305,7 @@ _PARTS: Final[dict[str, Callable[[_Lexer], str | None]]] = {
 }
 
 
-class _Open(NamedTuple):
+class _Open(msgspec.Struct, frozen=True):
     """A compound command whose end is not parsed yet.
 
     Attributes:
@@ -388,7 +390,7 @@ class _Parser:
             raise _UncertainSyntax
         if opened.in_condition is not was:
             raise _UncertainSyntax
-        self._open[-1] = self._open[-1]._replace(in_condition=in_condition)
+        self._open[-1] = msgspec.structs.replace(self._open[-1], in_condition=in_condition)
         self._begin()
 
     def _pop(self, *words: str) -> None:
@@ -528,7 +530,7 @@ class _Parser:
             else:
                 break
         if of_command:
-            self._commands[-1] = self._commands[-1]._replace(words=tuple(words))
+            self._commands[-1] = msgspec.structs.replace(self._commands[-1], words=tuple(words))
         self._joined(token.text)
 
     def _joined(self, operator: str) -> None:
@@ -555,8 +557,8 @@ class _Parser:
         """Set `piped` or `guarded` of all commands from the index `start` on."""
         for at in range(start, len(self._commands)):
             one = self._commands[at]
-            self._commands[at] = one._replace(
-                piped=one.piped or piped, guarded=one.guarded or guarded
+            self._commands[at] = msgspec.structs.replace(
+                one, piped=one.piped or piped, guarded=one.guarded or guarded
             )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, reduce
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
 import msgspec
 
@@ -32,7 +32,7 @@ WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or f
 _CONVENTIONAL = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """State of reading the keys of one step or mapping.
 
     Attributes:

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from msgspec import NODEFAULT, Meta, Struct
-from msgspec.structs import FieldInfo, fields
+from msgspec.structs import FieldInfo, fields, replace
 
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import ONCE
@@ -20,7 +20,7 @@ Unknown = Callable[[str, Node], None]
 """Called with a key that the Struct does not have, and with its node."""
 
 
-class Key(NamedTuple):
+class Key(Struct, frozen=True):
     """Properties of one key of a recipe.
 
     Attributes:
@@ -111,7 +111,7 @@ def fields_of(
 def _read(key: Key, by: Reader, node: Node, name: str, reading: Reading) -> Any:
     if key.names is None:
         return by.read(node, name, reading)
-    value = by.read(node, name, reading._replace(values=reading.values.with_expressions))
+    value = by.read(node, name, replace(reading, values=reading.values.with_expressions))
     is_bare = Expression in map(type, value if type(value) is tuple else (value,))
     if not reading.values.templated and not is_bare:
         return value

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import json_schema
 from pytest_orchestrator.recipe.expressions.expression import Expression
@@ -78,7 +80,7 @@ class _Criteria:
     def each(self) -> Iterator[Criterion]:
         """Yield the criteria that could be read."""
         own = Templates()
-        reading = self._reading._replace(templates=own)
+        reading = msgspec.structs.replace(self._reading, templates=own)
         wanted = fields_of(self._success, self._pairs, reading, self._unknown, "success.")
         number, starts = 0, {}
         for name, (key, node) in self._pairs.items():
@@ -131,7 +133,7 @@ class _Criteria:
                 yield criterion
 
     def _file(self, node: Node, title: str, path: tuple[str | int, ...]) -> Criterion | None:
-        reading = self._reading._replace(templates=Templates(), path=path)
+        reading = msgspec.structs.replace(self._reading, templates=Templates(), path=path)
         if type(node) is not MappingNode or node.tag == BROKEN:
             return reading.report_kind(node, f"success.{title}", "a mapping") and None
         unknown = partial(self._unknown_of_file, title)

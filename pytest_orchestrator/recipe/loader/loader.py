@@ -109,7 +109,7 @@ class Document:
     def _read_own(self, key_nodes: Pairs, fields: dict[str, Any]) -> None:
         """Read the root keys whose values need more than a reader of one type."""
         if "defaults" in key_nodes:
-            reading = self._reading._replace(templates=Templates())
+            reading = msgspec.structs.replace(self._reading, templates=Templates())
             node = key_nodes["defaults"][1]
             fields["defaults"], self._defaults = step_loader.read_defaults(node, reading)
         if "env" in key_nodes:
@@ -122,7 +122,7 @@ class Document:
         if "matrix" in key_nodes:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
         if "requires" in key_nodes:
-            reading = self._reading._replace(path=("requires",))
+            reading = msgspec.structs.replace(self._reading, path=("requires",))
             fields["requires"] = read_struct(Requires, key_nodes["requires"][1], reading)
         if "inputs" in key_nodes:
             fields["inputs"] = inputs = read_inputs(key_nodes["inputs"][1], self._reading)
@@ -135,7 +135,7 @@ class Document:
     def _environment(self, pair: tuple[ScalarNode, Node]) -> dict[str, Any]:
         """Read the root key ``env``; each step reads its variables as if they were its own."""
         before = len(self._problems.found)
-        reading = self._reading._replace(templates=Templates())
+        reading = msgspec.structs.replace(self._reading, templates=Templates())
         fields = fields_of(Defaults, {"env": pair}, reading, self._unknown)
         if len(self._problems.found) == before:
             self._env = {"env": pair}

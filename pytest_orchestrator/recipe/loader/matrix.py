@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
@@ -52,7 +54,7 @@ def check_matrix(node: Node, reading: Reading) -> None:
 
 
 def _with_expressions(reading: Reading) -> Reading:
-    return reading._replace(values=reading.values.with_expressions)
+    return msgspec.structs.replace(reading, values=reading.values.with_expressions)
 
 
 def matrix_names(matrix: Mapping[str, Json]) -> list[str] | None:
@@ -68,7 +70,7 @@ def matrix_names(matrix: Mapping[str, Json]) -> list[str] | None:
     return list(dict.fromkeys(names))
 
 
-class Matrix(NamedTuple):
+class Matrix(msgspec.Struct, frozen=True):
     """A matrix as it is written, at the root of a recipe or on a step.
 
     Attributes:
@@ -167,7 +169,7 @@ class Matrix(NamedTuple):
                     raise ExpressionError(reason, self.place("exclude"))
 
 
-class _Combination(NamedTuple):
+class _Combination(msgspec.Struct, frozen=True):
     """Values of one cell of a matrix.
 
     Attributes:
@@ -203,7 +205,8 @@ def _names(combinations: list[_Combination], axes: Mapping[str, list[Json]]) -> 
         values[name] = axes[name]
     texts = {name: [_short(value) for value in listed] for name, listed in values.items()}
     seen: dict[str, int] = {}
-    for cell, indices in combinations:
+    for combination in combinations:
+        cell, indices = combination.values, combination.indices
         parts = []
         for name in (name for name in order if name in cell):
             index = indices.get(name, _index(cell[name], values[name]))

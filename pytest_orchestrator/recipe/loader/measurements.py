@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested
@@ -34,7 +34,7 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
         if not name.strip():
             reading.report(name_node, "measurements", " has an empty name")
             continue
-        inner = reading._replace(path=("measurements", name))
+        inner = structs.replace(reading, path=("measurements", name))
         one = _measurement(value, f"measurements.{name}", inner)
         if one is not None:
             measured[name] = one
@@ -48,7 +48,7 @@ def _measurement(node: Node, title: str, reading: Reading) -> Measurement | None
         return None
     key_nodes = pairs(node)
     for key in _INNER.keys() & fields["at"].keys():
-        inner = reading._replace(path=(*reading.path, key))
+        inner = structs.replace(reading, path=(*reading.path, key))
         of_key = read_nested(_INNER[key], key_nodes[key][1], f"{title}.{key}", inner)
         fields[key] = None if of_key is None else _INNER[key](**of_key)
     one = Measurement(**fields)

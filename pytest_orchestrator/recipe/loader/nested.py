@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.keys import checked_key
@@ -73,7 +73,7 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
         key = _output_key(name, name_node, reading)
         if key is FAILED:
             continue
-        inner = reading._replace(path=("outputs", len(written), "value"))
+        inner = structs.replace(reading, path=("outputs", len(written), "value"))
         read = (_searched if _is_search(value) else _valued)(name, value, inner)
         if read is not FAILED:
             place, template = reading.values.place(value), None

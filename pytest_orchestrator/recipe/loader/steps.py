@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.text import one_line
@@ -197,7 +197,7 @@ class _StepReader:
             fields["success"] = criteria_of(success, self._reading, self._model, self._known)
         for key, read in _NESTED.items():
             if key in key_nodes:
-                reading = self._reading._replace(path=(key,))
+                reading = structs.replace(self._reading, path=(key,))
                 fields[key] = read(key_nodes[key][1], reading)
         if self._model is UseStep:
             self._check_use()

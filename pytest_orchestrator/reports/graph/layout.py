@@ -8,7 +8,9 @@ few sweeps.
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
+
+import msgspec
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
@@ -31,7 +33,7 @@ _MAX_BENDS: Final = 4000
 Direction = Literal["down", "right"]
 
 
-class Arrow(NamedTuple):
+class Arrow(msgspec.Struct, frozen=True):
     """Arrow from a step to a step that waits for its end.
 
     Attributes:
@@ -47,7 +49,7 @@ class Arrow(NamedTuple):
     path: str
 
 
-class Layout(NamedTuple):
+class Layout(msgspec.Struct, frozen=True):
     """Positions of boxes and arrows, in pixels.
 
     Attributes:

@@ -4,7 +4,9 @@ Nodes of Mermaid have numbered ids, so that a step's name cannot be a keyword of
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import CONTROLS, cut_to_length
@@ -127,7 +129,7 @@ def _more(steps: Steps, drawn: Steps) -> list[str]:
 _WIDEST_NAME: Final = 23
 
 
-class _Box(NamedTuple):
+class _Box(msgspec.Struct, frozen=True):
     """Values of a step that the SVG template uses."""
 
     classes: str

@@ -2,8 +2,10 @@
 
 import base64
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
+
+import msgspec
 
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 
@@ -15,7 +17,7 @@ _CHANGES: Final = 6_000
 _VALUES: Final = 600_000
 
 
-class ContentBudget(NamedTuple):
+class ContentBudget(msgspec.Struct, frozen=True):
     """Amount of content that one step, key or value may use on a page.
 
     Attributes:

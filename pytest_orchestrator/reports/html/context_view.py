@@ -1,7 +1,9 @@
 """Context on a page: tree of its keys with their histories."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from pytest_orchestrator.reports.html.budget import ContentBudget
 from pytest_orchestrator.reports.text import cut, json_text
@@ -11,7 +13,7 @@ _MAX_KEYS: Final = 4_000
 _MAX_OPEN_KEYS: Final = 60
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """One change of a key.
 
     Attributes:
@@ -27,7 +29,7 @@ class Row(NamedTuple):
     anchor: str
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True):
     """A key of a Context.
 
     Attributes:
@@ -82,7 +84,7 @@ class ContextView:
 _MAX_DEPTH = 20
 
 
-class Branch(NamedTuple):
+class Branch(msgspec.Struct, frozen=True):
     """Node of the key tree: a key, the common beginning of several keys, or both.
 
     Attributes:

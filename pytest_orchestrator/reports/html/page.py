@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
@@ -41,7 +43,7 @@ _LIST_HEAD: Final = "steps"
 """Anchor of the head of the list, to which links to unlisted steps lead."""
 
 
-class RecipeView(NamedTuple):
+class RecipeView(msgspec.Struct, frozen=True):
     """View of a recipe for the templates."""
 
     recipe: RecipeRecord
@@ -242,7 +244,7 @@ class Page:
             path = step.samples
             drawn = curves(path, self.budget.points) if path else None
             if drawn is not None:
-                by_anchor[step.anchor] = drawn._asdict()
+                by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
         return by_anchor
 
     def _recipe(self, number: int, recipe: RecipeRecord) -> RecipeView:

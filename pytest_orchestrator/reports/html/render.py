@@ -10,8 +10,10 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
+
+import msgspec
 
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.page import Page
@@ -26,7 +28,7 @@ _SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
 _MAX_STEP_ROWS: Final = 60
 
 
-class _Row(NamedTuple):
+class _Row(msgspec.Struct, frozen=True):
     """Row of a timeline: the bar of one step, or all bars of a lane."""
 
     name: str

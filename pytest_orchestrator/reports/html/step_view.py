@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports import text as report_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.element_view import Curve, ElementTable
 
 
-class Limits(NamedTuple):
+class Limits(Struct, frozen=True):
     """Positions on a measurement bar, from 0 at its left end to 1 at its right end.
 
     Attributes:
@@ -107,7 +107,7 @@ _MOST: Final = 60
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 
 
-class Log(NamedTuple):
+class Log(Struct, frozen=True):
     """End of a log, and a link to the log file; both are empty for a file outside of the run."""
 
     name: str
@@ -119,7 +119,7 @@ class Log(NamedTuple):
     cut: bool
 
 
-class Attachment(NamedTuple):
+class Attachment(Struct, frozen=True):
     """An artifact of a step; `picture` is the `src` of its thumbnail."""
 
     name: str
@@ -130,7 +130,7 @@ class Attachment(NamedTuple):
     picture: str
 
 
-class Measurement(NamedTuple):
+class Measurement(Struct, frozen=True):
     """A measurement with its limits and its bar."""
 
     name: str
@@ -427,13 +427,14 @@ class StepView:
     @property
     def attachments(self) -> Iterator[Attachment]:
         """Artifacts of the step."""
-        for file, kind, size in self.step.artifacts[:_MOST]:
+        for one in self.step.artifacts[:_MOST]:
+            file, kind = one.file, one.type
             picture = self._files.picture(file, kind) if kind in _PICTURES else ""
             name, path = (
                 cut(file.recorded_path.rpartition("/")[2], 200),
                 cut(file.recorded_path, 200),
             )
-            yield Attachment(name, path, cut(kind, 60), size, self._files.href(file), picture)
+            yield Attachment(name, path, cut(kind, 60), one.size, self._files.href(file), picture)
 
     @property
     def warnings(self) -> list[str]:

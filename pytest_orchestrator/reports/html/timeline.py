@@ -1,7 +1,9 @@
 """Timeline of a recipe: spans of waiting and running steps, in lanes."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.runs.block import Attempt
@@ -13,7 +15,7 @@ _TICK_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7
 _MAX_TICKS: Final = 6
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True):
     """A part of the bar of a step.
 
     Attributes:
@@ -28,7 +30,7 @@ class Span(NamedTuple):
     stop: float
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True):
     """A change of the Context.
 
     Attributes:
@@ -42,7 +44,7 @@ class Mark(NamedTuple):
     op: str
 
 
-class Bar(NamedTuple):
+class Bar(msgspec.Struct, frozen=True):
     """The bar of a step.
 
     Attributes:
@@ -68,7 +70,7 @@ class Bar(NamedTuple):
         return self.spans[-1].stop
 
 
-class Timeline(NamedTuple):
+class Timeline(msgspec.Struct, frozen=True):
     """The steps of a recipe over time.
 
     Attributes:
@@ -110,7 +112,7 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
             step,
             lane,
             tuple(Span(each.kind, each.start - began, each.stop - began) for each in spans),
-            tuple(mark._replace(at=max(0.0, mark.at - began)) for mark in marks),
+            tuple(msgspec.structs.replace(mark, at=max(0.0, mark.at - began)) for mark in marks),
         )
         for (step, spans, marks), lane in zip(ran, lanes, strict=True)
     )

@@ -2,7 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from pytest_orchestrator.core.text import cut_to_width, display_width
 from pytest_orchestrator.reports.text import IN_A_LINE
@@ -24,14 +26,14 @@ GAP: Final = "  "
 """Text between two columns."""
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
     """A text with the name of its colour; an empty name is the colour of other text."""
 
     text: str
     colour: str = ""
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """A line as parts that follow each other."""
 
     parts: tuple[Part, ...]

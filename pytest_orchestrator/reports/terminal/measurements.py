@@ -1,9 +1,9 @@
 """Measurements in the terminal: a line for each one, or a table of cells and measurements."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pytest_orchestrator.core.text import counted, cut_to_width, display_width
 from pytest_orchestrator.reports.measurement_text import (
@@ -30,7 +30,7 @@ from pytest_orchestrator.runs.block import Measurement
 _MOST_VALUE: Final = 40  # characters
 
 
-class CellRow(NamedTuple):
+class CellRow(Struct, frozen=True):
     """A cell of a matrix, or an element of ``foreach``, with its measurements.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import counted
@@ -26,7 +28,7 @@ FOLDED: Final = frozenset({"blocked", "not run", "skipped"})
 _RUN: Final = frozenset({"passed", "failed", "error", "interrupted", "xfailed", "xpassed"})
 
 
-class StepRow(NamedTuple):
+class StepRow(msgspec.Struct, frozen=True):
     """A step, or several steps with the same reason, in the overview of a recipe.
 
     Attributes:
@@ -50,7 +52,7 @@ class StepRow(NamedTuple):
     noun: str = "element"
 
 
-class Overview(NamedTuple):
+class Overview(msgspec.Struct, frozen=True):
     """One run of a recipe, without the steps that passed.
 
     Attributes:

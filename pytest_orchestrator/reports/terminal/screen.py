@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from pytest_orchestrator.core.text import counted, cut_to_width, display_width
 from pytest_orchestrator.reports.terminal.lines import (
@@ -36,7 +38,7 @@ _WORST_FIRST: Final = ("failed", "interrupted", "not run", "passed", "skipped")
 _RIGHT: Final = (2, 3)
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True):
     """A recipe, all cells of its matrix, or many recipes that passed.
 
     Attributes:
@@ -288,7 +290,9 @@ def _cells_of(cell: str, row: StepRow) -> Iterator[CellRow]:
     if row.measured:
         yield CellRow(f"[{cell}]", row.state, row.measured)
     for one in row.cells:
-        yield one._replace(label=f"[{cell}]{'' if one.label.startswith('[') else ' '}{one.label}")
+        yield msgspec.structs.replace(
+            one, label=f"[{cell}]{'' if one.label.startswith('[') else ' '}{one.label}"
+        )
 
 
 def _most_urgent(rows: Sequence[StepRow]) -> list[StepRow]:

@@ -3,7 +3,8 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from pytest_orchestrator.core.text import cut_to_width, display_width
 from pytest_orchestrator.reports import text as report_text
@@ -14,7 +15,7 @@ _MIN_NAME = 8
 _MOST_IN_LINE = 3
 
 
-class RunningStep(NamedTuple):
+class RunningStep(msgspec.Struct, frozen=True):
     """A running step as the status line shows it.
 
     Attributes:

@@ -7,7 +7,9 @@ multiple of the spread of the earlier values, and a minimum deviation.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 FACTOR: Final = 2.0
 """Default of the factor: the highest ratio of a figure to its median that is no drift."""
@@ -23,7 +25,7 @@ FLOORS: Final[Mapping[str, float]] = {"seconds": 0.1, "cpu_seconds": 0.1, "max_r
 """Smallest drift of a figure above its median; the start of a process alone varies by as much."""
 
 
-class BaselineRange(NamedTuple):
+class BaselineRange(msgspec.Struct, frozen=True):
     """Range of a figure in its baseline: the earlier runs with which it is compared.
 
     Attributes:
@@ -37,7 +39,7 @@ class BaselineRange(NamedTuple):
     runs: int
 
 
-class Drift(NamedTuple):
+class Drift(msgspec.Struct, frozen=True):
     """Deviation of a figure from its baseline.
 
     Attributes:

@@ -6,9 +6,9 @@ Runs are read on demand, newest first and each once; of each only its figures ar
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_bound
@@ -33,7 +33,7 @@ MEASURED: Final = "measurements."
 """Prefix of the names of figures that are measurements of the step."""
 
 
-class RecordedRecipe(NamedTuple):
+class RecordedRecipe(Struct, frozen=True):
     """Recorded figures of one run of a recipe.
 
     Attributes:
@@ -188,7 +188,7 @@ def figures_in(block: "Block") -> dict[str, float]:
     return figures
 
 
-class Point(NamedTuple):
+class Point(Struct, frozen=True):
     """Point of a trend: the figure in one run.
 
     Attributes:
@@ -204,7 +204,7 @@ class Point(NamedTuple):
     passed: bool
 
 
-class Trend(NamedTuple):
+class Trend(Struct, frozen=True):
     """Trend of a figure over the runs.
 
     Attributes:

@@ -7,7 +7,7 @@ module opens no file.
 
 import time
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -41,7 +41,7 @@ class JournalDamaged(OrchestratorError):
         return error
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True):
     """One line of a journal.
 
     Attributes:

@@ -9,7 +9,9 @@ only the offset of each step's last line is in memory (`JournalIndex`).
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import AnyEvent, ContextReplaced, RunFinished, StepFinished
@@ -92,7 +94,7 @@ def split_changes(entry: Entry) -> Iterator[Entry]:
         yield Entry(entry.n, stamp(moment), change)
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """Valid part of a journal.
 
     Attributes:

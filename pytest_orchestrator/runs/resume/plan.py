@@ -7,7 +7,7 @@ Keys that do not affect its work, such as `tags`, `timeout` and `locks`, may cha
 import re
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 _FILE: Final = "file "
 
 
-class CurrentRecipe(NamedTuple):
+class CurrentRecipe(msgspec.Struct, frozen=True):
     """Recipe as it is now, for comparison with an earlier run.
 
     Attributes:
@@ -36,7 +36,7 @@ class CurrentRecipe(NamedTuple):
     skipped: str = ""
 
 
-class ResumeDecision(NamedTuple):
+class ResumeDecision(msgspec.Struct, frozen=True):
     """Decision on a step in a run that resumes an earlier run.
 
     Attributes:
@@ -54,7 +54,7 @@ class ResumeDecision(NamedTuple):
     keeps_elements: bool = False
 
 
-class ResumePlan(NamedTuple):
+class ResumePlan(msgspec.Struct, frozen=True):
     """Decisions on all steps of a resumed run.
 
     Attributes:

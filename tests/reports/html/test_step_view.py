@@ -21,7 +21,7 @@ NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
 def test_positions_on_a_limits_bar_are_fractions(**measured: Any) -> None:
     bar = bar_of(**measured)
 
-    assert bar is None or all(0 <= place <= 1 for place in bar[:3])
+    assert bar is None or all(0 <= place <= 1 for place in (bar.value, bar.low, bar.high))
 
 
 def test_a_value_within_its_limits_lies_between_them() -> None:

@@ -20,7 +20,10 @@ def test_a_bar_shows_lock_waits_attempts_and_retry_delays(tmp_path: Path) -> Non
     shown = timeline_of(psu_run(tmp_path / "run"))
 
     spans = {
-        bar.step.name: [(span.kind, *(round(value, 3) for value in span[1:])) for span in bar.spans]
+        bar.step.name: [
+            (span.kind, *(round(value, 3) for value in (span.start, span.stop)))
+            for span in bar.spans
+        ]
         for bar in shown.bars
     }
     assert spans == {

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_orchestrator.runs.compare.drift import baseline_range, find_drift
+from pytest_orchestrator.runs.compare.drift import BaselineRange, baseline_range, find_drift
 
 NOISE = 0.2
 
@@ -43,7 +43,7 @@ def test_a_narrow_factor_does_not_report_noise_as_drift() -> None:
 
 
 def test_one_outlier_does_not_move_the_range() -> None:
-    assert baseline_range([1.0, 1.0, 1.0, 1.0, 90.0]) == (1.0, 0.0, 5)
+    assert baseline_range([1.0, 1.0, 1.0, 1.0, 90.0]) == BaselineRange(1.0, 0.0, 5)
 
 
 def test_a_deviation_below_the_floor_is_no_drift() -> None:
