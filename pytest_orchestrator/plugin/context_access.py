@@ -9,6 +9,7 @@ import pytest
 
 from pytest_orchestrator.plugin.collection import unsupported
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class StepContextAccess:
         return handle
 
 
-class SessionContextServer:
+class SessionContextServer(Plugin):
     """Context server of `--recipe-serve` for every client that has the token.
 
     Args:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
+from pytest_orchestrator.plugin.registered import Plugin
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _PROGRAMS = frozenset({"pytest", "py.test", "pytest-orchestrator"})
 
 
-class EarlyEnds:
+class EarlyEnds(Plugin):
     """Wrappers of ``os._exit`` and ``os.exec*`` that turn a false exit status 0 into a failure.
 
     In forked processes the wrappers only call the original functions. coverage.py may wrap the

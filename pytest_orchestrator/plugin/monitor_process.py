@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 
 _START_TIMEOUT: Final = 15.0
 _END_TIMEOUT: Final = 3.0
@@ -24,7 +25,7 @@ def start_monitor(config: pytest.Config) -> None:
         config.pluginmanager.register(MonitorProcess(config), "orchestrator-monitoring")
 
 
-class MonitorProcess:
+class MonitorProcess(Plugin):
     """Process of the web monitor, which runs as long as the session.
 
     Its stdin is a pipe from pytest. However pytest ends, the pipe closes and the monitor ends.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.options.settings import compare_factor, compare_last
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def longest_first(durations: Mapping[str, float], units: Mapping[str, Iterable[s
     return sorted(units, key=lambda name: weights[name], reverse=True)
 
 
-class StepDurations:
+class StepDurations(Plugin):
     """Durations of passed steps, written to pytest's cache at the end of the session."""
 
     def __init__(self, config: pytest.Config) -> None:

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.runs.resume import plan
@@ -459,7 +460,7 @@ def _skip_reason(run: "RecipeRun") -> str:
     return ""
 
 
-class _PendingFinally:
+class _PendingFinally(Plugin):
     """Plugin that sets `has_pending_finally` of resumed runs, so that ``finally`` steps run."""
 
     def __init__(self, config: pytest.Config, runs: "Sequence[RecipeRun]") -> None:
@@ -476,7 +477,7 @@ class _PendingFinally:
             run.has_pending_finally = True
 
 
-class _SummaryLines:
+class _SummaryLines(Plugin):
     """Plugin that prints the resume lines in the summary, as xdist sessions have no header."""
 
     def __init__(self, resumed: ResumedSession) -> None:

@@ -16,6 +16,7 @@ from pytest_orchestrator.execution.requirements import CI, is_ci
 from pytest_orchestrator.plugin.callables import at_recipe
 from pytest_orchestrator.plugin.questions.form import Terminal
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting.not_run import NAME as NOT_RUN
 from pytest_orchestrator.plugin.reporting.progress import silence
 
@@ -68,7 +69,7 @@ def _terminal_output() -> int | None:
     return next((number for number in (1, 2) if os.isatty(number)), None)
 
 
-class Presenter:
+class Presenter(Plugin):
     """Thread of an xdist controller that shows one question after another.
 
     The main thread of the controller reports items meanwhile. As a plugin of pytest, this object

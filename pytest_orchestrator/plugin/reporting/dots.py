@@ -8,6 +8,7 @@ import pytest
 
 from pytest_orchestrator.plugin.collection.needs import recipe_of
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
 
 NAME = "orchestrator-dots"
@@ -15,7 +16,7 @@ _MANY = 200
 _MOST = 40
 
 
-class Dots:
+class Dots(Plugin):
     """Plugin that lets a dot stand for several steps of a file that has more than 200.
 
     A file then has about 40 dots. Only steps that passed or were skipped are affected; pytest

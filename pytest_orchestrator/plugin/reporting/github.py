@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results import blocks as result_blocks
 
 _MOST_SHOWN = 20
@@ -29,7 +30,7 @@ def join(config: pytest.Config) -> None:
         config.pluginmanager.register(_AfterFailures(commands), "orchestrator-github-between")
 
 
-class GitHub:
+class GitHub(Plugin):
     """Collector of problems and failures, which writes annotations and the summary at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -131,7 +132,7 @@ class _StopCommands:
         terminal.write_line(f"::{self._token}::")
 
 
-class _AroundSummary:
+class _AroundSummary(Plugin):
     """Outermost wrapper of pytest's terminal summary, during which it disables commands."""
 
     def __init__(self, github: GitHub, commands: _StopCommands) -> None:
@@ -151,7 +152,7 @@ class _AroundSummary:
             self._commands.resume(terminalreporter)
 
 
-class _AfterFailures:
+class _AfterFailures(Plugin):
     """Innermost wrapper, which enables commands between pytest's failures and its short summary."""
 
     def __init__(self, commands: _StopCommands) -> None:

@@ -10,6 +10,7 @@ from pytest_orchestrator import __version__
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.options import runner, settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _MOST = 3
 
 
-class Header:
+class Header(Plugin):
     """Plugin that writes the header lines; registered if a session has YAML files or marked tests.
 
     Attributes:

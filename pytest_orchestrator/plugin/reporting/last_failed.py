@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
 
 _KEY = "orchestrator/blocked"
@@ -34,7 +35,7 @@ def widen(config: pytest.Config) -> None:
             file.write_text(json.dumps(known | dict.fromkeys(blocked, True)), encoding="utf-8")
 
 
-class LastFailed:
+class LastFailed(Plugin):
     """Plugin that stores the blocked steps in pytest's cache, and removes good sampled values.
 
     Args:

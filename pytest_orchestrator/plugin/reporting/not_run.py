@@ -14,6 +14,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, block_without_run
 from pytest_orchestrator.plugin.session_state import state_of
 
@@ -27,7 +28,7 @@ _UNINFORMED = ("lfplugin", "stepwiseplugin")
 """Plugins that would forget the failure of an item if it were reported as skipped."""
 
 
-class NotRun:
+class NotRun(Plugin):
     """Plugin that reports selected steps that did not run, when a session ends."""
 
     def __init__(self, config: pytest.Config) -> None:

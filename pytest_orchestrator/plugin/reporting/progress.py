@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.execution.notifications import AttemptStarted
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting.running_steps import RunningSteps
 from pytest_orchestrator.plugin.session_state import state_of
 
@@ -92,7 +93,7 @@ def progress_of(config: pytest.Config) -> "Progress | None":
     return progress
 
 
-class _HiddenLine:
+class _HiddenLine(Plugin):
     """Plugin that hides the status line while pytest or xdist writes to the terminal."""
 
     def __init__(self, progress: "Progress") -> None:
@@ -148,7 +149,7 @@ def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
     return contextlib.nullcontext() if progress is None else progress.silence()
 
 
-class Progress:
+class Progress(Plugin):
     """Status line of the running steps; without a terminal, one line a minute.
 
     Args:

@@ -11,6 +11,7 @@ from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.collection.needs import RESULTS
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.results.bounds import bounded
 from pytest_orchestrator.plugin.results.failures import printed
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block
 
 
-class Blocks:
+class Blocks(Plugin):
     """Plugin that attaches blocks to pytest's reports; registered if a session runs recipes.
 
     pytest applies `xfail` only after a report was made, and pytest-json-report requests the

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
 
 _RICH = "rich-terminal-reporter"
 _NAME = "orchestrator-rich"
 
 
-class _RichFailures:
+class _RichFailures(Plugin):
     """Plugin that changes failures before pytest-rich receives them."""
 
     @pytest.hookimpl(tryfirst=True)

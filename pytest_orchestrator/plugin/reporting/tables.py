@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import dots, last_failed, recipe_tables, rich
 from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _TABLES = "orchestrator-tables"
 
 
-class Tables:
+class Tables(Plugin):
     """Plugin that collects the report blocks and shows a summary of the recipes.
 
     Attributes:

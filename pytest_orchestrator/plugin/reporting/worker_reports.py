@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from pytest_orchestrator.plugin.collection.needs import recipe_of
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def reporter_without_stops(session: pytest.Session) -> Iterator[Callable[..., ob
         session.shouldfail = stops
 
 
-class LateReports:
+class LateReports(Plugin):
     """Plugin of the controller that receives the late reports of workers.
 
     Attributes:
@@ -178,7 +179,7 @@ def report_pending_finally(state: "SessionState") -> int:
     return sum(map(len, pending.values()))
 
 
-class DeadWorkers:
+class DeadWorkers(Plugin):
     """Plugin that completes the reports of steps whose worker died while they ran.
 
     xdist reports the item of the step, and this plugin completes that report. xdist also sends

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ PROBLEMS_KEY = pytest.StashKey[list[list[Any]]]()
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
-class PlainReports:
+class PlainReports(Plugin):
     """Plugin that converts the reports of all items to plain data and masks them."""
 
     def __init__(self, config: pytest.Config) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
 
 Report = pytest.TestReport | pytest.CollectReport
@@ -68,7 +69,7 @@ class TerminalExplanation:
             self._explanation.toterminal(out)
 
 
-class FailureView:
+class FailureView(Plugin):
     """Plugin that prepares failures of steps and errors of recipes for the terminal.
 
     It is registered in the process that has the terminal, not in a worker of pytest-xdist.

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.collection.nodes import RecipeFile, StepItem
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import tables
 from pytest_orchestrator.plugin.reporting.worker_reports import (
     OWNER,
@@ -138,7 +139,7 @@ def _must_run_finally(run: "RecipeRun") -> bool:
 INTERRUPTS = (KeyboardInterrupt, pytest.exit.Exception)
 
 
-class FinallyProtocol:
+class FinallyProtocol(Plugin):
     """Plugin that runs the due ``finally`` steps after the last item that uses a recipe."""
 
     def __init__(self, config: pytest.Config, finals: FinallySteps) -> None:

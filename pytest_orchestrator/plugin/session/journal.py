@@ -27,6 +27,7 @@ from pytest_orchestrator.core.files import gc_paused, replacing
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import (
     ATTRIBUTE,
     LATE,
@@ -109,7 +110,7 @@ def _plugins(config: pytest.Config) -> dict[str, str]:
     return versions
 
 
-class SessionJournal:
+class SessionJournal(Plugin):
     """Plugin that writes the journal of a session; registered after the run folder is made."""
 
     def __init__(

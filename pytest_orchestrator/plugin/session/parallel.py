@@ -21,6 +21,7 @@ from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapsh
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import interrupt_text
 from pytest_orchestrator.plugin.journal import baseline
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import header
 from pytest_orchestrator.plugin.reporting.reports import manual_reports
 from pytest_orchestrator.plugin.reporting.worker_reports import report_later, reporter_without_stops
@@ -259,7 +260,7 @@ def _blocking_mark(item: StepItem) -> str:
     return "xfail(run=False)" if any(not mark.kwargs.get("run", True) for mark in xfails) else ""
 
 
-class ParallelSession:
+class ParallelSession(Plugin):
     """Plugin that cancels and reports the steps that run ahead of their items."""
 
     def __init__(self, session: pytest.Session, runs: list[ParallelRun]) -> None:

@@ -17,6 +17,7 @@ from pytest_orchestrator.plugin.interrupts import (
     keep_exit_statuses,
 )
 from pytest_orchestrator.plugin.python_lane import launch
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import not_run, tables, worker_reports
 from pytest_orchestrator.plugin.reporting import reports as step_reports
 from pytest_orchestrator.plugin.reporting.progress import print_line
@@ -61,7 +62,7 @@ def _end_with_controller(config: pytest.Config) -> None:
         os_support.end_with_parent()
 
 
-class RunningSession:
+class RunningSession(Plugin):
     """Plugin that ends recipe runs, and runs the ``finally`` steps that are due at an early end."""
 
     def __init__(

@@ -16,6 +16,7 @@ from pytest_orchestrator.plugin.collection import file_matching, needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.options.variables import INPUTS
 from pytest_orchestrator.plugin.questions.person import TERMINAL, has_person
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import header, not_run, progress, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
 from pytest_orchestrator.plugin.session_state import (
@@ -73,7 +74,7 @@ def _ask_for_inputs(config: pytest.Config) -> dict[str, str]:
     return values
 
 
-class Controller:
+class Controller(Plugin):
     """Plugin of the controller: its scheduler, its journal and the input of workers."""
 
     def __init__(self, late: LateReports) -> None:

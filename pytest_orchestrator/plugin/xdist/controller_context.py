@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.plugin.worker_context import EVENT, INPUT, KNOWN, LEARNT, SECRETS, SYNC
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.session_state import SessionState
 
 
-class ControllerContext:
+class ControllerContext(Plugin):
     """Plugin of the controller that serves the Context and the journal to workers."""
 
     def __init__(self, config: pytest.Config) -> None:
