@@ -8,7 +8,6 @@ the output of both.
 
 import functools
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -23,41 +22,33 @@ from pytest_orchestrator.reports.text import shown
 FOLDER: Final = Path(__file__).with_name("templates")
 """Folder of the templates."""
 
-missing: Final = object()
-"""Value of a variable that is not set yet."""
-
 
 class TemplateRuntimeError(Exception):
     """Exception for a mistake in a template."""
 
 
-class Undefined:
-    """Value of a name that does not exist: false, without elements, and rendered as no text."""
+class _Missing:
+    """Value of a variable that is not set; each use of it is an error."""
 
-    def __init__(self, hint: str | None = None, name: str = "") -> None:
-        self._hint = hint or f"{name!r} is undefined"
+    def _fail(self, *_: object) -> Any:
+        raise TemplateRuntimeError("a variable of a template is not set")
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise TemplateRuntimeError(f"{self._hint}, and has no attribute {name!r}")
+    __bool__ = __call__ = __contains__ = __getattr__ = __getitem__ = __iter__ = __str__ = _fail
 
-    def __bool__(self) -> bool:
-        return False
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
+missing: Final = _Missing()
+"""Value of a variable that is not set yet."""
 
-    def __str__(self) -> str:
-        return ""
 
-    __html__ = __str__
+def undefined(hint: str, name: str) -> Any:  # noqa: ARG001  # as Jinja2 calls it
+    """Raise the error for a macro, or for an argument of one, that does not exist."""
+    raise TemplateRuntimeError(hint)
 
 
 class LoopContext:
     """Iterator over the elements of a loop, each with this object as the variable `loop`."""
 
-    def __init__(self, iterable: Iterable[Any], _undefined: object) -> None:
+    def __init__(self, iterable: Iterable[Any], _: object) -> None:
         self._iterable = iterable
         self.index0 = -1
 
@@ -70,19 +61,6 @@ class LoopContext:
     def index(self) -> int:
         """The number of the element, from 1."""
         return self.index0 + 1
-
-
-class Macro:
-    """A macro of a template, which returns its output when it is called."""
-
-    def __init__(self, _environment: object, func: Callable[..., str], *details: Any) -> None:
-        self._func = func
-        self._arguments = len(details[1])
-
-    def __call__(self, *values: Any) -> Markup:
-        """Return the output for the values of the arguments."""
-        values += (missing,) * (self._arguments - len(values))
-        return Markup(self._func(*values))  # noqa: S704  # a template escapes what it inserts
 
 
 class Context:
@@ -104,11 +82,6 @@ class Context:
     def resolve_or_missing(self, name: str) -> Any:
         """Return the value of a variable, or `missing`."""
         return self.vars.get(name, self._given.get(name, missing))
-
-    @staticmethod
-    def call(func: Callable[..., Any], *args: Any, **_loop_vars: Any) -> Any:
-        """Call a function or macro; the variables of the loop are not passed on."""
-        return func(*args)
 
 
 class Template:
@@ -138,44 +111,32 @@ class Template:
         return SimpleNamespace(**{name: context.vars[name] for name in context.exported_vars})
 
 
-def _getattr(value: Any, name: str) -> Any:
-    try:
-        return getattr(value, name)
-    except AttributeError:
-        pass
-    try:
-        return value[name]
-    except (TypeError, LookupError, AttributeError):
-        return Undefined(name=name)
-
-
-def _getitem(value: Any, key: Any) -> Any:
-    try:
-        return value[key]
-    except (TypeError, LookupError, AttributeError):
-        return _getattr(value, key) if isinstance(key, str) else Undefined(name=repr(key))
-
-
-_PLAIN = re.compile(r"[ !#-%(-;=?-~]*").fullmatch
-"""Matches a text of printable ASCII without the five characters that HTML escapes."""
+def _is_plain(text: str) -> bool:
+    """Return True if a text is printable and has none of the five characters that HTML escapes."""
+    return text.isprintable() and not (
+        "<" in text or ">" in text or "&" in text or '"' in text or "'" in text
+    )
 
 
 def escaped(value: Any) -> str:
     """Return a value as HTML: a text is escaped, and its control characters are made visible."""
-    # Called about eighty times for each step of a page; nearly every value needs no escaping.
     if type(value) is not str:
         return str(value) if type(value) is int else markupsafe.escape(value)
-    return value if _PLAIN(value) else markupsafe.escape(shown(value))
+    return value if _is_plain(value) else markupsafe.escape(shown(value))
 
 
-escape = str
-"""Called by compiled templates for each value that `escaped` has returned."""
+def all_escaped(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values of which each is shown as `escaped` returns it.
+
+    Nearly all values of a page need no escaping, so one search looks at the text of all of them.
+    """
+    return values if _is_plain("".join(map(str, values))) else tuple(map(escaped, values))
 
 
 def _selectattr(values: Iterable[Any], name: str, *test: str) -> Iterator[Any]:
     """Yield the values whose attribute is true or, with ``"ne"`` and a text, differs from it."""
     for value in values:
-        found = _getattr(value, name)
+        found = getattr(value, name)
         if found != test[1] if test else found:
             yield value
 
@@ -203,7 +164,6 @@ class Environment:
     """
 
     filters: Final[dict[str, Callable[..., Any]]] = {
-        "default": lambda value, other: other if isinstance(value, Undefined) else value,
         "format": lambda text, *values: text % values,
         "join": lambda values, between: between.join(map(str, values)),
         "length": len,
@@ -217,16 +177,18 @@ class Environment:
         "tojson": _tojson,
     }
     tests: Final[dict[str, Callable[[Any], bool]]] = {
-        "defined": lambda value: not isinstance(value, Undefined),
         "none": lambda value: value is None,
     }
     globals: Final[dict[str, Any]] = {}
-    undefined = Undefined
+    undefined = staticmethod(undefined)
     concat = staticmethod("".join)
-    getattr = staticmethod(_getattr)
-    getitem = staticmethod(_getitem)
-    finalize = staticmethod(escaped)
     get_template = staticmethod(template)
+
+
+SAFE: Final = frozenset(
+    {"format", "length", "duration", "look", "percent", "round", "safe", "sign"}
+)
+"""Filters and functions whose results are texts and numbers without a character to escape."""
 
 
 def str_join(values: Iterable[Any]) -> str:
@@ -247,5 +209,5 @@ def identity(value: Any) -> Any:
 
 
 internalcode = identity
-__all__ = ["FOLDER", "Environment", "LoopContext", "Macro", "Markup", "Undefined"]
-__all__ += ["escape", "identity", "internalcode", "markup_join", "missing", "str_join", "template"]
+__all__ = ["FOLDER", "Environment", "LoopContext", "Markup", "all_escaped", "escaped"]
+__all__ += ["identity", "internalcode", "markup_join", "missing", "str_join", "template"]

@@ -35,10 +35,10 @@ class Tail(NamedTuple):
 
 def shown(text: str) -> str:
     """Return a text with control characters escaped and terminal colours removed."""
+    if text.isprintable() or _PLAIN.fullmatch(text):
+        return text
     from pytest_orchestrator.core.text import escape_surrogates
 
-    if _PLAIN.fullmatch(text):
-        return text
     text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(CONTROLS)
     return escape_surrogates(text)
 
@@ -140,10 +140,12 @@ def peak_megabytes(used: "Mapping[str, Json]", name: str = "max_rss") -> str:
         used: The ``resources`` of a block.
         name: Name of the figure.
     """
+    if name not in used:
+        return "-"
     from pytest_orchestrator.core.result import is_memory_bound
 
-    figure = megabytes(used.get(name))
-    return f"≤ {figure}" if name in used and is_memory_bound(used.get("source")) else figure
+    figure = megabytes(used[name])
+    return f"≤ {figure}" if is_memory_bound(used.get("source")) else figure
 
 
 def added(*values: "Json") -> float | None:
@@ -191,7 +193,7 @@ _LOOKS: Final = {
     "marginal": "blocked",
 }
 
-_STYLES: Final = ("failed", "running", "blocked", "skipped", "waiting", "passed")
+_STYLES: Final = frozenset({"failed", "running", "blocked", "skipped", "waiting", "passed"})
 
 
 def sign(state: str) -> str:

@@ -1,14 +1,12 @@
 """`templates/page.html`, compiled by Jinja2 3.1.6."""
 
-from pytest_orchestrator.reports.templating import LoopContext, Markup, TemplateRuntimeError, Undefined, escape, internalcode, markup_join, missing, Environment as environment
+from pytest_orchestrator.reports.templating import LoopContext, Markup, TemplateRuntimeError, all_escaped, escaped, internalcode, markup_join, missing, Environment as environment
 name = 'page.html'
 
 def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    cond_expr_undefined = Undefined
-    if 0: yield None
     l_0_digest = resolve('digest')
     l_0_page = resolve('page')
     l_0_source = resolve('source')
@@ -24,83 +22,72 @@ def root(context, missing=missing, environment=environment):
         def t_1(*unused):
             raise TemplateRuntimeError("No filter named 'cut' found.")
     try:
-        t_2 = environment.filters['default']
+        t_2 = environment.filters['duration']
     except KeyError:
         @internalcode
         def t_2(*unused):
-            raise TemplateRuntimeError("No filter named 'default' found.")
+            raise TemplateRuntimeError("No filter named 'duration' found.")
     try:
-        t_3 = environment.filters['duration']
+        t_3 = environment.filters['format']
     except KeyError:
         @internalcode
         def t_3(*unused):
-            raise TemplateRuntimeError("No filter named 'duration' found.")
+            raise TemplateRuntimeError("No filter named 'format' found.")
     try:
-        t_4 = environment.filters['format']
+        t_4 = environment.filters['json_text']
     except KeyError:
         @internalcode
         def t_4(*unused):
-            raise TemplateRuntimeError("No filter named 'format' found.")
+            raise TemplateRuntimeError("No filter named 'json_text' found.")
     try:
-        t_5 = environment.filters['json_text']
+        t_5 = environment.filters['length']
     except KeyError:
         @internalcode
         def t_5(*unused):
-            raise TemplateRuntimeError("No filter named 'json_text' found.")
+            raise TemplateRuntimeError("No filter named 'length' found.")
     try:
-        t_6 = environment.filters['length']
+        t_6 = environment.filters['list']
     except KeyError:
         @internalcode
         def t_6(*unused):
-            raise TemplateRuntimeError("No filter named 'length' found.")
+            raise TemplateRuntimeError("No filter named 'list' found.")
     try:
-        t_7 = environment.filters['list']
+        t_7 = environment.filters['moment']
     except KeyError:
         @internalcode
         def t_7(*unused):
-            raise TemplateRuntimeError("No filter named 'list' found.")
+            raise TemplateRuntimeError("No filter named 'moment' found.")
     try:
-        t_8 = environment.filters['moment']
+        t_8 = environment.filters['reverse']
     except KeyError:
         @internalcode
         def t_8(*unused):
-            raise TemplateRuntimeError("No filter named 'moment' found.")
+            raise TemplateRuntimeError("No filter named 'reverse' found.")
     try:
-        t_9 = environment.filters['reverse']
+        t_9 = environment.filters['safe']
     except KeyError:
         @internalcode
         def t_9(*unused):
-            raise TemplateRuntimeError("No filter named 'reverse' found.")
+            raise TemplateRuntimeError("No filter named 'safe' found.")
     try:
-        t_10 = environment.filters['safe']
+        t_10 = environment.filters['selectattr']
     except KeyError:
         @internalcode
         def t_10(*unused):
-            raise TemplateRuntimeError("No filter named 'safe' found.")
+            raise TemplateRuntimeError("No filter named 'selectattr' found.")
     try:
-        t_11 = environment.filters['selectattr']
+        t_11 = environment.filters['string']
     except KeyError:
         @internalcode
         def t_11(*unused):
-            raise TemplateRuntimeError("No filter named 'selectattr' found.")
+            raise TemplateRuntimeError("No filter named 'string' found.")
     try:
-        t_12 = environment.filters['string']
+        t_12 = environment.filters['tojson']
     except KeyError:
         @internalcode
         def t_12(*unused):
-            raise TemplateRuntimeError("No filter named 'string' found.")
-    try:
-        t_13 = environment.filters['tojson']
-    except KeyError:
-        @internalcode
-        def t_13(*unused):
             raise TemplateRuntimeError("No filter named 'tojson' found.")
-    try:
-        t_14 = environment.tests['defined']
-    except KeyError:
-        @internalcode
-        def t_14(*unused):
-            raise TemplateRuntimeError("No test named 'defined' found.")
+    t_13 = []
     pass
     included_template = environment.get_template('step.html', 'page.html')._get_default_module(context)
     l_0_step_item = getattr(included_template, 'step_item', missing)
@@ -135,553 +122,721 @@ def root(context, missing=missing, environment=environment):
         l_0_context = undefined(f"the template {included_template.__name__!r} (imported on line 3 in 'page.html') does not export the requested name 'context'", name='context')
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
-    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-'
-    yield escape(environment.finalize((undefined(name='digest') if l_0_digest is missing else l_0_digest)))
-    yield '\'; base-uri \'none\'; form-action \'none\'">\n<title>'
-    yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'sign')))
-    yield ' '
-    yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'verdict')))
-    yield ': run '
-    yield escape(environment.finalize(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'id')))
-    yield '</title>\n<style>\n'
-    yield escape(environment.finalize(context.call((undefined(name='source') if l_0_source is missing else l_0_source), 'uplot-1.6.32.min.css')))
-    yield '\n'
-    yield escape(environment.finalize(context.call((undefined(name='source') if l_0_source is missing else l_0_source), 'page.css')))
-    yield '\n</style>\n</head>\n<body>\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict '
-    yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'look')))
-    yield '">\n  <div class="inner">\n    <h1><span class="sign" aria-hidden="true">'
-    yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'sign')))
-    yield '</span> '
-    yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'verdict')))
-    yield '</h1>\n    <p class="counts">\n'
-    for (l_1_word, l_1_number) in context.call(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'counts'), 'items')):
-        _loop_vars = {}
+    v_0, v_1, v_2, v_3, v_4, v_5, v_6 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css'), l_0_page.look))
+    t_13.append(
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
+        f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
+        f' {v_2}'
+        f': run {v_3}'
+        f'</title>\n<style>\n{v_4}'
+        f'\n{v_5}'
+        f'\n</style>\n</head>\n<body>\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_6}'
+        f'">\n  <div class="inner">\n    <h1><span class="sign" aria-hidden="true">{v_1}'
+        f'</span> {v_2}'
+        f'</h1>\n    <p class="counts">\n'
+    )
+    for (l_1_word, l_1_number) in l_0_page.counts.items():
         pass
-        yield '      <span class="count">'
-        yield escape(environment.finalize(context.call((undefined(name='state') if l_0_state is missing else l_0_state), l_1_word, _loop_vars=_loop_vars)))
-        yield ' '
-        yield escape(environment.finalize(l_1_number))
-        yield '</span>\n'
+        v_0 = (l_0_state(l_1_word))
+        v_1 = escaped(l_1_number)
+        t_13.append(
+            f'      <span class="count">{v_0}'
+            f' {v_1}'
+            f'</span>\n'
+        )
     l_1_word = l_1_number = missing
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'marginal'):
+    if l_0_page.marginal:
         pass
-        yield '<span class="count">'
-        yield escape(environment.finalize(context.call((undefined(name='state') if l_0_state is missing else l_0_state), 'marginal')))
-        yield ' '
-        yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'marginal')))
-        yield '</span>'
-    yield '\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests'):
+        v_0 = (l_0_state('marginal'))
+        v_1 = escaped(l_0_page.marginal)
+        t_13.append(
+            f'<span class="count">{v_0}'
+            f' {v_1}'
+            f'</span>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.tests:
         pass
-        yield '<span class="count">'
-        yield escape(environment.finalize(t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests'))))
-        yield ' other pytest test'
-        yield escape(environment.finalize(('s' if (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests')) != 1) else cond_expr_undefined("the inline if-expression on line 28 in 'page.html' evaluated to false and no else section was defined."))))
-        yield '</span>'
-    yield '\n    </p>\n    <dl class="facts">\n      <div><dt>Duration</dt><dd>'
-    yield escape(environment.finalize(t_3(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'seconds'))))
-    yield '</dd></div>\n      <div><dt>Started</dt><dd><time datetime="'
-    yield escape(environment.finalize(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'first')))
-    yield '">'
-    yield escape(environment.finalize(t_8(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'first'))))
-    yield '</time></dd></div>\n      <div><dt>Recipes</dt><dd>'
-    yield escape(environment.finalize(t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'))))
-    yield '</dd></div>\n'
-    if (environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started') and environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started'), 'host')):
+        v_0 = (t_5(l_0_page.tests))
+        v_1 = (('s' if (t_5(l_0_page.tests) != 1) else ''))
+        t_13.append(
+            f'<span class="count">{v_0}'
+            f' other pytest test{v_1}'
+            f'</span>'
+        )
+    v_0 = (t_2(l_0_page.seconds))
+    v_3 = (t_5(l_0_page.recipes))
+    v_1, v_2 = all_escaped((l_0_page.run.first, t_7(l_0_page.run.first)))
+    t_13.append(
+        f'\n    </p>\n    <dl class="facts">\n      <div><dt>Duration</dt><dd>{v_0}'
+        f'</dd></div>\n      <div><dt>Started</dt><dd><time datetime="{v_1}'
+        f'">{v_2}'
+        f'</time></dd></div>\n      <div><dt>Recipes</dt><dd>{v_3}'
+        f'</dd></div>\n'
+    )
+    if (l_0_page.run.started and l_0_page.run.started.host):
         pass
-        yield '<div><dt>Host</dt><dd>'
-        yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started'), 'host'), 80)))
-        yield '</dd></div>'
-    yield '\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'revision'):
+        v_0 = escaped(t_1(l_0_page.run.started.host, 80))
+        t_13.append(
+            f'<div><dt>Host</dt><dd>{v_0}'
+            f'</dd></div>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.revision:
         pass
-        yield '<div><dt>Revision</dt><dd>'
-        yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'revision')))
-        yield '</dd></div>'
-    yield '\n'
-    for (l_1_name, l_1_value) in context.call(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'meta'), 'items')):
-        _loop_vars = {}
+        v_0 = escaped(l_0_page.revision)
+        t_13.append(
+            f'<div><dt>Revision</dt><dd>{v_0}'
+            f'</dd></div>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    for (l_1_name, l_1_value) in l_0_page.meta.items():
         pass
-        yield '      <div><dt>'
-        yield escape(environment.finalize(l_1_name))
-        yield '</dt><dd>'
-        yield escape(environment.finalize(l_1_value))
-        yield '</dd></div>\n'
+        v_0, v_1 = all_escaped((l_1_name, l_1_value))
+        t_13.append(
+            f'      <div><dt>{v_0}'
+            f'</dt><dd>{v_1}'
+            f'</dd></div>\n'
+        )
     l_1_name = l_1_value = missing
-    yield '      <div><dt>Run</dt><dd><code>'
-    yield escape(environment.finalize(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'id')))
-    yield '</code></dd></div>\n'
-    if (environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started') and environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started'), 'resumed_from')):
+    v_0 = escaped(l_0_page.run.id)
+    t_13.append(
+        f'      <div><dt>Run</dt><dd><code>{v_0}'
+        f'</code></dd></div>\n'
+    )
+    if (l_0_page.run.started and l_0_page.run.started.resumed_from):
         pass
-        yield '<div><dt>Resumed from</dt><dd><code>'
-        yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started'), 'resumed_from'), 60)))
-        yield '</code></dd></div>'
-    yield '\n    </dl>\n    <nav aria-label="Sections">\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'):
+        v_0 = escaped(t_1(l_0_page.run.started.resumed_from, 60))
+        t_13.append(
+            f'<div><dt>Resumed from</dt><dd><code>{v_0}'
+            f'</code></dd></div>'
+        )
+    t_13.append(
+        f'\n    </dl>\n    <nav aria-label="Sections">\n'
+    )
+    if l_0_page.recipes:
         pass
-        yield '<a href="#recipes">Recipes</a>'
-        if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'matrices'):
+        t_13.append(
+            f'<a href="#recipes">Recipes</a>'
+        )
+        if l_0_page.matrices:
             pass
-            yield ' <a href="#matrix">Matrix</a>'
-        yield ' <a href="#steps">Steps</a>'
-    yield '\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests'):
+            t_13.append(
+                f' <a href="#matrix">Matrix</a>'
+            )
+        t_13.append(
+            f' <a href="#steps">Steps</a>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.tests:
         pass
-        yield '<a href="#tests">Tests</a>'
-    yield '\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'contexts'):
+        t_13.append(
+            f'<a href="#tests">Tests</a>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.contexts:
         pass
-        yield '<a href="#context">Context</a>'
-    yield '\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'trends'):
+        t_13.append(
+            f'<a href="#context">Context</a>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.trends:
         pass
-        yield '<a href="#trends">History</a>'
-    yield '\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'instruments'):
+        t_13.append(
+            f'<a href="#trends">History</a>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.instruments:
         pass
-        yield '<a href="#instruments">Instruments</a>'
-    yield '\n      <a href="#environment">Environment</a>\n    </nav>\n  </div>\n</header>\n<main>\n'
-    if (((environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'state') in ('interrupted', 'damaged', 'running')) or environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'interrupted')) or (environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'verdict') == 'interrupted')):
+        t_13.append(
+            f'<a href="#instruments">Instruments</a>'
+        )
+    t_13.append(
+        f'\n      <a href="#environment">Environment</a>\n    </nav>\n  </div>\n</header>\n<main>\n'
+    )
+    if (((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or (l_0_page.verdict == 'interrupted')):
         pass
-        yield '<section class="notice" aria-labelledby="cut-head">\n  <h2 id="cut-head">'
-        yield escape(environment.finalize(('!' if (environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'state') != 'running') else '▶')))
-        yield ' '
-        yield escape(environment.finalize(context.call(environment.getattr({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}, 'get'), environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'state'), 'Run interrupted')))
-        yield '</h2>\n'
-        t_15 = 1
-        for l_1_step in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'interrupted')[:20]:
-            _loop_vars = {}
+        v_0 = (('!' if (l_0_page.run.state != 'running') else '▶'))
+        v_1 = escaped({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}.get(l_0_page.run.state, 'Run interrupted'))
+        t_13.append(
+            f'<section class="notice" aria-labelledby="cut-head">\n  <h2 id="cut-head">{v_0}'
+            f' {v_1}'
+            f'</h2>\n'
+        )
+        t_14 = 1
+        for l_1_step in l_0_page.interrupted[:20]:
             pass
-            yield '  <p><a href="#'
-            yield escape(environment.finalize(environment.getattr(l_1_step, 'anchor')))
-            yield '">'
-            yield escape(environment.finalize(environment.getattr(l_1_step, 'name')))
-            yield '</a> of '
-            yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_step, 'step'), 'recipe'), 200)))
-            yield ' was running when the run stopped'
-            if environment.getattr(environment.getattr(l_1_step, 'step'), 'started'):
+            v_0, v_1, v_2 = all_escaped((l_1_step.anchor, l_1_step.name, t_1(l_1_step.step.recipe, 200)))
+            t_13.append(
+                f'  <p><a href="#{v_0}'
+                f'">{v_1}'
+                f'</a> of {v_2}'
+                f' was running when the run stopped'
+            )
+            if l_1_step.step.started:
                 pass
-                yield ' (started '
-                yield escape(environment.finalize(t_8(environment.getattr(environment.getattr(l_1_step, 'step'), 'started'))))
-                if (environment.getattr(environment.getattr(l_1_step, 'step'), 'attempt') > 1):
+                v_0 = escaped(t_7(l_1_step.step.started))
+                t_13.append(
+                    f' (started {v_0}'
+                )
+                if (l_1_step.step.attempt > 1):
                     pass
-                    yield ', attempt '
-                    yield escape(environment.finalize(environment.getattr(environment.getattr(l_1_step, 'step'), 'attempt')))
-                yield ')'
-            yield ': '
-            yield escape(environment.finalize(environment.getattr(l_1_step, 'reason')))
-            yield '</p>\n  '
-            yield escape(environment.finalize(context.call((undefined(name='logs') if l_0_logs is missing else l_0_logs), environment.getattr(l_1_step, 'logs'), _loop_vars=_loop_vars)))
-            yield '\n'
-            t_15 = 0
+                    v_0 = escaped(l_1_step.step.attempt)
+                    t_13.append(
+                        f', attempt {v_0}'
+                    )
+                t_13.append(
+                    f')'
+                )
+            v_1 = (l_0_logs(l_1_step.logs))
+            v_0 = escaped(l_1_step.reason)
+            t_13.append(
+                f': {v_0}'
+                f'</p>\n  {v_1}'
+                f'\n'
+            )
+            t_14 = 0
         l_1_step = missing
-        if t_15:
+        if t_14:
             pass
-            yield '  <p>No step was running.</p>\n'
-        if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'not_run'):
+            t_13.append(
+                f'  <p>No step was running.</p>\n'
+            )
+        if l_0_page.not_run:
             pass
-            yield '<p>'
-            yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'not_run')))
-            yield ' step'
-            yield escape(environment.finalize(('s' if (environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'not_run') != 1) else cond_expr_undefined("the inline if-expression on line 71 in 'page.html' evaluated to false and no else section was defined."))))
-            yield ' did not run'
-            if (environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished') and environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason')):
+            v_1 = (('s' if (l_0_page.not_run != 1) else ''))
+            v_0 = escaped(l_0_page.not_run)
+            t_13.append(
+                f'<p>{v_0}'
+                f' step{v_1}'
+                f' did not run'
+            )
+            if (l_0_page.run.finished and l_0_page.run.finished.reason):
                 pass
-                yield ': '
-                yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason'), 300)))
-            yield '.</p>'
-        yield '\n  <p>Last event recorded: '
-        yield escape(environment.finalize(t_8(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'last'))))
-        yield ' (line '
-        yield escape(environment.finalize(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'lines')))
-        yield ' of the journal).</p>\n</section>\n'
-    for l_1_file in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'uncollected'):
-        _loop_vars = {}
+                v_0 = escaped(t_1(l_0_page.run.finished.reason, 300))
+                t_13.append(
+                    f': {v_0}'
+                )
+            t_13.append(
+                f'.</p>'
+            )
+        v_0, v_1 = all_escaped((t_7(l_0_page.run.last), l_0_page.run.lines))
+        t_13.append(
+            f'\n  <p>Last event recorded: {v_0}'
+            f' (line {v_1}'
+            f' of the journal).</p>\n</section>\n'
+        )
+    for l_1_file in l_0_page.uncollected:
         pass
-        yield '<section class="failure" aria-label="Collection error">\n  <h2>✘ '
-        yield escape(environment.finalize(environment.getattr(l_1_file, 'path')))
-        yield ' '
-        yield escape(environment.finalize(('cannot be read (recipe error)' if environment.getattr(l_1_file, 'is_recipe') else 'could not be collected')))
-        yield '</h2>\n  <pre class="text" tabindex="0">'
-        yield escape(environment.finalize(environment.getattr(l_1_file, 'text')))
-        yield '</pre>\n</section>\n'
+        v_1 = (('cannot be read (recipe error)' if l_1_file['is_recipe'] else 'could not be collected'))
+        v_0, v_2 = all_escaped((l_1_file['path'], l_1_file['text']))
+        t_13.append(
+            f'<section class="failure" aria-label="Collection error">\n  <h2>✘ {v_0}'
+            f' {v_1}'
+            f'</h2>\n  <pre class="text" tabindex="0">{v_2}'
+            f'</pre>\n</section>\n'
+        )
     l_1_file = missing
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'first_failure'):
+    if l_0_page.first_failure:
         pass
-        l_0_first = environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'first_failure')
+        l_0_first = l_0_page.first_failure
         context.vars['first'] = l_0_first
         context.exported_vars.add('first')
-        yield '<section class="failure" id="first-failure" aria-labelledby="first-head">\n  <h2 id="first-head">✘ First failure: <a href="#'
-        yield escape(environment.finalize(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'anchor')))
-        yield '">'
-        yield escape(environment.finalize(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'name')))
-        yield '</a> <span class="of">'
-        yield escape(environment.finalize(t_1(environment.getattr(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'step'), 'recipe'), 200)))
-        if t_14(environment.getattr(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'about'), 'line')):
+        v_0, v_1, v_2 = all_escaped((l_0_first.anchor, l_0_first.name, t_1(l_0_first.step.recipe, 200)))
+        t_13.append(
+            f'<section class="failure" id="first-failure" aria-labelledby="first-head">\n  <h2 id="first-head">✘ First failure: <a href="#{v_0}'
+            f'">{v_1}'
+            f'</a> <span class="of">{v_2}'
+        )
+        if ('line' in l_0_first.about):
             pass
-            yield ':'
-            yield escape(environment.finalize(environment.getattr(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'about'), 'line')))
-        yield '</span></h2>\n'
-        if environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'reason'):
+            v_0 = escaped(l_0_first.about['line'])
+            t_13.append(
+                f':{v_0}'
+            )
+        t_13.append(
+            f'</span></h2>\n'
+        )
+        if l_0_first.reason:
             pass
-            yield '<p class="reason">'
-            if environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'kind'):
+            t_13.append(
+                f'<p class="reason">'
+            )
+            if l_0_first.kind:
                 pass
-                yield '<span class="kind">'
-                yield escape(environment.finalize(t_1(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'kind'), 60)))
-                yield '</span> '
-            yield escape(environment.finalize(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'reason')))
-            yield '</p>'
-        yield '\n  '
-        yield escape(environment.finalize(context.call((undefined(name='measurements') if l_0_measurements is missing else l_0_measurements), t_7(t_11(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'measurements'), 'verdict', 'ne', 'pass')))))
-        yield '\n'
-        if environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'text'):
+                v_0 = escaped(t_1(l_0_first.kind, 60))
+                t_13.append(
+                    f'<span class="kind">{v_0}'
+                    f'</span> '
+                )
+            v_0 = escaped(l_0_first.reason)
+            t_13.append(
+                f'{v_0}'
+                f'</p>'
+            )
+        v_0 = (l_0_measurements(t_6(t_10(l_0_first.measurements, 'verdict', 'ne', 'pass'))))
+        t_13.append(
+            f'\n  {v_0}'
+            f'\n'
+        )
+        if l_0_first.text:
             pass
-            yield '<pre class="text" tabindex="0">'
-            yield escape(environment.finalize(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'text')))
-            yield '</pre>'
-        yield '\n'
-        if (not environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'text')):
+            v_0 = escaped(l_0_first.text)
+            t_13.append(
+                f'<pre class="text" tabindex="0">{v_0}'
+                f'</pre>'
+            )
+        t_13.append(
+            f'\n'
+        )
+        if (not l_0_first.text):
             pass
-            yield escape(environment.finalize(context.call((undefined(name='logs') if l_0_logs is missing else l_0_logs), environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'logs'))))
-        yield '\n  <p class="command"><code>'
-        yield escape(environment.finalize(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'rerun_command')))
-        yield '</code> <button type="button" class="copy" data-copy="'
-        yield escape(environment.finalize(environment.getattr((undefined(name='first') if l_0_first is missing else l_0_first), 'rerun_command')))
-        yield '">Copy</button></p>\n</section>\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'):
+            v_0 = (l_0_logs(l_0_first.logs))
+            t_13.append(
+                f'{v_0}'
+            )
+        v_0 = escaped(l_0_first.rerun_command)
+        t_13.append(
+            f'\n  <p class="command"><code>{v_0}'
+            f'</code> <button type="button" class="copy" data-copy="{v_0}'
+            f'">Copy</button></p>\n</section>\n'
+        )
+    if l_0_page.recipes:
         pass
-        yield '<section id="recipes" aria-labelledby="recipes-head">\n  <h2 id="recipes-head">'
-        yield escape(environment.finalize(('Recipe' if (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes')) == 1) else 'Recipes')))
-        yield '</h2>\n'
+        v_0 = (('Recipe' if (t_5(l_0_page.recipes) == 1) else 'Recipes'))
+        t_13.append(
+            f'<section id="recipes" aria-labelledby="recipes-head">\n  <h2 id="recipes-head">{v_0}'
+            f'</h2>\n'
+        )
         l_1_loop = missing
-        for l_1_one, l_1_loop in LoopContext(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'), undefined):
+        for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
             l_1_graph = resolve('graph')
-            _loop_vars = {}
             pass
-            yield '  <details class="recipe"'
-            yield escape(environment.finalize((' open' if ((environment.getattr(l_1_loop, 'index') <= 10) or (environment.getattr(l_1_one, 'look') == 'failed')) else cond_expr_undefined("the inline if-expression on line 100 in 'page.html' evaluated to false and no else section was defined."))))
-            yield '>\n    <summary><span class="state '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'look')))
-            yield '"><span aria-hidden="true">'
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'sign')))
-            yield '</span> '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'verdict')))
-            yield '</span> <span class="name">'
-            yield escape(environment.finalize(t_1(t_12(t_2(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'name'), environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'))), 200)))
-            yield '</span> <span class="of">'
-            yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'), 300)))
-            yield '</span></summary>\n'
-            if environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'description'):
+            v_0 = ((' open' if ((l_1_loop.index <= 10) or (l_1_one.look == 'failed')) else ''))
+            v_1, v_2, v_3, v_4, v_5 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, t_1(t_11(l_1_one.recipe.about.get('name', l_1_one.recipe.key)), 200), t_1(l_1_one.recipe.key, 300)))
+            t_13.append(
+                f'  <details class="recipe"{v_0}'
+                f'>\n    <summary><span class="state {v_1}'
+                f'"><span aria-hidden="true">{v_2}'
+                f'</span> {v_3}'
+                f'</span> <span class="name">{v_4}'
+                f'</span> <span class="of">{v_5}'
+                f'</span></summary>\n'
+            )
+            if l_1_one.recipe.about.get('description'):
                 pass
-                yield '<p>'
-                yield escape(environment.finalize(t_1(t_12(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'description')), 600)))
-                yield '</p>'
-            yield '\n    <div'
-            yield escape(environment.finalize((Markup(' class="side"') if ((environment.getattr(environment.getattr(l_1_one, 'graph'), 'width') <= 420) and environment.getattr(l_1_one, 'timeline')) else cond_expr_undefined("the inline if-expression on line 104 in 'page.html' evaluated to false and no else section was defined."))))
-            yield '>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of '
-            yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'), 200)))
-            yield '">\n      '
-            yield escape(environment.finalize(context.call((undefined(name='graph') if l_1_graph is missing else l_1_graph), environment.getattr(l_1_one, 'graph'), _loop_vars=_loop_vars)))
-            yield '\n    </div>\n'
-            if environment.getattr(l_1_one, 'timeline'):
+                v_0 = escaped(t_1(t_11(l_1_one.recipe.about['description']), 600))
+                t_13.append(
+                    f'<p>{v_0}'
+                    f'</p>'
+                )
+            v_0 = ((Markup(' class="side"') if ((l_1_one.graph['width'] <= 420) and l_1_one.timeline) else ''))
+            v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 200), l_1_graph(l_1_one.graph)))
+            t_13.append(
+                f'\n    <div{v_0}'
+                f'>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of {v_1}'
+                f'">\n      {v_2}'
+                f'\n    </div>\n'
+            )
+            if l_1_one.timeline:
                 pass
-                yield escape(environment.finalize(context.call((undefined(name='timeline') if l_0_timeline is missing else l_0_timeline), l_1_one, _loop_vars=_loop_vars)))
-            yield '\n    </div>\n'
-            if environment.getattr(l_1_one, 'left_out'):
+                v_0 = (l_0_timeline(l_1_one))
+                t_13.append(
+                    f'{v_0}'
+                )
+            t_13.append(
+                f'\n    </div>\n'
+            )
+            if l_1_one.left_out:
                 pass
-                yield '<p class="quiet">Showing '
-                yield escape(environment.finalize((t_6(environment.getattr(l_1_one, 'steps')) - environment.getattr(l_1_one, 'left_out'))))
-                yield ' of '
-                yield escape(environment.finalize(t_6(environment.getattr(l_1_one, 'steps'))))
-                yield ' steps. Full graph: files in <code>assets/</code>.</p>'
-            yield '\n'
-            if environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'vars'):
+                v_1 = (t_5(l_1_one.steps))
+                v_0 = escaped((t_5(l_1_one.steps) - l_1_one.left_out))
+                t_13.append(
+                    f'<p class="quiet">Showing {v_0}'
+                    f' of {v_1}'
+                    f' steps. Full graph: files in <code>assets/</code>.</p>'
+                )
+            t_13.append(
+                f'\n'
+            )
+            if l_1_one.recipe.about.get('vars'):
                 pass
-                yield '    <details class="more"><summary>Vars</summary>\n      <table><thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col">Set by</th></tr></thead><tbody>\n'
-                for (l_2_name, l_2_var) in context.call(environment.getattr(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'vars'), 'items'), _loop_vars=_loop_vars):
-                    _loop_vars = {}
+                t_13.append(
+                    f'    <details class="more"><summary>Vars</summary>\n      <table><thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col">Set by</th></tr></thead><tbody>\n'
+                )
+                for (l_2_name, l_2_var) in l_1_one.recipe.about['vars'].items():
                     pass
-                    yield '      <tr><td>'
-                    yield escape(environment.finalize(t_1(l_2_name, 100)))
-                    yield '</td><td><code>'
-                    yield escape(environment.finalize(t_5(environment.getattr(l_2_var, 'value'), environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'budget'), 'value'))))
-                    yield '</code></td><td>'
-                    yield escape(environment.finalize(t_1(t_12(environment.getattr(l_2_var, 'origin')), 200)))
-                    yield '</td></tr>\n'
+                    v_0, v_1, v_2 = all_escaped((t_1(l_2_name, 100), t_4(l_2_var['value'], l_0_page.budget.value), t_1(t_11(l_2_var['origin']), 200)))
+                    t_13.append(
+                        f'      <tr><td>{v_0}'
+                        f'</td><td><code>{v_1}'
+                        f'</code></td><td>{v_2}'
+                        f'</td></tr>\n'
+                    )
                 l_2_name = l_2_var = missing
-                yield '      </tbody></table>\n    </details>\n'
-            yield '  </details>\n'
+                t_13.append(
+                    f'      </tbody></table>\n    </details>\n'
+                )
+            t_13.append(
+                f'  </details>\n'
+            )
         l_1_loop = l_1_one = l_1_graph = missing
-        yield '</section>\n'
-        if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'matrices'):
+        t_13.append(
+            f'</section>\n'
+        )
+        if l_0_page.matrices:
             pass
-            yield '<section id="matrix" aria-labelledby="matrix-head">\n  <h2 id="matrix-head">Measurements of the matrix</h2>\n'
-            for l_1_one in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'matrices'):
-                _loop_vars = {}
+            t_13.append(
+                f'<section id="matrix" aria-labelledby="matrix-head">\n  <h2 id="matrix-head">Measurements of the matrix</h2>\n'
+            )
+            for l_1_one in l_0_page.matrices:
                 pass
-                yield '  <h3>'
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'step')))
-                yield ' <span class="of">'
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'recipe')))
-                yield '</span></h3>\n  '
-                yield escape(environment.finalize(context.call((undefined(name='curves_over') if l_0_curves_over is missing else l_0_curves_over), environment.getattr(l_1_one, 'curves'), _loop_vars=_loop_vars)))
-                yield '\n  '
-                yield escape(environment.finalize(context.call((undefined(name='elements') if l_0_elements is missing else l_0_elements), environment.getattr(l_1_one, 'cells'), None, _loop_vars=_loop_vars)))
-                yield '\n'
+                v_2 = (l_0_curves_over(l_1_one.curves))
+                v_3 = (l_0_elements(l_1_one.cells, None))
+                v_0, v_1 = all_escaped((l_1_one.step, l_1_one.recipe))
+                t_13.append(
+                    f'  <h3>{v_0}'
+                    f' <span class="of">{v_1}'
+                    f'</span></h3>\n  {v_2}'
+                    f'\n  {v_3}'
+                    f'\n'
+                )
             l_1_one = missing
-            yield '</section>\n'
-        yield '<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, reason, key" aria-label="Search the steps">\n    <span class="states">\n'
-        for (l_1_word, l_1_number) in context.call(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'counts'), 'items')):
-            _loop_vars = {}
+            t_13.append(
+                f'</section>\n'
+            )
+        t_13.append(
+            f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, reason, key" aria-label="Search the steps">\n    <span class="states">\n'
+        )
+        for (l_1_word, l_1_number) in l_0_page.counts.items():
             pass
-            yield '    <button type="button" aria-pressed="false" data-state="'
-            yield escape(environment.finalize(l_1_word))
-            yield '">'
-            yield escape(environment.finalize(context.call((undefined(name='state') if l_0_state is missing else l_0_state), l_1_word, _loop_vars=_loop_vars)))
-            yield ' '
-            yield escape(environment.finalize(l_1_number))
-            yield '</button>\n'
+            v_1 = (l_0_state(l_1_word))
+            v_0, v_2 = all_escaped((l_1_word, l_1_number))
+            t_13.append(
+                f'    <button type="button" aria-pressed="false" data-state="{v_0}'
+                f'">{v_1}'
+                f' {v_2}'
+                f'</button>\n'
+            )
         l_1_word = l_1_number = missing
-        yield '    </span>\n'
-        if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tags'):
+        t_13.append(
+            f'    </span>\n'
+        )
+        if l_0_page.tags:
             pass
-            yield '    <select id="tag" aria-label="Tag"><option value="">all tags</option>'
-            for l_1_tag in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tags'):
-                _loop_vars = {}
+            t_13.append(
+                f'    <select id="tag" aria-label="Tag"><option value="">all tags</option>'
+            )
+            for l_1_tag in l_0_page.tags:
                 pass
-                yield '<option>'
-                yield escape(environment.finalize(l_1_tag))
-                yield '</option>'
+                v_0 = escaped(l_1_tag)
+                t_13.append(
+                    f'<option>{v_0}'
+                    f'</option>'
+                )
             l_1_tag = missing
-            yield '</select>\n'
-        if (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes')) > 1):
+            t_13.append(
+                f'</select>\n'
+            )
+        if (t_5(l_0_page.recipes) > 1):
             pass
-            yield '    <select id="of" aria-label="Recipe"><option value="">all recipes</option>'
+            t_13.append(
+                f'    <select id="of" aria-label="Recipe"><option value="">all recipes</option>'
+            )
             l_1_loop = missing
-            for l_1_one, l_1_loop in LoopContext(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'), undefined):
-                _loop_vars = {}
+            for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
                 pass
-                yield '<option value="'
-                yield escape(environment.finalize(environment.getattr(l_1_loop, 'index0')))
-                yield '">'
-                yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'), 120)))
-                yield '</option>'
+                v_0, v_1 = all_escaped((l_1_loop.index0, t_1(l_1_one.recipe.key, 120)))
+                t_13.append(
+                    f'<option value="{v_0}'
+                    f'">{v_1}'
+                    f'</option>'
+                )
             l_1_loop = l_1_one = missing
-            yield '</select>\n'
-        yield '  </div>\n  <div class="row head">\n'
+            t_13.append(
+                f'</select>\n'
+            )
+        t_13.append(
+            f'  </div>\n  <div class="row head">\n'
+        )
         for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Seconds'), ('cpu', 'CPU s'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
-            _loop_vars = {}
             pass
-            yield '    <span class="c-'
-            yield escape(environment.finalize(('name' if (l_1_name == 'order') else l_1_name)))
-            yield '"><button type="button" class="sort" data-sort="'
-            yield escape(environment.finalize(l_1_name))
-            yield '">'
-            yield escape(environment.finalize(l_1_word))
-            yield '</button></span>\n'
+            v_0, v_1, v_2 = all_escaped((('name' if (l_1_name == 'order') else l_1_name), l_1_name, l_1_word))
+            t_13.append(
+                f'    <span class="c-{v_0}'
+                f'"><button type="button" class="sort" data-sort="{v_1}'
+                f'">{v_2}'
+                f'</button></span>\n'
+            )
         l_1_name = l_1_word = missing
-        yield '  </div>\n'
-        if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'unlisted'):
+        t_13.append(
+            f'  </div>\n'
+        )
+        if l_0_page.unlisted:
             pass
-            yield '<p class="quiet">Showing '
-            yield escape(environment.finalize((t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'steps')) - environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'unlisted'))))
-            yield ' of '
-            yield escape(environment.finalize(t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'steps'))))
-            yield ' steps; <code>pytest-orchestrator monitor</code> lists all.</p>'
-        yield '  <div class="list'
-        yield escape(environment.finalize((' many' if (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'steps')) > 300) else cond_expr_undefined("the inline if-expression on line 157 in 'page.html' evaluated to false and no else section was defined."))))
-        yield '">\n'
-        l_0_several = (t_6(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes')) > 1)
+            v_1 = (t_5(l_0_page.steps))
+            v_0 = escaped((t_5(l_0_page.steps) - l_0_page.unlisted))
+            t_13.append(
+                f'<p class="quiet">Showing {v_0}'
+                f' of {v_1}'
+                f' steps; <code>pytest-orchestrator monitor</code> lists all.</p>'
+            )
+        v_0 = ((' many' if (t_5(l_0_page.steps) > 300) else ''))
+        t_13.append(
+            f'  <div class="list{v_0}'
+            f'">\n'
+        )
+        l_0_several = (t_5(l_0_page.recipes) > 1)
         context.vars['several'] = l_0_several
         context.exported_vars.add('several')
         l_1_loop = missing
-        for l_1_one, l_1_loop in LoopContext(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'), undefined):
+        for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
             l_1_number = missing
-            _loop_vars = {}
             pass
-            l_1_number = environment.getattr(l_1_loop, 'index0')
-            _loop_vars['number'] = l_1_number
-            for l_2_step in environment.getitem(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'listed'), (undefined(name='number') if l_1_number is missing else l_1_number)):
-                _loop_vars = {}
+            l_1_number = l_1_loop.index0
+            for l_2_step in l_0_page.listed[l_1_number]:
                 pass
-                yield '  '
-                yield escape(environment.finalize(context.call((undefined(name='step_item') if l_0_step_item is missing else l_0_step_item), l_2_step, (undefined(name='number') if l_1_number is missing else l_1_number), (undefined(name='several') if l_0_several is missing else l_0_several), _loop_vars=_loop_vars)))
-                yield '\n'
+                v_0 = (l_0_step_item(l_2_step, l_1_number, l_0_several))
+                t_13.append(
+                    f'  {v_0}'
+                    f'\n'
+                )
             l_2_step = missing
         l_1_loop = l_1_one = l_1_number = missing
-        yield '  </div>\n</section>\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests'):
+        t_13.append(
+            f'  </div>\n</section>\n'
+        )
+    if l_0_page.tests:
         pass
-        yield '<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Seconds</th><th scope="col">Reason</th></tr></thead><tbody>\n'
-        for l_1_test in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests'):
-            _loop_vars = {}
+        t_13.append(
+            f'<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Seconds</th><th scope="col">Reason</th></tr></thead><tbody>\n'
+        )
+        for l_1_test in l_0_page.tests:
             pass
-            yield '  <tr><td>'
-            yield escape(environment.finalize(context.call((undefined(name='state') if l_0_state is missing else l_0_state), environment.getattr(l_1_test, 'outcome'), _loop_vars=_loop_vars)))
-            yield '</td><td class="wide">'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_test, 'node'), 400)))
-            yield '</td><td class="number">'
-            yield escape(environment.finalize(t_4('%.2f', environment.getattr(l_1_test, 'seconds'))))
-            yield '</td><td class="wide">'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_test, 'reason'), 300)))
-            yield '</td></tr>\n'
+            v_0 = (l_0_state(l_1_test.outcome))
+            v_2 = (t_3('%.2f', l_1_test.seconds))
+            v_1, v_3 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.reason, 300)))
+            t_13.append(
+                f'  <tr><td>{v_0}'
+                f'</td><td class="wide">{v_1}'
+                f'</td><td class="number">{v_2}'
+                f'</td><td class="wide">{v_3}'
+                f'</td></tr>\n'
+            )
         l_1_test = missing
-        yield '  </tbody></table></div>\n'
-        for l_1_test in t_7(t_11(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'tests'), 'text'))[:50]:
-            _loop_vars = {}
+        t_13.append(
+            f'  </tbody></table></div>\n'
+        )
+        for l_1_test in t_6(t_10(l_0_page.tests, 'text'))[:50]:
             pass
-            yield '  <details class="more"><summary>'
-            yield escape(environment.finalize(context.call((undefined(name='state') if l_0_state is missing else l_0_state), environment.getattr(l_1_test, 'outcome'), _loop_vars=_loop_vars)))
-            yield ' '
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_test, 'node'), 400)))
-            yield '</summary><pre class="text" tabindex="0">'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_test, 'text'), environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'budget'), 'text'))))
-            yield '</pre></details>\n'
+            v_0 = (l_0_state(l_1_test.outcome))
+            v_1, v_2 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.text, l_0_page.budget.text)))
+            t_13.append(
+                f'  <details class="more"><summary>{v_0}'
+                f' {v_1}'
+                f'</summary><pre class="text" tabindex="0">{v_2}'
+                f'</pre></details>\n'
+            )
         l_1_test = missing
-        yield '</section>\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'contexts'):
+        t_13.append(
+            f'</section>\n'
+        )
+    if l_0_page.contexts:
         pass
-        yield '<section id="context" aria-labelledby="context-head">\n  <h2 id="context-head">Final Context</h2>\n'
-        for l_1_one in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'contexts'):
-            _loop_vars = {}
+        t_13.append(
+            f'<section id="context" aria-labelledby="context-head">\n  <h2 id="context-head">Final Context</h2>\n'
+        )
+        for l_1_one in l_0_page.contexts:
             pass
-            if environment.getattr(l_1_one, 'scope'):
+            if l_1_one.scope:
                 pass
-                yield '<h3>Context of '
-                yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'scope'), 300)))
-                yield '</h3>'
-            yield '\n  '
-            yield escape(environment.finalize(context.call((undefined(name='context') if l_0_context is missing else l_0_context), l_1_one, _loop_vars=_loop_vars)))
-            yield '\n'
+                v_0 = escaped(t_1(l_1_one.scope, 300))
+                t_13.append(
+                    f'<h3>Context of {v_0}'
+                    f'</h3>'
+                )
+            v_0 = (l_0_context(l_1_one))
+            t_13.append(
+                f'\n  {v_0}'
+                f'\n'
+            )
         l_1_one = missing
-        yield '</section>\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'trends'):
+        t_13.append(
+            f'</section>\n'
+        )
+    if l_0_page.trends:
         pass
-        yield '<section id="trends" aria-labelledby="trends-head">\n  <h2 id="trends-head">History (last 20 runs)</h2>\n  <div class="trends">\n'
+        t_13.append(
+            f'<section id="trends" aria-labelledby="trends-head">\n  <h2 id="trends-head">History (last 20 runs)</h2>\n  <div class="trends">\n'
+        )
         l_1_loop = missing
-        for l_1_one, l_1_loop in LoopContext(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'trends'), undefined):
-            _loop_vars = {}
+        for l_1_one, l_1_loop in LoopContext(l_0_page.trends, undefined):
             pass
-            yield '  <figure><figcaption>'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'name'), 160)))
-            yield '<span class="quiet"> '
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'unit'), 20)))
-            yield '</span></figcaption>\n    <div class="trend" data-trend="'
-            yield escape(environment.finalize(environment.getattr(l_1_loop, 'index0')))
-            yield '"></div>\n    <details class="more"><summary>'
-            yield escape(environment.finalize(t_6(environment.getattr(l_1_one, 'points'))))
-            yield ' runs</summary><table><thead><tr><th scope="col">Run</th><th scope="col">State</th><th scope="col" class="number">'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'unit'), 20)))
-            yield '</th></tr></thead><tbody>\n'
-            for l_2_point in t_9(environment.getattr(l_1_one, 'points')):
-                _loop_vars = {}
+            v_3 = (t_5(l_1_one['points']))
+            v_0, v_1, v_2 = all_escaped((t_1(l_1_one['name'], 160), t_1(l_1_one['unit'], 20), l_1_loop.index0))
+            t_13.append(
+                f'  <figure><figcaption>{v_0}'
+                f'<span class="quiet"> {v_1}'
+                f'</span></figcaption>\n    <div class="trend" data-trend="{v_2}'
+                f'"></div>\n    <details class="more"><summary>{v_3}'
+                f' runs</summary><table><thead><tr><th scope="col">Run</th><th scope="col">State</th><th scope="col" class="number">{v_1}'
+                f'</th></tr></thead><tbody>\n'
+            )
+            for l_2_point in t_8(l_1_one['points']):
                 pass
-                yield '    <tr><td><code>'
-                yield escape(environment.finalize(t_1(environment.getattr(l_2_point, 'run'), 40)))
-                yield '</code></td><td>'
-                yield escape(environment.finalize(context.call((undefined(name='state') if l_0_state is missing else l_0_state), ('passed' if environment.getattr(l_2_point, 'passed') else 'failed'), _loop_vars=_loop_vars)))
-                yield '</td><td class="number">'
-                yield escape(environment.finalize(t_4('%.6g', environment.getattr(l_2_point, 'value'))))
-                yield '</td></tr>\n'
+                v_1 = (l_0_state(('passed' if l_2_point['passed'] else 'failed')))
+                v_2 = (t_3('%.6g', l_2_point['value']))
+                v_0 = escaped(t_1(l_2_point['run'], 40))
+                t_13.append(
+                    f'    <tr><td><code>{v_0}'
+                    f'</code></td><td>{v_1}'
+                    f'</td><td class="number">{v_2}'
+                    f'</td></tr>\n'
+                )
             l_2_point = missing
-            yield '    </tbody></table></details>\n  </figure>\n'
+            t_13.append(
+                f'    </tbody></table></details>\n  </figure>\n'
+            )
         l_1_loop = l_1_one = missing
-        yield '  </div>\n</section>\n'
-    if environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'instruments'):
+        t_13.append(
+            f'  </div>\n</section>\n'
+        )
+    if l_0_page.instruments:
         pass
-        yield '<section id="instruments" aria-labelledby="instruments-head">\n  <h2 id="instruments-head">Instruments</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">Name</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Calibration due</th><th scope="col">Safe state</th></tr></thead><tbody>\n'
-        for l_1_one in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'instruments'):
-            _loop_vars = {}
+        t_13.append(
+            f'<section id="instruments" aria-labelledby="instruments-head">\n  <h2 id="instruments-head">Instruments</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">Name</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Calibration due</th><th scope="col">Safe state</th></tr></thead><tbody>\n'
+        )
+        for l_1_one in l_0_page.instruments:
             pass
-            yield '  <tr><td>'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'name'), 100)))
-            yield '</td><td>'
-            yield escape(environment.finalize(t_1((environment.getattr(l_1_one, 'idn') or 'none'), 200)))
-            yield '</td><td><code>'
-            yield escape(environment.finalize(t_1(environment.getattr(l_1_one, 'resource'), 200)))
-            yield '</code></td><td>'
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'calibrated')))
-            yield '</td><td>'
-            if environment.getattr(l_1_one, 'overdue'):
+            v_0, v_1, v_2, v_3 = all_escaped((t_1(l_1_one.name, 100), t_1((l_1_one.idn or 'none'), 200), t_1(l_1_one.resource, 200), l_1_one.calibrated))
+            t_13.append(
+                f'  <tr><td>{v_0}'
+                f'</td><td>{v_1}'
+                f'</td><td><code>{v_2}'
+                f'</code></td><td>{v_3}'
+                f'</td><td>'
+            )
+            if l_1_one.overdue:
                 pass
-                yield '<span class="state failed"><span aria-hidden="true">✘</span> '
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'due')))
-                yield ' (overdue)</span>'
+                v_0 = escaped(l_1_one.due)
+                t_13.append(
+                    f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
+                    f' (overdue)</span>'
+                )
             else:
                 pass
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'due')))
-            yield '</td><td>'
-            if (environment.getattr(l_1_one, 'safe_state') in ('not reached', 'owed')):
+                v_0 = escaped(l_1_one.due)
+                t_13.append(
+                    f'{v_0}'
+                )
+            t_13.append(
+                f'</td><td>'
+            )
+            if (l_1_one.safe_state in ('not reached', 'owed')):
                 pass
-                yield '<span class="state failed"><span aria-hidden="true">✘</span> '
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'safe_state')))
-                yield '</span>'
-                yield escape(environment.finalize((markup_join((': ', t_1(environment.getattr(l_1_one, 'reason'), 300), )) if environment.getattr(l_1_one, 'reason') else cond_expr_undefined("the inline if-expression on line 213 in 'page.html' evaluated to false and no else section was defined."))))
+                v_0, v_1 = all_escaped((l_1_one.safe_state, (markup_join((': ', t_1(l_1_one.reason, 300), )) if l_1_one.reason else '')))
+                t_13.append(
+                    f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
+                    f'</span>{v_1}'
+                )
             else:
                 pass
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'safe_state')))
-            yield '</td></tr>\n'
+                v_0 = escaped(l_1_one.safe_state)
+                t_13.append(
+                    f'{v_0}'
+                )
+            t_13.append(
+                f'</td></tr>\n'
+            )
         l_1_one = missing
-        yield '  </tbody></table></div>\n</section>\n'
-    yield '<section id="environment" aria-labelledby="environment-head">\n  <h2 id="environment-head">Environment and digests</h2>\n  <p class="command"><code>'
-    yield escape(environment.finalize(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'command')))
-    yield '</code></p>\n  <div class="scroll" tabindex="0"><table><tbody>\n'
-    if environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started'):
+        t_13.append(
+            f'  </tbody></table></div>\n</section>\n'
+        )
+    v_0 = escaped(l_0_page.command)
+    t_13.append(
+        f'<section id="environment" aria-labelledby="environment-head">\n  <h2 id="environment-head">Environment and digests</h2>\n  <p class="command"><code>{v_0}'
+        f'</code></p>\n  <div class="scroll" tabindex="0"><table><tbody>\n'
+    )
+    if l_0_page.run.started:
         pass
-        yield '<tr><th scope="row">Root folder</th><td class="wide">'
-        yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'started'), 'root'), 500)))
-        yield '</td></tr>'
-    yield '\n'
-    if environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'):
+        v_0 = escaped(t_1(l_0_page.run.started.root, 500))
+        t_13.append(
+            f'<tr><th scope="row">Root folder</th><td class="wide">{v_0}'
+            f'</td></tr>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    if l_0_page.run.finished:
         pass
-        yield '<tr><th scope="row">Exit status</th><td>'
-        yield escape(environment.finalize(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'exit_status')))
-        yield escape(environment.finalize((markup_join((': ', t_1(environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason'), 300), )) if environment.getattr(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'finished'), 'reason') else cond_expr_undefined("the inline if-expression on line 224 in 'page.html' evaluated to false and no else section was defined."))))
-        yield '</td></tr>'
-    yield '\n'
-    for (l_1_name, l_1_value) in context.call(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'environment'), 'items')):
-        _loop_vars = {}
+        v_0, v_1 = all_escaped((l_0_page.run.finished.exit_status, (markup_join((': ', t_1(l_0_page.run.finished.reason, 300), )) if l_0_page.run.finished.reason else '')))
+        t_13.append(
+            f'<tr><th scope="row">Exit status</th><td>{v_0}'
+            f'{v_1}'
+            f'</td></tr>'
+        )
+    t_13.append(
+        f'\n'
+    )
+    for (l_1_name, l_1_value) in l_0_page.environment.items():
         pass
-        yield '  <tr><th scope="row">'
-        yield escape(environment.finalize(l_1_name))
-        yield '</th><td class="wide">'
-        yield escape(environment.finalize(l_1_value))
-        yield '</td></tr>\n'
+        v_0, v_1 = all_escaped((l_1_name, l_1_value))
+        t_13.append(
+            f'  <tr><th scope="row">{v_0}'
+            f'</th><td class="wide">{v_1}'
+            f'</td></tr>\n'
+        )
     l_1_name = l_1_value = missing
-    yield '  </tbody></table></div>\n'
-    for l_1_one in environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'recipes'):
-        _loop_vars = {}
+    t_13.append(
+        f'  </tbody></table></div>\n'
+    )
+    for l_1_one in l_0_page.recipes:
         pass
-        if (environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'sha256') or environment.getattr(environment.getattr(l_1_one, 'recipe'), 'digests')):
+        if (l_1_one.recipe.about.get('sha256') or l_1_one.recipe.digests):
             pass
-            yield '  <details class="more"><summary>SHA-256 of '
-            yield escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'), 300)))
-            yield ' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n  <tr><th scope="row">'
-            yield escape(environment.finalize(t_1(t_12(t_2(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'path'), environment.getattr(environment.getattr(l_1_one, 'recipe'), 'key'))), 300)))
-            yield '</th><td><code>'
-            yield escape(environment.finalize(t_2(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'about'), 'sha256'), '')))
-            yield '</code></td></tr>\n'
-            for (l_2_path, l_2_digest) in context.call(environment.getattr(environment.getattr(environment.getattr(l_1_one, 'recipe'), 'digests'), 'items'), _loop_vars=_loop_vars):
-                _loop_vars = {}
+            v_0, v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 300), t_1(t_11(l_1_one.recipe.about.get('path', l_1_one.recipe.key)), 300), l_1_one.recipe.about.get('sha256', '')))
+            t_13.append(
+                f'  <details class="more"><summary>SHA-256 of {v_0}'
+                f' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n  <tr><th scope="row">{v_1}'
+                f'</th><td><code>{v_2}'
+                f'</code></td></tr>\n'
+            )
+            for (l_2_path, l_2_digest) in l_1_one.recipe.digests.items():
                 pass
-                yield '  <tr><th scope="row">'
-                yield escape(environment.finalize(t_1(l_2_path, 300)))
-                yield '</th><td><code>'
-                yield escape(environment.finalize(l_2_digest))
-                yield '</code></td></tr>\n'
+                v_0, v_1 = all_escaped((t_1(l_2_path, 300), l_2_digest))
+                t_13.append(
+                    f'  <tr><th scope="row">{v_0}'
+                    f'</th><td><code>{v_1}'
+                    f'</code></td></tr>\n'
+                )
             l_2_path = l_2_digest = missing
-            yield '  </tbody></table></div></details>\n'
+            t_13.append(
+                f'  </tbody></table></div></details>\n'
+            )
     l_1_one = missing
-    yield '</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="'
-    yield escape(environment.finalize((undefined(name='base') if l_0_base is missing else l_0_base)))
-    yield 'journal.jsonl">journal</a> of the run, '
-    yield escape(environment.finalize(environment.getattr(environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'run'), 'lines')))
-    yield ' lines.</footer>\n<script type="application/json" id="data">'
-    yield escape(environment.finalize(t_13({'curves': environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'curves'), 'trends': environment.getattr((undefined(name='page') if l_0_page is missing else l_0_page), 'trends')})))
-    yield '</script>\n<script>'
-    yield escape(environment.finalize((undefined(name='script') if l_0_script is missing else l_0_script)))
-    yield '</script>\n</body>\n</html>'
+    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_12({'curves': l_0_page.curves, 'trends': l_0_page.trends}), l_0_script))
+    t_13.append(
+        f'</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="{v_0}'
+        f'journal.jsonl">journal</a> of the run, {v_1}'
+        f' lines.</footer>\n<script type="application/json" id="data">{v_2}'
+        f'</script>\n<script>{v_3}'
+        f'</script>\n</body>\n</html>'
+    )
+    yield concat(t_13)
 
 blocks = {}
-debug_info = '1=103&2=124&3=130&10=137&11=139&13=145&14=147&19=149&21=151&23=155&24=159&26=164&28=172&32=180&33=182&34=186&35=188&37=194&39=200&40=204&42=210&43=212&47=218&49=226&51=230&53=234&55=238&62=242&64=245&65=250&66=254&67=272&71=279&73=292&76=296&78=300&79=304&82=307&83=309&85=313&86=323&88=334&89=336&91=342&93=346&96=350&98=353&99=356&100=361&101=363&102=373&104=379&105=381&106=383&108=385&111=389&113=397&116=400&117=404&125=415&128=418&129=422&130=426&131=428&140=433&141=437&144=445&145=448&147=456&148=460&152=471&153=475&156=483&157=491&158=493&159=497&160=501&161=503&162=507&168=512&172=515&173=519&176=529&177=533&181=541&184=544&185=547&187=553&191=557&195=561&196=565&197=569&198=571&199=575&200=579&208=589&212=592&213=596&220=626&222=628&224=634&226=641&227=645&230=651&231=654&232=657&233=659&234=663&235=667&242=675&243=679&244=681'
+debug_info = '1=90&2=111&3=117&23=136&26=146&28=158&35=177&37=187&39=197&43=211&47=221&49=237&51=245&53=253&55=261&62=269&65=279&66=288&71=317&76=341&82=352&83=354&85=363&86=372&89=394&91=404&96=416&99=424&102=438&108=453&111=462&113=474&116=479&125=499&128=504&140=523&144=537&145=542&147=553&148=559&152=574&156=587&158=601&159=605&160=608&161=609&168=621&172=626&176=642&181=656&184=661&185=663&191=679&195=685&199=697&208=716&212=721&213=731&222=772&224=782&226=793&230=805&231=807&234=816'

@@ -1,14 +1,12 @@
 """`templates/timeline.html`, compiled by Jinja2 3.1.6."""
 
-from pytest_orchestrator.reports.templating import LoopContext, Macro, TemplateRuntimeError, Undefined, escape, internalcode, missing, Environment as environment
+from pytest_orchestrator.reports.templating import LoopContext, TemplateRuntimeError, all_escaped, escaped, internalcode, missing, Environment as environment
 name = 'timeline.html'
 
 def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    cond_expr_undefined = Undefined
-    if 0: yield None
     l_0_timeline = missing
     try:
         t_1 = environment.filters['cut']
@@ -35,17 +33,17 @@ def root(context, missing=missing, environment=environment):
         def t_4(*unused):
             raise TemplateRuntimeError("No filter named 'join' found.")
     try:
-        t_5 = environment.filters['length']
+        t_5 = environment.filters['look']
     except KeyError:
         @internalcode
         def t_5(*unused):
-            raise TemplateRuntimeError("No filter named 'length' found.")
+            raise TemplateRuntimeError("No filter named 'look' found.")
     try:
-        t_6 = environment.filters['look']
+        t_6 = environment.filters['percent']
     except KeyError:
         @internalcode
         def t_6(*unused):
-            raise TemplateRuntimeError("No filter named 'look' found.")
+            raise TemplateRuntimeError("No filter named 'percent' found.")
     try:
         t_7 = environment.filters['rows']
     except KeyError:
@@ -53,156 +51,153 @@ def root(context, missing=missing, environment=environment):
         def t_7(*unused):
             raise TemplateRuntimeError("No filter named 'rows' found.")
     try:
-        t_8 = environment.filters['tick']
+        t_8 = environment.filters['safe']
     except KeyError:
         @internalcode
         def t_8(*unused):
+            raise TemplateRuntimeError("No filter named 'safe' found.")
+    try:
+        t_9 = environment.filters['tick']
+    except KeyError:
+        @internalcode
+        def t_9(*unused):
             raise TemplateRuntimeError("No filter named 'tick' found.")
+    t_10 = []
     pass
     def macro(l_1_view):
-        t_9 = []
-        l_1_line = l_1_rows = l_1_path = missing
+        t_11 = []
+        l_1_line = l_1_words = l_1_path = missing
         if l_1_view is missing:
             l_1_view = undefined("parameter 'view' was not provided", name='view')
         pass
-        l_1_line = environment.getattr(l_1_view, 'timeline')
-        l_1_rows = (t_5(environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'bars')) <= 60)
-        l_1_path = (environment.getattr(environment.getattr(l_1_view, 'critical'), 'names') if (environment.getattr(l_1_view, 'critical') and (environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'lanes') > 1)) else ())
-        t_9.extend((
-            '<figure class="timeline" aria-label="Timeline of ',
-            escape(environment.finalize(t_1(environment.getattr(environment.getattr(l_1_view, 'recipe'), 'key'), 200))),
-            '">\n',
-        ))
+        l_1_line = l_1_view.timeline
+        l_1_words = {'locked': 'waiting for lock', 'running': 'running', 'failed': 'failed attempt', 'retrying': 'retry delay'}
+        l_1_path = (l_1_view.critical.names if (l_1_view.critical and (l_1_line.lanes > 1)) else ())
+        v_0 = escaped(t_1(l_1_view.recipe.key, 200))
+        t_11.append(
+            f'<figure class="timeline" aria-label="Timeline of {v_0}'
+            f'">\n'
+        )
         l_2_loop = missing
-        for l_2_row, l_2_loop in LoopContext(t_7((undefined(name='line') if l_1_line is missing else l_1_line)), undefined):
-            _loop_vars = {}
+        for l_2_row, l_2_loop in LoopContext(t_7(l_1_line), undefined):
             pass
-            t_9.extend((
-                '<div class="lane',
-                escape(environment.finalize((' thin' if (not environment.getattr(l_2_row, 'name')) else cond_expr_undefined("the inline if-expression on line 7 in 'timeline.html' evaluated to false and no else section was defined.")))),
-                '"><span class="label">',
-            ))
-            if environment.getattr(l_2_row, 'name'):
+            v_0 = ((' thin' if (not l_2_row.name) else ''))
+            t_11.append(
+                f'<div class="lane{v_0}'
+                f'"><span class="label">'
+            )
+            if l_2_row.name:
                 pass
-                t_9.extend((
-                    '<a href="#',
-                    escape(environment.finalize(environment.getitem(environment.getattr(l_1_view, 'anchors'), environment.getattr(l_2_row, 'name')))),
-                    '">',
-                    escape(environment.finalize(environment.getattr(l_2_row, 'name'))),
-                    '</a>',
-                ))
+                v_0, v_1 = all_escaped((l_1_view.anchors[l_2_row.name], l_2_row.name))
+                t_11.append(
+                    f'<a href="#{v_0}'
+                    f'">{v_1}'
+                    f'</a>'
+                )
             else:
                 pass
-                t_9.extend((
-                    'worker ',
-                    escape(environment.finalize(environment.getattr(l_2_loop, 'index'))),
-                ))
-            t_9.append(
-                '</span><span class="track">\n',
+                v_0 = escaped(l_2_loop.index)
+                t_11.append(
+                    f'worker {v_0}'
+                )
+            t_11.append(
+                f'</span><span class="track">\n'
             )
-            for l_3_bar in environment.getattr(l_2_row, 'bars'):
-                _loop_vars = {}
+            for l_3_bar in l_2_row.bars:
                 pass
-                for l_4_span in environment.getattr(l_3_bar, 'spans'):
-                    l_4_percent = resolve('percent')
-                    _loop_vars = {}
+                for l_4_span in l_3_bar.spans:
                     pass
-                    t_9.extend((
-                        '<a href="#',
-                        escape(environment.finalize(environment.getitem(environment.getattr(l_1_view, 'anchors'), environment.getattr(environment.getattr(l_3_bar, 'step'), 'name')))),
-                        '"',
-                        escape(environment.finalize((' tabindex=-1' if environment.getattr(l_2_row, 'name') else ''))),
-                        ' class="span k-',
-                        escape(environment.finalize(environment.getattr(l_4_span, 'kind'))),
-                        ' ',
-                        escape(environment.finalize(t_6(environment.getattr(environment.getattr(l_3_bar, 'step'), 'state')))),
-                        escape(environment.finalize((' critical' if ((environment.getattr(environment.getattr(l_3_bar, 'step'), 'name') in (undefined(name='path') if l_1_path is missing else l_1_path)) and (environment.getattr(l_4_span, 'kind') in ('running', 'failed'))) else ''))),
-                        '" style="left:',
-                        escape(environment.finalize(context.call((undefined(name='percent') if l_4_percent is missing else l_4_percent), environment.getattr(l_4_span, 'start'), environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'seconds'), _loop_vars=_loop_vars))),
-                        '%;width:',
-                        escape(environment.finalize(context.call((undefined(name='percent') if l_4_percent is missing else l_4_percent), (environment.getattr(l_4_span, 'stop') - environment.getattr(l_4_span, 'start')), environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'seconds'), _loop_vars=_loop_vars))),
-                        '%" title="',
-                        escape(environment.finalize(environment.getattr(environment.getattr(l_3_bar, 'step'), 'name'))),
-                        ', ',
-                        escape(environment.finalize(environment.getattr(environment.getattr(l_3_bar, 'step'), 'state'))),
-                        ': ',
-                        escape(environment.finalize(environment.getitem({'locked': 'waiting for lock', 'running': 'running', 'failed': 'failed attempt', 'retrying': 'retry delay'}, environment.getattr(l_4_span, 'kind')))),
-                        ' ',
-                        escape(environment.finalize(t_2((environment.getattr(l_4_span, 'stop') - environment.getattr(l_4_span, 'start'))))),
-                        ', from ',
-                        escape(environment.finalize(t_2(environment.getattr(l_4_span, 'start')))),
-                        '"></a>\n',
-                    ))
-                l_4_span = l_4_percent = missing
-                for l_4_mark in environment.getattr(l_3_bar, 'marks')[:40]:
-                    l_4_percent = resolve('percent')
-                    _loop_vars = {}
+                    v_1 = ((' tabindex=-1' if l_2_row.name else ''))
+                    v_2 = (l_4_span.kind)
+                    v_3 = (t_5(l_3_bar.step.state))
+                    v_4 = ((' critical' if ((l_3_bar.step.name in l_1_path) and (l_4_span.kind in ('running', 'failed'))) else ''))
+                    v_5 = (t_6(l_4_span.start, l_1_line.seconds))
+                    v_6 = (t_6((l_4_span.stop - l_4_span.start), l_1_line.seconds))
+                    v_9 = (l_1_words[l_4_span.kind])
+                    v_10 = (t_2((l_4_span.stop - l_4_span.start)))
+                    v_11 = (t_2(l_4_span.start))
+                    v_0, v_7, v_8 = all_escaped((l_1_view.anchors[l_3_bar.step.name], l_3_bar.step.name, l_3_bar.step.state))
+                    t_11.append(
+                        f'<a href="#{v_0}'
+                        f'"{v_1}'
+                        f' class="span k-{v_2}'
+                        f' {v_3}'
+                        f'{v_4}'
+                        f'" style="left:{v_5}'
+                        f'%;width:{v_6}'
+                        f'%" title="{v_7}'
+                        f', {v_8}'
+                        f': {v_9}'
+                        f' {v_10}'
+                        f', from {v_11}'
+                        f'"></a>\n'
+                    )
+                l_4_span = missing
+                for l_4_mark in l_3_bar.marks[:40]:
                     pass
-                    t_9.extend((
-                        '<i class="mark" style="left:',
-                        escape(environment.finalize(context.call((undefined(name='percent') if l_4_percent is missing else l_4_percent), environment.getattr(l_4_mark, 'at'), environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'seconds'), _loop_vars=_loop_vars))),
-                        '%" title="',
-                        escape(environment.finalize(environment.getattr(l_4_mark, 'op'))),
-                        ' ',
-                        escape(environment.finalize(environment.getattr(l_4_mark, 'key'))),
-                        ' at ',
-                        escape(environment.finalize(t_2(environment.getattr(l_4_mark, 'at')))),
-                        '"></i>\n',
-                    ))
-                l_4_mark = l_4_percent = missing
+                    v_0 = (t_6(l_4_mark.at, l_1_line.seconds))
+                    v_3 = (t_2(l_4_mark.at))
+                    v_1, v_2 = all_escaped((l_4_mark.op, l_4_mark.key))
+                    t_11.append(
+                        f'<i class="mark" style="left:{v_0}'
+                        f'%" title="{v_1}'
+                        f' {v_2}'
+                        f' at {v_3}'
+                        f'"></i>\n'
+                    )
+                l_4_mark = missing
             l_3_bar = missing
-            t_9.append(
-                '</span></div>\n',
+            t_11.append(
+                f'</span></div>\n'
             )
         l_2_loop = l_2_row = missing
-        t_9.append(
-            '<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">',
+        t_11.append(
+            f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">'
         )
-        for l_2_tick in environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'ticks'):
-            l_2_percent = resolve('percent')
-            _loop_vars = {}
+        for l_2_tick in l_1_line.ticks:
             pass
-            t_9.extend((
-                '<i class="tick" style="left:',
-                escape(environment.finalize(context.call((undefined(name='percent') if l_2_percent is missing else l_2_percent), l_2_tick, environment.getattr((undefined(name='line') if l_1_line is missing else l_1_line), 'seconds'), _loop_vars=_loop_vars))),
-                '%"><b>',
-                escape(environment.finalize(t_8(l_2_tick))),
-                '</b></i>',
-            ))
-        l_2_tick = l_2_percent = missing
-        t_9.append(
-            '</span></div>\n<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> running (colour by outcome)</span>\n',
-        )
-        if t_3((undefined(name='line') if l_1_line is missing else l_1_line), 'locked'):
-            pass
-            t_9.append(
-                '<span><i class="span k-locked key"></i> waiting for lock</span>',
+            v_0 = (t_6(l_2_tick, l_1_line.seconds))
+            v_1 = escaped(t_9(l_2_tick))
+            t_11.append(
+                f'<i class="tick" style="left:{v_0}'
+                f'%"><b>{v_1}'
+                f'</b></i>'
             )
-        if t_3((undefined(name='line') if l_1_line is missing else l_1_line), 'failed'):
+        l_2_tick = missing
+        t_11.append(
+            f'</span></div>\n<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> running (colour by outcome)</span>\n'
+        )
+        if t_3(l_1_line, 'locked'):
             pass
-            t_9.append(
-                '<span><i class="span k-failed key"></i> failed attempt</span> <span><i class="span k-retrying key"></i> retry delay</span>',
+            t_11.append(
+                f'<span><i class="span k-locked key"></i> waiting for lock</span>'
             )
-        t_9.append(
-            '<span><i class="mark key"></i> Context key written</span>\n',
-        )
-        if (undefined(name='path') if l_1_path is missing else l_1_path):
+        if t_3(l_1_line, 'failed'):
             pass
-            t_9.extend((
-                '<span><i class="span k-running passed critical key"></i> critical path: ',
-                escape(environment.finalize(t_1(t_4((undefined(name='path') if l_1_path is missing else l_1_path), ' > '), 400))),
-                ', ',
-                escape(environment.finalize(t_2(environment.getattr(environment.getattr(l_1_view, 'critical'), 'seconds')))),
-                ' of ',
-                escape(environment.finalize(t_2(environment.getattr(environment.getattr(l_1_view, 'critical'), 'whole')))),
-                '</span>',
-            ))
-        t_9.append(
-            '</figcaption>\n</figure>\n',
+            t_11.append(
+                f'<span><i class="span k-failed key"></i> failed attempt</span> <span><i class="span k-retrying key"></i> retry delay</span>'
+            )
+        t_11.append(
+            f'<span><i class="mark key"></i> Context key written</span>\n'
         )
-        return concat(t_9)
+        if l_1_path:
+            pass
+            v_1 = (t_2(l_1_view.critical.seconds))
+            v_2 = (t_2(l_1_view.critical.whole))
+            v_0 = escaped(t_1(t_4(l_1_path, ' > '), 400))
+            t_11.append(
+                f'<span><i class="span k-running passed critical key"></i> critical path: {v_0}'
+                f', {v_1}'
+                f' of {v_2}'
+                f'</span>'
+            )
+        t_11.append(
+            f'</figcaption>\n</figure>\n'
+        )
+        return concat(t_11)
     context.exported_vars.add('timeline')
-    context.vars['timeline'] = l_0_timeline = Macro(environment, macro, 'timeline', ('view',), False, False, False, context.eval_ctx.autoescape)
+    context.vars['timeline'] = l_0_timeline = macro
+    yield concat(t_10)
 
 blocks = {}
-debug_info = '1=60&2=66&3=67&4=68&5=71&6=75&7=80&8=101&9=104&10=110&12=135&13=141&18=159&21=174&22=179&24=187'
+debug_info = '1=65&2=71&3=72&4=73&6=80&7=87&8=104&9=106&12=134&18=155&21=168&22=173&24=181'

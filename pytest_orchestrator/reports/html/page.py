@@ -76,12 +76,15 @@ class Page:
         self.verdict = verdict(run)
         steps = run.steps
         failed = sum(look(step.state) == "failed" for step in steps)
-        values = sum(_values(step.block) for step in steps if step.block)
+        values = sum(_values(block) for step in steps if (block := step.block))
         self.budget = content_budget(len(steps), failed, len(run.changes.keys()), values)
         self._files = Files(folder, base)
         self._order = itertools.count(1)
-        ranked = sorted(steps, key=lambda step: look(step.state) == "passed")
-        self._listed = {id(step) for step in ranked[:_MOST_STEPS]}
+        listed = steps
+        if len(steps) > _MOST_STEPS:
+            ranked = sorted(steps, key=lambda step: look(step.state) == "passed")
+            listed = ranked[:_MOST_STEPS]
+        self._listed = set(map(id, listed))
         self._drawable = _MOST_STEPS
         self.recipes = [
             self._recipe(number, recipe) for number, recipe in enumerate(run.recipes.values())
@@ -153,7 +156,7 @@ class Page:
         failed = [step for step in self.steps if step.state in ("failed", "error")]
         return min(failed, key=lambda view: view.step.lines[1] or 1 << 60, default=None)
 
-    @property
+    @cached_property
     def interrupted(self) -> list[StepView]:
         """The steps that were running when the run ended."""
         return [step for step in self.steps if step.state == "interrupted"]
@@ -175,7 +178,7 @@ class Page:
             for file in self.run.uncollected[:_MOST_FILES]
         ]
 
-    @property
+    @cached_property
     def tests(self) -> list[TestReported]:
         """Reports of ordinary tests, which are not steps; failed ones first."""
         tests = [test for test in self.run.tests.values() if test.step is None]
@@ -263,7 +266,12 @@ class Page:
         ]
         blocks = [step.block for step in steps if step.block]
         drawn = [
-            step.about | {"state": step.state, "href": f"#{step.anchor}", **_seconds(step)}
+            {
+                **step.about,
+                "state": step.state,
+                "href": f"#{step.anchor}",
+                "seconds": step.used.get("seconds"),
+            }
             for step in steps
         ]
         few = choose_steps(drawn, MOST)
@@ -281,10 +289,6 @@ class Page:
             len(drawn) - len(few),
             {step.name: step.anchor for step in steps},
         )
-
-
-def _seconds(step: StepView) -> dict[str, Any]:
-    return {"seconds": step.used["seconds"]} if "seconds" in step.used else {}
 
 
 def _values(block: Block) -> int:

@@ -79,13 +79,14 @@ def add_filters() -> None:
             "duration": report_text.duration,
             "rerun": report_text.rerun,
             "moment": _moment,
+            "percent": _percent,
             "clock": lambda ts: ts[11:23],
             "tick": _tick,
             "rows": _rows,
             "has": _has,
         }
     )
-    Environment.globals.update({"percent": _percent, "source": _source, "graph": _graph})
+    Environment.globals.update({"source": _source, "graph": _graph})
 
 
 def _rows(line: Timeline) -> list[_Row]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct
@@ -16,6 +17,7 @@ from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.block import (
     Attempt,
+    Block,
     Criterion,
     Element,
     Write,
@@ -149,14 +151,20 @@ class Measurement(Struct, frozen=True):
         return "marginal" if self.marginal else "passed" if self.verdict == "pass" else "failed"
 
 
+_NO_BLOCK: Final = SimpleNamespace(**dict.fromkeys(Block.__struct_fields__, UNSET))
+
+
 class StepView:
     """View of a step for the templates.
 
     Attributes:
+        parts: The block; without one, an object whose parts are all unset.
         anchor: Anchor of the step on the page.
         order: Number of the step among all steps of the run.
         step: The step.
         recipe: The name of its recipe.
+        name: Name of the step.
+        state: State of the step.
 
     Args:
         files: The files of the run.
@@ -173,20 +181,12 @@ class StepView:
         budget: ContentBudget,
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
+        self.name, self.state = step.name, step.state
         self.block = step.block
+        self.parts: Any = self.block or _NO_BLOCK
         self.about: dict[str, Any] = step.about | step.outcome_fields
         self.used: Mapping[str, Any] = step.figures
         self._files, self._budget = files, budget
-
-    @property
-    def name(self) -> str:
-        """Name of the step."""
-        return self.step.name
-
-    @property
-    def state(self) -> str:
-        """State of the step."""
-        return self.step.state
 
     @property
     def sign(self) -> str:
@@ -203,16 +203,17 @@ class StepView:
         """Duration of the step code in seconds."""
         return report_text.seconds(self.used.get("seconds"))
 
-    @cached_property
+    @property
     def cpu(self) -> float | None:
         """CPU time in seconds; None if it was not measured."""
-        return report_text.added(
-            self.used.get("cpu_user_seconds"), self.used.get("cpu_system_seconds")
-        )
+        used = self.used
+        return report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
 
-    @cached_property
+    @property
     def written_keys(self) -> str:
         """The first Context keys that the step wrote, for a narrow column."""
+        if not self._writes:
+            return ""
         keys = dict.fromkeys(write.key for write in self._writes)
         return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
 
@@ -224,7 +225,7 @@ class StepView:
     @property
     def tags(self) -> list[str]:
         """Tags of the step."""
-        return list(self.about.get("tags", ()))
+        return self.about.get("tags") or []
 
     @property
     def line(self) -> str:
@@ -363,16 +364,16 @@ class StepView:
     @property
     def figures(self) -> Iterator[tuple[str, str]]:
         """Resource figures: label, and value with unit."""
+        used = self.used
         for name, (label, unit) in _FIGURES.items():
-            if name in self.used:
-                value = self.used[name]
+            if name in used:
                 if name in _PEAKS:
-                    shown = report_text.peak_megabytes(self.used, name)
+                    yield label, f"{report_text.peak_megabytes(used, name)} MB"
                 elif unit == "MB":
-                    shown = report_text.megabytes(value)
+                    yield label, f"{used[name] / 1_000_000:.1f} MB"
                 else:
-                    shown = f"{value:,.3f}".rstrip("0").rstrip(".")
-                yield label, f"{shown} {unit}".rstrip()
+                    shown = f"{used[name]:,.3f}".rstrip("0").rstrip(".")
+                    yield label, f"{shown} {unit}" if unit else shown
         time = self.block.time if self.block else None
         if time and time.waited_seconds:
             yield "Waiting for locks", f"{time.waited_seconds:,.3f} s"
@@ -380,8 +381,7 @@ class StepView:
     @property
     def source(self) -> str:
         """Sources of the resource figures."""
-        sources = self.used.get("source", {})
-        return ", ".join(f"{figure}: {source}" for figure, source in sources.items())
+        return ", ".join(map(": ".join, self.used.get("source", {}).items()))
 
     @property
     def inputs(self) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Timeline of a recipe: spans of waiting and running steps, in lanes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -97,22 +97,24 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
             there.
     """
     ran = [
-        (step, spans, list(_marks(step)))
+        (step, spans, _marks(step))
         for step in recipe.steps.values()
-        if (spans := list(_spans(step, last)))
+        if (spans := _spans(step, last))
     ]
     if not ran:
         return None
-    began = min(spans[0].start for _, spans, _ in ran)
+    times = [(spans[0].start, spans[-1].stop) for _, spans, _ in ran]
+    began = min(start for start, _ in times)
     # Outputs are written to the Context after the step code has ended.
-    ended = max(at for _, spans, marks in ran for at in (spans[-1].stop, *(m.at for m in marks)))
-    lanes = _lanes([(spans[0].start, spans[-1].stop) for _, spans, _ in ran])
+    ends = [mark.at for _, _, marks in ran for mark in marks]
+    ended = max(*ends, *(stop for _, stop in times), began)
+    lanes = _lanes(times)
     bars = tuple(
         Bar(
             step,
             lane,
-            tuple(Span(each.kind, each.start - began, each.stop - began) for each in spans),
-            tuple(msgspec.structs.replace(mark, at=max(0.0, mark.at - began)) for mark in marks),
+            tuple([Span(one.kind, one.start - began, one.stop - began) for one in spans]),
+            tuple([Mark(max(0.0, one.at - began), one.key, one.op) for one in marks]),
         )
         for (step, spans, marks), lane in zip(ran, lanes, strict=True)
     )
@@ -120,11 +122,11 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
     return Timeline(began, seconds, bars, max(lanes) + 1, _ticks(seconds))
 
 
-def _spans(step: StepRecord, last: str) -> Iterator[Span]:
+def _spans(step: StepRecord, last: str) -> list[Span]:
     block = step.block
     time = (block and block.time) or None
     if step.state == "restored" or (time is None and step.started is None):
-        return
+        return []
     attempts = [
         (start := epoch_seconds(attempt.start), _stop(attempt, start))
         for attempt in (block and block.attempts) or ()
@@ -133,17 +135,16 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
         attempts.append((epoch_seconds(time.last_start or time.start), epoch_seconds(time.stop)))
     elif step.started is not None:
         attempts.append((epoch_seconds(step.started), epoch_seconds(last)))
-    waited = time.waited_seconds if time else 0.0
-    before = attempts[0][0] - waited
-    if waited:
-        yield Span("locked", before, attempts[0][0])
-        before = attempts[0][0]
+    spans = []
+    before = attempts[0][0]
+    if time and time.waited_seconds:
+        spans.append(Span("locked", before - time.waited_seconds, before))
     for number, (start, stop) in enumerate(attempts, 1):
         if number > 1:
-            yield Span("retrying", before, max(before, start))
-        is_last = number == len(attempts)
-        yield Span("running" if is_last else "failed", start, max(start, stop))
+            spans.append(Span("retrying", before, max(before, start)))
         before = max(start, stop)
+        spans.append(Span("running" if number == len(attempts) else "failed", start, before))
+    return spans
 
 
 def _stop(attempt: Attempt, start: float) -> float:
@@ -151,10 +152,11 @@ def _stop(attempt: Attempt, start: float) -> float:
     return epoch_seconds(attempt.stop) if attempt.stop else start + attempt.seconds
 
 
-def _marks(step: StepRecord) -> Iterator[Mark]:
-    """Yield the changes that a step made in the Context, at times in seconds since the epoch."""
-    for write in step.block.context.writes if step.block else ():
-        yield Mark(epoch_seconds(write.ts), write.key, write.op)
+def _marks(step: StepRecord) -> list[Mark]:
+    """Return the changes that a step made in the Context, at times in seconds since the epoch."""
+    block = step.block
+    writes = block.context.writes if block else ()
+    return [Mark(epoch_seconds(write.ts), write.key, write.op) for write in writes]
 
 
 def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:
