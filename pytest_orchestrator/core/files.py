@@ -113,9 +113,10 @@ def replacing(path: str | os.PathLike[str], mode: int = 0o666) -> "Iterator[Buff
 
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
-    """Pause the garbage collector within a `with` block that parses a large file.
+    """Pause the garbage collector within a `with` block that makes many objects and no cycles.
 
-    The many objects of a parsed file live on, so the collector would only search them in vain.
+    The objects of a parsed file, or of a report, live on or are freed by their counts of
+    references, so the collector would only search them in vain.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_orchestrator.core.files import replacing
+from pytest_orchestrator.core.files import gc_paused, replacing
 from pytest_orchestrator.reports.graph.layout import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
@@ -57,9 +57,10 @@ def write_all(folder: Path, most_bytes: int) -> None:
     Raises:
         OSError: A file cannot be written.
     """
-    run = lookup.load_record(folder)
-    write_pictures(run, folder)
-    write_page(run, folder, most_bytes=most_bytes)
+    with gc_paused():
+        run = lookup.load_record(folder, raw_blocks=True)
+        write_pictures(run, folder)
+        write_page(run, folder, most_bytes=most_bytes)
 
 
 def write_pictures(run: RunRecord, folder: Path) -> None:

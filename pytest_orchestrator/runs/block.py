@@ -359,15 +359,19 @@ def from_block(data: object) -> Block | None:
     Fields that a later version has added are ignored.
 
     Args:
-        data: A block as in the journal and in the JSON report; it may come from another machine.
+        data: A block as in the journal and in the JSON report, or its JSON text; it may come from
+            another machine.
 
     Returns:
         None if the data is not a block of this major version.
     """
     try:
-        return msgspec.convert(data, Block)
-    except msgspec.ValidationError:
+        return _decode(data) if isinstance(data, msgspec.Raw) else msgspec.convert(data, Block)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+_decode: Final = msgspec.json.Decoder(Block).decode
 
 
 def result_of(event: StepFinished) -> result.StepResult:

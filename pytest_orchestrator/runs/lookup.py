@@ -100,11 +100,13 @@ def find_run(base: Path, name: str = LATEST) -> Path:
     raise NoRun(f"no run '{name}'{near}")
 
 
-def load_record(folder: Path) -> RunRecord:
+def load_record(folder: Path, *, raw_blocks: bool = False) -> RunRecord:
     """Return the record of the run in a folder.
 
     Args:
         folder: The folder of the run.
+        raw_blocks: True for a faster record, whose steps have a `block`, but no plain one in
+            `StepRecord.ended`.
 
     Returns:
         The content of its journal; only the lines before the first damage if it is damaged.
@@ -115,7 +117,7 @@ def load_record(folder: Path) -> RunRecord:
     record = RunRecord()
     with gc_paused():
         try:
-            reading = read_journal(folder / NAME)
+            reading = read_journal(folder / NAME, raw_blocks=raw_blocks)
         except OSError as error:
             raise NoRun(f"{folder} has no journal: {error.strerror}") from error
         for entry in reading.entries:

@@ -3,7 +3,8 @@
 The record is updated line by line, so a running run and a finished one are read the same way.
 """
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -30,7 +31,7 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.runs.changes import Changes
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
-from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.journal.chain import Entry, RawStepFinished
 from pytest_orchestrator.runs.journal.reader import State
 from pytest_orchestrator.runs.samples import Samples
 
@@ -164,10 +165,12 @@ class StepRecord:
     @property
     def block_elements(self) -> "Sequence[Element]":
         """Its elements of ``foreach``, also of a step that has not ended; empty without it."""
-        from pytest_orchestrator.runs.block import Element
-
         if self.block is not None:
             return self.block.elements or ()
+        if not self.elements:
+            return ()
+        from pytest_orchestrator.runs.block import Element
+
         return [
             msgspec.convert(self.elements[index].event.block, Element)
             for index in sorted(self.elements)
@@ -178,7 +181,8 @@ class StepRecord:
         """The figures that were measured, by name, and their ``source``; empty without any."""
         from pytest_orchestrator.runs.block import plain
 
-        return plain(self.block.resources) if self.block and self.block.resources else {}
+        block = self.block
+        return plain(block.resources) if block and block.resources else {}
 
     @property
     def outcome_fields(self) -> dict[str, Any]:
@@ -190,7 +194,8 @@ class StepRecord:
         if self.state != "interrupted" or self.ended is not None:
             from pytest_orchestrator.runs.block import plain
 
-            return plain(self.block.step) if self.block else {}
+            block = self.block
+            return plain(block.step) if block else {}
         ended = f"run {self.cut_off_in} ended" if self.cut_off_in else _KILLED
         return {"kind": "interrupted", "reason": f"{ended} while it ran"}
 
@@ -203,7 +208,8 @@ class StepRecord:
     @property
     def reruns(self) -> int:
         """Number of times that a pytest plugin ran the step again after a failure."""
-        return (self.block and self.block.step.reruns) or 0
+        block = self.block
+        return (block and block.step.reruns) or 0
 
     @property
     def start(self) -> str | None:
@@ -222,7 +228,8 @@ class StepRecord:
     @property
     def where(self) -> dict[str, str]:
         """``worker`` and ``host`` of the last attempt; empty if no Dask worker ran the step."""
-        where = self.block.where if self.block else UNSET
+        block = self.block
+        where = block.where if block else UNSET
         return {"worker": where.worker, "host": where.host} if where else {}
 
     @property
@@ -239,7 +246,8 @@ class StepRecord:
     @property
     def samples(self) -> RunFile | None:
         """File with the resource samples of the step; None if the step has no samples."""
-        resources = self.block.resources if self.block else UNSET
+        block = self.block
+        resources = block.resources if block else UNSET
         return RunFile(resources.samples) if resources and resources.samples else None
 
     @property
@@ -259,6 +267,8 @@ class StepRecord:
         self.touched = entry.n
         self._fold_question(event)
         match event:
+            case StepFinished():
+                self._end(entry, event)
             case StepStarted(element=int(element)):
                 if event.attempt == 1:
                     self.element = element, entry.n
@@ -269,8 +279,6 @@ class StepRecord:
                 self._add_element(entry, event)
             case StepStarted():
                 self._begin(entry, event)
-            case StepFinished():
-                self._end(entry, event)
             case StepWaits():
                 self.state, self.locked = "locked", (event, entry.ts)
             case AttemptFailed():
@@ -279,11 +287,11 @@ class StepRecord:
 
     def _fold_question(self, event: StepEvent) -> None:
         """Update the open question of the step; any event but a question ends it."""
-        self.asked = event if isinstance(event, QuestionAsked) else None
-        if self.asked is not None:
-            self.state = "asks"
-        elif self.state == "asks":
-            self.state = "running"
+        if isinstance(event, QuestionAsked):
+            self.asked, self.state = event, "asks"
+        elif self.asked is not None or self.state == "asks":
+            self.asked = None
+            self.state = "running" if self.state == "asks" else self.state
 
     def _add_element(self, entry: Entry, event: ElementFinished) -> None:
         if any(one.event.digest != event.digest for one in self.elements.values()):
@@ -402,27 +410,33 @@ class RunRecord:
     def fold(self, entry: Entry) -> None:
         """Update the record with the next line."""
         self.lines, self.last = entry.n, entry.ts
+        fold = self._folds.get(type(entry.event))
+        if fold is not None:
+            fold(self, entry)
+
+    def _fold_step(self, entry: Entry) -> None:
+        event: Any = entry.event
+        self._step(event.recipe, event.step).fold(entry, event)
+
+    def _fold_change(self, entry: Entry) -> None:
+        self.changes.fold(entry)
+        if isinstance(entry.event, ContextRestored) and not entry.event.scope:
+            self.is_complete = True  # a resumed run restores the session's Context last
+
+    def _fold_test(self, entry: Entry) -> None:
+        self._reported(cast("TestReported", entry.event))
+
+    def _fold_recipe(self, entry: Entry) -> None:
+        self._of_recipe(entry, cast("RecipeStarted | SampleTaken", entry.event))
+
+    def _fold_run(self, entry: Entry) -> None:
         match entry.event:
-            case ContextChanged() | ContextRestored() as event:
-                self.changes.fold(entry)
-                if isinstance(event, ContextRestored) and not event.scope:
-                    self.is_complete = True  # a resumed run restores the session's Context last
-            case (
-                StepStarted()
-                | StepFinished()
-                | StepWaits()
-                | AttemptFailed()
-                | ElementFinished()
-                | QuestionAsked()
-                | QuestionAnswered() as event
-            ):
-                self._step(event.recipe, event.step).fold(entry, event)
-            case TestReported() as event:
-                self._reported(event)
-            case RecipeStarted() | SampleTaken() as event:
-                self._of_recipe(entry, event)
-            case CollectionFailed() | InstrumentOpened() | InstrumentSafe() as event:
-                self._of_run(event)
+            case CollectionFailed() as event:
+                self.uncollected.append(event)
+            case InstrumentOpened() as event:
+                self.opened.append(event)
+            case InstrumentSafe() as event:
+                self.made_safe.append(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
                 self.is_complete = event.resumed_from is None
@@ -430,14 +444,14 @@ class RunRecord:
                 self.finished = event
                 self.end("finished")
 
-    def _of_run(self, event: CollectionFailed | InstrumentOpened | InstrumentSafe) -> None:
-        match event:
-            case CollectionFailed():
-                self.uncollected.append(event)
-            case InstrumentOpened():
-                self.opened.append(event)
-            case InstrumentSafe():
-                self.made_safe.append(event)
+    _folds: ClassVar[dict[type[Any], Callable[["RunRecord", Entry], None]]] = {
+        **dict.fromkeys((*get_args(StepEvent), RawStepFinished), _fold_step),
+        **dict.fromkeys((ContextChanged, ContextRestored), _fold_change),
+        **dict.fromkeys((RecipeStarted, SampleTaken), _fold_recipe),
+        **dict.fromkeys((CollectionFailed, RunStarted, RunFinished), _fold_run),
+        **dict.fromkeys((InstrumentOpened, InstrumentSafe), _fold_run),
+        TestReported: _fold_test,
+    }
 
     def end(self, state: State) -> None:
         """Set the state of the run; unless a process still writes it, end its unfinished steps.

@@ -116,7 +116,7 @@ class History:
         if folder is None:
             return False
         try:
-            run = lookup.load_record(folder)
+            run = lookup.load_record(folder, raw_blocks=True)
         except lookup.NoRun:
             return True
         if run.state in ("finished", "interrupted"):

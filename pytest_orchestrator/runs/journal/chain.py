@@ -6,19 +6,25 @@ module opens no file.
 """
 
 import time
+from collections.abc import Callable
+from functools import reduce
 from hashlib import sha256
-from typing import Any, Final
+from operator import or_
+from typing import Any, Final, get_args
 
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.events import KNOWN, AnyEvent
+from pytest_orchestrator.core.events import KNOWN, AnyEvent, StepFinished
 from pytest_orchestrator.core.text import escape_surrogates_in_json
 
 GENESIS: Final = "0" * 64
 """The hash before the first line."""
 
 _HASH: Final = b',"hash":"'
+_EVENT: Final = b'","event":"'
+_TS: Final = len("2026-11-25T10:15:02.123456Z")
+_KNOWN: Final = frozenset(name.encode() for name in KNOWN)
 _TAIL: Final = len(_HASH) + 64 + len(b'"}')
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -69,11 +75,26 @@ class Chain:
         hash: Hash of the last line.
     """
 
-    __slots__ = ("_second", "_second_text", "hash", "length")
+    __slots__ = ("_decode", "_second", "_second_text", "hash", "length")
 
-    def __init__(self, length: int = 0, hash: str = GENESIS) -> None:  # noqa: A002 # its name
+    def __init__(
+        self,
+        length: int = 0,
+        hash: str = GENESIS,  # noqa: A002 # its name
+        *,
+        raw_blocks: bool = False,
+    ) -> None:
+        """Create the end of a chain.
+
+        Args:
+            length: Number of lines.
+            hash: Hash of the last line.
+            raw_blocks: True to leave the JSON text of the blocks of steps as it is, for readers
+                that decode only few of them or decode them to their type (`from_block`).
+        """
         self.length = length
         self.hash = hash
+        self._decode = _decode_with_raw_block if raw_blocks else _decode_event
         self._second, self._second_text = -1, b""  # cached: most lines share it with the last one
 
     def line(self, event: AnyEvent, moment: int | None = None) -> bytes:
@@ -116,7 +137,7 @@ class Chain:
         proof = sha256(self.hash.encode() + body).hexdigest()
         if line[-66:-2] != proof.encode():
             raise JournalDamaged.at(number, self._mismatch(line))
-        entry = decode_line(line)
+        entry = decode_line(line, number, self._decode)
         if entry.n != number:
             raise JournalDamaged.at(number, f"it says that it is line {entry.n}")
         self.length, self.hash = number, proof
@@ -133,15 +154,29 @@ class Chain:
         return "it, or the hash of the line before it, was changed"
 
 
-def decode_line(line: bytes) -> Entry:
+def decode_line(
+    line: bytes, number: int = 0, decode: Callable[[bytes], AnyEvent] | None = None
+) -> Entry:
     """Decode a line without verifying its hash.
+
+    Args:
+        line: The line, without its line feed.
+        number: The number that the line probably has; that makes it faster.
+        decode: Decoder of the event; None for the one that decodes all of it.
 
     Raises:
         JournalDamaged: The bytes are not a line of a journal.
     """
+    decode = decode or _decode_event
+    begin = b'{"n":%d,"ts":"' % number
+    start = len(begin)
+    tag = start + _TS + len(_EVENT)
     try:
+        has_form = line.startswith(begin) and line.startswith(_EVENT, start + _TS)
+        if has_form and line[tag : line.find(b'"', tag)] in _KNOWN:
+            return Entry(number, line[start : start + _TS].decode(), decode(line))
         head = _decode_head(line)
-        event = _decode_event(line) if head.event in KNOWN else None
+        event = decode(line) if head.event in KNOWN else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise JournalDamaged.at(0, f"it is no event: {error}") from error
     return Entry(head.n, head.ts, event)
@@ -153,3 +188,13 @@ def _malformed(line: bytes) -> str:
 
 _decode_head: Final[Any] = msgspec.json.Decoder(_Head).decode
 _decode_event: Final[Any] = msgspec.json.Decoder(AnyEvent).decode
+
+
+class RawStepFinished(StepFinished, frozen=True, kw_only=True, tag="step_finished"):
+    """`StepFinished` whose block is JSON text."""
+
+    block: msgspec.Raw  # type: ignore[assignment]
+
+
+_events: Final = (RawStepFinished, *(one for one in get_args(AnyEvent) if one is not StepFinished))
+_decode_with_raw_block: Final[Any] = msgspec.json.Decoder(reduce(or_, _events)).decode

@@ -55,16 +55,22 @@ class JournalParser:
         Raises:
             JournalDamaged: A line is not the one that was written.
         """
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
+        data = self._rest + data
+        self._rest = data[data.rfind(b"\n") + 1 :]
+        start = 0
+        while (end := data.find(b"\n", start)) != -1:
             if self.finished:
                 raise self._line_after_end()
-            entry = self.chain.verify(line)
-            self.read += len(line) + 1
-            if isinstance(entry.event, RunFinished):
-                self._check(entry.event)
-            yield from split_changes(entry) if self._split else (entry,)
+            entry = self.chain.verify(data[start:end])
+            self.read += end + 1 - start
+            start = end + 1
+            event = entry.event
+            if isinstance(event, ContextReplaced) and self._split:
+                yield from split_changes(entry)
+                continue
+            if isinstance(event, RunFinished):
+                self._check(event)
+            yield entry
 
     def end(self) -> None:
         """Check that nothing follows the sealing line; the file has been read to its end.
@@ -115,11 +121,12 @@ class Reading(msgspec.Struct, frozen=True):
     size: int
 
 
-def read_journal(path: Path) -> Reading:
+def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
     """Read a whole journal.
 
     Args:
         path: The file.
+        raw_blocks: As for `Chain`.
 
     Returns:
         Its entries up to the first damage, and its state.
@@ -127,7 +134,7 @@ def read_journal(path: Path) -> Reading:
     Raises:
         OSError: The file cannot be read.
     """
-    tail = JournalParser()
+    tail = JournalParser(Chain(raw_blocks=raw_blocks))
     entries: list[Entry] = []
     damage: JournalDamaged | None = None
     running = is_being_written(path)

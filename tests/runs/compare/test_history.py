@@ -51,7 +51,7 @@ def test_each_run_is_read_once_and_only_when_needed(
     runs.history(*map(float, range(20)))
     load, read = lookup.load_record, []
 
-    def loaded(folder: Path) -> RunRecord:
+    def loaded(folder: Path, **_: object) -> RunRecord:
         read.append(folder)
         return load(folder)
 
