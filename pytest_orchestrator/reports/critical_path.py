@@ -10,7 +10,6 @@ import msgspec
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
-from pytest_orchestrator.runs.block import plain
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block
@@ -101,7 +100,10 @@ def _intervals(blocks: "Sequence[Block]") -> list[_Interval]:
 
 def _needs(blocks: "Sequence[Block]") -> dict[str, list[str]]:
     """Return, for each step, the names of the steps of the same recipe that must end before it."""
-    listed = dependencies([plain(block.step) for block in blocks])
+    steps = [block.step for block in blocks]
+    listed = dependencies(
+        [{"name": one.name, "needs": [*one.needs], "after": [*(one.after or ())]} for one in steps]
+    )
     names = [*listed]
     return {
         name: names[:place] if blocks[place].step.final else [*listed[name]]

@@ -56,16 +56,17 @@ def dependencies(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, boo
     names = {str(step["name"]) for step in steps}
     waited_for: dict[str, dict[str, bool]] = {}
     for step in steps:
-        mine = dict.fromkeys(names_in(step, "after"), True)
-        mine |= dict.fromkeys(names_in(step, "needs"), False)
-        waited_for[str(step["name"])] = {name: weak for name, weak in mine.items() if name in names}
+        mine = waited_for[str(step["name"])] = {}
+        for key, is_weak in (("after", True), ("needs", False)):
+            if step.get(key):
+                mine |= {name: is_weak for name in names_in(step, key) if name in names}
     return waited_for
 
 
 def names_in(step: Mapping[str, Json], key: str) -> list[str]:
     """Return the names of steps that a key of a step lists, such as ``needs``."""
     names = step.get(key)
-    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+    return list(map(str, names)) if isinstance(names, (list, tuple)) else []
 
 
 def longest_chains(
