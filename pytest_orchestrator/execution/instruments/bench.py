@@ -29,6 +29,9 @@ IDENTIFY: Final = "*IDN?"
 _MARGIN: Final = 10.0
 """Seconds beyond the timeout of an instrument after which its process counts as stuck."""
 
+_CLOSING: Final = 2.0
+"""Seconds in which the sessions are closed; the last commands are on their way until then."""
+
 _PAUSE: Final = 0.02
 """Seconds between two attempts to open an instrument that another step is opening."""
 
@@ -311,7 +314,7 @@ class Bench:
             self.close()
         return result
 
-    def close(self, grace: float = 1.0) -> None:
+    def close(self, grace: float = _CLOSING) -> None:
         """End the instrument process, which closes all sessions; the next use starts another."""
         with self._mutex:
             process, self._process = self._process, None
@@ -408,6 +411,7 @@ class Bench:
             if ending is None:
                 future.exception(due + _MARGIN - time.monotonic())
             elif not ending.wait_for(future, due + _MARGIN):
+                self._interrupt(use, process)
                 raise StepOver
         except TimeoutError:
             self._end_stuck(process)
@@ -416,7 +420,16 @@ class Bench:
                 use.waiting -= 1
                 if not use.waiting:
                     use.busy_until = 0.0
-        return future.result()
+        try:
+            return future.result()
+        except InstrumentError as error:
+            if error.kind == "closed":  # the next use opens the session again
+                use.process = 0
+            raise
+
+    def _interrupt(self, use: _Use, process: InstrumentProcess) -> None:
+        """End the wait for an answer that no step needs any more, as far as the session can."""
+        process.submit({"name": use.name, "do": "interrupt"})
 
     def _end_stuck(self, process: InstrumentProcess) -> None:
         """Kill an instrument process that does not answer; its requests then fail."""
@@ -440,8 +453,11 @@ class Bench:
         reason = ""
         for is_last in (False, True):
             try:
-                if use.process != self._running().pid:
+                process = self._running()
+                if use.process != process.pid:
                     self._connect(use, None)
+                elif use.waiting:
+                    self._interrupt(use, process)
                 for command in use.settings.safe:
                     transcript.append(f"> {one_line(command)}")
                     answer = self._send(use, command, None)
@@ -454,8 +470,6 @@ class Bench:
                 transcript.append(f"error: {reason}")
                 if is_last:
                     break
-                if error.kind == "timeout":  # its thread may still wait
-                    self._end_stuck(self._running())
                 use.process = 0
             else:
                 return SafeResult(use.last_recipe, use.name, "", tuple(transcript))

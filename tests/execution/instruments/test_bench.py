@@ -52,13 +52,14 @@ class Process:
         answers: Answers by command; a missing answer is an error, as of a silent instrument.
         ends_at: The command at which the process ends.
         silent: A command that is never answered.
+        lost: The command at which the connection to the instrument is lost.
     """
 
     def __init__(self, log: list[str], pid: int) -> None:
         self.log, self.pid = log, pid
         self.answers = {"*IDN?": "ACME,PSU,1,2"}
         self.has_ended = False
-        self.ends_at = self.silent = ""
+        self.ends_at = self.silent = self.lost = ""
         self.pending: list[Future[Any]] = []
 
     def submit(self, request: dict[str, Any]) -> Future[Any]:
@@ -70,6 +71,9 @@ class Process:
         if self.has_ended:
             error = InstrumentError(f"{name}: the instrument process ended", kind="closed")
             future.set_exception(error)
+        elif command and command == self.lost:
+            why = f"{name}: the connection was lost at '{command}'"
+            future.set_exception(InstrumentError(why, kind="closed"))
         elif command and command == self.silent:
             self.pending.append(future)
         elif do == "query" and command not in self.answers:
@@ -288,6 +292,18 @@ def test_a_lost_process_is_started_again_without_initialising_its_instruments(
     assert setup.log == ["process 1 closed", "psu: open", "psu: *IDN?", "psu: VOLT 6"]
 
 
+def test_a_lost_connection_is_opened_again_and_the_instrument_identified(setup: Setup) -> None:
+    setup.send("a.yaml", "psu", "VOLT 5")
+    setup.processes[0].lost = "MEAS?"
+    with pytest.raises(InstrumentError, match="psu: the connection was lost"):
+        setup.send("a.yaml", "psu", "MEAS?")
+    del setup.log[:]
+
+    setup.send("a.yaml", "psu", "VOLT 6")
+
+    assert setup.log == ["psu: open", "psu: *IDN?", "psu: VOLT 6"]
+
+
 def test_a_safe_state_is_tried_again_in_a_new_session(setup: Setup) -> None:
     setup.send("a.yaml", "psu", "VOLT 5")
     setup.processes[0].ends_at = "VOLT 0"
@@ -344,6 +360,8 @@ def test_the_end_of_a_step_ends_its_wait_for_an_answer(setup: Setup) -> None:
         with pytest.raises(StepOver):
             setup.send("a.yaml", "psu", "MEAS?", LaneEnding(lane, None))
         timer.join()
+
+    assert setup.log[-1] == "psu: interrupt"
 
 
 @pytest.mark.parametrize("is_inline", [True, False])
