@@ -281,13 +281,22 @@ class _ForkingSupervisor(Supervisor):
             os.environ.clear()
             os.environ.update(request["env"])
             sys.argv[:] = ["-c"]
-            from pytest_orchestrator.plugin.python_lane.main import main
-
-            main()
+            _program(request["argv"])()
         except BaseException:  # noqa: BLE001 - the copy of the supervisor must not continue
             sys.excepthook(*sys.exc_info())
             os._exit(1)
         os._exit(0)
+
+
+def _program(argv: Sequence[str]) -> Callable[[], None]:
+    """Return the main function of a program that a supervisor is to start."""
+    if any("instruments.server" in word for word in argv):
+        from pytest_orchestrator.execution.instruments import server
+
+        return server.main
+    from pytest_orchestrator.plugin.python_lane import main
+
+    return main.main
 
 
 class _Server:

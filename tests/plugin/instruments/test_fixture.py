@@ -1,0 +1,60 @@
+"""Fixture `instrument` of hand-written tests."""
+
+from tests.plugin.conftest import Project
+from tests.plugin.instruments.conftest import VOLTS, Bench
+
+_TEST = """
+import pytest
+
+
+def test_one(instrument):
+    assert instrument("psu").query("OUTP?") == "0"
+    instrument("psu").write("OUTP ON")
+
+
+def test_two(instrument):
+    assert instrument("psu").query("OUTP?") == "1"
+"""
+_MARKED = """
+import pytest
+
+
+@pytest.mark.recipe("recipes/a.yaml")
+def test_it_is_on(instrument, ctx):
+    assert instrument("psu").query("OUTP?") == "1"
+"""
+
+
+def test_the_use_by_tests_ends_with_the_last_test_of_the_module(bench: Bench) -> None:
+    bench.project.write("test_a.py", _TEST)
+    bench.project.write("test_b.py", "def test_last():\n    pass\n")
+
+    result = bench.project.run()
+
+    result.assert_outcomes(passed=3)
+    assert bench.psu.texts == ["*IDN?", "OUTP?", "OUTP ON", "OUTP?", "OUTP OFF", "*IDN?"]
+
+
+def test_a_marked_test_uses_the_instruments_of_its_recipe(bench: Bench) -> None:
+    bench.project.recipe("a", {"on": VOLTS.format(5)})
+    bench.project.write("test_a.py", _MARKED)
+
+    result = bench.project.run("test_a.py")
+
+    result.assert_outcomes(passed=1)
+    assert bench.psu.texts[-3:] == ["OUTP?", "OUTP OFF", "*IDN?"]
+    assert bench.psu.texts.count("*IDN?") == 2
+
+
+def test_a_project_without_a_station_file_is_told_its_place(project: Project) -> None:
+    project.write("test_a.py", "def test_a(instrument):\n    pass\n")
+
+    result = project.run()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "fixture 'instrument' needs a station file: station.yaml at the rootdir, or "
+            "--recipe-station"
+        ]
+    )

@@ -1,0 +1,189 @@
+"""Safe states of instruments: when their commands are sent, and what is said if they are not."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from benchmarks.faults import PATIENCE
+from tests.plugin.conftest import PYTEST
+from tests.plugin.instruments.conftest import CRASH, HANG, VOLTS, Bench
+
+_OUTPUT = "type: scpi, instrument: psu, commands: [{query: 'OUTP?', as: on, type: boolean}], "
+_OUTPUT += "success: {assert: [result.on]}"
+_LAST = ["OUTP OFF", "*IDN?"]
+
+
+def test_an_instrument_stays_on_until_no_later_recipe_uses_it(bench: Bench) -> None:
+    bench.station("    due: 2020-01-01\n")
+    project = bench.project
+    project.recipe(
+        "a", {"on": VOLTS.format("'${{ matrix.volts }}'")}, head="matrix: {volts: [3, 5]}"
+    )
+    project.recipe(
+        "b",
+        {"use": "type: shell, cmd: echo use, parse: text"},
+        {"off": _OUTPUT},
+        head="needs: [recipes/a.yaml]",
+    )
+
+    result = project.run(
+        "-rw", "--json-report", "--json-report-file=report.json", "-o", "recipe_html=true"
+    )
+
+    result.assert_outcomes(passed=4, warnings=1)
+    assert bench.psu.texts == [
+        "*IDN?",
+        *("VOLT 3", "OUTP ON", "MEAS:CURR?"),
+        *("VOLT 5", "OUTP ON", "MEAS:CURR?"),
+        *("OUTP?", "SYST:ERR?"),
+        *_LAST,
+    ]
+    bench.psu.wait_until_closed()
+    due = "calibration of 'psu' was due on 2020-01-01"
+    result.stdout.fnmatch_lines([f"*station.yaml:*: CalibrationWarning: {due} *"])
+    report = json.loads((project.path / "report.json").read_text())
+    [used] = report["orchestrator"]["instruments"]
+    assert {name: used[name] for name in ("name", "resource", "idn", "due", "safe_state")} == {
+        "name": "psu",
+        "resource": bench.psu.resource,
+        "idn": "ACME,PSU-30,SN42,1.0",
+        "due": "2020-01-01",
+        "safe_state": "reached",
+    }
+    assert report["environment"]["station_file"]["name"] == "bench-3"
+    [page] = project.path.glob(".orchestrator/runs/*T*/report.html")
+    assert "ACME,PSU-30,SN42,1.0" in page.read_text()
+
+
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["serial", "xdist"])
+def test_a_timeout_and_a_crash_leave_each_instrument_safe(
+    bench: Bench, options: tuple[str, ...]
+) -> None:
+    bench.project.recipe("a", {"crash": CRASH, "hang": f"{HANG}, needs: [], timeout: 1s"})
+
+    result = bench.project.run(*options)
+
+    result.assert_outcomes(failed=2)
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", *_LAST]
+    assert bench.load.texts == ["*IDN?", "OUTP ON", *_LAST]
+    order = [one.commands[-2] for one in (bench.psu, bench.load)]
+    assert order[0][0] < order[1][0], "the power supply was used last, so it is made safe first"
+
+
+def test_an_instrument_that_cannot_be_made_safe_is_an_error_and_the_last_line(
+    bench: Bench,
+) -> None:
+    bench.station(safe="['FAIL?']")
+    bench.psu.answers["FAIL?"] = None
+    bench.project.recipe("a", {"on": VOLTS.format(5)})
+
+    result = bench.project.run()
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+    why = "no answer to 'FAIL?' within 1 s"
+    result.stdout.fnmatch_lines(
+        [
+            "* ERROR at teardown of psu (safe state) *",
+            f"station.yaml: psu: {why}",
+            "> FAIL[?]",
+            f"error: psu: {why}",
+            "ERROR recipes/a.yaml::psu (safe state) - station.yaml: psu: *",
+        ]
+    )
+    assert result.outlines[-1] == f"orchestrator: psu is not in its safe state: {why}"
+
+
+def _start(bench: Bench, *args: str) -> subprocess.Popen[bytes]:
+    """Start pytest in a process of its own, and wait until the power supply is on."""
+    with (bench.project.path / "out.txt").open("wb") as out:
+        process = subprocess.Popen(
+            [*PYTEST, *args], cwd=bench.project.path, stdout=out, stderr=out, start_new_session=True
+        )
+    bench.psu.wait_for("OUTP ON")
+    return process
+
+
+def test_a_killed_session_owes_the_safe_state_to_the_next_one(bench: Bench) -> None:
+    project = bench.project
+    project.recipe("a", {"hang": HANG})
+    project.recipe("b", {"one": ""})
+    process = _start(bench)
+    process.kill()
+    process.wait(PATIENCE)
+    bench.psu.wait_until_closed()
+    [run] = (one.name for one in project.path.glob(".orchestrator/runs/*T*"))
+    assert bench.psu.texts == ["*IDN?", "OUTP ON"]
+
+    owed = f"    run {run} was ended while it used psu: 1 safe state owed"
+    listed = project.run("--collect-only", "recipes/b.yaml").outlines
+    assert f"{owed}, not sent with --collect-only" in listed
+    assert bench.psu.texts[2:] == []
+
+    result = project.run("recipes/b.yaml")
+    result.assert_outcomes(passed=1)
+    said = f"orchestrator: the safe state of psu that run {run} owed was reached"
+    assert [one for one in result.outlines if "owed" in one] == [f"{owed}, sent now", said]
+    assert bench.psu.texts[2:] == ["*IDN?", *_LAST]
+
+    assert not [one for one in project.run("recipes/b.yaml").outlines if "owed" in one]
+    assert len(bench.psu.texts) == 5
+
+
+def test_ctrl_c_makes_an_instrument_safe(bench: Bench) -> None:
+    bench.project.recipe("a", {"hang": HANG})
+    process = _start(bench)
+    os.killpg(process.pid, signal.SIGINT)
+
+    assert process.wait(PATIENCE) == 2
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", *_LAST]
+
+
+def test_two_sessions_never_use_an_instrument_at_the_same_time(bench: Bench) -> None:
+    bench.station(timeout="50s")
+    project = bench.project
+    use = "type: scpi, instrument: psu, check_errors: false"
+    project.recipe("a", {"hold": f"{use}, commands: [OUTP ON, {{query: 'HELD?', as: x}}]"})
+    project.recipe("b", {"late": f"{use}, commands: [VOLT 9]"})
+    bench.psu.answers["HELD?"] = "1"
+    bench.psu.held.add("HELD?")
+    first = _start(bench, "recipes/a.yaml")
+
+    with (project.path / "late.txt").open("wb") as out:
+        second = subprocess.Popen([*PYTEST, "recipes/b.yaml"], cwd=project.path, stdout=out)
+    deadline = time.monotonic() + PATIENCE
+    waits = "recipes/b.yaml waits for lock"
+    while waits not in (project.path / "late.txt").read_text():
+        assert time.monotonic() < deadline, (project.path / "late.txt").read_text()
+        time.sleep(0.01)
+    bench.psu.release.set()
+
+    assert (first.wait(PATIENCE), second.wait(PATIENCE)) == (0, 0)
+    assert bench.psu.texts == [
+        *("*IDN?", "OUTP ON", "HELD?", *_LAST),
+        *("*IDN?", "VOLT 9", *_LAST),
+    ]
+    shown = next(
+        one for one in (project.path / "late.txt").read_text().splitlines() if waits in one
+    )
+    assert f"'{bench.psu.resource}': recipes/a.yaml has held it for" in shown
+
+
+def test_samples_are_taken_between_the_commands_of_a_step(bench: Bench) -> None:
+    on = "type: scpi, instrument: psu, commands: [OUTP ON, VOLT 5, {query: 'HELD?', as: x}]"
+    bench.psu.answers["HELD?"] = "1"
+    bench.project.recipe(
+        "a",
+        {"on": on.replace("instrument", "check_errors: false, instrument")},
+        head="sampling: {amps: {instrument: psu, query: 'MEAS:CURR?', every: 20ms, high: 1}}",
+    )
+
+    result = bench.project.run()
+
+    result.assert_outcomes(passed=1)
+    assert "MEAS:CURR?" in bench.psu.texts
+    assert bench.psu.connections == 1
