@@ -21,7 +21,6 @@ from pytest_orchestrator.core.json_values import SCALARS
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression, Template
-from pytest_orchestrator.recipe.fields import type_hooks
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import (
@@ -122,6 +121,8 @@ def _of_station(recipe: Recipe, step: Step, station: "Station", root: Path) -> d
         found[f"host {step.host}"] = _digest(station.hosts[step.host])
     names = [step.instrument] if isinstance(step, InstrumentQuery) else []
     if isinstance(step, CustomStep):
+        from pytest_orchestrator.recipe.fields import type_hooks
+
         with contextlib.suppress(type_hooks.HookError):  # the step raises the error again
             names = type_hooks.instruments_of(step, str(recipe.path))
     for name in names:
