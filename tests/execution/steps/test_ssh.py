@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from pytest_orchestrator.core import files
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes import ssh_link
@@ -238,9 +240,28 @@ def test_a_connection_fails_if_no_folder_for_its_socket_can_be_created(
     )
 
 
-def test_the_station_has_the_hosts_of_names(tmp_path: Path) -> None:
-    config = RunConfig(root=tmp_path, hosts={"dut": "root@192.0.2.20", "bench-3": "10.0.0.3"})
-    attempt = AttemptContext(config=config)
+class Unreachable(SshConnections):
+    """Connections that fail, and keep the hosts for which they were asked."""
 
-    assert "10.0.0.3" in shell.process_of(step("true"), attempt).argv
-    assert shell.process_of(step("true"), attempt).alone == "ssh 10.0.0.3 true"
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: list[str] = []
+
+    def to(self, host: str) -> Failure:
+        self.hosts.append(host)
+        return Failure(kind="crash", reason="unreachable")
+
+
+def test_a_step_connects_to_the_host_that_the_station_has_for_its_name(tmp_path: Path) -> None:
+    hosts = {"bench-3": "root@192.0.2.3", "root@192.0.2.3": "chained"}
+    connections = Unreachable()
+    slot: Any = SimpleNamespace(ssh_connections=connections)
+    attempt = AttemptContext(config=RunConfig(root=tmp_path, hosts=hosts), slot=slot)
+    one = step("true", at={"host": Place(3, 5)})
+
+    failure = shell.run(one, attempt).failure
+
+    assert failure == Failure(kind="crash", reason="unreachable", place=Place(3, 5))
+    assert connections.hosts == ["root@192.0.2.3"]
+    assert shell.process_of(one, attempt).alone == "ssh root@192.0.2.3 true"
+    assert "root@192.0.2.3" in shell.process_of(one, attempt).argv
