@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.faults import PATIENCE
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.instruments import requests
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.extending import Instrument, StepEnvironment, StepFailure
 from pytest_orchestrator.step_types.scpi import Scpi, ScpiKeys
-from tests.instruments import PATIENCE, POWER_SUPPLY, SIMULATED, Answer, Closing, ScpiInstrument
+from tests.instruments import POWER_SUPPLY, SIMULATED, Answer, Closing, ScpiInstrument
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,6 @@ from pytest_orchestrator.extending import (
     WrittenStep,
 )
 from pytest_orchestrator.recipe import RecipeError, load
-from pytest_orchestrator.step_types import serial as step_type
 from pytest_orchestrator.step_types.serial import Serial, SerialKeys
 
 Answers = Sequence[tuple[bytes, bytes]]
@@ -288,7 +287,7 @@ def test_a_port_is_a_lock_by_its_real_path(tmp_path: Path) -> None:
 def test_a_missing_library_is_an_error_unless_the_recipe_requires_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(step_type.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     [problem] = Serial.check(written(), Project(root=Path.cwd()))
 
