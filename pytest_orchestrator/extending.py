@@ -7,7 +7,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from msgspec import Struct, field
 
@@ -15,7 +15,9 @@ from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
 from pytest_orchestrator.core.typed_fields import InputField, field_problems
-from pytest_orchestrator.instrument import Instrument, InstrumentError
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 __all__ = [
     "FEATURES",
@@ -66,6 +68,16 @@ FEATURES: Final = frozenset(
 A plugin that cannot work without one of them compares: ``"cleanup" in extending.FEATURES``. An
 older release, which lacks the part, does not call it; before the first parts it has no `FEATURES`.
 """
+
+
+def __getattr__(name: str) -> Any:
+    """Import the handle of instruments, which few projects use, at its first use."""
+    if name not in ("Instrument", "InstrumentError"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pytest_orchestrator import instrument
+
+    return getattr(instrument, name)
+
 
 KeyPath = tuple[str | int, ...]
 """Position of a value in a step: keys and, in lists, indexes from 0, as ``("headers", "Accept")``.
@@ -176,7 +188,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     )
     add_secret: Callable[[Any], None] = lambda _: None
     asker: Callable[[Question], Answer] | None = None
-    opener: Callable[[str], Instrument] | None = None
+    opener: "Callable[[str], Instrument] | None" = None
 
     def mask(self, value: Any) -> None:
         """Mask a secret value that became known in this step, in all outputs from now on.
@@ -205,7 +217,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             raise NoAnswer(f"step '{self.step}' cannot ask: its type does not set `asks = True`")
         return self.asker(question)
 
-    def instrument(self, name: str) -> Instrument:
+    def instrument(self, name: str) -> "Instrument":
         """Return the handle of an instrument of the station; its first command opens it.
 
         The pytest session holds the lock of the instrument, sends its ``init`` commands, and owns
@@ -218,6 +230,8 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             InstrumentError: The step cannot use instruments.
         """
         if self.opener is None:
+            from pytest_orchestrator.instrument import InstrumentError
+
             reason = f"{name}: step '{self.step}' cannot use instruments here"
             raise InstrumentError(reason, instrument=name, kind="refused")
         return self.opener(name)

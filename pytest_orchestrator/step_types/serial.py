@@ -11,7 +11,6 @@ import importlib.util
 import io
 import os
 import re
-import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -208,14 +207,14 @@ class _Console:
                 return self._expect(line, path)
             else:
                 self._until(time.monotonic() + (_duration(line["wait"]) or 0.0), bool)
-        except (OSError, termios.error) as error:
+        except _errors() as error:
             reason = f"{self._name}: the connection was lost while {doing}: {error}"
             raise StepFailure(f"{reason}; {self._received()}", "status", path) from None
         return {}
 
     def end(self) -> None:
         """Read and log the rest of the output."""
-        with contextlib.suppress(OSError, termios.error):
+        with contextlib.suppress(*_errors()):
             self._read()
         self._add(self._decoder.decode(b"", final=True))
         if self._line:
@@ -295,7 +294,7 @@ def _opened(keys: SerialKeys) -> Any:
         )
     except ValueError as error:
         raise StepFailure(f"{name}: {error}", "validation", "port") from None
-    except (OSError, termios.error) as error:
+    except _errors() as error:
         number = getattr(error, "errno", None)
         if is_device and not Path(name).exists():
             raise StepFailure(f"no port '{name}'{_near(name)}", "not_found", "port") from None
@@ -306,6 +305,15 @@ def _opened(keys: SerialKeys) -> Any:
         else:
             reason = f"{name}: the port cannot be opened: {error}"
         raise StepFailure(reason, "status", "port") from None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of a port that is lost or cannot be opened."""
+    try:
+        import termios
+    except ImportError:  # Windows
+        return (OSError,)
+    return (OSError, termios.error)
 
 
 def _near(name: str) -> str:

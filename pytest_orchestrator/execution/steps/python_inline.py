@@ -28,10 +28,11 @@ from resource import (
     getrusage,
 )
 from types import FrameType, ModuleType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
+from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.questions import NoAnswer
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Usage
@@ -42,7 +43,6 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
 from pytest_orchestrator.extending import StepFailure
-from pytest_orchestrator.instrument import Instrument, InstrumentError
 from pytest_orchestrator.recipe.model.step import PythonStep
 from pytest_orchestrator.scriptlets.call import (
     ParameterError,
@@ -51,6 +51,9 @@ from pytest_orchestrator.scriptlets.call import (
     call,
 )
 from pytest_orchestrator.scriptlets.tracking import Heap
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 _LINUX = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -303,7 +306,9 @@ def _evaluated(
     return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
 
 
-def _no_opener(name: str) -> Instrument:
+def _no_opener(name: str) -> "Instrument":
+    from pytest_orchestrator.instrument import InstrumentError
+
     reason = f"{name}: instruments cannot be used here"
     raise InstrumentError(reason, instrument=name, kind="refused")
 
@@ -410,8 +415,8 @@ def _raised(step: PythonStep, error: BaseException, attempt: AttemptContext) -> 
         )
     if isinstance(error, NoAnswer):
         return Failure(kind="not_found", reason=str(error), place=step.at["class"])
-    if isinstance(error, InstrumentError):
-        kind = _KINDS.get(error.kind, "status")
+    if isinstance(error, OrchestratorError) and error.slug == "instrument":
+        kind = _KINDS.get(cast("InstrumentError", error).kind, "status")
         shown = None if step.plugin_data else outcome.user_frames(error)
         return Failure(kind=kind, reason=one_line(str(error)), exception=shown)
     if isinstance(error, SystemExit):

@@ -32,7 +32,6 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.steps import python_inline
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached
 from pytest_orchestrator.execution.supervision import framing
-from pytest_orchestrator.instrument import Instrument
 from pytest_orchestrator.plugin.callables import callable_of, set_callback
 from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
@@ -42,6 +41,7 @@ from pytest_orchestrator.scriptlets.call import cache_signature
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.questions import Answer, Question
+    from pytest_orchestrator.instrument import Instrument
 
 # Coverage reads the source of each executed file, except names in angle brackets.
 _NO_FILE = Path("<step>")
@@ -196,7 +196,7 @@ class StepCalls:
             )
         return self._attempt
 
-    def _opened(self, name: str) -> Instrument:
+    def _opened(self, name: str) -> "Instrument":
         """Return the handle of an instrument; its requests go the way of those of the Context."""
         from pytest_orchestrator.execution.instruments.requests import opener
 
