@@ -74,7 +74,7 @@ def _item_schema() -> dict[str, Any]:
     texts = {
         "query": "The command that is answered, such as `MEAS:CURR?`.",
         "as": "The key of the answer in the result.",
-        "type": f"The type of the answer: {', '.join(_TYPES)}; the default is `number`.",
+        "type": "The type of the answer; `number` is the default.",
         "unit": "The unit of the number.",
         "file": "The file to which a block is written.",
         "timeout": "Seconds to wait for the answer, or a text such as `500ms`.",
@@ -82,10 +82,11 @@ def _item_schema() -> dict[str, Any]:
         "check": "`errors`: the error queue has to be empty.",
     }
     kinds = {"timeout": ["number", "string"], "wait": ["number", "string"]}
-    keys = {
+    keys: dict[str, dict[str, Any]] = {
         name: {"type": kinds.get(name, "string"), "description": text}
         for name, text in texts.items()
     }
+    keys["type"]["anyOf"] = [{"enum": [*_TYPES]}, {"pattern": r"\$\{\{"}]
     forms = [
         {"properties": {name: keys[name] for name in names}, "required": [names[0]]}
         for names in (_OF_QUERY, _OF_WAIT, _OF_CHECK)
@@ -156,8 +157,8 @@ class Scpi(StepType):
         wrong = next(_problems(keys.commands), None)
         if wrong is not None:  # an item comes from an expression
             hint = f" ({wrong.hint})" if wrong.hint else ""
-            reason = f"'{_path_text(wrong.path)}' {wrong.message}{hint}"
-            raise StepFailure(reason, "validation", wrong.path)
+            where = f"commands[{wrong.path[1]}]{''.join(f'.{part}' for part in wrong.path[2:])}"
+            raise StepFailure(f"'{where}' {wrong.message}{hint}", "validation", wrong.path)
         return _Dialog(keys, env).result()
 
 
@@ -224,7 +225,7 @@ class _Dialog:
             instrument.wait(timeout=timeout)
         elif "write" in given:
             instrument.write(command)
-        elif given.get("type") == "block":
+        elif _type(given) == "block":
             data = instrument.query_block(command, timeout=timeout)
             self._answers[name] = self._stored(data, at, given)
         else:
@@ -238,7 +239,7 @@ class _Dialog:
             StepFailure: The answer is no such value.
         """
         try:
-            return _CONVERTED[query.get("type", "number")](answer.strip(), query.get("unit", ""))
+            return _CONVERTED[_type(query)](answer.strip(), query.get("unit", ""))
         except ValueError as error:
             name, shown = self._keys.instrument, _shown(answer)
             reason = f"{name}: '{command}' was answered with '{shown}', {error}"
@@ -352,8 +353,8 @@ def _number(text: str, unit: str) -> float | int:
             return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else value
     if meaning or _NUMBER.fullmatch(text):
         raise ValueError(f"which means {meaning or _INFINITY}")
-    kinds = "type: list" if "," in text and not text.startswith('"') else "type: text"
-    raise ValueError(f"which is no number (write {kinds} if that is right)")
+    kind = "list" if "," in text and _NUMBER.match(text) else "text"
+    raise ValueError(f"which is no number (write type: {kind} if that is right)")
 
 
 def _integer(text: str, unit: str) -> int:
@@ -445,6 +446,12 @@ def _is_query(text: str) -> bool:
     bare = _QUOTED.sub("", _EXPRESSION.sub("0", text))
     headers = (part.split()[:1] for part in bare.split(";"))
     return any(header and header[0].endswith("?") for header in headers)
+
+
+def _type(query: Mapping[str, Any]) -> str:
+    """Return the type of an answer; the two that IEEE 488.2 defines as texts need no ``type``."""
+    is_text = str(query["query"]).strip().upper() in ("*IDN?", "*OPT?")
+    return str(query.get("type", "text" if is_text else "number"))
 
 
 def _is_opc(wait: Any) -> bool:
@@ -551,7 +558,7 @@ def _problems_between(
     given: Mapping[str, Any], known: Mapping[str, Any], path: KeyPath
 ) -> Iterator[KeyProblem]:
     """Yield keys of an item of `commands` that contradict each other."""
-    kind = known.get("type", "" if "type" in given else "number")
+    kind = _type(given) if "query" in given else ""
     if "unit" in given and kind in ("text", "boolean", "block"):
         yield KeyProblem((*path, "unit"), f"stands beside type: {kind}", "a number has a unit")
     if "file" in given and kind in _TYPES[:-1]:
@@ -588,8 +595,3 @@ def _shown(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in part
     )
-
-
-def _path_text(path: Any) -> str:
-    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return shown.removeprefix(".")

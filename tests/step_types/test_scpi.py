@@ -90,7 +90,7 @@ def test_commands_are_sent_in_their_order_and_answers_have_names() -> None:
     result = answered(
         table,
         "VOLT 5",
-        {"query": "*IDN?", "as": "idn", "type": "text"},
+        {"query": "*IDN?", "as": "idn"},
         {"wait": "opc", "timeout": "30s"},
         {"wait": "1ms"},
         {"query": "MEAS:CURR?", "as": "amps", "unit": "A", "timeout": 0.5},
@@ -174,6 +174,7 @@ OVERLOAD = "infinity: the value is out of range, an overload"
         ("number", "-INF", f"was answered with '-INF', which means minus {OVERLOAD}"),
         ("number", "1e999", f"was answered with '1e999', which means {OVERLOAD}"),
         ("list", "1,9.9E37", f"was answered with '1,9.9E37', whose value 2 of 2 means {OVERLOAD}"),
+        ("number", "A,B", f"was answered with 'A,B', which is no number{TEXT}"),
         ("number", "OVLD", f"was answered with 'OVLD', which is no number{TEXT}"),
         ("number", "1,2", f"was answered with '1,2', which is no number{LIST}"),
         ("number", "", f"was answered with '', which is no number{TEXT}"),
