@@ -217,10 +217,16 @@ class _Console:
         with contextlib.suppress(*_errors()):
             self._read()
         self._add(self._decoder.decode(b"", final=True))
+        self._log_prompt()
+
+    def _log_prompt(self) -> None:
+        """Log a received line that has no end yet."""
         if self._line:
             self._log.info("< %s", _escaped(self._line))
+            self._line = ""
 
     def _send(self, text: str) -> None:
+        self._log_prompt()
         self._log.info("> %s", _escaped(text))
         data = text.encode()
         for start in range(0, len(data), _CHUNK):
@@ -326,7 +332,7 @@ def _near(name: str) -> str:
         ports |= {str(each) for each in folder.iterdir()}
     if not ports:
         return " (this machine has no serial port)"
-    near = difflib.get_close_matches(name, ports, 3, 0.8)
+    near = difflib.get_close_matches(name, ports, 3, 0.85)
     if near:
         return f" (did you mean {' or '.join(map(repr, near))}?)"
     listed = sorted(ports)

@@ -161,7 +161,14 @@ def test_the_transcript_is_the_log_and_the_output_is_stdout(
     held(device.port, START, {"expect": "login: "}, {"send": "root\n"}, {"expect": "#"})
 
     records = [one.getMessage() for one in caplog.records]
-    assert records == ["> !", "< one", r"< two\x1b[0m", r"> root\n", "< login: #"]
+    assert records == [
+        "> !",
+        "< one",
+        r"< two\x1b[0m",
+        "< login: ",
+        r"> root\n",
+        "< #",
+    ]
     assert capsys.readouterr().out == "one\ntwo\x1b[0m\nlogin: #"
 
 
