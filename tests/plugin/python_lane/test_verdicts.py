@@ -11,6 +11,7 @@ import pytest
 
 from pytest_orchestrator.plugin.python_lane import launch
 from tests.plugin.conftest import PYTEST
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,14 +155,30 @@ def test_a_python_step_passes_only_by_the_report_and_exit_of_its_own_process(
     assert _reasons(project, *options) == _EXPECTED
 
 
+# One of each kind: an exit code, a child that goes on, a forged, a second and a torn report, a
+# signal, and a skip. Each starts an interpreter; the long tier tries all.
+_KINDS = (
+    "child_says_ok_then_exit",
+    "becomes_a_daemon",
+    "child_forges",
+    "reports_twice",
+    "tears_its_report",
+    "crashes_at_its_end",
+    "skips_and_exits",
+)
+
+
 @pytest.mark.measured
+@pytest.mark.parametrize(
+    "names", kept_first([tuple(_EXPECTED)], _KINDS), ids=lambda names: str(len(names))
+)
 def test_a_fresh_interpreter_passes_only_by_its_own_report_and_exit(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(launch, "FORKS", False)
-    _write(project, list(_EXPECTED))
+    _write(project, list(names))
 
-    assert _reasons(project) == _EXPECTED
+    assert _reasons(project) == {name: _EXPECTED[name] for name in names}
 
 
 def test_a_forked_child_that_returns_from_step_code_ends_without_exit_functions(
@@ -346,6 +363,7 @@ def test_a_step_that_no_plugin_called_fails(project: Project, options: tuple[str
     assert project.ran == []
 
 
+@pytest.mark.counted
 def test_a_step_that_another_plugin_called_instead_of_pytest_fails(
     project: Project,
 ) -> None:
