@@ -469,6 +469,7 @@ def _run_stopped_session(project: Project, *args: str) -> dict[str, dict[str, An
     return project.blocks("--recipe-jobs=3", "-p", "cacheprovider", "--junitxml=j.xml", *args)
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("option", ["-x", "-x -n1"])
 def test_steps_that_ran_ahead_are_reported_as_skipped_or_xfailed(
     project: Project, option: str
@@ -766,6 +767,7 @@ def test_the_header_names_a_fixture_that_is_set_up_for_each_step(
     assert "ran one step at a time" not in result.stdout.str()
 
 
+@pytest.mark.counted
 def test_collect_only_names_a_fixture_that_is_set_up_for_each_step(project: Project) -> None:
     ran, lines = _order(project, "", "--collect-only")
 
@@ -893,13 +895,13 @@ def _with_files(project: Project, most: int, *options: str) -> subprocess.Comple
 
 
 def test_the_limit_of_open_files_reduces_the_jobs_and_is_in_the_header(project: Project) -> None:
-    steps = {f"s{number}": "needs: []" for number in range(20)}
+    steps = {f"s{number}": "needs: []" for number in range(8)}
     project.recipe("x", steps)
 
-    ended = _with_files(project, 128, "--recipe-jobs", "64")
+    ended = _with_files(project, 90, "--recipe-jobs", "64")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert re.search(r", 1?\d jobs of 64 \(`ulimit -n` allows no more\)\n", ended.stdout)
+    assert re.search(r", [2-7] jobs of 64 \(`ulimit -n` allows no more\)\n", ended.stdout)
     assert sorted(project.ran) == sorted(steps)
 
 
