@@ -6,7 +6,9 @@ modules that are imported before the first session do not change, so they are se
 """
 
 import functools
+import inspect
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ def install() -> None:
     for name, module in sys.modules.items():
         if not name.startswith("tests"):  # such a module may be incomplete now
             _shorten_list_of_names(module)
+    inspect.getattr_static = _in_module(inspect.getattr_static)
     known = frozenset(sys.modules)
     manager_of_plugins: Any = pytest.PytestPluginManager
     register = manager_of_plugins.register
@@ -42,6 +45,17 @@ def _shorten_list_of_names(module: ModuleType) -> None:
     ]
     if names:
         vars(module)["__dir__"] = names.copy
+
+
+def _in_module(getattr_static: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that finds hooks of modules without a search in their class."""
+
+    def found(where: object, name: str, *default: object) -> Any:
+        if type(where) is ModuleType and name.startswith("pytest_") and name in vars(where):
+            return vars(where)[name]
+        return getattr_static(where, name, *default)
+
+    return found
 
 
 @functools.cache
