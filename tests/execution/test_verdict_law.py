@@ -274,6 +274,7 @@ def workspaces(
         yield found
 
 
+@pytest.mark.unmeasured
 def test_a_step_passes_only_by_the_one_process_that_was_started_for_it(
     workspaces: list[Workspace],
 ) -> None:

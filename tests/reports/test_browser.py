@@ -100,6 +100,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / ".orchestrator" / "runs" / "latest" / "report.html"
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("scheme", "width"), [("light", 1280), pytest.param("dark", 400, marks=pytest.mark.nightly)]
 )

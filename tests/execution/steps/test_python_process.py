@@ -130,6 +130,7 @@ def test_without_credentials_of_the_kernel_the_pid_in_the_report_counts(
     assert connection.reports.report_of(os.getpid()) == (own, None, (child,))
 
 
+@pytest.mark.unmeasured
 def test_a_large_report_is_read_in_pieces_without_blocking(
     connection: Connection,
 ) -> None:
