@@ -104,11 +104,11 @@ def _layout(edges: tuple[tuple[Any, ...], ...], final: tuple[str, ...]) -> Layou
         for stop, mine in needs.items()
         for start, weak in mine.items()
     ]
-    right = max((x for x, _ in boxes.values()), default=0.0) + WIDTH
-    low = max((y for _, y in boxes.values()), default=0.0) + HEIGHT
+    right = max([x for x, _ in boxes.values()], default=0.0) + WIDTH
+    low = max([y for _, y in boxes.values()], default=0.0) + HEIGHT
     # Bends may lie beyond the last box.
-    right = max([right, *(x for x, _ in centres.values())])
-    low = max([low, *(y for _, y in centres.values())])
+    right = max([right, *[x for x, _ in centres.values()]])
+    low = max([low, *[y for _, y in centres.values()]])
     return Layout(right + _MARGIN, low + _MARGIN, boxes, arrows)
 
 
@@ -116,7 +116,8 @@ def _ranks(final: Sequence[str], needs: Mapping[str, Mapping[str, bool]]) -> dic
     """Return the rank of each step; ``finally`` steps follow one by one at the end."""
     chains = longest_chains(needs, dict.fromkeys(needs, 1))
     ranks = {name: int(length) - 1 for name, (length, _) in chains.items()}
-    last = max((rank for name, rank in ranks.items() if name not in set(final)), default=-1)
+    apart = set(final)
+    last = max([rank for name, rank in ranks.items() if name not in apart], default=-1)
     return ranks | {name: last + number for number, name in enumerate(final, 1)}
 
 
@@ -125,25 +126,36 @@ def _rows(ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]) -> 
     rows: list[list[_Node]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
     for name in needs:
         rows[ranks[name]].append(name)
+    edges = [(start, stop) for stop, mine in needs.items() for start in mine]
+    long = [(start, stop) for start, stop in edges if ranks[stop] - ranks[start] > 1]
+    bends: dict[tuple[str, str], list[_Node]] = {}
+    if sum([ranks[stop] - ranks[start] - 1 for start, stop in long]) <= _MAX_BENDS:
+        for start, stop in long:
+            passed = range(ranks[start] + 1, ranks[stop])
+            bends[start, stop] = [(start, stop, rank) for rank in passed]
+            for rank in passed:
+                rows[rank].append((start, stop, rank))
+    if max(map(len, rows), default=0) > 1:
+        _order(rows, edges, bends)
+    return rows
+
+
+def _order(
+    rows: list[list[_Node]],
+    edges: Iterable[tuple[str, str]],
+    bends: Mapping[tuple[str, str], Sequence[_Node]],
+) -> None:
+    """Sort the nodes of each rank by those of the ranks before and after it."""
     previous: dict[_Node, list[_Node]] = {}
     following: dict[_Node, list[_Node]] = {}
-    edges = [(start, stop) for stop, mine in needs.items() for start in mine]
-    long = sum(max(0, ranks[stop] - ranks[start] - 1) for start, stop in edges)
     for start, stop in edges:
-        chain: list[_Node] = [start]
-        if long <= _MAX_BENDS:
-            chain += [(start, stop, rank) for rank in range(ranks[start] + 1, ranks[stop])]
-            for node in chain[1:]:
-                rows[node[2]].append(node)  # type: ignore[index]
-        for one, other in zip(chain, [*chain[1:], stop], strict=True):
+        for one, other in itertools.pairwise((start, *bends.get((start, stop), ()), stop)):
             following.setdefault(one, []).append(other)
             previous.setdefault(other, []).append(one)
-    if any(len(row) > 1 for row in rows):
-        for _ in range(_SWEEPS):
-            _sweep(rows, previous)
-            _sweep(rows[::-1], following)
+    for _ in range(_SWEEPS):
         _sweep(rows, previous)
-    return rows
+        _sweep(rows[::-1], following)
+    _sweep(rows, previous)
 
 
 def _sweep(rows: Iterable[list[_Node]], adjacent: Mapping[_Node, Sequence[_Node]]) -> None:
@@ -178,16 +190,19 @@ def _centres(
     rows: Sequence[Sequence[_Node]], direction: Direction
 ) -> dict[_Node, tuple[float, float]]:
     """Return the position of the centre of each node; ranks are centred on the widest rank."""
-    widest = max((sum(_size(node, direction) for node in row) for row in rows), default=0)
-    thick = WIDTH if direction == "right" else HEIGHT
+    widths = [sum([_size(node, direction) for node in row]) for row in rows]
+    widest = max(widths, default=0)
+    right = direction == "right"
+    along = _MARGIN + (WIDTH if right else HEIGHT) / 2
     centres: dict[_Node, tuple[float, float]] = {}
-    for number, row in enumerate(rows):
-        along = _MARGIN + number * _RANK_DISTANCE[direction] + thick / 2
-        across = _MARGIN + (widest - sum(_size(node, direction) for node in row)) / 2
+    for row, width in zip(rows, widths, strict=True):
+        across = _MARGIN + (widest - width) / 2
         for node in row:
-            middle = across + _size(node, direction) / 2
-            centres[node] = (along, middle) if direction == "right" else (middle, along)
-            across += _size(node, direction)
+            size = _size(node, direction)
+            middle = across + size / 2
+            centres[node] = (along, middle) if right else (middle, along)
+            across += size
+        along += _RANK_DISTANCE[direction]
     return centres
 
 
@@ -201,19 +216,28 @@ def _arrow_path(
     """Return the SVG path of an arrow from the end of one box to the beginning of another."""
     right = direction == "right"
     half = WIDTH / 2 if right else HEIGHT / 2
-    between = range(ranks[start] + 1, ranks[stop])
-    ends: list[_Node] = [start, *((start, stop, rank) for rank in between), stop]
-    points = [centres[one] if right else centres[one][::-1] for one in ends if one in centres]
-    path = ""
-    for number, (one, other) in enumerate(itertools.pairwise(points)):
-        along, across, to_along, to_across = one[0] + half, one[1], other[0] - half, other[1]
-        middle = (along + to_along) / 2
+    ends: tuple[_Node, ...] = (start, stop)
+    if ranks[stop] - ranks[start] > 1:
+        between = [(start, stop, rank) for rank in range(ranks[start] + 1, ranks[stop])]
+        ends = (start, *[one for one in between if one in centres], stop)
+    path, letter = "", "M"
+    for one, other in itertools.pairwise(ends):
+        (x, y), (to_x, to_y) = centres[one], centres[other]
         # The line is straight beside the boxes of a rank and curved between two ranks.
-        path += f"{'L' if number else 'M'}{_point(along, across, right)}C"
-        path += f"{_point(middle, across, right)} {_point(middle, to_across, right)} "
-        path += _point(to_along, to_across, right)
+        if right:
+            x, to_x = x + half, to_x - half
+            middle = _number((x + to_x) / 2)
+            x1, y1, x2, y2 = _number(x), _number(y), _number(to_x), _number(to_y)
+            path += f"{letter}{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+        else:
+            y, to_y = y + half, to_y - half
+            middle = _number((y + to_y) / 2)
+            x1, y1, x2, y2 = _number(x), _number(y), _number(to_x), _number(to_y)
+            path += f"{letter}{x1} {y1}C{x1} {middle} {x2} {middle} {x2} {y2}"
+        letter = "L"
     return path
 
 
-def _point(along: float, across: float, right: bool) -> str:
-    return f"{along:g} {across:g}" if right else f"{across:g} {along:g}"
+@lru_cache(maxsize=1024)  # most nodes of a picture share one of their coordinates
+def _number(value: float) -> str:
+    return f"{value:g}"
