@@ -94,7 +94,7 @@ _BOUND = "an upper bound"
 
 def is_memory_bound(source: object) -> bool:
     """Return True if the ``source`` of usage figures says that memory peaks are upper bounds."""
-    return isinstance(source, Mapping) and str(source.get("memory")).endswith(_BOUND)
+    return isinstance(source, (dict, Mapping)) and str(source.get("memory")).endswith(_BOUND)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

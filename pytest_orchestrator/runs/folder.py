@@ -89,19 +89,32 @@ class RunFiles:
         Returns:
             None if the path is outside the folder, or is not a regular file.
         """
-        name = os.path.normpath(path_of(file.recorded_path)) if file.recorded_path else ""
-        if not name or name.startswith(("/", "../")) or name in (".", ".."):
-            return None
+        path = self.text_at(file)
+        return None if path is None else Path(path)
+
+    def text_at(self, file: RunFile) -> str | None:
+        """Return the path of a file as `at` does, as text."""
+        parent, slash, last = path_of(file.recorded_path).rpartition("/")
+        if last in ("", ".", "..") or (slash and not parent):
+            parent, slash, last = os.path.normpath(f"{parent}{slash}{last}").rpartition("/")
+            if last in ("", ".", "..") or (slash and not parent):
+                return None
         try:
-            parent, last = os.path.split(name)
             if parent not in self._parents:
-                self._parents[parent] = self._resolved(parent)
+                self._parents[parent] = self._real_folder(parent)
             real = self._parents[parent]
             return None if real is None else self._regular(f"{real}/{last}")
         except (OSError, ValueError):  # a name that no file can have
             return None
 
-    def _regular(self, path: str) -> Path | None:
+    def _real_folder(self, path: str) -> str | None:
+        """Return a folder with all links resolved; None if it is outside of the run."""
+        name = os.path.normpath(path) if path else ""
+        if name.startswith(("/", "../")) or name == "..":
+            return None
+        return self._resolved("" if name == "." else name)
+
+    def _regular(self, path: str) -> str | None:
         try:
             mode = os.lstat(path).st_mode
             if stat.S_ISLNK(mode):
@@ -110,8 +123,8 @@ class RunFiles:
                     return None
                 path, mode = resolved, os.lstat(resolved).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            return Path(path)
-        return Path(path) if stat.S_ISREG(mode) else None
+            return path
+        return path if stat.S_ISREG(mode) else None
 
     def _resolved(self, path: str) -> str | None:
         real = os.path.realpath(f"{self._base}/{path}")

@@ -83,7 +83,15 @@ class Files:
 
     def href(self, file: RunFile) -> str:
         """Return a link to a file; empty if it is not a file of the run."""
-        return "" if self.at(file) is None else self._base + quote(file.recorded_path)
+        return "" if self._files.text_at(file) is None else self._link(file)
+
+    def path_and_href(self, file: RunFile) -> tuple[str | None, str]:
+        """Return the path of a file as text, as `at` does, and a link to it."""
+        path = self._files.text_at(file)
+        return path, "" if path is None else self._link(file)
+
+    def _link(self, file: RunFile) -> str:
+        return self._base + quote(file.recorded_path)
 
     def picture(self, file: RunFile, media_type: str) -> str:
         """Return the `src` of a picture: embedded data if the file is small, else a link."""

@@ -497,8 +497,7 @@ class StepView:
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:
         for name, log in logs.items():
-            path = self._files.at(log.file) if most else None
-            end = tail(path, most) if path else None
+            path, href = self._files.path_and_href(log.file)
+            end = tail(path, most) if path and most else None
             text, whole = (end.text, end.is_whole) if end else ("", False)
-            href = self._files.href(log.file)
             yield Log(name, cut(log.file.recorded_path, 200), text, log.size, href, whole, log.cut)
