@@ -213,8 +213,10 @@ class BlockStore(Mapping[str, "list[Block]"]):
     def __getitem__(self, key: str) -> "list[Block]":
         from pytest_orchestrator.runs.block import from_block
 
-        read = (from_block(block) for _, block in self.plain(key))
-        return sorted(filter(None, read), key=lambda block: block.step.index)
+        recipe = self._recipes[key]
+        plain = (*self._read(recipe.lines, raw_block=True), *recipe.unrecorded.values())
+        read = {block.step.name: block for one in plain if (block := from_block(one))}
+        return sorted(read.values(), key=lambda block: block.step.index)
 
     def plain(self, key: str) -> "Iterable[tuple[str, dict[str, Any]]]":
         """Return the name and the block, as plain data, of each step of a recipe."""
@@ -222,7 +224,7 @@ class BlockStore(Mapping[str, "list[Block]"]):
         read = self._read(recipe.lines)
         return ({block["step"]["name"]: block for block in read} | recipe.unrecorded).items()
 
-    def _read(self, lines: Iterable[int]) -> Iterator[dict[str, Any]]:
+    def _read(self, lines: Iterable[int], *, raw_block: bool = False) -> Iterator[dict[str, Any]]:
         from pytest_orchestrator.runs.journal.chain import JournalDamaged
 
         journal = self._state.lines
@@ -230,7 +232,7 @@ class BlockStore(Mapping[str, "list[Block]"]):
             return
         for line in lines:
             with contextlib.suppress(JournalDamaged, OSError):  # the session reports the damage
-                yield journal.at(line).block
+                yield journal.at(line, raw_block=raw_block).block
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recipes)

@@ -94,7 +94,7 @@ class Chain:
         """
         self.length = length
         self.hash = hash
-        self._decode = _decode_with_raw_block if raw_blocks else _decode_event
+        self._decode = decode_with_raw_block if raw_blocks else _decode_event
         self._second, self._second_text = -1, b""  # cached: most lines share it with the last one
 
     def line(self, event: AnyEvent, moment: int | None = None) -> bytes:
@@ -197,4 +197,5 @@ class RawStepFinished(StepFinished, frozen=True, kw_only=True, tag="step_finishe
 
 
 _events: Final = (RawStepFinished, *(one for one in get_args(AnyEvent) if one is not StepFinished))
-_decode_with_raw_block: Final[Any] = msgspec.json.Decoder(reduce(or_, _events)).decode
+decode_with_raw_block: Final[Any] = msgspec.json.Decoder(reduce(or_, _events)).decode
+"""Decoder of an event that leaves the block of a step as it is: its JSON text."""

@@ -15,7 +15,13 @@ import msgspec
 
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import AnyEvent, ContextReplaced, RunFinished, StepFinished
-from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged, decode_line
+from pytest_orchestrator.runs.journal.chain import (
+    Chain,
+    Entry,
+    JournalDamaged,
+    decode_line,
+    decode_with_raw_block,
+)
 from pytest_orchestrator.runs.journal.writer import is_being_written
 
 _CHUNK = 1 << 20
@@ -192,18 +198,20 @@ class JournalIndex:
         """
         return self._last.pop((recipe, step), None)
 
-    def at(self, offset: int) -> StepFinished:
+    def at(self, offset: int, *, raw_block: bool = False) -> StepFinished:
         """Return the event in the line at an offset.
 
         Args:
             offset: An offset that `take` returned.
+            raw_block: True to leave the block as JSON text, which `from_block` decodes fast.
 
         Raises:
             JournalDamaged: The line was changed.
             OSError: The journal cannot be read.
         """
         self._file.seek(offset)
-        event = decode_line(self._file.readline().rstrip(b"\n")).event
+        line = self._file.readline().rstrip(b"\n")
+        event = decode_line(line, decode=decode_with_raw_block if raw_block else None).event
         if not isinstance(event, StepFinished):  # `note` stores the offsets of no other lines
             raise JournalDamaged.at(0, "it is no line on a step any more")
         return event
