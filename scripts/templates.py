@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame, MacroRef
+from jinja2.idtracking import VAR_LOAD_RESOLVE, VAR_LOAD_UNDEFINED
 
 from pytest_orchestrator.reports import templating
 from pytest_orchestrator.reports.html import render
@@ -39,6 +40,14 @@ class Generator(CodeGenerator):
         targets = (block.target for block in node.find_all(nodes.AssignBlock))
         self._blocks = frozenset(one.name for one in targets if isinstance(one, nodes.Name))
         super().visit_Template(node, frame)
+
+    def enter_frame(self, frame: Frame) -> None:
+        """Write the first values of variables; one that a macro sets itself is not looked up."""
+        loads = frame.symbols.loads
+        for target, (action, name) in loads.items():
+            if action == VAR_LOAD_RESOLVE and name in frame.symbols.stores and not frame.rootlevel:
+                loads[target] = (VAR_LOAD_UNDEFINED, None)
+        super().enter_frame(frame)
 
     def write_commons(self) -> None:
         """Write the first lines of the function of a template."""

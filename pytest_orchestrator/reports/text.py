@@ -230,14 +230,16 @@ def line(about: "Mapping[str, Any]", recipe: str, where: str = "") -> str:
     """
     kind = str(about.get("type") or "")
     parts = [f"{kind[:1].upper()}{kind[1:]} step" if kind else "Step"]
-    parts += [f"{cut(recipe, 200)}:{about['line']}"] if "line" in about else []
-    parts += [
-        f"{word} {cut(', '.join(about[name]), 300)}"
-        for name, word in _WORDS.items()
-        if about.get(name)
-    ]
-    parts += [word for name, word in _FLAGS.items() if about.get(name)]
-    parts += [f"ran on {where}"] if where else []
+    if "line" in about:
+        parts.append(f"{cut(recipe, 200)}:{about['line']}")
+    for name, word in _WORDS.items():
+        if names := about.get(name):
+            parts.append(f"{word} {cut(', '.join(names), 300)}")
+    for name, word in _FLAGS.items():
+        if about.get(name):
+            parts.append(word)
+    if where:
+        parts.append(f"ran on {where}")
     return " · ".join(parts)
 
 

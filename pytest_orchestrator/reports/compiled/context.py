@@ -61,7 +61,7 @@ def root(context, missing=missing, environment=environment):
     )
     def macro(l_1_view, l_1_one):
         t_6 = []
-        l_1_key = resolve('key')
+        l_1_key = missing
         if l_1_view is missing:
             l_1_view = undefined("parameter 'view' was not provided", name='view')
         if l_1_one is missing:
