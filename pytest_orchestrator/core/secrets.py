@@ -40,6 +40,9 @@ _QUOTED = lazy_pattern(QUOTED)
 NAMES = ("*TOKEN*", "*SECRET*", "*PASSW*", "*API_KEY*", "*PRIVATE_KEY*", "*CREDENTIAL*")
 """Patterns for names of environment variables whose values are secret; case is ignored."""
 
+_MAGIC = frozenset("*?[")
+"""Characters of a pattern for names that do not stand for themselves."""
+
 LEAST = 6
 """Minimum length of a value that is secret only because of the name of its variable."""
 
@@ -108,7 +111,11 @@ class Masker:
     def __init__(self, names: Sequence[str] = NAMES) -> None:
         self.names = tuple(names)
         self._lock = threading.Lock()
-        self._secret = re.compile("|".join(map(fnmatch.translate, names)) or r"(?!)", re.IGNORECASE)
+        words = [name for name in names if name[:1] == name[-1:] == "*"]
+        words = [name for name in words if _MAGIC.isdisjoint(name[1:-1])]
+        self._words = tuple(name[1:-1].casefold() for name in words)
+        globs = [fnmatch.translate(name) for name in names if name not in words]
+        self._globs = re.compile("|".join(globs), re.IGNORECASE) if globs else None
         self._plain: set[str] = set()
         self._declared: set[str] = set()
         self._keys: dict[str, None] = {}
@@ -132,7 +139,12 @@ class Masker:
 
     def is_secret(self, name: str) -> bool:
         """Return True if an environment variable of this name has a secret value."""
-        return name in self._declared or self._secret.match(name) is not None
+        folded = name.casefold()
+        return (
+            name in self._declared
+            or any(word in folded for word in self._words)
+            or (self._globs is not None and self._globs.match(name) is not None)
+        )
 
     def declare(self, secrets: Iterable[str], values: Mapping[str, Json] | None = None) -> None:
         """Register the secrets that a recipe declares.
@@ -459,7 +471,8 @@ def _in_a_url(text: str) -> Iterator[str]:
         upper = quote(raw, safe=safe)
         for form in (upper, upper.replace("%20", "+")):
             yield form
-            yield _ESCAPED.sub(lambda match: match[0].lower(), form)
+            if "%" in form:
+                yield _ESCAPED.sub(lambda match: match[0].lower(), form)
 
 
 def _in_markup(text: str) -> Iterator[str]:

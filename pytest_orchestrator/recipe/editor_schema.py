@@ -220,8 +220,8 @@ def _plain(hint: Any, *, expressions: bool) -> Schema:
 def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
     extra = {name: value for one in metas for name, value in (one.extra or {}).items()}
     schema = _plain(extra.get("written", bare), expressions=expressions)
-    for one in metas:
-        schema |= {"pattern": one.pattern} if one.pattern else {}
+    patterns = (extra.get("pattern"), *(one.pattern for one in metas))
+    schema |= next(({"pattern": one} for one in patterns if one), {})
     rule = extra.get("rule")
     schema |= {**LIMITS.get(rule, {}), **extra.get("limits", {})}
     message = _sentence(rule) if rule and "pattern" in schema else ""

@@ -10,26 +10,26 @@ from typing import Final, Literal
 import msgspec
 
 from pytest_orchestrator.core.location import around
-from pytest_orchestrator.core.text import cut_to_width, display_width, wrapped
+from pytest_orchestrator.core.text import cut_to_width, display_width, lazy_pattern, wrapped
 from pytest_orchestrator.reports.terminal.lines import Part, most_of_name
 from pytest_orchestrator.reports.text import padded
 
-_ROW: Final = re.compile(r" *(?:\d+|…) \|(?: |$)")
-_CARETS: Final = re.compile(r"( +\| )( *)(\^+)")
-_HEAD: Final = re.compile(r"(\S.*?):(\d+):(\d+): (.*)")
+_ROW: Final = lazy_pattern(r" *(?:\d+|…) \|(?: |$)")
+_CARETS: Final = lazy_pattern(r"( +\| )( *)(\^+)")
+_HEAD: Final = lazy_pattern(r"(\S.*?):(\d+):(\d+): (.*)")
 _ERROR: Final = "E   "
 _MIN_WRAPPED: Final = 20
 _CHANGES: Final = "context keys written"
 _CHANGE_SIGNS: Final = ("  + ", "  - ", "  ~ ", "  … ")
-_CHANGE: Final = re.compile(r"  ([+~-] \S+) +(.*)")
-_NAME: Final = re.compile(r"(?<=step ')[^']+(?=')")
-_EXPECTED: Final = re.compile(
+_CHANGE: Final = lazy_pattern(r"  ([+~-] \S+) +(.*)")
+_NAME: Final = lazy_pattern(r"(?<=step ')[^']+(?=')")
+_EXPECTED: Final = lazy_pattern(
     r"(?<=, )(?:expected|limit|min|max|minimum|maximum|exclusiveM\w+) .*?(?= +\(|;|$)"
     r"|(?<=; )[^;]+ is expected"
     r"|(?<=, which )(['\"]).*?\1(?= does not match)"
     r"|(?<=: no )(?:match of )?(['\"]).*?\2(?= in std\w+, which)"
 )
-_FAILED: Final = re.compile(r"\d[\d,]*(?: of [\d,]+)? (?:failed|interrupted)")
+_FAILED: Final = lazy_pattern(r"\d[\d,]*(?: of [\d,]+)? (?:failed|interrupted)")
 
 
 class _Section(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from pytest_orchestrator.plugin.options.values import (
     STATION_VARIABLE,
     TIMES,
     boolean_of,
+    is_decimal,
     list_of,
     quantity,
     text_of,
@@ -122,7 +123,7 @@ def timeout(config: pytest.Config) -> float | None:
 def timeout_factor(config: pytest.Config) -> float:
     """Return the factor that multiplies all timeouts; 0 switches timeouts off."""
     text = str(config.getoption("recipe_timeout_factor")).strip()
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?|\.[0-9]+", text):
+    if not is_decimal(f"0{text}" if text.startswith(".") else text):
         raise pytest.UsageError(
             f"--recipe-timeout-factor: {text!r} is no factor; "
             "write a number such as 2.5, or 0 for no timeouts"
@@ -135,10 +136,13 @@ def run_dir(config: pytest.Config) -> Path:
     return config.rootpath / text_of(config, "recipe_run_dir")
 
 
+_MOST_DIGITS, _JOBS_DIGITS = 9, 4
+
+
 def keep_runs(config: pytest.Config) -> int:
     """Return the number of run folders to keep; 0 keeps all."""
     text = text_of(config, "recipe_keep_runs")
-    if not re.fullmatch(r"[0-9]{1,9}", text):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise pytest.UsageError(
             f"ini key recipe_keep_runs: {text!r} is no number of runs; write 20, or 0 to keep all"
         )
@@ -192,7 +196,7 @@ def jobs(config: pytest.Config, default: int | None = None) -> int:
     if option is None:
         name, text = "ini key recipe_jobs", text_of(config, "recipe_jobs")
         text = text or str(runner.jobs(config) if default is None else default)
-    if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
+    if not (text.isascii() and text.isdigit() and 1 <= len(text.lstrip("0")) <= _JOBS_DIGITS):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
     return int(text)
 
@@ -280,7 +284,7 @@ def compare_factor(config: pytest.Config) -> float:
         pytest.UsageError: The option is invalid.
     """
     text = str(config.getoption("recipe_compare_factor")).strip()
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) <= 1:
+    if not is_decimal(text) or float(text) <= 1:
         raise pytest.UsageError(
             f"--recipe-compare-factor: {text!r} is no factor; write a number above 1, such as 1.5"
         )

@@ -4,9 +4,9 @@ This module imports pytest only inside functions: the command line reads setting
 whose import takes longer than all others.
 """
 
-import re
 import warnings
 from collections.abc import Mapping
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,10 +39,23 @@ def quantity(text: str, units: Mapping[str, float]) -> float:
     Raises:
         ValueError: The text is no number with one of the units.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    if match is None or match[2].lower() not in units:
-        raise ValueError(f"{text.strip()!r} is no size or time")
-    return float(match[1]) * units[match[2].lower()]
+    text = text.strip()
+    number = text.rstrip(ascii_letters)
+    unit = text[len(number) :].lower()
+    whole, dot, part = number.rstrip().partition(".")
+    if unit not in units or not whole.isdecimal() or not (part.isdecimal() or not dot):
+        raise ValueError(f"{text!r} is no size or time")
+    return float(number) * units[unit]
+
+
+def is_decimal(text: str) -> bool:
+    """Return True if a text is a number of at most six digits, which may have decimal places."""
+    whole, dot, part = text.partition(".")
+    are_digits = text.isascii() and whole.isdigit() and (part.isdigit() or not dot)
+    return are_digits and len(whole) <= _MOST_DIGITS
+
+
+_MOST_DIGITS = 6
 
 
 def toml_settings(text: str, name: str) -> Mapping[str, Any] | None:

@@ -245,7 +245,7 @@ _EVAL = lazy_pattern(r"(?:^|[\s;&|(`])eval\s")
 _NEAR = 4096
 """Number of characters before an expression in which another shell is searched."""
 
-_SYNTAX = lazy_pattern(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
+_SYNTAX = frozenset("#;\"*?[]&|<>(){}$`^~!\\'\n=%")
 # Words that only a shell implements; a program of the same name would do something else.
 _BUILTINS = frozenset(
     re.findall(
@@ -388,7 +388,7 @@ def word(template: Template, names: Mapping[str, Any]) -> str:
 def needs_shell(line: str) -> bool:
     """Return True if a command line has shell syntax or begins with a shell builtin or keyword."""
     words = line.split()
-    return bool(_SYNTAX.search(line)) or (bool(words) and words[0] in _BUILTINS)
+    return not _SYNTAX.isdisjoint(line) or (bool(words) and words[0] in _BUILTINS)
 
 
 def is_builtin(word: str) -> bool:

@@ -449,7 +449,8 @@ _STEP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
 def _meta(rule: object, pattern: str | None = None) -> Meta:
-    return Meta(extra={"rule": rule}, pattern=f"^{pattern}$" if pattern else None)
+    # Not `Meta.pattern`, which msgspec compiles: the rule checks texts, the pattern is for editors.
+    return Meta(extra={"rule": rule} | ({"pattern": f"^{pattern}$"} if pattern else {}))
 
 
 def key(description: str, example: object, **extra: object) -> Meta:

@@ -254,7 +254,7 @@ _WORDS: dict[str, Scalar] = {
 }
 _TYPES = {"int": int, "float": float, "bool": bool, "null": type(None)}
 _NUMBER_BEGINS = frozenset("+-.0123456789")
-_WHOLE = lazy_pattern(r"[-+]?[0-9]+")
+_NUMBER_ENDS = frozenset("0123456789abcdefABCDEF.nN")
 _OCTAL_OR_HEX = lazy_pattern(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = lazy_pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = lazy_pattern(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -281,9 +281,10 @@ def plain(text: str) -> Scalar:
     """
     if text in _WORDS:
         return _WORDS[text]
-    if text[0] not in _NUMBER_BEGINS:
+    if text[0] not in _NUMBER_BEGINS or text[-1] not in _NUMBER_ENDS:
         return text
-    if _WHOLE.fullmatch(text):
+    digits = text[1:] if text[0] in "+-" else text
+    if digits.isascii() and digits.isdigit():
         return _whole(text, 10)
     if _OCTAL_OR_HEX.fullmatch(text):
         return _whole(text, 8 if text[1] == "o" else 16)

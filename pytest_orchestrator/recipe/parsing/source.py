@@ -299,10 +299,10 @@ def looks_like_recipe(content: Path | str | bytes) -> bool:
         except Refused:
             return False
     text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
-    if not _ANYWHERE.search(text):
-        return False
     if _AT_ROOT.search(text):
         return True
+    if not _ANYWHERE.search(text):
+        return False
     try:
         root = compose(text, Problems())
     except Refused:
