@@ -30,9 +30,9 @@ class StepContextAccess:
 
     It implements the protocol in `execution.lanes.context_access`.
 
-    The server listens from the first step on. Its threads start at the first connection, and end
-    as soon as no program of a step may connect. So none of its threads runs while all running
-    steps are inline: their code may fork this process.
+    A socket listens from the first step on. The server and its threads start at the first
+    connection, and the threads end as soon as no program of a step may connect. So none of them
+    runs while all running steps are inline: their code may fork this process.
 
     Args:
         secrets: The masker of the session.
@@ -47,7 +47,10 @@ class StepContextAccess:
         self._is_seen = False
         self._number = self._open = 0
         self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
         self._server: Server | None = None
+        self._admitted: dict[str, tuple[str, Context]] = {}
+        """Step and Context of each token, until the server exists."""
 
     @property
     def forms(self) -> tuple[bytes, ...]:
@@ -65,34 +68,51 @@ class StepContextAccess:
     def listener(self) -> "socket.socket | None":
         """The listening socket to poll; None once the server accepts connections itself."""
         server = self._server
-        return None if server is None or server.is_running else server.listener
+        return self._listener if server is None or not server.is_running else None
 
     def open(self, step: str, context: "Context") -> Mapping[str, str]:
         """Admit the programs of a step; return the environment variables with address and token."""
-        from pytest_orchestrator.context.rpc.server import Server
+        from pytest_orchestrator.context.rpc import address
 
         with self._lock:
-            server = self._server = self._server or Server()
+            if self._listener is None:
+                self._listener = address.listen_tcp("127.0.0.1", 0)
             self._number += 1
             self._open += 1
             token = f"{self._token_prefix}.{self._number}"
-        server.admit(step, self._request_handler(context), token)
-        return {ADDRESS: server.address, TOKEN: token}
+            if self._server is None:
+                self._admitted[token] = step, context
+            else:
+                self._server.admit(step, self._request_handler(context), token)
+            return {ADDRESS: address.address(self._listener), TOKEN: token}
 
     def close(self, variables: Mapping[str, str]) -> None:
         """Revoke the token in a step's environment variables; wait for its requests in progress."""
-        assert self._server is not None  # noqa: S101  # the step was opened
-        self._server.end(variables[TOKEN])
+        token = variables[TOKEN]
+        with self._lock:
+            server = self._server
+            self._admitted.pop(token, None)
+        if server is not None:
+            server.end(token)
         with self._lock:
             self._open -= 1
-            if not self._open:
+            if not self._open and self._server is not None:
                 self._server.pause()
 
     def start_server(self) -> None:
         """Start the server at the first connection; do nothing if the server runs."""
         with self._lock:
-            if self._server is not None and not self._server.is_running:
-                self._server.start()
+            if self._listener is None or (self._server is not None and self._server.is_running):
+                return
+            if self._server is None:
+                from pytest_orchestrator.context.rpc.server import Server
+
+                server = Server(listener=self._listener)
+                for token, (step, context) in self._admitted.items():
+                    server.admit(step, self._request_handler(context), token)
+                self._server = server
+                self._admitted.clear()
+            self._server.start()
 
     def mask_token(self, data: bytes = b"", *, surely: bool = False) -> None:
         """Add the token prefix to the masker if `data` contains the prefix or `surely` is true."""
@@ -104,6 +124,8 @@ class StepContextAccess:
         """Close the server at the end of the session."""
         if self._server is not None:
             self._server.close()
+        elif self._listener is not None:
+            self._listener.close()
 
     def _request_handler(self, context: "Context") -> "Callable[[Request], Reply]":
         from pytest_orchestrator.context.rpc.protocol import serve
