@@ -160,9 +160,11 @@ def _plain(value: Any, expressions: list[Expression]) -> Any:
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    names, defaults = kind.__struct_fields__, kind.__struct_defaults__
+    required = len(names) - len(defaults)
     known = (
-        (one.name, {} if one.name in _NONE_IF_EMPTY else one.default)
-        for one in msgspec.structs.fields(kind)
+        (name, {} if name in _NONE_IF_EMPTY else default)
+        for name, default in zip(names, (*[msgspec.NODEFAULT] * required, *defaults), strict=True)
     )
     # For an `ssh` step the host decides what the step does; for other steps it is only a placement.
     same = _SAME_WORK - {"host"} if issubclass(kind, SshStep) else _SAME_WORK

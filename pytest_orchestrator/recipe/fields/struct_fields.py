@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -20,33 +20,51 @@ Unknown = Callable[[str, Node], None]
 """Called with a key that the Struct does not have, and with its node."""
 
 
-class Key(Struct, frozen=True):
-    """Properties of one key of a recipe.
+class Key:
+    """One key of a recipe.
+
+    Its reader is made at the first use, because a recipe has few of the keys that it may have.
 
     Attributes:
         field: The name of the field of the Struct.
         meta: The description of the key, and an example.
-        reader: The reader of its value; None if the loader reads the key with its own code.
         is_required: True if the key must exist.
         names: The names that expressions in its value may use; None if expressions are not
             allowed.
-        is_text: True if the field holds the text of an expression until the expression is
-            evaluated; False if it has its default until then.
+
+    Args:
+        field: The field.
+        meta: The description.
     """
 
-    field: str
-    meta: Meta
-    reader: Reader | None
-    is_required: bool
-    names: frozenset[str] | None
-    is_text: bool
+    def __init__(self, field: FieldInfo, meta: Meta) -> None:
+        extra = meta.extra or {}
+        self.field = field.name
+        self.meta = meta
+        self.is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
+        self.names: frozenset[str] | None = extra.get("names")
+        self._type = field.type
+        self._has_own_code = extra.get("own", False)
+
+    @cached_property
+    def reader(self) -> Reader | None:
+        """The reader of its value; None if the loader reads the key with its own code."""
+        return None if self._has_own_code else reader(self._type)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """True if the field holds the text of an expression until the expression is evaluated.
+
+        Else the field has its default until then.
+        """
+        return self.is_required or bool({str, Any} & set(_bare(self._type)))
 
 
 @lru_cache(maxsize=256)  # the models of plugins change with the session
 def keys_of(model: type[Struct]) -> dict[str, Key]:
     """Return the keys that a mapping may have: the fields of a Struct that have a description."""
     return {
-        field.encode_name: _key(field, said) for field in fields(model) for said in metas_of(field)
+        field.encode_name: Key(field, said) for field in fields(model) for said in metas_of(field)
     }
 
 
@@ -60,14 +78,6 @@ def metas_of(field: FieldInfo) -> list[Meta]:
     """Return a list with the `Meta` that describes a field; empty if the field has none."""
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
     return [meta for meta in metas if isinstance(meta, Meta) and meta.description]
-
-
-def _key(field: FieldInfo, said: Meta) -> Key:
-    extra = said.extra or {}
-    is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
-    own_reader = None if extra.get("own", False) else reader(field.type)
-    is_text = is_required or bool({str, Any} & set(_bare(field.type)))
-    return Key(field.name, said, own_reader, is_required, extra.get("names"), is_text)
 
 
 def _bare(hint: Any) -> list[Any]:

@@ -29,8 +29,6 @@ from pytest_orchestrator.recipe.loader.include import (
     numbered,
     numbered_samplers,
 )
-from pytest_orchestrator.recipe.loader.inputs import check_names, read_inputs
-from pytest_orchestrator.recipe.loader.nested import read_struct
 from pytest_orchestrator.recipe.loader.ordering import StepOrdering
 from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
@@ -122,9 +120,13 @@ class Document:
         if "matrix" in key_nodes:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
         if "requires" in key_nodes:
+            from pytest_orchestrator.recipe.loader.nested import read_struct
+
             reading = msgspec.structs.replace(self._reading, path=("requires",))
             fields["requires"] = read_struct(Requires, key_nodes["requires"][1], reading)
         if "inputs" in key_nodes:
+            from pytest_orchestrator.recipe.loader.inputs import check_names, read_inputs
+
             fields["inputs"] = inputs = read_inputs(key_nodes["inputs"][1], self._reading)
             check_names(key_nodes, self._values, self._problems)
             secret = (f"vars.{name}" for name, field in inputs.items() if field.secret)

@@ -5,8 +5,7 @@ step had the key itself; so the rules for expressions in a step apply to it.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -27,7 +26,6 @@ from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import examples_of, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
-from pytest_orchestrator.recipe.loader.criteria import criteria_of, default_criteria
 from pytest_orchestrator.recipe.loader.environment import (
     VARIABLES,
     places_of_variables,
@@ -37,8 +35,6 @@ from pytest_orchestrator.recipe.loader.environment import (
 from pytest_orchestrator.recipe.loader.foreach import check_foreach, without_null_list
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.loader.matrix import check_matrix
-from pytest_orchestrator.recipe.loader.measurements import measurements
-from pytest_orchestrator.recipe.loader.nested import outputs, read_nested, read_struct
 from pytest_orchestrator.recipe.model.options import Ready, Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
@@ -46,12 +42,20 @@ from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pa
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.problems import Problems, either, quoted
 
-_NESTED: dict[str, Callable[[Node, Reading], Any]] = {
-    "retry": partial(read_struct, Retry),
-    "ready": partial(read_struct, Ready),
-    "outputs": outputs,
-    "measurements": measurements,
-}
+_NESTED: Final = ("retry", "ready", "outputs", "measurements")
+
+
+def _nested(key: str, node: Node, reading: Reading) -> Any:
+    """Return the value of one of the `_NESTED` keys."""
+    from pytest_orchestrator.recipe.loader.nested import outputs, read_struct
+
+    if key == "measurements":
+        from pytest_orchestrator.recipe.loader.measurements import measurements
+
+        return measurements(node, reading)
+    if key == "outputs":
+        return outputs(node, reading)
+    return read_struct(Retry if key == "retry" else Ready, node, reading)
 
 
 _OF_SEVERAL_TYPES: Final = frozenset({"cwd"})
@@ -193,12 +197,14 @@ class _StepReader:
         key_nodes = without_null_list(key_nodes, self._reading)
         fields = fields_of(self._model, key_nodes, self._reading, self._unknown)
         if "success" in self._pairs:
+            from pytest_orchestrator.recipe.loader.criteria import criteria_of
+
             success = self._pairs["success"][1]
             fields["success"] = criteria_of(success, self._reading, self._model, self._known)
-        for key, read in _NESTED.items():
+        for key in _NESTED:
             if key in key_nodes:
                 reading = structs.replace(self._reading, path=(key,))
-                fields[key] = read(key_nodes[key][1], reading)
+                fields[key] = _nested(key, key_nodes[key][1], reading)
         if self._model is UseStep:
             self._check_use()
         if "matrix" in key_nodes:
@@ -229,6 +235,8 @@ class _StepReader:
     def _add_default_criteria(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
         """Add the criteria that hold for a plugin's step type and that the step does not say."""
         if model.kind.criteria and "type" in self._pairs:
+            from pytest_orchestrator.recipe.loader.criteria import default_criteria
+
             written = fields.get("success", ())
             place = self._values.place(self._pairs["type"][1])
             fields["success"] = (*written, *default_criteria(model, written, place))
@@ -562,6 +570,8 @@ def _fields(key_nodes: Pairs, reading: Reading) -> dict[str, Any]:
 
     fields = fields_of(Defaults, key_nodes, reading, unknown, "defaults.")
     if "retry" in key_nodes:
+        from pytest_orchestrator.recipe.loader.nested import read_nested
+
         retry = read_nested(Retry, key_nodes["retry"][1], "defaults.retry", reading)
         fields["retry"] = retry and Retry(**retry)
     return fields
