@@ -1,7 +1,6 @@
 """Provenance of a run: machine, interpreter, revision, recipe texts."""
 
 import contextlib
-import getpass
 import os
 import platform
 import re
@@ -123,9 +122,13 @@ def _is_dirty(root: Path, folder: Path) -> bool | None:
 
 
 def _user() -> str:
+    """Return the name of the user, found as `getpass` does, which imports modules of terminals."""
+    import pwd
+
+    found = (os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME"))
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the user id has no name
+        return next(filter(None, found), None) or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # the user id has no name
         return str(os.getuid())
 
 
