@@ -7,7 +7,7 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.runs.folder import is_run
-from pytest_orchestrator.runs.journal.reader import JournalParser, read_journal
+from pytest_orchestrator.runs.journal.reader import JournalParser, Reading, read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.record import RunRecord
 
@@ -114,14 +114,19 @@ def load_record(folder: Path, *, raw_blocks: bool = False) -> RunRecord:
     Raises:
         NoRun: The journal cannot be read.
     """
-    record = RunRecord()
     with gc_paused():
         try:
             reading = read_journal(folder / NAME, raw_blocks=raw_blocks)
         except OSError as error:
             raise NoRun(f"{folder} has no journal: {error.strerror}") from error
-        for entry in reading.entries:
-            record.fold(entry)
+        return record_of(reading)
+
+
+def record_of(reading: Reading) -> RunRecord:
+    """Return the record of the run whose journal was read."""
+    record = RunRecord()
+    for entry in reading.entries:
+        record.fold(entry)
     record.end(reading.state)
     return record
 

@@ -14,7 +14,7 @@ from pytest_orchestrator.runs.folder import RunFile, RunFiles
 from pytest_orchestrator.runs.journal.reader import Reading, State, read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, digest_of, files_of
 
-_VIEWS: Final = frozenset({"report.html", "assets", "context.json"})
+_VIEWS: Final = frozenset({"report.html", "certificate.html", "assets", "context.json"})
 """Files that can be rebuilt from the journal at any time, so they may be newer than the seal."""
 
 
@@ -73,6 +73,19 @@ def verify_folder(folder: Path) -> Verification:
         gone = isinstance(error, FileNotFoundError)
         why = "it is gone" if gone else f"it cannot be read: {error.strerror}"
         return Verification(folder.name, "damaged", 0, 0, "", (Flaw(NAME, why),))
+    return verify_reading(folder, reading)
+
+
+def verify_reading(folder: Path, reading: Reading) -> Verification:
+    """Verify the folder of a run against its journal, which was read before.
+
+    Args:
+        folder: The folder of the run.
+        reading: Its journal.
+
+    Returns:
+        The result, as that of `verify_folder`.
+    """
     sealed = _sealed(reading)
     flaws = [*_of_the_journal(reading)]
     if sealed is not None and not flaws:
