@@ -378,6 +378,20 @@ class TestReported(Event, frozen=True, kw_only=True, tag="test_reported"):
     worker: str = "main"
 
 
+class ReportInfo(Event, frozen=True, kw_only=True, tag="report_info"):
+    """Rows and links for the reports of a recipe, which plugins gave at the end of the session.
+
+    Attributes:
+        recipe: Key of the recipe.
+        rows: Texts by their labels.
+        links: Addresses by the texts of the links.
+    """
+
+    recipe: str
+    rows: dict[str, str] = {}
+    links: dict[str, str] = {}
+
+
 class CollectionFailed(Event, frozen=True, kw_only=True, tag="collection_failed"):
     """A file could not be collected.
 
@@ -433,6 +447,7 @@ AnyEvent: TypeAlias = (
     | ContextReplaced
     | ContextRestored
     | TestReported
+    | ReportInfo
     | CollectionFailed
     | RunFinished
 )

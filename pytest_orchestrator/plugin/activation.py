@@ -185,6 +185,7 @@ def check_settings(config: pytest.Config) -> None:
     serve_at(config)
     max_log(config)
     max_artifact(config)
+    settings.check_report_files(config)
     variables.resource_counts(config)
     runner.check(config)
     jobs(config)

@@ -20,6 +20,7 @@ from pytest_orchestrator.core.events import (
     QuestionAnswered,
     QuestionAsked,
     RecipeStarted,
+    ReportInfo,
     RunFinished,
     RunStarted,
     SampleTaken,
@@ -120,6 +121,7 @@ class StepRecord:
         lines: Numbers of its first and its last line in the journal.
         touched: Number of the last line that changed this record, reports of pytest included.
         ended: The event with its outcome; None before.
+        earlier: Outcomes that the event replaced: the step ran several times, or is a service.
         is_open: True if an attempt started and has no outcome.
         cut_off_in: Id of an earlier run that ended while the step ran, if it did not run in this
             one.
@@ -146,6 +148,7 @@ class StepRecord:
         self.lines = (0, 0)
         self.touched = 0
         self.ended: StepFinished | None = None
+        self.earlier: tuple[str, ...] = ()
         self.is_open = False
         self.cut_off_in: str | None = None
         self.elements: dict[int, ElementRecord] = {}
@@ -330,6 +333,8 @@ class StepRecord:
         self.lines = (entry.n, entry.n) if event.attempt == 1 else (self.lines[0], entry.n)
 
     def _end(self, entry: Entry, event: StepFinished) -> None:
+        if self.ended is not None:
+            self.earlier += (self.ended.outcome,)
         self.result, self.ended, self._block = event.result, event, None
         self.state = "restored" if event.restored else event.outcome
         if self.state == "failed" and self.block and self.block.step.kind == "interrupted":
@@ -350,6 +355,7 @@ class RecipeRecord:
         steps: Its steps by name, in order.
         started: Start of the recipe, in ISO 8601 UTC.
         samples: The samples of its sampled values.
+        info: Rows and links that plugins gave for its reports; None if they gave none.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -359,6 +365,7 @@ class RecipeRecord:
         self.unselected = frozenset(event.unselected)
         self.started = started
         self.samples = Samples()
+        self.info: ReportInfo | None = None
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -427,7 +434,7 @@ class RunRecord:
         self._reported(cast("TestReported", entry.event))
 
     def _fold_recipe(self, entry: Entry) -> None:
-        self._of_recipe(entry, cast("RecipeStarted | SampleTaken", entry.event))
+        self._of_recipe(entry, cast("RecipeStarted | SampleTaken | ReportInfo", entry.event))
 
     def _fold_run(self, entry: Entry) -> None:
         match entry.event:
@@ -447,7 +454,7 @@ class RunRecord:
     _folds: ClassVar[dict[type[Any], Callable[["RunRecord", Entry], None]]] = {
         **dict.fromkeys((*get_args(StepEvent), RawStepFinished), _fold_step),
         **dict.fromkeys((ContextChanged, ContextRestored), _fold_change),
-        **dict.fromkeys((RecipeStarted, SampleTaken), _fold_recipe),
+        **dict.fromkeys((RecipeStarted, SampleTaken, ReportInfo), _fold_recipe),
         **dict.fromkeys((CollectionFailed, RunStarted, RunFinished), _fold_run),
         **dict.fromkeys((InstrumentOpened, InstrumentSafe), _fold_run),
         TestReported: _fold_test,
@@ -492,10 +499,14 @@ class RunRecord:
         if event.outcome != "skipped" and step.state not in ACTIVE:
             step.state = event.outcome
 
-    def _of_recipe(self, entry: Entry, event: RecipeStarted | SampleTaken) -> None:
+    def _of_recipe(self, entry: Entry, event: RecipeStarted | SampleTaken | ReportInfo) -> None:
         if isinstance(event, RecipeStarted):
             self._begun(RecipeRecord(event, entry.ts))
-        elif event.recipe in self.recipes:
+        elif event.recipe not in self.recipes:
+            return
+        elif isinstance(event, ReportInfo):
+            self.recipes[event.recipe].info = event
+        else:
             self.recipes[event.recipe].samples.fold(event)
 
     def _step(self, recipe: str, name: str) -> StepRecord:

@@ -1,4 +1,4 @@
-"""Rebuild a run's HTML report (also for killed runs), or export the run as a zip.
+"""Rebuild a run's HTML report (also for killed runs), certify its recipes, or export it as a zip.
 
 Prints the path of the report. For a run that was interrupted it also writes the pictures of its
 recipes.
@@ -115,6 +115,45 @@ def _loaded(folder: Path, name: object) -> "Recipe | None":
             return None
 
 
+def declare_certificate(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of certificates."""
+    parser.add_argument(
+        "--certificate",
+        action="store_true",
+        help="write a test certificate of each recipe instead of the report: an HTML page to print",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="RECIPE",
+        help="with --certificate: only this recipe, by its path, its path with a cell of its "
+        "matrix, or its name",
+    )
+    parser.add_argument(
+        "--pdf",
+        type=Path,
+        metavar="FILE.pdf",
+        help="with --certificate: write a PDF as well, by a headless Chromium, Chrome or Edge",
+    )
+
+
+def write_certificate(args: argparse.Namespace) -> int:
+    """Write the certificates of a run and print the paths of the files.
+
+    Raises:
+        UsageError: An option needs another one, or contradicts it, or a file cannot be written.
+    """
+    from pytest_orchestrator.cli.certificate import write_certificates
+
+    if not args.certificate:
+        option = "--recipe" if args.recipe is not None else "--pdf"
+        raise UsageError(f"{option} is an option of certificates; add --certificate")
+    if args.bundle:
+        raise UsageError("--certificate and --bundle write different files; give one of them")
+    for path in write_certificates(args.run, args.recipe, args.output, args.pdf):
+        say(os.path.relpath(path))
+    return 0
+
+
 EXAMPLE = "report latest -o report.html"
 
 
@@ -126,13 +165,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="the file to write (default: report.html in the folder of the run)",
+        help="the file to write (default: report.html, or certificate.html, in the folder of the "
+        "run)",
     )
     declare_bundle(parser)
+    declare_certificate(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the report and print its path, or export the run."""
+    """Write the report and print its path, or certify its recipes, or export the run."""
+    if args.certificate or args.recipe is not None or args.pdf is not None:
+        return write_certificate(args)
     from pytest_orchestrator.reports.views import write_page, write_pictures
 
     if args.bundle:

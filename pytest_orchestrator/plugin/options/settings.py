@@ -149,6 +149,20 @@ def keep_runs(config: pytest.Config) -> int:
     return int(text)
 
 
+def check_report_files(config: pytest.Config) -> None:
+    """Check that the logo and the style sheet of certificates exist.
+
+    Raises:
+        pytest.UsageError: A file does not exist.
+    """
+    for key in ("report_logo", "report_css"):
+        name = text_of(config, key)
+        if name and not (config.rootpath / name).is_file():
+            raise pytest.UsageError(
+                f"ini key {key}: there is no file {name}; the path is relative to {config.rootpath}"
+            )
+
+
 def max_log(config: pytest.Config) -> int:
     """Return the maximum size of a step's log, in bytes."""
     return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))

@@ -1,0 +1,76 @@
+"""Title, logo and style sheet of a project for its certificates."""
+
+import base64
+from pathlib import Path
+from typing import Final, NamedTuple
+
+TITLE: Final = "Test certificate"
+
+_TYPES: Final = {
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+}
+_LARGEST: Final = 2_000_000
+
+
+class Look(NamedTuple):
+    """Title, logo and style sheet of certificates.
+
+    Attributes:
+        title: The title.
+        logo: The logo as a ``data:`` URL; empty without one.
+        css: A style sheet after that of the certificate; may be empty.
+    """
+
+    title: str = TITLE
+    logo: str = ""
+    css: str = ""
+
+
+class LookError(ValueError):
+    """Error: a file of the look of certificates cannot be used; the text names its ini key."""
+
+
+def look_of(root: Path, title: str, logo: str, css: str) -> Look:
+    """Return the look that the ini keys of a project describe.
+
+    Args:
+        root: The rootdir, to which the paths are relative.
+        title: Value of `report_title`; may be empty.
+        logo: Value of `report_logo`; may be empty.
+        css: Value of `report_css`; may be empty.
+
+    Raises:
+        LookError: A file cannot be read, is too large, or is no picture.
+    """
+    return Look(
+        title.strip() or TITLE,
+        _picture(root, logo.strip()) if logo.strip() else "",
+        # "</style" would end the sheet; in a string of CSS, "<\/style" is the same text.
+        _read(root, "report_css", css.strip()).decode("utf-8", "replace").replace("</", "<\\/")
+        if css.strip()
+        else "",
+    )
+
+
+def _picture(root: Path, name: str) -> str:
+    kind = _TYPES.get(Path(name).suffix.lower())
+    if kind is None:
+        known = ", ".join(one.lstrip(".") for one in _TYPES)
+        raise LookError(f"ini key report_logo: {name} is no picture; use one of {known}")
+    return f"data:{kind};base64,{base64.b64encode(_read(root, 'report_logo', name)).decode()}"
+
+
+def _read(root: Path, key: str, name: str) -> bytes:
+    try:
+        data = (root / name).read_bytes()
+    except OSError as error:
+        why = error.strerror or error
+        raise LookError(f"ini key {key}: {name}: {why}; the path is relative to {root}") from None
+    if len(data) > _LARGEST:
+        raise LookError(f"ini key {key}: {name} has {len(data):,} bytes; the most are {_LARGEST:,}")
+    return data

@@ -1,0 +1,495 @@
+"""Values of a certificate that its template shows."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec import UNSET
+
+from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.core.text import counted, element_label
+from pytest_orchestrator.reports.certificate.quantities import (
+    Quantity,
+    duration,
+    local_time,
+    quantity,
+    utc_time,
+)
+from pytest_orchestrator.reports.certificate.verdict import Finding, Ruling, rule
+from pytest_orchestrator.reports.text import cut, json_text, look, sign
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Measurement
+    from pytest_orchestrator.runs.evidence.verify import Verification
+    from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
+
+_LABELS: Final = {
+    "dut": "Unit under test",
+    "test_id": "Test ID",
+    "batch": "Batch",
+    "operator": "Operator",
+    "tester": "Tester",
+    "station": "Station",
+    "description": "Description",
+    "limits_document": "Limits document",
+    "limits_doc": "Limits document",
+}
+"""Labels of the keys of `test_meta` that come first, in their order on the certificate."""
+_FIXED: Final = ("dut", "test_id", "operator", "station")
+"""Keys that have a row even without a value, so that a reader sees that it is missing."""
+_NOT_RECORDED: Final = "not recorded"
+_LONG: Final = 300
+_WIDE: Final = 44
+_MOST_ROWS: Final = 3_000
+_MOST_ITEMS: Final = 200
+_MOST_NAMES: Final = 12
+"""Maximum number of steps that a finding names."""
+_SAFE_LINKS: Final = ("https://", "http://", "mailto:")
+_TITLES: Final = {"passed": "PASSED", "failed": "FAILED", "not complete": "NOT COMPLETE"}
+_LOOKS: Final = {"passed": "passed", "failed": "failed", "not complete": "incomplete"}
+_SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□"}
+
+
+class Line(NamedTuple):
+    """A value of a row, with the name of the nested key that has it; the name may be empty."""
+
+    name: str
+    text: str
+    href: str = ""
+    hint: str = ""
+
+
+class Row(NamedTuple):
+    """A labelled row of a certificate with one or more values."""
+
+    label: str
+    lines: list[Line]
+    is_missing: bool = False
+
+    @property
+    def is_wide(self) -> bool:
+        """True if a value needs the whole width of the paper."""
+        return any(len(one.name) + len(one.text) > _WIDE for one in self.lines)
+
+
+class Group(NamedTuple):
+    """Findings with the same text.
+
+    Attributes:
+        kind: failure, gap or remark.
+        steps: Names of the steps; empty if they concern the whole run.
+        text: The text.
+    """
+
+    kind: str
+    steps: str
+    text: str
+
+
+class MeasurementRow(NamedTuple):
+    """Row of the table of measurements.
+
+    Attributes:
+        step: Name of the step, if the row above is of another one; else empty.
+        name: Name of the measurement, with the index of the element of ``foreach``.
+        item: The element; empty without ``foreach``.
+        texts: Its figures.
+        verdict: pass, marginal, fail, recorded or unset.
+        sign: Sign of the verdict.
+        may_fail: True if the measurement cannot fail the step.
+    """
+
+    step: str
+    name: str
+    item: str
+    texts: Quantity
+    verdict: str
+    sign: str
+    may_fail: bool
+
+
+class StepRow(NamedTuple):
+    """A step in the list of steps."""
+
+    name: str
+    state: str
+    sign: str
+    look: str
+    duration: str
+
+
+class InstrumentRow(NamedTuple):
+    """An instrument that the recipe used."""
+
+    name: str
+    idn: str
+    resource: str
+    calibrated: str
+    due: str
+    overdue: str
+
+
+class Certificate:
+    """View of the certificate of a recipe.
+
+    Args:
+        run: The run.
+        recipe: Its recipe; each cell of a matrix is one.
+        verification: The verification of the run folder.
+    """
+
+    def __init__(
+        self, run: "RunRecord", recipe: "RecipeRecord", verification: "Verification"
+    ) -> None:
+        self._run = run
+        self._recipe = recipe
+        self._verification = verification
+        self.ruling: Ruling = rule(run, recipe, verification)
+        self.word = self.ruling.word
+        self.title = _TITLES[self.word]
+        self.look = _LOOKS[self.word]
+        self.sign = _SIGNS[self.word]
+        self._measured = [*_measured(recipe)]
+        shown = self._measured
+        if len(shown) > _MOST_ROWS:  # the notable ones first, then as many as fit, in their order
+            by_need = sorted(range(len(shown)), key=lambda at: _rank(shown[at][2]))
+            shown = [shown[at] for at in sorted(by_need[:_MOST_ROWS])]
+        self.measurements = [*_rows(shown)]
+        self.left_out = len(self._measured) - len(shown)
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe."""
+        return cut(str(self._recipe.about.get("name") or self._recipe.key), 200)
+
+    @property
+    def cell(self) -> str:
+        """Values of the cell of the matrix; empty without a matrix."""
+        matrix = self._recipe.about.get("matrix")
+        if isinstance(matrix, Mapping):
+            return cut(
+                ", ".join(f"{key} = {json_text(one, 80)}" for key, one in matrix.items()), 200
+            )
+        return cut(str(self._recipe.about.get("cell") or ""), 200)
+
+    @property
+    def description(self) -> str:
+        """Description of the recipe; may be empty."""
+        return cut(" ".join(str(self._recipe.about.get("description") or "").split()), 600)
+
+    @property
+    def statement(self) -> str:
+        """The verdict as a sentence."""
+        total = len(self._recipe.steps)
+        ruling = self.ruling
+        text = f"{ruling.ran:,} of {counted(total, 'step')} passed"
+        if ruling.skipped:
+            own = "was skipped by its" if ruling.skipped == 1 else "were skipped by their"
+            text += f", {ruling.skipped:,} {own} own condition"
+        measured = len(self._measured)
+        if measured:
+            good = sum(
+                one.verdict == "pass" and _has_limits(one) for _, _, one, _ in self._measured
+            )
+            free = sum(
+                one.verdict == "pass" and not _has_limits(one) for _, _, one, _ in self._measured
+            )
+            text += f"; {good:,} of {counted(measured - free, 'measurement')} within limits"
+            text += f", {free:,} recorded without limits" if free else ""
+        return f"{text}."
+
+    @property
+    def failures(self) -> list[Group]:
+        """The reasons why the recipe failed."""
+        return _grouped(self.ruling.of("failure"))
+
+    @property
+    def gaps(self) -> list[Group]:
+        """Gaps: steps or proofs that a complete test would have."""
+        return _grouped(self.ruling.of("gap"))
+
+    @property
+    def remarks(self) -> list[Group]:
+        """Remarks that a reader has to know, also of a recipe that has passed."""
+        return _grouped([*self.ruling.of("remark"), *self._overdue()])
+
+    def _overdue(self) -> Iterator[Finding]:
+        for one in self.instruments:
+            if one.overdue:
+                yield Finding("remark", "", f"instrument {one.name}: {one.overdue}")
+
+    @property
+    def identity(self) -> list[Row]:
+        """Rows that identify the unit and the test: all of `test_meta`."""
+        meta = self._recipe.about.get("test_meta")
+        meta = dict(meta) if isinstance(meta, Mapping) else {}
+        rows = []
+        for key in dict.fromkeys((*_LABELS, *meta)):
+            value = meta.get(key)
+            if value not in (None, "", {}, []):
+                rows.append(Row(_LABELS.get(key) or cut(str(key), 80), [*_lines("", value)]))
+            elif key in _FIXED:
+                rows.append(Row(_LABELS[key], [Line("", _NOT_RECORDED)], is_missing=True))
+        return rows
+
+    @property
+    def test(self) -> list[Row]:
+        """Rows about the run: times, recipe, machine, settings."""
+        run = self._run
+        start, stop = self._window()
+        seconds = max(epoch_seconds(stop) - epoch_seconds(start), 0.0) if start and stop else None
+        started = run.started
+        environment = started.environment if started else {}
+        rows = [
+            Row("Started", [Line("", local_time(start), hint=utc_time(start))]),
+            Row("Duration", [Line("", duration(seconds) if seconds is not None else "-")]),
+            _row("Computer", self._computer()),
+            _row("Command", shlex.join(["pytest", *started.argv]) if started else ""),
+            _row("Revision", _revision(environment.get("git"))),
+            _row("Vars set for this run", self._vars()),
+            _row("Answers of", ", ".join(self._people())),
+            self._file(),
+        ]
+        return [row for row in rows if row is not None]
+
+    def _computer(self) -> str:
+        started = self._run.started
+        user = started.environment.get("user") if started else ""
+        host = started.host if started else ""
+        return ", ".join(one for one in (host, f"user {user}" if user else "") if one)
+
+    def _file(self) -> Row:
+        about = self._recipe.about
+        lines = [Line("", cut(str(about.get("path") or self._recipe.key), _LONG))]
+        if about.get("sha256"):
+            lines.append(Line("SHA-256", cut(str(about["sha256"]), 64)))
+        return Row("Recipe", lines)
+
+    def _window(self) -> tuple[str, str]:
+        """Return the start and the end of the steps that ran in this run; empty if none did."""
+        times = [
+            step.block.time
+            for step in self._recipe.steps.values()
+            if step.block and step.block.time and not (step.ended and step.ended.restored)
+        ]
+        if not times:
+            return self._recipe.started, ""
+        return min(one.start for one in times), max(one.stop for one in times)
+
+    def _vars(self) -> str:
+        given = self._recipe.about.get("vars")
+        given = given if isinstance(given, Mapping) else {}
+        return ", ".join(
+            f"{name} = {json_text(one.get('value'), 80)} ({one.get('origin')})"
+            for name, one in given.items()
+            if isinstance(one, Mapping) and one.get("origin") != "recipe"
+        )
+
+    def _people(self) -> list[str]:
+        return list(
+            dict.fromkeys(
+                answer.who
+                for step in self._recipe.steps.values()
+                for answer in (step.block and step.block.answers) or ()
+            )
+        )
+
+    @property
+    def instruments(self) -> list[InstrumentRow]:
+        """The instruments that the recipe used; empty if the record has none."""
+        opened = {
+            one.instrument: one
+            for one in getattr(self._run, "opened", ())
+            if one.recipe == self._recipe.key
+        }
+        return [
+            InstrumentRow(
+                cut(one.instrument, 80),
+                cut(one.idn, 160),
+                cut(one.resource, 120),
+                cut(one.calibrated, 40),
+                cut(one.due, 40),
+                cut(one.overdue, 160),
+            )
+            for one in opened.values()
+        ]
+
+    @property
+    def info(self) -> list[Row]:
+        """Rows and links of plugins."""
+        info = self._recipe.info
+        if info is None:
+            return []
+        rows = [
+            Row(cut(label, 80), [Line("", cut(text, _LONG))]) for label, text in info.rows.items()
+        ]
+        for label, url in info.links.items():
+            href = url if url.lower().startswith(_SAFE_LINKS) else ""
+            rows.append(Row(cut(label, 80), [Line("", cut(url, _LONG), href)]))
+        return rows[:_MOST_ITEMS]
+
+    @property
+    def steps(self) -> list[StepRow]:
+        """All steps in order."""
+        return [
+            StepRow(
+                cut(step.name, 160),
+                cut(step.state, 40),
+                sign(step.state),
+                look(step.state),
+                _seconds_of(step),
+            )
+            for step in self._recipe.steps.values()
+        ][:_MOST_ROWS]
+
+    @property
+    def has_margin(self) -> bool:
+        """True if a measurement has a margin."""
+        return any(row.texts.margin for row in self.measurements)
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return cut(self._run.id or self._verification.run, 80)
+
+    @property
+    def seal(self) -> str:
+        """Hash of the last line of the journal; empty if the journal has no seal."""
+        return self._verification.seal if self._verification.state == "finished" else ""
+
+    @property
+    def holds(self) -> bool:
+        """True if the run folder is complete and unmodified."""
+        return self._verification.holds
+
+    @property
+    def proof(self) -> str:
+        """Description of what the seal covers."""
+        lines = counted(self._verification.lines, "journal line")
+        return f"{lines} and {counted(self._verification.files, 'file')}"
+
+    @property
+    def footer(self) -> str:
+        """Line at the foot of each page, as the content of a string in CSS."""
+        dut = next((row for row in self.identity if row.label == _LABELS["dut"]), None)
+        unit = "" if dut is None or dut.is_missing else ", ".join(one.text for one in dut.lines)
+        seal = f"seal {self.seal[:12]}…" if self.seal else "no seal"
+        parts = [self.title, unit, f"{self.name}{f' [{self.cell}]' if self.cell else ''}"]
+        parts += [f"run {self.run_id}", seal]
+        return _css_string(" · ".join(cut(one, 60) for one in parts if one))
+
+
+def certificates(
+    run: "RunRecord", verification: "Verification", recipes: "Iterable[RecipeRecord]"
+) -> list[Certificate]:
+    """Return the certificates of recipes of a run."""
+    return [Certificate(run, recipe, verification) for recipe in recipes]
+
+
+def _grouped(findings: "Iterable[Finding]") -> list[Group]:
+    """Join findings with the same text, in the order of the first of them."""
+    steps: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        steps.setdefault((one.kind, one.text), []).append(one.step)
+    groups = []
+    for (kind, text), names in steps.items():
+        more = len(names) - _MOST_NAMES
+        shown = ", ".join(cut(name, 100) for name in names[:_MOST_NAMES] if name)
+        others = f" and {more:,} more" if more > 0 else ""
+        groups.append(Group(kind, shown + others, cut(text, 2 * _LONG)))
+    return groups[:_MOST_ROWS]
+
+
+def _row(label: str, text: str) -> Row | None:
+    return Row(label, [Line("", cut(text, _LONG))]) if text else None
+
+
+def _lines(name: str, value: Any) -> Iterator[Line]:
+    """Yield the values of a nested value, with their keys joined by dots."""
+    if isinstance(value, Mapping) and value:
+        for key, one in [*value.items()][:_MOST_ITEMS]:
+            yield from _lines(f"{name}.{key}" if name else str(key), one)
+    elif isinstance(value, list) and any(isinstance(one, Mapping | list) for one in value):
+        for index, one in enumerate(value[:_MOST_ITEMS]):
+            yield from _lines(f"{name}[{index}]", one)
+    else:
+        text = (
+            ", ".join(json_text(one, _LONG) for one in value[:_MOST_ITEMS])
+            if isinstance(value, list)
+            else json_text(value, _LONG)
+        )
+        yield Line(cut(name, 120), cut(text, 2 * _LONG))
+
+
+def _revision(git: object) -> str:
+    if not isinstance(git, Mapping):
+        return ""
+    branch = f" ({git['branch']})" if git.get("branch") else ""
+    changes = ", with uncommitted changes" if git.get("dirty") else ""
+    return f"{str(git.get('revision', ''))[:12]}{branch}{changes}".strip()
+
+
+def _seconds_of(step: "StepRecord") -> str:
+    if step.block and step.block.time and not (step.ended and step.ended.restored):
+        return duration(step.block.time.seconds)
+    return ""
+
+
+_Measured = tuple[str, str, "Measurement", str]
+
+
+def _measured(recipe: "RecipeRecord") -> Iterator[_Measured]:
+    """Yield step, name, measurement and element of all measurements of a recipe."""
+    for step in recipe.steps.values():
+        block = step.block
+        for one in (block and block.measurements) or ():
+            yield step.name, one.name, one, ""
+        for element in step.block_elements:
+            for one in element.measurements or ():
+                label = element_label(element.index, element.item)
+                item = label.partition("] ")[2]
+                yield step.name, f"{one.name}[{element.index}]", one, item
+
+
+def _has_limits(one: "Measurement") -> bool:
+    return bool(one.matches) or any(limit is not UNSET for limit in (one.low, one.high, one.equals))
+
+
+def _verdict(one: "Measurement") -> str:
+    if one.verdict != "pass":
+        return one.verdict
+    if not _has_limits(one):
+        return "recorded"
+    return "marginal" if one.marginal else "pass"
+
+
+_VERDICT_SIGNS: Final = {"pass": "✔", "marginal": "≈", "fail": "✘", "recorded": "·", "unset": "?"}
+
+
+def _rank(one: "Measurement") -> bool:
+    return _verdict(one) in ("pass", "recorded")
+
+
+def _rows(measured: "Iterable[_Measured]") -> Iterator[MeasurementRow]:
+    last = None
+    for step, name, one, item in measured:
+        verdict = _verdict(one)
+        yield MeasurementRow(
+            cut(step, 160) if step != last else "",
+            cut(name, 160),
+            cut(item, 60),
+            quantity(one),
+            verdict,
+            _VERDICT_SIGNS[verdict],
+            bool(one.allow_fail),
+        )
+        last = step
+
+
+def _css_string(text: str) -> str:
+    """Return a text as the content of a string in CSS: all but letters and digits as escapes."""
+    plain = text.encode("utf-8", "replace").decode()
+    return "".join(
+        one if (one.isascii() and one.isalnum()) or one == " " else f"\\{ord(one):x} "
+        for one in plain
+    )

@@ -1,0 +1,180 @@
+"""Content of a certificate: identity, measurements, remarks, run, instruments, foot."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from pytest_orchestrator.reports.certificate import view
+from pytest_orchestrator.reports.certificate.view import Certificate, Row
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.evidence.verify import verify_folder
+from tests.reports.certificate.recorded import RECIPE, Recorded, certificate
+
+META = {
+    "customer": "Müller & Söhne",
+    "operator": "Ada",
+    "dut": {"serial": "A17", "parts": [{"rev": "C2"}, {"rev": "B1"}], "boards": ["x", "y"]},
+    "limits_document": "DOC-123 rev. B",
+    "empty": "",
+}
+
+
+def texts(rows: list[Row]) -> dict[str, str]:
+    return {
+        row.label: " | ".join(f"{one.name} {one.text}".strip() for one in row.lines) for row in rows
+    }
+
+
+def test_all_of_test_meta_is_shown_and_nested_keys_keep_their_names(tmp_path: Path) -> None:
+    run = Recorded(tmp_path / "run", test_meta=META)
+    run.begin("a")
+    run.step("a")
+    run.info({"Order": "4711"}, {"Ticket": "https://mes.example/1", "Odd": "javascript:hit()"})
+    made = certificate(run.seal())
+
+    assert texts(made.identity) == {
+        "Unit under test": "serial A17 | parts[0].rev C2 | parts[1].rev B1 | boards x, y",
+        "Test ID": "not recorded",
+        "Operator": "Ada",
+        "Station": "not recorded",
+        "Limits document": "DOC-123 rev. B",
+        "customer": "Müller & Söhne",
+    }
+    assert [(row.label, row.lines[0].href) for row in made.info] == [
+        ("Order", ""),
+        ("Ticket", "https://mes.example/1"),
+        ("Odd", ""),
+    ]
+
+
+def test_measurements_of_steps_and_elements_are_rows_with_their_verdicts(tmp_path: Path) -> None:
+    def one(name: str, verdict: str = "pass", **more: Any) -> dict[str, Any]:
+        return {"name": name, "value": 5.0, "unit": "mV", "verdict": verdict, "line": 1} | more
+
+    run = Recorded(tmp_path / "run")
+    run.begin("a", "b", "c")
+    ranged: dict[str, Any] = {"low": 0.0, "high": 20.0, "margin": 5.0}
+    run.step("a", measurements=[one("x", **ranged), one("y"), one("z", marginal=True, **ranged)])
+    elements = [
+        {"index": 3, "item": 12.5, "state": "passed", "measurements": [one("e", high=9.0)]},
+        {"index": 4, "item": "hot", "state": "passed", "measurements": [one("e", equals=5.0)]},
+    ]
+    run.step("b", elements=elements)
+    lost = {"name": "gone", "unit": "V", "high": 1.0, "verdict": "unset"}
+    bad = one("bad", "fail", high=4.0, margin=-1.0)
+    run.step("c", "failed", measurements=[bad, bad | {"allow_fail": True}, lost])
+    made = certificate(run.seal(1))
+
+    rows = [
+        (row.step, row.name, row.item, row.texts.margin, row.verdict, row.may_fail)
+        for row in made.measurements
+    ]
+    assert rows == [
+        ("a", "x", "", "25.0", "pass", False),
+        ("", "y", "", "", "recorded", False),
+        ("", "z", "", "25.0", "marginal", False),
+        ("b", "e[3]", "12.5", "", "pass", False),
+        ("", "e[4]", "hot", "", "pass", False),
+        ("c", "bad", "", "-25.0", "fail", False),
+        ("", "bad", "", "-25.0", "fail", True),
+        ("", "gone", "", "", "unset", False),
+    ]
+    assert made.statement == (
+        "2 of 3 steps passed; 4 of 7 measurements within limits, 1 recorded without limits."
+    )
+    assert [(one.steps, one.text) for one in made.remarks] == [
+        ("a", "z is marginal: near a limit"),
+        ("c", "bad is out of its limits, as allow_fail permits"),
+    ]
+
+
+def test_of_many_measurements_the_notable_ones_are_listed(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(view, "_MOST_ROWS", 4)
+    run = Recorded(tmp_path / "run")
+    run.begin("a")
+    names = [{"name": f"m{at}", "value": at, "high": 9.0, "verdict": "pass"} for at in range(9)]
+    names[7] |= {"marginal": True}
+    run.step("a", measurements=names)
+    made = certificate(run.seal())
+
+    assert [row.name for row in made.measurements] == ["m0", "m1", "m2", "m7"]
+    assert made.left_out == 5
+    assert "9 of 9 measurements" in made.statement
+
+
+def test_remarks_name_attempts_reruns_xfail_and_conditions_of_equal_steps_together(
+    tmp_path: Path,
+) -> None:
+    attempts = [{"attempt": 1, "kind": "exit_code", "reason": "exit code 1, expected 0"}]
+    retried = {"attempt": 2}
+    run = Recorded(tmp_path / "run", vars={"u": {"value": 24, "origin": "--recipe-var"}})
+    run.begin("a", "b", "c", "d", "e")
+    run.step("a", step=retried, attempts=attempts)
+    run.step("b", step=retried, attempts=attempts)
+    run.finish("c", "failed")
+    run.step("c", step={"reruns": 1})
+    run.finish("d")
+    run.report("d", "xpassed")
+    run.step("e", "skipped", step={"reason": "if: vars.u > 30"})
+    made = certificate(run.seal(2, "Ctrl-C"))
+
+    assert [(one.steps, one.text) for one in made.remarks] == [
+        ("", "the session ended early: Ctrl-C"),
+        ("a, b", "2 attempts (attempt 1: exit code 1, expected 0)"),
+        ("c", "run again 1 time by a plugin"),
+        ("d", "passed, although xfail expects it to fail"),
+        ("e", "skipped by its if: vars.u > 30"),
+    ]
+    assert made.title == "PASSED"
+    assert made.statement == "4 of 5 steps passed, 1 was skipped by its own condition."
+    assert texts(made.test) == {
+        "Started": "2026-11-25 10:15:02 UTC",
+        "Duration": "3.2 s",
+        "Computer": "bench_3, user me",
+        "Command": "pytest recipes -q",
+        "Revision": "c0ffeec0ffee (main)",
+        "Vars set for this run": "u = 24 (--recipe-var)",
+        "Recipe": f"{RECIPE} | SHA-256 {'9b' * 32}",
+    }
+
+
+def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_remark(
+    tmp_path: Path,
+) -> None:
+    run = Recorded(tmp_path / "run")
+    run.begin("a")
+    run.step("a")
+    folder = run.seal()
+    record = lookup.load_record(folder)
+    none = Certificate(record, record.recipes[RECIPE], verify_folder(folder)).instruments
+    fields = {"idn": "ACME,DMM,1,2", "resource": "TCPIP::dmm", "calibrated": "2025-11-01"}
+    late = {"due": "2026-11-01", "overdue": "its calibration was due on 2026-11-01"}
+    vars(record)["opened"] = [
+        SimpleNamespace(recipe=RECIPE, instrument="dmm", **fields, **late),
+        SimpleNamespace(recipe="other", instrument="psu", **fields, **late),
+    ]
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
+
+    assert none == []
+    assert [one.name for one in made.instruments] == ["dmm"]
+    assert [one.text for one in made.remarks] == [
+        "instrument dmm: its calibration was due on 2026-11-01"
+    ]
+
+
+def test_the_foot_of_a_sheet_names_unit_run_and_seal_and_cannot_leave_its_string(
+    tmp_path: Path,
+) -> None:
+    hostile = 'A"}\\</style>\n@import'
+    run = Recorded(tmp_path / "20261125T101502Z-7f3a", test_meta={"dut": hostile})
+    run.begin("a")
+    run.step("a")
+    made = certificate(run.seal())
+    cut = Recorded(tmp_path / "cut")
+    cut.begin("a")
+
+    assert set(made.footer) <= {
+        *"\\ 0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZghijklmnopqrstuvwxyz"
+    }
+    assert made.seal[:12] in made.footer
+    assert "no seal" in certificate(cut.cut()).footer
