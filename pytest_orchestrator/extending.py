@@ -60,6 +60,7 @@ FEATURES: Final = frozenset(
         "locks",
         "log",
         "mask",
+        "report_info",
         "secrets",
     }
 )

@@ -132,3 +132,30 @@ def pytest_recipe_context_change(
     Raises:
         Exception: As for `pytest_recipe_step_start`.
     """
+
+
+@pytest.hookspec
+def pytest_recipe_report_info(
+    config: pytest.Config, recipe: str, cell: str | None, test_meta: "Mapping[str, Any]"
+) -> "Mapping[str, Mapping[str, Any]] | None":
+    """Return rows and links for the reports of a recipe, such as its certificate.
+
+    Called at the end of the session, in the main thread, once for each recipe and each cell of
+    its matrix that has run; under xdist in the controller. The result is stored in the journal of
+    the run, before its seal. A killed session does not call it.
+
+    Args:
+        config: The configuration of the session.
+        recipe: The path of the recipe, relative to the rootdir.
+        cell: The id of the cell of its matrix; None without a matrix.
+        test_meta: The `test_meta` of the recipe, with expressions evaluated and secrets masked.
+
+    Returns:
+        A mapping with ``rows``, values by their labels, and ``links``, addresses that begin with
+        ``https:``, ``http:`` or ``mailto:``, by their labels. Both are optional, and so is the
+        result. Of the same label in several plugins, the plugin that was registered last wins.
+
+    Raises:
+        Exception: An exception is reported as a `HookWarning` and does not change the session; so
+            is a result of another form. Secrets in the result are masked.
+    """

@@ -77,6 +77,11 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
     except (OSError, JournalError) as error:
         raise pytest.UsageError(f"the folder of this run cannot be made: {error}") from None
     config.pluginmanager.register(SessionJournal(session, state, recorder, journal), NAME)
+    if config.hook.pytest_recipe_report_info.get_hookimpls():
+        from pytest_orchestrator.plugin.journal.report_info import ReportInfos
+
+        infos = ReportInfos(config, state, journal)
+        config.pluginmanager.register(infos, "orchestrator-report-info")
 
 
 def _started(config: pytest.Config, state: "SessionState") -> RunStarted:

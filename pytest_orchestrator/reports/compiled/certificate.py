@@ -1,14 +1,12 @@
 """`templates/certificate.html`, compiled by Jinja2 3.1.6."""
 
-from pytest_orchestrator.reports.templating import LoopContext, Macro, Undefined, escape, identity, missing, Environment as environment
+from pytest_orchestrator.reports.templating import LoopContext, all_escaped, escaped, identity, missing, Environment as environment
 name = 'certificate.html'
 
 def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    cond_expr_undefined = Undefined
-    if 0: yield None
     l_0_title = resolve('title')
     l_0_css = resolve('css')
     l_0_pages = resolve('pages')
@@ -16,313 +14,377 @@ def root(context, missing=missing, environment=environment):
     l_0_own_css = resolve('own_css')
     l_0_all = resolve('all')
     l_0_rows = l_0_findings = missing
+    t_1 = []
     pass
-    def macro(l_1_all):
-        t_1 = []
-        if l_1_all is missing:
-            l_1_all = undefined("parameter 'all' was not provided", name='all')
-        pass
-        for l_2_row in l_1_all:
-            _loop_vars = {}
-            pass
-            t_1.extend((
-                '<div class="row',
-                escape(environment.finalize((' missing' if environment.getattr(l_2_row, 'is_missing') else cond_expr_undefined("the inline if-expression on line 3 in 'certificate.html' evaluated to false and no else section was defined.")))),
-                escape(environment.finalize((' wide' if environment.getattr(l_2_row, 'is_wide') else cond_expr_undefined("the inline if-expression on line 3 in 'certificate.html' evaluated to false and no else section was defined.")))),
-                '"><dt>',
-                escape(environment.finalize(environment.getattr(l_2_row, 'label'))),
-                '</dt>',
-            ))
-            for l_3_line in environment.getattr(l_2_row, 'lines'):
-                _loop_vars = {}
-                pass
-                t_1.append(
-                    '<dd>',
-                )
-                if environment.getattr(l_3_line, 'name'):
-                    pass
-                    t_1.extend((
-                        '<i>',
-                        escape(environment.finalize(environment.getattr(l_3_line, 'name'))),
-                        '</i> ',
-                    ))
-                if environment.getattr(l_3_line, 'href'):
-                    pass
-                    t_1.extend((
-                        '<a href="',
-                        escape(environment.finalize(environment.getattr(l_3_line, 'href'))),
-                        '" rel="noreferrer">',
-                        escape(environment.finalize(environment.getattr(l_3_line, 'text'))),
-                        '</a>',
-                    ))
-                elif environment.getattr(l_3_line, 'hint'):
-                    pass
-                    t_1.extend((
-                        '<span title="',
-                        escape(environment.finalize(environment.getattr(l_3_line, 'hint'))),
-                        '">',
-                        escape(environment.finalize(environment.getattr(l_3_line, 'text'))),
-                        '</span>',
-                    ))
-                else:
-                    pass
-                    t_1.append(
-                        escape(environment.finalize(environment.getattr(l_3_line, 'text'))),
-                    )
-                t_1.append(
-                    '</dd>',
-                )
-            l_3_line = missing
-            t_1.append(
-                '</div>\n',
-            )
-        l_2_row = missing
-        return concat(t_1)
-    context.exported_vars.add('rows')
-    context.vars['rows'] = l_0_rows = Macro(environment, macro, 'rows', ('all',), False, False, False, context.eval_ctx.autoescape)
     def macro(l_1_all):
         t_2 = []
         if l_1_all is missing:
             l_1_all = undefined("parameter 'all' was not provided", name='all')
         pass
-        for l_2_one in l_1_all:
-            _loop_vars = {}
+        for l_2_row in l_1_all:
             pass
-            t_2.extend((
-                '<li class="',
-                escape(environment.finalize(environment.getattr(l_2_one, 'kind'))),
-                '">',
-                escape(environment.finalize(environment.getitem({'failure': '✘', 'gap': '□', 'remark': '•'}, environment.getattr(l_2_one, 'kind')))),
-                ' ',
-            ))
-            if environment.getattr(l_2_one, 'steps'):
+            v_0 = ((' missing' if l_2_row.is_missing else ''))
+            v_1 = ((' wide' if l_2_row.is_wide else ''))
+            v_2 = escaped(l_2_row.label)
+            t_2.append(
+                f'<div class="row{v_0}'
+                f'{v_1}'
+                f'"><dt>{v_2}'
+                f'</dt>'
+            )
+            for l_3_line in l_2_row.lines:
                 pass
-                t_2.extend((
-                    '<b>',
-                    escape(environment.finalize(environment.getattr(l_2_one, 'steps'))),
-                    '</b>: ',
-                ))
-            t_2.extend((
-                escape(environment.finalize(environment.getattr(l_2_one, 'text'))),
-                '</li>\n',
-            ))
-        l_2_one = missing
-        return concat(t_2)
-    context.exported_vars.add('findings')
-    context.vars['findings'] = l_0_findings = Macro(environment, macro, 'findings', ('all',), False, False, False, context.eval_ctx.autoescape)
-    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; font-src data:; style-src \'unsafe-inline\'; base-uri \'none\'; form-action \'none\'">\n<title>'
-    yield escape(environment.finalize((undefined(name='title') if l_0_title is missing else l_0_title)))
-    yield '</title>\n<style>\n'
-    yield escape(environment.finalize((undefined(name='css') if l_0_css is missing else l_0_css)))
-    yield '\n'
-    yield escape(environment.finalize((undefined(name='pages') if l_0_pages is missing else l_0_pages)))
-    yield '\n</style>\n'
-    if environment.getattr((undefined(name='look') if l_0_look is missing else l_0_look), 'css'):
-        pass
-        yield '<style>\n'
-        yield escape(environment.finalize((undefined(name='own_css') if l_0_own_css is missing else l_0_own_css)))
-        yield '\n</style>\n'
-    yield '</head>\n<body>\n<main>\n'
-    l_1_loop = missing
-    for l_1_one, l_1_loop in LoopContext((undefined(name='all') if l_0_all is missing else l_0_all), undefined):
-        _loop_vars = {}
-        pass
-        yield '<article class="certificate c'
-        yield escape(environment.finalize(environment.getattr(l_1_loop, 'index')))
-        yield '" aria-labelledby="title-'
-        yield escape(environment.finalize(environment.getattr(l_1_loop, 'index')))
-        yield '">\n<div class="head">\n  <div>\n    <h1 id="title-'
-        yield escape(environment.finalize(environment.getattr(l_1_loop, 'index')))
-        yield '">'
-        yield escape(environment.finalize(environment.getattr((undefined(name='look') if l_0_look is missing else l_0_look), 'title')))
-        yield '</h1>\n    <p class="of"><b>'
-        yield escape(environment.finalize(environment.getattr(l_1_one, 'name')))
-        yield '</b>'
-        if environment.getattr(l_1_one, 'cell'):
-            pass
-            yield ' · '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'cell')))
-        yield '</p>\n'
-        if environment.getattr(l_1_one, 'description'):
-            pass
-            yield '<p class="about">'
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'description')))
-            yield '</p>'
-        yield '\n  </div>\n'
-        if environment.getattr((undefined(name='look') if l_0_look is missing else l_0_look), 'logo'):
-            pass
-            yield '<img src="'
-            yield escape(environment.finalize(environment.getattr((undefined(name='look') if l_0_look is missing else l_0_look), 'logo')))
-            yield '" alt="Logo">'
-        yield '\n</div>\n<div class="ruling '
-        yield escape(environment.finalize(environment.getattr(l_1_one, 'look')))
-        yield '"><p class="word"><span aria-hidden="true">'
-        yield escape(environment.finalize(environment.getattr(l_1_one, 'sign')))
-        yield '</span> '
-        yield escape(environment.finalize(environment.getattr(l_1_one, 'title')))
-        yield '</p><p>'
-        yield escape(environment.finalize(environment.getattr(l_1_one, 'statement')))
-        yield '</p></div>\n'
-        if environment.getattr(l_1_one, 'failures'):
-            pass
-            yield '<h2>Failed</h2>\n<ul class="findings">'
-            yield escape(environment.finalize(context.call((undefined(name='findings') if l_0_findings is missing else l_0_findings), environment.getattr(l_1_one, 'failures'), _loop_vars=_loop_vars)))
-            yield '</ul>\n'
-        if environment.getattr(l_1_one, 'gaps'):
-            pass
-            yield '<h2>Missing for a complete test</h2>\n<ul class="findings">'
-            yield escape(environment.finalize(context.call((undefined(name='findings') if l_0_findings is missing else l_0_findings), environment.getattr(l_1_one, 'gaps'), _loop_vars=_loop_vars)))
-            yield '</ul>\n'
-        yield '<h2>Unit and test</h2>\n<dl class="facts">'
-        yield escape(environment.finalize(context.call((undefined(name='rows') if l_0_rows is missing else l_0_rows), environment.getattr(l_1_one, 'identity'), _loop_vars=_loop_vars)))
-        yield escape(environment.finalize(context.call((undefined(name='rows') if l_0_rows is missing else l_0_rows), environment.getattr(l_1_one, 'info'), _loop_vars=_loop_vars)))
-        yield '</dl>\n'
-        if environment.getattr(l_1_one, 'measurements'):
-            pass
-            yield '<h2>Measurements</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="Measurements of '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'name')))
-            yield ' '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'cell')))
-            yield '">\n<table class="measurements"><thead><tr><th scope="col">Step</th><th scope="col">Measurement</th><th scope="col" class="n">Value</th><th scope="col">Unit</th><th scope="col" class="n">Low</th><th scope="col" class="n">High</th>'
-            if environment.getattr(l_1_one, 'has_margin'):
-                pass
-                yield '<th scope="col" class="n">Margin&nbsp;%</th>'
-            yield '<th scope="col">Verdict</th></tr></thead><tbody>\n'
-            for l_2_row in environment.getattr(l_1_one, 'measurements'):
-                _loop_vars = {}
-                pass
-                yield '<tr class="'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'verdict')))
-                yield escape(environment.finalize((' mayfail' if environment.getattr(l_2_row, 'may_fail') else cond_expr_undefined("the inline if-expression on line 59 in 'certificate.html' evaluated to false and no else section was defined."))))
-                yield '"><td class="stepname">'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'step')))
-                yield '</td><th scope="row" class="name">'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'name')))
-                if environment.getattr(l_2_row, 'item'):
+                t_2.append(
+                    f'<dd>'
+                )
+                if l_3_line.name:
                     pass
-                    yield ' <span class="item">'
-                    yield escape(environment.finalize(environment.getattr(l_2_row, 'item')))
-                    yield '</span>'
-                yield '</th><td class="'
-                yield escape(environment.finalize(('text' if environment.getattr(environment.getattr(l_2_row, 'texts'), 'is_text') else 'n')))
-                yield '" title="'
-                yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'exact')))
-                yield '">'
-                yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'value')))
-                yield '</td><td class="unit">'
-                yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'unit')))
-                yield '</td>'
-                if environment.getattr(environment.getattr(l_2_row, 'texts'), 'condition'):
+                    v_0 = escaped(l_3_line.name)
+                    t_2.append(
+                        f'<i>{v_0}'
+                        f'</i> '
+                    )
+                if l_3_line.href:
                     pass
-                    yield '<td class="condition" colspan="2">'
-                    yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'condition')))
-                    yield '</td>'
+                    v_0, v_1 = all_escaped((l_3_line.href, l_3_line.text))
+                    t_2.append(
+                        f'<a href="{v_0}'
+                        f'" rel="noreferrer">{v_1}'
+                        f'</a>'
+                    )
+                elif l_3_line.hint:
+                    pass
+                    v_0, v_1 = all_escaped((l_3_line.hint, l_3_line.text))
+                    t_2.append(
+                        f'<span title="{v_0}'
+                        f'">{v_1}'
+                        f'</span>'
+                    )
                 else:
                     pass
-                    yield '<td class="n">'
-                    yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'low')))
-                    yield '</td><td class="n">'
-                    yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'high')))
-                    yield '</td>'
-                if environment.getattr(l_1_one, 'has_margin'):
+                    v_0 = escaped(l_3_line.text)
+                    t_2.append(
+                        f'{v_0}'
+                    )
+                t_2.append(
+                    f'</dd>'
+                )
+            l_3_line = missing
+            t_2.append(
+                f'</div>\n'
+            )
+        l_2_row = missing
+        return concat(t_2)
+    context.exported_vars.add('rows')
+    context.vars['rows'] = l_0_rows = macro
+    def macro(l_1_all):
+        t_3 = []
+        if l_1_all is missing:
+            l_1_all = undefined("parameter 'all' was not provided", name='all')
+        pass
+        for l_2_one in l_1_all:
+            pass
+            v_0, v_1 = all_escaped((l_2_one.kind, {'failure': '✘', 'gap': '□', 'remark': '•'}[l_2_one.kind]))
+            t_3.append(
+                f'<li class="{v_0}'
+                f'">{v_1}'
+                f' '
+            )
+            if l_2_one.steps:
+                pass
+                v_0 = escaped(l_2_one.steps)
+                t_3.append(
+                    f'<b>{v_0}'
+                    f'</b>: '
+                )
+            v_0 = escaped(l_2_one.text)
+            t_3.append(
+                f'{v_0}'
+                f'</li>\n'
+            )
+        l_2_one = missing
+        return concat(t_3)
+    context.exported_vars.add('findings')
+    context.vars['findings'] = l_0_findings = macro
+    v_0, v_1, v_2 = all_escaped((l_0_title, l_0_css, l_0_pages))
+    t_1.append(
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; font-src data:; style-src \'unsafe-inline\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_0}'
+        f'</title>\n<style>\n{v_1}'
+        f'\n{v_2}'
+        f'\n</style>\n'
+    )
+    if l_0_look.css:
+        pass
+        v_0 = escaped(l_0_own_css)
+        t_1.append(
+            f'<style>\n{v_0}'
+            f'\n</style>\n'
+        )
+    t_1.append(
+        f'</head>\n<body>\n<main>\n'
+    )
+    l_1_loop = missing
+    for l_1_one, l_1_loop in LoopContext(l_0_all, undefined):
+        pass
+        v_0, v_1, v_2 = all_escaped((l_1_loop.index, l_0_look.title, l_1_one.name))
+        t_1.append(
+            f'<article class="certificate c{v_0}'
+            f'" aria-labelledby="title-{v_0}'
+            f'">\n<div class="head">\n  <div>\n    <h1 id="title-{v_0}'
+            f'">{v_1}'
+            f'</h1>\n    <p class="of"><b>{v_2}'
+            f'</b>'
+        )
+        if l_1_one.cell:
+            pass
+            v_0 = escaped(l_1_one.cell)
+            t_1.append(
+                f' · {v_0}'
+            )
+        t_1.append(
+            f'</p>\n'
+        )
+        if l_1_one.description:
+            pass
+            v_0 = escaped(l_1_one.description)
+            t_1.append(
+                f'<p class="about">{v_0}'
+                f'</p>'
+            )
+        t_1.append(
+            f'\n  </div>\n'
+        )
+        if l_0_look.logo:
+            pass
+            v_0 = escaped(l_0_look.logo)
+            t_1.append(
+                f'<img src="{v_0}'
+                f'" alt="Logo">'
+            )
+        v_0, v_1, v_2, v_3 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.title, l_1_one.statement))
+        t_1.append(
+            f'\n</div>\n<div class="ruling {v_0}'
+            f'"><p class="word"><span aria-hidden="true">{v_1}'
+            f'</span> {v_2}'
+            f'</p><p>{v_3}'
+            f'</p></div>\n'
+        )
+        if l_1_one.failures:
+            pass
+            v_0 = (l_0_findings(l_1_one.failures))
+            t_1.append(
+                f'<h2>Failed</h2>\n<ul class="findings">{v_0}'
+                f'</ul>\n'
+            )
+        if l_1_one.gaps:
+            pass
+            v_0 = (l_0_findings(l_1_one.gaps))
+            t_1.append(
+                f'<h2>Missing for a complete test</h2>\n<ul class="findings">{v_0}'
+                f'</ul>\n'
+            )
+        v_0 = (l_0_rows(l_1_one.identity))
+        v_1 = (l_0_rows(l_1_one.info))
+        t_1.append(
+            f'<h2>Unit and test</h2>\n<dl class="facts">{v_0}'
+            f'{v_1}'
+            f'</dl>\n'
+        )
+        if l_1_one.measurements:
+            pass
+            v_0, v_1 = all_escaped((l_1_one.name, l_1_one.cell))
+            t_1.append(
+                f'<h2>Measurements</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="Measurements of {v_0}'
+                f' {v_1}'
+                f'">\n<table class="measurements"><thead><tr><th scope="col">Step</th><th scope="col">Measurement</th><th scope="col" class="n">Value</th><th scope="col">Unit</th><th scope="col" class="n">Low</th><th scope="col" class="n">High</th>'
+            )
+            if l_1_one.has_margin:
+                pass
+                t_1.append(
+                    f'<th scope="col" class="n">Margin&nbsp;%</th>'
+                )
+            t_1.append(
+                f'<th scope="col">Verdict</th></tr></thead><tbody>\n'
+            )
+            for l_2_row in l_1_one.measurements:
+                pass
+                v_1 = ((' mayfail' if l_2_row.may_fail else ''))
+                v_0, v_2, v_3 = all_escaped((l_2_row.verdict, l_2_row.step, l_2_row.name))
+                t_1.append(
+                    f'<tr class="{v_0}'
+                    f'{v_1}'
+                    f'"><td class="stepname">{v_2}'
+                    f'</td><th scope="row" class="name">{v_3}'
+                )
+                if l_2_row.item:
                     pass
-                    yield '<td class="n">'
-                    yield escape(environment.finalize(environment.getattr(environment.getattr(l_2_row, 'texts'), 'margin')))
-                    yield '</td>'
-                yield '<td class="verdict"><span aria-hidden="true">'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'sign')))
-                yield '</span> '
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'verdict')))
-                yield escape(environment.finalize((' (may fail)' if (environment.getattr(l_2_row, 'may_fail') and (environment.getattr(l_2_row, 'verdict') in ('fail', 'unset'))) else cond_expr_undefined("the inline if-expression on line 59 in 'certificate.html' evaluated to false and no else section was defined."))))
-                yield '</td></tr>\n'
+                    v_0 = escaped(l_2_row.item)
+                    t_1.append(
+                        f' <span class="item">{v_0}'
+                        f'</span>'
+                    )
+                v_0 = (('text' if l_2_row.texts.is_text else 'n'))
+                v_1, v_2, v_3 = all_escaped((l_2_row.texts.exact, l_2_row.texts.value, l_2_row.texts.unit))
+                t_1.append(
+                    f'</th><td class="{v_0}'
+                    f'" title="{v_1}'
+                    f'">{v_2}'
+                    f'</td><td class="unit">{v_3}'
+                    f'</td>'
+                )
+                if l_2_row.texts.condition:
+                    pass
+                    v_0 = escaped(l_2_row.texts.condition)
+                    t_1.append(
+                        f'<td class="condition" colspan="2">{v_0}'
+                        f'</td>'
+                    )
+                else:
+                    pass
+                    v_0, v_1 = all_escaped((l_2_row.texts.low, l_2_row.texts.high))
+                    t_1.append(
+                        f'<td class="n">{v_0}'
+                        f'</td><td class="n">{v_1}'
+                        f'</td>'
+                    )
+                if l_1_one.has_margin:
+                    pass
+                    v_0 = escaped(l_2_row.texts.margin)
+                    t_1.append(
+                        f'<td class="n">{v_0}'
+                        f'</td>'
+                    )
+                v_2 = ((' (may fail)' if (l_2_row.may_fail and (l_2_row.verdict in ('fail', 'unset'))) else ''))
+                v_0, v_1 = all_escaped((l_2_row.sign, l_2_row.verdict))
+                t_1.append(
+                    f'<td class="verdict"><span aria-hidden="true">{v_0}'
+                    f'</span> {v_1}'
+                    f'{v_2}'
+                    f'</td></tr>\n'
+                )
             l_2_row = missing
-            yield '</tbody></table>\n</div>\n'
-            if environment.getattr(l_1_one, 'left_out'):
+            t_1.append(
+                f'</tbody></table>\n</div>\n'
+            )
+            if l_1_one.left_out:
                 pass
-                yield '<p class="note">'
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'left_out')))
-                yield ' more measurements that are within their limits or have none are not listed; the journal of the run has them.</p>'
-            yield '\n'
-            if environment.getattr(l_1_one, 'has_margin'):
+                v_0 = escaped(l_1_one.left_out)
+                t_1.append(
+                    f'<p class="note">{v_0}'
+                    f' more measurements that are within their limits or have none are not listed; the journal of the run has them.</p>'
+                )
+            t_1.append(
+                f'\n'
+            )
+            if l_1_one.has_margin:
                 pass
-                yield '<p class="note">Margin: distance to the nearest limit in percent of the range between both limits, or of the only limit; negative outside.</p>'
-            yield '\n'
-        if environment.getattr(l_1_one, 'remarks'):
+                t_1.append(
+                    f'<p class="note">Margin: distance to the nearest limit in percent of the range between both limits, or of the only limit; negative outside.</p>'
+                )
+            t_1.append(
+                f'\n'
+            )
+        if l_1_one.remarks:
             pass
-            yield '<h2>Remarks</h2>\n<ul class="findings">'
-            yield escape(environment.finalize(context.call((undefined(name='findings') if l_0_findings is missing else l_0_findings), environment.getattr(l_1_one, 'remarks'), _loop_vars=_loop_vars)))
-            yield '</ul>\n'
-        if environment.getattr(l_1_one, 'instruments'):
+            v_0 = (l_0_findings(l_1_one.remarks))
+            t_1.append(
+                f'<h2>Remarks</h2>\n<ul class="findings">{v_0}'
+                f'</ul>\n'
+            )
+        if l_1_one.instruments:
             pass
-            yield '<h2>Instruments</h2>\n<table class="instruments"><thead><tr><th scope="col">Instrument</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Due</th></tr></thead><tbody>\n'
-            for l_2_row in environment.getattr(l_1_one, 'instruments'):
-                _loop_vars = {}
+            t_1.append(
+                f'<h2>Instruments</h2>\n<table class="instruments"><thead><tr><th scope="col">Instrument</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Due</th></tr></thead><tbody>\n'
+            )
+            for l_2_row in l_1_one.instruments:
                 pass
-                yield '<tr><th scope="row" class="name">'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'name')))
-                yield '</th><td class="name">'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'idn')))
-                yield '</td><td class="name">'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'resource')))
-                yield '</td><td>'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'calibrated')))
-                yield '</td><td>'
-                yield escape(environment.finalize(environment.getattr(l_2_row, 'due')))
-                yield escape(environment.finalize((' (overdue)' if environment.getattr(l_2_row, 'overdue') else cond_expr_undefined("the inline if-expression on line 76 in 'certificate.html' evaluated to false and no else section was defined."))))
-                yield '</td></tr>\n'
+                v_5 = ((' (overdue)' if l_2_row.overdue else ''))
+                v_0, v_1, v_2, v_3, v_4 = all_escaped((l_2_row.name, l_2_row.idn, l_2_row.resource, l_2_row.calibrated, l_2_row.due))
+                t_1.append(
+                    f'<tr><th scope="row" class="name">{v_0}'
+                    f'</th><td class="name">{v_1}'
+                    f'</td><td class="name">{v_2}'
+                    f'</td><td>{v_3}'
+                    f'</td><td>{v_4}'
+                    f'{v_5}'
+                    f'</td></tr>\n'
+                )
             l_2_row = missing
-            yield '</tbody></table>\n'
-        yield '<h2>Steps</h2>\n<ul class="steps">\n'
-        for l_2_step in environment.getattr(l_1_one, 'steps'):
-            _loop_vars = {}
+            t_1.append(
+                f'</tbody></table>\n'
+            )
+        t_1.append(
+            f'<h2>Steps</h2>\n<ul class="steps">\n'
+        )
+        for l_2_step in l_1_one.steps:
             pass
-            yield '<li class="'
-            yield escape(environment.finalize(environment.getattr(l_2_step, 'look')))
-            yield '"><span class="sign" aria-hidden="true">'
-            yield escape(environment.finalize(environment.getattr(l_2_step, 'sign')))
-            yield '</span><span class="name">'
-            yield escape(environment.finalize(environment.getattr(l_2_step, 'name')))
-            if (environment.getattr(l_2_step, 'state') != 'passed'):
+            v_0, v_1, v_2 = all_escaped((l_2_step.look, l_2_step.sign, l_2_step.name))
+            t_1.append(
+                f'<li class="{v_0}'
+                f'"><span class="sign" aria-hidden="true">{v_1}'
+                f'</span><span class="name">{v_2}'
+            )
+            if (l_2_step.state != 'passed'):
                 pass
-                yield ' ('
-                yield escape(environment.finalize(environment.getattr(l_2_step, 'state')))
-                yield ')'
-            yield '</span>'
-            if environment.getattr(l_2_step, 'duration'):
+                v_0 = escaped(l_2_step.state)
+                t_1.append(
+                    f' ({v_0}'
+                    f')'
+                )
+            t_1.append(
+                f'</span>'
+            )
+            if l_2_step.duration:
                 pass
-                yield '<span class="took">'
-                yield escape(environment.finalize(environment.getattr(l_2_step, 'duration')))
-                yield '</span>'
-            yield '</li>\n'
+                v_0 = escaped(l_2_step.duration)
+                t_1.append(
+                    f'<span class="took">{v_0}'
+                    f'</span>'
+                )
+            t_1.append(
+                f'</li>\n'
+            )
         l_2_step = missing
-        yield '</ul>\n<h2>Test run</h2>\n<dl class="facts run">'
-        yield escape(environment.finalize(context.call((undefined(name='rows') if l_0_rows is missing else l_0_rows), environment.getattr(l_1_one, 'test'), _loop_vars=_loop_vars)))
-        yield '</dl>\n<div class="end">\n<div class="seal">'
-        if environment.getattr(l_1_one, 'holds'):
+        v_0 = (l_0_rows(l_1_one.test))
+        t_1.append(
+            f'</ul>\n<h2>Test run</h2>\n<dl class="facts run">{v_0}'
+            f'</dl>\n<div class="end">\n<div class="seal">'
+        )
+        if l_1_one.holds:
             pass
-            yield 'Sealed and unmodified: run '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'run_id')))
-            yield ' with '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'proof')))
-            yield '. Check: <code class="command">pytest-orchestrator verify '
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'run_id')))
-            yield '</code><br>Seal <code>'
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'seal')))
-            yield '</code>'
+            v_0, v_1, v_2 = all_escaped((l_1_one.run_id, l_1_one.proof, l_1_one.seal))
+            t_1.append(
+                f'Sealed and unmodified: run {v_0}'
+                f' with {v_1}'
+                f'. Check: <code class="command">pytest-orchestrator verify {v_0}'
+                f'</code><br>Seal <code>{v_2}'
+                f'</code>'
+            )
         else:
             pass
-            yield 'The record of run <code>'
-            yield escape(environment.finalize(environment.getattr(l_1_one, 'run_id')))
-            yield '</code> is not proved by a seal'
-            if environment.getattr(l_1_one, 'seal'):
+            v_0 = escaped(l_1_one.run_id)
+            t_1.append(
+                f'The record of run <code>{v_0}'
+                f'</code> is not proved by a seal'
+            )
+            if l_1_one.seal:
                 pass
-                yield '; the last line of its journal has the hash <code>'
-                yield escape(environment.finalize(environment.getattr(l_1_one, 'seal')))
-                yield '</code>'
-            yield '.'
-        yield '</div>\n<div class="sign-off"><div><span>Tested by: name, signature</span><span>Date</span></div><div><span>Approved by: name, signature</span><span>Date</span></div></div>\n</div>\n</article>\n'
+                v_0 = escaped(l_1_one.seal)
+                t_1.append(
+                    f'; the last line of its journal has the hash <code>{v_0}'
+                    f'</code>'
+                )
+            t_1.append(
+                f'.'
+            )
+        t_1.append(
+            f'</div>\n<div class="sign-off"><div><span>Tested by: name, signature</span><span>Date</span></div><div><span>Approved by: name, signature</span><span>Date</span></div></div>\n</div>\n</article>\n'
+        )
     l_1_loop = l_1_one = missing
-    yield '</main>\n</body>\n</html>'
+    t_1.append(
+        f'</main>\n</body>\n</html>'
+    )
+    yield concat(t_1)
 
 blocks = {}
-debug_info = '1=18&2=23&3=28&6=81&7=86&8=91&18=112&20=114&21=116&23=118&25=121&31=125&32=129&35=133&36=137&37=144&40=150&43=156&44=164&46=167&48=169&50=172&53=175&54=178&56=181&57=185&58=189&59=193&63=238&65=244&68=248&70=251&72=253&75=256&76=260&82=274&83=278&87=297&89=299'
+debug_info = '1=17&2=22&3=33&6=78&7=83&8=91&23=114&31=125&36=136&37=145&40=155&44=170&48=177&54=191&57=199&58=207&59=217&63=267&65=277&68=285&72=292&75=297&82=317&83=325&89=351'

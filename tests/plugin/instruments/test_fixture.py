@@ -52,9 +52,5 @@ def test_a_project_without_a_station_file_is_told_its_place(project: Project) ->
     result = project.run()
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        [
-            "fixture 'instrument' needs a station file: station.yaml at the rootdir, or "
-            "--recipe-station"
-        ]
-    )
+    error = "fixture 'instrument' needs a station file: station.yaml at the rootdir, or "
+    result.stdout.fnmatch_lines([f"{error}--recipe-station"])
