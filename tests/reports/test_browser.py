@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from pytest_orchestrator.reports.certificate.look import Look
+from pytest_orchestrator.reports.certificate.render import html as certificates_page
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs import lookup
 from tests.house.browser import ROOT, Opened, browser
+from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
+from tests.reports.certificate.test_render import hostile_run
 from tests.reports.sample_run import SampleRun, psu_run
 
 Open = Callable[..., Opened]
@@ -205,3 +209,83 @@ def test_hostile_texts_are_inert(tmp_path: Path, opened: Open) -> None:
     assert shown.page.locator("script").count() == 2
     assert shown.page.locator("body", has_text="alert(1)").count() == 1
     assert "{{7*7}}" in shown.page.inner_text("#first-failure")
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page with certificates of each verdict, a hostile one, and with a style of its own.
+
+    The style tries to load a picture and a style sheet, and to run a script.
+    """
+    folder = tmp_path_factory.mktemp("certificates")
+    runs = []
+    for name, ways in {"good": GOOD, "bad": BAD, "gap": {"not run": BAD["not run"]}}.items():
+        run = Recorded(folder / name, test_meta={"dut": {"serial": "A17"}})
+        run.begin(*(f"step_{number}" for number, _ in enumerate(ways)))
+        for number, way in enumerate(ways.values()):
+            way(run, f"step_{number}")
+        runs.append(certificate(run.seal()))
+    hostile = hostile_run(folder / "hostile")
+    path = hostile.about["path"]
+    hostile.about["path"] = "recipes/psu.yaml"
+    runs.append(certificate(hostile.seal(1, path)))
+    css = "@import url(http://a.test/x.css); h1 { background: url(http://a.test/x.png) }"
+    look = Look(f"{path}", css=css + "<\\/style><script>window.hit=1</script>")
+    page = folder / "certificate.html"
+    page.write_text(certificates_page(runs, look), encoding="utf-8")
+    return page
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_certificate_is_light_legible_and_inert(
+    chromium: Browser, certified: Path, scheme: str, width: int
+) -> None:
+    shown = Opened(chromium, certified, scheme, width, js=True)
+    page = shown.page
+
+    assert page.locator(".word").all_inner_texts() == [
+        "✔ PASSED",
+        "✘ FAILED",
+        "□ NOT COMPLETE",
+        "✘ FAILED",
+    ]
+    assert page.evaluate(_PALE) == []
+    assert not shown.is_too_wide
+    colour = "getComputedStyle(document.querySelector('.certificate')).backgroundColor"
+    assert page.evaluate(colour) == "rgb(255, 255, 255)"
+    assert page.evaluate("window.hit") is None
+    assert page.locator("script").count() == 0
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == (
+        "rgb(255, 255, 255)"
+    )
+    shown.close()
+    refused = ("http://a.test/x.css", "http://a.test/x.png")
+    assert all(
+        "Content Security Policy" in one and any(url in one for url in refused)
+        for one in shown.errors
+    )
+    assert len(shown.errors) == 2
+
+
+def test_a_unit_with_40_measurements_fits_on_two_sheets(tmp_path: Path, chromium: Browser) -> None:
+    run = Recorded(tmp_path / "run", test_meta={"dut": {"serial": "A17"}, "operator": "Ada"})
+    run.begin("flash", "measure", "off")
+    run.step("flash")
+    limits = {"low": 1.0, "high": 9.0, "margin": 4.0, "verdict": "pass", "unit": "V"}
+    run.step(
+        "measure",
+        measurements=[
+            {"name": f"rail_{at}", "value": 5.01 + at / 100} | limits for at in range(40)
+        ],
+    )
+    run.step("off")
+    page = tmp_path / "certificate.html"
+    page.write_text(certificates_page([certificate(run.seal())], Look()), encoding="utf-8")
+    shown = Opened(chromium, page, "light", 1280, js=True)
+
+    pdf = shown.page.pdf(prefer_css_page_size=True)
+
+    shown.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 2
+    assert b"/MediaBox [0 0 594.95996 841.91998]" in pdf

@@ -124,7 +124,7 @@ def _main_finding(run: "RunRecord", step: "StepRecord") -> Finding | None:
     reported = run.tests.get(str(step.about.get("node")))
     if state in BAD or (reported is not None and reported.outcome in BAD):
         went_on = " (continue_on_error: the recipe went on)" * ("continue_on_error" in step.about)
-        return Finding("failure", name, f"failed{reason}{went_on}")
+        return Finding("failure", name, f"{step.reason or 'failed'}{went_on}")
     if state == "xfailed":
         why = reported.reason if reported is not None else ""
         expected = f"failed, as expected by xfail{f' ({why})' if why else ''}"
@@ -136,7 +136,8 @@ def _main_finding(run: "RunRecord", step: "StepRecord") -> Finding | None:
     if state == "skipped":
         return _skipped(step, ended)
     if state not in _GOOD:
-        return Finding("gap", name, f"{state}{reason}")
+        is_told = state == "blocked" and step.reason.startswith(state)
+        return Finding("gap", name, step.reason if is_told else f"{state}{reason}")
     return _unproven(step, ended)
 
 

@@ -47,6 +47,8 @@ _MOST_NAMES: Final = 12
 _SAFE_LINKS: Final = ("https://", "http://", "mailto:")
 _TITLES: Final = {"passed": "PASSED", "failed": "FAILED", "not complete": "NOT COMPLETE"}
 _LOOKS: Final = {"passed": "passed", "failed": "failed", "not complete": "incomplete"}
+_STEP_SIGNS: Final = {"failure": ("✘", "failed"), "gap": ("□", "waiting")}
+"""Sign and style of a step that keeps its recipe from passing."""
 _SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□"}
 
 
@@ -90,7 +92,8 @@ class MeasurementRow(NamedTuple):
     """Row of the table of measurements.
 
     Attributes:
-        step: Name of the step, if the row above is of another one; else empty.
+        step: Name of the step.
+        is_first: True if the row above is of another step.
         name: Name of the measurement, with the index of the element of ``foreach``.
         item: The element; empty without ``foreach``.
         texts: Its figures.
@@ -100,6 +103,7 @@ class MeasurementRow(NamedTuple):
     """
 
     step: str
+    is_first: bool
     name: str
     item: str
     texts: Quantity
@@ -331,12 +335,12 @@ class Certificate:
     @property
     def steps(self) -> list[StepRow]:
         """All steps in order."""
+        kinds = {one.step: one.kind for one in (*self.ruling.of("gap"), *self.ruling.of("failure"))}
         return [
             StepRow(
                 cut(step.name, 160),
                 cut(step.state, 40),
-                sign(step.state),
-                look(step.state),
+                *_STEP_SIGNS.get(kinds.get(step.name, ""), (sign(step.state), look(step.state))),
                 _seconds_of(step),
             )
             for step in self._recipe.steps.values()
@@ -376,7 +380,7 @@ class Certificate:
         seal = f"seal {self.seal[:12]}…" if self.seal else "no seal"
         parts = [self.title, unit, f"{self.name}{f' [{self.cell}]' if self.cell else ''}"]
         parts += [f"run {self.run_id}", seal]
-        return _css_string(" · ".join(cut(one, 60) for one in parts if one))
+        return _css_string(" · ".join(cut(one, 40) for one in parts if one))
 
 
 def certificates(
@@ -475,7 +479,8 @@ def _rows(measured: "Iterable[_Measured]") -> Iterator[MeasurementRow]:
     for step, name, one, item in measured:
         verdict = _verdict(one)
         yield MeasurementRow(
-            cut(step, 160) if step != last else "",
+            cut(step, 160),
+            step != last,
             cut(name, 160),
             cut(item, 60),
             quantity(one),

@@ -1,6 +1,6 @@
 """`templates/certificate.html`, compiled by Jinja2 3.1.6."""
 
-from pytest_orchestrator.reports.templating import LoopContext, all_escaped, escaped, identity, missing, Environment as environment
+from pytest_orchestrator.reports.templating import LoopContext, TemplateRuntimeError, all_escaped, escaped, identity, internalcode, missing, Environment as environment
 name = 'certificate.html'
 
 def root(context, missing=missing, environment=environment):
@@ -14,10 +14,16 @@ def root(context, missing=missing, environment=environment):
     l_0_own_css = resolve('own_css')
     l_0_all = resolve('all')
     l_0_rows = l_0_findings = missing
-    t_1 = []
+    try:
+        t_1 = environment.filters['length']
+    except KeyError:
+        @internalcode
+        def t_1(*unused):
+            raise TemplateRuntimeError("No filter named 'length' found.")
+    t_2 = []
     pass
     def macro(l_1_all):
-        t_2 = []
+        t_3 = []
         if l_1_all is missing:
             l_1_all = undefined("parameter 'all' was not provided", name='all')
         pass
@@ -26,7 +32,7 @@ def root(context, missing=missing, environment=environment):
             v_0 = ((' missing' if l_2_row.is_missing else ''))
             v_1 = ((' wide' if l_2_row.is_wide else ''))
             v_2 = escaped(l_2_row.label)
-            t_2.append(
+            t_3.append(
                 f'<div class="row{v_0}'
                 f'{v_1}'
                 f'"><dt>{v_2}'
@@ -34,20 +40,20 @@ def root(context, missing=missing, environment=environment):
             )
             for l_3_line in l_2_row.lines:
                 pass
-                t_2.append(
+                t_3.append(
                     f'<dd>'
                 )
                 if l_3_line.name:
                     pass
                     v_0 = escaped(l_3_line.name)
-                    t_2.append(
+                    t_3.append(
                         f'<i>{v_0}'
                         f'</i> '
                     )
                 if l_3_line.href:
                     pass
                     v_0, v_1 = all_escaped((l_3_line.href, l_3_line.text))
-                    t_2.append(
+                    t_3.append(
                         f'<a href="{v_0}'
                         f'" rel="noreferrer">{v_1}'
                         f'</a>'
@@ -55,7 +61,7 @@ def root(context, missing=missing, environment=environment):
                 elif l_3_line.hint:
                     pass
                     v_0, v_1 = all_escaped((l_3_line.hint, l_3_line.text))
-                    t_2.append(
+                    t_3.append(
                         f'<span title="{v_0}'
                         f'">{v_1}'
                         f'</span>'
@@ -63,29 +69,29 @@ def root(context, missing=missing, environment=environment):
                 else:
                     pass
                     v_0 = escaped(l_3_line.text)
-                    t_2.append(
+                    t_3.append(
                         f'{v_0}'
                     )
-                t_2.append(
+                t_3.append(
                     f'</dd>'
                 )
             l_3_line = missing
-            t_2.append(
+            t_3.append(
                 f'</div>\n'
             )
         l_2_row = missing
-        return concat(t_2)
+        return concat(t_3)
     context.exported_vars.add('rows')
     context.vars['rows'] = l_0_rows = macro
     def macro(l_1_all):
-        t_3 = []
+        t_4 = []
         if l_1_all is missing:
             l_1_all = undefined("parameter 'all' was not provided", name='all')
         pass
         for l_2_one in l_1_all:
             pass
             v_0, v_1 = all_escaped((l_2_one.kind, {'failure': '✘', 'gap': '□', 'remark': '•'}[l_2_one.kind]))
-            t_3.append(
+            t_4.append(
                 f'<li class="{v_0}'
                 f'">{v_1}'
                 f' '
@@ -93,21 +99,21 @@ def root(context, missing=missing, environment=environment):
             if l_2_one.steps:
                 pass
                 v_0 = escaped(l_2_one.steps)
-                t_3.append(
+                t_4.append(
                     f'<b>{v_0}'
                     f'</b>: '
                 )
             v_0 = escaped(l_2_one.text)
-            t_3.append(
+            t_4.append(
                 f'{v_0}'
                 f'</li>\n'
             )
         l_2_one = missing
-        return concat(t_3)
+        return concat(t_4)
     context.exported_vars.add('findings')
     context.vars['findings'] = l_0_findings = macro
     v_0, v_1, v_2 = all_escaped((l_0_title, l_0_css, l_0_pages))
-    t_1.append(
+    t_2.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; font-src data:; style-src \'unsafe-inline\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_0}'
         f'</title>\n<style>\n{v_1}'
         f'\n{v_2}'
@@ -116,18 +122,18 @@ def root(context, missing=missing, environment=environment):
     if l_0_look.css:
         pass
         v_0 = escaped(l_0_own_css)
-        t_1.append(
+        t_2.append(
             f'<style>\n{v_0}'
             f'\n</style>\n'
         )
-    t_1.append(
+    t_2.append(
         f'</head>\n<body>\n<main>\n'
     )
     l_1_loop = missing
     for l_1_one, l_1_loop in LoopContext(l_0_all, undefined):
         pass
         v_0, v_1, v_2 = all_escaped((l_1_loop.index, l_0_look.title, l_1_one.name))
-        t_1.append(
+        t_2.append(
             f'<article class="certificate c{v_0}'
             f'" aria-labelledby="title-{v_0}'
             f'">\n<div class="head">\n  <div>\n    <h1 id="title-{v_0}'
@@ -138,31 +144,31 @@ def root(context, missing=missing, environment=environment):
         if l_1_one.cell:
             pass
             v_0 = escaped(l_1_one.cell)
-            t_1.append(
+            t_2.append(
                 f' · {v_0}'
             )
-        t_1.append(
+        t_2.append(
             f'</p>\n'
         )
         if l_1_one.description:
             pass
             v_0 = escaped(l_1_one.description)
-            t_1.append(
+            t_2.append(
                 f'<p class="about">{v_0}'
                 f'</p>'
             )
-        t_1.append(
+        t_2.append(
             f'\n  </div>\n'
         )
         if l_0_look.logo:
             pass
             v_0 = escaped(l_0_look.logo)
-            t_1.append(
+            t_2.append(
                 f'<img src="{v_0}'
                 f'" alt="Logo">'
             )
         v_0, v_1, v_2, v_3 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.title, l_1_one.statement))
-        t_1.append(
+        t_2.append(
             f'\n</div>\n<div class="ruling {v_0}'
             f'"><p class="word"><span aria-hidden="true">{v_1}'
             f'</span> {v_2}'
@@ -172,135 +178,151 @@ def root(context, missing=missing, environment=environment):
         if l_1_one.failures:
             pass
             v_0 = (l_0_findings(l_1_one.failures))
-            t_1.append(
+            t_2.append(
                 f'<h2>Failed</h2>\n<ul class="findings">{v_0}'
                 f'</ul>\n'
             )
         if l_1_one.gaps:
             pass
             v_0 = (l_0_findings(l_1_one.gaps))
-            t_1.append(
+            t_2.append(
                 f'<h2>Missing for a complete test</h2>\n<ul class="findings">{v_0}'
                 f'</ul>\n'
             )
         v_0 = (l_0_rows(l_1_one.identity))
         v_1 = (l_0_rows(l_1_one.info))
-        t_1.append(
+        t_2.append(
             f'<h2>Unit and test</h2>\n<dl class="facts">{v_0}'
             f'{v_1}'
             f'</dl>\n'
         )
         if l_1_one.measurements:
             pass
+            v_2 = ((' plain' if (not l_1_one.has_margin) else ''))
             v_0, v_1 = all_escaped((l_1_one.name, l_1_one.cell))
-            t_1.append(
+            t_2.append(
                 f'<h2>Measurements</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="Measurements of {v_0}'
                 f' {v_1}'
-                f'">\n<table class="measurements"><thead><tr><th scope="col">Step</th><th scope="col">Measurement</th><th scope="col" class="n">Value</th><th scope="col">Unit</th><th scope="col" class="n">Low</th><th scope="col" class="n">High</th>'
+                f'">\n<table class="measurements{v_2}'
+                f'"><thead><tr><th scope="col" class="w-step">Step</th><th scope="col" class="w-name">Measurement</th><th scope="col" class="n w-value">Value</th><th scope="col" class="w-unit">Unit</th><th scope="col" class="n">Low</th><th scope="col" class="n">High</th>'
             )
             if l_1_one.has_margin:
                 pass
-                t_1.append(
+                t_2.append(
                     f'<th scope="col" class="n">Margin&nbsp;%</th>'
                 )
-            t_1.append(
-                f'<th scope="col">Verdict</th></tr></thead><tbody>\n'
+            t_2.append(
+                f'<th scope="col" class="verdict w-verdict">Verdict</th></tr></thead><tbody>\n'
             )
             for l_2_row in l_1_one.measurements:
                 pass
                 v_1 = ((' mayfail' if l_2_row.may_fail else ''))
-                v_0, v_2, v_3 = all_escaped((l_2_row.verdict, l_2_row.step, l_2_row.name))
-                t_1.append(
+                v_2 = ((' same' if (not l_2_row.is_first) else ''))
+                v_0, v_3, v_4 = all_escaped((l_2_row.verdict, l_2_row.step, l_2_row.name))
+                t_2.append(
                     f'<tr class="{v_0}'
                     f'{v_1}'
-                    f'"><td class="stepname">{v_2}'
-                    f'</td><th scope="row" class="name">{v_3}'
+                    f'"><td class="stepname{v_2}'
+                    f'">{v_3}'
+                    f'</td><th scope="row" class="name">{v_4}'
                 )
                 if l_2_row.item:
                     pass
                     v_0 = escaped(l_2_row.item)
-                    t_1.append(
+                    t_2.append(
                         f' <span class="item">{v_0}'
                         f'</span>'
                     )
-                v_0 = (('text' if l_2_row.texts.is_text else 'n'))
-                v_1, v_2, v_3 = all_escaped((l_2_row.texts.exact, l_2_row.texts.value, l_2_row.texts.unit))
-                t_1.append(
-                    f'</th><td class="{v_0}'
-                    f'" title="{v_1}'
-                    f'">{v_2}'
-                    f'</td><td class="unit">{v_3}'
-                    f'</td>'
+                t_2.append(
+                    f'</th>'
                 )
+                if (l_2_row.texts.is_text and (not l_2_row.texts.unit)):
+                    pass
+                    v_0, v_1 = all_escaped((l_2_row.texts.exact, l_2_row.texts.value))
+                    t_2.append(
+                        f'<td colspan="2" title="{v_0}'
+                        f'">{v_1}'
+                        f'</td>'
+                    )
+                else:
+                    pass
+                    v_0, v_1, v_2 = all_escaped((l_2_row.texts.exact, l_2_row.texts.value, l_2_row.texts.unit))
+                    t_2.append(
+                        f'<td class="n" title="{v_0}'
+                        f'">{v_1}'
+                        f'</td><td>{v_2}'
+                        f'</td>'
+                    )
                 if l_2_row.texts.condition:
                     pass
-                    v_0 = escaped(l_2_row.texts.condition)
-                    t_1.append(
-                        f'<td class="condition" colspan="2">{v_0}'
+                    v_0, v_1 = all_escaped(((3 if l_1_one.has_margin else 2), l_2_row.texts.condition))
+                    t_2.append(
+                        f'<td colspan="{v_0}'
+                        f'">{v_1}'
                         f'</td>'
                     )
                 else:
                     pass
                     v_0, v_1 = all_escaped((l_2_row.texts.low, l_2_row.texts.high))
-                    t_1.append(
+                    t_2.append(
                         f'<td class="n">{v_0}'
                         f'</td><td class="n">{v_1}'
                         f'</td>'
                     )
-                if l_1_one.has_margin:
-                    pass
-                    v_0 = escaped(l_2_row.texts.margin)
-                    t_1.append(
-                        f'<td class="n">{v_0}'
-                        f'</td>'
-                    )
+                    if l_1_one.has_margin:
+                        pass
+                        v_0 = escaped(l_2_row.texts.margin)
+                        t_2.append(
+                            f'<td class="n">{v_0}'
+                            f'</td>'
+                        )
                 v_2 = ((' (may fail)' if (l_2_row.may_fail and (l_2_row.verdict in ('fail', 'unset'))) else ''))
                 v_0, v_1 = all_escaped((l_2_row.sign, l_2_row.verdict))
-                t_1.append(
+                t_2.append(
                     f'<td class="verdict"><span aria-hidden="true">{v_0}'
                     f'</span> {v_1}'
                     f'{v_2}'
                     f'</td></tr>\n'
                 )
             l_2_row = missing
-            t_1.append(
+            t_2.append(
                 f'</tbody></table>\n</div>\n'
             )
             if l_1_one.left_out:
                 pass
                 v_0 = escaped(l_1_one.left_out)
-                t_1.append(
+                t_2.append(
                     f'<p class="note">{v_0}'
                     f' more measurements that are within their limits or have none are not listed; the journal of the run has them.</p>'
                 )
-            t_1.append(
+            t_2.append(
                 f'\n'
             )
             if l_1_one.has_margin:
                 pass
-                t_1.append(
+                t_2.append(
                     f'<p class="note">Margin: distance to the nearest limit in percent of the range between both limits, or of the only limit; negative outside.</p>'
                 )
-            t_1.append(
+            t_2.append(
                 f'\n'
             )
         if l_1_one.remarks:
             pass
             v_0 = (l_0_findings(l_1_one.remarks))
-            t_1.append(
+            t_2.append(
                 f'<h2>Remarks</h2>\n<ul class="findings">{v_0}'
                 f'</ul>\n'
             )
         if l_1_one.instruments:
             pass
-            t_1.append(
+            t_2.append(
                 f'<h2>Instruments</h2>\n<table class="instruments"><thead><tr><th scope="col">Instrument</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Due</th></tr></thead><tbody>\n'
             )
             for l_2_row in l_1_one.instruments:
                 pass
                 v_5 = ((' (overdue)' if l_2_row.overdue else ''))
                 v_0, v_1, v_2, v_3, v_4 = all_escaped((l_2_row.name, l_2_row.idn, l_2_row.resource, l_2_row.calibrated, l_2_row.due))
-                t_1.append(
+                t_2.append(
                     f'<tr><th scope="row" class="name">{v_0}'
                     f'</th><td class="name">{v_1}'
                     f'</td><td class="name">{v_2}'
@@ -310,16 +332,18 @@ def root(context, missing=missing, environment=environment):
                     f'</td></tr>\n'
                 )
             l_2_row = missing
-            t_1.append(
+            t_2.append(
                 f'</tbody></table>\n'
             )
-        t_1.append(
-            f'<h2>Steps</h2>\n<ul class="steps">\n'
+        v_0 = ((' many' if (t_1(l_1_one.steps) > 60) else ''))
+        t_2.append(
+            f'<h2>Steps</h2>\n<ul class="steps{v_0}'
+            f'">\n'
         )
         for l_2_step in l_1_one.steps:
             pass
             v_0, v_1, v_2 = all_escaped((l_2_step.look, l_2_step.sign, l_2_step.name))
-            t_1.append(
+            t_2.append(
                 f'<li class="{v_0}'
                 f'"><span class="sign" aria-hidden="true">{v_1}'
                 f'</span><span class="name">{v_2}'
@@ -327,64 +351,63 @@ def root(context, missing=missing, environment=environment):
             if (l_2_step.state != 'passed'):
                 pass
                 v_0 = escaped(l_2_step.state)
-                t_1.append(
+                t_2.append(
                     f' ({v_0}'
                     f')'
                 )
-            t_1.append(
+            t_2.append(
                 f'</span>'
             )
             if l_2_step.duration:
                 pass
                 v_0 = escaped(l_2_step.duration)
-                t_1.append(
+                t_2.append(
                     f'<span class="took">{v_0}'
                     f'</span>'
                 )
-            t_1.append(
+            t_2.append(
                 f'</li>\n'
             )
         l_2_step = missing
         v_0 = (l_0_rows(l_1_one.test))
-        t_1.append(
+        t_2.append(
             f'</ul>\n<h2>Test run</h2>\n<dl class="facts run">{v_0}'
             f'</dl>\n<div class="end">\n<div class="seal">'
         )
         if l_1_one.holds:
             pass
-            v_0, v_1, v_2 = all_escaped((l_1_one.run_id, l_1_one.proof, l_1_one.seal))
-            t_1.append(
-                f'Sealed and unmodified: run {v_0}'
-                f' with {v_1}'
-                f'. Check: <code class="command">pytest-orchestrator verify {v_0}'
+            v_0, v_1, v_2 = all_escaped((l_1_one.proof, l_1_one.run_id, l_1_one.seal))
+            t_2.append(
+                f'Sealed and unmodified: {v_0}'
+                f'. Check: <code class="command">pytest-orchestrator verify {v_1}'
                 f'</code><br>Seal <code>{v_2}'
                 f'</code>'
             )
         else:
             pass
             v_0 = escaped(l_1_one.run_id)
-            t_1.append(
+            t_2.append(
                 f'The record of run <code>{v_0}'
                 f'</code> is not proved by a seal'
             )
             if l_1_one.seal:
                 pass
                 v_0 = escaped(l_1_one.seal)
-                t_1.append(
+                t_2.append(
                     f'; the last line of its journal has the hash <code>{v_0}'
                     f'</code>'
                 )
-            t_1.append(
+            t_2.append(
                 f'.'
             )
-        t_1.append(
+        t_2.append(
             f'</div>\n<div class="sign-off"><div><span>Tested by: name, signature</span><span>Date</span></div><div><span>Approved by: name, signature</span><span>Date</span></div></div>\n</div>\n</article>\n'
         )
     l_1_loop = l_1_one = missing
-    t_1.append(
+    t_2.append(
         f'</main>\n</body>\n</html>'
     )
-    yield concat(t_1)
+    yield concat(t_2)
 
 blocks = {}
-debug_info = '1=17&2=22&3=33&6=78&7=83&8=91&23=114&31=125&36=136&37=145&40=155&44=170&48=177&54=191&57=199&58=207&59=217&63=267&65=277&68=285&72=292&75=297&82=317&83=325&89=351'
+debug_info = '1=23&2=28&3=39&6=84&7=89&8=97&23=120&31=131&36=142&37=151&40=161&44=176&48=183&54=197&57=207&58=215&59=227&63=289&65=299&68=307&72=314&75=319&82=341&83=349&89=375'

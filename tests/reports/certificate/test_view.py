@@ -71,13 +71,21 @@ def test_measurements_of_steps_and_elements_are_rows_with_their_verdicts(tmp_pat
     ]
     assert rows == [
         ("a", "x", "", "25.0", "pass", False),
-        ("", "y", "", "", "recorded", False),
-        ("", "z", "", "25.0", "marginal", False),
+        ("a", "y", "", "", "recorded", False),
+        ("a", "z", "", "25.0", "marginal", False),
         ("b", "e[3]", "12.5", "", "pass", False),
-        ("", "e[4]", "hot", "", "pass", False),
+        ("b", "e[4]", "hot", "", "pass", False),
         ("c", "bad", "", "-25.0", "fail", False),
-        ("", "bad", "", "-25.0", "fail", True),
-        ("", "gone", "", "", "unset", False),
+        ("c", "bad", "", "-25.0", "fail", True),
+        ("c", "gone", "", "", "unset", False),
+    ]
+    assert [row.is_first for row in made.measurements] == [
+        *(True, False, False, True, False, True, False, False)
+    ]
+    assert [(one.name, one.sign, one.look) for one in made.steps] == [
+        ("a", "✔", "passed"),
+        ("b", "✔", "passed"),
+        ("c", "✘", "failed"),
     ]
     assert made.statement == (
         "2 of 3 steps passed; 4 of 7 measurements within limits, 1 recorded without limits."
