@@ -136,8 +136,8 @@ def _main_finding(run: "RunRecord", step: "StepRecord") -> Finding | None:
     if state == "skipped":
         return _skipped(step, ended)
     if state not in _GOOD:
-        is_told = state == "blocked" and step.reason.startswith(state)
-        return Finding("gap", name, step.reason if is_told else f"{state}{reason}")
+        is_named = state == "blocked" and step.reason.startswith(state)
+        return Finding("gap", name, step.reason if is_named else f"{state}{reason}")
     return _unproven(step, ended)
 
 
