@@ -7,6 +7,7 @@ unmodified and each step of the recipe passed in this run, or was skipped by its
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from pytest_orchestrator.core.text import counted, element_label
+from pytest_orchestrator.reports.text import rerun
 from pytest_orchestrator.runs.block import measurements_of
 from pytest_orchestrator.runs.summary import BAD
 
@@ -124,7 +125,8 @@ def _main_finding(run: "RunRecord", step: "StepRecord") -> Finding | None:
     reported = run.tests.get(str(step.about.get("node")))
     if state in BAD or (reported is not None and reported.outcome in BAD):
         went_on = " (continue_on_error: the recipe went on)" * ("continue_on_error" in step.about)
-        return Finding("failure", name, f"{step.reason or 'failed'}{went_on}")
+        why = step.reason or (reported.reason if reported is not None else "") or "failed"
+        return Finding("failure", name, f"{why}{went_on}")
     if state == "xfailed":
         why = reported.reason if reported is not None else ""
         expected = f"failed, as expected by xfail{f' ({why})' if why else ''}"
@@ -194,7 +196,7 @@ def _remarks(step: "StepRecord") -> "Iterator[Finding]":
     if block is None:
         return
     if step.reruns:
-        yield Finding("remark", step.name, f"run again {counted(step.reruns, 'time')} by a plugin")
+        yield Finding("remark", step.name, f"{rerun(step.reruns)} by a plugin of pytest")
     if step.state == "xpassed":
         yield Finding("remark", step.name, "passed, although xfail expects it to fail")
     yield from _attempts(step.name, "", block.step.attempt or 1, block.attempts or ())

@@ -36,6 +36,7 @@ _SIZE = "write 1MiB, 500kB or a number of bytes"
             "recipe_shell: '[]' should begin with a program, not with an empty text",
         ),
         ("recipe_max_size =", f"recipe_max_size: '' is no size or time; {_SIZE}"),
+        ("report_logo = a.png", "report_logo: there is no file a.png; the path is relative to {}"),
     ],
 )
 def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
@@ -45,7 +46,7 @@ def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: st
     result = project.run()
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert result.errlines == [f"ERROR: ini key {said}", ""]
+    assert result.errlines == [f"ERROR: ini key {said.format(project.path)}", ""]
     assert project.ran == []
 
 

@@ -129,7 +129,7 @@ def test_remarks_name_attempts_reruns_xfail_and_conditions_of_equal_steps_togeth
     assert [(one.steps, one.text) for one in made.remarks] == [
         ("", "the session ended early: Ctrl-C"),
         ("a, b", "2 attempts (attempt 1: exit code 1, expected 0)"),
-        ("c", "run again 1 time by a plugin"),
+        ("c", "rerun by a plugin of pytest"),
         ("d", "passed, although xfail expects it to fail"),
         ("e", "skipped by its if: vars.u > 30"),
     ]
