@@ -1,4 +1,4 @@
-"""Certificates of real sessions: a skip is told from another by its cause, not by its words."""
+"""Certificates of real sessions: the cause of a skip counts, not its words."""
 
 import html
 import re
