@@ -32,7 +32,7 @@ def safe(past: WrittenRun, name: str = "psu", reason: str = "", run: str = "") -
     past.add(InstrumentSafe(recipe=RECIPE, instrument=name, reason=reason, run=run))
 
 
-def test_a_killed_run_owes_safe_states(
+def test_the_instruments_of_a_killed_run_are_not_safe(
     tmp_path: Path,
 ) -> None:
     past = using(tmp_path, FIRST, "psu", "load")

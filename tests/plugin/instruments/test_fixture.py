@@ -46,7 +46,7 @@ def test_a_marked_test_uses_the_instruments_of_its_recipe(bench: Bench) -> None:
     assert bench.psu.texts.count("*IDN?") == 2
 
 
-def test_a_project_without_a_station_file_is_told_its_place(project: Project) -> None:
+def test_the_error_without_a_station_file_names_its_place(project: Project) -> None:
     project.write("test_a.py", "def test_a(instrument):\n    pass\n")
 
     result = project.run()

@@ -108,7 +108,7 @@ def _start(bench: Bench, *args: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_a_killed_session_owes_the_safe_state_to_the_next_one(bench: Bench) -> None:
+def test_the_session_after_a_killed_one_sends_its_safe_commands(bench: Bench) -> None:
     project = bench.project
     project.recipe("a", {"hang": HANG})
     project.recipe("b", {"one": ""})
