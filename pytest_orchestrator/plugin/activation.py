@@ -3,6 +3,7 @@
 A session that uses nothing of the plugin never imports this module.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,6 @@ from pytest_orchestrator.plugin.options.settings import (
     timeout_factor,
 )
 from pytest_orchestrator.plugin.options.values import list_of, text_of
-from pytest_orchestrator.plugin.reporting import github
 from pytest_orchestrator.plugin.results import blocks, terminal_view
 from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState, state_of
 
@@ -97,7 +97,10 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
     state_of(config).uncollected = uncollected
     config.pluginmanager.register(blocks.PlainReports(config), "orchestrator-plain")
     terminal_view.show_failures(config)
-    github.join(config)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from pytest_orchestrator.plugin.reporting import github
+
+        github.join(config)
     if settings.serve_at(config) is not None and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import context_access
 

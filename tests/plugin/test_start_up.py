@@ -157,8 +157,9 @@ def test_a_list_of_the_steps_imports_no_recorder_of_a_journal(plain: Project) ->
 
 _UNUSED_BY_SHELL_STEPS = (
     *("jinja2", "jsonschema", "psutil", "dotenv", "httpx", "distributed"),
-    *("asyncio", "encodings.idna", "fractions", "http", "logging.handlers", "pickle"),
+    *("asyncio", "encodings.idna", "fractions", "getpass", "http", "logging.handlers", "pickle"),
     *("socketserver", "statistics", "tracemalloc"),
+    "pytest_orchestrator.context.rpc.server",
     "pytest_orchestrator.execution.dask",
     "pytest_orchestrator.execution.steps.custom",
     "pytest_orchestrator.execution.steps.python_inline",
@@ -166,8 +167,12 @@ _UNUSED_BY_SHELL_STEPS = (
     "pytest_orchestrator.plugin.journal.baseline",
     "pytest_orchestrator.plugin.journal.snapshots",
     "pytest_orchestrator.plugin.questions.session",
+    "pytest_orchestrator.plugin.reporting.github",
     "pytest_orchestrator.recipe.editor_schema",
     "pytest_orchestrator.recipe.expressions.sandbox",
+    "pytest_orchestrator.recipe.loader.criteria",
+    "pytest_orchestrator.recipe.loader.inputs",
+    "pytest_orchestrator.recipe.loader.nested",
     "pytest_orchestrator.reports.block_schema",
     "pytest_orchestrator.runs.resume.restore",
     "pytest_orchestrator.scriptlets",

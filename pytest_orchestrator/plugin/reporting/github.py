@@ -20,10 +20,8 @@ _MOST_SHOWN = 20
 
 
 def join(config: pytest.Config) -> None:
-    """Register the reporter in a GitHub Actions job, unless ``recipe_github`` is false."""
-    if os.environ.get("GITHUB_ACTIONS") != "true" or hasattr(config, "workerinput"):
-        return
-    if config.getini("recipe_github"):
+    """Register the reporter of a GitHub Actions job, unless ``recipe_github`` is false."""
+    if config.getini("recipe_github") and not hasattr(config, "workerinput"):
         github, commands = GitHub(config), _StopCommands()
         config.pluginmanager.register(github, "orchestrator-github")
         config.pluginmanager.register(_AroundSummary(github, commands), "orchestrator-github-shown")
