@@ -139,6 +139,7 @@ def test_parallel_steps_and_services_each_have_their_own_token(project: Project)
     assert changes(project, "server") == [("n", "increment", "server")]
 
 
+@pytest.mark.counted
 def test_the_session_context_is_served_to_clients_with_the_token(project: Project) -> None:
     project.write(
         "test_it.py",
@@ -163,6 +164,7 @@ def test_the_session_context_is_served_to_clients_with_the_token(project: Projec
     assert not (project.path / ".orchestrator" / "server.json").exists()
 
 
+@pytest.mark.counted
 def test_the_session_does_not_start_if_the_context_cannot_be_served(project: Project) -> None:
     project.recipe("x", {"a": "params: {name: a}"})
     with socket.create_server(("127.0.0.1", 0)) as occupied:

@@ -397,6 +397,7 @@ def test_a_conftest_in_a_subfolder_adds_extensions_for_its_recipes(
     }
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -81,6 +81,7 @@ def test_the_recipe_of_the_page_passes(page: Project, port: int) -> None:
     assert json.loads(Supply.kept or b"") == {"volts": 5}
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("name", ["mistakes", "danger"])
 def test_the_error_messages_on_the_page_are_real(page: Project, name: str) -> None:
     result = page.run(f"recipes/{name}.yaml")

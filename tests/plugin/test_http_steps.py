@@ -92,6 +92,7 @@ def test_a_refused_step_shows_the_answer_and_no_frame(project: Project, server: 
     )
 
 
+@pytest.mark.counted
 def test_secrets_of_a_request_are_masked_in_every_output(
     project: Project, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

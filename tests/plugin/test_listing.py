@@ -1,5 +1,7 @@
 """`pytest --list-steps`."""
 
+import pytest
+
 from tests.plugin.conftest import Project
 
 PLUGIN = '''
@@ -25,6 +27,7 @@ def pytest_recipe_step_types(config):
 '''
 
 
+@pytest.mark.counted
 def test_scriptlets_and_step_types_are_listed_and_nothing_runs(project: Project) -> None:
     project.write("conftest.py", PLUGIN)
     project.write("scriptlets/ends.py", "import os\nos._exit(3)\ndef last(params): pass\n")

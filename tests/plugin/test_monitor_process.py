@@ -19,6 +19,7 @@ def test_it_runs(pytestconfig):
 """
 
 
+@pytest.mark.counted
 def test_the_error_without_dash_names_the_package_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -55,6 +57,7 @@ def test_pytest_rich_receives_only_python_files(project: Project) -> None:
     assert frame.startswith("steps.py:")
 
 
+@pytest.mark.counted
 def test_files_of_pytest_workflow_are_not_collected(project: Project) -> None:
     project.write("tests/test_hello.yml", "- {name: hello, command: echo hello}\n")
     project.write("tests/test_a.yaml", "steps: [{name: s, type: shell, cmd: 'true'}]\n")

@@ -200,6 +200,7 @@ def test_resume_restores_an_answer_and_asks_a_failed_prompt_again(project: Proje
     assert _MISSING in resumed["login"]["step"]["reason"]
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("jobs", [(), ("--recipe-jobs=2",), ("-n2",)])
 def test_prompts_of_parallel_steps_are_asked_by_the_session(
     project: Project, jobs: tuple[str, ...]

@@ -40,6 +40,7 @@ def test_command_line_and_pytest_find_the_same_rootdir_and_settings(
     assert found.listed("recipe_files") == config.getini("recipe_files")
 
 
+@pytest.mark.counted
 def test_command_line_and_pytest_agree_without_any_settings(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ def run_with_log(project: Project, *args: str) -> tuple[int, list[str]]:
     return int(result.ret), [HEAD.sub("", line) for line in result.errlines if HEAD.match(line)]
 
 
+@pytest.mark.counted
 def test_the_log_has_each_step_with_its_output_and_a_last_line(project: Project) -> None:
     project.script(
         "say.sh",

@@ -262,6 +262,7 @@ def test_a_secret_of_a_used_file_is_masked_everywhere(
     assert found == [[]] * 5
 
 
+@pytest.mark.counted
 def test_the_report_block_of_a_step_is_masked(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

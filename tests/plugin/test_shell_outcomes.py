@@ -231,6 +231,7 @@ def test_a_leftover_process_hides_no_failure(project: Project) -> None:
     assert project.run().parseoutcomes() == {"failed": 1, "warnings": 1}
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("style", ["auto", "short", "line", "native"])
 def test_a_leftover_error_is_shown_without_frames_of_the_plugin(
     project: Project, style: str

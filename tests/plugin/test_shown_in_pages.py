@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.house.transcript import normal, pattern
 from tests.plugin.journal.test_resume import cut_run  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.plugin.conftest import Project
     from tests.plugin.journal.test_resume import Cut
 
@@ -72,6 +72,7 @@ def test_the_page_shows_the_error_of_a_missing_var(project: Project) -> None:
     assert shows(project.run(), shown)
 
 
+@pytest.mark.counted
 def test_the_page_shows_the_cells_of_a_step(project: Project) -> None:
     (recipe,) = (one for one in blocks("vars-and-matrix.md", "yaml") if "name: Channels" in one)
     _, cells, error = blocks("vars-and-matrix.md", "text")
@@ -97,6 +98,7 @@ def test_the_page_shows_a_sample_outside_its_limits(project: Project) -> None:
     assert shows(project.run(), shown)
 
 
+@pytest.mark.counted
 def test_the_page_shows_the_header_of_a_resumed_run(
     project: Project,
     cut_run: Cut,  # noqa: F811

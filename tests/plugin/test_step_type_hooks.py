@@ -158,6 +158,7 @@ def test_the_traceback_of_a_cleanup_begins_in_the_class_of_the_plugin(bench: Pro
     assert f"\n    {FAILED}\n" in bench.shown(result, "short")
 
 
+@pytest.mark.counted
 def test_a_cleanup_that_hangs_is_ended(bench: Project) -> None:
     bench.recipe("x", steps(a="off: hang", b="off: hang, isolation: inline"))
 
@@ -251,6 +252,7 @@ def test_the_log_of_a_step_is_a_file_of_the_run_folder(bench: Project) -> None:
     assert outputs == {"a.cleanup.1.stdout": "pin  again\n"}
 
 
+@pytest.mark.counted
 def test_locks_of_a_type_are_held_while_its_steps_run(bench: Project) -> None:
     bench.recipe("x", steps(a="", b="", c=""))
 
@@ -260,6 +262,7 @@ def test_locks_of_a_type_are_held_while_its_steps_run(bench: Project) -> None:
     assert all(stopped <= started for (_, stopped), (started, _) in pairwise(times))
 
 
+@pytest.mark.counted
 def test_hooks_that_fail_are_reported_with_their_plugin(bench: Project) -> None:
     bench.write(
         "conftest.py",

@@ -1,5 +1,7 @@
 """The ini key `recipe_validate`."""
 
+import pytest
+
 from tests.plugin.conftest import Project
 
 RECIPE = {"a": "", "b": "if: ctx.dnoe.a", "c": "type: shell, cmd: no_such"}
@@ -10,6 +12,7 @@ def test_data_flow_is_not_checked_by_default(project: Project) -> None:
     assert len(project.items()) == 3
 
 
+@pytest.mark.counted
 def test_data_flow_problems_are_collection_errors(project: Project) -> None:
     project.ini("recipe_validate = true")
     project.write("steps.py", "def note(ctx, params):\n    ctx.set('done.a', 1)\n")
@@ -22,6 +25,7 @@ def test_data_flow_problems_are_collection_errors(project: Project) -> None:
     assert "no_such" not in text.partition("ERROR")[2]
 
 
+@pytest.mark.counted
 def test_a_recipe_without_data_flow_problems_is_collected(project: Project) -> None:
     project.ini("recipe_validate = true")
     project.recipe("x", {"a": "", "b": ""})

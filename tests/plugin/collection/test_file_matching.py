@@ -162,6 +162,7 @@ def test_the_default_size_limit_is_one_mebibyte(project: Project) -> None:
     assert project.items("recipes") == ["recipes/x.yaml::s"]
 
 
+@pytest.mark.counted
 def test_each_recipe_is_a_collection_error_on_an_unsupported_system(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

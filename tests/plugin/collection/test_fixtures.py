@@ -160,6 +160,7 @@ def test_an_unknown_fixture_is_an_error_at_its_line_with_a_suggestion(bench: Pro
     ]
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("style", ["short", "long", "native", "line"])
 def test_no_traceback_style_shows_frames_for_an_unknown_fixture(bench: Project, style: str) -> None:
     bench.recipe("x", {"one": "fixtures: [suply]"})

@@ -101,6 +101,7 @@ def test_a_missing_value_blocks_collect_only_if_a_matrix_reads_it(project: Proje
     ]
 
 
+@pytest.mark.counted
 def test_a_name_that_no_recipe_has_is_a_usage_error(project: Project) -> None:
     project.write("recipes/a.yaml", SHOW.replace("KEYS", "default: x"))
     result = project.run("--recipe-var", "seral=1")
@@ -110,6 +111,7 @@ def test_a_name_that_no_recipe_has_is_a_usage_error(project: Project) -> None:
     )
 
 
+@pytest.mark.counted
 def test_a_secret_input_is_masked_everywhere(project: Project) -> None:
     project.write("recipes/a.yaml", SHOW.replace("KEYS", "secret: true, pattern: '[a-z0-9-]+'"))
     project.write("recipes/b.yaml", SHOW.replace("KEYS", "secret: true, pattern: '[0-9]+'"))

@@ -167,6 +167,7 @@ def test_an_unselected_step_with_implicit_false_is_named_in_the_error(project: P
     assert project.run().ret == 0
 
 
+@pytest.mark.counted
 def test_a_marker_without_a_usable_recipe_is_an_error_with_the_reason(project: Project) -> None:
     project.recipe("cdu_poll", {"one": ""})
     project.write("recipes/bad.yaml", "steps: [{name: one, type: shell, cmd: 'true', parse: no}]")

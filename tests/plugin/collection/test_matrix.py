@@ -67,6 +67,7 @@ def test_a_report_block_contains_the_cell(matrix: Project) -> None:
     assert blocks["set"]["logs"]["stdout"]["path"] == "logs/m/gain=2,load=b/set.1.stdout"
 
 
+@pytest.mark.counted
 def test_a_marker_names_the_cell_that_its_test_uses(matrix: Project) -> None:
     matrix.write(
         "test_m.py",

@@ -135,6 +135,7 @@ def test_every_kind_of_bad_file_is_reported_and_does_not_affect_others(project: 
     result.stdout.no_fnmatch_line("*.py:*")
 
 
+@pytest.mark.counted
 def test_the_nearest_name_is_suggested_for_a_missing_recipe_or_step(project: Project) -> None:
     project.recipe("psu", {"flash": ""})
     project.recipe("sweep", {"measure": ""}, head="matrix: {gain: [1, 10]}")

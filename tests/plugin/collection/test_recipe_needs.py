@@ -95,6 +95,7 @@ def test_an_expected_failure_in_a_needed_recipe_blocks_no_dependent(bench: Proje
     assert bench.run().parseoutcomes() == {"xfailed": 1, "skipped": 1, "passed": 3}
 
 
+@pytest.mark.counted
 @jobs
 def test_a_failure_of_an_unselected_needed_recipe_is_a_setup_error(
     bench: Project, jobs: str
@@ -200,6 +201,7 @@ def test_a_marked_test_has_the_recipes_that_its_recipe_needs(bench: Project) -> 
     assert len(bench.ran) == 7
 
 
+@pytest.mark.counted
 def test_errors_in_needs_are_reported_at_their_line(project: Project) -> None:
     step = "steps: [{name: one, type: shell, cmd: x}]\n"
     project.write("recipes/power.yaml", step)

@@ -341,6 +341,7 @@ def test_a_writer_that_has_run_is_not_named(project: Project) -> None:
     assert "step 'one' (recipes/x.yaml:2) writes it" not in said
 
 
+@pytest.mark.counted
 def test_the_named_writer_may_be_a_step_of_a_needed_recipe(project: Project) -> None:
     project.recipe("power", {"on": f"{_SHELL}, outputs: {{volts: 5}}"})
     project.recipe(

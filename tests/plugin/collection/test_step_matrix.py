@@ -152,6 +152,7 @@ def test_the_files_and_the_block_of_a_cell_are_its_own(cells: Project) -> None:
     assert [write["key"] for write in block["context"]["writes"]] == ["psu.mv2_v1"]
 
 
+@pytest.mark.counted
 def test_an_unknown_cell_gets_a_hint(cells: Project) -> None:
     result = cells.run("recipes/x.yaml::measure[channel:9]")
 

@@ -94,6 +94,7 @@ def test_a_use_is_selected_with_all_of_its_steps(used: Project) -> None:
     used.run("-n1", "recipes/m.yaml::low").assert_outcomes(passed=3)
 
 
+@pytest.mark.counted
 def test_a_use_is_deselected_with_all_of_its_steps(used: Project) -> None:
     names = _ran(used, "--deselect", "recipes/m.yaml::low")
 

@@ -29,6 +29,7 @@ def measures(project: Project) -> Project:
     return project
 
 
+@pytest.mark.counted
 def test_a_step_within_its_baseline_passes_and_reports_the_baseline(measures: Project) -> None:
     earlier(measures)
     blocks = measures.blocks("--recipe-compare=LAST:10")

@@ -130,6 +130,7 @@ def test_all_elements_run_again_if_the_list_or_the_step_has_changed(project: Pro
     assert loop.ran == [0, 1, 3]
 
 
+@pytest.mark.counted
 def test_an_interrupted_element_runs_again_only_after_confirmation(project: Project) -> None:
     loop = Loop(project, "idempotent: false")
     loop.run()

@@ -61,6 +61,7 @@ def test_events_before_the_journal_begins_are_buffered() -> None:
     assert journal.synced == 1
 
 
+@pytest.mark.counted
 def test_buffered_events_of_a_session_without_a_journal_are_discarded() -> None:
     one, journal = recorder(), ListJournal()
     one.changed(change(1), 5)
@@ -72,6 +73,7 @@ def test_buffered_events_of_a_session_without_a_journal_are_discarded() -> None:
     assert journal.events == []
 
 
+@pytest.mark.counted
 def test_changes_of_one_operation_are_masked_and_recorded_as_one_event() -> None:
     one, journal = recorder(), ListJournal()
     one.begin(journal, [])
@@ -97,6 +99,7 @@ def test_a_change_is_masked_except_the_index_of_a_list_item() -> None:
     ]
 
 
+@pytest.mark.counted
 def test_a_lock_wait_is_recorded_with_its_step_and_printed(tmp_path: Path) -> None:
     path = tmp_path / "recipes/x.yaml"
     path.parent.mkdir()

@@ -299,6 +299,7 @@ def test_xdist_workers_resume_like_one_session(project: Project, cut_run: Cut) -
     assert {step.state for step in last(project).steps} == {"restored", "passed"}
 
 
+@pytest.mark.counted
 def test_linked_recipes_are_resumed_together_on_any_worker(
     project: Project, cut_run: Cut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +413,7 @@ def test_a_run_that_cannot_be_resumed_is_a_usage_error(project: Project, cut_run
     assert len(run_folders(runs(project))) == 1
 
 
+@pytest.mark.counted
 def test_a_run_of_an_earlier_version_is_resumed(project: Project) -> None:
     run = restore_project(project.path).name
     project.write("good", "")

@@ -74,6 +74,7 @@ recipes/x.yaml:5:12: the Context before step 'four' cannot be restored: run {run
 """
 
 
+@pytest.mark.counted
 def test_a_context_that_no_run_can_restore_exactly_is_refused(bench: Project) -> None:
     run = find_run(runs(bench)).name
     recipe, scriptlet = bench.path / "recipes" / "x.yaml", bench.path / "other.py"
@@ -93,6 +94,7 @@ def test_a_context_that_no_run_can_restore_exactly_is_refused(bench: Project) ->
     assert f"no run in {runs(bench)} had it after 'one' and 'two'" in output
 
 
+@pytest.mark.counted
 def test_values_that_this_session_wrote_are_not_replaced(project: Project) -> None:
     project.recipe("y", dict.fromkeys(("one", "two", "three", "four"), ""))
     project.write("test_first.py", "def test_first(ctx): ctx.set('done.one', 'mine')")

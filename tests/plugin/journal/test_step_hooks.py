@@ -206,6 +206,7 @@ def test_hooks_receive_no_secret(followed: Project) -> None:
     assert (change["new"], change["masked"]) == ("***", True)
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("hook", ["step_start", "step_finish", "context_change"])
 def test_an_exception_in_a_hook_is_one_warning_and_changes_no_outcome(
     project: Project, hook: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
 # Each step has a folder of its own, which exists while the step runs.
@@ -64,6 +64,7 @@ def test_steps_with_unavailable_resources_are_errors_before_anything_runs(projec
     assert not (project.path / "ran").exists()
 
 
+@pytest.mark.counted
 def test_a_step_of_another_machine_is_an_error_before_anything_runs(project: Project) -> None:
     here = socket.gethostname()
     project.write(

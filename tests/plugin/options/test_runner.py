@@ -83,6 +83,7 @@ def test_a_scheduler_file_in_the_ini_file_is_relative_to_the_rootdir(
     assert found == Scheduler(file=pytester.path / "lab" / "scheduler.json")
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("ini", "args", "expected"),
     [
@@ -151,6 +152,7 @@ def test_contradictory_runner_settings_are_usage_errors(
     assert str(caught.value) == expected
 
 
+@pytest.mark.counted
 def test_the_error_without_dask_names_the_package_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

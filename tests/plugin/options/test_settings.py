@@ -64,6 +64,7 @@ def test_a_value_of_another_type_is_a_usage_error(project: Project, value: str) 
     result.stderr.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("key", ["recipe_validate", "recipe_github", "recipe_html"])
 def test_a_value_that_is_no_boolean_is_a_usage_error(project: Project, key: str) -> None:
     project.recipe("x", {"one": ""})
@@ -104,6 +105,7 @@ def test_a_boolean_of_the_command_line_is_not_blamed_on_the_file(project: Projec
     assert result.errlines == [said, ""]
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("name", ["pyproject.toml", "pytest.toml"])
 def test_native_values_of_toml_are_accepted(project: Project, name: str) -> None:
     own = "pytest" if name == "pytest.toml" else "tool.pytest"

@@ -46,6 +46,7 @@ def test_an_option_overrides_the_value_of_the_recipe(
     assert printed(shown, "--recipe-var", f"gain={value}") == expected
 
 
+@pytest.mark.counted
 def test_an_option_value_that_is_no_json_is_text(shown: Project) -> None:
     assert printed(shown, "--recipe-var", "label=NaN is [no] JSON") == "1 2 NaN is [no] JSON"
 

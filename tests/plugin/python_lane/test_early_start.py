@@ -145,6 +145,7 @@ def test_a_lane_that_died_before_its_first_step_is_replaced(
     assert len(killed) == 1
 
 
+@pytest.mark.counted
 def test_the_step_reports_a_lane_that_cannot_start(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_ctrl_c_at_an_input_is_reported_at_its_line(project: Project) -> None:
     assert f"{project.path}/recipes/a.yaml:2: KeyboardInterrupt" in seen
 
 
+@pytest.mark.counted
 def test_nothing_is_asked_without_a_terminal_or_in_a_pipeline(project: Project) -> None:
     project.write("recipes/a.yaml", ASKS)
     result = project.run("--recipe-ask")

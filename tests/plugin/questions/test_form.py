@@ -75,6 +75,7 @@ def person() -> Iterator[Person]:
     os.close(made.tty)
 
 
+@pytest.mark.counted
 def test_a_wrong_line_is_asked_again_with_its_rule(person: Person) -> None:
     person.ask({"fields": {"serial": {"pattern": "SN[0-9]+"}, "n": {"type": "integer", "max": 3}}})
 
@@ -116,6 +117,7 @@ def test_an_empty_line_takes_the_default_or_null(person: Person) -> None:
     assert person.result() == (values, "continue")
 
 
+@pytest.mark.counted
 def test_a_secret_is_not_echoed_and_the_echo_comes_back(person: Person) -> None:
     person.ask({"fields": {"pin": {"secret": True, "default": "8642"}, "name": {}}})
 
@@ -130,6 +132,7 @@ def test_a_secret_is_not_echoed_and_the_echo_comes_back(person: Person) -> None:
     assert termios.tcgetattr(person.tty)[3] & termios.ECHO
 
 
+@pytest.mark.counted
 def test_a_button_is_chosen_by_its_beginning(person: Person) -> None:
     person.ask({"buttons": ["pass", "fail"]})
     person.reads("  pass or fail> ")
@@ -141,6 +144,7 @@ def test_a_button_is_chosen_by_its_beginning(person: Person) -> None:
     assert person.result() == ({}, "fail")
 
 
+@pytest.mark.counted
 def test_a_question_without_fields_waits_for_the_enter_key(person: Person) -> None:
     person.ask({"image": "docs/board.png"})
     person.reads("  picture: docs/board.png\n\n  Press Enter to continue> ")
@@ -180,6 +184,7 @@ def test_control_characters_of_a_message_do_not_reach_the_terminal(person: Perso
     person.result()
 
 
+@pytest.mark.counted
 def test_the_prompt_is_hidden_while_another_line_is_written() -> None:
     end, tty = pty.openpty()
     terminal, over = Terminal(tty, tty), threading.Event()

@@ -73,6 +73,7 @@ def test_a_file_has_a_mapping_of_fields_for_each_step(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -189,6 +190,7 @@ def test_an_answer_that_no_step_takes_is_an_error(
     assert bool(errors) == bool(error)
 
 
+@pytest.mark.counted
 def test_an_answer_for_a_recipe_that_is_not_collected_is_no_error(cell: Recipe) -> None:
     root = cell.path.parents[1]
     given = GivenAnswers([option_answer("recipes/x.yaml::inspect.serial=1")])

@@ -53,6 +53,7 @@ def test_a_question_that_the_form_leaves_open_is_refused() -> None:
         Presented().queue.ask(_asked())
 
 
+@pytest.mark.counted
 def test_ctrl_c_in_a_form_ends_it_and_refuses_all_later_questions() -> None:
     def interrupt(_: OpenQuestion) -> None:
         raise KeyboardInterrupt
@@ -64,6 +65,7 @@ def test_ctrl_c_in_a_form_ends_it_and_refuses_all_later_questions() -> None:
         queue.ask(_asked())
 
 
+@pytest.mark.counted
 def test_a_question_ends_when_its_step_ends_or_its_time_is_over() -> None:
     made = Presented()
     assert made.post(_asked(), lambda: True).is_over
@@ -73,6 +75,7 @@ def test_a_question_ends_when_its_step_ends_or_its_time_is_over() -> None:
     assert not made.post(_asked(), bool, time.monotonic() + 60).is_over
 
 
+@pytest.mark.counted
 def test_a_waiting_thread_gets_the_answer_of_the_operator_page() -> None:
     queue = QuestionQueue(lambda _: None, lambda _turn, _one: None)
     answers: list[Any] = []
@@ -117,6 +120,7 @@ def test_a_page_is_connected_for_some_seconds_after_its_last_request(
     assert [*seen, queue.has_page] == [False, True, False]
 
 
+@pytest.mark.counted
 def test_the_title_names_step_recipe_device_cell_and_attempt() -> None:
     asked = _asked()
     assert asked.title == "orchestrator: inspect asks (x.yaml)"

@@ -93,6 +93,7 @@ def test_output_of_a_step_is_no_workflow_command(
     assert not [line for line in lines if "\n" in line or "file=forged" in line.split("::")[1]]
 
 
+@pytest.mark.counted
 def test_workflow_commands_of_other_plugins_still_work(project: Project, summary: Path) -> None:
     text = "def pytest_terminal_summary(terminalreporter):\n"
     project.write("conftest.py", f"{text}    terminalreporter.write_line('::notice::mine')\n")
@@ -100,6 +101,7 @@ def test_workflow_commands_of_other_plugins_still_work(project: Project, summary
     assert _annotations(project.run("recipes/a.yaml::s1"))[0] == "::notice::mine"
 
 
+@pytest.mark.counted
 def test_workflow_commands_are_not_stopped_without_a_recipe(
     project: Project, summary: Path
 ) -> None:
@@ -128,6 +130,7 @@ def test_twelve_failures_are_ten_errors_and_a_notice(
     assert "hunter2" not in text + result.stdout.str()
 
 
+@pytest.mark.counted
 def test_a_recipe_that_cannot_be_read_is_annotated(project: Project, summary: Path) -> None:
     lines = _annotations(project.run("recipes/bad.yaml"))
 

@@ -103,6 +103,7 @@ def test_properties_can_be_switched_off(bench: Project) -> None:
     assert list(_read(bench, "recipes/b.yaml").iter("property")) == []
 
 
+@pytest.mark.counted
 def test_an_invalid_place_for_properties_is_a_usage_error(project: Project) -> None:
     project.ini("recipe_junit_properties = case")
 

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.plugin.test_shown_in_pages import blocks, shows
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.plugin.conftest import Project
 
 RECIPE = """\
@@ -31,6 +31,7 @@ steps:
 """
 
 
+@pytest.mark.counted
 def test_marginal_values_pass_and_every_report_shows_them(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ on_a_terminal = pytest.mark.parametrize("bench", ["terminal"], indirect=True)
 without_a_terminal = pytest.mark.parametrize("bench", ["file"], indirect=True)
 
 
+@pytest.mark.counted
 @on_a_terminal
 def test_the_status_line_is_below_the_line_that_pytest_writes(bench: Bench) -> None:
     (bench.logs / "flash.1.stdout").write_text("old")
@@ -214,6 +215,7 @@ def test_the_status_line_has_the_width_of_the_terminal_and_follows_a_wrapped_lin
     assert bench.line(1) == "[1/3] flash 00:03  41 MB"
 
 
+@pytest.mark.counted
 @on_a_terminal
 def test_the_status_line_contains_the_remaining_time(bench: Bench) -> None:
     estimate = remaining_time.RemainingTime(bench.logs)
@@ -233,6 +235,7 @@ def test_the_status_line_contains_the_remaining_time(bench: Bench) -> None:
     assert bench.line(1) == "[1/3] burn_in 00:02, flash 00:01  about 04:17 to go  41 MB"
 
 
+@pytest.mark.counted
 @without_a_terminal
 def test_without_a_terminal_a_line_is_written_every_minute_between_whole_lines(
     bench: Bench,

@@ -145,6 +145,7 @@ def test_steps_with_one_blocker_are_one_line_of_the_short_test_summary(bench: Pr
     ]
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("args", "error"),
     [

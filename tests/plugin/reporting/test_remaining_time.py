@@ -52,6 +52,7 @@ def test_a_step_without_an_earlier_duration_makes_the_remaining_time_unknown(fol
     assert estimate.seconds({(X, "off")}, {}) == 20
 
 
+@pytest.mark.counted
 def test_parallel_steps_and_workers_shorten_the_remaining_time(folder: Path) -> None:
     path = folder.parent / "recipes/x.yaml"
     path.parent.mkdir()
@@ -71,6 +72,7 @@ def test_parallel_steps_and_workers_shorten_the_remaining_time(folder: Path) -> 
     assert workers.seconds({(X, "burn_in")}, {(X, "flash"): 16.0}) == 5
 
 
+@pytest.mark.counted
 def test_a_controller_finds_its_steps_by_their_node_ids(folder: Path) -> None:
     estimate = RemainingTime(folder)
     estimate.expect_nodes({"recipes/x.yaml::flash", "recipes/y.yaml::ramp[volt:3,at:1]"})

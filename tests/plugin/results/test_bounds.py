@@ -54,6 +54,7 @@ def test_a_long_line_keeps_its_ends_and_the_lines_around_it() -> None:
     assert len(cut[1]) < 12_000
 
 
+@pytest.mark.counted
 def test_several_long_texts_get_equal_shares() -> None:
     chain = [{"lines": ["E " + letter * 1_000_000]} for letter in "abcde"]
     cut: dict[str, Any] = bounded({"chain": chain, "text": "t" * 1_000_000}, 120_000)

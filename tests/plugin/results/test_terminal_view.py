@@ -185,6 +185,7 @@ def test_files_have_the_whole_texts_without_colours(
     assert not [text for text in texts if "\x1b" in text or "#x1B" in text or "…" in text]
 
 
+@pytest.mark.counted
 def test_tb_line_shows_each_failure_in_one_line(bench: Project) -> None:
     needed = "needed step parts/off.yaml::off did not pass"
     assert _screen(bench, "--tb=line") == [
@@ -197,6 +198,7 @@ def test_tb_line_shows_each_failure_in_one_line(bench: Project) -> None:
     ]
 
 
+@pytest.mark.counted
 def test_tb_short_shows_the_reason_with_its_excerpt(bench: Project) -> None:
     expected = _expected(end=(*_STDOUT, "--- Captured stderr call ---", "measured"))
     assert _screen(bench, "--tb=short", "--color=yes") == expected
@@ -244,6 +246,7 @@ def test_a_python_step_is_shown_as_a_test_in_each_style(
     assert text.splitlines() == shown
 
 
+@pytest.mark.counted
 def test_pytest_rich_shows_the_whole_failure(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,7 @@ def test_xdist_workers_and_resume_use_the_current_variables(project: Project) ->
         assert kept(*values, "--recipe-resume") == [f"code {again}", f"shell {again}"]
 
 
+@pytest.mark.counted
 def test_a_debugger_sees_the_variables_and_pytest_does_not_keep_them(project: Project) -> None:
     project.write("seen.py", MODULE)
     keys = f"{LOOK}, env: {{MODE: fast}}, cwd: sub"

@@ -61,6 +61,7 @@ def bench(project: Project) -> Project:
     return project
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("more", [[], ["-n2"], ["--recipe-jobs=2"]])
 def test_a_recipe_whose_requirement_is_missing_is_skipped_with_all_that_need_it(
     bench: Project, more: list[str]
@@ -75,6 +76,7 @@ def test_a_recipe_whose_requirement_is_missing_is_skipped_with_all_that_need_it(
     assert any("blocked by recipes/power.yaml" in line for line in lines)
 
 
+@pytest.mark.counted
 def test_a_missing_requirement_is_an_error_where_requirements_are_strict(bench: Project) -> None:
     result = bench.run("-o", "recipe_requires=error", "recipes/power.yaml", "recipes/free.yaml")
 

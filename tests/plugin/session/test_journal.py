@@ -394,6 +394,7 @@ def test_a_step_that_destroys_the_journal_fails_the_session(
     assert {one["nodeid"]: one["outcome"] for one in tests}["recipes/x.yaml::harm"] == "failed"
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("options", [[], ["-n", "1"]])
 def test_a_journal_lost_after_the_last_step_is_an_error_in_all_reports(
     project: Project, options: list[str]

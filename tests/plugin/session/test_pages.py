@@ -58,6 +58,7 @@ def test_an_ini_key_switches_page_and_pictures_off(bench: Project) -> None:
     assert not (left(bench) / "assets").exists()
 
 
+@pytest.mark.counted
 def test_an_unwritable_page_is_a_message_and_changes_no_outcome(bench: Project) -> None:
     bench.write(
         "conftest.py",
@@ -97,6 +98,7 @@ def test_a_page_shows_the_inputs_of_steps_with_secrets_masked(project: Project) 
     assert "s3cr3t" not in (left(project) / "report.html").read_text()
 
 
+@pytest.mark.counted
 def test_the_page_of_a_large_run_is_written_by_another_process(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

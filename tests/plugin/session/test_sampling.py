@@ -49,6 +49,7 @@ def hot(project: Project) -> Project:
     return project
 
 
+@pytest.mark.counted
 def test_a_violation_is_an_error_that_all_reports_show(hot: Project) -> None:
     options = ("--json-report", "--json-report-file=r.json", "--junit-xml=j.xml")
     result = hot.run("-o", "recipe_html=true", "--recipe-table=all", *options)
