@@ -1,10 +1,12 @@
 """PDF by a headless browser: made by a stand-in program, and the errors without one."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pytest_orchestrator.reports.certificate.pdf import NoPdf, browser_path, write_pdf
+from tests.house.browser import ROOT
 
 PRINTS = """#!/bin/sh
 for one; do case $one in --print-to-pdf=*) printf '%%PDF %s' "$*" > "${one#*=}" ;; esac; done
@@ -89,3 +91,17 @@ def test_a_browser_that_makes_no_pdf_is_an_error(
 
     assert str(error.value) == f"no PDF: {path} {said}"
     assert not (tmp_path / "page.pdf").exists()
+
+
+@pytest.mark.nightly
+def test_chromium_prints_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = subprocess.run(
+        [ROOT / "scripts" / "browser"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    monkeypatch.setenv("CHROME", found.stdout.strip())
+    page = tmp_path / "Prüfling.html"
+    page.write_text("<!doctype html><title>x</title><p>y")
+
+    write_pdf(page, tmp_path / "page.pdf")
+
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
