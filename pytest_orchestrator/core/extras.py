@@ -9,7 +9,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "http": ("httpx",),
     "monitor": ("dash", "dash_ag_grid", "dash_cytoscape", "plotly"),
     "serial": ("serial",),
-    "visa": ("pyvisa", "pyvisa_py"),
+    "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),
     "xdist": ("xdist",),
 }
 """The modules that each extra installs, by the name of the extra."""

@@ -103,6 +103,7 @@ def test_help_of_a_command_ends_with_a_working_example(
     Runs(tmp_path).history(1.0, 1.0)
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "station.yaml", tmp_path)
     if name != "run" and ">" not in words:
         assert project.call(*words.split())[::2] == (0, "")
         return

@@ -74,6 +74,7 @@ def test_new_script_runs_alone_and_follows_the_conventions(
 def test_new_recipe_accepts_every_name_of_a_scriptlet(project: Project) -> None:
     for name in ("scriptlets", "recipes"):
         shutil.copytree(ROOT / name, project.path / name)
+    shutil.copy(ROOT / "station.yaml", project.path)
     project.write("recipe.schema.json")
     names = ["SampleStep", "sample_step", "scriptlets.python.steps.sample_step", "count-lines.sh"]
     names += ["scriptlets/shell/count-lines.sh", "cdu_report"]

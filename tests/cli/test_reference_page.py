@@ -107,6 +107,7 @@ def test_command_of_the_reference_page_prints_the_shown_output(
     else:
         for folder in ("recipes", "scriptlets"):
             shutil.copytree(ROOT / folder, project.path / folder)
+        shutil.copy(ROOT / "station.yaml", project.path)
     before(runs)
     examples = blocks(section_of(verb))
     assert examples
@@ -168,6 +169,7 @@ def member_names(value: Any) -> set[str]:
 def test_every_member_of_json_output_is_described_on_the_page(project: Project, runs: Runs) -> None:
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, project.path / folder)
+    shutil.copy(ROOT / "station.yaml", project.path)
     project.write("scriptlets/bad.py", "def\n")
     project.write("recipes/bad.yaml", "steps: 1\n")
     worse(runs)

@@ -89,6 +89,7 @@ def test_every_link_of_the_readme_leads_to_an_existing_file() -> None:
 def test_commands_print_the_output_that_a_page_shows(name: str, tmp_path: Path) -> None:
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "station.yaml", tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

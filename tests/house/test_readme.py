@@ -21,6 +21,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     for name in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "station.yaml", folder)
     (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     return folder
 

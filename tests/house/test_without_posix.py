@@ -33,6 +33,7 @@ def test_verbs_other_than_serve_work_without_posix(
 ) -> None:
     for name in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "station.yaml", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     Runs(tmp_path).history(1.0, 1.0)
 

@@ -96,6 +96,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
     for name in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "station.yaml", folder)
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "recipes", "-q", "--recipe-jobs", "2"]
     plugins = ["-p", "no:randomly", "-p", "no:hypothesispytest"]

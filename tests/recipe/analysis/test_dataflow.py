@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.recipe import Recipe, RecipeError, load
+from pytest_orchestrator.recipe import BUILT_IN, Recipe, RecipeError, load
 from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 
@@ -38,14 +38,17 @@ def nothing(ctx, params):
 """
 
 
+PSU = BUILT_IN.with_instruments(["psu"])
+
+
 def checked(path: Path, root: Path) -> list[Finding]:
     def recipe_at(other: Path) -> Recipe | None:
         try:
-            return load(other, root=root)
+            return load(other, root=root, known=PSU)
         except (RecipeError, OSError):
             return None
 
-    recipe = load(path, root=root)
+    recipe = load(path, root=root, known=PSU)
     return Dataflow(Sources(root), recipe_at).findings(recipe)
 
 
