@@ -79,10 +79,12 @@ class Project(NamedTuple):
         value = self.settings.get(key, [])
         return shlex.split(value) if isinstance(value, str) else list(map(str, value))
 
-    def station_file(self) -> "StationFile | None":
+    def station_file(self, named: str | None = None) -> "StationFile | None":
         """Return the station file of the project as pytest finds it; None if it has none.
 
-        The option ``--recipe-station`` counts if it stands in the ini key ``addopts``.
+        Args:
+            named: The value of the option ``--recipe-station``, relative to the working directory;
+                None takes the one in the ini key ``addopts``, which is relative to the rootdir.
         """
         from pytest_orchestrator.plugin.options.station import NONE, OPTION, find_station
 
@@ -90,9 +92,9 @@ class Project(NamedTuple):
         parser.add_argument(OPTION, dest="station")
         parser.add_argument("--recipe-vars-file", dest="others", action="append", default=[])
         always = parser.parse_known_args(self.listed("addopts"))[0]
-        option = always.station
-        if option not in (None, NONE):
-            option = str(self.root / option)
+        option = named
+        if named is None and always.station is not None:
+            option = always.station if always.station == NONE else str(self.root / always.station)
         ini = str(self.settings.get("recipe_station", "")).strip()
         others = [str(self.root / other) for other in always.others]
         return find_station(option, ini, os.environ, Path.cwd(), self.root, others)

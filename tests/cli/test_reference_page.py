@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -90,6 +91,7 @@ def nothing(runs: Runs) -> None:
         ("steps", nothing),
         ("ctx", worse),
         ("graph", example),
+        ("instruments", nothing),
     ],
 )
 def test_command_of_the_reference_page_prints_the_shown_output(
@@ -118,7 +120,7 @@ def test_command_of_the_reference_page_prints_the_shown_output(
 
 def assert_prints(project: Project, command: str, shown: str) -> None:
     """Run a command and compare its output with the shown one."""
-    program, *words = command.split()
+    program, *words = shlex.split(command)
     assert program == "pytest-orchestrator"
     done = project.call(*words)
     printed = "".join(f"{normal(line)}\n" for line in done.out.splitlines())
@@ -180,6 +182,7 @@ def test_every_member_of_json_output_is_described_on_the_page(project: Project, 
         "verify": ["latest"],
         "steps": [""],
         "validate": [""],
+        "instruments": [""],
         "ctx": [
             "--run latest history dut.state_v1",
             "--run latest who dut.state_v1",

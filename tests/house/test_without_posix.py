@@ -17,6 +17,7 @@ LINES = {
     "ctx script": 0,
     "graph recipes/example.yaml": 0,
     "init": 0,
+    "instruments": 2,
     "new step psu --type shell": 0,
     "report latest --bundle run.zip": 0,
     "runs": 0,
@@ -28,7 +29,7 @@ LINES = {
 }
 
 
-def test_verbs_other_than_serve_work_without_posix(
+def test_verbs_other_than_serve_and_instruments_work_without_posix(
     tmp_path: Path,
 ) -> None:
     for name in ("recipes", "scriptlets"):
@@ -52,6 +53,9 @@ def test_verbs_other_than_serve_work_without_posix(
     assert {line: code for line, (code, _) in by_line.items()} == LINES, results
     assert by_line["serve"][1].endswith(
         "error: a Context is served on Linux and macOS, on Windows in WSL"
+    )
+    assert by_line["instruments"][1].endswith(
+        "error: instruments are used on Linux and macOS, on Windows in WSL"
     )
 
 

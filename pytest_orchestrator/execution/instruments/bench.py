@@ -364,7 +364,7 @@ class Bench:
     def _connect(self, use: _Use, ending: Ending | None) -> None:
         """Open the session of an instrument, and compare its answer to ``*IDN?``."""
         process = self._running()
-        self._ask(use, {"do": "open", "options": _options(use.settings)}, ending)
+        self._ask(use, {"do": "open", "options": session_options(use.settings)}, ending)
         use.process = process.pid
         expected = use.settings.idn
         if expected == "":
@@ -376,17 +376,11 @@ class Bench:
                 raise
             use.idn = ""  # not every instrument has an identity
             return
-        if expected is not None and not re.search(expected, use.idn):
+        try:
+            check_identity(use.settings, use.idn, self.station.id)
+        except InstrumentError:
             self._forget(use)
-            place = use.settings.at.get("idn")
-            where = f"{self.station.id}:{place.line}" if place else self.station.id
-            raise InstrumentError(
-                f"{use.name}: {IDENTIFY} is answered by '{one_line(use.idn)}', "
-                f"{where} expects '{expected}'",
-                instrument=use.name,
-                command=IDENTIFY,
-                kind="refused",
-            )
+            raise
 
     def _forget(self, use: _Use) -> None:
         """Close the session of an instrument that is not used after all."""
@@ -476,7 +470,31 @@ class Bench:
         return SafeResult(use.last_recipe, use.name, reason, tuple(transcript))
 
 
-def _options(settings: InstrumentSettings) -> dict[str, Any]:
+def check_identity(settings: InstrumentSettings, idn: str, station: str) -> None:
+    """Compare an answer to ``*IDN?`` with the pattern of the station file, if it has one.
+
+    Args:
+        settings: The instrument.
+        idn: The answer.
+        station: The id of the station file.
+
+    Raises:
+        InstrumentError: Another instrument has answered.
+    """
+    if settings.idn is None or re.search(settings.idn, idn):
+        return
+    place = settings.at.get("idn")
+    where = f"{station}:{place.line}" if place else station
+    raise InstrumentError(
+        f"{settings.name}: {IDENTIFY} is answered by '{one_line(idn)}', "
+        f"{where} expects '{settings.idn}'",
+        instrument=settings.name,
+        command=IDENTIFY,
+        kind="refused",
+    )
+
+
+def session_options(settings: InstrumentSettings) -> dict[str, Any]:
     """Return the settings of a session, as the instrument process receives them."""
     names = (
         "resource",

@@ -1,0 +1,240 @@
+"""`pytest-orchestrator instruments`: the list of a station, and commands to one instrument."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks.faults import PATIENCE
+from pytest_orchestrator.core.events import InstrumentOpened
+from pytest_orchestrator.execution.locks import lock_file, locks
+from tests.cli.conftest import Project
+from tests.instruments import IDN, POWER_SUPPLY, SIMULATED, ScpiInstrument
+from tests.runs.built import Runs
+
+NOT_MINE: dict[str, Any] = {"run": "20261125T101502Z-7f3a", "step": "recipes/sweep.yaml"}
+
+
+@pytest.fixture
+def psu() -> Iterator[ScpiInstrument]:
+    with ScpiInstrument() as server:
+        yield server
+
+
+@pytest.fixture
+def bench(project: Project, psu: ScpiInstrument) -> Project:
+    """A station whose supply has a lock of its own, which tells the tests apart."""
+    project.write(
+        "station.yaml",
+        f"""
+        name: bench-3
+        instruments:
+          psu:
+            resource: {psu.resource}
+            timeout: 30s
+            init: ["*RST"]
+            safe: [OUTP OFF]
+            lock: {project.path}
+            due: 2001-05-01
+        """,
+    )
+    return project
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def assert_free(bench: Project, psu: ScpiInstrument) -> None:
+    """Check that no connection is open and that the lock of the supply is free."""
+    psu.wait_until_closed()
+    stop = threading.Event()
+    stop.set()
+    acquired = locks.acquire([str(bench.path)], run="r", step="s", stop=stop)
+    assert acquired is not None
+    acquired.release()
+
+
+@pytest.mark.measured
+def test_the_list_shows_each_instrument_that_answers_and_the_reasons_of_the_others(
+    bench: Project, psu: ScpiInstrument
+) -> None:
+    own = bench.write("station.yaml", (bench.path / "station.yaml").read_text())
+    nobody, sim = free_port(), f"resource: {SIMULATED}, backend: {POWER_SUPPLY}@sim"
+    own.write_text(
+        f"{own.read_text()}"
+        f"  off: {{resource: 'TCPIP0::127.0.0.1::{nobody}::SOCKET'}}\n"
+        f"  other: {{{sim}, idn: FLUKE}}\n"
+        f"  silent: {{resource: ASRL1::INSTR, backend: {POWER_SUPPLY}@sim, timeout: 10ms,"
+        " write_termination: X}\n"
+        f"  used: {{resource: 'TCPIP0::127.0.0.1::{psu.port}::SOCKET', lock: {bench.path}/used}}\n"
+    )
+    held = locks.acquire([f"{bench.path}/used"], **NOT_MINE)
+    assert held is not None
+    with held:
+        found = bench.call("instruments", "--json")
+        assert (psu.texts, psu.connections) == (["*IDN?"], 1)
+        forced = bench.call("instruments", "--json", "--force")
+
+    (rows, station) = (json.loads(found.out)[name] for name in ("instruments", "station"))
+    assert (station["name"], station["path"], found.code) == ("bench-3", "station.yaml", 1)
+    each = {row["name"]: row for row in rows}
+    assert {name: (row["state"], row["reachable"], row["idn"]) for name, row in each.items()} == {
+        "psu": ("reachable", True, IDN),
+        "off": ("unreachable", False, ""),
+        "other": ("other", True, IDN),
+        "silent": ("unreachable", False, ""),
+        "used": ("in use", None, ""),
+    }
+    assert each["off"]["reason"] == (
+        f"cannot open TCPIP0::127.0.0.1::{nobody}::SOCKET: connection refused"
+    )
+    assert (
+        each["other"]["reason"] == f"*IDN? is answered by '{IDN}', station.yaml:11 expects 'FLUKE'"
+    )
+    assert each["silent"]["reason"] == (
+        "no answer to '*IDN?' within 0.01 s; "
+        'write idn: "" in the station file if it has no identity'
+    )
+    owner = each["used"]["held_by"]
+    since = owner.pop("since")
+    assert since.endswith("+00:00")
+    user = f"{owner.pop('user')}@{owner.pop('host')}"
+    assert owner == {"pid": os.getpid(), **NOT_MINE}
+    assert each["used"]["reason"] == (
+        f"recipes/sweep.yaml has held its lock for 0 s (pid {os.getpid()}, {user}, "
+        "run 20261125T101502Z-7f3a)"
+    )
+    assert json.loads(forced.out)["instruments"][4]["idn"] == IDN
+    assert_free(bench, psu)
+
+
+@pytest.mark.measured
+def test_query_sends_commands_and_prints_the_answers_alone(
+    bench: Project, psu: ScpiInstrument
+) -> None:
+    done = bench.call("instruments", "query", "psu", "VOLT 5", "OUTP ON", "MEAS:VOLT?")
+
+    assert done == (0, "+5.0000E+00\n", "")
+    assert psu.texts == ["VOLT 5", "OUTP ON", "MEAS:VOLT?"]
+    assert_free(bench, psu)
+
+
+def test_query_fails_at_the_first_command_that_is_not_answered(
+    bench: Project, psu: ScpiInstrument
+) -> None:
+    words = ["psu", "VOLT?", "NO?", "OUTP ON", "--timeout", "50ms"]
+    done = bench.call("instruments", "query", *words)
+
+    assert done == (1, "0.000\n", "psu: no answer to 'NO?' within 0.05 s\n")
+    assert psu.texts == ["VOLT?", "NO?"]
+    assert_free(bench, psu)
+
+
+def test_query_refuses_an_instrument_that_is_not_the_expected_one(
+    bench: Project, psu: ScpiInstrument
+) -> None:
+    path = bench.path / "station.yaml"
+    path.write_text(path.read_text().replace("init:", "idn: FLUKE\n    init:"))
+    done = bench.call("instruments", "query", "psu", "OUTP ON")
+
+    assert done == (
+        1,
+        "",
+        f"psu: *IDN? is answered by '{IDN}', station.yaml:6 expects 'FLUKE'\n",
+    )
+    assert psu.texts == ["*IDN?"]
+
+
+def test_query_of_a_locked_instrument_names_the_holder_and_waits_only_if_it_is_told_to(
+    bench: Project, psu: ScpiInstrument
+) -> None:
+    lock = str(bench.path)
+    held = locks.acquire([lock], **NOT_MINE)
+    assert held is not None
+    with held:
+        refused = bench.call("instruments", "query", "psu", "VOLT?")
+        assert psu.connections == 0
+        waiter = threading.Thread(target=release_for_a_waiter, args=(held, lock))
+        waiter.start()
+        waited = bench.call("instruments", "query", "psu", "VOLT?", "--wait")
+        waiter.join(PATIENCE)
+
+    head = "recipes/sweep.yaml has held its lock for 0 s (pid "
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith(f"psu: {head}{os.getpid()}, ")
+    assert refused.err.endswith("; --wait waits for it\n")
+    assert (waited.code, waited.out) == (0, "0.000\n")
+    assert waited.err.startswith(
+        f"pytest-orchestrator instruments query psu waits for lock '{lock}': recipes/sweep.yaml "
+    )
+
+
+def release_for_a_waiter(held: locks.LockSet, name: str) -> None:
+    """Release a lock as soon as another thread waits for it, which then has the turn."""
+    turn = f"{lock_file.path_of(lock_file.default_folder(), name)}.lock.turn"
+    while (mine := lock_file.try_lock(turn)) is not None:
+        lock_file.close(mine)
+    held.release()
+
+
+def test_the_table_fits_into_80_columns_and_names_overdue_calibrations_and_owed_safe_states(
+    bench: Project, psu: ScpiInstrument, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = runs.new("recipes/sweep.yaml").begin("ramp")
+    opened: dict[str, Any] = {"instrument": "psu", "resource": psu.resource, "has_safe_state": True}
+    killed.add(InstrumentOpened(recipe="recipes/sweep.yaml", **opened))
+    run = killed.cut().name
+    monkeypatch.setenv("COLUMNS", "80")
+    table = bench.call("instruments")
+    path = bench.path / "station.yaml"
+    path.write_text(f"require_calibrated: true\n{path.read_text()}")
+    strict = bench.call("instruments", "--json")
+
+    head, *lines, owed = table.out.splitlines()
+    assert (table.code, strict.code) == (0, 1)
+    assert head.split() == ["instrument", "state", "resource", "due", "identity,", "or", "reason"]
+    assert lines[0].split()[:5:3] == ["psu", "2001-05-01"]
+    reason = " ".join([lines[0].split()[-1], *map(str.strip, lines[1:])])
+    assert reason.startswith(f"{IDN}; calibration of 'psu' was due on 2001-05-01 (")
+    assert max(map(len, lines)) <= 80
+    assert owed == (
+        f"run {run} was ended while it used psu: its safe state is owed, "
+        "the next session that uses instruments sends it"
+    )
+    assert json.loads(strict.out)["instruments"][0]["owed"] == run
+
+
+def test_a_command_without_a_station_or_with_a_wrong_one_says_what_to_do(project: Project) -> None:
+    nothing = project.call("instruments")
+    missing = project.call("instruments", "query", "psu", "*IDN?", "--recipe-station", "bench.yaml")
+    project.write("station.yaml", "instruments:\n  psu: {resorce: TCPIP::psu::INSTR}\n")
+    broken = project.call("instruments")
+    project.write("station.yaml", "instruments: {psu: {resource: TCPIP::psu::INSTR}}\n")
+    unknown = project.call("instruments", "query", "pus", "*IDN?")
+    wrong = project.call("instruments", "--timeout", "soon")
+
+    assert (nothing.code, nothing.out) == (2, "")
+    assert nothing.err.endswith(
+        f"instruments: error: there is no station file: write {project.path}/station.yaml, "
+        "or name one with --recipe-station FILE\n"
+    )
+    assert missing.code == 2
+    assert missing.err.endswith("error: --recipe-station: there is no file 'bench.yaml'\n")
+    assert (broken.code, broken.out) == (1, "")
+    assert broken.err.startswith(
+        "station.yaml:2:9: unknown key 'resorce' in 'instruments.psu' (did you mean 'resource'?)\n"
+    )
+    assert unknown.code == 2
+    assert unknown.err.endswith(
+        "query: error: station.yaml has no instrument 'pus' (did you mean 'psu'?)\n"
+    )
+    assert wrong.err.endswith(
+        "argument --timeout: 'soon' should be seconds, or a text such as 500ms, 30s, 2m or 1h\n"
+    )
