@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from pytest_orchestrator.runs.block import Block, Count, Maybe, Part
+from pytest_orchestrator.runs.block import Block, Count, Part
 
 
 class WholeRun(Part, frozen=True):
     """The run: the name of its folder and the run that it resumes."""
 
     id: str
-    resumed_from: Maybe[str] = UNSET
+    resumed_from: str | UnsetType = UNSET
 
 
 class OfRecipe(Part, frozen=True):
@@ -24,7 +24,7 @@ class OfRecipe(Part, frozen=True):
     recipe: str
     verdict: Literal["passed", "failed", "skipped", "interrupted", "not run"]
     steps: dict[str, Count]
-    marginal: Maybe[Count] = UNSET
+    marginal: Count | UnsetType = UNSET
 
 
 class Summary(Part, frozen=True):
@@ -33,9 +33,9 @@ class Summary(Part, frozen=True):
     schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
     recipes: list[OfRecipe]
     steps: dict[str, Count]
-    run: Maybe[WholeRun] = UNSET
-    flaky: Maybe[list[str]] = UNSET
-    marginal: Maybe[Count] = UNSET
+    run: WholeRun | UnsetType = UNSET
+    flaky: list[str] | UnsetType = UNSET
+    marginal: Count | UnsetType = UNSET
 
 
 SHIPPED: Final = Path(__file__).parents[1] / "schema" / "report.json"

@@ -4,7 +4,7 @@ The tests of this project validate all blocks against these types. A field may b
 new major version of the format.
 """
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -15,9 +15,6 @@ from pytest_orchestrator.core.result import ElementState, Kind
 
 SCHEMA_VERSION: Final = "1.0"
 """Version of the format of blocks, and of the summary of a run."""
-
-T = TypeVar("T")
-Maybe: TypeAlias = T | UnsetType
 
 Sha256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hex")]
 Moment: TypeAlias = Annotated[
@@ -40,7 +37,7 @@ class Run(Part, frozen=True):
 
     id: str
     worker: str
-    resumed_from: Maybe[str | None] = UNSET
+    resumed_from: str | None | UnsetType = UNSET
 
 
 class Var(Part, frozen=True):
@@ -57,10 +54,10 @@ class Recipe(Part, frozen=True):
     path: str
     sha256: Sha256
     test_meta: dict[str, Any]
-    vars: Maybe[dict[str, Var]] = UNSET
-    cell: Maybe[str] = UNSET
-    matrix: Maybe[dict[str, Any]] = UNSET
-    description: Maybe[str] = UNSET
+    vars: dict[str, Var] | UnsetType = UNSET
+    cell: str | UnsetType = UNSET
+    matrix: dict[str, Any] | UnsetType = UNSET
+    description: str | UnsetType = UNSET
 
 
 class Place(Part, frozen=True):
@@ -81,26 +78,26 @@ class StepDescription(Part, frozen=True, kw_only=True):
     line: Line
     needs: list[str]
     tags: list[str]
-    description: Maybe[str] = UNSET
-    after: Maybe[list[str]] = UNSET
-    background: Maybe[Literal[True]] = UNSET
-    continue_on_error: Maybe[Literal[True]] = UNSET
-    final: Maybe[Literal[True]] = UNSET
-    idempotent: Maybe[Literal[True]] = UNSET
-    matrix: Maybe[dict[str, Any]] = UNSET
-    sampled: Maybe[Literal[True]] = UNSET
+    description: str | UnsetType = UNSET
+    after: list[str] | UnsetType = UNSET
+    background: Literal[True] | UnsetType = UNSET
+    continue_on_error: Literal[True] | UnsetType = UNSET
+    final: Literal[True] | UnsetType = UNSET
+    idempotent: Literal[True] | UnsetType = UNSET
+    matrix: dict[str, Any] | UnsetType = UNSET
+    sampled: Literal[True] | UnsetType = UNSET
 
 
 class Step(StepDescription, frozen=True, kw_only=True):
     """The step and its outcome."""
 
     state: State
-    attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    reruns: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    kind: Maybe[Kind] = UNSET
-    reason: Maybe[str] = UNSET
-    place: Maybe[Place] = UNSET
-    blocked_by: Maybe[str] = UNSET
+    attempt: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    reruns: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    place: Place | UnsetType = UNSET
+    blocked_by: str | UnsetType = UNSET
 
 
 class Criterion(Part, frozen=True):
@@ -110,10 +107,10 @@ class Criterion(Part, frozen=True):
     line: Line
     held: bool
     wanted: Any
-    measured: Maybe[Any] = UNSET
-    unit: Maybe[str] = UNSET
-    distance: Maybe[float] = UNSET
-    reason: Maybe[str] = UNSET
+    measured: Any | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    distance: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
 
 
 class Measurement(Part, frozen=True, kw_only=True):
@@ -123,20 +120,20 @@ class Measurement(Part, frozen=True, kw_only=True):
     """
 
     name: str
-    value: Maybe[Any] = UNSET
-    unit: Maybe[str] = UNSET
-    low: Maybe[float] = UNSET
-    high: Maybe[float] = UNSET
-    equals: Maybe[Any] = UNSET
-    matches: Maybe[str] = UNSET
-    margin: Maybe[float] = UNSET
-    marginal_low: Maybe[float] = UNSET
-    marginal_high: Maybe[float] = UNSET
+    value: Any | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    low: float | UnsetType = UNSET
+    high: float | UnsetType = UNSET
+    equals: Any | UnsetType = UNSET
+    matches: str | UnsetType = UNSET
+    margin: float | UnsetType = UNSET
+    marginal_low: float | UnsetType = UNSET
+    marginal_high: float | UnsetType = UNSET
     verdict: Literal["pass", "fail", "unset"]
-    marginal: Maybe[Literal[True]] = UNSET
-    precision: Maybe[Annotated[int, Meta(ge=1, le=17)]] = UNSET
+    marginal: Literal[True] | UnsetType = UNSET
+    precision: Annotated[int, Meta(ge=1, le=17)] | UnsetType = UNSET
     line: Line
-    allow_fail: Maybe[Literal[True]] = UNSET
+    allow_fail: Literal[True] | UnsetType = UNSET
 
 
 class Curve(Part, frozen=True, kw_only=True):
@@ -149,9 +146,9 @@ class Curve(Part, frozen=True, kw_only=True):
 
     every: Seconds
     samples: Count
-    late: Maybe[Count] = UNSET
-    failed: Maybe[Count] = UNSET
-    segment: Maybe[Count] = UNSET
+    late: Count | UnsetType = UNSET
+    failed: Count | UnsetType = UNSET
+    segment: Count | UnsetType = UNSET
     points: list[tuple[float, float]]
 
 
@@ -164,8 +161,8 @@ class Write(Part, frozen=True):
     op: Op
     old: Any
     new: Any
-    index: Maybe[Count] = UNSET
-    masked: Maybe[Literal[True]] = UNSET
+    index: Count | UnsetType = UNSET
+    masked: Literal[True] | UnsetType = UNSET
 
 
 class Context(Part, frozen=True):
@@ -186,24 +183,24 @@ class Time(Part, frozen=True):
     stop: Moment
     seconds: Seconds
     waited_seconds: Seconds
-    last_start: Maybe[Moment] = UNSET
+    last_start: Moment | UnsetType = UNSET
 
 
 class Resources(Part, frozen=True, kw_only=True):
     """Resource usage of the last attempt; a figure that was not measured is absent."""
 
     seconds: Seconds
-    cpu_user_seconds: Maybe[Seconds] = UNSET
-    cpu_system_seconds: Maybe[Seconds] = UNSET
-    rss_delta: Maybe[Annotated[int, Meta(description="bytes")]] = UNSET
-    max_rss: Maybe[Bytes] = UNSET
-    largest_rss: Maybe[Bytes] = UNSET
-    heap_current: Maybe[Bytes] = UNSET
-    heap_peak: Maybe[Bytes] = UNSET
-    read_bytes: Maybe[Bytes] = UNSET
-    write_bytes: Maybe[Bytes] = UNSET
-    processes: Maybe[Count] = UNSET
-    samples: Maybe[str] = UNSET
+    cpu_user_seconds: Seconds | UnsetType = UNSET
+    cpu_system_seconds: Seconds | UnsetType = UNSET
+    rss_delta: Annotated[int, Meta(description="bytes")] | UnsetType = UNSET
+    max_rss: Bytes | UnsetType = UNSET
+    largest_rss: Bytes | UnsetType = UNSET
+    heap_current: Bytes | UnsetType = UNSET
+    heap_peak: Bytes | UnsetType = UNSET
+    read_bytes: Bytes | UnsetType = UNSET
+    write_bytes: Bytes | UnsetType = UNSET
+    processes: Count | UnsetType = UNSET
+    samples: str | UnsetType = UNSET
     source: dict[str, str]
 
 
@@ -221,10 +218,10 @@ class Process(Part, frozen=True):
     cwd: str
     stdout_bytes: Bytes
     stderr_bytes: Bytes
-    exit_code: Maybe[int] = UNSET
-    signal: Maybe[str] = UNSET
-    leftovers: Maybe[list[str]] = UNSET
-    masked: Maybe[list[str]] = UNSET
+    exit_code: int | UnsetType = UNSET
+    signal: str | UnsetType = UNSET
+    leftovers: list[str] | UnsetType = UNSET
+    masked: list[str] | UnsetType = UNSET
 
 
 class Log(Part, frozen=True):
@@ -238,9 +235,9 @@ class Log(Part, frozen=True):
 class Logs(Part, frozen=True):
     """The streams that are not empty, and the log records of a Python step."""
 
-    stdout: Maybe[Log] = UNSET
-    stderr: Maybe[Log] = UNSET
-    log: Maybe[Log] = UNSET
+    stdout: Log | UnsetType = UNSET
+    stderr: Log | UnsetType = UNSET
+    log: Log | UnsetType = UNSET
 
 
 class Artifact(Part, frozen=True):
@@ -258,11 +255,11 @@ class Attempt(Part, frozen=True, kw_only=True):
     kind: Kind
     reason: str
     start: Moment
-    stop: Maybe[Moment] = UNSET
+    stop: Moment | UnsetType = UNSET
     seconds: Seconds
     resources: Resources
-    where: Maybe[Where] = UNSET
-    logs: Maybe[Logs] = UNSET
+    where: Where | UnsetType = UNSET
+    logs: Logs | UnsetType = UNSET
 
 
 class Element(Part, frozen=True, kw_only=True):
@@ -274,21 +271,21 @@ class Element(Part, frozen=True, kw_only=True):
     index: Count
     item: Any
     state: ElementState
-    attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
-    kind: Maybe[Kind] = UNSET
-    reason: Maybe[str] = UNSET
-    place: Maybe[Place] = UNSET
-    time: Maybe[Time] = UNSET
-    resources: Maybe[Resources] = UNSET
-    where: Maybe[Where] = UNSET
-    process: Maybe[Process] = UNSET
-    logs: Maybe[Logs] = UNSET
-    given: Maybe[dict[str, Any]] = UNSET
-    criteria: Maybe[list[Criterion]] = UNSET
-    measurements: Maybe[list[Measurement]] = UNSET
-    attempts: Maybe[list[Attempt]] = UNSET
-    artifacts: Maybe[list[Artifact]] = UNSET
-    restored: Maybe[str] = UNSET
+    attempt: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    place: Place | UnsetType = UNSET
+    time: Time | UnsetType = UNSET
+    resources: Resources | UnsetType = UNSET
+    where: Where | UnsetType = UNSET
+    process: Process | UnsetType = UNSET
+    logs: Logs | UnsetType = UNSET
+    given: dict[str, Any] | UnsetType = UNSET
+    criteria: list[Criterion] | UnsetType = UNSET
+    measurements: list[Measurement] | UnsetType = UNSET
+    attempts: list[Attempt] | UnsetType = UNSET
+    artifacts: list[Artifact] | UnsetType = UNSET
+    restored: str | UnsetType = UNSET
 
 
 class Answered(Part, frozen=True):
@@ -309,19 +306,19 @@ class Block(Part, frozen=True):
     step: Step
     criteria: list[Criterion]
     context: Context
-    time: Maybe[Time] = UNSET
-    resources: Maybe[Resources] = UNSET
-    where: Maybe[Where] = UNSET
-    process: Maybe[Process] = UNSET
-    logs: Maybe[Logs] = UNSET
-    given: Maybe[dict[str, Any]] = UNSET
-    measurements: Maybe[list[Measurement]] = UNSET
-    attempts: Maybe[list[Attempt]] = UNSET
-    artifacts: Maybe[list[Artifact]] = UNSET
-    warnings: Maybe[list[str]] = UNSET
-    answers: Maybe[list[Answered]] = UNSET
-    elements: Maybe[list[Element]] = UNSET
-    curve: Maybe[Curve] = UNSET
+    time: Time | UnsetType = UNSET
+    resources: Resources | UnsetType = UNSET
+    where: Where | UnsetType = UNSET
+    process: Process | UnsetType = UNSET
+    logs: Logs | UnsetType = UNSET
+    given: dict[str, Any] | UnsetType = UNSET
+    measurements: list[Measurement] | UnsetType = UNSET
+    attempts: list[Attempt] | UnsetType = UNSET
+    artifacts: list[Artifact] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
+    answers: list[Answered] | UnsetType = UNSET
+    elements: list[Element] | UnsetType = UNSET
+    curve: Curve | UnsetType = UNSET
 
 
 def measurements_of(block: Block | None) -> list[Measurement]:
@@ -406,7 +403,7 @@ def result_of(event: StepFinished) -> result.StepResult:
 
 
 def _elements(
-    event: StepFinished, elements: Maybe[list[Element]]
+    event: StepFinished, elements: list[Element] | UnsetType
 ) -> tuple[result.Element, ...] | None:
     """Return the elements of a recorded step with ``foreach``; None for a step without it."""
     if elements is UNSET:

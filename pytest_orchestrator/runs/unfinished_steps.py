@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from pytest_orchestrator.core.errors import JournalError
@@ -27,7 +27,6 @@ from pytest_orchestrator.runs.block import (
     Block,
     Context,
     Element,
-    Maybe,
     Place,
     Recipe,
     Run,
@@ -141,7 +140,7 @@ def _failed(
     attempt: StepStarted,
     kind: Literal["timeout", "interrupted"],
     reason: str,
-    place: Maybe[Place] = UNSET,
+    place: Place | UnsetType = UNSET,
 ) -> StepFinished | None:
     about = _recipe(entries, attempt.recipe)
     run = next(one.event for one in entries if isinstance(one.event, RunStarted))
