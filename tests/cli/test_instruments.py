@@ -27,7 +27,7 @@ def psu() -> Iterator[ScpiInstrument]:
 
 @pytest.fixture
 def bench(project: Project, psu: ScpiInstrument) -> Project:
-    """A station whose supply has a lock of its own, which tells the tests apart."""
+    """A station whose supply has a lock of its own, which no other test uses."""
     project.write(
         "station.yaml",
         f"""
@@ -66,10 +66,10 @@ def test_the_list_shows_each_instrument_that_answers_and_the_reasons_of_the_othe
     bench: Project, psu: ScpiInstrument
 ) -> None:
     own = bench.write("station.yaml", (bench.path / "station.yaml").read_text())
-    nobody, sim = free_port(), f"resource: {SIMULATED}, backend: {POWER_SUPPLY}@sim"
+    closed_port, sim = free_port(), f"resource: {SIMULATED}, backend: {POWER_SUPPLY}@sim"
     own.write_text(
         f"{own.read_text()}"
-        f"  off: {{resource: 'TCPIP0::127.0.0.1::{nobody}::SOCKET'}}\n"
+        f"  off: {{resource: 'TCPIP0::127.0.0.1::{closed_port}::SOCKET'}}\n"
         f"  other: {{{sim}, idn: FLUKE}}\n"
         f"  silent: {{resource: ASRL1::INSTR, backend: {POWER_SUPPLY}@sim, timeout: 10ms,"
         " write_termination: X}\n"
@@ -93,7 +93,7 @@ def test_the_list_shows_each_instrument_that_answers_and_the_reasons_of_the_othe
         "used": ("in use", None, ""),
     }
     assert each["off"]["reason"] == (
-        f"cannot open TCPIP0::127.0.0.1::{nobody}::SOCKET: connection refused"
+        f"cannot open TCPIP0::127.0.0.1::{closed_port}::SOCKET: connection refused"
     )
     assert (
         each["other"]["reason"] == f"*IDN? is answered by '{IDN}', station.yaml:11 expects 'FLUKE'"
@@ -152,7 +152,7 @@ def test_query_refuses_an_instrument_that_is_not_the_expected_one(
     assert psu.texts == ["*IDN?"]
 
 
-def test_query_of_a_locked_instrument_names_the_holder_and_waits_only_if_it_is_told_to(
+def test_query_of_a_locked_instrument_names_the_holder_and_waits_only_with_wait(
     bench: Project, psu: ScpiInstrument
 ) -> None:
     lock = str(bench.path)

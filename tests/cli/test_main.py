@@ -84,7 +84,7 @@ def test_version_is_printed(project: Project) -> None:
 def test_help_lists_all_commands_with_a_sentence(project: Project) -> None:
     done = project.call("--help")
     assert (done.code, done.err) == (0, "")
-    assert {found[1] for found in re.finditer(r"^    (\w+) +\w", done.out, re.MULTILINE)} == {
+    assert {found[1] for found in re.finditer(r"^    (\w+)\s+\w", done.out, re.MULTILINE)} == {
         *VERBS
     }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.station.model import Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
 
-EXAMPLE = 'instruments query psu "*IDN?"'
+EXAMPLE = "instruments"
 
 _WHO: Final = f"{PROGRAM} instruments"
 _COLUMNS: Final = (
@@ -50,7 +50,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "query",
         help="send commands to an instrument, and print its answers",
         description="Send commands to an instrument, and print the answers to those with a '?'.",
-        **with_example(EXAMPLE),
+        **with_example('instruments query psu "*IDN?"'),
     )
     query.add_argument("instrument", metavar="NAME", help="its name in the station file")
     query.add_argument("commands", metavar="COMMAND", nargs="+", help='such as "VOLT 5"')
