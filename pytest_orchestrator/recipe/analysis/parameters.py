@@ -20,8 +20,6 @@ PARAMS = "params"
 _TRANSPARENT = frozenset({"track_resources", "staticmethod", "classmethod", "override", "final"})
 """Decorators that do not change a signature."""
 _BASES = frozenset({"BaseScriptlet", "object", "ABC"})
-_ALWAYS_GIVEN = frozenset({"ctx", "context", PARAMS})
-"""Parameters that receive a value at each call; other reserved ones receive only a fixture."""
 _SCOPES = frozenset({"locals", "vars", "eval", "exec"})
 
 
@@ -50,7 +48,6 @@ class AcceptedKeys(NamedTuple):
         takes_all: True if one parameter receives the whole mapping.
         has_rest: True if the function has a parameter such as `**kwargs`.
         reserved: Names of parameters that receive no key, but what the plugin gives.
-        without_value: Names of parameters without a default that get neither a key nor a fixture.
     """
 
     names: tuple[str, ...]
@@ -58,7 +55,6 @@ class AcceptedKeys(NamedTuple):
     takes_all: bool
     has_rest: bool
     reserved: tuple[str, ...]
-    without_value: tuple[str, ...]
 
 
 def accepted_keys(
@@ -82,7 +78,6 @@ def accepted_keys(
         takes_all=PARAMS in defaults or bool(node.args.vararg and by_place == bound),
         has_rest=node.args.kwarg is not None,
         reserved=tuple(name for name in defaults if name in RESERVED - {*fixtures}),
-        without_value=tuple(sorted(required & RESERVED - _ALWAYS_GIVEN - {*fixtures})),
     )
 
 
@@ -189,11 +184,6 @@ class _Check:
                 head = f"params has no '{name}', which {self._target} {verb}"
                 near = nearest(name, [key for key in keys if key not in hints])
                 yield Mismatch(True, at.get(PARAMS, called), head, near if verb == "reads" else "")
-        for name in dict.fromkeys(
-            n for each in self._accepted.values() for n in each.without_value
-        ):
-            head = f"{self._target} needs '{name}', which receives no key of params"
-            yield Mismatch(True, called, head, f"name a fixture '{name}' in the step's fixtures")
 
     def _given(self) -> list[str]:
         """Return the keys of `params` whose parameters receive something else from the plugin."""
