@@ -95,3 +95,11 @@ def test_commands_print_the_output_that_a_page_shows(name: str, tmp_path: Path) 
 
     page = ROOT / "docs" / "how-to" / f"{name}.md"
     assert play(page, tmp_path, {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}) >= 1
+
+
+def test_the_page_on_instruments_can_be_followed_from_an_empty_project(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    page = ROOT / "docs" / "how-to" / "instruments.md"
+    assert play(page, tmp_path, {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}) == 6
