@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.arguments import PROGRAM, UsageError, nearest_of, with_example
 from pytest_orchestrator.cli.project import Project, project, runs_folder
-from pytest_orchestrator.cli.table import Column, Table, declare_wide, say_tables, width_of
+from pytest_orchestrator.cli.table import (
+    Column,
+    Table,
+    declare_wide,
+    say_tables,
+    say_wrapped,
+    width_of,
+)
 from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
 if TYPE_CHECKING:
@@ -155,12 +162,13 @@ def _list(args: argparse.Namespace, station: "Station") -> int:
         say_json({"station": about, "instruments": rows})
     elif rows:
         say_tables([Table(_COLUMNS, map(_row, rows), width_of(args))])
-        for row in rows:
-            if row["owed"]:
-                say(
-                    f"run {row['owed']} was ended while it used {row['name']}: its safe state is "
-                    "owed, the next session that uses instruments sends it"
-                )
+        debts = [
+            f"run {row['owed']} was ended while it used {row['name']}: its safe state is owed, the "
+            "next session that uses instruments sends it"
+            for row in rows
+            if row["owed"]
+        ]
+        say_wrapped(debts, width_of(args))
     else:
         say(f"{station.id} has no instruments")
     is_wrong = any(
