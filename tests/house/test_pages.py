@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -13,7 +15,8 @@ import pytest
 
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.plugin import hooks
-from tests.house.transcript import play
+from scriptlets.python.steps.unit_console import serve
+from tests.house.transcript import output, play
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -102,4 +105,11 @@ def test_the_page_on_instruments_can_be_followed_from_an_empty_project(tmp_path:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     page = ROOT / "docs" / "how-to" / "instruments.md"
-    assert play(page, tmp_path, {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}) == 6
+    environment = {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}
+    assert play(page, tmp_path, environment) == 6
+    console = tmp_path / "console"
+    threading.Thread(target=serve, args=({"link": str(console)},), daemon=True).start()
+    while not console.is_symlink():
+        time.sleep(0.01)
+    command = f"pytest -q recipes --recipe-var console={console}"
+    assert "; 8 steps: 8 passed; " in output(command, tmp_path, environment)
