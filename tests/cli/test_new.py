@@ -100,7 +100,7 @@ def test_new_recipe_accepts_every_name_of_a_scriptlet(project: Project) -> None:
         "      ctx_has_keys: [sample.message_v1]\n"
     ) in text
     validated = project.call("validate", "recipes/words.yaml")
-    assert (validated.code, validated.out) == (0, "1 recipe, no problem\n")
+    assert (validated.code, validated.out) == (0, "1 recipe, 1 station file, no problem\n")
 
 
 def test_new_recipe_without_a_scriptlet_has_one_step(project: Project) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.recipe import load
+from pytest_orchestrator.recipe import BUILT_IN, load
 from pytest_orchestrator.recipe.analysis.dependencies import plain_recipe
 
 ROOT = Path(__file__).parents[3]
@@ -61,7 +61,7 @@ def test_plain_data_has_all_keys_with_defaults_and_expressions(tmp_path: Path) -
     "path", sorted(ROOT.glob("recipes/[!_]*.yaml")), ids=lambda path: path.stem
 )
 def test_plain_data_of_every_sample_is_json(path: Path) -> None:
-    data = plain_recipe(load(path, root=ROOT))
+    data = plain_recipe(load(path, root=ROOT, known=BUILT_IN.with_instruments(["psu"])))
 
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert "Place(" not in json.dumps(data)
