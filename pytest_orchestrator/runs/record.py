@@ -167,9 +167,9 @@ class StepRecord:
 
     @property
     def block_elements(self) -> "Sequence[Element]":
-        """Its elements of ``foreach``, also of a step that has not ended; empty without it."""
-        if self.block is not None:
-            return self.block.elements or ()
+        """Its elements of ``foreach``, also if the step has not ended, or was refused on resume."""
+        if self.block is not None and self.block.elements:
+            return self.block.elements
         if not self.elements:
             return ()
         from pytest_orchestrator.runs.block import Element

@@ -136,8 +136,11 @@ def test_an_interrupted_element_runs_again_only_after_confirmation(project: Proj
     loop.run()
     loop.cut(7)
     project.write("good", "")
-    assert loop.run("--recipe-resume").parseoutcomes() == {"skipped": 1, "errors": 1}
+    refused = loop.run("--recipe-resume", "-o", "recipe_html=true")
+    assert refused.parseoutcomes() == {"skipped": 1, "errors": 1}
     assert loop.ran == []
+    page = find_run(project.path / ".orchestrator" / "runs") / "report.html"
+    assert page.read_text().count("restored") >= 6
     # The refused run has the elements of the run before it.
     outcomes = loop.run("--recipe-resume", "--recipe-rerun=sweep").parseoutcomes()
     assert outcomes == {"skipped": 1, "passed": 1}
