@@ -75,6 +75,8 @@ class RecipeLocks:
         )
         self._recipe_locks_mutex = threading.Lock()
         self._recipe_locks: list[locks.LockSet] = []
+        self._step_locks_mutex = threading.Lock()
+        self._step_locks: list[locks.LockSet] = []
         self._bench = config.bench
         if self._bench is not None and not self._has_own:
             self._has_own = names_instruments(recipe)
@@ -133,7 +135,17 @@ class RecipeLocks:
         if held is None:
             return None
         stack.enter_context(held)
-        return StepLocks(held.filenos(), held.waited)
+        files = held.filenos()
+        if self._bench is not None:
+            with self._step_locks_mutex:
+                self._step_locks.append(held)
+            stack.callback(self._forget, held)
+        return StepLocks(files, held.waited)
+
+    def _forget(self, held: locks.LockSet) -> None:
+        """Note that the locks of a step are released now."""
+        with self._step_locks_mutex:
+            self._step_locks.remove(held)
 
     def _with_resources(
         self,
@@ -242,10 +254,11 @@ class RecipeLocks:
             if lock in self._bench.held:
                 self._bench.claim(self._recipe.key, [lock])
                 return True
-            for held in self._recipe_locks:
-                if lock in held.names:
-                    self._bench.claim(self._recipe.key, [lock], held)
-                    return True
+            with self._step_locks_mutex:
+                for held in (*self._recipe_locks, *self._step_locks):
+                    if lock in held.names:
+                        self._bench.claim(self._recipe.key, [lock], held)
+                        return True
             more = self._acquire([lock], self._recipe.key, stop)
             if more is not None:
                 self._bench.claim(self._recipe.key, [lock], more)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from pytest_orchestrator.execution.instruments.bench import Bench as Instruments
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe import cells
+from pytest_orchestrator.recipe.station.reader import load_station
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +69,22 @@ def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
         assert len(step_locks.files) == 2
         assert free("psu", "scope", "relay") == ["relay"]
     assert free("psu", "scope", "relay") == ["psu", "scope", "relay"]
+
+
+def test_an_instrument_is_used_under_the_lock_that_its_step_holds(
+    bench: Bench, tmp_path: Path
+) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text("instruments: {supply: {resource: x, lock: psu}}")
+    never: Any = None
+    instruments = Instruments(load_station(path, tmp_path), never, never)
+    bench.configure(bench=instruments)
+    run = run_of(bench, STEPS)
+    with run.locks.of(run.recipe.step("a")):
+        assert run.locks.lock_instrument("psu", None)
+    assert free("psu", "scope") == ["scope"]
+    instruments.release(run.recipe.key)
+    assert free("psu") == ["psu"]
 
 
 def test_only_resources_counted_on_this_machine_are_acquired(bench: Bench) -> None:
