@@ -99,6 +99,7 @@ class Listener(Protocol):
 
         Raises:
             JournalError: The event cannot be recorded; the instrument must not be used.
+            InstrumentError: The instrument must not be used.
         """
 
     def made_safe(self, result: SafeResult) -> None:
@@ -111,7 +112,8 @@ class _Use:
     Attributes:
         recipes: Keys of the recipes that used it.
         process: The pid of the instrument process that has its session open; 0 for none.
-        is_known: True once the use was recorded, and the instrument initialised.
+        is_known: True once the use was recorded, so that a safe state is owed.
+        is_ready: True once all commands of `init` were sent.
         order: Number that is higher the later the instrument was used.
         waiting: Number of requests that are being answered.
         busy_until: Time of ``time.monotonic`` by which all of these have been answered.
@@ -122,7 +124,7 @@ class _Use:
         self.recipes: dict[str, None] = {}
         self.process = 0
         self.idn = ""
-        self.is_known = False
+        self.is_known = self.is_ready = False
         self.order = 0
         self.waiting = 0
         self.busy_until = 0.0
@@ -339,27 +341,36 @@ class Bench:
             if ending is not None and ending.event.is_set():
                 raise StepOver
         try:
-            if use.is_known and use.process == self._running().pid:
+            if use.is_ready and use.process == self._running().pid:
                 return
             overdue = calibration_of(use.settings, self._today())
             if overdue and self.station.require_calibrated and not use.is_known:
                 message = f"{overdue}, and {self.station.id} requires a valid one"
                 raise InstrumentError(message, instrument=use.name, kind="refused")
             self._connect(use, ending)
-            if use.is_known:
-                return
-            try:
-                self._listener.opened(Opened(recipe, use.name, use.settings, use.idn, overdue))
-            except JournalError as error:
-                raise InstrumentError(
-                    f"{use.name}: {error}", instrument=use.name, kind="refused"
-                ) from None
-            use.recipes[recipe] = None
-            use.is_known = True
-            for command in use.settings.init:
-                self._send(use, command, ending)
+            if not use.is_known:
+                self._record(use, recipe, overdue)
+            if not use.is_ready:
+                for command in use.settings.init:
+                    self._send(use, command, ending)
+                use.is_ready = True
         finally:
             use.opening.release()
+
+    def _record(self, use: _Use, recipe: str, overdue: str) -> None:
+        """Record that the use of an instrument begins; close its session if that is refused."""
+        try:
+            self._listener.opened(Opened(recipe, use.name, use.settings, use.idn, overdue))
+        except JournalError as error:
+            self._forget(use)
+            raise InstrumentError(
+                f"{use.name}: {error}", instrument=use.name, kind="refused"
+            ) from None
+        except InstrumentError:
+            self._forget(use)
+            raise
+        use.recipes[recipe] = None
+        use.is_known = True
 
     def _connect(self, use: _Use, ending: Ending | None) -> None:
         """Open the session of an instrument, and compare its answer to ``*IDN?``."""

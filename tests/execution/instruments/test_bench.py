@@ -218,7 +218,21 @@ def test_a_use_that_cannot_be_recorded_sends_no_command(setup: Setup) -> None:
         setup.send("a.yaml", "psu", "VOLT 5")
 
     assert str(caught.value) == "psu: the disk is full"
-    assert setup.log == ["psu: open", "psu: *IDN?"]
+    assert setup.log == ["psu: open", "psu: *IDN?", "psu: close"]
+
+
+def test_commands_of_init_that_have_failed_are_sent_again_at_the_next_use(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, STATION.replace('["*RST"]', '["*RST", "*OPC?", "*CLS"]'))
+    with pytest.raises(InstrumentError, match=r"no answer to '\*OPC\?'"):
+        setup.send("a.yaml", "psu", "VOLT 5")
+    setup.processes[0].answers["*OPC?"] = "1"
+    del setup.log[:]
+
+    setup.send("a.yaml", "psu", "VOLT 5")
+
+    sent = ["open", "*IDN?", "*RST", "*OPC?", "*CLS", "VOLT 5"]
+    assert setup.log == [f"psu: {each}" for each in sent]
+    assert [each.reason for each in setup.bench.release("a.yaml")] == [""]
 
 
 def test_the_end_of_a_recipe_makes_its_instruments_safe_the_last_used_first(setup: Setup) -> None:
