@@ -32,6 +32,9 @@ _MARGIN: Final = 10.0
 _CLOSING: Final = 2.0
 """Seconds in which the sessions are closed; the last commands are on their way until then."""
 
+_DROPPED: Final = 3.0
+"""Seconds in which a request ends whose answer no step needs any more."""
+
 _PAUSE: Final = 0.02
 """Seconds between two attempts to open an instrument that another step is opening."""
 
@@ -117,6 +120,7 @@ class _Use:
         order: Number that is higher the later the instrument was used.
         waiting: Number of requests that are being answered.
         busy_until: Time of ``time.monotonic`` by which all of these have been answered.
+        dropped: The last request whose answer no step needs any more; None without one.
     """
 
     def __init__(self, name: str, settings: InstrumentSettings) -> None:
@@ -128,6 +132,7 @@ class _Use:
         self.order = 0
         self.waiting = 0
         self.busy_until = 0.0
+        self.dropped: Future[Any] | None = None
         self.opening = threading.Lock()
 
     @property
@@ -341,6 +346,7 @@ class Bench:
             if ending is not None and ending.event.is_set():
                 raise StepOver
         try:
+            self._end_dropped(use)
             if use.is_ready and use.process == self._running().pid:
                 return
             overdue = calibration_of(use.settings, self._today())
@@ -411,20 +417,27 @@ class Bench:
             use.waiting += 1
             seconds = float(request.get("timeout") or use.settings.timeout)
             due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
-        future = process.submit({"name": use.name, **request})
+        future, is_answered = None, True
         try:
+            future = process.submit({"name": use.name, **request})
             if ending is None:
                 future.exception(due + _MARGIN - time.monotonic())
-            elif not ending.wait_for(future, due + _MARGIN):
-                self._interrupt(use, process)
-                raise StepOver
+            else:
+                is_answered = ending.wait_for(future, due + _MARGIN)
         except TimeoutError:
             self._end_stuck(process)
+        except BaseException:  # Ctrl-C: `finally` and the safe state do not wait for the answer
+            self._drop(use, future, process)
+            raise
         finally:
             with self._mutex:
                 use.waiting -= 1
                 if not use.waiting:
                     use.busy_until = 0.0
+        assert future is not None  # noqa: S101 - it was submitted
+        if not is_answered:
+            self._drop(use, future, process)
+            raise StepOver
         try:
             return future.result()
         except InstrumentError as error:
@@ -435,6 +448,20 @@ class Bench:
     def _interrupt(self, use: _Use, process: InstrumentProcess) -> None:
         """End the wait for an answer that no step needs any more, as far as the session can."""
         process.submit({"name": use.name, "do": "interrupt"})
+
+    def _drop(self, use: _Use, request: "Future[Any] | None", process: InstrumentProcess) -> None:
+        """End the wait for an answer that no step needs any more; the next use checks its end."""
+        use.dropped = request
+        self._interrupt(use, process)
+
+    def _end_dropped(self, use: _Use) -> None:
+        """Wait shortly for the end of a request that no step needs; else kill the process."""
+        if use.dropped is not None:
+            try:
+                use.dropped.exception(_DROPPED)
+            except TimeoutError:  # the backend cannot interrupt it
+                self._end_stuck(self._running())
+            use.dropped = None
 
     def _end_stuck(self, process: InstrumentProcess) -> None:
         """Kill an instrument process that does not answer; its requests then fail."""
@@ -458,6 +485,7 @@ class Bench:
         reason = ""
         for is_last in (False, True):
             try:
+                self._end_dropped(use)
                 process = self._running()
                 if use.process != process.pid:
                     self._connect(use, None)

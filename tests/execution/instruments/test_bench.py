@@ -378,6 +378,37 @@ def test_the_end_of_a_step_ends_its_wait_for_an_answer(setup: Setup) -> None:
     assert setup.log[-1] == "psu: interrupt"
 
 
+class CtrlC:
+    """The end of a step that the operator interrupts while it waits for an answer."""
+
+    event = threading.Event()
+
+    def wait_for(self, future: Future[Any], deadline: float) -> bool:
+        if future.done():
+            return True
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("can_interrupt", [True, False])
+def test_ctrl_c_ends_the_wait_for_an_answer(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, can_interrupt: bool
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.execution.instruments.bench._DROPPED", 0.01)
+    setup.prepare = lambda process: setattr(process, "silent", "MEAS?")
+    setup.send("a.yaml", "psu", "VOLT 5")
+    with pytest.raises(KeyboardInterrupt):
+        setup.send("a.yaml", "psu", "MEAS?", CtrlC())
+    assert setup.log[-1] == "psu: interrupt"
+    if can_interrupt:
+        setup.processes[0].pending.pop().set_exception(InstrumentError("psu: interrupted"))
+    del setup.log[:]
+
+    setup.send("a.yaml", "psu", "VOLT 0")
+
+    again = [] if can_interrupt else ["process 1 closed", "psu: open", "psu: *IDN?"]
+    assert setup.log == [*again, "psu: VOLT 0"]
+
+
 @pytest.mark.parametrize("is_inline", [True, False])
 def test_an_instrument_process_that_does_not_answer_is_ended(
     setup: Setup, monkeypatch: pytest.MonkeyPatch, is_inline: bool

@@ -134,13 +134,17 @@ def test_the_session_after_a_killed_one_sends_its_safe_commands(bench: Bench) ->
     assert len(bench.psu.texts) == 5
 
 
-def test_ctrl_c_makes_an_instrument_safe(bench: Bench) -> None:
-    bench.project.recipe("a", {"hang": HANG})
+def test_ctrl_c_at_a_query_makes_an_instrument_safe_after_finally(bench: Bench) -> None:
+    bench.psu.held.add("HELD?")
+    use = "type: scpi, instrument: psu, check_errors: false, commands: "
+    held = f"{use}[OUTP ON, {{query: 'HELD?', timeout: 500s}}]"
+    bench.project.recipe("a", {"hang": held}, {"down": f"{use}['VOLT 0']"})
     process = _start(bench)
+    bench.psu.wait_for("HELD?")
     os.killpg(process.pid, signal.SIGINT)
 
     assert process.wait(PATIENCE) == 2
-    assert bench.psu.texts == ["*IDN?", "OUTP ON", *_LAST]
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", "HELD?", "VOLT 0", *_LAST]
 
 
 def test_two_sessions_never_use_an_instrument_at_the_same_time(bench: Bench) -> None:
