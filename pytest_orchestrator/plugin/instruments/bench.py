@@ -12,6 +12,7 @@ from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import Bench, Kept, Opened, SafeResult
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
+from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report
@@ -58,6 +59,8 @@ class BenchPlugin:
 
     def opened(self, event: Opened) -> None:
         """Record that the use of an instrument begins, and warn if its calibration is overdue."""
+        if event.overdue:
+            self._warn(event)
         settings, masked = event.settings, self._state.masked
         recorder = self._state.recorder
         if recorder is not None:
@@ -73,14 +76,18 @@ class BenchPlugin:
                     has_safe_state=bool(settings.safe),
                 )
             )
-        if event.overdue:
-            place = settings.at.get("due")
+
+    def _warn(self, event: Opened) -> None:
+        """Warn of an overdue calibration; it is an error where warnings are errors."""
+        place = event.settings.at.get("due")
+        line = place.line if place else 1
+        try:
             warnings.warn_explicit(
-                CalibrationWarning(event.overdue),
-                None,
-                str(self._station.path),
-                place.line if place else 1,
+                CalibrationWarning(event.overdue), None, str(self._station.path), line
             )
+        except CalibrationWarning as warning:
+            message = f"{warning}, and this session makes warnings errors"
+            raise InstrumentError(message, instrument=event.instrument, kind="refused") from None
 
     def made_safe(self, result: SafeResult) -> None:
         """Record the end of the use of an instrument; report it if it could not be made safe."""

@@ -147,6 +147,18 @@ def test_ctrl_c_at_a_query_makes_an_instrument_safe_after_finally(bench: Bench) 
     assert bench.psu.texts == ["*IDN?", "OUTP ON", "HELD?", "VOLT 0", *_LAST]
 
 
+def test_an_overdue_calibration_is_an_error_where_warnings_are(bench: Bench) -> None:
+    bench.station("    due: 2020-01-01\n")
+    bench.project.recipe("a", {"on": VOLTS.format(5)})
+
+    result = bench.project.run("-Werror")
+
+    result.assert_outcomes(failed=1)
+    due = "calibration of 'psu' was due on 2020-01-01 (*), and this session makes warnings errors"
+    result.stdout.fnmatch_lines([f"E *InstrumentError: {due}"])
+    assert bench.psu.texts == ["*IDN?"]
+
+
 def test_two_sessions_never_use_an_instrument_at_the_same_time(bench: Bench) -> None:
     bench.station(timeout="50s")
     project = bench.project
