@@ -50,6 +50,7 @@ def bench(project: Project) -> Project:
     project.write("copied_scpi.py", Path(scpi.__file__).read_text())
     project.write("copied_serial.py", Path(serial.__file__).read_text())
     project.write("bench_types.py", PLUGIN)
+    project.write("station.yaml", "instruments: {psu: {resource: 'ASRL1::INSTR'}}\n")
     project.write(
         "conftest.py",
         "from bench_types import Console, Meter\n\n\n"

@@ -136,7 +136,6 @@ def test_a_recipe_imports_what_it_needs_and_no_more(plain: Project) -> None:
         "core",
         "execution",
         "extending",
-        "instrument",
         "plugin",
         "recipe",
         "reports",
