@@ -14,7 +14,6 @@ from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.execution.recipe_outcome import (
     RecipeOutcome,
     ResultOf,
@@ -503,7 +502,13 @@ def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> 
 
 def _printed(process: Process | None, name: str, limit: int) -> LazyValue:
     stream = _NOTHING if process is None else getattr(process, name)
-    return LazyValue(lambda: captured_output.text(stream, name, limit))
+
+    def read() -> str:
+        from pytest_orchestrator.execution import captured_output
+
+        return captured_output.text(stream, name, limit)
+
+    return LazyValue(read)
 
 
 def port(folder: Path, name: str) -> int:

@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, Usage
-from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.recipe.expressions.expression import Expression, absent
 from pytest_orchestrator.recipe.fields.step_expressions import all_expressions, expressions_of_uses
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -65,6 +64,8 @@ def _tail(stream: Stream, result: StepResult, name: str) -> Any:
     if stream.size and stream.log is None and stream.edges == (b"", b""):
         run = f" in run {result.restored}" if result.restored else ""
         return absent(f"the {name} of step '{result.step}' was not kept{run}")
+    from pytest_orchestrator.execution import captured_output
+
     try:
         return captured_output.tail(stream, TAIL)
     except OSError as error:

@@ -28,12 +28,13 @@ from pytest_orchestrator.execution.notifications import (
     Started,
 )
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.execution.scheduling.attempt import StepContext, unmet_failure
+from pytest_orchestrator.execution.scheduling.attempt import StepContext
 from pytest_orchestrator.execution.scheduling.element_results import (
     failure_of,
     lists_of_outputs,
     whole,
 )
+from pytest_orchestrator.execution.scheduling.failures import unmet_failure
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.run_config import RunConfig
-from pytest_orchestrator.execution.scheduling.attempt import failed, invalid
+from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of

@@ -19,7 +19,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.locks.locks import LockWait
-from pytest_orchestrator.execution.scheduling.attempt import resource_failure
+from pytest_orchestrator.execution.scheduling.failures import resource_failure
 from pytest_orchestrator.execution.scheduling.queue import (
     FailFast,
     Frontier,

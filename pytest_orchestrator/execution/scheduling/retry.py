@@ -16,7 +16,6 @@ from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.criteria import result_checks
 from pytest_orchestrator.execution.expression_scope import Scope, after
 from pytest_orchestrator.execution.lanes.messages import output_so_far, stream
 from pytest_orchestrator.execution.notifications import (
@@ -26,7 +25,8 @@ from pytest_orchestrator.execution.notifications import (
     Started,
 )
 from pytest_orchestrator.execution.record_log import current_stream
-from pytest_orchestrator.execution.scheduling.attempt import StepContext, execute, failed, invalid
+from pytest_orchestrator.execution.scheduling.attempt import StepContext, execute
+from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
 from pytest_orchestrator.execution.steps.dispatch import process_of
@@ -241,6 +241,8 @@ class RetryLoop:
         until = self._plan.until
         if until is None or tried.failure is not None or tried.outcome != "passed":
             return tried
+        from pytest_orchestrator.execution.criteria import result_checks
+
         try:
             unmet = result_checks.unmet(until, self._known(tried), self._own.view)
         except ExpressionError as error:

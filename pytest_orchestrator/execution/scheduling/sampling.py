@@ -22,7 +22,7 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.notifications import Sampled
-from pytest_orchestrator.execution.scheduling.attempt import invalid
+from pytest_orchestrator.execution.scheduling.failures import invalid
 from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step, replace_expressions

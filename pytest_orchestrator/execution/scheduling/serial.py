@@ -1,6 +1,7 @@
 """Sequential run of a recipe: the results of its steps, and the steps that block others."""
 
 import contextlib
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,7 @@ from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.recipe_outcome import is_expected
-from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, resource_failure
+from pytest_orchestrator.execution.scheduling.failures import failed, invalid, resource_failure
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.resume.elements import KeptElements
 
 
+_is_checked = operator.attrgetter("reads_variables")
 _PATIENCE = 4.0  # seconds; a lane that responds ends its program within two
 
 
@@ -74,6 +76,9 @@ class RecipeRun:
         self.config = attempt_defaults.config
         self.callbacks = attempt_defaults.callbacks
         self.attempt_defaults = msgspec.structs.replace(attempt_defaults, recipe=str(recipe.path))
+        if any(map(_is_checked, (*recipe.steps, *recipe.final))) or recipe.samplers:
+            # Imported now, since a step may use up all file descriptors.
+            from pytest_orchestrator.execution.scheduling import checking  # noqa: F401
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.config, self.known)
         self.gate = RecipeGate(recipe, self.config, self.scope)

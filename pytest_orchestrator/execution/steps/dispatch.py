@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Process
 from pytest_orchestrator.execution.attempt_context import AttemptContext, Submitted
-from pytest_orchestrator.execution.criteria import files as criteria_files
-from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
 from pytest_orchestrator.execution.steps import artifacts, shell
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
@@ -31,6 +29,9 @@ from pytest_orchestrator.recipe.model.step import (
     ShellStep,
     Step,
 )
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
 
 _UNCHANGED = nullcontext()
 """Context manager of a step without environment variables of its own."""
@@ -47,12 +48,14 @@ class LocalSubmission:
 
     __slots__ = ("before", "result", "started")
 
-    elsewhere: Final[Elsewhere | None] = None
+    elsewhere: "Final[Elsewhere | None]" = None
 
     def __init__(self, step: Step, attempt: AttemptContext, step_code: Callable[[], Ended]) -> None:
-        self.before: Before = (
-            criteria_files.noted(step, attempt.config.root) if step.success else {}
-        )
+        self.before: Before = {}
+        if step.success:
+            from pytest_orchestrator.execution.criteria import files
+
+            self.before = files.noted(step, attempt.config.root)
         self.result = step_code
         self.started = time.time()
 

@@ -15,15 +15,8 @@ import msgspec
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, output_so_far, stream
-from pytest_orchestrator.execution.lanes.pattern_search import (
-    Query,
-    Searches,
-    SearchInterrupted,
-    SearchTimeout,
-)
 from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
-from pytest_orchestrator.execution.text_search import bytes_of
 from pytest_orchestrator.recipe.model.graph import needed_steps
 from pytest_orchestrator.recipe.model.options import Ready
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -196,6 +189,14 @@ class Service:
 
     def _matches(self, pattern: str, text: str) -> bool:
         """Search a pattern in ``text`` within the time for readiness; return False at a timeout."""
+        from pytest_orchestrator.execution.lanes.pattern_search import (
+            Query,
+            Searches,
+            SearchInterrupted,
+            SearchTimeout,
+        )
+        from pytest_orchestrator.execution.text_search import bytes_of
+
         searches = Searches(self._outer.slot, self._limit(), spent=self._seconds())
         source = bytes_of(text.encode(), name="stdout")
         try:

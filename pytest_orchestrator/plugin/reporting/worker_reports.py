@@ -287,7 +287,7 @@ class DeadWorkers(Plugin):
         )
 
     def _failure_text(self, recipe: "Recipe", step: "Step", failure: "Failure") -> Any:
-        from pytest_orchestrator.execution.scheduling.attempt import failed
+        from pytest_orchestrator.execution.scheduling.failures import failed
         from pytest_orchestrator.plugin.results import failures
 
         place = failure.place or step.at["name"]
