@@ -32,8 +32,10 @@ def trends(
         One mapping for each figure with more than one point: its ``name``, ``unit`` and
         ``points``, the oldest first, each with ``run``, ``value`` and ``passed``.
     """
-    folders = islice(before, _MAX_RUNS)
-    history = History(folders if most_bytes is None else lookup.within_bytes(folders, most_bytes))
+    folders: Iterable[Path] = islice(before, _MAX_RUNS)
+    if most_bytes is not None:
+        folders = lookup.within_bytes(folders, most_bytes)
+    history = History(folders, is_verified=False)
     charts: list[dict[str, Any]] = []
     for recipe in run.recipes.values():
         charts += islice(_trends(run, recipe, history), _MAX_CHARTS - len(charts))

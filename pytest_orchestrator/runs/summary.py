@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final, Literal, TypeAlias
 
 from pytest_orchestrator.core.events import epoch_seconds
@@ -47,8 +48,14 @@ def verdict(run: RunRecord) -> Word:
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Return the verdict of a recipe in a run; steps that were not selected do not count."""
     steps = recipe.steps.values()
-    states = {step.state for step in steps} - NOT_REACHED
-    if states & BAD or any(_is_missed(step, recipe) for step in steps):
+    if any(_is_missed(step, recipe) for step in steps):
+        return "failed"
+    return verdict_of_states({step.state for step in steps} - NOT_REACHED)
+
+
+def verdict_of_states(states: AbstractSet[str]) -> Word:
+    """Return the verdict of a recipe from the states of its selected steps, blocked ones aside."""
+    if states & BAD:
         return "failed"
     if states == {"not run"}:
         return "not run"

@@ -89,3 +89,44 @@ def test_the_newest_and_all_running_runs_are_kept(runs: Runs) -> None:
     assert run_folders(runs.base) == [third, running.folder]
     assert prunable(runs.base, 0) == []
     running.cut()
+
+
+def test_figures_for_a_drawing_are_those_of_the_whole_record(runs: Runs) -> None:
+    runs.new().begin("a", "b").step("a", seconds=1.0, measured={"mv": 1.0}).step("b").seal()
+    runs.new().begin("a", "b").step("a", seconds=2.0).step("b", "failed").seal(1)
+    runs.new().begin("a", "b", "c").step("a", "skipped").step("b", "blocked").seal(1)
+    runs.new().begin("a", "b").step("a", "skipped").seal()
+    again = runs.new().begin("a").step("a", "failed").step("a", seconds=3.0)
+    again.change("a", "key", 1)
+    again.seal()
+    open_step = runs.new().begin("a", "b").step("a")
+    open_step.start("b")
+    open_step.seal(2)
+    cut = runs.new().begin("a", "b").step("a", seconds=4.0)
+    cut.start("b")
+    cut.cut()
+    damaged = runs.new().begin("a").step("a").seal() / "journal.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b'"lines":5', b'"lines":6', 1))
+    runs.new().begin("a").step("a", seconds=5.0).seal()
+    running = runs.new().begin("a").step("a")
+
+    folders = run_folders(runs.base)
+    drawn = [*History(folders, is_verified=False).of(RECIPE)]
+    running.cut()
+
+    assert [once.steps.get("a", {}).get("seconds") for once in drawn] == [
+        *(5.0, 4.0, 1.0, 3.0, None, None, 2.0, 1.0),
+    ]
+    assert drawn == [*History(folders[1:]).of(RECIPE)]
+
+
+def test_figures_for_a_drawing_are_read_without_the_record(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.new().begin("a", "b").step("a", seconds=1.0).step("b", "failed").seal(1)
+    monkeypatch.setattr(lookup, "load_record", None)
+
+    (drawn,) = History(run_folders(runs.base), is_verified=False).of(RECIPE)
+
+    assert not drawn.passed
+    assert drawn.steps["a"]["seconds"] == 1.0
