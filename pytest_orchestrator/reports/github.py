@@ -14,7 +14,6 @@ from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.graph.picture import mermaid
 from pytest_orchestrator.reports.summary import verdict
-from pytest_orchestrator.reports.text import SIGNS
 from pytest_orchestrator.runs.block import Place, plain
 
 if TYPE_CHECKING:
@@ -185,8 +184,8 @@ def _failures(shown: Mapping[str, str]) -> list[str]:
 
 def _graph(name: str, blocks: "Sequence[Block]") -> str:
     drawn = _fenced(mermaid([plain(block.step) for block in blocks]), "mermaid")
-    signs = f"{SIGNS['passed']} passed, {SIGNS['failed']} failed"
-    rest = f"{SIGNS['skipped']} skipped, {SIGNS['blocked']} blocked"
+    signs = f"{report_text.sign('passed')} passed, {report_text.sign('failed')} failed"
+    rest = f"{report_text.sign('skipped')} skipped, {report_text.sign('blocked')} blocked"
     return f"### {_code(name)}\n\n{drawn}\n\n{signs}, {rest}\n"
 
 

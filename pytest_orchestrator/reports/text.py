@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_orchestrator.core.text import CONTROLS, display_width, lazy_pattern
+from pytest_orchestrator.reports.states import STATES, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,52 +160,14 @@ def whole_megabytes(value: int) -> str:
     return f"{value / _MEGA:.0f}"
 
 
-SIGNS: Final = {
-    "passed": "✔",
-    "failed": "✘",
-    "error": "✘",
-    "skipped": "○",
-    "blocked": "⊘",
-    "xfailed": "✔",
-    "xpassed": "✔",
-    "restored": "↺",
-    "interrupted": "!",
-    "running": "▶",
-    "retrying": "↻",
-    "locked": "◔",
-    "asks": "?",
-    "waiting": "·",
-    "not run": "□",
-    "not selected": "·",
-    "marginal": "≈",
-    "damaged": "!",
-}
-
-_LOOKS: Final = {
-    "error": "failed",
-    "xfailed": "passed",
-    "xpassed": "passed",
-    "restored": "passed",
-    "damaged": "failed",
-    "interrupted": "failed",
-    "retrying": "running",
-    "locked": "running",
-    "asks": "running",
-    "marginal": "blocked",
-}
-
-_STYLES: Final = frozenset({"failed", "running", "blocked", "skipped", "waiting", "passed"})
-
-
 def sign(state: str) -> str:
     """Return the character that stands for a state; a dot for an unknown state."""
-    return SIGNS.get(state, "·")
+    return STATES.get(state, UNKNOWN).sign
 
 
 def look(state: str) -> str:
     """Return the style of a state or flag: passed, failed, skipped, blocked, running or waiting."""
-    style = _LOOKS.get(state, state)
-    return style if style in _STYLES else "waiting"
+    return STATES.get(state, UNKNOWN).look
 
 
 _FLAGS: Final = {"final": "finally step", "background": "service", "sampled": "sampled value"}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_orchestrator.core.files import gc_paused, replacing
-from pytest_orchestrator.reports.graph.layout import Steps
+from pytest_orchestrator.reports.graph.nodes import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
 from pytest_orchestrator.reports.trends import trends

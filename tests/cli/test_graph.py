@@ -32,6 +32,12 @@ flowchart TD
         s2["power_off"]
     end
     s0 --> s1
+    s1 -.-> s2
+    legend["→ needs<br/>⇢ after, finally<br/>┄ dashed box: finally"]
+    s2 ~~~ legend
+    style legend fill:none,stroke:none
+    classDef final stroke-dasharray:5 3
+    class s2 final
 """,
         "",
     )
@@ -96,5 +102,6 @@ def test_cell_of_a_matrix_must_be_named(project: Project, runs: Runs) -> None:
 
     done = project.call("graph", "recipes/psu.yaml", "--run", "latest")
     assert done.code == 2
-    assert f"has several: {key.format(1)}, {key.format(2)}\n" in done.err
+    cells = f"'{key.format(1)}', '{key.format(2)}'"
+    assert f"has several cells: {cells}; name one of them\n" in done.err
     assert "failed" in project.call("graph", key.format(2), "--run", "latest").out

@@ -116,11 +116,53 @@ def test_the_page_of_all_sample_recipes_is_complete(
 
     page = shown.page
     recipes = page.locator("details.recipe")
-    assert recipes.count() == page.locator("svg.graph").count() > 6
+    assert recipes.count() == page.locator("svg.graph:not(.narrow)").count() > 6
     assert page.locator(".timeline .k-running").count() >= 40
-    assert page.locator(".step").count() == page.locator("svg .box").count()
+    assert page.locator(".step").count() == page.locator("svg:not(.narrow) .box").count()
     assert not shown.is_too_wide
     assert page.evaluate(_PALE) == []
+
+
+# Returns the boxes that are cut off at a side of their frame, the scales of the drawings, the
+# numbers of failed boxes out of sight, and the tick labels that are cut off.
+_CUT_OFF = """() => {
+  const outside = (one, frame) => one.left < frame.left - 1 || one.right > frame.right + 1;
+  const rect = (element) => element.getBoundingClientRect();
+  const found = {cut: [], scales: [], unseen: 0, ticks: []};
+  for (const frame of document.querySelectorAll(".graph-box"))
+    for (const svg of frame.querySelectorAll("svg")) {
+      if (!svg.getClientRects().length) continue;
+      found.scales.push(rect(svg).width / svg.viewBox.baseVal.width);
+      for (const box of svg.querySelectorAll(".box")) {
+        if (outside(rect(box), rect(frame))) found.cut.push(box.textContent);
+        const below = rect(box).bottom > rect(frame).bottom || rect(box).top < rect(frame).top;
+        if (below && box.classList.contains("failed")) found.unseen += 1;
+      }
+    }
+  for (const tick of document.querySelectorAll(".tick b"))
+    if (tick.getClientRects().length && outside(rect(tick), rect(tick.closest(".timeline"))))
+      found.ticks.push(tick.textContent);
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_graphs_and_times_are_whole_and_show_the_failed_steps(
+    tmp_path: Path, opened: Open, width: int
+) -> None:
+    run = SampleRun(tmp_path / "run")
+    names = [f"step_{number:02}" for number in range(39)]
+    run.begin({name: names[max(n - 1, 0) : n] for n, name in enumerate(names)} | {"off": []},
+              off={"final": True})  # fmt: skip
+    for number, name in enumerate([*names, "off"]):
+        run.step(name, "failed" if number in (36, 39) else "passed", (number, number + 0.9))
+    run.seal()
+
+    found = opened(written(run), width=width).page.evaluate(_CUT_OFF)
+
+    assert (found["cut"], found["ticks"]) == ([], [])
+    assert [scale >= 0.75 for scale in found["scales"]] == [True]
+    assert found["unseen"] <= 1
 
 
 def test_steps_are_sorted_filtered_and_searched(psu: Path, opened: Open) -> None:

@@ -98,8 +98,8 @@ flowchart TD
     s0["flash<br/>✔ passed"]:::passed
     s1["ripple<br/>✘ failed"]:::failed
     s0 --> s1
-    classDef passed fill:#dafbe1,stroke:#1a7f37,color:#1f2328
-    classDef failed fill:#ffebe9,stroke:#cf222e,color:#1f2328
+    classDef passed fill:#dafbe1,stroke:#116329,color:#1f2328
+    classDef failed fill:#ffebe9,stroke:#a40e26,color:#1f2328
 ```
 
 ✔ passed, ✘ failed, ○ skipped, ⊘ blocked
@@ -109,7 +109,7 @@ flowchart TD
 ```mermaid
 flowchart TD
     s0["a<br/>✔ passed"]:::passed
-    classDef passed fill:#dafbe1,stroke:#1a7f37,color:#1f2328
+    classDef passed fill:#dafbe1,stroke:#116329,color:#1f2328
 ```
 
 ✔ passed, ✘ failed, ○ skipped, ⊘ blocked

@@ -13,7 +13,7 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.graph.layout import Steps
+    from pytest_orchestrator.reports.graph.nodes import Steps
 
 EXAMPLE = "graph recipes/example.yaml -o example.svg"
 
@@ -38,6 +38,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write to a file that ends in .svg, .mmd or .dot",
     )
+    parser.add_argument(
+        "--all-steps",
+        action="store_true",
+        help="draw each step of a large recipe in a box of its own; do not fold chains of steps",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,11 +54,12 @@ def run(args: argparse.Namespace) -> int:
     if output is not None and output.suffix not in writers:
         raise UsageError(f"{output} ends in none of {', '.join(writers)}")
     steps = _of_run(args.run, args.recipe) if args.run else _of_file(args.recipe)
+    fold = not args.all_steps
     if output is None:
-        say(*mermaid(steps).splitlines())
+        say(*mermaid(steps, fold=fold).splitlines())
         return 0
     try:
-        output.write_text(writers[output.suffix](steps), encoding="utf-8")
+        output.write_text(writers[output.suffix](steps, fold=fold), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}") from None
     return 0
@@ -71,7 +77,8 @@ def _of_run(name: str, recipe: str) -> "Steps":
         )
         raise UsageError(f"run {record.id} has no recipe '{recipe}'{hint}")
     if len(keys) > 1:
-        raise UsageError(f"run {record.id} has several: {', '.join(keys)}")
+        cells = ", ".join(f"'{key}'" for key in keys)
+        raise UsageError(f"run {record.id} has several cells: {cells}; name one of them")
     return steps_of(record.recipes[keys[0]])
 
 

@@ -17,10 +17,11 @@ from pytest_orchestrator.monitor.pages.common import (
     step_key,
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.recipe.model.graph import dependencies
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH
-from pytest_orchestrator.reports.graph.picture import svg
+from pytest_orchestrator.reports.graph.nodes import graph as graph_of
+from pytest_orchestrator.reports.graph.nodes import waits
+from pytest_orchestrator.reports.graph.picture import legend_of, svg
 from pytest_orchestrator.reports.text import duration, look, seconds, sign
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs.record import RecipeRecord
@@ -40,7 +41,6 @@ COLOURS: Final = {
 
 _MAX_DRAWN_STEPS: Final = 300
 _LABEL_LENGTH: Final = 24
-_MAX_LAST_STEPS: Final = 12
 _STYLES: Final = [
     {
         "selector": "node",
@@ -70,6 +70,10 @@ _STYLES: Final = [
             "target-arrow-shape": "triangle",
             "curve-style": "bezier",
         },
+    },
+    {
+        "selector": ".final",
+        "style": {"border-width": 2, "border-style": "dashed", "border-color": "#8c959f"},
     },
     {"selector": ".weak", "style": {"line-style": "dashed"}},
     {
@@ -145,30 +149,18 @@ def elements(steps: Steps, critical: Sequence[str], picked: str | None) -> list[
     for step in steps:
         name, state = str(step["name"]), str(step.get("state", "waiting"))
         classes = [look(state), "critical" if name in chain else ""]
+        classes += ["final"] if step.get("final") else []
         classes += ["picked"] if name == picked else []
         time = f" · {seconds(step['seconds'])} s" if "seconds" in step else ""
         label = f"{cut_to_length(name, _LABEL_LENGTH)}\n{sign(state)} {state}{time}"
         drawn.append({"data": {"id": name, "label": label}, "classes": " ".join(classes)})
     critical_edges = set(itertools.pairwise(critical))
-    for stop, mine in _waits(steps).items():
+    for stop, mine in waits(steps).items():
         for start, weak in mine.items():
             classes = ["weak"] * weak + ["critical"] * ((start, stop) in critical_edges)
             data = {"id": f"{start} -> {stop}", "source": start, "target": stop}
             drawn.append({"data": data, "classes": " ".join(classes)})
     return drawn
-
-
-def _waits(steps: Steps) -> dict[str, dict[str, bool]]:
-    """Return the steps that each step waits for; ``finally`` steps follow one by one at the end."""
-    waited_for = dependencies(steps)
-    final = [str(step["name"]) for step in steps if step.get("final")]
-    needed = {name for mine in waited_for.values() for name in mine} | {*final}
-    last = [name for name in waited_for if name not in needed]
-    if final and len(last) <= _MAX_LAST_STEPS:
-        waited_for[final[0]] |= dict.fromkeys(last, True)
-    for before, name in itertools.pairwise(final):
-        waited_for[name] |= {before: True}
-    return waited_for
 
 
 LABEL = "Graph"
@@ -179,15 +171,24 @@ def layout(view: RunView, selection: Selection) -> Any:
     recipe = selected_recipe(view, selection)
     if recipe is None:
         return html.P("No recipe has started yet.", className="quiet")
-    drawn = graph(steps_of(recipe), _chain(recipe), _picked(view, selection, recipe), "graph")
+    steps = steps_of(recipe)
+    drawn = graph(steps, _chain(recipe), _picked(view, selection, recipe), "graph")
     return html.Div(
         [
             dcc.Store(id="graph-seen", data=[version(view, recipe), selection.picked]),
             html.Div(_critical_path_text(recipe), className="quiet", id="graph-told"),
             html.Div(drawn, className="graph"),
+            html.Div(_legend(steps), className="quiet", id="graph-legend"),
         ],
         className="fill column",
     )
+
+
+def _legend(steps: Steps) -> str:
+    """Return the legend, with the signs and words of `report.html`; a picture has its own."""
+    if not can_be_clicked(steps):
+        return ""
+    return "   ".join([*legend_of(graph_of(steps, fold=False)).texts, "━ critical path"])
 
 
 def version(view: RunView, recipe: RecipeRecord) -> Any:
@@ -202,6 +203,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
     @app.callback(
         Output("graph", "elements"),
         Output("graph-told", "children"),
+        Output("graph-legend", "children"),
         Output("graph-seen", "data"),
         Input("tick", "data"),
         Input("picked", "data"),
@@ -216,12 +218,12 @@ def register(app: "Dash", run_cache: RunCache) -> None:
             shown = selected_recipe(view, selection)
             steps = steps_of(shown) if shown else ()
             if shown is None or not can_be_clicked(steps):
-                return (no_update,) * 3
+                return (no_update,) * 4
             fresh = [version(view, shown), picked]
             if fresh == seen:
-                return (no_update,) * 3
+                return (no_update,) * 4
             drawn = elements(steps, _chain(shown), _picked(view, selection, shown))
-            return drawn, _critical_path_text(shown), fresh
+            return drawn, _critical_path_text(shown), _legend(steps), fresh
 
         return read_run(run_cache, run, render)
 

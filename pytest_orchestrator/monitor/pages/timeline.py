@@ -114,7 +114,7 @@ def figure(view: RunView, selection: Selection) -> go.Figure:
 
 def _lanes(line: Timeline) -> dict[str, Any]:
     shown = [*range(line.lanes)] if line.lanes <= 40 else []
-    return {"tickvals": shown, "ticktext": [f"Slot {lane + 1}" for lane in shown]}
+    return {"tickvals": shown, "ticktext": [f"Worker {lane + 1}" for lane in shown]}
 
 
 def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
@@ -125,7 +125,8 @@ def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
             groups.setdefault((span.kind, look(bar.step.state)), []).append((bar, span))
     for (kind, looks), each in groups.items():
         colour = COLOURS["waiting"] if kind == "locked" else COLOURS[looks]
-        colour = COLOURS["failed"] if kind == "failed" else colour
+        # As in report.html: a failed attempt is hatched, the delay after it is a thin line.
+        colour = {"failed": COLOURS["failed"], "retrying": COLOURS["waiting"]}.get(kind, colour)
         names = [escaping.escape(bar.step.name) for bar, _ in each]
         outlines = [3 if step_key(bar.step) == picked else 0 for bar, _ in each]
         yield go.Bar(
@@ -133,7 +134,7 @@ def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
             base=[span.start for _, span in each],
             x=[max(span.stop - span.start, 1e-4) for _, span in each],
             y=[bar.lane for bar, _ in each],
-            width=0.66,
+            width=0.08 if kind == "retrying" else 0.66,
             text=names if kind == "running" else None,
             textposition="inside",
             insidetextanchor="start",
@@ -145,7 +146,7 @@ def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
                 "color": colour,
                 "opacity": 0.45 if kind == "locked" else 1,
                 "line": {"color": "#d946ef", "width": outlines},
-                "pattern": {"shape": "/" if kind == "retrying" else "", "solidity": 0.35},
+                "pattern": {"shape": "/" if kind == "failed" else "", "solidity": 0.5},
             },
             customdata=[step_key(bar.step) for bar, _ in each],
             hovertext=[
@@ -162,7 +163,7 @@ def _marks(bars: Iterable[Bar]) -> go.Scatter:
         mode="markers",
         x=[mark.at for _, mark in marks],
         y=[bar.lane - 0.4 for bar, _ in marks],
-        marker={"symbol": "diamond", "size": 8, "color": "#e3a008"},
+        marker={"symbol": "triangle-up", "size": 8, "color": "#8250df"},
         customdata=[step_key(bar.step) for bar, _ in marks],
         hovertext=[f"{mark.op} {escaping.escape(mark.key)}" for _, mark in marks],
         hoverinfo="text",

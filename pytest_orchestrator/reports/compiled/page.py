@@ -420,7 +420,18 @@ def root(context, missing=missing, environment=environment):
         v_0 = (('Recipe' if (t_5(l_0_page.recipes) == 1) else 'Recipes'))
         t_13.append(
             f'<section id="recipes" aria-labelledby="recipes-head">\n  <h2 id="recipes-head">{v_0}'
-            f'</h2>\n'
+            f'</h2>\n  <p class="legend quiet">'
+        )
+        for l_1_text in l_0_page.legend.texts:
+            pass
+            v_0 = escaped(l_1_text)
+            t_13.append(
+                f'<span>{v_0}'
+                f'</span> '
+            )
+        l_1_text = missing
+        t_13.append(
+            f'</p>\n'
         )
         l_1_loop = missing
         for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
@@ -445,7 +456,7 @@ def root(context, missing=missing, environment=environment):
                     f'</p>'
                 )
             v_0 = ((Markup(' class="side"') if ((l_1_one.graph['width'] <= 420) and l_1_one.timeline) else ''))
-            v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 200), l_1_graph(l_1_one.graph)))
+            v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 200), l_1_graph(l_1_one.graph, l_1_one.narrow_graph)))
             t_13.append(
                 f'\n    <div{v_0}'
                 f'>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of {v_1}'
@@ -839,4 +850,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_13)
 
 blocks = {}
-debug_info = '1=90&2=111&3=117&23=136&26=146&28=158&35=177&37=187&39=197&43=211&47=221&49=237&51=245&53=253&55=261&62=269&65=279&66=288&71=317&76=341&82=352&83=354&85=363&86=372&89=394&91=404&96=416&99=424&102=438&108=453&111=462&113=474&116=479&125=499&128=504&140=523&144=537&145=542&147=553&148=559&152=574&156=587&158=601&159=605&160=608&161=609&168=621&172=626&176=642&181=656&184=661&185=663&191=679&195=685&199=697&208=716&212=721&213=731&222=772&224=782&226=793&230=805&231=807&234=816'
+debug_info = '1=90&2=111&3=117&23=136&26=146&28=158&35=177&37=187&39=197&43=211&47=221&49=237&51=245&53=253&55=261&62=269&65=279&66=288&71=317&76=341&82=352&83=354&85=363&86=372&89=394&91=404&96=416&99=423&100=435&103=449&109=464&112=473&114=485&117=490&126=510&129=515&141=534&145=548&146=553&148=564&149=570&153=585&157=598&159=612&160=616&161=619&162=620&169=632&173=637&177=653&182=667&185=672&186=674&192=690&196=696&200=708&209=727&213=732&214=742&223=783&225=793&227=804&231=816&232=818&235=827'

@@ -152,20 +152,22 @@ def root(context, missing=missing, environment=environment):
             )
         l_2_loop = l_2_row = missing
         t_11.append(
-            f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">'
+            f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track"><i class="tick first" style="left:0"><b>0</b></i>'
         )
         for l_2_tick in l_1_line.ticks:
             pass
-            v_0 = (t_6(l_2_tick, l_1_line.seconds))
-            v_1 = escaped(t_9(l_2_tick))
+            v_0 = ((' last' if (l_2_tick > (0.96 * l_1_line.seconds)) else ''))
+            v_1 = (t_6(l_2_tick, l_1_line.seconds))
+            v_2 = escaped(t_9(l_2_tick))
             t_11.append(
-                f'<i class="tick" style="left:{v_0}'
-                f'%"><b>{v_1}'
+                f'<i class="tick{v_0}'
+                f'" style="left:{v_1}'
+                f'%"><b>{v_2}'
                 f'</b></i>'
             )
         l_2_tick = missing
         t_11.append(
-            f'</span></div>\n<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> running (colour by outcome)</span>\n'
+            f'</span></div>\n<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> passed</span> <span><i class="span k-running failed key"></i> failed ✘</span>\n'
         )
         if t_3(l_1_line, 'locked'):
             pass
@@ -200,4 +202,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_10)
 
 blocks = {}
-debug_info = '1=65&2=71&3=72&4=73&6=80&7=87&8=104&9=106&12=134&18=155&21=168&22=173&24=181'
+debug_info = '1=65&2=71&3=72&4=73&6=80&7=87&8=104&9=106&12=134&18=155&21=170&22=175&24=183'

@@ -1,161 +1,207 @@
-"""Graph layout: layered boxes and arrows.
+"""Graph layout: layered boxes and arrows, in rows that turn at the right edge.
 
-The rank of a step is one more than the highest rank of the steps that it waits for. Within a rank
-the barycentre heuristic orders the steps: each moves to the mean position of its neighbours, in a
-few sweeps.
+The rank of a node is one more than the highest rank of the nodes that it waits for. Ranks stand
+beside each other from left to right. Where the picture would be too wide, the row turns: the next
+ranks stand below, from right to left. Within a rank the barycentre heuristic orders the nodes: each
+moves to the mean position of its neighbours, in a few sweeps.
 """
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.model.graph import dependencies, longest_chains
-
-Steps = Sequence[Mapping[str, Json]]
-"""Steps as mappings with ``name`` and optional ``needs``, ``after``, ``state`` and ``final``, which
-have the meaning of the JSON report."""
+from pytest_orchestrator.recipe.model.graph import longest_chains
+from pytest_orchestrator.reports.graph.nodes import Graph
 
 WIDTH: Final = 184
 HEIGHT: Final = 44
+COLUMNS: Final = 5
+"""Number of ranks beside each other that fit the width of a page, 1,120 pixels."""
 
-_RANK_DISTANCE: Final = {"down": HEIGHT + 30, "right": WIDTH + 40}
-_NODE_SIZE: Final = {"down": WIDTH + 16, "right": HEIGHT + 14}
-_BEND_SIZE: Final = 14
-_MARGIN: Final = 4
+_ROW: Final = HEIGHT + 14
+_BEND_ROW: Final = 14
+_TURN_GAP: Final = 26
+_MARGIN: Final = 5
+_TURN: Final = 24
+_WIDE_GAP, _SMALL_GAP = 32, 24
+_MOST_IN_RANK: Final = 8
 _SWEEPS: Final = 6
-_PAGE_WIDTH: Final = 1120
 _MAX_BENDS: Final = 4000
-
-Direction = Literal["down", "right"]
-
-
-class Arrow(msgspec.Struct, frozen=True):
-    """Arrow from a step to a step that waits for its end.
-
-    Attributes:
-        start: Name of the first step.
-        stop: Name of the step that waits for it.
-        weak: True if `stop` only waits for the end of `start`, whatever its outcome.
-        path: The line as the path data of SVG.
-    """
-
-    start: str
-    stop: str
-    weak: bool
-    path: str
+_HEAD: Final = 7
+_SMALL_BOW: Final = 14
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """Positions of boxes and arrows, in pixels.
+    """Positions of boxes and lines, in pixels.
 
     Attributes:
         width: Width of the picture.
         height: Height of the picture.
-        boxes: Upper left corners of the boxes by name of the step.
-        arrows: The arrows.
+        boxes: Upper left corners of the boxes by name of the node.
+        arrows: The arrows: start, stop, and True if the arrow is dashed.
+        lines: All solid lines as path data of SVG; empty without any.
+        dashed: All dashed lines as path data.
+        heads: The heads of all arrows as path data.
+        columns: Number of ranks beside each other.
     """
 
     width: float
     height: float
     boxes: dict[str, tuple[float, float]]
-    arrows: list[Arrow]
+    arrows: list[tuple[str, str, bool]]
+    lines: str
+    dashed: str
+    heads: str
+    columns: int
 
 
-_Bend = tuple[str, str, int]
-"""Point at which a long arrow crosses a rank: its start, its stop, the rank."""
+class _Bend(msgspec.Struct, frozen=True):
+    """Point at which long arrows cross a rank.
+
+    Arrows of the same start share their bends, or arrows of the same stop, so that many arrows
+    become one trunk with branches.
+    """
+
+    trunk: str
+    outward: bool
+    weak: bool
+    rank: int
+
+
 _Node = str | _Bend
 
 
-def layered_layout(steps: Steps) -> Layout:
+def layered_layout(graph: Graph, columns: int = COLUMNS) -> Layout:
     """Compute the layered layout of a graph.
 
     Args:
-        steps: The steps in their order, with unique names.
+        graph: The nodes and the nodes that they wait for.
+        columns: Highest number of ranks beside each other.
     """
-    needs = dependencies(steps)
-    edges = tuple((name, *mine.items()) for name, mine in needs.items())
-    return _layout(edges, tuple(str(step["name"]) for step in steps if step.get("final")))
+    edges = tuple((name, *mine.items()) for name, mine in graph.waits.items())
+    final = tuple(name for name, node in graph.nodes.items() if node.final)
+    return _layout(edges, final, columns)
 
 
-@lru_cache(maxsize=1)  # a page and the picture of its recipe draw the same graph
-def _layout(edges: tuple[tuple[Any, ...], ...], final: tuple[str, ...]) -> Layout:
+@lru_cache(maxsize=4)  # a page and the picture of its recipe draw the same graph
+def _layout(edges: tuple[tuple[Any, ...], ...], final: tuple[str, ...], columns: int) -> Layout:
     """Compute a layout.
 
     Args:
-        edges: Each step as its name, followed by the steps that it waits for, as in `dependencies`.
+        edges: Each node as its name, followed by the nodes that it waits for, as in `Waits`.
         final: The names of the ``finally`` steps.
+        columns: Highest number of ranks beside each other.
     """
-    needs: dict[str, dict[str, bool]] = {name: dict(mine) for name, *mine in edges}
-    ranks = _ranks(final, needs)
-    rows = _rows(ranks, needs)
-    direction = _direction(rows)
-    centres = _centres(rows, direction)
+    order = _order(edges, final)
+    columns = min(columns, max(len(order.rows), 1))
+    turns = len(order.rows) > columns
+    gap = _WIDE_GAP if columns == COLUMNS or not turns else _SMALL_GAP
+    side = _TURN if turns else _MARGIN
+    centres, height = _centres(order.rows, columns, gap, side)
+    width = 2 * side + columns * WIDTH + (columns - 1) * gap
     boxes = {
         name: (x - WIDTH / 2, y - HEIGHT / 2)
         for name, (x, y) in centres.items()
         if isinstance(name, str)
     }
-    arrows = [
-        Arrow(start, stop, weak, _arrow_path(start, stop, centres, ranks, direction))
-        for stop, mine in needs.items()
-        for start, weak in mine.items()
-    ]
-    right = max([x for x, _ in boxes.values()], default=0.0) + WIDTH
-    low = max([y for _, y in boxes.values()], default=0.0) + HEIGHT
-    # Bends may lie beyond the last box.
-    right = max([right, *[x for x, _ in centres.values()]])
-    low = max([low, *[y for _, y in centres.values()]])
-    return Layout(right + _MARGIN, low + _MARGIN, boxes, arrows)
+    lines = _lines(order, centres, columns)
+    return Layout(width, height, boxes, order.arrows, *lines, columns)
+
+
+class _Order(msgspec.Struct, frozen=True):
+    """Order of a graph, which is the same for each number of columns.
+
+    Attributes:
+        ranks: The ranks of the nodes that are steps.
+        rows: The ordered nodes of each rank, with the bends of arrows that pass it.
+        segments: The lines, each from a node to one of the next rank; True if it is dashed.
+        arrows: The arrows, as in `Layout`.
+    """
+
+    ranks: dict[str, int]
+    rows: list[list[_Node]]
+    segments: dict[tuple[_Node, _Node], bool]
+    arrows: list[tuple[str, str, bool]]
+
+
+@lru_cache(maxsize=2)  # the pictures for wide and for narrow screens have the same order
+def _order(edges: tuple[tuple[Any, ...], ...], final: tuple[str, ...]) -> _Order:
+    """Return the order of a graph; the arguments are those of `_layout`."""
+    needs: dict[str, dict[str, bool]] = {name: dict(mine) for name, *mine in edges}
+    ranks = _ranks(final, needs)
+    segments = _segments(ranks, needs)
+    arrows = [(start, stop, weak) for stop, mine in needs.items() for start, weak in mine.items()]
+    return _Order(ranks, _rows(ranks, segments), segments, arrows)
 
 
 def _ranks(final: Sequence[str], needs: Mapping[str, Mapping[str, bool]]) -> dict[str, int]:
-    """Return the rank of each step; ``finally`` steps follow one by one at the end."""
+    """Return the rank of each node; ``finally`` steps follow one by one at the end.
+
+    A rank with many nodes becomes several, so that a picture of steps without needs is no tower.
+    """
     chains = longest_chains(needs, dict.fromkeys(needs, 1))
-    ranks = {name: int(length) - 1 for name, (length, _) in chains.items()}
-    apart = set(final)
-    last = max([rank for name, rank in ranks.items() if name not in apart], default=-1)
-    return ranks | {name: last + number for number, name in enumerate(final, 1)}
-
-
-def _rows(ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]) -> list[list[_Node]]:
-    """Return the ordered nodes of each rank, with a bend for each arrow that passes the rank."""
-    rows: list[list[_Node]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
+    levels: dict[int, list[str]] = {}
     for name in needs:
-        rows[ranks[name]].append(name)
-    edges = [(start, stop) for stop, mine in needs.items() for start in mine]
-    long = [(start, stop) for start, stop in edges if ranks[stop] - ranks[start] > 1]
-    bends: dict[tuple[str, str], list[_Node]] = {}
-    if sum([ranks[stop] - ranks[start] - 1 for start, stop in long]) <= _MAX_BENDS:
-        for start, stop in long:
-            passed = range(ranks[start] + 1, ranks[stop])
-            bends[start, stop] = [(start, stop, rank) for rank in passed]
-            for rank in passed:
-                rows[rank].append((start, stop, rank))
-    if max(map(len, rows), default=0) > 1:
-        _order(rows, edges, bends)
-    return rows
+        levels.setdefault(int(chains[name][0]), []).append(name)
+    ranks, rank = {}, 0
+    ends = set(final)
+    for level in sorted(levels):
+        names = [name for name in levels[level] if name not in ends]
+        pieces = -(-len(names) // _MOST_IN_RANK)
+        most = -(-len(names) // max(pieces, 1))
+        for place, name in enumerate(names):
+            ranks[name] = rank + place // most
+        rank += pieces
+    return ranks | {name: rank + number for number, name in enumerate(final)}
 
 
-def _order(
-    rows: list[list[_Node]],
-    edges: Iterable[tuple[str, str]],
-    bends: Mapping[tuple[str, str], Sequence[_Node]],
-) -> None:
-    """Sort the nodes of each rank by those of the ranks before and after it."""
+def _rows(ranks: Mapping[str, int], segments: Iterable[tuple[_Node, _Node]]) -> list[list[_Node]]:
+    """Return the ordered nodes of each rank, with the bends of arrows that pass it."""
+    rows: list[list[_Node]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
+    for name, rank in ranks.items():
+        rows[rank].append(name)
+    nodes = [node for pair in segments for node in pair]
+    for bend in dict.fromkeys([node for node in nodes if isinstance(node, _Bend)]):
+        rows[bend.rank].append(bend)
+    if max(map(len, rows), default=0) <= 1:
+        return rows
     previous: dict[_Node, list[_Node]] = {}
     following: dict[_Node, list[_Node]] = {}
-    for start, stop in edges:
-        for one, other in itertools.pairwise((start, *bends.get((start, stop), ()), stop)):
-            following.setdefault(one, []).append(other)
-            previous.setdefault(other, []).append(one)
+    for one, other in segments:
+        following.setdefault(one, []).append(other)
+        previous.setdefault(other, []).append(one)
     for _ in range(_SWEEPS):
         _sweep(rows, previous)
         _sweep(rows[::-1], following)
     _sweep(rows, previous)
+    return rows
+
+
+def _segments(
+    ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]
+) -> dict[tuple[_Node, _Node], bool]:
+    """Return the lines of all arrows; an arrow that passes ranks has a bend in each of them."""
+    fan_out: dict[str, int] = {}
+    for mine in needs.values():
+        for start in mine:
+            fan_out[start] = fan_out.get(start, 0) + 1
+    segments: dict[tuple[_Node, _Node], bool] = {}
+    bends = 0
+    for stop, mine in needs.items():
+        for start, weak in mine.items():
+            outward = fan_out[start] >= len(mine)
+            trunk = start if outward else stop
+            chain: list[_Node] = [start]
+            bends += max(0, ranks[stop] - ranks[start] - 1)
+            if bends <= _MAX_BENDS:
+                passed = range(ranks[start] + 1, ranks[stop])
+                chain += [_Bend(trunk, outward, weak, rank) for rank in passed]
+            chain.append(stop)
+            for number, one in enumerate(chain[1:]):
+                segments[chain[number], one] = weak
+    return segments
 
 
 def _sweep(rows: Iterable[list[_Node]], adjacent: Mapping[_Node, Sequence[_Node]]) -> None:
@@ -170,72 +216,71 @@ def _sweep(rows: Iterable[list[_Node]], adjacent: Mapping[_Node, Sequence[_Node]
         positions |= {node: (number + 0.5) / len(row) for number, node in enumerate(row)}
 
 
-def _direction(rows: Sequence[Sequence[_Node]]) -> Direction:
-    """Return the direction of the arrows, right or down, that suits the width of a page."""
-    if len(rows) * _RANK_DISTANCE["right"] <= _PAGE_WIDTH:
-        return "right"
-    widest = max((sum(_size(node, "down") for node in row) for row in rows), default=0)
-    return (
-        "down"
-        if widest <= _PAGE_WIDTH or len(rows) > 2 * _PAGE_WIDTH / _RANK_DISTANCE["right"]
-        else "right"
-    )
-
-
-def _size(node: _Node, direction: Direction) -> int:
-    return _NODE_SIZE[direction] if isinstance(node, str) else _BEND_SIZE
+def _size(node: _Node) -> int:
+    return _ROW if isinstance(node, str) else _BEND_ROW
 
 
 def _centres(
-    rows: Sequence[Sequence[_Node]], direction: Direction
-) -> dict[_Node, tuple[float, float]]:
-    """Return the position of the centre of each node; ranks are centred on the widest rank."""
-    widths = [sum([_size(node, direction) for node in row]) for row in rows]
-    widest = max(widths, default=0)
-    right = direction == "right"
-    along = _MARGIN + (WIDTH if right else HEIGHT) / 2
+    rows: Sequence[Sequence[_Node]], columns: int, gap: int, side: int
+) -> tuple[dict[_Node, tuple[float, float]], float]:
+    """Return the centre of each node and the height of the picture."""
+    sizes = [sum(map(_size, row)) for row in rows]
     centres: dict[_Node, tuple[float, float]] = {}
-    for row, width in zip(rows, widths, strict=True):
-        across = _MARGIN + (widest - width) / 2
-        for node in row:
-            size = _size(node, direction)
-            middle = across + size / 2
-            centres[node] = (along, middle) if right else (middle, along)
-            across += size
-        along += _RANK_DISTANCE[direction]
-    return centres
+    top = float(_MARGIN)
+    for first in range(0, len(rows), columns):
+        highest = max(sizes[first : first + columns])
+        is_forward = first // columns % 2 == 0
+        for number, row in enumerate(rows[first : first + columns]):
+            column = number if is_forward else columns - 1 - number
+            x = side + column * (WIDTH + gap) + WIDTH / 2
+            y = top + (highest - sizes[first + number]) / 2
+            # A turn mirrors the order: so the bows beside it do not cross each other.
+            for node in row if is_forward else row[::-1]:
+                size = _size(node)
+                centres[node] = (x, y + (size - (_ROW - HEIGHT)) / 2)
+                y += size
+        top += highest - (_ROW - HEIGHT) + _TURN_GAP
+    return centres, top - _TURN_GAP + _MARGIN if rows else 2 * _MARGIN
 
 
-def _arrow_path(
-    start: str,
-    stop: str,
-    centres: Mapping[_Node, tuple[float, float]],
-    ranks: Mapping[str, int],
-    direction: Direction,
-) -> str:
-    """Return the SVG path of an arrow from the end of one box to the beginning of another."""
-    right = direction == "right"
-    half = WIDTH / 2 if right else HEIGHT / 2
-    ends: tuple[_Node, ...] = (start, stop)
-    if ranks[stop] - ranks[start] > 1:
-        between = [(start, stop, rank) for rank in range(ranks[start] + 1, ranks[stop])]
-        ends = (start, *[one for one in between if one in centres], stop)
-    path, letter = "", "M"
-    for one, other in itertools.pairwise(ends):
-        (x, y), (to_x, to_y) = centres[one], centres[other]
-        # The line is straight beside the boxes of a rank and curved between two ranks.
-        if right:
-            x, to_x = x + half, to_x - half
-            middle = _number((x + to_x) / 2)
-            x1, y1, x2, y2 = _number(x), _number(y), _number(to_x), _number(to_y)
-            path += f"{letter}{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+def _lines(
+    order: _Order, centres: Mapping[_Node, tuple[float, float]], columns: int
+) -> tuple[str, str, str]:
+    """Return path data: the solid lines, the dashed lines, and the heads of the arrows.
+
+    Args:
+        order: The order of the graph.
+        centres: The centre of each node.
+        columns: Number of ranks beside each other.
+    """
+    ranks, half = order.ranks, WIDTH / 2
+    solid: list[str] = []
+    dashed: list[str] = []
+    heads: dict[str, None] = {}
+    for (start, stop), weak in order.segments.items():
+        row = (start.rank if isinstance(start, _Bend) else ranks[start]) // columns
+        to_row = (stop.rank if isinstance(stop, _Bend) else ranks[stop]) // columns
+        # The direction of the arrows in a row: 1 for right, -1 for left.
+        way, to_way = 1 - row % 2 * 2, 1 - to_row % 2 * 2
+        (x, y), (to_x, to_y) = centres[start], centres[stop]
+        begin, end = x + way * half, to_x - to_way * half
+        x1, y1, x2, y2 = _number(begin), _number(y), _number(end), _number(to_y)
+        if to_row == row + 1:  # a bow beside the end of the rows
+            bow = min(abs(to_y - y) / 8, _TURN * 1.2 - _SMALL_BOW)
+            middle = _number(begin + way * (_SMALL_BOW + bow))
         else:
-            y, to_y = y + half, to_y - half
-            middle = _number((y + to_y) / 2)
-            x1, y1, x2, y2 = _number(x), _number(y), _number(to_x), _number(to_y)
-            path += f"{letter}{x1} {y1}C{x1} {middle} {x2} {middle} {x2} {y2}"
-        letter = "L"
-    return path
+            middle = _number((begin + end) / 2)
+        # A line is straight beside the boxes of a rank and curved between two ranks.
+        path = f"M{x1} {y1}"
+        if isinstance(start, _Bend):
+            path = f"M{_number(x - way * half)} {y1}H{x1}"
+        path += f"C{middle} {y1} {middle} {y2} {x2} {y2}"
+        (dashed if weak else solid).append(path)
+        if isinstance(stop, str):
+            back = _number(end - to_way * _HEAD)
+            low, high = _number(to_y - _HEAD / 2), _number(to_y + _HEAD / 2)
+            heads[f"M{x2} {y2}L{back} {low}V{high}z"] = None
+    return "".join(solid), "".join(dashed), "".join(heads)
 
 
 @lru_cache(maxsize=1024)  # most nodes of a picture share one of their coordinates

@@ -3,212 +3,257 @@
 Nodes of Mermaid have numbered ids, so that a step's name cannot be a keyword of Mermaid.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.text import CONTROLS, cut_to_length
-from pytest_orchestrator.recipe.model.graph import dependencies, names_in
-from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Steps, layered_layout
-from pytest_orchestrator.reports.text import SIGNS, look, sign
+from pytest_orchestrator.core.text import CONTROLS, cut_to_length, display_width
+from pytest_orchestrator.reports.graph.layout import COLUMNS, HEIGHT, WIDTH, layered_layout
+from pytest_orchestrator.reports.graph.nodes import MOST, Graph, Node, Steps, graph
+from pytest_orchestrator.reports.states import COLOURS, STATES, UNKNOWN, Legend, legend
 
-MOST = 150
-"""Default of the highest number of steps that are drawn; a picture with more is not readable."""
-
-_WIDEST_LABEL = 60
-_LABEL = CONTROLS | {9: " ", 10: " ", 34: "#quot;", 60: "#lt;", 62: "#gt;"}
+_WIDEST_LABEL: Final = 60
+_LABEL: Final = CONTROLS | {9: " ", 10: " ", 34: "#quot;", 60: "#lt;", 62: "#gt;"}
 """Escapes of Mermaid for the characters of names, which come from untrusted journals."""
-_MOST_ARROWS = 400
+_MOST_ARROWS: Final = 400
 # Mermaid refuses a drawing of more than 500 arrows or 50,000 characters.
-
-_COLOURS = {
-    "passed": ("dafbe1", "1a7f37"),
-    "failed": ("ffebe9", "cf222e"),
-    "skipped": ("f6f8fa", "6e7781"),
-    "blocked": ("fff8c5", "9a6700"),
-    "running": ("ddf4ff", "0550ae"),
-}
+_INK: Final = "#1f2328"
+_DASHES: Final = "stroke-dasharray:5 3"
 
 
-def mermaid(steps: Steps, most: int = MOST) -> str:
+def legend_of(drawn: Graph) -> Legend:
+    """Return the legend of a graph, with the states and marks that it has."""
+    nodes = drawn.nodes.values()
+    weak = [one for mine in drawn.waits.values() for one in mine.values()]
+    marks = {
+        "solid": False in weak,
+        "dashed": True in weak,
+        "final": any(node.final for node in nodes),
+        "folded": any(node.steps > 1 for node in nodes),
+    }
+    return legend((node.state for node in nodes), (name for name, used in marks.items() if used))
+
+
+def mermaid(steps: Steps, most: int = MOST, *, fold: bool = True, with_legend: bool = True) -> str:
     """Return the graph of a recipe as Mermaid.
 
     Args:
         steps: Its steps in their order, with unique names.
-        most: Highest number of steps that are drawn. If the recipe has more, failed steps come
-            first, then their neighbours in the graph, then the first steps.
+        most: Highest number of boxes. If the recipe has more, failed steps come first, then their
+            neighbours in the graph, then the first steps.
+        fold: True to fold chains of steps of a large recipe.
+        with_legend: True for a legend below the graph, if a sign needs one.
 
     Returns:
         Text of Mermaid, always below the limits of Mermaid.
     """
-    drawn = choose_steps(steps, most)
-    ids = {str(step["name"]): f"s{number}" for number, step in enumerate(drawn)}
+    drawn = graph(steps, fold=fold, most=most)
+    ids = {name: f"s{number}" for number, name in enumerate(drawn.nodes)}
+    nodes = drawn.nodes.values()
     lines = ["flowchart TD"]
-    lines += [f"    {_mermaid_box(step, ids)}" for step in drawn if not step.get("final")]
-    final = [step for step in drawn if step.get("final")]
-    if final:
-        inner = (f"        {_mermaid_box(step, ids)}" for step in final)
+    lines += [f"    {_mermaid_box(node, ids)}" for node in nodes if not node.final]
+    if final := [node for node in nodes if node.final]:
+        inner = (f"        {_mermaid_box(node, ids)}" for node in final)
         lines += ["    subgraph finally", *inner, "    end"]
-    lines += _more(steps, drawn)
-    arrows = list(_arrows(drawn, ids))
+    lines += _more(drawn)
+    arrows = [
+        f"{ids[start]} {'-.->' if weak else '-->'} {ids[stop]}"
+        for stop, mine in drawn.waits.items()
+        for start, weak in mine.items()
+    ]
     lines += [f"    {arrow}" for arrow in arrows[:_MOST_ARROWS]]
     if arrows[_MOST_ARROWS:]:
         lines.append(f'    arrows["… {len(arrows) - _MOST_ARROWS:,} more arrows"]')
-    looks = dict.fromkeys(look for step in drawn if (look := _look(step)))
+    if with_legend:
+        lines += _mermaid_legend(drawn, ids)
+    looks = dict.fromkeys(node.look for node in nodes if node.look)
     lines += [
-        f"    classDef {look} fill:#{_COLOURS[look][0]},stroke:#{_COLOURS[look][1]},color:#1f2328"
-        for look in looks
+        f"    classDef {one} fill:{COLOURS[one].ground},stroke:{COLOURS[one].line},color:{_INK}"
+        for one in looks
     ]
+    if final:
+        lines.append(f"    classDef final {_DASHES}")
+        lines.append(f"    class {','.join(ids[node.name] for node in final)} final")
     return "\n".join(lines) + "\n"
 
 
-def _mermaid_box(step: Mapping[str, Json], ids: Mapping[str, str]) -> str:
-    name, state = str(step["name"]), step.get("state")
-    outcome = f"{SIGNS.get(str(state), '')} {state}".strip() if state else ""
-    title = cut_to_length(name, _WIDEST_LABEL).translate(_LABEL)
-    label = f"{title}<br/>{outcome}" if outcome else title
-    look = _look(step)
-    return f'{ids[name]}["{label}"]' + (f":::{look}" if look else "")
+def _mermaid_box(node: Node, ids: Mapping[str, str]) -> str:
+    if node.steps > 1:
+        ends = (cut_to_length(name, _WIDEST_LABEL // 2) for name in (node.name, node.last))
+        title = " … ".join(ends).translate(_LABEL)
+    else:
+        title = cut_to_length(node.name, _WIDEST_LABEL).translate(_LABEL)
+    state = node.state_text
+    label = f"{title}<br/>{state}" if state else title
+    shape = f'[["{label}"]]' if node.steps > 1 else f'["{label}"]'
+    return f"{ids[node.name]}{shape}" + (f":::{node.look}" if node.look else "")
 
 
-def _look(step: Mapping[str, Json]) -> str:
-    state = str(step.get("state", ""))
-    name = look(state)
-    return name if name in _COLOURS else ""
-
-
-def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
-    for step in drawn:
-        mine, needs = ids[str(step["name"])], names_in(step, "needs")
-        for need in needs:
-            if need in ids:
-                yield f"{ids[need]} --> {mine}"
-        for other in names_in(step, "after"):
-            if other in ids and other not in needs:
-                yield f"{ids[other]} -.-> {mine}"
-
-
-def choose_steps(steps: Steps, most: int) -> Steps:
-    """Return at most `most` steps of a recipe to draw, in their order.
-
-    Args:
-        steps: All steps of a recipe.
-        most: Highest number of steps; failed steps and their neighbours come first.
-    """
-    if len(steps) <= most:
-        return steps
-    failed = {str(step["name"]) for step in steps if _look(step) == "failed"}
-    neighbours = {
-        name
-        for step in steps
-        for name in (str(step["name"]), *names_in(step, "needs"))
-        if str(step["name"]) in failed or failed.intersection(names_in(step, "needs"))
-    }
-
-    def priority(index: int) -> tuple[int, int]:
-        name = str(steps[index]["name"])
-        return (0 if name in failed else 1 if name in neighbours else 2, index)
-
-    indexes = sorted(sorted(range(len(steps)), key=priority)[:most])
-    return [steps[index] for index in indexes]
-
-
-def _more(steps: Steps, drawn: Steps) -> list[str]:
-    if len(drawn) == len(steps):
+def _mermaid_legend(drawn: Graph, ids: Mapping[str, str]) -> list[str]:
+    """Return a box with the legend below the last step, if a mark of the picture needs one."""
+    marks = legend_of(drawn).marks
+    if not {*marks} - {"solid"}:
         return []
-    names = {step["name"] for step in drawn}
-    states = [str(step.get("state", "")) for step in steps if step["name"] not in names]
-    counts = ", ".join(f"{states.count(one):,} {one}" for one in dict.fromkeys(states) if one)
-    label = f"… {len(states):,} more steps" + (f"<br/>{counts}" if counts else "")
+    text = "<br/>".join(Legend((), marks).texts)
+    last = [*ids.values()][-1]
+    return [
+        f'    legend["{text}"]',
+        f"    {last} ~~~ legend",
+        "    style legend fill:none,stroke:none",
+    ]
+
+
+def _more(drawn: Graph) -> list[str]:
+    if not drawn.left_out:
+        return []
+    counts = ", ".join(f"{number:,} {one}" for one, number in drawn.left_out.items() if one)
+    label = f"… {sum(drawn.left_out.values()):,} more steps" + (f"<br/>{counts}" if counts else "")
     return [f'    more["{label}"]']
 
 
-_WIDEST_NAME: Final = 23
-
-
 class _Box(msgspec.Struct, frozen=True):
-    """Values of a step that the SVG template uses."""
+    """Values of a node that the SVG template uses."""
 
     classes: str
     place: str
     title: str
     label: str
+    length: int
     state: str
+    folded: bool
     href: Any
 
 
-def svg(steps: Steps) -> str:
+class _Entry(msgspec.Struct, frozen=True):
+    """Entry of the legend of an SVG: its text, its style and its place."""
+
+    text: str
+    look: str
+    x: int
+    y: int
+
+
+_INSIDE: Final = WIDTH - 20
+_LEGEND_LINE: Final = 18
+_NARROW_COLUMNS: Final = 2
+_SMALLEST: Final = 0.76
+"""Smallest scale of a picture: its texts have at least nine pixels."""
+
+
+def svg(steps: Steps, *, fold: bool = True) -> str:
     """Return the graph of a recipe as an SVG document.
 
     Args:
         steps: The steps of a recipe in their order, with unique names; ``seconds`` are shown.
+        fold: True to fold chains of steps of a large recipe.
     """
     from pytest_orchestrator.reports.templating import template
 
-    return template("graph.svg").render(boxes(steps), alone=True)
+    drawn = graph(steps, fold=fold)
+    picture = boxes(drawn)
+    entries, width, height = _legend_entries(drawn, picture["width"], picture["height"])
+    sizes = {"width": width, "height": height, "legend": entries, "least": int(width * _SMALLEST)}
+    return template("graph.svg").render(picture | sizes, alone=True, colours=COLOURS)
 
 
-def boxes(steps: Steps) -> dict[str, Any]:
-    """Return the variables of the SVG template for steps."""
-    layout = layered_layout(steps)
-    drawn = [
-        _svg_box(step, name, layout.boxes[name])
-        for step in steps
-        if (name := str(step["name"])) in layout.boxes
-    ]
-    size = {"width": layout.width, "height": layout.height, "box_size": (WIDTH, HEIGHT)}
-    return size | {"boxes": drawn, "arrows": layout.arrows}
+def boxes(drawn: Graph, columns: int = COLUMNS) -> dict[str, Any]:
+    """Return the variables of the SVG template for a graph.
+
+    Args:
+        drawn: The graph.
+        columns: Highest number of boxes beside each other.
+    """
+    layout = layered_layout(drawn, columns)
+    return {
+        "width": layout.width,
+        "height": layout.height,
+        "least": int(layout.width * _SMALLEST),
+        "box_size": (WIDTH, HEIGHT),
+        "boxes": [_svg_box(node, *layout.boxes[node.name]) for node in drawn.nodes.values()],
+        "lines": layout.lines,
+        "dashed": layout.dashed,
+        "heads": layout.heads,
+        "columns": layout.columns,
+        "legend": (),
+        "screen": "",
+    }
 
 
-def _svg_box(step: Mapping[str, Json], name: str, corner: tuple[float, float]) -> _Box:
-    state, final = _state_text(step), bool(step.get("final"))
-    x, y = corner
+def narrow_boxes(drawn: Graph) -> dict[str, Any] | None:
+    """Return the variables of a picture for a narrow screen; None if the graph fits one."""
+    picture = boxes(drawn, _NARROW_COLUMNS)
+    return picture if len(picture["boxes"]) > _NARROW_COLUMNS else None
+
+
+def _svg_box(node: Node, x: float, y: float) -> _Box:
+    label = node.label
     return _Box(
-        f"box {look(str(step.get('state', 'waiting')))}{' final' * final}",
+        f"box {node.look or 'waiting'}{' final' * node.final}",
         f"translate({x:.1f} {y:.1f})",
-        f"{name}{f': {state}' if state else ''}{' (finally)' * final}",
-        cut_to_length(name, _WIDEST_NAME),
-        state,
-        step.get("href"),
+        node.title,
+        label,
+        _INSIDE if _is_wide(label) else 0,
+        node.outcome,
+        node.steps > 1,
+        node.href,
     )
 
 
-def dot(steps: Steps) -> str:
+def _is_wide(label: str) -> bool:
+    """Return True if a name may be wider than its box: many capitals, `m`, `w` or wide letters."""
+    wide = sum(letter.isupper() or letter in "mw_…" for letter in label)
+    return 6.6 * display_width(label) + 2.6 * wide > _INSIDE
+
+
+def _legend_entries(drawn: Graph, width: float, height: float) -> tuple[list[_Entry], float, float]:
+    """Return the entries of the legend below a picture, and the size of the whole picture."""
+    shown = legend_of(drawn)
+    styles = [STATES.get(word, UNKNOWN).look for word in shown.states]
+    texts = shown.texts
+    if not {*shown.marks} - {"solid"} and len(styles) <= 1:
+        return [], width, height
+    width = max(width, 2 * WIDTH)
+    entries, x, y = [], 10, int(height) + _LEGEND_LINE
+    for text, style in zip(texts, [*styles, *[""] * len(shown.marks)], strict=True):
+        room = 7 * len(text) + 16
+        if x > 10 and x + room > width:
+            x, y = 10, y + _LEGEND_LINE
+        entries.append(_Entry(text, style, x, y))
+        x += room
+    return entries, width, y + 8
+
+
+def dot(steps: Steps, *, fold: bool = True) -> str:
     """Return the graph of a recipe in the DOT language of Graphviz.
 
     Args:
         steps: The steps, as for `svg`.
+        fold: True to fold chains of steps of a large recipe.
     """
+    drawn = graph(steps, fold=fold)
     lines = ["digraph recipe {", "  rankdir=TB;"]
     lines.append('  node [shape=box, style="rounded,filled", fontname="sans-serif"];')
     lines.append(f"  node [width={WIDTH / 72:.3f}, height={HEIGHT / 72:.3f}, fixedsize=true];")
-    for step in steps:
-        name, state = str(step["name"]), _state_text(step)
-        title = _quoted(cut_to_length(name, _WIDEST_NAME))
-        label = f"{title[:-1]}\\n{_quoted(state)[1:]}" if state else title
-        fill = _COLOURS[kind][0] if (kind := _look(step)) else "ffffff"
-        lines.append(f'  {_quoted(name)} [label={label}, fillcolor="#{fill}"];')
-    for stop, mine in dependencies(steps).items():
+    for node in drawn.nodes.values():
+        label = _quoted(node.label)
+        label = f"{label[:-1]}\\n{_quoted(node.outcome)[1:]}" if node.outcome else label
+        colours = COLOURS[node.look or "waiting"]
+        more = ', style="rounded,filled,dashed"' * node.final + ", peripheries=2" * (node.steps > 1)
+        fill = f'color="{colours.line}", fillcolor="{colours.ground}"'
+        lines.append(f"  {_quoted(node.name)} [label={label}, {fill}{more}];")
+    for stop, mine in drawn.waits.items():
         for start, weak in mine.items():
             looks = " [style=dashed]" if weak else ""
             lines.append(f"  {_quoted(start)} -> {_quoted(stop)}{looks};")
+    if {*legend_of(drawn).marks} - {"solid"}:
+        text = "   ".join(legend_of(drawn).texts)
+        lines.append(f'  label={_quoted(text)}; labelloc=b; fontname="sans-serif"; fontsize=11;')
     return "\n".join([*lines, "}"]) + "\n"
 
 
-PICTURES: Final[Mapping[str, Callable[[Steps], str]]] = {"svg": svg, "mmd": mermaid, "dot": dot}
+PICTURES: Final[Mapping[str, Callable[..., str]]] = {"svg": svg, "mmd": mermaid, "dot": dot}
 """Writers of pictures by the suffix of the file."""
-
-
-def _state_text(step: Mapping[str, Json]) -> str:
-    """Return the second line of a box: sign, state, and the duration if it is known."""
-    state, seconds = step.get("state"), step.get("seconds")
-    if not state:
-        return ""
-    text = f"{sign(str(state))} {state}"
-    return f"{text} · {report_text.seconds(seconds)} s" if seconds is not None else text
 
 
 def _quoted(text: str) -> str:

@@ -12,11 +12,15 @@ import msgspec
 
 from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
-from pytest_orchestrator.reports.graph.picture import MOST, boxes, choose_steps
+from pytest_orchestrator.reports.graph.nodes import MOST
+from pytest_orchestrator.reports.graph.nodes import graph as graph_of
+from pytest_orchestrator.reports.graph.picture import boxes, legend_of, narrow_boxes
 from pytest_orchestrator.reports.html.budget import Files, content_budget
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
+from pytest_orchestrator.reports.states import Legend
+from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.block import Block, measurements_of
@@ -54,6 +58,8 @@ class RecipeView(msgspec.Struct, frozen=True):
     timeline: Timeline | None
     critical: CriticalPath | None
     graph: dict[str, Any]
+    narrow_graph: dict[str, Any] | None
+    legend: Legend
     left_out: int
     anchors: dict[str, str]
 
@@ -149,6 +155,15 @@ class Page:
     def tags(self) -> list[str]:
         """All tags of steps."""
         return sorted({tag for step in self.steps for tag in step.tags})
+
+    @property
+    def legend(self) -> Legend:
+        """The legend of all graphs of the page."""
+        drawn = [recipe.legend for recipe in self.recipes]
+        return legend_for(
+            (word for one in drawn for word in one.states),
+            (mark for one in drawn for mark in one.marks),
+        )
 
     @property
     def first_failure(self) -> StepView | None:
@@ -274,7 +289,7 @@ class Page:
             }
             for step in steps
         ]
-        few = choose_steps(drawn, MOST)
+        picture = graph_of(drawn, most=MOST)
         self._drawable -= len(steps)
         recipe_verdict = verdict_of(recipe)
         return RecipeView(
@@ -285,8 +300,10 @@ class Page:
             steps,
             timeline(recipe, self.run.last) if self._drawable >= 0 else None,
             critical_path(blocks),
-            boxes(few),
-            len(drawn) - len(few),
+            boxes(picture),
+            narrow_boxes(picture),
+            legend_of(picture),
+            sum(picture.left_out.values()),
             {step.name: step.anchor for step in steps},
         )
 

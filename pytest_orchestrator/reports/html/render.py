@@ -129,8 +129,11 @@ def _raw(text: str) -> Any:
     return Markup(text)  # noqa: S704  # a file of this package, or the output of a template
 
 
-def _graph(drawing: Mapping[str, Any]) -> Any:
-    return _raw(template("graph.svg").render(drawing, alone=False))
+def _graph(wide: Mapping[str, Any], narrow: Mapping[str, Any] | None) -> Any:
+    """Return the picture of a graph, and the one for narrow screens if there is one."""
+    draw = template("graph.svg").render
+    text = draw(wide, alone=False, screen=" wide" if narrow else "")
+    return _raw(text + draw(narrow, alone=False, screen=" narrow") if narrow else text)
 
 
 @cache

@@ -89,6 +89,18 @@
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
 
+  // The first failed step of a graph is in sight, also where the graph is larger than its box.
+  const aim = (box) => {
+    const failed = [...box.querySelectorAll(".box.failed")].find((one) => one.getClientRects().length);
+    if (!failed) return;
+    const [one, frame] = [failed.getBoundingClientRect(), box.getBoundingClientRect()];
+    if (one.bottom > frame.bottom) box.scrollTop += one.top - frame.top - 40;
+    if (one.right > frame.right) box.scrollLeft += one.left - frame.left - 40;
+  };
+  document.querySelectorAll(".graph-box").forEach(aim);
+  for (const one of document.querySelectorAll("details.recipe"))
+    one.addEventListener("toggle", () => one.open && one.querySelectorAll(".graph-box").forEach(aim));
+
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const axis = (more) => ({ stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, ...more });
   const tidy = (value, digits) => (value == null ? "-" : value.toFixed(digits));

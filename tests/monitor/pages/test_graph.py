@@ -25,6 +25,7 @@ def test_graph_has_a_node_per_step_and_an_edge_per_dependency() -> None:
     assert drawn[0]["data"]["label"] == "flash\n✔ passed · 1.50 s"
     assert nodes["flash"] == ["passed", "critical"]
     assert nodes["note"] == ["waiting", "picked"]
+    assert nodes["power_off"] == ["waiting", "final"]
     assert edges == {
         ("flash", "measure"): ["critical"],
         ("flash", "note"): ["weak"],

@@ -16,6 +16,7 @@ from pytest_orchestrator.monitor.pages import (
     comparison,
     context,
     elements,
+    graph,
     log,
     measurements,
     resources,
@@ -77,6 +78,20 @@ def test_bar_shows_counts_and_the_remaining_time(bench: Path) -> None:
     assert "about 1:00 to go" in shown
 
 
+def test_the_graph_has_the_legend_of_the_report(psu: RunView) -> None:
+    shown = graph.layout(psu, Selection(None)).children[-1]
+
+    assert shown.children.split("   ") == [
+        "✔ passed",
+        "✘ failed",
+        "⊘ blocked",
+        "→ needs",
+        "⇢ after, finally",
+        "┄ dashed box: finally",
+        "━ critical path",
+    ]
+
+
 def test_timeline_distinguishes_waits_from_failed_attempts(psu: RunView) -> None:
     figure = timeline.figure(psu, Selection(f"{RECIPE}::measure_ripple"))
     shapes = {
@@ -92,7 +107,10 @@ def test_timeline_distinguishes_waits_from_failed_attempts(psu: RunView) -> None
     labels = {" ".join(label.split()[:-1]) for _, _, label in shapes}
 
     assert labels == {"running", "failed attempt", "waiting for lock", "retry delay"}
-    assert any(shape == "/" for _, shape, label in shapes if label.startswith("retry delay"))
+    hatched = {label for _, shape, label in shapes if shape == "/"}
+    assert {" ".join(label.split()[:-1]) for label in hatched} == {"failed attempt"}
+    (delay,) = (one for one in figure.data if "retry delay" in str(one.hovertext))
+    assert (delay.width, delay.marker.color) == (0.08, COLOURS["waiting"])
     assert set(figure.data[-1].hovertext) >= {"set dut.firmware_v1"}
 
 

@@ -5,11 +5,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, layered_layout
+from pytest_orchestrator.reports.graph import layout as layouts
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Layout
+from pytest_orchestrator.reports.graph.nodes import Steps
+from pytest_orchestrator.reports.graph.nodes import graph as graph_from
 
 
 def steps(**needs: str) -> list[dict[str, Any]]:
     return [{"name": name, "needs": each.split()} for name, each in needs.items()]
+
+
+def layered_layout(steps: Steps, columns: int = layouts.COLUMNS) -> Layout:
+    return layouts.layered_layout(graph_from(steps, fold=False), columns)
 
 
 def graph_of(masks: list[int]) -> list[dict[str, Any]]:
@@ -42,21 +49,57 @@ def test_boxes_do_not_overlap_and_lie_inside_the_picture(graph: list[dict[str, A
 
 @given(graphs)
 def test_every_dependency_has_an_arrow(graph: list[dict[str, Any]]) -> None:
-    arrows = {(arrow.start, arrow.stop) for arrow in layered_layout(graph).arrows}
+    arrows = {(start, stop) for start, stop, _ in layered_layout(graph).arrows}
 
-    assert arrows == {(need, step["name"]) for step in graph for need in step["needs"]}
+    needed = {(need, step["name"]) for step in graph for need in step["needs"]}
+    assert needed <= arrows
+    ends = {name for step in graph if step["final"] for name in [step["name"]]}
+    assert {stop for _, stop in arrows - needed} <= ends
 
 
-def test_short_recipe_is_drawn_to_the_right_and_long_one_downwards() -> None:
-    short = layered_layout(steps(a="", b="a", c="b")).boxes
-    long = layered_layout(
-        [{"name": f"s{n}", "needs": [f"s{n - 1}"] * (n > 0)} for n in range(9)]
-    ).boxes
+def chain(count: int) -> list[dict[str, Any]]:
+    return [{"name": f"s{n}", "needs": [f"s{n - 1}"] * (n > 0)} for n in range(count)]
 
-    assert short["a"][0] < short["b"][0] < short["c"][0]
-    assert len({y for _, y in short.values()}) == 1
-    assert len({x for x, _ in long.values()}) == 1
-    assert [y for _, y in long.values()] == sorted(y for _, y in long.values())
+
+def test_a_chain_turns_at_the_right_edge_of_a_page() -> None:
+    layout = layered_layout(chain(12))
+
+    corners = [layout.boxes[f"s{number}"] for number in range(12)]
+    columns = sorted({x for x, _ in corners})
+    rows = sorted({y for _, y in corners})
+    places = [(columns.index(x), rows.index(y)) for x, y in corners]
+    assert places[:5] == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0)]
+    assert places[5:10] == [(4, 1), (3, 1), (2, 1), (1, 1), (0, 1)]
+    assert places[10:] == [(0, 2), (1, 2)]
+    assert layout.width <= 1120
+
+
+def test_a_picture_for_a_narrow_screen_has_two_columns() -> None:
+    layout = layered_layout(chain(12), 2)
+
+    assert len({x for x, _ in layout.boxes.values()}) == 2
+    assert layout.width * 0.76 < 345
+
+
+def test_steps_without_needs_fill_the_page_and_are_no_tower() -> None:
+    layout = layered_layout([{"name": f"s{number}"} for number in range(40)])
+
+    assert len({x for x, _ in layout.boxes.values()}) == 5
+    assert layout.height < 500
+
+
+def test_arrows_to_many_steps_share_a_trunk() -> None:
+    names = [f"s{number}" for number in range(500)]
+    wide: list[dict[str, Any]] = [
+        {"name": "on"},
+        *({"name": name, "needs": ["on"]} for name in names),
+    ]
+
+    wide.append({"name": "off", "needs": names})
+    layout = layered_layout(wide)
+
+    assert len(layout.arrows) == 1000
+    assert layout.lines.count("M") < 1200
 
 
 def test_avoidable_crossings_are_avoided() -> None:
@@ -76,9 +119,10 @@ def test_finally_steps_follow_one_by_one_at_the_end() -> None:
 
 
 def test_dependency_by_after_has_a_weak_arrow() -> None:
-    (arrow,) = layered_layout([{"name": "a"}, {"name": "b", "needs": [], "after": ["a"]}]).arrows
+    layout = layered_layout([{"name": "a"}, {"name": "b", "needs": [], "after": ["a"]}])
 
-    assert arrow.weak
+    assert layout.arrows == [("a", "b", True)]
+    assert (layout.lines, bool(layout.dashed)) == ("", True)
 
 
 def test_layout_without_steps_is_empty() -> None:

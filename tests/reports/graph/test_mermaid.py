@@ -28,11 +28,17 @@ flowchart TD
         s3["off<br/>✔ passed"]:::passed
     end
     s0 --> s1
-    s1 --> s2
     s0 -.-> s2
-    classDef passed fill:#dafbe1,stroke:#1a7f37,color:#1f2328
-    classDef failed fill:#ffebe9,stroke:#cf222e,color:#1f2328
-    classDef blocked fill:#fff8c5,stroke:#9a6700,color:#1f2328
+    s1 --> s2
+    s2 -.-> s3
+    legend["→ needs<br/>⇢ after, finally<br/>┄ dashed box: finally"]
+    s3 ~~~ legend
+    style legend fill:none,stroke:none
+    classDef passed fill:#dafbe1,stroke:#116329,color:#1f2328
+    classDef failed fill:#ffebe9,stroke:#a40e26,color:#1f2328
+    classDef blocked fill:#fff8c5,stroke:#7d4e00,color:#1f2328
+    classDef final stroke-dasharray:5 3
+    class s3 final
 """
     )
 
@@ -47,7 +53,7 @@ def test_failed_steps_of_a_large_recipe_are_drawn_with_their_neighbours() -> Non
     steps = [step("s0", state="passed")]
     steps += [step(f"s{n}", f"s{n - 1}", state="passed") for n in range(1, 5000)]
     steps[4000]["state"] = "failed"
-    assert mermaid(steps, most=4) == (
+    assert mermaid(steps, most=4, fold=False) == (
         """\
 flowchart TD
     s0["s0<br/>✔ passed"]:::passed
@@ -57,8 +63,32 @@ flowchart TD
     more["… 4,996 more steps<br/>4,996 passed"]
     s1 --> s2
     s2 --> s3
-    classDef passed fill:#dafbe1,stroke:#1a7f37,color:#1f2328
-    classDef failed fill:#ffebe9,stroke:#cf222e,color:#1f2328
+    classDef passed fill:#dafbe1,stroke:#116329,color:#1f2328
+    classDef failed fill:#ffebe9,stroke:#a40e26,color:#1f2328
+"""
+    )
+
+
+def test_chains_of_a_large_recipe_are_folded_around_its_failed_step() -> None:
+    steps = [step(f"s{n:03}", *[f"s{n - 1:03}"] * (n > 0), state="passed") for n in range(500)]
+    steps[321]["state"] = "failed"
+    assert mermaid(steps) == (
+        """\
+flowchart TD
+    s0["s000<br/>✔ passed"]:::passed
+    s1[["s001 … s320<br/>✔ 320 passed"]]:::passed
+    s2["s321<br/>✘ failed"]:::failed
+    s3[["s322 … s498<br/>✔ 177 passed"]]:::passed
+    s4["s499<br/>✔ passed"]:::passed
+    s0 --> s1
+    s1 --> s2
+    s2 --> s3
+    s3 --> s4
+    legend["→ needs<br/>▣ several steps in one box"]
+    s4 ~~~ legend
+    style legend fill:none,stroke:none
+    classDef passed fill:#dafbe1,stroke:#116329,color:#1f2328
+    classDef failed fill:#ffebe9,stroke:#a40e26,color:#1f2328
 """
     )
 

@@ -30,7 +30,61 @@ def test_svg_shows_states_by_words_and_signs() -> None:
         "box blocked",
         "box passed final",
     ]
-    assert sum(path.get("class") == "arrow weak" for path in root.iter(f"{SVG}path")) == 1
+    assert [path.get("class") for path in root.iter(f"{SVG}path")] == [
+        "arrow",
+        "arrow weak",
+        "head",
+    ]
+
+
+def test_svg_has_one_legend_of_the_signs_that_it_uses() -> None:
+    root = ElementTree.fromstring(svg(STEPS))
+
+    entries = [one.text for one in root.iter(f"{SVG}text") if "legend" in str(one.get("class"))]
+    assert entries == [
+        "✔ passed",
+        "✘ failed",
+        "⊘ blocked",
+        "→ needs",
+        "⇢ after, finally",
+        "┄ dashed box: finally",
+    ]
+
+
+def test_svg_fits_its_page_with_legible_texts() -> None:
+    names = [f"step_{number}" for number in range(30)]
+    steps: list[dict[str, Any]] = [
+        {"name": name, "needs": names[max(n - 1, 0) : n]} for n, name in enumerate(names)
+    ]
+
+    root = ElementTree.fromstring(svg(steps))
+
+    width = float(root.attrib["width"])
+    assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
+    assert width <= 1123
+    assert root.get("style") == f"min-width:{int(width * 0.76)}px"  # 11.5 px become 8.7 px
+    assert "svg { max-width: 100%; height: auto }" in svg(steps)
+
+
+def test_folded_steps_have_a_box_with_their_number() -> None:
+    names = [f"step_{number:03}" for number in range(60)]
+    steps: list[dict[str, Any]] = [
+        {"name": name, "needs": names[max(n - 1, 0) : n], "state": "passed", "seconds": 2}
+        for n, name in enumerate(names)
+    ]
+    steps[30]["state"] = "failed"
+
+    root = ElementTree.fromstring(svg([*steps, STEPS[-1]]))
+
+    assert [title.text for title in root.iter(f"{SVG}title")] == [
+        "step_000: ✔ passed · 2.00 s",
+        "step_001 … step_029: ✔ 29 passed · 58.0 s",
+        "step_030: ✘ failed · 2.00 s",
+        "step_031 … step_058: ✔ 28 passed · 56.0 s",
+        "step_059: ✔ passed · 2.00 s",
+        "off: ✔ passed (finally)",
+    ]
+    assert len(ElementTree.fromstring(svg(steps, fold=False)).findall(f"{SVG}g")) == 60
 
 
 def test_svg_of_a_recipe_that_has_not_run_shows_only_names() -> None:
@@ -51,20 +105,26 @@ def test_markup_in_a_name_is_escaped_in_the_svg() -> None:
 
 
 def test_dot_has_every_step_and_its_dependencies() -> None:
-    text = dot([{"name": 'a"b\\'}, *STEPS[:3]])
+    text = dot([{"name": 'a"b\\'}, *STEPS])
 
     expected = """\
 digraph recipe {
   rankdir=TB;
   node [shape=box, style="rounded,filled", fontname="sans-serif"];
   node [width=2.556, height=0.611, fixedsize=true];
-  "a\\"b\\\\" [label="a\\"b\\\\", fillcolor="#ffffff"];
-  "flash" [label="flash\\n✔ passed · 3.20 s", fillcolor="#dafbe1"];
-  "measure" [label="measure\\n✘ failed · 4.00 s", fillcolor="#ffebe9"];
-  "release" [label="release\\n⊘ blocked", fillcolor="#fff8c5"];
+  "a\\"b\\\\" [label="a\\"b\\\\", color="#57606a", fillcolor="#ffffff"];
+  "flash" [label="flash\\n✔ passed · 3.20 s", color="#116329", fillcolor="#dafbe1"];
+  "measure" [label="measure\\n✘ failed · 4.00 s", color="#a40e26", fillcolor="#ffebe9"];
+  "release" [label="release\\n⊘ blocked", color="#7d4e00", fillcolor="#fff8c5"];
+  "off" [label="off\\n✔ passed", color="#116329", fillcolor="#dafbe1", \
+style="rounded,filled,dashed"];
   "flash" -> "measure";
   "flash" -> "release" [style=dashed];
   "measure" -> "release";
+  "a\\"b\\\\" -> "off" [style=dashed];
+  "release" -> "off" [style=dashed];
+  label="✔ passed   ✘ failed   ⊘ blocked   → needs   ⇢ after, finally   \
+┄ dashed box: finally"; labelloc=b; fontname="sans-serif"; fontsize=11;
 }
 """
     assert text == expected
