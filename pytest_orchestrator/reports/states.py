@@ -11,35 +11,37 @@ import msgspec
 
 
 class State(msgspec.Struct, frozen=True):
-    """Sign and style of a state.
+    """Sign, style and colour of a state.
 
     Attributes:
         sign: Character before the word, for readers who do not see the colour.
         look: Style: passed, failed, blocked, running, skipped or waiting.
+        terminal: Colour of the word in a terminal; empty for that of other text.
     """
 
     sign: str
     look: str
+    terminal: str = ""
 
 
 STATES: Final = {
-    "passed": State("✔", "passed"),
-    "failed": State("✘", "failed"),
-    "timeout": State("◷", "failed"),
-    "error": State("‼", "failed"),
+    "passed": State("✔", "passed", "green"),
+    "failed": State("✘", "failed", "red"),
+    "timeout": State("◷", "failed", "red"),
+    "error": State("‼", "failed", "red"),
     "damaged": State("!", "failed"),
-    "interrupted": State("!", "failed"),
-    "blocked": State("⊘", "blocked"),
-    "marginal": State("≈", "blocked"),
+    "interrupted": State("!", "failed", "red"),
+    "blocked": State("⊘", "blocked", "yellow"),
+    "marginal": State("≈", "blocked", "yellow"),
     "running": State("▶", "running"),
     "retrying": State("↻", "running"),
     "locked": State("◔", "running"),
     "asks": State("?", "running"),
-    "xfailed": State("⊖", "skipped"),
-    "xpassed": State("✔", "passed"),
+    "xfailed": State("⊖", "skipped", "yellow"),
+    "xpassed": State("✔", "passed", "yellow"),
     "restored": State("↺", "passed"),
-    "skipped": State("○", "skipped"),
-    "not run": State("□", "waiting"),
+    "skipped": State("○", "skipped", "yellow"),
+    "not run": State("□", "waiting", "yellow"),
     "not selected": State("·", "waiting"),
     "waiting": State("·", "waiting"),
     "empty": State("·", "waiting"),

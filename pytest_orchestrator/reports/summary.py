@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.block import SCHEMA_VERSION, marginal_count
+from pytest_orchestrator.runs.verdicts import Outcome, Word, of_steps
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Step
@@ -93,28 +94,14 @@ def count_flaky(report: dict[str, Any]) -> None:
                 del counts["rerun"]
 
 
-_EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
-
-
-def verdict(blocks: "Sequence[Block]") -> str:
-    """Return the verdict of a recipe: failed, interrupted, not run, passed or skipped.
-
-    A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
-    it.
-    """
-    states = {block.step.state for block in blocks}
-    if states & {"failed", "error"}:
-        return "failed"
-    excused = {block.step.name for block in blocks if block.step.state in _EXCUSED}
-    blocked = [block.step for block in blocks if block.step.state == "blocked"]
-    if any(step.blocked_by not in excused for step in blocked):
-        return "failed"
-    if states == {"not run"}:
-        return "not run"
-    if states & {"interrupted", "not run"}:
-        return "interrupted"
-    ended = states & {"passed", "restored", "xfailed", "xpassed"}
-    return "passed" if ended else "skipped"
+def verdict(blocks: "Sequence[Block]") -> Word:
+    """Return the verdict of a recipe, as the list of runs shows it."""
+    outcomes = []
+    for block in blocks:
+        step = block.step
+        by = step.blocked_by.rpartition("::")[2] if step.blocked_by else ""
+        outcomes.append(Outcome(step.name, step.state, step.kind or "", by))
+    return of_steps(outcomes)
 
 
 def _counts(blocks: "Sequence[Block]") -> dict[str, Json]:

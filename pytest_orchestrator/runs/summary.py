@@ -2,24 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.block import marginal_count, plain
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.verdicts import BAD, Outcome, Word, of_steps, worst
 
-Word: TypeAlias = Literal[
-    "passed", "failed", "interrupted", "running", "damaged", "empty", "not run"
-]
-
-BAD: Final = frozenset({"failed", "error"})
-"""States of a step that make its recipe fail."""
-
-_CUT: Final = frozenset({"interrupted", "not run", "running", "locked", "retrying", "asks"})
-_EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
 _INTERRUPTED: Final = 2
+_CRASHED: Final = (3, 4)
 _NOTHING: Final = 5
 
 
@@ -27,50 +19,62 @@ def verdict(run: RunRecord) -> Word:
     """Return the verdict of a run.
 
     Returns:
-        The first that applies: ``damaged`` or ``running``, the state of the journal; ``failed``
-        if a step, a test or a collection failed; ``interrupted`` if the run or a step was
+        The first that applies: ``damaged`` or ``running``, the state of the journal; the worst
+        verdict of a step or a test, ``failed``, ``timeout`` or ``error``; ``error`` if a file
+        could not be collected or pytest itself failed; ``interrupted`` if the run or a step was
         interrupted; ``empty`` if pytest ran nothing; ``passed`` or, by the exit status,
         ``failed``.
     """
     if run.state in ("damaged", "running"):
         return run.state
-    bad = any(test.outcome in BAD for test in run.tests.values())
-    if bad or run.uncollected or any(step.state in BAD for step in run.steps):
-        return "failed"
+    words: set[Word] = {
+        word for step in run.steps if step.state in BAD and (word := _outcome(step).word)
+    }
+    words |= {
+        "failed" if test.outcome == "failed" else "error"
+        for test in run.tests.values()
+        if test.step is None and test.outcome in BAD
+    }
+    status = run.finished.exit_status if run.finished else _INTERRUPTED
+    if run.uncollected or status in _CRASHED:
+        words.add("error")
+    if words:
+        return worst(words)
     if any(step.state == "interrupted" for step in run.steps):
         return "interrupted"
-    status = run.finished.exit_status if run.finished else _INTERRUPTED
     if status in (0, _NOTHING):
         return "empty" if status == _NOTHING else "passed"
     return "interrupted" if status == _INTERRUPTED else "failed"
 
 
+def interruption(run: RunRecord) -> str:
+    """Return why a run was interrupted, such as ``Ctrl-C``, ``SIGTERM`` or ``killed``.
+
+    Returns:
+        The cause on one line; empty if the run reached its end, or no cause is known.
+    """
+    if run.state == "interrupted":
+        return "killed"
+    if run.finished and run.finished.exit_status == _INTERRUPTED and not run.uncollected:
+        return run.finished.reason or next(
+            (step.reason for step in run.steps if step.state == "interrupted"), ""
+        )
+    return ""
+
+
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Return the verdict of a recipe in a run; steps that were not selected do not count."""
-    steps = recipe.steps.values()
-    if any(_is_missed(step, recipe) for step in steps):
-        return "failed"
-    return verdict_of_states({step.state for step in steps} - NOT_REACHED)
+    return of_steps(
+        _outcome(step) for step in recipe.steps.values() if step.state not in NOT_REACHED
+    )
 
 
-def verdict_of_states(states: AbstractSet[str]) -> Word:
-    """Return the verdict of a recipe from the states of its selected steps, blocked ones aside."""
-    if states & BAD:
-        return "failed"
-    if states == {"not run"}:
-        return "not run"
-    if states & _CUT:
-        return "interrupted"
-    return "passed" if states & {"passed", "restored", "xfailed", "xpassed"} else "empty"
-
-
-def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
-    """Return True if a step is blocked by a step that is not xfailed, interrupted or not run."""
-    if step.state != "blocked":
-        return False
-    by = (step.block and step.block.step.blocked_by) or ""
-    other = recipe.steps.get(by.rpartition("::")[2])
-    return other is None or other.state not in _EXCUSED
+def _outcome(step: StepRecord) -> Outcome:
+    """Return the state of a step; its block is read only if the state alone does not decide."""
+    block = step.block if step.state in ("failed", "blocked") else None
+    by = (block and block.step.blocked_by) or ""
+    kind = (block and block.step.kind) or ""
+    return Outcome(step.name, step.state, kind, by.rpartition("::")[2])
 
 
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
@@ -125,6 +129,8 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
         row["flaky"] = [f"{step.recipe}::{step.name}" for step in again]
     if run.uncollected:
         row["uncollected"] = [one.path for one in run.uncollected]
+    if cause := interruption(run):
+        row["interruption"] = cause
     if run.finished:
         row["exit_status"] = run.finished.exit_status
     if run.started and run.started.resumed_from:

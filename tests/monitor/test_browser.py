@@ -159,7 +159,7 @@ def test_step_selected_in_the_graph_is_selected_in_all_tabs(
     monitor = open_monitor(bench)
     page = monitor.page
     monitor.open(RUN)
-    expect(page.locator("#bar .badge")).to_have_text("! interrupted")
+    expect(page.locator("#bar .badge")).to_have_text("! interrupted (killed)")
     page.locator("#graph canvas").first.wait_for()
     expect(page.locator("#drawer h2")).to_have_count(0)
     at = page.evaluate(

@@ -93,13 +93,13 @@ def test_a_test_that_passes_at_its_rerun_counts_as_passed() -> None:
     ("states", "word"),
     [
         (["passed", "failed", "blocked"], "failed"),
-        (["passed", "error"], "failed"),
+        (["passed", "error"], "error"),
         (["passed", "skipped", "xfailed"], "passed"),
         (["xfailed", "skipped"], "passed"),
         (["xpassed"], "passed"),
         (["skipped"], "skipped"),
         (["skipped", "blocked"], "failed"),
-        ([], "skipped"),
+        ([], "empty"),
     ],
 )
 def test_a_recipe_has_one_verdict_for_all_its_steps(states: list[str], word: str) -> None:

@@ -155,7 +155,7 @@ def _show(args: argparse.Namespace) -> int:
         say_json({**row, "folder": str(folder), "rows": steps})
         return 0
     say(f"{row['id']}: {verdict_text(row)}, {moment(found.first)}, {seconds_text(row)} s")
-    for name in ("dut", "resumed_from", "marginal"):
+    for name in ("interruption", "dut", "resumed_from", "marginal"):
         if name in row:
             say(f"{name.replace('_', ' ')} {row[name]}")
     workers = any("worker" in one for one in steps)

@@ -24,7 +24,7 @@ from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache, RunVie
 from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.lookup import NoRun
-from pytest_orchestrator.runs.summary import marginal, seconds, verdict
+from pytest_orchestrator.runs.summary import interruption, marginal, seconds, verdict
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -181,6 +181,8 @@ def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
     """
     run = view.record
     word = verdict(run)
+    why = interruption(run) if word == "interrupted" else ""
+    cause = f" ({why})" if why else ""
     states = Counter(step.state for step in run.steps)
     looks = Counter(look(step.state) for step in run.steps)
     total = sum(states.values())
@@ -203,7 +205,7 @@ def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
                 dcc.Link("Runs", href="/"),
                 html.Span(">", className="quiet"),
                 html.H1(view.folder.name),
-                html.Span(f"{sign(word)} {word}", className=f"badge look-{look(word)}"),
+                html.Span(f"{sign(word)} {word}{cause}", className=f"badge look-{look(word)}"),
                 html.Span(_title(view), className="quiet"),
             ],
             className="line",

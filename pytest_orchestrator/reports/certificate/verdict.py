@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from pytest_orchestrator.core.text import counted, element_label
 from pytest_orchestrator.reports.text import rerun
 from pytest_orchestrator.runs.block import measurements_of
-from pytest_orchestrator.runs.summary import BAD
+from pytest_orchestrator.runs.verdicts import BAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -25,7 +25,7 @@ from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
-from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
+from pytest_orchestrator.runs.summary import interruption, seconds, verdict, verdict_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.cell_view import MatrixView
@@ -100,6 +100,11 @@ class Page:
     def sign(self) -> str:
         """Sign of the verdict."""
         return sign(self.verdict)
+
+    @property
+    def cause(self) -> str:
+        """Why the run was interrupted; empty if it was not, or the cause is not known."""
+        return cut(interruption(self.run), 200) if self.verdict == "interrupted" else ""
 
     @property
     def look(self) -> str:

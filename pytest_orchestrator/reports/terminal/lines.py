@@ -7,20 +7,9 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.text import cut_to_width, display_width
+from pytest_orchestrator.reports.states import STATES, UNKNOWN
 from pytest_orchestrator.reports.text import IN_A_LINE
 
-_COLOURS: Final = {
-    "passed": "green",
-    "failed": "red",
-    "error": "red",
-    "blocked": "yellow",
-    "skipped": "yellow",
-    "xfailed": "yellow",
-    "xpassed": "yellow",
-    "interrupted": "red",
-    "not run": "yellow",
-    "marginal": "yellow",
-}
 _MIN_NAME: Final = 8
 GAP: Final = "  "
 """Text between two columns."""
@@ -53,7 +42,7 @@ def state_part(text: str) -> Part:
     """Return a state, with notes in parentheses, in its colour: ``passed (1 marginal)``."""
     state, _, notes = text.partition(" (")
     is_marginal = state == "passed" and "marginal" in notes
-    return Part(text, _COLOURS.get("marginal" if is_marginal else state, ""))
+    return Part(text, STATES.get("marginal" if is_marginal else state, UNKNOWN).terminal)
 
 
 def one_line(text: str) -> str:

@@ -15,6 +15,7 @@ from pytest_orchestrator.reports.terminal.lines import one_line
 from pytest_orchestrator.reports.terminal.measurements import CellRow
 from pytest_orchestrator.reports.terminal.status_line import clock
 from pytest_orchestrator.runs.block import measurements_of
+from pytest_orchestrator.runs.verdicts import Word
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Element, Measurement
@@ -58,7 +59,7 @@ class Overview(msgspec.Struct, frozen=True):
     Attributes:
         path: Path of the recipe.
         cell: The cell of its matrix; empty without one.
-        verdict: passed, failed, interrupted, not run or skipped.
+        verdict: The verdict of the run of the recipe.
         span: Start of its first step and end of its last one; None if none ran.
         states: The number of its steps by state.
         repeated: The number of steps that passed in a later attempt.
@@ -68,7 +69,7 @@ class Overview(msgspec.Struct, frozen=True):
 
     path: str
     cell: str
-    verdict: str
+    verdict: Word
     span: tuple[float, float] | None
     states: Counter[str]
     repeated: int

@@ -30,11 +30,11 @@ from pytest_orchestrator.reports.terminal.overview import (
     counted_states,
     span_text,
 )
+from pytest_orchestrator.runs.verdicts import Word, worst
 
 _MOST_ROWS: Final = 20
 _MOST_MEASUREMENTS: Final = 10
 _URGENT: Final = ("failed", "error", "interrupted")
-_WORST_FIRST: Final = ("failed", "interrupted", "not run", "passed", "skipped")
 _RIGHT: Final = (2, 3)
 
 
@@ -52,10 +52,10 @@ class _Entry(msgspec.Struct, frozen=True):
     is_matrix: bool = False
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Word:
         """The worst verdict of the runs; if only some did not run, they were interrupted."""
         words = {run.verdict for run in self.runs}
-        word = min(words, key=_WORST_FIRST.index)
+        word = worst(words)
         return "interrupted" if word == "not run" and len(words) > 1 else word
 
     @property
@@ -95,7 +95,7 @@ def totals(runs: Sequence[Overview], width: int) -> str:
         runs: The runs of its recipes.
         width: Available columns; numbers that do not fit are left out.
     """
-    recipes = Counter(entry.verdict for entry in _entries(runs))
+    recipes = Counter[str](entry.verdict for entry in _entries(runs))
     states = _states(runs)
     parts = [
         f"{counted(recipes.total(), 'recipe')}: {counted_states(recipes)}",
@@ -175,7 +175,7 @@ def _details_of(entry: _Entry) -> list[str]:
         return [entry.runs[0].rows[0].note]
     states, measured = _states(entry.runs), _measured(entry.runs)
     if entry.is_matrix:
-        cells = Counter(run.verdict for run in entry.runs)
+        cells = Counter[str](run.verdict for run in entry.runs)
         number = counted(len(entry.runs), "cell")
         of_cells = ", ".join(filter(None, [number, _others(cells)]))
         parts = [of_cells, "" if _others(cells) else _others(states), measured]

@@ -13,7 +13,8 @@ from pytest_orchestrator.runs.compare.history import (
     units_of,
 )
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
-from pytest_orchestrator.runs.summary import BAD, summary
+from pytest_orchestrator.runs.summary import summary
+from pytest_orchestrator.runs.verdicts import BAD
 
 Earlier = Callable[[str, str], Mapping[str, list[float]]]
 """Callback that returns the earlier figures of a step, by key of its recipe and its name."""

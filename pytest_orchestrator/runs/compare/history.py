@@ -25,7 +25,8 @@ from pytest_orchestrator.runs.compare.drift import (
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
 from pytest_orchestrator.runs.journal.writer import is_being_written
 from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
-from pytest_orchestrator.runs.summary import verdict_of, verdict_of_states
+from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.verdicts import Outcome, of_steps
 
 FIGURES: Final = {"seconds": "s", "cpu_seconds": "s", "max_rss": "bytes"}
 """Figures that all steps have, each with its unit."""
@@ -245,7 +246,8 @@ class _RecipeFigures:
         if "running" in states:
             return None
         figures = {step: figures_in(block) for step, block in self._blocks.items()}
-        passed = verdict_of_states(states) == "passed"
+        # A blocked step has another one that failed, or that excuses it.
+        passed = of_steps(Outcome("", each) for each in states - {"blocked"}) == "passed"
         ran = {step: values for step, values in figures.items() if values}
         return RecordedRecipe(run, self._started, passed, ran)
 

@@ -197,7 +197,7 @@ def test_the_page_of_a_killed_run_names_the_interrupted_step(tmp_path: Path) -> 
     read = Read(page(run))
     text = " ".join(read.text.split())
 
-    assert "! interrupted" in text
+    assert "! interrupted (killed)" in text
     ended = "pytest was killed, or the machine went down, while it ran"
     assert (
         f"b of {RECIPE} was running when the run stopped (started 2026-11-25 10:15:05 UTC): {ended}"
