@@ -45,6 +45,11 @@ _TEXTS = (
             "testcase, testsuite or none"
         ),
     ),
+    (
+        "recipe_github_artifact",
+        "",
+        "name of the artifact that has the run folder, for the job summary of GitHub",
+    ),
     ("recipe_jobs", "", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),

@@ -5,16 +5,21 @@ blanks, or contains ``##[``. While pytest prints the output of tests, the comman
 ``::stop-commands::`` with a random token disables commands, so that no test can issue one.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results import blocks as result_blocks
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.reports.github.summary import Session
 
 _MOST_SHOWN = 20
 
@@ -35,6 +40,7 @@ class GitHub(Plugin):
         self._config = config
         self._problems: list[list[Any]] = []
         self._failure_texts: dict[str, str] = {}
+        self._tests: dict[str, tuple[str, str]] = {}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Store the problems of an invalid recipe."""
@@ -43,14 +49,29 @@ class GitHub(Plugin):
                 self._problems.append(problem)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Store the failure texts of the first 20 failed steps, and the node ids of the others."""
-        is_step = hasattr(report, result_blocks.BLOCK)
-        if report.failed and is_step and report.nodeid not in self._failure_texts:
+        """Store the outcomes of other tests, and the failure texts of the first 20 failures."""
+        if not hasattr(report, result_blocks.BLOCK):
+            self._add_test(report)
+        if report.failed and report.nodeid not in self._failure_texts:
             from pytest_orchestrator.core.text import escape_surrogates
 
             has_room = len(self._failure_texts) < _MOST_SHOWN
             text = escape_surrogates(report.longreprtext) if has_room else ""
             self._failure_texts[report.nodeid] = text
+
+    def _add_test(self, report: pytest.TestReport) -> None:
+        """Store the outcome of a test that is no step, and why it failed."""
+        outcome: str = report.outcome
+        if hasattr(report, "wasxfail"):
+            outcome = "xpassed" if report.passed else "xfailed"
+        elif report.failed and report.when != "call":
+            outcome = "error"
+        elif report.passed and report.when != "call":
+            return
+        if self._tests.get(report.nodeid, ("",))[0] not in ("failed", "error"):
+            crash = getattr(report.longrepr, "reprcrash", None) if report.failed else None
+            reason = str(crash.message).partition("\n")[0] if crash else ""
+            self._tests[report.nodeid] = outcome, reason
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -83,22 +104,54 @@ class GitHub(Plugin):
         recipes = tables.recipes_of(self._config)
         if not recipes and not self._problems:
             return []
-        from pytest_orchestrator.reports import github
+        from pytest_orchestrator.reports.github import annotations, summary
 
-        problems = [github.Mark(*problem) for problem in self._problems]
-        failures = [one for blocks in recipes.values() for one in github.marks(blocks)]
-        lines = github.annotations(failures, problems, self._prefix())
+        problems = [annotations.Mark(*problem) for problem in self._problems]
+        marks = [one for blocks in recipes.values() for one in annotations.marks(blocks)]
+        lines = annotations.annotations(marks, problems, self._prefix())
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if path:
-            failed = {one.title for one in failures}
-            texts = {node: text for node, text in self._failure_texts.items() if node in failed}
+            blocks = itertools.chain.from_iterable(recipes.values())
+            failures = [
+                summary.Failure(step.node, step.state, step.reason or "", self._text(step.node))
+                for step in (block.step for block in blocks)
+                if step.state in annotations.FAILURES
+            ]
+            masked = state_of(self._config).masked
+            failures += [
+                summary.Failure(node, outcome, masked(reason), self._text(node))
+                for node, (outcome, reason) in self._tests.items()
+                if outcome in annotations.FAILURES
+            ]
             try:
                 with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-                    room = github.MOST_BYTES - file.tell()
-                    file.write(github.summary(recipes, texts, problems, room))
+                    room = summary.MOST_BYTES - file.tell()
+                    file.write(summary.summary(recipes, failures, problems, self._session(), room))
             except OSError as error:
                 lines.append(f"orchestrator: the job summary cannot be written: {error}")
         return lines
+
+    def _text(self, node: str) -> str:
+        return self._failure_texts.get(node, "")
+
+    def _session(self) -> "Session":
+        """Return the facts of the session: other tests, cause of an interrupt, the report."""
+        from collections import Counter
+
+        from pytest_orchestrator.plugin.reporting.recipe_tables import report_path
+        from pytest_orchestrator.reports.github.summary import Session
+
+        server, repository, run = (
+            os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+        )
+        is_known = server and repository and run
+        return Session(
+            Counter(outcome for outcome, _ in self._tests.values()),
+            state_of(self._config).interrupted,
+            f"{self._prefix()}{report_path(self._config, self._config.rootpath)}",
+            str(self._config.getini("recipe_github_artifact")),
+            f"{server}/{repository}/actions/runs/{run}#artifacts" if is_known else "",
+        )
 
     def _prefix(self) -> str:
         """Return the rootdir's path in the repository, plus a slash; empty if top or outside."""

@@ -8,6 +8,8 @@ from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from pytest_orchestrator.reports.terminal.lines import Line
@@ -89,11 +91,14 @@ def _write(terminal: Any, lines: "Iterable[Line]") -> None:
 
 def _paths(config: "pytest.Config") -> Iterator[str]:
     """Yield the line with the path of the report, which is in the folder of the run."""
-    folder = os.path.relpath(state_of(config).folder.path, config.invocation_params.dir)
-    if _has_report(config):
-        yield f"report {folder}/report.html"
-    else:
-        yield f"run {folder}"
+    path = report_path(config, config.invocation_params.dir)
+    yield f"report {path}" if _has_report(config) else f"run {path}"
+
+
+def report_path(config: "pytest.Config", start: "Path") -> str:
+    """Return the path of the report from a folder; that of the run folder if there is no report."""
+    folder = os.path.relpath(state_of(config).folder.path, start)
+    return f"{folder}/report.html" if _has_report(config) else folder
 
 
 def _has_report(config: "pytest.Config") -> bool:

@@ -112,8 +112,17 @@ def test_workflow_commands_are_not_stopped_without_a_recipe(
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_twelve_failures_are_ten_errors_and_a_notice(
-    project: Project, summary: Path, workers: tuple[str, ...]
+    project: Project, summary: Path, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
+    project.ini("recipe_github_artifact = bench")
+    for name, value in (
+        ("SERVER_URL", "https://github.com"),
+        ("REPOSITORY", "o/r"),
+        ("RUN_ID", "7"),
+    ):
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    hand = "def test_good(): pass\ndef test_bad(): raise AssertionError('<b>')\n"
+    project.write("test_hand.py", hand)
     result = project.run("--continue-on-collection-errors", *workers)
 
     lines = _annotations(result)
@@ -123,8 +132,17 @@ def test_twelve_failures_are_ten_errors_and_a_notice(
     assert [line.partition(" ")[0] for line in lines] == ["::error"] * 10 + ["::notice"]
     assert lines[-1].endswith("::3 more failures are in the log of this step")
     text = summary.read_text()
-    assert text.startswith("# Before\n## Recipes: failed\n")
-    assert "| <code>recipes/a.yaml</code> | ❌ failed | 0 | 12 | 0 | 0 |" in text
+    head, _, rest = text.replace("&nbsp;", " ").partition("\n\nReport: ")
+    assert head.startswith("# Before\n## ✘ failed\n\n**12 steps**: ✘ 12 failed<br>\n")
+    assert "\n**2 other tests**: ✔ 1 passed · ✘ 1 failed<br>\n" in head
+    assert f"<code>{project.path.name}/.orchestrator/runs/".replace("_", "&#95;") in rest
+    link = "https://github.com/o/r/actions/runs/7#artifacts"
+    assert f'in the artifact <a href="{link}"><code>bench</code></a>' in rest
+    assert "| <code>recipes/a.yaml</code> | ✘ failed | 12 |" in rest
+    assert (
+        "<summary>✘ <code>test&#95;hand.py::test&#95;bad</code>: AssertionError: <b></summary>"
+        in (rest.replace("&lt;", "<").replace("&gt;", ">"))
+    )
     assert "- <code>recipes/bad.yaml:2:87</code> unknown key" in text
     assert "stderr, 1 line" in text
     assert "hunter2" not in text + result.stdout.str()

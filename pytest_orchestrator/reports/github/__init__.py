@@ -1,0 +1,1 @@
+"""Annotations and the summary of a job in GitHub Actions."""
