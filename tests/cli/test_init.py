@@ -5,9 +5,12 @@ import json
 import os
 import re
 import subprocess
+from importlib import resources
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -92,11 +95,38 @@ def test_dry_run_prints_the_files_and_writes_nothing(empty: Project) -> None:
     assert sorted(files(empty.path / "bench")) == sorted(FILES)
 
 
+def _uploaded(github: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the step that uploads the artifact."""
+    uploads = (step["with"] for step in github["jobs"]["recipes"]["steps"] if "if" in step)
+    (settings,) = uploads
+    return dict(settings)
+
+
+@pytest.mark.parametrize(
+    ("service", "schema"), [("github", "github-workflows"), ("gitlab", "gitlab-ci")]
+)
+def test_workflows_follow_the_published_schema_of_their_service(
+    empty: Project, service: str, schema: str
+) -> None:
+    empty.call("init", "--ci", service)
+    workflow = yaml.safe_load(files(empty.path)[MORE[service == "gitlab"]])
+    vendored = resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
+    rules = json.loads((vendored / f"{schema}.json").read_text(encoding="utf-8"))
+    known = jsonschema.Draft7Validator(rules)
+
+    workflow = {str(key).replace("True", "on"): value for key, value in workflow.items()}
+    assert [error.message for error in known.iter_errors(workflow)] == []
+    workflow["jobs" if service == "github" else "recipes"] = {"artifacts": {"paths": 1}}
+    assert not known.is_valid(workflow)
+
+
 def test_workflows_and_hooks_are_valid_yaml_and_call_existing_commands(empty: Project) -> None:
     empty.call("init", "--ci", "github", "--ci", "gitlab", "--pre-commit")
     github, gitlab, hooks = (yaml.safe_load(files(empty.path)[name]) for name in MORE)
     runs = [step["run"] for step in github["jobs"]["recipes"]["steps"] if "run" in step]
-    assert runs == gitlab["recipes"]["script"]
+    plain = [run.partition(" -o ")[0] for run in runs]
+    assert plain == [run.partition(" -o ")[0] for run in gitlab["recipes"]["script"]]
+    assert runs[-1].endswith(f"recipe_github_artifact={_uploaded(github)['name']}")
     entries = [hook["entry"] for hook in hooks["repos"][0]["hooks"]]
     assert entries == [one for one in runs if one.startswith("pytest-orchestrator")]
     for entry in entries:
