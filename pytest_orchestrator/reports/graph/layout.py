@@ -6,6 +6,7 @@ ranks stand below, from right to left. Within a rank the barycentre heuristic or
 moves to the mean position of its neighbours, in a few sweeps.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -28,7 +29,7 @@ _TURN: Final = 24
 _WIDE_GAP, _SMALL_GAP = 32, 24
 _MOST_IN_RANK: Final = 8
 _SWEEPS: Final = 6
-_MAX_BENDS: Final = 4000
+_MAX_BENDS: Final = 1000
 _HEAD: Final = 7
 _SMALL_BOW: Final = 14
 
@@ -188,19 +189,35 @@ def _segments(
         for start in mine:
             fan_out[start] = fan_out.get(start, 0) + 1
     segments: dict[tuple[_Node, _Node], bool] = {}
+    ends: dict[tuple[str, bool, bool], int] = {}
     bends = 0
     for stop, mine in needs.items():
         for start, weak in mine.items():
+            first, last = ranks[start] + 1, ranks[stop] - 1
+            if first > last:  # the usual arrow, to the next rank
+                segments[start, stop] = weak
+                continue
             outward = fan_out[start] >= len(mine)
-            trunk = start if outward else stop
-            chain: list[_Node] = [start]
-            bends += max(0, ranks[stop] - ranks[start] - 1)
-            if bends <= _MAX_BENDS:
-                passed = range(ranks[start] + 1, ranks[stop])
-                chain += [_Bend(trunk, outward, weak, rank) for rank in passed]
-            chain.append(stop)
-            for number, one in enumerate(chain[1:]):
-                segments[chain[number], one] = weak
+            trunk = (start if outward else stop, outward, weak)
+            chain: list[_Node] = [start, stop]
+            # Only the part of a trunk that no earlier arrow has is new.
+            known = ends.get(trunk, first - 1 if outward else last + 1)
+            added = range(known + 1, last + 1) if outward else range(first, known)
+            if bends + len(added) <= _MAX_BENDS:
+                bends += len(added)
+                ends[trunk] = max(known, last) if outward else min(known, first)
+                middle = [_Bend(*trunk, rank) for rank in added]
+                if outward:
+                    before: list[_Node] = (
+                        [_Bend(*trunk, min(known, last))] if known >= first else [start]
+                    )
+                    chain = [*before, *middle, stop]
+                else:
+                    after: list[_Node] = (
+                        [_Bend(*trunk, max(known, first))] if known <= last else [stop]
+                    )
+                    chain = [start, *middle, *after]
+            segments |= dict.fromkeys(itertools.pairwise(chain), weak)
     return segments
 
 

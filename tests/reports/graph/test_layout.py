@@ -1,7 +1,9 @@
 """Layered layout of the graph of a recipe."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +11,8 @@ from pytest_orchestrator.reports.graph import layout as layouts
 from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Layout
 from pytest_orchestrator.reports.graph.nodes import Steps
 from pytest_orchestrator.reports.graph.nodes import graph as graph_from
+from pytest_orchestrator.reports.graph.picture import svg
+from tests.growth import TIMES, is_linear
 
 
 def steps(**needs: str) -> list[dict[str, Any]]:
@@ -100,6 +104,27 @@ def test_arrows_to_many_steps_share_a_trunk() -> None:
 
     assert len(layout.arrows) == 1000
     assert layout.lines.count("M") < 1200
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        pytest.param(lambda n: [n - 1], id="chain"),
+        pytest.param(lambda n: [], id="no needs"),
+        pytest.param(lambda n: [n - 1, 0], id="all of the first"),
+        pytest.param(lambda n: [n - 1, n - 50], id="long arrows"),
+    ],
+)
+def test_the_time_of_a_picture_grows_with_the_number_of_steps(
+    needs: Callable[[int], list[int]],
+) -> None:
+    def draw(dots: str) -> None:
+        svg([
+            {"name": f"s{n}", "needs": [f"s{one}" for one in {*needs(n)} if 0 <= one < n]}
+            for n in range(len(dots))
+        ])  # fmt: skip
+
+    assert is_linear(draw, "." * 125, "." * 125 * TIMES)
 
 
 def test_avoidable_crossings_are_avoided() -> None:
