@@ -34,6 +34,12 @@ class ContextTypeError(OrchestratorError, TypeError):
     __module__ = "pytest_orchestrator"
 
 
+class LockError(OrchestratorError):
+    """Error: a lock file cannot be used, so no step can acquire its lock or wait for the lock."""
+
+    slug = "lock"
+
+
 class JournalError(OrchestratorError):
     """Error: the journal cannot be written, so no further event of this run can be recorded."""
 

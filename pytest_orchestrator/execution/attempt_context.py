@@ -1,5 +1,6 @@
 """Context of one attempt of a step, and the interfaces to the test runner and to workers."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
     from pytest_orchestrator.instrument import Instrument
     from pytest_orchestrator.recipe.model.step import Step
+
+
+class StepLocks:
+    """Locks of a step while it runs.
+
+    Attributes:
+        files: The file descriptors of the locks.
+        waited: Seconds until the step had its locks.
+    """
+
+    def __init__(self, files: tuple[int, ...] = (), waited: float = 0.0) -> None:
+        self.files = files
+        self.waited = waited
+
+
+NO_LOCKS = contextlib.nullcontext(StepLocks())
+"""Context manager of a step without locks."""
 
 
 class PendingQuestion(msgspec.Struct, frozen=True, kw_only=True):

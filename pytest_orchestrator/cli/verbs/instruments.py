@@ -215,8 +215,8 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _query(args: argparse.Namespace, station: "Station") -> int:
+    from pytest_orchestrator.core.errors import LockError
     from pytest_orchestrator.execution.instruments.survey import Busy, converse, lock
-    from pytest_orchestrator.execution.locks.lock_file import LockError
     from pytest_orchestrator.instrument import InstrumentError
 
     settings = station.instruments.get(args.instrument)

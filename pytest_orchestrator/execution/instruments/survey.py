@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Final, Literal, NamedTuple
 
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.instruments.bench import (
     IDENTIFY,
     check_identity,
@@ -18,7 +19,7 @@ from pytest_orchestrator.execution.instruments.bench import (
 )
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.locks import lock_file, locks
-from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
+from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
 from pytest_orchestrator.instrument import InstrumentError, shown
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station

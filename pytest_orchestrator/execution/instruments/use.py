@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
 from pytest_orchestrator.execution.instruments.requests import (
     InstrumentRequest,
@@ -17,7 +18,6 @@ from pytest_orchestrator.execution.instruments.requests import (
     parsed,
     reply,
 )
-from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 _A_DAY = 86_400.0

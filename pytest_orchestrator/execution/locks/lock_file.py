@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.events import epoch_seconds
 
 VARIABLE: Final = "ORCHESTRATOR_LOCK_DIR"
@@ -36,12 +36,6 @@ _counts_lock: Final = threading.Lock()
 
 REMOTE_GRACE: Final = 30.0
 """Seconds after the end of a process within which its remote attempts end as well."""
-
-
-class LockError(OrchestratorError):
-    """Error: a lock file cannot be used, so no step can acquire its lock or wait for the lock."""
-
-    slug = "lock"
 
 
 def default_folder() -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,7 +19,6 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.lane import Slot
-from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.scheduling.failures import resource_failure
 from pytest_orchestrator.execution.scheduling.queue import (
     FailFast,
@@ -30,6 +30,9 @@ from pytest_orchestrator.execution.scheduling.serial import RecipeRun, cause_of
 from pytest_orchestrator.execution.scheduling.task import Task, cancel_all
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.locks.locks import LockWait
 
 
 class ParallelRun(RecipeRun):
@@ -342,7 +345,7 @@ class ParallelRun(RecipeRun):
             self._stop.set()
         return stops
 
-    def _report_lock_wait(self, wait: LockWait) -> None:
+    def _report_lock_wait(self, wait: "LockWait") -> None:
         self._main_queue.in_main_thread(self.callbacks.on_lock_wait)(wait)
 
     def _next_task(self) -> Task | None:

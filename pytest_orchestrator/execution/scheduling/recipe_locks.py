@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_orchestrator.core.errors import LockError
+from pytest_orchestrator.execution.attempt_context import NO_LOCKS, StepLocks
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
-from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
+from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -30,23 +32,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.step import FileUse
 
 _STOP_INTERVAL = 0.02
-
-
-class StepLocks:
-    """Locks of a step while it runs.
-
-    Attributes:
-        files: The file descriptors of the locks.
-        waited: Seconds until the step had its locks.
-    """
-
-    def __init__(self, files: tuple[int, ...] = (), waited: float = 0.0) -> None:
-        self.files = files
-        self.waited = waited
-
-
-_NO_LOCKS = contextlib.nullcontext(StepLocks())
-"""Context manager of a step without locks."""
 
 
 class RecipeLocks:
@@ -105,7 +90,7 @@ class RecipeLocks:
         """
         if self._has_own or step.locks or step.resources:
             return self._held(step, stop, on_wait)
-        return _NO_LOCKS
+        return NO_LOCKS
 
     @contextlib.contextmanager
     def _held(

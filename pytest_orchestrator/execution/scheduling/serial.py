@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.core.result import Failure, StepResult
-from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.attempt_context import NO_LOCKS, AttemptContext, StepLocks
 from pytest_orchestrator.execution.expression_scope import Scope
-from pytest_orchestrator.execution.locks.lock_file import LockError
-from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.recipe_outcome import is_expected
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid, resource_failure
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
-from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.step_values import gist
 from pytest_orchestrator.execution.steps.services import Services
@@ -30,7 +27,11 @@ from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from pytest_orchestrator.execution.instruments.bench import Bench
+    from pytest_orchestrator.execution.locks.locks import LockWait
+    from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
     from pytest_orchestrator.execution.scheduling.sampling import Samplers
     from pytest_orchestrator.runs.resume.elements import KeptElements
 
@@ -49,7 +50,6 @@ class RecipeRun:
         callbacks: The callbacks to the test runner.
         attempt_defaults: The values that the contexts of all attempts share.
         gate: The root keys that keep all steps from running, or end them in time.
-        locks: The locks of the steps and of the recipe.
         services: The services of the recipe.
         results: The results so far, by the name of the step.
         scope: The variables of expressions.
@@ -82,7 +82,11 @@ class RecipeRun:
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.config, self.known)
         self.gate = RecipeGate(recipe, self.config, self.scope)
-        self.locks = RecipeLocks(recipe, self.config, self.scope, self._report_lock_wait)
+        self._locks: RecipeLocks | None = None
+        self._locks_mutex = threading.Lock()
+        self._has_locks = bool(recipe.locks) or any(
+            template.path[0] == "locks" for template in recipe.templates
+        )
         if self.config.bench is not None:
             self._join_bench(self.config.bench)
         self.aborted = threading.Event()
@@ -98,6 +102,26 @@ class RecipeRun:
         self.stopper: str | None = None
         self._reruns: dict[str, int] = {}
         self._reported: Recipe | None = None
+
+    @property
+    def locks(self) -> "RecipeLocks":
+        """The locks of the recipe and of its steps, made at the first use; thread-safe."""
+        with self._locks_mutex:
+            if self._locks is None:
+                from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
+
+                self._locks = RecipeLocks(
+                    self.recipe, self.config, self.scope, self._report_lock_wait
+                )
+            return self._locks
+
+    def _locks_of(
+        self, step: Step, stop: threading.Event | None, on_wait: Callable[[], None]
+    ) -> "AbstractContextManager[StepLocks | None]":
+        """Hold the locks of a step while a ``with`` block runs; see `RecipeLocks.of`."""
+        if self._has_locks or self.config.bench or step.locks or step.resources:
+            return self.locks.of(step, stop, on_wait)
+        return NO_LOCKS
 
     @property
     def reported(self) -> Recipe:
@@ -215,7 +239,8 @@ class RecipeRun:
                 self.callbacks.release_instruments()
             results = self.services.finish(self.results)
         finally:
-            self.locks.release()
+            if self._locks is not None:
+                self._locks.release()
         for result in results:
             self._keep(self.recipe.step(result.step), result)
         sampled, self._sampled = self._sampled, []
@@ -417,7 +442,7 @@ class RecipeRun:
                 result = retry_loop.prepare()
             if result is not None:
                 return result
-            with self.locks.of(retry_loop.step, until, on_wait) as held:
+            with self._locks_of(retry_loop.step, until, on_wait) as held:
                 retry_loop.waited += held.waited if held else 0.0
                 if held is None and not (stop and stop.is_set()):
                     return retry_loop.overdue("it waited for its locks")
@@ -458,7 +483,7 @@ class RecipeRun:
             return defaults
         return msgspec.structs.replace(defaults, recipe_deadline=deadline)
 
-    def _report_lock_wait(self, wait: LockWait) -> None:
+    def _report_lock_wait(self, wait: "LockWait") -> None:
         self.callbacks.on_lock_wait(wait)
 
     def _begin(self) -> None:

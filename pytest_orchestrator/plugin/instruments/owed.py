@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.execution.instruments.bench import SafeResult
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting.progress import print_line, wait_printer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.execution.instruments.bench import (
     Bench,
     Kept,
@@ -21,7 +21,6 @@ from pytest_orchestrator.execution.instruments.bench import (
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest, Operation
 from pytest_orchestrator.execution.instruments.use import LaneEnding, RecipeInstruments, no_access
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.recipe.station.reader import load_station
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.locks import lock_file
-from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
+from pytest_orchestrator.execution.locks.lock_file import Owner
 
 
 @pytest.fixture
@@ -230,13 +231,14 @@ def test_a_partly_written_record_is_removed(
 
 AS_ANOTHER = """
 import os, sys
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.locks import lock_file
 os.setgid(65534)
 os.setuid(65534)
 for path in sys.argv[1:]:
     try:
         print(lock_file.try_lock(path))
-    except lock_file.LockError as error:
+    except LockError as error:
         print(str(error).split("; ")[0])
 """
 

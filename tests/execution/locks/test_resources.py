@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.locks.lock_file import LockError
 
 if TYPE_CHECKING:
     from pathlib import Path
