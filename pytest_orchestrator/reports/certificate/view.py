@@ -2,20 +2,22 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-from msgspec import UNSET
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import counted, element_label
-from pytest_orchestrator.reports.certificate.quantities import (
+from pytest_orchestrator.reports.certificate.meta import FIXED, LABELS, Line, Row, meta_rows
+from pytest_orchestrator.reports.certificate.verdict import Finding, Ruling, rule
+from pytest_orchestrator.reports.quantities import (
+    VERDICT_SIGNS,
     Quantity,
     duration,
+    has_limits,
     local_time,
     quantity,
     utc_time,
+    verdict_of,
 )
-from pytest_orchestrator.reports.certificate.verdict import Finding, Ruling, rule
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 
 if TYPE_CHECKING:
@@ -23,23 +25,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.evidence.verify import Verification
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
-_LABELS: Final = {
-    "dut": "Unit under test",
-    "test_id": "Test ID",
-    "batch": "Batch",
-    "operator": "Operator",
-    "tester": "Tester",
-    "station": "Station",
-    "description": "Description",
-    "limits_document": "Limits document",
-    "limits_doc": "Limits document",
-}
-"""Labels of the keys of `test_meta` that come first, in their order on the certificate."""
-_FIXED: Final = ("dut", "test_id", "operator", "station")
-"""Keys that have a row even without a value, so that a reader sees that it is missing."""
-_NOT_RECORDED: Final = "not recorded"
 _LONG: Final = 300
-_WIDE: Final = 44
 _MOST_ROWS: Final = 3_000
 _MOST_ITEMS: Final = 200
 _MOST_NAMES: Final = 12
@@ -50,28 +36,6 @@ _LOOKS: Final = {"passed": "passed", "failed": "failed", "not complete": "incomp
 _STEP_SIGNS: Final = {"failure": ("✘", "failed"), "gap": ("□", "waiting")}
 """Sign and style of a step that keeps its recipe from passing."""
 _SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□"}
-
-
-class Line(NamedTuple):
-    """A value of a row, with the name of the nested key that has it; the name may be empty."""
-
-    name: str
-    text: str
-    href: str = ""
-    hint: str = ""
-
-
-class Row(NamedTuple):
-    """A labelled row of a certificate with one or more values."""
-
-    label: str
-    lines: list[Line]
-    is_missing: bool = False
-
-    @property
-    def is_wide(self) -> bool:
-        """True if a value needs the whole width of the paper."""
-        return any(len(one.name) + len(one.text) > _WIDE for one in self.lines)
 
 
 class Group(NamedTuple):
@@ -192,11 +156,9 @@ class Certificate:
             text += f", {ruling.skipped:,} {own} own condition"
         measured = len(self._measured)
         if measured:
-            good = sum(
-                one.verdict == "pass" and _has_limits(one) for _, _, one, _ in self._measured
-            )
+            good = sum(one.verdict == "pass" and has_limits(one) for _, _, one, _ in self._measured)
             free = sum(
-                one.verdict == "pass" and not _has_limits(one) for _, _, one, _ in self._measured
+                one.verdict == "pass" and not has_limits(one) for _, _, one, _ in self._measured
             )
             text += f"; {good:,} of {counted(measured - free, 'measurement')} within limits"
             text += f", {free:,} recorded without limits" if free else ""
@@ -225,16 +187,7 @@ class Certificate:
     @property
     def identity(self) -> list[Row]:
         """Rows that identify the unit and the test: all of `test_meta`."""
-        meta = self._recipe.about.get("test_meta")
-        meta = dict(meta) if isinstance(meta, Mapping) else {}
-        rows = []
-        for key in dict.fromkeys((*_LABELS, *meta)):
-            value = meta.get(key)
-            if value not in (None, "", {}, []):
-                rows.append(Row(_LABELS.get(key) or cut(str(key), 80), [*_lines("", value)]))
-            elif key in _FIXED:
-                rows.append(Row(_LABELS[key], [Line("", _NOT_RECORDED)], is_missing=True))
-        return rows
+        return meta_rows(self._recipe.about.get("test_meta"), FIXED)
 
     @property
     def test(self) -> list[Row]:
@@ -375,7 +328,7 @@ class Certificate:
     @property
     def footer(self) -> str:
         """Line at the foot of each page, as the content of a string in CSS."""
-        dut = next((row for row in self.identity if row.label == _LABELS["dut"]), None)
+        dut = next((row for row in self.identity if row.label == LABELS["dut"]), None)
         unit = "" if dut is None or dut.is_missing else ", ".join(one.text for one in dut.lines)
         seal = f"seal {self.seal[:12]}…" if self.seal else "no seal"
         parts = [self.title, unit, f"{self.name}{f' [{self.cell}]' if self.cell else ''}"]
@@ -408,23 +361,6 @@ def _row(label: str, text: str) -> Row | None:
     return Row(label, [Line("", cut(text, _LONG))]) if text else None
 
 
-def _lines(name: str, value: Any) -> Iterator[Line]:
-    """Yield the values of a nested value, with their keys joined by dots."""
-    if isinstance(value, Mapping) and value:
-        for key, one in [*value.items()][:_MOST_ITEMS]:
-            yield from _lines(f"{name}.{key}" if name else str(key), one)
-    elif isinstance(value, list) and any(isinstance(one, Mapping | list) for one in value):
-        for index, one in enumerate(value[:_MOST_ITEMS]):
-            yield from _lines(f"{name}[{index}]", one)
-    else:
-        text = (
-            ", ".join(json_text(one, _LONG) for one in value[:_MOST_ITEMS])
-            if isinstance(value, list)
-            else json_text(value, _LONG)
-        )
-        yield Line(cut(name, 120), cut(text, 2 * _LONG))
-
-
 def _revision(git: object) -> str:
     if not isinstance(git, Mapping):
         return ""
@@ -455,29 +391,14 @@ def _measured(recipe: "RecipeRecord") -> Iterator[_Measured]:
                 yield step.name, f"{one.name}[{element.index}]", one, item
 
 
-def _has_limits(one: "Measurement") -> bool:
-    return bool(one.matches) or any(limit is not UNSET for limit in (one.low, one.high, one.equals))
-
-
-def _verdict(one: "Measurement") -> str:
-    if one.verdict != "pass":
-        return one.verdict
-    if not _has_limits(one):
-        return "recorded"
-    return "marginal" if one.marginal else "pass"
-
-
-_VERDICT_SIGNS: Final = {"pass": "✔", "marginal": "≈", "fail": "✘", "recorded": "·", "unset": "?"}
-
-
 def _rank(one: "Measurement") -> bool:
-    return _verdict(one) in ("pass", "recorded")
+    return verdict_of(one) in ("pass", "recorded")
 
 
 def _rows(measured: "Iterable[_Measured]") -> Iterator[MeasurementRow]:
     last = None
     for step, name, one, item in measured:
-        verdict = _verdict(one)
+        verdict = verdict_of(one)
         yield MeasurementRow(
             cut(step, 160),
             step != last,
@@ -485,7 +406,7 @@ def _rows(measured: "Iterable[_Measured]") -> Iterator[MeasurementRow]:
             cut(item, 60),
             quantity(one),
             verdict,
-            _VERDICT_SIGNS[verdict],
+            VERDICT_SIGNS[verdict],
             bool(one.allow_fail),
         )
         last = step

@@ -38,6 +38,7 @@ _PREFIXES: Final = {-12: "p", -9: "n", -6: "µ", -3: "m", 3: "k", 6: "M", 9: "G"
 _PLAIN: Final = (0.1, 10_000.0)
 """Range of the largest figure of a measurement that needs no prefix."""
 _MOST: Final = 200
+VERDICT_SIGNS: Final = {"pass": "✔", "marginal": "≈", "fail": "✘", "recorded": "·", "unset": "?"}
 
 
 class Quantity(NamedTuple):
@@ -113,6 +114,20 @@ def _scale(measured: Measurement, unit: str) -> tuple[float, str]:
     if power == 0 or (power < 0 and unit in _WHOLE):
         return 1, ""
     return 10.0**-power, _PREFIXES[power]
+
+
+def has_limits(one: Measurement) -> bool:
+    """Return True if a measurement has a limit or a condition."""
+    return bool(one.matches) or any(limit is not UNSET for limit in (one.low, one.high, one.equals))
+
+
+def verdict_of(one: Measurement) -> str:
+    """Return the verdict of a measurement: pass, marginal, fail, recorded or unset."""
+    if one.verdict != "pass":
+        return one.verdict
+    if not has_limits(one):
+        return "recorded"
+    return "marginal" if one.marginal else "pass"
 
 
 def margin_percent(measured: Measurement) -> str:

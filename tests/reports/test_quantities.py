@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.certificate.quantities import (
+from pytest_orchestrator.reports.quantities import (
     duration,
     local_time,
     margin_percent,
