@@ -17,9 +17,10 @@ from pytest_orchestrator.runs import lookup
 from tests.house.browser import ROOT, Opened, browser
 from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
 from tests.reports.certificate.test_render import hostile_run
-from tests.reports.sample_run import SampleRun, psu_run
+from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 Open = Callable[..., Opened]
+FLASH, RIPPLE = (f"[id='{RECIPE}::{name}']" for name in ("flash", "measure_ripple"))
 
 # Returns all texts whose contrast with their background is below 4.5 (3 for large texts).
 _PALE = """() => {
@@ -193,22 +194,25 @@ def test_a_click_in_the_graph_opens_a_filtered_step(psu: Path, opened: Open) -> 
 
     page.click("svg.graph a:has-text('flash')")
 
-    page.locator("#s0-1[open] .panel").wait_for()
-    assert page.evaluate("document.activeElement.parentElement.id") == "s0-1"
+    page.locator(f"{FLASH}[open] .panel").wait_for()
+    assert (
+        page.evaluate("document.activeElement.parentElement.id")
+        == "recipes/psu_burn_in.yaml::flash"
+    )
     assert page.inner_text(".shown") == "6"
 
 
 def test_curves_are_drawn_and_show_values_under_the_pointer(psu: Path, opened: Open) -> None:
     page = opened(psu).page
-    page.locator("#s0-1 summary").first.press("Enter")
+    page.locator(f"{FLASH} summary").first.press("Enter")
 
-    canvas = page.locator("#s0-1 canvas")
+    canvas = page.locator(f"{FLASH} canvas")
     canvas.wait_for()
     inked = """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
         .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
     assert canvas.evaluate(inked) > 5
-    page.locator("#s0-1 .u-over").hover()
-    page.locator("#s0-1 .u-legend", has_text=re.compile(r"memory:?\s*\d+\.\d MB")).wait_for()
+    page.locator(f"{FLASH} .u-over").hover()
+    page.locator(f"{FLASH} .u-legend", has_text=re.compile(r"memory:?\s*\d+\.\d MB")).wait_for()
 
 
 def test_a_command_is_copied_or_selected(psu: Path, opened: Open) -> None:
@@ -230,8 +234,8 @@ def test_all_texts_have_sufficient_contrast(psu: Path, opened: Open, scheme: str
 def test_a_page_without_scripts_is_complete(psu: Path, opened: Open) -> None:
     page = opened(psu, js=False).page
 
-    page.locator("#s0-2 summary").first.click()
-    assert page.locator("#s0-2 .panel", has_text="WARN probe").is_visible()
+    page.locator(f"{RIPPLE} summary").first.click()
+    assert page.locator(f"{RIPPLE} .panel", has_text="WARN probe").is_visible()
     assert not page.locator(".controls").is_visible()
     assert not page.locator("#first-failure .copy").is_visible()
 
@@ -248,7 +252,7 @@ def test_hostile_texts_are_inert(tmp_path: Path, opened: Open) -> None:
     shown = opened(written(run))
 
     shown.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    shown.page.locator("#s0-1 canvas").wait_for()
+    shown.page.locator(f"{FLASH} canvas").wait_for()
     assert shown.page.locator("script").count() == 2
     assert shown.page.locator("body", has_text="alert(1)").count() == 1
     assert "{{7*7}}" in shown.page.inner_text("#first-failure")

@@ -10,11 +10,13 @@ def root(context, missing=missing, environment=environment):
     l_0_digest = resolve('digest')
     l_0_page = resolve('page')
     l_0_source = resolve('source')
+    l_0_overview = resolve('overview')
     l_0_first = resolve('first')
+    l_0_shown = resolve('shown')
     l_0_several = resolve('several')
     l_0_base = resolve('base')
     l_0_script = resolve('script')
-    l_0_step_item = l_0_state = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_context = missing
+    l_0_step_item = l_0_state = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -87,7 +89,13 @@ def root(context, missing=missing, environment=environment):
         @internalcode
         def t_12(*unused):
             raise TemplateRuntimeError("No filter named 'tojson' found.")
-    t_13 = []
+    try:
+        t_13 = environment.filters['utc']
+    except KeyError:
+        @internalcode
+        def t_13(*unused):
+            raise TemplateRuntimeError("No filter named 'utc' found.")
+    t_14 = []
     pass
     included_template = environment.get_template('step.html', 'page.html')._get_default_module(context)
     l_0_step_item = getattr(included_template, 'step_item', missing)
@@ -114,8 +122,11 @@ def root(context, missing=missing, environment=environment):
     l_0_timeline = getattr(included_template, 'timeline', missing)
     if l_0_timeline is missing:
         l_0_timeline = undefined(f"the template {included_template.__name__!r} (imported on line 2 in 'page.html') does not export the requested name 'timeline'", name='timeline')
-    context.vars['timeline'] = l_0_timeline
-    context.exported_vars.discard('timeline')
+    l_0_run_timeline = getattr(included_template, 'run_timeline', missing)
+    if l_0_run_timeline is missing:
+        l_0_run_timeline = undefined(f"the template {included_template.__name__!r} (imported on line 2 in 'page.html') does not export the requested name 'run_timeline'", name='run_timeline')
+    context.vars.update({'timeline': l_0_timeline, 'run_timeline': l_0_run_timeline})
+    context.exported_vars.difference_update(('timeline', 'run_timeline'))
     included_template = environment.get_template('context.html', 'page.html')._get_default_module(context)
     l_0_context = getattr(included_template, 'context', missing)
     if l_0_context is missing:
@@ -123,7 +134,7 @@ def root(context, missing=missing, environment=environment):
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
     v_0, v_1, v_2, v_3, v_4, v_5, v_6 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css'), l_0_page.look))
-    t_13.append(
+    t_14.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
         f' {v_2}'
@@ -137,160 +148,211 @@ def root(context, missing=missing, environment=environment):
     if l_0_page.cause:
         pass
         v_0 = escaped(l_0_page.cause)
-        t_13.append(
+        t_14.append(
             f' <span class="of">({v_0}'
             f')</span>'
         )
-    t_13.append(
-        f'</h1>\n    <p class="counts">\n'
+    t_14.append(
+        f'</h1>\n'
     )
-    for (l_1_word, l_1_number) in l_0_page.counts.items():
+    if l_0_page.counts:
         pass
-        v_0 = (l_0_state(l_1_word))
-        v_1 = escaped(l_1_number)
-        t_13.append(
-            f'      <span class="count">{v_0}'
-            f' {v_1}'
-            f'</span>\n'
+        v_0 = (t_5(l_0_page.steps))
+        v_1 = (('s' if (t_5(l_0_page.steps) != 1) else ''))
+        t_14.append(
+            f'    <p class="counts"><span class="quiet">{v_0}'
+            f' step{v_1}'
+            f':</span>\n'
         )
-    l_1_word = l_1_number = missing
-    if l_0_page.marginal:
-        pass
-        v_0 = (l_0_state('marginal'))
-        v_1 = escaped(l_0_page.marginal)
-        t_13.append(
-            f'<span class="count">{v_0}'
-            f' {v_1}'
-            f'</span>'
+        for (l_1_word, l_1_number) in l_0_page.counts.items():
+            pass
+            v_0 = (l_0_state(l_1_word))
+            v_1 = escaped(l_1_number)
+            t_14.append(
+                f'      <span class="count">{v_0}'
+                f' {v_1}'
+                f'</span>\n'
+            )
+        l_1_word = l_1_number = missing
+        if l_0_page.marginal:
+            pass
+            v_0 = (l_0_state('marginal'))
+            v_2 = (('s' if (l_0_page.marginal != 1) else ''))
+            v_1 = escaped(l_0_page.marginal)
+            t_14.append(
+                f'<span class="count">{v_0}'
+                f' {v_1}'
+                f' measurement{v_2}'
+                f'</span>'
+            )
+        t_14.append(
+            f'\n    </p>\n'
         )
-    t_13.append(
-        f'\n'
-    )
     if l_0_page.tests:
         pass
-        v_0 = (t_5(l_0_page.tests))
-        v_1 = (('s' if (t_5(l_0_page.tests) != 1) else ''))
-        t_13.append(
-            f'<span class="count">{v_0}'
+        v_1 = (('s' if (l_0_page.number_of_tests != 1) else ''))
+        v_0 = escaped(l_0_page.number_of_tests)
+        t_14.append(
+            f'    <p class="counts"><span class="quiet">{v_0}'
             f' other pytest test{v_1}'
-            f'</span>'
+            f':</span>\n'
         )
-    v_0 = (t_2(l_0_page.seconds))
-    v_3 = (t_5(l_0_page.recipes))
-    v_1, v_2 = all_escaped((l_0_page.run.first, t_7(l_0_page.run.first)))
-    t_13.append(
-        f'\n    </p>\n    <dl class="facts">\n      <div><dt>Duration</dt><dd>{v_0}'
-        f'</dd></div>\n      <div><dt>Started</dt><dd><time datetime="{v_1}'
-        f'">{v_2}'
-        f'</time></dd></div>\n      <div><dt>Recipes</dt><dd>{v_3}'
+        for (l_1_word, l_1_number) in l_0_page.test_counts.items():
+            pass
+            v_0 = (l_0_state(l_1_word))
+            v_1 = escaped(l_1_number)
+            t_14.append(
+                f'      <span class="count">{v_0}'
+                f' {v_1}'
+                f'</span>\n'
+            )
+        l_1_word = l_1_number = missing
+        t_14.append(
+            f'    </p>\n'
+        )
+    t_14.append(
+        f'    <dl class="facts">\n      <div><dt>Duration</dt><dd'
+    )
+    if l_0_page.is_cut_off:
+        pass
+        t_14.append(
+            f' title="Time of the last event recorded; the run was killed later"'
+        )
+    v_0 = (('at least ' if l_0_page.is_cut_off else ''))
+    v_1 = (t_2(l_0_page.seconds))
+    v_5 = (t_5(l_0_page.recipes))
+    v_2, v_3, v_4 = all_escaped((l_0_page.run.first, t_13(l_0_page.run.first), t_7(l_0_page.run.first)))
+    t_14.append(
+        f'>{v_0}'
+        f'{v_1}'
+        f'</dd></div>\n      <div><dt>Started</dt><dd><time datetime="{v_2}'
+        f'" title="{v_3}'
+        f'">{v_4}'
+        f'</time></dd></div>\n      <div><dt>Recipes</dt><dd>{v_5}'
         f'</dd></div>\n'
     )
     if (l_0_page.run.started and l_0_page.run.started.host):
         pass
         v_0 = escaped(t_1(l_0_page.run.started.host, 80))
-        t_13.append(
+        t_14.append(
             f'<div><dt>Host</dt><dd>{v_0}'
             f'</dd></div>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     if l_0_page.revision:
         pass
         v_0 = escaped(l_0_page.revision)
-        t_13.append(
+        t_14.append(
             f'<div><dt>Revision</dt><dd>{v_0}'
             f'</dd></div>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     for (l_1_name, l_1_value) in l_0_page.meta.items():
         pass
         v_0, v_1 = all_escaped((l_1_name, l_1_value))
-        t_13.append(
+        t_14.append(
             f'      <div><dt>{v_0}'
             f'</dt><dd>{v_1}'
             f'</dd></div>\n'
         )
     l_1_name = l_1_value = missing
     v_0 = escaped(l_0_page.run.id)
-    t_13.append(
+    t_14.append(
         f'      <div><dt>Run</dt><dd><code>{v_0}'
         f'</code></dd></div>\n'
     )
     if (l_0_page.run.started and l_0_page.run.started.resumed_from):
         pass
         v_0 = escaped(t_1(l_0_page.run.started.resumed_from, 60))
-        t_13.append(
+        t_14.append(
             f'<div><dt>Resumed from</dt><dd><code>{v_0}'
             f'</code></dd></div>'
         )
-    t_13.append(
+    t_14.append(
         f'\n    </dl>\n    <nav aria-label="Sections">\n'
+    )
+    if (l_0_overview.failures > 1):
+        pass
+        t_14.append(
+            f'<a href="#failures">Failures</a>'
+        )
+    t_14.append(
+        f'\n'
+    )
+    if l_0_overview.rows:
+        pass
+        t_14.append(
+            f'<a href="#overview">Overview</a>'
+        )
+    t_14.append(
+        f'\n'
     )
     if l_0_page.recipes:
         pass
-        t_13.append(
+        t_14.append(
             f'<a href="#recipes">Recipes</a>'
         )
         if l_0_page.matrices:
             pass
-            t_13.append(
+            t_14.append(
                 f' <a href="#matrix">Matrix</a>'
             )
-        t_13.append(
+        t_14.append(
             f' <a href="#steps">Steps</a>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     if l_0_page.tests:
         pass
-        t_13.append(
+        t_14.append(
             f'<a href="#tests">Tests</a>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     if l_0_page.contexts:
         pass
-        t_13.append(
+        t_14.append(
             f'<a href="#context">Context</a>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     if l_0_page.trends:
         pass
-        t_13.append(
+        t_14.append(
             f'<a href="#trends">History</a>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     if l_0_page.instruments:
         pass
-        t_13.append(
+        t_14.append(
             f'<a href="#instruments">Instruments</a>'
         )
-    t_13.append(
+    t_14.append(
         f'\n      <a href="#environment">Environment</a>\n    </nav>\n  </div>\n</header>\n<main>\n'
     )
     if (((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or (l_0_page.verdict == 'interrupted')):
         pass
         v_0 = (('!' if (l_0_page.run.state != 'running') else '▶'))
         v_1 = escaped({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}.get(l_0_page.run.state, 'Run interrupted'))
-        t_13.append(
+        t_14.append(
             f'<section class="notice" aria-labelledby="cut-head">\n  <h2 id="cut-head">{v_0}'
             f' {v_1}'
             f'</h2>\n'
         )
-        t_14 = 1
+        t_15 = 1
         for l_1_step in l_0_page.interrupted[:20]:
             pass
             v_0, v_1, v_2 = all_escaped((l_1_step.anchor, l_1_step.name, t_1(l_1_step.step.recipe, 200)))
-            t_13.append(
+            t_14.append(
                 f'  <p><a href="#{v_0}'
                 f'">{v_1}'
                 f'</a> of {v_2}'
@@ -299,37 +361,37 @@ def root(context, missing=missing, environment=environment):
             if l_1_step.step.started:
                 pass
                 v_0 = escaped(t_7(l_1_step.step.started))
-                t_13.append(
+                t_14.append(
                     f' (started {v_0}'
                 )
                 if (l_1_step.step.attempt > 1):
                     pass
                     v_0 = escaped(l_1_step.step.attempt)
-                    t_13.append(
+                    t_14.append(
                         f', attempt {v_0}'
                     )
-                t_13.append(
+                t_14.append(
                     f')'
                 )
             v_1 = (l_0_logs(l_1_step.logs))
             v_0 = escaped(l_1_step.reason)
-            t_13.append(
+            t_14.append(
                 f': {v_0}'
                 f'</p>\n  {v_1}'
                 f'\n'
             )
-            t_14 = 0
+            t_15 = 0
         l_1_step = missing
-        if t_14:
+        if t_15:
             pass
-            t_13.append(
+            t_14.append(
                 f'  <p>No step was running.</p>\n'
             )
         if l_0_page.not_run:
             pass
             v_1 = (('s' if (l_0_page.not_run != 1) else ''))
             v_0 = escaped(l_0_page.not_run)
-            t_13.append(
+            t_14.append(
                 f'<p>{v_0}'
                 f' step{v_1}'
                 f' did not run'
@@ -337,14 +399,14 @@ def root(context, missing=missing, environment=environment):
             if (l_0_page.run.finished and l_0_page.run.finished.reason):
                 pass
                 v_0 = escaped(t_1(l_0_page.run.finished.reason, 300))
-                t_13.append(
+                t_14.append(
                     f': {v_0}'
                 )
-            t_13.append(
+            t_14.append(
                 f'.</p>'
             )
         v_0, v_1 = all_escaped((t_7(l_0_page.run.last), l_0_page.run.lines))
-        t_13.append(
+        t_14.append(
             f'\n  <p>Last event recorded: {v_0}'
             f' (line {v_1}'
             f' of the journal).</p>\n</section>\n'
@@ -353,7 +415,7 @@ def root(context, missing=missing, environment=environment):
         pass
         v_1 = (('cannot be read (recipe error)' if l_1_file['is_recipe'] else 'could not be collected'))
         v_0, v_2 = all_escaped((l_1_file['path'], l_1_file['text']))
-        t_13.append(
+        t_14.append(
             f'<section class="failure" aria-label="Collection error">\n  <h2>✘ {v_0}'
             f' {v_1}'
             f'</h2>\n  <pre class="text" tabindex="0">{v_2}'
@@ -366,7 +428,7 @@ def root(context, missing=missing, environment=environment):
         context.vars['first'] = l_0_first
         context.exported_vars.add('first')
         v_0, v_1, v_2 = all_escaped((l_0_first.anchor, l_0_first.name, t_1(l_0_first.step.recipe, 200)))
-        t_13.append(
+        t_14.append(
             f'<section class="failure" id="first-failure" aria-labelledby="first-head">\n  <h2 id="first-head">✘ First failure: <a href="#{v_0}'
             f'">{v_1}'
             f'</a> <span class="of">{v_2}'
@@ -374,100 +436,431 @@ def root(context, missing=missing, environment=environment):
         if ('line' in l_0_first.about):
             pass
             v_0 = escaped(l_0_first.about['line'])
-            t_13.append(
+            t_14.append(
                 f':{v_0}'
             )
-        t_13.append(
+        if l_0_page.first_dut:
+            pass
+            v_0 = escaped(l_0_page.first_dut)
+            t_14.append(
+                f' · DUT {v_0}'
+            )
+        t_14.append(
             f'</span></h2>\n'
         )
         if l_0_first.reason:
             pass
-            t_13.append(
+            t_14.append(
                 f'<p class="reason">'
             )
             if l_0_first.kind:
                 pass
                 v_0 = escaped(t_1(l_0_first.kind, 60))
-                t_13.append(
+                t_14.append(
                     f'<span class="kind">{v_0}'
                     f'</span> '
                 )
             v_0 = escaped(l_0_first.reason)
-            t_13.append(
+            t_14.append(
                 f'{v_0}'
                 f'</p>'
             )
         v_0 = (l_0_measurements(t_6(t_10(l_0_first.measurements, 'verdict', 'ne', 'pass'))))
-        t_13.append(
+        t_14.append(
             f'\n  {v_0}'
             f'\n'
         )
         if l_0_first.text:
             pass
             v_0 = escaped(l_0_first.text)
-            t_13.append(
+            t_14.append(
                 f'<pre class="text" tabindex="0">{v_0}'
                 f'</pre>'
             )
-        t_13.append(
+        t_14.append(
             f'\n'
         )
         if (not l_0_first.text):
             pass
             v_0 = (l_0_logs(l_0_first.logs))
-            t_13.append(
+            t_14.append(
                 f'{v_0}'
             )
         v_0 = escaped(l_0_first.rerun_command)
-        t_13.append(
+        t_14.append(
             f'\n  <p class="command"><code>{v_0}'
             f'</code> <button type="button" class="copy" data-copy="{v_0}'
             f'">Copy</button></p>\n</section>\n'
         )
+    if (l_0_overview.failures > 1):
+        pass
+        v_1 = (t_5(l_0_overview.causes))
+        v_2 = (('s' if (t_5(l_0_overview.causes) != 1) else ''))
+        v_0 = escaped(l_0_overview.failures)
+        t_14.append(
+            f'<section id="failures" aria-labelledby="failures-head">\n  <h2 id="failures-head">{v_0}'
+            f' failures, {v_1}'
+            f' cause{v_2}'
+            f'</h2>\n  <ol class="causes">\n'
+        )
+        for l_1_one in l_0_overview.causes:
+            pass
+            v_0 = escaped(l_1_one.number)
+            t_14.append(
+                f'  <li><span class="times">{v_0}'
+                f' ×</span> '
+            )
+            if (l_1_one.kind and (l_1_one.kind != 'check')):
+                pass
+                v_0 = escaped(t_1(l_1_one.kind, 60))
+                t_14.append(
+                    f'<span class="kind">{v_0}'
+                    f'</span> '
+                )
+            v_0 = escaped(l_1_one.reason)
+            t_14.append(
+                f'<span class="why">{v_0}'
+                f'</span>'
+            )
+            if l_1_one.is_alike:
+                pass
+                t_14.append(
+                    f' <span class="quiet">and alike, with other numbers</span>'
+                )
+            if l_1_one.blocked:
+                pass
+                v_1 = (('s' if (l_1_one.blocked != 1) else ''))
+                v_0 = escaped(l_1_one.blocked)
+                t_14.append(
+                    f' <span class="quiet">blocks {v_0}'
+                    f' step{v_1}'
+                    f'</span>'
+                )
+            t_14.append(
+                f'\n    <ul>'
+            )
+            for (l_2_anchor, l_2_name, l_2_of, l_2_reason) in l_1_one.links[:6]:
+                pass
+                v_0 = (l_2_anchor)
+                v_1, v_2 = all_escaped((l_2_reason, l_2_name))
+                t_14.append(
+                    f'<li><a href="#{v_0}'
+                    f'" title="{v_1}'
+                    f'">{v_2}'
+                    f'</a>'
+                )
+                if l_2_of:
+                    pass
+                    v_0 = escaped(l_2_of)
+                    t_14.append(
+                        f' <span class="of">{v_0}'
+                        f'</span>'
+                    )
+                t_14.append(
+                    f'</li>'
+                )
+            l_2_anchor = l_2_name = l_2_of = l_2_reason = missing
+            t_14.append(
+                f'</ul>\n'
+            )
+            if (l_1_one.number > 6):
+                pass
+                v_0 = escaped((l_1_one.number - 6))
+                t_14.append(
+                    f'<details class="more"><summary>{v_0}'
+                    f' more</summary><ul>'
+                )
+                for (l_2_anchor, l_2_name, l_2_of, l_2_reason) in l_1_one.links[6:]:
+                    pass
+                    v_0 = (l_2_anchor)
+                    v_1, v_2 = all_escaped((l_2_reason, l_2_name))
+                    t_14.append(
+                        f'<li><a href="#{v_0}'
+                        f'" title="{v_1}'
+                        f'">{v_2}'
+                        f'</a>'
+                    )
+                    if l_2_of:
+                        pass
+                        v_0 = escaped(l_2_of)
+                        t_14.append(
+                            f' <span class="of">{v_0}'
+                            f'</span>'
+                        )
+                    t_14.append(
+                        f'</li>'
+                    )
+                l_2_anchor = l_2_name = l_2_of = l_2_reason = missing
+                t_14.append(
+                    f'</ul></details>'
+                )
+            t_14.append(
+                f'</li>\n'
+            )
+        l_1_one = missing
+        t_14.append(
+            f'  </ol>\n</section>\n'
+        )
+    if (l_0_overview.rows or l_0_overview.grids):
+        pass
+        t_14.append(
+            f'<section id="overview" aria-labelledby="overview-head">\n  <h2 id="overview-head">Overview</h2>\n'
+        )
+        if l_0_overview.rows:
+            pass
+            t_14.append(
+                f'  <div class="scroll" tabindex="0" role="region" aria-label="Table of recipes"><table class="recipes"><thead><tr><th scope="col">Verdict</th><th scope="col">Recipe</th>'
+            )
+            if l_0_overview.has_dut:
+                pass
+                t_14.append(
+                    f'<th scope="col">DUT</th>'
+                )
+            if l_0_overview.has_test_id:
+                pass
+                t_14.append(
+                    f'<th scope="col">Test ID</th>'
+                )
+            t_14.append(
+                f'<th scope="col">Steps</th><th scope="col" class="number">Duration</th><th scope="col">First reason</th></tr></thead><tbody>\n'
+            )
+            for l_1_row in l_0_overview.rows:
+                l_1_one = missing
+                pass
+                l_1_one = l_1_row.view
+                if l_1_one:
+                    pass
+                    v_0 = (l_0_state(l_1_one.verdict))
+                    v_1 = (l_1_one.anchor)
+                    v_2 = escaped(l_1_row.name)
+                    t_14.append(
+                        f'  <tr><td>{v_0}'
+                        f'</td><th scope="row" class="wide"><a href="#{v_1}'
+                        f'">{v_2}'
+                        f'</a></th>'
+                    )
+                    if l_0_overview.has_dut:
+                        pass
+                        v_0 = escaped(l_1_one.dut)
+                        t_14.append(
+                            f'<td class="wide">{v_0}'
+                            f'</td>'
+                        )
+                    if l_0_overview.has_test_id:
+                        pass
+                        v_0 = escaped(l_1_one.test_id)
+                        t_14.append(
+                            f'<td class="wide">{v_0}'
+                            f'</td>'
+                        )
+                    v_0, v_1 = all_escaped((l_1_row.steps, l_1_row.duration))
+                    t_14.append(
+                        f'<td>{v_0}'
+                        f'</td><td class="number">{v_1}'
+                        f'</td><td class="wide">'
+                    )
+                    if l_1_row.first:
+                        pass
+                        v_0 = (l_1_row.first.anchor)
+                        v_1, v_2 = all_escaped((l_1_row.first.name, l_1_row.first.reason))
+                        t_14.append(
+                            f'<a href="#{v_0}'
+                            f'">{v_1}'
+                            f'</a>: {v_2}'
+                        )
+                    t_14.append(
+                        f'</td></tr>\n'
+                    )
+                else:
+                    pass
+                    v_0, v_1 = all_escaped((((5 + l_0_overview.has_dut) + l_0_overview.has_test_id), l_1_row.rest))
+                    t_14.append(
+                        f'  <tr><td colspan="{v_0}'
+                        f'">{v_1}'
+                        f'</td></tr>\n'
+                    )
+            l_1_row = l_1_one = missing
+            t_14.append(
+                f'  </tbody></table></div>\n'
+            )
+        for l_1_grid in l_0_overview.grids:
+            pass
+            v_0, v_1, v_2 = all_escaped((l_1_grid.name, l_1_grid.summary, l_1_grid.column))
+            t_14.append(
+                f'  <h3>{v_0}'
+                f' <span class="of">{v_1}'
+                f'</span></h3>\n  <div class="scroll" tabindex="0" role="region" aria-label="Matrix of {v_0}'
+                f'"><table class="grid"><thead><tr><th scope="col"><span class="quiet">{v_2}'
+                f'</span></th>'
+            )
+            for l_2_head in l_1_grid.columns:
+                pass
+                v_0 = escaped(l_2_head)
+                t_14.append(
+                    f'<th scope="col">{v_0}'
+                    f'</th>'
+                )
+            l_2_head = missing
+            t_14.append(
+                f'</tr></thead><tbody>\n'
+            )
+            for (l_2_label, l_2_cells) in l_1_grid.rows:
+                pass
+                v_0 = escaped(l_2_label)
+                t_14.append(
+                    f'  <tr><th scope="row">{v_0}'
+                    f'</th>'
+                )
+                for l_3_cell in l_2_cells:
+                    pass
+                    t_14.append(
+                        f'<td>'
+                    )
+                    if l_3_cell:
+                        pass
+                        v_0 = (l_3_cell.look)
+                        v_1 = (l_3_cell.anchor)
+                        v_3 = (l_3_cell.sign)
+                        v_2 = escaped(l_3_cell.text)
+                        t_14.append(
+                            f'<a class="state {v_0}'
+                            f'" href="#{v_1}'
+                            f'" title="{v_2}'
+                            f'" aria-label="{v_2}'
+                            f'">{v_3}'
+                            f'</a>'
+                        )
+                    t_14.append(
+                        f'</td>'
+                    )
+                l_3_cell = missing
+                t_14.append(
+                    f'</tr>\n'
+                )
+            l_2_label = l_2_cells = missing
+            t_14.append(
+                f'  </tbody></table></div>\n'
+            )
+        l_1_grid = missing
+        if l_0_overview.timeline:
+            pass
+            v_0 = (l_0_run_timeline(l_0_overview.timeline))
+            t_14.append(
+                f'  <h3>Timeline of the run</h3>\n  {v_0}'
+                f'\n'
+            )
+        t_14.append(
+            f'</section>\n'
+        )
     if l_0_page.recipes:
         pass
         v_0 = (('Recipe' if (t_5(l_0_page.recipes) == 1) else 'Recipes'))
-        t_13.append(
+        t_14.append(
             f'<section id="recipes" aria-labelledby="recipes-head">\n  <h2 id="recipes-head">{v_0}'
             f'</h2>\n  <p class="legend quiet">'
         )
         for l_1_text in l_0_page.legend.texts:
             pass
             v_0 = escaped(l_1_text)
-            t_13.append(
+            t_14.append(
                 f'<span>{v_0}'
                 f'</span> '
             )
         l_1_text = missing
-        t_13.append(
+        t_14.append(
             f'</p>\n'
         )
+        l_0_shown = l_0_overview.cards
+        context.vars['shown'] = l_0_shown
+        context.exported_vars.add('shown')
         l_1_loop = missing
-        for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
+        for l_1_one, l_1_loop in LoopContext(l_0_shown, undefined):
             l_1_graph = resolve('graph')
             pass
-            v_0 = ((' open' if ((l_1_loop.index <= 10) or (l_1_one.look == 'failed')) else ''))
-            v_1, v_2, v_3, v_4, v_5 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, t_1(t_11(l_1_one.recipe.about.get('name', l_1_one.recipe.key)), 200), t_1(l_1_one.recipe.key, 300)))
-            t_13.append(
-                f'  <details class="recipe"{v_0}'
-                f'>\n    <summary><span class="state {v_1}'
-                f'"><span aria-hidden="true">{v_2}'
-                f'</span> {v_3}'
-                f'</span> <span class="name">{v_4}'
-                f'</span> <span class="of">{v_5}'
+            if (l_1_loop.index0 == l_0_overview.first_passed):
+                pass
+                v_0 = escaped((t_5(l_0_shown) - l_1_loop.index0))
+                t_14.append(
+                    f'  <details class="more passed-recipes"><summary>{v_0}'
+                    f' recipes passed</summary>\n'
+                )
+            v_0 = (l_1_one.anchor)
+            v_1 = ((' open' if (l_1_loop.index == 1) else ''))
+            v_7 = (t_5(l_1_one.steps))
+            v_8 = (('s' if (t_5(l_1_one.steps) != 1) else ''))
+            v_2, v_3, v_4, v_5, v_6, v_9 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, l_1_one.title, t_1(l_1_one.recipe.key, 300), l_1_one.duration))
+            t_14.append(
+                f'  <details class="recipe" id="{v_0}'
+                f'"{v_1}'
+                f'>\n    <summary><span class="state {v_2}'
+                f'"><span aria-hidden="true">{v_3}'
+                f'</span> {v_4}'
+                f'</span> <span class="name">{v_5}'
+                f'</span> <span class="of">{v_6}'
+                f' · {v_7}'
+                f' step{v_8}'
+                f' · {v_9}'
+            )
+            if l_1_one.dut:
+                pass
+                v_0 = escaped(l_1_one.dut)
+                t_14.append(
+                    f' · DUT {v_0}'
+                )
+            t_14.append(
                 f'</span></summary>\n'
             )
             if l_1_one.recipe.about.get('description'):
                 pass
                 v_0 = escaped(t_1(t_11(l_1_one.recipe.about['description']), 600))
-                t_13.append(
+                t_14.append(
                     f'<p>{v_0}'
                     f'</p>'
                 )
+            t_14.append(
+                f'\n'
+            )
+            if l_1_one.meta:
+                pass
+                t_14.append(
+                    f'    <dl class="facts meta">'
+                )
+                for l_2_row in l_1_one.meta:
+                    pass
+                    v_0 = escaped(l_2_row.label)
+                    t_14.append(
+                        f'<div><dt>{v_0}'
+                        f'</dt>'
+                    )
+                    for l_3_line in l_2_row.lines:
+                        pass
+                        t_14.append(
+                            f'<dd>'
+                        )
+                        if l_3_line.name:
+                            pass
+                            v_0 = escaped(l_3_line.name)
+                            t_14.append(
+                                f'<i>{v_0}'
+                                f'</i> '
+                            )
+                        v_0 = escaped(l_3_line.text)
+                        t_14.append(
+                            f'{v_0}'
+                            f'</dd>'
+                        )
+                    l_3_line = missing
+                    t_14.append(
+                        f'</div>'
+                    )
+                l_2_row = missing
+                t_14.append(
+                    f'</dl>\n'
+                )
             v_0 = ((Markup(' class="side"') if ((l_1_one.graph['width'] <= 420) and l_1_one.timeline) else ''))
             v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 200), l_1_graph(l_1_one.graph, l_1_one.narrow_graph)))
-            t_13.append(
-                f'\n    <div{v_0}'
+            t_14.append(
+                f'    <div{v_0}'
                 f'>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of {v_1}'
                 f'">\n      {v_2}'
                 f'\n    </div>\n'
@@ -475,52 +868,57 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.timeline:
                 pass
                 v_0 = (l_0_timeline(l_1_one))
-                t_13.append(
+                t_14.append(
                     f'{v_0}'
                 )
-            t_13.append(
+            t_14.append(
                 f'\n    </div>\n'
             )
             if l_1_one.left_out:
                 pass
                 v_1 = (t_5(l_1_one.steps))
                 v_0 = escaped((t_5(l_1_one.steps) - l_1_one.left_out))
-                t_13.append(
+                t_14.append(
                     f'<p class="quiet">Showing {v_0}'
                     f' of {v_1}'
                     f' steps. Full graph: files in <code>assets/</code>.</p>'
                 )
-            t_13.append(
+            t_14.append(
                 f'\n'
             )
             if l_1_one.recipe.about.get('vars'):
                 pass
-                t_13.append(
+                t_14.append(
                     f'    <details class="more"><summary>Vars</summary>\n      <table><thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col">Set by</th></tr></thead><tbody>\n'
                 )
                 for (l_2_name, l_2_var) in l_1_one.recipe.about['vars'].items():
                     pass
                     v_0, v_1, v_2 = all_escaped((t_1(l_2_name, 100), t_4(l_2_var['value'], l_0_page.budget.value), t_1(t_11(l_2_var['origin']), 200)))
-                    t_13.append(
+                    t_14.append(
                         f'      <tr><td>{v_0}'
                         f'</td><td><code>{v_1}'
                         f'</code></td><td>{v_2}'
                         f'</td></tr>\n'
                     )
                 l_2_name = l_2_var = missing
-                t_13.append(
+                t_14.append(
                     f'      </tbody></table>\n    </details>\n'
                 )
-            t_13.append(
+            t_14.append(
                 f'  </details>\n'
             )
         l_1_loop = l_1_one = l_1_graph = missing
-        t_13.append(
+        if (l_0_overview.first_passed < t_5(l_0_shown)):
+            pass
+            t_14.append(
+                f'  </details>\n'
+            )
+        t_14.append(
             f'</section>\n'
         )
         if l_0_page.matrices:
             pass
-            t_13.append(
+            t_14.append(
                 f'<section id="matrix" aria-labelledby="matrix-head">\n  <h2 id="matrix-head">Measurements of the matrix</h2>\n'
             )
             for l_1_one in l_0_page.matrices:
@@ -528,7 +926,7 @@ def root(context, missing=missing, environment=environment):
                 v_2 = (l_0_curves_over(l_1_one.curves))
                 v_3 = (l_0_elements(l_1_one.cells, None))
                 v_0, v_1 = all_escaped((l_1_one.step, l_1_one.recipe))
-                t_13.append(
+                t_14.append(
                     f'  <h3>{v_0}'
                     f' <span class="of">{v_1}'
                     f'</span></h3>\n  {v_2}'
@@ -536,87 +934,87 @@ def root(context, missing=missing, environment=environment):
                     f'\n'
                 )
             l_1_one = missing
-            t_13.append(
+            t_14.append(
                 f'</section>\n'
             )
-        t_13.append(
+        t_14.append(
             f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, reason, key" aria-label="Search the steps">\n    <span class="states">\n'
         )
         for (l_1_word, l_1_number) in l_0_page.counts.items():
             pass
             v_1 = (l_0_state(l_1_word))
             v_0, v_2 = all_escaped((l_1_word, l_1_number))
-            t_13.append(
+            t_14.append(
                 f'    <button type="button" aria-pressed="false" data-state="{v_0}'
                 f'">{v_1}'
                 f' {v_2}'
                 f'</button>\n'
             )
         l_1_word = l_1_number = missing
-        t_13.append(
+        t_14.append(
             f'    </span>\n'
         )
         if l_0_page.tags:
             pass
-            t_13.append(
+            t_14.append(
                 f'    <select id="tag" aria-label="Tag"><option value="">all tags</option>'
             )
             for l_1_tag in l_0_page.tags:
                 pass
                 v_0 = escaped(l_1_tag)
-                t_13.append(
+                t_14.append(
                     f'<option>{v_0}'
                     f'</option>'
                 )
             l_1_tag = missing
-            t_13.append(
+            t_14.append(
                 f'</select>\n'
             )
         if (t_5(l_0_page.recipes) > 1):
             pass
-            t_13.append(
+            t_14.append(
                 f'    <select id="of" aria-label="Recipe"><option value="">all recipes</option>'
             )
             l_1_loop = missing
             for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
                 pass
                 v_0, v_1 = all_escaped((l_1_loop.index0, t_1(l_1_one.recipe.key, 120)))
-                t_13.append(
+                t_14.append(
                     f'<option value="{v_0}'
                     f'">{v_1}'
                     f'</option>'
                 )
             l_1_loop = l_1_one = missing
-            t_13.append(
+            t_14.append(
                 f'</select>\n'
             )
-        t_13.append(
+        t_14.append(
             f'  </div>\n  <div class="row head">\n'
         )
         for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Seconds'), ('cpu', 'CPU s'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
             pass
             v_0, v_1, v_2 = all_escaped((('name' if (l_1_name == 'order') else l_1_name), l_1_name, l_1_word))
-            t_13.append(
+            t_14.append(
                 f'    <span class="c-{v_0}'
                 f'"><button type="button" class="sort" data-sort="{v_1}'
                 f'">{v_2}'
                 f'</button></span>\n'
             )
         l_1_name = l_1_word = missing
-        t_13.append(
+        t_14.append(
             f'  </div>\n'
         )
         if l_0_page.unlisted:
             pass
             v_1 = (t_5(l_0_page.steps))
             v_0 = escaped((t_5(l_0_page.steps) - l_0_page.unlisted))
-            t_13.append(
+            t_14.append(
                 f'<p class="quiet">Showing {v_0}'
                 f' of {v_1}'
                 f' steps; <code>pytest-orchestrator monitor</code> lists all.</p>'
             )
         v_0 = ((' many' if (t_5(l_0_page.steps) > 300) else ''))
-        t_13.append(
+        t_14.append(
             f'  <div class="list{v_0}'
             f'">\n'
         )
@@ -631,18 +1029,18 @@ def root(context, missing=missing, environment=environment):
             for l_2_step in l_0_page.listed[l_1_number]:
                 pass
                 v_0 = (l_0_step_item(l_2_step, l_1_number, l_0_several))
-                t_13.append(
+                t_14.append(
                     f'  {v_0}'
                     f'\n'
                 )
             l_2_step = missing
         l_1_loop = l_1_one = l_1_number = missing
-        t_13.append(
+        t_14.append(
             f'  </div>\n</section>\n'
         )
     if l_0_page.tests:
         pass
-        t_13.append(
+        t_14.append(
             f'<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Seconds</th><th scope="col">Reason</th></tr></thead><tbody>\n'
         )
         for l_1_test in l_0_page.tests:
@@ -650,7 +1048,7 @@ def root(context, missing=missing, environment=environment):
             v_0 = (l_0_state(l_1_test.outcome))
             v_2 = (t_3('%.2f', l_1_test.seconds))
             v_1, v_3 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.reason, 300)))
-            t_13.append(
+            t_14.append(
                 f'  <tr><td>{v_0}'
                 f'</td><td class="wide">{v_1}'
                 f'</td><td class="number">{v_2}'
@@ -658,26 +1056,26 @@ def root(context, missing=missing, environment=environment):
                 f'</td></tr>\n'
             )
         l_1_test = missing
-        t_13.append(
+        t_14.append(
             f'  </tbody></table></div>\n'
         )
         for l_1_test in t_6(t_10(l_0_page.tests, 'text'))[:50]:
             pass
             v_0 = (l_0_state(l_1_test.outcome))
             v_1, v_2 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.text, l_0_page.budget.text)))
-            t_13.append(
+            t_14.append(
                 f'  <details class="more"><summary>{v_0}'
                 f' {v_1}'
                 f'</summary><pre class="text" tabindex="0">{v_2}'
                 f'</pre></details>\n'
             )
         l_1_test = missing
-        t_13.append(
+        t_14.append(
             f'</section>\n'
         )
     if l_0_page.contexts:
         pass
-        t_13.append(
+        t_14.append(
             f'<section id="context" aria-labelledby="context-head">\n  <h2 id="context-head">Final Context</h2>\n'
         )
         for l_1_one in l_0_page.contexts:
@@ -685,22 +1083,22 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.scope:
                 pass
                 v_0 = escaped(t_1(l_1_one.scope, 300))
-                t_13.append(
+                t_14.append(
                     f'<h3>Context of {v_0}'
                     f'</h3>'
                 )
             v_0 = (l_0_context(l_1_one))
-            t_13.append(
+            t_14.append(
                 f'\n  {v_0}'
                 f'\n'
             )
         l_1_one = missing
-        t_13.append(
+        t_14.append(
             f'</section>\n'
         )
     if l_0_page.trends:
         pass
-        t_13.append(
+        t_14.append(
             f'<section id="trends" aria-labelledby="trends-head">\n  <h2 id="trends-head">History (last 20 runs)</h2>\n  <div class="trends">\n'
         )
         l_1_loop = missing
@@ -708,7 +1106,7 @@ def root(context, missing=missing, environment=environment):
             pass
             v_3 = (t_5(l_1_one['points']))
             v_0, v_1, v_2 = all_escaped((t_1(l_1_one['name'], 160), t_1(l_1_one['unit'], 20), l_1_loop.index0))
-            t_13.append(
+            t_14.append(
                 f'  <figure><figcaption>{v_0}'
                 f'<span class="quiet"> {v_1}'
                 f'</span></figcaption>\n    <div class="trend" data-trend="{v_2}'
@@ -721,29 +1119,29 @@ def root(context, missing=missing, environment=environment):
                 v_1 = (l_0_state(('passed' if l_2_point['passed'] else 'failed')))
                 v_2 = (t_3('%.6g', l_2_point['value']))
                 v_0 = escaped(t_1(l_2_point['run'], 40))
-                t_13.append(
+                t_14.append(
                     f'    <tr><td><code>{v_0}'
                     f'</code></td><td>{v_1}'
                     f'</td><td class="number">{v_2}'
                     f'</td></tr>\n'
                 )
             l_2_point = missing
-            t_13.append(
+            t_14.append(
                 f'    </tbody></table></details>\n  </figure>\n'
             )
         l_1_loop = l_1_one = missing
-        t_13.append(
+        t_14.append(
             f'  </div>\n</section>\n'
         )
     if l_0_page.instruments:
         pass
-        t_13.append(
+        t_14.append(
             f'<section id="instruments" aria-labelledby="instruments-head">\n  <h2 id="instruments-head">Instruments</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">Name</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Calibration due</th><th scope="col">Safe state</th></tr></thead><tbody>\n'
         )
         for l_1_one in l_0_page.instruments:
             pass
             v_0, v_1, v_2, v_3 = all_escaped((t_1(l_1_one.name, 100), t_1((l_1_one.idn or 'none'), 200), t_1(l_1_one.resource, 200), l_1_one.calibrated))
-            t_13.append(
+            t_14.append(
                 f'  <tr><td>{v_0}'
                 f'</td><td>{v_1}'
                 f'</td><td><code>{v_2}'
@@ -753,75 +1151,75 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.overdue:
                 pass
                 v_0 = escaped(l_1_one.due)
-                t_13.append(
+                t_14.append(
                     f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
                     f' (overdue)</span>'
                 )
             else:
                 pass
                 v_0 = escaped(l_1_one.due)
-                t_13.append(
+                t_14.append(
                     f'{v_0}'
                 )
-            t_13.append(
+            t_14.append(
                 f'</td><td>'
             )
             if (l_1_one.safe_state in ('not reached', 'owed')):
                 pass
                 v_0, v_1 = all_escaped((l_1_one.safe_state, (markup_join((': ', t_1(l_1_one.reason, 300), )) if l_1_one.reason else '')))
-                t_13.append(
+                t_14.append(
                     f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
                     f'</span>{v_1}'
                 )
             else:
                 pass
                 v_0 = escaped(l_1_one.safe_state)
-                t_13.append(
+                t_14.append(
                     f'{v_0}'
                 )
-            t_13.append(
+            t_14.append(
                 f'</td></tr>\n'
             )
         l_1_one = missing
-        t_13.append(
+        t_14.append(
             f'  </tbody></table></div>\n</section>\n'
         )
     v_0 = escaped(l_0_page.command)
-    t_13.append(
+    t_14.append(
         f'<section id="environment" aria-labelledby="environment-head">\n  <h2 id="environment-head">Environment and digests</h2>\n  <p class="command"><code>{v_0}'
         f'</code></p>\n  <div class="scroll" tabindex="0"><table><tbody>\n'
     )
     if l_0_page.run.started:
         pass
         v_0 = escaped(t_1(l_0_page.run.started.root, 500))
-        t_13.append(
+        t_14.append(
             f'<tr><th scope="row">Root folder</th><td class="wide">{v_0}'
             f'</td></tr>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     if l_0_page.run.finished:
         pass
         v_0, v_1 = all_escaped((l_0_page.run.finished.exit_status, (markup_join((': ', t_1(l_0_page.run.finished.reason, 300), )) if l_0_page.run.finished.reason else '')))
-        t_13.append(
+        t_14.append(
             f'<tr><th scope="row">Exit status</th><td>{v_0}'
             f'{v_1}'
             f'</td></tr>'
         )
-    t_13.append(
+    t_14.append(
         f'\n'
     )
     for (l_1_name, l_1_value) in l_0_page.environment.items():
         pass
         v_0, v_1 = all_escaped((l_1_name, l_1_value))
-        t_13.append(
+        t_14.append(
             f'  <tr><th scope="row">{v_0}'
             f'</th><td class="wide">{v_1}'
             f'</td></tr>\n'
         )
     l_1_name = l_1_value = missing
-    t_13.append(
+    t_14.append(
         f'  </tbody></table></div>\n'
     )
     for l_1_one in l_0_page.recipes:
@@ -829,7 +1227,7 @@ def root(context, missing=missing, environment=environment):
         if (l_1_one.recipe.about.get('sha256') or l_1_one.recipe.digests):
             pass
             v_0, v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 300), t_1(t_11(l_1_one.recipe.about.get('path', l_1_one.recipe.key)), 300), l_1_one.recipe.about.get('sha256', '')))
-            t_13.append(
+            t_14.append(
                 f'  <details class="more"><summary>SHA-256 of {v_0}'
                 f' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n  <tr><th scope="row">{v_1}'
                 f'</th><td><code>{v_2}'
@@ -838,25 +1236,25 @@ def root(context, missing=missing, environment=environment):
             for (l_2_path, l_2_digest) in l_1_one.recipe.digests.items():
                 pass
                 v_0, v_1 = all_escaped((t_1(l_2_path, 300), l_2_digest))
-                t_13.append(
+                t_14.append(
                     f'  <tr><th scope="row">{v_0}'
                     f'</th><td><code>{v_1}'
                     f'</code></td></tr>\n'
                 )
             l_2_path = l_2_digest = missing
-            t_13.append(
+            t_14.append(
                 f'  </tbody></table></div></details>\n'
             )
     l_1_one = missing
     v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_12({'curves': l_0_page.curves, 'trends': l_0_page.trends}), l_0_script))
-    t_13.append(
+    t_14.append(
         f'</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="{v_0}'
         f'journal.jsonl">journal</a> of the run, {v_1}'
         f' lines.</footer>\n<script type="application/json" id="data">{v_2}'
         f'</script>\n<script>{v_3}'
         f'</script>\n</body>\n</html>'
     )
-    yield concat(t_13)
+    yield concat(t_14)
 
 blocks = {}
-debug_info = '1=90&2=111&3=117&21=135&23=145&26=155&28=167&35=186&37=196&39=206&43=220&47=230&49=246&51=254&53=262&55=270&62=278&65=288&66=297&71=326&76=350&82=361&83=363&85=372&86=381&89=403&91=413&96=425&99=432&100=444&103=458&109=473&112=482&114=494&117=499&126=519&129=524&141=543&145=557&146=562&148=573&149=579&153=594&157=607&159=621&160=625&161=628&162=629&169=641&173=646&177=662&182=676&185=681&186=683&192=699&196=705&200=717&209=736&213=741&214=751&223=792&225=802&227=813&231=825&232=827&235=836'
+debug_info = '1=98&2=119&3=128&21=146&22=156&24=165&27=175&31=189&33=198&39=214&42=232&44=242&46=252&50=266&54=276&56=284&58=292&60=308&62=316&64=324&66=332&73=340&76=350&77=359&82=388&87=412&93=423&94=425&96=434&97=449&100=471&102=481&107=493&111=504&112=511&114=540&115=564&120=602&123=607&124=612&125=625&126=628&127=629&128=640&135=684&137=694&138=705&139=712&143=743&149=753&152=760&153=771&154=775&155=778&159=802&160=811&162=821&163=826&169=866&172=875&174=887&177=892&185=909&189=917&192=922&204=941&208=955&209=960&211=971&212=977&216=992&220=1005&222=1019&223=1023&224=1026&225=1027&232=1039&236=1044&240=1060&245=1074&248=1079&249=1081&255=1097&259=1103&263=1115&272=1134&276=1139&277=1149&286=1190&288=1200&290=1211&294=1223&295=1225&298=1234'

@@ -7,7 +7,7 @@ def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    l_0_timeline = missing
+    l_0_timeline = l_0_run_timeline = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -199,7 +199,101 @@ def root(context, missing=missing, environment=environment):
         return concat(t_11)
     context.exported_vars.add('timeline')
     context.vars['timeline'] = l_0_timeline = macro
+    t_10.append(
+        f'\n'
+    )
+    def macro(l_1_line):
+        t_12 = []
+        if l_1_line is missing:
+            l_1_line = undefined("parameter 'line' was not provided", name='line')
+        pass
+        t_12.append(
+            f'<figure class="timeline whole" aria-label="Timeline of the run">\n'
+        )
+        l_2_loop = missing
+        for (l_2_name, l_2_bars), l_2_loop in LoopContext(l_1_line.rows, undefined):
+            pass
+            v_0 = ((' thin' if (not l_2_name) else ''))
+            t_12.append(
+                f'<div class="lane{v_0}'
+                f'"><span class="label">'
+            )
+            if l_2_name:
+                pass
+                v_0 = (l_2_bars[0].anchor)
+                v_1 = escaped(l_2_name)
+                t_12.append(
+                    f'<a href="#{v_0}'
+                    f'" tabindex="-1">{v_1}'
+                    f'</a>'
+                )
+            else:
+                pass
+                v_0 = escaped(l_2_loop.index)
+                t_12.append(
+                    f'lane {v_0}'
+                )
+            t_12.append(
+                f'</span><span class="track">\n'
+            )
+            for l_3_bar in l_2_bars:
+                pass
+                v_0 = (l_3_bar.anchor)
+                v_1 = (l_3_bar.look)
+                v_2 = (t_6(l_3_bar.start, l_1_line.seconds))
+                v_3 = (t_6((l_3_bar.stop - l_3_bar.start), l_1_line.seconds))
+                v_5 = (t_2((l_3_bar.stop - l_3_bar.start)))
+                v_6 = (t_2(l_3_bar.start))
+                v_4 = escaped(l_3_bar.title)
+                t_12.append(
+                    f'<a href="#{v_0}'
+                    f'" tabindex="-1" class="span k-running {v_1}'
+                    f'" style="left:{v_2}'
+                    f'%;width:{v_3}'
+                    f'%" title="{v_4}'
+                    f': {v_5}'
+                    f', from {v_6}'
+                    f'"></a>\n'
+                )
+                for (l_4_at, l_4_anchor, l_4_step) in l_3_bar.failures:
+                    pass
+                    v_0 = (l_4_anchor)
+                    v_1 = (t_6(l_4_at, l_1_line.seconds))
+                    v_3 = (t_2(l_4_at))
+                    v_2 = escaped(l_4_step)
+                    t_12.append(
+                        f'<a href="#{v_0}'
+                        f'" tabindex="-1" class="fault" style="left:{v_1}'
+                        f'%" title="{v_2}'
+                        f', at {v_3}'
+                        f'">✘</a>\n'
+                    )
+                l_4_at = l_4_anchor = l_4_step = missing
+            l_3_bar = missing
+            t_12.append(
+                f'</span></div>\n'
+            )
+        l_2_loop = l_2_name = l_2_bars = missing
+        t_12.append(
+            f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">'
+        )
+        for l_2_tick in l_1_line.ticks:
+            pass
+            v_0 = (t_6(l_2_tick, l_1_line.seconds))
+            v_1 = escaped(t_9(l_2_tick))
+            t_12.append(
+                f'<i class="tick" style="left:{v_0}'
+                f'%"><b>{v_1}'
+                f'</b></i>'
+            )
+        l_2_tick = missing
+        t_12.append(
+            f'</span></div>\n</figure>\n'
+        )
+        return concat(t_12)
+    context.exported_vars.add('run_timeline')
+    context.vars['run_timeline'] = l_0_run_timeline = macro
     yield concat(t_10)
 
 blocks = {}
-debug_info = '1=65&2=71&3=72&4=73&6=80&7=87&8=104&9=106&12=134&18=155&21=170&22=175&24=183'
+debug_info = '1=65&2=71&3=72&4=73&6=80&7=87&8=104&9=106&12=134&18=155&21=170&22=175&24=183&29=203&31=212&32=219&33=237&35=256&41=278'

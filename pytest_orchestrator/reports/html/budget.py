@@ -1,12 +1,14 @@
 """Size budget of a page, and links to the files of a run."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 
 _LOGS: Final = 800_000
@@ -58,6 +60,18 @@ def content_budget(steps: int, failed: int, keys: int, values: int) -> ContentBu
 
 def _share(whole: int, parts: int, least: int, most: int) -> int:
     return max(least, min(most, whole // max(1, parts)))
+
+
+_LINKABLE: Final = lazy_pattern(r"[\w./:\[\],=+@~-]+", re.ASCII)
+
+
+def anchor_of(node: str) -> str:
+    """Return a node id or the key of a recipe as the id of an element, and as a fragment.
+
+    The result has no character that HTML or a URL would have to escape.
+    """
+    text = str(node)
+    return text if _LINKABLE.fullmatch(text) else quote(text, "/:[],=+@~", errors="replace")
 
 
 _MAX_EMBEDDED: Final = 64 * 1024

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pytest_orchestrator.core.events import TestReported
+from pytest_orchestrator.reports import quantities
+from pytest_orchestrator.reports.certificate.meta import LABELS, Row, lines, meta_rows
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
 from pytest_orchestrator.reports.graph.nodes import MOST
 from pytest_orchestrator.reports.graph.nodes import graph as graph_of
 from pytest_orchestrator.reports.graph.picture import boxes, legend_of, narrow_boxes
-from pytest_orchestrator.reports.html.budget import Files, content_budget
+from pytest_orchestrator.reports.html.budget import Files, anchor_of, content_budget
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
     from pytest_orchestrator.reports.instruments import InstrumentView
 
 _META: Final = {
-    "test_id": "Test ID",
-    "dut": "Unit under test (DUT)",
-    "station": "Station",
-    "operator": "Operator",
-    "batch": "Batch",
-    "tester": "Tester",
+    "dut": "units",
+    "test_id": "test IDs",
+    "batch": "batches",
+    "operator": "operators",
+    "tester": "testers",
+    "station": "stations",
 }
+"""Keys of `test_meta` in the head of the page, and the noun for many values of them."""
+_MOST_SHOWN: Final = 3
 _MOST_TESTS: Final = 2_000
 _MOST_FILES: Final = 20
 _MOST_STEPS: Final = 5_000
@@ -62,6 +66,81 @@ class RecipeView(msgspec.Struct, frozen=True):
     legend: Legend
     left_out: int
     anchors: dict[str, str]
+    anchor: str
+
+    @property
+    def path(self) -> str:
+        """Path of the file of the recipe."""
+        return str(self.recipe.about.get("path") or self.recipe.key)
+
+    @property
+    def is_cell(self) -> bool:
+        """True if the recipe is a cell of a matrix."""
+        return bool(self.recipe.about.get("cell"))
+
+    @property
+    def cell(self) -> str:
+        """The cell of its matrix; empty without one."""
+        return cut(str(self.recipe.about.get("cell") or ""), 200)
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe, without its cell."""
+        return cut(str(self.recipe.about.get("name") or self.recipe.key), 200)
+
+    @property
+    def title(self) -> str:
+        """Name of the recipe, with the cell of its matrix."""
+        return f"{self.name} [{self.cell}]" if self.is_cell else self.name
+
+    @property
+    def has_step_matrix(self) -> bool:
+        """True if a step of the recipe has a matrix."""
+        return any("matrix" in step.about for step in self.steps)
+
+    @property
+    def began(self) -> float:
+        """Start of its first step, in seconds since the epoch; 0 if none ran."""
+        return self.timeline.began if self.timeline else 0.0
+
+    @property
+    def duration(self) -> str:
+        """Time from its first start to its last end; a dash if it did not run."""
+        return quantities.duration(self.timeline.seconds) if self.timeline else "-"
+
+    @property
+    def meta(self) -> list[Row]:
+        """All of its `test_meta`."""
+        return meta_rows(self.recipe.about.get("test_meta"))
+
+    @property
+    def dut(self) -> str:
+        """Its unit under test; empty if it names none."""
+        return _joined(self.recipe, "dut")
+
+    @property
+    def test_id(self) -> str:
+        """Its test id; empty without one."""
+        return _joined(self.recipe, "test_id")
+
+
+def _joined(recipe: RecipeRecord, key: str) -> str:
+    """Return a value of `test_meta` in one line; nested values have their names."""
+    value = (recipe.about.get("test_meta") or {}).get(key)
+    if value in (None, "", {}, []):
+        return ""
+    texts = [f"{one.name} {one.text}" if one.name else one.text for one in lines("", value)]
+    return cut(", ".join(texts), 200)
+
+
+def first_of(steps: Iterable[StepView]) -> StepView | None:
+    """Return the failed or interrupted step that ended first; None if there is none."""
+    bad = [step for step in steps if step.state in ("failed", "error", "interrupted")]
+    return min(
+        bad,
+        key=lambda one: (one.state == "interrupted", one.step.lines[1] or 1 << 60),
+        default=None,
+    )
 
 
 class Page:
@@ -92,9 +171,7 @@ class Page:
             listed = ranked[:_MOST_STEPS]
         self._listed = set(map(id, listed))
         self._drawable = _MOST_STEPS
-        self.recipes = [
-            self._recipe(number, recipe) for number, recipe in enumerate(run.recipes.values())
-        ]
+        self.recipes = [self._recipe(recipe) for recipe in run.recipes.values()]
 
     @property
     def sign(self) -> str:
@@ -147,9 +224,30 @@ class Page:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Number of steps by state, failures first."""
-        counts = Counter(step.state for step in self.steps)
-        order = {state: place for place, state in enumerate(("failed", "error", "interrupted"))}
-        return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
+        return _failures_first(Counter(step.state for step in self.steps))
+
+    @property
+    def is_cut_off(self) -> bool:
+        """True if the run ended after the last event, at an unknown time."""
+        return self.run.finished is None and self.run.state != "running"
+
+    @property
+    def first_dut(self) -> str:
+        """Unit under test of the recipe of the first failure; empty if it names none."""
+        first = self.first_failure
+        recipe = self.run.recipes.get(first.step.recipe) if first else None
+        return _joined(recipe, "dut") if recipe else ""
+
+    @property
+    def number_of_tests(self) -> int:
+        """Number of ordinary tests."""
+        return sum(self.test_counts.values())
+
+    @cached_property
+    def test_counts(self) -> dict[str, int]:
+        """Number of ordinary tests by outcome, failures first."""
+        outcomes = (test.outcome for test in self.run.tests.values() if test.step is None)
+        return _failures_first(Counter(outcomes))
 
     @property
     def marginal(self) -> int:
@@ -173,8 +271,8 @@ class Page:
     @property
     def first_failure(self) -> StepView | None:
         """The failed step that ended first; None if no step failed."""
-        failed = [step for step in self.steps if step.state in ("failed", "error")]
-        return min(failed, key=lambda view: view.step.lines[1] or 1 << 60, default=None)
+        first = first_of(self.steps)
+        return first if first and first.state != "interrupted" else None
 
     @cached_property
     def interrupted(self) -> list[StepView]:
@@ -206,15 +304,19 @@ class Page:
 
     @property
     def meta(self) -> dict[str, str]:
-        """Values of `test_meta` of all recipes, by label."""
+        """Values of `test_meta` by label, or their number if the recipes have more than three."""
         labelled: dict[str, dict[str, None]] = {}
         for recipe in self.run.recipes.values():
-            for name, label in _META.items():
-                value = (recipe.about.get("test_meta") or {}).get(name)
-                if value is not None:
-                    shown = " ".join(map(str, value.values())) if isinstance(value, dict) else value
-                    labelled.setdefault(label, {})[cut(str(shown), 120)] = None
-        return {label: ", ".join([*values][:5]) for label, values in labelled.items()}
+            for name in _META if recipe.about.get("test_meta") else ():
+                if value := _joined(recipe, name):
+                    labelled.setdefault(name, {})[value] = None
+        return {
+            LABELS[name]: "; ".join(labelled[name])
+            if len(labelled[name]) <= _MOST_SHOWN
+            else f"{len(labelled[name]):,} {noun}"
+            for name, noun in _META.items()
+            if name in labelled
+        }
 
     @property
     def command(self) -> str:
@@ -270,19 +372,21 @@ class Page:
                 by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
         return by_anchor
 
-    def _recipe(self, number: int, recipe: RecipeRecord) -> RecipeView:
-        cell = f"[{recipe.about['cell']}]" if recipe.about.get("cell") else ""
+    def _recipe(self, recipe: RecipeRecord) -> RecipeView:
+        cell = f" [{recipe.about['cell']}]" if recipe.about.get("cell") else ""
         name = cut(f"{recipe.about.get('name') or recipe.key}{cell}", 200)
         steps = [
             StepView(
-                f"s{number}-{place}" if id(step) in self._listed else _LIST_HEAD,
+                anchor_of(step.about.get("node") or f"{recipe.key}::{step.name}")
+                if id(step) in self._listed
+                else _LIST_HEAD,
                 next(self._order),
                 step,
                 name,
                 self._files,
                 self.budget,
             )
-            for place, step in enumerate(recipe.steps.values(), 1)
+            for step in recipe.steps.values()
         ]
         blocks = [step.block for step in steps if step.block]
         drawn = [
@@ -310,7 +414,13 @@ class Page:
             legend_of(picture),
             sum(picture.left_out.values()),
             {step.name: step.anchor for step in steps},
+            anchor_of(recipe.key),
         )
+
+
+def _failures_first(counts: Mapping[str, int]) -> dict[str, int]:
+    order = {state: place for place, state in enumerate(("failed", "error", "interrupted"))}
+    return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
 
 
 def _values(block: Block) -> int:

@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from pytest_orchestrator.reports import quantities
 from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.html.timeline import Bar, Timeline
 from pytest_orchestrator.reports.templating import FOLDER, Environment, template
@@ -53,8 +55,10 @@ def html(
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = _script()
     add_filters()
+    page_view = Page(run, folder, base, trends)
     return template("page.html").render(
-        page=Page(run, folder, base, trends),
+        page=page_view,
+        overview=Overview(page_view),
         base=base,
         script=_raw(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -76,9 +80,10 @@ def add_filters() -> None:
             "json_text": report_text.json_text,
             "look": look,
             "sign": sign,
-            "duration": report_text.duration,
+            "duration": quantities.duration,
             "rerun": report_text.rerun,
-            "moment": _moment,
+            "moment": quantities.local_time,
+            "utc": quantities.utc_time,
             "percent": _percent,
             "clock": lambda ts: ts[11:23],
             "tick": _tick,
@@ -105,10 +110,6 @@ def _has(line: Timeline, kind: str) -> bool:
 
 def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.4g}"
-
-
-def _moment(ts: str) -> str:
-    return f"{ts[:10]} {ts[11:19]} UTC" if ts else "-"
 
 
 def _tick(seconds: float) -> str:

@@ -108,7 +108,7 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
     # Outputs are written to the Context after the step code has ended.
     ends = [mark.at for _, _, marks in ran for mark in marks]
     ended = max(*ends, *(stop for _, stop in times), began)
-    lanes = _lanes(times)
+    lanes = lanes_of(times)
     bars = tuple(
         Bar(
             step,
@@ -119,7 +119,7 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
         for (step, spans, marks), lane in zip(ran, lanes, strict=True)
     )
     seconds = max(ended - began, 1e-6)
-    return Timeline(began, seconds, bars, max(lanes) + 1, _ticks(seconds))
+    return Timeline(began, seconds, bars, max(lanes) + 1, ticks_of(seconds))
 
 
 def _spans(step: StepRecord, last: str) -> list[Span]:
@@ -159,7 +159,7 @@ def _marks(step: StepRecord) -> list[Mark]:
     return [Mark(epoch_seconds(write.ts), write.key, write.op) for write in writes]
 
 
-def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:
+def lanes_of(times: Sequence[tuple[float, float]]) -> list[int]:
     """Return the lane of each interval: the first free one, assigned in the order of starts."""
     free: list[float] = []
     lanes = [0] * len(times)
@@ -173,7 +173,7 @@ def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:
     return lanes
 
 
-def _ticks(seconds: float) -> tuple[float, ...]:
+def ticks_of(seconds: float) -> tuple[float, ...]:
     """Return a few round times within a duration."""
     fine = (part * 10.0**power for power in range(-6, 0) for part in (1, 2, 5))
     days = (86_400.0 * 2**power for power in range(64))

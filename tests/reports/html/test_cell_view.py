@@ -155,7 +155,7 @@ def test_the_page_shows_the_cells_with_links_to_their_steps_and_escapes_them(run
     run.seal()
     page = html(load_record(run.folder), run.folder)
     assert '<a href="#matrix">Matrix</a>' in page
-    assert '<td><a href="#s0-2">x &lt;b&gt;, n 2</a></td>' in page
+    assert '<td><a href="#psu.yaml::m[2]">x &lt;b&gt;, n 2</a></td>' in page
     assert '<td class="number of-failed">✘ 24</td>' in page
     assert 'aria-label="ripple over n, x &lt;b&gt;, 2 cells: 12 to 24 mV, 1 out of limits"' in page
 

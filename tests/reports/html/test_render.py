@@ -63,7 +63,7 @@ def test_every_internal_link_of_a_page_has_a_target(psu: str) -> None:
     ids = {value for _, keys in read.tags if (value := keys.get("id"))}
     links = {link[1:] for link in read.all("a", "href") if link.startswith("#")}
     assert links - ids == set()
-    assert {"s0-1", "s0-2", "steps", "context"} <= links
+    assert {f"{RECIPE}::flash", f"{RECIPE}::measure_ripple", "steps", "context"} <= links
 
 
 def test_a_page_shows_the_whole_run_without_scripts(psu: str) -> None:
@@ -76,7 +76,7 @@ def test_a_page_shows_the_whole_run_without_scripts(psu: str) -> None:
         "First failure: measure_ripple recipes/psu_burn_in.yaml:12",
         "ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)",
         "pytest recipes/psu_burn_in.yaml::measure_ripple",
-        "critical path: flash > burn_in > power_off, 8.90 s of 9.10 s",
+        "critical path: flash > burn_in > power_off, 8.9 s of 9.1 s",
         "WARN probe",
         "status: the probe is busy",
         "FIRMWARE 2.4.1",
@@ -120,8 +120,8 @@ def test_a_page_contains_the_data_of_curves(psu: str) -> None:
     data = re.findall(r'<script type="application/json" id="data">(.*?)</script>', psu)
 
     curves = json.loads(data[0])["curves"]
-    assert curves.keys() == {"s0-1", "s0-2"}
-    assert len(curves["s0-1"]["rss"]) == 80
+    assert curves.keys() == {f"{RECIPE}::flash", f"{RECIPE}::measure_ripple"}
+    assert len(curves[f"{RECIPE}::flash"]["rss"]) == 80
 
 
 def test_links_lead_to_the_run_folder_from_any_folder_of_the_page(tmp_path: Path) -> None:
