@@ -177,9 +177,29 @@ def printable(raw: bytes) -> str:
     return text.translate(CONTROLS)
 
 
+_COLOURS: Final = lazy_pattern(r"\x1b\[[0-9;]*m")
+_ERASED: Final = lazy_pattern(r"\x1b\[[0-2]?K")
+_OVERWRITTEN: Final = lazy_pattern(r"[^\n]*\r(?=[^\n])")
+
+
+def without_colours(text: str) -> str:
+    """Return a text without the colours of a terminal."""
+    return _COLOURS.sub("", text) if "\x1b" in text else text
+
+
+def overwritten(text: str) -> str:
+    """Return a text as a terminal shows it in the end: a carriage return overwrites its line."""
+    if "\x1b" in text:
+        text = _ERASED.sub("", text)
+    if "\r" not in text:
+        return text
+    return _OVERWRITTEN.sub("", text.replace("\r\n", "\n")).replace("\r", "")
+
+
 def one_line(text: str) -> str:
     """Return a text of a step as one printable line of at most 300 characters."""
-    line = " ".join(printable(escape_surrogates(text[:_MAX_READ]).encode()).split())
+    text = without_colours(overwritten(text[:_MAX_READ]))
+    line = " ".join(printable(escape_surrogates(text).encode()).split())
     return cut_to_length(line, _LONGEST)
 
 

@@ -17,11 +17,13 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
-from pytest_orchestrator.core.text import cut_to_length, figure, one_line
+from pytest_orchestrator.core.text import cut_to_length, figure, lazy_pattern, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
 
+_COLOURS = lazy_pattern(r"\\x1b\[(?:[0-9;]*m|[0-2]?K)")
+_OVERWRITTEN = lazy_pattern(r"[^\n]*\\x0d(?=[^\n])|\\x0d(?=\n|\Z)")
 _MOST = 6
 _MOST_UNMET = 20
 _FEWEST_UNMET = 12
@@ -392,7 +394,7 @@ def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
     if process is None or not process.stderr.text.strip():
         return []
     stream = process.stderr
-    lines = stream.text.rstrip("\n").splitlines()
+    lines = without_escaped_colours(stream.text).rstrip("\n").splitlines()
     shown = [cut_to_length(line, _WIDEST_LINE) for line in lines[-most:]]
     if stream.size > _KEPT_WHOLE:
         count = f"last {len(shown)} lines of {stream.size:,} bytes"
@@ -401,6 +403,16 @@ def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
     else:
         count = f"{len(lines)} line" + ("s" if len(lines) != 1 else "")
     return [f"stderr, {count}{_log_note(stream.log, root, cut=stream.cut)}", *indented(shown)]
+
+
+def without_escaped_colours(text: str) -> str:
+    r"""Return output as `core.text.printable` does, without terminal colours and overwritten text.
+
+    In the text, the characters ``ESC`` and ``CR`` are the escapes ``\x1b`` and ``\x0d``.
+    """
+    if "\\x1b[" in text:
+        text = _COLOURS.sub("", text)
+    return _OVERWRITTEN.sub("", text) if "\\x0d" in text else text
 
 
 def indented(lines: list[str]) -> list[str]:

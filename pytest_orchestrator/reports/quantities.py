@@ -76,7 +76,8 @@ def quantity(measured: Measurement) -> Quantity:
             return ""
         if not _is_number(value):
             return json_text(value, _MOST)
-        return figure(value if factor == 1 else value * factor, precision)
+        scaled = value if factor == 1 else value * factor
+        return figure(scaled or 0, precision)  # not -0
 
     condition = ""
     if measured.matches:
@@ -128,6 +129,30 @@ def verdict_of(one: Measurement) -> str:
     if not has_limits(one):
         return "recorded"
     return "marginal" if one.marginal else "pass"
+
+
+_LOOKS: Final = {
+    "pass": "passed",
+    "marginal": "blocked",
+    "fail": "failed",
+    "recorded": "skipped",
+    "unset": "failed",
+}
+
+
+def look_of(one: Measurement) -> str:
+    """Return the style of a measurement; one that cannot fail its step does not look failed."""
+    verdict = verdict_of(one)
+    return "blocked" if one.allow_fail and verdict in ("fail", "unset") else _LOOKS[verdict]
+
+
+def limits_text(texts: Quantity) -> str:
+    """Return the limits of a measurement, as in ``≤ 50`` or ``1…2``; empty without a limit."""
+    if texts.condition:
+        return texts.condition
+    if texts.low and texts.high:
+        return f"{texts.low}…{texts.high}"
+    return f"≥ {texts.low}" if texts.low else f"≤ {texts.high}" if texts.high else ""
 
 
 def margin_percent(measured: Measurement) -> str:

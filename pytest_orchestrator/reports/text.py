@@ -4,7 +4,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_orchestrator.core.text import CONTROLS, display_width, lazy_pattern
+from pytest_orchestrator.core.text import (
+    CONTROLS,
+    display_width,
+    lazy_pattern,
+    overwritten,
+    without_colours,
+)
 from pytest_orchestrator.reports.states import STATES, UNKNOWN
 
 if TYPE_CHECKING:
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
 
 _PLAIN: Final = lazy_pattern(r"[\t\n\x20-\x7e]*")
-_COLOURS: Final = lazy_pattern(r"\x1b\[[0-9;]*m")
+_COLOUR: Final = lazy_pattern(r"(\x1b\[[0-9;]*m)")
 _EXACT_BELOW: Final = 400
 _MAX_DENSITY: Final = 1.7
 _ESCAPED: Final = lazy_pattern(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
@@ -24,7 +30,8 @@ class Tail(NamedTuple):
     """The end of a file.
 
     Attributes:
-        text: The text, made safe by `shown`.
+        text: The text, made safe by `shown_with_colours`; of a line that carriage returns
+            overwrite, its last state.
         size: Size of the file in bytes.
         is_whole: True if the text is the whole file.
     """
@@ -40,8 +47,16 @@ def shown(text: str) -> str:
         return text
     from pytest_orchestrator.core.text import escape_surrogates
 
-    text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(CONTROLS)
+    text = without_colours(text).replace("\r\n", "\n").translate(CONTROLS)
     return escape_surrogates(text)
+
+
+def shown_with_colours(text: str) -> str:
+    """Return a text as `shown` does, but with the SGR sequences of a terminal kept."""
+    if "\x1b" not in text:
+        return shown(text)
+    pieces = _COLOUR.split(text)
+    return "".join(piece if at % 2 else shown(piece) for at, piece in enumerate(pieces))
 
 
 def cut(text: str, most: int) -> str:
@@ -96,7 +111,8 @@ def tail(path: "str | Path", most: int) -> Tail | None:
     finally:
         os.close(fd)
     is_whole = len(raw) == size
-    text = shown(raw.decode("utf-8", "backslashreplace" if is_whole else "replace"))
+    text = raw.decode("utf-8", "backslashreplace" if is_whole else "replace")
+    text = shown_with_colours(overwritten(text))
     if _weight(text) > _MAX_DENSITY * most:
         text, is_whole = text[-most // 4 :], False
     if not is_whole and (start := text.find("\n")) != -1:
@@ -122,6 +138,13 @@ def seconds(value: "Json") -> str:
 def duration(value: float) -> str:
     """Return a duration with its unit: two decimals below ten seconds, else one."""
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
+
+
+def size(value: int) -> str:
+    """Return a number of bytes with its unit, such as ``127 bytes``, ``16 kB`` or ``30.0 MB``."""
+    if value < 1_000:
+        return f"{value} byte" + ("s" if value != 1 else "")
+    return f"{value / 1_000:.0f} kB" if value < 999_500 else f"{value / _MEGA:,.1f} MB"
 
 
 def rerun(times: int) -> str:

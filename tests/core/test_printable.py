@@ -139,3 +139,10 @@ def test_no_line_of_a_broken_text_is_too_wide_and_no_character_is_lost(
     lines = wrapped(text, width, "    ")
     assert max(map(display_width, lines)) <= width
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_one_line_has_no_colours_and_only_the_last_state_of_an_overwritten_line() -> None:
+    text = "10%\r50%\r\x1b[1;31mFAIL\x1b[0m part\x1b[K two\r\n"
+
+    assert one_line(text) == "FAIL part two"
+    assert one_line("\x1b[2Ja") == r"\x1b[2Ja"

@@ -13,10 +13,11 @@ def root(context, missing=missing, environment=environment):
     l_0_overview = resolve('overview')
     l_0_first = resolve('first')
     l_0_shown = resolve('shown')
+    l_0_table = resolve('table')
     l_0_several = resolve('several')
     l_0_base = resolve('base')
     l_0_script = resolve('script')
-    l_0_step_item = l_0_state = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
+    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -104,6 +105,9 @@ def root(context, missing=missing, environment=environment):
     l_0_state = getattr(included_template, 'state', missing)
     if l_0_state is missing:
         l_0_state = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'state'", name='state')
+    l_0_verdict = getattr(included_template, 'verdict', missing)
+    if l_0_verdict is missing:
+        l_0_verdict = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'verdict'", name='verdict')
     l_0_logs = getattr(included_template, 'logs', missing)
     if l_0_logs is missing:
         l_0_logs = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'logs'", name='logs')
@@ -116,8 +120,8 @@ def root(context, missing=missing, environment=environment):
     l_0_curves_over = getattr(included_template, 'curves_over', missing)
     if l_0_curves_over is missing:
         l_0_curves_over = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'curves_over'", name='curves_over')
-    context.vars.update({'step_item': l_0_step_item, 'state': l_0_state, 'logs': l_0_logs, 'measurements': l_0_measurements, 'elements': l_0_elements, 'curves_over': l_0_curves_over})
-    context.exported_vars.difference_update(('step_item', 'state', 'logs', 'measurements', 'elements', 'curves_over'))
+    context.vars.update({'step_item': l_0_step_item, 'state': l_0_state, 'verdict': l_0_verdict, 'logs': l_0_logs, 'measurements': l_0_measurements, 'elements': l_0_elements, 'curves_over': l_0_curves_over})
+    context.exported_vars.difference_update(('step_item', 'state', 'verdict', 'logs', 'measurements', 'elements', 'curves_over'))
     included_template = environment.get_template('timeline.html', 'page.html')._get_default_module(context)
     l_0_timeline = getattr(included_template, 'timeline', missing)
     if l_0_timeline is missing:
@@ -301,6 +305,11 @@ def root(context, missing=missing, environment=environment):
             t_14.append(
                 f' <a href="#matrix">Matrix</a>'
             )
+        if l_0_overview.measurements.rows:
+            pass
+            t_14.append(
+                f' <a href="#measurements">Measurements</a>'
+            )
         t_14.append(
             f' <a href="#steps">Steps</a>'
         )
@@ -465,14 +474,14 @@ def root(context, missing=missing, environment=environment):
                 f'{v_0}'
                 f'</p>'
             )
-        v_0 = (l_0_measurements(t_6(t_10(l_0_first.measurements, 'verdict', 'ne', 'pass'))))
+        v_0 = (l_0_measurements(t_6(t_10(l_0_first.measurements, 'is_notable'))))
         t_14.append(
             f'\n  {v_0}'
             f'\n'
         )
-        if l_0_first.text:
+        if l_0_first.step.text:
             pass
-            v_0 = escaped(l_0_first.text)
+            v_0 = escaped(l_0_first.evidence)
             t_14.append(
                 f'<pre class="text" tabindex="0">{v_0}'
                 f'</pre>'
@@ -480,7 +489,7 @@ def root(context, missing=missing, environment=environment):
         t_14.append(
             f'\n'
         )
-        if (not l_0_first.text):
+        if (not l_0_first.step.text):
             pass
             v_0 = (l_0_logs(l_0_first.logs))
             t_14.append(
@@ -937,6 +946,122 @@ def root(context, missing=missing, environment=environment):
             t_14.append(
                 f'</section>\n'
             )
+        if l_0_overview.measurements.rows:
+            pass
+            l_0_table = l_0_overview.measurements
+            context.vars['table'] = l_0_table
+            context.exported_vars.add('table')
+            v_0 = (t_5(l_0_table.rows))
+            t_14.append(
+                f'<section id="measurements" aria-labelledby="measurements-head">\n  <h2 id="measurements-head">Measurements <span class="quiet found" aria-live="polite">{v_0}'
+                f'</span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter measurements">\n    <input type="search" class="find" placeholder="Search measurement, step, recipe" aria-label="Search the measurements">\n'
+            )
+            for (l_1_word, l_1_number) in l_0_table.counts.items():
+                pass
+                v_0 = (l_1_word)
+                v_1 = escaped(l_1_number)
+                t_14.append(
+                    f'    <button type="button" aria-pressed="false" data-verdict="{v_0}'
+                    f'">{v_0}'
+                    f' {v_1}'
+                    f'</button>\n'
+                )
+            l_1_word = l_1_number = missing
+            t_14.append(
+                f'    <button type="button" class="csv">Copy as CSV</button>\n  </div>\n'
+            )
+            if l_0_table.more:
+                pass
+                v_0 = (t_5(l_0_table.rows))
+                v_1 = escaped((t_5(l_0_table.rows) + l_0_table.more))
+                t_14.append(
+                    f'<p class="quiet">Showing {v_0}'
+                    f' of {v_1}'
+                    f' measurements, all that are not within their limits first; the journal has the others.</p>'
+                )
+            t_14.append(
+                f'\n  <div class="scroll" tabindex="0" role="region" aria-label="Table of measurements"><table class="all-measured"><thead><tr>'
+            )
+            for (l_1_word, l_1_kind) in l_0_overview.measurement_columns:
+                pass
+                v_0 = ((Markup(' class="number"') if (l_1_kind == 'number') else ''))
+                v_1 = (l_1_word)
+                t_14.append(
+                    f'<th scope="col"{v_0}'
+                    f'><button type="button" class="sort">{v_1}'
+                    f'</button></th>'
+                )
+            l_1_word = l_1_kind = missing
+            t_14.append(
+                f'</tr></thead><tbody>\n'
+            )
+            for l_1_one in l_0_table.rows:
+                l_1_texts = missing
+                pass
+                l_1_texts = l_1_one.texts
+                v_0 = (l_1_one.verdict)
+                t_14.append(
+                    f'  <tr data-verdict="{v_0}'
+                    f'">'
+                )
+                if l_0_overview.rows:
+                    pass
+                    v_0 = escaped(l_1_one.recipe)
+                    t_14.append(
+                        f'<td class="of-recipe">{v_0}'
+                        f'</td>'
+                    )
+                v_0 = (l_1_one.anchor)
+                v_1, v_2 = all_escaped((l_1_one.step, l_1_one.name))
+                t_14.append(
+                    f'<td class="of-step"><a href="#{v_0}'
+                    f'">{v_1}'
+                    f'</a></td><th scope="row">{v_2}'
+                )
+                if l_1_one.item:
+                    pass
+                    v_0 = escaped(l_1_one.item)
+                    t_14.append(
+                        f' <span class="of">{v_0}'
+                        f'</span>'
+                    )
+                v_0 = (l_1_one.number)
+                v_1, v_2, v_3 = all_escaped((l_1_texts.exact, l_1_texts.value, l_1_texts.unit))
+                t_14.append(
+                    f'</th><td class="number" data-by="{v_0}'
+                    f'" title="{v_1}'
+                    f'">{v_2}'
+                    f'</td><td>{v_3}'
+                    f'</td>'
+                )
+                if l_1_texts.condition:
+                    pass
+                    v_0 = escaped(l_1_texts.condition)
+                    t_14.append(
+                        f'<td class="condition">{v_0}'
+                        f'</td><td></td>'
+                    )
+                else:
+                    pass
+                    v_0, v_1 = all_escaped((l_1_texts.low, l_1_texts.high))
+                    t_14.append(
+                        f'<td class="number low">{v_0}'
+                        f'</td><td class="number high">{v_1}'
+                        f'</td>'
+                    )
+                v_0 = (l_1_one.distance)
+                v_2 = (l_0_verdict(l_1_one))
+                v_1 = escaped(l_1_texts.margin)
+                t_14.append(
+                    f'<td class="number margin" data-by="{v_0}'
+                    f'">{v_1}'
+                    f'</td><td class="verdict">{v_2}'
+                    f'</td></tr>\n'
+                )
+            l_1_one = l_1_texts = missing
+            t_14.append(
+                f'  </tbody></table></div>\n</section>\n'
+            )
         t_14.append(
             f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, reason, key" aria-label="Search the steps">\n    <span class="states">\n'
         )
@@ -991,7 +1116,7 @@ def root(context, missing=missing, environment=environment):
         t_14.append(
             f'  </div>\n  <div class="row head">\n'
         )
-        for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Seconds'), ('cpu', 'CPU s'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
+        for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Duration'), ('cpu', 'CPU'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
             pass
             v_0, v_1, v_2 = all_escaped((('name' if (l_1_name == 'order') else l_1_name), l_1_name, l_1_word))
             t_14.append(
@@ -1041,12 +1166,12 @@ def root(context, missing=missing, environment=environment):
     if l_0_page.tests:
         pass
         t_14.append(
-            f'<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Seconds</th><th scope="col">Reason</th></tr></thead><tbody>\n'
+            f'<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Duration</th><th scope="col">Reason</th></tr></thead><tbody>\n'
         )
         for l_1_test in l_0_page.tests:
             pass
             v_0 = (l_0_state(l_1_test.outcome))
-            v_2 = (t_3('%.2f', l_1_test.seconds))
+            v_2 = (t_2(l_1_test.seconds))
             v_1, v_3 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.reason, 300)))
             t_14.append(
                 f'  <tr><td>{v_0}'
@@ -1257,4 +1382,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=98&2=119&3=128&21=146&22=156&24=165&27=175&31=189&33=198&39=214&42=232&44=242&46=252&50=266&54=276&56=284&58=292&60=308&62=316&64=324&66=332&73=340&76=350&77=359&82=388&87=412&93=423&94=425&96=434&97=449&100=471&102=481&107=493&111=504&112=511&114=540&115=564&120=602&123=607&124=612&125=625&126=628&127=629&128=640&135=684&137=694&138=705&139=712&143=743&149=753&152=760&153=771&154=775&155=778&159=802&160=811&162=821&163=826&169=866&172=875&174=887&177=892&185=909&189=917&192=922&204=941&208=955&209=960&211=971&212=977&216=992&220=1005&222=1019&223=1023&224=1026&225=1027&232=1039&236=1044&240=1060&245=1074&248=1079&249=1081&255=1097&259=1103&263=1115&272=1134&276=1139&277=1149&286=1190&288=1200&290=1211&294=1223&295=1225&298=1234'
+debug_info = '1=99&2=123&3=132&21=150&22=160&24=169&27=179&31=193&33=202&39=218&42=236&44=246&46=256&50=270&54=280&56=288&58=296&60=317&62=325&64=333&66=341&73=349&76=359&77=368&82=397&87=421&93=432&94=434&96=443&97=458&100=480&102=490&107=502&111=513&112=520&114=549&115=573&120=611&123=616&124=621&125=634&126=637&127=638&128=649&135=693&137=703&138=714&139=721&143=752&149=762&152=769&153=780&154=784&155=787&159=811&160=820&162=830&163=835&169=875&172=884&174=896&177=901&185=918&189=926&192=931&199=947&200=949&205=957&210=971&212=983&213=996&214=999&215=1005&225=1066&229=1080&230=1085&232=1096&233=1102&237=1117&241=1130&243=1144&244=1148&245=1151&246=1152&253=1164&257=1169&261=1185&266=1199&269=1204&270=1206&276=1222&280=1228&284=1240&293=1259&297=1264&298=1274&307=1315&309=1325&311=1336&315=1348&316=1350&319=1359'

@@ -7,113 +7,150 @@ def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    l_0_state = l_0_measurements = l_0_curves_over = l_0_elements = l_0_curve_of = l_0_logs = l_0_step_item = missing
+    l_0_state = l_0_verdict = l_0_measurements = l_0_curves_over = l_0_elements = l_0_curve_of = l_0_logs = l_0_step_item = missing
     try:
-        t_1 = environment.filters['cut']
+        t_1 = environment.filters['coloured']
     except KeyError:
         @internalcode
         def t_1(*unused):
-            raise TemplateRuntimeError("No filter named 'cut' found.")
+            raise TemplateRuntimeError("No filter named 'coloured' found.")
     try:
-        t_2 = environment.filters['format']
+        t_2 = environment.filters['cut']
     except KeyError:
         @internalcode
         def t_2(*unused):
-            raise TemplateRuntimeError("No filter named 'format' found.")
+            raise TemplateRuntimeError("No filter named 'cut' found.")
     try:
-        t_3 = environment.filters['join']
+        t_3 = environment.filters['duration']
     except KeyError:
         @internalcode
         def t_3(*unused):
-            raise TemplateRuntimeError("No filter named 'join' found.")
+            raise TemplateRuntimeError("No filter named 'duration' found.")
     try:
-        t_4 = environment.filters['length']
+        t_4 = environment.filters['join']
     except KeyError:
         @internalcode
         def t_4(*unused):
-            raise TemplateRuntimeError("No filter named 'length' found.")
+            raise TemplateRuntimeError("No filter named 'join' found.")
     try:
-        t_5 = environment.filters['look']
+        t_5 = environment.filters['length']
     except KeyError:
         @internalcode
         def t_5(*unused):
-            raise TemplateRuntimeError("No filter named 'look' found.")
+            raise TemplateRuntimeError("No filter named 'length' found.")
     try:
-        t_6 = environment.filters['replace']
+        t_6 = environment.filters['look']
     except KeyError:
         @internalcode
         def t_6(*unused):
-            raise TemplateRuntimeError("No filter named 'replace' found.")
+            raise TemplateRuntimeError("No filter named 'look' found.")
     try:
-        t_7 = environment.filters['rerun']
+        t_7 = environment.filters['replace']
     except KeyError:
         @internalcode
         def t_7(*unused):
-            raise TemplateRuntimeError("No filter named 'rerun' found.")
+            raise TemplateRuntimeError("No filter named 'replace' found.")
     try:
-        t_8 = environment.filters['round']
+        t_8 = environment.filters['rerun']
     except KeyError:
         @internalcode
         def t_8(*unused):
-            raise TemplateRuntimeError("No filter named 'round' found.")
+            raise TemplateRuntimeError("No filter named 'rerun' found.")
     try:
-        t_9 = environment.filters['safe']
+        t_9 = environment.filters['round']
     except KeyError:
         @internalcode
         def t_9(*unused):
-            raise TemplateRuntimeError("No filter named 'safe' found.")
+            raise TemplateRuntimeError("No filter named 'round' found.")
     try:
-        t_10 = environment.filters['sign']
+        t_10 = environment.filters['safe']
     except KeyError:
         @internalcode
         def t_10(*unused):
-            raise TemplateRuntimeError("No filter named 'sign' found.")
+            raise TemplateRuntimeError("No filter named 'safe' found.")
     try:
-        t_11 = environment.tests['none']
+        t_11 = environment.filters['sign']
     except KeyError:
         @internalcode
         def t_11(*unused):
+            raise TemplateRuntimeError("No filter named 'sign' found.")
+    try:
+        t_12 = environment.filters['size']
+    except KeyError:
+        @internalcode
+        def t_12(*unused):
+            raise TemplateRuntimeError("No filter named 'size' found.")
+    try:
+        t_13 = environment.tests['none']
+    except KeyError:
+        @internalcode
+        def t_13(*unused):
             raise TemplateRuntimeError("No test named 'none' found.")
-    t_12 = []
+    t_14 = []
     pass
     def macro(l_1_word):
-        t_13 = []
+        t_15 = []
         if l_1_word is missing:
             l_1_word = undefined("parameter 'word' was not provided", name='word')
         pass
-        v_0 = (t_5(l_1_word))
-        v_1 = (t_10(l_1_word))
+        v_0 = (t_6(l_1_word))
+        v_1 = (t_11(l_1_word))
         v_2 = escaped(l_1_word)
-        t_13.append(
+        t_15.append(
             f'<span class="state {v_0}'
             f'"><span aria-hidden="true">{v_1}'
             f'</span> {v_2}'
             f'</span>'
         )
-        return concat(t_13)
+        return concat(t_15)
     context.exported_vars.add('state')
     context.vars['state'] = l_0_state = macro
-    t_12.append(
+    t_14.append(
+        f'\n'
+    )
+    def macro(l_1_one):
+        t_16 = []
+        if l_1_one is missing:
+            l_1_one = undefined("parameter 'one' was not provided", name='one')
+        pass
+        v_0 = (l_1_one.look)
+        v_1 = (l_1_one.sign)
+        v_2 = (l_1_one.verdict)
+        v_3 = ((' (may fail)' if l_1_one.may_fail else ''))
+        t_16.append(
+            f'<span class="state {v_0}'
+            f'"><span aria-hidden="true">{v_1}'
+            f'</span> {v_2}'
+            f'{v_3}'
+            f'</span>'
+        )
+        return concat(t_16)
+    context.exported_vars.add('verdict')
+    context.vars['verdict'] = l_0_verdict = macro
+    t_14.append(
         f'\n'
     )
     def macro(l_1_each):
-        t_14 = []
+        t_17 = []
         if l_1_each is missing:
             l_1_each = undefined("parameter 'each' was not provided", name='each')
         pass
         if l_1_each:
             pass
-            t_14.append(
-                f'<div class="scroll"><table class="measured"><thead><tr><th scope="col">Measurement</th><th scope="col" class="number">Value</th><th scope="col">Limits</th><th scope="col" class="bar-head">Value and limits</th><th scope="col" class="number">Margin to limit</th><th scope="col">Verdict</th></tr></thead><tbody>\n'
+            t_17.append(
+                f'<div class="scroll"><table class="measured"><thead><tr><th scope="col">Measurement</th><th scope="col" class="number">Value</th><th scope="col">Limits</th><th scope="col" class="bar-head">Value and limits</th><th scope="col" class="number">Margin</th><th scope="col">Verdict</th></tr></thead><tbody>\n'
             )
             for l_2_one in l_1_each:
+                l_2_texts = l_2_value = missing
                 pass
-                v_3 = ((' class=short' if (t_4(l_2_one.expected) < 30) else ''))
-                v_0, v_1, v_2, v_4, v_5 = all_escaped((l_2_one.name, l_2_one.value, l_2_one.unit, l_2_one.expected, (markup_join((' ', l_2_one.unit, )) if l_2_one.expected else '')))
-                t_14.append(
-                    f'<tr><td class="wide">{v_0}'
-                    f'</td><td class="number">{v_1}'
-                    f'&nbsp;{v_2}'
+                l_2_texts = l_2_one.texts
+                l_2_value = (markup_join((l_2_texts.value, ' ', l_2_texts.unit, )) if l_2_texts.unit else l_2_texts.value)
+                v_3 = ((' class=short' if (t_5(l_2_one.limits) < 30) else ''))
+                v_0, v_1, v_2, v_4, v_5 = all_escaped((l_2_one.name, l_2_texts.exact, l_2_value, l_2_one.limits, (markup_join((' ', l_2_texts.unit, )) if (l_2_one.limits and l_2_texts.unit) else '')))
+                t_17.append(
+                    f'<tr><th scope="row" class="wide">{v_0}'
+                    f'</th><td class="number" title="{v_1}'
+                    f'">{v_2}'
                     f'</td><td{v_3}'
                     f'>{v_4}'
                     f'{v_5}'
@@ -121,72 +158,62 @@ def root(context, missing=missing, environment=environment):
                 )
                 if l_2_one.bar:
                     pass
-                    v_6 = ((' near' if l_2_one.bar.clear else ''))
-                    v_7 = (t_8((l_2_one.bar.low * 100), 2))
-                    v_8 = (t_8(((l_2_one.bar.high - l_2_one.bar.low) * 100), 2))
-                    v_0, v_1, v_2, v_3, v_4, v_5 = all_escaped((l_2_one.look, l_2_one.name, l_2_one.value, l_2_one.unit, l_2_one.expected, ('marginal' if l_2_one.marginal else l_2_one.verdict)))
-                    t_14.append(
+                    v_0 = (l_2_one.look)
+                    v_5 = ((' near' if l_2_one.bar.clear else ''))
+                    v_6 = (t_9((l_2_one.bar.low * 100), 2))
+                    v_7 = (t_9(((l_2_one.bar.high - l_2_one.bar.low) * 100), 2))
+                    v_1, v_2, v_3, v_4 = all_escaped((l_2_one.name, l_2_value, l_2_one.limits, l_2_one.verdict))
+                    t_17.append(
                         f'<span class="limits {v_0}'
                         f'" role="img" aria-label="{v_1}'
                         f' {v_2}'
-                        f' {v_3}'
-                        f', expected {v_4}'
-                        f': {v_5}'
-                        f'"><i class="range{v_6}'
-                        f'" style="left:{v_7}'
-                        f'%;width:{v_8}'
+                        f', limits {v_3}'
+                        f': {v_4}'
+                        f'"><i class="range{v_5}'
+                        f'" style="left:{v_6}'
+                        f'%;width:{v_7}'
                         f'%"></i>'
                     )
                     if l_2_one.bar.clear:
                         pass
-                        v_0 = (t_8((l_2_one.bar.clear[0] * 100), 2))
-                        v_1 = (t_8(((l_2_one.bar.clear[1] - l_2_one.bar.clear[0]) * 100), 2))
-                        t_14.append(
+                        v_0 = (t_9((l_2_one.bar.clear[0] * 100), 2))
+                        v_1 = (t_9(((l_2_one.bar.clear[1] - l_2_one.bar.clear[0]) * 100), 2))
+                        t_17.append(
                             f'<i class="clear" style="left:{v_0}'
                             f'%;width:{v_1}'
                             f'%"></i>'
                         )
-                    v_0 = (t_8((l_2_one.bar.value * 100), 2))
-                    t_14.append(
+                    v_0 = (t_9((l_2_one.bar.value * 100), 2))
+                    t_17.append(
                         f'<i class="value" style="left:{v_0}'
                         f'%"></i></span>'
                     )
-                v_1 = (l_0_state({'pass': 'passed', 'unset': 'failed', 'fail': 'failed'}.get(l_2_one.verdict, l_2_one.verdict)))
-                v_2 = ((' (unset)' if (l_2_one.verdict == 'unset') else ''))
-                v_0 = escaped(l_2_one.margin)
-                t_14.append(
+                v_1 = (l_0_verdict(l_2_one))
+                v_0 = escaped((markup_join((l_2_texts.margin, ' %', )) if l_2_texts.margin else ''))
+                t_17.append(
                     f'</td><td class="number">{v_0}'
-                    f'</td><td>{v_1}'
-                    f'{v_2}'
-                )
-                if l_2_one.marginal:
-                    pass
-                    v_0 = (l_0_state('marginal'))
-                    t_14.append(
-                        f' {v_0}'
-                    )
-                t_14.append(
+                    f'</td><td class="verdict">{v_1}'
                     f'</td></tr>\n'
                 )
-            l_2_one = missing
-            t_14.append(
+            l_2_one = l_2_texts = l_2_value = missing
+            t_17.append(
                 f'</tbody></table></div>\n'
             )
-        return concat(t_14)
+        return concat(t_17)
     context.exported_vars.add('measurements')
     context.vars['measurements'] = l_0_measurements = macro
-    t_12.append(
+    t_14.append(
         f'\n'
     )
     def macro(l_1_each):
-        t_15 = []
+        t_18 = []
         if l_1_each is missing:
             l_1_each = undefined("parameter 'each' was not provided", name='each')
         pass
         for l_2_one in l_1_each:
             pass
             v_0, v_1, v_2, v_3 = all_escaped((l_2_one.name, l_2_one.bottom, l_2_one.top, l_2_one.label))
-            t_15.append(
+            t_18.append(
                 f'<figure class="over"><figcaption><b>{v_0}'
                 f'</b> <span class="quiet">{v_1}'
                 f' to {v_2}'
@@ -196,26 +223,26 @@ def root(context, missing=missing, environment=environment):
             if l_2_one.low:
                 pass
                 v_0 = escaped(l_2_one.low)
-                t_15.append(
+                t_18.append(
                     f'<polyline class="limit" points="{v_0}'
                     f'"/>'
                 )
             if l_2_one.high:
                 pass
                 v_0 = escaped(l_2_one.high)
-                t_15.append(
+                t_18.append(
                     f'<polyline class="limit" points="{v_0}'
                     f'"/>'
                 )
             v_0 = escaped(l_2_one.line)
-            t_15.append(
+            t_18.append(
                 f'<polyline class="course" points="{v_0}'
                 f'"/>'
             )
             for l_3_mark in l_2_one.marks:
                 pass
                 v_0, v_1, v_2, v_3 = all_escaped((l_3_mark.look, l_3_mark.x, l_3_mark.y, l_3_mark.title))
-                t_15.append(
+                t_18.append(
                     f'<path class="mark {v_0}'
                     f'" d="M{v_1}'
                     f' {v_2}'
@@ -224,69 +251,69 @@ def root(context, missing=missing, environment=environment):
                 )
             l_3_mark = missing
             v_0, v_1 = all_escaped((l_2_one.first, l_2_one.last))
-            t_15.append(
+            t_18.append(
                 f'</svg><div class="ends quiet"><span>{v_0}'
                 f'</span><span>{v_1}'
                 f'</span></div></figure>\n'
             )
         l_2_one = missing
-        return concat(t_15)
+        return concat(t_18)
     context.exported_vars.add('curves_over')
     context.vars['curves_over'] = l_0_curves_over = macro
-    t_12.append(
+    t_14.append(
         f'\n'
     )
     def macro(l_1_all, l_1_step):
-        t_16 = []
+        t_19 = []
         if l_1_all is missing:
             l_1_all = undefined("parameter 'all' was not provided", name='all')
         if l_1_step is missing:
             l_1_step = undefined("parameter 'step' was not provided", name='step')
         pass
-        t_16.append(
+        t_19.append(
             f'<div class="scroll"><table class="elements"><thead><tr>'
         )
         if l_1_step:
             pass
-            t_16.append(
+            t_19.append(
                 f'<th scope="col" class="number">Index</th><th scope="col">Element</th>'
             )
         else:
             pass
-            t_16.append(
+            t_19.append(
                 f'<th scope="col">Cell</th>'
             )
-        t_16.append(
-            f'<th scope="col">State</th><th scope="col" class="number">Seconds</th>'
+        t_19.append(
+            f'<th scope="col">State</th><th scope="col" class="number">Duration</th>'
         )
         for l_2_name in l_1_all.names:
             pass
             v_0 = escaped(l_2_name)
-            t_16.append(
+            t_19.append(
                 f'<th scope="col" class="number">{v_0}'
                 f'</th>'
             )
         l_2_name = missing
-        t_16.append(
+        t_19.append(
             f'<th scope="col">Reason</th>'
         )
         if l_1_step:
             pass
-            t_16.append(
+            t_19.append(
                 f'<th scope="col">Output</th>'
             )
-        t_16.append(
+        t_19.append(
             f'</tr></thead><tbody>\n'
         )
         for l_2_one in l_1_all.rows:
             pass
-            t_16.append(
+            t_19.append(
                 f'<tr>'
             )
             if l_1_step:
                 pass
                 v_0, v_1 = all_escaped((l_2_one.number, l_2_one.item))
-                t_16.append(
+                t_19.append(
                     f'<td class="number">{v_0}'
                     f'</td><td><code>{v_1}'
                     f'</code></td>'
@@ -294,44 +321,44 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0, v_1 = all_escaped((l_2_one.element.anchor, l_2_one.item))
-                t_16.append(
+                t_19.append(
                     f'<td><a href="#{v_0}'
                     f'">{v_1}'
                     f'</a></td>'
                 )
             v_0 = (l_0_state(l_2_one.state))
-            t_16.append(
+            t_19.append(
                 f'<td>{v_0}'
             )
             if (l_2_one.attempt > 1):
                 pass
                 v_0 = escaped(l_2_one.attempt)
-                t_16.append(
+                t_19.append(
                     f' <span class="quiet">attempt {v_0}'
                     f'</span>'
                 )
             v_0 = escaped(l_2_one.seconds)
-            t_16.append(
+            t_19.append(
                 f'</td><td class="number">{v_0}'
                 f'</td>'
             )
             for (l_3_text, l_3_look) in l_2_one.measured:
                 pass
                 v_0, v_1 = all_escaped(((markup_join((' of-', l_3_look, )) if l_3_look else ''), l_3_text))
-                t_16.append(
+                t_19.append(
                     f'<td class="number{v_0}'
                     f'">{v_1}'
                     f'</td>'
                 )
             l_3_text = l_3_look = missing
             v_0 = escaped(l_2_one.reason)
-            t_16.append(
+            t_19.append(
                 f'<td class="wide">{v_0}'
                 f'</td>'
             )
             if l_1_step:
                 pass
-                t_16.append(
+                t_19.append(
                     f'<td>'
                 )
                 for l_3_log in l_1_step.element_logs(l_2_one.element):
@@ -339,46 +366,46 @@ def root(context, missing=missing, environment=environment):
                     if l_3_log.href:
                         pass
                         v_0, v_1 = all_escaped((l_3_log.href, l_3_log.name))
-                        t_16.append(
+                        t_19.append(
                             f'<a href="{v_0}'
                             f'">{v_1}'
                             f'</a> '
                         )
                 l_3_log = missing
-                t_16.append(
+                t_19.append(
                     f'</td>'
                 )
-            t_16.append(
+            t_19.append(
                 f'</tr>\n'
             )
         l_2_one = missing
-        t_16.append(
+        t_19.append(
             f'</tbody></table></div>\n'
         )
         if l_1_all.more:
             pass
             v_1 = (('elements' if l_1_step else 'cells'))
             v_0 = escaped(l_1_all.more)
-            t_16.append(
+            t_19.append(
                 f'<p class="quiet">The journal has {v_0}'
                 f' more {v_1}'
                 f'.</p>'
             )
-        return concat(t_16)
+        return concat(t_19)
     context.exported_vars.add('elements')
     context.vars['elements'] = l_0_elements = macro
-    t_12.append(
+    t_14.append(
         f'\n'
     )
     def macro(l_1_name, l_1_each):
-        t_17 = []
+        t_20 = []
         if l_1_name is missing:
             l_1_name = undefined("parameter 'name' was not provided", name='name')
         if l_1_each is missing:
             l_1_each = undefined("parameter 'each' was not provided", name='each')
         pass
         v_0, v_1, v_2, v_3, v_4, v_5 = all_escaped((l_1_name, l_1_each.bottom, l_1_each.top, l_1_each.caption, l_1_each.start, l_1_each.stop))
-        t_17.append(
+        t_20.append(
             f'<figure class="sampled"><svg viewBox="0 0 640 160" role="img" aria-label="{v_0}'
             f': {v_1}'
             f' to {v_2}'
@@ -392,7 +419,7 @@ def root(context, missing=missing, environment=environment):
         for l_2_one in l_1_each.limits:
             pass
             v_0, v_1 = all_escaped((l_2_one.y, l_2_one.label))
-            t_17.append(
+            t_20.append(
                 f'<line class="limit" x1="64" x2="632" y1="{v_0}'
                 f'" y2="{v_0}'
                 f'"><title>{v_1}'
@@ -400,97 +427,97 @@ def root(context, missing=missing, environment=environment):
             )
         l_2_one = missing
         v_0 = escaped(l_1_each.points)
-        t_17.append(
+        t_20.append(
             f'<polyline points="{v_0}'
             f'"/>\n'
         )
         for (l_2_x, l_2_y) in l_1_each.outside:
             pass
             v_0, v_1 = all_escaped((l_2_x, l_2_y))
-            t_17.append(
+            t_20.append(
                 f'<circle cx="{v_0}'
                 f'" cy="{v_1}'
                 f'" r="2.5"/>'
             )
         l_2_x = l_2_y = missing
         v_0 = escaped(l_1_each.caption)
-        t_17.append(
+        t_20.append(
             f'</svg><figcaption>{v_0}'
         )
         for l_2_one in l_1_each.limits:
             pass
             v_0 = escaped(l_2_one.label)
-            t_17.append(
+            t_20.append(
                 f', limit {v_0}'
             )
         l_2_one = missing
-        t_17.append(
+        t_20.append(
             f'</figcaption></figure>\n'
         )
-        return concat(t_17)
+        return concat(t_20)
     context.exported_vars.add('curve_of')
     context.vars['curve_of'] = l_0_curve_of = macro
-    t_12.append(
+    t_14.append(
         f'\n'
     )
     def macro(l_1_each):
-        t_18 = []
+        t_21 = []
         if l_1_each is missing:
             l_1_each = undefined("parameter 'each' was not provided", name='each')
         pass
         for l_2_log in l_1_each:
             pass
             v_0 = escaped(l_2_log.name)
-            t_18.append(
+            t_21.append(
                 f'<div class="log"><p><b>{v_0}'
                 f'</b> '
             )
+            if (l_2_log.text and (not l_2_log.is_whole)):
+                pass
+                v_0 = (t_12(t_5(l_2_log.text)))
+                t_21.append(
+                    f'last {v_0}'
+                    f' of '
+                )
             if l_2_log.href:
                 pass
+                v_1 = (t_12(l_2_log.bytes))
                 v_2 = ((', truncated' if l_2_log.cut else ''))
-                v_0, v_1 = all_escaped((l_2_log.href, '{:,}'.format(l_2_log.bytes)))
-                t_18.append(
+                v_0 = escaped(l_2_log.href)
+                t_21.append(
                     f'<a href="{v_0}'
                     f'">{v_1}'
-                    f' bytes{v_2}'
-                    f'</a>'
+                    f'</a>{v_2}'
                 )
             else:
                 pass
                 v_0 = escaped(l_2_log.path)
-                t_18.append(
+                t_21.append(
                     f'<code>{v_0}'
                     f'</code>, not a file of this run, not opened'
                 )
-            if (l_2_log.text and (not l_2_log.is_whole)):
-                pass
-                v_0 = escaped('{:,}'.format(t_4(l_2_log.text)))
-                t_18.append(
-                    f', last {v_0}'
-                    f' characters shown'
-                )
-            t_18.append(
+            t_21.append(
                 f'</p>\n'
             )
             if l_2_log.text:
                 pass
-                v_0 = escaped(l_2_log.text)
-                t_18.append(
+                v_0 = escaped(t_1(l_2_log.text))
+                t_21.append(
                     f'<pre class="output" tabindex="0">{v_0}'
                     f'</pre>'
                 )
-            t_18.append(
+            t_21.append(
                 f'</div>\n'
             )
         l_2_log = missing
-        return concat(t_18)
+        return concat(t_21)
     context.exported_vars.add('logs')
     context.vars['logs'] = l_0_logs = macro
-    t_12.append(
+    t_14.append(
         f'\n'
     )
     def macro(l_1_step, l_1_number, l_1_several):
-        t_19 = []
+        t_22 = []
         l_1_by = l_1_about = l_1_block = l_1_used = l_1_look = l_1_reason = l_1_command = l_1_wrote = l_1_cpu = l_1_record = l_1_source = l_1_process = missing
         if l_1_step is missing:
             l_1_step = undefined("parameter 'step' was not provided", name='step')
@@ -516,8 +543,8 @@ def root(context, missing=missing, environment=environment):
         v_6 = (l_1_by['cpu'])
         v_7 = (l_1_by['peak'])
         v_10 = (l_1_number)
-        v_3, v_4, v_8, v_9, v_11 = all_escaped((l_1_step.name, l_1_step.state, l_1_wrote, t_3(l_1_step.tags, ' '), l_1_reason))
-        t_19.append(
+        v_3, v_4, v_8, v_9, v_11 = all_escaped((l_1_step.name, l_1_step.state, l_1_wrote, t_4(l_1_step.tags, ' '), l_1_reason))
+        t_22.append(
             f'<details class="step {v_0}'
             f'" id="{v_1}'
             f'" data-order="{v_2}'
@@ -536,21 +563,21 @@ def root(context, missing=missing, environment=environment):
         if l_1_several:
             pass
             v_0 = escaped(l_1_step.recipe)
-            t_19.append(
+            t_22.append(
                 f' <span class="of">{v_0}'
                 f'</span>'
             )
         if l_1_reason:
             pass
             v_0 = escaped(l_1_reason)
-            t_19.append(
+            t_22.append(
                 f'<span class="why">{v_0}'
                 f'</span>'
             )
         v_0 = (l_1_look)
         v_1 = (l_1_step.sign)
         v_2 = escaped(l_1_step.state)
-        t_19.append(
+        t_22.append(
             f'</span><span class="c-state"><span class="state {v_0}'
             f'"><span aria-hidden="true">{v_1}'
             f'</span> {v_2}'
@@ -559,14 +586,14 @@ def root(context, missing=missing, environment=environment):
         if (l_1_record.attempt > 1):
             pass
             v_0 = escaped(l_1_record.attempt)
-            t_19.append(
+            t_22.append(
                 f' <span class="quiet">attempt {v_0}'
                 f'</span>'
             )
         if (l_1_block.step and l_1_block.step.reruns):
             pass
-            v_0 = escaped(t_7(l_1_block.step.reruns))
-            t_19.append(
+            v_0 = escaped(t_8(l_1_block.step.reruns))
+            t_22.append(
                 f' <span class="quiet">{v_0}'
                 f'</span>'
             )
@@ -574,15 +601,15 @@ def root(context, missing=missing, environment=environment):
             pass
             v_0 = (l_0_state('marginal'))
             v_1 = escaped(l_1_step.marginal)
-            t_19.append(
+            t_22.append(
                 f' {v_0}'
                 f'&nbsp;{v_1}'
             )
         v_0 = (l_1_step.seconds)
-        v_1 = ((t_2('%.2f', l_1_cpu) if (not t_11(l_1_cpu)) else '-'))
+        v_1 = ((t_3(l_1_cpu) if (not t_13(l_1_cpu)) else '-'))
         v_2 = (l_1_step.peak)
         v_3 = escaped((l_1_wrote or '-'))
-        t_19.append(
+        t_22.append(
             f'</span><span class="c-seconds">{v_0}'
             f'</span><span class="c-cpu">{v_1}'
             f'</span><span class="c-peak">{v_2}'
@@ -591,27 +618,27 @@ def root(context, missing=missing, environment=environment):
         )
         if ('description' in l_1_about):
             pass
-            v_0 = escaped(t_1(l_1_about['description'], 600))
-            t_19.append(
+            v_0 = escaped(t_2(l_1_about['description'], 600))
+            t_22.append(
                 f'<p>{v_0}'
                 f'</p>'
             )
         v_0 = escaped(l_1_step.line)
-        t_19.append(
+        t_22.append(
             f'<p class="quiet">{v_0}'
             f'</p>\n'
         )
         if l_1_record.text:
             pass
             v_0 = escaped(l_1_step.text)
-            t_19.append(
+            t_22.append(
                 f'<pre class="text" tabindex="0">{v_0}'
                 f'</pre>'
             )
         if (l_1_look == 'failed'):
             pass
             v_0 = escaped(l_1_step.rerun_command)
-            t_19.append(
+            t_22.append(
                 f'<p class="command"><code>{v_0}'
                 f'</code> <button type="button" class="copy" data-copy="{v_0}'
                 f'">Copy</button></p>'
@@ -621,7 +648,7 @@ def root(context, missing=missing, environment=environment):
             for l_2_answer in l_1_step.answers:
                 pass
                 v_0 = escaped(l_2_answer)
-                t_19.append(
+                t_22.append(
                     f'<p class="quiet">{v_0}'
                     f'</p>'
                 )
@@ -631,7 +658,7 @@ def root(context, missing=missing, environment=environment):
             for l_2_warning in l_1_step.warnings:
                 pass
                 v_0 = escaped(l_2_warning)
-                t_19.append(
+                t_22.append(
                     f'<p class="warning">! {v_0}'
                     f'</p>'
                 )
@@ -639,119 +666,121 @@ def root(context, missing=missing, environment=environment):
         if l_1_block.measurements:
             pass
             v_0 = (l_0_measurements(l_1_step.measurements))
-            t_19.append(
+            t_22.append(
                 f'{v_0}'
             )
         if (l_1_block.elements or l_1_record.elements):
             pass
             v_0 = (l_0_curves_over(l_1_step.element_curves))
             v_1 = (l_0_elements(l_1_step.elements, l_1_step))
-            t_19.append(
+            t_22.append(
                 f'{v_0}'
                 f'{v_1}'
             )
         if (l_1_block.curve and l_1_step.curve):
             pass
             v_0 = (l_0_curve_of(l_1_step.name, l_1_step.curve))
-            t_19.append(
+            t_22.append(
                 f'{v_0}'
             )
         if l_1_block.criteria:
             pass
-            t_19.append(
+            t_22.append(
                 f'<ul class="criteria">\n'
             )
             for l_2_one in l_1_step.criteria:
                 pass
-                t_19.append(
+                t_22.append(
                     f'<li>'
                 )
                 if l_2_one['held']:
                     pass
-                    t_19.append(
+                    t_22.append(
                         f'✔'
                     )
                 else:
                     pass
                     v_0 = (l_0_state('failed'))
-                    t_19.append(
+                    t_22.append(
                         f'{v_0}'
                     )
                 v_0, v_1 = all_escaped((l_2_one['name'], l_2_one['wanted']))
-                t_19.append(
+                t_22.append(
                     f' <b>{v_0}'
                     f'</b> <code>{v_1}'
                     f'</code>'
                 )
                 if l_2_one['measured']:
                     pass
-                    v_0 = escaped(l_2_one['measured'])
-                    t_19.append(
-                        f', measured {v_0}'
+                    v_0, v_1 = all_escaped((l_2_one['exact'], l_2_one['measured']))
+                    t_22.append(
+                        f', measured <span title="{v_0}'
+                        f'">{v_1}'
+                        f'</span>'
                     )
                 if l_2_one['reason']:
                     pass
                     v_0 = escaped(l_2_one['reason'])
-                    t_19.append(
+                    t_22.append(
                         f': {v_0}'
                     )
                 v_0 = escaped(l_2_one['line'])
-                t_19.append(
+                t_22.append(
                     f' <span class="quiet">line {v_0}'
                     f'</span></li>\n'
                 )
             l_2_one = missing
-            t_19.append(
+            t_22.append(
                 f'</ul>\n'
             )
             if l_1_step.more_criteria:
                 pass
                 v_0 = escaped(l_1_step.more_criteria)
-                t_19.append(
+                t_22.append(
                     f'<p class="quiet">The journal has {v_0}'
                     f' more.</p>'
                 )
         if (l_1_command or l_1_block.given):
             pass
-            t_19.append(
+            t_22.append(
                 f'<details class="more"><summary>Inputs</summary>\n'
             )
             if l_1_command:
                 pass
                 v_0 = escaped(l_1_command)
-                t_19.append(
+                t_22.append(
                     f'<p class="command"><code>{v_0}'
                     f'</code></p>'
                 )
             if l_1_block.given:
                 pass
-                t_19.append(
+                t_22.append(
                     f'<table><tbody>'
                 )
                 for (l_2_name, l_2_value) in l_1_step.inputs:
                     pass
                     v_0, v_1 = all_escaped((l_2_name, l_2_value))
-                    t_19.append(
+                    t_22.append(
                         f'<tr><th scope="row">{v_0}'
                         f'</th><td class="wide"><code>{v_1}'
                         f'</code></td></tr>'
                     )
                 l_2_name = l_2_value = missing
-                t_19.append(
+                t_22.append(
                     f'</tbody></table>'
                 )
-            t_19.append(
+            t_22.append(
                 f'</details>\n'
             )
         if l_1_wrote:
             pass
-            t_19.append(
+            t_22.append(
                 f'<ul class="writes">\n'
             )
             for l_2_one in l_1_step.writes:
                 pass
                 v_0, v_1 = all_escaped((l_2_one['op'], l_2_one['key']))
-                t_19.append(
+                t_22.append(
                     f'<li>{v_0}'
                     f' <b>{v_1}'
                     f'</b>'
@@ -759,68 +788,68 @@ def root(context, missing=missing, environment=environment):
                 if ('index' in l_2_one):
                     pass
                     v_0 = escaped(l_2_one['index'])
-                    t_19.append(
+                    t_22.append(
                         f'[{v_0}'
                         f']'
                     )
-                t_19.append(
+                t_22.append(
                     f' '
                 )
                 if l_2_one['had']:
                     pass
                     v_0 = escaped(l_2_one['old'])
-                    t_19.append(
+                    t_22.append(
                         f'<code>{v_0}'
                         f'</code> '
                     )
                 if (l_2_one['op'] not in ('delete', 'pop')):
                     pass
                     v_0 = escaped(l_2_one['new'])
-                    t_19.append(
+                    t_22.append(
                         f'→ <code>{v_0}'
                         f'</code>'
                     )
                 if ('masked' in l_2_one):
                     pass
-                    t_19.append(
+                    t_22.append(
                         f' masked'
                     )
-                t_19.append(
+                t_22.append(
                     f'</li>\n'
                 )
             l_2_one = missing
-            t_19.append(
+            t_22.append(
                 f'</ul>\n'
             )
             if l_1_step.more_writes:
                 pass
                 v_0 = escaped(l_1_step.more_writes)
-                t_19.append(
+                t_22.append(
                     f'<p class="quiet">The journal has {v_0}'
                     f' more.</p>'
                 )
-        if (l_1_block.attempts or (t_11(l_1_step.block) and l_1_record.failed)):
+        if (l_1_block.attempts or (t_13(l_1_step.block) and l_1_record.failed)):
             pass
-            t_19.append(
-                f'<table><thead><tr><th scope="col">Attempt</th><th scope="col">Reason of failure</th><th scope="col" class="number">Seconds</th><th scope="col">Output</th></tr></thead><tbody>\n'
+            t_22.append(
+                f'<table><thead><tr><th scope="col">Attempt</th><th scope="col">Reason of failure</th><th scope="col" class="number">Duration</th><th scope="col">Output</th></tr></thead><tbody>\n'
             )
             for l_2_one in l_1_step.attempts:
                 pass
                 v_0 = escaped(l_2_one['attempt'])
-                t_19.append(
+                t_22.append(
                     f'<tr><td>{v_0}'
                     f'</td><td class="wide">'
                 )
                 if (l_2_one['kind'] != 'exit_code'):
                     pass
-                    v_0 = escaped(t_6(l_2_one['kind'], '_', ' '))
-                    t_19.append(
+                    v_0 = escaped(t_7(l_2_one['kind'], '_', ' '))
+                    t_22.append(
                         f'{v_0}'
                         f': '
                     )
-                v_1 = ((t_2('%.2f', l_2_one['seconds']) if ('seconds' in l_2_one) else '-'))
+                v_1 = ((t_3(l_2_one['seconds']) if ('seconds' in l_2_one) else '-'))
                 v_0 = escaped(l_2_one['reason'])
-                t_19.append(
+                t_22.append(
                     f'{v_0}'
                     f'</td><td class="number">{v_1}'
                     f'</td><td>'
@@ -830,7 +859,7 @@ def root(context, missing=missing, environment=environment):
                     if l_3_log.href:
                         pass
                         v_0, v_1 = all_escaped((l_3_log.href, l_3_log.name))
-                        t_19.append(
+                        t_22.append(
                             f'<a href="{v_0}'
                             f'">{v_1}'
                             f'</a>'
@@ -838,97 +867,97 @@ def root(context, missing=missing, environment=environment):
                     else:
                         pass
                         v_0, v_1 = all_escaped((l_3_log.name, l_3_log.path))
-                        t_19.append(
+                        t_22.append(
                             f'{v_0}'
                             f': <code>{v_1}'
                             f'</code>, not a file of this run'
                         )
-                    t_19.append(
+                    t_22.append(
                         f' '
                     )
                 l_3_log = missing
-                t_19.append(
+                t_22.append(
                     f'</td></tr>\n'
                 )
             l_2_one = missing
-            t_19.append(
+            t_22.append(
                 f'</tbody></table>\n'
             )
         if (l_1_block.logs or (l_1_step.state == 'interrupted')):
             pass
             v_0 = (l_0_logs(l_1_step.logs))
-            t_19.append(
+            t_22.append(
                 f'{v_0}'
             )
         if l_1_block.artifacts:
             pass
-            t_19.append(
+            t_22.append(
                 f'<ul class="files">'
             )
             for l_2_file in l_1_step.attachments:
                 pass
-                t_19.append(
+                t_22.append(
                     f'<li>'
                 )
                 if l_2_file.href:
                     pass
                     v_0 = escaped(l_2_file.href)
-                    t_19.append(
+                    t_22.append(
                         f'<a href="{v_0}'
                         f'">'
                     )
                     if l_2_file.picture:
                         pass
                         v_0 = escaped(l_2_file.picture)
-                        t_19.append(
+                        t_22.append(
                             f'<img src="{v_0}'
                             f'" alt="" loading="lazy">'
                         )
                     v_0 = escaped(l_2_file.name)
-                    t_19.append(
+                    t_22.append(
                         f'{v_0}'
                         f'</a>'
                     )
                 else:
                     pass
                     v_0 = escaped(l_2_file.path)
-                    t_19.append(
+                    t_22.append(
                         f'<code>{v_0}'
                         f'</code>, not a file of this run, not opened'
                     )
                 v_0, v_1 = all_escaped((l_2_file.type, '{:,}'.format(l_2_file.bytes)))
-                t_19.append(
+                t_22.append(
                     f' <span class="quiet">{v_0}'
                     f', {v_1}'
                     f' bytes</span></li>'
                 )
             l_2_file = missing
-            t_19.append(
+            t_22.append(
                 f'</ul>\n'
             )
         if l_1_used:
             pass
             l_1_source = l_1_step.source
             v_0 = (l_1_step.anchor)
-            t_19.append(
+            t_22.append(
                 f'<div class="curves" data-curves="{v_0}'
                 f'"></div>\n<dl class="figures"'
             )
             if l_1_source:
                 pass
                 v_0 = escaped(l_1_source)
-                t_19.append(
+                t_22.append(
                     f' title="Sources: {v_0}'
                     f'"'
                 )
-            t_19.append(
+            t_22.append(
                 f'>'
             )
             for (l_2_name, l_2_figure) in l_1_step.figures:
                 pass
                 v_0 = (l_2_name)
                 v_1 = (l_2_figure)
-                t_19.append(
+                t_22.append(
                     f'<div><dt>{v_0}'
                     f'<dd>{v_1}'
                     f'</div>'
@@ -940,27 +969,27 @@ def root(context, missing=missing, environment=environment):
                 if ('exit_code' in l_1_process):
                     pass
                     v_0 = escaped(l_1_process['exit_code'])
-                    t_19.append(
+                    t_22.append(
                         f'<div><dt>Exit code</dt><dd>{v_0}'
                         f'</dd></div>'
                     )
                 if ('signal' in l_1_process):
                     pass
                     v_0 = escaped(l_1_process['signal'])
-                    t_19.append(
+                    t_22.append(
                         f'<div><dt>Signal</dt><dd>{v_0}'
                         f'</dd></div>'
                     )
-            t_19.append(
+            t_22.append(
                 f'</dl>\n'
             )
-        t_19.append(
+        t_22.append(
             f'</div>\n</details>\n'
         )
-        return concat(t_19)
+        return concat(t_22)
     context.exported_vars.add('step_item')
     context.vars['step_item'] = l_0_step_item = macro
-    yield concat(t_12)
+    yield concat(t_14)
 
 blocks = {}
-debug_info = '1=77&3=97&4=102&6=107&7=120&13=179&14=184&15=194&20=237&21=247&22=279&23=284&26=356&29=371&32=390&34=405&35=418&38=434&39=439&40=446&41=473&45=490&46=500&47=501&48=502&49=503&50=504&51=505&52=506&53=507&54=508&55=509&57=534&59=590&61=602&62=609&63=617&64=627&65=637&66=643&67=651&68=657&70=662&71=667&74=705&76=712&78=717&79=724&82=744&84=749&85=757&88=793&90=800&92=805&93=812&97=855&98=861&99=866&101=907&102=909&104=915'
+debug_info = '1=89&3=109&5=131&6=136&8=141&9=144&10=145&11=157&17=206&18=211&19=221&24=264&25=274&26=306&27=311&30=383&33=398&36=417&38=432&39=445&42=461&43=466&44=473&45=500&49=517&50=527&51=528&52=529&53=530&54=531&55=532&56=533&57=534&58=535&59=536&61=561&63=617&65=629&66=636&67=644&68=654&69=664&70=670&71=678&72=684&74=689&75=694&78=734&80=741&82=746&83=753&86=773&88=778&89=786&92=822&94=829&96=834&97=841&101=884&102=890&103=895&105=936&106=938&108=944'

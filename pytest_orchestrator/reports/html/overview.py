@@ -8,11 +8,27 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core.text import counted, lazy_pattern
+from pytest_orchestrator.reports.html.measurement_table import (
+    MeasurementTable,
+    measurement_table,
+)
 from pytest_orchestrator.reports.html.page import Page, RecipeView, first_of
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import lanes_of, ticks_of
 from pytest_orchestrator.reports.text import cut, json_text
 
+_COLUMNS: Final = [
+    ("Recipe", "text"),
+    ("Step", "text"),
+    ("Measurement", "text"),
+    ("Value", "number"),
+    ("Unit", "text"),
+    ("Low", "number"),
+    ("High", "number"),
+    ("Margin&nbsp;%", "number"),
+    ("Verdict", "text"),
+]
+"""Columns of the table of measurements, and their kinds."""
 _ORDER: Final = ("failed", "timeout", "error", "interrupted", "running", "not run")
 _MOST_ROWS: Final = 300
 _MOST_COLUMNS: Final = 40
@@ -64,6 +80,16 @@ class Overview:
     def causes(self) -> "list[Cause]":
         """The failures grouped by reason."""
         return causes(self._recipes, self._tests)
+
+    @cached_property
+    def measurements(self) -> MeasurementTable:
+        """All measurements of the run."""
+        return measurement_table(self._recipes)
+
+    @property
+    def measurement_columns(self) -> list[tuple[str, str]]:
+        """Heads of the columns of the table of measurements, and their kinds."""
+        return [one for one in _COLUMNS if self.rows or one[0] != "Recipe"]
 
     @property
     def failures(self) -> int:

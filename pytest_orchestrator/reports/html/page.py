@@ -388,6 +388,10 @@ class Page:
             )
             for step in recipe.steps.values()
         ]
+        for step in steps:
+            if step.state == "xfailed":
+                reported = self.run.tests.get(str(step.about.get("node")))
+                step.xfail = reported.reason if reported else ""
         blocks = [step.block for step in steps if step.block]
         drawn = [
             {

@@ -17,6 +17,7 @@ import msgspec
 
 from pytest_orchestrator.reports import quantities
 from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.html.timeline import Bar, Timeline
@@ -89,6 +90,8 @@ def add_filters() -> None:
             "tick": _tick,
             "rows": _rows,
             "has": _has,
+            "size": report_text.size,
+            "coloured": coloured,
         }
     )
     Environment.globals.update({"source": _source, "graph": _graph})

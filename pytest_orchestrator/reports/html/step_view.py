@@ -14,6 +14,8 @@ from msgspec import UNSET, Struct
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
+from pytest_orchestrator.reports.html.output import until_errors, without_closing
+from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.block import (
     Attempt,
@@ -31,6 +33,7 @@ from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.curve import CurvePicture
     from pytest_orchestrator.reports.html.element_view import Curve, ElementTable
+    from pytest_orchestrator.reports.quantities import Quantity
 
 
 class Limits(Struct, frozen=True):
@@ -104,6 +107,8 @@ _FIGURES: Final = {
     "write_bytes": ("Written to storage", "MB"),
     "processes": ("Processes", ""),
 }
+_LEAST_BYTES: Final = 50_000
+"""Size from which on a figure in MB is not zero."""
 _PEAKS: Final = ("max_rss", "largest_rss")
 _MOST: Final = 60
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
@@ -133,25 +138,41 @@ class Attachment(Struct, frozen=True):
 
 
 class Measurement(Struct, frozen=True):
-    """A measurement with its limits and its bar."""
+    """A measurement with its limits and its bar.
+
+    Attributes:
+        texts: Its figures.
+        limits: Its limits as a text, without the unit.
+        verdict: pass, marginal, fail, recorded or unset.
+        sign: Sign of the verdict.
+        look: Style of the verdict.
+        may_fail: True if it is out of its limits and cannot fail the step.
+        is_notable: True if it is marginal, or did not pass.
+    """
 
     name: str
-    value: str
-    unit: str
-    expected: str
-    margin: str
+    texts: "Quantity"
+    limits: str
     verdict: str
+    sign: str
+    look: str
+    may_fail: bool
+    is_notable: bool
     line: int
     bar: Limits | None
-    marginal: bool
-
-    @property
-    def look(self) -> str:
-        """Style of the bar: passed, marginal or failed."""
-        return "marginal" if self.marginal else "passed" if self.verdict == "pass" else "failed"
 
 
 _NO_BLOCK: Final = SimpleNamespace(**dict.fromkeys(Block.__struct_fields__, UNSET))
+
+
+def _wanted(value: Any, most: int) -> str:
+    """Return the expected value of a criterion; a range as in ``1…10``."""
+    if isinstance(value, dict) and value.keys() <= {"low", "high"} and value:
+        low, high = value.get("low"), value.get("high")
+        if all(one is None or isinstance(one, int | float) for one in (low, high)):
+            ends = ["" if one is None else figure(one) for one in (low, high)]
+            return "…".join(ends) if all(ends) else f"≥ {ends[0]}" if ends[0] else f"≤ {ends[1]}"
+    return figure(value) if isinstance(value, float) else json_text(value, most)
 
 
 class StepView:
@@ -165,6 +186,7 @@ class StepView:
         recipe: The name of its recipe.
         name: Name of the step.
         state: State of the step.
+        xfail: Reason why it is expected to fail; empty unless it is `xfailed`.
 
     Args:
         files: The files of the run.
@@ -182,6 +204,7 @@ class StepView:
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
         self.name, self.state = step.name, step.state
+        self.xfail = ""
         self.block = step.block
         self.parts: Any = self.block or _NO_BLOCK
         self.about: dict[str, Any] = step.about | step.outcome_fields
@@ -200,8 +223,9 @@ class StepView:
 
     @property
     def seconds(self) -> str:
-        """Duration of the step code in seconds."""
-        return report_text.seconds(self.used.get("seconds"))
+        """Duration of the step code; a dash if it did not run."""
+        seconds = self.used.get("seconds")
+        return "-" if seconds is None else duration(seconds)
 
     @property
     def cpu(self) -> float | None:
@@ -236,6 +260,9 @@ class StepView:
     def reason(self) -> str:
         """Reason why it did not pass, in one line."""
         reason = self.about.get("reason", "")
+        if self.state == "xfailed":
+            why = f" ({reason})" if reason and reason != self.xfail else ""
+            return cut(f"expected to fail: {self.xfail or 'no reason is given'}{why}", 300)
         if not reason and self.about.get("blocked_by"):
             reason = f"blocked by {self.about['blocked_by']}"
         return cut(reason, 300)
@@ -259,8 +286,13 @@ class StepView:
 
     @property
     def text(self) -> str:
-        """Failure text of pytest."""
-        return cut(self.step.text.strip("\n"), self._budget.text)
+        """Failure text, up to the failed checks: the panel has the rest in full."""
+        return cut(until_errors(self.step.text), self._budget.text)
+
+    @property
+    def evidence(self) -> str:
+        """Failure text with the end of stderr, without figures and commands."""
+        return cut(without_closing(self.step.text), self._budget.text)
 
     @property
     def peak(self) -> str:
@@ -283,16 +315,27 @@ class StepView:
         most = self._budget.value
         for criterion in sorted(self._criteria, key=lambda criterion: criterion.held)[:_MOST]:
             unit = f" {criterion.unit}" if criterion.unit else ""
-            has_value = criterion.measured is not UNSET
+            value = criterion.measured
+            number = value if isinstance(value, float) else None
             yield plain(criterion) | {
-                "wanted": json_text(criterion.wanted, most),
-                "measured": json_text(criterion.measured, most) + unit if has_value else "",
+                "name": criterion.name.replace("_", " "),
+                "wanted": _wanted(criterion.wanted, most),
+                "measured": ""
+                if value is UNSET
+                else (json_text(value, most) if number is None else figure(number)) + unit,
+                "exact": "" if number is None else f"{number}{unit}",
                 "reason": cut(criterion.reason or "", most),
             }
 
     @property
     def _criteria(self) -> list[Criterion]:
-        return self.block.criteria if self.block else []
+        """Criteria of the step, without its measurements, which have a table."""
+        if self.block is None:
+            return []
+        if not self.block.measurements:
+            return self.block.criteria
+        measured = {one.name for one in self.block.measurements}
+        return [one for one in self.block.criteria if one.name not in measured]
 
     @property
     def marginal(self) -> int:
@@ -365,18 +408,19 @@ class StepView:
     def figures(self) -> Iterator[tuple[str, str]]:
         """Resource figures: label, and value with unit."""
         used = self.used
+        alone = used.get("largest_rss") == used.get("max_rss")
         for name, (label, unit) in _FIGURES.items():
-            if name in used:
+            if name in used and not (alone and name == "largest_rss"):
                 if name in _PEAKS:
                     yield label, f"{report_text.peak_megabytes(used, name)} MB"
                 elif unit == "MB":
-                    yield label, f"{used[name] / 1_000_000:.1f} MB"
+                    if abs(used[name]) >= _LEAST_BYTES:
+                        yield label, f"{used[name] / 1_000_000:.1f} MB"
                 else:
-                    shown = f"{used[name]:,.3f}".rstrip("0").rstrip(".")
-                    yield label, f"{shown} {unit}" if unit else shown
+                    yield label, duration(used[name]) if unit else f"{used[name]:,}"
         time = self.block.time if self.block else None
         if time and time.waited_seconds:
-            yield "Waiting for locks", f"{time.waited_seconds:,.3f} s"
+            yield "Waiting for locks", duration(time.waited_seconds)
 
     @property
     def source(self) -> str:
@@ -478,21 +522,21 @@ class StepView:
         return logs
 
     def _measured(self, measured: MeasurementPart) -> Measurement:
-        from pytest_orchestrator.reports.measurement_text import expected, value_text
+        from pytest_orchestrator.reports import quantities
 
-        precision = measured.precision or None
-        most, value = self._budget.value, measured.value
-        margin = "" if measured.margin is UNSET else figure(measured.margin, precision)
+        texts = quantities.quantity(measured)
+        verdict = quantities.verdict_of(measured)
         return Measurement(
             measured.name,
-            "-" if value is UNSET else value_text(value, precision, most),
-            cut(measured.unit or "", 20),
-            expected(measured, most),
-            margin,
-            measured.verdict,
+            texts,
+            quantities.limits_text(texts),
+            verdict,
+            quantities.VERDICT_SIGNS[verdict],
+            quantities.look_of(measured),
+            bool(measured.allow_fail) and verdict in ("fail", "unset"),
+            verdict not in ("pass", "recorded"),
             measured.line,
             limits(measured),
-            marginal=bool(measured.marginal),
         )
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:

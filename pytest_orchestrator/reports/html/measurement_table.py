@@ -1,0 +1,126 @@
+"""Table of all measurements of a run: over recipes, cells of matrices, and elements."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+
+from pytest_orchestrator.core.text import element_label
+from pytest_orchestrator.reports.html.page import RecipeView
+from pytest_orchestrator.reports.html.step_view import StepView
+from pytest_orchestrator.reports.quantities import (
+    VERDICT_SIGNS,
+    Quantity,
+    look_of,
+    quantity,
+    verdict_of,
+)
+from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.runs.block import Measurement
+
+_MOST_ROWS: Final = 2_000
+
+
+class MeasurementRow(msgspec.Struct, frozen=True):
+    """Row of the table of measurements.
+
+    Attributes:
+        recipe: Name of the recipe, with the cell of its matrix.
+        anchor: Anchor of the step.
+        step: Name of the step.
+        name: Name of the measurement, with the index of the element of ``foreach``.
+        item: The element; empty without ``foreach``.
+        texts: Its figures.
+        verdict: pass, marginal, fail, recorded or unset.
+        sign: Sign of the verdict.
+        look: Style of the verdict.
+        may_fail: True if the measurement is out of its limits and cannot fail the step.
+        number: The value as a number to sort by; empty without one.
+        distance: Distance to the nearest limit in percent of the range; empty without one.
+    """
+
+    recipe: str
+    anchor: str
+    step: str
+    name: str
+    item: str
+    texts: Quantity
+    verdict: str
+    sign: str
+    look: str
+    may_fail: bool
+    number: str
+    distance: str
+
+
+class MeasurementTable(msgspec.Struct, frozen=True):
+    """The table.
+
+    Attributes:
+        rows: Its rows; if there are too many measurements, notable ones are kept first.
+        more: Number of measurements that the table omits.
+        counts: Number of all measurements by verdict.
+    """
+
+    rows: list[MeasurementRow]
+    more: int
+    counts: dict[str, int]
+
+
+def measurement_table(recipes: Sequence[RecipeView]) -> MeasurementTable:
+    """Return the table of all measurements of a run."""
+    found = [*_measured(recipes)]
+    counts = Counter(verdict_of(one) for _, _, one, _, _ in found)
+    shown = found
+    if len(found) > _MOST_ROWS:
+        by_need = sorted(range(len(found)), key=lambda at: _is_quiet(found[at][2]))
+        shown = [found[at] for at in sorted(by_need[:_MOST_ROWS])]
+    known = {verdict: counts[verdict] for verdict in VERDICT_SIGNS if counts[verdict]}
+    return MeasurementTable([_row(*one) for one in shown], len(found) - len(shown), known)
+
+
+def _measured(
+    recipes: Sequence[RecipeView],
+) -> Iterator[tuple[str, StepView, Measurement, str, str]]:
+    """Yield recipe, step, measurement, its name and its element."""
+    for view in recipes:
+        for step in view.steps:
+            block = step.block
+            if block is None or not (block.measurements or block.elements):
+                continue
+            for one in block.measurements or ():
+                yield view.title, step, one, one.name, ""
+            for element in block.elements or ():
+                for one in element.measurements or ():
+                    item = element_label(element.index, element.item).partition("] ")[2]
+                    yield view.title, step, one, f"{one.name}[{element.index}]", item
+
+
+def _is_quiet(one: Measurement) -> bool:
+    return verdict_of(one) in ("pass", "recorded")
+
+
+def _row(recipe: str, step: StepView, one: Measurement, name: str, item: str) -> MeasurementRow:
+    verdict = verdict_of(one)
+    return MeasurementRow(
+        recipe,
+        step.anchor,
+        cut(step.name, 160),
+        cut(name, 160),
+        cut(item, 60),
+        quantity(one),
+        verdict,
+        VERDICT_SIGNS[verdict],
+        look_of(one),
+        bool(one.allow_fail) and verdict in ("fail", "unset"),
+        _sortable(one.value),
+        _sortable(one.margin),
+    )
+
+
+def _sortable(value: Any) -> str:
+    if value is UNSET or isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return f"{value:.9g}" if -1e300 < value < 1e300 else ""
