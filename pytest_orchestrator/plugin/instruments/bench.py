@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,17 +36,27 @@ class BenchPlugin:
         state: The state of the session.
         lanes: The lanes of the session, which start the instrument process.
         station: The station file.
+        begin_journal: Makes the run folder and begins its journal.
 
     Attributes:
         bench: The bench.
         run_id: Id of the run, for the records of lock owners.
         item: The item that runs, or ran last; None before the first one.
         pending: Recipe runs that later items use.
+        has_begun: True once the safe states that earlier runs owe are handled.
     """
 
-    def __init__(self, state: "SessionState", lanes: "Lanes", station: "Station") -> None:
+    def __init__(
+        self,
+        state: "SessionState",
+        lanes: "Lanes",
+        station: "Station",
+        begin_journal: Callable[[pytest.Session], None],
+    ) -> None:
+        self.begin_journal = begin_journal
         self.item: pytest.Item | None = None
         self.pending: dict[str, RecipeRun] = {}
+        self.has_begun = False
         self._state, self._station = state, station
         self.run_id = state.folder.path.name
         self._unsafe: list[str] = []
@@ -182,15 +192,21 @@ def _upstream(run: "RecipeRun") -> "Iterable[RecipeRun]":
 _KEY = pytest.StashKey[BenchPlugin]()
 
 
-def bench_of(state: "SessionState", lanes: "Lanes", station: "Station") -> Bench:
+def bench_of(
+    state: "SessionState",
+    lanes: "Lanes",
+    station: "Station",
+    begin_journal: Callable[[pytest.Session], None],
+) -> Bench:
     """Return the bench of a session, and register its plugin.
 
     Args:
         state: The state of the session.
         lanes: The lanes of the session.
         station: The station file.
+        begin_journal: Makes the run folder and begins its journal, in a session without recipes.
     """
-    plugin = BenchPlugin(state, lanes, station)
+    plugin = BenchPlugin(state, lanes, station, begin_journal)
     state.config.stash[_KEY] = plugin
     state.config.pluginmanager.register(plugin, "orchestrator-bench")
     return plugin.bench

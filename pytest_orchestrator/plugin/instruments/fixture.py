@@ -11,6 +11,7 @@ from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.instrument import Instrument
 from pytest_orchestrator.plugin.collection.needs import runs_of
+from pytest_orchestrator.plugin.instruments import owed
 from pytest_orchestrator.plugin.instruments.bench import BenchPlugin, bench_plugin
 from pytest_orchestrator.plugin.reporting.progress import wait_printer
 from pytest_orchestrator.plugin.session_state import state_of
@@ -42,6 +43,10 @@ def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
             pytrace=False,
         )
     runs = runs_of(request.node)
+    if not plugin.has_begun:  # no recipe is selected
+        plugin.has_begun = True
+        plugin.begin_journal(request.session)
+        owed.send_owed(plugin, config)
     if runs:
         run = runs[-1]
         return RecipeInstruments(plugin.bench, run.recipe.key, run.locks.lock_instrument).opener

@@ -114,7 +114,12 @@ def _bench(state: "SessionState", lanes: Lanes) -> "Bench | None":
         return None
     from pytest_orchestrator.plugin.instruments.bench import bench_of
 
-    return bench_of(state, lanes, state.station)
+    def begin(session: pytest.Session) -> None:
+        from pytest_orchestrator.plugin.session import journal
+
+        journal.begin(session, state)
+
+    return bench_of(state, lanes, state.station, begin)
 
 
 def _watchdog(config: pytest.Config, lanes: Lanes) -> Watchdog:

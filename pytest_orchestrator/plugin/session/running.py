@@ -129,6 +129,7 @@ class RunningSession(Plugin):
         if self._bench is not None:
             from pytest_orchestrator.plugin.instruments import owed
 
+            self._bench.has_begun = True
             owed.send_owed(self._bench, config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

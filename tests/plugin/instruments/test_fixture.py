@@ -1,6 +1,9 @@
 """Fixture `instrument` of hand-written tests."""
 
-from tests.plugin.conftest import Project
+import subprocess
+
+from benchmarks.faults import PATIENCE
+from tests.plugin.conftest import PYTEST, Project
 from tests.plugin.instruments.conftest import VOLTS, Bench
 
 _TEST = """
@@ -33,6 +36,28 @@ def test_the_use_by_tests_ends_with_the_last_test_of_the_module(bench: Bench) ->
 
     result.assert_outcomes(passed=3)
     assert bench.psu.texts == ["*IDN?", "OUTP?", "OUTP ON", "OUTP?", "OUTP OFF", "*IDN?"]
+
+
+def test_tests_without_recipes_owe_the_safe_state_after_a_kill(bench: Bench) -> None:
+    hang = "import time\n\ndef test_on(instrument):\n    instrument('psu').write('OUTP ON')\n"
+    bench.project.write("test_a.py", f"{hang}    time.sleep(600)\n")
+    process = subprocess.Popen(
+        PYTEST, cwd=bench.project.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    bench.psu.wait_for("OUTP ON")
+    process.kill()
+    process.wait(PATIENCE)
+    bench.project.write(
+        "test_a.py", "def test_it_is_off(instrument):\n    instrument('load').open()\n"
+    )
+
+    result = bench.project.run()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["*orchestrator: the safe state of psu that run * owed was reached"]
+    )
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", "*IDN?", "OUTP OFF", "*IDN?"]
 
 
 def test_a_marked_test_uses_the_instruments_of_its_recipe(bench: Bench) -> None:
