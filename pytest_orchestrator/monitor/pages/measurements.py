@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.monitor.pages.common import Selection, empty_figure, read_run
 from pytest_orchestrator.monitor.pages.graph import COLOURS
-from pytest_orchestrator.monitor.pages.steps import limits_bar, step_view, style_of
+from pytest_orchestrator.monitor.pages.steps import figure_of, limits_bar, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.curve import caption
 from pytest_orchestrator.reports.html.step_view import Measurement
@@ -37,8 +37,6 @@ _HEADINGS: Final = (
     "Margin to limit",
     "Verdict",
 )
-
-_VERDICTS: Final = {"pass": "passed", "fail": "failed"}
 
 
 def layout(view: RunView, _: Selection) -> Any:
@@ -105,15 +103,14 @@ def table(view: RunView) -> Any:
 
 
 def _row(step: str, one: Measurement) -> Any:
-    word = "marginal" if one.marginal else _VERDICTS.get(one.verdict, one.verdict)
     cells = [
         html.Td(step),
         html.Td(one.name),
-        html.Td(f"{one.value} {one.unit}", className="figure"),
+        html.Td(figure_of(one), className="figure", title=one.texts.exact),
         html.Td(limits_bar(one)),
-        html.Td(one.expected, className="figure"),
-        html.Td(one.margin, className="figure"),
-        html.Td(word, className=f"text-{style_of(one)}"),
+        html.Td(one.limits, className="figure"),
+        html.Td(one.texts.margin, className="figure"),
+        html.Td(f"{one.sign} {one.verdict}", className=f"text-{one.look}"),
     ]
     return html.Tr(cells)
 

@@ -272,11 +272,11 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
         html.Tr(
             [
                 html.Td(one.name, className="name"),
-                html.Td(f"{one.value} {one.unit}", className="figure"),
+                html.Td(figure_of(one), className="figure", title=one.texts.exact),
                 html.Td(limits_bar(one)),
-                html.Td(one.expected, className="figure"),
-                html.Td(one.margin and f"margin {one.margin}", className="figure"),
-                html.Td("marginal" if one.marginal else "", className=f"text-{style_of(one)}"),
+                html.Td(one.limits, className="figure"),
+                html.Td(one.texts.margin and f"margin {one.texts.margin}", className="figure"),
+                html.Td(f"{one.sign} {one.verdict}", className=f"text-{one.look}"),
             ]
         )
         for one in each
@@ -284,9 +284,9 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
     return [html.Table(html.Tbody(rows))] if rows else []
 
 
-def style_of(one: Measurement) -> str:
-    """Return the style of a measurement: passed, failed, or that of a warning if marginal."""
-    return look("marginal") if one.marginal else "failed" if one.verdict == "fail" else "passed"
+def figure_of(one: Measurement) -> str:
+    """Return the value of a measurement with its unit."""
+    return f"{one.texts.value} {one.texts.unit}".strip()
 
 
 def limits_bar(one: Measurement) -> Any:
@@ -308,10 +308,10 @@ def limits_bar(one: Measurement) -> Any:
         [
             html.Div(className=f"wanted{near}", style=expected),
             *clear,
-            html.Div(className=f"value look-{style_of(one)}", style={"left": f"{bar.value:.2%}"}),
+            html.Div(className=f"value look-{one.look}", style={"left": f"{bar.value:.2%}"}),
         ],
         className="limits",
-        title=f"{one.value} {one.unit}, expected {one.expected}",
+        title=f"{figure_of(one)}, expected {one.limits}",
     )
 
 

@@ -6,7 +6,7 @@ Runs are read on demand, newest first and each once; of each only its figures ar
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
 
@@ -232,9 +232,9 @@ class _RecipeFigures:
 
     def fold(self, line: _StepStarted | _StepFinished | _TestReported, step: str) -> None:
         """Update the state of a step; raise `KeyError` if pytest reports it without an event."""
-        if type(line) is _StepStarted:
+        if isinstance(line, _StepStarted):
             self._states[step] = "running"
-        elif type(line) is _StepFinished:
+        elif isinstance(line, _StepFinished):
             self._states[step] = "restored" if line.restored else line.outcome
             self._blocks[step] = _NO_FIGURES if line.restored else line.block
         elif line.outcome != "skipped" and self._states[step] != "running":
@@ -315,7 +315,7 @@ def _measurements(block: "Block | _Block | None") -> "Sequence[Measurement]":
         return ()
     from pytest_orchestrator.runs.block import measurements_of
 
-    return measurements_of(block)
+    return measurements_of(cast("Block", block))  # it has these two fields
 
 
 def figures_in(block: "Block | _Block") -> dict[str, float]:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from pytest_orchestrator.reports.certificate import view
-from pytest_orchestrator.reports.certificate.view import Certificate, Row
+from pytest_orchestrator.reports.certificate.meta import Row
+from pytest_orchestrator.reports.certificate.view import Certificate
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.evidence.verify import verify_folder
 from tests.reports.certificate.recorded import RECIPE, Recorded, certificate
