@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.monitor.pages.common import Selection, empty_figure, read_run
 from pytest_orchestrator.monitor.pages.graph import COLOURS
-from pytest_orchestrator.monitor.pages.steps import figure_of, limits_bar, step_view
+from pytest_orchestrator.monitor.pages.steps import figure_of, limits_bar, margin_of, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.curve import caption
 from pytest_orchestrator.reports.html.step_view import Measurement
@@ -109,7 +109,7 @@ def _row(step: str, one: Measurement) -> Any:
         html.Td(figure_of(one), className="figure", title=one.texts.exact),
         html.Td(limits_bar(one)),
         html.Td(one.limits, className="figure"),
-        html.Td(one.texts.margin, className="figure"),
+        html.Td(margin_of(one), className="figure"),
         html.Td(f"{one.sign} {one.verdict}", className=f"text-{one.look}"),
     ]
     return html.Tr(cells)

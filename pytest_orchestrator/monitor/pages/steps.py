@@ -275,7 +275,7 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
                 html.Td(figure_of(one), className="figure", title=one.texts.exact),
                 html.Td(limits_bar(one)),
                 html.Td(one.limits, className="figure"),
-                html.Td(one.texts.margin and f"margin {one.texts.margin}", className="figure"),
+                html.Td(margin_of(one) and f"margin {margin_of(one)}", className="figure"),
                 html.Td(f"{one.sign} {one.verdict}", className=f"text-{one.look}"),
             ]
         )
@@ -287,6 +287,11 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
 def figure_of(one: Measurement) -> str:
     """Return the value of a measurement with its unit."""
     return f"{one.texts.value} {one.texts.unit}".strip()
+
+
+def margin_of(one: Measurement) -> str:
+    """Return the distance of a measurement to its nearest limit in percent; empty without one."""
+    return f"{one.texts.margin} %" if one.texts.margin else ""
 
 
 def limits_bar(one: Measurement) -> Any:
