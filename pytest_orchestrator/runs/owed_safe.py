@@ -19,6 +19,7 @@ class OwedSafe(NamedTuple):
         recipe: Key of the recipe that used the instrument.
         instrument: Name of the instrument.
         resource: Its VISA resource.
+        station: Id of its station file; empty if the journal does not say it.
         settled_by: Id of a later run that used the instrument and made it safe; empty if none did.
     """
 
@@ -26,6 +27,7 @@ class OwedSafe(NamedTuple):
     recipe: str
     instrument: str
     resource: str
+    station: str = ""
     settled_by: str = ""
 
 
@@ -60,6 +62,8 @@ def _owed_by(record: RunRecord, later: list[RunRecord]) -> list[OwedSafe]:
         if not each.run:
             left.pop(each.instrument, None)
     owed = []
+    about = record.started.environment.get("station_file") if record.started else None
+    station = str(about.get("path", "")) if isinstance(about, dict) else ""
     for name, event in left.items():
         ends = [
             (one.id, each)
@@ -70,7 +74,7 @@ def _owed_by(record: RunRecord, later: list[RunRecord]) -> list[OwedSafe]:
         if any(each.run == record.id for _, each in ends):  # sent, or dropped with a line
             continue
         settled = next((run for run, each in ends if not each.run), "")
-        owed.append(OwedSafe(record.id, event.recipe, name, event.resource, settled))
+        owed.append(OwedSafe(record.id, event.recipe, name, event.resource, station, settled))
     return owed
 
 

@@ -1,7 +1,7 @@
 """Safe states that killed runs owe: header lines, and commands before the first step."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
 
@@ -17,6 +17,7 @@ from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_safe_states
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.lock_file import Owner
     from pytest_orchestrator.plugin.instruments.bench import BenchPlugin
+    from pytest_orchestrator.recipe.station.model import Station
 
 
 def owed(config: pytest.Config) -> list[OwedSafe]:
@@ -29,16 +30,17 @@ class OwedSafeStates:
 
     Args:
         config: The configuration of the session.
+        station: The station file.
     """
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, station: "Station") -> None:
+        self._config, self._station = config, station
 
     def header_lines(self) -> list[str]:
-        """Return a line for each earlier run that owes safe states."""
+        """Return a line for each earlier run whose safe states this session can reach."""
         runs: dict[str, list[str]] = {}
         for each in owed(self._config):
-            if not each.settled_by:
+            if obstacle_of(each, self._station) is None:
                 runs.setdefault(each.run, []).append(each.instrument)
         is_only_listed = self._config.option.collectonly
         when = "not sent with --collect-only" if is_only_listed else "sent now"
@@ -53,7 +55,8 @@ def send_owed(plugin: "BenchPlugin", config: pytest.Config) -> None:
     """Send the safe commands that earlier runs owe, before the first step of this session.
 
     A debt is dropped with a line if a later run has used the instrument and made it safe, and if
-    the station has no such instrument any more.
+    the station file has no such instrument or no commands for it any more. A debt of another
+    station file stays, with a line.
 
     Args:
         plugin: The plugin of the bench.
@@ -62,17 +65,38 @@ def send_owed(plugin: "BenchPlugin", config: pytest.Config) -> None:
     if getattr(config, "workerinput", {}).get("workerid", "gw0") != "gw0":
         return
     for each in owed(config):
-        known = plugin.bench.station.instruments.get(each.instrument)
-        if each.settled_by:
-            _say(config, f"{_debt(each)} is dropped: run {each.settled_by} has made it safe since")
+        obstacle = obstacle_of(each, plugin.bench.station)
+        if obstacle is None:
+            lock = plugin.bench.station.instruments[each.instrument].lock_name
+            _send(plugin, config, each, lock)
+            continue
+        _say(config, f"{_debt(each)} is {obstacle.verdict}: {obstacle.why}")
+        if obstacle.verdict == "dropped":
             plugin.made_safe(SafeResult(each.recipe, each.instrument, "", run=each.run))
-        elif known is None or known.resource != each.resource:
-            where = plugin.bench.station.id
-            why = f"{where} has no instrument '{each.instrument}' at {each.resource} any more"
-            _say(config, f"{_debt(each)} is dropped: {why}")
-            plugin.made_safe(SafeResult(each.recipe, each.instrument, "", run=each.run))
-        else:
-            _send(plugin, config, each, known.lock_name)
+
+
+class Obstacle(NamedTuple):
+    """Reason why a session does not send the safe commands that an earlier run owes."""
+
+    verdict: Literal["dropped", "not reached"]
+    why: str
+
+
+def obstacle_of(debt: OwedSafe, station: "Station") -> Obstacle | None:
+    """Return why the safe commands of an instrument are not sent; None if they are."""
+    if debt.settled_by:
+        return Obstacle("dropped", f"run {debt.settled_by} has made it safe since")
+    if debt.station not in ("", station.id):
+        here = f"{debt.instrument} is in {debt.station}, and this session uses {station.id}"
+        return Obstacle("not reached", here)
+    known = station.instruments.get(debt.instrument)
+    if known is None or known.resource != debt.resource:
+        what = f"instrument '{debt.instrument}' at {debt.resource}"
+    elif not known.safe:
+        what = f"'safe' of {debt.instrument}"
+    else:
+        return None
+    return Obstacle("dropped", f"{station.id} has no {what} any more")
 
 
 def _send(plugin: "BenchPlugin", config: pytest.Config, debt: OwedSafe, lock: str) -> None:

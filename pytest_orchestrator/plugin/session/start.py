@@ -78,11 +78,12 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
 def _owed_safe_states(config: pytest.Config) -> "list[OwedSafeStates]":
     """Return the header's source of lines about instruments; none without a station file."""
-    if state_of(config).station is None:
+    station = state_of(config).station
+    if station is None:
         return []
     from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
 
-    return [OwedSafeStates(config)]
+    return [OwedSafeStates(config, station)]
 
 
 def _add_results_of_others(state: "SessionState") -> None:

@@ -124,9 +124,15 @@ def test_the_session_after_a_killed_one_sends_its_safe_commands(bench: Bench) ->
     assert f"{owed}, not sent with --collect-only" in listed
     assert bench.psu.texts[2:] == []
 
+    project.write("other.yaml", "name: other")
+    elsewhere = project.run("recipes/b.yaml", "--recipe-station=other.yaml").outlines
+    debt = f"orchestrator: the safe state of psu that run {run} owed"
+    other = "psu is in station.yaml, and this session uses other.yaml"
+    assert [one for one in elsewhere if "owed" in one] == [f"{debt} is not reached: {other}"]
+
     result = project.run("recipes/b.yaml")
     result.assert_outcomes(passed=1)
-    said = f"orchestrator: the safe state of psu that run {run} owed was reached"
+    said = f"{debt} was reached"
     assert [one for one in result.outlines if "owed" in one] == [f"{owed}, sent now", said]
     assert bench.psu.texts[2:] == ["*IDN?", *_LAST]
 
