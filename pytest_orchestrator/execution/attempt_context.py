@@ -1,10 +1,11 @@
 """Context of one attempt of a step, and the interfaces to the test runner and to workers."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -14,7 +15,7 @@ from pytest_orchestrator.execution.run_config import RunConfig, process_variable
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.questions import Answer, Question
-    from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Verdict
+    from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Stream, Verdict
     from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
     from pytest_orchestrator.execution.instruments.use import RecipeInstruments
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.recipe_deadline import RecipeDeadline
     from pytest_orchestrator.instrument import Instrument
     from pytest_orchestrator.recipe.model.step import Step
+
+
+RECORDS: Final = "log"
+"""Name of the stream of log records; the name of its file ends with it."""
 
 
 class StepLocks:
@@ -206,6 +211,14 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         if self.logs is None:
             return None
         return f"{self.logs}/{self._file_name(step)}.{number or self.number}.{stream}"
+
+    def records_so_far(self, step: str) -> "Stream | None":
+        """Return the log file of a running step's records at its size now; None if it is empty."""
+        from pytest_orchestrator.core.result import Stream
+
+        path = self.log(step, RECORDS)
+        size = os.path.getsize(path) if path is not None and os.path.exists(path) else 0
+        return Stream(size=size, log=path) if size else None
 
     def samples(self, step: str) -> str | None:
         """Return the path of the file of a step's resource samples; None if none are written."""

@@ -8,18 +8,14 @@ one record with the number of the omitted ones.
 import contextlib
 import logging
 import marshal
-import os
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from pytest_orchestrator.core.result import Stream
-from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.attempt_context import RECORDS, AttemptContext
 from pytest_orchestrator.execution.run_config import RecordStyle
 from pytest_orchestrator.execution.supervision.capture import LogFile
-
-STREAM: Final = "log"
-"""Name of the stream of log records; the file name ends with it."""
 
 BUDGET: Final = 4 << 20
 """Maximum bytes of the records of one attempt that pytest receives."""
@@ -70,7 +66,7 @@ class RecordLog:
 
     def __init__(self, step: str, attempt: AttemptContext) -> None:
         self._step, self._attempt = step, attempt
-        self._path = attempt.log(step, STREAM)
+        self._path = attempt.log(step, RECORDS)
         self._file = LogFile(self._path, attempt.config.max_log)
         self._formatter: logging.Formatter | None = None
         self._budget = BUDGET
@@ -129,13 +125,6 @@ class RecordLog:
             name, logging.WARNING, self._attempt.recipe, 0, message, None, None
         )
         return dict(note.__dict__)
-
-
-def current_stream(step: str, attempt: AttemptContext) -> Stream | None:
-    """Return the log-record file of a running step at its current size; None if it is empty."""
-    path = attempt.log(step, STREAM)
-    size = os.path.getsize(path) if path is not None and os.path.exists(path) else 0
-    return Stream(size=size, log=path) if size else None
 
 
 class _Handler(logging.Handler):

@@ -13,8 +13,8 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import unmask
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.text import printable
-from pytest_orchestrator.execution.supervision.capture import EDGE
 from pytest_orchestrator.execution.supervision.deadlines import REPLY_SECONDS
+from pytest_orchestrator.execution.supervision.framing import EDGE
 from pytest_orchestrator.recipe.model.step import PluginData, PythonStep, Step
 
 

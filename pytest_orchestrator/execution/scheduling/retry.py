@@ -24,7 +24,6 @@ from pytest_orchestrator.execution.notifications import (
     RetryScheduled,
     Started,
 )
-from pytest_orchestrator.execution.record_log import current_stream
 from pytest_orchestrator.execution.scheduling.attempt import StepContext, execute
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
@@ -318,7 +317,7 @@ class RetryLoop:
         stopped, process, log, attempt = time.time(), None, None, self._interrupted_in
         if attempt is not None and self._own.site is not None:
             started, process = self._own.site.started, _process_so_far(self.step, attempt)
-            log = current_stream(self.step.name, attempt)
+            log = attempt.records_so_far(self.step.name)
         seconds = max(0.0, stopped - started)
         cause = f"interrupted after {seconds:.1f} s: {clipped(reason, MAX_CAUSE)}"
         failure = Failure(kind="interrupted", reason=cause)

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
-from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.attempt_context import RECORDS, AttemptContext
 from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, output_so_far, stream
-from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
 from pytest_orchestrator.recipe.model.graph import needed_steps
 from pytest_orchestrator.recipe.model.options import Ready
@@ -72,7 +71,7 @@ class Service:
             environ=attempt.variables(),
         )
         self._logs = [Path(str(attempt.log(step.name, name))) for name in ("stdout", "stderr")]
-        for log in (*self._logs, Path(str(attempt.log(step.name, STREAM)))):
+        for log in (*self._logs, Path(str(attempt.log(step.name, RECORDS)))):
             log.unlink(missing_ok=True)  # the log of an earlier attempt
         from pytest_orchestrator.execution.steps.readiness import ReadinessProbe
 
@@ -217,7 +216,7 @@ class Service:
         shown = self._outer.live is not None
         process = msgspec.structs.replace(self._process, stdout=out, stderr=err, shown=shown)
         usage = Usage(seconds=self._seconds())
-        log = current_stream(self.step.name, self._outer)
+        log = self._outer.records_so_far(self.step.name)
         return Ended(
             usage=usage, value={"status": "ok"}, process=process, log=log, began=self._began
         )

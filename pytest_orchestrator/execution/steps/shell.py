@@ -28,7 +28,6 @@ from pytest_orchestrator.execution.lanes.messages import (
     usage,
 )
 from pytest_orchestrator.execution.steps import command as step_command
-from pytest_orchestrator.execution.steps import ssh
 from pytest_orchestrator.execution.steps.command import (
     SHELL,
     alone,
@@ -75,6 +74,8 @@ def _launch(step: ShellStep, attempt: AttemptContext) -> Launch | Failure:
     socket = attempt.required_slot.ssh_connections.to(step.host)
     if isinstance(socket, Failure):
         return msgspec.structs.replace(socket, place=step.at["host"])
+    from pytest_orchestrator.execution.steps import ssh
+
     process = _process_of(step, attempt, ssh.argv_of(step, socket))
     return Launch(process, attempt.variables(), ssh.input_of(step, ssh.new_mark()))
 
@@ -101,6 +102,8 @@ def _process_of(
 ) -> Process:
     masked = _secret_args(step, attempt)
     if isinstance(step, SshStep):
+        from pytest_orchestrator.execution.steps import ssh
+
         argv = argv or ssh.argv_of(step, None)
         return Process(
             argv=argv, cwd=str(attempt.config.root), alone=ssh.alone(step), masked=masked

@@ -13,6 +13,8 @@ import os
 import select
 import stat
 
+from pytest_orchestrator.execution.supervision.framing import EDGE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -155,10 +157,6 @@ def _stream(secrets: tuple[bytes, ...]) -> MaskStream | None:
     from pytest_orchestrator.core.mask_stream import MaskStream
 
     return MaskStream(secrets)
-
-
-EDGE = 1 << 15
-"""Bytes that are kept in memory of the beginning of a stream, and as many of its end."""
 
 
 class LogFile:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+EDGE = 1 << 15
+"""Bytes of the beginning of an output that are kept in memory and sent, and as many of its end."""
+
 _HEAD = 4
 _FD = 4
 _MOST_FDS = 250  # the kernel takes 253 at a time

@@ -114,11 +114,15 @@ def resource_problems(
         elsewhere: True if Dask workers run the steps that can leave this machine. For these
             steps a resource without a setting is no problem, because workers may offer it.
     """
+    steps = [
+        step for step in (*recipe.steps, *recipe.final) if step.resources or step.host is not None
+    ]
+    if not steps:
+        return
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.execution.scheduling import placement
     from pytest_orchestrator.recipe import Problem
 
-    steps = (*recipe.steps, *recipe.final)
     yield from placement.misplaced(steps, recipe.fixtures, elsewhere=elsewhere)
     for step in steps:
         is_elsewhere = elsewhere and not placement.beside(step, recipe.fixtures)

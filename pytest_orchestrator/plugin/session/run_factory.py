@@ -13,8 +13,8 @@ from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-from pytest_orchestrator.plugin import context_access, dask
-from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin import context_access
+from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.questions.person import has_person
 from pytest_orchestrator.plugin.results import failures
@@ -24,6 +24,7 @@ from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.execution.dask.runner import DaskRunner
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.plugin.session_state import SessionState
 
@@ -42,7 +43,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         config=run_config,
         callbacks=PytestCallbacks(state, recipe),
         slot=slots[0],
-        runner=dask.runner(config),
+        runner=_dask_runner(config),
         logs=state.folder.logs(recipe),
         artifacts=state.folder.artifacts(recipe),
         resources=state.folder.resources(recipe),
@@ -59,6 +60,14 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         slots=slots,
         variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
     )
+
+
+def _dask_runner(config: pytest.Config) -> "DaskRunner | None":
+    if runner.dask_scheduler(config) is None:
+        return None
+    from pytest_orchestrator.plugin import dask
+
+    return dask.runner(config)
 
 
 def _context(state: "SessionState", recipe: Recipe) -> "Context":

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import dask
 from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import (
@@ -16,6 +15,7 @@ from pytest_orchestrator.plugin.interrupts import (
     interrupt_text,
     keep_exit_statuses,
 )
+from pytest_orchestrator.plugin.options import runner
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import not_run, tables, worker_reports
@@ -122,7 +122,10 @@ class RunningSession(Plugin):
         if not self._worker and not config.pluginmanager.has_plugin(_EARLY_ENDS):
             ends = EarlyEnds(self._session, launch.terminal(config))
             config.pluginmanager.register(ends, _EARLY_ENDS)
-        dask.start(self._session)
+        if runner.dask_scheduler(config) is not None:
+            from pytest_orchestrator.plugin import dask
+
+            dask.start(self._session)
         if not self._session.testsfailed and not self._worker:
             start_python_lanes(self._session)
         journal.begin(self._session, state_of(config))
@@ -255,7 +258,7 @@ def start_python_lanes(session: pytest.Session) -> None:
     idle = state.run_config.runs_inline or session.config.getoption("setuponly", False)
     if (
         idle
-        or dask.runner(session.config) is not None
+        or runner.dask_scheduler(session.config) is not None
         or not any(map(_needs_python, session.items))
     ):
         return
