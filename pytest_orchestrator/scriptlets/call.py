@@ -18,6 +18,7 @@ __tracebackhide__ = True
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_HAS_REST = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 class SignatureError(OrchestratorError, TypeError):
@@ -89,7 +90,16 @@ def call(
             would receive it was not called.
         ValidationFailed: `validate` raised or returned False.
     """
-    arguments = _Arguments(ctx, params, fixtures, instrument)
+    by_name = {"context": ctx, **(fixtures or {}), "ctx": ctx, "params": params}
+    if instrument is not None:
+        by_name.setdefault("instrument", instrument)
+    if type(target) is types.FunctionType and not target.__dict__:  # has the signature of its code
+        code = target.__code__
+        names = code.co_varnames[: code.co_argcount]
+        is_plain = not code.co_kwonlyargcount and not code.co_flags & _HAS_REST
+        if is_plain and by_name.keys() >= {*names}:  # no key of `params` is bound to a parameter
+            return target(*[by_name[name] for name in names])
+    arguments = _Arguments(by_name, params, fixtures)
     if inspect.isclass(target):
         name = target.__name__
         scriptlet = _instance(target)
@@ -142,14 +152,11 @@ class _Arguments:
 
     def __init__(
         self,
-        ctx: object,
+        by_name: Mapping[str, object],
         params: object,
         fixtures: Mapping[str, object] | None,
-        instrument: Callable[[str], object] | None,
     ) -> None:
-        self.by_name = {"context": ctx, **(fixtures or {}), "ctx": ctx, "params": params}
-        if instrument is not None:
-            self.by_name.setdefault("instrument", instrument)
+        self.by_name = by_name
         self.values: Mapping[str, object] = params if isinstance(params, Mapping) else {}
         self.fixtures = None if fixtures is None else sorted(fixtures)
         self.roles = {name: name for name in ("ctx", "params")}
