@@ -159,7 +159,7 @@ def figure(value: float, precision: int | None = None) -> str:
     """
     if isinstance(value, int) and (precision is None or abs(value) >= _MAX_FLOAT):
         return str(value)
-    return f"{value:.{precision or DIGITS}g}"
+    return f"{value + 0.0:.{precision or DIGITS}g}"  # a zero has no minus sign
 
 
 _LONGEST = 300

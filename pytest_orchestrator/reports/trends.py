@@ -1,15 +1,23 @@
 """Histories of figures over earlier runs, and resource curves of steps, for charts."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.compare.history import MEASURED, History, figures_of, units_of
+from pytest_orchestrator.runs.block import Measurement, measurements_of
+from pytest_orchestrator.runs.compare.history import (
+    MEASURED,
+    History,
+    RecordedRecipe,
+    figures_of,
+)
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
 
@@ -29,50 +37,105 @@ def trends(
         most_bytes: Largest total size of the journals that are read; None means no limit.
 
     Returns:
-        One mapping for each figure with more than one point: its ``name``, ``unit`` and
-        ``points``, the oldest first, each with ``run``, ``value`` and ``passed``.
+        One mapping for each figure with more than one point: its ``name``, ``unit``, the limits
+        ``low`` and ``high`` of this run, ``total``, the number of all such figures, and
+        ``points``, the oldest first, each with ``run``, ``start``, ``value`` and ``passed``: True
+        if the value is within the limits of this run or, for a duration, if the recipe passed.
     """
     folders: Iterable[Path] = islice(before, _MAX_RUNS)
     if most_bytes is not None:
         folders = lookup.within_bytes(folders, most_bytes)
     history = History(folders, is_verified=False)
     charts: list[dict[str, Any]] = []
+    total = 0
     for recipe in run.recipes.values():
-        charts += islice(_trends(run, recipe, history), _MAX_CHARTS - len(charts))
+        for chart in _trends(run, recipe, history):
+            total += 1
+            if total <= _MAX_CHARTS:
+                charts.append(chart())
+    for chart in charts:
+        chart["total"] = total
     return charts
 
 
-def _trends(run: RunRecord, recipe: RecipeRecord, history: History) -> Iterator[dict[str, Any]]:
-    figures = {step.name: figures_of(step) for step in recipe.steps.values()}
-    whole = sum(each["seconds"] for each in figures.values() if each)
-    earlier = list(islice(history.of(recipe.key), _MAX_RUNS - 1)) if whole else []
+def _trends(
+    run: RunRecord, recipe: RecipeRecord, history: History
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Yield for each figure with a history a function that returns its chart."""
+    earlier = list(islice(history.of(recipe.key), _MAX_RUNS - 1)) if _has_run(recipe) else []
     if not earlier:
         return
-    passed = verdict_of(recipe) == "passed"
-
-    def chart(name: str, unit: str, last: float, values: list[float | None]) -> dict[str, Any]:
-        points = [
-            {"run": past.run, "value": value, "passed": past.passed}
-            for past, value in zip(earlier, values, strict=True)
-            if value is not None
-        ]
-        points.reverse()
-        return {
-            "name": name,
-            "unit": unit,
-            "points": [*points, {"run": run.id, "value": last, "passed": passed}],
-        }
-
-    seconds = [sum(each["seconds"] for each in past.steps.values()) for past in earlier]
-    yield chart(f"{recipe.key}: total step time", "s", whole, [*seconds])
+    title = _title(recipe) if len(run.recipes) > 1 else ""
+    yield partial(_seconds_chart, run, recipe, earlier)
     for step in islice(recipe.steps.values(), _MAX_STEPS):
-        units = units_of(step)
-        for name, value in figures[step.name].items():
-            if name.startswith(MEASURED):
-                values = [past.steps.get(step.name, {}).get(name) for past in earlier]
-                if any(each is not None for each in values):
-                    title = f"{step.name}: {name.removeprefix(MEASURED)}"
-                    yield chart(title, units.get(name, ""), value, values)
+        block = step.block if step.state != "restored" else None
+        if block is None or not (block.measurements or block.elements) or not block.resources:
+            continue
+        for one in measurements_of(block):
+            key = MEASURED + one.name
+            if not _is_number(one.value):
+                continue
+            values = [past.steps.get(step.name, {}).get(key) for past in earlier]
+            if any(each is not None for each in values):
+                name = " · ".join(part for part in (title, step.name, one.name) if part)
+                yield partial(_chart, run, recipe, earlier, values, one, name)
+
+
+def _title(recipe: RecipeRecord) -> str:
+    cell = f" [{recipe.about['cell']}]" if recipe.about.get("cell") else ""
+    return f"{recipe.about.get('name') or recipe.key}{cell}"
+
+
+def _has_run(recipe: RecipeRecord) -> bool:
+    return any(step.figures.get("seconds") for step in recipe.steps.values())
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _seconds_chart(
+    run: RunRecord, recipe: RecipeRecord, earlier: Sequence[RecordedRecipe]
+) -> dict[str, Any]:
+    figures = (figures_of(step) for step in recipe.steps.values())
+    seconds = [sum(each["seconds"] for each in past.steps.values()) for past in earlier]
+    points = [
+        {"run": past.run, "start": past.started, "value": value, "passed": past.passed}
+        for past, value in zip(earlier, seconds, strict=True)
+    ]
+    points.reverse()
+    last = {"value": sum(each["seconds"] for each in figures if each)}
+    passed = verdict_of(recipe) == "passed"
+    points.append({"run": run.id, "start": recipe.started, "passed": passed} | last)
+    return {"name": f"{_title(recipe)} · total step time", "unit": "s", "points": points}
+
+
+def _chart(
+    run: RunRecord,
+    recipe: RecipeRecord,
+    earlier: Sequence[RecordedRecipe],
+    values: Sequence[float | None],
+    measured: Measurement,
+    name: str,
+) -> dict[str, Any]:
+    low, high = (
+        one if _is_number(one) and math.isfinite(one) else None
+        for one in (measured.low, measured.high)
+    )
+
+    def point(run_id: str, start: str, value: Any) -> dict[str, Any]:
+        passed = (low is None or value >= low) and (high is None or value <= high)
+        return {"run": run_id, "start": start, "value": value, "passed": passed}
+
+    points = [
+        point(past.run, past.started, value)
+        for past, value in zip(earlier, values, strict=True)
+        if value is not None
+    ]
+    points.reverse()
+    points.append(point(run.id, recipe.started, measured.value))
+    limits = {name: one for name, one in (("low", low), ("high", high)) if one is not None}
+    return {"name": name, "unit": measured.unit or "", "points": points} | limits
 
 
 _MAX_BYTES = 4 << 20

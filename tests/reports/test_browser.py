@@ -170,9 +170,9 @@ def test_steps_are_sorted_filtered_and_searched(psu: Path, opened: Open) -> None
     page = opened(psu).page
     names = page.locator(".step .name")
 
-    page.click("text=seconds")
+    page.click("#steps [data-sort=seconds]")
     assert names.all_inner_texts()[:2] == ["release", "power_off"]
-    page.click("text=seconds")
+    page.click("#steps [data-sort=seconds]")
     assert names.all_inner_texts()[:2] == ["burn_in", "flash"]
     page.click("[data-state=failed][aria-pressed]")
     page.click("[data-state=blocked][aria-pressed]")
@@ -183,7 +183,7 @@ def test_steps_are_sorted_filtered_and_searched(psu: Path, opened: Open) -> None
     page.select_option("#tag", "smoke")
     assert len(names.all_inner_texts()) == 3
     page.select_option("#tag", "")
-    page.fill(".find", "= 61.4 failed")
+    page.fill("#steps .find", "= 61.4 failed")
     page.locator(".shown", has_text="1 of 6").wait_for()
     assert names.all_inner_texts() == ["measure_ripple"]
 
@@ -236,7 +236,7 @@ def test_a_page_without_scripts_is_complete(psu: Path, opened: Open) -> None:
 
     page.locator(f"{RIPPLE} summary").first.click()
     assert page.locator(f"{RIPPLE} .panel", has_text="WARN probe").is_visible()
-    assert not page.locator(".controls").is_visible()
+    assert not page.locator("#steps .controls").is_visible()
     assert not page.locator("#first-failure .copy").is_visible()
 
 
@@ -252,7 +252,7 @@ def test_hostile_texts_are_inert(tmp_path: Path, opened: Open) -> None:
     shown = opened(written(run))
 
     shown.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    shown.page.locator(f"{FLASH} canvas").wait_for()
+    shown.page.locator(".step canvas").wait_for()
     assert shown.page.locator("script").count() == 2
     assert shown.page.locator("body", has_text="alert(1)").count() == 1
     assert "{{7*7}}" in shown.page.inner_text("#first-failure")

@@ -137,7 +137,7 @@ def root(context, missing=missing, environment=environment):
         l_0_context = undefined(f"the template {included_template.__name__!r} (imported on line 3 in 'page.html') does not export the requested name 'context'", name='context')
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
-    v_0, v_1, v_2, v_3, v_4, v_5, v_6 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css'), l_0_page.look))
+    v_0, v_1, v_2, v_3, v_4, v_5 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
     t_14.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
@@ -145,7 +145,18 @@ def root(context, missing=missing, environment=environment):
         f': run {v_3}'
         f'</title>\n<style>\n{v_4}'
         f'\n{v_5}'
-        f'\n</style>\n</head>\n<body>\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_6}'
+        f'\n</style>\n</head>\n<body>\n'
+    )
+    if l_0_page.first_failure:
+        pass
+        v_0 = (l_0_page.first_failure.anchor)
+        t_14.append(
+            f'<a class="skip" href="#{v_0}'
+            f'">Skip to the first failed step</a>'
+        )
+    v_0, v_1, v_2 = all_escaped((l_0_page.look, l_0_page.sign, l_0_page.verdict))
+    t_14.append(
+        f'\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_0}'
         f'">\n  <div class="inner">\n    <h1><span class="sign" aria-hidden="true">{v_1}'
         f'</span> {v_2}'
     )
@@ -346,7 +357,7 @@ def root(context, missing=missing, environment=environment):
             f'<a href="#instruments">Instruments</a>'
         )
     t_14.append(
-        f'\n      <a href="#environment">Environment</a>\n    </nav>\n  </div>\n</header>\n<main>\n'
+        f'\n      <a href="#environment">Environment</a>\n      <button type="button" class="theme scripted-only">Theme</button>\n    </nav>\n  </div>\n</header>\n<main>\n'
     )
     if (((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or (l_0_page.verdict == 'interrupted')):
         pass
@@ -1050,12 +1061,16 @@ def root(context, missing=missing, environment=environment):
                         f'</td>'
                     )
                 v_0 = (l_1_one.distance)
-                v_2 = (l_0_verdict(l_1_one))
+                v_2 = (l_1_one.verdict)
+                v_3 = ((' (may fail)' if l_1_one.may_fail else ''))
+                v_4 = (l_0_verdict(l_1_one))
                 v_1 = escaped(l_1_texts.margin)
                 t_14.append(
                     f'<td class="number margin" data-by="{v_0}'
                     f'">{v_1}'
-                    f'</td><td class="verdict">{v_2}'
+                    f'</td><td class="verdict" data-csv="{v_2}'
+                    f'{v_3}'
+                    f'">{v_4}'
                     f'</td></tr>\n'
                 )
             l_1_one = l_1_texts = missing
@@ -1063,7 +1078,7 @@ def root(context, missing=missing, environment=environment):
                 f'  </tbody></table></div>\n</section>\n'
             )
         t_14.append(
-            f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, reason, key" aria-label="Search the steps">\n    <span class="states">\n'
+            f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, recipe, reason, output" aria-label="Search the steps">\n    <span class="states">\n'
         )
         for (l_1_word, l_1_number) in l_0_page.counts.items():
             pass
@@ -1103,7 +1118,7 @@ def root(context, missing=missing, environment=environment):
             l_1_loop = missing
             for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
                 pass
-                v_0, v_1 = all_escaped((l_1_loop.index0, t_1(l_1_one.recipe.key, 120)))
+                v_0, v_1 = all_escaped((l_1_loop.index0, l_1_one.title))
                 t_14.append(
                     f'<option value="{v_0}'
                     f'">{v_1}'
@@ -1114,7 +1129,7 @@ def root(context, missing=missing, environment=environment):
                 f'</select>\n'
             )
         t_14.append(
-            f'  </div>\n  <div class="row head">\n'
+            f'  </div>\n  <p class="quiet keys scripted-only">Keys: <kbd>/</kbd> search, <kbd>j</kbd> <kbd>k</kbd> next and previous step, <kbd>n</kbd> <kbd>p</kbd> next and previous failure</p>\n  <div class="row head">\n'
         )
         for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Duration'), ('cpu', 'CPU'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
             pass
@@ -1143,7 +1158,7 @@ def root(context, missing=missing, environment=environment):
             f'  <div class="list{v_0}'
             f'">\n'
         )
-        l_0_several = (t_5(l_0_page.recipes) > 1)
+        l_0_several = ((t_5(l_0_page.recipes) > 1) and (not l_0_overview.is_grouped))
         context.vars['several'] = l_0_several
         context.exported_vars.add('several')
         l_1_loop = missing
@@ -1151,6 +1166,17 @@ def root(context, missing=missing, environment=environment):
             l_1_number = missing
             pass
             l_1_number = l_1_loop.index0
+            if (l_0_overview.is_grouped and l_0_page.listed[l_1_number]):
+                pass
+                v_1 = (l_0_state(l_1_one.verdict))
+                v_0, v_2, v_3 = all_escaped((l_1_number, l_1_one.title, l_1_one.duration))
+                t_14.append(
+                    f'  <h3 class="group" data-of="{v_0}'
+                    f'">{v_1}'
+                    f' {v_2}'
+                    f' <span class="of">{v_3}'
+                    f'</span></h3>\n'
+                )
             for l_2_step in l_0_page.listed[l_1_number]:
                 pass
                 v_0 = (l_0_step_item(l_2_step, l_1_number, l_0_several))
@@ -1161,7 +1187,7 @@ def root(context, missing=missing, environment=environment):
             l_2_step = missing
         l_1_loop = l_1_one = l_1_number = missing
         t_14.append(
-            f'  </div>\n</section>\n'
+            f'  </div>\n  <p class="none" hidden>No step matches. <button type="button">Clear search and filters</button></p>\n</section>\n'
         )
     if l_0_page.tests:
         pass
@@ -1224,7 +1250,19 @@ def root(context, missing=missing, environment=environment):
     if l_0_page.trends:
         pass
         t_14.append(
-            f'<section id="trends" aria-labelledby="trends-head">\n  <h2 id="trends-head">History (last 20 runs)</h2>\n  <div class="trends">\n'
+            f'<section id="trends" aria-labelledby="trends-head">\n  <h2 id="trends-head">History (last 20 runs)'
+        )
+        if l_0_page.more_trends:
+            pass
+            v_0 = (t_5(l_0_page.trends))
+            v_1 = escaped((t_5(l_0_page.trends) + l_0_page.more_trends))
+            t_14.append(
+                f' <span class="quiet">{v_0}'
+                f' of {v_1}'
+                f' figures shown</span>'
+            )
+        t_14.append(
+            f'</h2>\n  <div class="trends">\n'
         )
         l_1_loop = missing
         for l_1_one, l_1_loop in LoopContext(l_0_page.trends, undefined):
@@ -1236,18 +1274,40 @@ def root(context, missing=missing, environment=environment):
                 f'<span class="quiet"> {v_1}'
                 f'</span></figcaption>\n    <div class="trend" data-trend="{v_2}'
                 f'"></div>\n    <details class="more"><summary>{v_3}'
-                f' runs</summary><table><thead><tr><th scope="col">Run</th><th scope="col">State</th><th scope="col" class="number">{v_1}'
+                f' runs'
+            )
+            if (('low' in l_1_one) or ('high' in l_1_one)):
+                pass
+                t_14.append(
+                    f', limits'
+                )
+                if ('low' in l_1_one):
+                    pass
+                    v_0 = (t_3('%.6g', l_1_one['low']))
+                    t_14.append(
+                        f' ≥ {v_0}'
+                    )
+                if ('high' in l_1_one):
+                    pass
+                    v_0 = (t_3('%.6g', l_1_one['high']))
+                    t_14.append(
+                        f' ≤ {v_0}'
+                    )
+            v_0 = escaped(t_1(l_1_one['unit'], 20))
+            t_14.append(
+                f'</summary><table><thead><tr><th scope="col">Run</th><th scope="col">Started</th><th scope="col">State</th><th scope="col" class="number">{v_0}'
                 f'</th></tr></thead><tbody>\n'
             )
             for l_2_point in t_8(l_1_one['points']):
                 pass
-                v_1 = (l_0_state(('passed' if l_2_point['passed'] else 'failed')))
-                v_2 = (t_3('%.6g', l_2_point['value']))
-                v_0 = escaped(t_1(l_2_point['run'], 40))
+                v_2 = (l_0_state(('passed' if l_2_point['passed'] else 'failed')))
+                v_3 = (t_3('%.6g', l_2_point['value']))
+                v_0, v_1 = all_escaped((t_1(l_2_point['run'], 40), t_7(l_2_point['start'])))
                 t_14.append(
                     f'    <tr><td><code>{v_0}'
                     f'</code></td><td>{v_1}'
-                    f'</td><td class="number">{v_2}'
+                    f'</td><td>{v_2}'
+                    f'</td><td class="number">{v_3}'
                     f'</td></tr>\n'
                 )
             l_2_point = missing
@@ -1371,7 +1431,7 @@ def root(context, missing=missing, environment=environment):
                 f'  </tbody></table></div></details>\n'
             )
     l_1_one = missing
-    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_12({'curves': l_0_page.curves, 'trends': l_0_page.trends}), l_0_script))
+    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_12({'curves': l_0_page.curves, 'trends': l_0_page.trends, 'recipes': l_0_page.titles}), l_0_script))
     t_14.append(
         f'</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="{v_0}'
         f'journal.jsonl">journal</a> of the run, {v_1}'
@@ -1382,4 +1442,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=99&2=123&3=132&21=150&22=160&24=169&27=179&31=193&33=202&39=218&42=236&44=246&46=256&50=270&54=280&56=288&58=296&60=317&62=325&64=333&66=341&73=349&76=359&77=368&82=397&87=421&93=432&94=434&96=443&97=458&100=480&102=490&107=502&111=513&112=520&114=549&115=573&120=611&123=616&124=621&125=634&126=637&127=638&128=649&135=693&137=703&138=714&139=721&143=752&149=762&152=769&153=780&154=784&155=787&159=811&160=820&162=830&163=835&169=875&172=884&174=896&177=901&185=918&189=926&192=931&199=947&200=949&205=957&210=971&212=983&213=996&214=999&215=1005&225=1066&229=1080&230=1085&232=1096&233=1102&237=1117&241=1130&243=1144&244=1148&245=1151&246=1152&253=1164&257=1169&261=1185&266=1199&269=1204&270=1206&276=1222&280=1228&284=1240&293=1259&297=1264&298=1274&307=1315&309=1325&311=1336&315=1348&316=1350&319=1359'
+debug_info = '1=99&2=123&3=132&18=148&23=161&24=171&26=180&29=190&33=204&35=213&41=229&44=247&46=257&48=267&52=281&56=291&58=299&60=307&62=328&64=336&66=344&68=352&76=360&79=370&80=379&85=408&90=432&96=443&97=445&99=454&100=469&103=491&105=501&110=513&114=524&115=531&117=560&118=584&123=622&126=627&127=632&128=645&129=648&130=649&131=660&138=704&140=714&141=725&142=732&146=763&152=773&155=780&156=791&157=795&158=798&162=822&163=831&165=841&166=846&172=886&175=895&177=907&180=912&188=929&192=937&195=942&202=958&203=960&208=968&213=982&215=994&216=1007&217=1010&218=1016&228=1081&232=1095&233=1100&235=1111&236=1117&241=1132&245=1145&247=1159&248=1163&249=1166&250=1167&253=1178&261=1190&265=1195&269=1211&274=1225&277=1230&278=1232&284=1248&286=1253&288=1266&291=1277&292=1299&301=1319&305=1324&306=1334&315=1375&317=1385&319=1396&323=1408&324=1410&327=1419'

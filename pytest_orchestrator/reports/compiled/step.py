@@ -503,8 +503,8 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = escaped(t_1(l_2_log.text))
                 t_21.append(
-                    f'<pre class="output" tabindex="0">{v_0}'
-                    f'</pre>'
+                    f'<pre class="output" tabindex="0"><code>{v_0}'
+                    f'</code></pre>'
                 )
             t_21.append(
                 f'</div>\n'

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.text import cut_to_length, figure
-from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.measurement_text import expected
+from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.block import Measurement, Time
 
@@ -177,7 +177,7 @@ def _row(element: Measured, columns: Mapping[str, int], most: int) -> ElementRow
         json_text(element.item, most),
         element.state,
         element.attempt or 1,
-        report_text.seconds(element.time.seconds) if element.time else "-",
+        duration(element.time.seconds) if element.time else "-",
         [_cell(by_name.get(name), limits) for name, limits in columns.items()],
         cut(element.reason or "", 300),
         element,

@@ -92,6 +92,12 @@ class Overview:
         return [one for one in _COLUMNS if self.rows or one[0] != "Recipe"]
 
     @property
+    def is_grouped(self) -> bool:
+        """True if the list of steps has a head for each recipe, not its name in each row."""
+        number = len(self._recipes)
+        return number > 1 and sum(len(one.steps) for one in self._recipes) >= 2 * number
+
+    @property
     def failures(self) -> int:
         """Number of failures."""
         return sum(one.number for one in self.causes)

@@ -32,6 +32,7 @@ from pytest_orchestrator.runs.summary import interruption, seconds, verdict, ver
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
+    from pytest_orchestrator.reports.trends import Curves
 
 _META: Final = {
     "dut": "units",
@@ -255,6 +256,17 @@ class Page:
         return sum(step.marginal for step in self.steps)
 
     @property
+    def titles(self) -> list[str]:
+        """Names of the recipes with their cells."""
+        return [recipe.title for recipe in self.recipes]
+
+    @property
+    def more_trends(self) -> int:
+        """Number of figures whose history is not shown."""
+        total: int = self.trends[0].get("total", 0) if self.trends else 0
+        return max(0, total - len(self.trends))
+
+    @property
     def tags(self) -> list[str]:
         """All tags of steps."""
         return sorted({tag for step in self.steps for tag in step.tags})
@@ -368,7 +380,7 @@ class Page:
         for step in itertools.chain.from_iterable(self.listed):
             path = step.samples
             drawn = curves(path, self.budget.points) if path else None
-            if drawn is not None:
+            if drawn is not None and _is_telling(drawn):
                 by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
         return by_anchor
 
@@ -420,6 +432,12 @@ class Page:
             {step.name: step.anchor for step in steps},
             anchor_of(recipe.key),
         )
+
+
+def _is_telling(drawn: "Curves") -> bool:
+    """Return True if the curves of a step last a second, or its memory moves by 10 %."""
+    least, most = min(drawn.rss), max(drawn.rss)
+    return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10
 
 
 def _failures_first(counts: Mapping[str, int]) -> dict[str, int]:

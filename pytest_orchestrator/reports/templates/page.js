@@ -6,10 +6,39 @@
   const section = document.getElementById("steps");
   const numbers = new Set(["order", "seconds", "cpu", "peak"]);
   const names = ["order", "name", "state", "seconds", "cpu", "peak", "wrote", "tags", "of", "reason"];
-  const searched = ["name", "state", "wrote", "tags", "reason"];
-  let list = null, later = 0;
+  let list = null, later = 0, show = () => {};
+
+  // The theme is that of the system until the reader chooses one.
+  const themes = ["auto", "light", "dark"];
+  const stored = (value) => { try { return value ? localStorage.setItem("theme", value) : localStorage.getItem("theme"); } catch { return null; } };
+  const setTheme = (theme) => { if (theme === "auto") delete root.dataset.theme; else root.dataset.theme = theme; };
+  let theme = themes.includes(stored()) ? stored() : "auto";
+  setTheme(theme);
+  const themeButton = document.querySelector("button.theme");
+  const labelTheme = () => { themeButton.textContent = `Theme: ${theme}`; };
+  labelTheme();
+  themeButton.addEventListener("click", () => {
+    theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+    setTheme(theme);
+    stored(theme);
+    labelTheme();
+    redraw();
+  });
+
+  // The hash is the anchor of a step or section, then filters: #recipes/a.yaml::x?state=failed&q=ripple
+  const place = () => {
+    const [anchor, query = ""] = location.hash.slice(1).split("?");
+    return { anchor, query: new URLSearchParams(query) };
+  };
+  const keep = (anchor, query) => {
+    const text = query.toString().replaceAll("%2C", ",");
+    const hash = anchor + (text ? `?${text}` : "");
+    if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  };
 
   if (section) {
+    const groups = [...section.querySelectorAll(".list > .group")];
+    for (const one of groups) one.remove();
     list = new List(section, {
       valueNames: [{ data: names }],
       page: Number.MAX_SAFE_INTEGER,
@@ -18,21 +47,45 @@
         return numbers.has(valueName) ? one - other : one.localeCompare(other, undefined, { numeric: true });
       },
     });
-    const shown = section.querySelector(".shown");
+    const shown = section.querySelector(".shown"), none = section.querySelector(".none");
+    const [states, selects] = [[...section.querySelectorAll("[data-state][aria-pressed]")], [...section.querySelectorAll("select")]];
+    const text = section.querySelector(".find");
+    const recipes = data.recipes;
+    const sorted = () => section.querySelector(".sort.asc, .sort.desc");
+    const showGroups = () => {
+      for (const one of groups) one.remove();
+      const by = sorted();
+      section.classList.toggle("sorted", Boolean(groups.length && by && !(by.dataset.sort === "order" && by.classList.contains("asc"))));
+      if (section.classList.contains("sorted")) {
+        for (const { elm } of list.visibleItems)
+          if (!elm.querySelector(".of.added")) {
+            const of = document.createElement("span");
+            of.className = "of added";
+            of.textContent = ` ${recipes[elm.dataset.of]}`;
+            elm.querySelector(".name").after(of);
+          }
+        return;
+      }
+      const heads = new Map(groups.map((one) => [one.dataset.of, one]));
+      for (const { elm } of list.visibleItems) {
+        const head = heads.get(elm.dataset.of);
+        if (head) { elm.before(head); heads.delete(elm.dataset.of); }
+      }
+    };
     const showCount = () => {
       const all = list.items.length, some = list.matchingItems.length;
       shown.textContent = some === all ? `${all}` : `${some} of ${all}`;
+      none.hidden = some > 0;
       for (const button of section.querySelectorAll(".sort")) {
         const way = button.classList.contains("asc") ? "ascending" : button.classList.contains("desc") ? "descending" : "";
         if (way) button.setAttribute("aria-label", `${button.textContent}, sorted ${way}`);
         else button.removeAttribute("aria-label");
       }
+      showGroups();
     };
     list.on("updated", showCount);
     showCount();
-    const states = [...section.querySelectorAll("[data-state][aria-pressed]")];
-    const selects = [...section.querySelectorAll("select")];
-    const text = section.querySelector(".find");
+    const content = (item) => (item.content ??= [item.elm.textContent, item.values().tags, recipes[item.values().of] ?? ""].join(" ").toLowerCase());
     const filter = () => {
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
       const pressed = new Set(states.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.state));
@@ -41,9 +94,23 @@
         const values = item.values();
         if ((pressed.size && !pressed.has(values.state)) || (of && values.of !== of)) return false;
         if (tag && !values.tags.split(" ").includes(tag)) return false;
-        const content = searched.map((name) => values[name]).join(" ").toLowerCase();
-        return words.every((word) => content.includes(word));
+        return words.every((word) => content(item).includes(word));
       });
+      const query = new URLSearchParams();
+      if (pressed.size) query.set("state", [...pressed].join(","));
+      if (text.value) query.set("q", text.value);
+      if (tag) query.set("tag", tag);
+      if (of) query.set("recipe", recipes[of]);
+      keep(place().anchor, query);
+    };
+    // Set the controls to the filters of the address; without any, to none.
+    show = (query) => {
+      const chosen = new Set((query.get("state") ?? "").split(","));
+      for (const one of states) one.ariaPressed = String(chosen.has(one.dataset.state));
+      text.value = query.get("q") ?? "";
+      for (const one of selects) one.value = one.id === "tag" ? (query.get("tag") ?? "") : String(Math.max(-1, recipes.indexOf(query.get("recipe"))));
+      for (const one of selects) if (one.selectedIndex < 0) one.value = "";
+      filter();
     };
     for (const one of states)
       one.addEventListener("click", () => {
@@ -52,41 +119,95 @@
       });
     for (const one of selects) one.addEventListener("change", filter);
     text.addEventListener("input", () => { clearTimeout(later); later = setTimeout(filter, list.items.length > 300 ? 250 : 0); });
-    section.addEventListener("toggle", (event) => event.target.open && draw(event.target), true);
+    none.querySelector("button").addEventListener("click", () => show(new URLSearchParams()));
+    section.addEventListener("toggle", (event) => {
+      const step = event.target;
+      if (!step.open || !step.classList.contains("step")) return;
+      draw(step);
+      addLink(step);
+      if (ready) keep(step.id, place().query);
+    }, true);
   }
 
-  // Open the step of a link, even if a filter has removed it from the list.
+  function addLink(step) {
+    const line = step.querySelector(":scope > .panel > .quiet");
+    if (!line || line.querySelector(".copy")) return;
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "copy", textContent: "Copy link" });
+    button.dataset.copy = `${location.href.split("#")[0]}#${step.id}`;
+    line.append(" ", button);
+  }
+
+  // Open the target of the address, and the parts that it is in, even if a filter hides it.
+  let ready = false;
   const reveal = () => {
-    const id = decodeURIComponent(location.hash.slice(1));
-    const item = list?.items.find((one) => one.elm.id === id);
-    if (item && !item.elm.isConnected) {
-      for (const one of section.querySelectorAll("[aria-pressed=true]")) one.ariaPressed = "false";
-      for (const one of section.querySelectorAll("select")) one.value = "";
-      section.querySelector(".find").value = "";
-      list.filter();
-    }
-    const target = item?.elm ?? document.getElementById(id);
+    const { anchor, query } = place();
+    if (section && (query.size || !anchor)) show(query);
+    const item = list?.items.find((one) => one.elm.id === anchor);
+    if (item && !item.elm.isConnected) show(new URLSearchParams());
+    const target = item?.elm ?? document.getElementById(anchor);
     if (!target) return;
-    if (target.tagName === "DETAILS") target.open = true;
+    for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
     target.scrollIntoView({ block: "start" });
     target.querySelector("summary")?.focus({ preventScroll: true });
   };
   addEventListener("hashchange", reveal);
 
-  document.addEventListener("click", async (event) => {
-    const link = event.target.closest('a[href^="#"]');
-    if (link && link.getAttribute("href") === location.hash) reveal();
-    const button = event.target.closest("button.copy");
-    if (!button) return;
-    const text = button.dataset.copy;
+  // j and k: next and previous step; n and p: next and previous failure; /: search.
+  const go = (steps, way) => {
+    const shown = steps.filter((one) => one.isConnected);
+    const here = document.activeElement?.closest(".step");
+    const at = shown.indexOf(here);
+    let next = shown[way > 0 ? at + 1 : at < 0 ? shown.length - 1 : at - 1];
+    if (here && at < 0) {
+      const after = (one) => here.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING;
+      next = way > 0 ? shown.find(after) : shown.findLast((one) => !after(one));
+    }
+    if (!next) return null;
+    next.querySelector("summary").focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+    return next;
+  };
+  document.addEventListener("keydown", (event) => {
+    if (!section || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    const all = [...section.querySelectorAll(".step")];
+    const failed = all.filter((one) => one.classList.contains("failed"));
+    const act = {
+      j: () => go(all, 1), k: () => go(all, -1),
+      n: () => goFailed(failed, 1), p: () => goFailed(failed, -1),
+      "/": () => { const text = section.querySelector(".find"); text.focus(); text.scrollIntoView({ block: "nearest" }); },
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+  const goFailed = (steps, way) => {
+    const next = go(steps, way);
+    if (!next) return;
+    next.open = true;
+    next.scrollIntoView({ block: "start" });
+  };
+
+  const copy = async (text, button) => {
+    const label = (button.dataset.label ??= button.textContent);
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(button.parentElement.querySelector("code"));
-      button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      button.textContent = document.execCommand("copy") ? "Copied" : "Not copied";
+      area.remove();
     }
-    setTimeout(() => (button.textContent = "Copy"), 1500);
+    setTimeout(() => (button.textContent = label), 1500);
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (link && link.getAttribute("href") === location.hash) reveal();
+    const button = event.target.closest("button.copy");
+    if (button) copy(button.dataset.copy, button);
   });
 
   // The first failed step of a graph is in sight, also where the graph is larger than its box.
@@ -100,6 +221,53 @@
   document.querySelectorAll(".graph-box").forEach(aim);
   for (const one of document.querySelectorAll("details.recipe"))
     one.addEventListener("toggle", () => one.open && one.querySelectorAll(".graph-box").forEach(aim));
+
+  // The table of all measurements: filter, sort, CSV.
+  const measured = document.getElementById("measurements");
+  if (measured) {
+    const body = measured.querySelector("tbody"), rows = [...body.rows], heads = [...measured.querySelectorAll("thead .sort")];
+    const find = measured.querySelector(".find"), count = measured.querySelector(".found"), filters = [...measured.querySelectorAll("[data-verdict][aria-pressed]")];
+    const sift = () => {
+      const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const pressed = new Set(filters.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.verdict));
+      let some = 0;
+      for (const row of rows) {
+        const content = (row.content ??= row.textContent.toLowerCase());
+        row.hidden = (pressed.size > 0 && !pressed.has(row.dataset.verdict)) || !words.every((word) => content.includes(word));
+        some += !row.hidden;
+      }
+      count.textContent = some === rows.length ? `${some}` : `${some} of ${rows.length}`;
+    };
+    find.addEventListener("input", sift);
+    for (const one of filters) one.addEventListener("click", () => { one.ariaPressed = one.ariaPressed === "true" ? "false" : "true"; sift(); });
+    const value = (row, at) => { const { dataset, textContent } = row.cells[at]; return "by" in dataset ? dataset.by : textContent; };
+    heads.forEach((head, at) => head.addEventListener("click", () => {
+      const way = head.classList.contains("asc") ? "desc" : "asc";
+      for (const one of heads) { one.classList.remove("asc", "desc"); one.closest("th").removeAttribute("aria-sort"); }
+      head.classList.add(way);
+      head.closest("th").ariaSort = `${way}ending`;
+      const numeric = head.closest("th").classList.contains("number");
+      const ordered = [...rows].sort((a, b) => {
+        const [one, other] = [value(a, at), value(b, at)];
+        if (!one || !other) return (one ? 0 : 1) - (other ? 0 : 1);  // empty cells are last
+        const by = numeric ? one - other || one.localeCompare(other) : one.localeCompare(other, undefined, { numeric: true });
+        return way === "asc" ? by : -by;
+      });
+      body.append(...ordered);
+    }));
+    const cell = (text) => {
+      // A spreadsheet would evaluate a text that begins like a formula.
+      const safe = /^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+      return /[",\n;]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    };
+    measured.querySelector(".csv").addEventListener("click", ({ target }) => {
+      const title = (head) => head.textContent.replaceAll("\u00a0", " ").toLowerCase();
+      const lines = [[...heads.map(title), "exact value"]];
+      for (const row of body.rows)
+        if (!row.hidden) lines.push([...[...row.cells].map((one) => (one.dataset.csv ?? one.textContent).trim()), row.querySelector("[data-by]").title]);
+      copy(lines.map((line) => line.map(cell).join(",")).join("\n") + "\n", target);
+    });
+  }
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const axis = (more) => ({ stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, ...more });
@@ -118,7 +286,7 @@
     plot(place, {
       height: 190,
       scales: { x: { time: false }, MB: { range: (_, low, high) => [0, high * 1.1 || 1] }, cores: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [axis({ values: (_, ticks) => ticks.map((one) => `${one} s`) }), axis({ scale: "MB", size: 64, values: (_, ticks) => ticks.map((one) => `${one} MB`) }), axis({ scale: "cores", side: 1, size: 50, grid: { show: false } })],
+      axes: [axis({ values: (_, ticks) => ticks.map((one) => `${one} s`) }), axis({ scale: "MB", size: 56, label: "Memory, MB", labelSize: 18 }), axis({ scale: "cores", side: 1, size: 44, label: "CPU cores (dashed)", labelSize: 18, grid: { show: false } })],
       series: [
         { label: "time", value: (_, value) => `${tidy(value, 3)} s` },
         { label: "memory", scale: "MB", stroke: colour("running"), fill: colour("running") + "22", width: 2, points: { show: false }, value: (_, value) => `${tidy(value, 1)} MB` },
@@ -127,18 +295,65 @@
     }, [samples.seconds, samples.rss.map((one) => one / 1e6), samples.cpu]);
   }
 
+  // A line over the runs, with the band of the limits and a cross for each value that failed.
   function trend(place) {
-    const { points, unit } = data.trends[place.dataset.trend];
+    const { points, unit, low = null, high = null } = data.trends[place.dataset.trend];
+    const values = points.map((one) => one.value);
+    const ends = [...values, low, high].filter((one) => one != null);
+    const [least, most] = [Math.min(...ends), Math.max(...ends)];
+    const room = (most - least) * 0.12 || Math.abs(most) * 0.1 || 1;
+    const digits = (value) => (value == null ? "-" : value && Math.abs(value) < 1e-3 ? (+value.toPrecision(6)).toExponential() : String(+value.toPrecision(6)));
+    const date = (at, long) => {
+      const start = points[at]?.start;
+      if (!start) return "";
+      const time = new Date(start);
+      return long ? time.toLocaleString() : time.toLocaleDateString(undefined, { month: "short", day: "numeric" });
+    };
+    const band = (u) => {
+      if (low == null && high == null) return;
+      const { ctx, bbox } = u;
+      const at = (value, edge) => (value == null ? edge : u.valToPos(value, "y", true));
+      const [top, bottom] = [at(high, bbox.top), at(low, bbox.top + bbox.height)];
+      ctx.save();
+      ctx.fillStyle = colour("passed-bg");
+      ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+      ctx.strokeStyle = colour("passed");
+      ctx.setLineDash([5, 4]);
+      for (const one of [low, high].filter((each) => each != null)) {
+        const y = u.valToPos(one, "y", true);
+        ctx.beginPath();
+        ctx.moveTo(bbox.left, y);
+        ctx.lineTo(bbox.left + bbox.width, y);
+        ctx.stroke();
+      }
+      ctx.restore();
+    };
+    const crosses = (u) => {
+      const { ctx } = u, size = 5 * devicePixelRatio;
+      ctx.save();
+      ctx.strokeStyle = colour("failed");
+      ctx.lineWidth = 2.5 * devicePixelRatio;
+      points.forEach((one, at) => {
+        if (one.passed) return;
+        const [x, y] = [u.valToPos(at, "x", true), u.valToPos(one.value, "y", true)];
+        ctx.beginPath();
+        for (const [a, b] of [[-1, -1], [-1, 1]]) { ctx.moveTo(x + a * size, y + b * size); ctx.lineTo(x - a * size, y - b * size); }
+        ctx.stroke();
+      });
+      ctx.restore();
+    };
+    const last = points.length - 1;
     plot(place, {
-      height: 130,
+      height: 150,
       legend: { show: true },
-      scales: { x: { time: false, range: [-0.3, points.length - 0.7] }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.15 || 1] } },
-      axes: [axis({ show: false }), axis({ size: 56 })],
+      hooks: { drawClear: [band], draw: [crosses] },
+      scales: { x: { time: false, range: [-0.3, last + 0.3] }, y: { range: [unit === "s" && low == null ? Math.min(0, least) : least - room, most + room] } },
+      axes: [axis({ size: 30, splits: () => [...new Set([0, Math.round(last / 2), last])], values: (_, ticks) => ticks.map((one) => date(one)) }), axis({ size: 62, values: (_, ticks) => ticks.map(digits) })],
       series: [
-        { label: "run", value: (_, value) => points[value]?.run ?? "-" },
-        { label: unit, stroke: colour("running"), width: 2, points: { show: true, size: 6 }, value: (_, value) => (value == null ? "-" : String(+value.toPrecision(6))) },
+        { label: "run", value: (_, value) => (value == null ? "-" : `${date(value, true)} ${points[value]?.run ?? ""}`) },
+        { label: unit || "value", stroke: colour("running"), width: 2, points: { show: true, size: 6 }, value: (_, value) => digits(value) },
       ],
-    }, [points.map((_, at) => at), points.map((one) => one.value)]);
+    }, [points.map((_, at) => at), values]);
   }
 
   const redraw = () => {
@@ -149,7 +364,25 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let wide = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; clearTimeout(later); later = setTimeout(redraw, 150); } });
-  addEventListener("beforeprint", () => { for (const one of document.querySelectorAll(".step.failed")) one.open = true; });
+
+  // On paper: light, failed steps open, and charts as wide as the paper; afterwards as before.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    root.classList.add("printing");
+    setTheme("light");
+    opened = [...document.querySelectorAll(".step.failed:not([open])")];
+    ready = false;
+    for (const one of opened) one.open = true;
+    redraw();
+  });
+  addEventListener("afterprint", () => {
+    root.classList.remove("printing");
+    setTheme(theme);
+    for (const one of opened.splice(0)) one.open = false;
+    redraw();
+    setTimeout(() => (ready = true));
+  });
   redraw();
   if (location.hash) reveal();
+  setTimeout(() => (ready = true));
 })();

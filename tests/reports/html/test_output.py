@@ -96,6 +96,6 @@ def test_the_panel_of_a_failed_step_says_each_thing_once(tmp_path: Path) -> None
     panel = page.partition('class="panel"')[2]
     assert panel.count("exit code 1, expected 0") == 2  # the head and the line of the error
     assert panel.count("resources  ") == panel.count("also checked") == 0
-    assert '<pre class="output" tabindex="0"><span class="f1 t1">bad</span>' in panel
+    assert '<pre class="output" tabindex="0"><code><span class="f1 t1">bad</span>' in panel
     first = page.partition('id="first-failure"')[2].partition("</section>")[0]
     assert "(all: x)\n  bad</pre>" in first

@@ -170,7 +170,7 @@ def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
     run.add(3, TestReported(node=HOSTILE, outcome="failed", reason=HOSTILE, text=HOSTILE))
     run.add(3, CollectionFailed(path=HOSTILE, text=HOSTILE))
     run.seal()
-    points = [{"run": HOSTILE, "value": at, "passed": True} for at in (1, 2)]
+    points = [{"run": HOSTILE, "start": HOSTILE, "value": at, "passed": True} for at in (1, 2)]
     trend = {"name": HOSTILE, "unit": HOSTILE, "points": points}
 
     text = page(run, trends=[trend])
