@@ -53,8 +53,8 @@ def trends(
             total += 1
             if total <= _MAX_CHARTS:
                 charts.append(chart())
-    for chart in charts:
-        chart["total"] = total
+    for drawn in charts:
+        drawn["total"] = total
     return charts
 
 
@@ -99,7 +99,7 @@ def _seconds_chart(
 ) -> dict[str, Any]:
     figures = (figures_of(step) for step in recipe.steps.values())
     seconds = [sum(each["seconds"] for each in past.steps.values()) for past in earlier]
-    points = [
+    points: list[dict[str, object]] = [
         {"run": past.run, "start": past.started, "value": value, "passed": past.passed}
         for past, value in zip(earlier, seconds, strict=True)
     ]

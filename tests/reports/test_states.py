@@ -19,7 +19,7 @@ def test_each_sign_is_one_column_wide_and_each_style_has_colours() -> None:
 
 
 def test_the_style_sheet_of_the_page_has_the_colours_of_the_table() -> None:
-    light, dark = (FOLDER / "page.css").read_text().split("@media (prefers-color-scheme: dark)")[:2]
+    light, dark = (FOLDER / "page.css").read_text().split("(prefers-color-scheme: dark)")[:2]
 
     def variables(text: str) -> dict[str, str]:
         return dict(re.findall(r"--([\w-]+): (#\w+)", text))
