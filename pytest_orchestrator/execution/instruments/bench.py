@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
+from copy import copy
 from datetime import date
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -120,6 +121,7 @@ class _Use:
         order: Number that is higher the later the instrument was used.
         waiting: Number of requests that are being answered.
         busy_until: Time of ``time.monotonic`` by which all of these have been answered.
+        is_over: True once the use has ended; a request that is on its way is not sent any more.
         dropped: The last request whose answer no step needs any more; None without one.
     """
 
@@ -128,7 +130,7 @@ class _Use:
         self.recipes: dict[str, None] = {}
         self.process = 0
         self.idn = ""
-        self.is_known = self.is_ready = False
+        self.is_known = self.is_ready = self.is_over = False
         self.order = 0
         self.waiting = 0
         self.busy_until = 0.0
@@ -294,8 +296,10 @@ class Bench:
                 continue
             with self._mutex:
                 self._uses.pop(use.name)
-            if use.is_known:
-                result = self._make_safe(use)
+                last = copy(use)
+                use.is_over = True
+            if last.is_known:
+                result = self._make_safe(last)
                 results.append(result)
                 self._listener.made_safe(result)
         self._release_locks(kept)
@@ -414,12 +418,14 @@ class Bench:
         """Send a request to the instrument process, and wait for the answer."""
         process = self._running()
         with self._mutex:
+            if use.is_over:
+                raise StepOver
             use.waiting += 1
             seconds = float(request.get("timeout") or use.settings.timeout)
             due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
-        future, is_answered = None, True
-        try:
             future = process.submit({"name": use.name, **request})
+        is_answered = True
+        try:
             if ending is None:
                 future.exception(due + _MARGIN - time.monotonic())
             else:
@@ -434,7 +440,6 @@ class Bench:
                 use.waiting -= 1
                 if not use.waiting:
                     use.busy_until = 0.0
-        assert future is not None  # noqa: S101 - it was submitted
         if not is_answered:
             self._drop(use, future, process)
             raise StepOver
@@ -449,7 +454,7 @@ class Bench:
         """End the wait for an answer that no step needs any more, as far as the session can."""
         process.submit({"name": use.name, "do": "interrupt"})
 
-    def _drop(self, use: _Use, request: "Future[Any] | None", process: InstrumentProcess) -> None:
+    def _drop(self, use: _Use, request: Future[Any], process: InstrumentProcess) -> None:
         """End the wait for an answer that no step needs any more; the next use checks its end."""
         use.dropped = request
         self._interrupt(use, process)

@@ -31,12 +31,17 @@ class RecipeInstruments:
         recipe: Key of the recipe.
         lock: Claims the lock of that name for the recipe, and waits for it; returns False if the
             event is set before.
+
+    Attributes:
+        is_over: True while the run ends and its services may still run: their requests are not
+            sent, because they would undo the safe state.
     """
 
     def __init__(
         self, bench: Bench, recipe: str, lock: Callable[[str, threading.Event | None], bool]
     ) -> None:
         self._bench, self._recipe, self._lock = bench, recipe, lock
+        self.is_over = False
 
     def reply(self, value: Any, ending: Ending) -> dict[str, Any]:
         """Execute a request that came from a step's process; return its reply as plain JSON.
@@ -45,10 +50,12 @@ class RecipeInstruments:
             value: The request, as `Instrument` made it.
             ending: The end of the step.
         """
-        try:
-            return reply(value, partial(self._execute, ending=ending))
-        except StepOver:
-            return {"value": None}  # the step has ended
+        if not self.is_over:
+            with contextlib.suppress(StepOver):
+                return reply(value, partial(self._execute, ending=ending))
+        if self.is_over:
+            ending.event.wait()
+        return {"value": None}  # the step has ended
 
     def opener(self, name: str) -> Instrument:
         """Return the handle of an instrument, for a step in this process."""

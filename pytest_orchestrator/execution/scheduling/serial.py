@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_orchestrator.execution.instruments.bench import Bench
+    from pytest_orchestrator.execution.instruments.use import RecipeInstruments
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
     from pytest_orchestrator.execution.scheduling.sampling import Samplers
@@ -87,6 +88,7 @@ class RecipeRun:
         self._has_locks = bool(recipe.locks) or any(
             template.path[0] == "locks" for template in recipe.templates
         )
+        self._instruments: RecipeInstruments | None = None
         if self.config.bench is not None:
             self._join_bench(self.config.bench)
         self.aborted = threading.Event()
@@ -235,12 +237,15 @@ class RecipeRun:
         """
         try:
             self._end_sampling()
-            if self.config.bench is not None:
+            if self._instruments is not None:
+                self._instruments.is_over = True
                 self.callbacks.release_instruments()
             results = self.services.finish(self.results)
         finally:
             if self._locks is not None:
                 self._locks.release()
+            if self._instruments is not None:
+                self._instruments.is_over = False
         for result in results:
             self._keep(self.recipe.step(result.step), result)
         sampled, self._sampled = self._sampled, []
@@ -251,6 +256,7 @@ class RecipeRun:
         from pytest_orchestrator.execution.instruments.use import RecipeInstruments
 
         access = RecipeInstruments(bench, self.recipe.key, self.locks.lock_instrument)
+        self._instruments = access
         self.attempt_defaults = msgspec.structs.replace(
             self.attempt_defaults, instruments=access, opener=access.opener
         )

@@ -96,11 +96,13 @@ class Events:
         self.log = log
         self.safe: list[SafeResult] = []
         self.error: Exception | None = None
+        self.then: Callable[[], object] = lambda: None
 
     def opened(self, event: Opened) -> None:
         if self.error is not None:
             raise self.error
         self.log.append(f"{event.instrument} opened by {event.recipe}: {event.idn or '-'}")
+        self.then()
 
     def made_safe(self, result: SafeResult) -> None:
         self.safe.append(result)
@@ -375,6 +377,32 @@ def test_the_end_of_a_step_ends_its_wait_for_an_answer(setup: Setup) -> None:
         timer.join()
 
     assert setup.log[-1] == "psu: interrupt"
+
+
+def test_a_service_that_still_runs_does_not_undo_the_safe_state(setup: Setup) -> None:
+    access = RecipeInstruments(setup.bench, "a.yaml", setup.lock("a.yaml"))
+    on = {"name": "psu", "do": "write", "command": "OUTP ON"}
+    lane, far = socket.socketpair()
+    with lane, far:
+        assert access.reply(on, LaneEnding(lane, None)) == {"value": None}
+        assert setup.log[-1] == "psu: OUTP ON"
+        access.is_over = True
+        timer = threading.Timer(0.05, far.send, (b"ended",))
+        timer.start()
+        access.reply(on, LaneEnding(lane, None))
+        assert not timer.is_alive()
+
+    assert setup.log.count("psu: OUTP ON") == 1
+
+
+def test_a_request_on_its_way_is_not_sent_after_the_end_of_the_use(setup: Setup) -> None:
+    setup.events.then = lambda: setup.bench.release("a.yaml")
+
+    with pytest.raises(StepOver):
+        setup.send("a.yaml", "psu", "OUTP ON")
+
+    assert "psu: *RST" not in setup.log
+    assert "psu: OUTP ON" not in setup.log
 
 
 class CtrlC:
