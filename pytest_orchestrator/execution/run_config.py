@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from itertools import compress
+from operator import is_not
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +44,8 @@ def process_variables() -> dict[str, str]:
         # Usually one variable of forty differs at the next step: PYTEST_CURRENT_TEST.
         raw = raw.copy()
         cached = cache.raw.get
-        changed = [pair for pair in raw.items() if cached(pair[0]) is not pair[1]]
+        is_changed = map(is_not, raw.values(), map(cached, raw))
+        changed = compress(raw.items(), is_changed)
         text = cache.text | _decoded(changed)
         text = text if len(text) == len(raw) else _decoded(raw.items())
         _cache = cache = _EnvironmentCache(raw, text)

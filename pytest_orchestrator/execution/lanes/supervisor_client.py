@@ -62,6 +62,11 @@ class SupervisorClient:
     @property
     def over(self) -> bool:
         """True if the supervisor process has ended."""
+        try:  # asked by each inline step; `poll` takes five times as long
+            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return False
+        except (AttributeError, ChildProcessError):  # macOS has no `waitid`
+            pass
         return self._process.poll() is not None
 
     def _send_heartbeat_file(self, heartbeat: deadlines.HeartbeatFile) -> None:
