@@ -101,6 +101,12 @@ class RunCallbacks:
     def release_instruments(self) -> None:
         """End the use of the instruments that nothing needs after the end of the recipe."""
 
+    def release_idle_instruments(self) -> None:
+        """End the use of the instruments that are kept only because later recipes use them too.
+
+        Called in the thread of `RunConfig.main_queue`.
+        """
+
     def record(self, event: "RecordedEvent") -> None:
         """Store an event outside this process; the event takes effect only afterwards.
 

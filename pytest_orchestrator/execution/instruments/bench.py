@@ -289,8 +289,16 @@ class Bench:
         Returns:
             The result of each instrument whose use has ended.
         """
-        results = []
         self._over.add(recipe)
+        return self.release_idle(kept)
+
+    def release_idle(self, kept: Kept = NOTHING) -> list[SafeResult]:
+        """End the use of the instruments that no running recipe uses, as `release` does.
+
+        Args:
+            kept: The instruments that remain in use.
+        """
+        results = []
         for use in sorted(self._uses.values(), key=lambda each: -each.order):
             if use.name in kept.instruments or not self._is_over(use.recipes, kept):
                 continue

@@ -34,6 +34,9 @@ from pytest_orchestrator.recipe.model.step import CodeStep, Step
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.locks import LockWait
 
+_LONGEST_RELEASE = 60.0
+"""Seconds for the safe commands of instruments that are kept for later recipes."""
+
 
 class ParallelRun(RecipeRun):
     """Recipe run whose worker threads run steps in parallel, before their results are requested.
@@ -347,6 +350,18 @@ class ParallelRun(RecipeRun):
 
     def _report_lock_wait(self, wait: "LockWait") -> None:
         self._main_queue.in_main_thread(self.callbacks.on_lock_wait)(wait)
+
+    def _release_idle(self) -> None:
+        released = threading.Event()
+
+        def release(until: threading.Event) -> None:
+            try:
+                self.callbacks.release_idle_instruments()
+            finally:
+                until.set()
+
+        self._main_queue.in_main_thread(release)(released)
+        released.wait(_LONGEST_RELEASE)
 
     def _next_task(self) -> Task | None:
         """Return a queued task, with a free slot leased to it; None if no task can start.

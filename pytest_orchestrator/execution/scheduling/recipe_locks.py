@@ -42,6 +42,7 @@ class RecipeLocks:
         config: The settings of the run.
         scope: The variables of expressions.
         on_lock_wait: Called when a step waits for a lock.
+        release_idle: Ends the use of instruments that are kept for later recipes of the session.
     """
 
     def __init__(
@@ -50,10 +51,11 @@ class RecipeLocks:
         config: RunConfig,
         scope: Scope,
         on_lock_wait: Callable[[LockWait], None],
+        release_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._recipe = recipe
         self._config = config
-        self._on_lock_wait = on_lock_wait
+        self._on_lock_wait, self._release_idle = on_lock_wait, release_idle
         self._scope = scope
         self._has_own = bool(recipe.locks) or any(
             template.path[0] == "locks" for template in recipe.templates
@@ -299,8 +301,14 @@ class RecipeLocks:
             )
 
     def _refuse_deadlock(self, first: str, lock: str) -> None:
-        """Raise LockError if a held lock has a later name, since the wait could then deadlock."""
+        """Raise LockError if a held lock has a later name, since the wait could then deadlock.
+
+        Instruments that are kept for later recipes are made safe instead, which frees their locks.
+        """
         held = max(self._names, default="")
+        if first < held and self._bench is not None:
+            self._release_idle()
+            held = max(self._names, default="")
         if first < held:
             raise LockError(
                 f"lock '{lock}' is taken, and its name was not known when the recipe took its "

@@ -113,7 +113,11 @@ class RecipeRun:
                 from pytest_orchestrator.execution.scheduling.recipe_locks import RecipeLocks
 
                 self._locks = RecipeLocks(
-                    self.recipe, self.config, self.scope, self._report_lock_wait
+                    self.recipe,
+                    self.config,
+                    self.scope,
+                    self._report_lock_wait,
+                    self._release_idle,
                 )
             return self._locks
 
@@ -491,6 +495,9 @@ class RecipeRun:
 
     def _report_lock_wait(self, wait: "LockWait") -> None:
         self.callbacks.on_lock_wait(wait)
+
+    def _release_idle(self) -> None:
+        self.callbacks.release_idle_instruments()
 
     def _begin(self) -> None:
         """Record that a step runs: from now on the ``finally`` steps are due."""

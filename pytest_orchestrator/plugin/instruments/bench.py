@@ -131,6 +131,15 @@ class BenchPlugin:
         with interrupts_deferred():
             self.bench.release(user, self._kept())
 
+    def release_idle(self) -> None:
+        """End the use of the instruments that are kept only because later recipes use them too."""
+        with interrupts_deferred():
+            self.bench.release_idle(Kept(recipes=self._needed()))
+
+    def _needed(self) -> set[str]:
+        """Return the keys of the recipes that later recipes need."""
+        return {one.recipe.key for run in self.pending.values() for one in _upstream(run)}
+
     def _kept(self) -> Kept:
         """Return the instruments and recipes that later runs of this process need.
 
@@ -138,7 +147,7 @@ class BenchPlugin:
         each other stay on one worker.
         """
         runs = self.pending.values()
-        needed = {one.recipe.key for run in runs for one in _upstream(run)}
+        needed = self._needed()
         if hasattr(self._state.config, "workerinput"):
             return Kept(recipes=needed)
         names: set[str] = set()

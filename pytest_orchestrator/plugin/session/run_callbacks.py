@@ -73,6 +73,14 @@ class PytestCallbacks(RunCallbacks):
         if plugin is not None:
             plugin.release(self._recipe.key)
 
+    def release_idle_instruments(self) -> None:
+        """End the use of the instruments that are kept only because later recipes use them too."""
+        from pytest_orchestrator.plugin.instruments.bench import bench_plugin
+
+        plugin = bench_plugin(self._state.config)
+        if plugin is not None:
+            plugin.release_idle()
+
     def on_idle(self) -> None:
         """Sync the journal."""
         if self._recorder is not None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.execution.instruments.bench import Bench as Instruments
+from pytest_orchestrator.execution.instruments.bench import Kept
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
@@ -395,6 +396,37 @@ def test_a_late_name_that_might_deadlock_fails_its_step(bench: Bench) -> None:
         "matrix, run or recipe alone"
     )
     assert failure.place == run.recipe.step("c").at["locks"]
+
+
+def test_an_instrument_that_is_kept_for_later_is_freed_before_a_wait(
+    bench: Bench, tmp_path: Path
+) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text("instruments: {supply: {resource: x, lock: psu}}")
+    never: Any = None
+    instruments = Instruments(load_station(path, tmp_path), never, never)
+    held = acquired("load")
+    assert held is not None
+    waits: list[str] = []
+
+    def waiting(wait: LockWait) -> None:
+        waits.extend((wait.lock, *free("psu")))
+        held.release()
+
+    bench.configure(
+        bench=instruments,
+        on_lock_wait=waiting,
+        release_idle_instruments=instruments.release_idle,
+    )
+    instruments.claim("recipes/a.yaml", ["psu"], acquired("psu"))
+    instruments.release("recipes/a.yaml", Kept(instruments={"supply"}))
+    assert free("psu") == []
+
+    run = run_of(bench, "locks: [load]\nsteps: [{name: a, type: shell, cmd: 'true', parse: text}]")
+
+    assert run.result(run.recipe.step("a")).outcome == "passed"
+    run.finish()
+    assert waits == ["load", "psu"]
 
 
 USED = """
