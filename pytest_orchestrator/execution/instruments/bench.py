@@ -307,7 +307,12 @@ class Bench:
                 last = copy(use)
                 use.is_over = True
             if last.is_known:
-                result = self._make_safe(last)
+                try:
+                    result = self._make_safe(last)
+                except BaseException:  # a second Ctrl-C: the end of the session tries again
+                    last.process = 0
+                    self._uses[last.name] = last
+                    raise
                 results.append(result)
                 self._listener.made_safe(result)
         self._release_locks(kept)

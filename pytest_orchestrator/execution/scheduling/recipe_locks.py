@@ -310,6 +310,12 @@ class RecipeLocks:
             self._release_idle()
             held = max(self._names, default="")
         if first < held:
+            if not any(held in each.names for each in self._recipe_locks):
+                raise LockError(
+                    f"lock '{lock}' is taken; to wait for it while '{held}' is held for an "
+                    f"instrument in use might be for ever: name both in `locks` of the recipe that "
+                    "runs first"
+                )
             raise LockError(
                 f"lock '{lock}' is taken, and its name was not known when the recipe took its "
                 f"locks; to wait for it while '{held}' is held might be for ever: let its name "

@@ -347,6 +347,31 @@ def test_a_safe_state_that_cannot_be_reached_is_reported_and_frees_the_lock(setu
     assert setup.is_free("psu")
 
 
+def test_a_safe_state_that_ctrl_c_cuts_off_is_reached_by_the_next_release(setup: Setup) -> None:
+    setup.send("a.yaml", "psu", "VOLT 5")
+    process = setup.processes[0]
+    submit = process.submit
+
+    def interrupted(request: dict[str, Any]) -> Future[Any]:
+        if request.get("command") == "VOLT 0":
+            raise KeyboardInterrupt
+        return submit(request)
+
+    process.submit = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        setup.bench.release("a.yaml")
+    assert not setup.is_free("psu")
+    process.submit = submit  # type: ignore[method-assign]
+
+    (result,) = setup.bench.release("a.yaml")
+
+    assert (result.reason, setup.log[-4:-1]) == (
+        "",
+        ["psu: VOLT 0", "psu: *IDN?", "psu: close"],
+    )
+    assert setup.is_free("psu")
+
+
 @pytest.mark.parametrize("requires", [False, True])
 def test_an_overdue_calibration_is_a_warning_or_an_error(tmp_path: Path, requires: bool) -> None:
     due = STATION.replace("    lock: meter", "    lock: meter\n    due: 2026-05-01")
