@@ -211,6 +211,12 @@ class Bench:
         """The names of the locks that this process holds for instruments in use."""
         return self._locks.keys()
 
+    @property
+    def users(self) -> set[str]:
+        """The keys of recipes, and the paths of test modules, that have instruments in use."""
+        with self._mutex:
+            return {each for use in self._uses.values() for each in use.recipes}
+
     def files(self, recipe: str) -> tuple[int, ...]:
         """Return the descriptors of the locks that a recipe has claimed."""
         with self._mutex:

@@ -184,6 +184,12 @@ class BenchPlugin:
         self.item = item
         return (yield)
 
+    def pytest_sessionfinish(self) -> None:
+        """End the use by tests whose teardown was interrupted; that of recipes has ended before."""
+        self.pending.clear()
+        for user in self.bench.users:
+            self.release(user)
+
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Say at the very end which instruments are not in their safe state."""
