@@ -1,5 +1,6 @@
 """Safe states that killed runs owe: instruments that they used and did not make safe."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,13 +51,18 @@ def owed_safe_states(base: Path, most: int = 20) -> list[OwedSafe]:
         except lookup.NoRun:
             continue
         if record.state != "running":
-            owed += _owed_by(record, later)
+            owed += owed_by(record, later)
         later.append(record)
     return owed
 
 
-def _owed_by(record: RunRecord, later: list[RunRecord]) -> list[OwedSafe]:
-    """Return the safe states that a run owes, given the later runs that used instruments."""
+def owed_by(record: RunRecord, later: Sequence[RunRecord] = ()) -> list[OwedSafe]:
+    """Return the safe states that a run owes, given the later runs that used instruments.
+
+    Args:
+        record: The run.
+        later: Later runs, the newest first.
+    """
     left = {each.instrument: each for each in record.opened if each.has_safe_state}
     for each in record.made_safe:
         if not each.run:

@@ -1,6 +1,7 @@
 """Safe states that killed runs owe: header lines, and commands before the first step."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
@@ -12,7 +13,8 @@ from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting.progress import print_line, wait_printer
-from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_safe_states
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_by, owed_safe_states
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.lock_file import Owner
@@ -73,6 +75,18 @@ def send_owed(plugin: "BenchPlugin", config: pytest.Config) -> None:
         _say(config, f"{_debt(each)} is {obstacle.verdict}: {obstacle.why}")
         if obstacle.verdict == "dropped":
             plugin.made_safe(SafeResult(each.recipe, each.instrument, "", run=each.run))
+
+
+def say_left_by_dead_workers(config: pytest.Config, folder: Path) -> None:
+    """Say which instruments were used by workers of xdist that have died.
+
+    Args:
+        config: The configuration of the session.
+        folder: The folder of the run.
+    """
+    for each in owed_by(lookup.load_record(folder)):
+        why = "the worker that used it has died; the next session sends its commands"
+        print_line(config, f"{each.instrument} is not in its safe state: {why}")
 
 
 class Obstacle(NamedTuple):

@@ -180,6 +180,14 @@ class SessionJournal(Plugin):
 
             self._pending_finally = worker_reports.report_pending_finally(self._state)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Say at the very end which instruments dead workers have not made safe."""
+        if self._has_dead_workers and self._state.station is not None:
+            from pytest_orchestrator.plugin.instruments import owed
+
+            owed.say_left_by_dead_workers(self._session.config, self._state.folder.path)
+
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_checked(self, session: pytest.Session) -> None:
         """Report a lost journal as an error and set the exit status, before reports are written."""

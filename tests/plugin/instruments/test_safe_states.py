@@ -98,6 +98,16 @@ def test_an_instrument_that_cannot_be_made_safe_is_an_error_and_the_last_line(
     assert result.outlines[-1] == f"orchestrator: psu is not in its safe state: {why}"
 
 
+def test_what_a_dead_worker_leaves_on_is_the_last_line(bench: Bench) -> None:
+    bench.project.recipe("a", {"crash": f"{CRASH}, isolation: inline"})
+
+    result = bench.project.run("-n1")
+
+    assert result.ret == 1
+    why = "the worker that used it has died; the next session sends its commands"
+    assert result.outlines[-1] == f"orchestrator: load is not in its safe state: {why}"
+
+
 def _start(bench: Bench, *args: str) -> subprocess.Popen[bytes]:
     """Start pytest in a process of its own, and wait until the power supply is on."""
     with (bench.project.path / "out.txt").open("wb") as out:
