@@ -24,6 +24,7 @@ from pytest_orchestrator.recipe.model.step import Step as RecipeStep
 from pytest_orchestrator.runs import block as parts
 
 T = TypeVar("T")
+D = TypeVar("D", bound=parts.StepDescription)
 
 _MAX_VALUE_BYTES = 64 * 1024
 
@@ -59,19 +60,19 @@ def block(
             run=parts.Run(id=folder.name, worker=worker),
             recipe=_recipe(recipe),
             step=_step(recipe, step, result, state),
-            criteria=[_criterion(each) for each in result.verdicts if not each.is_measurement],
-            context=parts.Context(writes=list(map(_write, result.changes))),
+            criteria=_criteria(result),
+            context=parts.Context(writes=[*map(_write, result.changes)]),
             time=_time(result, ended) if ended else UNSET,
             resources=_resources(ended.usage, folder) if ended else UNSET,
             where=_where(ended) if ended else UNSET,
             process=_process(ended.process, root) if ended and ended.process else UNSET,
-            logs=_logs(ended, folder) if ended else UNSET,
-            given={name: _bounded(value) for name, value in result.inputs.items()} or UNSET,
-            measurements=list(map(_measurement, result.measurements)) or UNSET,
-            attempts=[_attempt(each, folder) for each in result.attempts] or UNSET,
-            artifacts=_artifacts(result, folder),
+            logs=_logs(ended, folder) if ended and (ended.process or ended.log) else UNSET,
+            given=_given(result),
+            measurements=[*map(_measurement, result.measurements)] or UNSET,
+            attempts=_attempts(result, folder),
+            artifacts=_artifacts(result, folder) if result.artifacts else UNSET,
             warnings=list(result.warnings) or UNSET,
-            answers=_answers(ended),
+            answers=_answers(ended) if ended and ended.answers else UNSET,
             elements=[_element(recipe, step, one, root, folder) for one in result.elements]
             if result.elements is not None
             else UNSET,
@@ -117,6 +118,18 @@ def of_step(recipe: LoadedRecipe, step: RecipeStep) -> dict[str, Json]:
 
 
 def _recipe(recipe: LoadedRecipe) -> parts.Recipe:
+    """Return the part that describes the recipe; the steps of a recipe share one object."""
+    global _last_recipe  # noqa: PLW0603 - recipes cannot be hashed, and run one after another
+    known = _last_recipe
+    if known is None or known[0] is not recipe:
+        known = _last_recipe = recipe, _new_recipe(recipe)
+    return known[1]
+
+
+_last_recipe: tuple[LoadedRecipe, parts.Recipe] | None = None
+
+
+def _new_recipe(recipe: LoadedRecipe) -> parts.Recipe:
     return parts.Recipe(
         name=recipe.name or recipe.path.stem,
         path=recipe.id,
@@ -133,8 +146,15 @@ def _recipe(recipe: LoadedRecipe) -> parts.Recipe:
     )
 
 
-def _description(recipe: LoadedRecipe, step: RecipeStep) -> parts.StepDescription:
-    return parts.StepDescription(
+def _description(
+    recipe: LoadedRecipe,
+    step: RecipeStep,
+    part: type[D] = parts.StepDescription,  # type: ignore[assignment]
+    /,
+    **outcome: Any,
+) -> D:
+    """Return the part that describes a step, with the fields of its outcome if `part` has them."""
+    return part(
         name=step.name,
         node=recipe.node(step.name),
         index=step.index,
@@ -150,6 +170,7 @@ def _description(recipe: LoadedRecipe, step: RecipeStep) -> parts.StepDescriptio
         idempotent=_flag(step.idempotent),
         matrix=step.cell.values if step.cell else UNSET,
         sampled=_flag(step.is_sampler),
+        **outcome,
     )
 
 
@@ -160,8 +181,10 @@ def _flag(value: object) -> Literal[True] | UnsetType:
 def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any) -> parts.Step:
     """Return the part of a block that describes the step and its outcome."""
     failure = result.failure
-    return parts.Step(
-        **msgspec.structs.asdict(_description(recipe, step)),
+    return _description(
+        recipe,
+        step,
+        parts.Step,
         state="interrupted" if result.is_interrupted else state or result.outcome,
         attempt=result.attempt if result.ended else UNSET,
         reruns=(result.ended and result.reruns) or UNSET,
@@ -190,10 +213,10 @@ def _element(
         where=_where(ended) if ended else UNSET,
         process=_process(ended.process, root) if ended and ended.process else UNSET,
         logs=_logs(ended, folder) if ended else UNSET,
-        given={name: _bounded(value) for name, value in result.inputs.items()} or UNSET,
-        criteria=[_criterion(each) for each in result.verdicts if not each.is_measurement] or UNSET,
+        given=_given(result),
+        criteria=_criteria(result) or UNSET,
         measurements=list(map(_measurement, result.measurements)) or UNSET,
-        attempts=[_attempt(each, folder) for each in result.attempts] or UNSET,
+        attempts=_attempts(result, folder),
         artifacts=_artifacts(result, folder),
         restored=result.restored or UNSET,
     )
@@ -222,6 +245,25 @@ def _place(recipe: LoadedRecipe, step: RecipeStep, result: StepResult) -> parts.
 
     at = place_of(step, result)
     return parts.Place(path=source_of(recipe, step, result).id, line=at.line, column=at.column)
+
+
+# Most steps have none of these: a comprehension of nothing still is a call of a function.
+def _given(result: StepResult) -> dict[str, Json] | UnsetType:
+    if not result.inputs:
+        return UNSET
+    return {name: _bounded(value) for name, value in result.inputs.items()}
+
+
+def _attempts(result: StepResult, folder: Path) -> list[parts.Attempt] | UnsetType:
+    if not result.attempts:
+        return UNSET
+    return [_attempt(each, folder) for each in result.attempts]
+
+
+def _criteria(result: StepResult) -> list[parts.Criterion]:
+    if not result.verdicts:
+        return []
+    return [_criterion(each) for each in result.verdicts if not each.is_measurement]
 
 
 def _criterion(verdict: Verdict) -> parts.Criterion:
