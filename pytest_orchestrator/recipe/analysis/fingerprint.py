@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,8 +152,10 @@ def _plain(value: Any, expressions: list[Expression]) -> Any:
         ones = read(value)
         return {
             name: one if type(one) in SCALARS else _plain(one, expressions)
-            for name, one, default in zip(names, ones, defaults, strict=True)
-            if one is not default and one != default
+            for name, one, default in compress(
+                zip(names, ones, defaults, strict=True), map(is_not, ones, defaults)
+            )
+            if one != default
         }
     if isinstance(value, Mapping):
         return {str(name): _plain(one, expressions) for name, one in value.items()}

@@ -68,6 +68,12 @@ def keys_of(model: type[Struct]) -> dict[str, Key]:
     }
 
 
+@lru_cache(maxsize=256)
+def needed(model: type[Struct]) -> tuple[str, ...]:
+    """Return the keys that a mapping must have."""
+    return tuple(name for name, key in keys_of(model).items() if key.is_required)
+
+
 @lru_cache(maxsize=64)
 def examples_of(model: type[Struct]) -> Mapping[str, object]:
     """Return an example of the value of each key, by the key."""

@@ -24,7 +24,7 @@ from pytest_orchestrator.recipe.fields.extensions import (
 )
 from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import examples_of, fields_of, keys_of
+from pytest_orchestrator.recipe.fields.struct_fields import examples_of, fields_of, keys_of, needed
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.environment import (
     VARIABLES,
@@ -409,8 +409,8 @@ class _StepReader:
         return key in self._pairs or f"did you mean '{key}'?" in self._hints
 
     def _check_missing(self, key_nodes: Pairs) -> None:
-        for name, key in keys_of(self._model).items():
-            if key.is_required and name not in key_nodes and not self._is_intended(name):
+        for name in needed(self._model):
+            if name not in key_nodes and not self._is_intended(name):
                 self._note(self._node, f"missing '{name}'")
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any], key_nodes: Pairs) -> None:

@@ -268,7 +268,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     has_cells: bool = False
     at: dict[str, Place] = {}
 
-    @property
+    @cached_property  # used some twenty times a step
     def key(self) -> str:
         """The id of the recipe, followed by the id of its cell if it has one."""
         return f"{self.id}[{self.cell.id}]" if self.cell else self.id

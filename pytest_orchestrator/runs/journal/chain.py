@@ -24,7 +24,6 @@ GENESIS: Final = "0" * 64
 _HASH: Final = b',"hash":"'
 _EVENT: Final = b'","event":"'
 _TS: Final = len("2026-11-25T10:15:02.123456Z")
-_KNOWN: Final = frozenset(name.encode() for name in KNOWN)
 _TAIL: Final = len(_HASH) + 64 + len(b'"}')
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -131,12 +130,11 @@ class Chain:
         Raises:
             JournalDamaged: The line is not the one that was written there.
         """
-        body, number = line[:-_TAIL], self.length + 1
-        if line[-_TAIL:-66] != _HASH or line[-2:] != b'"}':
-            raise JournalDamaged.at(number, _malformed(line))
-        proof = sha256(self.hash.encode() + body).hexdigest()
-        if line[-66:-2] != proof.encode():
-            raise JournalDamaged.at(number, self._mismatch(line))
+        number = self.length + 1
+        proof = sha256(b"%b%b" % (self.hash.encode(), line[:-_TAIL])).hexdigest()
+        if line[-_TAIL:] != b',"hash":"%b"}' % proof.encode():
+            has_form = line[-_TAIL:-66] == _HASH and line[-2:] == b'"}'
+            raise JournalDamaged.at(number, self._mismatch(line) if has_form else _malformed(line))
         entry = decode_line(line, number, self._decode)
         if entry.n != number:
             raise JournalDamaged.at(number, f"it says that it is line {entry.n}")
@@ -170,11 +168,12 @@ def decode_line(
     decode = decode or _decode_event
     begin = b'{"n":%d,"ts":"' % number
     start = len(begin)
-    tag = start + _TS + len(_EVENT)
-    try:
-        has_form = line.startswith(begin) and line.startswith(_EVENT, start + _TS)
-        if has_form and line[tag : line.find(b'"', tag)] in _KNOWN:
+    if line.startswith(begin) and line.startswith(_EVENT, start + _TS):
+        try:
             return Entry(number, line[start : start + _TS].decode(), decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # no event, or one of a later version
+    try:
         head = _decode_head(line)
         event = decode(line) if head.event in KNOWN else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
