@@ -185,7 +185,7 @@ def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[
     seconds = attempt.seconds_for(step.timeout)
     if watchdog is None or seconds is None or attempt.config.folder is None:
         return nullcontext()
-    place = step.at.get("timeout") or step.at["name"]
+    place = step.at["timeout" if "timeout" in step.at else "name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
     path = (
         step.file_use.source.id if step.file_use else _relative(attempt.recipe, attempt.config.root)

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.step import Step
 
 
+_RAISES = contextlib.nullcontext()
+
+
 class EventJournal(Protocol):
     """Open journal: `runs.journal.writer.Journal`; in an xdist worker `RemoteJournal`."""
 
@@ -208,11 +211,14 @@ class JournalRecorder:
                 in any case.
         """
         key, step = recipe.key, event.step
-        with contextlib.suppress(*(JournalError,) * step.is_final):
-            self.record_start(recipe)
+        with contextlib.suppress(JournalError) if step.is_final else _RAISES:
+            if key not in self._started_recipes:
+                self.record_start(recipe)
             match event:
                 case AttemptStarted():
                     self._started(recipe, event)
+                case Finished():
+                    self._finished(recipe, step, event.result)
                 case RetryScheduled():
                     self.append(
                         AttemptFailed(
@@ -227,8 +233,6 @@ class JournalRecorder:
                     )
                 case ElementFinished():
                     self._element_finished(recipe, event)
-                case Finished():
-                    self._finished(recipe, step, event.result)
                 case Sampled():
                     self.append(
                         SampleTaken(
@@ -242,11 +246,11 @@ class JournalRecorder:
                     )
 
     def _started(self, recipe: "Recipe", event: AttemptStarted) -> None:
-        from pytest_orchestrator.plugin.journal import resume
+        from pytest_orchestrator.plugin.journal.resume import work_of
 
         name = event.step.name
         if event.attempt == 1 and event.element is None:
-            self._work[recipe.key, name] = resume.work_of(self._state, recipe, recipe.step(name))
+            self._work[recipe.key, name] = work_of(self._state, recipe, recipe.step(name))
         self.append(
             StepStarted(
                 recipe=recipe.key,
@@ -297,8 +301,6 @@ class JournalRecorder:
     def _append_finished(
         self, at: tuple[str, str], result: "StepResult", block: "dict[str, Json]"
     ) -> None:
-        from pytest_orchestrator.plugin.journal import resume
-
         self.append(
             StepFinished(
                 recipe=at[0],
@@ -307,10 +309,15 @@ class JournalRecorder:
                 meets=result.meets,
                 block=block,
                 result=self._state.masked_value(result.ended.value) if result.ended else None,
-                digests=self._work.get(at) or resume.work_of_skipped(self._state, at, result),
+                digests=self._work.get(at) or self._work_of_skipped(at, result),
             )
         )
         self.blocks[at] = (result, block)
+
+    def _work_of_skipped(self, at: tuple[str, str], result: "StepResult") -> dict[str, str]:
+        from pytest_orchestrator.plugin.journal import resume
+
+        return resume.work_of_skipped(self._state, at, result)
 
     def update_block(
         self, recipe: "Recipe", step: "Step", result: "StepResult", block: "dict[str, Json]"
@@ -356,10 +363,9 @@ class JournalRecorder:
         Raises:
             JournalError: The event cannot be written.
         """
-        from pytest_orchestrator.plugin.journal import resume
-
         if recipe.key in self._started_recipes:
             return
+        from pytest_orchestrator.plugin.journal import resume
         from pytest_orchestrator.plugin.results.blocks import static_blocks
 
         with self._lock:

@@ -42,9 +42,9 @@ def work_of(state: "SessionState", recipe: "Recipe", step: "Step") -> dict[str, 
         recipe: The recipe of the step, before expressions are evaluated.
         step: The step.
     """
-    from pytest_orchestrator.recipe.analysis import fingerprint
+    from pytest_orchestrator.recipe.analysis.fingerprint import digests
 
-    return fingerprint.digests(recipe, step, fingerprint_inputs(state))
+    return digests(recipe, step, fingerprint_inputs(state))
 
 
 def files_of(state: "SessionState", recipe: "Recipe") -> dict[str, str]:

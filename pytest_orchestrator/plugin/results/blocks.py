@@ -44,7 +44,7 @@ class PlainReports(Plugin):
         report = yield
         pairs = report.user_properties
         # A step has twenty pairs on two reports: a comprehension avoids function calls.
-        if not {type(one) for pair in pairs for one in pair} <= _PLAIN:
+        if pairs and not {type(one) for pair in pairs for one in pair} <= _PLAIN:
             report.user_properties = [(str(name), _plain(value)) for name, value in pairs]
         # pytest-json-report uses this attribute; its log records hold any values of `extra=`.
         extra = getattr(report, "_json_report_extra", None)

@@ -365,19 +365,25 @@ class ItemEvents:
     def _event(self, key: tuple[str, str]) -> TestReported | None:
         reports = self._reports.pop(key)
         recipe, step, state = self._steps.pop(key, (None, None, ""))
-        if any(report.outcome == "rerun" for report in reports):  # type: ignore[comparison-overlap]
-            return None  # a plugin reruns the item
-        main = next((one for one in reports if _outcome(one) != "passed"), reports[-1])
-        if main.passed and not hasattr(main, "wasxfail"):
-            main = next((one for one in reports if one.when == "call"), main)
+        seconds, text, main, call = 0.0, "", None, reports[-1]
+        for one in reports:
+            if one.outcome == "rerun":  # type: ignore[comparison-overlap]
+                return None  # a plugin reruns the item
+            seconds += one.duration
+            if one.outcome == "failed":
+                text += f"{text and chr(10)}{one.longreprtext}"
+            if main is None and _outcome(one) != "passed":
+                main = one
+            if one.when == "call":
+                call = one
+        main = main or call
         outcome = _outcome(main, state)
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
         masked = self._state.masked
-        text = "\n".join(one.longreprtext for one in reports if one.failed)
         return TestReported(
             node=main.nodeid,
             outcome=outcome,
-            seconds=round(sum(one.duration for one in reports), 6),
+            seconds=round(seconds, 6),
             recipe=recipe,
             step=step,
             reason=masked(_reason(main)),

@@ -23,9 +23,6 @@ NAME: Final = "journal.jsonl"
 LOCK: Final = "journal.lock"
 
 
-_AT_END: Final = "at the end of the session"
-
-
 class JournalLost(JournalError):
     """Error: the journal file was changed, replaced or removed by other code."""
 
@@ -107,10 +104,9 @@ class Journal:
                 return
             self._busy = True
             try:
-                if isinstance(event, StepFinished):
-                    self._check(f"after step '{event.step}' of {event.recipe}")
-                elif isinstance(event, RunFinished):
-                    self._check(_AT_END)
+                kind = type(event)
+                if kind is StepFinished or kind is RunFinished:
+                    self._check(event)
                 self._write(self._fd, event, moment)
                 while self._later:
                     self._write(self._fd, *self._later.pop(0))
@@ -144,19 +140,25 @@ class Journal:
         with self._lock:
             if self._fd is not None:
                 try:
-                    self._check(_AT_END)
+                    self._check()
                 except JournalLost as error:
                     self._lose(error)
             self._refuse()
 
-    def _check(self, when: str) -> None:
+    def _check(self, event: AnyEvent | None = None) -> None:
         """Check that the journal file is in place and has the size that was written.
+
+        Args:
+            event: The event that is about to be written.
 
         Raises:
             JournalLost: The file was changed, replaced or removed.
         """
         why = "" if self._fd is None else self._mismatch(self._fd)
         if why:
+            when = "at the end of the session"
+            if isinstance(event, StepFinished):
+                when = f"after step '{event.step}' of {event.recipe}"
             raise JournalLost(f"the journal {self.path} {why}, as was noticed {when}")
 
     def _lose(self, error: JournalLost) -> NoReturn:
@@ -170,7 +172,7 @@ class Journal:
         if own.st_size != written:
             return f"has {own.st_size:,} bytes, and {written:,} were written"
         try:
-            now = self.path.stat()
+            now = os.stat(self.path)  # noqa: PTH116 - at each step; `Path.stat` takes longer
         except OSError as error:
             return f"was taken away ({_reason(error)})"
         same = (now.st_ino, now.st_dev) == (own.st_ino, own.st_dev)
