@@ -90,6 +90,22 @@ def _chosen(run: "RunRecord", folder: str, recipe: str | None) -> "list[RecipeRe
     return chosen
 
 
+def brand() -> "Look | None":
+    """Return title and logo of the project for `report.html`; None without.
+
+    Raises:
+        UsageError: The ini key of the logo is wrong.
+    """
+    from pytest_orchestrator.reports.certificate.look import LookError, brand_of
+
+    about = project()
+    title, logo = (str(about.settings.get(f"report_{key}", "")) for key in ("title", "logo"))
+    try:
+        return brand_of(about.root, title, logo)
+    except LookError as error:
+        raise UsageError(str(error)) from None
+
+
 def _look() -> "Look":
     """Return title, logo and style sheet of the project.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.files import gc_paused, replacing
 from pytest_orchestrator.reports.graph.nodes import Steps
@@ -13,6 +13,9 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
+if TYPE_CHECKING:
+    from pytest_orchestrator.reports.certificate.look import Look
+
 ASSETS: Final = "assets"
 
 
@@ -22,6 +25,7 @@ def write_page(
     page: Path | None = None,
     before: Iterable[Path] | None = None,
     most_bytes: int | None = None,
+    brand: "Look | None" = None,
 ) -> Path:
     """Write the HTML page of a run.
 
@@ -32,6 +36,7 @@ def write_page(
         before: Folders of the earlier runs, the newest first; None means those in the same parent
             folder.
         most_bytes: Largest total size of their journals that is read; None means all.
+        brand: Title and logo of the project; None without.
 
     Returns:
         The file.
@@ -42,17 +47,18 @@ def write_page(
     if before is None:
         before = lookup.earlier_runs(folder)
     page = page or folder / NAME
-    text = html(run, folder, page, trends(run, before, most_bytes))
+    text = html(run, folder, page, trends(run, before, most_bytes), brand)
     _replace(page, text)
     return page
 
 
-def write_all(folder: Path, most_bytes: int) -> None:
+def write_all(folder: Path, most_bytes: int, brand: "Look | None" = None) -> None:
     """Write the HTML page of a finished run, and the graphs of its recipes.
 
     Args:
         folder: Its folder.
         most_bytes: Largest total size of the journals of earlier runs that is read.
+        brand: Title and logo of the project; None without.
 
     Raises:
         OSError: A file cannot be written.
@@ -60,7 +66,7 @@ def write_all(folder: Path, most_bytes: int) -> None:
     with gc_paused():
         run = lookup.load_record(folder, raw_blocks=True)
         write_pictures(run, folder)
-        write_page(run, folder, most_bytes=most_bytes)
+        write_page(run, folder, most_bytes=most_bytes, brand=brand)
 
 
 def write_pictures(run: RunRecord, folder: Path) -> None:

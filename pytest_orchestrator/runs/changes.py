@@ -90,6 +90,10 @@ class Changes:
         own = self._rows.get(scope, {})
         return list(own) if not scope else [*dict.fromkeys([*self._rows[""], *own])]
 
+    def own_keys(self, scope: str) -> list[str]:
+        """Return the keys that were changed in a Context itself, not in that of the session."""
+        return list(self._rows.get(scope, {}))
+
     def last(self, key: str, scope: str = "") -> int:
         """Return the number of the last journal line that changed a key; 0 if none did."""
         return self._last.get((scope, key), 0)

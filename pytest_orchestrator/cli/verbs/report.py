@@ -176,6 +176,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and print its path, or certify its recipes, or export the run."""
     if args.certificate or args.recipe is not None or args.pdf is not None:
         return write_certificate(args)
+    from pytest_orchestrator.cli.certificate import brand
     from pytest_orchestrator.reports.views import write_page, write_pictures
 
     if args.bundle:
@@ -185,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if found.state == "interrupted":
             write_pictures(found, folder)
-        say(os.path.relpath(write_page(found, folder, args.output)))
+        say(os.path.relpath(write_page(found, folder, args.output, brand=brand())))
     except OSError as error:
         raise UsageError(f"{args.output or folder}: {error.strerror}") from None
     return 0

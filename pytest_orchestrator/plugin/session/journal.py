@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.reports.certificate.look import Look
     from pytest_orchestrator.runs.journal.writer import Journal
 
 NAME = "orchestrator-journaling"
@@ -489,10 +490,11 @@ steps; reading it takes ten times the memory of pytest, which pytest would not r
 _WRITE_PAGES = f"""\
 import sys
 from pathlib import Path
+from pytest_orchestrator.reports.certificate.look import brand_of
 from pytest_orchestrator.reports.views import write_all
 try:
-    write_all(Path(sys.argv[1]), {_BEFORE})
-except OSError as error:
+    write_all(Path(sys.argv[1]), {_BEFORE}, brand_of(Path(sys.argv[2]), *sys.argv[3:]))
+except (OSError, ValueError) as error:
     sys.exit(str(error))
 """
 
@@ -507,23 +509,33 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
     with gc_paused():
         from pytest_orchestrator.reports.views import write_all
 
+    title, logo = (settings.text_of(config, f"report_{key}") for key in ("title", "logo"))
     try:
         if (folder / JOURNAL).stat().st_size > _LARGE:
-            _write_in_subprocess(folder)
+            _write_in_subprocess(folder, config.rootpath, title, logo)
         else:
-            write_all(folder, _BEFORE)
-    except OSError as error:
+            write_all(folder, _BEFORE, _brand(config.rootpath, title, logo))
+    except (OSError, ValueError) as error:
         _print_line(config, f"report.html could not be written: {error}")
 
 
-def _write_in_subprocess(folder: Path) -> None:
+def _brand(root: Path, title: str, logo: str) -> "Look | None":
+    """Return title and logo of the project; None without, as in most sessions."""
+    if not (title or logo):
+        return None
+    from pytest_orchestrator.reports.certificate.look import brand_of
+
+    return brand_of(root, title, logo)
+
+
+def _write_in_subprocess(folder: Path, root: Path, title: str, logo: str) -> None:
     """Write the HTML page and the pictures in a subprocess.
 
     Raises:
         OSError: The subprocess failed.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _WRITE_PAGES, str(folder)],
+        [sys.executable, "-c", _WRITE_PAGES, str(folder), str(root), title, logo],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

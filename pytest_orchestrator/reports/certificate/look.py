@@ -57,6 +57,22 @@ def look_of(root: Path, title: str, logo: str, css: str) -> Look:
     )
 
 
+def brand_of(root: Path, title: str, logo: str) -> Look | None:
+    """Return title and logo for `report.html`; None if the project has neither.
+
+    Args:
+        root: The rootdir, to which the path is relative.
+        title: Value of `report_title`; may be empty.
+        logo: Value of `report_logo`; may be empty.
+
+    Raises:
+        LookError: The logo cannot be read, is too large, or is no picture.
+    """
+    if not title.strip() and not logo.strip():
+        return None
+    return Look(title.strip(), look_of(root, title, logo, "").logo)
+
+
 def _picture(root: Path, name: str) -> str:
     kind = _TYPES.get(Path(name).suffix.lower())
     if kind is None:

@@ -9,6 +9,8 @@ def root(context, missing=missing, environment=environment):
     concat = environment.concat
     l_0_digest = resolve('digest')
     l_0_page = resolve('page')
+    l_0_brand = resolve('brand')
+    l_0_icon = resolve('icon')
     l_0_source = resolve('source')
     l_0_overview = resolve('overview')
     l_0_first = resolve('first')
@@ -137,14 +139,19 @@ def root(context, missing=missing, environment=environment):
         l_0_context = undefined(f"the template {included_template.__name__!r} (imported on line 3 in 'page.html') does not export the requested name 'context'", name='context')
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
-    v_0, v_1, v_2, v_3, v_4, v_5 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
+    v_5 = (l_0_icon[0])
+    v_6 = (l_0_icon[1])
+    v_0, v_1, v_2, v_3, v_4, v_7, v_8 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if l_0_brand else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
     t_14.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
         f' {v_2}'
-        f': run {v_3}'
-        f'</title>\n<style>\n{v_4}'
-        f'\n{v_5}'
+        f': {v_3}'
+        f'run {v_4}'
+        f'</title>\n<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns=\'http://www.w3.org/2000/svg\' viewBox=\'0 0 16 16\'%3E%3Crect width=\'16\' height=\'16\' rx=\'4\' fill=\'%23{v_5}'
+        f"'/%3E%3Cpath d='{v_6}"
+        f'\' stroke=\'white\' stroke-width=\'2.4\' stroke-linecap=\'round\' fill=\'none\'/%3E%3C/svg%3E">\n<style>\n{v_7}'
+        f'\n{v_8}'
         f'\n</style>\n</head>\n<body>\n'
     )
     if l_0_page.first_failure:
@@ -154,11 +161,32 @@ def root(context, missing=missing, environment=environment):
             f'<a class="skip" href="#{v_0}'
             f'">Skip to the first failed step</a>'
         )
-    v_0, v_1, v_2 = all_escaped((l_0_page.look, l_0_page.sign, l_0_page.verdict))
+    v_0 = escaped(l_0_page.look)
     t_14.append(
         f'\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_0}'
-        f'">\n  <div class="inner">\n    <h1><span class="sign" aria-hidden="true">{v_1}'
-        f'</span> {v_2}'
+        f'">\n  <div class="inner">\n'
+    )
+    if l_0_brand:
+        pass
+        t_14.append(
+            f'<p class="brand">'
+        )
+        if l_0_brand.logo:
+            pass
+            v_0 = escaped(l_0_brand.logo)
+            t_14.append(
+                f'<img src="{v_0}'
+                f'" alt="Logo">'
+            )
+        v_0 = escaped(l_0_brand.title)
+        t_14.append(
+            f' {v_0}'
+            f'</p>'
+        )
+    v_0, v_1 = all_escaped((l_0_page.sign, l_0_page.verdict))
+    t_14.append(
+        f'\n    <h1><span class="sign" aria-hidden="true">{v_0}'
+        f'</span> {v_1}'
     )
     if l_0_page.cause:
         pass
@@ -830,6 +858,16 @@ def root(context, missing=missing, environment=environment):
             t_14.append(
                 f'</span></summary>\n'
             )
+            if l_1_one.source:
+                pass
+                v_0 = escaped(l_1_one.source)
+                t_14.append(
+                    f'<p class="quiet"><a href="{v_0}'
+                    f'">Recipe as it ran</a></p>'
+                )
+            t_14.append(
+                f'\n'
+            )
             if l_1_one.recipe.about.get('description'):
                 pass
                 v_0 = escaped(t_1(t_11(l_1_one.recipe.about['description']), 600))
@@ -1236,7 +1274,7 @@ def root(context, missing=missing, environment=environment):
                 v_0 = escaped(t_1(l_1_one.scope, 300))
                 t_14.append(
                     f'<h3>Context of {v_0}'
-                    f'</h3>'
+                    f' <span class="of">what the recipe has changed; other keys are those of the session</span></h3>'
                 )
             v_0 = (l_0_context(l_1_one))
             t_14.append(
@@ -1407,30 +1445,26 @@ def root(context, missing=missing, environment=environment):
     t_14.append(
         f'  </tbody></table></div>\n'
     )
-    for l_1_one in l_0_page.recipes:
+    for (l_1_path, l_1_digests) in l_0_page.digests.items():
         pass
-        if (l_1_one.recipe.about.get('sha256') or l_1_one.recipe.digests):
+        v_0 = escaped(l_1_path)
+        t_14.append(
+            f'  <details class="more"><summary>SHA-256 of {v_0}'
+            f' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n'
+        )
+        for (l_2_name, l_2_digest) in l_1_digests.items():
             pass
-            v_0, v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 300), t_1(t_11(l_1_one.recipe.about.get('path', l_1_one.recipe.key)), 300), l_1_one.recipe.about.get('sha256', '')))
+            v_0, v_1 = all_escaped((l_2_name, l_2_digest))
             t_14.append(
-                f'  <details class="more"><summary>SHA-256 of {v_0}'
-                f' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n  <tr><th scope="row">{v_1}'
-                f'</th><td><code>{v_2}'
+                f'  <tr><th scope="row">{v_0}'
+                f'</th><td><code>{v_1}'
                 f'</code></td></tr>\n'
             )
-            for (l_2_path, l_2_digest) in l_1_one.recipe.digests.items():
-                pass
-                v_0, v_1 = all_escaped((t_1(l_2_path, 300), l_2_digest))
-                t_14.append(
-                    f'  <tr><th scope="row">{v_0}'
-                    f'</th><td><code>{v_1}'
-                    f'</code></td></tr>\n'
-                )
-            l_2_path = l_2_digest = missing
-            t_14.append(
-                f'  </tbody></table></div></details>\n'
-            )
-    l_1_one = missing
+        l_2_name = l_2_digest = missing
+        t_14.append(
+            f'  </tbody></table></div></details>\n'
+        )
+    l_1_path = l_1_digests = missing
     v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_12({'curves': l_0_page.curves, 'trends': l_0_page.trends, 'recipes': l_0_page.titles}), l_0_script))
     t_14.append(
         f'</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="{v_0}'
@@ -1442,4 +1476,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=99&2=123&3=132&18=148&23=161&24=171&26=180&29=190&33=204&35=213&41=229&44=247&46=257&48=267&52=281&56=291&58=299&60=307&62=328&64=336&66=344&68=352&76=360&79=370&80=379&85=408&90=432&96=443&97=445&99=454&100=469&103=491&105=501&110=513&114=524&115=531&117=560&118=584&123=622&126=627&127=632&128=645&129=648&130=649&131=660&138=704&140=714&141=725&142=732&146=763&152=773&155=780&156=791&157=795&158=798&162=822&163=831&165=841&166=846&172=886&175=895&177=907&180=912&188=929&192=937&195=942&202=958&203=960&208=968&213=982&215=994&216=1007&217=1010&218=1016&228=1081&232=1095&233=1100&235=1111&236=1117&241=1132&245=1145&247=1159&248=1163&249=1166&250=1167&253=1178&261=1190&265=1195&269=1211&274=1225&277=1230&278=1232&284=1248&286=1253&288=1266&291=1277&292=1299&301=1319&305=1324&306=1334&315=1375&317=1385&319=1396&323=1408&324=1410&327=1419'
+debug_info = '1=101&2=125&3=134&19=155&24=167&26=189&27=199&29=208&32=218&36=232&38=241&44=257&47=275&49=285&51=295&55=309&59=319&61=327&63=335&65=356&67=364&69=372&71=380&79=388&82=398&83=407&88=436&93=460&99=471&100=473&102=482&103=497&106=519&108=529&113=541&117=552&118=559&120=588&121=612&126=650&129=655&130=660&131=673&132=676&133=677&134=688&141=732&143=742&144=753&145=760&149=791&155=801&158=808&159=819&160=823&161=826&165=850&166=859&168=869&170=879&171=884&177=924&180=933&182=945&185=950&193=967&197=975&200=980&207=996&208=998&213=1006&218=1020&220=1032&221=1045&222=1048&223=1054&233=1119&237=1133&238=1138&240=1149&241=1155&246=1170&250=1183&252=1197&253=1201&254=1204&255=1205&258=1216&266=1228&270=1233&274=1249&279=1263&282=1268&283=1270&289=1286&291=1291&293=1304&296=1315&297=1337&306=1357&310=1362&311=1372&320=1413&322=1423&324=1434&328=1446&330=1453'

@@ -7,7 +7,7 @@ def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    l_0_state = l_0_verdict = l_0_measurements = l_0_curves_over = l_0_elements = l_0_curve_of = l_0_logs = l_0_step_item = missing
+    l_0_state = l_0_verdict = l_0_measurements = l_0_curves_over = l_0_elements = l_0_curve_of = l_0_logs = l_0_preview = l_0_step_item = missing
     try:
         t_1 = environment.filters['coloured']
     except KeyError:
@@ -516,8 +516,70 @@ def root(context, missing=missing, environment=environment):
     t_14.append(
         f'\n'
     )
-    def macro(l_1_step, l_1_number, l_1_several):
+    def macro(l_1_one):
         t_22 = []
+        if l_1_one is missing:
+            l_1_one = undefined("parameter 'one' was not provided", name='one')
+        pass
+        v_0 = ((': the beginning' if (not l_1_one.is_whole) else ''))
+        t_22.append(
+            f'<details class="more"><summary>Preview{v_0}'
+            f'</summary>\n'
+        )
+        if l_1_one.head:
+            pass
+            t_22.append(
+                f'<div class="scroll" tabindex="0"><table><thead><tr>'
+            )
+            for l_2_cell in l_1_one.head:
+                pass
+                v_0 = escaped(l_2_cell)
+                t_22.append(
+                    f'<th scope="col">{v_0}'
+                    f'</th>'
+                )
+            l_2_cell = missing
+            t_22.append(
+                f'</tr></thead><tbody>'
+            )
+            for l_2_row in l_1_one.rows:
+                pass
+                t_22.append(
+                    f'<tr>'
+                )
+                for l_3_cell in l_2_row:
+                    pass
+                    v_0 = escaped(l_3_cell)
+                    t_22.append(
+                        f'<td>{v_0}'
+                        f'</td>'
+                    )
+                l_3_cell = missing
+                t_22.append(
+                    f'</tr>'
+                )
+            l_2_row = missing
+            t_22.append(
+                f'</tbody></table></div>\n'
+            )
+        else:
+            pass
+            v_0 = escaped(l_1_one.text)
+            t_22.append(
+                f'<pre class="text" tabindex="0">{v_0}'
+                f'</pre>\n'
+            )
+        t_22.append(
+            f'</details>\n'
+        )
+        return concat(t_22)
+    context.exported_vars.add('preview')
+    context.vars['preview'] = l_0_preview = macro
+    t_14.append(
+        f'\n'
+    )
+    def macro(l_1_step, l_1_number, l_1_several):
+        t_23 = []
         l_1_by = l_1_about = l_1_block = l_1_used = l_1_look = l_1_reason = l_1_command = l_1_wrote = l_1_cpu = l_1_record = l_1_source = l_1_process = missing
         if l_1_step is missing:
             l_1_step = undefined("parameter 'step' was not provided", name='step')
@@ -544,7 +606,7 @@ def root(context, missing=missing, environment=environment):
         v_7 = (l_1_by['peak'])
         v_10 = (l_1_number)
         v_3, v_4, v_8, v_9, v_11 = all_escaped((l_1_step.name, l_1_step.state, l_1_wrote, t_4(l_1_step.tags, ' '), l_1_reason))
-        t_22.append(
+        t_23.append(
             f'<details class="step {v_0}'
             f'" id="{v_1}'
             f'" data-order="{v_2}'
@@ -563,21 +625,21 @@ def root(context, missing=missing, environment=environment):
         if l_1_several:
             pass
             v_0 = escaped(l_1_step.recipe)
-            t_22.append(
+            t_23.append(
                 f' <span class="of">{v_0}'
                 f'</span>'
             )
         if l_1_reason:
             pass
             v_0 = escaped(l_1_reason)
-            t_22.append(
+            t_23.append(
                 f'<span class="why">{v_0}'
                 f'</span>'
             )
         v_0 = (l_1_look)
         v_1 = (l_1_step.sign)
         v_2 = escaped(l_1_step.state)
-        t_22.append(
+        t_23.append(
             f'</span><span class="c-state"><span class="state {v_0}'
             f'"><span aria-hidden="true">{v_1}'
             f'</span> {v_2}'
@@ -586,14 +648,14 @@ def root(context, missing=missing, environment=environment):
         if (l_1_record.attempt > 1):
             pass
             v_0 = escaped(l_1_record.attempt)
-            t_22.append(
+            t_23.append(
                 f' <span class="quiet">attempt {v_0}'
                 f'</span>'
             )
         if (l_1_block.step and l_1_block.step.reruns):
             pass
             v_0 = escaped(t_8(l_1_block.step.reruns))
-            t_22.append(
+            t_23.append(
                 f' <span class="quiet">{v_0}'
                 f'</span>'
             )
@@ -601,7 +663,7 @@ def root(context, missing=missing, environment=environment):
             pass
             v_0 = (l_0_state('marginal'))
             v_1 = escaped(l_1_step.marginal)
-            t_22.append(
+            t_23.append(
                 f' {v_0}'
                 f'&nbsp;{v_1}'
             )
@@ -609,7 +671,7 @@ def root(context, missing=missing, environment=environment):
         v_1 = ((t_3(l_1_cpu) if (not t_13(l_1_cpu)) else '-'))
         v_2 = (l_1_step.peak)
         v_3 = escaped((l_1_wrote or '-'))
-        t_22.append(
+        t_23.append(
             f'</span><span class="c-seconds">{v_0}'
             f'</span><span class="c-cpu">{v_1}'
             f'</span><span class="c-peak">{v_2}'
@@ -619,26 +681,37 @@ def root(context, missing=missing, environment=environment):
         if ('description' in l_1_about):
             pass
             v_0 = escaped(t_2(l_1_about['description'], 600))
-            t_22.append(
+            t_23.append(
                 f'<p>{v_0}'
                 f'</p>'
             )
         v_0 = escaped(l_1_step.line)
-        t_22.append(
+        t_23.append(
             f'<p class="quiet">{v_0}'
+        )
+        if l_1_step.blocker:
+            pass
+            v_0 = (l_1_step.blocker)
+            v_1 = escaped(t_2(l_1_about['blocked_by'], 200))
+            t_23.append(
+                f' · blocked by <a href="#{v_0}'
+                f'">{v_1}'
+                f'</a>'
+            )
+        t_23.append(
             f'</p>\n'
         )
         if l_1_record.text:
             pass
             v_0 = escaped(l_1_step.text)
-            t_22.append(
+            t_23.append(
                 f'<pre class="text" tabindex="0">{v_0}'
                 f'</pre>'
             )
         if (l_1_look == 'failed'):
             pass
             v_0 = escaped(l_1_step.rerun_command)
-            t_22.append(
+            t_23.append(
                 f'<p class="command"><code>{v_0}'
                 f'</code> <button type="button" class="copy" data-copy="{v_0}'
                 f'">Copy</button></p>'
@@ -648,7 +721,7 @@ def root(context, missing=missing, environment=environment):
             for l_2_answer in l_1_step.answers:
                 pass
                 v_0 = escaped(l_2_answer)
-                t_22.append(
+                t_23.append(
                     f'<p class="quiet">{v_0}'
                     f'</p>'
                 )
@@ -658,7 +731,7 @@ def root(context, missing=missing, environment=environment):
             for l_2_warning in l_1_step.warnings:
                 pass
                 v_0 = escaped(l_2_warning)
-                t_22.append(
+                t_23.append(
                     f'<p class="warning">! {v_0}'
                     f'</p>'
                 )
@@ -666,46 +739,46 @@ def root(context, missing=missing, environment=environment):
         if l_1_block.measurements:
             pass
             v_0 = (l_0_measurements(l_1_step.measurements))
-            t_22.append(
+            t_23.append(
                 f'{v_0}'
             )
         if (l_1_block.elements or l_1_record.elements):
             pass
             v_0 = (l_0_curves_over(l_1_step.element_curves))
             v_1 = (l_0_elements(l_1_step.elements, l_1_step))
-            t_22.append(
+            t_23.append(
                 f'{v_0}'
                 f'{v_1}'
             )
         if (l_1_block.curve and l_1_step.curve):
             pass
             v_0 = (l_0_curve_of(l_1_step.name, l_1_step.curve))
-            t_22.append(
+            t_23.append(
                 f'{v_0}'
             )
         if l_1_block.criteria:
             pass
-            t_22.append(
+            t_23.append(
                 f'<ul class="criteria">\n'
             )
             for l_2_one in l_1_step.criteria:
                 pass
-                t_22.append(
+                t_23.append(
                     f'<li>'
                 )
                 if l_2_one['held']:
                     pass
-                    t_22.append(
+                    t_23.append(
                         f'✔'
                     )
                 else:
                     pass
                     v_0 = (l_0_state('failed'))
-                    t_22.append(
+                    t_23.append(
                         f'{v_0}'
                     )
                 v_0, v_1 = all_escaped((l_2_one['name'], l_2_one['wanted']))
-                t_22.append(
+                t_23.append(
                     f' <b>{v_0}'
                     f'</b> <code>{v_1}'
                     f'</code>'
@@ -713,7 +786,7 @@ def root(context, missing=missing, environment=environment):
                 if l_2_one['measured']:
                     pass
                     v_0, v_1 = all_escaped((l_2_one['exact'], l_2_one['measured']))
-                    t_22.append(
+                    t_23.append(
                         f', measured <span title="{v_0}'
                         f'">{v_1}'
                         f'</span>'
@@ -721,66 +794,66 @@ def root(context, missing=missing, environment=environment):
                 if l_2_one['reason']:
                     pass
                     v_0 = escaped(l_2_one['reason'])
-                    t_22.append(
+                    t_23.append(
                         f': {v_0}'
                     )
                 v_0 = escaped(l_2_one['line'])
-                t_22.append(
+                t_23.append(
                     f' <span class="quiet">line {v_0}'
                     f'</span></li>\n'
                 )
             l_2_one = missing
-            t_22.append(
+            t_23.append(
                 f'</ul>\n'
             )
             if l_1_step.more_criteria:
                 pass
                 v_0 = escaped(l_1_step.more_criteria)
-                t_22.append(
+                t_23.append(
                     f'<p class="quiet">The journal has {v_0}'
                     f' more.</p>'
                 )
         if (l_1_command or l_1_block.given):
             pass
-            t_22.append(
+            t_23.append(
                 f'<details class="more"><summary>Inputs</summary>\n'
             )
             if l_1_command:
                 pass
                 v_0 = escaped(l_1_command)
-                t_22.append(
+                t_23.append(
                     f'<p class="command"><code>{v_0}'
                     f'</code></p>'
                 )
             if l_1_block.given:
                 pass
-                t_22.append(
+                t_23.append(
                     f'<table><tbody>'
                 )
                 for (l_2_name, l_2_value) in l_1_step.inputs:
                     pass
                     v_0, v_1 = all_escaped((l_2_name, l_2_value))
-                    t_22.append(
+                    t_23.append(
                         f'<tr><th scope="row">{v_0}'
                         f'</th><td class="wide"><code>{v_1}'
                         f'</code></td></tr>'
                     )
                 l_2_name = l_2_value = missing
-                t_22.append(
+                t_23.append(
                     f'</tbody></table>'
                 )
-            t_22.append(
+            t_23.append(
                 f'</details>\n'
             )
         if l_1_wrote:
             pass
-            t_22.append(
+            t_23.append(
                 f'<ul class="writes">\n'
             )
             for l_2_one in l_1_step.writes:
                 pass
                 v_0, v_1 = all_escaped((l_2_one['op'], l_2_one['key']))
-                t_22.append(
+                t_23.append(
                     f'<li>{v_0}'
                     f' <b>{v_1}'
                     f'</b>'
@@ -788,68 +861,68 @@ def root(context, missing=missing, environment=environment):
                 if ('index' in l_2_one):
                     pass
                     v_0 = escaped(l_2_one['index'])
-                    t_22.append(
+                    t_23.append(
                         f'[{v_0}'
                         f']'
                     )
-                t_22.append(
+                t_23.append(
                     f' '
                 )
                 if l_2_one['had']:
                     pass
                     v_0 = escaped(l_2_one['old'])
-                    t_22.append(
+                    t_23.append(
                         f'<code>{v_0}'
                         f'</code> '
                     )
                 if (l_2_one['op'] not in ('delete', 'pop')):
                     pass
                     v_0 = escaped(l_2_one['new'])
-                    t_22.append(
+                    t_23.append(
                         f'→ <code>{v_0}'
                         f'</code>'
                     )
                 if ('masked' in l_2_one):
                     pass
-                    t_22.append(
+                    t_23.append(
                         f' masked'
                     )
-                t_22.append(
+                t_23.append(
                     f'</li>\n'
                 )
             l_2_one = missing
-            t_22.append(
+            t_23.append(
                 f'</ul>\n'
             )
             if l_1_step.more_writes:
                 pass
                 v_0 = escaped(l_1_step.more_writes)
-                t_22.append(
+                t_23.append(
                     f'<p class="quiet">The journal has {v_0}'
                     f' more.</p>'
                 )
         if (l_1_block.attempts or (t_13(l_1_step.block) and l_1_record.failed)):
             pass
-            t_22.append(
+            t_23.append(
                 f'<table><thead><tr><th scope="col">Attempt</th><th scope="col">Reason of failure</th><th scope="col" class="number">Duration</th><th scope="col">Output</th></tr></thead><tbody>\n'
             )
             for l_2_one in l_1_step.attempts:
                 pass
                 v_0 = escaped(l_2_one['attempt'])
-                t_22.append(
+                t_23.append(
                     f'<tr><td>{v_0}'
                     f'</td><td class="wide">'
                 )
                 if (l_2_one['kind'] != 'exit_code'):
                     pass
                     v_0 = escaped(t_7(l_2_one['kind'], '_', ' '))
-                    t_22.append(
+                    t_23.append(
                         f'{v_0}'
                         f': '
                     )
                 v_1 = ((t_3(l_2_one['seconds']) if ('seconds' in l_2_one) else '-'))
                 v_0 = escaped(l_2_one['reason'])
-                t_22.append(
+                t_23.append(
                     f'{v_0}'
                     f'</td><td class="number">{v_1}'
                     f'</td><td>'
@@ -859,7 +932,7 @@ def root(context, missing=missing, environment=environment):
                     if l_3_log.href:
                         pass
                         v_0, v_1 = all_escaped((l_3_log.href, l_3_log.name))
-                        t_22.append(
+                        t_23.append(
                             f'<a href="{v_0}'
                             f'">{v_1}'
                             f'</a>'
@@ -867,97 +940,107 @@ def root(context, missing=missing, environment=environment):
                     else:
                         pass
                         v_0, v_1 = all_escaped((l_3_log.name, l_3_log.path))
-                        t_22.append(
+                        t_23.append(
                             f'{v_0}'
                             f': <code>{v_1}'
                             f'</code>, not a file of this run'
                         )
-                    t_22.append(
+                    t_23.append(
                         f' '
                     )
                 l_3_log = missing
-                t_22.append(
+                t_23.append(
                     f'</td></tr>\n'
                 )
             l_2_one = missing
-            t_22.append(
+            t_23.append(
                 f'</tbody></table>\n'
             )
         if (l_1_block.logs or (l_1_step.state == 'interrupted')):
             pass
             v_0 = (l_0_logs(l_1_step.logs))
-            t_22.append(
+            t_23.append(
                 f'{v_0}'
             )
         if l_1_block.artifacts:
             pass
-            t_22.append(
+            t_23.append(
                 f'<ul class="files">'
             )
             for l_2_file in l_1_step.attachments:
                 pass
-                t_22.append(
+                t_23.append(
                     f'<li>'
                 )
                 if l_2_file.href:
                     pass
                     v_0 = escaped(l_2_file.href)
-                    t_22.append(
+                    t_23.append(
                         f'<a href="{v_0}'
                         f'">'
                     )
                     if l_2_file.picture:
                         pass
                         v_0 = escaped(l_2_file.picture)
-                        t_22.append(
+                        t_23.append(
                             f'<img src="{v_0}'
                             f'" alt="" loading="lazy">'
                         )
                     v_0 = escaped(l_2_file.name)
-                    t_22.append(
+                    t_23.append(
                         f'{v_0}'
                         f'</a>'
                     )
                 else:
                     pass
                     v_0 = escaped(l_2_file.path)
-                    t_22.append(
+                    t_23.append(
                         f'<code>{v_0}'
                         f'</code>, not a file of this run, not opened'
                     )
-                v_0, v_1 = all_escaped((l_2_file.type, '{:,}'.format(l_2_file.bytes)))
-                t_22.append(
+                v_1 = (t_12(l_2_file.bytes))
+                v_0 = escaped(l_2_file.type)
+                t_23.append(
                     f' <span class="quiet">{v_0}'
                     f', {v_1}'
-                    f' bytes</span></li>'
+                    f'</span>'
+                )
+                if l_2_file.preview:
+                    pass
+                    v_0 = (l_0_preview(l_2_file.preview))
+                    t_23.append(
+                        f'{v_0}'
+                    )
+                t_23.append(
+                    f'</li>'
                 )
             l_2_file = missing
-            t_22.append(
+            t_23.append(
                 f'</ul>\n'
             )
         if l_1_used:
             pass
             l_1_source = l_1_step.source
             v_0 = (l_1_step.anchor)
-            t_22.append(
+            t_23.append(
                 f'<div class="curves" data-curves="{v_0}'
                 f'"></div>\n<dl class="figures"'
             )
             if l_1_source:
                 pass
                 v_0 = escaped(l_1_source)
-                t_22.append(
+                t_23.append(
                     f' title="Sources: {v_0}'
                     f'"'
                 )
-            t_22.append(
+            t_23.append(
                 f'>'
             )
             for (l_2_name, l_2_figure) in l_1_step.figures:
                 pass
                 v_0 = (l_2_name)
                 v_1 = (l_2_figure)
-                t_22.append(
+                t_23.append(
                     f'<div><dt>{v_0}'
                     f'<dd>{v_1}'
                     f'</div>'
@@ -969,27 +1052,27 @@ def root(context, missing=missing, environment=environment):
                 if ('exit_code' in l_1_process):
                     pass
                     v_0 = escaped(l_1_process['exit_code'])
-                    t_22.append(
+                    t_23.append(
                         f'<div><dt>Exit code</dt><dd>{v_0}'
                         f'</dd></div>'
                     )
                 if ('signal' in l_1_process):
                     pass
                     v_0 = escaped(l_1_process['signal'])
-                    t_22.append(
+                    t_23.append(
                         f'<div><dt>Signal</dt><dd>{v_0}'
                         f'</dd></div>'
                     )
-            t_22.append(
+            t_23.append(
                 f'</dl>\n'
             )
-        t_22.append(
+        t_23.append(
             f'</div>\n</details>\n'
         )
-        return concat(t_22)
+        return concat(t_23)
     context.exported_vars.add('step_item')
     context.vars['step_item'] = l_0_step_item = macro
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=89&3=109&5=131&6=136&8=141&9=144&10=145&11=157&17=206&18=211&19=221&24=264&25=274&26=306&27=311&30=383&33=398&36=417&38=432&39=445&42=461&43=466&44=473&45=500&49=517&50=527&51=528&52=529&53=530&54=531&55=532&56=533&57=534&58=535&59=536&61=561&63=617&65=629&66=636&67=644&68=654&69=664&70=670&71=678&72=684&74=689&75=694&78=734&80=741&82=746&83=753&86=773&88=778&89=786&92=822&94=829&96=834&97=841&101=884&102=890&103=895&105=936&106=938&108=944'
+debug_info = '1=89&3=109&5=131&6=136&8=141&9=144&10=145&11=157&17=206&18=211&19=221&24=264&25=274&26=306&27=311&30=383&33=398&36=417&38=432&39=445&42=461&43=466&44=473&45=500&49=517&51=527&52=532&59=579&60=589&61=590&62=591&63=592&64=593&65=594&66=595&67=596&68=597&69=598&71=623&73=679&74=690&75=702&76=709&77=717&78=727&79=737&80=743&81=751&82=757&84=762&85=767&88=807&90=814&92=819&93=826&96=846&98=851&99=859&102=895&104=902&106=907&107=914&111=957&112=963&113=968&115=1019&116=1021&118=1027'

@@ -3,13 +3,16 @@
 import base64
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import msgspec
 
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.reports.html.preview import Preview
 
 _LOGS: Final = 800_000
 _FAILED_LOGS: Final = 500_000
@@ -76,6 +79,7 @@ def anchor_of(node: str) -> str:
 
 _MAX_EMBEDDED: Final = 64 * 1024
 _MAX_EMBEDDED_TOTAL: Final = 1024 * 1024
+_MAX_PREVIEWS: Final = 100
 
 
 class Files:
@@ -90,6 +94,7 @@ class Files:
         self._files = RunFiles(folder)
         self._base = base
         self._embeddable = _MAX_EMBEDDED_TOTAL
+        self._previews = _MAX_PREVIEWS
 
     def at(self, file: RunFile) -> Path | None:
         """Return the path of a file; None if it is not a file of the run."""
@@ -106,6 +111,17 @@ class Files:
 
     def _link(self, file: RunFile) -> str:
         return self._base + quote(file.recorded_path)
+
+    def preview(self, file: RunFile, media_type: str) -> "Preview | None":
+        """Return the preview of a text file; None for other files, and if there are too many."""
+        path = self.at(file) if self._previews else None
+        if path is None:
+            return None
+        from pytest_orchestrator.reports.html.preview import preview
+
+        shown = preview(path, media_type)
+        self._previews -= shown is not None
+        return shown
 
     def picture(self, file: RunFile, media_type: str) -> str:
         """Return the `src` of a picture: embedded data if the file is small, else a link."""

@@ -44,7 +44,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class ContextView:
-    """View of a Context for the templates.
+    """View of a Context for the templates; that of a recipe has the keys that it changed.
 
     Attributes:
         scope: Key of the recipe that has the Context; empty for the Context of the session.
@@ -58,7 +58,7 @@ class ContextView:
     ) -> None:
         self.scope = scope
         self._changes, self._anchors, self._budget = changes, anchors, budget
-        keys = changes.keys(scope)
+        keys = changes.own_keys(scope)
         self.branches: tuple[Branch, ...] = tree(keys[:_MAX_KEYS])
         self.left_out = max(0, len(keys) - _MAX_KEYS)
         self.is_small = len(keys) <= _MAX_OPEN_KEYS

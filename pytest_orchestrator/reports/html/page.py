@@ -26,6 +26,7 @@ from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.block import Block, measurements_of
+from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import interruption, seconds, verdict, verdict_of
 
@@ -44,6 +45,8 @@ _META: Final = {
 }
 """Keys of `test_meta` in the head of the page, and the noun for many values of them."""
 _MOST_SHOWN: Final = 3
+_SOURCES: Final = "sources"
+"""Folder of the texts of recipes in the folder of a run."""
 _MOST_TESTS: Final = 2_000
 _MOST_FILES: Final = 20
 _MOST_STEPS: Final = 5_000
@@ -68,6 +71,7 @@ class RecipeView(msgspec.Struct, frozen=True):
     left_out: int
     anchors: dict[str, str]
     anchor: str
+    source: str
 
     @property
     def path(self) -> str:
@@ -340,7 +344,19 @@ class Page:
     def environment(self) -> dict[str, str]:
         """Environment of the run."""
         environment = self.run.started.environment if self.run.started else {}
-        return {cut(name, 80): json_text(value, 2_000) for name, value in environment.items()}
+        texts = {cut(name, 80): _plain_text(value, 2_000) for name, value in environment.items()}
+        return texts | ({"git": self.revision} if self.revision else {})
+
+    @property
+    def digests(self) -> dict[str, dict[str, str]]:
+        """SHA-256 of the files of the steps, by path, for each file of a recipe."""
+        found: dict[str, dict[str, str]] = {}
+        for recipe in self.run.recipes.values():
+            if recipe.about.get("sha256") or recipe.digests:
+                path = cut(str(recipe.about.get("path") or recipe.key), 300)
+                files = found.setdefault(path, {path: str(recipe.about.get("sha256", ""))})
+                files |= {cut(name, 300): digest for name, digest in recipe.digests.items()}
+        return found
 
     @property
     def instruments(self) -> "list[InstrumentView]":
@@ -384,6 +400,13 @@ class Page:
                 by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
         return by_anchor
 
+    def _source(self, recipe: RecipeRecord) -> str:
+        """Return a link to the stored text of a recipe; empty if the run has none."""
+        path = recipe.about.get("path")
+        file = RunFile(f"{_SOURCES}/{str(path).strip('/')}") if path else None
+        at = self._files.at(file) if file else None
+        return self._files.href(file) if file and at and at.is_file() else ""
+
     def _recipe(self, recipe: RecipeRecord) -> RecipeView:
         cell = f" [{recipe.about['cell']}]" if recipe.about.get("cell") else ""
         name = cut(f"{recipe.about.get('name') or recipe.key}{cell}", 200)
@@ -400,10 +423,13 @@ class Page:
             )
             for step in recipe.steps.values()
         ]
+        anchors = {step.name: step.anchor for step in steps}
         for step in steps:
             if step.state == "xfailed":
                 reported = self.run.tests.get(str(step.about.get("node")))
                 step.xfail = reported.reason if reported else ""
+            elif step.state == "blocked":
+                step.blocker = anchors.get(_blocked_by(step), "")
         blocks = [step.block for step in steps if step.block]
         drawn = [
             {
@@ -429,9 +455,17 @@ class Page:
             narrow_boxes(picture),
             legend_of(picture),
             sum(picture.left_out.values()),
-            {step.name: step.anchor for step in steps},
+            anchors,
             anchor_of(recipe.key),
+            self._source(recipe),
         )
+
+
+def _plain_text(value: Any, most: int) -> str:
+    """Return a value as text; of a mapping the names and values without braces and quotes."""
+    if isinstance(value, Mapping):
+        return cut(", ".join(f"{name} {json_text(one, most)}" for name, one in value.items()), most)
+    return json_text(value, most)
 
 
 def _is_telling(drawn: "Curves") -> bool:
@@ -443,6 +477,10 @@ def _is_telling(drawn: "Curves") -> bool:
 def _failures_first(counts: Mapping[str, int]) -> dict[str, int]:
     order = {state: place for place, state in enumerate(("failed", "error", "interrupted"))}
     return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
+
+
+def _blocked_by(step: StepView) -> str:
+    return str(step.about.get("blocked_by") or "").rpartition("::")[2]
 
 
 def _values(block: Block) -> int:

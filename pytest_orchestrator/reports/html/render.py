@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -25,10 +25,20 @@ from pytest_orchestrator.reports.templating import FOLDER, Environment, template
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import RunRecord
 
+if TYPE_CHECKING:
+    from pytest_orchestrator.reports.certificate.look import Look
+
 NAME: Final = "report.html"
 
 _SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
 _MAX_STEP_ROWS: Final = 60
+_ICONS: Final = {
+    "passed": ("116329", "M4 8.5l3 3 5-7"),
+    "failed": ("a40e26", "M5 5l6 6M11 5l-6 6"),
+    "running": ("0550ae", "M6 4.5l5 3.5-5 3.5z"),
+    "waiting": ("57606a", "M8 4v5M8 12v.1"),
+}
+"""Colour and path of the icon of the page, by style of the verdict."""
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -43,6 +53,7 @@ def html(
     folder: Path,
     page: Path | None = None,
     trends: Iterable[Mapping[str, Any]] = (),
+    brand: "Look | None" = None,
 ) -> str:
     """Return the HTML page of a run.
 
@@ -51,7 +62,8 @@ def html(
         folder: Its folder.
         page: Path at which the caller stores the page; None means in the folder of the run.
         trends: Histories of figures over earlier runs, each with ``name``, ``unit`` and
-            ``points``, which have ``run``, ``value`` and ``passed``.
+            ``points``, which have ``run``, ``start``, ``value`` and ``passed``.
+        brand: Title and logo of the project; None without.
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = _script()
@@ -60,6 +72,8 @@ def html(
     return template("page.html").render(
         page=page_view,
         overview=Overview(page_view),
+        brand=brand,
+        icon=_ICONS.get(page_view.look, _ICONS["waiting"]),
         base=base,
         script=_raw(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct
 
-from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.core.text import figure, lazy_pattern
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.output import until_errors, without_closing
@@ -33,6 +33,7 @@ from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.curve import CurvePicture
     from pytest_orchestrator.reports.html.element_view import Curve, ElementTable
+    from pytest_orchestrator.reports.html.preview import Preview
     from pytest_orchestrator.reports.quantities import Quantity
 
 
@@ -111,6 +112,7 @@ _LEAST_BYTES: Final = 50_000
 """Size from which on a figure in MB is not zero."""
 _PEAKS: Final = ("max_rss", "largest_rss")
 _MOST: Final = 60
+_VAR: Final = lazy_pattern(r"\bvars\.(\w+)")
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 
 
@@ -135,6 +137,7 @@ class Attachment(Struct, frozen=True):
     bytes: int
     href: str
     picture: str
+    preview: "Preview | None"
 
 
 class Measurement(Struct, frozen=True):
@@ -186,6 +189,7 @@ class StepView:
         recipe: The name of its recipe.
         name: Name of the step.
         state: State of the step.
+        blocker: Anchor of the step that blocks it; empty without one.
         xfail: Reason why it is expected to fail; empty unless it is `xfailed`.
 
     Args:
@@ -204,7 +208,7 @@ class StepView:
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
         self.name, self.state = step.name, step.state
-        self.xfail = ""
+        self.xfail = self.blocker = ""
         self.block = step.block
         self.parts: Any = self.block or _NO_BLOCK
         self.about: dict[str, Any] = step.about | step.outcome_fields
@@ -265,7 +269,16 @@ class StepView:
             return cut(f"expected to fail: {self.xfail or 'no reason is given'}{why}", 300)
         if not reason and self.about.get("blocked_by"):
             reason = f"blocked by {self.about['blocked_by']}"
+        if self.state == "skipped" and "vars." in reason and self.block:
+            reason += self._vars_in(reason)
         return cut(reason, 300)
+
+    def _vars_in(self, reason: str) -> str:
+        """Return the values of the vars that a reason names, as in `` (volts = 12)``."""
+        known = (self.block and self.block.recipe.vars) or {}
+        names = [name for name in dict.fromkeys(_VAR.findall(reason)) if name in known]
+        values = ", ".join(f"{name} = {json_text(known[name].value, 60)}" for name in names)
+        return f" ({values})" if values else ""
 
     @property
     def kind(self) -> str:
@@ -478,7 +491,8 @@ class StepView:
                 cut(file.recorded_path.rpartition("/")[2], 200),
                 cut(file.recorded_path, 200),
             )
-            yield Attachment(name, path, cut(kind, 60), one.size, self._files.href(file), picture)
+            href, shown = self._files.href(file), self._files.preview(file, kind)
+            yield Attachment(name, path, cut(kind, 60), one.size, href, picture, shown)
 
     @property
     def warnings(self) -> list[str]:
