@@ -5,12 +5,10 @@ the lists of runs take them from here.
 """
 
 from collections.abc import Iterable
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 
-class State(msgspec.Struct, frozen=True):
+class State(NamedTuple):
     """Sign, style and colour of a state.
 
     Attributes:
@@ -52,7 +50,7 @@ UNKNOWN: Final = State("·", "waiting")
 """State of a word that is not in the table."""
 
 
-class Colours(msgspec.Struct, frozen=True):
+class Colours(NamedTuple):
     """Colours of a style: line and text, and the ground below them, for a light and a dark page."""
 
     line: str
@@ -72,7 +70,7 @@ COLOURS: Final = {
 """Colours by style. Texts of them have a contrast of at least 4.5 to their ground."""
 
 
-class Legend(msgspec.Struct, frozen=True):
+class Legend(NamedTuple):
     """Legend of a graph.
 
     Attributes:

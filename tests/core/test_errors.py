@@ -12,6 +12,7 @@ from pytest_orchestrator.core.errors import (
     ContextKeyError,
     ContextTypeError,
     JournalError,
+    LockError,
     OrchestratorError,
 )
 from pytest_orchestrator.core.json_values import NotJson
@@ -23,6 +24,7 @@ KINDS: list[Any] = [
     ContextTypeError,
     JournalDamaged,
     JournalError,
+    LockError,
     NotJson,
     ParameterError,
     SignatureError,

@@ -50,10 +50,10 @@ def _shorten_list_of_names(module: ModuleType) -> None:
 def _in_module(getattr_static: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that finds hooks of modules without a search in their class."""
 
-    def found(where: object, name: str, *default: object) -> Any:
+    def found(where: object, name: str, *default: object, **named: object) -> Any:
         if type(where) is ModuleType and name.startswith("pytest_") and name in vars(where):
             return vars(where)[name]
-        return getattr_static(where, name, *default)
+        return getattr_static(where, name, *default, **named)
 
     return found
 

@@ -22,6 +22,7 @@ from pytest_orchestrator.extending import (
     WrittenStep,
 )
 from pytest_orchestrator.recipe import RecipeError, load
+from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 from pytest_orchestrator.step_types.scpi import Scpi, ScpiKeys
 
 
@@ -340,7 +341,7 @@ def test_a_missing_library_is_an_error_unless_the_recipe_requires_it(
 
 def first_line(path: Path) -> str:
     try:
-        load(path, root=path.parent)
+        load(path, root=path.parent, known=BUILT_IN.with_instruments(["psu"]))
     except RecipeError as error:
         return str(error).partition("\n")[0]
     return ""

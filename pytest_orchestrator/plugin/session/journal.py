@@ -27,6 +27,7 @@ from pytest_orchestrator.core.files import gc_paused, replacing
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.options.values import text_of
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import (
     ATTRIBUTE,
@@ -368,10 +369,11 @@ class ItemEvents:
         recipe, step, state = self._steps.pop(key, (None, None, ""))
         seconds, text, main, call = 0.0, "", None, reports[-1]
         for one in reports:
-            if one.outcome == "rerun":  # type: ignore[comparison-overlap]
+            outcome: str = one.outcome
+            if outcome == "rerun":
                 return None  # a plugin reruns the item
             seconds += one.duration
-            if one.outcome == "failed":
+            if outcome == "failed":
                 text += f"{text and chr(10)}{one.longreprtext}"
             if main is None and _outcome(one) != "passed":
                 main = one
@@ -509,7 +511,7 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
     with gc_paused():
         from pytest_orchestrator.reports.views import write_all
 
-    title, logo = (settings.text_of(config, f"report_{key}") for key in ("title", "logo"))
+    title, logo = (text_of(config, f"report_{key}") for key in ("title", "logo"))
     try:
         if (folder / JOURNAL).stat().st_size > _LARGE:
             _write_in_subprocess(folder, config.rootpath, title, logo)

@@ -396,7 +396,7 @@ class Page:
         for step in itertools.chain.from_iterable(self.listed):
             path = step.samples
             drawn = curves(path, self.budget.points) if path else None
-            if drawn is not None and _is_telling(drawn):
+            if drawn is not None and _varies(drawn):
                 by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
         return by_anchor
 
@@ -468,7 +468,7 @@ def _plain_text(value: Any, most: int) -> str:
     return json_text(value, most)
 
 
-def _is_telling(drawn: "Curves") -> bool:
+def _varies(drawn: "Curves") -> bool:
     """Return True if the curves of a step last a second, or its memory moves by 10 %."""
     least, most = min(drawn.rss), max(drawn.rss)
     return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10

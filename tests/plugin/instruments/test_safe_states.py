@@ -74,7 +74,7 @@ def test_a_timeout_and_a_crash_leave_each_instrument_safe(
     assert order[0][0] < order[1][0], "the power supply was used last, so it is made safe first"
 
 
-def test_an_instrument_that_cannot_be_made_safe_is_an_error_and_the_last_line(
+def test_a_safe_state_that_is_not_reached_is_an_error_and_ends_the_output(
     bench: Bench,
 ) -> None:
     bench.station(safe="['FAIL?']")

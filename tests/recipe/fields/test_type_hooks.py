@@ -144,7 +144,7 @@ def test_check_receives_the_step_as_it_is_written(read: Read, tmp_path: Path) ->
         (  # a text in the place of a path is the name of a key, and no colour reaches a terminal
             KeyProblem("port", "is \x1b[31mred\x1b[0m"),
             (
-                "x.yaml:5:11: 'port' in psu step 'a' is \\x1b[31mred\\x1b[0m\n\n"
+                "x.yaml:5:11: 'port' in psu step 'a' is red\n\n"
                 "   3 |   - name: a\n   4 |     type: psu\n   5 |     port: x\n"
                 "     |           ^"
             ),
