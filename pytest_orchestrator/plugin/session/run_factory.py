@@ -24,7 +24,7 @@ from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
-    from pytest_orchestrator.execution.dask.runner import DaskRunner
+    from pytest_orchestrator.execution.attempt_context import Runner
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.plugin.session_state import SessionState
 
@@ -62,7 +62,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
     )
 
 
-def _dask_runner(config: pytest.Config) -> "DaskRunner | None":
+def _dask_runner(config: pytest.Config) -> "Runner | None":
     if runner.dask_scheduler(config) is None:
         return None
     from pytest_orchestrator.plugin import dask

@@ -98,7 +98,7 @@ def test_a_safe_state_that_is_not_reached_is_an_error_and_ends_the_output(
     assert result.outlines[-1] == f"orchestrator: psu is not in its safe state: {why}"
 
 
-def test_what_a_dead_worker_leaves_on_is_the_last_line(bench: Bench) -> None:
+def test_the_output_ends_with_the_instruments_of_a_dead_worker(bench: Bench) -> None:
     bench.project.recipe("a", {"crash": f"{CRASH}, isolation: inline"})
 
     result = bench.project.run("-n1")
