@@ -138,7 +138,7 @@ def root(context, missing=missing, environment=environment):
         if l_1_each:
             pass
             t_17.append(
-                f'<div class="scroll"><table class="measured"><thead><tr><th scope="col">Measurement</th><th scope="col" class="number">Value</th><th scope="col">Limits</th><th scope="col" class="bar-head">Value and limits</th><th scope="col" class="number">Margin</th><th scope="col">Verdict</th></tr></thead><tbody>\n'
+                f'<div class="scroll" tabindex="0"><table class="measured"><thead><tr><th scope="col">Measurement</th><th scope="col" class="number">Value</th><th scope="col">Limits</th><th scope="col" class="bar-head">Value and limits</th><th scope="col" class="number">Margin</th><th scope="col">Verdict</th></tr></thead><tbody>\n'
             )
             for l_2_one in l_1_each:
                 l_2_texts = l_2_value = missing
@@ -271,7 +271,7 @@ def root(context, missing=missing, environment=environment):
             l_1_step = undefined("parameter 'step' was not provided", name='step')
         pass
         t_19.append(
-            f'<div class="scroll"><table class="elements"><thead><tr>'
+            f'<div class="scroll" tabindex="0"><table class="elements"><thead><tr>'
         )
         if l_1_step:
             pass

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_orchestrator.core.events import CollectionFailed, TestReported
 from pytest_orchestrator.reports.html.render import html
+from pytest_orchestrator.reports.templating import FOLDER
 from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
@@ -252,3 +253,13 @@ def test_failed_steps_are_listed_first_if_not_all_fit(
     ids = {value for _, keys in read.tags if (value := keys.get("id"))}
     links = {link[1:] for link in read.all("a", "href") if link.startswith("#")}
     assert links - ids == set()
+
+
+def test_the_keyboard_reaches_each_table_that_scrolls() -> None:
+    opened = [
+        tag for file in FOLDER.glob("*.html") for tag in re.findall(r"<[^<]*>", file.read_text())
+    ]
+
+    scrolling = [tag for tag in opened if 'class="scroll"' in tag]
+    assert [tag for tag in scrolling if ' tabindex="0"' not in tag] == []
+    assert len(scrolling) > 5
