@@ -148,7 +148,7 @@ def root(context, missing=missing, environment=environment):
     context.vars['behind'] = l_0_behind
     context.exported_vars.add('behind')
     l_1_box_size = missing
-    for l_1_box in l_0_boxes:
+    for (l_1_box, l_1_place) in l_0_boxes:
         l_1_state = l_1_href = missing
         pass
         l_1_state = l_1_box.state
@@ -161,7 +161,7 @@ def root(context, missing=missing, environment=environment):
                 f'">'
             )
         v_0 = (l_1_box.classes)
-        v_1 = (l_1_box.place)
+        v_1 = (l_1_place)
         v_2 = escaped(l_1_box.title)
         t_3.append(
             f'<g class="{v_0}'
@@ -212,7 +212,7 @@ def root(context, missing=missing, environment=environment):
         t_3.append(
             f'\n'
         )
-    l_1_box = l_1_state = l_1_href = missing
+    l_1_box = l_1_place = l_1_state = l_1_href = missing
     for l_1_entry in l_0_legend:
         pass
         v_0 = (l_1_entry.look)

@@ -166,7 +166,7 @@ def _rows(ranks: Mapping[str, int], segments: Iterable[tuple[_Node, _Node]]) -> 
     nodes = [node for pair in segments for node in pair]
     for bend in dict.fromkeys([node for node in nodes if isinstance(node, _Bend)]):
         rows[bend.rank].append(bend)
-    if max(map(len, rows), default=0) <= 1:
+    if not segments or max(map(len, rows)) <= 1:
         return rows
     previous: dict[_Node, list[_Node]] = {}
     following: dict[_Node, list[_Node]] = {}
@@ -174,8 +174,11 @@ def _rows(ranks: Mapping[str, int], segments: Iterable[tuple[_Node, _Node]]) -> 
         following.setdefault(one, []).append(other)
         previous.setdefault(other, []).append(one)
     for _ in range(_SWEEPS):
+        before = [row[:] for row in rows]
         _sweep(rows, previous)
         _sweep(rows[::-1], following)
+        if rows == before:  # so the next sweeps change nothing
+            break
     _sweep(rows, previous)
     return rows
 

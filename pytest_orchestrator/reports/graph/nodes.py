@@ -88,11 +88,14 @@ class Node(msgspec.Struct, frozen=True):
         """Style of the box; empty if the recipe has not run."""
         return look(self.state) if self.state else ""
 
-    @property
-    def title(self) -> str:
-        """Full text of the box, for a tooltip."""
+    def title(self, outcome: str) -> str:
+        """Return the full text of the box, for a tooltip.
+
+        Args:
+            outcome: Its second line.
+        """
         names = self.name if self.steps == 1 else f"{self.name} … {self.last}"
-        state = f": {self.outcome}" if self.outcome else ""
+        state = f": {outcome}" if outcome else ""
         return f"{names}{state}{' (finally)' if self.final else ''}"
 
 

@@ -3,7 +3,7 @@
 Nodes of Mermaid have numbered ids, so that a step's name cannot be a keyword of Mermaid.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,14 +25,14 @@ _DASHES: Final = "stroke-dasharray:5 3"
 def legend_of(drawn: Graph) -> Legend:
     """Return the legend of a graph, with the states and marks that it has."""
     nodes = drawn.nodes.values()
-    weak = [one for mine in drawn.waits.values() for one in mine.values()]
+    weak = {one for mine in drawn.waits.values() for one in mine.values()}
     marks = {
         "solid": False in weak,
         "dashed": True in weak,
-        "final": any(node.final for node in nodes),
-        "folded": any(node.steps > 1 for node in nodes),
+        "final": True in [node.final for node in nodes],
+        "folded": max([node.steps for node in nodes], default=0) > 1,
     }
-    return legend((node.state for node in nodes), (name for name, used in marks.items() if used))
+    return legend([node.state for node in nodes], [name for name, used in marks.items() if used])
 
 
 def mermaid(steps: Steps, most: int = MOST, *, fold: bool = True, with_legend: bool = True) -> str:
@@ -116,7 +116,6 @@ class _Box(msgspec.Struct, frozen=True):
     """Values of a node that the SVG template uses."""
 
     classes: str
-    place: str
     title: str
     label: str
     length: int
@@ -157,20 +156,33 @@ def svg(steps: Steps, *, fold: bool = True) -> str:
     return template("graph.svg").render(picture | sizes, alone=True, colours=COLOURS)
 
 
-def boxes(drawn: Graph, columns: int = COLUMNS) -> dict[str, Any]:
-    """Return the variables of the SVG template for a graph.
+def boxes(drawn: Graph) -> dict[str, Any]:
+    """Return the variables of the SVG template for a graph."""
+    return _picture(drawn, [_svg_box(node) for node in drawn.nodes.values()], COLUMNS)
+
+
+def narrow_boxes(drawn: Graph, wide: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the variables of a picture for a narrow screen; None if the graph fits one.
 
     Args:
         drawn: The graph.
-        columns: Highest number of boxes beside each other.
+        wide: The variables of its picture for other screens, as `boxes` returns them.
     """
+    if len(drawn.nodes) <= _NARROW_COLUMNS:
+        return None
+    return _picture(drawn, [box for box, _ in wide["boxes"]], _NARROW_COLUMNS)
+
+
+def _picture(drawn: Graph, shown: Sequence[_Box], columns: int) -> dict[str, Any]:
+    """Return the variables of a picture: each box with its place, the lines, and the sizes."""
     layout = layered_layout(drawn, columns)
+    places = [f"translate({x:.1f} {y:.1f})" for x, y in map(layout.boxes.__getitem__, drawn.nodes)]
     return {
         "width": layout.width,
         "height": layout.height,
         "least": int(layout.width * _SMALLEST),
         "box_size": (WIDTH, HEIGHT),
-        "boxes": [_svg_box(node, *layout.boxes[node.name]) for node in drawn.nodes.values()],
+        "boxes": list(zip(shown, places, strict=True)),
         "lines": layout.lines,
         "dashed": layout.dashed,
         "heads": layout.heads,
@@ -180,21 +192,14 @@ def boxes(drawn: Graph, columns: int = COLUMNS) -> dict[str, Any]:
     }
 
 
-def narrow_boxes(drawn: Graph) -> dict[str, Any] | None:
-    """Return the variables of a picture for a narrow screen; None if the graph fits one."""
-    picture = boxes(drawn, _NARROW_COLUMNS)
-    return picture if len(picture["boxes"]) > _NARROW_COLUMNS else None
-
-
-def _svg_box(node: Node, x: float, y: float) -> _Box:
-    label = node.label
+def _svg_box(node: Node) -> _Box:
+    label, outcome = node.label, node.outcome
     return _Box(
-        f"box {node.look or 'waiting'}{' final' * node.final}",
-        f"translate({x:.1f} {y:.1f})",
-        node.title,
+        f"box {node.look or 'waiting'}{' final' if node.final else ''}",
+        node.title(outcome),
         label,
         _INSIDE if _is_wide(label) else 0,
-        node.outcome,
+        outcome,
         node.steps > 1,
         node.href,
     )
@@ -202,7 +207,9 @@ def _svg_box(node: Node, x: float, y: float) -> _Box:
 
 def _is_wide(label: str) -> bool:
     """Return True if a name may be wider than its box: many capitals, `m`, `w` or wide letters."""
-    wide = sum(letter.isupper() or letter in "mw_…" for letter in label)
+    if label.isascii() and (6.6 + 2.6) * len(label) <= _INSIDE:
+        return False
+    wide = sum([letter.isupper() or letter in "mw_…" for letter in label])
     return 6.6 * display_width(label) + 2.6 * wide > _INSIDE
 
 

@@ -441,6 +441,7 @@ class Page:
             for step in steps
         ]
         picture = graph_of(drawn, most=MOST)
+        wide = boxes(picture)
         self._drawable -= len(steps)
         recipe_verdict = verdict_of(recipe)
         return RecipeView(
@@ -451,8 +452,8 @@ class Page:
             steps,
             timeline(recipe, self.run.last) if self._drawable >= 0 else None,
             critical_path(blocks),
-            boxes(picture),
-            narrow_boxes(picture),
+            wide,
+            narrow_boxes(picture, wide),
             legend_of(picture),
             sum(picture.left_out.values()),
             anchors,
