@@ -282,23 +282,12 @@ class RecipeLocks:
         on_wait: Callable[[], None] = lambda: None,
     ) -> locks.LockSet | None:
         def waiting(lock: str, owner: Owner | None, seconds: float) -> None:
-            self._refuse_own_session(lock, owner)
+            refuse_own_session(lock, owner, self._config.run_id)
             self._refuse_deadlock(min(names), lock)
             on_wait()
             self._on_lock_wait(LockWait(who=who, lock=lock, owner=owner, seconds=seconds))
 
         return locks.acquire(names, run=self._config.run_id, step=who, waiting=waiting, stop=stop)
-
-    def _refuse_own_session(self, lock: str, owner: Owner | None) -> None:
-        """Raise LockError if the owner of a lock is an unfinished recipe run of this session."""
-        if owner is None or "::" in owner.step or owner.free_at:
-            return
-        here = Owner.here(self._config.run_id, self._recipe.key)
-        if (owner.pid, owner.host, owner.run) == (here.pid, here.host, here.run):
-            raise LockError(
-                f"lock '{lock}' is held by {owner.step}, whose run in this session is not over; "
-                "let nothing that uses that recipe come after this step"
-            )
 
     def _refuse_deadlock(self, first: str, lock: str) -> None:
         """Raise LockError if a held lock has a later name, since the wait could then deadlock.
@@ -321,6 +310,24 @@ class RecipeLocks:
                 f"locks; to wait for it while '{held}' is held might be for ever: let its name "
                 "depend on vars, env, matrix, run or recipe alone"
             )
+
+
+def refuse_own_session(lock: str, owner: Owner | None, run: str) -> None:
+    """Raise LockError if the owner of a lock is an unfinished recipe run of this session.
+
+    Args:
+        lock: Name of the lock.
+        owner: Its owner; None if unknown.
+        run: Id of the run of this session.
+    """
+    if owner is None or "::" in owner.step or owner.free_at:
+        return
+    here = Owner.here(run, owner.step)
+    if (owner.pid, owner.host, owner.run) == (here.pid, here.host, here.run):
+        raise LockError(
+            f"lock '{lock}' is held by {owner.step}, whose run in this session is not over; "
+            "let nothing that uses that recipe come after this step"
+        )
 
 
 def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:

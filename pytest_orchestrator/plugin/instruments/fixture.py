@@ -9,6 +9,7 @@ import pytest
 from pytest_orchestrator.execution.instruments.use import RecipeInstruments
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.locks.locks import LockWait
+from pytest_orchestrator.execution.scheduling.recipe_locks import refuse_own_session
 from pytest_orchestrator.instrument import Instrument
 from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.instruments import owed
@@ -74,6 +75,7 @@ def _locked(
         return True
 
     def waiting(name: str, owner: "Owner | None", seconds: float) -> None:
+        refuse_own_session(name, owner, plugin.run_id)
         wait_printer(config)(LockWait(who=user, lock=name, owner=owner, seconds=seconds))
 
     return lock

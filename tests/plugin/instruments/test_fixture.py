@@ -71,6 +71,21 @@ def test_a_marked_test_uses_the_instruments_of_its_recipe(bench: Bench) -> None:
     assert bench.psu.texts.count("*IDN?") == 2
 
 
+def test_a_test_does_not_wait_for_a_lock_of_its_own_session(bench: Bench) -> None:
+    bench.station("    lock: psu\n")
+    bench.project.recipe("a", {"one": ""}, head="locks: [psu]")
+    mark = '@pytest.mark.recipe("recipes/a.yaml")\ndef test_{}():\n    pass\n\n\n'
+    hand = "def test_hand(instrument):\n    instrument('psu').open()\n\n\n"
+    text = f"import pytest\n\n\n{mark.format('first')}{hand}{mark.format('last')}"
+    bench.project.write("test_a.py", text)
+
+    result = bench.project.run("test_a.py")
+
+    result.assert_outcomes(passed=2, failed=1)
+    held = "psu: lock 'psu' is held by recipes/a.yaml, whose run in this session is not over; let *"
+    result.stdout.fnmatch_lines([f"E *InstrumentError: {held}"])
+
+
 def test_the_error_without_a_station_file_names_its_place(project: Project) -> None:
     project.write("test_a.py", "def test_a(instrument):\n    pass\n")
 
