@@ -371,6 +371,25 @@ def from_block(data: object) -> Block | None:
 _decode: Final = msgspec.json.Decoder(Block).decode
 
 
+class _Line(Struct, tag_field="event", tag="step_finished"):
+    block: Block
+
+
+def block_in_line(line: bytes) -> Block | None:
+    """Return the block in a line of a journal; None if the line has no valid block.
+
+    Args:
+        line: A line with the end of a step, which is not verified.
+    """
+    try:
+        return _decode_line(line).block
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_decode_line: Final = msgspec.json.Decoder(_Line).decode
+
+
 def result_of(event: StepFinished) -> result.StepResult:
     """Return the recorded result of a step, with what other steps can refer to.
 

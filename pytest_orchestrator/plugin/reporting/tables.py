@@ -211,12 +211,20 @@ class BlockStore(Mapping[str, "list[Block]"]):
             recipe.unrecorded.pop(name, None)
 
     def __getitem__(self, key: str) -> "list[Block]":
-        from pytest_orchestrator.runs.block import from_block
+        from pytest_orchestrator.runs.block import block_in_line, from_block
 
         recipe = self._recipes[key]
-        plain = (*self._read(recipe.lines, raw_block=True), *recipe.unrecorded.values())
-        read = {block.step.name: block for one in plain if (block := from_block(one))}
+        lines = map(block_in_line, self._lines(recipe.lines))
+        blocks = (*lines, *map(from_block, recipe.unrecorded.values()))
+        read = {block.step.name: block for block in blocks if block is not None}
         return sorted(read.values(), key=lambda block: block.step.index)
+
+    def _lines(self, offsets: Iterable[int]) -> Iterator[bytes]:
+        journal = self._state.lines
+        if journal is None:
+            return
+        with contextlib.suppress(OSError):  # the session reports the damage
+            yield from map(journal.line_at, offsets)
 
     def plain(self, key: str) -> "Iterable[tuple[str, dict[str, Any]]]":
         """Return the name and the block, as plain data, of each step of a recipe."""
@@ -224,7 +232,7 @@ class BlockStore(Mapping[str, "list[Block]"]):
         read = self._read(recipe.lines)
         return ({block["step"]["name"]: block for block in read} | recipe.unrecorded).items()
 
-    def _read(self, lines: Iterable[int], *, raw_block: bool = False) -> Iterator[dict[str, Any]]:
+    def _read(self, lines: Iterable[int]) -> Iterator[dict[str, Any]]:
         from pytest_orchestrator.runs.journal.chain import JournalDamaged
 
         journal = self._state.lines
@@ -232,7 +240,7 @@ class BlockStore(Mapping[str, "list[Block]"]):
             return
         for line in lines:
             with contextlib.suppress(JournalDamaged, OSError):  # the session reports the damage
-                yield journal.at(line, raw_block=raw_block).block
+                yield journal.at(line).block
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recipes)

@@ -20,7 +20,6 @@ from pytest_orchestrator.runs.journal.chain import (
     Entry,
     JournalDamaged,
     decode_line,
-    decode_with_raw_block,
 )
 from pytest_orchestrator.runs.journal.writer import is_being_written
 
@@ -198,20 +197,29 @@ class JournalIndex:
         """
         return self._last.pop((recipe, step), None)
 
-    def at(self, offset: int, *, raw_block: bool = False) -> StepFinished:
+    def line_at(self, offset: int) -> bytes:
+        """Return the line at an offset, without its line feed.
+
+        Args:
+            offset: An offset that `take` returned.
+
+        Raises:
+            OSError: The journal cannot be read.
+        """
+        self._file.seek(offset)
+        return self._file.readline().rstrip(b"\n")
+
+    def at(self, offset: int) -> StepFinished:
         """Return the event in the line at an offset.
 
         Args:
             offset: An offset that `take` returned.
-            raw_block: True to leave the block as JSON text, which `from_block` decodes fast.
 
         Raises:
             JournalDamaged: The line was changed.
             OSError: The journal cannot be read.
         """
-        self._file.seek(offset)
-        line = self._file.readline().rstrip(b"\n")
-        event = decode_line(line, decode=decode_with_raw_block if raw_block else None).event
+        event = decode_line(self.line_at(offset)).event
         if not isinstance(event, StepFinished):  # `note` stores the offsets of no other lines
             raise JournalDamaged.at(0, "it is no line on a step any more")
         return event
