@@ -5,10 +5,9 @@ until the end of the session. So pytest receives only the records that fit into 
 one record with the number of the omitted ones.
 """
 
-import contextlib
 import logging
 import marshal
-from collections.abc import Iterator
+import os
 from datetime import datetime
 from typing import Any, Final
 
@@ -144,27 +143,31 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-@contextlib.contextmanager
-def records_of_this_process(step: str, attempt: AttemptContext) -> Iterator[RecordLog]:
-    """Write the log records of this process to a step's log during a ``with`` block.
+class RecordsOfThisProcess:
+    """Context manager that writes the log records of this process to the log of a step.
+
+    The ``with`` block gets the log, whose file is closed at the end of the block.
 
     Args:
         step: Name of the step.
         attempt: The context of the attempt.
-
-    Yields:
-        The log, whose file is closed at the end of the block.
     """
-    log = RecordLog(step, attempt)
-    handler, root = _unused.pop() if _unused else _Handler(), logging.getLogger()
-    handler.log = log
-    root.addHandler(handler)
-    try:
-        yield log
-    finally:
-        root.removeHandler(handler)
-        _unused.append(handler)
-        log.close()
+
+    __slots__ = ("_handler", "_log")
+
+    def __init__(self, step: str, attempt: AttemptContext) -> None:
+        self._log = RecordLog(step, attempt)
+        self._handler = _unused.pop() if _unused else _Handler()
+        self._handler.log = self._log
+
+    def __enter__(self) -> RecordLog:
+        logging.root.addHandler(self._handler)
+        return self._log
+
+    def __exit__(self, *_: object) -> None:
+        logging.root.removeHandler(self._handler)
+        _unused.append(self._handler)
+        self._log.close()
 
 
 _unused: list[_Handler] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.record_log import BUDGET, RecordLog, records_of_this_process
+from pytest_orchestrator.execution.record_log import BUDGET, RecordLog, RecordsOfThisProcess
 from pytest_orchestrator.execution.run_config import RecordStyle
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_records_of_this_process_are_written_while_a_step_runs_in_it(
     bench: Bench, passed_on: list[Any], tmp_path: Path
 ) -> None:
     del tmp_path
-    with records_of_this_process("s", bench.attempt) as log:
+    with RecordsOfThisProcess("s", bench.attempt) as log:
         logging.getLogger("bench").warning("%s V", 12)
     logging.getLogger("bench").warning("later")
     assert log.stream is not None

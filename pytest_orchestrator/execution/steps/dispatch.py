@@ -99,7 +99,7 @@ def _service(step: Step, own: Context, attempt: AttemptContext, services: Servic
 def _inline(
     step: CodeStep, own: Context, attempt: AttemptContext, fixtures: Mapping[str, object]
 ) -> Ended:
-    from pytest_orchestrator.execution.record_log import records_of_this_process
+    from pytest_orchestrator.execution.record_log import RecordsOfThisProcess
     from pytest_orchestrator.execution.steps import asking, custom, python_inline
 
     attempt.config.secrets.add_environment(attempt.variables())
@@ -111,7 +111,7 @@ def _inline(
         with (
             _environment(called, within) if called.env else _UNCHANGED,
             _guarded(called, within),
-            records_of_this_process(called.name, within) as records,
+            RecordsOfThisProcess(called.name, within) as records,
         ):
             ended = python_inline.run(called, own, within, fixtures)
         ended = msgspec.structs.replace(ended, log=records.stream)

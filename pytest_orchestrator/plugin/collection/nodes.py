@@ -228,7 +228,7 @@ class StepItem(pytest.Function):
 
     def forget(self) -> None:
         """Release the result, and the function if the step has no fixtures, to save memory."""
-        self.result = None
+        self._result = None
         if not (self.recipe.fixtures or self.step.fixtures):
             self.obj = self.parent.idle
 
@@ -239,7 +239,8 @@ class StepItem(pytest.Function):
 
     @result.setter
     def result(self, result: StepResult | None) -> None:
-        self._result = state_of(self.config).masked(result)
+        state = state_of(self.config)
+        self._result = state.masked(result) if state.has_secrets else result
 
     @property
     def run(self) -> RecipeRun:

@@ -49,7 +49,8 @@ class Blocks(Plugin):
         if call.when == "call":
             _fail_unproven(item, report, raised=call.excinfo is not None)
             _set_times(item, report)
-        _bound(item, report)
+        if report.longrepr is not None:
+            _bound(item, report)
         self._made = report
         return report
 
@@ -62,7 +63,8 @@ class Blocks(Plugin):
         if call.when == "call":
             _fail_unproven(item, report, raised=call.excinfo is not None)
             _fail_cut_off(item, report)
-        _bound(item, report)
+        if report.longrepr is not None or hasattr(report, "wasxfail"):
+            _bound(item, report)
         if call.when == "setup":
             needed = item.stash.get(RESULTS, None)
             if needed:
@@ -281,12 +283,7 @@ def _describe(item: StepItem, report: pytest.TestReport) -> "dict[str, Json] | N
         state = "failed"
     elif result.outcome == "blocked" and report.skipped:
         _skip_at_blocker(item, report, result)
-    block = _recorded_block(item, result, state) or block_of(
-        item.config, item.run, item.step, result, state=state
-    )
-    recorder = state_of(item.config).recorder
-    if recorder is not None:
-        recorder.update_block(item.recipe, item.step, result, block)
+    block = _recorded_block(item, result, state)
     setattr(report, ATTRIBUTE, block)
     if settings.junit_place(item.config) != "testcase":
         return block
@@ -300,15 +297,16 @@ def _describe(item: StepItem, report: pytest.TestReport) -> "dict[str, Json] | N
     return block
 
 
-def _recorded_block(
-    item: StepItem, result: "StepResult", state: str | None
-) -> "dict[str, Json] | None":
-    """Return the block that the journal already contains for a result, or None."""
+def _recorded_block(item: StepItem, result: "StepResult", state: str | None) -> "dict[str, Json]":
+    """Return the block of a result, and record the block unless the journal contains it."""
     recorder = state_of(item.config).recorder
     recorded = recorder.blocks.get((item.recipe.key, item.step.name)) if recorder else None
-    if recorded is None or recorded[0] is not result or state not in (None, result.outcome):
-        return None
-    return recorded[1]
+    if recorded and recorded[0] is result and state in (None, result.outcome):
+        return recorded[1]
+    block = block_of(item.config, item.run, item.step, result, state=state)
+    if recorder is not None:
+        recorder.update_block(item.recipe, item.step, result, block)
+    return block
 
 
 def _reason(report: pytest.TestReport) -> str:
