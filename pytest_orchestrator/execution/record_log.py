@@ -7,7 +7,6 @@ one record with the number of the omitted ones.
 
 import logging
 import marshal
-import os
 from datetime import datetime
 from typing import Any, Final
 
