@@ -49,12 +49,12 @@ def trends(
     charts: list[dict[str, Any]] = []
     total = 0
     for recipe in run.recipes.values():
-        for chart in _trends(run, recipe, history):
+        for make in _trends(run, recipe, history):
             total += 1
             if total <= _MAX_CHARTS:
-                charts.append(chart())
-    for drawn in charts:
-        drawn["total"] = total
+                charts.append(make())
+    for chart in charts:
+        chart["total"] = total
     return charts
 
 
@@ -99,7 +99,7 @@ def _seconds_chart(
 ) -> dict[str, Any]:
     figures = (figures_of(step) for step in recipe.steps.values())
     seconds = [sum(each["seconds"] for each in past.steps.values()) for past in earlier]
-    points: list[dict[str, object]] = [
+    points: list[dict[str, Any]] = [
         {"run": past.run, "start": past.started, "value": value, "passed": past.passed}
         for past, value in zip(earlier, seconds, strict=True)
     ]

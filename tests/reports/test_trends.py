@@ -1,7 +1,12 @@
 import json
 from pathlib import Path
 
-from pytest_orchestrator.reports.trends import Curves, curves
+import pytest
+
+from pytest_orchestrator.reports.html.render import html
+from pytest_orchestrator.reports.trends import Curves, curves, trends
+from pytest_orchestrator.runs import lookup
+from tests.runs.built import BEGIN, Built
 
 
 def samples(path: Path, *rows: tuple[float, int, float], rest: str = "") -> Path:
@@ -38,3 +43,52 @@ def test_an_incomplete_line_ends_a_curve(tmp_path: Path) -> None:
 def test_a_single_sample_gives_no_curve(tmp_path: Path) -> None:
     assert curves(samples(tmp_path / "x", (1, 1, 1)), 10) is None
     assert curves(tmp_path / "nothing", 10) is None
+
+
+def test_a_trend_names_its_recipe_has_limits_and_judges_each_value_by_them(tmp_path: Path) -> None:
+    for number, values in enumerate([(12.0, 12.4), (12.1, 12.9), (12.2, 12.5)]):
+        run = Built(tmp_path, f"20261126T00000{number}Z-0001", start=BEGIN + number * 10**12)
+        for cell, value in zip(("a", "b"), values, strict=True):
+            run.recipe = f"recipes/x.yaml[unit:{cell}]"
+            run.about = {"name": "x", "path": "recipes/x.yaml", "cell": f"unit:{cell}"}
+            run.begin("m")
+            run.step("m", measured={"rail": value}, limits={"low": 11.5, "high": 12.6})
+        run.seal()
+    folders = sorted(tmp_path.iterdir(), reverse=True)
+
+    charts = trends(lookup.load_record(folders[0]), folders[1:])
+
+    assert [one["name"] for one in charts] == [
+        "x [unit:a] · total step time",
+        "x [unit:a] · m: rail",
+        "x [unit:b] · total step time",
+        "x [unit:b] · m: rail",
+    ]
+    assert {one["total"] for one in charts} == {4}
+    last = charts[3]
+    assert (last["low"], last["high"], last["unit"]) == (11.5, 12.6, "mV")
+    assert [(one["value"], one["passed"]) for one in last["points"]] == [
+        (12.4, True),
+        (12.9, False),
+        (12.5, True),
+    ]
+    starts = [one["start"] for one in last["points"]]
+    assert starts == sorted(starts)
+    assert all(starts)
+
+
+def test_figures_beyond_the_most_charts_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.reports.trends._MAX_CHARTS", 2)
+    for number in range(2):
+        run = Built(tmp_path, f"20261126T00000{number}Z-0001").begin("m")
+        run.step("m", measured={"rail": 1.0, "ripple": 2.0, "state": 3.0})
+        run.seal()
+    folders = sorted(tmp_path.iterdir(), reverse=True)
+
+    charts = trends(lookup.load_record(folders[0]), folders[1:])
+
+    assert (len(charts), charts[0]["total"]) == (2, 4)
+    page = html(lookup.load_record(folders[0]), folders[0], trends=charts)
+    assert "2 of 4 figures shown" in page

@@ -163,6 +163,11 @@ def check_report_files(config: pytest.Config) -> None:
             )
 
 
+def brand(config: pytest.Config) -> tuple[str, str]:
+    """Return the title of reports and the path of their logo; both may be empty."""
+    return text_of(config, "report_title"), text_of(config, "report_logo")
+
+
 def max_log(config: pytest.Config) -> int:
     """Return the maximum size of a step's log, in bytes."""
     return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))

@@ -27,7 +27,6 @@ from pytest_orchestrator.core.files import gc_paused, replacing
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.options.values import text_of
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import (
     ATTRIBUTE,
@@ -511,7 +510,7 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
     with gc_paused():
         from pytest_orchestrator.reports.views import write_all
 
-    title, logo = (text_of(config, f"report_{key}") for key in ("title", "logo"))
+    title, logo = settings.brand(config)
     try:
         if (folder / JOURNAL).stat().st_size > _LARGE:
             _write_in_subprocess(folder, config.rootpath, title, logo)

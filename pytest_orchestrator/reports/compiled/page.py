@@ -344,7 +344,7 @@ def root(context, missing=missing, environment=environment):
             t_14.append(
                 f' <a href="#matrix">Matrix</a>'
             )
-        if l_0_overview.measurements.rows:
+        if (l_0_overview.measurements and l_0_overview.measurements.rows):
             pass
             t_14.append(
                 f' <a href="#measurements">Measurements</a>'
@@ -656,8 +656,10 @@ def root(context, missing=missing, environment=environment):
         )
         if l_0_overview.rows:
             pass
+            v_0 = ((' tall' if (t_5(l_0_overview.rows) > 60) else ''))
             t_14.append(
-                f'  <div class="scroll" tabindex="0" role="region" aria-label="Table of recipes"><table class="recipes"><thead><tr><th scope="col">Verdict</th><th scope="col">Recipe</th>'
+                f'  <div class="scroll{v_0}'
+                f'" tabindex="0" role="region" aria-label="Table of recipes"><table class="recipes"><thead><tr><th scope="col">Verdict</th><th scope="col">Recipe</th>'
             )
             if l_0_overview.has_dut:
                 pass
@@ -670,7 +672,15 @@ def root(context, missing=missing, environment=environment):
                     f'<th scope="col">Test ID</th>'
                 )
             t_14.append(
-                f'<th scope="col">Steps</th><th scope="col" class="number">Duration</th><th scope="col">First reason</th></tr></thead><tbody>\n'
+                f'<th scope="col">Steps</th><th scope="col" class="number">Duration</th>'
+            )
+            if l_0_overview.has_reason:
+                pass
+                t_14.append(
+                    f'<th scope="col">First reason</th>'
+                )
+            t_14.append(
+                f'</tr></thead><tbody>\n'
             )
             for l_1_row in l_0_overview.rows:
                 l_1_one = missing
@@ -705,23 +715,31 @@ def root(context, missing=missing, environment=environment):
                     t_14.append(
                         f'<td>{v_0}'
                         f'</td><td class="number">{v_1}'
-                        f'</td><td class="wide">'
+                        f'</td>'
                     )
-                    if l_1_row.first:
+                    if l_0_overview.has_reason:
                         pass
-                        v_0 = (l_1_row.first.anchor)
-                        v_1, v_2 = all_escaped((l_1_row.first.name, l_1_row.first.reason))
                         t_14.append(
-                            f'<a href="#{v_0}'
-                            f'">{v_1}'
-                            f'</a>: {v_2}'
+                            f'<td class="wide first-reason">'
+                        )
+                        if l_1_row.first:
+                            pass
+                            v_0 = (l_1_row.first.anchor)
+                            v_1, v_2 = all_escaped((l_1_row.first.name, l_1_row.first.reason))
+                            t_14.append(
+                                f'<a href="#{v_0}'
+                                f'">{v_1}'
+                                f'</a>: {v_2}'
+                            )
+                        t_14.append(
+                            f'</td>'
                         )
                     t_14.append(
-                        f'</td></tr>\n'
+                        f'</tr>\n'
                     )
                 else:
                     pass
-                    v_0, v_1 = all_escaped((((5 + l_0_overview.has_dut) + l_0_overview.has_test_id), l_1_row.rest))
+                    v_0, v_1 = all_escaped(((((4 + l_0_overview.has_reason) + l_0_overview.has_dut) + l_0_overview.has_test_id), l_1_row.rest))
                     t_14.append(
                         f'  <tr><td colspan="{v_0}'
                         f'">{v_1}'
@@ -995,7 +1013,7 @@ def root(context, missing=missing, environment=environment):
             t_14.append(
                 f'</section>\n'
             )
-        if l_0_overview.measurements.rows:
+        if (l_0_overview.measurements and l_0_overview.measurements.rows):
             pass
             l_0_table = l_0_overview.measurements
             context.vars['table'] = l_0_table
@@ -1476,4 +1494,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=101&2=125&3=134&19=155&24=167&26=189&27=199&29=208&32=218&36=232&38=241&44=257&47=275&49=285&51=295&55=309&59=319&61=327&63=335&65=356&67=364&69=372&71=380&79=388&82=398&83=407&88=436&93=460&99=471&100=473&102=482&103=497&106=519&108=529&113=541&117=552&118=559&120=588&121=612&126=650&129=655&130=660&131=673&132=676&133=677&134=688&141=732&143=742&144=753&145=760&149=791&155=801&158=808&159=819&160=823&161=826&165=850&166=859&168=869&170=879&171=884&177=924&180=933&182=945&185=950&193=967&197=975&200=980&207=996&208=998&213=1006&218=1020&220=1032&221=1045&222=1048&223=1054&233=1119&237=1133&238=1138&240=1149&241=1155&246=1170&250=1183&252=1197&253=1201&254=1204&255=1205&258=1216&266=1228&270=1233&274=1249&279=1263&282=1268&283=1270&289=1286&291=1291&293=1304&296=1315&297=1337&306=1357&310=1362&311=1372&320=1413&322=1423&324=1434&328=1446&330=1453'
+debug_info = '1=101&2=125&3=134&19=155&24=167&26=189&27=199&29=208&32=218&36=232&38=241&44=257&47=275&49=285&51=295&55=309&59=319&61=327&63=335&65=356&67=364&69=372&71=380&79=388&82=398&83=407&88=436&93=460&99=471&100=473&102=482&103=497&106=519&108=529&113=541&117=552&118=559&120=588&121=612&126=650&129=655&130=662&131=683&132=686&133=687&134=698&141=750&143=760&144=771&145=778&149=809&155=819&158=826&159=837&160=841&161=844&165=868&166=877&168=887&170=897&171=902&177=942&180=951&182=963&185=968&193=985&197=993&200=998&207=1014&208=1016&213=1024&218=1038&220=1050&221=1063&222=1066&223=1072&233=1137&237=1151&238=1156&240=1167&241=1173&246=1188&250=1201&252=1215&253=1219&254=1222&255=1223&258=1234&266=1246&270=1251&274=1267&279=1281&282=1286&283=1288&289=1304&291=1309&293=1322&296=1333&297=1355&306=1375&310=1380&311=1390&320=1431&322=1441&324=1452&328=1464&330=1471'

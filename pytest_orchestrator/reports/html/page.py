@@ -12,7 +12,6 @@ import msgspec
 
 from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.reports import quantities
-from pytest_orchestrator.reports.certificate.meta import LABELS, Row, lines, meta_rows
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
 from pytest_orchestrator.reports.graph.nodes import MOST
 from pytest_orchestrator.reports.graph.nodes import graph as graph_of
@@ -31,6 +30,7 @@ from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import interruption, seconds, verdict, verdict_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.reports.certificate.meta import Row
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
     from pytest_orchestrator.reports.trends import Curves
@@ -53,6 +53,10 @@ _MOST_STEPS: Final = 5_000
 """Maximum number of steps that are listed and drawn in timelines, so that the page opens fast."""
 _LIST_HEAD: Final = "steps"
 """Anchor of the head of the list, to which links to unlisted steps lead."""
+
+
+NOTABLE: Final = ("failed", "timeout", "error", "interrupted", "running", "not run")
+"""Verdicts of recipes that come first in lists."""
 
 
 class RecipeView(msgspec.Struct, frozen=True):
@@ -99,6 +103,16 @@ class RecipeView(msgspec.Struct, frozen=True):
         return f"{self.name} [{self.cell}]" if self.is_cell else self.name
 
     @property
+    def rank(self) -> int:
+        """Its place in lists: recipes that did not pass come first."""
+        return NOTABLE.index(self.verdict) if self.verdict in NOTABLE else len(NOTABLE)
+
+    @property
+    def has_matrix(self) -> bool:
+        """True if the recipe is a cell of a matrix, or a step of it has a matrix."""
+        return "matrix" in self.recipe.about or self.has_step_matrix
+
+    @property
     def has_step_matrix(self) -> bool:
         """True if a step of the recipe has a matrix."""
         return any("matrix" in step.about for step in self.steps)
@@ -114,9 +128,14 @@ class RecipeView(msgspec.Struct, frozen=True):
         return quantities.duration(self.timeline.seconds) if self.timeline else "-"
 
     @property
-    def meta(self) -> list[Row]:
+    def meta(self) -> "list[Row]":
         """All of its `test_meta`."""
-        return meta_rows(self.recipe.about.get("test_meta"))
+        meta = self.recipe.about.get("test_meta")
+        if not meta:
+            return []
+        from pytest_orchestrator.reports.certificate.meta import meta_rows
+
+        return meta_rows(meta)
 
     @property
     def dut(self) -> str:
@@ -134,6 +153,8 @@ def _joined(recipe: RecipeRecord, key: str) -> str:
     value = (recipe.about.get("test_meta") or {}).get(key)
     if value in (None, "", {}, []):
         return ""
+    from pytest_orchestrator.reports.certificate.meta import lines
+
     texts = [f"{one.name} {one.text}" if one.name else one.text for one in lines("", value)]
     return cut(", ".join(texts), 200)
 
@@ -237,6 +258,13 @@ class Page:
         return self.run.finished is None and self.run.state != "running"
 
     @property
+    def has_failures(self) -> bool:
+        """True if a step or another test failed."""
+        return self.first_failure is not None or any(
+            self.test_counts.get(state) for state in ("failed", "error")
+        )
+
+    @property
     def first_dut(self) -> str:
         """Unit under test of the recipe of the first failure; empty if it names none."""
         first = self.first_failure
@@ -284,7 +312,7 @@ class Page:
             (mark for one in drawn for mark in one.marks),
         )
 
-    @property
+    @cached_property
     def first_failure(self) -> StepView | None:
         """The failed step that ended first; None if no step failed."""
         first = first_of(self.steps)
@@ -326,6 +354,10 @@ class Page:
             for name in _META if recipe.about.get("test_meta") else ():
                 if value := _joined(recipe, name):
                     labelled.setdefault(name, {})[value] = None
+        if not labelled:
+            return {}
+        from pytest_orchestrator.reports.certificate.meta import LABELS
+
         return {
             LABELS[name]: "; ".join(labelled[name])
             if len(labelled[name]) <= _MOST_SHOWN
@@ -396,7 +428,7 @@ class Page:
         for step in itertools.chain.from_iterable(self.listed):
             path = step.samples
             drawn = curves(path, self.budget.points) if path else None
-            if drawn is not None and _varies(drawn):
+            if drawn is not None and _is_worth_drawing(drawn):
                 by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
         return by_anchor
 
@@ -469,7 +501,7 @@ def _plain_text(value: Any, most: int) -> str:
     return json_text(value, most)
 
 
-def _varies(drawn: "Curves") -> bool:
+def _is_worth_drawing(drawn: "Curves") -> bool:
     """Return True if the curves of a step last a second, or its memory moves by 10 %."""
     least, most = min(drawn.rss), max(drawn.rss)
     return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10

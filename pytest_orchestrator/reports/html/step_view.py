@@ -356,6 +356,12 @@ class StepView:
         return marginal_count(self.block)
 
     @property
+    def has_measurements(self) -> bool:
+        """True if the step, or an element of it, may have a measurement."""
+        block = self.block
+        return block is not None and bool(block.measurements or block.elements)
+
+    @property
     def all_measurements(self) -> list[Measurement]:
         """Measurements of the step and of all elements of ``foreach``."""
         return [self._measured(each) for each in measurements_of(self.block)]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.reports.html.overview import Overview, grids
+from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
+from pytest_orchestrator.reports.html.recipe_table import grids
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record
 from tests.reports.html.test_render import Read
