@@ -412,10 +412,17 @@ def test_a_service_that_still_runs_does_not_undo_the_safe_state(setup: Setup) ->
         assert access.reply(on, LaneEnding(lane, None)) == {"value": None}
         assert setup.log[-1] == "psu: OUTP ON"
         access.is_over = True
-        timer = threading.Timer(0.05, far.send, (b"ended",))
+        ended: list[bool] = []
+
+        def end() -> None:
+            ended.append(True)
+            far.send(b"ended")
+
+        timer = threading.Timer(0.05, end)
         timer.start()
         access.reply(on, LaneEnding(lane, None))
-        assert not timer.is_alive()
+        assert ended
+        timer.join()
 
     assert setup.log.count("psu: OUTP ON") == 1
 
