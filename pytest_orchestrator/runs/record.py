@@ -268,8 +268,11 @@ class StepRecord:
     ) -> None:
         """Update the record with the next event of the step."""
         self.touched = entry.n
-        self._fold_question(event)
-        match event:
+        if self.asked is not None or type(event) is QuestionAsked or self.state == "asks":
+            self._fold_question(event)
+        match event:  # the two events of each step come first
+            case StepStarted(element=None):
+                self._begin(entry, event)
             case StepFinished():
                 self._end(entry, event)
             case StepStarted(element=int(element)):
@@ -280,8 +283,6 @@ class StepRecord:
                 pass  # the block of the element has its attempts
             case ElementFinished():
                 self._add_element(entry, event)
-            case StepStarted():
-                self._begin(entry, event)
             case StepWaits():
                 self.state, self.locked = "locked", (event, entry.ts)
             case AttemptFailed():
@@ -292,7 +293,7 @@ class StepRecord:
         """Update the open question of the step; any event but a question ends it."""
         if isinstance(event, QuestionAsked):
             self.asked, self.state = event, "asks"
-        elif self.asked is not None or self.state == "asks":
+        else:
             self.asked = None
             self.state = "running" if self.state == "asks" else self.state
 
@@ -511,11 +512,13 @@ class RunRecord:
 
     def _step(self, recipe: str, name: str) -> StepRecord:
         """Return the record of a step; create it if the journal has no start of its recipe."""
-        if recipe not in self.recipes:
-            self.recipes[recipe] = RecipeRecord(
+        known = self.recipes.get(recipe)
+        step = known and known.steps.get(name)
+        if step:
+            return step
+        if known is None:
+            known = self.recipes[recipe] = RecipeRecord(
                 RecipeStarted(recipe=recipe, about={"path": recipe}, steps=()), self.last
             )
-        steps = self.recipes[recipe].steps
-        if name not in steps:
-            steps[name] = StepRecord(recipe, name, {"name": name})
-        return steps[name]
+        step = known.steps[name] = StepRecord(recipe, name, {"name": name})
+        return step

@@ -17,6 +17,7 @@ import traceback
 from _signal import ITIMER_REAL, SIGALRM, setitimer  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from collections.abc import Iterator, Mapping
+from operator import sub
 from os import _exit, getpid
 from resource import (
     RLIM_INFINITY,
@@ -62,6 +63,10 @@ _KINDS: Final[Mapping[str, Kind]] = {"protocol": "protocol", "missing": "not_fou
 """Kinds of failures by kinds of `InstrumentError`; the others are of kind ``status``."""
 
 
+_SOURCE: Final = {"cpu": "times of this process", "memory": "growth of this process"}
+_SOURCE_WITH_IO: Final = {**_SOURCE, "io": "getrusage"}
+
+
 class ProcessUsage:
     """Meter of the resource usage of this process, for a step that runs inside pytest.
 
@@ -80,10 +85,9 @@ class ProcessUsage:
     def usage(self) -> Usage:
         """Return the usage of this process since this object was created."""
         seconds = time.perf_counter() - self._started
-        user, system, read, written = (
-            now - before for now, before in zip(_counters(), self._before, strict=True)
-        )
+        user, system, read, written = map(sub, _counters(), self._before)
         io = self._io and os_support.KEEPS_IO
+        source = _SOURCE_WITH_IO if io else _SOURCE
         return Usage(
             seconds=seconds,
             cpu_user_seconds=user,
@@ -93,9 +97,7 @@ class ProcessUsage:
             heap_peak=self._heap.peak if self._heap else None,
             read_bytes=int(read) if io else None,
             write_bytes=int(written) if io else None,
-            source={"cpu": "times of this process", "memory": "growth of this process"}
-            | ({"io": "getrusage"} if io else {})
-            | ({"heap": "tracemalloc"} if self._heap else {}),
+            source=source | {"heap": "tracemalloc"} if self._heap else source,
         )
 
 

@@ -58,8 +58,9 @@ def dependencies(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, boo
     for step in steps:
         mine = waited_for[str(step["name"])] = {}
         for key, is_weak in (("after", True), ("needs", False)):
-            if step.get(key):
-                mine |= {name: is_weak for name in names_in(step, key) if name in names}
+            for name in names_in(step, key) if step.get(key) else ():
+                if name in names:
+                    mine[name] = is_weak
     return waited_for
 
 

@@ -55,11 +55,11 @@ class _Limited:
     count = 0
 
     def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
-        self.depth += 1
-        self.count += 1
-        if self.depth > MAX_DEPTH:
+        self.depth = depth = self.depth + 1
+        self.count = count = self.count + 1
+        if depth > MAX_DEPTH:
             raise _Limit(_TOO_DEEP, parent)
-        if self.count > MAX_NODES:
+        if count > MAX_NODES:
             raise _Limit(f"the file has more than {MAX_NODES:,} nodes", parent)
 
     def ascend_resolver(self) -> None:
