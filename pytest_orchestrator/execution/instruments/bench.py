@@ -19,7 +19,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
+from pytest_orchestrator.execution.instruments.requests import InstrumentRequest, is_query
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
@@ -430,7 +430,7 @@ class Bench:
 
     def _send(self, use: _Use, command: str, ending: Ending | None) -> Any:
         """Send a command of the station file; read the answer if it is a query."""
-        do = "query" if command.rstrip().endswith("?") else "write"
+        do = "query" if is_query(command) else "write"
         return self._ask(use, {"do": do, "command": command}, ending)
 
     def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending | None) -> Any:

@@ -3,13 +3,12 @@
 Neither sends the `init` or `safe` commands of the station file: both leave an instrument as it is.
 """
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.instruments.bench import (
@@ -18,6 +17,7 @@ from pytest_orchestrator.execution.instruments.bench import (
     session_options,
 )
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.instruments.requests import is_query
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
@@ -31,7 +31,6 @@ _GRACE = 1.0
 _MARGIN = 6.0
 """Seconds beyond the timeouts: PyVISA-py waits up to 5 s for a connection by HiSLIP."""
 _NO_RUN = "none"
-_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 Start = Callable[[], InstrumentProcess]
 
@@ -150,11 +149,6 @@ def converse(
         raise
     finally:
         process.close(grace)
-
-
-def is_query(command: str) -> bool:
-    """Return True if an instrument answers a command: it has a ``?`` outside of quotes."""
-    return "?" in _QUOTED.sub("", command)
 
 
 def lock(settings: InstrumentSettings, who: str, *, waiting: Waiting | None = None) -> LockSet:

@@ -68,11 +68,3 @@ def test_a_process_that_cannot_be_started_is_the_reason_of_all_instruments(
         "unreachable",
         "the instrument process cannot be started: no memory",
     )
-
-
-@pytest.mark.parametrize(
-    ("command", "is_query"),
-    [("VOLT?", True), ("MEAS:CURR? (@1)", True), ("VOLT 5", False), ("DISP:TEXT 'ok?'", False)],
-)
-def test_a_question_mark_outside_of_quotes_makes_a_query(command: str, is_query: bool) -> None:
-    assert survey.is_query(command) == is_query
