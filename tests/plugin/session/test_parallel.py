@@ -915,7 +915,7 @@ def test_a_step_without_a_free_file_descriptor_fails_with_a_message(project: Pro
         @pytest.fixture(autouse=True)
         def greedy(request):
             held = []
-            while request.node.name == "two":
+            while request.node.name in ("two", "four"):
                 try:
                     held.append(os.dup(2))
                 except OSError:
@@ -925,12 +925,17 @@ def test_a_step_without_a_free_file_descriptor_fails_with_a_message(project: Pro
                 os.close(fd)
         """,
     )
-    project.recipe("x", {"one": "", "two": "needs: []", "three": "needs: []"})
+    project.write("plain.py", "def run():\n    return {'status': 'ok'}\n")
+    inline = "type: python, needs: [], isolation: inline, module: plain, function: run"
+    checked = f"{inline}, success: {{assert: [1 == 2]}}"
+    steps = {"one": "", "two": "needs: []", "three": inline, "four": checked}
+    project.recipe("x", steps)
 
     ended = _with_files(project, 200)
 
     assert ended.returncode == 1
     said = "it cannot be run: pytest has all files open that `ulimit -n` allows"
     assert f"FAILED recipes/x.yaml::two - {said}\n" in ended.stdout
+    assert "FAILED recipes/x.yaml::four - assert: `1 == 2` is false\n" in ended.stdout
     assert "2 passed" in ended.stdout
-    assert project.ran == ["one", "three"]
+    assert project.ran == ["one"]
