@@ -50,7 +50,7 @@ class LastFailed(Plugin):
         self._before: set[str] = set()
         self._blocked: set[str] | None = None
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def take(self, report: pytest.TestReport) -> None:
         """Add a blocked step to the set of blocked steps; remove any other step from the set."""
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
         if block is None or block["step"]["state"] == "not run":

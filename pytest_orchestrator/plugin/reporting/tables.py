@@ -25,11 +25,13 @@ class Tables(Plugin):
 
     Attributes:
         blocks: All blocks, by recipe.
+        last_failed: The plugin that stores the blocked steps for ``--lf``.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.blocks = BlockStore(config)
+        self.last_failed = last_failed.LastFailed(config, self.blocks.good)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(
@@ -44,6 +46,7 @@ class Tables(Plugin):
 
     def _take(self, report: pytest.TestReport) -> None:
         """Move the blocks of a report to `blocks`."""
+        self.last_failed.take(report)
         self.keep(report)
         vars(report).pop(ATTRIBUTE, None)
         vars(report).pop(NEEDED, None)
@@ -141,7 +144,7 @@ def show_tables(config: pytest.Config) -> None:
         tables = Tables(config)
         config.pluginmanager.register(tables, _TABLES)
         dots.start_dots(config)
-        config.pluginmanager.register(last_failed.LastFailed(config, tables.blocks.good))
+        config.pluginmanager.register(tables.last_failed)
         rich.adapt_to_rich(config)
 
 
