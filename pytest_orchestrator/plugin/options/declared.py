@@ -56,11 +56,11 @@ _TEXTS = (
     ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
     ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
     ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
-    ("report_title", "", "title of certificates; empty is: Test certificate"),
+    ("report_title", "", "title of report.html and of certificates; empty is: Test certificate"),
     (
         "report_logo",
         "",
-        "picture on certificates, relative to the rootdir: svg, png, jpg, webp, gif",
+        "picture on reports, relative to the rootdir: svg, png, jpg, webp, gif",
     ),
     ("report_css", "", "style sheet of certificates besides their own, relative to the rootdir"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
