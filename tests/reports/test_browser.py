@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -17,6 +18,7 @@ from pytest_orchestrator.runs import lookup
 from tests.house.browser import ROOT, Opened, browser
 from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
 from tests.reports.certificate.test_render import hostile_run
+from tests.reports.line_run import line_run
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 Open = Callable[..., Opened]
@@ -238,6 +240,8 @@ def test_a_page_without_scripts_is_complete(psu: Path, opened: Open) -> None:
     assert page.locator(f"{RIPPLE} .panel", has_text="WARN probe").is_visible()
     assert not page.locator("#steps .controls").is_visible()
     assert not page.locator("#first-failure .copy").is_visible()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_hostile_texts_are_inert(tmp_path: Path, opened: Open) -> None:
@@ -256,6 +260,195 @@ def test_hostile_texts_are_inert(tmp_path: Path, opened: Open) -> None:
     assert shown.page.locator("script").count() == 2
     assert shown.page.locator("body", has_text="alert(1)").count() == 1
     assert "{{7*7}}" in shown.page.inner_text("#first-failure")
+
+
+LOG = "".join(f"line {number} of the log\n" for number in range(1500)) + "ERROR: device lost\n"
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a production line, with the history of a figure."""
+    run = line_run(tmp_path_factory.mktemp("line"))
+    page = run.folder / "report.html"
+    points = [
+        {"run": f"r{at}", "start": f"2026-11-{at + 10}T10:00:00.000Z", "value": 12 + at / 100}
+        | {"passed": at != 2}
+        for at in range(4)
+    ]
+    trend = {"name": "unit 0 · rail", "unit": "V", "points": points, "low": 11.9, "total": 61}
+    record = lookup.load_record(run.folder)
+    page.write_text(html(record, run.folder, trends=[trend]), encoding="utf-8")
+    return page
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a recipe whose last step failed, with a long log and measurements."""
+    run = SampleRun(tmp_path_factory.mktemp("board") / "run", {"test_meta": {"dut": "A17"}})
+    run.begin({"measure": [], "off": []})
+    measured: list[dict[str, Any]] = [
+        {"name": "a_rather_long_name_of_a_rail", "value": 61.4, "unit": "mV", "high": 50}
+        | {"verdict": "fail", "margin": -11.4, "allow_fail": True},
+        {"name": "noise", "value": 3.2, "unit": "mV", "low": 1, "high": 10, "verdict": "pass"},
+    ]
+    samples = run.samples("measure", 9.9)
+    run.step("measure", "passed", (0, 9.9), measurements=measured, resources={"samples": samples})
+    run.step("off", "failed", (9.9995, 10), logs={"stderr": run.log("off.stderr", LOG)})
+    run.seal()
+    return written(run)
+
+
+def test_a_reader_filters_searches_and_moves_with_keys_and_the_address_keeps_it(
+    line: Path, opened: Open
+) -> None:
+    page = opened(line).page
+    names, shown = page.locator("#steps .step .name"), page.locator("#steps .shown")
+    assert page.evaluate("[...document.querySelectorAll('.recipe')].map((one) => one.open)") == (
+        [True] + [False] * 10
+    )
+    assert page.locator("#steps .group").count() == 11
+
+    page.click("#steps [data-state=failed][aria-pressed]")
+    assert page.url.endswith("#?state=failed")
+    page.reload()
+    assert names.all_inner_texts() == ["release", "off", "sweep"]
+    page.fill("#steps .find", "sweep")
+    shown.get_by_text("1 of 43").wait_for()
+    page.fill("#steps .find", "no such text")
+    page.locator("#steps .none").wait_for()
+    page.click("#steps .none button")
+    assert page.inner_text("#steps .shown") == "43"
+    page.locator("#steps h2").click()
+    for key, node in {
+        "n": "recipes/unit_5.yaml::release",
+        "j": "recipes/unit_5.yaml::off",
+        "k": "recipes/unit_5.yaml::release",
+    }.items():
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.closest('.step').id") == node
+    for key, node in {
+        "n": "recipes/unit_5.yaml::off",
+        "p": "recipes/unit_5.yaml::release",
+    }.items():
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.closest('.step[open]').id") == node
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.type") == "search"
+    assert page.url.endswith("#recipes/unit_5.yaml::release")
+
+    link = page.locator("[id='recipes/unit_5.yaml::off'] button", has_text="Copy link")
+    assert str(link.get_attribute("data-copy")).endswith("#recipes/unit_5.yaml::off")
+    page.click("#steps [data-sort=seconds]")
+    assert page.locator("#steps .group").count() == 0
+    assert page.locator("#steps .of.added").first.inner_text().strip()
+
+    page.click(".grid a:has-text('✘')")
+    page.locator("[id='recipes/sweep.yaml[gain:20,load:2]'][open] svg.graph").wait_for()
+    for theme, colour in {"light": "255, 255, 255", "dark": "13, 17, 23"}.items():
+        page.locator("button.theme").click()
+        page.locator("button.theme", has_text=theme).wait_for()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == f"rgb({colour})"
+    assert page.evaluate(_PALE) == []
+
+
+def test_measurements_are_sifted_sorted_and_copied_as_csv(line: Path, opened: Open) -> None:
+    page = opened(line).page
+    values = page.locator("#measurements tbody tr:not([hidden]) td[data-by]:nth-of-type(3)")
+    page.evaluate("""navigator.clipboard.writeText = (text) => {
+        document.body.dataset.copied = text;
+        return Promise.resolve();
+    }""")
+
+    page.click("#measurements th:has-text('Value') button")
+    page.click("#measurements th:has-text('Value') button")
+    assert values.all_inner_texts() == [f"{18.5 - at:g}" for at in range(7)]
+    page.fill("#measurements .find", "15.5 unit")
+    assert page.inner_text("#measurements .found") == "1 of 7"
+    page.click("#measurements .csv")
+
+    assert page.evaluate("document.body.dataset.copied").splitlines() == [
+        "recipe,step,measurement,value,unit,low,high,margin %,verdict,exact value",
+        "unit 3,measure,ripple,15.5,mV,,50,75.0,pass,15.5 mV",
+    ]
+    page.fill("#measurements .find", "")
+    page.click("#measurements [data-verdict=pass][aria-pressed]")
+    assert page.inner_text("#measurements .found") == "7"
+    crossed = """(canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.width,
+        canvas.height).data].some((value, at, all) => at % 4 === 0 && value > 150
+        && all[at + 1] < 40 && all[at + 2] < 70)"""
+    assert page.locator(".trend canvas").evaluate(crossed)
+    assert page.locator("#trends-head", has_text="1 of 61 figures shown").count() == 1
+
+
+# Returns the bars of a timeline that are not in sight, and the right edges of all parts beyond it.
+_OUTSIDE = """() => {
+  const bars = [...document.querySelectorAll(".track .span")].filter((one) => {
+    const [bar, box] = [one.getBoundingClientRect(), one.closest("figure").getBoundingClientRect()];
+    return box.width && (bar.width < 3 || bar.right > box.right || bar.left < box.left);
+  });
+  const all = [...document.querySelectorAll("body *:not(.skip, .scroll *, pre *, svg *)")];
+  const wide = all.filter((one) => one.getBoundingClientRect().right > innerWidth + 1);
+  return [bars.map((one) => one.title), wide.map((one) => one.outerHTML.slice(0, 90))];
+}"""
+
+
+def test_the_last_bar_and_the_end_of_a_log_are_in_sight(board: Path, opened: Open) -> None:
+    page = opened(board).page
+    page.keyboard.press("n")
+
+    log = page.locator(".step[open] pre.output")
+    assert log.evaluate("(pre) => pre.scrollHeight > pre.clientHeight + 100")
+    bottoms = "(pre) => [pre, pre.firstChild].map((one) => one.getBoundingClientRect().bottom)"
+    box, text = log.evaluate(bottoms)
+    assert 0 <= box - text < 20
+    assert page.locator(".step[open] .log p", has_text="last").inner_text().endswith(" kB")
+    page.locator("#steps .find").fill("device lost")
+    page.locator("#steps .shown", has_text="1 of 2").wait_for()
+    assert page.evaluate(_OUTSIDE) == [[], []]
+
+
+def test_a_phone_shows_the_verdict_of_a_measurement_first(board: Path, opened: Open) -> None:
+    shown = opened(board, width=390)
+    page = shown.page
+    page.locator(".step summary").first.click()
+
+    for table in (".step[open] .measured", ".all-measured"):
+        row = page.locator(f"{table} tbody tr").first
+        verdict, name = row.locator(".verdict").bounding_box(), row.locator("th").bounding_box()
+        assert verdict is not None
+        assert name is not None
+        assert (verdict["y"], verdict["x"]) < (name["y"] + 3, name["x"])
+        margin = row.locator(".margin").bounding_box()
+        assert margin is not None
+        assert margin["x"] + margin["width"] <= 390
+    assert not shown.is_too_wide
+    assert page.evaluate(_OUTSIDE) == [[], []]
+    assert page.evaluate(_PALE) == []
+
+
+def test_paper_is_light_and_has_charts_of_its_width_and_all_measurements(
+    board: Path, opened: Open
+) -> None:
+    page = opened(board, "dark").page
+    page.locator(".step summary").first.click()
+    page.locator(".step canvas").wait_for()
+
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".step canvas").evaluate("(one) => one.clientWidth") <= 700
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(_OUTSIDE) == [[], []]
+    assert page.locator(".step[open]").count() == 2
+    assert page.locator(".all-measured tbody tr").count() == 2
+    assert page.locator(".all-measured").is_visible()
+    assert not page.locator("#measurements .controls").is_visible()
+    height = page.locator(".step[open] pre.output").evaluate("(pre) => pre.clientHeight")
+    assert height < 300
+
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen", color_scheme="dark")
+    assert page.locator(".step[open]").count() == 1
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@
       if (!step.open || !step.classList.contains("step")) return;
       draw(step);
       addLink(step);
-      if (ready) keep(step.id, place().query);
+      if (ready && step.contains(document.activeElement)) keep(step.id, place().query);
     }, true);
   }
 
@@ -186,6 +186,7 @@
     if (!next) return;
     next.open = true;
     next.scrollIntoView({ block: "start" });
+    keep(next.id, place().query);
   };
 
   const copy = async (text, button) => {
