@@ -65,7 +65,7 @@ def _trends(
     earlier = list(islice(history.of(recipe.key), _MAX_RUNS - 1)) if _has_run(recipe) else []
     if not earlier:
         return
-    title = _title(recipe) if len(run.recipes) > 1 else ""
+    title = f"{_title(recipe)} · " if len(run.recipes) > 1 else ""
     yield partial(_seconds_chart, run, recipe, earlier)
     for step in islice(recipe.steps.values(), _MAX_STEPS):
         block = step.block if step.state != "restored" else None
@@ -77,7 +77,7 @@ def _trends(
                 continue
             values = [past.steps.get(step.name, {}).get(key) for past in earlier]
             if any(each is not None for each in values):
-                name = " · ".join(part for part in (title, step.name, one.name) if part)
+                name = f"{title}{step.name}: {one.name}"
                 yield partial(_chart, run, recipe, earlier, values, one, name)
 
 

@@ -191,7 +191,7 @@ def root(context, missing=missing, environment=environment):
                 v_1 = (l_0_verdict(l_2_one))
                 v_0 = escaped((markup_join((l_2_texts.margin, ' %', )) if l_2_texts.margin else ''))
                 t_17.append(
-                    f'</td><td class="number">{v_0}'
+                    f'</td><td class="number margin">{v_0}'
                     f'</td><td class="verdict">{v_1}'
                     f'</td></tr>\n'
                 )

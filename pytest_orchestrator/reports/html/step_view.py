@@ -151,6 +151,8 @@ class Measurement(Struct, frozen=True):
         look: Style of the verdict.
         may_fail: True if it is out of its limits and cannot fail the step.
         is_notable: True if it is marginal, or did not pass.
+        bar: Positions on its bar; None without a number or a limit.
+        margin: Distance to the nearest limit, in the unit that the recipe has.
     """
 
     name: str
@@ -163,6 +165,22 @@ class Measurement(Struct, frozen=True):
     is_notable: bool
     line: int
     bar: Limits | None
+    margin: str
+
+    @property
+    def value(self) -> str:
+        """The value."""
+        return self.texts.value
+
+    @property
+    def unit(self) -> str:
+        """The unit of value and limits."""
+        return self.texts.unit
+
+    @property
+    def marginal(self) -> bool:
+        """True if the value passes and is near a limit."""
+        return self.verdict == "marginal"
 
 
 _NO_BLOCK: Final = SimpleNamespace(**dict.fromkeys(Block.__struct_fields__, UNSET))
@@ -331,7 +349,6 @@ class StepView:
             value = criterion.measured
             number = value if isinstance(value, float) else None
             yield plain(criterion) | {
-                "name": criterion.name.replace("_", " "),
                 "wanted": _wanted(criterion.wanted, most),
                 "measured": ""
                 if value is UNSET
@@ -557,6 +574,7 @@ class StepView:
             verdict not in ("pass", "recorded"),
             measured.line,
             limits(measured),
+            "" if measured.margin is UNSET else figure(measured.margin, measured.precision or None),
         )
 
     def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:

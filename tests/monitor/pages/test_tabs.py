@@ -63,7 +63,7 @@ def test_drawer_shows_the_details_that_reports_show(psu: RunView) -> None:
 
     for part in ("ripple = 61.4 mV, max 50 mV", "WARN probe", "margin -22.8 %", "probe is busy"):
         assert part in shown["measure_ripple"]
-    for part in ("scriptlets/shell/flash.sh --fast", "dut.firmware_v1", "exit code", "FIRMWARE"):
+    for part in ("scriptlets/shell/flash.sh --fast", "dut.firmware_v1", "exit_code", "FIRMWARE"):
         assert part in shown["flash"]
     assert "blocked by measure_ripple" in shown["release"]
 
@@ -261,7 +261,7 @@ def test_measurements_tab_shows_limits_and_trends(psu: RunView) -> None:
 
     assert table.index("ripple") < table.index("noise") < table.index("offset")
     assert "text-failed" in table
-    assert [one.text for one in trend.figure.layout.annotations][1] == "measure_ripple · ripple, mV"
+    assert [one.text for one in trend.figure.layout.annotations][1] == "measure_ripple: ripple, mV"
     assert list(trend.figure.data[1].y) == [61.4, 61.4]
 
 
