@@ -91,7 +91,7 @@ def root(context, missing=missing, environment=environment):
                 v_0, v_1 = all_escaped((l_1_view.anchors[l_2_row.name], l_2_row.name))
                 t_11.append(
                     f'<a href="#{v_0}'
-                    f'">{v_1}'
+                    f'" tabindex="-1">{v_1}'
                     f'</a>'
                 )
             else:

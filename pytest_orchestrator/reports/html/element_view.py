@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.text import cut_to_length, figure
 from pytest_orchestrator.reports.measurement_text import expected
-from pytest_orchestrator.reports.quantities import duration
+from pytest_orchestrator.reports.quantities import duration, look_of
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.block import Measurement, Time
 
@@ -199,9 +199,10 @@ def _cell(measured: Measurement | None, limits: int) -> tuple[str, str]:
     text = figure(number, measured.precision or None) if number is not None else measured.value
     style = "marginal" if measured.marginal else "failed" if measured.verdict == "fail" else ""
     mark = f"{sign(style)} " if style else ""
+    colour = look_of(measured) if style else ""  # one that may fail does not look failed
     wanted = expected(measured, limits) if limits else ""
     after = f" ({wanted})" if wanted else ""
-    return f"{mark}{cut(str(text), 40)}{after}", style and look(style)
+    return f"{mark}{cut(str(text), 40)}{after}", colour
 
 
 def _title(measured: Measurement) -> str:
@@ -286,10 +287,10 @@ def _mark(
     point: _Point, across: Callable[[float], float], down: Callable[[float], float], over: str
 ) -> Mark:
     one = point.measured
-    word = "marginal" if one.marginal else "passed" if one.verdict == "pass" else "failed"
     value = f"{figure(point.value, one.precision or None)} {one.unit or ''}".rstrip()
     text = f"{_item(point, over)}: {value}"
-    return Mark(across(point.x), down(point.value), look(word), text)
+    look_of_mark = "passed" if look_of(one) == "skipped" else look_of(one)
+    return Mark(across(point.x), down(point.value), look_of_mark, text)
 
 
 def _thinned(points: list[_Point]) -> list[_Point]:

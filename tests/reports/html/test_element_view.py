@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -112,3 +113,19 @@ def test_the_page_shows_the_elements_of_a_step_and_escapes_them(tmp_path: Path) 
     assert 'aria-label="ripple over 2 elements: 12 to 61.4 mV, 1 out of limits"' in page
     assert "<b>&lt;b&gt;" not in page
     assert "<code>&lt;b&gt;</code>" in page
+
+
+def test_a_value_that_may_be_out_of_its_limits_does_not_look_failed() -> None:
+    all_elements = [
+        msgspec.structs.replace(
+            one, measurements=[msgspec.structs.replace(each, allow_fail=True) for each in found]
+        )
+        for one in elements([12, 61.4])
+        if (found := one.measurements)
+    ]
+
+    table = element_view.table(all_elements, 100)
+    (curve,) = element_view.curves(all_elements)
+
+    assert [row.measured for row in table.rows] == [[("12", "")], [("✘ 61.4", "blocked")]]
+    assert [mark.look for mark in curve.marks] == ["passed", "blocked"]
