@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ class SessionQuestions:
         self._given = given_answers(config)
         self._is_worker = hasattr(config, "workerinput")
         self._presenter: Presenter | None = None
+        self._presenting = threading.Lock()
         self.queue = QuestionQueue(self._present, self._run_in_turn)
 
     def ask(self, recipe: "Recipe", pending: "PendingQuestion") -> Answer:
@@ -145,9 +147,10 @@ class SessionQuestions:
         if self._config.getoption("dist", "no") == "no":
             self._state.run_config.main_queue.in_main_thread(turn)(question)
             return
-        if self._presenter is None:
-            self._presenter = Presenter(self._config, self.queue, turn)
-            self._config.pluginmanager.register(self._presenter, "orchestrator-questions")
+        with self._presenting:  # each worker's requests have a thread
+            if self._presenter is None:
+                self._presenter = Presenter(self._config, self.queue, turn)
+                self._config.pluginmanager.register(self._presenter, "orchestrator-questions")
         self._presenter.put(question)
 
     def _present(self, question: OpenQuestion) -> None:
