@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import PATIENCE
 from pytest_orchestrator.core.events import InstrumentOpened
-from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.locks import locks
 from tests.cli.conftest import Project
 from tests.instruments import IDN, POWER_SUPPLY, SIMULATED, ScpiInstrument
 from tests.runs.built import Runs
@@ -153,18 +152,23 @@ def test_query_refuses_an_instrument_that_is_not_the_expected_one(
 
 
 def test_query_of_a_locked_instrument_names_the_holder_and_waits_only_with_wait(
-    bench: Project, psu: ScpiInstrument
+    bench: Project, psu: ScpiInstrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = str(bench.path)
     held = locks.acquire([lock], **NOT_MINE)
     assert held is not None
+    paused = locks.paused
+
+    def released(*arguments: Any) -> bool:
+        """Release the lock at the first pause of the wait, after its report."""
+        held.release()
+        return paused(*arguments)
+
     with held:
         refused = bench.call("instruments", "query", "psu", "VOLT?")
         assert psu.connections == 0
-        waiter = threading.Thread(target=release_for_a_waiter, args=(held, lock))
-        waiter.start()
+        monkeypatch.setattr(locks, "paused", released)
         waited = bench.call("instruments", "query", "psu", "VOLT?", "--wait")
-        waiter.join(PATIENCE)
 
     head = "recipes/sweep.yaml has held its lock for 0 s (pid "
     assert (refused.code, refused.out) == (1, "")
@@ -174,14 +178,6 @@ def test_query_of_a_locked_instrument_names_the_holder_and_waits_only_with_wait(
     assert waited.err.startswith(
         f"pytest-orchestrator instruments query psu waits for lock '{lock}': recipes/sweep.yaml "
     )
-
-
-def release_for_a_waiter(held: locks.LockSet, name: str) -> None:
-    """Release a lock as soon as another thread waits for it, which then has the turn."""
-    turn = f"{lock_file.path_of(lock_file.default_folder(), name)}.lock.turn"
-    while (mine := lock_file.try_lock(turn)) is not None:
-        lock_file.close(mine)
-    held.release()
 
 
 def test_the_table_fits_into_80_columns_and_names_overdue_calibrations_and_owed_safe_states(

@@ -60,9 +60,9 @@ def test_a_trend_names_its_recipe_has_limits_and_judges_each_value_by_them(tmp_p
 
     assert [one["name"] for one in charts] == [
         "x [unit:a] · total step time",
-        "x [unit:a] · m · rail",
+        "x [unit:a] · m: rail",
         "x [unit:b] · total step time",
-        "x [unit:b] · m · rail",
+        "x [unit:b] · m: rail",
     ]
     assert {one["total"] for one in charts} == {4}
     last = charts[3]
