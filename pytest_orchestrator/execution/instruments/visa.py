@@ -301,7 +301,8 @@ class VisaSession:
             what = f"'{command}' cannot be sent" if command else "nothing can be read"
             raise self._error(f"{self._name}: {what}: {self._lost}", command, "closed")
         limit = timeout or self._timeout
-        if self._socket is not None:
+        # An interrupt between a command and the wait for its answer ends that wait.
+        if self._socket is not None and not (is_sent and command):
             self._socket.begin()
         try:
             self._resource.timeout = max(1, round(limit * 1000))
