@@ -104,7 +104,8 @@ class ProcessTree:
             signaled: set[int] = set()
 
             def signal_new() -> None:
-                for pid in self.living(excluded=signaled):
+                # Listed before the first signal: a parent may start its cleanup at once.
+                for pid in [*self.living(excluded=signaled)]:
                     os_support.kill(pid, first)
                     os_support.kill(pid, SIGCONT)
                     signaled.add(pid)
