@@ -35,9 +35,9 @@ from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
 from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.step import FileUse, Step
-from pytest_orchestrator.recipe.parsing.nodes import Check, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
-from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
+from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_file
 from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
 
 _WANTED = "a recipe has a list of 'steps'"
@@ -84,7 +84,7 @@ class Document:
         Raises:
             Refused: The file has a problem.
         """
-        root = self._root()
+        root = root_mapping(self._text, self._problems, self._max_bytes, _WANTED)
         key_nodes = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
         self._pairs = key_nodes
         if "requires" in key_nodes:
@@ -271,19 +271,6 @@ class Document:
             for key in ("inputs", "vars", "required")
             for place in self._places(key)
         }
-
-    def _root(self) -> MappingNode:
-        root = compose(self._text, self._problems)
-        if root is None or root.value == "":
-            self._problems.add(Place(1, 1), "the file is empty", hint=_WANTED)
-            raise Refused
-        if type(root) is MappingNode:
-            Check(self._text, self._problems, self._max_bytes).visit(root)
-            return root
-        kind = "a list" if type(root) is SequenceNode else "one text or number"
-        head = f"the file is {kind}, should be a mapping"
-        self._problems.add(self._values.place(root), head, hint=_WANTED)
-        raise Refused
 
     def _needs(self, node: Node) -> tuple[Need, ...]:
         paths = reader(tuple[FilePath, ...]).read(node, "needs", self._reading)

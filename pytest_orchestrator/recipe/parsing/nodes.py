@@ -25,6 +25,7 @@ from pytest_orchestrator.recipe.parsing.source import (
     PLAIN,
     QUOTED,
     SEQUENCE,
+    compose,
 )
 from pytest_orchestrator.recipe.problems import Problems, Refused, lines, quoted, shortened
 
@@ -261,6 +262,30 @@ _NOT_FINITE = lazy_pattern(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _DIGITS = 22
 """Most digits of a number of 64 bits in base 8 or above; `int` refuses some thousand digits."""
+
+
+def root_mapping(text: str, problems: Problems, max_bytes: int, wanted: str) -> MappingNode:
+    """Compose a file, and return its root, which was checked with all nodes below it.
+
+    Args:
+        text: The text of the file.
+        problems: Receives the problems.
+        max_bytes: The largest size of the expanded file in bytes.
+        wanted: What a file of that kind has, for the hint.
+
+    Raises:
+        Refused: The file is empty, or its root is no mapping.
+    """
+    root = compose(text, problems)
+    if root is None or root.value == "":
+        problems.add(Place(1, 1), "the file is empty", hint=wanted)
+        raise Refused
+    if type(root) is MappingNode:
+        Check(text, problems, max_bytes).visit(root)
+        return root
+    kind = "a list" if type(root) is SequenceNode else "one text or number"
+    problems.add(place_of(root, text), f"the file is {kind}, should be a mapping", hint=wanted)
+    raise Refused
 
 
 class NotJsonScalar(ValueError):

@@ -17,11 +17,10 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.model import key_types
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Check, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import (
     MAX_BYTES,
-    compose,
     decoded,
     looks_like_recipe,
     read_file,
@@ -129,7 +128,7 @@ class _StationReader:
         Raises:
             Refused: The file has a problem.
         """
-        root = self._root()
+        root = root_mapping(self._text, self._problems, self._max_bytes, _WANTED)
         nodes = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
         fields = self._fields_of(Station, nodes, "")
         if "instruments" in nodes:
@@ -137,19 +136,6 @@ class _StationReader:
         if self._problems.found:
             raise Refused
         return fields | {"at": Places(dict(self._places(nodes)))}
-
-    def _root(self) -> MappingNode:
-        root = compose(self._text, self._problems)
-        if root is None or root.value == "":
-            self._problems.add(Place(1, 1), "the file is empty", hint=_WANTED)
-            raise Refused
-        if type(root) is MappingNode:
-            Check(self._text, self._problems, self._max_bytes).visit(root)
-            return root
-        kind = "a list" if type(root) is SequenceNode else "one text or number"
-        head = f"the file is {kind}, should be a mapping"
-        self._problems.add(self._values.place(root), head, hint=_WANTED)
-        raise Refused
 
     def _fields_of(self, model: type[Struct], nodes: Pairs, title: str) -> dict[str, Any]:
         """Read the keys of a mapping, and report those that do not exist."""
