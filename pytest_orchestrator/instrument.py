@@ -24,6 +24,7 @@ other error.
 _MOST_ERRORS = 100
 _MOST_SHOWN = 2_000
 _ERROR: Final = re.compile(r"\s*([+-]?[0-9]+)\s*(?:,|$)")
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
 class InstrumentError(OrchestratorError):
@@ -230,3 +231,8 @@ def shown(text: str, most: int = _MOST_SHOWN) -> str:
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:most]
     )
     return part if len(text) <= most else f"{part}… ({len(text):,} characters)"
+
+
+def is_query(command: str) -> bool:
+    """Return True if an instrument answers a command: it has a ``?`` outside of quotes."""
+    return "?" in _QUOTED.sub("", command)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.instrument import Instrument, InstrumentError
+from pytest_orchestrator.instrument import Instrument, InstrumentError, is_query
 
 LOGGER = "pytest_orchestrator.instrument.psu"
 
@@ -130,3 +130,11 @@ def test_an_error_has_its_instrument_its_command_and_its_kind() -> None:
         "timeout",
         "instrument",
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "is_expected"),
+    [("VOLT?", True), ("MEAS:CURR? (@1)", True), ("VOLT 5", False), ("DISP:TEXT 'ok?'", False)],
+)
+def test_a_question_mark_outside_of_quotes_makes_a_query(command: str, is_expected: bool) -> None:
+    assert is_query(command) == is_expected

@@ -19,9 +19,9 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-from pytest_orchestrator.execution.instruments.requests import InstrumentRequest, is_query
+from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.locks.locks import LockSet
-from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.instrument import InstrumentError, is_query
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
 
 IDENTIFY: Final = "*IDN?"

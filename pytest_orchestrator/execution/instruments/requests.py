@@ -5,7 +5,6 @@ only the text and the slug of an error, and an `InstrumentError` has more.
 """
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
@@ -15,8 +14,6 @@ from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 INSTRUMENT: Final = "instrument"
 """Request of a step's process to an instrument, beside the operations of the Context."""
-
-_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 Operation = Literal["open", "write", "query", "block", "write_block", "read"]
 
@@ -110,8 +107,3 @@ def opener(request: Callable[[str, Any], Any]) -> Callable[[str], Instrument]:
         return Instrument(name, lambda wanted: value_of(request(INSTRUMENT, dict(wanted))))
 
     return instrument
-
-
-def is_query(command: str) -> bool:
-    """Return True if an instrument answers a command: it has a ``?`` outside of quotes."""
-    return "?" in _QUOTED.sub("", command)

@@ -17,11 +17,10 @@ from pytest_orchestrator.execution.instruments.bench import (
     session_options,
 )
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-from pytest_orchestrator.execution.instruments.requests import is_query
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
-from pytest_orchestrator.instrument import InstrumentError, shown
+from pytest_orchestrator.instrument import InstrumentError, is_query, shown
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 
 State = Literal["reachable", "unreachable", "other", "in use"]

@@ -7,9 +7,8 @@ bytes only, so an answer ends at a character. All other resources mark the end o
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution.instruments import blocks, sentences
 from pytest_orchestrator.execution.instruments.streams import (
@@ -19,7 +18,7 @@ from pytest_orchestrator.execution.instruments.streams import (
     prompt_socket,
     raw_answer,
 )
-from pytest_orchestrator.instrument import ErrorKind, InstrumentError, shown
+from pytest_orchestrator.instrument import ErrorKind, InstrumentError, is_query, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _DRAIN = 50  # milliseconds without a byte after which no more are expected
 _FINISH = 1.0  # seconds for the instrument to read the last commands before the end
 _NOT_OPEN = "it is not open"
-_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _LOADING = threading.Lock()
 
 
@@ -114,7 +112,7 @@ class VisaSession:
         """
         self._write(command, b"")
         self._has_written = True
-        self._unread += "?" in _QUOTED.sub("", command)
+        self._unread += is_query(command)
 
     def write_block(self, command: str, data: bytes) -> None:
         """Send a command with a block of definite length.

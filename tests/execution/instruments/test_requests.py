@@ -8,7 +8,6 @@ import pytest
 from pytest_orchestrator.execution.instruments.requests import (
     INSTRUMENT,
     InstrumentRequest,
-    is_query,
     opener,
     reply,
 )
@@ -74,11 +73,3 @@ def test_an_error_keeps_its_sentence_and_all_that_it_has() -> None:
 )
 def test_a_value_that_is_no_request_is_refused(value: Any, sentence: str) -> None:
     assert reply(value, lambda _: None)["error"] == sentence
-
-
-@pytest.mark.parametrize(
-    ("command", "is_expected"),
-    [("VOLT?", True), ("MEAS:CURR? (@1)", True), ("VOLT 5", False), ("DISP:TEXT 'ok?'", False)],
-)
-def test_a_question_mark_outside_of_quotes_makes_a_query(command: str, is_expected: bool) -> None:
-    assert is_query(command) == is_expected
