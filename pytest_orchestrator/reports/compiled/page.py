@@ -139,19 +139,17 @@ def root(context, missing=missing, environment=environment):
         l_0_context = undefined(f"the template {included_template.__name__!r} (imported on line 3 in 'page.html') does not export the requested name 'context'", name='context')
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
-    v_5 = (l_0_icon[0])
-    v_6 = (l_0_icon[1])
-    v_0, v_1, v_2, v_3, v_4, v_7, v_8 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if l_0_brand else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
+    v_5 = (l_0_icon)
+    v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if l_0_brand else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
     t_14.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
         f' {v_2}'
         f': {v_3}'
         f'run {v_4}'
-        f'</title>\n<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns=\'http://www.w3.org/2000/svg\' viewBox=\'0 0 16 16\'%3E%3Crect width=\'16\' height=\'16\' rx=\'4\' fill=\'%23{v_5}'
-        f"'/%3E%3Cpath d='{v_6}"
-        f'\' stroke=\'white\' stroke-width=\'2.4\' stroke-linecap=\'round\' fill=\'none\'/%3E%3C/svg%3E">\n<style>\n{v_7}'
-        f'\n{v_8}'
+        f'</title>\n<link rel="icon" href="{v_5}'
+        f'">\n<style>\n{v_6}'
+        f'\n{v_7}'
         f'\n</style>\n</head>\n<body>\n'
     )
     if l_0_page.first_failure:
@@ -1496,4 +1494,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=101&2=125&3=134&19=155&24=167&26=189&27=199&29=208&32=218&36=232&38=241&44=257&47=275&49=285&51=295&55=309&59=319&61=327&63=335&65=356&67=364&69=372&71=380&79=388&82=398&83=407&88=436&93=460&99=471&100=473&102=482&103=497&106=519&108=529&113=541&117=552&118=559&120=588&121=612&126=650&129=655&130=662&131=683&132=686&133=687&134=698&141=750&143=760&144=771&145=778&149=809&155=819&158=826&159=837&160=841&161=844&165=868&166=877&168=887&170=897&171=902&177=942&180=951&182=963&185=968&193=985&197=993&200=998&207=1014&208=1016&213=1024&218=1038&220=1052&221=1065&222=1068&223=1074&233=1139&237=1153&238=1158&240=1169&241=1175&246=1190&250=1203&252=1217&253=1221&254=1224&255=1225&258=1236&266=1248&270=1253&274=1269&279=1283&282=1288&283=1290&289=1306&291=1311&293=1324&296=1335&297=1357&306=1377&310=1382&311=1392&320=1433&322=1443&324=1454&328=1466&330=1473'
+debug_info = '1=101&2=125&3=134&19=153&24=165&26=187&27=197&29=206&32=216&36=230&38=239&44=255&47=273&49=283&51=293&55=307&59=317&61=325&63=333&65=354&67=362&69=370&71=378&79=386&82=396&83=405&88=434&93=458&99=469&100=471&102=480&103=495&106=517&108=527&113=539&117=550&118=557&120=586&121=610&126=648&129=653&130=660&131=681&132=684&133=685&134=696&141=748&143=758&144=769&145=776&149=807&155=817&158=824&159=835&160=839&161=842&165=866&166=875&168=885&170=895&171=900&177=940&180=949&182=961&185=966&193=983&197=991&200=996&207=1012&208=1014&213=1022&218=1036&220=1050&221=1063&222=1066&223=1072&233=1137&237=1151&238=1156&240=1167&241=1173&246=1188&250=1201&252=1215&253=1219&254=1222&255=1223&258=1234&266=1246&270=1251&274=1267&279=1281&282=1286&283=1288&289=1304&291=1309&293=1322&296=1333&297=1355&306=1375&310=1380&311=1390&320=1431&322=1441&324=1452&328=1464&330=1471'

@@ -7,7 +7,7 @@ def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    l_0_state = l_0_verdict = l_0_measurements = l_0_curves_over = l_0_elements = l_0_curve_of = l_0_logs = l_0_preview = l_0_step_item = missing
+    l_0_state = l_0_verdict = l_0_measurements = l_0_curves_over = l_0_elements = l_0_curve_of = l_0_logs = l_0_preview = l_0_step_panel = l_0_step_item = missing
     try:
         t_1 = environment.filters['coloured']
     except KeyError:
@@ -578,105 +578,21 @@ def root(context, missing=missing, environment=environment):
     t_14.append(
         f'\n'
     )
-    def macro(l_1_step, l_1_number, l_1_several):
+    def macro(l_1_step):
         t_23 = []
-        l_1_by = l_1_about = l_1_block = l_1_used = l_1_look = l_1_reason = l_1_command = l_1_wrote = l_1_cpu = l_1_record = l_1_source = l_1_process = missing
+        l_1_about = l_1_block = l_1_used = l_1_look = l_1_command = l_1_wrote = l_1_record = l_1_source = l_1_process = missing
         if l_1_step is missing:
             l_1_step = undefined("parameter 'step' was not provided", name='step')
-        if l_1_number is missing:
-            l_1_number = undefined("parameter 'number' was not provided", name='number')
-        if l_1_several is missing:
-            l_1_several = undefined("parameter 'several' was not provided", name='several')
         pass
-        l_1_by = l_1_step.sorted_by
         l_1_about = l_1_step.about
         l_1_block = l_1_step.parts
         l_1_used = l_1_step.used
         l_1_look = l_1_step.look
-        l_1_reason = l_1_step.reason
         l_1_command = l_1_step.command
         l_1_wrote = l_1_step.written_keys
-        l_1_cpu = l_1_step.cpu
         l_1_record = l_1_step.step
-        v_0 = (l_1_look)
-        v_1 = (l_1_step.anchor)
-        v_2 = (l_1_step.order)
-        v_5 = (l_1_by['seconds'])
-        v_6 = (l_1_by['cpu'])
-        v_7 = (l_1_by['peak'])
-        v_10 = (l_1_number)
-        v_3, v_4, v_8, v_9, v_11 = all_escaped((l_1_step.name, l_1_step.state, l_1_wrote, t_4(l_1_step.tags, ' '), l_1_reason))
         t_23.append(
-            f'<details class="step {v_0}'
-            f'" id="{v_1}'
-            f'" data-order="{v_2}'
-            f'" data-name="{v_3}'
-            f'" data-state="{v_4}'
-            f'" data-seconds="{v_5}'
-            f'" data-cpu="{v_6}'
-            f'" data-peak="{v_7}'
-            f'" data-wrote="{v_8}'
-            f'" data-tags="{v_9}'
-            f'" data-of="{v_10}'
-            f'" data-reason="{v_11}'
-            f'">\n<summary class="row"><span class="c-name"><span class="name">{v_3}'
-            f'</span>'
-        )
-        if l_1_several:
-            pass
-            v_0 = escaped(l_1_step.recipe)
-            t_23.append(
-                f' <span class="of">{v_0}'
-                f'</span>'
-            )
-        if l_1_reason:
-            pass
-            v_0 = escaped(l_1_reason)
-            t_23.append(
-                f'<span class="why">{v_0}'
-                f'</span>'
-            )
-        v_0 = (l_1_look)
-        v_1 = (l_1_step.sign)
-        v_2 = escaped(l_1_step.state)
-        t_23.append(
-            f'</span><span class="c-state"><span class="state {v_0}'
-            f'"><span aria-hidden="true">{v_1}'
-            f'</span> {v_2}'
-            f'</span>'
-        )
-        if (l_1_record.attempt > 1):
-            pass
-            v_0 = escaped(l_1_record.attempt)
-            t_23.append(
-                f' <span class="quiet">attempt {v_0}'
-                f'</span>'
-            )
-        if (l_1_block.step and l_1_block.step.reruns):
-            pass
-            v_0 = escaped(t_8(l_1_block.step.reruns))
-            t_23.append(
-                f' <span class="quiet">{v_0}'
-                f'</span>'
-            )
-        if ((l_1_block.measurements or l_1_block.elements) and l_1_step.marginal):
-            pass
-            v_0 = (l_0_state('marginal'))
-            v_1 = escaped(l_1_step.marginal)
-            t_23.append(
-                f' {v_0}'
-                f'&nbsp;{v_1}'
-            )
-        v_0 = (l_1_step.seconds)
-        v_1 = ((t_3(l_1_cpu) if (not t_13(l_1_cpu)) else '-'))
-        v_2 = (l_1_step.peak)
-        v_3 = escaped((l_1_wrote or '-'))
-        t_23.append(
-            f'</span><span class="c-seconds">{v_0}'
-            f'</span><span class="c-cpu">{v_1}'
-            f'</span><span class="c-peak">{v_2}'
-            f'</span><span class="c-wrote">{v_3}'
-            f'</span></summary>\n<div class="panel">\n'
+            f'<div class="panel">\n'
         )
         if ('description' in l_1_about):
             pass
@@ -1067,12 +983,117 @@ def root(context, missing=missing, environment=environment):
                 f'</dl>\n'
             )
         t_23.append(
-            f'</div>\n</details>\n'
+            f'</div>\n'
         )
         return concat(t_23)
+    context.exported_vars.add('step_panel')
+    context.vars['step_panel'] = l_0_step_panel = macro
+    t_14.append(
+        f'\n'
+    )
+    def macro(l_1_step, l_1_number, l_1_several):
+        t_24 = []
+        l_1_by = l_1_block = l_1_look = l_1_reason = l_1_wrote = l_1_cpu = l_1_record = missing
+        if l_1_step is missing:
+            l_1_step = undefined("parameter 'step' was not provided", name='step')
+        if l_1_number is missing:
+            l_1_number = undefined("parameter 'number' was not provided", name='number')
+        if l_1_several is missing:
+            l_1_several = undefined("parameter 'several' was not provided", name='several')
+        pass
+        l_1_by = l_1_step.sorted_by
+        l_1_block = l_1_step.parts
+        l_1_look = l_1_step.look
+        l_1_reason = l_1_step.reason
+        l_1_wrote = l_1_step.written_keys
+        l_1_cpu = l_1_step.cpu
+        l_1_record = l_1_step.step
+        v_0 = (l_1_look)
+        v_1 = (l_1_step.anchor)
+        v_2 = (l_1_step.order)
+        v_5 = (l_1_by['seconds'])
+        v_6 = (l_1_by['cpu'])
+        v_7 = (l_1_by['peak'])
+        v_10 = (l_1_number)
+        v_3, v_4, v_8, v_9, v_11 = all_escaped((l_1_step.name, l_1_step.state, l_1_wrote, t_4(l_1_step.tags, ' '), l_1_reason))
+        t_24.append(
+            f'<details class="step {v_0}'
+            f'" id="{v_1}'
+            f'" data-order="{v_2}'
+            f'" data-name="{v_3}'
+            f'" data-state="{v_4}'
+            f'" data-seconds="{v_5}'
+            f'" data-cpu="{v_6}'
+            f'" data-peak="{v_7}'
+            f'" data-wrote="{v_8}'
+            f'" data-tags="{v_9}'
+            f'" data-of="{v_10}'
+            f'" data-reason="{v_11}'
+            f'">\n<summary class="row"><span class="c-name"><span class="name">{v_3}'
+            f'</span>'
+        )
+        if l_1_several:
+            pass
+            v_0 = escaped(l_1_step.recipe)
+            t_24.append(
+                f' <span class="of">{v_0}'
+                f'</span>'
+            )
+        if l_1_reason:
+            pass
+            v_0 = escaped(l_1_reason)
+            t_24.append(
+                f'<span class="why">{v_0}'
+                f'</span>'
+            )
+        v_0 = (l_1_look)
+        v_1 = (l_1_step.sign)
+        v_2 = escaped(l_1_step.state)
+        t_24.append(
+            f'</span><span class="c-state"><span class="state {v_0}'
+            f'"><span aria-hidden="true">{v_1}'
+            f'</span> {v_2}'
+            f'</span>'
+        )
+        if (l_1_record.attempt > 1):
+            pass
+            v_0 = escaped(l_1_record.attempt)
+            t_24.append(
+                f' <span class="quiet">attempt {v_0}'
+                f'</span>'
+            )
+        if (l_1_block.step and l_1_block.step.reruns):
+            pass
+            v_0 = escaped(t_8(l_1_block.step.reruns))
+            t_24.append(
+                f' <span class="quiet">{v_0}'
+                f'</span>'
+            )
+        if ((l_1_block.measurements or l_1_block.elements) and l_1_step.marginal):
+            pass
+            v_0 = (l_0_state('marginal'))
+            v_1 = escaped(l_1_step.marginal)
+            t_24.append(
+                f' {v_0}'
+                f'&nbsp;{v_1}'
+            )
+        v_0 = (l_1_step.seconds)
+        v_1 = ((t_3(l_1_cpu) if (not t_13(l_1_cpu)) else '-'))
+        v_2 = (l_1_step.peak)
+        v_4 = (l_0_step_panel(l_1_step))
+        v_3 = escaped((l_1_wrote or '-'))
+        t_24.append(
+            f'</span><span class="c-seconds">{v_0}'
+            f'</span><span class="c-cpu">{v_1}'
+            f'</span><span class="c-peak">{v_2}'
+            f'</span><span class="c-wrote">{v_3}'
+            f'</span></summary>\n{v_4}'
+            f'</details>\n'
+        )
+        return concat(t_24)
     context.exported_vars.add('step_item')
     context.vars['step_item'] = l_0_step_item = macro
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=89&3=109&5=131&6=136&8=141&9=144&10=145&11=157&17=206&18=211&19=221&24=264&25=274&26=306&27=311&30=383&33=398&36=417&38=432&39=445&42=461&43=466&44=473&45=500&49=517&51=527&52=532&59=579&60=589&61=590&62=591&63=592&64=593&65=594&66=595&67=596&68=597&69=598&71=623&73=679&74=690&75=702&76=709&77=717&78=727&79=737&80=743&81=751&82=757&84=762&85=767&88=807&90=814&92=819&93=826&96=846&98=851&99=859&102=895&104=902&106=907&107=914&111=957&112=963&113=968&115=1019&116=1021&118=1027'
+debug_info = '1=89&3=109&5=131&6=136&8=141&9=144&10=145&11=157&17=206&18=211&19=221&24=264&25=274&26=306&27=311&30=383&33=398&36=417&38=432&39=445&42=461&43=466&44=473&45=500&49=517&51=527&52=532&59=579&60=585&61=586&62=587&63=588&64=589&65=590&66=591&68=595&69=606&70=618&71=625&72=633&73=643&74=653&75=659&76=667&77=673&79=678&80=683&83=723&85=730&87=735&88=742&91=762&93=767&94=775&97=811&99=818&101=823&102=830&106=873&107=879&108=884&110=935&111=937&113=943&118=992&119=1002&120=1003&121=1004&122=1005&123=1006&124=1007&125=1008&127=1033'

@@ -73,10 +73,20 @@ def html(
         page=page_view,
         overview=Overview(page_view),
         brand=brand,
-        icon=_ICONS.get(page_view.look, _ICONS["waiting"]),
+        icon=favicon(page_view.look),
         base=base,
         script=_raw(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def favicon(look: str) -> str:
+    """Return the icon of a page, by the style of its verdict, as a data URL."""
+    colour, path = _ICONS.get(look, _ICONS["waiting"])
+    return (
+        "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+        f"%3Crect width='16' height='16' rx='4' fill='%23{colour}'/%3E%3Cpath d='{path}' "
+        "stroke='white' stroke-width='2.4' stroke-linecap='round' fill='none'/%3E%3C/svg%3E"
     )
 
 
