@@ -1,19 +1,25 @@
-"""Dash application of the monitor."""
+"""Web application of the monitor: its URLs."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
-
+from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
-from pytest_orchestrator.monitor.pages import comparison, graph, run, runs
+from pytest_orchestrator.monitor.live import events
+from pytest_orchestrator.monitor.pages import run, runs
+from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
+from pytest_orchestrator.runs.compare.estimates import StepEstimates
+from pytest_orchestrator.runs.lookup import LATEST, NoRun, find_run
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from flask import Flask, Response
+    from werkzeug.wrappers import Response as Redirect
 
-_SECOND = 1000
+_ASSETS = Path(__file__).with_name("assets")
+_OVERVIEW = "steps"
+"""The tab that a link to a run opens."""
 
 
 def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
@@ -24,55 +30,77 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
         token: The access token of the printed link.
         hosts: Allowed values of the header `Host`, without a port.
     """
-    graph.prepare()
-    app = Dash(
-        __name__,
-        title="runs",
-        update_title="",
-        serve_locally=True,
-        use_pages=False,
-        suppress_callback_exceptions=True,
-        add_log_handler=False,
-        enable_mcp=False,
-        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
-    )
+    from flask import Flask
+
+    server = Flask(__name__, static_folder=str(_ASSETS), static_url_path="/assets")
+    server.debug = False  # also if FLASK_DEBUG is set
     run_cache = RunCache(base)
     run_list = RunListCache(run_cache)
-    app.layout = html.Div(
-        [
-            dcc.Location(id="url", refresh="callback-nav"),
-            dcc.Interval(id="interval", interval=_SECOND),
-            dcc.Store(id="tick"),
-            html.Div(id="page"),
-        ]
-    )
-    app.callback(Output("page", "children"), Input("url", "pathname"))(
-        lambda path: _page(path or "/", run_cache, run_list)
-    )
-    # Dash drops the reply to a request after which another one was sent. So a page sends the
-    # next request only once all replies have arrived.
-    app.clientside_callback(
-        ClientsideFunction("monitor", "when_idle"),
-        Output("tick", "data"),
-        Input("interval", "n_intervals"),
-        prevent_initial_call=True,
-    )
-    for page in (runs, comparison, run):
-        page.register(app, run_cache, run_list)
-    server: Flask = app.server
-    server.debug = False  # also if FLASK_DEBUG is set
-    require_token(server, token, hosts, app.csp_hashes())
+    _add_run_pages(server, run_cache)
+    _add_list(server, run_list)
+    server.register_error_handler(NoRun, lambda error: (_missing(f"{error}."), 404))
+    server.register_error_handler(404, lambda _: (_missing("This page does not exist."), 404))
+    require_token(server, token, hosts)
     return server
 
 
-def _page(path: str, run_cache: RunCache, run_list: RunListCache) -> Any:
-    """Return the content of the page at a URL path."""
-    match path.strip("/").split("/"):
-        case [""]:
-            return runs.layout(run_cache, run_list)
-        case ["run", name]:
-            return run.layout(run_cache, name)
-        case ["compare", a, b]:
-            return comparison.layout(run_cache, a, b)
-        case _:
-            return html.Main([html.P("Page not found."), dcc.Link("All runs", href="/")])
+def _missing(text: str) -> str:
+    return render("missing.html", text=text[:1].upper() + text[1:])
+
+
+def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
+    """Add the pages of a run and the streams of their changes."""
+    from flask import redirect, request
+
+    estimates = StepEstimates()
+
+    def to_latest(rest: str) -> "Redirect":
+        query = f"?{request.query_string.decode()}" if request.query_string else ""
+        name = find_run(run_cache.base, LATEST).name
+        return redirect(f"/run/{name}/{rest}{query}")
+
+    def asked(name: str, tab: str) -> Address | None:
+        return address(name, tab, request.args) if tab in run.TABS else None
+
+    @server.get("/run/<name>")
+    def open_run(name: str) -> "Redirect":
+        return to_latest(_OVERVIEW) if name == LATEST else redirect(f"/run/{name}/{_OVERVIEW}")
+
+    @server.get("/run/<name>/<tab>")
+    def open_tab(name: str, tab: str) -> "str | Redirect | tuple[str, int]":
+        if name == LATEST:
+            return to_latest(tab)
+        one = asked(name, tab)
+        if one is None:
+            return _missing("This page does not exist."), 404
+        return run.page(run_cache, estimates, one)
+
+    @server.get("/run/<name>/<tab>/events")
+    def follow_run(name: str, tab: str) -> "Response | tuple[str, int]":
+        one = asked(name, tab)
+        if one is None:
+            return _missing("This page does not exist."), 404
+        run_cache.folder(name)
+        return events(lambda: run.version(run_cache, one))
+
+
+def _add_list(server: "Flask", run_list: RunListCache) -> None:
+    """Add the page with the list of runs, and the style of `report.html`."""
+    from flask import Response, request
+
+    from pytest_orchestrator.reports.templating import FOLDER
+
+    style = (FOLDER / "page.css").read_text(encoding="utf-8")
+
+    @server.get("/")
+    def list_runs() -> str:
+        return runs.page(run_list, request.args)
+
+    @server.get("/events")
+    def follow_list() -> "Response":
+        version: Callable[[], tuple[str, bool]] = lambda: (runs.version(run_list), False)  # noqa: E731
+        return events(version)
+
+    @server.get("/assets/page.css")
+    def page_style() -> "Response":
+        return Response(style, mimetype="text/css", headers={"Cache-Control": "max-age=3600"})

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 COOKIE: Final = "orchestrator_monitor"
-CALLBACK_PATH: Final = "/_dash-update-component"
-"""The only path that accepts POST: Dash requests the content of pages from it."""
-
 _PORT: Final = re.compile(r":\d+\Z")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -26,24 +23,20 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _POLICY: Final = (
-    "default-src 'self'; script-src 'self' {}; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
-def require_token(
-    server: "Flask", token: str, hosts: Collection[str], scripts: Collection[str]
-) -> None:
+def require_token(server: "Flask", token: str, hosts: Collection[str]) -> None:
     """Make a web application refuse requests that would write or that lack the token.
 
     Args:
         server: The web application.
         token: The access token of the printed link.
         hosts: Allowed values of the header `Host`, without a port.
-        scripts: Hashes of the inline scripts of the page, in quotes, for the content policy.
     """
-    policy = _POLICY.format(" ".join(scripts))
 
     @server.before_request
     def check_request() -> "Response | None":
@@ -52,7 +45,7 @@ def require_token(
     @server.after_request
     def add_security_headers(response: "Response") -> "Response":
         response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = policy
+        response.headers.setdefault("Content-Security-Policy", _POLICY)
         if response.mimetype in ("text/html", "application/json", "text/plain"):
             response.headers["Cache-Control"] = "no-store"
         return response
@@ -64,9 +57,7 @@ def _refuse(hosts: Collection[str]) -> "Response | None":
 
     if _PORT.sub("", request.host.lower()) not in hosts:
         return _plain_text(421, "the host name is not allowed")
-    if request.method not in ("GET", "HEAD", "POST"):
-        return _plain_text(405, "the monitor is read-only")
-    if request.method == "POST" and request.path != CALLBACK_PATH:
+    if request.method not in ("GET", "HEAD"):
         return _plain_text(405, "the monitor is read-only")
     origin = request.headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != request.host:

@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pytest_orchestrator.reports.text import duration
+from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.reports.certificate.meta import LABELS
+from pytest_orchestrator.reports.html.page import labelled_meta
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
@@ -148,6 +150,16 @@ class RunListCache:
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
         self._reader: threading.Thread | None = None
 
+    @property
+    def base(self) -> Path:
+        """The folder that contains the run folders."""
+        return self._run_cache.base
+
+    @property
+    def total(self) -> int:
+        """Number of all runs, also of those that the list leaves out."""
+        return len(self._run_cache.names())
+
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each run, the newest first.
 
@@ -164,7 +176,7 @@ class RunListCache:
             if is_being_written(self._run_cache.base / name / NAME):
                 rows.append(self._live(name))
                 continue
-            rows.append(cached[1] if cached else {"id": name, "verdict": _PENDING, "recipes": ""})
+            rows.append(cached[1] if cached else _blank(name, _PENDING))
             missing.append(name)
         for name in self._rows.keys() - set(names):
             self._rows.pop(name, None)
@@ -179,12 +191,12 @@ class RunListCache:
 
     def _live(self, name: str) -> dict[str, Any]:
         def row_of(view: RunView) -> dict[str, Any]:
-            return _row(summary(view.record, name))
+            return _row(view.record, name)
 
         try:
             return self._run_cache.read(name, row_of)
         except lookup.NoRun:
-            return {"id": name, "verdict": _PENDING, "recipes": ""}
+            return _blank(name, _PENDING)
 
     def _read(self, names: list[str]) -> None:
         with self._lock:
@@ -209,20 +221,48 @@ class RunListCache:
 
 def _row_of(folder: Path) -> dict[str, Any]:
     try:
-        return _row(summary(lookup.load_record(folder), folder.name))
+        return _row(lookup.load_record(folder), folder.name)
     except (lookup.NoRun, JournalDamaged, OSError):
-        return {"id": folder.name, "verdict": "damaged", "recipes": "no journal"}
+        return _blank(folder.name, "damaged", "no journal")
 
 
-def _row(run: dict[str, Any]) -> dict[str, Any]:
-    steps: dict[str, int] = run["steps"]
-    return {
-        "id": run["id"],
-        "verdict": run["verdict"],
-        "start": f"{run['start'][:10]} {run['start'][11:19]}",
-        "took": duration(run["seconds"]),
-        "seconds": run["seconds"],
-        "recipes": ", ".join(one["recipe"] for one in run["recipes"]) or "no recipe",
-        "dut": run.get("dut", ""),
+def _blank(name: str, verdict: str, recipes: str = "") -> dict[str, Any]:
+    """Return the row of a run that was not read."""
+    empty = dict.fromkeys(("cause", "dut", "test_id", "people", "started", "steps"), "")
+    row = {"id": name, "verdict": verdict, "recipes": recipes, "since": 0.0, **empty}
+    return row | {"seconds": None, "rate": None, "text": f"{name} {verdict}"}
+
+
+def _row(run: RunRecord, name: str) -> dict[str, Any]:
+    """Return the row of a run; its id is the name of its folder, since folders can be copied."""
+    about: dict[str, Any] = summary(run, name)
+    meta = labelled_meta(run)
+    steps: dict[str, int] = about["steps"]
+    ended = sum(number for state, number in steps.items() if state not in ("skipped", "running"))
+    live = run.state == "running" and bool(run.first)
+    row = {
+        "id": name,
+        "verdict": about["verdict"],
+        "cause": about.get("interruption", ""),
+        "started": run.first,
+        "since": epoch_seconds(run.first) if live else 0.0,
+        "seconds": about["seconds"],
+        "recipes": ", ".join(one["recipe"] for one in about["recipes"]) or "no recipe",
+        "dut": meta.get(LABELS["dut"], ""),
+        "test_id": meta.get(LABELS["test_id"], ""),
+        "people": ", ".join(
+            meta[LABELS[key]] for key in ("operator", "station") if LABELS[key] in meta
+        ),
+        "rate": steps.get("passed", 0) / ended if ended else None,
         "steps": ", ".join(f"{number} {state}" for state, number in steps.items()),
     }
+    return row | {"text": _search_text(run, row)}
+
+
+def _search_text(run: RunRecord, row: dict[str, Any]) -> str:
+    """Return the lower-case text of a run that a search looks at: also the DUTs of all recipes."""
+    parts = [str(row[name]) for name in ("id", "verdict", "recipes", "people", "steps")]
+    for recipe in run.recipes.values():
+        if meta := recipe.about.get("test_meta"):
+            parts += [str(meta.get(name, "")) for name in ("dut", "test_id", "batch")]
+    return " ".join(parts).lower()

@@ -63,9 +63,9 @@ def serve(
         The exit code of the process.
 
     Raises:
-        NoMonitor: Dash is not installed, or no port can be opened.
+        NoMonitor: Flask is not installed, or no port can be opened.
     """
-    _require_dash()
+    _require_flask()
     token = secrets.token_urlsafe(24)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
@@ -190,12 +190,12 @@ _REDIRECT: Final = """<!doctype html>
 """
 
 
-def _require_dash() -> None:
+def _require_flask() -> None:
     try:
-        import dash  # noqa: F401
+        import flask  # noqa: F401
     except ImportError:
         raise NoMonitor(
-            "the monitor needs Dash: python -m pip install 'pytest-orchestrator[monitor]'"
+            "the monitor needs Flask: python -m pip install 'pytest-orchestrator[monitor]'"
         ) from None
 
 

@@ -1,1 +1,1 @@
-"""Pages of the monitor."""
+"""Pages of the monitor: the list of runs, a run with its tabs, the comparison of two runs."""

@@ -1,258 +1,136 @@
-"""Page of one run: verdict bar, tabs, footer."""
+"""Page of one run: its head, the tabs, the chosen step."""
 
-import time
-from collections import Counter
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from dash import Input, Output, State, dcc, html, no_update
+from msgspec import Struct
 
-from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.monitor.eta import remaining_seconds
-from pytest_orchestrator.monitor.pages import (
-    context,
-    graph,
-    log,
-    measurements,
-    resources,
-    steps,
-    timeline,
-)
-from pytest_orchestrator.monitor.pages.common import Selection, read_run, selected_step
-from pytest_orchestrator.monitor.pages.steps import drawer, step_view
-from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache, RunView
-from pytest_orchestrator.reports.text import duration, look, sign
+from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
+from pytest_orchestrator.monitor.pages import steps
+from pytest_orchestrator.monitor.pages.head import Head, head
+from pytest_orchestrator.monitor.pages.step import step_view
+from pytest_orchestrator.monitor.rendering import render
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.reports.html.page import NOTABLE
+from pytest_orchestrator.reports.html.step_view import StepView
+from pytest_orchestrator.reports.quantities import local_time
+from pytest_orchestrator.reports.text import sign
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
-from pytest_orchestrator.runs.lookup import NoRun
-from pytest_orchestrator.runs.summary import interruption, marginal, seconds, verdict
+from pytest_orchestrator.runs.summary import verdict_of
 
-if TYPE_CHECKING:
-    from dash import Dash
-
-_TABS: Final[dict[str, ModuleType]] = {
-    "graph": graph,
-    "timeline": timeline,
+TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,
-    "context": context,
-    "resources": resources,
-    "measurements": measurements,
-    "log": log,
 }
-_NO_SELECTION: Final = "Select a step in the graph, the timeline or the table to read its details."
+"""The tabs by the name that URLs have. A tab is a module with `LABEL`, `content`, and a template
+of its name."""
 
 
-def layout(run_cache: RunCache, name: str) -> Any:
-    """Return the page of a run."""
-    try:
-        recipes, shown = run_cache.read(name, lambda view: (_recipes(view), bar(view, {}, 0.0)))
-    except NoRun as error:
-        gone = html.P([f"{error}; it may have been deleted. ", dcc.Link("All runs", href="/")])
-        return html.Main([html.Header(html.H1("Run")), gone, footer()], className="page")
-    tabs = [dcc.Tab(label=tab.LABEL, value=word) for word, tab in _TABS.items()]
-    return html.Main(
-        [
-            dcc.Store(id="run", data=name),
-            dcc.Store(id="picked"),
-            dcc.Store(id="drawer-seen"),
-            html.Header(shown, id="bar"),
-            html.Div(
-                [
-                    dcc.Tabs(tabs, id="tab", value="graph", className="tabs"),
-                    dcc.Dropdown(
-                        recipes,
-                        recipes[0] if recipes else None,
-                        id="recipe",
-                        clearable=False,
-                        className="recipe" if len(recipes) > 1 else "recipe single",
-                    ),
-                ],
-                className="choice",
-            ),
-            html.Div(
-                [
-                    html.Section(id="pane", className="pane"),
-                    html.Aside(html.P(_NO_SELECTION, className="quiet"), id="drawer"),
-                ],
-                className="split",
-            ),
-            footer("run-foot"),
-        ],
-        className="page",
+class RunPage(Struct, frozen=True):
+    """Values of the page of a run.
+
+    Attributes:
+        title: Title of the window: sign, verdict, recipes.
+        look: Style of the verdict, for the icon.
+        version: Version of the shown state.
+        events: URL of the stream of changes.
+        head: The head of the page.
+        tabs: Labels of the tabs by name.
+        recipes: Key, sign and verdict of each recipe, those that did not pass first.
+        recipe: Key of the chosen recipe; empty for all.
+        drawer: The chosen step; None without one.
+        status: Text of the status line.
+    """
+
+    title: str
+    look: str
+    version: str
+    events: str
+    head: Head
+    tabs: dict[str, str]
+    recipes: list[tuple[str, str, str]]
+    recipe: str
+    drawer: StepView | None
+    status: str
+
+
+def page(run_cache: RunCache, estimates: StepEstimates, one: Address) -> str:
+    """Return the page of a run as HTML.
+
+    Args:
+        run_cache: The runs.
+        estimates: Estimated durations of steps.
+        one: The address of the page.
+
+    Raises:
+        NoRun: The run does not exist.
+    """
+    usual = _usual(run_cache, estimates, one.run)
+    tab = TABS[one.tab]
+
+    def draw(view: RunView) -> str:
+        shown = _page(view, one, usual)
+        return render(f"{one.tab}.html", page=shown, address=one, content=tab.content(view, one))
+
+    return run_cache.read(one.run, draw)
+
+
+def version(run_cache: RunCache, one: Address) -> tuple[str, bool]:
+    """Return the version of a page, and True if the run will not change any more.
+
+    Raises:
+        NoRun: The run does not exist.
+    """
+    return run_cache.read(one.run, lambda view: (_version(view, one), _is_over(view)))
+
+
+def _is_over(view: RunView) -> bool:
+    return view.record.state != "running"
+
+
+def _version(view: RunView, one: Address) -> str:
+    of_tab = getattr(TABS[one.tab], "version", None)
+    more = f".{of_tab(view, one)}" if of_tab else ""
+    return f"{view.version}.{view.record.state}.{len(view.problem)}{more}"
+
+
+def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
+    top = head(view, usual)
+    step, recipe = chosen_step(view, one), chosen_recipe(view, one)
+    events = Address(one.run, f"{one.tab}/events", one.recipe, one.step, key=one.key).url
+    return RunPage(
+        title=f"{top.sign} {top.verdict}: {top.title or one.run}",
+        look=top.look,
+        version=_version(view, one),
+        events="" if _is_over(view) else events,
+        head=top,
+        tabs={name: tab.LABEL for name, tab in TABS.items()},
+        recipes=_recipes(view),
+        recipe=recipe.key if recipe else "",
+        drawer=step_view(view, step) if step else None,
+        status=_status(view),
     )
 
 
-def register(app: "Dash", run_cache: RunCache, _: RunListCache) -> None:
-    """Register the callbacks of the page and of its tabs."""
-
-    @app.callback(
-        Output("pane", "children"),
-        Input("tab", "value"),
-        Input("recipe", "value"),
-        Input("run", "data"),
-        State("picked", "data"),
-    )
-    def open_tab(tab: str, recipe: str | None, run: str, picked: str | None) -> Any:
-        shown = _TABS.get(tab, graph)
-        try:
-            return run_cache.read(run, lambda view: shown.layout(view, Selection(picked, recipe)))
-        except NoRun as error:
-            return html.P(f"{error}; it may have been deleted")
-
-    @app.callback(
-        Output("recipe", "value"),
-        Input("picked", "data"),
-        State("recipe", "value"),
-        State("run", "data"),
-        prevent_initial_call=True,
-    )
-    def switch_recipe(picked: str | None, recipe: str | None, run: str) -> Any:
-        step = read_run(run_cache, run, lambda view: selected_step(view, picked))
-        return step.recipe if step and step.recipe != recipe else no_update
-
-    _refresh(app, run_cache)
-    for tab in _TABS.values():
-        tab.register(app, run_cache)
+def _recipes(view: RunView) -> list[tuple[str, str, str]]:
+    words = [(recipe.key, verdict_of(recipe)) for recipe in view.record.recipes.values()]
+    words.sort(key=lambda one: NOTABLE.index(one[1]) if one[1] in NOTABLE else len(NOTABLE))
+    return [(key, sign(word), word) for key, word in words]
 
 
-def _refresh(app: "Dash", run_cache: RunCache) -> None:
-    """Register the callback that updates the page outside of the tabs."""
-    step_estimates = StepEstimates()
-
-    @app.callback(
-        Output("bar", "children"),
-        Output("recipe", "options"),
-        Output("drawer", "children"),
-        Output("drawer-seen", "data"),
-        Output("run-foot", "children"),
-        Input("tick", "data"),
-        Input("picked", "data"),
-        State("run", "data"),
-        State("drawer-seen", "data"),
-    )
-    def refresh(_: int, picked: str | None, run: str, seen: Any) -> tuple[Any, ...]:
-        try:
-            estimates = _estimates(run_cache, step_estimates, run)
-            return run_cache.read(run, lambda view: _updates(view, estimates, picked, seen))
-        except NoRun as error:
-            gone = f"{error}: its folder was deleted; the page shows its last known state"
-            return *(no_update,) * 4, gone
-
-
-def _updates(view: RunView, estimates: Seconds, picked: str | None, seen: Any) -> tuple[Any, ...]:
-    now = time.time()
-    step = selected_step(view, picked)
-    version = [picked, step.touched, step.state] if step else None
-    shown: tuple[Any, Any] = (no_update, no_update)
-    if version != seen:
-        shown = (
-            drawer(step_view(view, step)) if step else html.P(_NO_SELECTION, className="quiet"),
-            version,
-        )
-    return bar(view, estimates, now), _recipes(view), *shown, status_text(view, now)
-
-
-def _estimates(run_cache: RunCache, step_estimates: StepEstimates, run: str) -> Seconds:
+def _usual(run_cache: RunCache, estimates: StepEstimates, run: str) -> Seconds:
     """Return the estimated durations of the steps of a run; empty if the run has ended."""
-    names = run_cache.read(
-        run,
-        lambda view: (
-            [(step.recipe, step.name) for step in view.record.steps]
-            if view.record.state == "running"
-            else []
-        ),
-    )
-    return step_estimates.of(run_cache.folder(run), names) if names else {}
+
+    def names(view: RunView) -> list[tuple[str, str]]:
+        if _is_over(view):
+            return []
+        return [(step.recipe, step.name) for step in view.record.steps]
+
+    wanted = run_cache.read(run, names)
+    return estimates.of(run_cache.folder(run), wanted) if wanted else {}
 
 
-def _recipes(view: RunView) -> list[str]:
-    return list(view.record.recipes)
-
-
-_ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
-
-
-def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
-    """Return the content of the bar at the top: verdict, counts, remaining time.
-
-    Args:
-        view: The run.
-        estimates: Estimated durations of its steps.
-        now: Seconds since the epoch.
-    """
-    run = view.record
-    word = verdict(run)
-    why = interruption(run) if word == "interrupted" else ""
-    cause = f" ({why})" if why else ""
-    states = Counter(step.state for step in run.steps)
-    looks = Counter(look(step.state) for step in run.steps)
-    total = sum(states.values())
-    done = total - looks["running"] - looks["waiting"]
-    live = run.state == "running" and bool(run.first)
-    took = max(0.0, now - epoch_seconds(run.first)) if live else seconds(run)
-    counts = [f"{done} of {total} steps", ", ".join(f"{n} {name}" for name, n in states.items())]
-    counts += [f"{near} marginal"] if (near := marginal(run.steps)) else []
-    counts += [duration(took)]
-    left = remaining_seconds(run, estimates, now) if live and total else None
-    counts += [f"about {_clock(left)} to go"] if left is not None else []
-    parts = [
-        html.Div(className=f"part look-{name}", style={"flexGrow": looks[name]})
-        for name in _ORDER
-        if looks[name]
-    ]
-    return [
-        html.Div(
-            [
-                dcc.Link("Runs", href="/"),
-                html.Span(">", className="quiet"),
-                html.H1(view.folder.name),
-                html.Span(f"{sign(word)} {word}{cause}", className=f"badge look-{look(word)}"),
-                html.Span(_title(view), className="quiet"),
-            ],
-            className="line",
-        ),
-        html.Div(parts, className="bar", title=" · ".join(counts)),
-        html.Div(" · ".join(part for part in counts if part), className="quiet", id="counts"),
-    ]
-
-
-def _title(view: RunView) -> str:
-    """Return a text with the names of the first three recipes and of the machine."""
-    names = [recipe.about.get("name") or recipe.key for recipe in view.record.recipes.values()]
-    shown = ", ".join(map(str, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
-    started = view.record.started
-    return f"{shown} on {started.host}" if started and started.host else shown
-
-
-def _clock(left: float) -> str:
-    minutes, rest = divmod(round(left), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def footer(name: str = "foot", text: str = "") -> Any:
-    """Return the status line; a script turns it red when three replies in a row are missing.
-
-    Args:
-        name: The id of its text.
-        text: The initial text.
-    """
-    return html.Footer(
-        [
-            html.Span(text, id=name),
-            html.Span("Connection to the monitor lost", className="missing"),
-        ]
-    )
-
-
-def status_text(view: RunView, now: float) -> str:
-    """Return the text of the status line for a run."""
-    if view.problem:
-        return view.problem[0].upper() + view.problem[1:]
+def _status(view: RunView) -> str:
+    """Return the text of the status line."""
     last = view.record.last
-    age = max(0.0, now - view.checked)
-    parts = [f"Reading {view.folder}", f"read {age:.0f} s ago" if age >= 1 else "up to date"]
-    if last:
-        ago = max(0.0, now - epoch_seconds(last))
-        event = f"last event {last[11:19]} UTC"
-        parts.append(f"{event}, {ago:.0f} s ago" if view.record.state == "running" else event)
-    return " · ".join(parts)
+    event = f" · last event {local_time(last)}" if last else ""
+    return f"Reading {view.folder}{event}"

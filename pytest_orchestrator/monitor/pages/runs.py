@@ -1,113 +1,106 @@
 """Page with the list of runs."""
 
 import hashlib
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
 
-from dash import Input, Output, State, ctx, dcc, html, no_update
+from msgspec import Struct, structs
 
-from pytest_orchestrator.monitor.pages.common import column, grid, number_column, row_classes
-from pytest_orchestrator.monitor.pages.run import footer
-from pytest_orchestrator.monitor.run_cache import MAX_RUNS, RunCache, RunListCache
-from pytest_orchestrator.reports.text import look, sign
+from pytest_orchestrator.monitor.pages.part import Part, part
+from pytest_orchestrator.monitor.rendering import render
+from pytest_orchestrator.monitor.run_cache import RunListCache
+from pytest_orchestrator.reports.text import look
 
-if TYPE_CHECKING:
-    from dash import Dash
-
-_COLUMNS = (
-    column("id", "Run", cellClass="link", width=215, tooltipField="id"),
-    column("state", "Verdict", width=130),
-    column("recipes", "Recipes", flex=1.5, minWidth=160, tooltipField="recipes"),
-    column(
-        "dut",
-        "DUT",
-        flex=1,
-        minWidth=90,
-        tooltipField="dut",
-        headerTooltip="Device under test (DUT)",
-    ),
-    column("start", "Started (UTC)", width=178),
-    number_column("seconds", "Seconds", 1, filter=False),
-    column("steps", "Steps", flex=1.2, minWidth=150, tooltipField="steps"),
-)
+_ROWS: Final = 100
 
 
-def layout(run_cache: RunCache, run_list: RunListCache) -> Any:
-    """Return the page with the list of runs."""
-    rows = _rows(run_list)
-    return html.Main(
-        [
-            html.Header([html.H1("Runs"), html.Span(str(run_cache.base), className="quiet")]),
-            html.Div(
-                [
-                    html.Span("", id="runs-told", className="quiet"),
-                    html.Button("Compare selected", id="runs-compare", disabled=True),
-                ],
-                className="tools",
-            ),
-            html.Div(
-                grid(
-                    "runs",
-                    _COLUMNS,
-                    rows,
-                    rowClassRules=row_classes(),
-                    rowSelection={"mode": "multiRow", "headerCheckbox": False},
-                ),
-                className="fill",
-            ),
-            dcc.Store(id="runs-seen", data=_digest(rows)),
-            footer("runs-foot", f"Reading {run_cache.base}"),
-        ],
-        className="page",
+class ListAddress(Struct, frozen=True):
+    """Address of the list of runs.
+
+    Attributes:
+        q: Search text.
+        state: Verdict of the listed runs; empty for all.
+        sort: Column of the order, after a minus for descending; empty for the newest first.
+        page: Number of the page, from 1.
+    """
+
+    q: str = ""
+    state: str = ""
+    sort: str = ""
+    page: int = 1
+
+    path = "/"
+
+    def but(self, **changes: Any) -> str:
+        """Return the URL of this page with changes; a change of a filter leads to the first page.
+
+        Args:
+            changes: New values of fields, by name.
+        """
+        fields = structs.asdict(self) | {"page": 1} | changes
+        given = {name: value for name, value in fields.items() if value not in ("", 1)}
+        return f"/?{urlencode(given)}" if given else "/"
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """The fields that the search form sends on besides its own."""
+        kept = {"state": self.state, "sort": self.sort}
+        return {name: value for name, value in kept.items() if value}
+
+
+def page(run_list: RunListCache, query: Mapping[str, str]) -> str:
+    """Return the page with the list of runs as HTML.
+
+    Args:
+        run_list: The rows of the runs.
+        query: The query of the URL.
+    """
+    number = query.get("page", "1")
+    one = ListAddress(
+        **{name: query[name][:200] for name in ("q", "state", "sort") if name in query},
+        page=int(number) if number.isascii() and number.isdigit() and len(number) < 8 else 1,
+    )
+    rows = every = run_list.rows()
+    words = one.q.lower().split()
+    if words:
+        rows = [row for row in rows if all(word in row["text"] for word in words)]
+    counts = dict(Counter(str(row["verdict"]) for row in rows))
+    if one.state:
+        rows = [row for row in rows if row["verdict"] == one.state]
+    column = one.sort.removeprefix("-")
+    if column in ("verdict", "recipes", "dut", "started", "seconds", "rate"):
+        is_number = column in ("seconds", "rate")
+        nothing: Any = -1.0 if is_number else ""
+        rows = sorted(
+            rows,
+            key=lambda row: nothing if row.get(column) is None else row[column],
+            reverse=one.sort.startswith("-"),
+        )
+    shown: Part[dict[str, Any]] = part(rows, one.page, _ROWS)
+    newest = every[0] if every else None
+    return render(
+        "runs.html",
+        page={
+            "title": f"{len(every)} run{'s' * (len(every) != 1)}: {run_list.base}",
+            "look": look(newest["verdict"]) if newest else "waiting",
+            "version": _digest(every),
+            "events": "/events",
+        },
+        part=shown,
+        counts=counts,
+        address=one,
+        base=str(run_list.base),
+        total=len(every),
+        all_runs=run_list.total,
     )
 
 
-def register(app: "Dash", _: RunCache, run_list: RunListCache) -> None:
-    """Register the callbacks that update the list, open a run and compare two runs."""
-
-    @app.callback(
-        Output("runs", "rowData"),
-        Output("runs-seen", "data"),
-        Output("runs-told", "children"),
-        Input("tick", "data"),
-        State("runs-seen", "data"),
-        prevent_initial_call=True,
-    )
-    def refresh(_: int, seen: str) -> tuple[Any, ...]:
-        rows = _rows(run_list)
-        count = f"{len(rows)} runs" if len(rows) < MAX_RUNS else f"the newest {MAX_RUNS} runs"
-        digest = _digest(rows)
-        fresh = (rows, digest) if digest != seen else (no_update, no_update)
-        return *fresh, count
-
-    @app.callback(
-        Output("url", "pathname", allow_duplicate=True),
-        Input("runs", "cellClicked"),
-        prevent_initial_call=True,
-    )
-    def open_run(cell: dict[str, Any]) -> Any:
-        return f"/run/{quote(cell['rowId'])}" if cell and cell["colId"] == "id" else no_update
-
-    @app.callback(
-        Output("runs-compare", "disabled"),
-        Output("url", "pathname", allow_duplicate=True),
-        Input("runs", "selectedRows"),
-        Input("runs-compare", "n_clicks"),
-        prevent_initial_call=True,
-    )
-    def compare(rows: list[dict[str, Any]] | None, _: int) -> tuple[Any, Any]:
-        two = sorted(row["id"] for row in rows or ())
-        if len(two) != 2 or ctx.triggered_id != "runs-compare":
-            return len(two) != 2, no_update
-        return False, f"/compare/{quote(two[0])}/{quote(two[1])}"
-
-
-def _rows(run_list: RunListCache) -> list[dict[str, Any]]:
-    return [
-        row | {"state": f"{sign(row['verdict'])} {row['verdict']}", "look": look(row["verdict"])}
-        for row in run_list.rows()
-    ]
+def version(run_list: RunListCache) -> str:
+    """Return the version of the list of runs."""
+    return _digest(run_list.rows())
 
 
 def _digest(rows: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]

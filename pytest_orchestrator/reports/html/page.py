@@ -169,6 +169,30 @@ def first_of(steps: Iterable[StepView]) -> StepView | None:
     )
 
 
+def labelled_meta(run: RunRecord) -> dict[str, str]:
+    """Return values of `test_meta` by label, or their number if the recipes have more than three.
+
+    Args:
+        run: The run.
+    """
+    labelled: dict[str, dict[str, None]] = {}
+    for recipe in run.recipes.values():
+        for name in _META if recipe.about.get("test_meta") else ():
+            if value := _joined(recipe, name):
+                labelled.setdefault(name, {})[value] = None
+    if not labelled:
+        return {}
+    from pytest_orchestrator.reports.certificate.meta import LABELS
+
+    return {
+        LABELS[name]: "; ".join(labelled[name])
+        if len(labelled[name]) <= _MOST_SHOWN
+        else f"{len(labelled[name]):,} {noun}"
+        for name, noun in _META.items()
+        if name in labelled
+    }
+
+
 class Page:
     """View of a run for the templates.
 
@@ -349,22 +373,7 @@ class Page:
     @property
     def meta(self) -> dict[str, str]:
         """Values of `test_meta` by label, or their number if the recipes have more than three."""
-        labelled: dict[str, dict[str, None]] = {}
-        for recipe in self.run.recipes.values():
-            for name in _META if recipe.about.get("test_meta") else ():
-                if value := _joined(recipe, name):
-                    labelled.setdefault(name, {})[value] = None
-        if not labelled:
-            return {}
-        from pytest_orchestrator.reports.certificate.meta import LABELS
-
-        return {
-            LABELS[name]: "; ".join(labelled[name])
-            if len(labelled[name]) <= _MOST_SHOWN
-            else f"{len(labelled[name]):,} {noun}"
-            for name, noun in _META.items()
-            if name in labelled
-        }
+        return labelled_meta(self.run)
 
     @property
     def command(self) -> str:

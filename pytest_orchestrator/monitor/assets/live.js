@@ -1,0 +1,183 @@
+// Live pages: a stream says that the page has changed; the page requests itself again, and only
+// what differs is replaced, so that focus, selection and scroll positions stay.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const LEAST = 300; // ms between two requests
+  let stream = null, version = root.dataset.version, pending = false, again = false, last = 0, lost = 0;
+
+  const morphing = {
+    morphStyle: "outerHTML",
+    ignoreActiveValue: true,
+    callbacks: {
+      // What the reader has opened or closed stays so.
+      beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
+    },
+  };
+
+  const show = (text) => {
+    const next = new DOMParser().parseFromString(text, "text/html");
+    const page = next.getElementById("page");
+    if (!page) return;
+    const ends = [...document.querySelectorAll("[data-follow]")].filter(atEnd);
+    document.title = next.title;
+    const icon = next.getElementById("favicon"), own = document.getElementById("favicon");
+    if (icon && own.href !== icon.href) own.href = icon.href;
+    Idiomorph.morph(document.getElementById("page"), page, morphing);
+    version = root.dataset.version = next.documentElement.dataset.version;
+    if (root.dataset.events !== next.documentElement.dataset.events) {
+      root.dataset.events = next.documentElement.dataset.events;
+      listen();
+    }
+    for (const one of ends) one.scrollTop = one.scrollHeight;
+    document.dispatchEvent(new Event("shown"));
+    count();
+  };
+  const atEnd = (one) => one.scrollTop + one.clientHeight >= one.scrollHeight - 4;
+
+  const load = async (url) => {
+    const reply = await fetch(url, { headers: { Accept: "text/html" } });
+    if (reply.redirected) history.replaceState(null, "", reply.url);
+    show(await reply.text());
+  };
+
+  // One request at a time; changes that arrive meanwhile cause one more.
+  const refresh = async () => {
+    if (pending) { again = true; return; }
+    pending = true;
+    const wait = last + LEAST - Date.now();
+    if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+    again = false;
+    last = Date.now();
+    try { await load(location.href); } catch { /* the stream reports the lost connection */ }
+    pending = false;
+    if (again) refresh();
+  };
+
+  const connected = (is) => {
+    clearTimeout(lost);
+    const note = document.getElementById("lost");
+    if (is) note.hidden = true;
+    else lost = setTimeout(() => { note.hidden = false; }, 2500);
+  };
+
+  const listen = () => {
+    stream?.close();
+    stream = null;
+    if (!root.dataset.events) { connected(true); return; }
+    stream = new EventSource(root.dataset.events);
+    stream.onopen = () => connected(true);
+    stream.onmessage = ({ data }) => { if (data !== version) refresh(); };
+    stream.onerror = () => connected(false);
+    stream.addEventListener("end", () => { stream.close(); stream = null; });
+  };
+
+  // Links within the monitor are followed without a new page, so that lists stay where they are.
+  const inside = (url) => url.origin === location.origin && !/^\/(assets|run\/[^/]+\/file)\//.test(url.pathname);
+  const go = async (url, push) => {
+    if (push) history.pushState(null, "", url);
+    try { await load(url); } catch { location.href = url; return; }
+    if (push && url.hash) document.getElementById(decodeURIComponent(url.hash.slice(1)))?.scrollIntoView();
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.target || link.hasAttribute("download")) return;
+    const url = new URL(link.href, location.href);
+    if (!inside(url) || (url.pathname === location.pathname && url.search === location.search && url.hash)) return;
+    event.preventDefault();
+    go(url, true);
+  });
+  addEventListener("popstate", () => go(new URL(location.href), false));
+
+  // Forms with GET: a choice and a search change the address.
+  const submit = (form, replace) => {
+    const url = new URL(form.action, location.href);
+    const kept = new URLSearchParams(form.classList.contains("chosen") ? "" : undefined);
+    for (const [name, value] of new FormData(form)) if (value) kept.set(name, value);
+    url.search = kept.toString();
+    if (replace) { history.replaceState(null, "", url); go(url, false); } else go(url, true);
+  };
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "get") return;
+    event.preventDefault();
+    submit(event.target, false);
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.closest("form.chosen")) submit(event.target.form, false);
+  });
+  let typing = 0;
+  document.addEventListener("input", (event) => {
+    if (!event.target.closest("form.search")) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => submit(event.target.form, true), 250);
+  });
+
+  // Tabs by arrow keys; j and k move along the rows of a list; / goes to the search field.
+  const move = (links, way) => {
+    const at = links.indexOf(document.activeElement);
+    const next = links[at < 0 ? (way > 0 ? 0 : links.length - 1) : at + way];
+    if (!next) return;
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const tab = event.target.closest("[role=tab]");
+    if (tab) {
+      const tabs = [...document.querySelectorAll("[role=tab]")], at = tabs.indexOf(tab);
+      const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const next = tabs[(to + tabs.length) % tabs.length];
+      next.focus();
+      next.click();
+      return;
+    }
+    if (event.target.closest("input, select, textarea")) return;
+    const act = {
+      j: () => move([...document.querySelectorAll(".row-link")], 1),
+      k: () => move([...document.querySelectorAll(".row-link")], -1),
+      "/": () => document.querySelector("form.search input[type=search]")?.focus(),
+      Escape: () => document.querySelector("#drawer .close")?.click(),
+    }[event.key];
+    if (!act) return;
+    if (event.key !== "Escape") event.preventDefault();
+    act();
+  });
+
+  // Times that grow while a step runs.
+  const words = (seconds) => {
+    if (seconds < 60) return `${seconds.toFixed(1)} s`;
+    const [m, h] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+    return h ? `${h} h ${m % 60} min` : `${m} min ${Math.floor(seconds % 60)} s`;
+  };
+  const count = () => {
+    for (const one of document.querySelectorAll("[data-since]"))
+      one.textContent = words(Math.max(0, Date.now() / 1000 - one.dataset.since));
+  };
+  setInterval(count, 1000);
+
+  const themes = ["auto", "light", "dark"];
+  const label = (button) => { button.textContent = `Theme: ${root.dataset.theme ?? "auto"}`; };
+  document.addEventListener("shown", () => document.querySelectorAll("button.theme").forEach(label));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.theme");
+    if (!button) return;
+    const next = themes[(themes.indexOf(root.dataset.theme ?? "auto") + 1) % 3];
+    if (next === "auto") delete root.dataset.theme; else root.dataset.theme = next;
+    try { localStorage.setItem("theme", next); } catch {}
+    label(button);
+    document.dispatchEvent(new Event("themed"));
+  });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button.copy");
+    if (!button) return;
+    const text = button.textContent;
+    try { await navigator.clipboard.writeText(button.dataset.copy); button.textContent = "Copied"; } catch { button.textContent = "Not copied"; }
+    setTimeout(() => (button.textContent = text), 1500);
+  });
+
+  document.dispatchEvent(new Event("shown"));
+  count();
+  listen();
+})();

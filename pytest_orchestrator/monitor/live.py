@@ -1,0 +1,50 @@
+"""Server-sent events: they say that a page has changed, and the page requests itself again."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from pytest_orchestrator.runs.lookup import NoRun
+
+if TYPE_CHECKING:
+    from flask import Response
+
+_LOOK: Final = 0.2
+"""Seconds between two looks at the journal."""
+_BEAT: Final = 2.0
+"""Seconds after which a page hears from the monitor even if nothing changed."""
+
+
+def events(version: Callable[[], tuple[str, bool]]) -> "Response":
+    """Return the response that sends the version of a page whenever it changes.
+
+    Args:
+        version: Function that returns the present version, and True if it is the last one.
+    """
+    from flask import Response
+
+    response = Response(_lines(version), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"  # a proxy would hold events back
+    return response
+
+
+def _lines(version: Callable[[], tuple[str, bool]]) -> Iterator[str]:
+    sent, at = "", 0.0
+    while True:
+        try:
+            now, is_last = version()
+        except NoRun:
+            yield "event: end\ndata: gone\n\n"
+            return
+        if now != sent:
+            yield f"data: {now}\n\n"
+            sent, at = now, time.monotonic()
+        elif time.monotonic() - at > _BEAT:
+            # A write to a closed connection ends the thread that serves it.
+            yield "event: beat\ndata: 0\n\n"
+            at = time.monotonic()
+        if is_last:
+            yield "event: end\ndata: over\n\n"
+            return
+        time.sleep(_LOOK)

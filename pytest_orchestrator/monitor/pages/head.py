@@ -1,0 +1,187 @@
+"""Head of the page of a run: verdict, progress, the steps that run, first failures."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.monitor.address import step_key
+from pytest_orchestrator.monitor.eta import remaining_seconds
+from pytest_orchestrator.monitor.run_cache import RunView
+from pytest_orchestrator.reports.html.page import labelled_meta
+from pytest_orchestrator.reports.html.render import NAME
+from pytest_orchestrator.reports.quantities import duration
+from pytest_orchestrator.reports.text import cut, look, sign
+from pytest_orchestrator.runs.compare.estimates import Seconds
+from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
+from pytest_orchestrator.runs.summary import interruption, marginal, seconds, verdict
+
+_ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
+_MOST: Final = 3
+
+
+class Mention(Struct, frozen=True):
+    """A step in the head of a page.
+
+    Attributes:
+        key: Its key in URLs.
+        name: Its name.
+        text: Attempt and element, or what it waits for.
+        reason: Reason of its failure; empty without one.
+        since: Start of its attempt in seconds since the epoch; 0 if it does not run.
+        seconds: Time since then.
+    """
+
+    key: str
+    name: str
+    text: str = ""
+    reason: str = ""
+    since: float = 0.0
+    seconds: float = 0.0
+
+
+class Head(Struct, frozen=True):
+    """Head of the page of a run.
+
+    Attributes:
+        verdict: The verdict of the run, one word.
+        sign: Sign of the verdict.
+        look: Style of the verdict.
+        cause: Cause of an interruption; empty without one.
+        problem: Reason why the journal cannot be read further; empty if it can.
+        title: Names of the first recipes.
+        done: Number of steps that have ended.
+        total: Number of selected steps.
+        parts: Number of steps by style, in the order of the bar.
+        counts: Number of steps by state.
+        tests: Number of other tests by outcome.
+        marginal: Number of marginal measurements.
+        now: The steps that run, at most three.
+        more_now: Number of other steps that run.
+        since: Start of the run in seconds since the epoch while it runs; else 0.
+        seconds: Duration of the run so far.
+        left: Estimated time to its end; empty if unknown.
+        started: Its start in ISO 8601 UTC.
+        facts: DUT, operator, station and host by label.
+        failures: The first failed steps, at most three.
+        more_failures: Number of other failed steps.
+        report: URL of `report.html`; empty while there is none.
+    """
+
+    verdict: str
+    sign: str
+    look: str
+    cause: str
+    problem: str
+    title: str
+    done: int
+    total: int
+    parts: list[tuple[str, int]]
+    counts: dict[str, int]
+    tests: dict[str, int]
+    marginal: int
+    now: list[Mention]
+    more_now: int
+    since: float
+    seconds: float
+    left: str
+    started: str
+    facts: dict[str, str]
+    failures: list[Mention]
+    more_failures: int
+    report: str
+
+
+def head(view: RunView, estimates: Seconds) -> Head:
+    """Return the head of the page of a run.
+
+    Args:
+        view: The run.
+        estimates: Estimated durations of its steps.
+    """
+    run, now = view.record, time.time()
+    word = verdict(run)
+    steps = [*selected(view.record)]
+    looks = Counter(look(step.state) for step in steps)
+    live = run.state == "running" and bool(run.first)
+    active = [step for step in steps if step.state in ACTIVE]
+    failed = sorted(
+        (step for step in steps if look(step.state) == "failed"), key=lambda one: one.lines[1]
+    )
+    left = remaining_seconds(run, estimates, now) if live and steps else None
+    return Head(
+        verdict=word,
+        sign=sign(word),
+        look=look(word),
+        cause=cut(interruption(run), 200) if word == "interrupted" else "",
+        problem=view.problem,
+        title=_title(view),
+        done=len(steps) - looks["running"] - looks["waiting"],
+        total=len(steps),
+        parts=[(name, looks[name]) for name in _ORDER if looks[name]],
+        counts=dict(Counter(step.state for step in steps)),
+        tests=dict(Counter(one.outcome for one in run.tests.values() if one.step is None)),
+        marginal=marginal(steps),
+        now=[_running(step, now) for step in active[:_MOST]],
+        more_now=max(0, len(active) - _MOST),
+        since=epoch_seconds(run.first) if live else 0.0,
+        seconds=max(0.0, now - epoch_seconds(run.first)) if live else seconds(run),
+        left="" if left is None else duration(left),
+        started=run.first,
+        facts=dict(_facts(view)),
+        failures=[_failure(step) for step in failed[:_MOST]],
+        more_failures=max(0, len(failed) - _MOST),
+        report=_report(view),
+    )
+
+
+def selected(run: RunRecord) -> Iterator[StepRecord]:
+    """Yield the steps of a run that were selected, or that ran because another one needs them."""
+    for recipe in run.recipes.values():
+        for step in recipe.steps.values():
+            is_left_out = step.state == "waiting" and step.name in recipe.unselected
+            if not is_left_out and step.state != "not selected":
+                yield step
+
+
+def _report(view: RunView) -> str:
+    is_there = view.record.state != "running" and (view.folder / NAME).is_file()
+    return f"/run/{view.folder.name}/file/{NAME}" if is_there else ""
+
+
+def _title(view: RunView) -> str:
+    """Return the names of the first three recipes."""
+    names = [recipe.about.get("name") or recipe.key for recipe in view.record.recipes.values()]
+    shown = ", ".join(cut(str(name), 80) for name in names[:_MOST])
+    return shown + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+
+
+def _facts(view: RunView) -> Iterator[tuple[str, str]]:
+    yield from labelled_meta(view.record).items()
+    started = view.record.started
+    if started and started.host:
+        yield "Host", cut(started.host, 80)
+
+
+def _running(step: StepRecord, now: float) -> Mention:
+    since = epoch_seconds(step.started) if step.started else 0.0
+    parts = [f"attempt {step.attempt}"] if step.attempt > 1 else []
+    if step.progress is not None:
+        parts.append(f"element {step.progress.ended + 1} of {step.progress.total}")
+    if step.state == "locked":
+        parts.append("waits for a lock")
+    elif step.state == "asks":
+        parts.append(f"asks: {one_line(step.asked.message)}" if step.asked else "asks")
+    elif step.state == "retrying":
+        parts.append("waits for the next attempt")
+    text = cut(", ".join(parts), 200)
+    return Mention(step_key(step), step.name, text, "", since, max(0.0, now - since))
+
+
+def _failure(step: StepRecord) -> Mention:
+    reason = cut(one_line(str(step.outcome_fields.get("reason") or "")), 120)
+    return Mention(step_key(step), step.name, reason=reason)
