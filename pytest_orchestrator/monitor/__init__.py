@@ -1,1 +1,1 @@
-"""Monitor: a Dash app that reads run folders and never changes a run."""
+"""Monitor: web pages that show run folders and never change a run."""

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from flask import Flask, Response
+    from werkzeug.wrappers import Response as BaseResponse
 
 COOKIE: Final = "orchestrator_monitor"
 _PORT: Final = re.compile(r":\d+\Z")
@@ -39,7 +40,7 @@ def require_token(server: "Flask", token: str, hosts: Collection[str]) -> None:
     """
 
     @server.before_request
-    def check_request() -> "Response | None":
+    def check_request() -> "BaseResponse | None":
         return _refuse(hosts) or _authenticate(token)
 
     @server.after_request
@@ -65,7 +66,7 @@ def _refuse(hosts: Collection[str]) -> "Response | None":
     return None
 
 
-def _authenticate(token: str) -> "Response | None":
+def _authenticate(token: str) -> "BaseResponse | None":
     """Check the token of a request; return a redirect or an error, None for a valid cookie.
 
     The redirect stores the valid token of a link in the cookie.

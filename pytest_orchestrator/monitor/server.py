@@ -124,7 +124,7 @@ def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
             self._lock = threading.Lock()
             self._idle: dict[socket.socket, None] = {}
 
-        def process_request(self, request: socket.socket, client_address: Any) -> None:
+        def process_request(self, request: Any, client_address: Any) -> None:
             """Start a connection; close the oldest idle one if there are too many."""
             with self._lock:
                 self._idle[request] = None
@@ -140,7 +140,7 @@ def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
             with self._lock:
                 self._idle.pop(request, None)
 
-        def shutdown_request(self, request: socket.socket) -> None:
+        def shutdown_request(self, request: Any) -> None:
             """End a connection, and stop counting it as idle."""
             self.mark_active(request)
             super().shutdown_request(request)

@@ -19,7 +19,7 @@ def start_monitor(config: pytest.Config) -> None:
     """Start the web monitor if ``--recipe-monitor`` is set.
 
     Raises:
-        pytest.UsageError: Dash is not installed.
+        pytest.UsageError: Flask is not installed.
     """
     if config.getoption("recipe_monitor") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(MonitorProcess(config), "orchestrator-monitoring")
@@ -31,13 +31,13 @@ class MonitorProcess(Plugin):
     Its stdin is a pipe from pytest. However pytest ends, the pipe closes and the monitor ends.
 
     Raises:
-        pytest.UsageError: Dash is not installed.
+        pytest.UsageError: Flask is not installed.
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        if find_spec("dash") is None:
+        if find_spec("flask") is None:
             raise pytest.UsageError(
-                "--recipe-monitor needs Dash: python -m pip install 'pytest-orchestrator[monitor]'"
+                "--recipe-monitor needs Flask: python -m pip install 'pytest-orchestrator[monitor]'"
             )
         base = settings.run_dir(config)
         base.mkdir(parents=True, exist_ok=True)

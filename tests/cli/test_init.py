@@ -1,12 +1,10 @@
 """`pytest-orchestrator init`."""
 
-import importlib.util
 import json
 import os
 import re
 import subprocess
 from importlib import resources
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -187,30 +185,13 @@ def test_init_adds_missing_files_and_prints_needed_edits(empty: Project) -> None
     ],
 )
 def test_init_reads_the_existing_settings_of_pytest(
-    name: str, text: str, left: str, empty: Project, monkeypatch: pytest.MonkeyPatch
+    name: str, text: str, left: str, empty: Project
 ) -> None:
-    monkeypatch.setattr(
-        "pytest_orchestrator.cli.verbs.init.find_spec", lambda _: None
-    )  # Dash is not installed
     empty.write(name, text)
     out = empty.call("init").out
     assert ("left to you" in out) == bool(left)
     assert left in out
     assert ("created pyproject.toml" in out) is False
-
-
-def test_settings_disable_the_plugin_of_an_installed_dash(
-    empty: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        "pytest_orchestrator.cli.verbs.init.find_spec",
-        lambda name: ModuleSpec("dash", None) if name == "dash" else real(name),
-    )
-    empty.call("init", "new")
-    assert '"-p", "no:dash"]' in files(empty.path)["new/pyproject.toml"]
-    empty.write("old/pytest.ini", "[pytest]\naddopts = -ra\n")
-    assert "pytest.ini: add -p no:dash to addopts" in empty.call("init", "old").out
 
 
 def test_mistyped_service_suggests_the_nearest(empty: Project) -> None:

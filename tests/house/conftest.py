@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -28,10 +28,7 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for one in required("pytest-orchestrator"):
-        for name in {file.parts[0] for file in one.files or ()} - {"..", "__pycache__"}:
-            if not (packages / name).exists():
-                (packages / name).symlink_to(Path(str(one.locate_file(name))))
+    link(required("pytest-orchestrator"), packages)
     programs = folder / "bin"
     script = "import sys, pytest\nsys.exit(pytest.console_main())\n"
     (programs / "pytest").write_text(f"#!{programs}/python\n{script}")
@@ -40,6 +37,14 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip += ["--disable-pip-version-check", "install", "--no-index", "--no-deps", str(wheel)]
     subprocess.run(pip, check=True, capture_output=True)
     return programs
+
+
+def link(distributions: Iterable[Distribution], packages: Path) -> None:
+    """Link the packages of distributions of this environment into a folder."""
+    for one in distributions:
+        for name in {file.parts[0] for file in one.files or ()} - {"..", "__pycache__"}:
+            if not (packages / name).exists():
+                (packages / name).symlink_to(Path(str(one.locate_file(name))))
 
 
 def built(source: Path, target: str, folder: Path) -> Path:

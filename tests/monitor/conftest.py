@@ -1,38 +1,16 @@
-"""Fixtures of the monitor's tests: runs and an application; Dash may come from `.dash`."""
+"""Fixtures of the monitor's tests: runs and an application."""
 
-import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
-from tests.house.dash import more
+from pytest_orchestrator.monitor.app import application
 from tests.monitor.live_monitor import TOKEN
 from tests.runs.built import Built
 
 RUN, OLDER = "20261125T101502Z-7f3a", "20261124T090000Z-0001"
-
-
-def _have_dash() -> None:
-    """Import Dash, but keep `.dash` off `sys.path`, so that pytest finds no plugin in it."""
-    before = [*sys.path]
-    sys.path += more()
-    try:
-        for name in ("dash", "dash_ag_grid", "dash_cytoscape", "plotly.graph_objects"):
-            importlib.import_module(name)
-    finally:
-        sys.path[:] = before
-
-
-_have_dash()
-
-
-@pytest.fixture(autouse=True)
-def dash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the folder of Dash on `sys.path`, since Dash imports some modules on first use."""
-    monkeypatch.setattr(sys, "path", [*sys.path, *more()])
 
 
 @pytest.fixture
@@ -53,10 +31,8 @@ def bench(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(bench: Path) -> Iterator[Any]:
+def client(bench: Path) -> Iterator[FlaskClient]:
     """Return an authenticated client of the application."""
-    from pytest_orchestrator.monitor.app import application
-
     server = application(bench, TOKEN, {"localhost"})
     with server.test_client() as test_client:
         test_client.get(f"/?token={TOKEN}")

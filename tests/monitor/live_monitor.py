@@ -1,13 +1,14 @@
 """A monitor served by this process, and a browser that shows it."""
 
-import re
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from pytest_orchestrator.monitor.app import application
 
 TOKEN = "token-of-the-tests"
 _TIMEOUT_MS = 60_000
@@ -15,21 +16,14 @@ _TIMEOUT_MS = 60_000
 
 expect.set_options(timeout=_TIMEOUT_MS)
 
-# Records the times of the page's requests and of the first appearance of texts, by its clock.
+# Records the times of the first appearance of texts, by the clock of the page.
 _RECORDER = """
 texts => {
-  const noted = (window.noted = { asked: [], there: {} });
-  const ask = window.fetch;
-  window.fetch = (...words) => {
-    const { output, changedPropIds } = JSON.parse(words[1]?.body ?? "{}");
-    if (output?.includes("bar.children") && changedPropIds.includes("tick.data"))
-      noted.asked.push(Date.now() / 1000);
-    return ask(...words);
-  };
+  const noted = (window.noted = {});
   const look = () => {
     for (const [selector, text] of texts)
       for (const found of document.querySelectorAll(selector))
-        if (found.innerText.includes(text)) noted.there[selector] ??= Date.now() / 1000;
+        if (found.textContent.includes(text)) noted[selector] ??= Date.now() / 1000;
   };
   const everything = { childList: true, subtree: true, characterData: true };
   new MutationObserver(look).observe(document.body, everything);
@@ -37,76 +31,63 @@ texts => {
 """
 
 
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, *_: object) -> None:
+        """Log nothing."""
+
+
 class Monitor:
     """Monitor of a folder of runs with a browser that shows it.
 
     Attributes:
+        address: The URL of the server, without a path.
+        page: The page of the browser, which has the cookie.
         errors: Errors in the browser, and its requests to other servers.
-        late: Delay of each reply of the server, in seconds.
     """
 
     def __init__(
-        self, base: Path, chromium: Browser, scheme: str = "light", width: int = 1440
+        self,
+        base: Path,
+        chromium: Browser,
+        scheme: Literal["light", "dark"] = "light",
+        width: int = 1400,
     ) -> None:
-        from werkzeug.serving import WSGIRequestHandler, make_server
-
-        from pytest_orchestrator.monitor.app import application
-        from pytest_orchestrator.monitor.auth import CALLBACK_PATH
-
-        class Quiet(WSGIRequestHandler):
-            def log_request(self, *_: object) -> None:
-                pass
-
         self.errors: list[str] = []
-        self.late = 0.0
         server = application(base, TOKEN, {"127.0.0.1"})
-
-        def delayed_app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-            if self.late and environ["PATH_INFO"] == CALLBACK_PATH:
-                time.sleep(self.late)  # the delay is the subject of the test
-            return server(environ, start)
-
-        self._web = make_server("127.0.0.1", 0, delayed_app, threaded=True, request_handler=Quiet)
+        self._web = make_server("127.0.0.1", 0, server, threaded=True, request_handler=_Quiet)
         threading.Thread(target=self._web.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self._web.port}"
-        self._context = chromium.new_context(
-            color_scheme="dark" if scheme == "dark" else "light",
+        self._chromium = chromium
+        self._contexts: list[BrowserContext] = []
+        self.page = self.another_page(scheme, width)
+
+    def another_page(
+        self, scheme: Literal["light", "dark"] = "light", width: int = 1400, *, js: bool = True
+    ) -> Page:
+        """Return the page of another browser that has opened the link."""
+        context = self._chromium.new_context(
+            color_scheme=scheme,
             viewport={"width": width, "height": 900},
+            java_script_enabled=js,
         )
-        self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(_TIMEOUT_MS)
-        self.page.on("console", self._record_console)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._record_request)
-        self.page.goto(f"{self.address}/?token={TOKEN}")
+        self._contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(_TIMEOUT_MS)
+        page.on("console", self._record_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._record_request)
+        page.goto(f"{self.address}/?token={TOKEN}")
+        return page
 
-    def open(self, run: str, tab: str = "Graph") -> None:
-        self.page.locator(f"#runs .link:has-text('{run}')").click()
-        self.tab(tab)
-
-    def tab(self, name: str) -> None:
-        self.page.locator("#tab .tab", has_text=re.compile(f"^{name}$")).click()
-
-    def record(self, texts: Mapping[str, str]) -> None:
-        """Start to record the page's requests and the times at which it first shows texts.
-
-        Args:
-            texts: The texts by the selector of the element that will contain them.
-        """
-        self.page.evaluate(_RECORDER, [*texts.items()])
-
-    def requests_until(self, selector: str, since: float) -> int:
-        """Return the number of requests from a time until a recorded text appeared.
-
-        A page sends a request each second. So the number is the delay in seconds that a machine
-        without other programs would have.
-        """
-        recorded = self.page.evaluate("noted")
-        appeared = recorded["there"][selector]
-        return sum(since <= request <= appeared for request in recorded["asked"])
+    def open(self, path: str) -> Page:
+        """Open a path of the monitor in the first browser."""
+        self.page.goto(self.address + path)
+        return self.page
 
     def close(self) -> None:
-        self._context.close()
+        """Close the browsers and the server."""
+        for one in self._contexts:
+            one.close()
         self._web.shutdown()
         self._web.server_close()
 
@@ -117,3 +98,13 @@ class Monitor:
     def _record_request(self, request: Any) -> None:
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.errors.append(request.url)
+
+
+def record(page: Page, texts: Mapping[str, str]) -> None:
+    """Start to record the times at which a page first shows texts.
+
+    Args:
+        page: The page.
+        texts: The texts by the selector of the element that will contain them.
+    """
+    page.evaluate(_RECORDER, [*texts.items()])

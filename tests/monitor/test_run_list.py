@@ -32,7 +32,7 @@ def test_runs_are_listed_newest_first(bench: Path, monkeypatch: pytest.MonkeyPat
         (RUN, "interrupted"),
         (OLDER, "passed"),
     ]
-    assert rows[0]["dut"] == "A17"
+    assert rows[0]["dut"] == "serial A17"
     assert rows[2]["steps"] == "2 passed"
     monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)  # cached
     built.step("flash")

@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from pytest_orchestrator.cli.main import main
-from tests.house.dash import ROOT, more
 
 Process = subprocess.Popen[str]
 Start = Callable[..., tuple[Process, int, str]]
@@ -29,10 +28,9 @@ def start(bench: Path) -> Iterator[Start]:
     started: list[Process] = []
 
     def begin(port: int, *more_options: str, **environ: str) -> tuple[Process, int, str]:
-        path = os.pathsep.join([str(ROOT), *more()])
         process = subprocess.Popen(
             [*_COMMAND, str(bench), f"--port={port}", "--until-input-ends", *more_options],
-            env=os.environ | {"PYTHONPATH": path} | environ,
+            env=os.environ | environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,14 +110,14 @@ def test_idle_connections_take_few_threads_and_are_closed(start: Start) -> None:
         each.close()
 
 
-def test_missing_dash_is_reported_with_the_install_command(
+def test_missing_flask_is_reported_with_the_install_command(
     bench: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "dash", None)
+    monkeypatch.setitem(sys.modules, "flask", None)
 
     assert main(["monitor", str(bench), "--port", "0"]) == 2
     out, err = capsys.readouterr()
     assert (out, err) == (
         "",
-        "the monitor needs Dash: python -m pip install 'pytest-orchestrator[monitor]'\n",
+        "the monitor needs Flask: python -m pip install 'pytest-orchestrator[monitor]'\n",
     )

@@ -14,7 +14,7 @@ from tests.plugin.situations import OPTIONS, SITUATIONS, Situation
 from tests.plugin.terminal import Size, TerminalProcess
 
 _SIZE = Size(120, 40)
-_OTHER_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:dash", "-p", "no:randomly")
+_OTHER_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:randomly")
 
 
 def lost(without: Sequence[str], args: Sequence[str]) -> list[str]:

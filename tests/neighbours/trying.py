@@ -16,7 +16,7 @@ from tests.neighbours import beside, smoke
 from tests.neighbours.cases import Case
 
 _LONGEST = 300
-_OTHER_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:dash")
+_OTHER_PLUGINS = ("-p", "no:hypothesispytest")
 
 
 def tried(case: Case, env: Mapping[str, str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from tests.house.dash import ROOT, more
 from tests.plugin.conftest import Project
 
 _ASKS = """
@@ -20,27 +19,25 @@ def test_it_runs(pytestconfig):
 
 
 @pytest.mark.counted
-def test_the_error_without_dash_names_the_package_to_install(
+def test_the_error_without_flask_names_the_package_to_install(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.write("test_none.py", "def test(): pass")
-    monkeypatch.setitem(sys.modules, "dash", None)
+    monkeypatch.setitem(sys.modules, "flask", None)
 
     result = project.run("--recipe-monitor")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        "ERROR: --recipe-monitor needs Dash: python -m pip install 'pytest-orchestrator[[]monitor]'"
+        "ERROR: --recipe-monitor needs Flask: "
+        "python -m pip install 'pytest-orchestrator[[]monitor]'"
     )
 
 
-def test_the_header_has_the_link_and_the_monitor_ends_with_the_session(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *more()]))
+def test_the_header_has_the_link_and_the_monitor_ends_with_the_session(project: Project) -> None:
     project.write("test_it.py", _ASKS)
 
-    result = project.spawn("-p", "no:dash", "--recipe-monitor")
+    result = project.spawn("--recipe-monitor")
 
     result.assert_outcomes(passed=1)
     runs = project.path / ".orchestrator" / "runs"

@@ -6,7 +6,6 @@ at once.
 
 import argparse
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,7 +61,7 @@ def project_drafts(root: Path, *, ci: "Sequence[str]", pre_commit: bool) -> "Ite
 
     known = find_project(root)
     if known is None or known.root != root or (root / "pyproject.toml").exists():
-        yield Draft("pyproject.toml", render_template("project/pyproject.toml", dash=_has_dash()))
+        yield Draft("pyproject.toml", render_template("project/pyproject.toml"))
     if not _has_other_recipes(root):
         for path, template, note in _SAMPLES:
             text = render_template(f"project/{template}")
@@ -112,14 +111,6 @@ def _settings_edits(root: Path, drafts: "dict[str, Draft]") -> "Iterator[ManualE
     testpaths = about.listed("testpaths")
     if testpaths and not any("recipes" in Path(one).parts for one in testpaths):
         yield ManualEdit(path.name, "add recipes to testpaths, so that pytest runs them")
-    if _has_dash() and "no:dash" not in " ".join(about.listed("addopts")):
-        yield ManualEdit(
-            path.name, "add -p no:dash to addopts: the plugin of Dash costs 400 ms a start"
-        )
-
-
-def _has_dash() -> bool:
-    return find_spec("dash") is not None
 
 
 def _has_other_recipes(root: Path) -> bool:
