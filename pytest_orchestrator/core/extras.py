@@ -7,7 +7,7 @@ from typing import Final
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "dask": ("distributed", "cryptography"),
     "http": ("httpx",),
-    "monitor": ("dash", "dash_ag_grid", "dash_cytoscape", "plotly"),
+    "monitor": ("flask",),
     "serial": ("serial",),
     "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),
     "xdist": ("xdist",),
