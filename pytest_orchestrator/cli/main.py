@@ -1,6 +1,7 @@
 """Entry point of the command line: commands, version, exit codes."""
 
 import argparse
+import contextlib
 import io
 import os
 import re
@@ -118,9 +119,10 @@ def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
 
 def _complete(parser: argparse.ArgumentParser) -> None:
     if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
+        with contextlib.suppress(ImportError):  # of the extra `completion`
+            import argcomplete
 
-        argcomplete.autocomplete(parser)
+            argcomplete.autocomplete(parser)
 
 
 class _Version(argparse.Action):
