@@ -31,7 +31,8 @@ def environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: shown(value) if type(value) is str else value,
-        loader=jinja2.FileSystemLoader([FOLDER, templating.FOLDER]),
+        # A template of the reports whose name this folder has too is `templates/NAME`.
+        loader=jinja2.FileSystemLoader([FOLDER, templating.FOLDER, templating.FOLDER.parent]),
     )
     add_filters()
     made.filters.update(templating.Environment.filters)

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
-from pytest_orchestrator.monitor.pages import steps
+from pytest_orchestrator.monitor.pages import graph, steps
 from pytest_orchestrator.monitor.pages.head import Head, head
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
@@ -20,6 +20,7 @@ from pytest_orchestrator.runs.summary import verdict_of
 
 TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,
+    "graph": graph,
 }
 """The tabs by the name that URLs have. A tab is a module with `LABEL`, `content`, and a template
 of its name."""

@@ -156,9 +156,19 @@ def svg(steps: Steps, *, fold: bool = True) -> str:
     return template("graph.svg").render(picture | sizes, alone=True, colours=COLOURS)
 
 
-def boxes(drawn: Graph) -> dict[str, Any]:
-    """Return the variables of the SVG template for a graph."""
-    return _picture(drawn, [_svg_box(node) for node in drawn.nodes.values()], COLUMNS)
+def boxes(
+    drawn: Graph, marks: Mapping[str, str] | None = None, columns: int = COLUMNS
+) -> dict[str, Any]:
+    """Return the variables of the SVG template for a graph.
+
+    Args:
+        drawn: The graph.
+        marks: Further classes of boxes, by name of the node.
+        columns: Highest number of ranks beside each other.
+    """
+    marks = marks or {}
+    shown = [_svg_box(node, marks.get(name, "")) for name, node in drawn.nodes.items()]
+    return _picture(drawn, shown, columns)
 
 
 def narrow_boxes(drawn: Graph, wide: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -192,10 +202,10 @@ def _picture(drawn: Graph, shown: Sequence[_Box], columns: int) -> dict[str, Any
     }
 
 
-def _svg_box(node: Node) -> _Box:
+def _svg_box(node: Node, mark: str) -> _Box:
     label, outcome = node.label, node.outcome
     return _Box(
-        f"box {node.look or 'waiting'}{' final' if node.final else ''}",
+        f"box {node.look or 'waiting'}{' final' if node.final else ''}{mark and f' {mark}'}",
         node.title(outcome),
         label,
         _INSIDE if _is_wide(label) else 0,
