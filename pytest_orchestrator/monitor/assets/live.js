@@ -8,7 +8,8 @@
 
   const morphing = {
     morphStyle: "outerHTML",
-    ignoreActiveValue: true,
+    // Without this condition, the content of a focused box that scrolls would stay as it was.
+    get ignoreActiveValue() { return document.activeElement?.matches("input, select, textarea") ?? false; },
     callbacks: {
       // What the reader has opened or closed stays so.
       beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
