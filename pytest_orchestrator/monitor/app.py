@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
+from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.pages import run, runs
 from pytest_orchestrator.monitor.rendering import render
@@ -37,6 +38,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     run_cache = RunCache(base)
     run_list = RunListCache(run_cache)
     _add_run_pages(server, run_cache)
+    _add_files(server, run_cache)
     _add_list(server, run_list)
     server.register_error_handler(NoRun, lambda error: (_missing(f"{error}."), 404))
     server.register_error_handler(404, lambda _: (_missing("This page does not exist."), 404))
@@ -82,6 +84,15 @@ def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
             return _missing("This page does not exist."), 404
         run_cache.folder(name)
         return events(lambda: run.version(run_cache, one))
+
+
+def _add_files(server: "Flask", run_cache: RunCache) -> None:
+    """Add the files of the runs."""
+    from flask import request
+
+    @server.get("/run/<name>/file/<path:path>")
+    def open_file(name: str, path: str) -> "Response":
+        return file_response(run_cache, name, path, download="download" in request.args)
 
 
 def _add_list(server: "Flask", run_list: RunListCache) -> None:
