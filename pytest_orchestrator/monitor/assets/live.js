@@ -30,9 +30,17 @@
       root.dataset.events = next.documentElement.dataset.events;
       listen();
     }
-    for (const one of ends) one.scrollTop = one.scrollHeight;
+    follow(ends);
     document.dispatchEvent(new Event("shown"));
     count();
+  };
+  // A log that is opened at its end starts there, and stays there until the reader scrolls.
+  const opened = new WeakMap();
+  const follow = (ends) => {
+    for (const one of document.querySelectorAll("[data-follow]")) {
+      if (ends.includes(one) || opened.get(one) !== one.dataset.follow) one.scrollTop = one.scrollHeight;
+      opened.set(one, one.dataset.follow);
+    }
   };
   const atEnd = (one) => one.scrollTop + one.clientHeight >= one.scrollHeight - 4;
 
@@ -179,6 +187,7 @@
   });
 
   document.dispatchEvent(new Event("shown"));
+  follow([]);
   count();
   listen();
 })();

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
-from pytest_orchestrator.monitor.pages import graph, steps
+from pytest_orchestrator.monitor.pages import graph, log, steps
 from pytest_orchestrator.monitor.pages.head import Head, head
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
@@ -21,9 +21,10 @@ from pytest_orchestrator.runs.summary import verdict_of
 TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,
     "graph": graph,
+    "log": log,
 }
 """The tabs by the name that URLs have. A tab is a module with `LABEL`, `content`, and a template
-of its name."""
+of its name. It may have `version`, and `HAS_DRAWER`: False if it shows no panel of the step."""
 
 
 class RunPage(Struct, frozen=True):
@@ -97,6 +98,7 @@ def _version(view: RunView, one: Address) -> str:
 def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
     top = head(view, usual)
     step, recipe = chosen_step(view, one), chosen_recipe(view, one)
+    has_drawer = getattr(TABS[one.tab], "HAS_DRAWER", True)
     events = Address(one.run, f"{one.tab}/events", one.recipe, one.step, key=one.key).url
     return RunPage(
         title=f"{top.sign} {top.verdict}: {top.title or one.run}",
@@ -107,7 +109,7 @@ def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
         tabs={name: tab.LABEL for name, tab in TABS.items()},
         recipes=_recipes(view),
         recipe=recipe.key if recipe else "",
-        drawer=step_view(view, step) if step else None,
+        drawer=step_view(view, step) if step and has_drawer else None,
         status=_status(view),
     )
 
