@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
-from pytest_orchestrator.monitor.pages import graph, log, steps
+from pytest_orchestrator.monitor.pages import context, graph, log, steps, tests
 from pytest_orchestrator.monitor.pages.head import Head, head
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
@@ -21,7 +21,9 @@ from pytest_orchestrator.runs.summary import verdict_of
 TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,
     "graph": graph,
+    "context": context,
     "log": log,
+    "tests": tests,
 }
 """The tabs by the name that URLs have. A tab is a module with `LABEL`, `content`, and a template
 of its name. It may have `version`, and `HAS_DRAWER`: False if it shows no panel of the step."""
