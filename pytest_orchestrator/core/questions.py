@@ -67,6 +67,42 @@ class Answer(Struct, frozen=True, kw_only=True):
     when: str = ""
 
 
+class Asked(Struct, frozen=True, kw_only=True):
+    """Question with the step that asks it.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        node: Node id of the step.
+        cell: The cell of the recipe's matrix; empty without one.
+        dut: The device under test; empty if the recipe names none.
+        attempt: Number of the attempt, from 1.
+        element: Index of the element of ``foreach``, from 0; None for a step without it.
+        question: The question, with the fields that are still to be answered.
+        wanted: Names of the answers that are still missing.
+    """
+
+    recipe: str
+    step: str
+    node: str
+    cell: str = ""
+    dut: str = ""
+    attempt: int = 1
+    element: int | None = None
+    question: Question
+    wanted: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """One line that says which step asks, and for which DUT."""
+        path = self.recipe.removesuffix(f"[{self.cell}]") if self.cell else self.recipe
+        parts = [path, f"DUT {self.dut}" if self.dut else ""]
+        parts += [f"cell {self.cell}" if self.cell else ""]
+        parts += [] if self.element is None else [f"element {self.element}"]
+        parts += [f"attempt {self.attempt}" if self.attempt > 1 else ""]
+        return f"orchestrator: {self.step} asks ({', '.join(filter(None, parts))})"
+
+
 class NoAnswer(OrchestratorError):
     """Error: a question has no answer; the text says why, and names the missing answers."""
 

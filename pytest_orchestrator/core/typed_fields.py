@@ -19,6 +19,9 @@ from pytest_orchestrator.core.text import compile_pattern
 FIELD_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 """Pattern of the name of a field."""
 
+EMPTY: Final = "should not be empty"
+"""Rule that an empty line violates."""
+
 MAX_CHARS: Final = 100_000
 """Maximum characters of a text; a pattern is matched with no more than that."""
 
@@ -133,6 +136,24 @@ def value_of_text(field: InputField, text: str) -> Json:
     if field.type == "number" and re.fullmatch(_NUMBER, text):
         return value_of_json(field, float(text))
     raise ValueError(f"should be {_kind(field)}")
+
+
+def value_of_line(field: InputField, line: str) -> Json:
+    """Convert a line that a person typed into a form to the value of a field.
+
+    Args:
+        field: The field.
+        line: The line; white space around it does not count, and an empty one is no answer.
+
+    Raises:
+        ValueError: The field needs a value, or the text violates a rule; the message is the rule.
+    """
+    text = line.strip()
+    if text:
+        return value_of_text(field, text)
+    if field.is_required:
+        raise ValueError(EMPTY)
+    return field.absent
 
 
 def value_of_json(field: InputField, value: object) -> Json:

@@ -7,14 +7,24 @@ import re
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from pytest_orchestrator.runs.operator import page_lease
+from pytest_orchestrator.runs.operator.channel import (
+    Answering,
+    ChannelClosed,
+    Look,
+    Reply,
+    ShownQuestion,
+    request,
+)
 from tests.plugin.conftest import PYTEST, Project
 from tests.plugin.terminal import Size, TerminalProcess
 
@@ -320,6 +330,106 @@ def test_questions_at_a_terminal_wait_for_their_turn(
     assert shown.seen.count("x> ") >= 2
     values = [event["values"] for event in _events(project, "question_answered")]
     assert sorted(one["x"] for one in values) == [1, 2]
+
+
+class OperatorPage:
+    """A monitor with an operator page, as far as a session sees it; used in a ``with`` block.
+
+    Attributes:
+        nonces: The nonces of the questions that it answered.
+        replies: The replies of the session to its answers.
+    """
+
+    def __init__(self, base: Path, lines: Sequence[dict[str, str]]) -> None:
+        self._base, self._lines = base, [*lines]
+        self.nonces: list[str] = []
+        self.replies: list[Reply] = []
+        self._thread = threading.Thread(target=self._answer)
+
+    def __enter__(self) -> Self:
+        self._base.mkdir(parents=True)
+        page_lease.renew(self._base)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+    def _answer(self) -> None:
+        for lines in self._lines:
+            while not (questions := self.questions()):
+                time.sleep(0.01)
+            nonce = questions[0].nonce
+            self.nonces.append(nonce)
+            button = questions[0].asked.question.buttons[0]
+            self.replies.append(self.send(nonce, lines, button))
+
+    def questions(self) -> Sequence[ShownQuestion]:
+        """Return the open questions of the newest run."""
+        with contextlib.suppress(ChannelClosed):
+            return request(self._run(), Look()).questions
+        return ()
+
+    def send(self, nonce: str, lines: dict[str, str], button: str) -> Reply:
+        """Send an answer."""
+        page_lease.renew(self._base)
+        answer = Answering(nonce=nonce, lines=lines, button=button, who="Ann")
+        return request(self._run(), answer)
+
+    def _run(self) -> Path:
+        return max(self._base.glob("2*"), default=self._base / "none")
+
+
+def test_an_operator_page_answers_where_no_terminal_is(project: Project) -> None:
+    project.recipe(
+        "x",
+        {
+            "inspect": f"{_INSPECT}, outputs: {{of: '${{{{ result.serial }}}}'}}",
+            "login": _LOGIN,
+            "use": "type: shell, cmd: 'echo pin ${{ steps.login.result.pin }}', parse: text",
+        },
+    )
+    lines = [{"serial": "12"}, {"serial": "SN12"}, {"pin": "hunter2"}]
+    with OperatorPage(project.path / ".orchestrator" / "runs", lines) as page:
+        blocks = project.blocks()
+
+    assert {one["step"]["state"] for one in blocks.values()} == {"passed"}
+    assert [reply.problems for reply in page.replies] == [
+        {"serial": "should match SN[0-9]+"},
+        {},
+        {},
+    ]
+    assert len({*page.nonces}) == 2
+    answered = [
+        (one["where"], one["who"], one["values"]) for one in _events(project, "question_answered")
+    ]
+    assert answered == [
+        ("page", "Ann", {"serial": "SN12", "volts": 5}),
+        ("page", "Ann", {"pin": "***"}),
+    ]
+    for path in project.path.glob(".orchestrator/**/*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
+        assert path.name != "questions.json"
+
+
+def test_terminal_and_operator_page_show_the_same_question_and_one_answer_wins(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    project.recipe("x", {"inspect": _INSPECT, "sure": "type: prompt, message: 'Sure?'"})
+    with OperatorPage(project.path / ".orchestrator" / "runs", [{"serial": "SN12"}]) as page:
+        shown = screen()
+        shown.reads("serial> ")
+        shown.reads("answered by Ann on the operator page")
+        shown.reads("Press Enter to continue> ")
+        (sure,) = page.questions()
+        shown.types("\n")
+        shown.reads("passed")
+        with pytest.raises(ChannelClosed):
+            page.send(sure.nonce, {}, "continue")
+
+    assert shown.status() == 0, shown.seen
+    answered = _events(project, "question_answered")
+    assert [one["where"] for one in answered] == ["page", "terminal"]
 
 
 def test_ctrl_c_at_a_question_ends_the_run_and_asks_nothing_more(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.core.questions import CONTINUE, Question
 from pytest_orchestrator.core.text import CONTROLS, escape_surrogates
-from pytest_orchestrator.core.typed_fields import InputField, rule_of, value_of_text
+from pytest_orchestrator.core.typed_fields import InputField, rule_of, value_of_line
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -164,15 +164,10 @@ def _field_value(
     terminal.write(_wrapped(f"{name}: {description}{rule_of(field)}{_if_empty(field)}") + "\n")
     while True:
         line = terminal.read_line(f"  {name}> ", is_over, secret=field.secret)
-        if not line and not field.is_required:
-            return field.absent
-        rule = "should not be empty"
-        if line:
-            try:
-                return value_of_text(field, line)
-            except ValueError as error:
-                rule = str(error)
-        terminal.write(_wrapped(f"'{name}' {rule}") + "\n")
+        try:
+            return value_of_line(field, line)
+        except ValueError as error:
+            terminal.write(_wrapped(f"'{name}' {error}") + "\n")
 
 
 def _if_empty(field: InputField) -> str:

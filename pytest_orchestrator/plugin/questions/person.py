@@ -1,13 +1,18 @@
-"""Person at the terminal of a session, as far as recipes require one."""
+"""Person at the terminal or the operator page of a session, as far as recipes require one."""
 
 import pytest
+
+from pytest_orchestrator.execution.requirements import CI
+from pytest_orchestrator.plugin.options.settings import run_dir
 
 TERMINAL = "orchestrator_terminal"
 """Key of `workerinput` of xdist: True if a person can answer at the controller's terminal."""
 
 
 def has_person(config: pytest.Config) -> bool:
-    """Return True if a person can answer at the terminal, or answers were given before the run.
+    """Return True if a person can answer, or answers were given before the run.
+
+    The person is at the terminal, or at an operator page of a monitor.
 
     In a pipeline, where ``CI`` is set, no person answers.
 
@@ -21,6 +26,9 @@ def has_person(config: pytest.Config) -> bool:
     if given is not None:
         return bool(given)
     from pytest_orchestrator.plugin.questions.presenter import terminal_of
+    from pytest_orchestrator.runs.operator import page_lease
 
-    with terminal_of(config) as terminal:
-        return not isinstance(terminal, str)
+    with terminal_of(config) as found:
+        if not isinstance(found, str):
+            return True
+    return found != CI and page_lease.has_page(run_dir(config))

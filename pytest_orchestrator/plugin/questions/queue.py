@@ -1,16 +1,15 @@
 """Queue of the questions that wait for a person; one question is shown at a time."""
 
 import getpass
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from pytest_orchestrator.core.questions import Answer, NoAnswer, Question, Where
-from pytest_orchestrator.core.typed_fields import value_of_json
+from pytest_orchestrator.core.questions import BUTTON, Answer, Asked, NoAnswer, Question, Where
+from pytest_orchestrator.core.typed_fields import EMPTY, value_of_line
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -18,44 +17,23 @@ if TYPE_CHECKING:
 _LOOK = 0.1
 """Seconds after which a thread that waits for an answer looks whether its step has ended."""
 
-PAGE_LEASE = 5.0
-"""Seconds for which an operator page counts as connected after its last request."""
+_REMEMBERED = 16
+"""Ended questions of which a late answer learns who answered them."""
+
+_MAX_NAME = 200
+"""Highest number of characters of the name of an operator."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """Question with the step that asks it.
+class WrongAnswer(ValueError):
+    """Error: an answer of the operator page violates rules.
 
     Attributes:
-        recipe: Key of the recipe.
-        step: Name of the step.
-        node: Node id of the step.
-        cell: The cell of the recipe's matrix; empty without one.
-        dut: The device under test; empty if the recipe names none.
-        attempt: Number of the attempt, from 1.
-        element: Index of the element of ``foreach``, from 0; None for a step without it.
-        question: The question, with the fields that are still to be answered.
-        wanted: Names of the answers that are still missing.
+        problems: The rule that is violated, by the name of the field, ``button`` or ``who``.
     """
 
-    recipe: str
-    step: str
-    node: str
-    cell: str = ""
-    dut: str = ""
-    attempt: int = 1
-    element: int | None = None
-    question: Question
-    wanted: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """One line that says which step asks, and for which DUT."""
-        path = self.recipe.removesuffix(f"[{self.cell}]") if self.cell else self.recipe
-        parts = [path, f"DUT {self.dut}" if self.dut else ""]
-        parts += [f"cell {self.cell}" if self.cell else ""]
-        parts += [] if self.element is None else [f"element {self.element}"]
-        parts += [f"attempt {self.attempt}" if self.attempt > 1 else ""]
-        return f"orchestrator: {self.step} asks ({', '.join(filter(None, parts))})"
+    def __init__(self, problems: dict[str, str]) -> None:
+        super().__init__("; ".join(f"'{name}' {rule}" for name, rule in problems.items()))
+        self.problems = problems
 
 
 class OpenQuestion:
@@ -64,6 +42,8 @@ class OpenQuestion:
     Attributes:
         number: Number of the question in the session, from 1.
         asked: The question and its step.
+        deadline: Time of ``time.monotonic`` at which the step times out; None if it never does.
+        nonce: Secret number of the question, with which the operator page answers it.
 
     Args:
         number: Number of the question in the session.
@@ -80,7 +60,8 @@ class OpenQuestion:
         deadline: float | None = None,
     ) -> None:
         self.number, self.asked = number, asked
-        self._is_withdrawn, self._deadline = is_withdrawn, deadline
+        self.nonce = secrets.token_urlsafe(16)
+        self._is_withdrawn, self.deadline = is_withdrawn, deadline
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._answer: Answer | None = None
@@ -92,7 +73,7 @@ class OpenQuestion:
         if not self._over.is_set():
             if self._is_withdrawn():
                 self.refuse("the step was ended")
-            elif self._deadline is not None and time.monotonic() >= self._deadline:
+            elif self.deadline is not None and time.monotonic() >= self.deadline:
                 self.refuse("the time of the step is over")
         return self._over.is_set()
 
@@ -101,27 +82,33 @@ class OpenQuestion:
         """The answer, or the reason why there is none; empty while the question is open."""
         return self._answer or self._refusal
 
-    def answer(self, answer: Answer) -> None:
-        """Set the answer, unless the question is over."""
-        self._end(answer, "")
+    def answer(self, answer: Answer) -> bool:
+        """Set the answer; return False if the question is over, which keeps its outcome."""
+        return self._end(answer, "")
 
     def refuse(self, reason: str) -> None:
         """End the question without an answer, unless it is over."""
         self._end(None, reason)
 
-    def _end(self, answer: Answer | None, refusal: str) -> None:
+    def _end(self, answer: Answer | None, refusal: str) -> bool:
         with self._lock:
-            if not self._over.is_set():
-                self._answer, self._refusal = answer, refusal
-                self._over.set()
+            if self._over.is_set():
+                return False
+            self._answer, self._refusal = answer, refusal
+            self._over.set()
+            return True
 
-    def wait(self) -> Answer:
+    def wait(self, look: Callable[[], object] = bool) -> Answer:
         """Wait for the answer.
+
+        Args:
+            look: Function that is called ten times a second and may end the question.
 
         Raises:
             NoAnswer: The question gets no answer; the text is the reason.
         """
         while not self.is_over:
+            look()
             self._over.wait(_LOOK)
         if self._answer is None:
             raise NoAnswer(self._refusal)
@@ -140,7 +127,7 @@ class QuestionQueue:
 
     def __init__(
         self,
-        present: Callable[[OpenQuestion], None],
+        present: Callable[[OpenQuestion], object],
         run_in_turn: Callable[[Callable[[OpenQuestion], None], OpenQuestion], None],
     ) -> None:
         self._present, self._run_in_turn = present, run_in_turn
@@ -148,18 +135,13 @@ class QuestionQueue:
         self._open: dict[int, OpenQuestion] = {}
         self._count = 0
         self._closed = ""
-        self._page_seen = -PAGE_LEASE
+        self._ended: dict[str, OpenQuestion] = {}
 
     @property
     def open(self) -> tuple[OpenQuestion, ...]:
         """The open questions; the first one is shown."""
         with self._lock:
             return tuple(self._open.values())
-
-    @property
-    def has_page(self) -> bool:
-        """True if an operator page is connected."""
-        return time.monotonic() - self._page_seen < PAGE_LEASE
 
     def ask(
         self,
@@ -199,7 +181,10 @@ class QuestionQueue:
     def forget(self, question: OpenQuestion) -> None:
         """Remove a question from the queue."""
         with self._lock:
-            self._open.pop(question.number, None)
+            if self._open.pop(question.number, None) is not None:
+                self._ended[question.nonce] = question
+            while len(self._ended) > _REMEMBERED:
+                del self._ended[next(iter(self._ended))]
 
     def close(self, reason: str) -> None:
         """End all questions without an answer, also those that are asked later."""
@@ -207,42 +192,35 @@ class QuestionQueue:
         for question in self.open:
             question.refuse(self._closed)
 
-    def reply(self, number: int, values: dict[str, Any], button: str, who: str) -> None:
+    def reply(self, nonce: str, lines: Mapping[str, str], button: str, who: str) -> None:
         """Answer a question from the operator page.
 
         Args:
-            number: Number of the question.
-            values: The values of its fields, by name; fields that are missing are not answered.
+            nonce: The nonce of the question.
+            lines: The line that was typed into each of its fields, by name.
             button: The button.
             who: Name of the operator.
 
         Raises:
-            LookupError: The question is not open.
-            ValueError: A value violates a rule; the message is a sentence.
+            LookupError: No question has the nonce, or it is not open any more.
+            WrongAnswer: The answer violates rules.
         """
-        question = next((one for one in self.open if one.number == number), None)
+        question = next((one for one in self.open if _is_of(one, nonce)), None)
         if question is None or question.is_over:
-            raise LookupError(f"question {number} is not open any more")
-        if not who.strip():
-            raise ValueError("the name of the operator should not be empty")
-        asked = question.asked.question
-        if button not in asked.buttons:
-            raise ValueError(f"the button should be {' or '.join(asked.buttons)}")
-        checked: dict[str, Json] = {}
-        for name, field in asked.fields.items():
-            if name not in values and field.is_required:
-                raise ValueError(f"'{name}' should not be empty")
-            try:
-                checked[name] = (
-                    value_of_json(field, values[name]) if name in values else field.absent
-                )
-            except ValueError as error:
-                raise ValueError(f"'{name}' {error}") from None
-        question.answer(answer_now(checked, button, "page", who.strip()))
+            raise LookupError(self._too_late(question, nonce))
+        answer = answer_now(*_checked(question.asked.question, lines, button, who))
+        if not question.answer(answer):
+            raise LookupError(self._too_late(question, nonce))
 
-    def page_seen(self) -> None:
-        """Note that an operator page is connected; it repeats this more often than `PAGE_LEASE`."""
-        self._page_seen = time.monotonic()
+    def _too_late(self, question: OpenQuestion | None, nonce: str) -> str:
+        with self._lock:
+            ended = [*self._ended.values()]
+        question = question or next((one for one in ended if _is_of(one, nonce)), None)
+        outcome = "" if question is None else question.outcome
+        if isinstance(outcome, Answer):
+            where = "at the terminal" if outcome.where == "terminal" else "on the operator page"
+            return f"the question was already answered by {outcome.who} {where}"
+        return f"the question is not open any more{outcome and f': {outcome}'}"
 
     def _turn(self, question: OpenQuestion) -> None:
         """Have a person answer a question whose turn it is."""
@@ -260,13 +238,44 @@ class QuestionQueue:
             question.refuse("the form was ended")
 
 
+def _is_of(question: OpenQuestion, nonce: str) -> bool:
+    return secrets.compare_digest(question.nonce.encode(), nonce.encode(errors="replace"))
+
+
+def _checked(
+    question: Question, lines: Mapping[str, str], button: str, who: str
+) -> "tuple[dict[str, Json], str, Where, str]":
+    """Return the values, the button, the place and the name of an answer of the operator page.
+
+    Raises:
+        WrongAnswer: The answer violates rules.
+    """
+    values: dict[str, Json] = {}
+    problems: dict[str, str] = {}
+    for name, field in question.fields.items():
+        try:
+            values[name] = value_of_line(field, lines.get(name, ""))
+        except ValueError as error:
+            problems[name] = str(error)
+    if button not in question.buttons:
+        problems[BUTTON] = f"should be {' or '.join(question.buttons)}"
+    who = " ".join(who.split())
+    if not who:
+        problems["who"] = EMPTY
+    elif len(who) > _MAX_NAME or not who.isprintable():
+        problems["who"] = f"should be a name of at most {_MAX_NAME} characters"
+    if problems:
+        raise WrongAnswer(problems)
+    return values, button, "page", who
+
+
 def missing(asked: Asked) -> str:
     """Return the end of a sentence that names the missing answers and how to give them."""
     question, names = asked.question, asked.wanted
     step = asked.step if asked.element is None else f"{asked.step}[{asked.element}]"
     shown = ", ".join(f"{step}.{name}" for name in names)
-    secret = {name for name, field in question.fields.items() if field.secret}
-    plain = next((name for name in names if name not in secret), "")
+    hidden = {name for name, field in question.fields.items() if field.secret}
+    plain = next((name for name in names if name not in hidden), "")
     cure = f"--recipe-answer {step}.{plain}=VALUE, or " if plain else ""
     return f"missing {'answers' if names[1:] else 'answer'}: {shown} ({cure}--recipe-answers FILE)"
 

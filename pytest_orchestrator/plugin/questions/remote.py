@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_orchestrator.core.questions import Answer, NoAnswer
-from pytest_orchestrator.plugin.questions.queue import Asked, OpenQuestion, QuestionQueue
+from pytest_orchestrator.core.questions import Answer, Asked, NoAnswer
+from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import Ask, SharedContext

@@ -10,17 +10,18 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.events import QuestionAnswered, QuestionAsked
-from pytest_orchestrator.core.questions import BUTTON, Answer, NoAnswer, Question
+from pytest_orchestrator.core.questions import BUTTON, Answer, Asked, NoAnswer, Question
 from pytest_orchestrator.execution.requirements import CI
 from pytest_orchestrator.plugin import worker_context
+from pytest_orchestrator.plugin.options.settings import run_dir
 from pytest_orchestrator.plugin.questions import form
+from pytest_orchestrator.plugin.questions.channel import QuestionChannel
 from pytest_orchestrator.plugin.questions.given import (
     GivenAnswers,
     answers_of,
 )
 from pytest_orchestrator.plugin.questions.presenter import Presenter, terminal_of
 from pytest_orchestrator.plugin.questions.queue import (
-    Asked,
     OpenQuestion,
     QuestionQueue,
     answer_now,
@@ -28,6 +29,7 @@ from pytest_orchestrator.plugin.questions.queue import (
 )
 from pytest_orchestrator.plugin.questions.remote import answer_of_controller
 from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.runs.operator import page_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,6 +71,8 @@ class SessionQuestions:
         self._is_worker = hasattr(config, "workerinput")
         self._presenter: Presenter | None = None
         self._presenting = threading.Lock()
+        self._channel: QuestionChannel | None = None
+        self._runs = run_dir(config)
         self.queue = QuestionQueue(self._present, self._run_in_turn)
 
     def ask(self, recipe: "Recipe", pending: "PendingQuestion") -> Answer:
@@ -154,17 +158,36 @@ class SessionQuestions:
         self._presenter.put(question)
 
     def _present(self, question: OpenQuestion) -> None:
-        """Show the form of a question at the terminal; else wait for the operator page."""
+        """Have a person answer a question, at the terminal or on the operator page."""
         with terminal_of(self._config) as found:
-            if isinstance(found, form.Terminal):
+            reason = self._unreachable(found)
+            if reason:
+                question.refuse(f"{reason}; {missing(question.asked)}")
+            elif isinstance(found, form.Terminal):
                 self._fill(found, question)
-                return
-        if not self.queue.has_page or found == CI:
-            page = "" if found == CI else " and no operator page is connected"
-            question.refuse(f"{found}{page}; {missing(question.asked)}")
-            return
         with contextlib.suppress(NoAnswer):
-            question.wait()
+            question.wait(lambda: self._look_for_page(question))
+
+    def _unreachable(self, found: form.Terminal | str) -> str:
+        """Return the reason why no person can be asked; else open the channel to the monitor."""
+        if isinstance(found, str) and (found == CI or not page_lease.has_page(self._runs)):
+            return found if found == CI else f"{found} and no operator page is connected"
+        if self._channel is None:
+            folder = self._state.folder.path
+            self._channel = QuestionChannel(self.queue, folder, self._state.masked)
+            self._config.add_cleanup(self._channel.close)
+        try:
+            self._channel.open()
+        except OSError as error:
+            if isinstance(found, str):
+                return f"{found} and the operator page cannot be reached: {error}"
+        return ""
+
+    def _look_for_page(self, question: OpenQuestion) -> None:
+        """Refuse a question once no operator page has been connected for some time."""
+        if page_lease.seconds_since_page(self._runs) > page_lease.GRACE:
+            gone = f"the operator page was closed {page_lease.GRACE:g} s ago"
+            question.refuse(f"{gone}; {missing(question.asked)}")
 
     def _fill(self, terminal: form.Terminal, question: OpenQuestion) -> None:
         presenter = self._presenter
@@ -184,7 +207,8 @@ class SessionQuestions:
             elif answer:
                 terminal.write(f"  not answered: {answer}\n")
         except form.TerminalClosed:
-            question.refuse(f"the terminal was closed; {missing(asked)}")
+            if not page_lease.has_page(self._runs):
+                question.refuse(f"the terminal was closed; {missing(asked)}")
         else:
             question.answer(answer_now(values, button, "terminal"))
         finally:
