@@ -16,7 +16,6 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.files import READ_FILE
 from pytest_orchestrator.core.questions import Asked
 
@@ -94,10 +93,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problems: dict[str, str] = {}
 
 
-class ChannelClosed(OrchestratorError):
+class ChannelClosed(Exception):
     """Error: the session of a run cannot be asked for its questions, or has none."""
-
-    slug = "channel-closed"
 
 
 def request(folder: Path, message: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""The channel between a session and a monitor: questions, answers, strangers, broken ends."""
+"""The channel between a session and a monitor: questions, answers, hostile clients, broken ends."""
 
 import json
 import socket
@@ -175,11 +175,11 @@ def test_socket_file_and_thread_exist_only_while_a_question_is_open(session: Ses
 def test_a_client_that_sends_no_request_harms_nothing(line: bytes, session: Session) -> None:
     session.ask()
     address = json.loads((session.folder / FILE).read_text())
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.connect(address["socket"])
-        stranger.sendall(line)
-        stranger.shutdown(socket.SHUT_WR)
-        while stranger.recv(4096):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(address["socket"])
+        client.sendall(line)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(4096):
             pass
     assert len(request(session.folder, Look()).questions) == 1
 
@@ -188,10 +188,10 @@ def test_a_line_without_end_is_bounded(session: Session, monkeypatch: pytest.Mon
     monkeypatch.setattr(channel, "MAX_LINE", 1000)
     session.ask()
     address = json.loads((session.folder / FILE).read_text())
-    with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.connect(address["socket"])
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(address["socket"])
         with pytest.raises(ConnectionError):
-            stranger.sendall(b"x" * 100_000_000)
+            client.sendall(b"x" * 100_000_000)
 
 
 def _replaced(change: Callable[[Path], object]) -> Callable[[Session], object]:
