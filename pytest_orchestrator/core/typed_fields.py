@@ -191,6 +191,37 @@ def rule_of(field: InputField) -> str:
     return f"{words}, {_range(field)}"
 
 
+def hint_of(field: InputField) -> str:
+    """Return the text beside a field of a form: its description, its rule, its default."""
+    description = f"{field.description.rstrip('.')}; " if field.description else ""
+    if field.is_required:
+        return f"{description}{rule_of(field)}"
+    if field.absent is None:
+        return f"{description}{rule_of(field)} (may be empty)"
+    is_text = isinstance(field.absent, str)
+    shown = field.absent if is_text else json.dumps(field.absent, ensure_ascii=False)
+    return f"{description}{rule_of(field)} (empty: {'***' if field.secret else shown})"
+
+
+def checks_of(field: InputField) -> dict[str, str]:
+    """Return the rules that a form can check before it is sent, with the sentences of this module.
+
+    Returns:
+        The sentence by the name of the check: ``empty`` if a value must be given, ``kind`` for the
+        form of a number, ``range``, and ``pattern`` for a text.
+    """
+    checks = {"empty": EMPTY} if field.is_required else {}
+    if field.choices is not None:
+        return checks
+    if field.type in ("integer", "number"):
+        checks["kind"] = f"should be {_kind(field)}"
+        if field.min is not None or field.max is not None:
+            checks["range"] = f"should be {_range(field)}"
+    if field.pattern is not None:
+        checks["pattern"] = f"should match {field.pattern}"
+    return checks
+
+
 def field_problems(field: InputField) -> Iterator[tuple[str, str]]:
     """Check that the keys of a field agree with each other.
 

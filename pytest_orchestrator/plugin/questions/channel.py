@@ -85,8 +85,11 @@ class QuestionChannel:
     def close(self) -> None:
         """End the service and wait for its thread."""
         self._is_ending = True
+        with self._lock, contextlib.suppress(OSError):
+            if self._listener is not None:
+                self._listener.shutdown(socket.SHUT_RDWR)  # it ends the wait of the thread
         if self._thread is not None:
-            self._thread.join(timeout=2 * _LOOK + 0.5)
+            self._thread.join(timeout=1.0)
 
     def _serve(self, listener: socket.socket) -> None:
         while True:

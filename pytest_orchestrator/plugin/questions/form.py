@@ -5,7 +5,6 @@ pytest's capture does not replace while it is suspended.
 """
 
 import contextlib
-import json
 import os
 import select
 import textwrap
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.core.questions import CONTINUE, Question
 from pytest_orchestrator.core.text import CONTROLS, escape_surrogates
-from pytest_orchestrator.core.typed_fields import InputField, rule_of, value_of_line
+from pytest_orchestrator.core.typed_fields import InputField, hint_of, value_of_line
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -160,25 +159,13 @@ def fill(
 def _field_value(
     terminal: Terminal, name: str, field: InputField, is_over: Callable[[], bool]
 ) -> "Json":
-    description = f"{field.description.rstrip('.')}; " if field.description else ""
-    terminal.write(_wrapped(f"{name}: {description}{rule_of(field)}{_if_empty(field)}") + "\n")
+    terminal.write(_wrapped(f"{name}: {hint_of(field)}") + "\n")
     while True:
         line = terminal.read_line(f"  {name}> ", is_over, secret=field.secret)
         try:
             return value_of_line(field, line)
         except ValueError as error:
             terminal.write(_wrapped(f"'{name}' {error}") + "\n")
-
-
-def _if_empty(field: InputField) -> str:
-    if field.is_required:
-        return ""
-    if field.absent is None:
-        return " (may be empty)"
-    is_text = isinstance(field.absent, str)
-    shown = field.absent if is_text else json.dumps(field.absent, ensure_ascii=False)
-    shown = "***" if field.secret else shown
-    return f" (empty: {shown})"
 
 
 def _button(terminal: Terminal, question: Question, is_over: Callable[[], bool]) -> str:

@@ -251,7 +251,7 @@ def _checked(
         WrongAnswer: The answer violates rules.
     """
     values: dict[str, Json] = {}
-    problems: dict[str, str] = {}
+    problems = dict.fromkeys(lines.keys() - question.fields, "is no field of the question")
     for name, field in question.fields.items():
         try:
             values[name] = value_of_line(field, lines.get(name, ""))
