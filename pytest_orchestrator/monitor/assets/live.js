@@ -11,6 +11,8 @@
     // Without this condition, the content of a focused box that scrolls would stay as it was.
     get ignoreActiveValue() { return document.activeElement?.matches("input, select, textarea") ?? false; },
     callbacks: {
+      // A form that is being filled in stays as it is while its question is open.
+      beforeNodeMorphed: (node, next) => !(node.dataset?.keep && node.dataset.keep === next.dataset?.keep),
       // What the reader has opened or closed stays so.
       beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
     },
@@ -24,6 +26,8 @@
     document.title = next.title;
     const icon = next.getElementById("favicon"), own = document.getElementById("favicon");
     if (icon && own.href !== icon.href) own.href = icon.href;
+    // Of the element with the focus nothing is replaced; that is meant for text that is typed.
+    morphing.ignoreActiveValue = document.activeElement.matches("input, select, textarea");
     Idiomorph.morph(document.getElementById("page"), page, morphing);
     version = root.dataset.version = next.documentElement.dataset.version;
     if (root.dataset.events !== next.documentElement.dataset.events) {
