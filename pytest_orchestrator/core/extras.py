@@ -7,7 +7,7 @@ from typing import Final
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "dask": ("distributed", "cryptography"),
     "http": ("httpx",),
-    "monitor": ("flask",),
+    "monitor": ("flask", "markdown_it"),
     "serial": ("serial",),
     "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),
     "xdist": ("xdist",),

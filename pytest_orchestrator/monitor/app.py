@@ -8,6 +8,7 @@ from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
+from pytest_orchestrator.monitor.operator_routes import add_operator_page
 from pytest_orchestrator.monitor.pages import run, runs
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
@@ -40,6 +41,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     _add_run_pages(server, run_cache)
     _add_files(server, run_cache)
     _add_list(server, run_list)
+    add_operator_page(server, run_cache)
     server.register_error_handler(NoRun, lambda error: (_missing(f"{error}."), 404))
     server.register_error_handler(404, lambda _: (_missing("This page does not exist."), 404))
     require_token(server, token, hosts)

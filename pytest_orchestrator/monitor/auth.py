@@ -1,4 +1,4 @@
-"""Authentication of the monitor: token, cookie, read-only requests.
+"""Authentication of the monitor: token, cookie, and read-only requests but for one.
 
 The server accepts a request only if its header `Host` has an allowed name. So a page of another
 site cannot reach it through a host name that resolves to this machine (DNS rebinding).
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
 COOKIE: Final = "orchestrator_monitor"
+WRITABLE: Final = "/operator/answer"
+"""The only path that accepts POST: the operator's answer to a question of a step."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
 _PORT: Final = re.compile(r":\d+\Z")
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -59,11 +63,16 @@ def _refuse(hosts: Collection[str]) -> "Response | None":
 
     if _PORT.sub("", request.host.lower()) not in hosts:
         return _plain_text(421, "the host name is not allowed")
-    if request.method not in ("GET", "HEAD"):
+    is_answer = request.method == "POST" and request.path == WRITABLE
+    if request.method not in ("GET", "HEAD") and not is_answer:
         return _plain_text(405, "the monitor is read-only")
-    origin = request.headers.get("Origin")
+    origin = request.headers.get("Origin", "" if is_answer else None)
     if origin is not None and origin.partition("://")[2] != request.host:
         return _plain_text(403, "the request was sent by a page of another server")
+    if is_answer and request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return _plain_text(403, "the request was sent by a page of another server")
+    if is_answer and request.mimetype != _FORM:
+        return _plain_text(415, f"an answer is a form of type {_FORM}")
     return None
 
 

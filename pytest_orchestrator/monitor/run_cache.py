@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -89,6 +90,14 @@ class RunCache:
     def names(self) -> list[str]:
         """Return the ids of all runs, the newest first."""
         return [path.name for path in run_folders(self.base)]
+
+    def newest(self) -> str:
+        """Return the id of the run that began last; empty if there is no run."""
+        with suppress(OSError):  # the link is read in no time, also where many runs are
+            found = (self.base / lookup.LATEST).readlink()
+            if is_run(found) and (self.base / found.name / NAME).is_file():
+                return found.name
+        return next(iter(self.names()), "")
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run, after checking that the name is the id of a run.

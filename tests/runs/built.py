@@ -35,18 +35,25 @@ class Built:
         run: Id of the run.
         recipe: Key of the recipe of the steps.
         start: Time of the first event, in microseconds since the epoch.
+        root: The rootdir.
         about: Further fields of the recipe in its events.
     """
 
     def __init__(
-        self, base: Path, run: str, recipe: str = RECIPE, start: int = BEGIN, **about: Any
+        self,
+        base: Path,
+        run: str,
+        recipe: str = RECIPE,
+        start: int = BEGIN,
+        root: str = "/bench",
+        **about: Any,
     ) -> None:
         self.folder = base / run
         self.folder.mkdir(parents=True)
         self.journal = Journal(self.folder / "journal.jsonl")
         self.recipe, self.about = recipe, {"name": "psu", "path": recipe, **about}
         self.moment, self.lines = start, 0
-        self.add(RunStarted(schema_version="1.0", run=run, root="/bench", host="bench_3"))
+        self.add(RunStarted(schema_version="1.0", run=run, root=root, host="bench_3"))
 
     def add(self, event: Any) -> None:
         """Write an event."""

@@ -135,7 +135,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
         facts=dict(_facts(view)),
         failures=[_failure(step) for step in failed[:_MOST]],
         more_failures=max(0, len(failed) - _MOST),
-        report=_report(view),
+        report=report_url(view),
     )
 
 
@@ -148,7 +148,8 @@ def selected(run: RunRecord) -> Iterator[StepRecord]:
                 yield step
 
 
-def _report(view: RunView) -> str:
+def report_url(view: RunView) -> str:
+    """Return the URL of `report.html`; empty while there is none."""
     is_there = view.record.state != "running" and (view.folder / NAME).is_file()
     return f"/run/{view.folder.name}/file/{NAME}" if is_there else ""
 

@@ -68,7 +68,7 @@ def page(run_cache: RunCache, estimates: StepEstimates, one: Address) -> str:
     Raises:
         NoRun: The run does not exist.
     """
-    usual = _usual(run_cache, estimates, one.run)
+    usual = usual_seconds(run_cache, estimates, one.run)
     tab = TABS[one.tab]
 
     def draw(view: RunView) -> str:
@@ -122,7 +122,7 @@ def _recipes(view: RunView) -> list[tuple[str, str, str]]:
     return [(key, sign(word), word) for key, word in words]
 
 
-def _usual(run_cache: RunCache, estimates: StepEstimates, run: str) -> Seconds:
+def usual_seconds(run_cache: RunCache, estimates: StepEstimates, run: str) -> Seconds:
     """Return the estimated durations of the steps of a run; empty if the run has ended."""
 
     def names(view: RunView) -> list[tuple[str, str]]:
