@@ -28,7 +28,7 @@ STATES: Final = {
     "timeout": State("◷", "failed", "red"),
     "error": State("‼", "failed", "red"),
     "damaged": State("!", "failed"),
-    "interrupted": State("!", "failed", "red"),
+    "interrupted": State("!", "blocked", "yellow"),
     "blocked": State("⊘", "blocked", "yellow"),
     "marginal": State("≈", "blocked", "yellow"),
     "running": State("▶", "running"),
@@ -45,6 +45,9 @@ STATES: Final = {
     "empty": State("·", "waiting"),
 }
 """All words of states, verdicts and flags."""
+
+NOT_GOOD: Final = frozenset({"failed", "timeout", "error", "interrupted"})
+"""Words of steps that ran and did not pass."""
 
 UNKNOWN: Final = State("·", "waiting")
 """State of a word that is not in the table."""

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pytest_orchestrator.core import location, result
 from pytest_orchestrator.core.events import ElementFinished, Op, StepFinished
 from pytest_orchestrator.core.result import ElementState, Kind
+from pytest_orchestrator.runs.verdicts import word_of
 
 SCHEMA_VERSION: Final = "1.0"
 """Version of the format of blocks, and of the summary of a run."""
@@ -98,6 +99,11 @@ class Step(StepDescription, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
     place: Place | UnsetType = UNSET
     blocked_by: str | UnsetType = UNSET
+
+    @property
+    def word(self) -> str:
+        """The word that reports show for its state, see `word_of`."""
+        return word_of(self.state, self.kind or "")
 
 
 class Criterion(Part, frozen=True):
@@ -286,6 +292,11 @@ class Element(Part, frozen=True, kw_only=True):
     attempts: list[Attempt] | UnsetType = UNSET
     artifacts: list[Artifact] | UnsetType = UNSET
     restored: str | UnsetType = UNSET
+
+    @property
+    def word(self) -> str:
+        """The word that reports show for its state, see `word_of`."""
+        return word_of(self.state, self.kind or "")
 
 
 class Answered(Part, frozen=True):

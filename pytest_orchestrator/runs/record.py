@@ -209,6 +209,12 @@ class StepRecord:
         return reason
 
     @property
+    def word(self) -> str:
+        """The word that reports show for its state: of a failed step also ``timeout``."""
+        block = self.block if self.state == "failed" else None
+        return block.step.word if block else self.state
+
+    @property
     def reruns(self) -> int:
         """Number of times that a pytest plugin ran the step again after a failure."""
         block = self.block

@@ -40,6 +40,20 @@ WORST_FIRST: Final[tuple[Word, ...]] = (
 )
 """All verdicts in the order in which reports list them."""
 
+
+def word_of(state: str, kind: str) -> str:
+    """Return the word that reports show for the state of a step.
+
+    Args:
+        state: Its state.
+        kind: Kind of its failure; empty without one.
+
+    Returns:
+        ``timeout`` for a failed step that ran longer than its timeout, else the state.
+    """
+    return "timeout" if state == "failed" and kind == "timeout" else state
+
+
 _RUNNING: Final = frozenset({"running", "locked", "retrying", "asks"})
 _EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
 _ENDED: Final = frozenset({"passed", "restored", "xfailed", "xpassed"})

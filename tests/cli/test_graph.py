@@ -67,8 +67,8 @@ def test_graph_of_a_run_shows_the_outcomes(project: Project, runs: Runs) -> None
     project.call("graph", "psu", "--run", "latest", "-o", "out.svg")
     titles = ElementTree.parse(project.path / "out.svg").iter("{http://www.w3.org/2000/svg}title")
     assert [one.text for one in titles] == [
-        "flash: ✔ passed · 1.00 s",
-        "burn_in: ✘ failed · 1.00 s",
+        "flash: ✔ passed · 1.0 s",
+        "burn_in: ✘ failed · 1.0 s",
     ]
 
 

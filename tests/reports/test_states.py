@@ -1,10 +1,19 @@
 """The table of states: one word, sign and colour for all reports."""
 
 import re
+from pathlib import Path
 
 from pytest_orchestrator.core.text import display_width
+from pytest_orchestrator.reports.github.summary import summary
+from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.states import COLOURS, STATES, legend
 from pytest_orchestrator.reports.templating import FOLDER
+from pytest_orchestrator.reports.terminal.cells import state_of
+from pytest_orchestrator.reports.views import steps_of
+from pytest_orchestrator.runs.lookup import load_record
+from tests.reports.sample_run import SampleRun
+
+RUN = "20261125T101502Z-7f3a"
 
 
 def test_verdicts_have_signs_of_their_own() -> None:
@@ -35,3 +44,30 @@ def test_a_legend_has_the_used_signs_in_the_order_of_the_table() -> None:
     shown = legend(["odd", "skipped", "passed", ""], ["final", "solid"])
 
     assert shown.texts == ["✔ passed", "○ skipped", "· odd", "→ needs", "┄ dashed box: finally"]
+
+
+def test_a_step_that_ran_too_long_is_a_timeout_in_all_reports(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / RUN)
+    run.begin({"slow": [], "cut": []})
+    run.step("slow", "failed", (0, 0.5), step={"kind": "timeout", "reason": "still running"})
+    run.step("cut", "interrupted", (1, 1.5), step={"kind": "interrupted", "reason": "Ctrl-C"})
+    run.seal(1)
+    record = load_record(tmp_path / RUN)
+    (recipe,) = record.recipes.values()
+    slow = recipe.steps["slow"].block
+    assert slow
+
+    view = Page(record, tmp_path / RUN, "").steps[0]
+    assert (slow.step.state, view.state, view.sign, view.look) == (
+        "failed",
+        "timeout",
+        "◷",
+        "failed",
+    )
+    assert steps_of(recipe)[0]["state"] == state_of(slow) == "timeout"
+    assert "◷ 1 timeout" in summary({"r": [slow]}, [], [])
+    assert Page(record, tmp_path / RUN, "").counts == {"timeout": 1, "interrupted": 1}
+
+
+def test_an_interruption_is_amber_in_all_reports() -> None:
+    assert (STATES["interrupted"].look, STATES["interrupted"].terminal) == ("blocked", "yellow")

@@ -113,7 +113,7 @@ class GitHub(Plugin):
         if path:
             blocks = itertools.chain.from_iterable(recipes.values())
             failures = [
-                summary.Failure(step.node, step.state, step.reason or "", self._text(step.node))
+                summary.Failure(step.node, step.word, step.reason or "", self._text(step.node))
                 for step in (block.step for block in blocks)
                 if step.state in annotations.FAILURES
             ]

@@ -33,8 +33,6 @@ _MOST_NAMES: Final = 12
 _SAFE_LINKS: Final = ("https://", "http://", "mailto:")
 _TITLES: Final = {"passed": "PASSED", "failed": "FAILED", "not complete": "NOT COMPLETE"}
 _LOOKS: Final = {"passed": "passed", "failed": "failed", "not complete": "incomplete"}
-_STEP_SIGNS: Final = {"failure": ("✘", "failed"), "gap": ("□", "waiting")}
-"""Sign and style of a step that keeps its recipe from passing."""
 _SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□"}
 
 
@@ -292,8 +290,8 @@ class Certificate:
         return [
             StepRow(
                 cut(step.name, 160),
-                cut(step.state, 40),
-                *_STEP_SIGNS.get(kinds.get(step.name, ""), (sign(step.state), look(step.state))),
+                cut(step.word, 40),
+                *_step_sign(step.word, kinds.get(step.name, "")),
                 _seconds_of(step),
             )
             for step in self._recipe.steps.values()
@@ -410,6 +408,20 @@ def _rows(measured: "Iterable[_Measured]") -> Iterator[MeasurementRow]:
             bool(one.allow_fail),
         )
         last = step
+
+
+def _step_sign(word: str, kind: str) -> tuple[str, str]:
+    """Return sign and style of a step, by its word and the kind of a finding about it.
+
+    Args:
+        word: The word for its state.
+        kind: ``failure`` or ``gap`` for a step that keeps its recipe from passing, else empty.
+    """
+    if kind == "gap":
+        return "□", "waiting"
+    if kind == "failure" and look(word) != "failed":
+        return "✘", "failed"
+    return sign(word), look(word)
 
 
 def _css_string(text: str) -> str:

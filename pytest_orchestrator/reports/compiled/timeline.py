@@ -57,15 +57,21 @@ def root(context, missing=missing, environment=environment):
         def t_8(*unused):
             raise TemplateRuntimeError("No filter named 'safe' found.")
     try:
-        t_9 = environment.filters['tick']
+        t_9 = environment.filters['sign']
     except KeyError:
         @internalcode
         def t_9(*unused):
+            raise TemplateRuntimeError("No filter named 'sign' found.")
+    try:
+        t_10 = environment.filters['tick']
+    except KeyError:
+        @internalcode
+        def t_10(*unused):
             raise TemplateRuntimeError("No filter named 'tick' found.")
-    t_10 = []
+    t_11 = []
     pass
     def macro(l_1_view):
-        t_11 = []
+        t_12 = []
         l_1_line = l_1_words = l_1_path = missing
         if l_1_view is missing:
             l_1_view = undefined("parameter 'view' was not provided", name='view')
@@ -74,7 +80,7 @@ def root(context, missing=missing, environment=environment):
         l_1_words = {'locked': 'waiting for lock', 'running': 'running', 'failed': 'failed attempt', 'retrying': 'retry delay'}
         l_1_path = (l_1_view.critical.names if (l_1_view.critical and (l_1_line.lanes > 1)) else ())
         v_0 = escaped(t_1(l_1_view.recipe.key, 200))
-        t_11.append(
+        t_12.append(
             f'<figure class="timeline" aria-label="Timeline of {v_0}'
             f'">\n'
         )
@@ -82,14 +88,14 @@ def root(context, missing=missing, environment=environment):
         for l_2_row, l_2_loop in LoopContext(t_7(l_1_line), undefined):
             pass
             v_0 = ((' thin' if (not l_2_row.name) else ''))
-            t_11.append(
+            t_12.append(
                 f'<div class="lane{v_0}'
                 f'"><span class="label">'
             )
             if l_2_row.name:
                 pass
                 v_0, v_1 = all_escaped((l_1_view.anchors[l_2_row.name], l_2_row.name))
-                t_11.append(
+                t_12.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1">{v_1}'
                     f'</a>'
@@ -97,27 +103,25 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0 = escaped(l_2_loop.index)
-                t_11.append(
+                t_12.append(
                     f'worker {v_0}'
                 )
-            t_11.append(
+            t_12.append(
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_row.bars:
                 pass
                 for l_4_span in l_3_bar.spans:
+                    l_4_not_good = resolve('not_good')
                     pass
                     v_1 = ((' tabindex=-1' if l_2_row.name else ''))
                     v_2 = (l_4_span.kind)
-                    v_3 = (t_5(l_3_bar.step.state))
+                    v_3 = (t_5(l_3_bar.step.word))
                     v_4 = ((' critical' if ((l_3_bar.step.name in l_1_path) and (l_4_span.kind in ('running', 'failed'))) else ''))
                     v_5 = (t_6(l_4_span.start, l_1_line.seconds))
                     v_6 = (t_6((l_4_span.stop - l_4_span.start), l_1_line.seconds))
-                    v_9 = (l_1_words[l_4_span.kind])
-                    v_10 = (t_2((l_4_span.stop - l_4_span.start)))
-                    v_11 = (t_2(l_4_span.start))
-                    v_0, v_7, v_8 = all_escaped((l_1_view.anchors[l_3_bar.step.name], l_3_bar.step.name, l_3_bar.step.state))
-                    t_11.append(
+                    v_0 = escaped(l_1_view.anchors[l_3_bar.step.name])
+                    t_12.append(
                         f'<a href="#{v_0}'
                         f'"{v_1}'
                         f' class="span k-{v_2}'
@@ -125,20 +129,34 @@ def root(context, missing=missing, environment=environment):
                         f'{v_4}'
                         f'" style="left:{v_5}'
                         f'%;width:{v_6}'
-                        f'%" title="{v_7}'
-                        f', {v_8}'
-                        f': {v_9}'
-                        f' {v_10}'
-                        f', from {v_11}'
+                        f'%" '
+                    )
+                    if (l_3_bar.step.word in l_4_not_good):
+                        pass
+                        v_0 = (t_9(l_3_bar.step.word))
+                        t_12.append(
+                            f' data-sign="{v_0}'
+                            f'"'
+                        )
+                    v_2 = (l_1_words[l_4_span.kind])
+                    v_3 = (t_2((l_4_span.stop - l_4_span.start)))
+                    v_4 = (t_2(l_4_span.start))
+                    v_0, v_1 = all_escaped((l_3_bar.step.name, l_3_bar.step.word))
+                    t_12.append(
+                        f' title="{v_0}'
+                        f', {v_1}'
+                        f': {v_2}'
+                        f' {v_3}'
+                        f', from {v_4}'
                         f'"></a>\n'
                     )
-                l_4_span = missing
+                l_4_span = l_4_not_good = missing
                 for l_4_mark in l_3_bar.marks[:40]:
                     pass
                     v_0 = (t_6(l_4_mark.at, l_1_line.seconds))
                     v_3 = (t_2(l_4_mark.at))
                     v_1, v_2 = all_escaped((l_4_mark.op, l_4_mark.key))
-                    t_11.append(
+                    t_12.append(
                         f'<i class="mark" style="left:{v_0}'
                         f'%" title="{v_1}'
                         f' {v_2}'
@@ -147,39 +165,39 @@ def root(context, missing=missing, environment=environment):
                     )
                 l_4_mark = missing
             l_3_bar = missing
-            t_11.append(
+            t_12.append(
                 f'</span></div>\n'
             )
         l_2_loop = l_2_row = missing
-        t_11.append(
+        t_12.append(
             f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track"><i class="tick first" style="left:0"><b>0</b></i>'
         )
         for l_2_tick in l_1_line.ticks:
             pass
             v_0 = ((' last' if (l_2_tick > (0.96 * l_1_line.seconds)) else ''))
             v_1 = (t_6(l_2_tick, l_1_line.seconds))
-            v_2 = escaped(t_9(l_2_tick))
-            t_11.append(
+            v_2 = escaped(t_10(l_2_tick))
+            t_12.append(
                 f'<i class="tick{v_0}'
                 f'" style="left:{v_1}'
                 f'%"><b>{v_2}'
                 f'</b></i>'
             )
         l_2_tick = missing
-        t_11.append(
+        t_12.append(
             f'</span></div>\n<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> passed</span> <span><i class="span k-running failed key"></i> failed ✘</span>\n'
         )
         if t_3(l_1_line, 'locked'):
             pass
-            t_11.append(
+            t_12.append(
                 f'<span><i class="span k-locked key"></i> waiting for lock</span>'
             )
         if t_3(l_1_line, 'failed'):
             pass
-            t_11.append(
+            t_12.append(
                 f'<span><i class="span k-failed key"></i> failed attempt</span> <span><i class="span k-retrying key"></i> retry delay</span>'
             )
-        t_11.append(
+        t_12.append(
             f'<span><i class="mark key"></i> Context key written</span>\n'
         )
         if l_1_path:
@@ -187,34 +205,34 @@ def root(context, missing=missing, environment=environment):
             v_1 = (t_2(l_1_view.critical.seconds))
             v_2 = (t_2(l_1_view.critical.whole))
             v_0 = escaped(t_1(t_4(l_1_path, ' > '), 400))
-            t_11.append(
+            t_12.append(
                 f'<span><i class="span k-running passed critical key"></i> critical path: {v_0}'
                 f', {v_1}'
                 f' of {v_2}'
                 f'</span>'
             )
-        t_11.append(
+        t_12.append(
             f'</figcaption>\n</figure>\n'
         )
-        return concat(t_11)
+        return concat(t_12)
     context.exported_vars.add('timeline')
     context.vars['timeline'] = l_0_timeline = macro
-    t_10.append(
+    t_11.append(
         f'\n'
     )
     def macro(l_1_line):
-        t_12 = []
+        t_13 = []
         if l_1_line is missing:
             l_1_line = undefined("parameter 'line' was not provided", name='line')
         pass
-        t_12.append(
+        t_13.append(
             f'<figure class="timeline whole" aria-label="Timeline of the run">\n'
         )
         l_2_loop = missing
         for (l_2_name, l_2_bars), l_2_loop in LoopContext(l_1_line.rows, undefined):
             pass
             v_0 = ((' thin' if (not l_2_name) else ''))
-            t_12.append(
+            t_13.append(
                 f'<div class="lane{v_0}'
                 f'"><span class="label">'
             )
@@ -222,7 +240,7 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = (l_2_bars[0].anchor)
                 v_1 = escaped(l_2_name)
-                t_12.append(
+                t_13.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1">{v_1}'
                     f'</a>'
@@ -230,10 +248,10 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0 = escaped(l_2_loop.index)
-                t_12.append(
+                t_13.append(
                     f'lane {v_0}'
                 )
-            t_12.append(
+            t_13.append(
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_bars:
@@ -245,7 +263,7 @@ def root(context, missing=missing, environment=environment):
                 v_5 = (t_2((l_3_bar.stop - l_3_bar.start)))
                 v_6 = (t_2(l_3_bar.start))
                 v_4 = escaped(l_3_bar.title)
-                t_12.append(
+                t_13.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1" class="span k-running {v_1}'
                     f'" style="left:{v_2}'
@@ -255,45 +273,47 @@ def root(context, missing=missing, environment=environment):
                     f', from {v_6}'
                     f'"></a>\n'
                 )
-                for (l_4_at, l_4_anchor, l_4_step) in l_3_bar.failures:
+                for (l_4_at, l_4_anchor, l_4_step, l_4_sign) in l_3_bar.failures:
                     pass
                     v_0 = (l_4_anchor)
                     v_1 = (t_6(l_4_at, l_1_line.seconds))
                     v_3 = (t_2(l_4_at))
+                    v_4 = (l_4_sign)
                     v_2 = escaped(l_4_step)
-                    t_12.append(
+                    t_13.append(
                         f'<a href="#{v_0}'
                         f'" tabindex="-1" class="fault" style="left:{v_1}'
                         f'%" title="{v_2}'
                         f', at {v_3}'
-                        f'">✘</a>\n'
+                        f'">{v_4}'
+                        f'</a>\n'
                     )
-                l_4_at = l_4_anchor = l_4_step = missing
+                l_4_at = l_4_anchor = l_4_step = l_4_sign = missing
             l_3_bar = missing
-            t_12.append(
+            t_13.append(
                 f'</span></div>\n'
             )
         l_2_loop = l_2_name = l_2_bars = missing
-        t_12.append(
+        t_13.append(
             f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">'
         )
         for l_2_tick in l_1_line.ticks:
             pass
             v_0 = (t_6(l_2_tick, l_1_line.seconds))
-            v_1 = escaped(t_9(l_2_tick))
-            t_12.append(
+            v_1 = escaped(t_10(l_2_tick))
+            t_13.append(
                 f'<i class="tick" style="left:{v_0}'
                 f'%"><b>{v_1}'
                 f'</b></i>'
             )
         l_2_tick = missing
-        t_12.append(
+        t_13.append(
             f'</span></div>\n</figure>\n'
         )
-        return concat(t_12)
+        return concat(t_13)
     context.exported_vars.add('run_timeline')
     context.vars['run_timeline'] = l_0_run_timeline = macro
-    yield concat(t_10)
+    yield concat(t_11)
 
 blocks = {}
-debug_info = '1=65&2=71&3=72&4=73&6=80&7=87&8=104&9=106&12=134&18=155&21=170&22=175&24=183&29=203&31=212&32=219&33=237&35=256&41=278'
+debug_info = '1=71&2=77&3=78&4=79&6=86&7=93&8=110&9=112&10=132&12=152&18=173&21=188&22=193&24=201&29=221&31=230&32=237&33=255&35=274&41=298'

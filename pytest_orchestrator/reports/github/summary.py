@@ -27,6 +27,7 @@ from pytest_orchestrator.reports.measurement_text import (
     value_text,
     with_unit,
 )
+from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.states import STATES, Legend, legend
 from pytest_orchestrator.reports.summary import verdict
 from pytest_orchestrator.runs.block import Measurement, measurements_of, plain
@@ -61,7 +62,7 @@ class Failure(NamedTuple):
 
     Attributes:
         node: Its node id.
-        state: Its state: failed, error or interrupted.
+        state: Its state: failed, timeout, error or interrupted.
         reason: Why it failed, in one line; may be empty.
         text: The failure text of pytest; may be empty.
     """
@@ -164,7 +165,7 @@ def _head(
     word = "passed" if word == "skipped" else word
     cause = f" ({plain_text(session.cause)})" if session.cause and word == "interrupted" else ""
     yield f"## {_signed(word)}{cause}\n"
-    steps = Counter[str](block.step.state for blocks in recipes.values() for block in blocks)
+    steps = Counter[str](block.step.word for blocks in recipes.values() for block in blocks)
     measured = [
         one for blocks in recipes.values() for block in blocks for one in measurements_of(block)
     ]
@@ -199,7 +200,7 @@ def _duration(blocks: "Iterable[Block]") -> str:
     if not times:
         return ""
     first = min(epoch_seconds(one.start) for one in times)
-    return report_text.duration(max(epoch_seconds(one.stop) for one in times) - first)
+    return duration(max(epoch_seconds(one.stop) for one in times) - first)
 
 
 def _dut(blocks: "Sequence[Block]") -> str:
@@ -225,13 +226,13 @@ def _table(recipes: Recipes, verdicts: Mapping[str, Word]) -> list[str]:
     for name, blocks in recipes.items():
         path = blocks[0].recipe.path if blocks and blocks[0].recipe.cell else name
         groups.setdefault(path, []).append(name)
-    present = Counter[str](block.step.state for blocks in recipes.values() for block in blocks)
+    present = Counter[str](block.step.word for blocks in recipes.values() for block in blocks)
     shown = [state for state in STATES if present.get(state)]
     has_units = any(map(_dut, recipes.values()))
     rows = []
     for path, names in list(groups.items())[:_MOST_RECIPES]:
         blocks = [block for name in names for block in recipes[name]]
-        counts = Counter[str](block.step.state for block in blocks)
+        counts = Counter[str](block.step.word for block in blocks)
         word = _unbroken(_signed(worst(verdicts[name] for name in names)))
         units = _units({name: recipes[name] for name in names}).removeprefix("unit under test ")
         rows.append(

@@ -13,7 +13,8 @@ import msgspec
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.recipe.model.graph import dependencies
-from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.quantities import duration
+from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import look, sign
 
 Steps = Sequence[Mapping[str, Json]]
@@ -81,7 +82,7 @@ class Node(msgspec.Struct, frozen=True):
         text = self.state_text
         if not text or self.seconds is None:
             return text
-        return f"{text} · {report_text.duration(self.seconds)}"
+        return f"{text} · {duration(self.seconds)}"
 
     @property
     def look(self) -> str:
@@ -267,7 +268,7 @@ def _few(graph: Graph, most: int) -> Graph:
     """Return a graph of at most `most` nodes; failed nodes and their neighbours come first."""
     if len(graph.nodes) <= most:
         return graph
-    failed = {name for name, node in graph.nodes.items() if node.look == "failed"}
+    failed = {name for name, node in graph.nodes.items() if node.state in NOT_GOOD}
     near = {
         name
         for stop, mine in graph.waits.items()

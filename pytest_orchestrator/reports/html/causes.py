@@ -8,6 +8,7 @@ import msgspec
 
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.reports.html.page import RecipeView
+from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut
 
 _MOST_LINKS: Final = 200
@@ -47,7 +48,7 @@ def causes(recipes: Sequence[RecipeView], tests: Iterable[Any]) -> list[Cause]:
     for one in recipes:
         by_node: dict[str, tuple[str, str]] = {}
         for step in one.steps:
-            if step.state in ("failed", "error"):
+            if step.state in NOT_GOOD and step.state != "interrupted":
                 key = (step.kind, _NUMBER.sub("#", step.reason))
                 by_node[step.name] = key
                 of = one.title if len(recipes) > 1 else ""

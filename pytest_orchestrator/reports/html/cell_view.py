@@ -44,6 +44,11 @@ class Cell(Struct, frozen=True, kw_only=True):
     time: Time | UnsetType = UNSET
     measurements: list[Measurement] | UnsetType = UNSET
 
+    @property
+    def word(self) -> str:
+        """The word for its state."""
+        return self.state
+
 
 class MatrixView(NamedTuple):
     """Measurements of a step in all cells of a matrix."""

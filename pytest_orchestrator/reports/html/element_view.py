@@ -37,6 +37,10 @@ class Measured(Protocol):
         """Its state."""
 
     @property
+    def word(self) -> str:
+        """The word for its state, see `word_of`."""
+
+    @property
     def attempt(self) -> int | UnsetType:
         """Number of the last attempt."""
 
@@ -175,7 +179,7 @@ def _row(element: Measured, columns: Mapping[str, int], most: int) -> ElementRow
     return ElementRow(
         element.index,
         json_text(element.item, most),
-        element.state,
+        element.word,
         element.attempt or 1,
         duration(element.time.seconds) if element.time else "-",
         [_cell(by_name.get(name), limits) for name, limits in columns.items()],

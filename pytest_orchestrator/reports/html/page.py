@@ -20,7 +20,7 @@ from pytest_orchestrator.reports.html.budget import Files, anchor_of, content_bu
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
-from pytest_orchestrator.reports.states import Legend
+from pytest_orchestrator.reports.states import NOT_GOOD, Legend
 from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import curves
@@ -161,7 +161,7 @@ def _joined(recipe: RecipeRecord, key: str) -> str:
 
 def first_of(steps: Iterable[StepView]) -> StepView | None:
     """Return the failed or interrupted step that ended first; None if there is none."""
-    bad = [step for step in steps if step.state in ("failed", "error", "interrupted")]
+    bad = [step for step in steps if step.state in NOT_GOOD]
     return min(
         bad,
         key=lambda one: (one.state == "interrupted", one.step.lines[1] or 1 << 60),
@@ -210,7 +210,7 @@ class Page:
         self.trends = list(trends)
         self.verdict = verdict(run)
         steps = run.steps
-        failed = sum(look(step.state) == "failed" for step in steps)
+        failed = sum(step.state in NOT_GOOD for step in steps)
         values = sum(_values(block) for step in steps if (block := step.block))
         self.budget = content_budget(len(steps), failed, len(run.changes.keys()), values)
         self._files = Files(folder, base)
@@ -517,7 +517,9 @@ def _is_worth_drawing(drawn: "Curves") -> bool:
 
 
 def _failures_first(counts: Mapping[str, int]) -> dict[str, int]:
-    order = {state: place for place, state in enumerate(("failed", "error", "interrupted"))}
+    order = {
+        state: place for place, state in enumerate(("failed", "timeout", "error", "interrupted"))
+    }
     return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
 
 

@@ -10,7 +10,8 @@ from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.html.page import RecipeView, first_of
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import lanes_of, ticks_of
-from pytest_orchestrator.reports.text import cut, json_text
+from pytest_orchestrator.reports.states import NOT_GOOD
+from pytest_orchestrator.reports.text import cut, json_text, sign
 
 _MOST_ROWS: Final = 300
 _MOST_COLUMNS: Final = 40
@@ -148,7 +149,7 @@ class RunBar(msgspec.Struct, frozen=True):
     """Bar of a recipe in the timeline of the run; times in seconds since the start of the first.
 
     Attributes:
-        failures: The times at which steps of it failed, with their anchors and names.
+        failures: The times at which steps of it failed, with their anchors, names and signs.
     """
 
     title: str
@@ -156,7 +157,7 @@ class RunBar(msgspec.Struct, frozen=True):
     look: str
     start: float
     stop: float
-    failures: list[tuple[float, str, str]]
+    failures: list[tuple[float, str, str, str]]
 
 
 class RunTimeline(msgspec.Struct, frozen=True):
@@ -198,8 +199,8 @@ def _bar(view: RecipeView, began: float) -> RunBar:
     assert line is not None  # the caller has chosen the recipes that ran  # noqa: S101
     start = line.began - began
     failures = [
-        (start + bar.stop, view.anchors[bar.step.name], bar.step.name)
+        (start + bar.stop, view.anchors[bar.step.name], bar.step.name, sign(bar.step.word))
         for bar in line.bars
-        if bar.step.state in ("failed", "error", "interrupted")
+        if bar.step.state in NOT_GOOD
     ]
     return RunBar(view.title, view.anchor, view.look, start, start + line.seconds, failures[:20])

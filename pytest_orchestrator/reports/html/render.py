@@ -21,6 +21,7 @@ from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.html.timeline import Bar, Timeline
+from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.templating import FOLDER, Environment, template
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import RunRecord
@@ -35,6 +36,7 @@ _MAX_STEP_ROWS: Final = 60
 _ICONS: Final = {
     "passed": ("116329", "M4 8.5l3 3 5-7"),
     "failed": ("a40e26", "M5 5l6 6M11 5l-6 6"),
+    "blocked": ("7d4e00", "M8 4v5M8 12v.1"),
     "running": ("0550ae", "M6 4.5l5 3.5-5 3.5z"),
     "waiting": ("57606a", "M8 4v5M8 12v.1"),
 }
@@ -118,7 +120,7 @@ def add_filters() -> None:
             "coloured": coloured,
         }
     )
-    Environment.globals.update({"source": _source, "graph": _graph})
+    Environment.globals.update({"source": _source, "graph": _graph, "not_good": NOT_GOOD})
 
 
 def _rows(line: Timeline) -> list[_Row]:

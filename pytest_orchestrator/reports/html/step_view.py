@@ -16,6 +16,7 @@ from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.output import until_errors, without_closing
 from pytest_orchestrator.reports.quantities import duration
+from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
 from pytest_orchestrator.runs.block import (
     Attempt,
@@ -225,7 +226,7 @@ class StepView:
         budget: ContentBudget,
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
-        self.name, self.state = step.name, step.state
+        self.name, self.state = step.name, step.word
         self.xfail = self.blocker = ""
         self.block = step.block
         self.parts: Any = self.block or _NO_BLOCK
@@ -236,12 +237,12 @@ class StepView:
     @property
     def sign(self) -> str:
         """Sign of the state."""
-        return sign(self.step.state)
+        return sign(self.state)
 
     @property
     def look(self) -> str:
         """Style of the state."""
-        return look(self.step.state)
+        return look(self.state)
 
     @property
     def seconds(self) -> str:
@@ -483,7 +484,7 @@ class StepView:
     @cached_property
     def logs(self) -> list[Log]:
         """Logs of the step, each with the end of its text."""
-        is_failed = self.look == "failed"
+        is_failed = self.state in NOT_GOOD
         most = self._budget.failed_log if is_failed else self._budget.log
         files = self.step.logs or self._unfinished_logs(self.step.attempt)
         return list(self._logs(files, most))

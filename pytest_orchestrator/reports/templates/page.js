@@ -171,7 +171,7 @@
   document.addEventListener("keydown", (event) => {
     if (!section || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     const all = [...section.querySelectorAll(".step")];
-    const failed = all.filter((one) => one.classList.contains("failed"));
+    const failed = all.filter((one) => one.matches(".failed, [data-state=interrupted]"));
     const act = {
       j: () => go(all, 1), k: () => go(all, -1),
       n: () => goFailed(failed, 1), p: () => goFailed(failed, -1),
@@ -371,7 +371,7 @@
   addEventListener("beforeprint", () => {
     root.classList.add("printing");
     setTheme("light");
-    opened = [...document.querySelectorAll(".step.failed:not([open])")];
+    opened = [...document.querySelectorAll(":is(.step.failed, .step[data-state=interrupted]):not([open])")];
     ready = false;
     for (const one of opened) one.open = true;
     redraw();

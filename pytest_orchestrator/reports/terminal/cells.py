@@ -18,7 +18,7 @@ _MOST_CELLS: Final = 100
 def element_state(element: "Element") -> str:
     """Return the state of an element, with the number of its attempt if it was repeated."""
     attempt = element.attempt or 1
-    return f"{element.state} (attempt {attempt})" if attempt > 1 else element.state
+    return f"{element.word} (attempt {attempt})" if attempt > 1 else element.word
 
 
 def state_of(block: "Block") -> str:
@@ -29,7 +29,7 @@ def state_of(block: "Block") -> str:
     counts += ["empty list"] if block.elements == [] else []
     counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
     # A sampled value is no item: pytest, and so the list of the run, has it as an error.
-    state = "error" if step.sampled and step.state == "failed" else step.state
+    state = "error" if step.sampled and step.state == "failed" else step.word
     return f"{state} ({', '.join(counts)})" if counts else state
 
 

@@ -20,8 +20,17 @@ from pytest_orchestrator.runs.verdicts import Word
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Element, Measurement
 
-_SEVERITY: Final = ("failed", "error", "interrupted", "xpassed", "xfailed", "passed", "restored")
-_ORDER: Final = ("passed", *_SEVERITY[:3], "blocked", "not run", "skipped", "xfailed", "xpassed")
+_SEVERITY: Final = (
+    "failed",
+    "timeout",
+    "error",
+    "interrupted",
+    "xpassed",
+    "xfailed",
+    "passed",
+    "restored",
+)
+_ORDER: Final = ("passed", *_SEVERITY[:4], "blocked", "not run", "skipped", "xfailed", "xpassed")
 _GOOD: Final = frozenset({"passed", "restored"})
 FOLDED: Final = frozenset({"blocked", "not run", "skipped"})
 """States of steps that share a row if they have the same reason."""
@@ -107,7 +116,7 @@ def overview(blocks: "Sequence[Block]") -> Overview:
             if times
             else None
         ),
-        states=Counter(block.step.state for block in steps),
+        states=Counter(block.step.word for block in steps),
         repeated=sum((block.step.attempt or 1) > 1 or bool(block.step.reruns) for block in steps),
         measured=(
             len(measured),
@@ -181,7 +190,7 @@ def _element(element: "Element") -> CellRow:
 def _matrix_row(name: str, blocks: "Sequence[Block]", blocked: Counter[str]) -> StepRow:
     """Return the row of a step with a matrix: its cells that are shown, and the others by state."""
     shown = [block for block in blocks if _is_shown(block)]
-    state = min((block.step.state for block in shown), key=_SEVERITY.index)
+    state = min((block.step.word for block in shown), key=_SEVERITY.index)
     cells = [
         CellRow(
             block.step.name.removeprefix(name),

@@ -34,7 +34,7 @@ from pytest_orchestrator.runs.verdicts import Word, worst
 
 _MOST_ROWS: Final = 20
 _MOST_MEASUREMENTS: Final = 10
-_URGENT: Final = ("failed", "error", "interrupted")
+_URGENT: Final = ("failed", "timeout", "error", "interrupted")
 _RIGHT: Final = (2, 3)
 
 

@@ -12,6 +12,7 @@ from pytest_orchestrator.core.text import (
 )
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
+from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.terminal.cells import (
     element_cell,
     element_state,
@@ -131,7 +132,7 @@ def closing(blocks: "Sequence[Block]", width: int) -> list[str]:
     lines = []
     path = critical_path(blocks)
     if path is not None and len(path.names) > 1 and parallel(blocks):
-        times = f": {report_text.duration(path.seconds)} of {report_text.duration(path.whole)}"
+        times = f": {duration(path.seconds)} of {duration(path.whole)}"
         head = "critical path "
         lines.append(head + _chain(path.names, width - len(head) - len(times)) + times)
     writes = [write for block in blocks for write in block.context.writes]

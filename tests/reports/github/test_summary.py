@@ -54,13 +54,13 @@ def test_the_summary_has_totals_then_recipes_failures_and_graphs() -> None:
 
 **3 steps**: ✔ 2 passed · ✘ 1 failed<br>
 **4 other tests**: ✔ 3 passed · ✘ 1 failed<br>
-2.50 s · unit under test <code>serial: A17</code>
+2.5 s · unit under test <code>serial: A17</code>
 
 Report: <code>runs/1/report.html</code> in the artifact <a href="https://x/#a"><code>run</code></a>
 
 | recipe | verdict | unit under test | ✔&nbsp;passed | ✘&nbsp;failed | duration |
 | --- | --- | --- | ---: | ---: | ---: |
-| <code>recipes/psu.yaml</code> | ✘&nbsp;failed | <code>serial: A17</code> | 1 | 1 | 2.50 s |
+| <code>recipes/psu.yaml</code> | ✘&nbsp;failed | <code>serial: A17</code> | 1 | 1 | 2.5 s |
 | <code>recipes/good.yaml</code> | ✔&nbsp;passed |  | 1 | 0 | - |
 
 ### Recipes that cannot be read

@@ -19,8 +19,8 @@ def test_svg_shows_states_by_words_and_signs() -> None:
 
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert titles == [
-        "flash: ✔ passed · 3.20 s",
-        "measure: ✘ failed · 4.00 s",
+        "flash: ✔ passed · 3.2 s",
+        "measure: ✘ failed · 4.0 s",
         "release: ⊘ blocked",
         "off: ✔ passed (finally)",
     ]
@@ -77,11 +77,11 @@ def test_folded_steps_have_a_box_with_their_number() -> None:
     root = ElementTree.fromstring(svg([*steps, STEPS[-1]]))
 
     assert [title.text for title in root.iter(f"{SVG}title")] == [
-        "step_000: ✔ passed · 2.00 s",
+        "step_000: ✔ passed · 2.0 s",
         "step_001 … step_029: ✔ 29 passed · 58.0 s",
-        "step_030: ✘ failed · 2.00 s",
+        "step_030: ✘ failed · 2.0 s",
         "step_031 … step_058: ✔ 28 passed · 56.0 s",
-        "step_059: ✔ passed · 2.00 s",
+        "step_059: ✔ passed · 2.0 s",
         "off: ✔ passed (finally)",
     ]
     assert len(ElementTree.fromstring(svg(steps, fold=False)).findall(f"{SVG}g")) == 60
@@ -113,8 +113,8 @@ digraph recipe {
   node [shape=box, style="rounded,filled", fontname="sans-serif"];
   node [width=2.556, height=0.611, fixedsize=true];
   "a\\"b\\\\" [label="a\\"b\\\\", color="#57606a", fillcolor="#ffffff"];
-  "flash" [label="flash\\n✔ passed · 3.20 s", color="#116329", fillcolor="#dafbe1"];
-  "measure" [label="measure\\n✘ failed · 4.00 s", color="#a40e26", fillcolor="#ffebe9"];
+  "flash" [label="flash\\n✔ passed · 3.2 s", color="#116329", fillcolor="#dafbe1"];
+  "measure" [label="measure\\n✘ failed · 4.0 s", color="#a40e26", fillcolor="#ffebe9"];
   "release" [label="release\\n⊘ blocked", color="#7d4e00", fillcolor="#fff8c5"];
   "off" [label="off\\n✔ passed", color="#116329", fillcolor="#dafbe1", \
 style="rounded,filled,dashed"];

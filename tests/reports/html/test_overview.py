@@ -103,7 +103,7 @@ def test_the_timeline_of_the_run_has_all_recipes_and_marks_failures(page: Page) 
     assert [name for name, _ in line.rows][:2] == ["unit 0", "unit 1"]
     assert len(line.rows) == UNITS + 4
     ((bar,),) = (bars for name, bars in line.rows if name == f"unit {BAD}")
-    assert [name for _, _, name in bar.failures] == ["release", "off"]
+    assert [(name, sign) for _, _, name, sign in bar.failures] == [("release", "✘"), ("off", "✘")]
     assert bar.start < bar.failures[0][0] < bar.failures[1][0] <= bar.stop <= line.seconds
 
 
