@@ -7,6 +7,7 @@ from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import project, run_folder
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.cli.project import Project
     from pytest_orchestrator.reports.certificate.look import Look
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 
@@ -91,19 +92,25 @@ def _chosen(run: "RunRecord", folder: str, recipe: str | None) -> "list[RecipeRe
 
 
 def brand() -> "Look | None":
-    """Return title and logo of the project for `report.html`; None without.
+    """Return the look of the project for `report.html`; None without.
 
     Raises:
-        UsageError: The ini key of the logo is wrong.
+        UsageError: An ini key is wrong.
     """
     from pytest_orchestrator.reports.certificate.look import LookError, brand_of
 
-    about = project()
-    title, logo = (str(about.settings.get(f"report_{key}", "")) for key in ("title", "logo"))
     try:
-        return brand_of(about.root, title, logo)
+        about = project()
+        return brand_of(about.root, *_look_keys(about))
     except LookError as error:
         raise UsageError(str(error)) from None
+
+
+def _look_keys(about: "Project") -> tuple[str, str, str]:
+    """Return the values of `report_title`, `report_logo` and `report_css`; each may be empty."""
+    settings = about.settings
+    title, logo, css = (str(settings.get(f"report_{key}", "")) for key in ("title", "logo", "css"))
+    return title, logo, css
 
 
 def _look() -> "Look":
@@ -114,11 +121,8 @@ def _look() -> "Look":
     """
     from pytest_orchestrator.reports.certificate.look import LookError, look_of
 
-    about = project()
-    title, logo, css = (
-        str(about.settings.get(f"report_{key}", "")) for key in ("title", "logo", "css")
-    )
     try:
-        return look_of(about.root, title, logo, css)
+        about = project()
+        return look_of(about.root, *_look_keys(about))
     except LookError as error:
         raise UsageError(str(error)) from None

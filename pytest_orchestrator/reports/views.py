@@ -36,7 +36,7 @@ def write_page(
         before: Folders of the earlier runs, the newest first; None means those in the same parent
             folder.
         most_bytes: Largest total size of their journals that is read; None means all.
-        brand: Title and logo of the project; None without.
+        brand: Title, logo and style sheet of the project; None without.
 
     Returns:
         The file.
@@ -58,7 +58,7 @@ def write_all(folder: Path, most_bytes: int, brand: "Look | None" = None) -> Non
     Args:
         folder: Its folder.
         most_bytes: Largest total size of the journals of earlier runs that is read.
-        brand: Title and logo of the project; None without.
+        brand: Title, logo and style sheet of the project; None without.
 
     Raises:
         OSError: A file cannot be written.

@@ -62,7 +62,7 @@ _TEXTS = (
         "",
         "picture on reports, relative to the rootdir: svg, png, jpg, webp, gif",
     ),
-    ("report_css", "", "style sheet of certificates besides their own, relative to the rootdir"),
+    ("report_css", "", "style sheet of report.html and of certificates, relative to the rootdir"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
     (
         "recipe_table",

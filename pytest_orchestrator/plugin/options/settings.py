@@ -163,9 +163,10 @@ def check_report_files(config: pytest.Config) -> None:
             )
 
 
-def brand(config: pytest.Config) -> tuple[str, str]:
-    """Return the title of reports and the path of their logo; both may be empty."""
-    return text_of(config, "report_title"), text_of(config, "report_logo")
+def brand(config: pytest.Config) -> tuple[str, str, str]:
+    """Return title of reports, path of their logo, and path of their style; each may be empty."""
+    title, logo, css = (text_of(config, f"report_{key}") for key in ("title", "logo", "css"))
+    return title, logo, css
 
 
 def max_log(config: pytest.Config) -> int:

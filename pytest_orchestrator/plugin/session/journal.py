@@ -510,33 +510,33 @@ def write_pages(config: pytest.Config, folder: Path) -> None:
     with gc_paused():
         from pytest_orchestrator.reports.views import write_all
 
-    title, logo = settings.brand(config)
+    brand = settings.brand(config)
     try:
         if (folder / JOURNAL).stat().st_size > _LARGE:
-            _write_in_subprocess(folder, config.rootpath, title, logo)
+            _write_in_subprocess(folder, config.rootpath, brand)
         else:
-            write_all(folder, _BEFORE, _brand(config.rootpath, title, logo))
+            write_all(folder, _BEFORE, _brand(config.rootpath, brand))
     except (OSError, ValueError) as error:
         _print_line(config, f"report.html could not be written: {error}")
 
 
-def _brand(root: Path, title: str, logo: str) -> "Look | None":
-    """Return title and logo of the project; None without, as in most sessions."""
-    if not (title or logo):
+def _brand(root: Path, brand: tuple[str, str, str]) -> "Look | None":
+    """Return the look of the project; None without, as in most sessions."""
+    if not any(brand):
         return None
     from pytest_orchestrator.reports.certificate.look import brand_of
 
-    return brand_of(root, title, logo)
+    return brand_of(root, *brand)
 
 
-def _write_in_subprocess(folder: Path, root: Path, title: str, logo: str) -> None:
+def _write_in_subprocess(folder: Path, root: Path, brand: tuple[str, str, str]) -> None:
     """Write the HTML page and the pictures in a subprocess.
 
     Raises:
         OSError: The subprocess failed.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _WRITE_PAGES, str(folder), str(root), title, logo],
+        [sys.executable, "-c", _WRITE_PAGES, str(folder), str(root), *brand],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

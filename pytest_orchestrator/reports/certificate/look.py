@@ -1,4 +1,4 @@
-"""Title, logo and style sheet of a project for its certificates."""
+"""Title, logo and style sheet of a project for its certificates and pages."""
 
 import base64
 from pathlib import Path
@@ -57,20 +57,21 @@ def look_of(root: Path, title: str, logo: str, css: str) -> Look:
     )
 
 
-def brand_of(root: Path, title: str, logo: str) -> Look | None:
-    """Return title and logo for `report.html`; None if the project has neither.
+def brand_of(root: Path, title: str, logo: str, css: str = "") -> Look | None:
+    """Return the look of `report.html`; None if the project sets none of it.
 
     Args:
-        root: The rootdir, to which the path is relative.
+        root: The rootdir, to which the paths are relative.
         title: Value of `report_title`; may be empty.
         logo: Value of `report_logo`; may be empty.
+        css: Value of `report_css`; may be empty.
 
     Raises:
-        LookError: The logo cannot be read, is too large, or is no picture.
+        LookError: A file cannot be read, is too large, or is no picture.
     """
-    if not title.strip() and not logo.strip():
+    if not any(one.strip() for one in (title, logo, css)):
         return None
-    return Look(title.strip(), look_of(root, title, logo, "").logo)
+    return look_of(root, title, logo, css)._replace(title=title.strip())
 
 
 def _picture(root: Path, name: str) -> str:

@@ -12,6 +12,7 @@ def root(context, missing=missing, environment=environment):
     l_0_brand = resolve('brand')
     l_0_icon = resolve('icon')
     l_0_source = resolve('source')
+    l_0_own_css = resolve('own_css')
     l_0_overview = resolve('overview')
     l_0_first = resolve('first')
     l_0_shown = resolve('shown')
@@ -140,7 +141,7 @@ def root(context, missing=missing, environment=environment):
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
     v_5 = (l_0_icon)
-    v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if l_0_brand else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
+    v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if (l_0_brand and l_0_brand.title) else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
     t_14.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
@@ -150,7 +151,17 @@ def root(context, missing=missing, environment=environment):
         f'</title>\n<link rel="icon" href="{v_5}'
         f'">\n<style>\n{v_6}'
         f'\n{v_7}'
-        f'\n</style>\n</head>\n<body>\n'
+        f'\n</style>\n'
+    )
+    if l_0_own_css:
+        pass
+        v_0 = escaped(l_0_own_css)
+        t_14.append(
+            f'<style>\n{v_0}'
+            f'\n</style>\n'
+        )
+    t_14.append(
+        f'</head>\n<body>\n'
     )
     if l_0_page.first_failure:
         pass
@@ -164,7 +175,7 @@ def root(context, missing=missing, environment=environment):
         f'\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_0}'
         f'">\n  <div class="inner">\n'
     )
-    if l_0_brand:
+    if (l_0_brand and (l_0_brand.title or l_0_brand.logo)):
         pass
         t_14.append(
             f'<p class="brand">'
@@ -1496,4 +1507,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_14)
 
 blocks = {}
-debug_info = '1=101&2=125&3=134&19=153&24=165&26=187&27=197&29=206&32=216&36=230&38=239&44=255&47=273&49=283&51=293&55=307&59=317&61=325&63=333&65=354&67=362&69=370&71=378&79=386&82=398&83=407&88=436&93=460&99=471&100=473&102=482&103=497&106=519&108=529&113=541&117=552&118=559&120=588&121=612&126=650&129=655&130=662&131=683&132=686&133=687&134=698&141=750&143=760&144=771&145=778&149=809&155=819&158=826&159=837&160=841&161=844&165=868&166=877&168=887&170=897&171=902&177=942&180=951&182=963&185=968&193=985&197=993&200=998&207=1014&208=1016&213=1024&218=1038&220=1052&221=1065&222=1068&223=1074&233=1139&237=1153&238=1158&240=1169&241=1175&246=1190&250=1203&252=1217&253=1221&254=1224&255=1225&258=1236&266=1248&270=1253&274=1269&279=1283&282=1288&283=1290&289=1306&291=1311&293=1324&296=1335&297=1357&306=1377&310=1382&311=1392&320=1433&322=1443&324=1454&328=1466&330=1473'
+debug_info = '1=102&2=126&3=135&17=154&24=164&29=176&31=198&32=208&34=217&37=227&41=241&43=250&49=266&52=284&54=294&56=304&60=318&64=328&66=336&68=344&70=365&72=373&74=381&76=389&84=397&87=409&88=418&93=447&98=471&104=482&105=484&107=493&108=508&111=530&113=540&118=552&122=563&123=570&125=599&126=623&131=661&134=666&135=673&136=694&137=697&138=698&139=709&146=761&148=771&149=782&150=789&154=820&160=830&163=837&164=848&165=852&166=855&170=879&171=888&173=898&175=908&176=913&182=953&185=962&187=974&190=979&198=996&202=1004&205=1009&212=1025&213=1027&218=1035&223=1049&225=1063&226=1076&227=1079&228=1085&238=1150&242=1164&243=1169&245=1180&246=1186&251=1201&255=1214&257=1228&258=1232&259=1235&260=1236&263=1247&271=1259&275=1264&279=1280&284=1294&287=1299&288=1301&294=1317&296=1322&298=1335&301=1346&302=1368&311=1388&315=1393&316=1403&325=1444&327=1454&329=1465&333=1477&335=1484'

@@ -65,7 +65,7 @@ def html(
         page: Path at which the caller stores the page; None means in the folder of the run.
         trends: Histories of figures over earlier runs, each with ``name``, ``unit`` and
             ``points``, which have ``run``, ``start``, ``value`` and ``passed``.
-        brand: Title and logo of the project; None without.
+        brand: Title, logo and style sheet of the project; None without.
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = _script()
@@ -75,6 +75,7 @@ def html(
         page=page_view,
         overview=Overview(page_view),
         brand=brand,
+        own_css=_raw(brand.css) if brand else "",
         icon=favicon(page_view.look),
         base=base,
         script=_raw(script),
