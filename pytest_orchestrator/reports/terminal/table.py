@@ -12,7 +12,6 @@ from pytest_orchestrator.core.text import (
 )
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
-from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.terminal.cells import (
     element_cell,
     element_state,
@@ -28,6 +27,7 @@ from pytest_orchestrator.reports.terminal.lines import (
     state_part,
 )
 from pytest_orchestrator.reports.terminal.measurements import measurement_lines
+from pytest_orchestrator.reports.terminal.overview import duration
 from pytest_orchestrator.runs.block import plain
 
 if TYPE_CHECKING:
