@@ -36,7 +36,9 @@ def test_a_style_sheet_changes_the_page_and_loads_nothing_from_outside(tmp_path:
         shown.page.on("requestfailed", lambda request: failed.append(request.url))
         shown.page.reload()
         refused = [one for one in shown.errors if "Content Security Policy" in one]
-        spacing = shown.page.evaluate("getComputedStyle(document.querySelector('footer')).letterSpacing")
+        spacing = shown.page.evaluate(
+            "getComputedStyle(document.querySelector('footer')).letterSpacing"
+        )
         title = shown.page.title()
         done = [url for url in shown.asked if url.startswith("http") and url not in failed]
         shown.close()

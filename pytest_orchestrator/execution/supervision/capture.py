@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import time
 
 from pytest_orchestrator.execution.supervision.framing import EDGE
 
@@ -42,7 +43,7 @@ class OutputPipes:
     def __init__(self, request: dict[str, Any], fds: list[int], poll: select.poll) -> None:
         limit, secrets = request["max_log"], request["secrets"]
         logs = [request[f"{name}_log"] for name in _NAMES]
-        self._logs = [LogFile(path, limit, _stream(secrets)) for path in logs]
+        self._logs = [LogFile(path, limit, _stream(secrets), TimeMarks(path)) for path in logs]
         self._live = [LiveCopy(fd, _stream(secrets)) for fd in fds]
         self._stacks = _stack_filter() if "step" in request else None  # of a Python step
         self._poll = poll
@@ -159,6 +160,53 @@ def _stream(secrets: tuple[bytes, ...]) -> MaskStream | None:
     return MaskStream(secrets)
 
 
+_GAP = 0.1  # seconds
+_MOST_MARKS = 5_000
+
+
+class TimeMarks:
+    """Times at which parts of a log arrived, in a file beside it: ``<log>.times``.
+
+    Each line has an offset in bytes and the milliseconds since the start: the log from the offset
+    to that of the next line arrived at that time or shortly after it. Between two lines are at
+    least 100 ms, so that a short step writes no such file, and more if the file becomes long.
+
+    Args:
+        path: The log; None if there is none.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._gap, self._count = _GAP, 0
+        self._started = time.monotonic()
+        self._due = self._started + _GAP if path is not None else float("inf")
+        self._fd: int | None = None
+
+    def note(self, offset: int) -> None:
+        """Note that the log from an offset on arrives now."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        try:
+            if self._fd is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                self._fd = os.open(f"{self._path}.times", flags, 0o666)
+            os.write(self._fd, b"%d %d\n" % (offset, (now - self._started) * 1000))
+        except OSError:  # a full disk must not end the step, whose log counts more
+            self._due = float("inf")
+            return
+        self._count += 1
+        if self._count % _MOST_MARKS == 0:
+            self._gap *= 2
+        self._due = now + self._gap
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
 class LogFile:
     """Log file of one output stream, limited in size.
 
@@ -166,10 +214,19 @@ class LogFile:
         path: The file, created at the first output; None writes no log.
         limit: The number of bytes after which the log is cut, with a mark.
         secrets: Replaces secrets in the log by masks; None if nothing is secret.
+        times: Notes when parts of the log arrive; None for a log whose lines have times.
     """
 
-    def __init__(self, path: str | None, limit: int, secrets: MaskStream | None = None) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        limit: int,
+        secrets: MaskStream | None = None,
+        times: TimeMarks | None = None,
+    ) -> None:
         self.size = 0
+        self._at = 0
+        self._times = times
         self._kept = 0
         self._path = path
         self._limit = limit
@@ -183,6 +240,8 @@ class LogFile:
         """Append the next bytes of the stream to the log, up to its limit."""
         if self._path is not None and self.size < self._limit and self._error is None:
             logged = chunk[: self._limit - self.size]
+            if self._times is not None:
+                self._times.note(self._at)
             if self._secrets is None:
                 self._kept += self._write(logged)
             else:
@@ -209,6 +268,8 @@ class LogFile:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+        if self._times is not None:
+            self._times.close()
         return {
             "size": self.size,
             "kept": self._kept,
@@ -229,6 +290,7 @@ class LogFile:
                 written += os.write(self._fd, data[written:])
         except OSError as error:  # a full disk must not end the step
             self._error = error.strerror
+        self._at += written
         return written
 
 

@@ -432,7 +432,7 @@ def root(context, missing=missing, environment=environment):
                 t_14.append(
                     f')'
                 )
-            v_1 = (l_0_logs(l_1_step.logs))
+            v_1 = (l_0_logs(l_1_step.logs, False))
             v_0 = escaped(l_1_step.reason)
             t_14.append(
                 f': {v_0}'
@@ -541,7 +541,7 @@ def root(context, missing=missing, environment=environment):
         )
         if (not l_0_first.step.text):
             pass
-            v_0 = (l_0_logs(l_0_first.logs))
+            v_0 = (l_0_logs(l_0_first.logs, False))
             t_14.append(
                 f'{v_0}'
             )

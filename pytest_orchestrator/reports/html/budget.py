@@ -46,7 +46,7 @@ def content_budget(steps: int, failed: int, keys: int, values: int) -> ContentBu
     """Divide the size budget of a page among its contents.
 
     Args:
-        steps: Number of steps.
+        steps: Number of steps, and of their earlier attempts.
         failed: Number of failed steps.
         keys: Number of keys of the Context.
         values: Number of values that the page shows: criteria, measurements, changes.

@@ -1,5 +1,6 @@
 """Output of programs and failure texts on a page: terminal colours, and what is not shown twice."""
 
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any, Final
 
@@ -20,19 +21,30 @@ def coloured(text: str) -> Any:
         text: A text whose only control characters are line feeds, tabs, and SGR sequences of a
             terminal, such as ``ESC [1;31m``.
     """
-    if "\x1b" not in text:
+    return _styled(text, {})
+
+
+def coloured_lines(lines: Sequence[str]) -> Iterator[Any]:
+    """Yield lines as `coloured` does; a colour lasts until a later line ends it."""
+    style: dict[str, str] = {}
+    return (_styled(line, style) for line in lines)
+
+
+def _styled(text: str, style: dict[str, str]) -> Any:
+    """Return a text as HTML; update the style that holds at its beginning to that at its end."""
+    if "\x1b" not in text and not style:
         return text
     from markupsafe import Markup, escape
 
-    pieces = _SGR.split(text)
-    style: dict[str, str] = {}
-    parts = [escape(pieces[0])]
-    for codes, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        _apply(codes, style)
-        if piece:
-            names = " ".join(style[key] for key in sorted(style))
-            one = escape(piece)
-            parts.append(Markup('<span class="{}">{}</span>').format(names, one) if names else one)
+    pieces = ["", *_SGR.split(text)]
+    parts: list[Any] = []
+    for codes, piece in zip(pieces[::2], pieces[1::2], strict=True):
+        if parts:
+            _apply(codes, style)
+        names = " ".join(style[key] for key in sorted(style))
+        one = escape(piece)
+        has_style = names and piece
+        parts.append(Markup('<span class="{}">{}</span>').format(names, one) if has_style else one)
     return Markup("").join(parts)
 
 

@@ -18,7 +18,7 @@ from pytest_orchestrator.reports.graph.nodes import graph as graph_of
 from pytest_orchestrator.reports.graph.picture import boxes, legend_of, narrow_boxes
 from pytest_orchestrator.reports.html.budget import Files, anchor_of, content_budget
 from pytest_orchestrator.reports.html.context_view import ContextView
-from pytest_orchestrator.reports.html.step_view import StepView
+from pytest_orchestrator.reports.html.step_view import MOST_LISTED, StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.reports.states import NOT_GOOD, Legend
 from pytest_orchestrator.reports.states import legend as legend_for
@@ -212,7 +212,8 @@ class Page:
         steps = run.steps
         failed = sum(step.state in NOT_GOOD for step in steps)
         values = sum(_values(block) for step in steps if (block := step.block))
-        self.budget = content_budget(len(steps), failed, len(run.changes.keys()), values)
+        again = sum(min(max(0, step.attempt - 1), MOST_LISTED) for step in steps)
+        self.budget = content_budget(len(steps) + again, failed, len(run.changes.keys()), values)
         self._files = Files(folder, base)
         self._order = itertools.count(1)
         listed = steps

@@ -14,10 +14,11 @@ from msgspec import UNSET, Struct
 from pytest_orchestrator.core.text import figure, lazy_pattern
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
+from pytest_orchestrator.reports.html.log_view import Log, logs
 from pytest_orchestrator.reports.html.output import until_errors, without_closing
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.states import NOT_GOOD
-from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign, tail
+from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign
 from pytest_orchestrator.runs.block import (
     Attempt,
     Block,
@@ -112,21 +113,10 @@ _FIGURES: Final = {
 _LEAST_BYTES: Final = 50_000
 """Size from which on a figure in MB is not zero."""
 _PEAKS: Final = ("max_rss", "largest_rss")
-_MOST: Final = 60
+MOST_LISTED: Final = 60
+"""Maximum number of criteria, attempts, files and other entries of a list in a step."""
 _VAR: Final = lazy_pattern(r"\bvars\.(\w+)")
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
-
-
-class Log(Struct, frozen=True):
-    """End of a log, and a link to the log file; both are empty for a file outside of the run."""
-
-    name: str
-    path: str
-    text: str
-    bytes: int
-    href: str
-    is_whole: bool
-    cut: bool
 
 
 class Attachment(Struct, frozen=True):
@@ -345,7 +335,7 @@ class StepView:
     def criteria(self) -> Iterator[dict[str, Any]]:
         """Criteria of the step, unmet ones first."""
         most = self._budget.value
-        for criterion in sorted(self._criteria, key=lambda criterion: criterion.held)[:_MOST]:
+        for criterion in sorted(self._criteria, key=lambda criterion: criterion.held)[:MOST_LISTED]:
             unit = f" {criterion.unit}" if criterion.unit else ""
             value = criterion.measured
             number = value if isinstance(value, float) else None
@@ -408,7 +398,7 @@ class StepView:
 
     def element_logs(self, element: Element) -> list[Log]:
         """Return the logs of the last attempt of an element, without their texts."""
-        return list(self._logs(logs_in(element), 0))
+        return list(logs(self._files, logs_in(element), 0, ""))
 
     @property
     def _elements(self) -> Sequence[Element]:
@@ -426,12 +416,12 @@ class StepView:
     @property
     def more_criteria(self) -> int:
         """Number of criteria that the page omits."""
-        return max(0, len(self._criteria) - _MOST)
+        return max(0, len(self._criteria) - MOST_LISTED)
 
     @property
     def writes(self) -> Iterator[dict[str, Any]]:
         """First changes of the Context by the step."""
-        for write in self._writes[:_MOST]:
+        for write in self._writes[:MOST_LISTED]:
             most = self._budget.value
             old, new = json_text(write.old, most), json_text(write.new, most)
             yield plain(write) | {"old": old, "new": new, "had": write.old is not None}
@@ -439,7 +429,7 @@ class StepView:
     @property
     def more_writes(self) -> int:
         """Number of changes that the page omits."""
-        return max(0, len(self._writes) - _MOST)
+        return max(0, len(self._writes) - MOST_LISTED)
 
     @property
     def figures(self) -> Iterator[tuple[str, str]]:
@@ -487,28 +477,29 @@ class StepView:
         is_failed = self.state in NOT_GOOD
         most = self._budget.failed_log if is_failed else self._budget.log
         files = self.step.logs or self._unfinished_logs(self.step.attempt)
-        return list(self._logs(files, most))
+        return list(logs(self._files, files, most, f"L{self.order}"))
 
     @property
     def attempts(self) -> Iterator[dict[str, Any]]:
         """The failed attempts before the last one, from the block or else from the journal."""
         attempts = (self.block.attempts or ()) if self.block else self.step.failed
-        for attempt in attempts[:_MOST]:
+        for attempt in attempts[:MOST_LISTED]:
             files = logs_in(attempt) if isinstance(attempt, Attempt) else {}
-            logs = self._logs(files or self._unfinished_logs(attempt.attempt), 0)
+            files = files or self._unfinished_logs(attempt.attempt)
+            anchor = f"L{self.order}a{attempt.attempt}"
             seconds = {"seconds": attempt.seconds} if isinstance(attempt, Attempt) else {}
             yield {
                 "attempt": attempt.attempt,
                 "kind": attempt.kind,
                 "reason": cut(attempt.reason, 300),
-                "logs": list(logs),
+                "logs": list(logs(self._files, files, self._budget.log, anchor)),
                 **seconds,
             }
 
     @property
     def attachments(self) -> Iterator[Attachment]:
         """Artifacts of the step."""
-        for one in self.step.artifacts[:_MOST]:
+        for one in self.step.artifacts[:MOST_LISTED]:
             file, kind = one.file, one.type
             picture = self._files.picture(file, kind) if kind in _PICTURES else ""
             name, path = (
@@ -521,7 +512,7 @@ class StepView:
     @property
     def warnings(self) -> list[str]:
         """Warnings of the step."""
-        return [cut(warning, 500) for warning in self._warnings[:_MOST]]
+        return [cut(warning, 500) for warning in self._warnings[:MOST_LISTED]]
 
     @property
     def answers(self) -> list[str]:
@@ -531,7 +522,7 @@ class StepView:
         return [
             f"{cut(one.button, 60)}, answered by {cut(one.who, 200)} "
             f"{places.get(one.where, 'before the run')} at {cut(one.when, 60)}"
-            for one in answers[:_MOST]
+            for one in answers[:MOST_LISTED]
         ]
 
     @property
@@ -577,10 +568,3 @@ class StepView:
             limits(measured),
             "" if measured.margin is UNSET else figure(measured.margin, measured.precision or None),
         )
-
-    def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:
-        for name, log in logs.items():
-            path, href = self._files.path_and_href(log.file)
-            end = tail(path, most) if path and most else None
-            text, whole = (end.text, end.is_whole) if end else ("", False)
-            yield Log(name, cut(log.file.recorded_path, 200), text, log.size, href, whole, log.cut)

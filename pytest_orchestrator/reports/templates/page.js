@@ -125,8 +125,32 @@
       if (!step.open || !step.classList.contains("step")) return;
       draw(step);
       addLink(step);
+      addSearch(step);
       if (ready && step.contains(document.activeElement)) keep(step.id, place().query);
     }, true);
+  }
+
+  // A field that sifts the lines of a long log.
+  function addSearch(step) {
+    for (const log of step.querySelectorAll(".log")) {
+      const lines = log.querySelectorAll(".numbered i");
+      if (lines.length < 20 || log.querySelector(".in-log")) continue;
+      const field = document.createElement("input"), count = document.createElement("span");
+      Object.assign(field, { type: "search", className: "in-log", placeholder: `Search ${lines.length} lines`, ariaLabel: `Search the lines of ${log.querySelector("b").textContent}` });
+      count.className = "quiet";
+      count.ariaLive = "polite";
+      field.addEventListener("input", () => {
+        const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+        let some = 0;
+        for (const line of lines) {
+          const text = line.textContent.toLowerCase();
+          line.style.display = words.every((word) => text.includes(word)) ? "" : "none";
+          some += !line.style.display;
+        }
+        count.textContent = words.length ? ` ${some} of ${lines.length}` : "";
+      });
+      log.querySelector("p").append(field, count);
+    }
   }
 
   function addLink(step) {
