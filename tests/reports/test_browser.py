@@ -401,7 +401,9 @@ def test_the_last_bar_and_the_end_of_a_log_are_in_sight(board: Path, opened: Ope
     bottoms = "(pre) => [pre, pre.firstChild].map((one) => one.getBoundingClientRect().bottom)"
     box, text = log.evaluate(bottoms)
     assert 0 <= box - text < 20
-    assert page.locator(".step[open] .log p", has_text="last").inner_text().endswith(" kB, open all")
+    assert (
+        page.locator(".step[open] .log p", has_text="last").inner_text().endswith(" kB, open all")
+    )
     page.locator("#steps .find").fill("device lost")
     page.locator("#steps .shown", has_text="1 of 2").wait_for()
     assert page.evaluate(_OUTSIDE) == [[], []]

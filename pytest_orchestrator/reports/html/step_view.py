@@ -14,8 +14,7 @@ from msgspec import UNSET, Struct
 from pytest_orchestrator.core.text import figure, lazy_pattern
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
-from pytest_orchestrator.reports.html.log_view import Log, logs
-from pytest_orchestrator.reports.html.output import until_errors, without_closing
+from pytest_orchestrator.reports.html.output import Log, logs, until_errors, without_closing
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign

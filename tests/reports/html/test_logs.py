@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.reports.html.budget import Files
-from pytest_orchestrator.reports.html.log_view import Log, logs
+from pytest_orchestrator.reports.html.output import Log, logs
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.lookup import load_record
