@@ -41,7 +41,16 @@ class Context:
     handles see the same values.
     """
 
-    __slots__ = ("__weakref__", "_by", "_missed", "_on_change", "_state", "_values", "_who")
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_by",
+        "_missed",
+        "_on_change",
+        "_state",
+        "_values",
+        "_who",
+    )
 
     def __init__(self, who: str = "user") -> None:
         self._connect(State(), who, None, "")
@@ -53,6 +62,7 @@ class Context:
         self._values = state.values
         self._who = named(who)
         self._by = by
+        self._asked = 0
         self._on_change = on_change
         self._missed: dict[str, None] = {}
 
@@ -92,6 +102,17 @@ class Context:
             written: Receives each key with the value that is written.
         """
         self._state.history.observe(recorder, written)
+
+    def asked_at(self, moment: int) -> None:
+        """Set the time at which the writer asked for the next operation of this handle.
+
+        The change gets this time instead of the present, but never one before the last change of
+        the Context or in the future: the order of changes stays that of the operations.
+
+        Args:
+            moment: Microseconds since the epoch; 0 if it is not known.
+        """
+        self._asked = moment
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -359,7 +380,8 @@ class Context:
     ) -> Change | None:
         """Record a change; return it for `on_change`, or None if that callback is not set."""
         who = self._who if who is None else checked_who(who)
-        moment = self._state.record(key, who, op, index if op == "pop" else new, self._by)
+        payload = index if op == "pop" else new
+        moment = self._state.record(key, who, op, payload, self._by, self._asked)
         if self._on_change is None:
             return None
         return Change(key, stamp(moment), who, op, deep_copy(old), deep_copy(new), index)

@@ -47,7 +47,7 @@ class History:
         self._lines: dict[str, bytearray] = {}
         self._last = 0
 
-    def add(self, key: str, who: str, op: Op, payload: Json, by: str = "") -> int:
+    def add(self, key: str, who: str, op: Op, payload: Json, by: str = "", asked: int = 0) -> int:
         """Append a change to the history; if the recorder raises, the history stays unchanged.
 
         Args:
@@ -56,17 +56,18 @@ class History:
             op: The operation.
             payload: The value after the change; for append the item, for pop its index from 0.
             by: Node id of the step that makes the change; empty for other writers.
+            asked: Time at which the writer asked for the change, see `now`.
 
         Returns:
             The time of the change in microseconds since the epoch.
         """
-        now = self.record(key, who, op, payload, by)
+        now = self.record(key, who, op, payload, by, asked)
         self._write(key, encode((now, who, op, payload)))
         return now
 
-    def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
+    def record(self, key: str, who: str, op: Op, payload: Json, by: str, asked: int = 0) -> int:
         """Call `written` and `recorder` for a change, and return its time; see `add`."""
-        now = self.now()
+        now = self.now(asked)
         if self.written is not None and op != "pop":
             self.written(key, payload)
         if self.recorder is not None:
@@ -133,9 +134,16 @@ class History:
         """Set the recorder and the `written` callback; None keeps the current callback."""
         self.recorder, self.written = recorder or self.recorder, written or self.written
 
-    def now(self) -> int:
-        """Return the time in microseconds since the epoch; each call returns a later time."""
+    def now(self, asked: int = 0) -> int:
+        """Return the time in microseconds since the epoch; each call returns a later time.
+
+        Args:
+            asked: Time at which a writer asked for the change: returned instead of the present
+                if it lies between the last change and now. 0 means that it is not known.
+        """
         moment = time.time_ns() // 1000
+        if 0 < asked < moment:
+            moment = asked
         if moment <= self._last:  # two calls within a microsecond, or the clock was set back
             moment = self._last + 1
         self._last = moment

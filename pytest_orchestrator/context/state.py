@@ -44,9 +44,9 @@ class State:
         self.values: MutableMapping[str, Json] = {}
         self.history = History()
 
-    def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
+    def record(self, key: str, who: str, op: Op, payload: Json, by: str, asked: int = 0) -> int:
         """Record a change that is about to be made; see `History.add`."""
-        return self.history.add(key, who, op, payload, by)
+        return self.history.add(key, who, op, payload, by, asked)
 
     def record_all(
         self, changes: Sequence[ContextChanged], adopted: Mapping[str, Sequence[Change]]
@@ -172,10 +172,10 @@ class Layer(State):
         self._own: dict[str, Json] = {}
         self.values = _Values(below.values, self._own, self.history, self.lock)
 
-    def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
+    def record(self, key: str, who: str, op: Op, payload: Json, by: str, asked: int = 0) -> int:
         """Record a change; if it is the first one of a key, copy the key into the layer first."""
         self._copy_up(key)
-        return super().record(key, who, op, payload, by)
+        return super().record(key, who, op, payload, by, asked)
 
     def record_all(
         self, changes: Sequence[ContextChanged], adopted: Mapping[str, Sequence[Change]]
@@ -216,9 +216,9 @@ class _Histories(History):
         """Return the history lines of a key, from the layer or else from the state below."""
         return super().lines(key) if self.has_own(key) else self._below.lines(key)
 
-    def now(self) -> int:
+    def now(self, asked: int = 0) -> int:
         """Return the time of the clock that the layer shares with the state below."""
-        return self._below.now()
+        return self._below.now(asked)
 
     def advance_clock(self, moment: int) -> None:
         """Advance the clock that the layer shares with the state below."""

@@ -13,6 +13,7 @@ import itertools
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, Self, cast
 
@@ -133,13 +134,17 @@ class Exchange:
         "_numbers",
         "_process",
         "_replies",
+        "_sends_times",
         "connection",
         "token",
     )
 
-    def __init__(self, connection: Connection, token: str = "") -> None:
+    def __init__(
+        self, connection: Connection, token: str = "", *, sends_times: bool = False
+    ) -> None:
         self.connection = connection
         self.token = token
+        self._sends_times = sends_times
         self._process: _Process | None = None
         self._lock = threading.RLock()
         self._lines = LineBuffer(_ENDLESS)
@@ -180,7 +185,8 @@ class Exchange:
             self._claim_for_this_process()
         number = next(self._numbers)
         shown_token = self.token if token is None else token
-        line = request_line(Request(number, op, path, value, index, who, shown_token))
+        at = time.time_ns() // 1000 if self._sends_times else 0
+        line = request_line(Request(number, op, path, value, index, who, shown_token, at))
         with self._lock:
             replies = self._replies
             try:
@@ -274,7 +280,14 @@ class RemoteContext(Context):
 
     __slots__ = ("_exchange", "_name", "_owned_socket")
 
-    def __init__(self, connection: Connection, who: str | None = None, token: str = "") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        who: str | None = None,
+        token: str = "",
+        *,
+        sends_times: bool = False,
+    ) -> None:
         """Use an existing connection; the caller closes it.
 
         Args:
@@ -282,8 +295,10 @@ class RemoteContext(Context):
             who: Name of the writer, unless a call names another one; default: the name of the
                 server's handle.
             token: The token of the server.
+            sends_times: True to send the time of each request, for a server that uses it: that of
+                the step of this process.
         """
-        self._exchange = Exchange(connection, token)
+        self._exchange = Exchange(connection, token, sends_times=sends_times)
         self._name = who
         self._owned_socket: socket.socket | None = None
 
@@ -380,6 +395,9 @@ class RemoteContext(Context):
         handle._exchange, handle._name = self._exchange, checked_who(who)  # noqa: SLF001
         handle._owned_socket = None  # noqa: SLF001
         return handle
+
+    def asked_at(self, moment: int) -> None:
+        """Do nothing: a server of another process uses its own clock."""
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         index: Index of the item, for pop.
         who: Name of the writer; default: the name of the server's handle.
         token: The token, if the server requires one.
+        at: Time at which the client asked, in microseconds since the epoch. Only the connection
+            of a step's process uses it; other servers ignore the clocks of their clients.
     """
 
     id: int = 0
@@ -94,6 +96,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     index: Any = -1
     who: Any = None
     token: str = ""
+    at: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,15 +1,16 @@
 """Server side of the connection of a step's process: Context, questions and instruments."""
 
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import (
     OPERATIONS,
     Conversation,
     Reply,
     Request,
-    ServableContext,
     refusal,
 )
 from pytest_orchestrator.core.questions import NoAnswer, Question
@@ -34,21 +35,26 @@ class StepConversation(Conversation):
         ending: Returns the end of the step, which ends the wait for an instrument.
     """
 
-    __slots__ = ("_ending", "_instruments", "_questions")
+    __slots__ = ("_began", "_ending", "_instruments", "_questions", "_step_context")
 
     def __init__(
         self,
-        context: ServableContext,
+        context: Context,
         questions: AttemptQuestions | None,
         instruments: "RecipeInstruments | None",
         ending: "Callable[[], Ending]",
     ) -> None:
         super().__init__(context)
+        self._step_context = context
+        self._began = time.time_ns() // 1000
         self._questions, self._instruments, self._ending = questions, instruments, ending
 
     def execute(self, request: Request) -> Reply:
         """Execute a request and return its reply; an answer is the value of its reply."""
         if request.op in _CONTEXT_OPERATIONS:
+            # The process waits for the reply, which may take long while this process is busy. Its
+            # clock is that of this machine, but its code may send any time.
+            self._step_context.asked_at(max(request.at, self._began) if request.at else 0)
             return super().execute(request)
         if request.op == ASK and self._questions is not None:
             return self._asked(request, self._questions)

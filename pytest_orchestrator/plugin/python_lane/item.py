@@ -161,7 +161,7 @@ class StepCalls:
         for event in events:
             self._send_event(event)
         before = set(threading.enumerate())
-        context = self._context = RemoteContext(channel)
+        context = self._context = RemoteContext(channel, sends_times=True)
         self._importing.error = error
         attempt = self._attempt_context(request["root"])
         if step.plugin_data is not None:
