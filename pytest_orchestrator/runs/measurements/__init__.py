@@ -1,0 +1,1 @@
+"""Measurements of runs as rows of a table: CSV, JSON Lines, Parquet."""
