@@ -300,3 +300,11 @@ def element_label(index: int, item: "Json") -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with a noun, such as ``1 step`` or ``1,200 steps``."""
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
+
+
+_NUMBERS: Final = lazy_pattern(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
+
+
+def without_numbers(text: str) -> str:
+    """Return a text with ``#`` for each number in it; the key of reasons that are alike."""
+    return _NUMBERS.sub("#", text)

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.text import lazy_pattern
+from pytest_orchestrator.core.text import without_numbers
 from pytest_orchestrator.reports.html.page import RecipeView
 from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut
 
 _MOST_LINKS: Final = 200
 _MOST_CAUSES: Final = 100
-_NUMBER: Final = lazy_pattern(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -49,7 +48,7 @@ def causes(recipes: Sequence[RecipeView], tests: Iterable[Any]) -> list[Cause]:
         by_node: dict[str, tuple[str, str]] = {}
         for step in one.steps:
             if step.state in NOT_GOOD and step.state != "interrupted":
-                key = (step.kind, _NUMBER.sub("#", step.reason))
+                key = (step.kind, without_numbers(step.reason))
                 by_node[step.name] = key
                 of = one.title if len(recipes) > 1 else ""
                 link = (step.anchor, step.name, of, step.reason)
@@ -64,7 +63,7 @@ def causes(recipes: Sequence[RecipeView], tests: Iterable[Any]) -> list[Cause]:
         if test.outcome in ("failed", "error"):
             reason = cut(test.reason, 300)
             link = ("tests", cut(test.node, 200), "", reason)
-            groups.setdefault(("", _NUMBER.sub("#", reason)), []).append(link)
+            groups.setdefault(("", without_numbers(reason)), []).append(link)
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
     return [
         Cause(
