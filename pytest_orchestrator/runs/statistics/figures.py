@@ -1,0 +1,295 @@
+"""Statistics of the runs of a project: yields, failures by step and reason, measurements."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pytest_orchestrator.core.text import without_numbers
+from pytest_orchestrator.runs.compare.drift import Drift, find_drift
+from pytest_orchestrator.runs.history.model import PastMeasurement
+from pytest_orchestrator.runs.statistics.capability import Capability, capability
+from pytest_orchestrator.runs.statistics.units import Counted, UnitRun
+from pytest_orchestrator.runs.verdicts import BAD
+
+NO_REASON: Final = "no reason is known"
+
+
+class Yield(msgspec.Struct, frozen=True):
+    """Yields of a group of runs.
+
+    Attributes:
+        name: Key of the recipe, type of the unit, or station; empty if unknown.
+        units: Number of different units.
+        runs: Number of the runs of recipes that count.
+        first: Number of them that are the first run of a unit and a recipe.
+        first_passed: Number of these that passed.
+        last: Number of them that are the last run of a unit and a recipe.
+        last_passed: Number of these that passed.
+    """
+
+    name: str
+    units: int
+    runs: int
+    first: int
+    first_passed: int
+    last: int
+    last_passed: int
+
+    @property
+    def first_pass_yield(self) -> float | None:
+        """Share of the first runs that passed, from 0 to 1; None without a first run."""
+        return self.first_passed / self.first if self.first else None
+
+    @property
+    def final_yield(self) -> float | None:
+        """Share of the last runs that passed, from 0 to 1; None without a last run."""
+        return self.last_passed / self.last if self.last else None
+
+
+class Failures(msgspec.Struct, frozen=True):
+    """Failures of a step with the same reason, apart from numbers in it.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        kind: Kind of the failure; may be empty.
+        reason: Reason of the newest one.
+        number: Number of the failures.
+        share: Share of all failures, from 0 to 1.
+        cumulative: Share of this group and all larger ones together, from 0 to 1.
+        units: Serial numbers of the units.
+        runs: Ids of the runs, the oldest first.
+    """
+
+    recipe: str
+    step: str
+    kind: str
+    reason: str
+    number: int
+    share: float
+    cumulative: float
+    units: tuple[str, ...]
+    runs: tuple[str, ...]
+
+
+class MeasuredValue(msgspec.Struct, frozen=True):
+    """Value of a measurement in one run.
+
+    Attributes:
+        run: Id of the run.
+        start: Start of the recipe, in ISO 8601 UTC.
+        serial: Serial number of the unit.
+        value: The value.
+        passed: True if it was within the limits of that run.
+    """
+
+    run: str
+    start: str
+    serial: str
+    value: float
+    passed: bool
+
+
+class MeasurementStatistics(msgspec.Struct, frozen=True):
+    """Statistics of a measurement over all counted runs.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        name: Name of the measurement, with the index of an element of ``foreach``.
+        unit: Its unit; empty without one. Values of two units are two measurements.
+        low: The lower limit in the newest run; None without one.
+        high: The upper limit in the newest run; None without one.
+        capability: Distribution and capability against these limits.
+        failed: Number of values that were outside the limits of their run.
+        unset: Number of runs in which the step has the measurement without a number.
+        has_other_limits: True if an earlier run had other limits.
+        drift: Drift of the last value from those of earlier runs that passed; None without.
+        precision: Significant digits; None means the default.
+        values: The values, the oldest first.
+    """
+
+    recipe: str
+    step: str
+    name: str
+    unit: str
+    low: float | None
+    high: float | None
+    capability: Capability
+    failed: int
+    unset: int
+    has_other_limits: bool
+    drift: Drift | None
+    precision: int | None
+    values: tuple[MeasuredValue, ...]
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """Statistics over runs.
+
+    Attributes:
+        total: Yields of all runs together.
+        recipes: Yields by recipe.
+        types: Yields by type of the unit.
+        stations: Yields by station.
+        left_out: Number of runs of recipes that do not count, by reason.
+        failures: Failures by step and reason, the most frequent first.
+        measurements: Measurements with numbers, in the order of the recipes.
+    """
+
+    total: Yield
+    recipes: tuple[Yield, ...]
+    types: tuple[Yield, ...]
+    stations: tuple[Yield, ...]
+    left_out: dict[str, int]
+    failures: tuple[Failures, ...]
+    measurements: tuple[MeasurementStatistics, ...]
+
+
+def statistics_of(counted: Counted) -> Statistics:
+    """Return the statistics of runs.
+
+    Args:
+        counted: The runs that count.
+    """
+    runs = counted.runs
+    return Statistics(
+        total=yield_of("", runs),
+        recipes=yields(runs, lambda one: one.recipe.key),
+        types=yields(runs, lambda one: one.unit.type),
+        stations=yields(runs, lambda one: one.run.station),
+        left_out=counted.left_out,
+        failures=failures(runs),
+        measurements=measurements(runs),
+    )
+
+
+def yields(runs: Sequence[UnitRun], group: Callable[[UnitRun], str]) -> tuple[Yield, ...]:
+    """Return the yields by group, ordered by name."""
+    groups: dict[str, list[UnitRun]] = {}
+    for one in runs:
+        groups.setdefault(group(one), []).append(one)
+    return tuple(yield_of(name, groups[name]) for name in sorted(groups))
+
+
+def yield_of(name: str, runs: Sequence[UnitRun]) -> Yield:
+    """Return the yields of a group of runs."""
+    first, last = ([one for one in runs if one.is_first], [one for one in runs if one.is_last])
+    return Yield(
+        name=name,
+        units=len({one.unit.serial for one in runs}),
+        runs=len(runs),
+        first=len(first),
+        first_passed=sum(one.passed for one in first),
+        last=len(last),
+        last_passed=sum(one.passed for one in last),
+    )
+
+
+def failures(runs: Iterable[UnitRun]) -> tuple[Failures, ...]:
+    """Return the failed steps of runs by step and reason (Pareto), the largest group first."""
+    groups: dict[tuple[str, str, str, str], list[tuple[UnitRun, str]]] = {}
+    for one in runs:
+        for step in one.recipe.steps if not one.passed else ():
+            if step.state in BAD:
+                key = (one.recipe.key, step.name, step.kind, without_numbers(step.reason))
+                groups.setdefault(key, []).append((one, step.reason))
+    total, sofar, found = sum(map(len, groups.values())), 0, []
+    for key, group in sorted(groups.items(), key=lambda each: (-len(each[1]), each[0])):
+        sofar += len(group)
+        found.append(
+            Failures(
+                recipe=key[0],
+                step=key[1],
+                kind=key[2],
+                reason=group[-1][1] or NO_REASON,
+                number=len(group),
+                share=len(group) / total,
+                cumulative=sofar / total,
+                units=tuple(dict.fromkeys(one.unit.serial for one, _ in group)),
+                runs=tuple(one.run.id for one, _ in group),
+            )
+        )
+    return tuple(found)
+
+
+class _Series:
+    """Values of a measurement, collected run by run, the oldest first."""
+
+    def __init__(self) -> None:
+        self._values: list[MeasuredValue] = []
+        self._is_usual: list[bool] = []
+        self._limits: set[tuple[float | None, float | None]] = set()
+        self._last: PastMeasurement | None = None
+        self._unset = 0
+
+    def add(self, one: UnitRun, measured: PastMeasurement) -> None:
+        """Add the measurement of the next run."""
+        value = measured.figure
+        self._last = measured
+        if value is None or not math.isfinite(value):
+            self._unset += 1
+            return
+        self._limits.add(limits_of(measured))
+        self._is_usual.append(one.passed)
+        passed = measured.verdict == "pass"
+        started = one.recipe.started
+        self._values.append(MeasuredValue(one.run.id, started, one.unit.serial, value, passed))
+
+    def statistics(self, recipe: str, step: str, name: str) -> MeasurementStatistics | None:
+        """Return the statistics of the values; None if the measurement never had a number."""
+        if not self._values or self._last is None:
+            return None
+        low, high = limits_of(self._last)
+        values = [one.value for one in self._values]
+        usual = [
+            value for value, is_usual in zip(values[:-1], self._is_usual, strict=False) if is_usual
+        ]
+        return MeasurementStatistics(
+            recipe=recipe,
+            step=step,
+            name=name,
+            unit=self._last.unit or "",
+            low=low,
+            high=high,
+            capability=capability(values, low, high),
+            failed=sum(not one.passed for one in self._values),
+            unset=self._unset,
+            has_other_limits=bool(self._limits - {(low, high)}),
+            drift=find_drift(values[-1], usual),
+            precision=self._last.precision or None,
+            values=tuple(self._values),
+        )
+
+
+def limits_of(measured: PastMeasurement) -> tuple[float | None, float | None]:
+    """Return the limits of a measurement; one that is absent or infinite is None."""
+    return _limit(measured.low), _limit(measured.high)
+
+
+def _limit(value: float | UnsetType) -> float | None:
+    return None if value is UNSET or not math.isfinite(value) else value
+
+
+def measurements(runs: Iterable[UnitRun]) -> tuple[MeasurementStatistics, ...]:
+    """Return the statistics of the measurements that have numbers.
+
+    Args:
+        runs: The runs that count, the oldest first.
+    """
+    series: dict[tuple[str, str, str, str], _Series] = {}
+    for one in runs:
+        for step in one.recipe.steps:
+            for measured in step.measurements:
+                key = (one.recipe.key, step.name, measured.name, measured.unit or "")
+                if key not in series:
+                    series[key] = _Series()
+                series[key].add(one, measured)
+    found = (
+        each.statistics(recipe, step, name) for (recipe, step, name, _), each in series.items()
+    )
+    ordered = [one for one in found if one is not None]
+    return tuple(sorted(ordered, key=lambda one: one.recipe))

@@ -1,0 +1,111 @@
+"""Yields, failures and measurements over runs."""
+
+import statistics
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.runs.history.model import PastRun
+from pytest_orchestrator.runs.statistics.figures import Statistics, Yield, statistics_of
+from pytest_orchestrator.runs.statistics.units import counted
+from tests.runs.statistics.past import RECIPE, measured, recipe, run, step
+
+
+def of(*runs: PastRun) -> Statistics:
+    """Return the statistics of runs, the oldest first."""
+    return statistics_of(counted(runs[::-1]))
+
+
+def bad(reason: str, **more: Any) -> Any:
+    return recipe(step("load", "failed", reason=reason, kind="check"), verdict="failed", **more)
+
+
+FLEET = of(
+    run(1, recipe(dut="A1"), station="bench_1"),
+    run(2, bad("ripple = 61 mV, max 50 mV", dut="A2"), station="bench_1"),
+    run(3, recipe(dut="A2"), station="bench_2"),
+    run(4, bad("ripple = 72 mV, max 50 mV", dut="A3"), station="bench_2"),
+    run(5, bad("no answer", dut="A3"), station="bench_2"),
+)
+
+
+def test_first_pass_and_final_yield_are_of_units() -> None:
+    assert FLEET.total == Yield("", units=3, runs=5, first=3, first_passed=1, last=3, last_passed=2)
+    assert FLEET.total.first_pass_yield == pytest.approx(1 / 3)
+    assert FLEET.total.final_yield == pytest.approx(2 / 3)
+    assert FLEET.recipes == (Yield(RECIPE, 3, 5, 3, 1, 3, 2),)
+
+
+def test_a_first_run_counts_for_its_station_and_a_retest_elsewhere_for_the_final_yield() -> None:
+    one, two = FLEET.stations
+
+    assert one == Yield("bench_1", units=2, runs=2, first=2, first_passed=1, last=1, last_passed=1)
+    assert two == Yield("bench_2", units=2, runs=3, first=1, first_passed=0, last=2, last_passed=1)
+
+
+def test_failures_are_grouped_by_step_and_reason_without_its_numbers() -> None:
+    first, second = FLEET.failures
+
+    assert (first.step, first.reason, first.number) == ("load", "ripple = 72 mV, max 50 mV", 2)
+    assert (first.units, [one[-1] for one in first.runs]) == (("A2", "A3"), ["2", "4"])
+    assert (first.share, first.cumulative) == pytest.approx((2 / 3, 2 / 3))
+    assert (second.reason, second.number, second.cumulative) == ("no answer", 1, 1.0)
+
+
+def test_no_run_gives_no_yield() -> None:
+    found = of()
+
+    assert (found.total.first_pass_yield, found.total.final_yield) == (None, None)
+    assert (found.recipes, found.failures, found.measurements) == ((), (), ())
+
+
+def test_a_measurement_has_the_limits_of_its_newest_run() -> None:
+    values = [5.0, 5.02, 4.98, 5.01]
+    runs = [
+        run(at, recipe(step("rail", "passed", measured("out", one, high=6.0 if at == 0 else 5.1))))
+        for at, one in enumerate(values)
+    ]
+    (found,) = of(*runs).measurements
+
+    assert (found.recipe, found.step, found.name, found.unit) == (RECIPE, "rail", "out", "V")
+    assert (found.low, found.high, found.has_other_limits) == (4.9, 5.1, True)
+    assert (found.capability.n, found.capability.sigma) == (4, statistics.stdev(values))
+    assert [one.value for one in found.values] == values
+    assert [one.serial for one in found.values] == ["A17"] * 4
+
+
+def test_values_that_are_no_numbers_are_counted_apart() -> None:
+    odd = [
+        measured("out", None, verdict="unset"),
+        measured("out", "inf", verdict="fail"),
+        measured("out", True),
+        measured("out", 5.2, verdict="fail"),
+    ]
+    (found,) = of(
+        *(run(at, recipe(step("rail", "passed", one))) for at, one in enumerate(odd))
+    ).measurements
+
+    assert (found.capability.n, found.failed, found.unset) == (1, 1, 3)
+
+
+def test_a_measurement_without_any_number_is_left_out() -> None:
+    assert of(run(1, recipe(step("id", "passed", measured("idn", "ACME"))))).measurements == ()
+
+
+def test_values_with_two_units_are_two_measurements() -> None:
+    volts = recipe(step("rail", "passed", measured("out", 5.0)))
+    millivolts = recipe(step("rail", "passed", measured("out", 5000.0, unit="mV", high=5100)))
+    found = of(run(1, volts), run(2, millivolts)).measurements
+
+    assert [(one.unit, one.capability.mean) for one in found] == [("V", 5.0), ("mV", 5000.0)]
+
+
+def test_a_last_value_far_from_the_earlier_ones_has_drifted() -> None:
+    runs = [
+        run(at, recipe(step("rail", "passed", measured("ripple", one))))
+        for at, one in enumerate([10.0, 10.2, 9.9, 31.0])
+    ]
+    drift = of(*runs).measurements[0].drift
+
+    assert drift is not None
+    assert (drift.value, drift.baseline.median) == (31.0, 10.0)

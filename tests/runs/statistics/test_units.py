@@ -1,0 +1,68 @@
+"""Units under test, and the runs of recipes that count for statistics."""
+
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.runs.statistics.units import Unit, counted, unit_of
+from tests.runs.statistics.past import recipe, run
+
+
+@pytest.mark.parametrize(
+    ("meta", "unit"),
+    [
+        ({"dut": "A17"}, Unit("A17", "")),
+        ({"dut": 17, "dut_type": "PSU"}, Unit("17", "PSU")),
+        ({"dut": {"serial_number": "A17", "part_number": "PN-889"}}, Unit("A17", "PN-889")),
+        ({"dut": {"sn": "A17", "hardware": "C2"}, "dut_type": "PSU"}, Unit("A17", "PSU")),
+        ({"dut": {"hardware": "C2"}}, Unit("", "")),
+        ({}, Unit("", "")),
+    ],
+)
+def test_the_serial_number_and_the_type_come_from_test_meta(
+    meta: dict[str, Any], unit: Unit
+) -> None:
+    assert unit_of(meta) == unit
+
+
+def test_the_first_run_of_a_unit_and_recipe_is_the_first_pass_and_the_last_one_the_final() -> None:
+    runs = [
+        run(3, recipe()),
+        run(2, recipe(dut="B2"), recipe(key="recipes/other.yaml")),
+        run(1, recipe(verdict="failed")),
+    ]
+    found = counted(runs).runs
+
+    assert [(one.run.id[-1], one.unit.serial, one.is_first, one.is_last) for one in found] == [
+        ("1", "A17", True, False),
+        ("2", "A17", True, True),
+        ("2", "B2", True, True),
+        ("3", "A17", False, True),
+    ]
+
+
+def test_runs_that_do_not_count_are_numbered_by_reason() -> None:
+    runs = [
+        run(6, recipe(dut=None)),
+        run(5, recipe(selected=1)),
+        run(4, recipe(verdict="interrupted")),
+        run(3, recipe(verdict="skipped")),
+        run(2, verdict="damaged", state="damaged"),
+        run(1, recipe(dut={"hardware": "C2"}), recipe(verdict="failed")),
+    ]
+    found = counted(runs)
+
+    assert [one.recipe.verdict for one in found.runs] == ["failed"]
+    assert found.left_out == {
+        "damaged": 1,
+        "interrupted": 1,
+        "no serial number": 2,
+        "nothing ran": 1,
+        "partly selected": 1,
+    }
+
+
+def test_an_interrupted_first_run_is_no_first_pass() -> None:
+    found = counted([run(2, recipe()), run(1, recipe(verdict="interrupted"))]).runs
+
+    assert [(one.run.id[-1], one.is_first) for one in found] == [("2", True)]
