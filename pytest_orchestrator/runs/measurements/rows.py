@@ -1,0 +1,165 @@
+"""Rows of the table of measurements: one row a measurement, the same columns in all formats."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.runs.history.model import PastMeasurement, PastRun, joined
+
+Type: TypeAlias = Literal["number", "text", "boolean", "json"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A measurement of a step in a run; the names and the order of the fields are the columns.
+
+    Attributes:
+        run: Id of the run.
+        time: End of the step, in ISO 8601 UTC; else the start of its recipe.
+        recipe: Path of the recipe.
+        cell: Cell of its matrix.
+        step: Name of the step.
+        element: Element of ``foreach``, as text.
+        attempt: Number of the attempt of the step that measured the value.
+        state: State of the step.
+        dut: Unit under test.
+        station: Test station.
+        operator: Operator.
+        name: Name of the measurement.
+        value: The value if it is a finite number.
+        text: The value if it is none: a text as it is, any other value as JSON.
+        type: Type of the value; None if it was not measured.
+        unit: Unit of the value and the limits.
+        low: Lower limit.
+        high: Upper limit.
+        equals: The value that is expected, as JSON.
+        matches: The pattern that a text must match.
+        margin: Distance to the nearest limit, negative outside.
+        verdict: pass, fail or unset.
+        marginal: True if the value passes near a limit.
+        digest: SHA-256 that seals the journal of the run; None while it is running.
+    """
+
+    run: str
+    time: str | None
+    recipe: str
+    cell: str | None
+    step: str
+    element: str | None
+    attempt: int
+    state: str
+    dut: str | None
+    station: str | None
+    operator: str | None
+    name: str
+    value: int | float | None
+    text: str | None
+    type: Type | None
+    unit: str | None
+    low: float | None
+    high: float | None
+    equals: str | None
+    matches: str | None
+    margin: float | None
+    verdict: str
+    marginal: bool
+    digest: str | None
+
+
+COLUMNS: Final = Row.__struct_fields__
+"""Names of the columns, in order."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Step and run of a measurement: the columns that all measurements of a step share."""
+
+    run: str
+    time: str
+    recipe: str
+    cell: str
+    step: str
+    attempt: int
+    state: str
+    dut: str
+    station: str
+    operator: str
+    digest: str = ""
+
+
+def rows_of(runs: Iterable[PastRun]) -> Iterator[Row]:
+    """Yield the rows of runs: run by run, recipe by recipe, step by step."""
+    for run in runs:
+        for recipe in run.recipes:
+            for step in recipe.steps:
+                if not step.measurements:
+                    continue
+                origin = Origin(
+                    run=run.id,
+                    time=recipe.started,
+                    recipe=recipe.path,
+                    cell=recipe.cell,
+                    step=step.name,
+                    attempt=step.attempts,
+                    state=step.state,
+                    dut=recipe.dut,
+                    station=joined(recipe.test_meta.get("station")) or run.station,
+                    operator=joined(recipe.test_meta.get("operator")) or run.operator,
+                    digest=run.seal,
+                )
+                for one in step.measurements:
+                    yield row_of(origin, one)
+
+
+def row_of(origin: Origin, measured: PastMeasurement) -> Row:
+    """Return the row of a measurement."""
+    value, text, kind = _value(measured.value)
+    return Row(
+        run=origin.run,
+        time=origin.time or None,
+        recipe=origin.recipe,
+        cell=origin.cell or None,
+        step=origin.step,
+        element=measured.element,
+        attempt=origin.attempt,
+        state=origin.state,
+        dut=origin.dut or None,
+        station=origin.station or None,
+        operator=origin.operator or None,
+        name=measured.name,
+        value=value,
+        text=text,
+        type=kind,
+        unit=measured.unit or None,
+        low=_number(measured.low),
+        high=_number(measured.high),
+        equals=None if measured.equals is UNSET else _json(measured.equals),
+        matches=measured.matches or None,
+        margin=_number(measured.margin),
+        verdict=measured.verdict,
+        marginal=bool(measured.marginal),
+        digest=origin.digest or None,
+    )
+
+
+def _value(value: Any) -> tuple[int | float | None, str | None, Type | None]:
+    """Return a value as a number or as a text, and its type."""
+    if value is UNSET or value is None:
+        return None, None, None
+    if isinstance(value, str):
+        return None, value, "text"
+    if isinstance(value, bool):
+        return None, _json(value), "boolean"
+    if isinstance(value, int | float):
+        return (value, None, "number") if math.isfinite(value) else (None, str(value), "text")
+    return None, _json(value), "json"
+
+
+def _number(value: float | UnsetType) -> float | None:
+    return None if value is UNSET or not math.isfinite(value) else value
+
+
+def _json(value: Json) -> str:
+    return msgspec.json.encode(value).decode()
