@@ -20,7 +20,7 @@ def root(context, missing=missing, environment=environment):
     l_0_several = resolve('several')
     l_0_base = resolve('base')
     l_0_script = resolve('script')
-    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
+    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = l_0_trends = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -34,72 +34,60 @@ def root(context, missing=missing, environment=environment):
         def t_2(*unused):
             raise TemplateRuntimeError("No filter named 'duration' found.")
     try:
-        t_3 = environment.filters['format']
+        t_3 = environment.filters['json_text']
     except KeyError:
         @internalcode
         def t_3(*unused):
-            raise TemplateRuntimeError("No filter named 'format' found.")
+            raise TemplateRuntimeError("No filter named 'json_text' found.")
     try:
-        t_4 = environment.filters['json_text']
+        t_4 = environment.filters['length']
     except KeyError:
         @internalcode
         def t_4(*unused):
-            raise TemplateRuntimeError("No filter named 'json_text' found.")
+            raise TemplateRuntimeError("No filter named 'length' found.")
     try:
-        t_5 = environment.filters['length']
+        t_5 = environment.filters['list']
     except KeyError:
         @internalcode
         def t_5(*unused):
-            raise TemplateRuntimeError("No filter named 'length' found.")
+            raise TemplateRuntimeError("No filter named 'list' found.")
     try:
-        t_6 = environment.filters['list']
+        t_6 = environment.filters['moment']
     except KeyError:
         @internalcode
         def t_6(*unused):
-            raise TemplateRuntimeError("No filter named 'list' found.")
+            raise TemplateRuntimeError("No filter named 'moment' found.")
     try:
-        t_7 = environment.filters['moment']
+        t_7 = environment.filters['safe']
     except KeyError:
         @internalcode
         def t_7(*unused):
-            raise TemplateRuntimeError("No filter named 'moment' found.")
+            raise TemplateRuntimeError("No filter named 'safe' found.")
     try:
-        t_8 = environment.filters['reverse']
+        t_8 = environment.filters['selectattr']
     except KeyError:
         @internalcode
         def t_8(*unused):
-            raise TemplateRuntimeError("No filter named 'reverse' found.")
+            raise TemplateRuntimeError("No filter named 'selectattr' found.")
     try:
-        t_9 = environment.filters['safe']
+        t_9 = environment.filters['string']
     except KeyError:
         @internalcode
         def t_9(*unused):
-            raise TemplateRuntimeError("No filter named 'safe' found.")
+            raise TemplateRuntimeError("No filter named 'string' found.")
     try:
-        t_10 = environment.filters['selectattr']
+        t_10 = environment.filters['tojson']
     except KeyError:
         @internalcode
         def t_10(*unused):
-            raise TemplateRuntimeError("No filter named 'selectattr' found.")
+            raise TemplateRuntimeError("No filter named 'tojson' found.")
     try:
-        t_11 = environment.filters['string']
+        t_11 = environment.filters['utc']
     except KeyError:
         @internalcode
         def t_11(*unused):
-            raise TemplateRuntimeError("No filter named 'string' found.")
-    try:
-        t_12 = environment.filters['tojson']
-    except KeyError:
-        @internalcode
-        def t_12(*unused):
-            raise TemplateRuntimeError("No filter named 'tojson' found.")
-    try:
-        t_13 = environment.filters['utc']
-    except KeyError:
-        @internalcode
-        def t_13(*unused):
             raise TemplateRuntimeError("No filter named 'utc' found.")
-    t_14 = []
+    t_12 = []
     pass
     included_template = environment.get_template('step.html', 'page.html')._get_default_module(context)
     l_0_step_item = getattr(included_template, 'step_item', missing)
@@ -140,9 +128,15 @@ def root(context, missing=missing, environment=environment):
         l_0_context = undefined(f"the template {included_template.__name__!r} (imported on line 3 in 'page.html') does not export the requested name 'context'", name='context')
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
+    included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
+    l_0_trends = getattr(included_template, 'trends', missing)
+    if l_0_trends is missing:
+        l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 4 in 'page.html') does not export the requested name 'trends'", name='trends')
+    context.vars['trends'] = l_0_trends
+    context.exported_vars.discard('trends')
     v_5 = (l_0_icon)
     v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if (l_0_brand and l_0_brand.title) else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
-    t_14.append(
+    t_12.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
         f' {v_2}'
@@ -156,62 +150,62 @@ def root(context, missing=missing, environment=environment):
     if l_0_own_css:
         pass
         v_0 = escaped(l_0_own_css)
-        t_14.append(
+        t_12.append(
             f'<style>\n{v_0}'
             f'\n</style>\n'
         )
-    t_14.append(
+    t_12.append(
         f'</head>\n<body>\n'
     )
     if l_0_page.first_failure:
         pass
         v_0 = (l_0_page.first_failure.anchor)
-        t_14.append(
+        t_12.append(
             f'<a class="skip" href="#{v_0}'
             f'">Skip to the first failed step</a>'
         )
     v_0 = escaped(l_0_page.look)
-    t_14.append(
+    t_12.append(
         f'\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_0}'
         f'">\n  <div class="inner">\n'
     )
     if (l_0_brand and (l_0_brand.title or l_0_brand.logo)):
         pass
-        t_14.append(
+        t_12.append(
             f'<p class="brand">'
         )
         if l_0_brand.logo:
             pass
             v_0 = escaped(l_0_brand.logo)
-            t_14.append(
+            t_12.append(
                 f'<img src="{v_0}'
                 f'" alt="Logo">'
             )
         v_0 = escaped(l_0_brand.title)
-        t_14.append(
+        t_12.append(
             f' {v_0}'
             f'</p>'
         )
     v_0, v_1 = all_escaped((l_0_page.sign, l_0_page.verdict))
-    t_14.append(
+    t_12.append(
         f'\n    <h1><span class="sign" aria-hidden="true">{v_0}'
         f'</span> {v_1}'
     )
     if l_0_page.cause:
         pass
         v_0 = escaped(l_0_page.cause)
-        t_14.append(
+        t_12.append(
             f' <span class="of">({v_0}'
             f')</span>'
         )
-    t_14.append(
+    t_12.append(
         f'</h1>\n'
     )
     if l_0_page.counts:
         pass
-        v_0 = (t_5(l_0_page.steps))
-        v_1 = (('s' if (t_5(l_0_page.steps) != 1) else ''))
-        t_14.append(
+        v_0 = (t_4(l_0_page.steps))
+        v_1 = (('s' if (t_4(l_0_page.steps) != 1) else ''))
+        t_12.append(
             f'    <p class="counts"><span class="quiet">{v_0}'
             f' step{v_1}'
             f':</span>\n'
@@ -220,7 +214,7 @@ def root(context, missing=missing, environment=environment):
             pass
             v_0 = (l_0_state(l_1_word))
             v_1 = escaped(l_1_number)
-            t_14.append(
+            t_12.append(
                 f'      <span class="count">{v_0}'
                 f' {v_1}'
                 f'</span>\n'
@@ -231,20 +225,20 @@ def root(context, missing=missing, environment=environment):
             v_0 = (l_0_state('marginal'))
             v_2 = (('s' if (l_0_page.marginal != 1) else ''))
             v_1 = escaped(l_0_page.marginal)
-            t_14.append(
+            t_12.append(
                 f'<span class="count">{v_0}'
                 f' {v_1}'
                 f' measurement{v_2}'
                 f'</span>'
             )
-        t_14.append(
+        t_12.append(
             f'\n    </p>\n'
         )
     if l_0_page.tests:
         pass
         v_1 = (('s' if (l_0_page.number_of_tests != 1) else ''))
         v_0 = escaped(l_0_page.number_of_tests)
-        t_14.append(
+        t_12.append(
             f'    <p class="counts"><span class="quiet">{v_0}'
             f' other pytest test{v_1}'
             f':</span>\n'
@@ -253,28 +247,28 @@ def root(context, missing=missing, environment=environment):
             pass
             v_0 = (l_0_state(l_1_word))
             v_1 = escaped(l_1_number)
-            t_14.append(
+            t_12.append(
                 f'      <span class="count">{v_0}'
                 f' {v_1}'
                 f'</span>\n'
             )
         l_1_word = l_1_number = missing
-        t_14.append(
+        t_12.append(
             f'    </p>\n'
         )
-    t_14.append(
+    t_12.append(
         f'    <dl class="facts">\n      <div><dt>Duration</dt><dd'
     )
     if l_0_page.is_cut_off:
         pass
-        t_14.append(
+        t_12.append(
             f' title="Time of the last event recorded; the run was killed later"'
         )
     v_0 = (('at least ' if l_0_page.is_cut_off else ''))
     v_1 = (t_2(l_0_page.seconds))
-    v_5 = (t_5(l_0_page.recipes))
-    v_2, v_3, v_4 = all_escaped((l_0_page.run.first, t_13(l_0_page.run.first), t_7(l_0_page.run.first)))
-    t_14.append(
+    v_5 = (t_4(l_0_page.recipes))
+    v_2, v_3, v_4 = all_escaped((l_0_page.run.first, t_11(l_0_page.run.first), t_6(l_0_page.run.first)))
+    t_12.append(
         f'>{v_0}'
         f'{v_1}'
         f'</dd></div>\n      <div><dt>Started</dt><dd><time datetime="{v_2}'
@@ -286,114 +280,114 @@ def root(context, missing=missing, environment=environment):
     if (l_0_page.run.started and l_0_page.run.started.host):
         pass
         v_0 = escaped(t_1(l_0_page.run.started.host, 80))
-        t_14.append(
+        t_12.append(
             f'<div><dt>Host</dt><dd>{v_0}'
             f'</dd></div>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.revision:
         pass
         v_0 = escaped(l_0_page.revision)
-        t_14.append(
+        t_12.append(
             f'<div><dt>Revision</dt><dd>{v_0}'
             f'</dd></div>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     for (l_1_name, l_1_value) in l_0_page.meta.items():
         pass
         v_0, v_1 = all_escaped((l_1_name, l_1_value))
-        t_14.append(
+        t_12.append(
             f'      <div><dt>{v_0}'
             f'</dt><dd>{v_1}'
             f'</dd></div>\n'
         )
     l_1_name = l_1_value = missing
     v_0 = escaped(l_0_page.run.id)
-    t_14.append(
+    t_12.append(
         f'      <div><dt>Run</dt><dd><code>{v_0}'
         f'</code></dd></div>\n'
     )
     if (l_0_page.run.started and l_0_page.run.started.resumed_from):
         pass
         v_0 = escaped(t_1(l_0_page.run.started.resumed_from, 60))
-        t_14.append(
+        t_12.append(
             f'<div><dt>Resumed from</dt><dd><code>{v_0}'
             f'</code></dd></div>'
         )
-    t_14.append(
+    t_12.append(
         f'\n    </dl>\n    <nav aria-label="Sections">\n'
     )
     if (l_0_overview.failures > 1):
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#failures">Failures</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_overview.rows:
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#overview">Overview</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.recipes:
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#recipes">Recipes</a>'
         )
         if l_0_page.matrices:
             pass
-            t_14.append(
+            t_12.append(
                 f' <a href="#matrix">Matrix</a>'
             )
         if (l_0_overview.measurements and l_0_overview.measurements.rows):
             pass
-            t_14.append(
+            t_12.append(
                 f' <a href="#measurements">Measurements</a>'
             )
-        t_14.append(
+        t_12.append(
             f' <a href="#steps">Steps</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.tests:
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#tests">Tests</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.contexts:
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#context">Context</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.trends:
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#trends">History</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.instruments:
         pass
-        t_14.append(
+        t_12.append(
             f'<a href="#instruments">Instruments</a>'
         )
-    t_14.append(
+    t_12.append(
         f'\n      <a href="#environment">Environment</a>\n      <button type="button" class="theme scripted-only">Theme</button>\n    </nav>\n  </div>\n</header>\n<main>\n'
     )
     if (((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or (l_0_page.verdict == 'interrupted')):
@@ -401,17 +395,17 @@ def root(context, missing=missing, environment=environment):
         v_0 = (('failed' if (l_0_page.run.state == 'damaged') else 'blocked'))
         v_1 = (('!' if (l_0_page.run.state != 'running') else '▶'))
         v_2 = escaped({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}.get(l_0_page.run.state, 'Run interrupted'))
-        t_14.append(
+        t_12.append(
             f'<section class="notice {v_0}'
             f'" aria-labelledby="cut-head">\n  <h2 id="cut-head">{v_1}'
             f' {v_2}'
             f'</h2>\n'
         )
-        t_15 = 1
+        t_13 = 1
         for l_1_step in l_0_page.interrupted[:20]:
             pass
             v_0, v_1, v_2 = all_escaped((l_1_step.anchor, l_1_step.name, t_1(l_1_step.step.recipe, 200)))
-            t_14.append(
+            t_12.append(
                 f'  <p><a href="#{v_0}'
                 f'">{v_1}'
                 f'</a> of {v_2}'
@@ -419,38 +413,38 @@ def root(context, missing=missing, environment=environment):
             )
             if l_1_step.step.started:
                 pass
-                v_0 = escaped(t_7(l_1_step.step.started))
-                t_14.append(
+                v_0 = escaped(t_6(l_1_step.step.started))
+                t_12.append(
                     f' (started {v_0}'
                 )
                 if (l_1_step.step.attempt > 1):
                     pass
                     v_0 = escaped(l_1_step.step.attempt)
-                    t_14.append(
+                    t_12.append(
                         f', attempt {v_0}'
                     )
-                t_14.append(
+                t_12.append(
                     f')'
                 )
             v_1 = (l_0_logs(l_1_step.logs, False))
             v_0 = escaped(l_1_step.reason)
-            t_14.append(
+            t_12.append(
                 f': {v_0}'
                 f'</p>\n  {v_1}'
                 f'\n'
             )
-            t_15 = 0
+            t_13 = 0
         l_1_step = missing
-        if t_15:
+        if t_13:
             pass
-            t_14.append(
+            t_12.append(
                 f'  <p>No step was running.</p>\n'
             )
         if l_0_page.not_run:
             pass
             v_1 = (('s' if (l_0_page.not_run != 1) else ''))
             v_0 = escaped(l_0_page.not_run)
-            t_14.append(
+            t_12.append(
                 f'<p>{v_0}'
                 f' step{v_1}'
                 f' did not run'
@@ -458,14 +452,14 @@ def root(context, missing=missing, environment=environment):
             if (l_0_page.run.finished and l_0_page.run.finished.reason):
                 pass
                 v_0 = escaped(t_1(l_0_page.run.finished.reason, 300))
-                t_14.append(
+                t_12.append(
                     f': {v_0}'
                 )
-            t_14.append(
+            t_12.append(
                 f'.</p>'
             )
-        v_0, v_1 = all_escaped((t_7(l_0_page.run.last), l_0_page.run.lines))
-        t_14.append(
+        v_0, v_1 = all_escaped((t_6(l_0_page.run.last), l_0_page.run.lines))
+        t_12.append(
             f'\n  <p>Last event recorded: {v_0}'
             f' (line {v_1}'
             f' of the journal).</p>\n</section>\n'
@@ -474,7 +468,7 @@ def root(context, missing=missing, environment=environment):
         pass
         v_1 = (('cannot be read (recipe error)' if l_1_file['is_recipe'] else 'could not be collected'))
         v_0, v_2 = all_escaped((l_1_file['path'], l_1_file['text']))
-        t_14.append(
+        t_12.append(
             f'<section class="failure" aria-label="Collection error">\n  <h2>✘ {v_0}'
             f' {v_1}'
             f'</h2>\n  <pre class="text" tabindex="0">{v_2}'
@@ -487,7 +481,7 @@ def root(context, missing=missing, environment=environment):
         context.vars['first'] = l_0_first
         context.exported_vars.add('first')
         v_0, v_1, v_2 = all_escaped((l_0_first.anchor, l_0_first.name, t_1(l_0_first.step.recipe, 200)))
-        t_14.append(
+        t_12.append(
             f'<section class="failure" id="first-failure" aria-labelledby="first-head">\n  <h2 id="first-head">✘ First failure: <a href="#{v_0}'
             f'">{v_1}'
             f'</a> <span class="of">{v_2}'
@@ -495,68 +489,68 @@ def root(context, missing=missing, environment=environment):
         if ('line' in l_0_first.about):
             pass
             v_0 = escaped(l_0_first.about['line'])
-            t_14.append(
+            t_12.append(
                 f':{v_0}'
             )
         if l_0_page.first_dut:
             pass
             v_0 = escaped(l_0_page.first_dut)
-            t_14.append(
+            t_12.append(
                 f' · DUT {v_0}'
             )
-        t_14.append(
+        t_12.append(
             f'</span></h2>\n'
         )
         if l_0_first.reason:
             pass
-            t_14.append(
+            t_12.append(
                 f'<p class="reason">'
             )
             if l_0_first.kind:
                 pass
                 v_0 = escaped(t_1(l_0_first.kind, 60))
-                t_14.append(
+                t_12.append(
                     f'<span class="kind">{v_0}'
                     f'</span> '
                 )
             v_0 = escaped(l_0_first.reason)
-            t_14.append(
+            t_12.append(
                 f'{v_0}'
                 f'</p>'
             )
-        v_0 = (l_0_measurements(t_6(t_10(l_0_first.measurements, 'is_notable'))))
-        t_14.append(
+        v_0 = (l_0_measurements(t_5(t_8(l_0_first.measurements, 'is_notable'))))
+        t_12.append(
             f'\n  {v_0}'
             f'\n'
         )
         if l_0_first.step.text:
             pass
             v_0 = escaped(l_0_first.evidence)
-            t_14.append(
+            t_12.append(
                 f'<pre class="text" tabindex="0">{v_0}'
                 f'</pre>'
             )
-        t_14.append(
+        t_12.append(
             f'\n'
         )
         if (not l_0_first.step.text):
             pass
             v_0 = (l_0_logs(l_0_first.logs, False))
-            t_14.append(
+            t_12.append(
                 f'{v_0}'
             )
         v_0 = escaped(l_0_first.rerun_command)
-        t_14.append(
+        t_12.append(
             f'\n  <p class="command"><code>{v_0}'
             f'</code> <button type="button" class="copy" data-copy="{v_0}'
             f'">Copy</button></p>\n</section>\n'
         )
     if (l_0_overview.failures > 1):
         pass
-        v_1 = (t_5(l_0_overview.causes))
-        v_2 = (('s' if (t_5(l_0_overview.causes) != 1) else ''))
+        v_1 = (t_4(l_0_overview.causes))
+        v_2 = (('s' if (t_4(l_0_overview.causes) != 1) else ''))
         v_0 = escaped(l_0_overview.failures)
-        t_14.append(
+        t_12.append(
             f'<section id="failures" aria-labelledby="failures-head">\n  <h2 id="failures-head">{v_0}'
             f' failures, {v_1}'
             f' cause{v_2}'
@@ -565,44 +559,44 @@ def root(context, missing=missing, environment=environment):
         for l_1_one in l_0_overview.causes:
             pass
             v_0 = escaped(l_1_one.number)
-            t_14.append(
+            t_12.append(
                 f'  <li><span class="times">{v_0}'
                 f' ×</span> '
             )
             if (l_1_one.kind and (l_1_one.kind != 'check')):
                 pass
                 v_0 = escaped(t_1(l_1_one.kind, 60))
-                t_14.append(
+                t_12.append(
                     f'<span class="kind">{v_0}'
                     f'</span> '
                 )
             v_0 = escaped(l_1_one.reason)
-            t_14.append(
+            t_12.append(
                 f'<span class="why">{v_0}'
                 f'</span>'
             )
             if l_1_one.is_alike:
                 pass
-                t_14.append(
+                t_12.append(
                     f' <span class="quiet">and alike, with other numbers</span>'
                 )
             if l_1_one.blocked:
                 pass
                 v_1 = (('s' if (l_1_one.blocked != 1) else ''))
                 v_0 = escaped(l_1_one.blocked)
-                t_14.append(
+                t_12.append(
                     f' <span class="quiet">blocks {v_0}'
                     f' step{v_1}'
                     f'</span>'
                 )
-            t_14.append(
+            t_12.append(
                 f'\n    <ul>'
             )
             for (l_2_anchor, l_2_name, l_2_of, l_2_reason) in l_1_one.links[:6]:
                 pass
                 v_0 = (l_2_anchor)
                 v_1, v_2 = all_escaped((l_2_reason, l_2_name))
-                t_14.append(
+                t_12.append(
                     f'<li><a href="#{v_0}'
                     f'" title="{v_1}'
                     f'">{v_2}'
@@ -611,21 +605,21 @@ def root(context, missing=missing, environment=environment):
                 if l_2_of:
                     pass
                     v_0 = escaped(l_2_of)
-                    t_14.append(
+                    t_12.append(
                         f' <span class="of">{v_0}'
                         f'</span>'
                     )
-                t_14.append(
+                t_12.append(
                     f'</li>'
                 )
             l_2_anchor = l_2_name = l_2_of = l_2_reason = missing
-            t_14.append(
+            t_12.append(
                 f'</ul>\n'
             )
             if (l_1_one.number > 6):
                 pass
                 v_0 = escaped((l_1_one.number - 6))
-                t_14.append(
+                t_12.append(
                     f'<details class="more"><summary>{v_0}'
                     f' more</summary><ul>'
                 )
@@ -633,7 +627,7 @@ def root(context, missing=missing, environment=environment):
                     pass
                     v_0 = (l_2_anchor)
                     v_1, v_2 = all_escaped((l_2_reason, l_2_name))
-                    t_14.append(
+                    t_12.append(
                         f'<li><a href="#{v_0}'
                         f'" title="{v_1}'
                         f'">{v_2}'
@@ -642,55 +636,55 @@ def root(context, missing=missing, environment=environment):
                     if l_2_of:
                         pass
                         v_0 = escaped(l_2_of)
-                        t_14.append(
+                        t_12.append(
                             f' <span class="of">{v_0}'
                             f'</span>'
                         )
-                    t_14.append(
+                    t_12.append(
                         f'</li>'
                     )
                 l_2_anchor = l_2_name = l_2_of = l_2_reason = missing
-                t_14.append(
+                t_12.append(
                     f'</ul></details>'
                 )
-            t_14.append(
+            t_12.append(
                 f'</li>\n'
             )
         l_1_one = missing
-        t_14.append(
+        t_12.append(
             f'  </ol>\n</section>\n'
         )
     if (l_0_overview.rows or l_0_overview.grids):
         pass
-        t_14.append(
+        t_12.append(
             f'<section id="overview" aria-labelledby="overview-head">\n  <h2 id="overview-head">Overview</h2>\n'
         )
         if l_0_overview.rows:
             pass
-            v_0 = ((' tall' if (t_5(l_0_overview.rows) > 60) else ''))
-            t_14.append(
+            v_0 = ((' tall' if (t_4(l_0_overview.rows) > 60) else ''))
+            t_12.append(
                 f'  <div class="scroll{v_0}'
                 f'" tabindex="0" role="region" aria-label="Table of recipes"><table class="recipes"><thead><tr><th scope="col">Verdict</th><th scope="col">Recipe</th>'
             )
             if l_0_overview.has_dut:
                 pass
-                t_14.append(
+                t_12.append(
                     f'<th scope="col">DUT</th>'
                 )
             if l_0_overview.has_test_id:
                 pass
-                t_14.append(
+                t_12.append(
                     f'<th scope="col">Test ID</th>'
                 )
-            t_14.append(
+            t_12.append(
                 f'<th scope="col">Steps</th><th scope="col" class="number">Duration</th>'
             )
             if l_0_overview.has_reason:
                 pass
-                t_14.append(
+                t_12.append(
                     f'<th scope="col">First reason</th>'
                 )
-            t_14.append(
+            t_12.append(
                 f'</tr></thead><tbody>\n'
             )
             for l_1_row in l_0_overview.rows:
@@ -702,7 +696,7 @@ def root(context, missing=missing, environment=environment):
                     v_0 = (l_0_state(l_1_one.verdict))
                     v_1 = (l_1_one.anchor)
                     v_2 = escaped(l_1_row.name)
-                    t_14.append(
+                    t_12.append(
                         f'  <tr><td>{v_0}'
                         f'</td><th scope="row" class="wide"><a href="#{v_1}'
                         f'">{v_2}'
@@ -711,59 +705,59 @@ def root(context, missing=missing, environment=environment):
                     if l_0_overview.has_dut:
                         pass
                         v_0 = escaped(l_1_one.dut)
-                        t_14.append(
+                        t_12.append(
                             f'<td class="wide">{v_0}'
                             f'</td>'
                         )
                     if l_0_overview.has_test_id:
                         pass
                         v_0 = escaped(l_1_one.test_id)
-                        t_14.append(
+                        t_12.append(
                             f'<td class="wide">{v_0}'
                             f'</td>'
                         )
                     v_0, v_1 = all_escaped((l_1_row.steps, l_1_row.duration))
-                    t_14.append(
+                    t_12.append(
                         f'<td class="of-steps">{v_0}'
                         f'</td><td class="number">{v_1}'
                         f'</td>'
                     )
                     if l_0_overview.has_reason:
                         pass
-                        t_14.append(
+                        t_12.append(
                             f'<td class="wide first-reason">'
                         )
                         if l_1_row.first:
                             pass
                             v_0 = (l_1_row.first.anchor)
                             v_1, v_2 = all_escaped((l_1_row.first.name, l_1_row.first.reason))
-                            t_14.append(
+                            t_12.append(
                                 f'<a href="#{v_0}'
                                 f'">{v_1}'
                                 f'</a>: {v_2}'
                             )
-                        t_14.append(
+                        t_12.append(
                             f'</td>'
                         )
-                    t_14.append(
+                    t_12.append(
                         f'</tr>\n'
                     )
                 else:
                     pass
                     v_0, v_1 = all_escaped(((((4 + l_0_overview.has_reason) + l_0_overview.has_dut) + l_0_overview.has_test_id), l_1_row.rest))
-                    t_14.append(
+                    t_12.append(
                         f'  <tr><td colspan="{v_0}'
                         f'">{v_1}'
                         f'</td></tr>\n'
                     )
             l_1_row = l_1_one = missing
-            t_14.append(
+            t_12.append(
                 f'  </tbody></table></div>\n'
             )
         for l_1_grid in l_0_overview.grids:
             pass
             v_0, v_1, v_2 = all_escaped((l_1_grid.name, l_1_grid.summary, l_1_grid.column))
-            t_14.append(
+            t_12.append(
                 f'  <h3>{v_0}'
                 f' <span class="of">{v_1}'
                 f'</span></h3>\n  <div class="scroll" tabindex="0" role="region" aria-label="Matrix of {v_0}'
@@ -773,24 +767,24 @@ def root(context, missing=missing, environment=environment):
             for l_2_head in l_1_grid.columns:
                 pass
                 v_0 = escaped(l_2_head)
-                t_14.append(
+                t_12.append(
                     f'<th scope="col">{v_0}'
                     f'</th>'
                 )
             l_2_head = missing
-            t_14.append(
+            t_12.append(
                 f'</tr></thead><tbody>\n'
             )
             for (l_2_label, l_2_cells) in l_1_grid.rows:
                 pass
                 v_0 = escaped(l_2_label)
-                t_14.append(
+                t_12.append(
                     f'  <tr><th scope="row">{v_0}'
                     f'</th>'
                 )
                 for l_3_cell in l_2_cells:
                     pass
-                    t_14.append(
+                    t_12.append(
                         f'<td>'
                     )
                     if l_3_cell:
@@ -799,7 +793,7 @@ def root(context, missing=missing, environment=environment):
                         v_1 = (l_3_cell.anchor)
                         v_3 = (l_3_cell.sign)
                         v_2 = escaped(l_3_cell.text)
-                        t_14.append(
+                        t_12.append(
                             f'<a class="state {v_0}'
                             f'" href="#{v_1}'
                             f'" title="{v_2}'
@@ -807,44 +801,44 @@ def root(context, missing=missing, environment=environment):
                             f'">{v_3}'
                             f'</a>'
                         )
-                    t_14.append(
+                    t_12.append(
                         f'</td>'
                     )
                 l_3_cell = missing
-                t_14.append(
+                t_12.append(
                     f'</tr>\n'
                 )
             l_2_label = l_2_cells = missing
-            t_14.append(
+            t_12.append(
                 f'  </tbody></table></div>\n'
             )
         l_1_grid = missing
         if l_0_overview.timeline:
             pass
             v_0 = (l_0_run_timeline(l_0_overview.timeline))
-            t_14.append(
+            t_12.append(
                 f'  <h3>Timeline of the run</h3>\n  {v_0}'
                 f'\n'
             )
-        t_14.append(
+        t_12.append(
             f'</section>\n'
         )
     if l_0_page.recipes:
         pass
-        v_0 = (('Recipe' if (t_5(l_0_page.recipes) == 1) else 'Recipes'))
-        t_14.append(
+        v_0 = (('Recipe' if (t_4(l_0_page.recipes) == 1) else 'Recipes'))
+        t_12.append(
             f'<section id="recipes" aria-labelledby="recipes-head">\n  <h2 id="recipes-head">{v_0}'
             f'</h2>\n  <p class="legend quiet">'
         )
         for l_1_text in l_0_page.legend.texts:
             pass
             v_0 = escaped(l_1_text)
-            t_14.append(
+            t_12.append(
                 f'<span>{v_0}'
                 f'</span> '
             )
         l_1_text = missing
-        t_14.append(
+        t_12.append(
             f'</p>\n'
         )
         l_0_shown = l_0_overview.cards
@@ -856,17 +850,17 @@ def root(context, missing=missing, environment=environment):
             pass
             if (l_1_loop.index0 == l_0_overview.first_passed):
                 pass
-                v_0 = escaped((t_5(l_0_shown) - l_1_loop.index0))
-                t_14.append(
+                v_0 = escaped((t_4(l_0_shown) - l_1_loop.index0))
+                t_12.append(
                     f'  <details class="more passed-recipes"><summary>{v_0}'
                     f' recipes passed</summary>\n'
                 )
             v_0 = (l_1_one.anchor)
             v_1 = ((' open' if (l_1_loop.index == 1) else ''))
-            v_7 = (t_5(l_1_one.steps))
-            v_8 = (('s' if (t_5(l_1_one.steps) != 1) else ''))
+            v_7 = (t_4(l_1_one.steps))
+            v_8 = (('s' if (t_4(l_1_one.steps) != 1) else ''))
             v_2, v_3, v_4, v_5, v_6, v_9 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, l_1_one.title, t_1(l_1_one.recipe.key, 300), l_1_one.duration))
-            t_14.append(
+            t_12.append(
                 f'  <details class="recipe" id="{v_0}'
                 f'"{v_1}'
                 f'>\n    <summary><span class="state {v_2}'
@@ -881,72 +875,72 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.dut:
                 pass
                 v_0 = escaped(l_1_one.dut)
-                t_14.append(
+                t_12.append(
                     f' · DUT {v_0}'
                 )
-            t_14.append(
+            t_12.append(
                 f'</span></summary>\n'
             )
             if l_1_one.source:
                 pass
                 v_0 = escaped(l_1_one.source)
-                t_14.append(
+                t_12.append(
                     f'<p class="quiet"><a href="{v_0}'
                     f'">Recipe as it ran</a></p>'
                 )
-            t_14.append(
+            t_12.append(
                 f'\n'
             )
             if l_1_one.recipe.about.get('description'):
                 pass
-                v_0 = escaped(t_1(t_11(l_1_one.recipe.about['description']), 600))
-                t_14.append(
+                v_0 = escaped(t_1(t_9(l_1_one.recipe.about['description']), 600))
+                t_12.append(
                     f'<p>{v_0}'
                     f'</p>'
                 )
-            t_14.append(
+            t_12.append(
                 f'\n'
             )
             if l_1_one.meta:
                 pass
-                t_14.append(
+                t_12.append(
                     f'    <dl class="facts meta">'
                 )
                 for l_2_row in l_1_one.meta:
                     pass
                     v_0 = escaped(l_2_row.label)
-                    t_14.append(
+                    t_12.append(
                         f'<div><dt>{v_0}'
                         f'</dt>'
                     )
                     for l_3_line in l_2_row.lines:
                         pass
-                        t_14.append(
+                        t_12.append(
                             f'<dd>'
                         )
                         if l_3_line.name:
                             pass
                             v_0 = escaped(l_3_line.name)
-                            t_14.append(
+                            t_12.append(
                                 f'<i>{v_0}'
                                 f'</i> '
                             )
                         v_0 = escaped(l_3_line.text)
-                        t_14.append(
+                        t_12.append(
                             f'{v_0}'
                             f'</dd>'
                         )
                     l_3_line = missing
-                    t_14.append(
+                    t_12.append(
                         f'</div>'
                     )
                 l_2_row = missing
-                t_14.append(
+                t_12.append(
                     f'</dl>\n'
                 )
             v_0 = ((Markup(' class="side"') if ((l_1_one.graph['width'] <= 420) and l_1_one.timeline) else ''))
             v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 200), l_1_graph(l_1_one.graph, l_1_one.narrow_graph)))
-            t_14.append(
+            t_12.append(
                 f'    <div{v_0}'
                 f'>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of {v_1}'
                 f'">\n      {v_2}'
@@ -955,57 +949,57 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.timeline:
                 pass
                 v_0 = (l_0_timeline(l_1_one))
-                t_14.append(
+                t_12.append(
                     f'{v_0}'
                 )
-            t_14.append(
+            t_12.append(
                 f'\n    </div>\n'
             )
             if l_1_one.left_out:
                 pass
-                v_1 = (t_5(l_1_one.steps))
-                v_0 = escaped((t_5(l_1_one.steps) - l_1_one.left_out))
-                t_14.append(
+                v_1 = (t_4(l_1_one.steps))
+                v_0 = escaped((t_4(l_1_one.steps) - l_1_one.left_out))
+                t_12.append(
                     f'<p class="quiet">Showing {v_0}'
                     f' of {v_1}'
                     f' steps. Full graph: files in <code>assets/</code>.</p>'
                 )
-            t_14.append(
+            t_12.append(
                 f'\n'
             )
             if l_1_one.recipe.about.get('vars'):
                 pass
-                t_14.append(
+                t_12.append(
                     f'    <details class="more"><summary>Vars</summary>\n      <table><thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col">Set by</th></tr></thead><tbody>\n'
                 )
                 for (l_2_name, l_2_var) in l_1_one.recipe.about['vars'].items():
                     pass
-                    v_0, v_1, v_2 = all_escaped((t_1(l_2_name, 100), t_4(l_2_var['value'], l_0_page.budget.value), t_1(t_11(l_2_var['origin']), 200)))
-                    t_14.append(
+                    v_0, v_1, v_2 = all_escaped((t_1(l_2_name, 100), t_3(l_2_var['value'], l_0_page.budget.value), t_1(t_9(l_2_var['origin']), 200)))
+                    t_12.append(
                         f'      <tr><td>{v_0}'
                         f'</td><td><code>{v_1}'
                         f'</code></td><td>{v_2}'
                         f'</td></tr>\n'
                     )
                 l_2_name = l_2_var = missing
-                t_14.append(
+                t_12.append(
                     f'      </tbody></table>\n    </details>\n'
                 )
-            t_14.append(
+            t_12.append(
                 f'  </details>\n'
             )
         l_1_loop = l_1_one = l_1_graph = missing
-        if (l_0_overview.first_passed < t_5(l_0_shown)):
+        if (l_0_overview.first_passed < t_4(l_0_shown)):
             pass
-            t_14.append(
+            t_12.append(
                 f'  </details>\n'
             )
-        t_14.append(
+        t_12.append(
             f'</section>\n'
         )
         if l_0_page.matrices:
             pass
-            t_14.append(
+            t_12.append(
                 f'<section id="matrix" aria-labelledby="matrix-head">\n  <h2 id="matrix-head">Measurements of the matrix</h2>\n'
             )
             for l_1_one in l_0_page.matrices:
@@ -1013,7 +1007,7 @@ def root(context, missing=missing, environment=environment):
                 v_2 = (l_0_curves_over(l_1_one.curves))
                 v_3 = (l_0_elements(l_1_one.cells, None))
                 v_0, v_1 = all_escaped((l_1_one.step, l_1_one.recipe))
-                t_14.append(
+                t_12.append(
                     f'  <h3>{v_0}'
                     f' <span class="of">{v_1}'
                     f'</span></h3>\n  {v_2}'
@@ -1021,7 +1015,7 @@ def root(context, missing=missing, environment=environment):
                     f'\n'
                 )
             l_1_one = missing
-            t_14.append(
+            t_12.append(
                 f'</section>\n'
             )
         if (l_0_overview.measurements and l_0_overview.measurements.rows):
@@ -1029,8 +1023,8 @@ def root(context, missing=missing, environment=environment):
             l_0_table = l_0_overview.measurements
             context.vars['table'] = l_0_table
             context.exported_vars.add('table')
-            v_0 = (t_5(l_0_table.rows))
-            t_14.append(
+            v_0 = (t_4(l_0_table.rows))
+            t_12.append(
                 f'<section id="measurements" aria-labelledby="measurements-head">\n  <h2 id="measurements-head">Measurements <span class="quiet found" aria-live="polite">{v_0}'
                 f'</span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter measurements">\n    <input type="search" class="find" placeholder="Search measurement, step, recipe" aria-label="Search the measurements">\n'
             )
@@ -1038,27 +1032,27 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = (l_1_word)
                 v_1 = escaped(l_1_number)
-                t_14.append(
+                t_12.append(
                     f'    <button type="button" aria-pressed="false" data-verdict="{v_0}'
                     f'">{v_0}'
                     f' {v_1}'
                     f'</button>\n'
                 )
             l_1_word = l_1_number = missing
-            t_14.append(
+            t_12.append(
                 f'    <button type="button" class="csv">Copy as CSV</button>\n  </div>\n'
             )
             if l_0_table.more:
                 pass
-                v_0 = (t_5(l_0_table.rows))
-                v_1 = escaped((t_5(l_0_table.rows) + l_0_table.more))
-                t_14.append(
+                v_0 = (t_4(l_0_table.rows))
+                v_1 = escaped((t_4(l_0_table.rows) + l_0_table.more))
+                t_12.append(
                     f'<p class="quiet">Showing {v_0}'
                     f' of {v_1}'
                     f' measurements, all that are not within their limits first; the journal has the others.</p>'
                 )
-            v_0 = ((' tall' if (t_5(l_0_table.rows) > 60) else ''))
-            t_14.append(
+            v_0 = ((' tall' if (t_4(l_0_table.rows) > 60) else ''))
+            t_12.append(
                 f'\n  <div class="scroll{v_0}'
                 f'" tabindex="0" role="region" aria-label="Table of measurements"><table class="all-measured"><thead><tr>'
             )
@@ -1066,13 +1060,13 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = ((Markup(' class="number"') if (l_1_kind == 'number') else ''))
                 v_1 = (l_1_word)
-                t_14.append(
+                t_12.append(
                     f'<th scope="col"{v_0}'
                     f'><button type="button" class="sort">{v_1}'
                     f'</button></th>'
                 )
             l_1_word = l_1_kind = missing
-            t_14.append(
+            t_12.append(
                 f'</tr></thead><tbody>\n'
             )
             for l_1_one in l_0_table.rows:
@@ -1080,20 +1074,20 @@ def root(context, missing=missing, environment=environment):
                 pass
                 l_1_texts = l_1_one.texts
                 v_0 = (l_1_one.verdict)
-                t_14.append(
+                t_12.append(
                     f'  <tr data-verdict="{v_0}'
                     f'">'
                 )
                 if l_0_overview.rows:
                     pass
                     v_0 = escaped(l_1_one.recipe)
-                    t_14.append(
+                    t_12.append(
                         f'<td class="of-recipe">{v_0}'
                         f'</td>'
                     )
                 v_0 = (l_1_one.anchor)
                 v_1, v_2 = all_escaped((l_1_one.step, l_1_one.name))
-                t_14.append(
+                t_12.append(
                     f'<td class="of-step"><a href="#{v_0}'
                     f'">{v_1}'
                     f'</a></td><th scope="row">{v_2}'
@@ -1101,13 +1095,13 @@ def root(context, missing=missing, environment=environment):
                 if l_1_one.item:
                     pass
                     v_0 = escaped(l_1_one.item)
-                    t_14.append(
+                    t_12.append(
                         f' <span class="of">{v_0}'
                         f'</span>'
                     )
                 v_0 = (l_1_one.number)
                 v_1, v_2, v_3 = all_escaped((l_1_texts.exact, l_1_texts.value, l_1_texts.unit))
-                t_14.append(
+                t_12.append(
                     f'</th><td class="number" data-by="{v_0}'
                     f'" title="{v_1}'
                     f'">{v_2}'
@@ -1117,14 +1111,14 @@ def root(context, missing=missing, environment=environment):
                 if l_1_texts.condition:
                     pass
                     v_0 = escaped(l_1_texts.condition)
-                    t_14.append(
+                    t_12.append(
                         f'<td class="condition">{v_0}'
                         f'</td><td></td>'
                     )
                 else:
                     pass
                     v_0, v_1 = all_escaped((l_1_texts.low, l_1_texts.high))
-                    t_14.append(
+                    t_12.append(
                         f'<td class="number low">{v_0}'
                         f'</td><td class="number high">{v_1}'
                         f'</td>'
@@ -1134,7 +1128,7 @@ def root(context, missing=missing, environment=environment):
                 v_3 = ((' (may fail)' if l_1_one.may_fail else ''))
                 v_4 = (l_0_verdict(l_1_one))
                 v_1 = escaped(l_1_texts.margin)
-                t_14.append(
+                t_12.append(
                     f'<td class="number margin" data-by="{v_0}'
                     f'">{v_1}'
                     f'</td><td class="verdict" data-csv="{v_2}'
@@ -1143,91 +1137,91 @@ def root(context, missing=missing, environment=environment):
                     f'</td></tr>\n'
                 )
             l_1_one = l_1_texts = missing
-            t_14.append(
+            t_12.append(
                 f'  </tbody></table></div>\n</section>\n'
             )
-        t_14.append(
+        t_12.append(
             f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, recipe, reason, output" aria-label="Search the steps">\n    <span class="states">\n'
         )
         for (l_1_word, l_1_number) in l_0_page.counts.items():
             pass
             v_1 = (l_0_state(l_1_word))
             v_0, v_2 = all_escaped((l_1_word, l_1_number))
-            t_14.append(
+            t_12.append(
                 f'    <button type="button" aria-pressed="false" data-state="{v_0}'
                 f'">{v_1}'
                 f' {v_2}'
                 f'</button>\n'
             )
         l_1_word = l_1_number = missing
-        t_14.append(
+        t_12.append(
             f'    </span>\n'
         )
         if l_0_page.tags:
             pass
-            t_14.append(
+            t_12.append(
                 f'    <select id="tag" aria-label="Tag"><option value="">all tags</option>'
             )
             for l_1_tag in l_0_page.tags:
                 pass
                 v_0 = escaped(l_1_tag)
-                t_14.append(
+                t_12.append(
                     f'<option>{v_0}'
                     f'</option>'
                 )
             l_1_tag = missing
-            t_14.append(
+            t_12.append(
                 f'</select>\n'
             )
-        if (t_5(l_0_page.recipes) > 1):
+        if (t_4(l_0_page.recipes) > 1):
             pass
-            t_14.append(
+            t_12.append(
                 f'    <select id="of" aria-label="Recipe"><option value="">all recipes</option>'
             )
             l_1_loop = missing
             for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
                 pass
                 v_0, v_1 = all_escaped((l_1_loop.index0, l_1_one.title))
-                t_14.append(
+                t_12.append(
                     f'<option value="{v_0}'
                     f'">{v_1}'
                     f'</option>'
                 )
             l_1_loop = l_1_one = missing
-            t_14.append(
+            t_12.append(
                 f'</select>\n'
             )
-        t_14.append(
+        t_12.append(
             f'  </div>\n  <p class="quiet keys scripted-only">Keys: <kbd>/</kbd> search, <kbd>j</kbd> <kbd>k</kbd> next and previous step, <kbd>n</kbd> <kbd>p</kbd> next and previous failure</p>\n  <div class="row head">\n'
         )
         for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Duration'), ('cpu', 'CPU'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
             pass
             v_0, v_1, v_2 = all_escaped((('name' if (l_1_name == 'order') else l_1_name), l_1_name, l_1_word))
-            t_14.append(
+            t_12.append(
                 f'    <span class="c-{v_0}'
                 f'"><button type="button" class="sort" data-sort="{v_1}'
                 f'">{v_2}'
                 f'</button></span>\n'
             )
         l_1_name = l_1_word = missing
-        t_14.append(
+        t_12.append(
             f'  </div>\n'
         )
         if l_0_page.unlisted:
             pass
-            v_1 = (t_5(l_0_page.steps))
-            v_0 = escaped((t_5(l_0_page.steps) - l_0_page.unlisted))
-            t_14.append(
+            v_1 = (t_4(l_0_page.steps))
+            v_0 = escaped((t_4(l_0_page.steps) - l_0_page.unlisted))
+            t_12.append(
                 f'<p class="quiet">Showing {v_0}'
                 f' of {v_1}'
                 f' steps; <code>pytest-orchestrator monitor</code> lists all.</p>'
             )
-        v_0 = ((' many' if (t_5(l_0_page.steps) > 300) else ''))
-        t_14.append(
+        v_0 = ((' many' if (t_4(l_0_page.steps) > 300) else ''))
+        t_12.append(
             f'  <div class="list{v_0}'
             f'">\n'
         )
-        l_0_several = ((t_5(l_0_page.recipes) > 1) and (not l_0_overview.is_grouped))
+        l_0_several = ((t_4(l_0_page.recipes) > 1) and (not l_0_overview.is_grouped))
         context.vars['several'] = l_0_several
         context.exported_vars.add('several')
         l_1_loop = missing
@@ -1239,7 +1233,7 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_1 = (l_0_state(l_1_one.verdict))
                 v_0, v_2, v_3 = all_escaped((l_1_number, l_1_one.title, l_1_one.duration))
-                t_14.append(
+                t_12.append(
                     f'  <h3 class="group" data-of="{v_0}'
                     f'">{v_1}'
                     f' {v_2}'
@@ -1249,18 +1243,18 @@ def root(context, missing=missing, environment=environment):
             for l_2_step in l_0_page.listed[l_1_number]:
                 pass
                 v_0 = (l_0_step_item(l_2_step, l_1_number, l_0_several))
-                t_14.append(
+                t_12.append(
                     f'  {v_0}'
                     f'\n'
                 )
             l_2_step = missing
         l_1_loop = l_1_one = l_1_number = missing
-        t_14.append(
+        t_12.append(
             f'  </div>\n  <p class="none" hidden>No step matches. <button type="button">Clear search and filters</button></p>\n</section>\n'
         )
     if l_0_page.tests:
         pass
-        t_14.append(
+        t_12.append(
             f'<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Duration</th><th scope="col">Reason</th></tr></thead><tbody>\n'
         )
         for l_1_test in l_0_page.tests:
@@ -1268,7 +1262,7 @@ def root(context, missing=missing, environment=environment):
             v_0 = (l_0_state(l_1_test.outcome))
             v_2 = (t_2(l_1_test.seconds))
             v_1, v_3 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.reason, 300)))
-            t_14.append(
+            t_12.append(
                 f'  <tr><td>{v_0}'
                 f'</td><td class="wide">{v_1}'
                 f'</td><td class="number">{v_2}'
@@ -1276,26 +1270,26 @@ def root(context, missing=missing, environment=environment):
                 f'</td></tr>\n'
             )
         l_1_test = missing
-        t_14.append(
+        t_12.append(
             f'  </tbody></table></div>\n'
         )
-        for l_1_test in t_6(t_10(l_0_page.tests, 'text'))[:50]:
+        for l_1_test in t_5(t_8(l_0_page.tests, 'text'))[:50]:
             pass
             v_0 = (l_0_state(l_1_test.outcome))
             v_1, v_2 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.text, l_0_page.budget.text)))
-            t_14.append(
+            t_12.append(
                 f'  <details class="more"><summary>{v_0}'
                 f' {v_1}'
                 f'</summary><pre class="text" tabindex="0">{v_2}'
                 f'</pre></details>\n'
             )
         l_1_test = missing
-        t_14.append(
+        t_12.append(
             f'</section>\n'
         )
     if l_0_page.contexts:
         pass
-        t_14.append(
+        t_12.append(
             f'<section id="context" aria-labelledby="context-head">\n  <h2 id="context-head">Final Context</h2>\n'
         )
         for l_1_one in l_0_page.contexts:
@@ -1303,99 +1297,35 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.scope:
                 pass
                 v_0 = escaped(t_1(l_1_one.scope, 300))
-                t_14.append(
+                t_12.append(
                     f'<h3>Context of {v_0}'
                     f' <span class="of">what the recipe has changed; other keys are those of the session</span></h3>'
                 )
             v_0 = (l_0_context(l_1_one))
-            t_14.append(
+            t_12.append(
                 f'\n  {v_0}'
                 f'\n'
             )
         l_1_one = missing
-        t_14.append(
+        t_12.append(
             f'</section>\n'
         )
     if l_0_page.trends:
         pass
-        t_14.append(
-            f'<section id="trends" aria-labelledby="trends-head">\n  <h2 id="trends-head">History (last 20 runs)'
-        )
-        if l_0_page.more_trends:
-            pass
-            v_0 = (t_5(l_0_page.trends))
-            v_1 = escaped((t_5(l_0_page.trends) + l_0_page.more_trends))
-            t_14.append(
-                f' <span class="quiet">{v_0}'
-                f' of {v_1}'
-                f' figures shown</span>'
-            )
-        t_14.append(
-            f'</h2>\n  <div class="trends">\n'
-        )
-        l_1_loop = missing
-        for l_1_one, l_1_loop in LoopContext(l_0_page.trends, undefined):
-            pass
-            v_3 = (t_5(l_1_one['points']))
-            v_0, v_1, v_2 = all_escaped((t_1(l_1_one['name'], 160), t_1(l_1_one['unit'], 20), l_1_loop.index0))
-            t_14.append(
-                f'  <figure><figcaption>{v_0}'
-                f'<span class="quiet"> {v_1}'
-                f'</span></figcaption>\n    <div class="trend" data-trend="{v_2}'
-                f'"></div>\n    <details class="more"><summary>{v_3}'
-                f' runs'
-            )
-            if (('low' in l_1_one) or ('high' in l_1_one)):
-                pass
-                t_14.append(
-                    f', limits'
-                )
-                if ('low' in l_1_one):
-                    pass
-                    v_0 = (t_3('%.6g', l_1_one['low']))
-                    t_14.append(
-                        f' ≥ {v_0}'
-                    )
-                if ('high' in l_1_one):
-                    pass
-                    v_0 = (t_3('%.6g', l_1_one['high']))
-                    t_14.append(
-                        f' ≤ {v_0}'
-                    )
-            v_0 = escaped(t_1(l_1_one['unit'], 20))
-            t_14.append(
-                f'</summary><table><thead><tr><th scope="col">Run</th><th scope="col">Started</th><th scope="col">State</th><th scope="col" class="number">{v_0}'
-                f'</th></tr></thead><tbody>\n'
-            )
-            for l_2_point in t_8(l_1_one['points']):
-                pass
-                v_2 = (l_0_state(('passed' if l_2_point['passed'] else 'failed')))
-                v_3 = (t_3('%.6g', l_2_point['value']))
-                v_0, v_1 = all_escaped((t_1(l_2_point['run'], 40), t_7(l_2_point['start'])))
-                t_14.append(
-                    f'    <tr><td><code>{v_0}'
-                    f'</code></td><td>{v_1}'
-                    f'</td><td>{v_2}'
-                    f'</td><td class="number">{v_3}'
-                    f'</td></tr>\n'
-                )
-            l_2_point = missing
-            t_14.append(
-                f'    </tbody></table></details>\n  </figure>\n'
-            )
-        l_1_loop = l_1_one = missing
-        t_14.append(
-            f'  </div>\n</section>\n'
+        v_0 = (l_0_trends(l_0_page.trends, 'History (last 20 runs)', l_0_page.trends_note))
+        t_12.append(
+            f'{v_0}'
+            f'\n'
         )
     if l_0_page.instruments:
         pass
-        t_14.append(
+        t_12.append(
             f'<section id="instruments" aria-labelledby="instruments-head">\n  <h2 id="instruments-head">Instruments</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">Name</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Calibration due</th><th scope="col">Safe state</th></tr></thead><tbody>\n'
         )
         for l_1_one in l_0_page.instruments:
             pass
             v_0, v_1, v_2, v_3 = all_escaped((t_1(l_1_one.name, 100), t_1((l_1_one.idn or 'none'), 200), t_1(l_1_one.resource, 200), l_1_one.calibrated))
-            t_14.append(
+            t_12.append(
                 f'  <tr><td>{v_0}'
                 f'</td><td>{v_1}'
                 f'</td><td><code>{v_2}'
@@ -1405,106 +1335,106 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.overdue:
                 pass
                 v_0 = escaped(l_1_one.due)
-                t_14.append(
+                t_12.append(
                     f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
                     f' (overdue)</span>'
                 )
             else:
                 pass
                 v_0 = escaped(l_1_one.due)
-                t_14.append(
+                t_12.append(
                     f'{v_0}'
                 )
-            t_14.append(
+            t_12.append(
                 f'</td><td>'
             )
             if (l_1_one.safe_state in ('not reached', 'owed')):
                 pass
                 v_0, v_1 = all_escaped((l_1_one.safe_state, (markup_join((': ', t_1(l_1_one.reason, 300), )) if l_1_one.reason else '')))
-                t_14.append(
+                t_12.append(
                     f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
                     f'</span>{v_1}'
                 )
             else:
                 pass
                 v_0 = escaped(l_1_one.safe_state)
-                t_14.append(
+                t_12.append(
                     f'{v_0}'
                 )
-            t_14.append(
+            t_12.append(
                 f'</td></tr>\n'
             )
         l_1_one = missing
-        t_14.append(
+        t_12.append(
             f'  </tbody></table></div>\n</section>\n'
         )
     v_0 = escaped(l_0_page.command)
-    t_14.append(
+    t_12.append(
         f'<section id="environment" aria-labelledby="environment-head">\n  <h2 id="environment-head">Environment and digests</h2>\n  <p class="command"><code>{v_0}'
         f'</code></p>\n  <div class="scroll" tabindex="0"><table><tbody>\n'
     )
     if l_0_page.run.started:
         pass
         v_0 = escaped(t_1(l_0_page.run.started.root, 500))
-        t_14.append(
+        t_12.append(
             f'<tr><th scope="row">Root folder</th><td class="wide">{v_0}'
             f'</td></tr>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     if l_0_page.run.finished:
         pass
         v_0, v_1 = all_escaped((l_0_page.run.finished.exit_status, (markup_join((': ', t_1(l_0_page.run.finished.reason, 300), )) if l_0_page.run.finished.reason else '')))
-        t_14.append(
+        t_12.append(
             f'<tr><th scope="row">Exit status</th><td>{v_0}'
             f'{v_1}'
             f'</td></tr>'
         )
-    t_14.append(
+    t_12.append(
         f'\n'
     )
     for (l_1_name, l_1_value) in l_0_page.environment.items():
         pass
         v_0, v_1 = all_escaped((l_1_name, l_1_value))
-        t_14.append(
+        t_12.append(
             f'  <tr><th scope="row">{v_0}'
             f'</th><td class="wide">{v_1}'
             f'</td></tr>\n'
         )
     l_1_name = l_1_value = missing
-    t_14.append(
+    t_12.append(
         f'  </tbody></table></div>\n'
     )
     for (l_1_path, l_1_digests) in l_0_page.digests.items():
         pass
         v_0 = escaped(l_1_path)
-        t_14.append(
+        t_12.append(
             f'  <details class="more"><summary>SHA-256 of {v_0}'
             f' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n'
         )
         for (l_2_name, l_2_digest) in l_1_digests.items():
             pass
             v_0, v_1 = all_escaped((l_2_name, l_2_digest))
-            t_14.append(
+            t_12.append(
                 f'  <tr><th scope="row">{v_0}'
                 f'</th><td><code>{v_1}'
                 f'</code></td></tr>\n'
             )
         l_2_name = l_2_digest = missing
-        t_14.append(
+        t_12.append(
             f'  </tbody></table></div></details>\n'
         )
     l_1_path = l_1_digests = missing
-    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_12({'curves': l_0_page.curves, 'trends': l_0_page.trends, 'recipes': l_0_page.titles}), l_0_script))
-    t_14.append(
+    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_10({'curves': l_0_page.curves, 'trends': l_0_page.trends, 'recipes': l_0_page.titles}), l_0_script))
+    t_12.append(
         f'</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="{v_0}'
         f'journal.jsonl">journal</a> of the run, {v_1}'
         f' lines.</footer>\n<script type="application/json" id="data">{v_2}'
         f'</script>\n<script>{v_3}'
         f'</script>\n</body>\n</html>'
     )
-    yield concat(t_14)
+    yield concat(t_12)
 
 blocks = {}
-debug_info = '1=102&2=126&3=135&17=154&24=164&29=176&31=198&32=208&34=217&37=227&41=241&43=250&49=266&52=284&54=294&56=304&60=318&64=328&66=336&68=344&70=365&72=373&74=381&76=389&84=397&87=409&88=418&93=447&98=471&104=482&105=484&107=493&108=508&111=530&113=540&118=552&122=563&123=570&125=599&126=623&131=661&134=666&135=673&136=694&137=697&138=698&139=709&146=761&148=771&149=782&150=789&154=820&160=830&163=837&164=848&165=852&166=855&170=879&171=888&173=898&175=908&176=913&182=953&185=962&187=974&190=979&198=996&202=1004&205=1009&212=1025&213=1027&218=1035&223=1049&225=1063&226=1076&227=1079&228=1085&238=1150&242=1164&243=1169&245=1180&246=1186&251=1201&255=1214&257=1228&258=1232&259=1235&260=1236&263=1247&271=1259&275=1264&279=1280&284=1294&287=1299&288=1301&294=1317&296=1322&298=1335&301=1346&302=1368&311=1388&315=1393&316=1403&325=1444&327=1454&329=1465&333=1477&335=1484'
+debug_info = '1=90&2=114&3=123&4=129&18=148&25=158&30=170&32=192&33=202&35=211&38=221&42=235&44=244&50=260&53=278&55=288&57=298&61=312&65=322&67=330&69=338&71=359&73=367&75=375&77=383&85=391&88=403&89=412&94=441&99=465&105=476&106=478&108=487&109=502&112=524&114=534&119=546&123=557&124=564&126=593&127=617&132=655&135=660&136=667&137=688&138=691&139=692&140=703&147=755&149=765&150=776&151=783&155=814&161=824&164=831&165=842&166=846&167=849&171=873&172=882&174=892&176=902&177=907&183=947&186=956&188=968&191=973&199=990&203=998&206=1003&213=1019&214=1021&219=1029&224=1043&226=1057&227=1070&228=1073&229=1079&239=1144&243=1158&244=1163&246=1174&247=1180&252=1195&256=1208&258=1222&259=1226&260=1229&261=1230&264=1241&272=1253&276=1258&280=1274&285=1288&288=1293&289=1295&295=1311&298=1318&302=1323&303=1333&312=1374&314=1384&316=1395&320=1407&322=1414'

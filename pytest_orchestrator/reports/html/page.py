@@ -318,10 +318,11 @@ class Page:
         return [recipe.title for recipe in self.recipes]
 
     @property
-    def more_trends(self) -> int:
-        """Number of figures whose history is not shown."""
+    def trends_note(self) -> str:
+        """Remark on figures whose history is not shown; empty if all are shown."""
+        shown = len(self.trends)
         total: int = self.trends[0].get("total", 0) if self.trends else 0
-        return max(0, total - len(self.trends))
+        return f"{shown} of {total} figures shown" if total > shown else ""
 
     @property
     def tags(self) -> list[str]:
