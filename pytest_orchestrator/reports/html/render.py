@@ -68,7 +68,7 @@ def html(
         brand: Title, logo and style sheet of the project; None without.
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
-    script = _script()
+    script = script_of(_SCRIPTS)
     add_filters()
     page_view = Page(run, folder, base, trends)
     return template("page.html").render(
@@ -180,5 +180,6 @@ def _source(name: str) -> Any:
 
 
 @cache
-def _script() -> str:
-    return "\n".join(_file(name).strip() for name in _SCRIPTS)
+def script_of(names: tuple[str, ...]) -> str:
+    """Return the script of a page: the files of this package, joined."""
+    return "\n".join(_file(name).strip() for name in names)
