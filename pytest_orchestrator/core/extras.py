@@ -8,7 +8,9 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "dask": ("distributed", "cryptography"),
     "http": ("httpx",),
     "monitor": ("flask", "markdown_it"),
+    "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "serial": ("serial",),
+    "sign": ("cryptography",),
     "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),
     "xdist": ("xdist",),
 }
@@ -21,4 +23,11 @@ def is_installed(extra: str) -> bool:
     Args:
         extra: A name in `EXTRAS`.
     """
-    return all(importlib.util.find_spec(module) is not None for module in EXTRAS[extra])
+    return all(map(_is_found, EXTRAS[extra]))
+
+
+def _is_found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False

@@ -64,3 +64,26 @@ def test_a_bundle_has_the_name_of_a_zip_file(project: Project, runs: Runs) -> No
         "error: a bundle is a zip file; name it out/run.zip, not out/run.tar\n"
     )
     assert not (project.path / "out").exists()
+
+
+def test_report_exports_a_run_in_several_formats(project: Project, runs: Runs) -> None:
+    run = runs.new().begin("flash", "burn_in").step("flash")
+    run.start("burn_in")
+    folder = run.cut()
+
+    done = project.call("report", "latest", "--ctrf", "ctrf.json", "--allure", "results")
+
+    assert done == (0, "ctrf.json\nresults\n", "")
+    assert '"interrupted"' in (project.path / "ctrf.json").read_text()
+    assert len([*(project.path / "results").glob("*-result.json")]) == 2
+    assert not (folder / "report.html").exists()
+
+
+def test_an_export_that_fails_does_not_stop_the_others(project: Project, runs: Runs) -> None:
+    runs.new().begin("flash").step("flash").seal()
+
+    done = project.call("report", "--ctrf", "no/ctrf.json", "--allure", "results")
+
+    assert done == (1, "results\n", "error: CTRF: no/ctrf.json: No such file or directory\n")
+    done = project.call("report", "--ctrf", "a.json", "--bundle", "a.zip")
+    assert done.err.endswith("--ctrf and --bundle write different files; give one of them\n")

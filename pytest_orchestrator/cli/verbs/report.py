@@ -1,4 +1,4 @@
-"""Rebuild a run's HTML report (also for killed runs), certify its recipes, or export it as a zip.
+"""Rebuild a run's HTML report (also for killed runs), certify its recipes, or export the run.
 
 Prints the path of the report. For a run that was interrupted it also writes the pictures of its
 recipes.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.exports import declare_exports, targets_of, write_exports
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder
 from pytest_orchestrator.reports.text import say
 
@@ -169,11 +170,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "run)",
     )
     declare_bundle(parser)
+    declare_exports(parser)
     declare_certificate(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report and print its path, or certify its recipes, or export the run."""
+    if targets_of(args):
+        return write_exports(args)
     if args.certificate or args.recipe is not None or args.pdf is not None:
         return write_certificate(args)
     from pytest_orchestrator.cli.certificate import brand
