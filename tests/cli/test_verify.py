@@ -2,8 +2,12 @@
 
 import json
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from pytest_orchestrator.runs.evidence.signature import public_key
 from tests.cli.conftest import Project
 from tests.runs.built import Runs
+from tests.runs.evidence.test_signature import SEED, written
 
 
 def test_unmodified_run_is_verified(project: Project, runs: Runs) -> None:
@@ -44,3 +48,27 @@ def test_run_without_an_end_is_not_verified(project: Project, runs: Runs) -> Non
     assert done == (1, f"{summary}\n", "")
     built.cut()
     assert ": it was interrupted: 2 lines " in project.call("verify", "latest").out
+
+
+def test_a_bundle_is_signed_and_verified_with_a_key(project: Project, runs: Runs) -> None:
+    folder = runs.new().begin("a").step("a").seal()
+    private, public = written(project.path, "a", Ed25519PrivateKey.from_private_bytes(SEED))
+    key_id = public_key(public).key_id
+
+    done = project.call("report", "--bundle", "a.zip", "--key", private.name)
+    assert done == (0, f"a.zip: 7 files of run {folder.name}, signed by key {key_id}\n", "")
+    done = project.call("verify", "a.zip", "--key", public.name)
+    assert (done.code, done.out.splitlines()[-1]) == (0, f"signed by key {key_id}")
+    done = project.call("verify", "a.zip")
+    assert (done.code, done.out.splitlines()[-1]) == (
+        0,
+        f"signed by key {key_id}, not checked: add --key FILE.pem",
+    )
+    plain = json.loads(project.call("verify", "a.zip", "--json").out)
+    assert (plain["signed_by"], plain["is_signature_checked"]) == ([key_id], False)
+    done = project.call("verify", "latest", "--key", public.name)
+    assert done.err.endswith("only a bundle has a signature; latest is no zip file that exists\n")
+    done = project.call("report", "--key", private.name)
+    assert done.err.endswith("error: --key signs a bundle; add --bundle FILE.zip\n")
+    done = project.call("verify", "a.zip", "--key", private.name)
+    assert (done.code, "a.pem is a private key; take the public key" in done.err) == (2, True)

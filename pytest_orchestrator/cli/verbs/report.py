@@ -31,24 +31,31 @@ def declare_bundle(parser: argparse.ArgumentParser) -> None:
         help="export the run as a zip: its files, its recipes and environment, and a manifest of "
         "hashes that `verify FILE.zip` checks",
     )
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE.pem",
+        help="with --bundle: sign it with this private Ed25519 key (needs the extra sign)",
+    )
 
 
-def write_evidence(name: str, out: Path) -> int:
+def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
     """Write the evidence bundle of a run.
 
     Args:
         name: The run, as `ONE_RUN` describes it.
         out: The zip file.
+        key: The private key that signs it; None for no signature.
 
     Returns:
         The exit code of the process.
 
     Raises:
         UsageError: The run does not exist or is still running, or the file is not named as a zip
-            file or cannot be written.
+            file or cannot be written, or the key cannot be used.
     """
     from pytest_orchestrator.reports.views import write_page
-    from pytest_orchestrator.runs.evidence import bundle
+    from pytest_orchestrator.runs.evidence import bundle, signature
 
     if out.suffix != ".zip":
         raise UsageError(f"a bundle is a zip file; name it {out.with_suffix('.zip')}, not {out}")
@@ -57,13 +64,25 @@ def write_evidence(name: str, out: Path) -> int:
     if found.state == "running":
         raise UsageError(f"run {folder.name} is still running; export it after its end")
     try:
+        signer = signature.private_key(key, _password) if key else None
         if not (folder / "report.html").exists():
             write_page(found, folder)
-        count = bundle.write_bundle(folder, found, out, dict(_resolved(folder, found)))
+        count = bundle.write_bundle(folder, found, out, dict(_resolved(folder, found)), signer)
+    except signature.KeyFileError as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"{error.filename or out}: {error.strerror}") from None
-    say(f"{out}: {count} files of run {folder.name}")
+    by = f", signed by key {signer.key_id}" if signer else ""
+    say(f"{out}: {count} files of run {folder.name}{by}")
     return 0
+
+
+def _password(prompt: str) -> str:
+    """Ask a person at the terminal for a password; return an empty text without a terminal."""
+    import getpass
+    import sys
+
+    return getpass.getpass(prompt) if sys.stdin.isatty() else ""
 
 
 def _resolved(folder: Path, run: "RunRecord") -> "Iterator[tuple[str, bytes]]":
@@ -176,6 +195,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report and print its path, or certify its recipes, or export the run."""
+    if args.key and not args.bundle:
+        raise UsageError("--key signs a bundle; add --bundle FILE.zip")
     if targets_of(args):
         return write_exports(args)
     if args.certificate or args.recipe is not None or args.pdf is not None:
@@ -184,7 +205,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.reports.views import write_page, write_pictures
 
     if args.bundle:
-        return write_evidence(args.run, args.bundle)
+        return write_evidence(args.run, args.bundle, args.key)
     folder = run_folder(args.run)
     found = read_run(folder)
     try:

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, run_folder
 from pytest_orchestrator.cli.table import declare_wide, say_wrapped, width_of
 from pytest_orchestrator.reports.text import say_json
@@ -25,13 +26,19 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="RUN|FILE.zip",
         help=f"{ONE_RUN}; or a zip file of `report --bundle`",
     )
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE.pem",
+        help="public key that must have signed the zip file (needs the extra sign)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Verify the run or zip file and print the first difference."""
-    verification = _verify(args.run)
+    verification = _verify(args.run, args.key)
     if args.json:
         flaws = [flaw._asdict() for flaw in verification.flaws]
         say_json({**verification._asdict(), "flaws": flaws, "holds": verification.holds})
@@ -40,13 +47,24 @@ def run(args: argparse.Namespace) -> int:
     return 0 if verification.holds else 1
 
 
-def _verify(name: str) -> "Verification":
+def _verify(name: str, key: Path | None) -> "Verification":
+    """Verify a run, or a zip file.
+
+    Raises:
+        UsageError: The run does not exist, or the key cannot be used.
+    """
     from pytest_orchestrator.runs.evidence.verify import verify_folder
 
     if name.endswith(".zip") and Path(name).is_file():
         from pytest_orchestrator.runs.evidence.bundle import verify_bundle
+        from pytest_orchestrator.runs.evidence.signature import KeyFileError, public_key
 
-        return verify_bundle(Path(name))
+        try:
+            return verify_bundle(Path(name), public_key(key) if key else None)
+        except KeyFileError as error:
+            raise UsageError(str(error)) from None
+    if key is not None:
+        raise UsageError(f"only a bundle has a signature; {name} is no zip file that exists")
     return verify_folder(run_folder(name))
 
 
@@ -56,8 +74,14 @@ def _summary(verification: "Verification") -> list[str]:
         more = len(verification.flaws) - 1
         return [f"{run}: {verification.flaws[0]}" + (f" (and {more} more)" if more else "")]
     lines = f"{verification.lines} line{'s' * (verification.lines != 1)}"
+    signed = [f"signed by key {', '.join(verification.signed_by)}"]
+    if not verification.is_signature_checked:
+        signed = [f"{line}, not checked: add --key FILE.pem" for line in signed]
+    signed = signed if verification.signed_by else []
     if verification.state == "finished":
         files = f"{verification.files or 'no'} file{'s' * (verification.files != 1)}"
-        return [f"{run}: {lines} and {files} are unmodified", f"seal {verification.seal}"]
+        sealed = [f"{run}: {lines} and {files} are unmodified", f"seal {verification.seal}"]
+        return sealed + signed
     state = "is still running" if verification.state == "running" else "was interrupted"
-    return [f"{run}: it {state}: {lines} are unmodified, but the journal has no seal"]
+    text = f"{run}: it {state}: {lines} are unmodified, but the journal has no seal"
+    return [text, *signed]

@@ -2,7 +2,8 @@
 
 The same run gives the same bytes. ``manifest.json`` has the size and SHA-256 of every other
 file and, in ``sha256``, its own digest, computed without that field; ``SHA256SUMS`` allows a
-check with `sha256sum` alone.
+check with `sha256sum` alone. ``statement.json`` is about the manifest, so the manifest does not
+have it, and neither its signature.
 """
 
 import errno
@@ -14,20 +15,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.events import RunFinished
+from pytest_orchestrator.runs.evidence.signature import (
+    PAYLOAD_TYPE,
+    SIGNATURE,
+    KeyFileError,
+    Signer,
+    Verifier,
+    opened,
+    sealed,
+)
+from pytest_orchestrator.runs.evidence.statement import STATEMENT, statement
 from pytest_orchestrator.runs.evidence.verify import Flaw, Verification
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
-from pytest_orchestrator.runs.journal.reader import JournalParser, State
+from pytest_orchestrator.runs.journal.reader import JournalParser
 from pytest_orchestrator.runs.journal.writer import NAME, files_of
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 EVIDENCE: Final = "evidence.json"
@@ -64,7 +74,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_bundle(
-    folder: Path, run: RunRecord, out: Path, documents: Mapping[str, bytes] | None = None
+    folder: Path,
+    run: RunRecord,
+    out: Path,
+    documents: Mapping[str, bytes] | None = None,
+    key: Signer | None = None,
 ) -> int:
     """Write the evidence bundle of a run.
 
@@ -73,20 +87,46 @@ def write_bundle(
         run: The record of the run.
         out: The zip file; an existing one is replaced when the new one is complete.
         documents: Further files, by their paths in the bundle.
+        key: The key that signs the Statement; None writes no signature.
 
     Returns:
         The number of files in the bundle.
 
     Raises:
         OSError: The zip file cannot be written, or a file of the run cannot be read.
+        KeyFileError: The bundle is to be signed and a file of it was changed.
     """
     more = {EVIDENCE: _pretty(evidence(run, folder.name)), **(documents or {})}
-    with (
-        _atomic_path(out) as partial,
-        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        files: dict[str, tuple[int, str]] = {}
-        when = _zip_time(run.first)
+    when = _zip_time(run.first)
+    with _atomic_path(out) as partial:
+        files, manifest = _write_files(folder, partial, more, when)
+        made = statement(run, (MANIFEST, manifest), files, RUN)
+        with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
+            _add(archive, STATEMENT, made, when)
+        if key is None:
+            return len(files) + 2
+        # What was written is verified, not what was meant: a file may change while it is copied.
+        # The signature is about the digests in memory, so a change after this shows too.
+        for flaw in verify_bundle(partial).flaws:
+            raise KeyFileError(f"{flaw}; a bundle with a change is not signed")
+        with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
+            _add(archive, SIGNATURE, sealed(made, key), when)
+    return len(files) + 3
+
+
+def _write_files(
+    folder: Path, out: Path, more: Mapping[str, bytes], when: Any
+) -> tuple[dict[str, tuple[int, str]], bytes]:
+    """Write a zip file with the files of a run, further ones and the manifest.
+
+    Returns:
+        Size and SHA-256 of each file except the manifest, and the bytes of the manifest.
+
+    Raises:
+        OSError: As for `write_bundle`.
+    """
+    files: dict[str, tuple[int, str]] = {}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted([NAME, *files_of(folder)]):
             path = RunFile(name).inside(folder)
             if path is None:
@@ -98,9 +138,9 @@ def write_bundle(
         sums = "".join(f"{digest}  {name}\n" for name, (_, digest) in sorted(files.items()))
         files[SUMS] = _add(archive, SUMS, sums.encode(), when)
         manifest = Manifest(schema_version=SCHEMA_VERSION, run=folder.name, files=files)
-        manifest = msgspec.structs.replace(manifest, sha256=manifest.digest())
-        _add(archive, MANIFEST, manifest.encoded(), when)
-    return len(files) + 1
+        data = msgspec.structs.replace(manifest, sha256=manifest.digest()).encoded()
+        _add(archive, MANIFEST, data, when)
+    return files, data
 
 
 def evidence(run: RunRecord, name: str = "") -> dict[str, Any]:
@@ -182,47 +222,118 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runti
 """Exceptions that `zipfile` raises for a file that is damaged, or is no zip file."""
 
 
-def verify_bundle(path: Path) -> Verification:
+def verify_bundle(path: Path, key: Verifier | None = None) -> Verification:
     """Verify a bundle against its manifest, and the run in it against its journal.
 
     Args:
         path: The zip file.
+        key: The key that must have signed it; None checks no signature.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _verified(path.name, archive)
+            return _verified(path.name, archive, key)
     except _DAMAGED as error:
         why = f"it is no bundle any more: {error}"
         return Verification(path.name, "damaged", 0, 0, "", (Flaw(path.name, why),))
 
 
-def _verified(name: str, archive: zipfile.ZipFile) -> Verification:
+def _verified(name: str, archive: zipfile.ZipFile, key: Verifier | None) -> Verification:
     manifest = _manifest(archive)
     if isinstance(manifest, Flaw):
         return Verification(name, "damaged", 0, 0, "", (manifest,))
     flaws = list(_of_files(archive, manifest))
-    tail, last, journal = _journal(archive)
+    tail, record, journal = _journal(archive)
     if journal is not None and not any(flaw.where == RUN + NAME for flaw in flaws):
         flaws.append(journal)
-    if last is not None and not flaws:
-        flaws += _changed_since_seal(last.files, manifest.files)
-    state: State = "damaged" if journal else "finished" if tail.finished else "interrupted"
+    if record.finished is not None and not flaws:
+        flaws += _changed_since_seal(record.finished.files, manifest.files)
+    # A manifest that calls itself an old one must not excuse a statement about another manifest.
+    names = {*archive.namelist()}
+    if not flaws and (manifest.schema_version != _WITHOUT_STATEMENT or names & {*_OUTSIDE}):
+        flaws += _of_statement(archive, record, manifest)
+    flaw, signed_by = _of_signature(archive, key)
     return Verification(
-        manifest.run, state, tail.chain.length, len(manifest.files), tail.chain.hash, tuple(flaws)
+        run=manifest.run,
+        state=record.state,
+        lines=tail.chain.length,
+        files=len(manifest.files),
+        seal=tail.chain.hash,
+        flaws=(*flaws, *flaw),
+        signed_by=signed_by,
+        is_signature_checked=key is not None and not flaw,
     )
+
+
+_WITHOUT_STATEMENT: Final = "1.0"
+"""Version of bundles that have no Statement."""
+_OUTSIDE: Final = (STATEMENT, SIGNATURE)
+"""Files that are about the manifest, so that it does not have them."""
+
+
+def _of_statement(archive: zipfile.ZipFile, run: RunRecord, manifest: Manifest) -> Iterator[Flaw]:
+    """Yield the flaw of the Statement, which follows from the journal and the manifest."""
+    data = _content(archive, STATEMENT)
+    if isinstance(data, Flaw):
+        yield data
+    elif data != statement(run, (MANIFEST, manifest.encoded()), manifest.files, RUN):
+        yield Flaw(STATEMENT, "it was changed, or is about another run")
+
+
+def _of_signature(
+    archive: zipfile.ZipFile, key: Verifier | None
+) -> tuple[tuple[Flaw, ...], tuple[str, ...]]:
+    """Return the flaw of the signature, if it has one, and the ids of its keys."""
+    if SIGNATURE not in archive.namelist():
+        gone = Flaw(SIGNATURE, "it is gone, or the bundle was never signed")
+        return ((gone,) if key else ()), ()
+    data, signed = _content(archive, SIGNATURE), _content(archive, STATEMENT)
+    if isinstance(data, Flaw):
+        return (data,), ()
+    try:
+        envelope = opened(data)
+        body, ids = envelope.body, envelope.key_ids
+        is_signed = key is None or envelope.is_signed_by(key)
+    except ValueError:
+        return (Flaw(SIGNATURE, "it was changed"),), ()
+    why = ""
+    if envelope.payload_type != PAYLOAD_TYPE or body != signed:
+        why = "it signs another statement"
+    elif not ids:
+        why = "it has no signature"
+    elif key is not None and not is_signed:
+        is_other = key.key_id not in ids
+        by = ", ".join(one[:_SHOWN] or "an unnamed key" for one in ids)
+        why = (
+            f"it is signed by {by}, not by {key.key_id[:_SHOWN]}" if is_other else "it was changed"
+        )
+    return ((Flaw(SIGNATURE, why),) if why else ()), ids
+
+
+_SHOWN: Final = 16
+"""Number of characters of the id of a key in messages."""
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes | Flaw:
+    """Return the content of a file that the manifest does not have, or its flaw."""
+    if archive.namelist().count(name) > 1:
+        return Flaw(name, "it occurs twice")
+    try:
+        if archive.getinfo(name).file_size > _LARGEST:
+            return Flaw(name, "it is too large to be one")
+        return archive.read(name)
+    except KeyError:
+        return Flaw(name, "it is gone")
+    except _DAMAGED as error:
+        return Flaw(name, f"it was changed: {error}")
 
 
 def _manifest(archive: zipfile.ZipFile) -> Manifest | Flaw:
     """Return the manifest of a bundle, or the flaw that makes it unusable."""
+    data = _content(archive, MANIFEST)
+    if isinstance(data, Flaw):
+        return data
     try:
-        if archive.getinfo(MANIFEST).file_size > _LARGEST:
-            return Flaw(MANIFEST, "it is too large to be one")
-        data = archive.read(MANIFEST)
         manifest = msgspec.json.decode(data, type=Manifest)
-    except KeyError:
-        return Flaw(MANIFEST, "it is gone")
-    except _DAMAGED as error:
-        return Flaw(MANIFEST, f"it was changed: {error}")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Flaw(MANIFEST, "it was changed")
     good = manifest.digest() == manifest.sha256 and manifest.encoded() == data
@@ -231,8 +342,8 @@ def _manifest(archive: zipfile.ZipFile) -> Manifest | Flaw:
 
 def _of_files(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[Flaw]:
     present = Counter(archive.namelist())
-    if present.pop(MANIFEST) > 1:
-        yield Flaw(MANIFEST, "it occurs twice")
+    for name in (MANIFEST, *_OUTSIDE):
+        present.pop(name, None)
     for name in sorted({*present, *manifest.files}):
         if name not in manifest.files:
             yield Flaw(name, "it came later")
@@ -259,31 +370,24 @@ def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> 
     return "" if sha256.hexdigest() == digest else "it was changed"
 
 
-def _journal(archive: zipfile.ZipFile) -> tuple[JournalParser, RunFinished | None, Flaw | None]:
-    """Return the valid part of the journal, its sealing event or None, and its flaw or None."""
-    tail = JournalParser()
-    last: RunFinished | None = None
+def _journal(archive: zipfile.ZipFile) -> tuple[JournalParser, RunRecord, Flaw | None]:
+    """Return the valid part of the journal, the run that it describes, and its flaw or None."""
+    tail, run = JournalParser(), RunRecord()
+    flaw: Flaw | None = None
     try:
         with archive.open(RUN + NAME) as file:
-            last = _last(tail, file)
+            while chunk := file.read(_CHUNK):
+                for entry in tail.feed(chunk):
+                    run.fold(entry)
+        tail.end()
     except KeyError:
-        return tail, None, Flaw(RUN + NAME, "it is gone")
+        flaw = Flaw(RUN + NAME, "it is gone")
     except JournalDamaged as error:
-        where = f"{RUN}{NAME}:{error.line}"
-        return tail, None, Flaw(where, str(error).partition(": ")[2])
+        flaw = Flaw(f"{RUN}{NAME}:{error.line}", str(error).partition(": ")[2])
     except _DAMAGED as error:
-        return tail, None, Flaw(RUN + NAME, f"it was changed: {error}")
-    return tail, last, None
-
-
-def _last(tail: JournalParser, file: IO[bytes]) -> RunFinished | None:
-    last: RunFinished | None = None
-    while chunk := file.read(_CHUNK):
-        for entry in tail.feed(chunk):
-            if isinstance(entry.event, RunFinished):
-                last = entry.event
-    tail.end()
-    return last
+        flaw = Flaw(RUN + NAME, f"it was changed: {error}")
+    run.end("damaged" if flaw else "finished" if tail.finished else "interrupted")
+    return tail, run, flaw
 
 
 def _changed_since_seal(

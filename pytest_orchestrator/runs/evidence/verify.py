@@ -43,6 +43,8 @@ class Verification(NamedTuple):
         files: Number of files that the seal covers.
         seal: Hash of the last unchanged line.
         flaws: The differences: first those of the journal, then those of files by path.
+        signed_by: Ids of the keys that have signed a bundle, as the bundle has them.
+        is_signature_checked: True if a key was given, and has signed the bundle.
     """
 
     run: str
@@ -51,6 +53,8 @@ class Verification(NamedTuple):
     files: int
     seal: str
     flaws: tuple[Flaw, ...]
+    signed_by: tuple[str, ...] = ()
+    is_signature_checked: bool = False
 
     @property
     def holds(self) -> bool:

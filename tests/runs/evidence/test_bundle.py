@@ -26,6 +26,7 @@ MEMBERS = [
     "run/artifacts/psu/empty.txt",
     "run/journal.jsonl",
     "run/logs/psu/a.1.stdout",
+    "statement.json",
 ]
 
 
@@ -88,7 +89,7 @@ def test_an_unchanged_bundle_is_verified(made: Path, run: Path) -> None:
     result = verify_bundle(made)
 
     assert (result.holds, result.run, result.lines, result.flaws) == (True, run.name, 6, ())
-    assert result.files == len(MEMBERS) - 1
+    assert result.files == len(MEMBERS) - 2
 
 
 def test_one_changed_byte_in_any_file_is_named(made: Path, tmp_path: Path) -> None:
