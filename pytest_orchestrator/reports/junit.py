@@ -4,10 +4,11 @@ The name of a figure contains its unit, because JUnit has no other place for it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import is_memory_bound
+from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.runs.block import Element, from_block, plain
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
@@ -15,6 +16,8 @@ _STEP |= {"blocked_by": "blocked_by"}
 _MEASURED = ("value", "unit", "low", "high", "equals", "matches", "margin", "verdict", "marginal")
 _BYTES = {"rss_delta", "max_rss", "largest_rss", "heap_current", "heap_peak"}
 _PEAKS = {"max_rss", "largest_rss"}
+_LONGEST = 10_000
+"""Maximum characters of a property; `elements` is JSON, so it is never cut."""
 _META = ("test_id", "tester", "dut", "station", "operator", "batch")
 
 
@@ -34,6 +37,19 @@ def _element(element: Element) -> dict[str, Json]:
     return fields | ({"measurements": measured} if measured else {})
 
 
+def _metadata(meta: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+    """Yield the standard fields of `test_meta`; a mapping as one text, then each of its scalars."""
+    for name in _META:
+        value = meta.get(name)
+        if isinstance(value, dict):
+            scalars = {key: one for key, one in value.items() if isinstance(one, (str, int, float))}
+            if scalars:
+                yield name, " ".join(map(str, scalars.values()))
+            yield from ((f"{name}.{key}", one) for key, one in scalars.items())
+        elif value is not None:
+            yield name, value
+
+
 def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
     """Return the JUnit properties of a step.
 
@@ -49,7 +65,7 @@ def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
     step, meta = plain(block.step), block.recipe.test_meta
     values: dict[str, Json] = {"recipe": block.recipe.path}
     values |= {name: step[key] for key, name in _STEP.items() if key in step}
-    values |= {name: meta[name] for name in _META if name in meta}
+    values |= dict(_metadata(meta))
     values |= plain(block.where) if block.where else {}
     figures = plain(block.resources) if block.resources else {}
     is_bound = is_memory_bound(figures.get("source"))
@@ -59,12 +75,12 @@ def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
     for measured in map(plain, block.measurements or ()):
         named = {key: measured[key] for key in _MEASURED if key in measured}
         values |= {f"measurement.{measured['name']}.{key}": one for key, one in named.items()}
-    if block.elements:
-        values["elements"] = json.dumps(
-            [_element(one) for one in block.elements], ensure_ascii=False
-        )
-    return [
-        (name, value if isinstance(value, (int, float)) else str(value))
+    pairs: list[tuple[str, str | int | float]] = [
+        (name, value if isinstance(value, (int, float)) else clipped(str(value), _LONGEST))
         for name, value in values.items()
         if not isinstance(value, (dict, list)) and value is not None
     ]
+    if block.elements:
+        elements = json.dumps([_element(one) for one in block.elements], ensure_ascii=False)
+        pairs.append(("elements", elements))
+    return pairs

@@ -48,10 +48,17 @@ def test_failed_and_blocked_steps_have_different_properties() -> None:
     assert properties(block(step=blocked))[3:] == [("outcome", "blocked"), ("blocked_by", "a")]
 
 
-def test_known_scalars_of_test_meta_are_properties() -> None:
-    meta = {"test_id": "PSU-7", "batch": 12, "dut": {"serial": 1}, "free": "text", "station": None}
-    recipe = {"path": "recipes/psu.yaml", "test_meta": meta}
-    assert properties(block(recipe=recipe))[4:] == [("test_id", "PSU-7"), ("batch", 12)]
+def test_known_fields_of_test_meta_are_properties() -> None:
+    meta = {"test_id": "PSU-7", "batch": 12, "free": "text", "station": None}
+    dut = {"dut": {"serial_number": "A17", "revision": 3, "ports": [1]}}
+    recipe = {"path": "recipes/psu.yaml", "test_meta": meta | dut}
+    assert properties(block(recipe=recipe))[4:] == [
+        ("test_id", "PSU-7"),
+        ("dut", "A17 3"),
+        ("dut.serial_number", "A17"),
+        ("dut.revision", 3),
+        ("batch", 12),
+    ]
 
 
 def test_measurements_are_properties_with_their_name() -> None:

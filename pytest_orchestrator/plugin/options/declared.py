@@ -39,10 +39,10 @@ _TEXTS = (
     ),
     (
         "recipe_junit_properties",
-        "family",
+        "testcase",
         (
-            "where a JUnit file has the properties of a step: family (as junit_family asks), "
-            "testcase, testsuite or none"
+            "where a JUnit file has the properties of a step: testcase, testsuite, family (as the "
+            "schema of junit_family allows) or none"
         ),
     ),
     (

@@ -317,7 +317,9 @@ _FEWEST = 3  # equals `runs.compare.drift.ENOUGH`; that module is imported only 
 def junit_place(config: pytest.Config) -> str:
     """Return the JUnit element that gets the properties of a step, or the text `none`.
 
-    The default is the element for which the schema of the file's family allows properties,
+    A session without a JUnit file has none, so that no report carries them in vain.
+
+    With `family` it is the element for which the schema of the file's family allows properties,
     because strict readers reject a whole file for one property elsewhere.
 
     Raises:
@@ -335,8 +337,10 @@ def junit_place(config: pytest.Config) -> str:
     elif where not in _JUNIT_PLACES:
         raise pytest.UsageError(
             f"ini key recipe_junit_properties: {where!r} is no place; "
-            "write family, testcase, testsuite or none"
+            "write testcase, testsuite, family or none"
         )
+    if not config.getoption("xmlpath", None):
+        where = "none"
     config.stash[_JUNIT_PLACE] = where
     return where
 

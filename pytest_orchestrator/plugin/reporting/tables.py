@@ -86,9 +86,12 @@ class Tables(Plugin):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Complete the JUnit file."""
-        if settings.junit_place(self._config) == "testsuite":
+        """Complete the JUnit file; a sampled value that passed is no test case of it."""
+        place = settings.junit_place(self._config)
+        if place != "none":
             blocks = (one for blocks in self.blocks.values() for one in blocks)
+            if place == "testcase":
+                blocks = (one for one in blocks if one.step.sampled and one.step.state == "passed")
             add_suite_properties(self._config, blocks)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import pytest
 import xmlschema
 
+from tests.house.readers import have_readers
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -59,7 +61,7 @@ def _check_elements(text: str) -> None:
 def test_a_junit_file_with_suite_properties_is_valid(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
-    root = _read(bench, *workers)
+    root = _read(bench, "-o", "recipe_junit_properties=family", *workers)
 
     assert [str(error) for error in SCHEMA.iter_errors(root)] == []
     properties = {one.attrib["name"]: one.attrib["value"] for one in root.iter("property")}
@@ -81,20 +83,58 @@ def test_a_junit_file_with_suite_properties_is_valid(
     assert messages["pause"] == "nothing to do"
 
 
-def test_case_properties_are_the_only_deviation_from_the_schema(bench: Project) -> None:
-    root = _read(bench, "-o", "recipe_junit_properties=testcase")
+def test_each_case_has_its_properties_by_default_and_the_suite_has_none(bench: Project) -> None:
+    root = _read(bench)
 
-    assert not SCHEMA.is_valid(root)
+    assert root.findall("testsuite/properties") == []
+    cases = {case.attrib["name"]: case for case in root.iter("testcase")}
+    properties = {
+        name: {one.attrib["name"]: one.attrib["value"] for one in case.iter("property")}
+        for name, case in cases.items()
+    }
+    found = {name: one["outcome"] for name, one in properties.items()}
+    assert found | {"flash": "error"} == {
+        "flash": "error",
+        "measure": "failed",
+        "release": "blocked",
+        "pause": "skipped",
+        "known": "xfailed",
+        "off": "passed",
+        "one[gain:1]": "passed",
+        "one[gain:2]": "passed",
+    }
+    told = {
+        name: (case[1].tag, case[1].attrib.get("type"), case[1].attrib["message"])
+        for name, case in cases.items()
+        if name in ("release", "pause", "known")
+    }
+    assert told == {
+        "release": ("skipped", "pytest.skip", "blocked by recipes/a.yaml::measure"),
+        "pause": ("skipped", "pytest.skip", "nothing to do"),
+        "known": ("skipped", "pytest.xfail", "BUG-4"),
+    }
+    assert properties["measure"]["measurement.ripple.value"] == "61.4"
+    _check_elements(properties["one[gain:1]"]["elements"])
     for case in root.iter("testcase"):
-        for properties in case.findall("properties"):
-            case.remove(properties)
+        for element in case.findall("properties"):
+            case.remove(element)
+    # Properties of cases are the only deviation from the strictest schema.
     assert [str(error) for error in SCHEMA.iter_errors(root)] == []
-    family = ("-o", "junit_family=xunit1", "recipes/m.yaml")
-    cases = list(_read(bench, *family).iter("testcase"))
-    assert [len(case.findall("properties")) for case in cases] == [1, 1]
-    for case in cases:
-        (elements,) = case.findall("properties/property[@name='elements']")
-        _check_elements(elements.attrib["value"])
+
+
+@pytest.mark.nightly
+def test_junitparser_reads_the_properties_of_each_case(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_readers(monkeypatch)
+    from junitparser.xunit2 import JUnitXml
+
+    bench.run("--junitxml=junit.xml")
+    (suite,) = JUnitXml.fromfile(str(bench.path / "junit.xml"))
+    found = {case.name: {one.name: one.value for one in case.properties()} for case in suite}
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (9, 1, 1, 3)
+    assert found["release"]["blocked_by"] == "measure"
+    assert found["measure"]["measurement.ripple.unit"] == "mV"
 
 
 def test_properties_can_be_switched_off(bench: Project) -> None:
@@ -109,5 +149,5 @@ def test_an_invalid_place_for_properties_is_a_usage_error(project: Project) -> N
 
     assert project.run().stderr.lines[0] == (
         "ERROR: ini key recipe_junit_properties: 'case' is no place; "
-        "write family, testcase, testsuite or none"
+        "write testcase, testsuite, family or none"
     )

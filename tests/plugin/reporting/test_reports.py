@@ -175,6 +175,7 @@ def test_junit_properties_equal_the_json_block(psu: Project) -> None:
         for name, found in cases.items()
     }
     same = {"recipe": "recipes/psu.yaml", "test_id": "PSU-7", "operator": "A. Tester"}
+    same |= {"dut": "A17", "dut.serial_number": "A17"}
     assert actual["flash"] == same | {"step": "flash", "type": "python", "outcome": "passed"}
     assert actual["measure"] == same | {
         "step": "measure",

@@ -85,7 +85,7 @@ def test_a_violation_is_an_error_that_all_reports_show(hot: Project) -> None:
     suite = ET.parse(hot.path / "j.xml").getroot()[0]
     assert "case" in [one.get("name") for one in suite.iter("testcase")]
     properties = {one.get("name"): one.get("value") for one in suite.iter("property")}
-    assert properties["recipes/s.yaml::case.measurement.max.value"] == "90.0"
+    assert properties["measurement.max.value"] == "90.0"
     assert properties["recipes/s.yaml::good.measurement.max.value"] == "5"
     (page,) = hot.path.glob(".orchestrator/runs/2*/report.html")
     assert page.read_text().count("<polyline") == 2
