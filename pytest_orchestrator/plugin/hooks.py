@@ -121,6 +121,9 @@ def pytest_collect_file(file_path: "Path", parent: pytest.Collector) -> pytest.C
 
         if not unsupported.HERE:
             return unsupported.UnrunnableFile.from_parent(parent, path=file_path)
+        from pytest_orchestrator.core.msgspec_import import import_msgspec
+
+        import_msgspec()
         from pytest_orchestrator.plugin.collection import nodes
 
         return nodes.recipe_file(file_path, parent, claim)

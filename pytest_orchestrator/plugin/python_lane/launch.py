@@ -27,6 +27,8 @@ _MAIN = """\
 'the lane of pytest-orchestrator that runs Python steps'
 import sys
 sys.path.append(sys.argv.pop(1))
+from pytest_orchestrator.core.msgspec_import import import_msgspec
+import_msgspec()
 from pytest_orchestrator.plugin.python_lane.main import main
 main()"""
 PACKAGE_FOLDER = str(Path(__file__).parents[3])
