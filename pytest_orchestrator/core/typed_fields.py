@@ -4,17 +4,22 @@ The root key `inputs` of a recipe and the fields of a prompt have the same keys.
 of this module convert and check their values.
 """
 
+from __future__ import annotations  # few recipes have these keys: read at their first use
+
 import json
 import math
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 from msgspec import UNSET, Meta, Struct
 
 from pytest_orchestrator.core import json_values
-from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import compile_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_orchestrator.core.json_values import Json
 
 FIELD_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 """Pattern of the name of a field."""

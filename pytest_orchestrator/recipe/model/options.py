@@ -1,5 +1,7 @@
 """Keys of the nested mappings of a step: success, retry, ready, measurements, outputs."""
 
+from __future__ import annotations  # few recipes have these keys: read at their first use
+
 from functools import partial
 from typing import Annotated, Literal
 

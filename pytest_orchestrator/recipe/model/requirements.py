@@ -1,5 +1,7 @@
 """Requirements of a recipe: what a machine must have so that the recipe can run."""
 
+from __future__ import annotations  # few recipes have these keys: read at their first use
+
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -48,7 +50,7 @@ class Requires(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
 
-    def joined(self, other: "Requires") -> "Requires":
+    def joined(self, other: Requires) -> Requires:
         """Return the requirements of both."""
         return Requires(
             extras=_joined(self.extras, other.extras),

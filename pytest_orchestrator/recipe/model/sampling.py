@@ -1,5 +1,7 @@
 """Sampled values of a recipe: values that are measured again and again while steps run."""
 
+from __future__ import annotations  # few recipes have these keys: read at their first use
+
 from typing import Annotated
 
 from msgspec import Struct, field
