@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "completion": ("argcomplete",),
     "dask": ("distributed", "cryptography"),
     "http": ("httpx",),
     "monitor": ("flask", "markdown_it"),

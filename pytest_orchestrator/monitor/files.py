@@ -6,8 +6,9 @@ with the pages of the monitor: it has an origin of its own and no type but that 
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 from urllib.parse import quote
 
 from pytest_orchestrator.core.files import READ_FILE
@@ -88,7 +89,9 @@ def file_response(run_cache: RunCache, run: str, path: str, *, download: bool) -
     status = os.fstat(file.fileno())
     name = PurePosixPath(path).name
     kind = _type(name)
-    response = Response(wrap_file(request.environ, _Part(file, status.st_size), 1 << 16))
+    response = Response(
+        wrap_file(request.environ, cast("IO[bytes]", _Part(file, status.st_size)), 1 << 16)
+    )
     response.direct_passthrough = True
     response.headers["Content-Type"] = kind or "application/octet-stream"
     response.headers["Content-Security-Policy"] = _REPORT_POLICY if path == REPORT else _POLICY
@@ -97,7 +100,7 @@ def file_response(run_cache: RunCache, run: str, path: str, *, download: bool) -
     response.headers["Content-Length"] = str(status.st_size)
     if download or not kind:
         response.headers["Content-Disposition"] = _saved_as(name)
-    response.last_modified = status.st_mtime
+    response.last_modified = datetime.fromtimestamp(status.st_mtime, UTC)
     response.set_etag(f"{status.st_mtime_ns:x}-{status.st_size:x}")
     try:
         response.make_conditional(request, accept_ranges=True, complete_length=status.st_size)

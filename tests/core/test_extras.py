@@ -12,7 +12,7 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 def test_the_extras_are_those_that_users_can_install() -> None:
     project = tomllib.loads(PYPROJECT.read_text())["project"]
-    assert {*extras.EXTRAS} == {*project["optional-dependencies"]} - {"dev", "docs"}
+    assert {*extras.EXTRAS} == {*project["optional-dependencies"]} - {"all", "dev", "docs"}
 
 
 def test_an_extra_is_installed_if_all_its_modules_can_be_found(
