@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -82,10 +83,20 @@ def test_every_name_of_the_old_guide_has_its_row() -> None:
 
 
 def test_every_link_of_the_readme_leads_to_an_existing_file() -> None:
-    links = re.findall(r"\]\(((?:docs|benchmarks)/[^)#]+)", (ROOT / "README.md").read_text())
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    text = (ROOT / "README.md").read_text()
+    pages = re.findall(rf"{urls['Documentation']}/en/latest/([^)#]+)\.html", text)
+    files = [f"docs/{page}.md" for page in pages]
+    files += re.findall(rf"{urls['Source']}/blob/main/([^)#]+)", text)
+    files += re.findall(r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/main/([^\"]+)", text)
 
-    assert len(links) > 20
-    assert [link for link in links if not (ROOT / link).is_file()] == []
+    assert len(files) > 20
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+    assert not re.search(r"\]\((?!https://)", text)  # the package index has no other files
+
+
+def test_the_readme_can_be_read_in_five_minutes() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 900
 
 
 @pytest.mark.parametrize("name", ["from-a-makefile", "from-the-old-guide", "parallel"])

@@ -14,7 +14,8 @@ import pytest
 from tests.house.conftest import ROOT
 
 _ADDRESS = re.compile(
-    r"https://(?:github\.com/[\w-]+/pytest-orchestrator|pytest-orchestrator\.[\w-]+)[\w/.-]*"
+    r"https://(?:(?:github|raw\.githubusercontent)\.com/[\w-]+/pytest-orchestrator"
+    r"|pytest-orchestrator\.[\w-]+)[\w/.-]*"
 )
 _FOLDERS = ("docs", "pytest_orchestrator", ".github")
 
@@ -36,7 +37,8 @@ def published() -> Iterator[Path]:
 
 def test_all_files_name_the_home_that_the_package_names() -> None:
     known = urls()
-    starts = (known["Homepage"], known["Documentation"])
+    raw = known["Source"].replace("//github.com/", "//raw.githubusercontent.com/") + "/main/"
+    starts = (known["Homepage"], known["Documentation"], raw)
 
     wrong = {
         f"{path.relative_to(ROOT)}: {found}"

@@ -1,4 +1,4 @@
-"""The README: each command is run and its output compared; its templates load."""
+"""The README and the page of samples: each command is run and its output compared."""
 
 import ast
 import os
@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.recipe import load
-from tests.house.transcript import play, without
+from tests.house.transcript import play
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = "-p no:randomly -p no:hypothesispytest -p no:cacheprovider"
@@ -26,24 +25,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_commands_print_the_output_that_the_readme_shows(project: Path) -> None:
+@pytest.mark.parametrize(("page", "commands"), [("README.md", 1), ("docs/how-to/samples.md", 2)])
+def test_commands_print_the_output_that_a_page_shows(
+    page: str, commands: int, project: Path
+) -> None:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environ = {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}
 
-    assert play(ROOT / "README.md", project, {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}) >= 4
-
-
-def test_the_templates_of_the_readme_load(tmp_path: Path) -> None:
-    readme = without((ROOT / "README.md").read_text(encoding="utf-8"))
-    templates = re.findall(r"```yaml\n(.*?)```\n", readme, re.DOTALL)
-    assert templates
-    for text in templates:
-        path = tmp_path / "template.yaml"
-        path.write_text(text, encoding="utf-8")
-        load(path, root=tmp_path)
+    assert play(ROOT / page, project, environ) == commands
 
 
-def test_the_readme_names_every_sample() -> None:
-    rows = re.findall(r"^\| `(\w+\.yaml)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+def test_the_list_of_samples_names_every_sample() -> None:
+    page = (ROOT / "docs" / "how-to" / "samples.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+\.yaml)` \|", page, re.MULTILINE)
 
     assert sorted(rows) == sorted(path.name for path in (ROOT / "recipes").glob("[!_]*.yaml"))
 

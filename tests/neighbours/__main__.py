@@ -16,9 +16,8 @@ def main() -> int:
     parser.add_argument("group", nargs="?", choices=names, help="default: write the tables")
     group = parser.parse_args().group
     if group is None:
-        readme = table.ROOT / "README.md"
-        old = readme.read_text(encoding="utf-8")
-        readme.write_text(table.placed(old, table.results()), encoding="utf-8")
+        old = table.PAGE.read_text(encoding="utf-8")
+        table.PAGE.write_text(table.placed(old, table.results()), encoding="utf-8")
         return 0
     every = (*NEIGHBOURS, *(case for version in PYTESTS for case in of_pytest(version)))
     failures = 0

@@ -1,4 +1,4 @@
-"""Tables of the README about other plugins, built from the last result of each case."""
+"""Tables of the page about other plugins, built from the last result of each case."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import Any
 from tests.neighbours.cases import NEIGHBOURS, PYTESTS, PYTHONS, Case, of_pytest
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 RESULTS = ROOT / "docs" / "reference" / "neighbours.json"
 _PLACE = re.compile(r"(<!-- neighbours -->\n).*?(<!-- /neighbours -->)", re.DOTALL)
 
@@ -20,9 +21,9 @@ def results() -> list[Result]:
     return found
 
 
-def placed(readme: str, results: list[Result]) -> str:
-    """Return the README with the current tables."""
-    return _PLACE.sub(lambda found: found[1] + text(results) + found[2], readme)
+def placed(page: str, results: list[Result]) -> str:
+    """Return the page with the current tables."""
+    return _PLACE.sub(lambda found: found[1] + text(results) + found[2], page)
 
 
 def text(results: list[Result]) -> str:

@@ -14,11 +14,11 @@ TOGETHER = Case(
 )
 
 
-def test_the_tables_of_the_readme_are_of_the_last_matrix() -> None:
-    readme = (table.ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tables_of_compatible_plugins_are_of_the_last_matrix() -> None:
+    page = table.PAGE.read_text(encoding="utf-8")
 
-    assert table.placed(readme, table.results()) == readme, "run scripts/neighbours"
-    assert table.text(table.results()) in readme
+    assert table.placed(page, table.results()) == page, "run scripts/neighbours"
+    assert table.text(table.results()) in page
 
 
 def test_a_plugin_that_does_not_work_has_its_reason() -> None:
