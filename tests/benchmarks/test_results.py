@@ -57,7 +57,7 @@ def test_the_guarantees_state_the_cost_of_the_unused_plugin_as_it_was_counted() 
 
 
 def test_recorded_results_are_shown_between_the_comments_of_their_part(
-    tmp_path: Path, monkeypatch: "pytest.MonkeyPatch"
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = tmp_path / "README.md"
     document.write_text("# Title\n\n<!-- results: peers -->\nold\n<!-- end of results -->\nrest\n")
