@@ -4,7 +4,7 @@ The record is updated line by line, so a running run and a finished one are read
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -114,6 +114,8 @@ class StepRecord:
         finished: Time at which its outcome was recorded; None before.
         attempt: Number of the last attempt.
         failed: The failed attempts before the last one.
+        phases: The waits for locks and the failed attempts before the last start, each as
+            ``locked`` or ``failed`` with its start and its end.
         locked: While it waits for a lock: the event of the wait, and its time.
         result: Its result.
         text: The failure text of pytest.
@@ -140,6 +142,7 @@ class StepRecord:
         self.finished: str | None = None
         self.attempt = 0
         self.failed: list[AttemptFailed] = []
+        self.phases: list[tuple[Literal["locked", "failed"], str, str]] = []
         self.locked: tuple[StepWaits, str] | None = None
         self._block: Block | None = None
         self.result: Any = None
@@ -293,6 +296,7 @@ class StepRecord:
                 self.state, self.locked = "locked", (event, entry.ts)
             case AttemptFailed():
                 self.failed.append(event)
+                self.phases.append(("failed", self.started or entry.ts, entry.ts))
                 self.state = "retrying"
 
     def _fold_question(self, event: StepEvent) -> None:
@@ -334,6 +338,9 @@ class StepRecord:
         self.is_open = True
         if event.attempt == 1:
             self.failed.clear()
+            self.phases.clear()
+        if self.locked is not None:
+            self.phases.append(("locked", self.locked[1], entry.ts))
         self.state, self.attempt, self.digest = "running", event.attempt, event.digest
         self.started, self.finished, self.locked = entry.ts, None, None
         self.progress = None if event.elements is None else Progress(0, 0, event.elements)

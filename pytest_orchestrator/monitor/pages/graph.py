@@ -25,8 +25,8 @@ from pytest_orchestrator.runs.summary import verdict_of
 
 LABEL: Final = "Graph"
 
-_PART: Final = 500
-"""Steps of one picture and of one page of the list."""
+PART: Final = 500
+"""Steps of one picture and of one page of its list."""
 _UNFOLDED: Final = "all"
 """Value of `key` in the address of a picture without folded steps."""
 _COLUMNS_BESIDE_A_STEP: Final = 3
@@ -99,7 +99,7 @@ def content(view: RunView, one: Address) -> Content | None:
     if recipe is None:
         return None
     steps = [*recipe.steps.values()]
-    shown = part(steps, one.page, _PART)
+    shown = part(steps, one.page, PART)
     critical = critical_path([step.block for step in shown.rows if step.block])
     chain = frozenset(critical.names) if critical else frozenset()
     is_unfolded = one.key == _UNFOLDED
@@ -120,7 +120,7 @@ def content(view: RunView, one: Address) -> Content | None:
         critical=critical,
         path=_path(critical.names) if critical else "",
         part=shown._replace(rows=[_link(step, chain) for step in shown.rows]),
-        notable=_notable(steps, shown),
+        notable=notable(steps, shown),
     )
 
 
@@ -195,8 +195,16 @@ def _link(step: StepRecord, chain: frozenset[str]) -> StepLink:
     return StepLink(step_key(step), step.name, step.state, text, step.name in chain)
 
 
-def _notable(steps: Sequence[StepRecord], shown: Part[Any]) -> tuple[str, int] | None:
-    """Return the first failed or else the first active step, and its page; None on that page."""
+def notable(steps: Sequence[StepRecord], shown: Part[Any]) -> tuple[str, int] | None:
+    """Return the first failed or else the first active step, and its page.
+
+    Args:
+        steps: The steps of all pages.
+        shown: The page.
+
+    Returns:
+        None if there is no such step, and if it is on this page.
+    """
     for is_notable in (_is_failed, _is_active):
         for place, step in enumerate(steps):
             if is_notable(step):

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
-from pytest_orchestrator.monitor.pages import context, graph, log, steps, tests
+from pytest_orchestrator.monitor.pages import context, graph, log, steps, tests, timeline
 from pytest_orchestrator.monitor.pages.head import Head, head
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
@@ -21,6 +21,7 @@ from pytest_orchestrator.runs.summary import verdict_of
 TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,
     "graph": graph,
+    "timeline": timeline,
     "context": context,
     "log": log,
     "tests": tests,

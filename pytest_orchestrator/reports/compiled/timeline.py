@@ -7,7 +7,7 @@ def root(context, missing=missing, environment=environment):
     resolve = context.resolve_or_missing
     undefined = environment.undefined
     concat = environment.concat
-    l_0_timeline = l_0_run_timeline = missing
+    l_0_span_title = l_0_legend = l_0_timeline = l_0_run_timeline = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -70,17 +70,94 @@ def root(context, missing=missing, environment=environment):
             raise TemplateRuntimeError("No filter named 'tick' found.")
     t_11 = []
     pass
-    def macro(l_1_view):
+    def macro(l_1_bar, l_1_span):
         t_12 = []
-        l_1_line = l_1_words = l_1_path = missing
+        l_1_words = missing
+        if l_1_bar is missing:
+            l_1_bar = undefined("parameter 'bar' was not provided", name='bar')
+        if l_1_span is missing:
+            l_1_span = undefined("parameter 'span' was not provided", name='span')
+        pass
+        l_1_words = {'locked': 'waiting for lock', 'running': 'running', 'failed': 'failed attempt', 'retrying': 'retry delay'}
+        v_2 = (l_1_words[l_1_span.kind])
+        v_3 = (t_2((l_1_span.stop - l_1_span.start)))
+        v_4 = (t_2(l_1_span.start))
+        v_0, v_1 = all_escaped((l_1_bar.step.name, l_1_bar.step.word))
+        t_12.append(
+            f'{v_0}'
+            f', {v_1}'
+            f': {v_2}'
+            f' {v_3}'
+            f', from {v_4}'
+        )
+        return concat(t_12)
+    context.exported_vars.add('span_title')
+    context.vars['span_title'] = l_0_span_title = macro
+    t_11.append(
+        f'\n'
+    )
+    def macro(l_1_line, l_1_path, l_1_critical, l_1_runs):
+        t_13 = []
+        if l_1_line is missing:
+            l_1_line = undefined("parameter 'line' was not provided", name='line')
+        if l_1_path is missing:
+            l_1_path = undefined("parameter 'path' was not provided", name='path')
+        if l_1_critical is missing:
+            l_1_critical = undefined("parameter 'critical' was not provided", name='critical')
+        if l_1_runs is missing:
+            l_1_runs = undefined("parameter 'runs' was not provided", name='runs')
+        pass
+        t_13.append(
+            f'<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> passed</span> <span><i class="span k-running failed key"></i> failed ✘</span>\n'
+        )
+        if l_1_runs:
+            pass
+            t_13.append(
+                f'<span><i class="span k-running running key"></i> running</span>'
+            )
+        if t_3(l_1_line, 'locked'):
+            pass
+            t_13.append(
+                f'<span><i class="span k-locked key"></i> waiting for lock</span>'
+            )
+        if t_3(l_1_line, 'failed'):
+            pass
+            t_13.append(
+                f'<span><i class="span k-failed key"></i> failed attempt</span> <span><i class="span k-retrying key"></i> retry delay</span>'
+            )
+        t_13.append(
+            f'<span><i class="mark key"></i> Context key written</span>\n'
+        )
+        if l_1_path:
+            pass
+            v_1 = (t_2(l_1_critical.seconds))
+            v_2 = (t_2(l_1_critical.whole))
+            v_0 = escaped(t_1(t_4(l_1_path, ' > '), 400))
+            t_13.append(
+                f'<span><i class="span k-running passed critical key"></i> critical path: {v_0}'
+                f', {v_1}'
+                f' of {v_2}'
+                f'</span>'
+            )
+        t_13.append(
+            f'</figcaption>\n'
+        )
+        return concat(t_13)
+    context.exported_vars.add('legend')
+    context.vars['legend'] = l_0_legend = macro
+    t_11.append(
+        f'\n'
+    )
+    def macro(l_1_view):
+        t_14 = []
+        l_1_line = l_1_path = missing
         if l_1_view is missing:
             l_1_view = undefined("parameter 'view' was not provided", name='view')
         pass
         l_1_line = l_1_view.timeline
-        l_1_words = {'locked': 'waiting for lock', 'running': 'running', 'failed': 'failed attempt', 'retrying': 'retry delay'}
         l_1_path = (l_1_view.critical.names if (l_1_view.critical and (l_1_line.lanes > 1)) else ())
         v_0 = escaped(t_1(l_1_view.recipe.key, 200))
-        t_12.append(
+        t_14.append(
             f'<figure class="timeline" aria-label="Timeline of {v_0}'
             f'">\n'
         )
@@ -88,14 +165,14 @@ def root(context, missing=missing, environment=environment):
         for l_2_row, l_2_loop in LoopContext(t_7(l_1_line), undefined):
             pass
             v_0 = ((' thin' if (not l_2_row.name) else ''))
-            t_12.append(
+            t_14.append(
                 f'<div class="lane{v_0}'
                 f'"><span class="label">'
             )
             if l_2_row.name:
                 pass
                 v_0, v_1 = all_escaped((l_1_view.anchors[l_2_row.name], l_2_row.name))
-                t_12.append(
+                t_14.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1">{v_1}'
                     f'</a>'
@@ -103,10 +180,10 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0 = escaped(l_2_loop.index)
-                t_12.append(
+                t_14.append(
                     f'worker {v_0}'
                 )
-            t_12.append(
+            t_14.append(
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_row.bars:
@@ -121,7 +198,7 @@ def root(context, missing=missing, environment=environment):
                     v_5 = (t_6(l_4_span.start, l_1_line.seconds))
                     v_6 = (t_6((l_4_span.stop - l_4_span.start), l_1_line.seconds))
                     v_0 = escaped(l_1_view.anchors[l_3_bar.step.name])
-                    t_12.append(
+                    t_14.append(
                         f'<a href="#{v_0}'
                         f'"{v_1}'
                         f' class="span k-{v_2}'
@@ -134,20 +211,13 @@ def root(context, missing=missing, environment=environment):
                     if (l_3_bar.step.word in l_4_not_good):
                         pass
                         v_0 = (t_9(l_3_bar.step.word))
-                        t_12.append(
+                        t_14.append(
                             f' data-sign="{v_0}'
                             f'"'
                         )
-                    v_2 = (l_1_words[l_4_span.kind])
-                    v_3 = (t_2((l_4_span.stop - l_4_span.start)))
-                    v_4 = (t_2(l_4_span.start))
-                    v_0, v_1 = all_escaped((l_3_bar.step.name, l_3_bar.step.word))
-                    t_12.append(
+                    v_0 = (l_0_span_title(l_3_bar, l_4_span))
+                    t_14.append(
                         f' title="{v_0}'
-                        f', {v_1}'
-                        f': {v_2}'
-                        f' {v_3}'
-                        f', from {v_4}'
                         f'"></a>\n'
                     )
                 l_4_span = l_4_not_good = missing
@@ -156,7 +226,7 @@ def root(context, missing=missing, environment=environment):
                     v_0 = (t_6(l_4_mark.at, l_1_line.seconds))
                     v_3 = (t_2(l_4_mark.at))
                     v_1, v_2 = all_escaped((l_4_mark.op, l_4_mark.key))
-                    t_12.append(
+                    t_14.append(
                         f'<i class="mark" style="left:{v_0}'
                         f'%" title="{v_1}'
                         f' {v_2}'
@@ -165,11 +235,11 @@ def root(context, missing=missing, environment=environment):
                     )
                 l_4_mark = missing
             l_3_bar = missing
-            t_12.append(
+            t_14.append(
                 f'</span></div>\n'
             )
         l_2_loop = l_2_row = missing
-        t_12.append(
+        t_14.append(
             f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track"><i class="tick first" style="left:0"><b>0</b></i>'
         )
         for l_2_tick in l_1_line.ticks:
@@ -177,62 +247,37 @@ def root(context, missing=missing, environment=environment):
             v_0 = ((' last' if (l_2_tick > (0.96 * l_1_line.seconds)) else ''))
             v_1 = (t_6(l_2_tick, l_1_line.seconds))
             v_2 = escaped(t_10(l_2_tick))
-            t_12.append(
+            t_14.append(
                 f'<i class="tick{v_0}'
                 f'" style="left:{v_1}'
                 f'%"><b>{v_2}'
                 f'</b></i>'
             )
         l_2_tick = missing
-        t_12.append(
-            f'</span></div>\n<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> passed</span> <span><i class="span k-running failed key"></i> failed ✘</span>\n'
+        v_0 = (l_0_legend(l_1_line, l_1_path, l_1_view.critical, False))
+        t_14.append(
+            f'</span></div>\n{v_0}'
+            f'\n</figure>\n'
         )
-        if t_3(l_1_line, 'locked'):
-            pass
-            t_12.append(
-                f'<span><i class="span k-locked key"></i> waiting for lock</span>'
-            )
-        if t_3(l_1_line, 'failed'):
-            pass
-            t_12.append(
-                f'<span><i class="span k-failed key"></i> failed attempt</span> <span><i class="span k-retrying key"></i> retry delay</span>'
-            )
-        t_12.append(
-            f'<span><i class="mark key"></i> Context key written</span>\n'
-        )
-        if l_1_path:
-            pass
-            v_1 = (t_2(l_1_view.critical.seconds))
-            v_2 = (t_2(l_1_view.critical.whole))
-            v_0 = escaped(t_1(t_4(l_1_path, ' > '), 400))
-            t_12.append(
-                f'<span><i class="span k-running passed critical key"></i> critical path: {v_0}'
-                f', {v_1}'
-                f' of {v_2}'
-                f'</span>'
-            )
-        t_12.append(
-            f'</figcaption>\n</figure>\n'
-        )
-        return concat(t_12)
+        return concat(t_14)
     context.exported_vars.add('timeline')
     context.vars['timeline'] = l_0_timeline = macro
     t_11.append(
         f'\n'
     )
     def macro(l_1_line):
-        t_13 = []
+        t_15 = []
         if l_1_line is missing:
             l_1_line = undefined("parameter 'line' was not provided", name='line')
         pass
-        t_13.append(
+        t_15.append(
             f'<figure class="timeline whole" aria-label="Timeline of the run">\n'
         )
         l_2_loop = missing
         for (l_2_name, l_2_bars), l_2_loop in LoopContext(l_1_line.rows, undefined):
             pass
             v_0 = ((' thin' if (not l_2_name) else ''))
-            t_13.append(
+            t_15.append(
                 f'<div class="lane{v_0}'
                 f'"><span class="label">'
             )
@@ -240,7 +285,7 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = (l_2_bars[0].anchor)
                 v_1 = escaped(l_2_name)
-                t_13.append(
+                t_15.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1">{v_1}'
                     f'</a>'
@@ -248,10 +293,10 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0 = escaped(l_2_loop.index)
-                t_13.append(
+                t_15.append(
                     f'lane {v_0}'
                 )
-            t_13.append(
+            t_15.append(
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_bars:
@@ -263,7 +308,7 @@ def root(context, missing=missing, environment=environment):
                 v_5 = (t_2((l_3_bar.stop - l_3_bar.start)))
                 v_6 = (t_2(l_3_bar.start))
                 v_4 = escaped(l_3_bar.title)
-                t_13.append(
+                t_15.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1" class="span k-running {v_1}'
                     f'" style="left:{v_2}'
@@ -280,7 +325,7 @@ def root(context, missing=missing, environment=environment):
                     v_3 = (t_2(l_4_at))
                     v_4 = (l_4_sign)
                     v_2 = escaped(l_4_step)
-                    t_13.append(
+                    t_15.append(
                         f'<a href="#{v_0}'
                         f'" tabindex="-1" class="fault" style="left:{v_1}'
                         f'%" title="{v_2}'
@@ -290,30 +335,30 @@ def root(context, missing=missing, environment=environment):
                     )
                 l_4_at = l_4_anchor = l_4_step = l_4_sign = missing
             l_3_bar = missing
-            t_13.append(
+            t_15.append(
                 f'</span></div>\n'
             )
         l_2_loop = l_2_name = l_2_bars = missing
-        t_13.append(
+        t_15.append(
             f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">'
         )
         for l_2_tick in l_1_line.ticks:
             pass
             v_0 = (t_6(l_2_tick, l_1_line.seconds))
             v_1 = escaped(t_10(l_2_tick))
-            t_13.append(
+            t_15.append(
                 f'<i class="tick" style="left:{v_0}'
                 f'%"><b>{v_1}'
                 f'</b></i>'
             )
         l_2_tick = missing
-        t_13.append(
+        t_15.append(
             f'</span></div>\n</figure>\n'
         )
-        return concat(t_13)
+        return concat(t_15)
     context.exported_vars.add('run_timeline')
     context.vars['run_timeline'] = l_0_run_timeline = macro
     yield concat(t_11)
 
 blocks = {}
-debug_info = '1=71&2=77&3=78&4=79&6=86&7=93&8=110&9=112&10=132&12=152&18=173&21=188&22=193&24=201&29=221&31=230&32=237&33=255&35=274&41=298'
+debug_info = '1=71&2=79&6=97&9=111&10=116&11=121&13=129&17=149&18=155&19=156&21=163&22=170&23=187&24=189&25=209&27=222&33=243&38=266&40=275&41=282&42=300&44=319&50=343'

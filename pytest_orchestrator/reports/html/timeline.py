@@ -1,6 +1,6 @@
 """Timeline of a recipe: spans of waiting and running steps, in lanes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -96,11 +96,17 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
         last: Time of the last line of the journal, in ISO 8601; bars of unfinished steps end
             there.
     """
-    ran = [
-        (step, spans, _marks(step))
-        for step in recipe.steps.values()
-        if (spans := _spans(step, last))
-    ]
+    return timeline_of(recipe.steps.values(), last)
+
+
+def timeline_of(steps: Iterable[StepRecord], last: str) -> Timeline | None:
+    """Return the timeline of some steps of a recipe; None if none of them ran.
+
+    Args:
+        steps: The steps.
+        last: The time at which bars of unfinished steps end, in ISO 8601.
+    """
+    ran = [(step, spans, _marks(step)) for step in steps if (spans := _spans(step, last))]
     if not ran:
         return None
     times = [(spans[0].start, spans[-1].stop) for _, spans, _ in ran]
@@ -125,19 +131,18 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
 def _spans(step: StepRecord, last: str) -> list[Span]:
     block = step.block
     time = (block and block.time) or None
-    if step.state == "restored" or (time is None and step.started is None):
+    if step.state == "restored":
         return []
+    if time is None:
+        return [*_unfinished(step, epoch_seconds(last))] if step.started or step.locked else []
     attempts = [
         (start := epoch_seconds(attempt.start), _stop(attempt, start))
         for attempt in (block and block.attempts) or ()
     ]
-    if time is not None:
-        attempts.append((epoch_seconds(time.last_start or time.start), epoch_seconds(time.stop)))
-    elif step.started is not None:
-        attempts.append((epoch_seconds(step.started), epoch_seconds(last)))
+    attempts.append((epoch_seconds(time.last_start or time.start), epoch_seconds(time.stop)))
     spans = []
     before = attempts[0][0]
-    if time and time.waited_seconds:
+    if time.waited_seconds:
         spans.append(Span("locked", before - time.waited_seconds, before))
     for number, (start, stop) in enumerate(attempts, 1):
         if number > 1:
@@ -145,6 +150,25 @@ def _spans(step: StepRecord, last: str) -> list[Span]:
         before = max(start, stop)
         spans.append(Span("running" if number == len(attempts) else "failed", start, before))
     return spans
+
+
+def _unfinished(step: StepRecord, now: float) -> Iterator[Span]:
+    """Yield the spans of a step that has no report yet, from the events of its attempts."""
+    parts: list[tuple[Kind, float, float]] = [
+        (kind, epoch_seconds(start), epoch_seconds(stop)) for kind, start, stop in step.phases
+    ]
+    if step.locked is not None:
+        parts.append(("locked", epoch_seconds(step.locked[1]), now))
+    elif step.started and ("failed", step.started) not in [one[:2] for one in step.phases]:
+        parts.append(("running", epoch_seconds(step.started), now))
+    failed_at = None
+    for kind, start, stop in parts:
+        if failed_at is not None:
+            yield Span("retrying", failed_at, max(failed_at, start))
+        failed_at = max(start, stop) if kind == "failed" else None
+        yield Span(kind, start, max(start, stop))
+    if failed_at is not None:
+        yield Span("retrying", failed_at, max(failed_at, now))
 
 
 def _stop(attempt: Attempt, start: float) -> float:

@@ -1,11 +1,15 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from pytest_orchestrator.context.history import stamp
+from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
+from tests.runs.built import Runs
 
 
 def timeline_of(run: SampleRun) -> Timeline:
@@ -116,3 +120,27 @@ def test_ticks_are_few_round_numbers(
 
     assert 1 <= len(shown) <= 6
     assert ticks is None or list(shown) == ticks
+
+
+def test_bar_of_a_running_step_shows_its_waits_and_failed_attempts(tmp_path: Path) -> None:
+    built = Runs(tmp_path).new().begin("wait", "again", "delayed")
+    step: dict[str, Any] = {"recipe": built.recipe, "step": "again"}
+    built.add(StepWaits(**step, lock="psu"))  # at 2 s
+    built.add(StepStarted(**step))
+    built.add(AttemptFailed(**step, attempt=1, kind="exit_code", reason="no"))
+    built.add(StepStarted(**step, attempt=2))
+    late = {**step, "step": "delayed"}
+    built.add(StepStarted(**late))
+    built.add(AttemptFailed(**late, attempt=1, kind="exit_code", reason="no"))
+    built.add(StepWaits(recipe=built.recipe, step="wait", lock="psu"))
+    record = lookup.load_record(built.cut())
+    shown = timeline(record.recipes[built.recipe], stamp(built.moment))
+    assert shown
+
+    assert {
+        bar.step.name: [(one.kind, one.start, one.stop) for one in bar.spans] for bar in shown.bars
+    } == {
+        "wait": [("locked", 6, 7)],
+        "again": [("locked", 0, 1), ("failed", 1, 2), ("retrying", 2, 3), ("running", 3, 7)],
+        "delayed": [("failed", 4, 5), ("retrying", 5, 7)],
+    }
