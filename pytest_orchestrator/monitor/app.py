@@ -9,9 +9,11 @@ from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.operator_routes import add_operator_page
-from pytest_orchestrator.monitor.pages import run, runs
+from pytest_orchestrator.monitor.pages import recipe, run, runs
+from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render
-from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
+from pytest_orchestrator.monitor.run_cache import RunCache
+from pytest_orchestrator.monitor.run_list import RunListCache
 from pytest_orchestrator.runs.compare.estimates import StepEstimates
 from pytest_orchestrator.runs.lookup import LATEST, NoRun, find_run
 
@@ -98,11 +100,12 @@ def _add_files(server: "Flask", run_cache: RunCache) -> None:
 
 
 def _add_list(server: "Flask", run_list: RunListCache) -> None:
-    """Add the page with the list of runs, and the style of `report.html`."""
+    """Add the pages of all runs and of a recipe, and the style of `report.html`."""
     from flask import Response, request
 
     from pytest_orchestrator.reports.templating import FOLDER
 
+    history = RecipeHistory(run_list.runs)
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
 
     @server.get("/")
@@ -111,8 +114,17 @@ def _add_list(server: "Flask", run_list: RunListCache) -> None:
 
     @server.get("/events")
     def follow_list() -> "Response":
-        version: Callable[[], tuple[str, bool]] = lambda: (runs.version(run_list), False)  # noqa: E731
+        version: Callable[[], tuple[str, bool]] = lambda: (str(run_list.version), False)  # noqa: E731
         return events(version)
+
+    @server.get("/recipe")
+    def show_recipe() -> str:
+        return recipe.page(run_list, history, request.args)
+
+    @server.get("/recipe/events")
+    def follow_recipe() -> "Response":
+        path = request.args.get("path", "")
+        return events(lambda: (recipe.version(run_list, path), False))
 
     @server.get("/assets/page.css")
     def page_style() -> "Response":

@@ -3,21 +3,28 @@
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
+from pytest_orchestrator.monitor.run_cache import RunCache
+from pytest_orchestrator.monitor.run_list import PENDING, RecipeCount, RunListCache, RunRow
 from tests.monitor.conftest import OLDER, RUN
 from tests.runs.built import Built
 
 GOING = "20261126T000000Z-0003"
 
 
-def read(run_list: RunListCache) -> list[dict[str, Any]]:
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the folder at each call."""
+    monkeypatch.setattr("pytest_orchestrator.monitor.run_list._LOOK", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.monitor.run_list._SHARE", 0.0)
+
+
+def read(run_list: RunListCache) -> list[RunRow]:
     """Return the rows once all runs have been read."""
     until = time.monotonic() + 30
-    while any(row["verdict"] == "…" for row in run_list.rows()):
+    while any(row.verdict == PENDING for row in run_list.rows(wait=True)):
         assert time.monotonic() < until
     return run_list.rows()
 
@@ -27,25 +34,54 @@ def test_runs_are_listed_newest_first(bench: Path, monkeypatch: pytest.MonkeyPat
     run_list = RunListCache(RunCache(bench))
 
     rows = read(run_list)
-    assert [(row["id"], row["verdict"]) for row in rows] == [
+    assert [(row.id, row.verdict) for row in rows] == [
         (GOING, "running"),
         (RUN, "interrupted"),
         (OLDER, "passed"),
     ]
-    assert rows[0]["dut"] == "serial A17"
-    assert rows[2]["steps"] == "2 passed"
-    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)  # cached
+    assert rows[0].dut == "serial A17"
+    assert (rows[2].steps, rows[2].rate) == ("2 passed", 1.0)
+    monkeypatch.setattr("pytest_orchestrator.monitor.run_list._read_row", None)  # cached
+    version = run_list.version
+    assert run_list.version == version
     built.step("flash")
-    assert run_list.rows()[0]["steps"] == "1 passed"
+    assert run_list.rows()[0].steps == "1 passed"
+    assert run_list.version > version
     shutil.rmtree(bench / RUN)
-    assert [row["id"] for row in run_list.rows()] == [GOING, OLDER]
+    assert [row.id for row in run_list.rows()] == [GOING, OLDER]
 
 
-def test_folder_without_a_journal_does_not_hide_other_runs(bench: Path) -> None:
-    (bench / GOING).mkdir()
+def test_a_copied_folder_is_a_run_of_its_own(bench: Path) -> None:
+    shutil.copytree(bench / OLDER, bench / GOING)
+    rows = read(RunListCache(RunCache(bench)))
 
-    assert [row["verdict"] for row in read(RunListCache(RunCache(bench)))] == [
-        "damaged",
-        "interrupted",
-        "passed",
+    assert [(row.id, row.verdict) for row in rows] == [
+        (GOING, "passed"),
+        (RUN, "interrupted"),
+        (OLDER, "passed"),
     ]
+
+
+def test_a_run_that_cannot_be_read_says_why(bench: Path) -> None:
+    (bench / GOING).mkdir()
+    journal = bench / OLDER / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b"12.0", b"13.0"))
+    rows = read(RunListCache(RunCache(bench)))
+
+    assert [(row.verdict, row.problem.partition(": ")[0]) for row in rows] == [
+        ("damaged", "the journal cannot be read"),
+        ("interrupted", ""),
+        ("damaged", "journal modified, line 7"),
+    ]
+
+
+def test_cells_of_a_matrix_are_one_recipe_with_its_worst_verdict(bench: Path) -> None:
+    made = Built(bench, GOING, "recipes/psu.yaml[gain=1]", path="recipes/psu.yaml")
+    for cell, outcome in (("gain=1", "passed"), ("gain=2", "failed")):
+        made.recipe = f"recipes/psu.yaml[{cell}]"
+        made.begin("flash").step("flash", outcome)
+    made.seal(1)
+
+    assert read(RunListCache(RunCache(bench)))[0].recipes == (
+        RecipeCount("recipes/psu.yaml", 2, "failed"),
+    )

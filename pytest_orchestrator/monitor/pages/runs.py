@@ -1,19 +1,30 @@
 """Page with the list of runs."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from msgspec import Struct, structs
 
-from pytest_orchestrator.monitor.pages.part import Part, part
+from pytest_orchestrator.monitor.pages.part import page_number, part
+from pytest_orchestrator.monitor.pages.recipe import recipe_url
 from pytest_orchestrator.monitor.rendering import render
-from pytest_orchestrator.monitor.run_cache import RunListCache
-from pytest_orchestrator.reports.text import look
+from pytest_orchestrator.monitor.run_list import PENDING, RunListCache, RunRow
+from pytest_orchestrator.reports.text import look, sign
 
 _ROWS: Final = 100
+_MOST_RECIPES: Final = 3
+_SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
+    "verdict": lambda row: row.verdict,
+    "run": lambda row: row.id,
+    "recipes": lambda row: [one.path for one in row.recipes],
+    "dut": lambda row: row.dut,
+    "people": lambda row: row.people,
+    "started": lambda row: row.started,
+    "seconds": lambda row: -1.0 if row.seconds is None else row.seconds,
+    "rate": lambda row: -1.0 if row.rate is None else row.rate,
+}
 
 
 class ListAddress(Struct, frozen=True):
@@ -57,50 +68,37 @@ def page(run_list: RunListCache, query: Mapping[str, str]) -> str:
         run_list: The rows of the runs.
         query: The query of the URL.
     """
-    number = query.get("page", "1")
-    one = ListAddress(
-        **{name: query[name][:200] for name in ("q", "state", "sort") if name in query},
-        page=int(number) if number.isascii() and number.isdigit() and len(number) < 8 else 1,
-    )
-    rows = every = run_list.rows()
+    texts = {name: query[name][:200] for name in ("q", "state", "sort") if name in query}
+    one = ListAddress(**texts, page=page_number(query))
+    rows = every = run_list.rows(wait=True)
+    version = str(run_list.version)
     words = one.q.lower().split()
     if words:
-        rows = [row for row in rows if all(word in row["text"] for word in words)]
-    counts = dict(Counter(str(row["verdict"]) for row in rows))
+        rows = [row for row in rows if all(word in row.text for word in words)]
+    counts = dict(Counter(row.verdict for row in rows))
     if one.state:
-        rows = [row for row in rows if row["verdict"] == one.state]
-    column = one.sort.removeprefix("-")
-    if column in ("verdict", "recipes", "dut", "started", "seconds", "rate"):
-        is_number = column in ("seconds", "rate")
-        nothing: Any = -1.0 if is_number else ""
-        rows = sorted(
-            rows,
-            key=lambda row: nothing if row.get(column) is None else row[column],
-            reverse=one.sort.startswith("-"),
-        )
-    shown: Part[dict[str, Any]] = part(rows, one.page, _ROWS)
-    newest = every[0] if every else None
+        rows = [row for row in rows if row.verdict == one.state]
+    by = _SORTS.get(one.sort.removeprefix("-"))
+    if by is not None:
+        rows = sorted(rows, key=by, reverse=one.sort.startswith("-"))
+    newest = every[0].verdict if every else "waiting"
+    ended = sum(number for word, number in counts.items() if word not in ("running", PENDING))
     return render(
         "runs.html",
         page={
-            "title": f"{len(every)} run{'s' * (len(every) != 1)}: {run_list.base}",
-            "look": look(newest["verdict"]) if newest else "waiting",
-            "version": _digest(every),
+            "title": f"{sign(newest)} {len(every):,} run{'s' * (len(every) != 1)}: {run_list.base}",
+            "look": look(newest),
+            "version": version,
             "events": "/events",
         },
-        part=shown,
+        part=part(rows, one.page, _ROWS),
         counts=counts,
         address=one,
         base=str(run_list.base),
         total=len(every),
-        all_runs=run_list.total,
+        passed=counts.get("passed", 0),
+        ended=ended,
+        pending=sum(row.verdict == PENDING for row in every),
+        most_recipes=_MOST_RECIPES,
+        recipe_url=recipe_url,
     )
-
-
-def version(run_list: RunListCache) -> str:
-    """Return the version of the list of runs."""
-    return _digest(run_list.rows())
-
-
-def _digest(rows: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]

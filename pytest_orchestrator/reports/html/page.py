@@ -140,15 +140,15 @@ class RecipeView(msgspec.Struct, frozen=True):
     @property
     def dut(self) -> str:
         """Its unit under test; empty if it names none."""
-        return _joined(self.recipe, "dut")
+        return meta_text(self.recipe, "dut")
 
     @property
     def test_id(self) -> str:
         """Its test id; empty without one."""
-        return _joined(self.recipe, "test_id")
+        return meta_text(self.recipe, "test_id")
 
 
-def _joined(recipe: RecipeRecord, key: str) -> str:
+def meta_text(recipe: RecipeRecord, key: str) -> str:
     """Return a value of `test_meta` in one line; nested values have their names."""
     value = (recipe.about.get("test_meta") or {}).get(key)
     if value in (None, "", {}, []):
@@ -178,7 +178,7 @@ def labelled_meta(run: RunRecord) -> dict[str, str]:
     labelled: dict[str, dict[str, None]] = {}
     for recipe in run.recipes.values():
         for name in _META if recipe.about.get("test_meta") else ():
-            if value := _joined(recipe, name):
+            if value := meta_text(recipe, name):
                 labelled.setdefault(name, {})[value] = None
     if not labelled:
         return {}
@@ -294,7 +294,7 @@ class Page:
         """Unit under test of the recipe of the first failure; empty if it names none."""
         first = self.first_failure
         recipe = self.run.recipes.get(first.step.recipe) if first else None
-        return _joined(recipe, "dut") if recipe else ""
+        return meta_text(recipe, "dut") if recipe else ""
 
     @property
     def number_of_tests(self) -> int:

@@ -1,0 +1,117 @@
+"""Outcomes of the steps of one recipe in many runs."""
+
+import threading
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from pytest_orchestrator.monitor.address import step_key
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.monitor.run_list import PENDING, RunRow
+from pytest_orchestrator.reports.html.page import meta_text
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.lookup import NoRun
+from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
+from pytest_orchestrator.runs.summary import flaky, verdict_of
+from pytest_orchestrator.runs.verdicts import worst
+
+_MAX_CACHED: Final = 400
+
+
+class StepCell(Struct, frozen=True):
+    """A step in a run: its key in URLs, its state, and True if it passed on a later attempt."""
+
+    key: str
+    state: str
+    is_flaky: bool
+
+
+class Column(Struct, frozen=True):
+    """A recipe in a run.
+
+    Attributes:
+        run: Row of the run.
+        verdict: Worst verdict of the cells of the recipe.
+        name: Name of the recipe.
+        dut: Its unit under test.
+        steps: Its steps by label: the name of the step, after the cell of its matrix.
+    """
+
+    run: RunRow
+    verdict: str
+    name: str
+    dut: str
+    steps: dict[str, StepCell]
+
+
+class _Read(NamedTuple):
+    row: RunRow
+    column: Column
+
+
+class RecipeHistory:
+    """Columns of recipes, each of which is read once.
+
+    Args:
+        runs: The runs.
+    """
+
+    def __init__(self, runs: RunCache) -> None:
+        self._runs = runs
+        self._lock = threading.Lock()
+        self._read: dict[tuple[str, str], _Read] = {}
+
+    def columns(self, path: str, rows: list[RunRow]) -> list[Column]:
+        """Return the columns of a recipe for runs; leave out runs that were deleted.
+
+        Args:
+            path: Path of the recipe.
+            rows: The rows of the runs.
+        """
+        found = []
+        for row in rows:
+            with self._lock:
+                known = self._read.get((row.id, path))
+            # A row is replaced when its run has changed.
+            column = known.column if known and known.row is row else self._column(path, row)
+            if column is None:
+                continue
+            found.append(column)
+            with self._lock:
+                self._read[row.id, path] = _Read(row, column)
+                while len(self._read) > _MAX_CACHED:
+                    del self._read[next(iter(self._read))]
+        return found
+
+    def _column(self, path: str, row: RunRow) -> Column | None:
+        def column(view: RunView) -> Column:
+            return _column(view.record, path, row)
+
+        try:
+            if row.verdict in ("running", PENDING):
+                return self._runs.read(row.id, column)
+            folder = self._runs.folder(row.id)
+            return _column(lookup.load_record(folder, raw_blocks=True), path, row)
+        except NoRun:
+            return None
+
+
+def _column(run: RunRecord, path: str, row: RunRow) -> Column:
+    recipes = [one for one in run.recipes.values() if (one.about.get("path") or one.key) == path]
+    steps: dict[str, StepCell] = {}
+    for recipe in recipes:
+        steps |= _cells(recipe)
+    name = str(recipes[0].about.get("name") or "") if recipes else ""
+    dut = meta_text(recipes[0], "dut") if recipes else ""
+    return Column(row, worst(verdict_of(recipe) for recipe in recipes), name, dut, steps)
+
+
+def _cells(recipe: RecipeRecord) -> dict[str, StepCell]:
+    cell = recipe.about.get("cell")
+    head = f"[{cell}] " if cell else ""
+    again = {step.name for step in flaky(recipe.steps.values())}
+    return {
+        f"{head}{step.name}": StepCell(step_key(step), step.state, step.name in again)
+        for step in recipe.steps.values()
+        if step.state not in NOT_REACHED
+    }
