@@ -9,7 +9,7 @@ from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.operator_routes import add_operator_page
-from pytest_orchestrator.monitor.pages import recipe, run, runs
+from pytest_orchestrator.monitor.pages import comparison, recipe, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
@@ -116,6 +116,10 @@ def _add_list(server: "Flask", run_list: RunListCache) -> None:
     def follow_list() -> "Response":
         version: Callable[[], tuple[str, bool]] = lambda: (str(run_list.version), False)  # noqa: E731
         return events(version)
+
+    @server.get("/compare")
+    def compare() -> str:
+        return comparison.page(run_list.runs, request.args.getlist("run"), request.args)
 
     @server.get("/recipe")
     def show_recipe() -> str:
