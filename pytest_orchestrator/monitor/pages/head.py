@@ -10,7 +10,7 @@ from msgspec import Struct
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import step_key
-from pytest_orchestrator.monitor.eta import remaining_seconds
+from pytest_orchestrator.monitor.eta import Remaining, is_left_out, remaining_time
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.html.page import labelled_meta
 from pytest_orchestrator.reports.html.render import NAME
@@ -64,7 +64,7 @@ class Head(Struct, frozen=True):
         more_now: Number of other steps that run.
         since: Start of the run in seconds since the epoch while it runs; else 0.
         seconds: Duration of the run so far.
-        left: Estimated time to its end; empty if unknown.
+        left: Text of the estimated time to its end; empty if unknown.
         started: Its start in ISO 8601 UTC.
         facts: DUT, operator, station and host by label.
         failures: The first failed steps, at most three.
@@ -112,7 +112,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
     failed = sorted(
         (step for step in steps if look(step.state) == "failed"), key=lambda one: one.lines[1]
     )
-    left = remaining_seconds(run, estimates, now) if live and steps else None
+    left = remaining_time(run, estimates, now) if live and steps else None
     return Head(
         verdict=word,
         sign=sign(word),
@@ -130,7 +130,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
         more_now=max(0, len(active) - _MOST),
         since=epoch_seconds(run.first) if live else 0.0,
         seconds=max(0.0, now - epoch_seconds(run.first)) if live else seconds(run),
-        left="" if left is None else duration(left),
+        left="" if left is None else _left(left),
         started=run.first,
         facts=dict(_facts(view)),
         failures=[_failure(step) for step in failed[:_MOST]],
@@ -143,9 +143,13 @@ def selected(run: RunRecord) -> Iterator[StepRecord]:
     """Yield the steps of a run that were selected, or that ran because another one needs them."""
     for recipe in run.recipes.values():
         for step in recipe.steps.values():
-            is_left_out = step.state == "waiting" and step.name in recipe.unselected
-            if not is_left_out and step.state != "not selected":
+            if not is_left_out(recipe, step):
                 yield step
+
+
+def _left(left: Remaining) -> str:
+    """Return the text of a remaining time; a step without history makes it a lower bound."""
+    return f"{'about' if left.is_whole else 'at least'} {duration(left.seconds)} to go"
 
 
 def report_url(view: RunView) -> str:
