@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
+from pytest_orchestrator.monitor.ending import add_confirmation
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.operator_routes import add_operator_page
@@ -15,6 +16,7 @@ from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
 from pytest_orchestrator.runs.compare.estimates import StepEstimates
+from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.lookup import LATEST, NoRun, find_run
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     _add_files(server, run_cache)
     _add_list(server, run_list)
     add_operator_page(server, run_cache)
+    add_confirmation(server)
     server.register_error_handler(NoRun, lambda error: (_missing(f"{error}."), 404))
     server.register_error_handler(404, lambda _: (_missing("This page does not exist."), 404))
     require_token(server, token, hosts)
@@ -69,7 +72,9 @@ def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
         return address(name, tab, request.args) if tab in run.TABS else None
 
     @server.get("/run/<name>")
-    def open_run(name: str) -> "Redirect":
+    def open_run(name: str) -> "str | Redirect":
+        if is_run(Path(name)) and name > run_cache.newest():  # `pytest --recipe-monitor` links it
+            return render("waits.html")
         return to_latest(_OVERVIEW) if name == LATEST else redirect(f"/run/{name}/{_OVERVIEW}")
 
     @server.get("/run/<name>/<tab>")

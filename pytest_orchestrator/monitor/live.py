@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from pytest_orchestrator.monitor.ending import SEEN, Ending, ending_of
 from pytest_orchestrator.runs.lookup import NoRun
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ _LOOK: Final = 0.2
 """Seconds between two looks at the journal."""
 _BEAT: Final = 2.0
 """Seconds after which a page hears from the monitor even if nothing changed."""
+STAY: Final = 10.0
+"""Seconds for which a stream stays open after the last version, as the monitor may end then."""
 
 
 def events(version: Callable[[], tuple[str, bool]]) -> "Response":
@@ -21,17 +24,27 @@ def events(version: Callable[[], tuple[str, bool]]) -> "Response":
     Args:
         version: Function that returns the present version, and True if it is the last one.
     """
-    from flask import Response
+    from flask import Response, current_app
 
-    response = Response(_lines(version), mimetype="text/event-stream")
+    ending = ending_of(current_app)
+    response = Response(_lines(version, ending), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # a proxy would hold events back
     return response
 
 
-def _lines(version: Callable[[], tuple[str, bool]]) -> Iterator[str]:
-    sent, at = "", 0.0
+def _lines(version: Callable[[], tuple[str, bool]], ending: Ending) -> Iterator[str]:
+    ending.opened()
+    try:
+        yield from _changes(version, ending)
+    finally:
+        ending.closed()
+
+
+def _changes(version: Callable[[], tuple[str, bool]], ending: Ending) -> Iterator[str]:
+    sent, at, over = "", 0.0, 0.0
     while True:
+        is_ending = ending.has_begun  # before the last look at the run
         try:
             now, is_last = version()
         except NoRun:
@@ -44,7 +57,11 @@ def _lines(version: Callable[[], tuple[str, bool]]) -> Iterator[str]:
             # A write to a closed connection ends the thread that serves it.
             yield "event: beat\ndata: 0\n\n"
             at = time.monotonic()
-        if is_last:
+        if is_ending:
+            yield f"event: bye\ndata: {SEEN}/{ending.key()}\n\n"
+            return
+        over = over or (time.monotonic() if is_last else 0.0)
+        if over and time.monotonic() - over > STAY:
             yield "event: end\ndata: over\n\n"
             return
         time.sleep(_LOOK)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER: Final = 2 << 20
 """Highest number of bytes of the answer to a question."""
+_PICTURE_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 
 
 def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
@@ -56,7 +57,12 @@ def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
 
         run = run_cache.newest()
         image = run_cache.read(run, found) if run else None
-        return Response(image[0], mimetype=image[1]) if image else abort(404)
+        if image is None:
+            abort(404)
+        policy = {
+            "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+        }
+        return Response(image[0], mimetype=image[1], headers=policy)
 
     _add_answer(server, run_cache, questions, shown)
 

@@ -14,6 +14,7 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.monitor.ending import Ending, ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ _MAX_IDLE_CONNECTIONS: Final = 64
 _HEADERS_TIMEOUT: Final = 10.0
 _REPLY_TIMEOUT: Final = 120.0
 """Timeouts in seconds for the headers of a request and for sending the reply."""
+_LAST_STATE: Final = 2.0
+"""Seconds for which the end of the monitor waits for open pages."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -69,7 +72,8 @@ def serve(
     token = secrets.token_urlsafe(24)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
-    web = _wsgi_server(listener, _application(base, token, host))
+    application = _application(base, token, host)
+    web = _wsgi_server(listener, application)
     link = f"http://{_link_host(host)}:{port}/?token={token}"
     report(f"monitor of {base}: {link}")
     sys.stdout.flush()
@@ -77,7 +81,9 @@ def serve(
     end = lambda *_: threading.Thread(target=web.shutdown, daemon=True).start()  # noqa: E731
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     if until is not None:
-        threading.Thread(target=_shut_down_at_eof, args=(until.fileno(), web), daemon=True).start()
+        ending = ending_of(application)
+        args = (until.fileno(), web, ending)
+        threading.Thread(target=_shut_down_at_eof, args=args, daemon=True).start()
     try:
         with _open_in_browser(link, base, report) if show else nullcontext():
             web.serve_forever(poll_interval=0.1)
@@ -89,12 +95,13 @@ def serve(
     return 0
 
 
-def _shut_down_at_eof(until: int, web: "BaseWSGIServer") -> None:
-    """Wait for the end of a file, then shut the server down."""
+def _shut_down_at_eof(until: int, web: "BaseWSGIServer", ending: Ending) -> None:
+    """Wait for the end of a file, then until open pages have the last state; shut down."""
     # Not by the buffered reader: its lock, held by this thread, would abort the exit of Python.
     with suppress(OSError):
         while os.read(until, 4096):
             pass
+    ending.wait(_LAST_STATE)
     web.shutdown()
 
 

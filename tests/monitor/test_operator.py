@@ -45,8 +45,12 @@ def form_of(client: FlaskClient) -> dict[str, str]:
 
 def valid(client: FlaskClient, **changed: Any) -> dict[str, str]:
     """Return a valid answer but for the named parts; None removes a part."""
-    given: dict[str, Any] = {"f.serial": "SN000123", "f.volts": "5.02 V"}
-    given |= {"button": "pass", "who": "Ann"}
+    given: dict[str, Any] = {
+        "f.serial": "SN000123",
+        "f.volts": "5.02 V",
+        "button": "pass",
+        "who": "Ann",
+    }
     given |= form_of(client) | {name.replace("_", "."): text for name, text in changed.items()}
     return {name: text for name, text in given.items() if text is not None}
 

@@ -4,7 +4,7 @@
   "use strict";
   const root = document.documentElement;
   const LEAST = 300; // ms between two requests
-  let stream = null, version = root.dataset.version, pending = false, again = false, last = 0, lost = 0;
+  let stream = null, ended = false, version = root.dataset.version, pending = false, again = false, last = 0, lost = 0;
 
   const morphing = {
     morphStyle: "outerHTML",
@@ -26,11 +26,9 @@
     document.title = next.title;
     const icon = next.getElementById("favicon"), own = document.getElementById("favicon");
     if (icon && own.href !== icon.href) own.href = icon.href;
-    // Of the element with the focus nothing is replaced; that is meant for text that is typed.
-    morphing.ignoreActiveValue = document.activeElement.matches("input, select, textarea");
     Idiomorph.morph(document.getElementById("page"), page, morphing);
     version = root.dataset.version = next.documentElement.dataset.version;
-    if (root.dataset.events !== next.documentElement.dataset.events) {
+    if (!ended && root.dataset.events !== next.documentElement.dataset.events) {
       root.dataset.events = next.documentElement.dataset.events;
       listen();
     }
@@ -83,11 +81,32 @@
     stream.onmessage = ({ data }) => { if (data !== version) refresh(); };
     stream.onerror = () => connected(false);
     stream.addEventListener("end", () => { stream.close(); stream = null; });
+    stream.addEventListener("bye", ({ data }) => end(data));
+  };
+
+  // The monitor ends: the page takes the last state and the report, and confirms it.
+  const end = async (confirmation) => {
+    stream.close();
+    stream = null;
+    ended = true;
+    try {
+      await load(location.href);
+      for (const link of document.querySelectorAll("a.report")) {
+        const report = await fetch(link.href);
+        if (!report.ok) continue;
+        link.href = URL.createObjectURL(await report.blob());
+        link.download = "report.html";
+      }
+      await fetch(confirmation);
+    } catch { /* the page stays as it is */ }
+    connected(true);
+    document.getElementById("ended").hidden = false;
   };
 
   // Links within the monitor are followed without a new page, so that lists stay where they are.
   const inside = (url) => url.origin === location.origin && !/^\/(assets|run\/[^/]+\/file)\//.test(url.pathname);
   const go = async (url, push) => {
+    if (ended) return;
     if (push) history.pushState(null, "", url);
     try { await load(url); } catch { location.href = url; return; }
     if (push && url.hash) document.getElementById(decodeURIComponent(url.hash.slice(1)))?.scrollIntoView();

@@ -70,6 +70,7 @@ class Head(Struct, frozen=True):
         failures: The first failed steps, at most three.
         more_failures: Number of other failed steps.
         report: URL of `report.html`; empty while there is none.
+        report_path: Path of `report.html`, which can be opened when the monitor has ended.
     """
 
     verdict: str
@@ -94,6 +95,7 @@ class Head(Struct, frozen=True):
     failures: list[Mention]
     more_failures: int
     report: str
+    report_path: str
 
 
 def head(view: RunView, estimates: Seconds) -> Head:
@@ -136,6 +138,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
         failures=[_failure(step) for step in failed[:_MOST]],
         more_failures=max(0, len(failed) - _MOST),
         report=report_url(view),
+        report_path=str(view.folder.absolute() / NAME),
     )
 
 

@@ -1,13 +1,16 @@
 """Page of one run: its head, the tabs, the chosen step."""
 
+import time
 from types import ModuleType
 from typing import Final
 
 from msgspec import Struct
 
+from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
+from pytest_orchestrator.monitor.live import STAY
 from pytest_orchestrator.monitor.pages import context, graph, log, steps, tests, timeline
-from pytest_orchestrator.monitor.pages.head import Head, head
+from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
@@ -92,10 +95,17 @@ def _is_over(view: RunView) -> bool:
     return view.record.state != "running"
 
 
+def _is_settled(view: RunView) -> bool:
+    """Return True if a run ended some time ago, so that its reports are written."""
+    last = view.record.last
+    return _is_over(view) and (not last or time.time() - epoch_seconds(last) > STAY)
+
+
 def _version(view: RunView, one: Address) -> str:
     of_tab = getattr(TABS[one.tab], "version", None)
     more = f".{of_tab(view, one)}" if of_tab else ""
-    return f"{view.version}.{view.record.state}.{len(view.problem)}{more}"
+    ended = f"{view.record.state}.{len(view.problem)}.{report_url(view) and 1}"
+    return f"{view.version}.{ended}{more}"
 
 
 def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
@@ -107,7 +117,7 @@ def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
         title=f"{top.sign} {top.verdict}: {top.title or one.run}",
         look=top.look,
         version=_version(view, one),
-        events="" if _is_over(view) else events,
+        events="" if _is_settled(view) else events,
         head=top,
         tabs={name: tab.LABEL for name, tab in TABS.items()},
         recipes=_recipes(view),
