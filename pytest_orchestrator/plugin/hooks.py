@@ -37,11 +37,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
     """Add the default value to a bare ``--recipe-resume``, so a path after it is not its value."""
-    if declared.RESUME in args:
+    if any(one in declared.BARE for one in args):
         end = args.index("--") if "--" in args else len(args)
-        args[:end] = [
-            f"{one}={declared.LATEST}" if one == declared.RESUME else one for one in args[:end]
-        ]
+        values = declared.BARE
+        args[:end] = [f"{one}={values[one]}" if one in values else one for one in args[:end]]
 
 
 @pytest.hookimpl(tryfirst=True, specname="pytest_configure")

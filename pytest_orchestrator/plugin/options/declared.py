@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 RESUME = "--recipe-resume"
 LATEST = "latest"
+MONITOR = "--recipe-monitor"
+WITH_SESSION = "session"
+KEEP = "keep"
+BARE = {RESUME: LATEST, MONITOR: WITH_SESSION}
+"""Options whose value may be left out, with the value that they have then."""
 
 BOOLEANS = (
     (
@@ -287,11 +292,13 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
-        "--recipe-monitor",
+        MONITOR,
         {
-            "action": "store_true",
+            "nargs": "?",
+            "const": WITH_SESSION,
+            "metavar": KEEP,
             "help": "show the run in a browser while it is running: the header has the link (needs "
-            "the extra monitor)",
+            "the extra monitor); --recipe-monitor=keep: until Ctrl-C after the end of the run",
         },
     ),
 )
