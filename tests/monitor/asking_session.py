@@ -31,7 +31,7 @@ class AskingSession:
 
     def __init__(self, base: Path, root: Path, **question: Any) -> None:
         self.built = Built(base, LIVE, root=str(root), test_meta={"dut": "PSU-7"})
-        self.built.begin("inspect", "measure")
+        self.built.begin("inspect", "measure", type="prompt")
         self.built.start("inspect")
         self.queue = QuestionQueue(lambda _: None, lambda _turn, _one: None)
         self.channel = QuestionChannel(self.queue, self.built.folder)

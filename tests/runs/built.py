@@ -61,10 +61,11 @@ class Built:
         self.moment += 1_000_000
         self.lines += 1
 
-    def begin(self, *steps: str, digests: dict[str, str] | None = None) -> Built:
-        """Write the start of the recipe, which has these steps."""
+    def begin(self, *steps: str, digests: dict[str, str] | None = None, **more: str) -> Built:
+        """Write the start of the recipe, which has these steps; all have the further fields."""
         infos = tuple(
             {"name": name, "node": f"{self.recipe}::{name}", "index": index, "line": index + 2}
+            | more
             for index, name in enumerate(steps, 1)
         )
         digests = digests or {}
