@@ -33,9 +33,9 @@ def write_certificates(
             written.
     """
     from pytest_orchestrator.core.files import replacing
-    from pytest_orchestrator.reports.certificate import pdf as printer
     from pytest_orchestrator.reports.certificate.render import NAME, html
     from pytest_orchestrator.reports.certificate.view import certificates
+    from pytest_orchestrator.reports.pictures import chromium as printer
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.evidence.verify import verify_reading
     from pytest_orchestrator.runs.journal.reader import read_journal
@@ -47,7 +47,7 @@ def write_certificates(
             printer.browser_path()  # before anything is written
         # One reading for both, so that the seal proves what the certificate shows.
         reading = read_journal(folder / JOURNAL)
-    except printer.NoPdf as error:
+    except printer.BrowserError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"{folder} has no journal: {error.strerror}") from None
@@ -62,7 +62,7 @@ def write_certificates(
         if pdf is not None:
             written.append(pdf)
             printer.write_pdf(page, pdf)
-    except printer.NoPdf as error:
+    except printer.BrowserError as error:
         raise UsageError(f"{error}; {page} is written") from None
     except OSError as error:
         raise UsageError(f"{written[-1]}: {error.strerror}") from None

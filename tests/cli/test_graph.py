@@ -6,6 +6,8 @@ import pytest
 from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
 
+_NO_BROWSER = "no PNG: there is no Chromium, Chrome or Edge; install the package chromium,"
+
 
 @pytest.fixture
 def recipe(project: Project) -> Path:
@@ -81,7 +83,10 @@ def test_wrong_arguments_of_graph_are_errors(project: Project, runs: Runs, recip
         assert (done.code, done.out) == (2, "")
         return done.err.partition("error: ")[2]
 
-    assert error_of("recipes/psu.yaml", "-o", "x.png") == "x.png ends in none of .svg, .mmd, .dot\n"
+    assert (
+        error_of("recipes/psu.yaml", "-o", "x.gif")
+        == "x.gif ends in none of .svg, .png, .mmd, .dot\n"
+    )
     assert error_of("recipes/psu.yml") == (
         "there is no recipes/psu.yml (did you mean 'recipes/psu.yaml'?)\n"
     )
@@ -105,3 +110,48 @@ def test_cell_of_a_matrix_must_be_named(project: Project, runs: Runs) -> None:
     cells = f"'{key.format(1)}', '{key.format(2)}'"
     assert f"has several cells: {cells}; name one of them\n" in done.err
     assert "failed" in project.call("graph", key.format(2), "--run", "latest").out
+
+
+def test_the_timeline_of_a_run_is_a_picture(project: Project, runs: Runs) -> None:
+    run = runs.new().begin("flash", "burn_in")
+    run.step("flash").step("burn_in", "failed").seal(1)
+
+    assert project.call("graph", "psu", "--run", "latest", "--timeline", "-o", "t.svg").code == 0
+
+    root = ElementTree.parse(project.path / "t.svg").getroot()
+    texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    titles = [one.text for one in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert {"flash", "burn_in", "✘"} <= {*texts}
+    assert titles[0] == "flash, passed: running 1.0 s, from 0 s"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--timeline",), "--timeline draws a run to a file; add --run RUN and -o FILE.svg"),
+        (
+            ("--run", "latest", "--timeline", "-o", "t.dot"),
+            "t.dot ends in none of .svg, .png",
+        ),
+        (("-o", "t.jpg"), "t.jpg ends in none of .svg, .png, .mmd, .dot"),
+        (
+            ("-o", "t.png"),
+            f"{_NO_BROWSER} or set $CHROME to the path of one, or write an .svg",
+        ),
+    ],
+)
+def test_a_picture_that_cannot_be_made_is_a_usage_error(
+    project: Project,
+    recipe: Path,
+    options: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.reports.pictures.chromium._APPLICATIONS", ())
+    monkeypatch.setattr("pytest_orchestrator.reports.pictures.chromium._NAMES", ())
+    monkeypatch.delenv("CHROME", raising=False)
+
+    done = project.call("graph", "recipes/psu.yaml", *options)
+
+    assert done.code == 2
+    assert done.err.endswith(f"error: {said}\n")

@@ -1,6 +1,7 @@
 """Draw the dependency graph of a recipe, with --run also the outcomes of its steps.
 
-Prints Mermaid to stdout, or writes a file whose suffix selects the format: .svg, .mmd or .dot.
+Prints Mermaid to stdout, or writes a file whose suffix selects the format: .svg, .png, .mmd or
+.dot. With --timeline it draws when the steps of a run ran, as .svg or .png.
 """
 
 import argparse
@@ -14,6 +15,9 @@ from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.graph.nodes import Steps
+    from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
+
+_MOST_CELLS = 10
 
 EXAMPLE = "graph recipes/example.yaml -o example.svg"
 
@@ -36,7 +40,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="write to a file that ends in .svg, .mmd or .dot",
+        help="write to a file that ends in .svg, .png, .mmd or .dot; .png needs a Chromium, Chrome "
+        "or Edge",
+    )
+    parser.add_argument(
+        "--timeline",
+        action="store_true",
+        help="with --run and -o: draw the timeline of the steps instead of their dependencies",
     )
     parser.add_argument(
         "--all-steps",
@@ -46,29 +56,63 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print or write the graph."""
-    from pytest_orchestrator.reports.graph.picture import dot, mermaid, svg
+    """Print or write the graph or the timeline."""
+    from pytest_orchestrator.reports.graph.picture import PICTURES
 
     output: Path | None = args.output
-    writers = {".svg": svg, ".mmd": mermaid, ".dot": dot}
-    if output is not None and output.suffix not in writers:
-        raise UsageError(f"{output} ends in none of {', '.join(writers)}")
-    steps = _of_run(args.run, args.recipe) if args.run else _of_file(args.recipe)
-    fold = not args.all_steps
+    suffix = "" if output is None else output.suffix
+    formats = (".svg", ".png") if args.timeline else (".svg", ".png", ".mmd", ".dot")
+    if args.timeline and not (args.run and output):
+        raise UsageError("--timeline draws a run to a file; add --run RUN and -o FILE.svg")
+    if output is not None and suffix not in formats:
+        raise UsageError(f"{output} ends in none of {', '.join(formats)}")
+    if args.timeline:
+        text = _timeline(args.run, args.recipe)
+    else:
+        steps = _of_run(args.run, args.recipe) if args.run else _of_file(args.recipe)
+        kind = {"": "mmd", ".png": "svg"}.get(suffix, suffix[1:])
+        text = PICTURES[kind](steps, fold=not args.all_steps)
     if output is None:
-        say(*mermaid(steps, fold=fold).splitlines())
-        return 0
+        say(*text.splitlines())
+    else:
+        _write(output, text)
+    return 0
+
+
+def _write(output: Path, text: str) -> None:
+    """Write a picture, as PNG if the name of the file says so."""
+    from pytest_orchestrator.reports.pictures.chromium import BrowserError, write_png
+
     try:
-        output.write_text(writers[output.suffix](steps, fold=fold), encoding="utf-8")
+        if output.suffix == ".png":
+            write_png(text, output)
+        else:
+            output.write_text(text, encoding="utf-8")
+    except BrowserError as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}") from None
-    return 0
+
+
+def _timeline(name: str, recipe: str) -> str:
+    from pytest_orchestrator.reports.pictures.timeline import svg
+
+    record = run_record(name)
+    found = _recipe_of(record, recipe)
+    text = svg(found, record.last)
+    if text is None:
+        raise UsageError(f"no step of {found.key} ran in run {record.id}")
+    return text
 
 
 def _of_run(name: str, recipe: str) -> "Steps":
     from pytest_orchestrator.reports.views import steps_of
 
-    record = run_record(name)
+    return steps_of(_recipe_of(run_record(name), recipe))
+
+
+def _recipe_of(record: "RunRecord", recipe: str) -> "RecipeRecord":
+    """Return the recipe or cell of a run that the user names."""
     keys = [key for key in record.recipes if recipe in (key, Path(key).stem)]
     keys = keys or [key for key in record.recipes if key.partition("[")[0] == recipe]
     if not keys:
@@ -77,9 +121,10 @@ def _of_run(name: str, recipe: str) -> "Steps":
         )
         raise UsageError(f"run {record.id} has no recipe '{recipe}'{hint}")
     if len(keys) > 1:
-        cells = ", ".join(f"'{key}'" for key in keys)
-        raise UsageError(f"run {record.id} has several cells: {cells}; name one of them")
-    return steps_of(record.recipes[keys[0]])
+        cells = ", ".join(f"'{key}'" for key in keys[:_MOST_CELLS])
+        more = f" and {len(keys) - _MOST_CELLS} more" if len(keys) > _MOST_CELLS else ""
+        raise UsageError(f"run {record.id} has several cells: {cells}{more}; name one of them")
+    return record.recipes[keys[0]]
 
 
 def _of_file(name: str) -> "Steps":

@@ -1,1 +1,1 @@
-"""Test certificate of a recipe: verdict, view, HTML page and PDF."""
+"""Test certificate of a recipe: verdict, view, and HTML page."""

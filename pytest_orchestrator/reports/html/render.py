@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from pytest_orchestrator.reports import quantities
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
-from pytest_orchestrator.reports.html.timeline import Bar, Timeline
+from pytest_orchestrator.reports.html.timeline import Timeline, rows, tick_text
 from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.templating import FOLDER, Environment, template
 from pytest_orchestrator.reports.text import look, sign
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 NAME: Final = "report.html"
 
 _SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
-_MAX_STEP_ROWS: Final = 60
 _ICONS: Final = {
     "passed": ("116329", "M4 8.5l3 3 5-7"),
     "failed": ("a40e26", "M5 5l6 6M11 5l-6 6"),
@@ -41,13 +38,6 @@ _ICONS: Final = {
     "waiting": ("57606a", "M8 4v5M8 12v.1"),
 }
 """Colour and path of the icon of the page, by style of the verdict."""
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """Row of a timeline: the bar of one step, or all bars of a lane."""
-
-    name: str
-    bars: tuple[Bar, ...]
 
 
 def html(
@@ -114,8 +104,8 @@ def add_filters() -> None:
             "utc": quantities.utc_time,
             "percent": _percent,
             "clock": lambda ts: ts[11:23],
-            "tick": _tick,
-            "rows": _rows,
+            "tick": tick_text,
+            "rows": rows,
             "has": _has,
             "size": report_text.size,
             "coloured": coloured,
@@ -124,34 +114,12 @@ def add_filters() -> None:
     Environment.globals.update({"source": _source, "graph": _graph, "not_good": NOT_GOOD})
 
 
-def _rows(line: Timeline) -> list[_Row]:
-    """Return a row for each step, or a row for each lane if there are too many steps."""
-    if len(line.bars) <= _MAX_STEP_ROWS:
-        return [_Row(bar.step.name, (bar,)) for bar in line.bars]
-    lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]
-    for bar in line.bars:
-        lanes[bar.lane].append(bar)
-    return [_Row("", tuple(lane)) for lane in lanes]
-
-
 def _has(line: Timeline, kind: str) -> bool:
     return any(span.kind == kind for bar in line.bars for span in bar.spans)
 
 
 def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.4g}"
-
-
-def _tick(seconds: float) -> str:
-    """Return the label of a time on the axis of a timeline."""
-    if seconds < 1:
-        return f"{seconds * 1e3:g} ms"
-    if seconds < 120:
-        return f"{seconds:g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
-        return f"{minutes} min" + (f" {rest} s" if rest else "")
-    return f"{minutes / 60:g} h"
 
 
 def _raw(text: str) -> Any:

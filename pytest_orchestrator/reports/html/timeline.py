@@ -13,6 +13,7 @@ Kind = Literal["locked", "running", "failed", "retrying"]
 
 _TICK_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MAX_TICKS: Final = 6
+_MAX_STEP_ROWS: Final = 60
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -128,6 +129,23 @@ def timeline_of(steps: Iterable[StepRecord], last: str) -> Timeline | None:
     return Timeline(began, seconds, bars, max(lanes) + 1, ticks_of(seconds))
 
 
+class Row(msgspec.Struct, frozen=True):
+    """Row of a timeline: the bar of one step with its name, or all bars of a lane without one."""
+
+    name: str
+    bars: tuple[Bar, ...]
+
+
+def rows(line: Timeline) -> list[Row]:
+    """Return a row for each step, or a row for each lane if there are too many steps."""
+    if len(line.bars) <= _MAX_STEP_ROWS:
+        return [Row(bar.step.name, (bar,)) for bar in line.bars]
+    lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]
+    for bar in line.bars:
+        lanes[bar.lane].append(bar)
+    return [Row("", tuple(lane)) for lane in lanes]
+
+
 def _spans(step: StepRecord, last: str) -> list[Span]:
     block = step.block
     time = (block and block.time) or None
@@ -203,3 +221,15 @@ def ticks_of(seconds: float) -> tuple[float, ...]:
     days = (86_400.0 * 2**power for power in range(64))
     step = next(each for each in (*fine, *_TICK_STEPS, *days) if seconds / each <= _MAX_TICKS)
     return tuple(round(number * step, 6) for number in range(1, int(seconds / step) + 1))
+
+
+def tick_text(seconds: float) -> str:
+    """Return the label of a time on the axis of a timeline."""
+    if seconds < 1:
+        return f"{seconds * 1e3:g} ms"
+    if seconds < 120:
+        return f"{seconds:g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min" + (f" {rest} s" if rest else "")
+    return f"{minutes / 60:g} h"

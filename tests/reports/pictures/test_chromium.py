@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.reports.certificate.pdf import NoPdf, browser_path, write_pdf
+from pytest_orchestrator.reports.pictures.chromium import (
+    BrowserError,
+    browser_path,
+    write_pdf,
+    write_png,
+)
 from tests.house.browser import ROOT
 
 PRINTS = """#!/bin/sh
@@ -24,7 +29,7 @@ def program(folder: Path, name: str, text: str) -> Path:
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder of programs; it is empty."""
-    monkeypatch.setattr("pytest_orchestrator.reports.certificate.pdf._APPLICATIONS", ())
+    monkeypatch.setattr("pytest_orchestrator.reports.pictures.chromium._APPLICATIONS", ())
     monkeypatch.delenv("CHROME", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}")
     return tmp_path / "bin"
@@ -41,13 +46,13 @@ def test_a_browser_is_found_by_its_name_or_by_the_variable(
     monkeypatch.setenv("CHROME", "mine")
     assert browser_path() == str(mine)
     monkeypatch.setenv("CHROME", "yours")
-    with pytest.raises(NoPdf) as error:
+    with pytest.raises(BrowserError) as error:
         browser_path()
     assert str(error.value) == "no PDF: $CHROME is yours, which is no program"
 
 
 def test_without_a_browser_the_error_says_how_to_get_a_pdf(programs: Path) -> None:
-    with pytest.raises(NoPdf) as error:
+    with pytest.raises(BrowserError) as error:
         write_pdf(programs / "page.html", programs / "page.pdf")
 
     assert str(error.value) == (
@@ -86,7 +91,7 @@ def test_a_browser_that_makes_no_pdf_is_an_error(
 ) -> None:
     path = program(programs, "chromium", text)
 
-    with pytest.raises(NoPdf) as error:
+    with pytest.raises(BrowserError) as error:
         write_pdf(tmp_path / "page.html", tmp_path / "page.pdf")
 
     assert str(error.value) == f"no PDF: {path} {said}"
@@ -105,3 +110,30 @@ def test_chromium_prints_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_pdf(page, tmp_path / "page.pdf")
 
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_a_picture_is_drawn_in_its_size(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    program(programs, "chromium", PRINTS.replace("print-to-pdf", "screenshot"))
+
+    write_png('<svg class="x" width="300.2" height="40" viewBox="">', tmp_path / "out.png")
+
+    words = (tmp_path / "out.png").read_text()
+    assert "--window-size=301,40 --force-device-scale-factor=2" in words
+
+
+@pytest.mark.nightly
+def test_chromium_draws_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = subprocess.run(
+        [ROOT / "scripts" / "browser"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    monkeypatch.setenv("CHROME", found.stdout.strip())
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="50"/>'
+
+    write_png(svg, tmp_path / "out.png")
+
+    data = (tmp_path / "out.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (120, 100)

@@ -1,0 +1,1 @@
+"""Pictures and PDF files of pages and timelines."""
