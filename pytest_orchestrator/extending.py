@@ -61,6 +61,7 @@ FEATURES: Final = frozenset(
         "log",
         "mask",
         "report_info",
+        "run_finish",
         "secrets",
     }
 )

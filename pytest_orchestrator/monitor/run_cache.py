@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
 from pytest_orchestrator.runs.journal.writer import NAME
-from pytest_orchestrator.runs.lookup import FollowedRun, NoRun, run_folders
+from pytest_orchestrator.runs.lookup import LATEST, FollowedRun, NoRun, run_folders
 from pytest_orchestrator.runs.record import RunRecord
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class RunCache:
     def newest(self) -> str:
         """Return the id of the run that began last; empty if there is no run."""
         with suppress(OSError):  # the link is read in no time, also where many runs are
-            found = (self.base / lookup.LATEST).readlink()
+            found = (self.base / LATEST).readlink()
             if is_run(found) and (self.base / found.name / NAME).is_file():
                 return found.name
         return next(iter(self.names()), "")

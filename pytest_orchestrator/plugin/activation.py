@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.plugin import monitor_process
-from pytest_orchestrator.plugin.options import runner, settings, variables
+from pytest_orchestrator.plugin.options import follow_ups, runner, settings, variables
 from pytest_orchestrator.plugin.options.settings import (
     jobs,
     keep_runs,
@@ -189,6 +189,8 @@ def check_settings(config: pytest.Config) -> None:
     max_log(config)
     max_artifact(config)
     settings.check_report_files(config)
+    for secret in follow_ups.check(config):
+        state_of(config).secrets.add(secret)
     variables.resource_counts(config)
     runner.check(config)
     jobs(config)

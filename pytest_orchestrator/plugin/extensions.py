@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,33 @@ def record_warning(
     message = warnings.WarningMessage(HookWarning(text), HookWarning, file, line)
     arguments = {"warning_message": message, "when": when, "nodeid": node, "location": None}
     config.hook.pytest_warning_recorded.call_historic(kwargs=arguments)
+
+
+def each_result(
+    config: pytest.Config, hook: str, problem: Callable[[Any, str], None], **arguments: Any
+) -> Iterator[tuple[Any, Any]]:
+    """Call the implementations of a hook one by one, so that an error of one stops no other.
+
+    Args:
+        config: The configuration of the session.
+        hook: Name of the hook.
+        problem: Called with an implementation and a description of the exception it raised.
+        **arguments: Arguments of the hook besides `config`.
+
+    Yields:
+        The implementations with their results, in the order of their registration.
+    """
+    implementations = getattr(config.hook, hook).get_hookimpls()
+    for one in implementations:
+        others = [other.plugin for other in implementations if other is not one]
+        caller = config.pluginmanager.subset_hook_caller(hook, others)
+        try:
+            for result in caller(config=config, **arguments):
+                yield one, result
+        except pytest.exit.Exception:
+            raise
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
+            problem(one, f"raised {type(error).__name__}: {error}")
 
 
 class _ExtensionsOnly:

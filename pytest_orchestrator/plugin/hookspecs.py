@@ -159,3 +159,24 @@ def pytest_recipe_report_info(
         Exception: An exception is reported as a `HookWarning` and does not change the session; so
             is a result of another form. Secrets in the result are masked.
     """
+
+
+@pytest.hookspec
+def pytest_recipe_run_finish(config: pytest.Config, summary: "Mapping[str, Any]") -> None:
+    """Receive the summary of a run.
+
+    Called once after the end of the session, in the main thread, when the journal is sealed and
+    the reports are written; under xdist in the controller. Not called if the session ran no
+    recipe, or was killed.
+
+    Args:
+        config: The configuration of the session.
+        summary: The run: `schema_version`, `id`, `verdict`, `start`, `seconds`, `exit_status`,
+            `host`, `recipes`, `steps`, `tests`, `failures` (the first 20) and `failure_count`;
+            also `report` (path from the rootdir), `dut`, `flaky`, `marginal`, `uncollected`,
+            `interruption` and `resumed_from` if the run has them. Secrets are masked.
+
+    Raises:
+        Exception: An exception is printed as one line and does not change the session or its exit
+            status; so is that of `pytest.exit`.
+    """

@@ -8,7 +8,7 @@ import pytest
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ReportInfo
 from pytest_orchestrator.core.text import cut_to_length, escape_surrogates
-from pytest_orchestrator.plugin.extensions import record_warning
+from pytest_orchestrator.plugin.extensions import each_result, record_warning
 from pytest_orchestrator.runs import lookup
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ class ReportInfos:
 
     def _info(self, key: str, about: Mapping[str, Any]) -> ReportInfo:
         found: dict[str, dict[str, str]] = {part: {} for part in _PARTS}
-        results = self._results(
+        results = each_result(
+            self._config,
+            HOOK,
+            self._warn,
             recipe=str(about.get("path", key)),
             cell=about.get("cell"),
             test_meta=dict(about.get("test_meta") or {}),
@@ -76,21 +79,6 @@ class ReportInfos:
 
     def _shown(self, text: str) -> str:
         return cut_to_length(self._state.masked(text), _LONGEST)
-
-    def _results(self, **arguments: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield the implementations with their results, in the order of their registration."""
-        implementations = getattr(self._config.hook, HOOK).get_hookimpls()
-        manager = self._config.pluginmanager
-        for one in implementations:
-            others = [other.plugin for other in implementations if other is not one]
-            caller = manager.subset_hook_caller(HOOK, others)
-            try:
-                for result in caller(config=self._config, **arguments):
-                    yield one, result
-            except pytest.exit.Exception:
-                raise
-            except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001
-                self._warn(one, f"raised {type(error).__name__}: {error}")
 
     def _checked(self, implementation: Any, result: Any, part: str) -> Iterator[tuple[str, str]]:
         """Yield the valid labels and texts of a part of a result; warn of all others."""

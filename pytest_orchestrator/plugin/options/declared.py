@@ -68,6 +68,7 @@ _TEXTS = (
         "picture on reports, relative to the rootdir: svg, png, jpg, webp, gif",
     ),
     ("report_css", "", "style sheet of report.html and of certificates, relative to the rootdir"),
+    ("recipe_notify", "", "address that gets the summary of each run as JSON, by POST"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
     (
         "recipe_table",
@@ -289,6 +290,35 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "metavar": "PATH",
             "help": "YAML or JSON file with answers, a mapping of fields for each step; may be "
             "repeated, the later wins",
+        },
+    ),
+    (
+        "--recipe-ctrf",
+        {
+            "metavar": "FILE",
+            "help": "write the run to a file in the Common Test Report Format at its end",
+        },
+    ),
+    (
+        "--recipe-allure",
+        {"metavar": "DIR", "help": "write results for Allure to a folder at the end of the run"},
+    ),
+    (
+        "--recipe-otel",
+        {
+            "nargs": "?",
+            "const": "",
+            "metavar": "ENDPOINT",
+            "help": "send the run as an OpenTelemetry trace by OTLP/HTTP at its end, by default to "
+            "the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT (needs the extra otel)",
+        },
+    ),
+    (
+        "--recipe-notify",
+        {
+            "metavar": "URL",
+            "help": "post the summary of the run as JSON to an address at its end (environment: "
+            "ORCHESTRATOR_NOTIFY, ini: recipe_notify)",
         },
     ),
     (

@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import re
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +21,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     TestReported,
 )
-from pytest_orchestrator.core.files import gc_paused, replacing
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
@@ -34,9 +32,9 @@ from pytest_orchestrator.plugin.results.blocks import (
     carried,
     key_of,
 )
+from pytest_orchestrator.plugin.session import run_end
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.reader import JournalIndex
-from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
 from pytest_orchestrator.runs.journal.writer import sealed_files
 from pytest_orchestrator.runs.provenance import provenance
 
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
-    from pytest_orchestrator.reports.certificate.look import Look
     from pytest_orchestrator.runs.journal.writer import Journal
 
 NAME = "orchestrator-journaling"
@@ -255,11 +252,13 @@ class SessionJournal(Plugin):
             if self._journal.failed is not None:
                 self._fail_session(session, self._journal.failed)
             else:
-                write_pages(session.config, self._state.folder.path)
+                run_end.write_pages(session.config, self._state.folder.path)
             try:
                 self._ending.close()
             except KeyboardInterrupt as end:
                 pytest.exit(interrupt_text(end), returncode=pytest.ExitCode.INTERRUPTED)
+            if self._journal.failed is None:
+                run_end.follow_up(self._state)
 
     def _seal(self) -> None:
         session, folder = self._session, self._state.folder.path
@@ -479,78 +478,3 @@ class WorkerSteps:
         except (RecipeError, OSError):
             return None
         return next((cell for cell in cells if cell.key == key), None)
-
-
-_BEFORE = 1_000_000
-"""Maximum bytes of earlier journals that are read for trends, so that the end is fast."""
-
-_LARGE = 8_000_000
-"""Size of a journal, in bytes, from which another process writes the page. It has some 5,000
-steps; reading it takes ten times the memory of pytest, which pytest would not release."""
-
-_WRITE_PAGES = f"""\
-import sys
-from pathlib import Path
-from pytest_orchestrator.reports.certificate.look import brand_of
-from pytest_orchestrator.reports.views import write_all
-try:
-    write_all(Path(sys.argv[1]), {_BEFORE}, brand_of(Path(sys.argv[2]), *sys.argv[3:]))
-except (OSError, ValueError) as error:
-    sys.exit(str(error))
-"""
-
-
-def write_pages(config: pytest.Config, folder: Path) -> None:
-    """Write the HTML page and the pictures, unless ``recipe_html`` is false.
-
-    An error is printed and does not change the run; the page can be rebuilt later.
-    """
-    if not config.getini("recipe_html"):
-        return
-    with gc_paused():
-        from pytest_orchestrator.reports.views import write_all
-
-    brand = settings.brand(config)
-    try:
-        if (folder / JOURNAL).stat().st_size > _LARGE:
-            _write_in_subprocess(folder, config.rootpath, brand)
-        else:
-            write_all(folder, _BEFORE, _brand(config.rootpath, brand))
-    except (OSError, ValueError) as error:
-        _print_line(config, f"report.html could not be written: {error}")
-
-
-def _brand(root: Path, brand: tuple[str, str, str]) -> "Look | None":
-    """Return the look of the project; None without, as in most sessions."""
-    if not any(brand):
-        return None
-    from pytest_orchestrator.reports.certificate.look import brand_of
-
-    return brand_of(root, *brand)
-
-
-def _write_in_subprocess(folder: Path, root: Path, brand: tuple[str, str, str]) -> None:
-    """Write the HTML page and the pictures in a subprocess.
-
-    Raises:
-        OSError: The subprocess failed.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", _WRITE_PAGES, str(folder), str(root), *brand],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise OSError(lines[-1])
-
-
-def _print_line(config: pytest.Config, text: str) -> None:
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is not None:
-        terminal.ensure_newline()
-        terminal.write_line(f"orchestrator: {text}", yellow=True)

@@ -7,8 +7,9 @@ host and port.
 import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from pytest_orchestrator.core.secrets import LEAST
 from pytest_orchestrator.reports.export.formats import ExportError
 from pytest_orchestrator.reports.text import cut, shown
 
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 _SCHEMES: Final = ("http", "https")
 _MOST: Final = 200
+_LONG_PATH: Final = 20
+"""Characters from which a path may have a token; a short one would be masked in other texts."""
 
 
 def check_address(address: str) -> None:
@@ -50,14 +53,12 @@ def shown_address(address: str) -> str:
 
 
 def secrets_of(address: str) -> list[str]:
-    """Return the parts of an address that may be secret: user, password, path and query."""
-    try:
-        parts = urlsplit(address)
-        user, password = parts.username or "", parts.password or ""
-    except ValueError:
-        return [address]
-    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return [one for one in (password, user, path, parts.query) if len(one.strip("/")) > 1]
+    """Return the texts in an address that may be secret: password, query, a long path, and all."""
+    parts = urlsplit(address)
+    pieces = [(unquote(parts.password or ""), LEAST), (parts.password or "", LEAST)]
+    pieces += [(parts.query, LEAST), (parts.path, _LONG_PATH)]
+    texts = [address, *(text for text, least in pieces if len(text) >= least)]
+    return [*dict.fromkeys(texts)]
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

@@ -103,12 +103,12 @@ def test_each_case_has_its_properties_by_default_and_the_suite_has_none(bench: P
         "one[gain:1]": "passed",
         "one[gain:2]": "passed",
     }
-    told = {
+    explained = {
         name: (case[1].tag, case[1].attrib.get("type"), case[1].attrib["message"])
         for name, case in cases.items()
         if name in ("release", "pause", "known")
     }
-    assert told == {
+    assert explained == {
         "release": ("skipped", "pytest.skip", "blocked by recipes/a.yaml::measure"),
         "pause": ("skipped", "pytest.skip", "nothing to do"),
         "known": ("skipped", "pytest.xfail", "BUG-4"),

@@ -1,0 +1,71 @@
+"""Options about what follows a run: exports and the notification."""
+
+import os
+from typing import Final
+
+import pytest
+
+from pytest_orchestrator.plugin.options.values import text_of
+
+VARIABLE: Final = "ORCHESTRATOR_NOTIFY"
+"""Environment variable with the address of the notification, which may contain a secret."""
+
+_FORMATS: Final = ("ctrf", "otel", "allure")
+_FILES: Final = ("ctrf", "allure")
+
+
+def targets(config: pytest.Config) -> dict[str, str]:
+    """Return the target of each export that an option names, by the name of its format."""
+    given = {name: config.getoption(f"recipe_{name}") for name in _FORMATS}
+    folder = config.invocation_params.dir
+    return {
+        name: str(folder / target) if name in _FILES else target
+        for name, target in given.items()
+        if target is not None
+    }
+
+
+def notify_address(config: pytest.Config) -> str:
+    """Return the address of the notification; empty without one."""
+    option = config.getoption("recipe_notify")
+    if option is not None:
+        return str(option).strip()
+    return os.environ.get(VARIABLE, "").strip() or text_of(config, "recipe_notify")
+
+
+def check(config: pytest.Config) -> list[str]:
+    """Check the addresses, and that the libraries of the exports are installed.
+
+    Returns:
+        The parts of the addresses that are secret.
+
+    Raises:
+        pytest.UsageError: An address is wrong, or an extra is not installed.
+    """
+    endpoint, address = config.getoption("recipe_otel"), notify_address(config)
+    if endpoint is None and not address:
+        return []
+    from pytest_orchestrator.core.extras import is_installed
+    from pytest_orchestrator.reports.export.formats import ExportError
+    from pytest_orchestrator.reports.export.network import check_address, secrets_of
+
+    if endpoint is not None and not is_installed("otel"):
+        raise pytest.UsageError(
+            "--recipe-otel needs OpenTelemetry: python -m pip install 'pytest-orchestrator[otel]'"
+        )
+    named = {"--recipe-otel": endpoint, _name_of_notify(config): address}
+    for name, one in named.items():
+        try:
+            if one:
+                check_address(one)
+        except ExportError as error:
+            is_path = name == "--recipe-otel" and (config.invocation_params.dir / one).exists()
+            cure = "; write --recipe-otel= before a path" if is_path else ""
+            raise pytest.UsageError(f"{name}: {error}{cure}") from None
+    return [secret for one in named.values() if one for secret in secrets_of(one)]
+
+
+def _name_of_notify(config: pytest.Config) -> str:
+    if config.getoption("recipe_notify") is not None:
+        return "--recipe-notify"
+    return VARIABLE if os.environ.get(VARIABLE, "").strip() else "ini key recipe_notify"

@@ -1,0 +1,128 @@
+"""The end of a run: exports, the hook with the summary, the notification; and their failures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.reports.export.test_webhook import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.plugin.conftest import Project
+
+RECIPE = """
+vars: {pin: 4711-abcd-pin}
+secrets: [vars.pin]
+defaults: {parse: text}
+steps:
+  - {name: login, type: shell, cmd: 'echo ${{ vars.pin }}; exit 3'}
+"""
+CONFTEST = """
+import json
+
+def pytest_recipe_run_finish(config, summary):
+    with open(config.rootpath / "summaries.jsonl", "a") as file:
+        print(json.dumps(summary), file=file)
+    raise ValueError("broken hook")
+"""
+TOKEN = "T024/B0123/9f8e7d6c5b4a-webhook"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.mark.counted
+@pytest.mark.parametrize(
+    ("workers", "is_large"),
+    [
+        ((), False),
+        pytest.param((), True, marks=pytest.mark.nightly),
+        pytest.param(("-n", "2"), False, marks=pytest.mark.nightly),
+    ],
+)
+def test_a_run_is_exported_and_notified_without_a_secret(
+    project: Project,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: tuple[str, ...],
+    is_large: bool,
+) -> None:
+    if is_large:
+        monkeypatch.setattr("pytest_orchestrator.plugin.session.run_end._LARGE", 0)
+    project.write("recipes/x.yaml", RECIPE)
+    project.write("conftest.py", CONFTEST)
+    address = f"{server.url}/services/{TOKEN}"
+    result = project.run(
+        "--recipe-ctrf=ctrf.json",
+        "--recipe-allure=allure",
+        "-orecipe_html=true",
+        f"--recipe-notify={address}",
+        *workers,
+    )
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    ((_, _, posted),) = server.requests
+    (line,) = (project.path / "summaries.jsonl").read_text().splitlines()
+    assert json.loads(line) == posted
+    assert (posted["verdict"], posted["exit_status"], posted["failure_count"]) == ("failed", 1, 1)
+    assert (project.path / posted["report"]).is_file()
+    conftest = project.path / "conftest.py"
+    assert result.stdout.lines[-1] == (
+        f"orchestrator: plugin '{conftest}': "
+        "pytest_recipe_run_finish raised ValueError: broken hook"
+    )
+    tests = json.loads((project.path / "ctrf.json").read_text())["results"]["tests"]
+    assert [(one["name"], one["status"]) for one in tests] == [("login", "failed")]
+    assert len([*(project.path / "allure").glob("*-result.json")]) == 1
+    assert len([*(project.path / "allure").glob("*-attachment.txt")]) == 1
+    sources = {"recipes/x.yaml"}
+    for secret in ("4711-abcd-pin", TOKEN):
+        assert secret not in result.stdout.str() + result.stderr.str() + json.dumps(posted)
+        hits = [
+            name
+            for path in project.path.rglob("*")
+            if path.is_file() and secret.encode() in path.read_bytes()
+            if (name := str(path.relative_to(project.path))) not in sources
+        ]
+        assert hits == []
+
+
+def test_a_failure_after_the_run_is_a_line_and_changes_no_exit_status(project: Project) -> None:
+    project.recipe("a", {"flash": ""})
+    project.ini("recipe_notify = http://127.0.0.1:9/T0KEN-of-the-hook")
+    result = project.run("--recipe-ctrf=no/ctrf.json")
+
+    gone = "http://127.0.0.1:9/…: it cannot be reached ([Errno 111] Connection refused)"
+    assert result.ret == pytest.ExitCode.OK
+    assert result.stdout.lines[-2:] == [
+        f"orchestrator: CTRF: {project.path}/no/ctrf.json: No such file or directory",
+        f"orchestrator: the notification was not sent: {gone}",
+    ]
+
+
+def test_addresses_are_checked_before_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "is no address of a web server; write http://HOST:PORT or https://HOST"
+    result = project.run("--recipe-notify=file:///etc/passwd")
+    assert result.stderr.lines[0] == f"ERROR: --recipe-notify: the value {wrong}"
+    monkeypatch.setenv("ORCHESTRATOR_NOTIFY", "hook.example")
+    assert project.run().stderr.lines[0] == f"ERROR: ORCHESTRATOR_NOTIFY: hook.example {wrong}"
+    result = project.run("--recipe-otel")
+    assert result.stderr.lines[0] == (
+        "ERROR: --recipe-otel needs OpenTelemetry: "
+        "python -m pip install 'pytest-orchestrator[otel]'"
+    )
+    monkeypatch.setattr("pytest_orchestrator.core.extras.EXTRAS", {"otel": ()})
+    project.recipe("a", {"flash": ""})
+    assert project.run("--recipe-otel", "recipes").stderr.lines[0] == (
+        f"ERROR: --recipe-otel: recipes {wrong}; write --recipe-otel= before a path"
+    )
