@@ -105,7 +105,7 @@ def write_bundle(
             _add(archive, STATEMENT, made, when)
         if key is None:
             return len(files) + 2
-        # What was written is verified, not what was meant: a file may change while it is copied.
+        # The written file is verified, because a file of the run may change while it is copied.
         # The signature is about the digests in memory, so a change after this shows too.
         for flaw in verify_bundle(partial).flaws:
             raise KeyFileError(f"{flaw}; a bundle with a change is not signed")

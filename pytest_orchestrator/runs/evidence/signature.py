@@ -157,7 +157,7 @@ def private_key(path: Path, ask: Callable[[str], str] | None = None) -> Signer:
 
     Args:
         path: The file, in PKCS 8.
-        ask: Asks a person for a password, if `PASSWORD` is not set; None asks nobody.
+        ask: Asks a person for a password, if `PASSWORD` is not set; None does not ask.
 
     Raises:
         KeyFileError: The file has no Ed25519 key, or its password is wrong or missing.
