@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -10,31 +10,25 @@ from typing import Any, Final, TypeGuard
 
 import msgspec
 
-from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.block import Measurement, measurements_of
-from pytest_orchestrator.runs.compare.history import (
-    MEASURED,
-    History,
-    RecordedRecipe,
-    figures_of,
-)
+from pytest_orchestrator.runs.history.figures import figures_of
+from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
 
-_MAX_RUNS: Final = 20
+Earlier = Mapping[str, Sequence[tuple[PastRun, PastRecipe]]]
+"""Earlier runs of each recipe, newest first, by key of the recipe."""
+
 _MAX_CHARTS: Final = 24
 _MAX_STEPS: Final = 200
 
 
-def trends(
-    run: RunRecord, before: Iterable[Path], most_bytes: int | None = None
-) -> list[dict[str, Any]]:
-    """Return the histories of up to 24 figures of a run, each of at most 20 runs.
+def trends(run: RunRecord, earlier: Earlier) -> list[dict[str, Any]]:
+    """Return the histories of up to 24 figures of a run.
 
     Args:
         run: The run.
-        before: Folders of the earlier runs, the newest first.
-        most_bytes: Largest total size of the journals that are read; None means no limit.
+        earlier: The earlier runs of its recipes.
 
     Returns:
         One mapping for each figure with more than one point: its ``name``, ``unit``, the limits
@@ -42,14 +36,10 @@ def trends(
         ``points``, the oldest first, each with ``run``, ``start``, ``value`` and ``passed``: True
         if the value is within the limits of this run or, for a duration, if the recipe passed.
     """
-    folders: Iterable[Path] = islice(before, _MAX_RUNS)
-    if most_bytes is not None:
-        folders = lookup.within_bytes(folders, most_bytes)
-    history = History(folders, is_verified=False)
     charts: list[dict[str, Any]] = []
     total = 0
     for recipe in run.recipes.values():
-        for make in _trends(run, recipe, history):
+        for make in _trends(run, recipe, earlier.get(recipe.key, ())):
             total += 1
             if total <= _MAX_CHARTS:
                 charts.append(make())
@@ -59,12 +49,12 @@ def trends(
 
 
 def _trends(
-    run: RunRecord, recipe: RecipeRecord, history: History
+    run: RunRecord, recipe: RecipeRecord, earlier: Sequence[tuple[PastRun, PastRecipe]]
 ) -> Iterator[Callable[[], dict[str, Any]]]:
     """Yield for each figure with a history a function that returns its chart."""
-    earlier = list(islice(history.of(recipe.key), _MAX_RUNS - 1)) if _has_run(recipe) else []
-    if not earlier:
+    if not earlier or not _has_run(recipe):
         return
+    steps = [past.by_name for _, past in earlier]
     title = f"{_title(recipe)} · " if len(run.recipes) > 1 else ""
     yield partial(_seconds_chart, run, recipe, earlier)
     for step in islice(recipe.steps.values(), _MAX_STEPS):
@@ -72,13 +62,19 @@ def _trends(
         if block is None or not (block.measurements or block.elements) or not block.resources:
             continue
         for one in measurements_of(block):
-            key = MEASURED + one.name
             if not _is_number(one.value):
                 continue
-            values = [past.steps.get(step.name, {}).get(key) for past in earlier]
+            values = [_value(past.get(step.name), one.name) for past in steps]
             if any(each is not None for each in values):
                 name = f"{title}{step.name}: {one.name}"
                 yield partial(_chart, run, recipe, earlier, values, one, name)
+
+
+def _value(step: PastStep | None, name: str) -> float | None:
+    """Return a measurement of a step that ran; None if it is no number."""
+    if step is None or step.seconds is None:
+        return None
+    return next((one.figure for one in step.measurements if one.name == name), None)
 
 
 def _title(recipe: RecipeRecord) -> str:
@@ -95,13 +91,17 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _seconds_chart(
-    run: RunRecord, recipe: RecipeRecord, earlier: Sequence[RecordedRecipe]
+    run: RunRecord, recipe: RecipeRecord, earlier: Sequence[tuple[PastRun, PastRecipe]]
 ) -> dict[str, Any]:
     figures = (figures_of(step) for step in recipe.steps.values())
-    seconds = [sum(each["seconds"] for each in past.steps.values()) for past in earlier]
     points: list[dict[str, Any]] = [
-        {"run": past.run, "start": past.started, "value": value, "passed": past.passed}
-        for past, value in zip(earlier, seconds, strict=True)
+        {
+            "run": past_run.id,
+            "start": past.started,
+            "value": sum(step.seconds or 0.0 for step in past.steps),
+            "passed": past.verdict == "passed",
+        }
+        for past_run, past in earlier
     ]
     points.reverse()
     last = {"value": sum(each["seconds"] for each in figures if each)}
@@ -113,7 +113,7 @@ def _seconds_chart(
 def _chart(
     run: RunRecord,
     recipe: RecipeRecord,
-    earlier: Sequence[RecordedRecipe],
+    earlier: Sequence[tuple[PastRun, PastRecipe]],
     values: Sequence[float | None],
     measured: Measurement,
     name: str,
@@ -128,8 +128,8 @@ def _chart(
         return {"run": run_id, "start": start, "value": value, "passed": passed}
 
     points = [
-        point(past.run, past.started, value)
-        for past, value in zip(earlier, values, strict=True)
+        point(past_run.id, past.started, value)
+        for (past_run, past), value in zip(earlier, values, strict=True)
         if value is not None
     ]
     points.reverse()

@@ -1,16 +1,14 @@
 """Files that are made from a journal: `report.html` and graphs of recipes."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_orchestrator.core.files import gc_paused, replacing
+from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.reports.graph.nodes import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
-from pytest_orchestrator.reports.trends import trends
-from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
+from pytest_orchestrator.runs.history.backfill import earlier
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ def write_page(
     run: RunRecord,
     folder: Path,
     page: Path | None = None,
-    before: Iterable[Path] | None = None,
     most_bytes: int | None = None,
     brand: "Look | None" = None,
 ) -> Path:
@@ -33,9 +30,7 @@ def write_page(
         run: The run.
         folder: Its folder.
         page: The file to write; None means `NAME` in the folder of the run.
-        before: Folders of the earlier runs, the newest first; None means those in the same parent
-            folder.
-        most_bytes: Largest total size of their journals that is read; None means all.
+        most_bytes: Largest total size of the history of earlier runs that is read; None means all.
         brand: Title, logo and style sheet of the project; None without.
 
     Returns:
@@ -44,29 +39,38 @@ def write_page(
     Raises:
         OSError: The page cannot be written.
     """
-    if before is None:
-        before = lookup.earlier_runs(folder)
     page = page or folder / NAME
-    text = html(run, folder, page, trends(run, before, most_bytes), brand)
+    text = html(run, folder, page, earlier(run, folder, most_bytes), brand)
     _replace(page, text)
     return page
 
 
-def write_all(folder: Path, most_bytes: int, brand: "Look | None" = None) -> None:
+def write_all(
+    run: RunRecord, folder: Path, root: Path, brand: tuple[str, str, str], most_bytes: int
+) -> str:
     """Write the HTML page of a finished run, and the graphs of its recipes.
 
     Args:
+        run: The run.
         folder: Its folder.
-        most_bytes: Largest total size of the journals of earlier runs that is read.
-        brand: Title, logo and style sheet of the project; None without.
+        root: The rootdir of the project.
+        brand: Title of the project, paths of its logo and of its style sheet; each may be empty.
+        most_bytes: Largest total size of the history of earlier runs that is read.
 
-    Raises:
-        OSError: A file cannot be written.
+    Returns:
+        A sentence if a file could not be written; else empty.
     """
-    with gc_paused():
-        run = lookup.load_record(folder, raw_blocks=True)
+    try:
+        look = None
+        if any(brand):
+            from pytest_orchestrator.reports.certificate.look import brand_of
+
+            look = brand_of(root, *brand)
         write_pictures(run, folder)
-        write_page(run, folder, most_bytes=most_bytes, brand=brand)
+        write_page(run, folder, most_bytes=most_bytes, brand=look)
+    except (OSError, ValueError) as error:
+        return f"report.html could not be written: {error}"
+    return ""
 
 
 def write_pictures(run: RunRecord, folder: Path) -> None:
@@ -92,7 +96,7 @@ def steps_of(recipe: RecipeRecord) -> Steps:
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
-    graph_step = step.about | {"name": step.name, "state": step.word}
+    graph_step = step.about | {"name": step.name, "state": step.state}
     resources = step.block.resources if step.block else None
     return graph_step | ({"seconds": resources.seconds} if resources else {})
 

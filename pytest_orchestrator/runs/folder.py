@@ -1,4 +1,4 @@
-"""Run folder: id, layout, and the files that a journal may name."""
+"""Run folder: id, layout, the file of its history, and the files that a journal may name."""
 
 import contextlib
 import errno
@@ -44,6 +44,27 @@ def free_id(base: Path) -> str:
 def is_run(path: Path) -> bool:
     """Return True if the name of a folder is a run id."""
     return _ID.fullmatch(path.name) is not None
+
+
+def history_folder(base: Path) -> Path:
+    """Return the folder of the history of a project, which is beside the folder of its runs.
+
+    Args:
+        base: The folder of the runs. Beside a folder with another name than ``runs`` the history
+            has this name in its own, because two projects may have their runs side by side.
+    """
+    base = base.absolute()
+    return base.parent / ("history" if base.name == "runs" else f"{base.name}-history")
+
+
+def history_file(base: Path, run: str) -> Path:
+    """Return the path of the file of a run, which may not exist.
+
+    Args:
+        base: The folder of the runs.
+        run: Id of the run.
+    """
+    return history_folder(base) / f"{run[:4]}-{run[4:6]}" / f"{run}.json"
 
 
 class RunFile:

@@ -128,6 +128,8 @@ def record_of(reading: Reading) -> RunRecord:
     for entry in reading.entries:
         record.fold(entry)
     record.end(reading.state)
+    record.seal = reading.chain.hash if reading.state == "finished" else ""
+    record.damage = str(reading.damage or "")
     return record
 
 
@@ -178,25 +180,3 @@ def prunable(base: Path, keep: int, current: str = "", spared: str | None = None
         runs.sort(key=lambda path: (path.name != current, _second(path.name) > _second(current)))
     old = runs[keep:] if keep else []
     return [path for path in old if path.name != spared and not is_being_written(path / NAME)]
-
-
-def prune(base: Path, keep: int, current: str = "", spared: str | None = None) -> list[Path]:
-    """Delete the folders of all but the newest runs; spare runs that are still running.
-
-    Args:
-        base: The folder of the runs.
-        keep: As for `prunable`.
-        current: As for `prunable`.
-        spared: As for `prunable`.
-
-    Returns:
-        The folders that were deleted.
-    """
-    import shutil
-
-    deleted = []
-    for path in prunable(base, keep, current, spared):
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            deleted.append(path)
-    return deleted

@@ -402,6 +402,9 @@ class RunRecord:
         made_safe: The ends of the use of instruments, in order.
         finished: The event that seals the journal; None before.
         is_complete: True if the journal has everything that the run restored from an earlier run.
+        seal: Hash of the line that seals a whole journal; empty without a seal, and in a record
+            that is read while the run writes.
+        damage: Description of the first line that was changed; empty without damage.
     """
 
     def __init__(self) -> None:
@@ -417,6 +420,7 @@ class RunRecord:
         self.made_safe: list[InstrumentSafe] = []
         self.finished: RunFinished | None = None
         self.is_complete = False
+        self.seal = self.damage = ""
 
     @property
     def id(self) -> str:

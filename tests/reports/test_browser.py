@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Browser
 
 from pytest_orchestrator.reports.certificate.look import Look
 from pytest_orchestrator.reports.certificate.render import html as certificates_page
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.history.model import PastRecipe, PastStep
 from tests.house.browser import ROOT, Opened, browser
 from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
 from tests.reports.certificate.test_render import hostile_run
 from tests.reports.line_run import line_run
+from tests.reports.past import copies
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 Open = Callable[..., Opened]
@@ -270,15 +273,23 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of a production line, with the history of a figure."""
     run = line_run(tmp_path_factory.mktemp("line"))
     page = run.folder / "report.html"
-    points = [
-        {"run": f"r{at}", "start": f"2026-11-{at + 10}T10:00:00.000Z", "value": 12 + at / 100}
-        | {"passed": at != 2}
-        for at in range(4)
-    ]
-    trend = {"name": "unit 0 · rail", "unit": "V", "points": points, "low": 11.9, "total": 61}
     record = lookup.load_record(run.folder)
-    page.write_text(html(record, run.folder, trends=[trend]), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pytest_orchestrator.reports.trends._MAX_CHARTS", 4)
+        earlier = copies(record, lambda one: one, _with_large_ripple, lambda one: one)
+        page.write_text(html(record, run.folder, earlier=earlier), encoding="utf-8")
     return page
+
+
+def _with_large_ripple(recipe: PastRecipe) -> PastRecipe:
+    """Return a recipe whose step ``measure`` has failed, because of its ripple."""
+
+    def edit(step: PastStep) -> PastStep:
+        measured = [replace(one, value=61.4, verdict="fail") for one in step.measurements]
+        return replace(step, state="failed", reason="ripple", measurements=tuple(measured))
+
+    steps = [edit(step) if step.name == "measure" else step for step in recipe.steps]
+    return replace(recipe, verdict="failed", steps=tuple(steps))
 
 
 @pytest.fixture(scope="module")
@@ -376,8 +387,8 @@ def test_measurements_are_sifted_sorted_and_copied_as_csv(line: Path, opened: Op
     crossed = """(canvas) => [...canvas.getContext("2d").getImageData(0, 0, canvas.width,
         canvas.height).data].some((value, at, all) => at % 4 === 0 && value > 150
         && all[at + 1] < 40 && all[at + 2] < 70)"""
-    assert page.locator(".trend canvas").evaluate(crossed)
-    assert page.locator("#trends-head", has_text="1 of 61 figures shown").count() == 1
+    assert page.locator(".trend canvas").nth(1).evaluate(crossed)
+    assert page.locator("#trends-head", has_text="4 of 18 figures shown").count() == 1
 
 
 # Returns the bars of a timeline that are not in sight, and the right edges of all parts beyond it.

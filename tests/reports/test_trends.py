@@ -6,6 +6,7 @@ import pytest
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.reports.trends import Curves, curves, trends
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.history.backfill import earlier
 from tests.runs.built import BEGIN, Built
 
 
@@ -56,7 +57,8 @@ def test_a_trend_names_its_recipe_has_limits_and_judges_each_value_by_them(tmp_p
         run.seal()
     folders = sorted(tmp_path.iterdir(), reverse=True)
 
-    charts = trends(lookup.load_record(folders[0]), folders[1:])
+    record = lookup.load_record(folders[0])
+    charts = trends(record, earlier(record, folders[0]))
 
     assert [one["name"] for one in charts] == [
         "x [unit:a] · total step time",
@@ -87,8 +89,10 @@ def test_figures_beyond_the_most_charts_are_counted(
         run.seal()
     folders = sorted(tmp_path.iterdir(), reverse=True)
 
-    charts = trends(lookup.load_record(folders[0]), folders[1:])
+    record = lookup.load_record(folders[0])
+    before = earlier(record, folders[0])
+    charts = trends(record, before)
 
     assert (len(charts), charts[0]["total"]) == (2, 4)
-    page = html(lookup.load_record(folders[0]), folders[0], trends=charts)
+    page = html(record, folders[0], earlier=before)
     assert "2 of 4 figures shown" in page

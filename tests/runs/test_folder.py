@@ -13,6 +13,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished
 from pytest_orchestrator.runs import folder, lookup
 from pytest_orchestrator.runs.folder import RunFolder, free_id
+from pytest_orchestrator.runs.history.retention import delete
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import Journal, is_being_written
 from pytest_orchestrator.runs.provenance import provenance, revision
@@ -24,7 +25,7 @@ def run(number: int) -> str:
 
 def finished_run(base: Path, number: int, keep: int = 0) -> None:
     journal = RunFolder(base, run(number)).open()
-    lookup.prune(base, keep, run(number))
+    delete(lookup.prunable(base, keep, run(number)))
     journal.seal(lambda n: RunFinished(exit_status=0, lines=n))
 
 

@@ -22,7 +22,7 @@ from pytest_orchestrator.reports.text import peak_megabytes, say, say_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_orchestrator.runs.compare.history import Trend
+    from pytest_orchestrator.runs.compare.trends import Trend
 
 EXAMPLE = "runs"
 
@@ -220,10 +220,13 @@ def _elements(row: Mapping[str, Any]) -> str:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    from pytest_orchestrator.runs.lookup import prunable, prune
+    from pytest_orchestrator.runs.history.retention import delete
+    from pytest_orchestrator.runs.lookup import prunable
 
     keep = _kept() if args.keep is None else args.keep
-    gone = prunable(runs_folder(), keep) if args.dry_run else prune(runs_folder(), keep)
+    gone = prunable(runs_folder(), keep)
+    if not args.dry_run:
+        gone = delete(gone)
     if args.json:
         say_json({"dry_run": args.dry_run, "runs": [str(path) for path in gone]})
         return 0
@@ -291,13 +294,13 @@ _LONGEST = 20
 def _show_trends(args: argparse.Namespace) -> int:
     """Print the trends of the step or measurement that `--trend` names, or of all steps."""
     from pytest_orchestrator.core.suggestions import nearest
-    from pytest_orchestrator.runs import lookup
-    from pytest_orchestrator.runs.compare.history import trends
+    from pytest_orchestrator.runs.compare.trends import trends
+    from pytest_orchestrator.runs.history.backfill import read_all
 
-    folders, name = lookup.run_folders(runs_folder()), args.trend
-    found = trends(folders, name)
+    runs, name = [*read_all(runs_folder())], args.trend
+    found = trends(runs, name)
     if name and not found:
-        known = {word for one in trends(folders) for word in (one.step, one.figure)}
+        known = {word for one in trends(runs) for word in (one.step, one.figure)}
         raise UsageError(f"no step and no measurement '{name}' in any run{nearest(name, known)}")
     if args.json:
         say_json({"trends": [_plain(one) for one in found]})

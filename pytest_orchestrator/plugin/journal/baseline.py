@@ -51,7 +51,7 @@ class Baseline:
             measured: The measurements of the step.
         """
         from pytest_orchestrator.runs.compare import history
-        from pytest_orchestrator.runs.compare.history import MEASURED
+        from pytest_orchestrator.runs.history.model import MEASURED
 
         with self._lock:
             earlier = self._history.figures(recipe.key, step.name, self._last)

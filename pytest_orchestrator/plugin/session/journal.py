@@ -32,8 +32,9 @@ from pytest_orchestrator.plugin.results.blocks import (
     carried,
     key_of,
 )
-from pytest_orchestrator.plugin.session import run_end
+from pytest_orchestrator.plugin.session import run_end, run_files
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.history import retention
 from pytest_orchestrator.runs.journal.reader import JournalIndex
 from pytest_orchestrator.runs.journal.writer import sealed_files
 from pytest_orchestrator.runs.provenance import provenance
@@ -62,7 +63,7 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         earlier = state.resumed.run if state.resumed else None
         journal = state.folder.open()
         runs, current = settings.run_dir(config), state.folder.path.name
-        lookup.prune(runs, settings.keep_runs(config), current, spared=earlier)
+        retention.delete(lookup.prunable(runs, settings.keep_runs(config), current, spared=earlier))
         config.add_cleanup(journal.close)
         state.lines = JournalIndex(journal.path)
         journal.on_written = state.lines.note
@@ -252,7 +253,7 @@ class SessionJournal(Plugin):
             if self._journal.failed is not None:
                 self._fail_session(session, self._journal.failed)
             else:
-                run_end.write_pages(session.config, self._state.folder.path)
+                run_files.write_files(session.config, self._state.folder.path)
             try:
                 self._ending.close()
             except KeyboardInterrupt as end:

@@ -23,7 +23,7 @@ from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.reports.states import NOT_GOOD, Legend
 from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
-from pytest_orchestrator.reports.trends import curves
+from pytest_orchestrator.reports.trends import Earlier, curves, trends
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
@@ -200,14 +200,15 @@ class Page:
         run: The run.
         folder: Its folder.
         base: Prefix of links to files in it; empty for a page in that folder.
-        trends: Histories of figures over earlier runs, for charts.
+        earlier: The earlier runs of its recipes; None without.
     """
 
     def __init__(
-        self, run: RunRecord, folder: Path, base: str, trends: Iterable[Mapping[str, Any]] = ()
+        self, run: RunRecord, folder: Path, base: str, earlier: Earlier | None = None
     ) -> None:
         self.run = run
-        self.trends = list(trends)
+        self.earlier: Earlier = earlier or {}
+        self.trends = trends(run, self.earlier)
         self.verdict = verdict(run)
         steps = run.steps
         failed = sum(step.state in NOT_GOOD for step in steps)

@@ -7,7 +7,7 @@ permits only one script: the one of this package, by its digest.
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +26,7 @@ from pytest_orchestrator.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.certificate.look import Look
+    from pytest_orchestrator.reports.trends import Earlier
 
 NAME: Final = "report.html"
 
@@ -44,7 +45,7 @@ def html(
     run: RunRecord,
     folder: Path,
     page: Path | None = None,
-    trends: Iterable[Mapping[str, Any]] = (),
+    earlier: "Earlier | None" = None,
     brand: "Look | None" = None,
 ) -> str:
     """Return the HTML page of a run.
@@ -53,14 +54,13 @@ def html(
         run: The run.
         folder: Its folder.
         page: Path at which the caller stores the page; None means in the folder of the run.
-        trends: Histories of figures over earlier runs, each with ``name``, ``unit`` and
-            ``points``, which have ``run``, ``start``, ``value`` and ``passed``.
+        earlier: The earlier runs of its recipes; None without.
         brand: Title, logo and style sheet of the project; None without.
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = script_of(_SCRIPTS)
     add_filters()
-    page_view = Page(run, folder, base, trends)
+    page_view = Page(run, folder, base, earlier)
     return template("page.html").render(
         page=page_view,
         overview=Overview(page_view),

@@ -4,7 +4,7 @@ The names of fields are the format of the files: a new field has a default, and 
 or removed while `VERSION` is the same. Fields that a later version has added are ignored.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -187,17 +187,13 @@ def joined(value: object) -> str:
     return " ".join(filter(None, map(joined, value))) if isinstance(value, list) else str(value)
 
 
-def of_recipe(runs: Iterable[PastRun], key: str) -> Iterator[tuple[PastRun, PastRecipe]]:
-    """Yield each run that has a recipe, with the recipe.
-
-    Args:
-        runs: The runs.
-        key: Key of the recipe.
-    """
+def by_recipe(runs: Iterable[PastRun]) -> dict[str, list[tuple[PastRun, PastRecipe]]]:
+    """Return the runs that have a recipe, each with the recipe, by key of the recipe."""
+    found: dict[str, list[tuple[PastRun, PastRecipe]]] = {}
     for run in runs:
         for recipe in run.recipes:
-            if recipe.key == key:
-                yield run, recipe
+            found.setdefault(recipe.key, []).append((run, recipe))
+    return found
 
 
 def encoded(run: PastRun) -> bytes:

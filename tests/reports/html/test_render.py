@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_orchestrator.core.events import CollectionFailed, TestReported
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.reports.templating import FOLDER
+from pytest_orchestrator.reports.trends import Earlier
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.history.model import PastRecipe
+from tests.reports.past import copies
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 HOSTILE = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>\x1b[2J\u202e"
@@ -175,10 +179,7 @@ def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
     run.add(3, TestReported(node=HOSTILE, outcome="failed", reason=HOSTILE, text=HOSTILE))
     run.add(3, CollectionFailed(path=HOSTILE, text=HOSTILE))
     run.seal()
-    points = [{"run": HOSTILE, "start": HOSTILE, "value": at, "passed": True} for at in (1, 2)]
-    trend = {"name": HOSTILE, "unit": HOSTILE, "points": points}
-
-    text = page(run, trends=[trend])
+    text = page(run, earlier=hostile_history(run))
 
     read = Read(text)
     assert len([tag for tag, _ in read.tags if tag == "script"]) == 2
@@ -187,6 +188,20 @@ def test_hostile_texts_are_escaped_everywhere(tmp_path: Path) -> None:
     assert not {"\x1b", "\u202e"} & set(text)
     assert "window.hit" in read.text
     assert len(text) < 400_000
+
+
+def hostile_history(run: SampleRun) -> Earlier:
+    """Return two earlier runs of the run in which every text is hostile."""
+
+    def edit(recipe: PastRecipe) -> PastRecipe:
+        first, *rest = recipe.steps
+        measured = [replace(one, value=4, unit=HOSTILE) for one in first.measurements]
+        first = replace(first, reason=HOSTILE, kind=HOSTILE, measurements=tuple(measured))
+        texts = dict.fromkeys(("verdict", "cause", "digest", "started"), HOSTILE)
+        vars_ = {HOSTILE: [HOSTILE]}
+        return replace(recipe, steps=(first, *rest), vars=vars_, digests=vars_, **texts)
+
+    return copies(lookup.load_record(run.folder), edit, lambda one: replace(one, verdict="passed"))
 
 
 def test_the_page_of_a_killed_run_names_the_interrupted_step(tmp_path: Path) -> None:

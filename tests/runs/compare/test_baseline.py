@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Usage
-from pytest_orchestrator.runs.compare.history import (
-    baseline_verdicts,
-    figures_in,
-    figures_of_attempt,
-)
+from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_of_attempt
+from pytest_orchestrator.runs.history.figures import usage_in
 from tests.blocks import parsed
 
 PLACE = Place(3, 5)
@@ -71,4 +68,4 @@ def test_a_memory_peak_that_is_an_upper_bound_is_not_compared() -> None:
     source = {"memory": "wait4, an upper bound"}
     usage = Usage(seconds=1.0, max_rss=10, source=source)
     assert figures_of_attempt(Ended(usage=usage), []) == {"seconds": 1.0}
-    assert figures_in(parsed({"resources": usage.as_dict()})) == {"seconds": 1.0}
+    assert usage_in(parsed({"resources": usage.as_dict()})) == {"seconds": 1.0}

@@ -13,10 +13,10 @@ from pytest_orchestrator.runs.history.model import (
     PastRecipe,
     PastRun,
     PastStep,
+    by_recipe,
     decoded,
     encoded,
     joined,
-    of_recipe,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -119,12 +119,12 @@ def test_the_unit_under_test_is_one_text() -> None:
     assert joined(None) == ""
 
 
-def test_of_recipe_yields_the_runs_that_have_it() -> None:
-    """A run without the recipe is left out."""
+def test_by_recipe_has_the_runs_of_each_recipe() -> None:
+    """A run without the recipe is left out; the order of the runs is kept."""
     one = PastRecipe(key="a", path="a", name="a", verdict="passed")
     runs = [
         PastRun(id=name, state="finished", verdict="passed", recipes=recipes)
         for name, recipes in (("1", (one,)), ("2", ()), ("3", (one,)))
     ]
 
-    assert [(run.id, recipe) for run, recipe in of_recipe(runs, "a")] == [("1", one), ("3", one)]
+    assert by_recipe(runs) == {"a": [(runs[0], one), (runs[2], one)]}

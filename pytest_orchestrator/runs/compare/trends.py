@@ -1,0 +1,124 @@
+"""Trends of figures over the runs of the history store."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from pytest_orchestrator.runs.compare.drift import (
+    BaselineRange,
+    Drift,
+    baseline_range,
+    find_drift,
+)
+from pytest_orchestrator.runs.history.figures import FIGURES
+from pytest_orchestrator.runs.history.model import (
+    MEASURED,
+    PastMeasurement,
+    PastRecipe,
+    PastRun,
+    PastStep,
+    by_recipe,
+)
+
+
+class Point(Struct, frozen=True):
+    """Point of a trend: the figure in one run.
+
+    Attributes:
+        run: Id of the run.
+        start: Start of the recipe in that run, in ISO 8601 UTC.
+        value: The figure.
+        passed: True if the recipe passed in that run.
+    """
+
+    run: str
+    start: str
+    value: float
+    passed: bool
+
+
+class Trend(Struct, frozen=True):
+    """Trend of a figure over the runs.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        figure: ``seconds``, ``cpu_seconds``, ``max_rss``, or the name of a measurement.
+        unit: Unit of the figure; empty if unknown.
+        points: The runs, oldest first.
+        usual: Range of the runs that passed; None if none did.
+        drift: Drift of the last run from the passing ones before it.
+        precision: Significant digits of a measurement; None means the default.
+    """
+
+    recipe: str
+    step: str
+    figure: str
+    unit: str
+    points: tuple[Point, ...]
+    usual: BaselineRange | None
+    drift: Drift | None
+    precision: int | None = None
+
+
+def trends(runs: Iterable[PastRun], name: str = "") -> list[Trend]:
+    """Return the trends of figures over runs.
+
+    Args:
+        runs: The runs, newest first.
+        name: Name of a step, for all its figures; or of a measurement, for all steps that have
+            it. Empty for the seconds and the measurements of all steps.
+
+    Returns:
+        The trends, ordered by recipe, step and figure.
+    """
+    return [
+        _trend(key, step, figure, points)
+        for key, found in by_recipe(runs).items()
+        for step, figures in _points(found).items()
+        for figure, points in figures.items()
+        if _is_selected(name, step, figure)
+    ]
+
+
+def _is_selected(name: str, step: str, figure: str) -> bool:
+    if not name:
+        return figure == "seconds" or figure.startswith(MEASURED)
+    return name in (step, figure.removeprefix(MEASURED), f"{step}.{figure}")
+
+
+_Points = list[tuple[Point, PastStep]]
+
+
+def _points(runs: Iterable[tuple[PastRun, PastRecipe]]) -> dict[str, dict[str, _Points]]:
+    """Return the points of each figure, newest first, by step and figure as they appear."""
+    points: dict[str, dict[str, _Points]] = {}
+    for run, recipe in runs:
+        passed = recipe.verdict == "passed"
+        for step in recipe.steps:
+            for figure, value in step.figures.items():
+                point = Point(run.id, recipe.started, value, passed)
+                points.setdefault(step.name, {}).setdefault(figure, []).append((point, step))
+    return points
+
+
+def _trend(recipe: str, step: str, figure: str, found: _Points) -> Trend:
+    points = [point for point, _ in reversed(found)]
+    passed = [point.value for point in points if point.passed]
+    before = [point.value for point in points[:-1] if point.passed]
+    name = figure.removeprefix(MEASURED)
+    measured = [] if figure in FIGURES else [_measured(past, name) for _, past in found]
+    return Trend(
+        recipe,
+        step,
+        name,
+        FIGURES.get(figure) or next((one.unit for one in measured if one.unit), ""),
+        tuple(points),
+        baseline_range(passed) if passed else None,
+        find_drift(points[-1].value, before, what=figure if figure in FIGURES else ""),
+        next((one.precision for one in measured if one.precision), None),
+    )
+
+
+def _measured(step: PastStep, name: str) -> PastMeasurement:
+    return next(one for one in step.measurements if one.name == name)

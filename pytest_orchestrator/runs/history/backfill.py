@@ -1,0 +1,201 @@
+"""Runs without a file in the history store: writing the files from the journals of the runs."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.folder import history_file, history_folder
+from pytest_orchestrator.runs.history import store
+from pytest_orchestrator.runs.history.build import past_run
+from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+from pytest_orchestrator.runs.history.store import NotKept
+from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
+from pytest_orchestrator.runs.journal.writer import is_being_written
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.record import RunRecord
+
+MOST_RUNS: Final = 20
+"""Maximum number of runs of a recipe that reports show, the shown run among them."""
+
+_MOST_READ: Final = 200
+_LOCK: Final = threading.Lock()
+"""Held while a file is written: threads of one process use the same name for a new file."""
+
+
+class Backfilled(NamedTuple):
+    """Result of a backfill.
+
+    Attributes:
+        written: Ids of the runs whose files were written.
+        left_out: Reasons why other runs that have ended have no file, by id of the run.
+    """
+
+    written: list[str]
+    left_out: dict[str, str]
+
+
+def backfill(base: Path, report: Callable[[int, int], None] | None = None) -> Backfilled:
+    """Write the files of all runs that have ended and have none.
+
+    A run that was killed gets a file too; one with a damaged journal gets a file that names the
+    damage. Runs that are still running have none.
+
+    Args:
+        base: The folder of the runs.
+        report: Receives the number of runs that were read so far, and of all without a file.
+    """
+    result = Backfilled([], {})
+    missing = [one for one in lookup.run_folders(base) if not history_file(base, one.name).exists()]
+    for count, folder in enumerate(missing, 1):
+        try:
+            if kept(base, folder) is not None:
+                result.written.append(folder.name)
+        except (OSError, NotKept, lookup.NoRun) as error:
+            result.left_out[folder.name] = _reason(error)
+        if report is not None:
+            report(count, len(missing))
+    return result
+
+
+def kept(base: Path, folder: Path) -> PastRun | None:
+    """Write the file of a run from its journal, and return the run; None while it is running.
+
+    Args:
+        base: The folder of the runs.
+        folder: The folder of the run.
+
+    Raises:
+        NoRun: The journal cannot be read.
+        NotKept: As for `store.write`.
+        OSError: The file cannot be written.
+    """
+    past = from_journal(folder)
+    if past is not None:
+        write(base, past)
+    return past
+
+
+def keep(record: "RunRecord", folder: Path) -> str:
+    """Write the file of a run that has ended.
+
+    Args:
+        record: The record of the run.
+        folder: Its folder.
+
+    Returns:
+        A sentence if the file could not be written; else empty.
+    """
+    try:
+        write(folder.parent, past_run(record, folder.name))
+    except (OSError, NotKept) as error:
+        return f"the history of this run could not be written: {_reason(error)}"
+    return ""
+
+
+def write(base: Path, run: PastRun) -> Path:
+    """Write the file of a run as `store.write` does, also from several threads of a process."""
+    with _LOCK:
+        return store.write(base, run)
+
+
+def from_journal(folder: Path) -> PastRun | None:
+    """Return a run from its journal; None while it is running.
+
+    Raises:
+        NoRun: The journal cannot be read.
+    """
+    if is_being_written(folder / JOURNAL):
+        return None
+    record = lookup.load_record(folder, raw_blocks=True)
+    return None if record.state == "running" else past_run(record, folder.name)
+
+
+def earlier(
+    run: "RunRecord", folder: Path, most_bytes: int | None = None
+) -> dict[str, list[tuple[PastRun, PastRecipe]]]:
+    """Return the earlier runs of the recipes of a run, newest first, by key of the recipe.
+
+    Args:
+        run: The run.
+        folder: Its folder.
+        most_bytes: Largest total size of the files that are read; None means no limit.
+
+    Returns:
+        At most `MOST_RUNS` - 1 runs of each recipe; recipes without one are left out.
+    """
+    found: dict[str, list[tuple[PastRun, PastRecipe]]] = {}
+    lacking = {*run.recipes}
+    runs = read_all(folder.parent, most_bytes, last=store.second_of(folder.name))
+    for past in islice(runs, _MOST_READ) if lacking else ():
+        if (past.started, past.id) >= (run.first, folder.name):
+            continue
+        for recipe in past.recipes:
+            if recipe.key in lacking:
+                found.setdefault(recipe.key, []).append((past, recipe))
+                if len(found[recipe.key]) == MOST_RUNS - 1:
+                    lacking.discard(recipe.key)
+        if not lacking:
+            break
+    return found
+
+
+def read_all(base: Path, most_bytes: int | None = None, *, last: str = "") -> Iterator[PastRun]:
+    """Yield the runs that have ended, newest first, whether they have a file or only a folder.
+
+    A run without a file is read from its journal, and gets its file if that is possible.
+
+    Args:
+        base: The folder of the runs.
+        most_bytes: Largest total size of the files and journals that are read; None means no limit.
+        last: The second in which the last run starts, as in ids; empty reads up to the end.
+    """
+    left = most_bytes
+    folders = sorted((one.name for one in lookup.run_folders(base)), reverse=True)
+    for second, same in groupby(merge(store.ids(base), folders, reverse=True), store.second_of):
+        if last and second > last:
+            continue
+        runs: list[PastRun] = []
+        for run in dict.fromkeys(same):
+            if left is not None:
+                left -= _size(base, run)
+                if left < 0:
+                    break
+            past = store.load(base, run) or _from_folder(base, run)
+            runs += [past] if past else []
+        yield from store.newest_first(runs)
+        if left is not None and left < 0:
+            return
+
+
+def _size(base: Path, run: str) -> int:
+    """Return the size of the file of a run, or of its journal if it has no file."""
+    for path in (history_file(base, run), base / run / JOURNAL):
+        with contextlib.suppress(OSError):
+            return path.stat().st_size
+    return 0
+
+
+def _from_folder(base: Path, run: str) -> PastRun | None:
+    """Return a run from its journal, and write its file; None if it cannot be read, or runs."""
+    past = None
+    with contextlib.suppress(lookup.NoRun):
+        past = from_journal(base / run)
+    if past is not None and _has_history(base):
+        with contextlib.suppress(OSError, NotKept):
+            write(base, past)
+    return past
+
+
+def _has_history(base: Path) -> bool:
+    """Return True for the runs of a project; run folders may also be unpacked in any folder."""
+    return base.parent.name == ".orchestrator" or history_folder(base).is_dir()
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,0 +1,176 @@
+"""Backfill of the history store from journals, and retention of run folders."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.folder import history_file, history_folder
+from pytest_orchestrator.runs.history import backfill, store
+from pytest_orchestrator.runs.history.retention import delete
+from tests.runs.built import RECIPE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_orchestrator.runs.history.model import PastRun
+    from tests.runs.built import Runs
+
+
+def test_all_runs_that_ended_get_a_file(runs: Runs) -> None:
+    finished, other = runs.history(1.0, 2.0)
+    killed = runs.new().begin("a").step("a").cut()
+    damaged = runs.new().begin("a").step("a").seal() / "journal.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b"bench_3", b"bench_4"))
+    gone = runs.new().seal()
+    (gone / "journal.jsonl").unlink()
+    running = runs.new().begin("a")
+    backfill.kept(runs.base, other)
+    progress: list[tuple[int, int]] = []
+
+    result = backfill.backfill(runs.base, lambda count, of: progress.append((count, of)))
+    running.cut()
+
+    folders = (damaged.parent, killed, finished)
+    assert sorted(result.written, reverse=True) == [one.name for one in folders]
+    reason = f"{gone} has no journal: No such file or directory"
+    assert result.left_out == {gone.name: reason}
+    assert progress == [(count, 5) for count in range(1, 6)]
+    assert [(one.id, one.state) for one in store.read(runs.base)] == [
+        (damaged.parent.name, "damaged"),
+        (killed.name, "interrupted"),
+        (other.name, "finished"),
+        (finished.name, "finished"),
+    ]
+
+
+def test_a_read_only_store_is_named_and_readers_use_the_journals(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = runs.history(1.0, 2.0)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store, "write", refused)
+
+    assert backfill.backfill(runs.base).left_out == dict.fromkeys(
+        (second.name, first.name), "Permission denied"
+    )
+    assert [one.id for one in backfill.read_all(runs.base)] == [second.name, first.name]
+
+
+def test_a_reader_has_runs_with_a_file_and_runs_with_a_folder_once(runs: Runs) -> None:
+    folders = runs.history(1.0, 2.0, 3.0)
+    backfill.kept(runs.base, folders[0])
+    backfill.kept(runs.base, folders[1])
+    delete([folders[0]])
+    running = runs.new().begin("a")
+
+    read = [one.id for one in backfill.read_all(runs.base)]
+    running.cut()
+
+    assert read == [one.name for one in reversed(folders)]
+    assert history_file(runs.base, folders[2].name).is_file()
+
+
+def test_runs_in_a_folder_that_is_no_project_get_no_files(runs: Runs, tmp_path: Path) -> None:
+    (folder,) = runs.history(1.0)
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    folder.rename(unpacked / folder.name)
+
+    assert [one.id for one in backfill.read_all(unpacked)] == [folder.name]
+    assert not history_folder(unpacked).exists()
+
+
+def test_reading_ends_at_a_number_of_bytes(runs: Runs) -> None:
+    runs.history(1.0, 2.0, 3.0)
+    backfill.backfill(runs.base)
+    newest, *_ = store.ids(runs.base)
+    size = history_file(runs.base, newest).stat().st_size
+
+    assert len([*backfill.read_all(runs.base, size)]) == 1
+    assert len([*backfill.read_all(runs.base, 3 * size)]) == 3
+    assert [*backfill.read_all(runs.base, size - 1)] == []
+
+
+def test_earlier_runs_are_those_of_the_recipes_of_the_run(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "MOST_RUNS", 3)
+    folders = runs.history(1.0, 2.0, 3.0)
+    runs.new("recipes/other.yaml").begin("a").step("a").seal()
+    (last,) = runs.history(4.0)
+    runs.history(5.0)
+
+    found = backfill.earlier(lookup.load_record(last), last)
+
+    assert {key: [past.id for past, _ in each] for key, each in found.items()} == {
+        RECIPE: [folders[2].name, folders[1].name]
+    }
+
+
+def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
+    runs.history(*map(float, range(8)))
+    barrier, left_out = threading.Barrier(4), list[object]()
+
+    def fill() -> None:
+        barrier.wait()
+        left_out.extend(backfill.backfill(runs.base).left_out.items())
+
+    threads = [threading.Thread(target=fill) for _ in range(3)]
+    for one in threads:
+        one.start()
+    child = os.fork()
+    if not child:
+        os._exit(bool(backfill.backfill(runs.base).left_out))
+    barrier.wait()
+    for one in threads:
+        one.join()
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert left_out == []
+    assert len([*store.read(runs.base)]) == 8
+    assert [*history_folder(runs.base).rglob(".*")] == []
+
+
+def test_a_deleted_run_has_a_file(runs: Runs) -> None:
+    kept, killed, broken = runs.history(1.0), runs.new().begin("a").cut(), runs.new().seal()
+    (broken / "journal.jsonl").unlink()
+
+    assert delete([*kept, killed, broken]) == [*kept, killed, broken]
+    assert [one.id for one in store.read(runs.base)] == [killed.name, kept[0].name]
+    assert lookup.run_folders(runs.base) == []
+
+
+def test_on_a_full_disk_the_file_is_written_after_the_folder_is_deleted(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = runs.history(1.0)
+    write = store.write
+
+    def full(base: Path, run: PastRun) -> Path:
+        if folder.exists():
+            raise OSError(28, "No space left on device")
+        return write(base, run)
+
+    monkeypatch.setattr(store, "write", full)
+
+    assert delete([folder]) == [folder]
+    assert [one.id for one in store.read(runs.base)] == [folder.name]
+
+
+def test_the_newest_and_all_running_runs_are_kept(runs: Runs) -> None:
+    running = runs.new().begin("a")
+    first, second, third = runs.history(1.0, 1.0, 1.0)
+
+    assert lookup.prunable(runs.base, 1) == [second, first]
+    assert delete(lookup.prunable(runs.base, 1)) == [second, first]
+    assert lookup.run_folders(runs.base) == [third, running.folder]
+    assert lookup.prunable(runs.base, 0) == []
+    running.cut()
