@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -64,6 +65,20 @@ def existing_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{folder} is no folder")
     near = nearest(text, [str(one) for one in sorted(folder.iterdir())])
     raise argparse.ArgumentTypeError(f"there is no {text}{near}")
+
+
+def day(text: str) -> datetime:
+    """Return the begin, in UTC, of the day that an argument names.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is no date; the error has the form to write.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no date; write year, month and day, as in 2026-11-25"
+        ) from None
 
 
 PROGRAM: Final = "pytest-orchestrator"

@@ -267,6 +267,48 @@ def test_runs_prune_deletes_the_oldest_runs(project: Project, runs: Runs) -> Non
     assert project.call("runs", "prune", "--keep", "0").code == 2
 
 
+def test_the_history_before_a_day_is_deleted_except_of_runs_with_a_folder(
+    project: Project, runs: Runs
+) -> None:
+    folders = runs.history(1.0, 2.0, 3.0)
+    assert project.call("runs", "prune", "--keep", "1").code == 0
+    assert len(project.call("runs", "--trend", "seconds").out.splitlines()) == 4 + 3
+    history = runs.base.parent / "history"
+    before = ("runs", "--prune-history", "--before")
+
+    assert project.call(*before, "2026-11-18").out == "deleted the history of 0 runs\n"
+    done = project.call(*before, "2026-11-19")
+    assert done.out == (
+        "deleted the history of 2 runs\nkept that of 1 run whose folders exist (runs prune)\n"
+    )
+    assert json.loads(project.call(*before, "2026-11-19", "--json").out) == {
+        "folder": str(history),
+        "deleted": 0,
+        "kept": 1,
+    }
+    assert [one.stem for one in history.rglob("*.json")] == [folders[2].name]
+
+
+_NO_DATE = "'25.11.2026' is no date; write year, month and day, as in 2026-11-25"
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        (["--prune-history", "--before", "25.11.2026"], f"argument --before: {_NO_DATE}"),
+        (["--prune-history"], "--prune-history needs --before DATE, as in --before 2026-11-25"),
+        (["--before", "2026-11-25"], "--before belongs to --prune-history"),
+    ],
+)
+def test_a_wrong_deletion_of_history_is_a_usage_error(
+    project: Project, args: list[str], error: str
+) -> None:
+    done = project.call("runs", *args)
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"error: {error}\n")
+
+
 def test_trends_show_the_step_that_became_slow(project: Project, runs: Runs) -> None:
     last = ""
     for seconds in (1.0, 1.1, 0.9, 1.0, 3.5):

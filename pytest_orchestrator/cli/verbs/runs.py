@@ -1,4 +1,4 @@
-"""List runs, newest first; show one run, show trends over many, delete old runs."""
+"""List runs, newest first; show one run, show trends over many, delete old runs and history."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_orchestrator.cli.arguments import UsageError, with_example
+from pytest_orchestrator.cli.arguments import UsageError, day, with_example
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
 from pytest_orchestrator.cli.table import (
     Column,
@@ -65,6 +65,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="show durations and measurements over the runs; with NAME, of one step or measurement",
     )
+    parser.add_argument(
+        "--prune-history",
+        action="store_true",
+        help="delete the history of runs that started before a day; run folders stay",
+    )
+    parser.add_argument(
+        "--before",
+        type=day,
+        metavar="DATE",
+        help="day in UTC, as in 2026-11-25, for --prune-history",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
     verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
@@ -100,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         return _show(args)
     if args.sub == "prune":
         return _prune(args)
+    if args.prune_history or args.before is not None:
+        return _prune_history(args)
     if args.trend is not None:
         return _show_trends(args)
     return _list(args)
@@ -236,6 +249,29 @@ def _prune(args: argparse.Namespace) -> int:
         return 0
     count = f"{len(gone)} run{'s' * (len(gone) != 1)}"
     say(f"{'would delete' if args.dry_run else 'deleted'} {count}, keeping the newest {keep}")
+    return 0
+
+
+def _prune_history(args: argparse.Namespace) -> int:
+    """Delete old files of the history store; files of runs that have a folder stay."""
+    from pytest_orchestrator.runs.folder import history_folder
+    from pytest_orchestrator.runs.history import store
+
+    if not args.prune_history:
+        raise UsageError("--before belongs to --prune-history")
+    if args.before is None:
+        raise UsageError("--prune-history needs --before DATE, as in --before 2026-11-25")
+    try:
+        pruned = store.prune(runs_folder(), args.before)
+    except OSError as error:
+        raise UsageError(f"the history cannot be deleted: {error}") from error
+    if args.json:
+        folder = str(history_folder(runs_folder()))
+        say_json({"folder": folder, "deleted": len(pruned.deleted), "kept": len(pruned.kept)})
+        return 0
+    say(f"deleted the history of {counted(len(pruned.deleted), 'run')}")
+    if pruned.kept:
+        say(f"kept that of {counted(len(pruned.kept), 'run')} whose folders exist (runs prune)")
     return 0
 
 
