@@ -4,7 +4,7 @@ The journal is masked when it is written. All texts of the store come from the j
 secret reaches the store that is not in the journal.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ from pytest_orchestrator.runs.record import NOT_REACHED
 from pytest_orchestrator.runs.summary import interruption, seconds, verdict, verdict_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Measurement
+    from pytest_orchestrator.runs.block import Element, Measurement
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 _LONGEST_REASON: Final = 500
@@ -138,7 +138,9 @@ def _step(step: "StepRecord") -> PastStep:
         attempts=step.attempt,
         reruns=step.reruns,
         digest=step.digest,
-        measurements=tuple(_measurements(step)),
+        measurements=tuple(
+            measurements_in((block and block.measurements) or (), step.block_elements)
+        ),
         **used,
     )
 
@@ -147,10 +149,18 @@ def _cut(text: str) -> str:
     return cut_to_length(text, _LONGEST_REASON)
 
 
-def _measurements(step: "StepRecord") -> Iterable[PastMeasurement]:
-    for one in (step.block and step.block.measurements) or ():
+def measurements_in(
+    measured: Iterable["Measurement"], elements: Iterable["Element"]
+) -> Iterator[PastMeasurement]:
+    """Yield the measurements of a step, and those of its elements of ``foreach``.
+
+    Args:
+        measured: The measurements in the block of the step.
+        elements: The elements in it.
+    """
+    for one in measured:
         yield _measurement(one)
-    for element in step.block_elements:
+    for element in elements:
         for one in element.measurements or ():
             label = element_label(element.index, element.item).partition("] ")[2]
             yield _measurement(one, f"{one.name}[{element.index}]", label)
