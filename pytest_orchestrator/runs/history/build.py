@@ -137,6 +137,7 @@ def _step(step: "StepRecord") -> PastStep:
         reason=_cut(fields.get("reason", "")),
         attempts=step.attempt,
         reruns=step.reruns,
+        stopped=block.time.stop if used and block and block.time else "",
         digest=step.digest,
         measurements=tuple(
             measurements_in((block and block.measurements) or (), step.block_elements)

@@ -49,6 +49,7 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
         reason: Reason why it did not pass; may be empty.
         attempts: Number of its attempts; 0 if its step code did not run in this run.
         reruns: Number of times that a pytest plugin ran it again after a failure.
+        stopped: Its end, in ISO 8601 UTC; empty if it did not run in this run.
         seconds: Duration of its step code in seconds, in the last attempt; None if it did not run.
         cpu_seconds: CPU time of the last attempt in seconds; None if not measured.
         max_rss: Peak memory of the last attempt in bytes; None if not measured.
@@ -62,6 +63,7 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     attempts: int = 0
     reruns: int = 0
+    stopped: str = ""
     seconds: float | None = None
     cpu_seconds: float | None = None
     max_rss: int | None = None

@@ -53,6 +53,7 @@ def test_a_run_has_its_recipes_steps_and_measurements(runs: Runs) -> None:
         "max_rss": 50_000_000,
         "measurements.mv": 4.5,
     }
+    assert (a.stopped, b.stopped) == ("2026-11-18T11:07:43.000000Z", "2026-11-18T11:07:46.000000Z")
     (one,) = a.measurements
     assert (one.low, one.high, one.margin, one.verdict) == (4.0, UNSET, 0.5, "pass")
     assert (b.state, b.kind, b.reason, b.attempts) == ("failed", "status", "no answer", 1)
