@@ -1,7 +1,7 @@
 """Rows of the table of measurements: one row a measurement, the same columns in all formats."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.history.model import PastMeasurement, PastRun, joined
+from pytest_orchestrator.runs.statistics.units import station_of, unit_of
 
 Type: TypeAlias = Literal["number", "text", "boolean", "json"]
 
@@ -25,7 +26,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         element: Element of ``foreach``, as text.
         attempt: Number of the attempt of the step that measured the value.
         state: State of the step.
-        dut: Unit under test.
+        dut: Serial number of the unit under test; the whole text if it has none.
+        dut_type: Its type.
         station: Test station.
         operator: Operator.
         name: Name of the measurement.
@@ -52,6 +54,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     state: str
     dut: str | None
+    dut_type: str | None
     station: str | None
     operator: str | None
     name: str
@@ -74,7 +77,12 @@ COLUMNS: Final = Row.__struct_fields__
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Step and run of a measurement: the columns that all measurements of a step share."""
+    """Step and run of a measurement: the columns that all measurements of a step share.
+
+    Attributes:
+        test_meta: The `test_meta` of the recipe; it has the unit under test, and the operator
+            before that of the run.
+    """
 
     run: str
     time: str
@@ -83,7 +91,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     attempt: int
     state: str
-    dut: str
+    test_meta: Mapping[str, Any]
     station: str
     operator: str
     digest: str = ""
@@ -98,50 +106,54 @@ def rows_of(runs: Iterable[PastRun]) -> Iterator[Row]:
                     continue
                 origin = Origin(
                     run=run.id,
-                    time=recipe.started,
+                    time=step.stopped or recipe.started,
                     recipe=recipe.path,
                     cell=recipe.cell,
                     step=step.name,
                     attempt=step.attempts,
                     state=step.state,
-                    dut=recipe.dut,
-                    station=joined(recipe.test_meta.get("station")) or run.station,
-                    operator=joined(recipe.test_meta.get("operator")) or run.operator,
+                    test_meta=recipe.test_meta,
+                    station=station_of(run, recipe),
+                    operator=run.operator,
                     digest=run.seal,
                 )
-                for one in step.measurements:
-                    yield row_of(origin, one)
+                yield from rows_of_step(origin, step.measurements)
 
 
-def row_of(origin: Origin, measured: PastMeasurement) -> Row:
-    """Return the row of a measurement."""
-    value, text, kind = _value(measured.value)
-    return Row(
-        run=origin.run,
-        time=origin.time or None,
-        recipe=origin.recipe,
-        cell=origin.cell or None,
-        step=origin.step,
-        element=measured.element,
-        attempt=origin.attempt,
-        state=origin.state,
-        dut=origin.dut or None,
-        station=origin.station or None,
-        operator=origin.operator or None,
-        name=measured.name,
-        value=value,
-        text=text,
-        type=kind,
-        unit=measured.unit or None,
-        low=_number(measured.low),
-        high=_number(measured.high),
-        equals=None if measured.equals is UNSET else _json(measured.equals),
-        matches=measured.matches or None,
-        margin=_number(measured.margin),
-        verdict=measured.verdict,
-        marginal=bool(measured.marginal),
-        digest=origin.digest or None,
-    )
+def rows_of_step(origin: Origin, measured: Iterable[PastMeasurement]) -> Iterator[Row]:
+    """Yield the rows of the measurements of a step."""
+    meta, unit = origin.test_meta, unit_of(origin.test_meta)
+    dut = unit.serial or joined(meta.get("dut"))
+    operator = joined(meta.get("operator"))
+    for one in measured:
+        value, text, kind = _value(one.value)
+        yield Row(
+            run=origin.run,
+            time=origin.time or None,
+            recipe=origin.recipe,
+            cell=origin.cell or None,
+            step=origin.step,
+            element=one.element,
+            attempt=origin.attempt,
+            state=origin.state,
+            dut=dut or None,
+            dut_type=unit.type or None,
+            station=origin.station or None,
+            operator=operator or origin.operator or None,
+            name=one.name,
+            value=value,
+            text=text,
+            type=kind,
+            unit=one.unit or None,
+            low=_number(one.low),
+            high=_number(one.high),
+            equals=None if one.equals is UNSET else _json(one.equals),
+            matches=one.matches or None,
+            margin=_number(one.margin),
+            verdict=one.verdict,
+            marginal=bool(one.marginal),
+            digest=origin.digest or None,
+        )
 
 
 def _value(value: Any) -> tuple[int | float | None, str | None, Type | None]:

@@ -1,8 +1,8 @@
 """Rows of measurements as CSV and as JSON Lines.
 
-A spreadsheet evaluates a cell of a CSV file that begins like a formula, whoever wrote the text. So
-a text with such a beginning, or with an apostrophe, has an apostrophe before it; without that first
-apostrophe it is the text again. JSON Lines has all texts as they are.
+A spreadsheet evaluates a cell of a CSV file that begins like a formula. So a text with such a
+beginning, or with an apostrophe, has an apostrophe before it; without that first apostrophe it is
+the text again. JSON Lines has all texts as they are.
 """
 
 from collections.abc import Callable, Iterable, Mapping

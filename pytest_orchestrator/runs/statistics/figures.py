@@ -131,6 +131,8 @@ class Statistics(msgspec.Struct, frozen=True):
     """Statistics over runs.
 
     Attributes:
+        first_start: Start of the first run that counts, in ISO 8601 UTC; empty without one.
+        last_start: Start of the last one.
         total: Yields of all runs together.
         recipes: Yields by recipe.
         types: Yields by type of the unit.
@@ -140,6 +142,8 @@ class Statistics(msgspec.Struct, frozen=True):
         measurements: Measurements with numbers, in the order of the recipes.
     """
 
+    first_start: str
+    last_start: str
     total: Yield
     recipes: tuple[Yield, ...]
     types: tuple[Yield, ...]
@@ -157,10 +161,12 @@ def statistics_of(counted: Counted) -> Statistics:
     """
     runs = counted.runs
     return Statistics(
+        first_start=runs[0].recipe.started if runs else "",
+        last_start=runs[-1].recipe.started if runs else "",
         total=yield_of("", runs),
         recipes=yields(runs, lambda one: one.recipe.key),
         types=yields(runs, lambda one: one.unit.type),
-        stations=yields(runs, lambda one: one.run.station),
+        stations=yields(runs, lambda one: one.station),
         left_out=counted.left_out,
         failures=failures(runs),
         measurements=measurements(runs),

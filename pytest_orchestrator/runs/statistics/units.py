@@ -1,7 +1,7 @@
 """Units under test and the runs of recipes that count for them: selection, first and last runs."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,6 @@ NO_SERIAL: Final = "no serial number"
 """Reasons why a run of a recipe does not count."""
 
 _BY_VERDICT: Final = {
-    "damaged": DAMAGED,
     "empty": NOTHING_RAN,
     "interrupted": INTERRUPTED,
     "not run": INTERRUPTED,
@@ -53,6 +52,22 @@ def unit_of(test_meta: Mapping[str, Any]) -> Unit:
     return Unit(serial, kind or joined(test_meta.get("dut_type")))
 
 
+def names_of_unit(test_meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the texts that name the unit under test: its serial number, and all of ``dut``."""
+    names = (unit_of(test_meta).serial, joined(test_meta.get("dut")))
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def is_unit(test_meta: Mapping[str, Any], name: str) -> bool:
+    """Return True if `test_meta` names a unit under test."""
+    return name in names_of_unit(test_meta)
+
+
+def station_of(run: PastRun, recipe: PastRecipe) -> str:
+    """Return the station of a run of a recipe: that of its `test_meta`, else that of the run."""
+    return joined(recipe.test_meta.get("station")) or run.station
+
+
 class UnitRun(msgspec.Struct, frozen=True):
     """A run of a recipe that counts.
 
@@ -74,6 +89,11 @@ class UnitRun(msgspec.Struct, frozen=True):
     def passed(self) -> bool:
         """True if the recipe passed."""
         return self.recipe.verdict == "passed"
+
+    @property
+    def station(self) -> str:
+        """The station; empty if unknown."""
+        return station_of(self.run, self.recipe)
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -97,43 +117,39 @@ def left_out_reason(recipe: PastRecipe, unit: Unit) -> str:
     return "" if unit.serial else NO_SERIAL
 
 
-def counted(runs: Iterable[PastRun]) -> Counted:
+def counted(
+    runs: Iterable[PastRun],
+    is_selected: Callable[[PastRun, PastRecipe | None], bool] = lambda *_: True,
+) -> Counted:
     """Return the runs of recipes that count.
 
     Args:
-        runs: All runs of the project, the newest first; with fewer of them, the first run of a unit
-            may be another one.
+        runs: All runs of the project, the newest first.
+        is_selected: Selects the runs of recipes that are returned; it gets no recipe for a run
+            whose journal was damaged. The first and the last run of a unit are those among all
+            runs, so a repeated test is no first run in any selection.
     """
     left_out: Counter[str] = Counter()
     found: list[tuple[PastRun, PastRecipe, Unit]] = []
     for run in runs:
-        if run.verdict == DAMAGED:
+        if run.verdict == DAMAGED and is_selected(run, None):
             left_out[DAMAGED] += 1
-            continue
         for recipe in run.recipes:
             unit = unit_of(recipe.test_meta)
             reason = left_out_reason(recipe, unit)
-            if reason:
-                left_out[reason] += 1
-            else:
+            if not reason:
                 found.append((run, recipe, unit))
+            elif is_selected(run, recipe):
+                left_out[reason] += 1
     found.reverse()
-    firsts = {_key(recipe, unit): at for at, (_, recipe, unit) in reversed([*enumerate(found)])}
-    lasts = {_key(recipe, unit): at for at, (_, recipe, unit) in enumerate(found)}
+    keys = [(recipe.key, unit.serial) for _, recipe, unit in found]
+    last = {key: at for at, key in enumerate(keys)}
+    first = {key: len(keys) - 1 - at for at, key in enumerate(reversed(keys))}
     return Counted(
         tuple(
-            UnitRun(
-                run,
-                recipe,
-                unit,
-                is_first=firsts[_key(recipe, unit)] == at,
-                is_last=lasts[_key(recipe, unit)] == at,
-            )
-            for at, (run, recipe, unit) in enumerate(found)
+            UnitRun(run, recipe, unit, first[key] == at, last[key] == at)
+            for at, (key, (run, recipe, unit)) in enumerate(zip(keys, found, strict=True))
+            if is_selected(run, recipe)
         ),
         dict(sorted(left_out.items())),
     )
-
-
-def _key(recipe: PastRecipe, unit: Unit) -> tuple[str, str]:
-    return recipe.key, unit.serial

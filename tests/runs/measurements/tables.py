@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pytest_orchestrator.runs.measurements.rows import Origin, Row, row_of
+from pytest_orchestrator.runs.measurements.rows import Origin, Row, rows_of_step
 from tests.runs.statistics.past import measured
 
 ORIGIN = Origin(
@@ -13,7 +13,7 @@ ORIGIN = Origin(
     step="rail",
     attempt=1,
     state="passed",
-    dut="A17",
+    test_meta={"dut": "A17"},
     station="bench_3",
     operator="",
     digest="5ea1",
@@ -21,4 +21,5 @@ ORIGIN = Origin(
 
 
 def row(value: Any = 5.0, name: str = "out", **more: Any) -> Row:
-    return row_of(ORIGIN, measured(name, value, **more))
+    (only,) = rows_of_step(ORIGIN, [measured(name, value, **more)])
+    return only

@@ -29,7 +29,7 @@ def cells(data: bytes) -> dict[str, str]:
 
 def test_the_header_names_the_columns() -> None:
     assert FORMATS["csv"].header.decode() == (
-        "run,time,recipe,cell,step,element,attempt,state,dut,station,operator,"
+        "run,time,recipe,cell,step,element,attempt,state,dut,dut_type,station,operator,"
         "name,value,text,type,unit,low,high,equals,matches,margin,verdict,marginal,digest\n"
     )
 
@@ -118,11 +118,12 @@ def test_the_rows_of_runs_have_what_run_recipe_and_step_say() -> None:
         key="recipes/psu.yaml[load:2]",
         cell="load:2",
         started="2026-11-25T10:00:01.000000Z",
-        test_meta={"dut": {"serial_number": "A17", "hardware": "C2"}, "operator": "kim"},
+        test_meta={"dut": {"serial_number": "A17", "part_number": "C2"}, "operator": "kim"},
     )
     (found,) = rows_of([run(1, first, station="bench_3", operator="kim, ann")])
 
     assert found.cell == "load:2"
-    assert (found.dut, found.station, found.operator) == ("A17 C2", "bench_3", "kim")
+    assert (found.dut, found.dut_type) == ("A17", "C2")
+    assert (found.station, found.operator) == ("bench_3", "kim")
     assert (found.name, found.element, found.verdict) == ("out[1]", "12.5", "fail")
     assert (found.time, found.digest) == ("2026-11-25T10:00:01.000000Z", "5ea1")

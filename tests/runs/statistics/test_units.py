@@ -66,3 +66,16 @@ def test_an_interrupted_first_run_is_no_first_pass() -> None:
     found = counted([run(2, recipe()), run(1, recipe(verdict="interrupted"))]).runs
 
     assert [(one.run.id[-1], one.is_first) for one in found] == [("2", True)]
+
+
+def test_a_selection_changes_no_first_run() -> None:
+    runs = [run(2, recipe(), station="two"), run(1, recipe(verdict="failed"), station="one")]
+    found = counted(runs, lambda one, _: one.station == "two").runs
+
+    assert [(one.run.id[-1], one.is_first, one.is_last) for one in found] == [("2", False, True)]
+
+
+def test_runs_outside_of_a_selection_have_no_reason() -> None:
+    runs = [run(2, recipe(dut=None)), run(1, verdict="damaged", state="damaged")]
+
+    assert counted(runs, lambda *_: False).left_out == {}
