@@ -191,6 +191,11 @@ def check_settings(config: pytest.Config) -> None:
     settings.check_report_files(config)
     for secret in follow_ups.check(config):
         state_of(config).secrets.add(secret)
+    measurements = settings.measurement_file(config)
+    if measurements is not None:
+        from pytest_orchestrator.plugin.journal import measurement_file
+
+        measurement_file.check(measurements)
     variables.resource_counts(config)
     runner.check(config)
     jobs(config)

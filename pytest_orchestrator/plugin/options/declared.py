@@ -59,6 +59,14 @@ _TEXTS = (
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
     ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
+    (
+        "recipe_measurements",
+        "",
+        (
+            "file to which the measurements of all steps are appended, .csv or .jsonl, relative to "
+            "the rootdir"
+        ),
+    ),
     ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
     ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
     ("report_title", "", "title of report.html and of certificates; empty is: Test certificate"),
@@ -290,6 +298,14 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "metavar": "PATH",
             "help": "YAML or JSON file with answers, a mapping of fields for each step; may be "
             "repeated, the later wins",
+        },
+    ),
+    (
+        "--recipe-measurements",
+        {
+            "metavar": "FILE",
+            "help": "append the measurements of all steps to this file while they run: "
+            "FILE.csv or FILE.jsonl (ini: recipe_measurements)",
         },
     ),
     (

@@ -149,6 +149,22 @@ def keep_runs(config: pytest.Config) -> int:
     return int(text)
 
 
+def measurement_file(config: pytest.Config) -> Path | None:
+    """Return the file to which measurements are appended; None if no setting names one.
+
+    Raises:
+        pytest.UsageError: The file has another suffix than ``.csv`` and ``.jsonl``.
+    """
+    option = config.getoption("recipe_measurements")
+    name = "ini key recipe_measurements" if option is None else "--recipe-measurements"
+    text = text_of(config, "recipe_measurements") if option is None else str(option).strip()
+    if option is None and not text:
+        return None
+    if Path(text).suffix.lower() not in (".csv", ".jsonl"):
+        raise pytest.UsageError(f"{name}: {text!r} is no .csv and no .jsonl file")
+    return (config.rootpath if option is None else config.invocation_params.dir) / text
+
+
 def check_report_files(config: pytest.Config) -> None:
     """Check that the logo and the style sheet of certificates exist.
 

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ import pytest
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import (
     SCHEMA_VERSION,
+    AnyEvent,
     CollectionFailed,
     RecipeStarted,
     RunFinished,
@@ -66,7 +67,7 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         retention.delete(lookup.prunable(runs, settings.keep_runs(config), current, spared=earlier))
         config.add_cleanup(journal.close)
         state.lines = JournalIndex(journal.path)
-        journal.on_written = state.lines.note
+        journal.on_written = _on_written(state, state.lines)
         config.add_cleanup(state.lines.close)
         failed = [uncollected(report, state) for report in state.uncollected]
         started = state.started = _started(config, state)
@@ -81,6 +82,16 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
 
         infos = ReportInfos(config, state, journal)
         config.pluginmanager.register(infos, "orchestrator-report-info")
+
+
+def _on_written(state: "SessionState", lines: JournalIndex) -> Callable[[AnyEvent, int], None]:
+    """Return the callback for lines of the journal: the index, and the file of measurements."""
+    path = settings.measurement_file(state.config)
+    if path is None:
+        return lines.note
+    from pytest_orchestrator.plugin.journal import measurement_file
+
+    return measurement_file.begin(state, path).after(lines.note)
 
 
 def _started(config: pytest.Config, state: "SessionState") -> RunStarted:
