@@ -1,0 +1,1 @@
+"""Pages about many runs: statistics, and the history of one unit under test."""
