@@ -43,9 +43,15 @@ class Verb(Protocol):
 def known_verbs() -> dict[str, Verb]:
     """Return all verbs by name."""
     # Not by pkgutil: it imports inspect, which takes as long as all verbs together.
-    files = Path(verbs.__path__[0]).glob("[!_]*.py")
-    names = sorted(file.stem for file in files)
-    return {name: cast("Verb", import_module(f"{verbs.__name__}.{name}")) for name in names}
+    folder = Path(verbs.__path__[0])
+    files = sorted(folder.rglob("[!_]*.py"), key=lambda file: file.stem)
+    return {file.stem: cast("Verb", import_module(_module(folder, file))) for file in files}
+
+
+def _module(folder: Path, file: Path) -> str:
+    """Return the name of the module in a file below the folder of the verbs."""
+    parts = file.relative_to(folder).with_suffix("").parts
+    return ".".join((verbs.__name__, *parts))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

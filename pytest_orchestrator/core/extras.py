@@ -10,6 +10,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "http": ("httpx",),
     "monitor": ("flask", "markdown_it"),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
+    "parquet": ("pyarrow",),
     "serial": ("serial",),
     "sign": ("cryptography",),
     "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),

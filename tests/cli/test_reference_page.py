@@ -14,6 +14,7 @@ import pytest
 from pytest_orchestrator import Context
 from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
+from tests.cli.history.fleet import fleet
 from tests.house.transcript import normal, pattern
 from tests.runs.built import Built, Runs
 
@@ -92,6 +93,7 @@ def nothing(runs: Runs) -> None:
         ("ctx", worse),
         ("graph", example),
         ("instruments", nothing),
+        ("stats", fleet),
     ],
 )
 def test_command_of_the_reference_page_prints_the_shown_output(
@@ -154,7 +156,7 @@ def test_page_about_the_context_shows_the_printed_output(
             assert_prints(project, command, shown)
 
 
-_COUNTS = ("steps", "tests")  # objects whose keys are outcomes
+_COUNTS = ("steps", "tests", "left_out")  # objects whose keys are outcomes or reasons
 
 
 def member_names(value: Any) -> set[str]:
@@ -174,15 +176,18 @@ def test_every_member_of_json_output_is_described_on_the_page(project: Project, 
     shutil.copy(ROOT / "station.yaml", project.path)
     project.write("scriptlets/bad.py", "def\n")
     project.write("recipes/bad.yaml", "steps: 1\n")
+    fleet(runs)
     worse(runs)
     first = min(path.name for path in runs.base.iterdir())
     commands = {
-        "runs": ["", "show", "prune --dry-run --keep 1", "--trend", "--trend flash"],
+        "runs": ["", "--dut A1", "show", "prune --dry-run --keep 1", "--trend", "--trend flash"],
         "compare": [""],
         "verify": ["latest"],
         "steps": [""],
         "validate": [""],
         "instruments": [""],
+        "measurements": ["--run latest"],
+        "stats": [""],
         "ctx": [
             "--run latest history dut.state_v1",
             "--run latest who dut.state_v1",

@@ -76,6 +76,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="DATE",
         help="day in UTC, as in 2026-11-25, for --prune-history",
     )
+    parser.add_argument(
+        "--dut",
+        metavar="SERIAL",
+        help="list the runs of this unit under test, also those whose folders were deleted",
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="with --dut: write a page with the runs of the unit and its measurements",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
     verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
@@ -113,6 +124,12 @@ def run(args: argparse.Namespace) -> int:
         return _prune(args)
     if args.prune_history or args.before is not None:
         return _prune_history(args)
+    if args.dut is not None:
+        from pytest_orchestrator.cli import dut
+
+        return dut.show(args)
+    if args.html is not None:
+        raise UsageError("--html is an option of the runs of a unit; add --dut SERIAL")
     if args.trend is not None:
         return _show_trends(args)
     return _list(args)

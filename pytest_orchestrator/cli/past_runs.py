@@ -1,0 +1,244 @@
+"""Runs that commands read from the history store: options that select them, and progress."""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.project import declare_run, runs_folder
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.reports.text import say
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+
+_AGO: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MANY: Final = 20
+"""Number of runs from which the first reading of them is reported."""
+_PAUSE: Final = 0.1
+
+
+def declare_selection(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that select runs."""
+    declare_run(
+        parser,
+        "--run",
+        metavar="RUN",
+        action="append",
+        default=[],
+        help="only this run: its id, the beginning of it, or latest; may be repeated",
+    )
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="WHEN",
+        help="only runs that started at this time or later: 2026-11-01, 2026-11-01T06:00, or 7d "
+        "for the last seven days (also m, h, w)",
+    )
+    parser.add_argument(
+        "--before", type=moment, metavar="WHEN", help="only runs that started before this time"
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="RECIPE",
+        help="only this recipe: its path, its path with a cell of its matrix, or its name",
+    )
+    parser.add_argument(
+        "--dut", metavar="SERIAL", help="only this unit under test, by its serial number"
+    )
+    parser.add_argument("--station", metavar="STATION", help="only this test station")
+
+
+def moment(text: str) -> datetime:
+    """Return the time that an argument names: a date, a time, or a time ago such as ``7d``.
+
+    A time without an offset is local.
+
+    Raises:
+        argparse.ArgumentTypeError: The text names no time.
+    """
+    ago = re.fullmatch(r"(\d{1,6})([mhdw])", text)
+    try:
+        if ago:
+            return datetime.now(UTC) - timedelta(**{_AGO[ago[2]]: int(ago[1])})
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no time; write a date such as 2026-11-01, or 7d for the last seven days"
+        ) from None
+
+
+class Selection(NamedTuple):
+    """Runs of recipes that the options of a command select.
+
+    Attributes:
+        runs: Ids of the runs; empty for all.
+        since: Start of the first run, in ISO 8601 UTC; may be empty.
+        before: Time before which a run started, in ISO 8601 UTC; may be empty.
+        recipe: Path, key or name of a recipe; may be empty.
+        dut: Serial number of a unit under test; may be empty.
+        station: Name of a station; may be empty.
+    """
+
+    runs: frozenset[str] = frozenset()
+    since: str = ""
+    before: str = ""
+    recipe: str = ""
+    dut: str = ""
+    station: str = ""
+
+    def has(self, run: "PastRun", recipe: "PastRecipe | None") -> bool:
+        """Return True if a run of a recipe is selected; without a recipe, if any of it may be."""
+        from pytest_orchestrator.runs.statistics.units import is_unit, station_of
+
+        if recipe is None:
+            return self.has_run(run) and not (self.recipe or self.dut or self.station)
+        return (
+            self.has_run(run)
+            and (not self.recipe or self.recipe in (recipe.key, recipe.path, recipe.name))
+            and (not self.dut or is_unit(recipe.test_meta, self.dut))
+            and (not self.station or self.station == station_of(run, recipe))
+        )
+
+    def has_run(self, run: "PastRun") -> bool:
+        """Return True if a run is selected, whatever its recipes are."""
+        return (
+            (not self.runs or run.id in self.runs)
+            and (not self.since or run.started >= self.since)
+            and (not self.before or run.started < self.before)
+        )
+
+    def only(self, runs: "Iterable[PastRun]") -> "Iterator[PastRun]":
+        """Yield the runs with their selected recipes; leave out runs without one."""
+        from msgspec.structs import replace
+
+        for run in runs:
+            recipes = tuple(one for one in run.recipes if self.has(run, one))
+            if recipes:
+                yield run if len(recipes) == len(run.recipes) else replace(run, recipes=recipes)
+
+
+def selection(args: argparse.Namespace) -> Selection:
+    """Return the selection of a command line.
+
+    Raises:
+        UsageError: A run does not exist.
+    """
+    base = runs_folder()
+    return Selection(
+        frozenset(_run_id(base, name) for name in args.run),
+        _iso(args.since),
+        _iso(args.before),
+        args.recipe or "",
+        args.dut or "",
+        args.station or "",
+    )
+
+
+def _iso(when: datetime | None) -> str:
+    return f"{when:%Y-%m-%dT%H:%M:%S}" if when else ""
+
+
+def _run_id(base: Path, name: str) -> str:
+    """Return the id of a run in the history store or among the folders of runs."""
+    from pytest_orchestrator.runs import lookup
+    from pytest_orchestrator.runs.history import store
+
+    known = [*dict.fromkeys([*(one.name for one in lookup.run_folders(base)), *store.ids(base)])]
+    starts = [one for one in known if one.startswith(name)] if name else []
+    if len(starts) == 1 or name in starts:
+        return starts[0] if len(starts) == 1 else name
+    try:
+        return lookup.find_run(base, name).name
+    except lookup.NoRun as error:
+        raise UsageError(str(error) if len(starts) < 2 else _several(name, starts)) from None
+
+
+def _several(name: str, runs: Collection[str]) -> str:
+    first = ", ".join([*runs][:3])
+    return f"several runs begin with '{name}': {first}{' …' * (len(runs) > 3)}"
+
+
+def read_runs() -> "list[PastRun]":
+    """Return all runs of the project, newest first, also those that are still running.
+
+    Runs that the history store does not have yet are added to it first.
+    """
+    from pytest_orchestrator.runs.history.backfill import backfill, read_all
+
+    base = runs_folder()
+    for run, why in backfill(base, _Progress()).left_out.items():
+        say(f"run {run} is not in the history: {why}", err=True)
+    known = [*read_all(base)]
+    found = {run.id for run in known}
+    live = [run for run in _live(base) if run.id not in found]
+    both = [*live, *known]
+    return sorted(both, key=lambda run: (run.id.partition("-")[0], run.started), reverse=True)
+
+
+def _live(base: Path) -> "Iterator[PastRun]":
+    """Yield the runs that are still running, as if they had been interrupted now."""
+    from pytest_orchestrator.runs import lookup
+    from pytest_orchestrator.runs.history.build import past_run
+
+    for folder in lookup.run_folders(base):
+        try:
+            record = lookup.load_record(folder, raw_blocks=True)
+        except lookup.NoRun:
+            continue
+        if record.state == "running":
+            record.end("interrupted")
+            yield past_run(record, folder.name)
+
+
+class _Progress:
+    """Progress of the first reading of many runs, on stderr."""
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+
+    def __call__(self, count: int, total: int) -> None:
+        """Show that a number of runs were read."""
+        if total < _MANY:
+            return
+        is_terminal = sys.stderr.isatty()
+        if count == 1 and not is_terminal:
+            say(f"reading {counted(total, 'run')} for the first time", err=True)
+        now = time.monotonic()
+        if is_terminal and (count == total or now - self._shown >= _PAUSE):
+            self._shown = now
+            end = "\n" if count == total else ""
+            sys.stderr.write(f"\rreading runs for the first time: {count:,} of {total:,}{end}")
+            sys.stderr.flush()
+
+
+def check_found(wanted: Selection, runs: "Iterable[PastRun]", found: "Collection[object]") -> None:
+    """Check that runs were found; a name that no run has is a mistake.
+
+    Args:
+        wanted: The selection.
+        runs: All runs.
+        found: The runs that were found.
+
+    Raises:
+        UsageError: No run has the recipe, the unit or the station.
+    """
+    from pytest_orchestrator.runs.statistics.units import names_of_unit, station_of
+
+    if found:
+        return
+    names: tuple[tuple[str, str, Callable[[PastRun, PastRecipe], Iterable[str]]], ...] = (
+        ("recipe", wanted.recipe, lambda _, one: (one.key, one.path, one.name)),
+        ("unit under test", wanted.dut, lambda _, one: names_of_unit(one.test_meta)),
+        ("station", wanted.station, lambda run, one: (station_of(run, one),)),
+    )
+    for what, name, of in names:
+        known = {text for run in runs for one in run.recipes for text in of(run, one) if text}
+        if name and name not in known:
+            raise UsageError(f"no run has the {what} '{name}'{nearest(name, known)}")

@@ -1,0 +1,1 @@
+"""Commands about many runs, which they read from the history of the project."""
