@@ -32,8 +32,8 @@ def test_capability_is_that_of_numpy_and_scipy(tmp_path: Path) -> None:
     for size in (2, 3, 10, 200, 1000):
         for scale in (1e-9, 1.0, 1e9):
             values = [source.gauss(5 * scale, scale / 7) for _ in range(size)]
-            for low, high in ((4, 6), (None, 6), (4, None), (None, None)):
-                least, most = (one if one is None else one * scale for one in (low, high))
+            for low, high in ((4.0, 6.0), (None, 6.0), (4.0, None), (None, None)):
+                least, most = (None if one is None else one * scale for one in (low, high))
                 cases.append((values, least, most))
     found = run(CODE, tmp_path, cases)
 
