@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.ending import add_confirmation
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.operator_routes import add_operator_page
-from pytest_orchestrator.monitor.pages import comparison, recipe, run, runs
+from pytest_orchestrator.monitor.pages import comparison, measurements, recipe, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
@@ -44,6 +44,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     run_list = RunListCache(run_cache)
     _add_run_pages(server, run_cache)
     _add_files(server, run_cache)
+    _add_measurements(server, run_cache)
     _add_list(server, run_list)
     add_operator_page(server, run_cache)
     add_confirmation(server)
@@ -102,6 +103,18 @@ def _add_files(server: "Flask", run_cache: RunCache) -> None:
     @server.get("/run/<name>/file/<path:path>")
     def open_file(name: str, path: str) -> "Response":
         return file_response(run_cache, name, path, download="download" in request.args)
+
+
+def _add_measurements(server: "Flask", run_cache: RunCache) -> None:
+    """Add the file with all measurements of a run."""
+    from flask import Response, request
+
+    @server.get(f"/run/<name>/{measurements.CSV}")
+    def download_measurements(name: str) -> "Response":
+        one = address(name, "measurements", request.args)
+        text = run_cache.read(name, lambda view: measurements.csv_text(view, one))
+        file = f'attachment; filename="{name}-{measurements.CSV}"'
+        return Response(text, mimetype="text/csv", headers={"Content-Disposition": file})
 
 
 def _add_list(server: "Flask", run_list: RunListCache) -> None:

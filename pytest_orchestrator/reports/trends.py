@@ -23,12 +23,13 @@ _MAX_CHARTS: Final = 24
 _MAX_STEPS: Final = 200
 
 
-def trends(run: RunRecord, earlier: Earlier) -> list[dict[str, Any]]:
+def trends(run: RunRecord, earlier: Earlier, recipe: str = "") -> list[dict[str, Any]]:
     """Return the histories of up to 24 figures of a run.
 
     Args:
         run: The run.
         earlier: The earlier runs of its recipes.
+        recipe: Key of the only recipe whose figures are returned; empty for all.
 
     Returns:
         One mapping for each figure with more than one point: its ``name``, ``unit``, the limits
@@ -38,8 +39,8 @@ def trends(run: RunRecord, earlier: Earlier) -> list[dict[str, Any]]:
     """
     charts: list[dict[str, Any]] = []
     total = 0
-    for recipe in run.recipes.values():
-        for make in _trends(run, recipe, earlier.get(recipe.key, ())):
+    for one in run.recipes.values():
+        for make in _trends(run, one, earlier.get(one.key, ())) if recipe in ("", one.key) else ():
             total += 1
             if total <= _MAX_CHARTS:
                 charts.append(make())

@@ -9,7 +9,15 @@ from msgspec import Struct
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step
 from pytest_orchestrator.monitor.live import STAY
-from pytest_orchestrator.monitor.pages import context, graph, log, steps, tests, timeline
+from pytest_orchestrator.monitor.pages import (
+    context,
+    graph,
+    log,
+    measurements,
+    steps,
+    tests,
+    timeline,
+)
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
@@ -25,6 +33,7 @@ TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,
     "graph": graph,
     "timeline": timeline,
+    "measurements": measurements,
     "context": context,
     "log": log,
     "tests": tests,

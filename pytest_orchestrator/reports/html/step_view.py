@@ -173,6 +173,27 @@ class Measurement(Struct, frozen=True):
         return self.verdict == "marginal"
 
 
+def measurement_view(measured: MeasurementPart) -> Measurement:
+    """Return the view of a measurement of a block, with its texts and its bar."""
+    from pytest_orchestrator.reports import quantities
+
+    texts = quantities.quantity(measured)
+    verdict = quantities.verdict_of(measured)
+    return Measurement(
+        measured.name,
+        texts,
+        quantities.limits_text(texts),
+        verdict,
+        quantities.VERDICT_SIGNS[verdict],
+        quantities.look_of(measured),
+        bool(measured.allow_fail) and verdict in ("fail", "unset"),
+        verdict not in ("pass", "recorded"),
+        measured.line,
+        limits(measured),
+        "" if measured.margin is UNSET else figure(measured.margin, measured.precision or None),
+    )
+
+
 _NO_BLOCK: Final = SimpleNamespace(**dict.fromkeys(Block.__struct_fields__, UNSET))
 
 
@@ -371,12 +392,12 @@ class StepView:
     @property
     def all_measurements(self) -> list[Measurement]:
         """Measurements of the step and of all elements of ``foreach``."""
-        return [self._measured(each) for each in measurements_of(self.block)]
+        return [measurement_view(each) for each in measurements_of(self.block)]
 
     @property
     def measurements(self) -> list[Measurement]:
         """Measurements of the step."""
-        return [self._measured(each) for each in (self.block and self.block.measurements) or ()]
+        return [measurement_view(each) for each in (self.block and self.block.measurements) or ()]
 
     @cached_property
     def elements(self) -> "ElementTable | None":
@@ -548,22 +569,3 @@ class StepView:
                 if size:
                     logs[stream] = LogFile(file, size, cut=False)
         return logs
-
-    def _measured(self, measured: MeasurementPart) -> Measurement:
-        from pytest_orchestrator.reports import quantities
-
-        texts = quantities.quantity(measured)
-        verdict = quantities.verdict_of(measured)
-        return Measurement(
-            measured.name,
-            texts,
-            quantities.limits_text(texts),
-            verdict,
-            quantities.VERDICT_SIGNS[verdict],
-            quantities.look_of(measured),
-            bool(measured.allow_fail) and verdict in ("fail", "unset"),
-            verdict not in ("pass", "recorded"),
-            measured.line,
-            limits(measured),
-            "" if measured.margin is UNSET else figure(measured.margin, measured.precision or None),
-        )
