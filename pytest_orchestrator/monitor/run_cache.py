@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
 from pytest_orchestrator.runs.journal.writer import NAME
@@ -122,7 +123,7 @@ class RunCache:
             NoRun: The run does not exist.
         """
         reader = self._reader(name)
-        with reader.lock:
+        with reader.lock, gc_paused():  # the records of a large run are many objects
             return render(reader.update())
 
     def _reader(self, name: str) -> _Reader:
