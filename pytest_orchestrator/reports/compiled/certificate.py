@@ -1,6 +1,6 @@
 """`templates/certificate.html`, compiled by Jinja2 3.1.6."""
 
-from pytest_orchestrator.reports.templating import LoopContext, TemplateRuntimeError, all_escaped, escaped, identity, internalcode, missing, Environment as environment
+from pytest_orchestrator.reports.templating import LoopContext, TemplateRuntimeError, all_escaped, escaped, identity, internalcode, markup_join, missing, Environment as environment
 name = 'certificate.html'
 
 def root(context, missing=missing, environment=environment):
@@ -198,12 +198,13 @@ def root(context, missing=missing, environment=environment):
         )
         if l_1_one.measurements:
             pass
-            v_2 = ((' plain' if (not l_1_one.has_margin) else ''))
-            v_0, v_1 = all_escaped((l_1_one.name, l_1_one.cell))
+            v_3 = ((' plain' if (not l_1_one.has_margin) else ''))
+            v_0, v_1, v_2 = all_escaped((l_1_one.name, (markup_join((' ', l_1_one.cell, )) if l_1_one.cell else ''), (markup_join((', certificate ', l_1_loop.index, )) if (t_1(l_0_all) > 1) else '')))
             t_2.append(
                 f'<h2>Measurements</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="Measurements of {v_0}'
-                f' {v_1}'
-                f'">\n<table class="measurements{v_2}'
+                f'{v_1}'
+                f'{v_2}'
+                f'">\n<table class="measurements{v_3}'
                 f'"><thead><tr><th scope="col" class="w-step">Step</th><th scope="col" class="w-name">Measurement</th><th scope="col" class="n w-value">Value</th><th scope="col" class="w-unit">Unit</th><th scope="col" class="n">Low</th><th scope="col" class="n">High</th>'
             )
             if l_1_one.has_margin:
@@ -410,4 +411,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_2)
 
 blocks = {}
-debug_info = '1=23&2=28&3=39&6=84&7=89&8=97&23=120&31=131&36=142&37=151&40=161&44=176&48=183&54=197&57=207&58=215&59=227&63=289&65=299&68=307&72=314&75=319&82=341&83=349&89=375'
+debug_info = '1=23&2=28&3=39&6=84&7=89&8=97&23=120&31=131&36=142&37=151&40=161&44=176&48=183&54=197&57=208&58=216&59=228&63=290&65=300&68=308&72=315&75=320&82=342&83=350&89=376'
