@@ -58,7 +58,7 @@ def declare_selection(parser: argparse.ArgumentParser) -> None:
 def moment(text: str) -> datetime:
     """Return the time that an argument names: a date, a time, or a time ago such as ``7d``.
 
-    A time without an offset is local.
+    A time without an offset is in UTC, as all times that commands print.
 
     Raises:
         argparse.ArgumentTypeError: The text names no time.
@@ -67,7 +67,8 @@ def moment(text: str) -> datetime:
     try:
         if ago:
             return datetime.now(UTC) - timedelta(**{_AGO[ago[2]]: int(ago[1])})
-        return datetime.fromisoformat(text).astimezone(UTC)
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"'{text}' is no time; write a date such as 2026-11-01, or 7d for the last seven days"

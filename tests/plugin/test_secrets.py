@@ -162,7 +162,7 @@ def test_a_variable_with_a_secret_name_is_masked_everywhere(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
     steps = {
-        "py_passes": step("passes"),
+        "py_passes": step("passes", ", measurements: {note: {value: result.note, matches: .*}}"),
         "py_fails": step("fails"),
         "py_raises": step("raises"),
         "py_refuses": step("refuses"),
@@ -183,12 +183,14 @@ def test_a_variable_with_a_secret_name_is_masked_everywhere(
         "import leaky\ndef test_it(ctx): leaky.fails(ctx, {})\n",
     )
 
-    result = bench.spawn(*REPORTS, *workers, "-rA", "--showlocals", "-vv")
+    measured = "--recipe-measurements=out/measured.csv"
+    result = bench.spawn(*REPORTS, *workers, measured, "-rA", "--showlocals", "-vv")
 
     result.assert_outcomes(passed=3, failed=8 + ("py_inline" in steps), skipped=2)
     shown = result.stdout.str() + result.stderr.str()
     assert leaks(bench.path, shown, CANARY) == []
     assert "***" in shown
+    assert ",note,,***,text," in (bench.path / "out" / "measured.csv").read_text()
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=" ".join)
