@@ -2,7 +2,8 @@
 
 ``nox`` runs all, ``nox -s neighbours`` the plugins, ``nox -s pytests`` the versions of pytest.
 The results go to ``docs/reference/neighbours.json``, from which ``scripts/neighbours`` writes the
-tables of ``docs/reference/compatibility.md``. ``nox -s dask`` runs the tests of the plugin with workers of Dask (nightly).
+tables of ``docs/reference/compatibility.md``. ``nox -s dask`` runs the tests of the plugin with
+workers of Dask (nightly).
 """
 
 import nox

@@ -119,7 +119,7 @@ def test_workflows_follow_the_published_schema_of_their_service(
 
 
 def test_workflows_and_hooks_are_valid_yaml_and_call_existing_commands(empty: Project) -> None:
-    empty.call("init", "--ci", "github", "--ci", "gitlab", "--pre-commit")
+    empty.call("init", "--ci", "github", "--ci", "gitlab", "--pre-commit", "--strict")
     github, gitlab, hooks = (yaml.safe_load(files(empty.path)[name]) for name in MORE)
     runs = [step["run"] for step in github["jobs"]["recipes"]["steps"] if "run" in step]
     plain = [run.partition(" -o ")[0] for run in runs]
@@ -131,8 +131,48 @@ def test_workflows_and_hooks_are_valid_yaml_and_call_existing_commands(empty: Pr
         assert empty.call(*entry.split()[1:]).code == 0
 
 
+def test_conventions_of_scriptlets_are_checked_only_if_asked_for(empty: Project) -> None:
+    empty.call("init", "--ci", "github", "--ci", "gitlab", "--pre-commit")
+
+    assert [name for name in MORE if "--strict" in files(empty.path)[name]] == []
+
+
+BUILDS = '[build-system]\nrequires = []\n[project]\nname = "bench"\n'
+
+
+@pytest.mark.parametrize(
+    ("written", "installed"),
+    [
+        ({}, "pytest-orchestrator"),
+        ({"pyproject.toml": "[tool.ruff]\n"}, "pytest-orchestrator"),
+        ({"pyproject.toml": BUILDS}, ". pytest-orchestrator"),
+        (
+            {"pyproject.toml": f"{BUILDS}[project.optional-dependencies]\ntest = []\nx = []\n"},
+            '".[test]" pytest-orchestrator',
+        ),
+        (
+            {"pyproject.toml": f"{BUILDS}[dependency-groups]\ndev = []\n"},
+            ". --group dev pytest-orchestrator",
+        ),
+        (
+            {"requirements.txt": "", "setup.py": ""},
+            "-r requirements.txt . pytest-orchestrator",
+        ),
+    ],
+)
+def test_workflows_install_the_project_with_its_tests(
+    written: dict[str, str], installed: str, empty: Project
+) -> None:
+    for name, text in written.items():
+        empty.write(name, text)
+    empty.call("init", "--ci", "github", "--ci", "gitlab")
+
+    for name in MORE[:2]:
+        assert f" python -m pip install {installed}\n" in files(empty.path)[name]
+
+
 def test_hooks_of_the_repository_equal_those_of_a_project(empty: Project) -> None:
-    empty.call("init", "--pre-commit")
+    empty.call("init", "--pre-commit", "--strict")
     local = yaml.safe_load(files(empty.path)[".pre-commit-config.yaml"])["repos"][0]["hooks"]
     offered = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     same = ("name", "entry", "files", "pass_filenames")

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Project
 from tests.runs.built import Runs
 
@@ -23,6 +25,28 @@ def test_report_writes_the_page_to_any_path(project: Project, runs: Runs) -> Non
     assert f'href=".orchestrator/runs/{folder.name}/journal.jsonl"' in page
     assert project.call("report", "-o", "no/page.html").err.endswith(
         "error: no/page.html: No such file or directory\n"
+    )
+
+
+def test_report_opens_the_page_in_the_browser(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = runs.new().begin("flash").step("flash").seal()
+    opened: list[str] = []
+
+    def open_once(uri: str) -> bool:
+        opened.append(uri)
+        return len(opened) == 1
+
+    monkeypatch.setattr("webbrowser.open", open_once)
+
+    assert project.call("report", "--open").code == 0
+    assert opened == [(folder / "report.html").resolve().as_uri()]
+    assert project.call("report", "--open").err.endswith(
+        "error: no browser was found; set the environment variable BROWSER\n"
+    )
+    assert project.call("report", "--open", "--certificate").err.endswith(
+        "error: --open opens the HTML report; give it without exports and certificates\n"
     )
 
 

@@ -6,6 +6,7 @@ at once.
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +35,11 @@ _MARKS = {
 _CI = {"github": ".github/workflows/recipes.yml", "gitlab": ".gitlab-ci.yml"}
 
 
+_REQUIREMENTS = ("requirements.txt", "requirements-test.txt", "requirements-dev.txt")
+_TEST_EXTRAS = ("test", "tests", "testing", "dev")
+"""Names of extras and of dependency groups that tests of a project usually need."""
+
+
 class ManualEdit(NamedTuple):
     """An edit of an existing file that is left to the user.
 
@@ -48,13 +54,16 @@ class ManualEdit(NamedTuple):
     text: str = ""
 
 
-def project_drafts(root: Path, *, ci: "Sequence[str]", pre_commit: bool) -> "Iterator[Draft]":
+def project_drafts(
+    root: Path, *, ci: "Sequence[str]", pre_commit: bool, strict: bool = False
+) -> "Iterator[Draft]":
     """Yield the files of a project.
 
     Args:
         root: Its folder.
         ci: The services that get a workflow: ``github``, ``gitlab``.
         pre_commit: Include hooks of pre-commit.
+        strict: Let workflow and hooks check the conventions of scriptlets.
     """
     from pytest_orchestrator.cli.project import find_project
     from pytest_orchestrator.cli.scaffold import Draft, render_template
@@ -71,9 +80,29 @@ def project_drafts(root: Path, *, ci: "Sequence[str]", pre_commit: bool) -> "Ite
     yield Draft(".vscode/extensions.json", render_template("project/extensions.json"))
     yield Draft(".gitignore", render_template("project/gitignore"))
     for name in ci:
-        yield Draft(_CI[name], render_template(f"project/{name}.yml"))
+        text = render_template(f"project/{name}.yml", strict=strict, install=_install(root))
+        yield Draft(_CI[name], text)
     if pre_commit:
-        yield Draft(".pre-commit-config.yaml", render_template("project/pre-commit.yaml"))
+        text = render_template("project/pre-commit.yaml", strict=strict)
+        yield Draft(".pre-commit-config.yaml", text)
+
+
+def _install(root: Path) -> str:
+    """Return the arguments with which pip installs a project, its tests and this package."""
+    words = [f"-r {name}" for name in _REQUIREMENTS if (root / name).is_file()]
+    try:
+        about = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        about = {}
+    if "project" in about and "build-system" in about:
+        extras = about["project"].get("optional-dependencies", {})
+        chosen = ",".join(name for name in _TEST_EXTRAS if name in extras)
+        words.append(f'".[{chosen}]"' if chosen else ".")
+    elif (root / "setup.py").is_file() or (root / "setup.cfg").is_file():
+        words.append(".")
+    groups = about.get("dependency-groups", {})
+    words += [f"--group {name}" for name in _TEST_EXTRAS if name in groups]
+    return " ".join([*words, "pytest-orchestrator"])
 
 
 def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]":
@@ -154,6 +183,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="add a workflow for this service; can be repeated",
     )
     parser.add_argument("--pre-commit", action="store_true", help="add hooks for pre-commit")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="let the workflow and the hooks check the conventions of scriptlets, too",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,7 +195,8 @@ def run(args: argparse.Namespace) -> int:
     root = Path.cwd() / args.folder
     if root.exists() and not root.is_dir():
         raise UsageError(f"{args.folder} is no folder")
-    drafts = list(project_drafts(root, ci=list(dict.fromkeys(args.ci)), pre_commit=args.pre_commit))
+    ci = list(dict.fromkeys(args.ci))
+    drafts = [*project_drafts(root, ci=ci, pre_commit=args.pre_commit, strict=args.strict)]
     edits = list(manual_edits(root, drafts))
     is_new = False
     for draft in drafts:

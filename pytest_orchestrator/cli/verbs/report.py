@@ -188,6 +188,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="the file to write (default: report.html, or certificate.html, in the folder of the "
         "run)",
     )
+    parser.add_argument("--open", action="store_true", help="open the report in a browser")
     declare_bundle(parser)
     declare_exports(parser)
     declare_certificate(parser)
@@ -197,6 +198,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and print its path, or certify its recipes, or export the run."""
     if args.key and not args.bundle:
         raise UsageError("--key signs a bundle; add --bundle FILE.zip")
+    if args.open and (targets_of(args) or args.bundle or args.certificate):
+        raise UsageError("--open opens the HTML report; give it without exports and certificates")
     if targets_of(args):
         return write_exports(args)
     if args.certificate or args.recipe is not None or args.pdf is not None:
@@ -211,7 +214,22 @@ def run(args: argparse.Namespace) -> int:
     try:
         if found.state == "interrupted":
             write_pictures(found, folder)
-        say(os.path.relpath(write_page(found, folder, args.output, brand=brand())))
+        page = write_page(found, folder, args.output, brand=brand())
+        say(os.path.relpath(page))
+        if args.open:
+            _open(page)
     except OSError as error:
         raise UsageError(f"{args.output or folder}: {error.strerror}") from None
     return 0
+
+
+def _open(page: Path) -> None:
+    """Open the report in a browser.
+
+    Raises:
+        UsageError: There is no browser.
+    """
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise UsageError("no browser was found; set the environment variable BROWSER")
