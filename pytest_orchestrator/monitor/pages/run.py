@@ -14,6 +14,7 @@ from pytest_orchestrator.monitor.pages import (
     graph,
     log,
     measurements,
+    resources,
     steps,
     tests,
     timeline,
@@ -36,6 +37,7 @@ TABS: Final[dict[str, ModuleType]] = {
     "measurements": measurements,
     "context": context,
     "log": log,
+    "resources": resources,
     "tests": tests,
 }
 """The tabs by the name that URLs have. A tab is a module with `LABEL`, `content`, and a template

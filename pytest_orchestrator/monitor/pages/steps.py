@@ -12,7 +12,8 @@ from pytest_orchestrator.monitor.address import Address, chosen_recipe, step_key
 from pytest_orchestrator.monitor.pages.head import selected
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.run_cache import RunView
-from pytest_orchestrator.reports.text import added, cut, peak_megabytes
+from pytest_orchestrator.monitor.usage import live_usage, samples_version
+from pytest_orchestrator.reports.text import added, cut, megabytes, peak_megabytes
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 
 LABEL: Final = "Steps"
@@ -31,8 +32,8 @@ class StepRow(Struct, frozen=True):
         started: Start of its attempt in ISO 8601 UTC; empty before.
         since: Start of its attempt in seconds since the epoch; 0 if it does not run.
         seconds: Its duration so far; None if it did not run.
-        cpu: CPU time in seconds; None if it was not measured.
-        peak: Peak memory in MB, as the reports show it.
+        cpu: CPU time in seconds, so far; None if it was not measured.
+        peak: Peak memory in MB, so far, as the reports show it.
         reason: Reason of its state, or what it does at the moment.
         worker: The worker that ran it; empty without one.
     """
@@ -89,10 +90,19 @@ def content(view: RunView, one: Address) -> Content:
         numbered.sort(key=lambda each: by(each[1]), reverse=one.sort.startswith("-"))
     shown = part(numbered, one.page)
     return Content(
-        shown._replace(rows=[_row(number, step) for number, step in shown.rows]),
+        shown._replace(rows=[_row(view, number, step) for number, step in shown.rows]),
         counts,
         recipe is None and len(view.record.recipes) > 1,
     )
+
+
+def version(view: RunView, _: Address) -> str:
+    """Return a text that changes whenever samples of running steps may be new.
+
+    Args:
+        view: The run.
+    """
+    return samples_version(view)
 
 
 def _has(step: StepRecord, words: Iterable[str]) -> bool:
@@ -118,8 +128,9 @@ def _cpu(step: StepRecord) -> float | None:
     return added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
 
 
-def _row(number: int, step: StepRecord) -> StepRow:
+def _row(view: RunView, number: int, step: StepRecord) -> StepRow:
     runs = step.state in ACTIVE and bool(step.started)
+    live = live_usage(view, step) if runs else None
     return StepRow(
         key=step_key(step),
         number=number,
@@ -130,8 +141,8 @@ def _row(number: int, step: StepRecord) -> StepRow:
         started=step.start or "",
         since=epoch_seconds(step.started or "") if runs else 0.0,
         seconds=0.0 if runs else step.figures.get("seconds"),
-        cpu=_cpu(step),
-        peak=peak_megabytes(step.figures),
+        cpu=live.cpu if live else _cpu(step),
+        peak=megabytes(live.peak) if live else peak_megabytes(step.figures),
         reason=cut(one_line(_reason(step)), 300),
         worker=" of ".join(step.where.values()),
     )

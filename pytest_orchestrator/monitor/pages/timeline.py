@@ -134,7 +134,7 @@ def content(view: RunView, one: Address) -> Content:
 
 
 def _of_recipe(view: RunView, recipe: RecipeRecord, one: Address, now: float) -> Content:
-    ran = [step for step in recipe.steps.values() if _ran(step)]
+    ran = [step for step in recipe.steps.values() if has_run(step)]
     shown = part(ran, one.page, PART)
     line = timeline_of(shown.rows, datetime.fromtimestamp(now, UTC).isoformat())
     if line is None:
@@ -160,7 +160,8 @@ def _of_recipe(view: RunView, recipe: RecipeRecord, one: Address, now: float) ->
     return Content(steps, None, now - line.began if grows else 0.0)
 
 
-def _ran(step: StepRecord) -> bool:
+def has_run(step: StepRecord) -> bool:
+    """Return True if a step has started, or waits for a lock; its report is not parsed."""
     if step.state in _DID_NOT_RUN:
         return False
     return step.started is not None or step.locked is not None or step.ended is not None
@@ -195,7 +196,7 @@ def _recipe_bars(view: RunView, now: float) -> Iterator[RecipeBar]:
     The times are those of the events, so that no report of a step is parsed.
     """
     for recipe in view.record.recipes.values():
-        ran = [step for step in recipe.steps.values() if _ran(step)]
+        ran = [step for step in recipe.steps.values() if has_run(step)]
         starts = [step.started for step in ran if step.started]
         if not starts:
             continue
