@@ -13,6 +13,7 @@ from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 _EVERY: Final = 2
 """Seconds after which a page shows new samples. A step of some seconds is sampled once a second."""
 _MAX_POINTS: Final = 240
+_MAX_KEPT: Final = 1_000
 
 
 class Usage(NamedTuple):
@@ -38,17 +39,29 @@ def samples(view: RunView, step: StepRecord) -> Curves | None:
         view: The run.
         step: A step of it.
     """
-    path = samples_path(view, step) if step.started or step.samples else None
-    if path is None:
+    if not step.started and not step.samples:
         return None
+    key = (str(view.folder), step.recipe, step.name, step.attempt, step.finished)
+    if step.finished and key in _ended:
+        return _ended[key]
+    path = samples_path(view, step)
     try:
-        file = path.stat()
+        file = path.stat() if path else None
     except OSError:
-        return None
-    return _read(path, file.st_mtime_ns, file.st_size)
+        file = None
+    known = _read(path, file.st_mtime_ns, file.st_size) if path and file else None
+    if step.finished:
+        if len(_ended) >= _MAX_KEPT:
+            _ended.clear()
+        _ended[key] = known
+    return known
 
 
-@lru_cache(maxsize=512)  # a file does not change after the end of its step
+_ended: dict[tuple[object, ...], Curves | None] = {}
+"""Curves of steps that have ended, whose files do not change."""
+
+
+@lru_cache(maxsize=64)  # a page is shown by several browsers
 def _read(path: Path, _time: int, _size: int) -> Curves | None:
     return curves(path, _MAX_POINTS)
 
