@@ -20,6 +20,7 @@ from pytest_orchestrator.monitor.pages import (
     timeline,
 )
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
+from pytest_orchestrator.monitor.pages.recipe import recipe_url
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
@@ -28,6 +29,7 @@ from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.quantities import local_time
 from pytest_orchestrator.reports.text import sign
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
+from pytest_orchestrator.runs.record import RecipeRecord
 from pytest_orchestrator.runs.summary import verdict_of
 
 TABS: Final[dict[str, ModuleType]] = {
@@ -56,6 +58,7 @@ class RunPage(Struct, frozen=True):
         tabs: Labels of the tabs by name.
         recipes: Key, sign and verdict of each recipe, those that did not pass first.
         recipe: Key of the chosen recipe; empty for all.
+        history: URL of the page of the chosen or only recipe; empty for several.
         drawer: The chosen step; None without one.
         status: Text of the status line.
     """
@@ -68,6 +71,7 @@ class RunPage(Struct, frozen=True):
     tabs: dict[str, str]
     recipes: list[tuple[str, str, str]]
     recipe: str
+    history: str
     drawer: StepView | None
     status: str
 
@@ -133,9 +137,17 @@ def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
         tabs={name: tab.LABEL for name, tab in TABS.items()},
         recipes=_recipes(view),
         recipe=recipe.key if recipe else "",
+        history=_history(view, recipe),
         drawer=step_view(view, step) if step and has_drawer else None,
         status=_status(view),
     )
+
+
+def _history(view: RunView, recipe: RecipeRecord | None) -> str:
+    paths = {str(one.about.get("path") or one.key) for one in view.record.recipes.values()}
+    if recipe is not None:
+        paths = {str(recipe.about.get("path") or recipe.key)}
+    return recipe_url(*paths) if len(paths) == 1 else ""
 
 
 def _recipes(view: RunView) -> list[tuple[str, str, str]]:

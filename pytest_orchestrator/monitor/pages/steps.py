@@ -7,14 +7,18 @@ from typing import Any, Final
 from msgspec import Struct
 
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.core.text import counted, one_line
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, step_key
+from pytest_orchestrator.monitor.eta import is_left_out
 from pytest_orchestrator.monitor.pages.head import selected
 from pytest_orchestrator.monitor.pages.part import Part, part
+from pytest_orchestrator.monitor.pages.recipe import recipe_url
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.monitor.usage import live_usage, samples_version
+from pytest_orchestrator.reports.html.page import meta_text
 from pytest_orchestrator.reports.text import added, cut, megabytes, peak_megabytes
-from pytest_orchestrator.runs.record import ACTIVE, StepRecord
+from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, StepRecord
+from pytest_orchestrator.runs.summary import verdict_of
 
 LABEL: Final = "Steps"
 
@@ -53,6 +57,24 @@ class StepRow(Struct, frozen=True):
     worker: str
 
 
+class Group(Struct, frozen=True):
+    """Head of the rows of a recipe.
+
+    Attributes:
+        verdict: Verdict of the recipe.
+        name: Its name, with the cell of its matrix.
+        dut: Its unit under test.
+        steps: Number of its steps by state, as a text.
+        history: URL of the page of the recipe.
+    """
+
+    verdict: str
+    name: str
+    dut: str
+    steps: str
+    history: str
+
+
 class Content(Struct, frozen=True):
     """Content of the tab.
 
@@ -60,11 +82,13 @@ class Content(Struct, frozen=True):
         part: The rows of this page.
         counts: Number of steps by state, before the filter by state.
         has_recipes: True if the steps are of several recipes.
+        groups: Heads of the recipes on this page by key; empty if the rows are sorted.
     """
 
     part: Part[StepRow]
     counts: dict[str, int]
     has_recipes: bool
+    groups: dict[str, Group]
 
 
 def content(view: RunView, one: Address) -> Content:
@@ -89,10 +113,25 @@ def content(view: RunView, one: Address) -> Content:
         by = _SORTS[column]
         numbered.sort(key=lambda each: by(each[1]), reverse=one.sort.startswith("-"))
     shown = part(numbered, one.page)
-    return Content(
-        shown._replace(rows=[_row(view, number, step) for number, step in shown.rows]),
-        counts,
-        recipe is None and len(view.record.recipes) > 1,
+    rows = [_row(view, number, step) for number, step in shown.rows]
+    several = recipe is None and len(view.record.recipes) > 1
+    keys = dict.fromkeys(row.recipe for row in rows) if several and column not in _SORTS else {}
+    groups = {key: _group(view.record.recipes[key]) for key in keys}
+    return Content(shown._replace(rows=rows), counts, several, groups)
+
+
+def _group(recipe: RecipeRecord) -> Group:
+    counts = Counter(step.state for step in recipe.steps.values() if not is_left_out(recipe, step))
+    others = [f"{number:,} {state}" for state, number in counts.items() if state != "passed"]
+    number = counts.total()
+    cell = recipe.about.get("cell")
+    name = cut(str(recipe.about.get("name") or recipe.key), 200)
+    return Group(
+        verdict_of(recipe),
+        f"{name} [{cut(str(cell), 100)}]" if cell else name,
+        meta_text(recipe, "dut"),
+        counted(number, "step") + (f" ({', '.join(others)})" if others else ""),
+        recipe_url(str(recipe.about.get("path") or recipe.key)),
     )
 
 
@@ -107,8 +146,9 @@ def version(view: RunView, _: Address) -> str:
 
 def _has(step: StepRecord, words: Iterable[str]) -> bool:
     """Return True if the name, recipe, tags or reason of a step have all words."""
-    text = f"{step.name} {step.recipe} {' '.join(step.about.get('tags') or ())} {_reason(step)}"
-    text = text.lower()
+    # A passed step has no reason, and its block would have to be decoded.
+    reason = "" if step.state == "passed" else _reason(step)
+    text = f"{step.name} {step.recipe} {' '.join(step.about.get('tags') or ())} {reason}".lower()
     return all(word in text for word in words)
 
 
