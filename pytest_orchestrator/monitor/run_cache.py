@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 _MAX_READERS: Final = 8
 """Runs kept in memory; the least recently used one is dropped."""
+_PATIENCE: Final = 1.0
+"""Seconds that one view spends on reading a journal."""
 
 
 class RunView(NamedTuple):
@@ -31,6 +33,8 @@ class RunView(NamedTuple):
         version: Number that changes with each change of the run.
         checked: Time of the last read of the journal, by ``time.time``.
         problem: Reason why the journal cannot be read any further; empty if it can.
+        share: Share of the journal that was read so far: below 1 while a large one is read, which
+            takes several views. Until then the run counts as running.
     """
 
     record: RunRecord
@@ -38,6 +42,7 @@ class RunView(NamedTuple):
     version: int
     checked: float
     problem: str
+    share: float = 1.0
 
 
 class _Reader:
@@ -54,7 +59,7 @@ class _Reader:
         state = self._followed.record.state
         if not self._problem and state != "finished":
             try:
-                if self._followed.read_new_lines() or self._followed.record.state != state:
+                if self._followed.read_new_lines(_PATIENCE) or self._followed.record.state != state:
                     self._version += 1
             except JournalDamaged as error:
                 self._problem = f"journal modified, {error}"
@@ -68,7 +73,14 @@ class _Reader:
         return self._view(self._problem)
 
     def _view(self, problem: str) -> RunView:
-        return RunView(self._followed.record, self.folder, self._version, self._checked, problem)
+        return RunView(
+            self._followed.record,
+            self.folder,
+            self._version,
+            self._checked,
+            problem,
+            1.0 if problem else self._followed.share,
+        )
 
 
 class RunCache:

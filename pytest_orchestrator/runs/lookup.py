@@ -1,5 +1,7 @@
 """Runs of a project: list, lookup by name, loading, retention."""
 
+import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.runs.folder import is_run
+from pytest_orchestrator.runs.journal.chain import Chain
 from pytest_orchestrator.runs.journal.reader import JournalParser, Reading, read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.record import RunRecord
@@ -137,30 +140,42 @@ class FollowedRun:
     """Incremental reader of a run that may still be running.
 
     Attributes:
-        record: Record of the lines that were read so far.
+        record: Record of the lines that were read so far; its steps have no plain block in
+            `StepRecord.ended`.
+        share: Share of the journal that was read at the last call, from 0 to 1.
     """
 
     def __init__(self, folder: Path) -> None:
         self.record = RunRecord()
+        self.share = 0.0
         self._path = folder / NAME
-        self._tail = JournalParser()
+        self._tail = JournalParser(Chain(raw_blocks=True))
         self._read = 0
 
-    def read_new_lines(self) -> bool:
+    def read_new_lines(self, most: float = float("inf")) -> bool:
         """Read the lines written since the last call; return True if there was new data.
+
+        Args:
+            most: Seconds after which it stops; the next call continues. Until the whole journal
+                was read, the record is that of a running run.
 
         Raises:
             JournalDamaged: A line was changed.
             OSError: The journal cannot be read.
         """
         writing = is_being_written(self._path)  # before the read, so that no last line is missed
-        start = self._read
+        start, until = self._read, time.monotonic() + most
         with self._path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             file.seek(start)
             while data := file.read(_CHUNK):  # a journal of a day is too large to hold at once
                 self._read += len(data)
                 for entry in self._tail.feed(data):
                     self.record.fold(entry)
+                if time.monotonic() > until and self._read < size:
+                    self.share = self._read / size
+                    return True
+        self.share = 1.0
         if not self._tail.finished:
             self.record.end("running" if writing else "interrupted")
         return self._read > start

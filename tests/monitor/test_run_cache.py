@@ -84,3 +84,20 @@ def test_deleted_folder_raises_no_run(bench: Path) -> None:
 def test_name_that_is_not_a_run_id_raises_no_run(name: str, bench: Path) -> None:
     with pytest.raises(NoRun):
         RunCache(bench).folder(name)
+
+
+def test_a_large_journal_is_read_in_several_views(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.monitor.run_cache._PATIENCE", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.runs.lookup._CHUNK", 400)
+    run_cache = RunCache(bench)
+    views = [
+        run_cache.read(OLDER, lambda view: (view.share, view.record.state, view.version))
+        for _ in range(20)
+    ]
+
+    assert views[0][0] < views[1][0] < 1
+    assert (views[0][1], views[1][2]) == ("running", 2)
+    assert views[-1][:2] == (1.0, "finished")
+    assert views[-1] == views[-2]

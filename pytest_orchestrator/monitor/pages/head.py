@@ -53,6 +53,7 @@ class Head(Struct, frozen=True):
         look: Style of the verdict.
         cause: Cause of an interruption; empty without one.
         problem: Reason why the journal cannot be read further; empty if it can.
+        reading: Text while a large journal is being read; empty once it was read.
         title: Names of the first recipes.
         done: Number of steps that have ended.
         total: Number of selected steps.
@@ -78,6 +79,7 @@ class Head(Struct, frozen=True):
     look: str
     cause: str
     problem: str
+    reading: str
     title: str
     done: int
     total: int
@@ -121,6 +123,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
         look=look(word),
         cause=cut(interruption(run), 200) if word == "interrupted" else "",
         problem=view.problem,
+        reading="" if view.share == 1 else f"{view.share:.0%}".replace("%", " %"),
         title=_title(view),
         done=len(steps) - looks["running"] - looks["waiting"],
         total=len(steps),
