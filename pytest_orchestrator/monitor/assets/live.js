@@ -125,7 +125,7 @@
   const submit = (form, replace) => {
     const url = new URL(form.action, location.href);
     const kept = new URLSearchParams(form.classList.contains("chosen") ? "" : undefined);
-    for (const [name, value] of new FormData(form)) if (value) kept.set(name, value);
+    for (const [name, value] of new FormData(form)) if (value) kept.append(name, value);
     url.search = kept.toString();
     if (replace) { history.replaceState(null, "", url); go(url, false); } else go(url, true);
   };
