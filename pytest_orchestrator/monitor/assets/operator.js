@@ -31,7 +31,7 @@
   const show = (field, rule) => {
     const note = field.querySelector(".wrong");
     note.hidden = !rule;
-    note.textContent = rule ? `'${field.dataset.name}' ${rule}` : "";
+    note.textContent = rule ? `'${field.dataset.label ?? field.dataset.name}' ${rule}` : "";
     for (const one of controls(field)) rule ? one.setAttribute("aria-invalid", "true") : one.removeAttribute("aria-invalid");
   };
   const check = (field) => {

@@ -34,6 +34,7 @@ class Mention(Struct, frozen=True):
         reason: Reason of its failure; empty without one.
         since: Start of its attempt in seconds since the epoch; 0 if it does not run.
         seconds: Time since then.
+        state: Its state.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Mention(Struct, frozen=True):
     reason: str = ""
     since: float = 0.0
     seconds: float = 0.0
+    state: str = ""
 
 
 class Head(Struct, frozen=True):
@@ -195,4 +197,4 @@ def _running(step: StepRecord, now: float) -> Mention:
 
 def _failure(step: StepRecord) -> Mention:
     reason = cut(one_line(str(step.outcome_fields.get("reason") or "")), 120)
-    return Mention(step_key(step), step.name, reason=reason)
+    return Mention(step_key(step), step.name, reason=reason, state=step.state)

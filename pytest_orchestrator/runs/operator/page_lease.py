@@ -49,9 +49,3 @@ def renew(base: Path) -> None:
     """
     with contextlib.suppress(OSError), replacing(base / FILE, 0o600) as file:
         file.write(repr(time.monotonic()).encode())
-
-
-def end(base: Path) -> None:
-    """Remove the lease, if this machine's last page is gone."""
-    with contextlib.suppress(OSError):
-        (base / FILE).unlink()
