@@ -186,7 +186,7 @@ class SessionQuestions:
     def _look_for_page(self, question: OpenQuestion) -> None:
         """Refuse a question once no operator page has been connected for some time."""
         if page_lease.seconds_since_page(self._runs) > page_lease.GRACE:
-            gone = f"the operator page was closed {page_lease.GRACE:g} s ago"
+            gone = f"no operator page has been connected for {page_lease.GRACE:g} s"
             question.refuse(f"{gone}; {missing(question.asked)}")
 
     def _fill(self, terminal: form.Terminal, question: OpenQuestion) -> None:
