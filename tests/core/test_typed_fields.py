@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.typed_fields import (
     InputField,
+    checks_of,
     field_problems,
+    hint_of,
     rule_of,
     value_of_json,
+    value_of_line,
     value_of_text,
 )
 
@@ -46,6 +49,47 @@ def test_a_text_is_converted_to_the_type_of_its_field(
     keys: dict[str, Any], text: str, value: object
 ) -> None:
     assert json_values.same_json(value_of_text(_field(**keys), text), value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "lines"),
+    [
+        ({}, {"empty": "  "}),
+        ({"pattern": "SN[0-9]+"}, {"empty": "", "pattern": "x"}),
+        ({"pattern": "SN[0-9]+", "default": "SN1"}, {"pattern": "x"}),
+        ({"type": "integer", "min": 1}, {"empty": "", "kind": "1.5", "range": "0"}),
+        ({"type": "number", "max": 3, "unit": "V"}, {"empty": "", "kind": "A", "range": "4 V"}),
+        ({"type": "number", "required": False}, {"kind": "x"}),
+        ({"choices": ["a"]}, {"empty": ""}),
+        ({"type": "boolean"}, {"empty": ""}),
+        ({"type": "json", "default": None}, {}),
+    ],
+)
+def test_a_form_checks_by_the_sentences_of_the_errors(
+    keys: dict[str, Any], lines: dict[str, str]
+) -> None:
+    field, errors = _field(**keys), {}
+    for check, line in lines.items():
+        with pytest.raises(ValueError, match=r".") as caught:
+            value_of_line(field, line)
+        errors[check] = str(caught.value)
+    assert checks_of(field) == errors
+
+
+@pytest.mark.parametrize(
+    ("keys", "hint"),
+    [
+        ({"description": "As printed."}, "As printed; text"),
+        ({"required": False}, "text (may be empty)"),
+        ({"type": "number", "default": 5}, "a number (empty: 5)"),
+        ({"default": "é"}, "text (empty: é)"),
+        ({"default": "hunter2", "secret": True}, "text (empty: ***)"),
+    ],
+)
+def test_the_hint_of_a_field_has_its_description_rule_and_default(
+    keys: dict[str, Any], hint: str
+) -> None:
+    assert hint_of(_field(**keys)) == hint
 
 
 @pytest.mark.parametrize(

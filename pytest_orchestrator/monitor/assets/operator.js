@@ -17,7 +17,7 @@
     if (!text) return checks.empty ?? "";
     if (checks.kind) {
       const number = limits.unit && text.endsWith(limits.unit) ? text.slice(0, -limits.unit.length).trimEnd() : text;
-      if (!KINDS[limits.type].test(number)) return limits.type === "integer" && KINDS.number.test(number) ? "" : checks.kind;
+      if (!KINDS[limits.type].test(number)) return checks.kind;
       if (number < (limits.min ?? -Infinity) || number > (limits.max ?? Infinity)) return checks.range;
     }
     const rule = checks.pattern && pattern(limits.pattern);
