@@ -650,12 +650,14 @@ def root(context, missing=missing, environment=environment):
     t_16.append(
         f'\n'
     )
-    def macro(l_1_step):
+    def macro(l_1_step, l_1_lazy):
         t_26 = []
         l_1_not_good = resolve('not_good')
         l_1_about = l_1_block = l_1_used = l_1_look = l_1_command = l_1_wrote = l_1_record = l_1_attempts = l_1_source = l_1_process = missing
         if l_1_step is missing:
             l_1_step = undefined("parameter 'step' was not provided", name='step')
+        if l_1_lazy is missing:
+            l_1_lazy = undefined("parameter 'lazy' was not provided", name='lazy')
         pass
         l_1_about = l_1_step.about
         l_1_block = l_1_step.parts
@@ -665,7 +667,15 @@ def root(context, missing=missing, environment=environment):
         l_1_wrote = l_1_step.written_keys
         l_1_record = l_1_step.step
         t_26.append(
-            f'<div class="panel">\n'
+            f'<div class="panel">'
+        )
+        if l_1_lazy:
+            pass
+            t_26.append(
+                f'<noscript>'
+            )
+        t_26.append(
+            f'\n'
         )
         if ('description' in l_1_about):
             pass
@@ -1068,6 +1078,11 @@ def root(context, missing=missing, environment=environment):
             t_26.append(
                 f'</dl>\n'
             )
+        if l_1_lazy:
+            pass
+            t_26.append(
+                f'</noscript>'
+            )
         t_26.append(
             f'</div>\n'
         )
@@ -1077,7 +1092,7 @@ def root(context, missing=missing, environment=environment):
     t_16.append(
         f'\n'
     )
-    def macro(l_1_step, l_1_number, l_1_several):
+    def macro(l_1_step, l_1_number, l_1_several, l_1_lazy):
         t_27 = []
         l_1_by = l_1_block = l_1_look = l_1_reason = l_1_wrote = l_1_cpu = l_1_record = missing
         if l_1_step is missing:
@@ -1086,6 +1101,8 @@ def root(context, missing=missing, environment=environment):
             l_1_number = undefined("parameter 'number' was not provided", name='number')
         if l_1_several is missing:
             l_1_several = undefined("parameter 'several' was not provided", name='several')
+        if l_1_lazy is missing:
+            l_1_lazy = undefined("parameter 'lazy' was not provided", name='lazy')
         pass
         l_1_by = l_1_step.sorted_by
         l_1_block = l_1_step.parts
@@ -1166,7 +1183,7 @@ def root(context, missing=missing, environment=environment):
         v_0 = (l_1_step.seconds)
         v_1 = ((t_3(l_1_cpu) if (not t_15(l_1_cpu)) else '-'))
         v_2 = (l_1_step.peak)
-        v_4 = (l_0_step_panel(l_1_step))
+        v_4 = (l_0_step_panel(l_1_step, l_1_lazy))
         v_3 = escaped((l_1_wrote or '-'))
         t_27.append(
             f'</span><span class="c-seconds">{v_0}'
@@ -1182,4 +1199,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_16)
 
 blocks = {}
-debug_info = '1=101&3=121&5=143&7=188&8=193&10=198&11=201&12=202&19=229&20=234&21=244&26=287&27=297&28=329&29=334&32=406&35=421&38=440&40=455&41=468&45=484&46=492&47=499&48=535&49=572&53=589&55=599&56=604&63=651&64=658&65=659&66=660&67=661&68=662&69=663&70=664&72=668&73=679&74=691&75=698&76=706&77=716&78=726&79=732&80=740&81=746&83=751&84=756&87=796&89=803&91=808&92=815&95=835&97=840&98=848&101=884&103=891&105=896&106=897&107=904&110=947&111=949&115=959&116=965&117=970&119=1021&120=1023&122=1029&127=1078&128=1088&129=1089&130=1090&131=1091&132=1092&133=1093&134=1094&136=1119'
+debug_info = '1=101&3=121&5=143&7=188&8=193&10=198&11=201&12=202&19=229&20=234&21=244&26=287&27=297&28=329&29=334&32=406&35=421&38=440&40=455&41=468&45=484&46=492&47=499&48=535&49=572&53=589&55=599&56=604&64=651&65=660&66=661&67=662&68=663&69=664&70=665&71=666&72=670&74=678&75=689&76=701&77=708&78=716&79=726&80=736&81=742&82=750&83=756&85=761&86=766&89=806&91=813&93=818&94=825&97=845&99=850&100=858&103=894&105=901&107=906&108=907&109=914&112=957&113=959&117=969&118=975&119=980&121=1031&122=1033&124=1039&126=1079&129=1093&130=1105&131=1106&132=1107&133=1108&134=1109&135=1110&136=1111&138=1136'

@@ -51,6 +51,7 @@ _MOST_TESTS: Final = 2_000
 _MOST_FILES: Final = 20
 _MOST_STEPS: Final = 5_000
 """Maximum number of steps that are listed and drawn in timelines, so that the page opens fast."""
+_LARGE: Final = 1_000
 _LIST_HEAD: Final = "steps"
 """Anchor of the head of the list, to which links to unlisted steps lead."""
 
@@ -267,6 +268,11 @@ class Page:
         return [
             [step for step in recipe.steps if step.anchor != _LIST_HEAD] for recipe in self.recipes
         ]
+
+    @property
+    def is_large(self) -> bool:
+        """True if the page opens faster when the browser does not build all details of steps."""
+        return sum(map(len, self.listed)) > _LARGE
 
     @property
     def unlisted(self) -> int:

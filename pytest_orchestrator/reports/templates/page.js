@@ -36,6 +36,17 @@
     if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   };
 
+  // On a large page, the panel of a step is text until the step is opened.
+  const packed = (step) => step.querySelector(":scope > .panel > noscript");
+  const unpack = (step) => { const text = packed(step); if (text) text.parentElement.innerHTML = text.textContent; };
+  const marks = { "&lt;": "<", "&gt;": ">", "&#34;": '"', "&#39;": "'", "&amp;": "&" };
+  const words = (step) => {
+    const text = packed(step);
+    if (!text) return step.textContent;
+    const plain = text.textContent.replace(/<[^>]*>/g, " ").replace(/&(?:lt|gt|amp|#34|#39);/g, (one) => marks[one]);
+    return `${step.querySelector("summary").textContent} ${plain}`;
+  };
+
   if (section) {
     const groups = [...section.querySelectorAll(".list > .group")];
     for (const one of groups) one.remove();
@@ -85,7 +96,7 @@
     };
     list.on("updated", showCount);
     showCount();
-    const content = (item) => (item.content ??= [item.elm.textContent, item.values().tags, recipes[item.values().of] ?? ""].join(" ").toLowerCase());
+    const content = (item) => (item.content ??= [words(item.elm), item.values().tags, recipes[item.values().of] ?? ""].join(" ").toLowerCase());
     const filter = () => {
       const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
       const pressed = new Set(states.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.state));
@@ -123,6 +134,7 @@
     section.addEventListener("toggle", (event) => {
       const step = event.target;
       if (!step.open || !step.classList.contains("step")) return;
+      unpack(step);
       draw(step);
       addLink(step);
       addSearch(step);
@@ -169,6 +181,9 @@
     if (section && (query.size || !anchor)) show(query);
     const item = list?.items.find((one) => one.elm.id === anchor);
     if (item && !item.elm.isConnected) show(new URLSearchParams());
+    const line = /^L(\d+)/.exec(anchor)?.[1];
+    if (line) unpack(section?.querySelector(`.step[data-order="${line}"]`) ?? root);
+    if (item) unpack(item.elm);
     const target = item?.elm ?? document.getElementById(anchor);
     if (!target) return;
     for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
@@ -397,7 +412,7 @@
     setTheme("light");
     opened = [...document.querySelectorAll(":is(.step.failed, .step[data-state=interrupted]):not([open])")];
     ready = false;
-    for (const one of opened) one.open = true;
+    for (const one of opened) { unpack(one); one.open = true; }
     redraw();
   });
   addEventListener("afterprint", () => {
