@@ -506,9 +506,9 @@ def root(context, missing=missing, environment=environment):
             t_12.append(
                 f'<p class="reason">'
             )
-            if l_0_first.kind:
+            if l_0_first.badge:
                 pass
-                v_0 = escaped(t_1(l_0_first.kind, 60))
+                v_0 = escaped(t_1(l_0_first.badge, 60))
                 t_12.append(
                     f'<span class="kind">{v_0}'
                     f'</span> '
@@ -563,7 +563,7 @@ def root(context, missing=missing, environment=environment):
                 f'  <li><span class="times">{v_0}'
                 f' ×</span> '
             )
-            if (l_1_one.kind and (l_1_one.kind != 'check')):
+            if l_1_one.kind:
                 pass
                 v_0 = escaped(t_1(l_1_one.kind, 60))
                 t_12.append(
@@ -1151,7 +1151,7 @@ def root(context, missing=missing, environment=environment):
                 f'  </tbody></table></div>\n</section>\n'
             )
         t_12.append(
-            f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search name, recipe, reason, output" aria-label="Search the steps">\n    <span class="states">\n'
+            f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search steps and output" aria-label="Search the steps">\n    <span class="states">\n'
         )
         for (l_1_word, l_1_number) in l_0_page.counts.items():
             pass

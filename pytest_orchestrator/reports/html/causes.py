@@ -21,7 +21,7 @@ class Cause(msgspec.Struct, frozen=True):
     Attributes:
         reason: The reason of the first one.
         is_alike: True if the reasons of the others differ from it in numbers.
-        kind: Kind of the failure; may be empty.
+        kind: Kind of the failure; empty if the reason says the same.
         number: Number of the failures.
         links: Anchors of the failed steps, with their names, recipes and reasons.
         blocked: Number of steps that these failures block.
@@ -48,7 +48,7 @@ def causes(recipes: Sequence[RecipeView], tests: Iterable[Any]) -> list[Cause]:
         by_node: dict[str, tuple[str, str]] = {}
         for step in one.steps:
             if step.state in NOT_GOOD and step.state != "interrupted":
-                key = (step.kind, without_numbers(step.reason))
+                key = (step.badge, without_numbers(step.reason))
                 by_node[step.name] = key
                 of = one.title if len(recipes) > 1 else ""
                 link = (step.anchor, step.name, of, step.reason)

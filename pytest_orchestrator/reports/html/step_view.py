@@ -316,6 +316,12 @@ class StepView:
         return "check" if kind == "criterion" else kind
 
     @property
+    def badge(self) -> str:
+        """Kind of the failure; empty if its reason or its state says the same."""
+        kind = self.kind
+        return "" if kind == "check" or self.reason.startswith(kind) or kind == self.state else kind
+
+    @property
     def rerun_command(self) -> str:
         """Shell command that runs the step again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
