@@ -143,19 +143,19 @@ def _own(run: RunRecord, scope: str) -> dict[str, Any]:
 def _vars(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
     """Yield the vars of recipes whose values differ between two runs."""
     for key in (one for one in b.recipes if one in a.recipes):
-        before, after = (run.recipes[key].about.get("vars", {}) for run in (a, b))
-        for name in _each(before, after):
-            was, now = (values.get(name, {}).get("value") for values in (before, after))
-            if was != now:
-                yield {"recipe": key, "var": name, "a": was, "b": now}
+        before, after = (_values(run.recipes[key].about.get("vars", {})) for run in (a, b))
+        for name, was, now in differences(before, after):
+            yield {"recipe": key, "var": name, "a": was, "b": now}
+
+
+def _values(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: one.get("value") for name, one in given.items()}
 
 
 def _code(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
     """Yield the recipe files and the files run by steps whose digests differ between two runs."""
-    before, after = _digests(a), _digests(b)
-    for path in _each(before, after):
-        if before.get(path) != after.get(path):
-            yield {"path": path, "a": before.get(path), "b": after.get(path)}
+    for path, was, now in differences(_digests(a), _digests(b)):
+        yield {"path": path, "a": was, "b": now}
 
 
 def _digests(run: RunRecord) -> dict[str, str]:
@@ -168,17 +168,24 @@ def _digests(run: RunRecord) -> dict[str, str]:
 
 
 def _environment(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    before, after = (_flat(run.started.environment if run.started else {}) for run in (a, b))
-    for name in _each(before, after):
-        if before.get(name) != after.get(name):
-            yield {"name": name, "a": before.get(name), "b": after.get(name)}
+    before, after = (flat(run.started.environment if run.started else {}) for run in (a, b))
+    for name, was, now in differences(before, after):
+        yield {"name": name, "a": was, "b": now}
 
 
-def _flat(nested: Mapping[str, Any], head: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the keys whose values differ, each with both values; None for a missing key."""
+    for name in _each(a, b):
+        if a.get(name) != b.get(name):
+            yield name, a.get(name), b.get(name)
+
+
+def flat(nested: Mapping[str, Any], head: str = "") -> dict[str, Any]:
+    """Return a mapping without nested ones: the keys of these are joined by dots."""
+    values: dict[str, Any] = {}
     for name, value in nested.items():
-        flat |= _flat(value, f"{head}{name}.") if isinstance(value, dict) else {head + name: value}
-    return flat
+        values |= flat(value, f"{head}{name}.") if isinstance(value, dict) else {head + name: value}
+    return values
 
 
 def _each(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Iterable[Any]:

@@ -131,7 +131,7 @@ def earlier(
     """
     found: dict[str, list[tuple[PastRun, PastRecipe]]] = {}
     lacking = {*run.recipes}
-    runs = read_all(folder.parent, most_bytes, last=store.second_of(folder.name))
+    runs = read_all(folder.parent, most_bytes, of=folder.name)
     for past in islice(runs, _MOST_READ) if lacking else ():
         if (past.started, past.id) >= (run.first, folder.name):
             continue
@@ -145,7 +145,7 @@ def earlier(
     return found
 
 
-def read_all(base: Path, most_bytes: int | None = None, *, last: str = "") -> Iterator[PastRun]:
+def read_all(base: Path, most_bytes: int | None = None, *, of: str = "") -> Iterator[PastRun]:
     """Yield the runs that have ended, newest first, whether they have a file or only a folder.
 
     A run without a file is read from its journal, and gets its file if that is possible.
@@ -153,15 +153,16 @@ def read_all(base: Path, most_bytes: int | None = None, *, last: str = "") -> It
     Args:
         base: The folder of the runs.
         most_bytes: Largest total size of the files and journals that are read; None means no limit.
-        last: The second in which the last run starts, as in ids; empty reads up to the end.
+        of: Id of a run: only other runs are read, which started in its second or before. Empty
+            reads all runs.
     """
     left = most_bytes
     folders = sorted((one.name for one in lookup.run_folders(base)), reverse=True)
     for second, same in groupby(merge(store.ids(base), folders, reverse=True), store.second_of):
-        if last and second > last:
+        if of and second > store.second_of(of):
             continue
         runs: list[PastRun] = []
-        for run in dict.fromkeys(same):
+        for run in dict.fromkeys(one for one in same if one != of):
             if left is not None:
                 left -= _size(base, run)
                 if left < 0:

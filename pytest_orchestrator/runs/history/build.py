@@ -46,7 +46,7 @@ def past_run(record: "RunRecord", name: str) -> PastRun:
         raise ValueError(f"run {name} has not ended")
     started = record.started
     environment = started.environment if started else {}
-    recipes = () if record.state == "damaged" else tuple(map(_recipe, record.recipes.values()))
+    recipes = () if record.state == "damaged" else tuple(map(past_recipe, record.recipes.values()))
     return PastRun(
         id=name,
         state=record.state,
@@ -81,7 +81,8 @@ def _people(record: "RunRecord") -> str:
     return ", ".join(dict.fromkeys(one.who for each in answers for one in each))
 
 
-def _recipe(recipe: "RecipeRecord") -> PastRecipe:
+def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
+    """Return what the history store keeps of a recipe, which may still be running."""
     about = recipe.about
     reached = [one for one in recipe.steps.values() if one.state not in NOT_REACHED]
     steps = tuple(map(_step, reached))
