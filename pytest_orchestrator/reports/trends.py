@@ -11,7 +11,6 @@ from typing import Any, Final, TypeGuard
 import msgspec
 
 from pytest_orchestrator.runs.block import Measurement, measurements_of
-from pytest_orchestrator.runs.history.figures import figures_of
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
@@ -94,7 +93,6 @@ def _is_number(value: object) -> TypeGuard[float]:
 def _seconds_chart(
     run: RunRecord, recipe: RecipeRecord, earlier: Sequence[tuple[PastRun, PastRecipe]]
 ) -> dict[str, Any]:
-    figures = (figures_of(step) for step in recipe.steps.values())
     points: list[dict[str, Any]] = [
         {
             "run": past_run.id,
@@ -105,7 +103,9 @@ def _seconds_chart(
         for past_run, past in earlier
     ]
     points.reverse()
-    last = {"value": sum(each["seconds"] for each in figures if each)}
+    ran = (step.block for step in recipe.steps.values() if step.state != "restored")
+    used = (block.resources for block in ran if block)
+    last = {"value": sum(one.seconds for one in used if one)}
     passed = verdict_of(recipe) == "passed"
     points.append({"run": run.id, "start": recipe.started, "passed": passed} | last)
     return {"name": f"{_title(recipe)} · total step time", "unit": "s", "points": points}

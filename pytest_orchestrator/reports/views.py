@@ -96,7 +96,7 @@ def steps_of(recipe: RecipeRecord) -> Steps:
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
-    graph_step = step.about | {"name": step.name, "state": step.state}
+    graph_step = step.about | {"name": step.name, "state": step.word}
     resources = step.block.resources if step.block else None
     return graph_step | ({"seconds": resources.seconds} if resources else {})
 

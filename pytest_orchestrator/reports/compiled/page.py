@@ -20,7 +20,7 @@ def root(context, missing=missing, environment=environment):
     l_0_several = resolve('several')
     l_0_base = resolve('base')
     l_0_script = resolve('script')
-    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = l_0_trends = missing
+    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = l_0_trends = l_0_history = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -134,6 +134,12 @@ def root(context, missing=missing, environment=environment):
         l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 4 in 'page.html') does not export the requested name 'trends'", name='trends')
     context.vars['trends'] = l_0_trends
     context.exported_vars.discard('trends')
+    included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
+    l_0_history = getattr(included_template, 'history', missing)
+    if l_0_history is missing:
+        l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 5 in 'page.html') does not export the requested name 'history'", name='history')
+    context.vars['history'] = l_0_history
+    context.exported_vars.discard('history')
     v_5 = (l_0_icon)
     v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if (l_0_brand and l_0_brand.title) else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
     t_12.append(
@@ -374,10 +380,18 @@ def root(context, missing=missing, environment=environment):
     t_12.append(
         f'\n'
     )
+    if l_0_overview.histories:
+        pass
+        t_12.append(
+            f'<a href="#history">History</a>'
+        )
+    t_12.append(
+        f'\n'
+    )
     if l_0_page.trends:
         pass
         t_12.append(
-            f'<a href="#trends">History</a>'
+            f'<a href="#trends">Trends</a>'
         )
     t_12.append(
         f'\n'
@@ -1320,9 +1334,37 @@ def root(context, missing=missing, environment=environment):
         t_12.append(
             f'</section>\n'
         )
+    if l_0_overview.histories:
+        pass
+        t_12.append(
+            f'<section id="history" aria-labelledby="history-head">\n  <h2 id="history-head">History (last 20 runs)'
+        )
+        if l_0_overview.more_histories:
+            pass
+            v_0 = (t_4(l_0_overview.histories))
+            v_1 = escaped((t_4(l_0_overview.histories) + l_0_overview.more_histories))
+            t_12.append(
+                f' <span class="quiet">{v_0}'
+                f' of {v_1}'
+                f' recipes shown</span>'
+            )
+        t_12.append(
+            f'</h2>\n'
+        )
+        for l_1_one in l_0_overview.histories:
+            pass
+            v_0 = (l_0_history(l_1_one, ((t_4(l_0_overview.histories) == 1) or l_1_one.place.is_open)))
+            t_12.append(
+                f'  {v_0}'
+                f'\n'
+            )
+        l_1_one = missing
+        t_12.append(
+            f'</section>\n'
+        )
     if l_0_page.trends:
         pass
-        v_0 = (l_0_trends(l_0_page.trends, 'History (last 20 runs)', l_0_page.trends_note))
+        v_0 = (l_0_trends(l_0_page.trends, 'Trends (last 20 runs)', l_0_page.trends_note))
         t_12.append(
             f'{v_0}'
             f'\n'
@@ -1447,4 +1489,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_12)
 
 blocks = {}
-debug_info = '1=90&2=114&3=123&4=129&18=148&25=158&30=170&32=192&33=202&35=211&38=221&42=235&44=244&50=260&53=278&55=288&57=298&61=312&65=322&67=330&69=338&71=359&73=367&75=375&77=383&85=391&88=403&89=412&94=441&99=465&105=476&106=478&108=487&109=502&112=524&114=534&119=546&123=557&124=564&126=593&127=617&132=655&135=660&136=667&137=688&138=691&139=692&140=703&147=755&149=765&150=776&151=781&155=824&161=834&164=841&165=852&166=856&167=859&171=883&172=892&174=902&176=912&177=917&183=957&186=966&188=978&191=983&199=1000&203=1008&206=1013&213=1029&214=1031&219=1039&224=1053&226=1067&227=1080&228=1083&229=1089&239=1154&243=1168&244=1173&246=1184&247=1190&252=1205&256=1218&258=1232&259=1236&260=1239&261=1240&264=1251&272=1263&276=1268&280=1284&285=1298&288=1303&289=1305&295=1321&298=1328&302=1333&303=1343&312=1384&314=1394&316=1405&320=1417&322=1424'
+debug_info = '1=90&2=114&3=123&4=129&5=135&19=154&26=164&31=176&33=198&34=208&36=217&39=227&43=241&45=250&51=266&54=284&56=294&58=304&62=318&66=328&68=336&70=344&72=365&74=373&76=381&78=389&80=397&88=405&91=417&92=426&97=455&102=479&108=490&109=492&111=501&112=516&115=538&117=548&122=560&126=571&127=578&129=607&130=631&135=669&138=674&139=681&140=702&141=705&142=706&143=717&150=769&152=779&153=790&154=795&158=838&164=848&167=855&168=866&169=870&170=873&174=897&175=906&177=916&179=926&180=931&186=971&189=980&191=992&194=997&202=1014&206=1022&209=1027&216=1043&217=1045&222=1053&227=1067&229=1081&230=1094&231=1097&232=1103&242=1168&246=1182&247=1187&249=1198&250=1204&255=1219&259=1232&261=1246&262=1250&263=1253&264=1254&267=1265&275=1277&279=1282&283=1298&288=1312&291=1317&292=1319&298=1335&300=1340&301=1352&306=1363&309=1370&313=1375&314=1385&323=1426&325=1436&327=1447&331=1459&333=1466'

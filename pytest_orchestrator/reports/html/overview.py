@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_orchestrator.reports.html.page import NOTABLE, Page, RecipeView
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.reports.history.grid import RecipeHistory
     from pytest_orchestrator.reports.html.causes import Cause
     from pytest_orchestrator.reports.html.measurement_table import MeasurementTable
     from pytest_orchestrator.reports.html.recipe_table import Grid, RecipeRow, RunTimeline
@@ -23,6 +24,7 @@ _COLUMNS: Final = [
 ]
 """Columns of the table of measurements, and their kinds."""
 _MOST_CARDS: Final = 10
+_MOST_HISTORIES: Final = 12
 
 
 class Overview:
@@ -33,6 +35,7 @@ class Overview:
     """
 
     def __init__(self, page: Page) -> None:
+        self._page = page
         self._recipes = page.recipes
         self._tests = page.tests
         self._has_failures = page.has_failures
@@ -101,6 +104,37 @@ class Overview:
     def measurement_columns(self) -> list[tuple[str, str]]:
         """Heads of the columns of the table of measurements, and their kinds."""
         return [one for one in _COLUMNS if self.rows or one[0] != "Recipe"]
+
+    @cached_property
+    def histories(self) -> "list[RecipeHistory]":
+        """The histories of the first 12 recipes that ran before, failed ones first."""
+        if not self._page.earlier:
+            return []
+        from pytest_orchestrator.reports.history.grid import Place, RecipeHistory
+
+        page = self._page
+        views = [one for one in self.cards if one.recipe.key in page.earlier]
+        return [
+            RecipeHistory(
+                Place(
+                    one.title,
+                    one.anchor,
+                    one.anchors,
+                    one.rank < len(NOTABLE),
+                    page.folder,
+                    page.base,
+                ),
+                one.recipe,
+                page.run,
+                page.earlier[one.recipe.key],
+            )
+            for one in views[:_MOST_HISTORIES]
+        ]
+
+    @property
+    def more_histories(self) -> int:
+        """Number of recipes whose history is not shown."""
+        return len(self._page.earlier) - len(self.histories)
 
     @property
     def is_grouped(self) -> bool:

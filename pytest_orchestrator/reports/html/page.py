@@ -207,7 +207,7 @@ class Page:
     def __init__(
         self, run: RunRecord, folder: Path, base: str, earlier: Earlier | None = None
     ) -> None:
-        self.run = run
+        self.run, self.folder, self.base = run, folder, base
         self.earlier: Earlier = earlier or {}
         self.trends = trends(run, self.earlier)
         self.verdict = verdict(run)

@@ -1,0 +1,1 @@
+"""History of the recipes of a run in reports."""
