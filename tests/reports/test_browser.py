@@ -391,6 +391,27 @@ def test_measurements_are_sifted_sorted_and_copied_as_csv(line: Path, opened: Op
     assert page.locator("#trends-head", has_text="4 of 18 figures shown").count() == 1
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
+def test_the_grid_of_runs_shows_the_newest_run_at_each_width(
+    line: Path, opened: Open, scheme: str, width: int
+) -> None:
+    shown = opened(line, scheme, width)
+    page = shown.page
+    page.evaluate("for (const one of document.querySelectorAll('.past')) one.open = true")
+    grid = page.locator(".runs").first
+    grid.scroll_into_view_if_needed()
+
+    newest = grid.locator("tbody tr").nth(1).locator("td a, td span").last
+    box = newest.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= width
+    assert page.locator("#history .past").count() == 11
+    assert not shown.is_too_wide
+    assert page.evaluate(_PALE) == []
+    page.click("#history .past:first-of-type tbody a[href^='#']")
+
+
 # Returns the bars of a timeline that are not in sight, and the right edges of all parts beyond it.
 _OUTSIDE = """() => {
   const bars = [...document.querySelectorAll(".track .span")].filter((one) => {

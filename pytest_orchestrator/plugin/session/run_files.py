@@ -46,7 +46,7 @@ def write_files(config: pytest.Config, folder: Path) -> None:
             ).splitlines()
         else:
             problems = _here(folder, config.rootpath, brand, with_page=with_page)
-    except OSError as error:
+    except (OSError, lookup.NoRun) as error:
         problems = [f"the files of this run could not be written: {error}"]
     for problem in filter(None, problems):
         print_line(config, problem)

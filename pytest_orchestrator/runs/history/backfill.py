@@ -92,7 +92,7 @@ def keep(record: "RunRecord", folder: Path) -> str:
         A sentence if the file could not be written; else empty.
     """
     try:
-        write(folder.parent, past_run(record, folder.name))
+        write(folder.parent, _past_run(record, folder))
     except (OSError, NotKept) as error:
         return f"the history of this run could not be written: {_reason(error)}"
     return ""
@@ -109,11 +109,19 @@ def from_journal(folder: Path) -> PastRun | None:
 
     Raises:
         NoRun: The journal cannot be read.
+        NotKept: The journal has values of types that no journal of this version has.
     """
     if is_being_written(folder / JOURNAL):
         return None
     record = lookup.load_record(folder, raw_blocks=True)
-    return None if record.state == "running" else past_run(record, folder.name)
+    return None if record.state == "running" else _past_run(record, folder)
+
+
+def _past_run(record: "RunRecord", folder: Path) -> PastRun:
+    try:
+        return past_run(record, folder.name)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise NotKept(f"its journal cannot be understood: {error}") from error
 
 
 def earlier(
@@ -184,13 +192,21 @@ def _size(base: Path, run: str) -> int:
 
 def _from_folder(base: Path, run: str) -> PastRun | None:
     """Return a run from its journal, and write its file; None if it cannot be read, or runs."""
-    past = None
-    with contextlib.suppress(lookup.NoRun):
+    try:
         past = from_journal(base / run)
-    if past is not None and _has_history(base):
-        with contextlib.suppress(OSError, NotKept):
-            write(base, past)
+        if past is not None:
+            _write_if_possible(base, past)
+    except (lookup.NoRun, NotKept):
+        return None
     return past
+
+
+def _write_if_possible(base: Path, past: PastRun) -> None:
+    if not _has_history(base):
+        store.checked(past)
+        return
+    with contextlib.suppress(OSError):  # a read-only folder, or a full disk
+        write(base, past)
 
 
 def _has_history(base: Path) -> bool:

@@ -48,10 +48,11 @@ def _unwritten(folder: Path) -> "PastRun | None":
     """Write the file of a run; return the run if the file could not be written."""
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.history.backfill import from_journal
+    from pytest_orchestrator.runs.history.store import NotKept
 
     try:
         past = from_journal(folder)
-    except lookup.NoRun:
+    except (lookup.NoRun, NotKept):
         return None
     return None if past is None or _is_written(folder.parent, past) else past
 

@@ -44,18 +44,28 @@ def write(base: Path, run: PastRun) -> Path:
     path = history_file(base, run.id)
     if path.exists():
         return path
-    try:
-        data = encoded(run)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NotKept(str(error)) from error
-    if decoded(data) is None:
-        raise NotKept("its journal has values of other types than this version writes")
+    data = checked(run)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     return path
+
+
+def checked(run: PastRun) -> bytes:
+    """Return the content of the file of a run, after a check that a reader accepts it.
+
+    Raises:
+        NotKept: As for `write`.
+    """
+    try:
+        data = encoded(run)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotKept(str(error)) from error
+    if decoded(data) is None:
+        raise NotKept("its journal has values of other types than this version writes")
+    return data
 
 
 def read(

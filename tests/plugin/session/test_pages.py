@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.runs.evidence.verify import verify_folder
+from pytest_orchestrator.runs.folder import history_folder
+from pytest_orchestrator.runs.history.store import read
 from tests.plugin.conftest import Project
 
 
@@ -42,20 +44,33 @@ def test_a_session_writes_a_page_and_pictures_of_its_recipes(bench: Project) -> 
     assert proof.holds, proof.flaws
 
 
-def test_the_page_of_the_next_run_shows_trends(bench: Project) -> None:
+def test_the_page_of_the_next_run_shows_history_and_trends(bench: Project) -> None:
     for _ in range(2):
         bench.run("-o", "recipe_html=true")
 
-    assert "History (last 20 runs)" in (left(bench) / "report.html").read_text()
+    page = (left(bench) / "report.html").read_text()
+    assert "Trends (last 20 runs)" in page
+    assert "2 runs, 0 passed" in page
 
 
-def test_an_ini_key_switches_page_and_pictures_off(bench: Project) -> None:
+def test_an_ini_key_switches_page_and_pictures_off_but_not_the_history(bench: Project) -> None:
     result = bench.run("-o", "recipe_html=false")
 
     result.stdout.no_fnmatch_line("report *")
     assert (left(bench) / "journal.jsonl").exists()
     assert not (left(bench) / "report.html").exists()
     assert not (left(bench) / "assets").exists()
+    (past,) = read(left(bench).parent)
+    assert (past.id, past.verdict, past.exit_status) == (left(bench).resolve().name, "failed", 1)
+    assert past.seal == verify_folder(left(bench).resolve()).seal
+    (recipe,) = past.recipes
+    assert [(step.name, step.state) for step in recipe.steps] == [
+        ("one", "passed"),
+        ("two", "failed"),
+        ("three", "blocked"),
+    ]
+    assert recipe.steps[0].digest
+    assert recipe.digest
 
 
 @pytest.mark.counted
@@ -68,14 +83,17 @@ def test_an_unwritable_page_is_a_message_and_changes_no_outcome(bench: Project) 
         @pytest.hookimpl(trylast=True)
         def pytest_sessionfinish(session):
             pathlib.Path(".orchestrator/runs/latest/assets").write_text("")
+            pathlib.Path(".orchestrator/history").write_text("")
         """,
     )
 
     result = bench.run("-o", "recipe_html=true", "-k", "one")
 
     assert result.ret == 0
-    (line,) = [one for one in result.outlines if "could not be written" in one]
-    assert line.startswith("orchestrator: report.html could not be written: [Errno ")
+    history, page = [one for one in result.outlines if "could not be written" in one]
+    assert page.startswith("orchestrator: report.html could not be written: [Errno ")
+    reason = "the history of this run could not be written: Not a directory"
+    assert history == f"orchestrator: {reason}"
 
 
 def test_a_page_shows_the_inputs_of_steps_with_secrets_masked(project: Project) -> None:
@@ -96,6 +114,9 @@ def test_a_page_shows_the_inputs_of_steps_with_secrets_masked(project: Project) 
     assert blocks["say"]["given"] == {"name": "say", "half": 2.5}
     assert blocks["show"]["given"] == {"GAIN": 5, "API_TOKEN": "***"}
     assert "s3cr3t" not in (left(project) / "report.html").read_text()
+    (kept,) = history_folder(left(project).parent).rglob("*.json")
+    assert "show" in kept.read_text()
+    assert "s3cr3t" not in kept.read_text()
 
 
 @pytest.mark.counted
@@ -108,4 +129,5 @@ def test_the_page_of_a_large_run_is_written_by_another_process(
 
     assert "✔ passed" in (left(bench) / "report.html").read_text()
     assert list((left(bench) / "assets").glob("*.svg"))
+    assert len([*read(left(bench).parent)]) == 1
     assert not [one for one in result.outlines if "could not be written" in one]

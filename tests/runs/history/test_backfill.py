@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pytest_orchestrator.core.events import RecipeStarted
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import history_file, history_folder
 from pytest_orchestrator.runs.history import backfill, store
@@ -46,6 +47,18 @@ def test_all_runs_that_ended_get_a_file(runs: Runs) -> None:
         (other.name, "finished"),
         (finished.name, "finished"),
     ]
+
+
+def test_a_journal_that_no_session_wrote_harms_no_reader(runs: Runs) -> None:
+    built = runs.new()
+    steps: Any = ({"name": 7, "index": 1, "line": 2},)
+    built.add(RecipeStarted(recipe=RECIPE, about=built.about, steps=steps))
+    odd = built.cut()
+    (good,) = runs.history(1.0)
+
+    assert [one.id for one in backfill.read_all(runs.base)] == [good.name]
+    assert backfill.backfill(runs.base).left_out.keys() == {odd.name}
+    assert delete([odd]) == [odd]
 
 
 def test_a_read_only_store_is_named_and_readers_use_the_journals(
