@@ -204,7 +204,7 @@ def test_reports_of_an_interrupted_session_are_written(project: Project) -> None
     }
     kinds = [test["metadata"]["orchestrator"]["step"].get("kind") for test in tests]
     assert kinds == [None, "interrupted", *[None] * 5]
-    assert '::wait.kind" value="interrupted"' in (project.path / "junit.xml").read_text()
+    assert 'name="kind" value="interrupted"' in (project.path / "junit.xml").read_text()
 
 
 _SUMMARY = """
