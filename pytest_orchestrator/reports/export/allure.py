@@ -60,7 +60,7 @@ def export(run: RunRecord, folder: Path, target: str) -> str:
     out = Path(target)
     out.mkdir(parents=True, exist_ok=True)
     writer = _Writer(run, folder, out)
-    for case in cases(run):
+    for case in cases(run, folder):
         writer.write(case)
     _write(out / "environment.properties", _environment(run).encode())
     return os.path.relpath(out)

@@ -4,6 +4,7 @@ All texts are safe to show: control characters, bidirectional controls and surro
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from pytest_orchestrator.core.events import CollectionFailed, TestReported, epoc
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports.text import cut, shown
 from pytest_orchestrator.runs.block import Element, measurements_of, plain
+from pytest_orchestrator.runs.folder import RunFiles
 from pytest_orchestrator.runs.record import (
     NOT_REACHED,
     Artifact,
@@ -117,24 +119,25 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[Artifact, ...] = ()
 
 
-def cases(run: RunRecord) -> Iterator[Case]:
+def cases(run: RunRecord, folder: Path | None = None) -> Iterator[Case]:
     """Yield the test cases of a run: its steps by recipe, then other tests, then unreadable files.
 
     Steps that were not selected are left out.
+
+    Args:
+        run: The run.
+        folder: Its folder, in which the logs of a killed step are looked for, because no event of
+            the journal names them; None without these logs.
     """
+    files = RunFiles(folder) if folder else None
     for recipe in run.recipes.values():
-        yield from cases_of(run, recipe)
+        for step in recipe.steps.values():
+            if run.state == "running" or step.state not in NOT_REACHED:
+                yield _of_step(run, recipe, step, files)
     for test in run.tests.values():
         if test.step is None:
             yield _of_test(test)
     yield from map(_of_file, run.uncollected)
-
-
-def cases_of(run: RunRecord, recipe: RecipeRecord) -> Iterator[Case]:
-    """Yield the test cases of a recipe."""
-    for step in recipe.steps.values():
-        if run.state == "running" or step.state not in NOT_REACHED:
-            yield _of_step(run, recipe, step)
 
 
 def safe(value: Json) -> Json:
@@ -146,7 +149,9 @@ def safe(value: Json) -> Json:
     return [safe(one) for one in value] if isinstance(value, list) else value
 
 
-def _of_step(run: RunRecord, recipe: RecipeRecord, step: StepRecord) -> Case:
+def _of_step(
+    run: RunRecord, recipe: RecipeRecord, step: StepRecord, files: RunFiles | None
+) -> Case:
     block, about = step.block, recipe.about
     outcome = step.outcome_fields
     time = block.time if block and step.state != "restored" else None
@@ -179,9 +184,19 @@ def _of_step(run: RunRecord, recipe: RecipeRecord, step: StepRecord) -> Case:
         measurements=tuple(_safe_dict(plain(one)) for one in measurements_of(block)),
         meta=dict(_scalars(about.get("test_meta") or {})),
         parameters=_safe_dict(_parameters(about)),
-        logs=step.logs,
+        logs=step.logs or dict(_logs_of_killed(step, files)),
         artifacts=tuple(step.artifacts),
     )
+
+
+def _logs_of_killed(step: StepRecord, files: RunFiles | None) -> Iterator[tuple[str, LogFile]]:
+    if files is None or step.state != "interrupted" or step.ended is not None:
+        return
+    for stream in ("stdout", "stderr", "log"):
+        file = step.log_file(stream, step.attempt)
+        path = files.at(file)
+        if path is not None and path.is_file() and (size := path.stat().st_size):
+            yield stream, LogFile(file, size, cut=False)
 
 
 def _attempts(step: StepRecord, stop: float | None) -> Iterator[CaseAttempt]:

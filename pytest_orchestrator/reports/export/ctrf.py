@@ -59,22 +59,22 @@ def export(run: RunRecord, folder: Path, target: str) -> str:
     path = Path(target)
     base = os.path.relpath(folder, path.parent)
     with replacing(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(document(run, folder.name, base))))
+        file.write(msgspec.json.format(msgspec.json.encode(document(run, folder, base))))
     return os.path.relpath(path)
 
 
-def document(run: RunRecord, name: str, base: str) -> dict[str, Any]:
+def document(run: RunRecord, folder: Path, base: str) -> dict[str, Any]:
     """Return a run as a CTRF document.
 
     Args:
         run: The run.
-        name: Id of the run, if its journal does not have it.
+        folder: Its folder, whose name is the id of the run if the journal does not have it.
         base: Path of the run folder, as paths of attachments begin.
     """
-    tests = [_test(case, base) for case in cases(run)]
+    tests = [_test(case, base) for case in cases(run, folder)]
     count = Counter(test["status"] for test in tests)
     start, stop = (_milliseconds(epoch_seconds(ts)) if ts else 0 for ts in (run.first, run.last))
-    run_id = run.id or name
+    run_id = run.id or folder.name
     return {
         "reportFormat": "CTRF",
         "specVersion": SPEC_VERSION,
@@ -95,7 +95,7 @@ def document(run: RunRecord, name: str, base: str) -> dict[str, Any]:
             },
             "tests": tests,
             "environment": _environment(run),
-            "extra": {"run": safe(summary(run, name))},
+            "extra": {"run": safe(summary(run, folder.name))},
         },
     }
 

@@ -114,7 +114,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> ExportRun:
 @pytest.fixture(scope="session")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> ExportRun:
     """A run that was killed in its third step, with hostile texts and a log of 30 MB."""
-    recipe = f"recipes/{HOSTILE}.yaml"
+    recipe = f"recipes/{HOSTILE}.yaml".replace("\0", "")
     built = Runs(tmp_path_factory.mktemp("killed")).new(recipe, test_meta={HOSTILE: HOSTILE})
     built.begin("flash", "noisy", "burn_in", "never")
     built.step("flash", measured={HOSTILE: 3.0})
@@ -138,6 +138,11 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> ExportRun:
         )
     )
     built.start("burn_in")
+    steps = load_record(built.folder).recipes[recipe].steps
+    log = steps["burn_in"].log_file("stdout", 1).inside(built.folder)
+    assert log is not None
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("half a li")
     folder = built.cut()
     run = load_record(folder)
     assert run.state == "interrupted"

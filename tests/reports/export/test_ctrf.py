@@ -116,9 +116,11 @@ def test_a_killed_run_with_hostile_texts_is_valid_and_its_log_is_not_read(
     assert [one for one in ("\u202e", '\\u202e"', "\\u001b", "\\u0000") if one in text] == []
     assert SHOWN in results["tests"][1]["message"]
     assert len(text) < 100_000
+    (log,) = results["tests"][2]["attachments"]
+    assert log["path"].endswith("/burn_in.1.stdout")
 
 
 def test_the_same_run_gives_the_same_document(finished: ExportRun) -> None:
-    one, other = (document(finished.run, finished.folder.name, "run") for _ in range(2))
+    one, other = (document(finished.run, finished.folder, "run") for _ in range(2))
 
     assert one == other
