@@ -187,8 +187,11 @@ def _live(base: Path) -> "Iterator[PastRun]":
     """Yield the runs that are still running, as if they had been interrupted now."""
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.history.build import past_run
+    from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 
     for folder in lookup.run_folders(base):
+        if not is_being_written(folder / NAME):
+            continue
         try:
             record = lookup.load_record(folder, raw_blocks=True)
         except lookup.NoRun:
