@@ -6,6 +6,7 @@ So tracebacks, summaries and annotations point into the YAML file, and pytest sh
 import ast
 import types
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,7 +35,7 @@ def callable_of(path: Path, name: str, line: int, *, asks: bool) -> types.Functi
         line: The line of the step, from 1.
         asks: True if the step requests fixtures by name.
     """
-    code = _ASKS if asks else _ASKS_NOTHING
+    code = _on_one_line(_ASKING if asks else _ALONE)
     code = code.replace(co_filename=str(path), co_firstlineno=line, co_name=name, co_qualname=name)
     return types.FunctionType(code, {"__name__": path.stem}, name)
 
@@ -77,6 +78,7 @@ def no_fixtures(name: str) -> NoReturn:
     raise LookupError(name)
 
 
+@cache
 def _on_one_line(source: str) -> types.CodeType:
     """Compile the source of one function; return its code object with all code on line 1."""
     tree = ast.parse(source)
@@ -93,6 +95,3 @@ def _on_one_line(source: str) -> types.CodeType:
         code.co_varnames[code.co_argcount :],
     )
     return code.replace(co_varnames=(*arguments, *(f"@{name}" for name in others)))
-
-
-_ASKS, _ASKS_NOTHING = map(_on_one_line, (_ASKING, _ALONE))
