@@ -101,6 +101,14 @@ def test_a_waiting_thread_gets_the_answer_of_the_operator_page() -> None:
         queue.reply(nonce, {"n": "2"}, "pass", "Bob")
 
 
+def test_the_first_outcome_of_a_question_stays() -> None:
+    question = Presented().post(_asked())
+    first, second = answer_now({}, "pass", "terminal"), answer_now({}, "fail", "page", "Ann")
+    assert [question.answer(first), question.answer(second)] == [True, False]
+    question.refuse("the step was ended")
+    assert question.outcome == first
+
+
 @pytest.mark.counted
 def test_the_title_names_step_recipe_device_cell_and_attempt() -> None:
     asked = _asked()
