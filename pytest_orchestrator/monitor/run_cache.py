@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 _MAX_READERS: Final = 8
 """Runs kept in memory; the least recently used one is dropped."""
-_PATIENCE: Final = 1.0
-"""Seconds that one view spends on reading a journal."""
+_PATIENCE: Final = 0.6
+"""Seconds that one view spends on reading a journal; a page takes two views."""
 
 
 class RunView(NamedTuple):

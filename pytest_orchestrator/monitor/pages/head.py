@@ -12,7 +12,7 @@ from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import step_key
 from pytest_orchestrator.monitor.eta import Remaining, is_left_out, remaining_time
 from pytest_orchestrator.monitor.run_cache import RunView
-from pytest_orchestrator.reports.html.page import labelled_meta
+from pytest_orchestrator.reports.html.page import labelled_meta, meta_text
 from pytest_orchestrator.reports.html.render import NAME
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
@@ -30,7 +30,7 @@ class Mention(Struct, frozen=True):
     Attributes:
         key: Its key in URLs.
         name: Its name.
-        text: Attempt and element, or what it waits for.
+        text: Attempt and element, or what it waits for; of a failed step its unit or recipe.
         reason: Reason of its failure; empty without one.
         since: Start of its attempt in seconds since the epoch; 0 if it does not run.
         seconds: Time since then.
@@ -140,7 +140,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
         left="" if left is None else _left(left),
         started=run.first,
         facts=dict(_facts(view)),
-        failures=[_failure(step) for step in failed[:_MOST]],
+        failures=[_failure(run, step) for step in failed[:_MOST]],
         more_failures=max(0, len(failed) - _MOST),
         report=report_url(view),
         report_path=str(view.folder.absolute() / NAME),
@@ -195,6 +195,10 @@ def _running(step: StepRecord, now: float) -> Mention:
     return Mention(step_key(step), step.name, text, "", since, max(0.0, now - since))
 
 
-def _failure(step: StepRecord) -> Mention:
+def _failure(run: RunRecord, step: StepRecord) -> Mention:
+    """Return a failed step; in a run of several recipes with its unit under test, or its recipe."""
     reason = cut(one_line(str(step.outcome_fields.get("reason") or "")), 120)
-    return Mention(step_key(step), step.name, reason=reason, state=step.state)
+    recipe, of = run.recipes[step.recipe], ""
+    if len(run.recipes) > 1:
+        of = meta_text(recipe, "dut") or cut(str(recipe.about.get("name") or recipe.key), 80)
+    return Mention(step_key(step), step.name, of, reason, state=step.word)

@@ -69,6 +69,13 @@ def test_the_recipe_of_a_run_has_a_link_to_its_last_runs(several: Built, client:
     assert 'class="last-runs"' not in client.get(f"/run/{RUN}/steps").text
 
 
+@pytest.mark.usefixtures("several")
+def test_a_failure_in_the_head_names_the_unit_under_test(client: Any) -> None:
+    page = client.get(f"/run/{RUN}/tests").text
+
+    assert '>measure</a> <span class="of">SN1</span> <span class="quiet">too high</span>' in page
+
+
 def test_steps_that_were_not_selected_do_not_count(bench: Path, client: Any) -> None:
     made = Built(bench, RUN)
     steps = tuple({"name": name} for name in ("flash", "measure", "release"))
