@@ -92,3 +92,22 @@ def test_details_are_on_the_page_without_scripts_and_on_paper(
     shown.close()
 
     assert printed == 1
+
+
+def test_a_wide_graph_is_as_wide_as_the_paper(tmp_path: Path, chromium: Browser) -> None:
+    run = SampleRun(tmp_path / "run")
+    names = [f"a_long_name_of_step_{number}" for number in range(8)]
+    run.begin({name: names[max(0, at - 1) : at] for at, name in enumerate(names)})
+    for at, name in enumerate(names):
+        run.step(name, "passed", (at, at + 1))
+    run.seal(0)
+    file = run.folder / "report.html"
+    file.write_text(html(load_record(run.folder), run.folder), encoding="utf-8")
+    shown = Opened(chromium, file, "light", 680, js=True)
+
+    shown.page.emulate_media(media="print")
+    boxes = [one.bounding_box() for one in shown.page.locator("svg.graph:not(.narrow)").all()]
+    shown.close()
+
+    assert boxes
+    assert all(box and box["x"] + box["width"] <= 680 for box in boxes)
