@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.runs.compare import since_good
@@ -85,6 +85,8 @@ VALUES = st.floats(-50, 50) | st.integers(-3, 3)
 
 
 @settings(max_examples=300, deadline=None)
+@example(0.35, [0.1] * ENOUGH, "seconds")
+@example(-0.4, [-1.0] * ENOUGH, "")
 @given(VALUES, st.lists(VALUES, min_size=ENOUGH, max_size=6), st.sampled_from(["", "seconds"]))
 def test_each_drift_passes_the_fast_check(value: float, values: list[float], what: str) -> None:
     if find_drift(value, values, what=what) is not None:

@@ -11,7 +11,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import history_file, history_folder
 from pytest_orchestrator.runs.history import backfill, store
 from pytest_orchestrator.runs.history.retention import delete
-from tests.runs.built import RECIPE
+from tests.runs.built import BEGIN, RECIPE, Built
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,13 +119,22 @@ def test_earlier_runs_are_those_of_the_recipes_of_the_run(
     folders = runs.history(1.0, 2.0, 3.0)
     runs.new("recipes/other.yaml").begin("a").step("a").seal()
     (last,) = runs.history(4.0)
+    second, start = last.name.partition("-")[0], BEGIN + 5 * 60_000_000
+    for name, moment in (("0000", start + 500_000), ("ffff", start - 500_000)):
+        Built(runs.base, f"{second}-{name}", start=moment).begin("a").step("a").seal()
     runs.history(5.0)
+    backfill.backfill(runs.base)
+    record = lookup.load_record(last)
 
-    found = backfill.earlier(lookup.load_record(last), last)
+    def ids(most_bytes: int | None = None) -> dict[str, list[str]]:
+        found = backfill.earlier(record, last, most_bytes)
+        return {key: [past.id for past, _ in each] for key, each in found.items()}
 
-    assert {key: [past.id for past, _ in each] for key, each in found.items()} == {
-        RECIPE: [folders[2].name, folders[1].name]
-    }
+    assert ids() == {RECIPE: [f"{second}-ffff", folders[2].name]}
+    sizes = [
+        history_file(runs.base, f"{second}-{name}").stat().st_size for name in ("0000", "ffff")
+    ]
+    assert ids(sum(sizes)) == {RECIPE: [f"{second}-ffff"]}
 
 
 def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:

@@ -19,7 +19,7 @@ from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
 
 def run(day: int, number: int = 1, **fields: Any) -> PastRun:
     started = f"2026-{10 + day // 31:02}-{day % 31 + 1:02}T10:00:00.{number:06}Z"
-    run_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{number:04x}"
+    run_id = f"{started[:19].replace('-', '').replace(':', '')}Z-{9 - number:04x}"
     return PastRun(id=run_id, state="finished", verdict="passed", started=started, **fields)
 
 
@@ -91,7 +91,7 @@ def test_files_that_are_no_runs_are_left_out_and_named(base: Path) -> None:
     (good.parent / "notes.txt").write_text("")
     (good.parent.parent / "2026-1").mkdir()
     (good.parent.parent / "2026-12").symlink_to(good.parent)
-    (good.parent / "20261005T100000Z-0001.json").mkdir()
+    (good.parent / "20261005T100000Z-0008.json").mkdir()
     problems: list[tuple[str, str]] = []
 
     runs = store.read(base, on_problem=lambda path, why: problems.append((path.name, why)))
@@ -99,7 +99,7 @@ def test_files_that_are_no_runs_are_left_out_and_named(base: Path) -> None:
     assert [*runs] == [run(0)]
     no_run = "it is no run of this version"
     assert problems == [
-        ("20261005T100000Z-0001.json", "Is a directory"),
+        ("20261005T100000Z-0008.json", "Is a directory"),
         *((path.name, no_run) for path in reversed(others)),
     ]
 
