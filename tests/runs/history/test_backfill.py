@@ -131,10 +131,11 @@ def test_earlier_runs_are_those_of_the_recipes_of_the_run(
         return {key: [past.id for past, _ in each] for key, each in found.items()}
 
     assert ids() == {RECIPE: [f"{second}-ffff", folders[2].name]}
-    sizes = [
-        history_file(runs.base, f"{second}-{name}").stat().st_size for name in ("0000", "ffff")
-    ]
-    assert ids(sum(sizes)) == {RECIPE: [f"{second}-ffff"]}
+    others = [f"{second}-ffff", f"{second}-0000", *(one.name for one in folders[2:])]
+    sizes = [history_file(runs.base, one).stat().st_size for one in others]
+    other = history_file(runs.base, "20261118T111040Z-0004").stat().st_size
+    assert ids(sum(sizes[:2])) == {RECIPE: [f"{second}-ffff"]}
+    assert ids(sum(sizes) + other) == {RECIPE: [f"{second}-ffff", folders[2].name]}
 
 
 def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
