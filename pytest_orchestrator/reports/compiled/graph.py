@@ -155,10 +155,12 @@ def root(context, missing=missing, environment=environment):
         l_1_href = l_1_box.href
         if l_1_href:
             pass
+            v_1 = ((Markup(' tabindex="-1"') if (not l_0_alone) else ''))
             v_0 = escaped(l_1_href)
             t_3.append(
                 f'<a href="{v_0}'
-                f'">'
+                f'"{v_1}'
+                f'>'
             )
         v_0 = (l_1_box.classes)
         v_1 = (l_1_place)
@@ -231,4 +233,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_3)
 
 blocks = {}
-debug_info = '2=34&3=37&5=51&8=56&9=71&12=86&18=102&20=109&22=116&24=132&25=145&27=149&28=152&29=153&30=154&32=170&33=183&34=195&36=205&39=214'
+debug_info = '2=34&3=37&5=51&8=56&9=71&12=86&18=102&20=109&22=116&24=132&25=145&27=149&28=152&29=153&30=154&32=172&33=185&34=197&36=207&39=216'

@@ -109,6 +109,7 @@ _FIGURES: Final = {
     "write_bytes": ("Written to storage", "MB"),
     "processes": ("Processes", ""),
 }
+_FIGURE_GROUPS: Final = {"cpu": "CPU time", "memory": "Peak memory", "io": "Storage"}
 _LEAST_BYTES: Final = 50_000
 """Size from which on a figure in MB is not zero."""
 _PEAKS: Final = ("max_rss", "largest_rss")
@@ -478,7 +479,9 @@ class StepView:
     @property
     def source(self) -> str:
         """Sources of the resource figures."""
-        return ", ".join(map(": ".join, self.used.get("source", {}).items()))
+        found = self.used.get("source", {}).items()
+        texts = [f"{_FIGURE_GROUPS.get(name, name)}: {text}" for name, text in found]
+        return "; ".join(texts).replace("wait4", "kernel accounting")
 
     @property
     def inputs(self) -> Iterator[tuple[str, str]]:
