@@ -49,7 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     logs = SampleRun(folder / "logs")
     logs.begin({"slow": [], "cut": []})
     log = logs.log("slow.1.stdout", "".join(f"\x1b[3{n % 8}mline {n}\x1b[0m\n" for n in range(900)))
-    logs.write("slow.1.stdout.times", b"100 1000\n9000 2000\n")
+    logs.write("logs/psu_burn_in/slow.1.stdout.times", b"100 1000\n9000 2000\n")
     logs.step("slow", "failed", (0, 3), logs={"stdout": log}, step={"kind": "timeout"})
     logs.step("cut", "interrupted", (3, 4), step={"kind": "interrupted"})
     logs.cut()

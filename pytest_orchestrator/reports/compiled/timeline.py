@@ -27,51 +27,57 @@ def root(context, missing=missing, environment=environment):
         def t_3(*unused):
             raise TemplateRuntimeError("No filter named 'has' found.")
     try:
-        t_4 = environment.filters['join']
+        t_4 = environment.filters['has_word']
     except KeyError:
         @internalcode
         def t_4(*unused):
-            raise TemplateRuntimeError("No filter named 'join' found.")
+            raise TemplateRuntimeError("No filter named 'has_word' found.")
     try:
-        t_5 = environment.filters['look']
+        t_5 = environment.filters['join']
     except KeyError:
         @internalcode
         def t_5(*unused):
-            raise TemplateRuntimeError("No filter named 'look' found.")
+            raise TemplateRuntimeError("No filter named 'join' found.")
     try:
-        t_6 = environment.filters['percent']
+        t_6 = environment.filters['look']
     except KeyError:
         @internalcode
         def t_6(*unused):
-            raise TemplateRuntimeError("No filter named 'percent' found.")
+            raise TemplateRuntimeError("No filter named 'look' found.")
     try:
-        t_7 = environment.filters['rows']
+        t_7 = environment.filters['percent']
     except KeyError:
         @internalcode
         def t_7(*unused):
-            raise TemplateRuntimeError("No filter named 'rows' found.")
+            raise TemplateRuntimeError("No filter named 'percent' found.")
     try:
-        t_8 = environment.filters['safe']
+        t_8 = environment.filters['rows']
     except KeyError:
         @internalcode
         def t_8(*unused):
-            raise TemplateRuntimeError("No filter named 'safe' found.")
+            raise TemplateRuntimeError("No filter named 'rows' found.")
     try:
-        t_9 = environment.filters['sign']
+        t_9 = environment.filters['safe']
     except KeyError:
         @internalcode
         def t_9(*unused):
-            raise TemplateRuntimeError("No filter named 'sign' found.")
+            raise TemplateRuntimeError("No filter named 'safe' found.")
     try:
-        t_10 = environment.filters['tick']
+        t_10 = environment.filters['sign']
     except KeyError:
         @internalcode
         def t_10(*unused):
+            raise TemplateRuntimeError("No filter named 'sign' found.")
+    try:
+        t_11 = environment.filters['tick']
+    except KeyError:
+        @internalcode
+        def t_11(*unused):
             raise TemplateRuntimeError("No filter named 'tick' found.")
-    t_11 = []
+    t_12 = []
     pass
     def macro(l_1_bar, l_1_span):
-        t_12 = []
+        t_13 = []
         l_1_words = missing
         if l_1_bar is missing:
             l_1_bar = undefined("parameter 'bar' was not provided", name='bar')
@@ -83,21 +89,21 @@ def root(context, missing=missing, environment=environment):
         v_3 = (t_2((l_1_span.stop - l_1_span.start)))
         v_4 = (t_2(l_1_span.start))
         v_0, v_1 = all_escaped((l_1_bar.step.name, l_1_bar.step.word))
-        t_12.append(
+        t_13.append(
             f'{v_0}'
             f', {v_1}'
             f': {v_2}'
             f' {v_3}'
             f', from {v_4}'
         )
-        return concat(t_12)
+        return concat(t_13)
     context.exported_vars.add('span_title')
     context.vars['span_title'] = l_0_span_title = macro
-    t_11.append(
+    t_12.append(
         f'\n'
     )
     def macro(l_1_line, l_1_path, l_1_critical, l_1_runs):
-        t_13 = []
+        t_14 = []
         if l_1_line is missing:
             l_1_line = undefined("parameter 'line' was not provided", name='line')
         if l_1_path is missing:
@@ -107,49 +113,59 @@ def root(context, missing=missing, environment=environment):
         if l_1_runs is missing:
             l_1_runs = undefined("parameter 'runs' was not provided", name='runs')
         pass
-        t_13.append(
+        t_14.append(
             f'<figcaption class="quiet">\n<span><i class="span k-running passed key"></i> passed</span> <span><i class="span k-running failed key"></i> failed ✘</span>\n'
         )
         if l_1_runs:
             pass
-            t_13.append(
+            t_14.append(
                 f'<span><i class="span k-running running key"></i> running</span>'
+            )
+        if t_4(l_1_line, 'timeout'):
+            pass
+            t_14.append(
+                f'<span><i class="span k-running failed key"></i> timeout ◷</span>'
+            )
+        if t_4(l_1_line, 'interrupted'):
+            pass
+            t_14.append(
+                f'<span><i class="span k-running blocked key"></i> interrupted !</span>'
             )
         if t_3(l_1_line, 'locked'):
             pass
-            t_13.append(
+            t_14.append(
                 f'<span><i class="span k-locked key"></i> waiting for lock</span>'
             )
         if t_3(l_1_line, 'failed'):
             pass
-            t_13.append(
+            t_14.append(
                 f'<span><i class="span k-failed key"></i> failed attempt</span> <span><i class="span k-retrying key"></i> retry delay</span>'
             )
-        t_13.append(
+        t_14.append(
             f'<span><i class="mark key"></i> Context key written</span>\n'
         )
         if l_1_path:
             pass
             v_1 = (t_2(l_1_critical.seconds))
             v_2 = (t_2(l_1_critical.whole))
-            v_0 = escaped(t_1(t_4(l_1_path, ' > '), 400))
-            t_13.append(
+            v_0 = escaped(t_1(t_5(l_1_path, ' > '), 400))
+            t_14.append(
                 f'<span><i class="span k-running passed critical key"></i> critical path: {v_0}'
                 f', {v_1}'
                 f' of {v_2}'
                 f'</span>'
             )
-        t_13.append(
+        t_14.append(
             f'</figcaption>\n'
         )
-        return concat(t_13)
+        return concat(t_14)
     context.exported_vars.add('legend')
     context.vars['legend'] = l_0_legend = macro
-    t_11.append(
+    t_12.append(
         f'\n'
     )
     def macro(l_1_view):
-        t_14 = []
+        t_15 = []
         l_1_line = l_1_path = missing
         if l_1_view is missing:
             l_1_view = undefined("parameter 'view' was not provided", name='view')
@@ -157,22 +173,22 @@ def root(context, missing=missing, environment=environment):
         l_1_line = l_1_view.timeline
         l_1_path = (l_1_view.critical.names if (l_1_view.critical and (l_1_line.lanes > 1)) else ())
         v_0 = escaped(t_1(l_1_view.recipe.key, 200))
-        t_14.append(
+        t_15.append(
             f'<figure class="timeline" aria-label="Timeline of {v_0}'
             f'">\n'
         )
         l_2_loop = missing
-        for l_2_row, l_2_loop in LoopContext(t_7(l_1_line), undefined):
+        for l_2_row, l_2_loop in LoopContext(t_8(l_1_line), undefined):
             pass
             v_0 = ((' thin' if (not l_2_row.name) else ''))
-            t_14.append(
+            t_15.append(
                 f'<div class="lane{v_0}'
                 f'"><span class="label">'
             )
             if l_2_row.name:
                 pass
                 v_0, v_1 = all_escaped((l_1_view.anchors[l_2_row.name], l_2_row.name))
-                t_14.append(
+                t_15.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1">{v_1}'
                     f'</a>'
@@ -180,10 +196,10 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0 = escaped(l_2_loop.index)
-                t_14.append(
+                t_15.append(
                     f'worker {v_0}'
                 )
-            t_14.append(
+            t_15.append(
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_row.bars:
@@ -193,12 +209,12 @@ def root(context, missing=missing, environment=environment):
                     pass
                     v_1 = ((' tabindex=-1' if l_2_row.name else ''))
                     v_2 = (l_4_span.kind)
-                    v_3 = (t_5(l_3_bar.step.word))
+                    v_3 = (t_6(l_3_bar.step.word))
                     v_4 = ((' critical' if ((l_3_bar.step.name in l_1_path) and (l_4_span.kind in ('running', 'failed'))) else ''))
-                    v_5 = (t_6(l_4_span.start, l_1_line.seconds))
-                    v_6 = (t_6((l_4_span.stop - l_4_span.start), l_1_line.seconds))
+                    v_5 = (t_7(l_4_span.start, l_1_line.seconds))
+                    v_6 = (t_7((l_4_span.stop - l_4_span.start), l_1_line.seconds))
                     v_0 = escaped(l_1_view.anchors[l_3_bar.step.name])
-                    t_14.append(
+                    t_15.append(
                         f'<a href="#{v_0}'
                         f'"{v_1}'
                         f' class="span k-{v_2}'
@@ -210,23 +226,23 @@ def root(context, missing=missing, environment=environment):
                     )
                     if (l_3_bar.step.word in l_4_not_good):
                         pass
-                        v_0 = (t_9(l_3_bar.step.word))
-                        t_14.append(
+                        v_0 = (t_10(l_3_bar.step.word))
+                        t_15.append(
                             f' data-sign="{v_0}'
                             f'"'
                         )
                     v_0 = (l_0_span_title(l_3_bar, l_4_span))
-                    t_14.append(
+                    t_15.append(
                         f' title="{v_0}'
                         f'"></a>\n'
                     )
                 l_4_span = l_4_not_good = missing
                 for l_4_mark in l_3_bar.marks[:40]:
                     pass
-                    v_0 = (t_6(l_4_mark.at, l_1_line.seconds))
+                    v_0 = (t_7(l_4_mark.at, l_1_line.seconds))
                     v_3 = (t_2(l_4_mark.at))
                     v_1, v_2 = all_escaped((l_4_mark.op, l_4_mark.key))
-                    t_14.append(
+                    t_15.append(
                         f'<i class="mark" style="left:{v_0}'
                         f'%" title="{v_1}'
                         f' {v_2}'
@@ -235,19 +251,19 @@ def root(context, missing=missing, environment=environment):
                     )
                 l_4_mark = missing
             l_3_bar = missing
-            t_14.append(
+            t_15.append(
                 f'</span></div>\n'
             )
         l_2_loop = l_2_row = missing
-        t_14.append(
+        t_15.append(
             f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track"><i class="tick first" style="left:0"><b>0</b></i>'
         )
         for l_2_tick in l_1_line.ticks:
             pass
             v_0 = ((' last' if (l_2_tick > (0.96 * l_1_line.seconds)) else ''))
-            v_1 = (t_6(l_2_tick, l_1_line.seconds))
-            v_2 = escaped(t_10(l_2_tick))
-            t_14.append(
+            v_1 = (t_7(l_2_tick, l_1_line.seconds))
+            v_2 = escaped(t_11(l_2_tick))
+            t_15.append(
                 f'<i class="tick{v_0}'
                 f'" style="left:{v_1}'
                 f'%"><b>{v_2}'
@@ -255,29 +271,29 @@ def root(context, missing=missing, environment=environment):
             )
         l_2_tick = missing
         v_0 = (l_0_legend(l_1_line, l_1_path, l_1_view.critical, False))
-        t_14.append(
+        t_15.append(
             f'</span></div>\n{v_0}'
             f'\n</figure>\n'
         )
-        return concat(t_14)
+        return concat(t_15)
     context.exported_vars.add('timeline')
     context.vars['timeline'] = l_0_timeline = macro
-    t_11.append(
+    t_12.append(
         f'\n'
     )
     def macro(l_1_line):
-        t_15 = []
+        t_16 = []
         if l_1_line is missing:
             l_1_line = undefined("parameter 'line' was not provided", name='line')
         pass
-        t_15.append(
+        t_16.append(
             f'<figure class="timeline whole" aria-label="Timeline of the run">\n'
         )
         l_2_loop = missing
         for (l_2_name, l_2_bars), l_2_loop in LoopContext(l_1_line.rows, undefined):
             pass
             v_0 = ((' thin' if (not l_2_name) else ''))
-            t_15.append(
+            t_16.append(
                 f'<div class="lane{v_0}'
                 f'"><span class="label">'
             )
@@ -285,7 +301,7 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = (l_2_bars[0].anchor)
                 v_1 = escaped(l_2_name)
-                t_15.append(
+                t_16.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1">{v_1}'
                     f'</a>'
@@ -293,22 +309,22 @@ def root(context, missing=missing, environment=environment):
             else:
                 pass
                 v_0 = escaped(l_2_loop.index)
-                t_15.append(
+                t_16.append(
                     f'lane {v_0}'
                 )
-            t_15.append(
+            t_16.append(
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_bars:
                 pass
                 v_0 = (l_3_bar.anchor)
                 v_1 = (l_3_bar.look)
-                v_2 = (t_6(l_3_bar.start, l_1_line.seconds))
-                v_3 = (t_6((l_3_bar.stop - l_3_bar.start), l_1_line.seconds))
+                v_2 = (t_7(l_3_bar.start, l_1_line.seconds))
+                v_3 = (t_7((l_3_bar.stop - l_3_bar.start), l_1_line.seconds))
                 v_5 = (t_2((l_3_bar.stop - l_3_bar.start)))
                 v_6 = (t_2(l_3_bar.start))
                 v_4 = escaped(l_3_bar.title)
-                t_15.append(
+                t_16.append(
                     f'<a href="#{v_0}'
                     f'" tabindex="-1" class="span k-running {v_1}'
                     f'" style="left:{v_2}'
@@ -321,11 +337,11 @@ def root(context, missing=missing, environment=environment):
                 for (l_4_at, l_4_anchor, l_4_step, l_4_sign) in l_3_bar.failures:
                     pass
                     v_0 = (l_4_anchor)
-                    v_1 = (t_6(l_4_at, l_1_line.seconds))
+                    v_1 = (t_7(l_4_at, l_1_line.seconds))
                     v_3 = (t_2(l_4_at))
                     v_4 = (l_4_sign)
                     v_2 = escaped(l_4_step)
-                    t_15.append(
+                    t_16.append(
                         f'<a href="#{v_0}'
                         f'" tabindex="-1" class="fault" style="left:{v_1}'
                         f'%" title="{v_2}'
@@ -335,30 +351,30 @@ def root(context, missing=missing, environment=environment):
                     )
                 l_4_at = l_4_anchor = l_4_step = l_4_sign = missing
             l_3_bar = missing
-            t_15.append(
+            t_16.append(
                 f'</span></div>\n'
             )
         l_2_loop = l_2_name = l_2_bars = missing
-        t_15.append(
+        t_16.append(
             f'<div class="lane axis" aria-hidden="true"><span class="label"></span><span class="track">'
         )
         for l_2_tick in l_1_line.ticks:
             pass
-            v_0 = (t_6(l_2_tick, l_1_line.seconds))
-            v_1 = escaped(t_10(l_2_tick))
-            t_15.append(
+            v_0 = (t_7(l_2_tick, l_1_line.seconds))
+            v_1 = escaped(t_11(l_2_tick))
+            t_16.append(
                 f'<i class="tick" style="left:{v_0}'
                 f'%"><b>{v_1}'
                 f'</b></i>'
             )
         l_2_tick = missing
-        t_15.append(
+        t_16.append(
             f'</span></div>\n</figure>\n'
         )
-        return concat(t_15)
+        return concat(t_16)
     context.exported_vars.add('run_timeline')
     context.vars['run_timeline'] = l_0_run_timeline = macro
-    yield concat(t_11)
+    yield concat(t_12)
 
 blocks = {}
-debug_info = '1=71&2=79&6=97&9=111&10=116&11=121&13=129&17=149&18=155&19=156&21=163&22=170&23=187&24=189&25=209&27=222&33=243&38=266&40=275&41=282&42=300&44=319&50=343'
+debug_info = '1=77&2=85&6=103&9=117&10=122&11=127&12=132&13=137&15=145&19=165&20=171&21=172&23=179&24=186&25=203&26=205&27=225&29=238&35=259&40=282&42=291&43=298&44=316&46=335&52=359'

@@ -171,6 +171,11 @@ class Log(Struct, frozen=True):
         return len(str(self.first + len(self.lines)))
 
     @property
+    def last_time(self) -> float:
+        """Time of its last line in seconds since the start; 0 if it is not known."""
+        return max((float(one.time) for one in self.lines if one.time), default=0.0)
+
+    @property
     def is_timed(self) -> bool:
         """True if the time of a line is known."""
         return any(one.time for one in self.lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.events import TestReported
+from pytest_orchestrator.core.events import TestReported, epoch_seconds
 from pytest_orchestrator.reports import quantities
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
 from pytest_orchestrator.reports.graph.nodes import MOST
@@ -243,8 +243,16 @@ class Page:
 
     @property
     def seconds(self) -> float:
-        """Duration of the run in seconds."""
-        return seconds(self.run)
+        """Duration of the run in seconds; of a killed run the time until its last known output."""
+        ends = [seconds(self.run)]
+        if self.is_cut_off:
+            first = epoch_seconds(self.run.first) if self.run.first else 0.0
+            ends += [
+                epoch_seconds(step.step.started) + step.last_output - first
+                for step in self.interrupted
+                if step.step.started
+            ]
+        return max(ends)
 
     @cached_property
     def steps(self) -> list[StepView]:

@@ -107,6 +107,7 @@ def add_filters() -> None:
             "tick": tick_text,
             "rows": rows,
             "has": _has,
+            "has_word": _has_word,
             "size": report_text.size,
             "coloured": coloured,
         }
@@ -116,6 +117,10 @@ def add_filters() -> None:
 
 def _has(line: Timeline, kind: str) -> bool:
     return any(span.kind == kind for bar in line.bars for span in bar.spans)
+
+
+def _has_word(line: Timeline, word: str) -> bool:
+    return any(bar.step.word == word for bar in line.bars)
 
 
 def _percent(part: float, whole: float) -> str:

@@ -509,6 +509,11 @@ class StepView:
         return list(logs(self._files, files, most, f"L{self.order}"))
 
     @property
+    def last_output(self) -> float:
+        """Time of the last output, in seconds since the start; 0 if it is not known."""
+        return max((log.last_time for log in self.logs), default=0.0)
+
+    @property
     def attempts(self) -> Iterator[dict[str, Any]]:
         """The failed attempts before the last one, from the block or else from the journal."""
         attempts = (self.block.attempts or ()) if self.block else self.step.failed

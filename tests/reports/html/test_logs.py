@@ -107,3 +107,17 @@ def test_lines_are_targets_of_links_once_on_the_page_and_attempts_have_their_out
     assert targets == ["L1a1o1", "L1a1o2", "L1o1", "L1o2"]
     assert set(re.findall(r"<a href=#(\w+)", page)) == {*targets}
     assert "Output of attempt 1" in page
+
+
+def test_a_killed_run_lasted_at_least_until_its_last_output(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "run")
+    run.begin({"a": []})
+    run.start("a", 1.0)
+    run.log("a.1.stdout", "one\ntwo\n")
+    run.write("logs/psu_burn_in/a.1.stdout.times", b"4 2500\n")
+    run.cut()
+
+    page = html(load_record(run.folder), run.folder)
+
+    assert "while it ran; last output 2.5 s after its start</p>" in page
+    assert ">at least 3.5 s</dd>" in page
