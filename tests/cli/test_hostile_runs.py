@@ -174,6 +174,7 @@ def test_no_command_opens_or_writes_a_file_outside_of_the_run_folder(
     verbs = ["report", "report -o page.html", "report --bundle out.zip", "verify", "runs"]
     verbs += ["runs show", "runs --trend", "compare latest latest", "ctx --run latest all"]
     verbs += ["graph psu_burn_in --run latest", "verify out.zip"]
+    verbs += ["stats", "stats --html stats.html", "measurements -o m.csv", "runs --dut A17"]
 
     run = subprocess.run(
         [sys.executable, "-c", SPY, str(outside), RUN, *projects],
@@ -238,12 +239,13 @@ def test_control_characters_of_a_journal_are_escaped(
     context = ["ctx", "--run", name, *as_json, "full"], ["ctx", "--run", name, *as_json, "keys"]
     of_key = [["ctx", "--run", name, *as_json, word, key] for word in ("who", "history")]
     graph = ["graph", recipe, "--run", name], ["graph", "no", "--run", name]
+    many = ["stats", *as_json], ["measurements", "--json"], ["runs", "--dut", "no", *as_json]
     wrong = ["ctx", "--run", name, "get", "no"], ["ctx", "--run", name, "--recipe", "x", "full"]
     step = ["ctx", "--run", name, "--after", "x", "full"], ["runs", "--trend", "x"]
     verify, compare = ["verify", name, *as_json], ["compare", name, name, *as_json]
 
     shown = ""
-    for words in (*bundle, *runs, *context, *of_key, *graph, *wrong, *step, verify, compare):
+    for words in (*bundle, *runs, *many, *context, *of_key, *graph, *wrong, *step, verify, compare):
         _, out, err = project.call(*words)
         shown += out + err
         assert set(out + err) & {chr(one) for one in CONTROLS} == set(), words

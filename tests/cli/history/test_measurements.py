@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 
 import pytest
 
@@ -30,6 +31,25 @@ def test_csv_has_one_row_a_measurement_the_oldest_first(project: Project, runs: 
     assert (rows[2]["verdict"], rows[2]["high"], rows[2]["unit"]) == ("fail", "50.0", "mV")
     assert rows[0]["time"] == "2026-11-18T11:07:43.000000Z"
     live.cut()
+
+
+def test_a_killed_run_has_the_rows_of_the_steps_that_ended(project: Project, runs: Runs) -> None:
+    cut = runs.new(test_meta={"dut": "A17\u202e=1+1"}).begin("first", "last")
+    cut.step("first", measured={"=cmd|' /C calc'!A0\n": 5.0}).start("last")
+    cut.cut()
+    (row,) = csv.DictReader(io.StringIO(project.call("measurements").out))
+
+    assert (row["dut"], row["name"]) == ("A17\u202e=1+1", "'=cmd|' /C calc'!A0\n")
+    assert (row["value"], row["digest"]) == ("5.0", "")
+
+
+def test_a_terminal_gets_no_control_characters(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.new(test_meta={"dut": "A17\x9b\u202e"}).begin("a").step("a", measured={"v": 5.0}).seal()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    assert ",A17\\x9b\\u202e," in project.call("measurements").out
 
 
 def test_each_format_has_the_same_rows(project: Project, runs: Runs) -> None:

@@ -17,7 +17,12 @@ def of(*runs: PastRun) -> Statistics:
 
 
 def bad(reason: str, **more: Any) -> Any:
-    return recipe(step("load", "failed", reason=reason, kind="check"), verdict="failed", **more)
+    steps = (
+        step("rail"),
+        step("load", "failed", reason=reason, kind="criterion"),
+        step("off", "blocked", reason="load has failed"),
+    )
+    return recipe(*steps, verdict="failed", **more)
 
 
 FLEET = of(
@@ -79,13 +84,14 @@ def test_values_that_are_no_numbers_are_counted_apart() -> None:
         measured("out", None, verdict="unset"),
         measured("out", "inf", verdict="fail"),
         measured("out", True),
+        measured("out", float("inf"), verdict="fail"),
         measured("out", 5.2, verdict="fail"),
     ]
     (found,) = of(
         *(run(at, recipe(step("rail", "passed", one))) for at, one in enumerate(odd))
     ).measurements
 
-    assert (found.capability.n, found.failed, found.unset) == (1, 1, 3)
+    assert (found.capability.n, found.failed, found.unset) == (1, 1, 4)
 
 
 def test_a_measurement_without_any_number_is_left_out() -> None:
@@ -109,3 +115,12 @@ def test_a_last_value_far_from_the_earlier_ones_has_drifted() -> None:
 
     assert drift is not None
     assert (drift.value, drift.baseline.median) == (31.0, 10.0)
+
+
+def test_a_resumed_run_counts_once_with_the_measurements_of_its_restored_steps() -> None:
+    first = recipe(step("rail", "passed", measured("out", 5.0)), verdict="interrupted")
+    again = recipe(step("rail", "restored", measured("out", 5.0)), step("load", "passed"))
+    found = of(run(1, first), run(2, again))
+
+    assert found.total == Yield("", units=1, runs=1, first=1, first_passed=1, last=1, last_passed=1)
+    assert found.measurements[0].capability.n == 1
