@@ -4,6 +4,7 @@ The file follows the journal: rows are written after the line of the step, in th
 writes the journal, from the masked block. An error of the file cannot change the run.
 """
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.history.model import PastMeasurement
 
 NAME = "orchestrator-measurements"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def check(path: Path) -> None:
@@ -51,7 +53,8 @@ def begin(state: "SessionState", path: Path) -> "SessionMeasurements":
     try:
         plugin.file.create()
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        if error.errno not in _FULL:  # a full disk stops no run, neither now nor later
+            raise _cannot_write(path, error) from None
     state.config.pluginmanager.register(plugin, NAME)
     return plugin
 

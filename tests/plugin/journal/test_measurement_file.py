@@ -102,7 +102,7 @@ def test_a_full_disk_is_a_warning_and_the_run_goes_on(
 
     project.recipe("psu", {"rail": RAIL})
     monkeypatch.setattr(MeasurementFile, "append", full)
-    monkeypatch.setattr(MeasurementFile, "create", lambda _: None)
+    monkeypatch.setattr(MeasurementFile, "create", full)
     result = project.run("recipes", "--recipe-measurements=m.csv")
 
     result.assert_outcomes(passed=1)
