@@ -36,11 +36,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Add the default value to a bare ``--recipe-resume``, so a path after it is not its value."""
-    if any(one in declared.BARE for one in args):
+    """Add the default value to a bare option, so that a path after it is not its value."""
+    if not declared.BARE.keys().isdisjoint(args):
         end = args.index("--") if "--" in args else len(args)
-        values = declared.BARE
-        args[:end] = [f"{one}={values[one]}" if one in values else one for one in args[:end]]
+        args[:end] = [
+            f"{one}={declared.BARE[one]}" if one in declared.BARE else one for one in args[:end]
+        ]
 
 
 @pytest.hookimpl(tryfirst=True, specname="pytest_configure")

@@ -109,5 +109,10 @@ def test_an_export_that_fails_does_not_stop_the_others(project: Project, runs: R
     done = project.call("report", "--ctrf", "no/ctrf.json", "--allure", "results")
 
     assert done == (1, "results\n", "error: CTRF: no/ctrf.json: No such file or directory\n")
+    done = project.call("report", "--otel", "latest")
+    assert done.err.endswith(
+        "error: --otel: latest is no endpoint; write --otel=http://HOST:4318, or the run before "
+        "--otel\n"
+    )
     done = project.call("report", "--ctrf", "a.json", "--bundle", "a.zip")
     assert done.err.endswith("--ctrf and --bundle write different files; give one of them\n")

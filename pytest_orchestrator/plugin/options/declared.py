@@ -13,7 +13,8 @@ LATEST = "latest"
 MONITOR = "--recipe-monitor"
 WITH_SESSION = "session"
 KEEP = "keep"
-BARE = {RESUME: LATEST, MONITOR: WITH_SESSION}
+OTEL = "--recipe-otel"
+BARE = {RESUME: LATEST, MONITOR: WITH_SESSION, OTEL: ""}
 """Options whose value may be left out, with the value that they have then."""
 
 BOOLEANS = (
@@ -320,7 +321,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"metavar": "DIR", "help": "write results for Allure to a folder at the end of the run"},
     ),
     (
-        "--recipe-otel",
+        OTEL,
         {
             "nargs": "?",
             "const": "",

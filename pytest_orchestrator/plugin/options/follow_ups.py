@@ -59,9 +59,7 @@ def check(config: pytest.Config) -> list[str]:
             if one:
                 check_address(one)
         except ExportError as error:
-            is_path = name == "--recipe-otel" and (config.invocation_params.dir / one).exists()
-            cure = "; write --recipe-otel= before a path" if is_path else ""
-            raise pytest.UsageError(f"{name}: {error}{cure}") from None
+            raise pytest.UsageError(f"{name}: {error}") from None
     return [secret for one in named.values() if one for secret in secrets_of(one)]
 
 

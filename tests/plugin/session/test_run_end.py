@@ -122,7 +122,17 @@ def test_addresses_are_checked_before_the_run(
         "python -m pip install 'pytest-orchestrator[otel]'"
     )
     monkeypatch.setattr("pytest_orchestrator.core.extras.EXTRAS", {"otel": ()})
-    project.recipe("a", {"flash": ""})
-    assert project.run("--recipe-otel", "recipes").stderr.lines[0] == (
-        f"ERROR: --recipe-otel: recipes {wrong}; write --recipe-otel= before a path"
+    assert project.run("--recipe-otel=collector").stderr.lines[0] == (
+        f"ERROR: --recipe-otel: collector {wrong}"
     )
+
+
+def test_a_path_after_the_bare_option_of_a_trace_is_no_endpoint(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORCHESTRATOR_NOTIFY", raising=False)
+    monkeypatch.setattr("pytest_orchestrator.core.extras.EXTRAS", {"otel": ()})
+    project.recipe("a", {"flash": ""})
+    result = project.run("--collect-only", "-q", "--recipe-otel", "recipes")
+
+    assert result.outlines[0] == "recipes/a.yaml::flash"
