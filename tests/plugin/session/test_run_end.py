@@ -95,7 +95,10 @@ def test_a_run_is_exported_and_notified_without_a_secret(
         assert hits == []
 
 
-def test_a_failure_after_the_run_is_a_line_and_changes_no_exit_status(project: Project) -> None:
+def test_a_failure_after_the_run_is_a_line_and_changes_no_exit_status(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.reports.export.webhook.PAUSE", 0.0)
     project.recipe("a", {"flash": ""})
     project.ini("recipe_notify = http://127.0.0.1:9/T0KEN-of-the-hook")
     result = project.run("--recipe-ctrf=no/ctrf.json")
