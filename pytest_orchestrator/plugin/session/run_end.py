@@ -44,8 +44,9 @@ def follow_up(state: "SessionState") -> None:
             _call_hook(config, summary)
         if address:
             _notify(config, address, summary)
-    except (OSError, ValueError) as error:
-        print_line(config, f"the run was not exported: {state.masked(str(error))}")
+    except Exception as error:  # noqa: BLE001 - the run is over, and keeps its exit status
+        what = f"{type(error).__name__}: {error}"
+        print_line(config, f"the run was not exported: {state.masked(what)}")
     except KeyboardInterrupt:
         print_line(config, "interrupted; exports and notification may be incomplete")
 

@@ -126,8 +126,8 @@ def cases(run: RunRecord, folder: Path | None = None) -> Iterator[Case]:
 
     Args:
         run: The run.
-        folder: Its folder, in which the logs of a killed step are looked for, because no event of
-            the journal names them; None without these logs.
+        folder: Its folder. Files outside it, which only a forged journal names, are left out, and
+            the logs of a killed step, which no event names, are looked for in it.
     """
     files = RunFiles(folder) if folder else None
     for recipe in run.recipes.values():
@@ -179,13 +179,13 @@ def _of_step(
         description=cut(description, MAX_REASON),
         tags=tuple(map(_name, step.about.get("tags") or ())),
         is_flaky=step.state == "passed" and (step.attempt > 1 or step.reruns > 0),
-        attempts=tuple(_attempts(step, stop)),
+        attempts=tuple(_attempts(step, stop, files)),
         parts=tuple(map(_part, step.block_elements)),
         measurements=tuple(_safe_dict(plain(one)) for one in measurements_of(block)),
         meta=dict(_scalars(about.get("test_meta") or {})),
         parameters=_safe_dict(_parameters(about)),
-        logs=step.logs or dict(_logs_of_killed(step, files)),
-        artifacts=tuple(step.artifacts),
+        logs=_inside(step.logs, files) or dict(_logs_of_killed(step, files)),
+        artifacts=tuple(one for one in step.artifacts if not files or files.at(one.file)),
     )
 
 
@@ -199,7 +199,13 @@ def _logs_of_killed(step: StepRecord, files: RunFiles | None) -> Iterator[tuple[
             yield stream, LogFile(file, size, cut=False)
 
 
-def _attempts(step: StepRecord, stop: float | None) -> Iterator[CaseAttempt]:
+def _inside(logs: dict[str, LogFile], files: RunFiles | None) -> dict[str, LogFile]:
+    return {stream: log for stream, log in logs.items() if not files or files.at(log.file)}
+
+
+def _attempts(
+    step: StepRecord, stop: float | None, files: RunFiles | None
+) -> Iterator[CaseAttempt]:
     """Yield the attempts of a step with several; a killed step has only those that failed."""
     block = step.block
     if not step.failed and not (block and block.attempts):
@@ -214,7 +220,7 @@ def _attempts(step: StepRecord, stop: float | None) -> Iterator[CaseAttempt]:
             start=start,
             stop=_moment(one.stop or None) or (start or 0.0) + one.seconds,
             seconds=one.seconds,
-            logs=logs_in(one),
+            logs=_inside(logs_in(one), files),
         )
     if not (block and block.attempts):
         for failed in step.failed:
@@ -230,7 +236,7 @@ def _attempts(step: StepRecord, stop: float | None) -> Iterator[CaseAttempt]:
         start=_moment(step.last_start),
         stop=stop,
         seconds=block.time.seconds if block and block.time else 0.0,
-        logs=step.logs,
+        logs=_inside(step.logs, files),
     )
 
 

@@ -31,7 +31,7 @@ from pytest_orchestrator.runs.evidence.signature import (
 from pytest_orchestrator.runs.evidence.statement import STATEMENT, statement
 from pytest_orchestrator.runs.evidence.verify import Flaw, Verification
 from pytest_orchestrator.runs.folder import RunFile
-from pytest_orchestrator.runs.journal.chain import JournalDamaged
+from pytest_orchestrator.runs.journal.chain import Chain, JournalDamaged
 from pytest_orchestrator.runs.journal.reader import JournalParser
 from pytest_orchestrator.runs.journal.writer import NAME, files_of
 from pytest_orchestrator.runs.record import RunRecord
@@ -372,7 +372,7 @@ def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> 
 
 def _journal(archive: zipfile.ZipFile) -> tuple[JournalParser, RunRecord, Flaw | None]:
     """Return the valid part of the journal, the run that it describes, and its flaw or None."""
-    tail, run = JournalParser(), RunRecord()
+    tail, run = JournalParser(Chain(raw_blocks=True)), RunRecord()
     flaw: Flaw | None = None
     try:
         with archive.open(RUN + NAME) as file:

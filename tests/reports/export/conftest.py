@@ -68,7 +68,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> ExportRun:
         stop=stamp(built.moment - 1_500_000),
         seconds=0.5,
         resources=Resources(seconds=0.5, source={"cpu": "wait4"}),
-        logs=Logs(stdout=Log(path=LOG, bytes=8, cut=False)),
+        logs=Logs(
+            stdout=Log(path=LOG, bytes=8, cut=False),
+            stderr=Log(path="../../../etc/passwd", bytes=8, cut=False),
+        ),
     )
     time = {
         "start": stamp(built.moment - 2_000_000),

@@ -7,6 +7,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.runs.evidence import bundle
@@ -126,6 +127,21 @@ def test_missing_and_added_files_of_a_bundle_are_named(made: Path, tmp_path: Pat
     assert str(verify_bundle(changed).flaws[0]) == (
         "changed.zip: it is no bundle any more: File is not a zip file"
     )
+
+
+def test_a_bundle_of_an_earlier_version_without_a_statement_is_verified(
+    made: Path, tmp_path: Path
+) -> None:
+    files = contents(made)
+    del files["statement.json"]
+    now = msgspec.json.decode(files["manifest.json"], type=bundle.Manifest)
+    old = msgspec.structs.replace(now, schema_version="1.0")
+    old = msgspec.structs.replace(old, sha256=old.digest())
+    path = zipped(tmp_path / "old.zip", files | {"manifest.json": old.encoded()})
+
+    assert verify_bundle(path).holds
+    (flaw,) = verify_bundle(zipped(path, files)).flaws
+    assert str(flaw) == "statement.json: it is gone"
 
 
 def test_a_file_that_was_changed_before_bundling_is_named(run: Path, tmp_path: Path) -> None:
