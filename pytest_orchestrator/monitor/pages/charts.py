@@ -76,10 +76,12 @@ class Curves(Struct, frozen=True):
     Attributes:
         rows: Each with the step or recipe, its link, and the curve.
         total: Number of all curves.
+        cells: Number of steps in the cells of matrices, if they are too many for curves; else 0.
     """
 
     rows: list[tuple[str, str, Curve]]
     total: int
+    cells: int
 
 
 def curves(view: RunView, recipes: Sequence[RecipeRecord], chosen: StepRecord | None) -> Curves:
@@ -92,41 +94,45 @@ def curves(view: RunView, recipes: Sequence[RecipeRecord], chosen: StepRecord | 
     """
     drawn: list[tuple[str, str, Curve]] = []
     total = 0
-    for name, key, curve in _curves(view, recipes, chosen):
+    cells = _cells(view, recipes)
+    number = sum(len(steps) for _, steps in cells)
+    if number > _MAX_CELLS:
+        cells = []
+    for name, key, curve in _curves(view, recipes, cells, chosen):
         total += 1
         if total <= _MAX_CURVES:
             drawn.append((name, key, curve))
-    return Curves(drawn, total)
+    return Curves(drawn, total, number if number > _MAX_CELLS else 0)
+
+
+_Cells = list[tuple[RecipeRecord, list[StepRecord]]]
 
 
 def _curves(
-    view: RunView, recipes: Sequence[RecipeRecord], chosen: StepRecord | None
+    view: RunView, recipes: Sequence[RecipeRecord], cells: _Cells, chosen: StepRecord | None
 ) -> Iterator[tuple[str, str, Curve]]:
     steps = [chosen] if chosen else [step for one in recipes for step in one.steps.values()]
     for step in steps:
         if step.elements or (step.block and step.block.elements):
             for curve in element_curves(step.block_elements):
                 yield step.name, step_key(step), curve
-    for matrix in _matrices(view, recipes):
+    views = [(recipe, [step_view(view, step) for step in steps]) for recipe, steps in cells]
+    for matrix in matrices(views, _MAX_VALUE):
         for curve in matrix.curves:
             yield f"{matrix.step} ({matrix.recipe})", "", curve
 
 
-def _matrices(view: RunView, recipes: Sequence[RecipeRecord]) -> Iterable[Any]:
-    """Return the views of matrices; of a chosen cell, those of all cells of its recipe."""
+def _cells(view: RunView, recipes: Sequence[RecipeRecord]) -> _Cells:
+    """Return the cells of matrices with their steps; of a chosen cell, those of its recipe."""
     paths = {recipe.about.get("path") for recipe in recipes}
     cells = []
     for recipe in view.record.recipes.values():
-        if recipe.about.get("path") not in paths:
-            continue
-        is_cell = bool(recipe.about.get("matrix"))
-        steps = [step for step in recipe.steps.values() if is_cell or step.about.get("matrix")]
-        if steps:
-            cells.append((recipe, steps))
-    if sum(len(steps) for _, steps in cells) > _MAX_CELLS:
-        return ()
-    views = [(recipe, [step_view(view, step) for step in steps]) for recipe, steps in cells]
-    return matrices(views, _MAX_VALUE)
+        if recipe.about.get("path") in paths:
+            is_cell = bool(recipe.about.get("matrix"))
+            steps = [step for step in recipe.steps.values() if is_cell or step.about.get("matrix")]
+            if steps:
+                cells.append((recipe, steps))
+    return cells
 
 
 TREND_WIDTH: Final = 340
