@@ -33,7 +33,8 @@
   };
 
   const update = (box) => {
-    document.getElementById("zoomed").textContent = `${Math.round(zoom * 100)} %`;
+    const text = `${Math.round(zoom * 100)} %`, label = document.getElementById("zoomed");
+    if (label.textContent !== text) label.textContent = text;
     draw(box);
   };
 

@@ -103,7 +103,8 @@ def content(view: RunView, one: Address) -> Content | None:
     critical = critical_path([step.block for step in shown.rows if step.block])
     chain = frozenset(critical.names) if critical else frozenset()
     is_unfolded = one.key == _UNFOLDED
-    graph = _graph(shown.rows, one, is_unfolded=is_unfolded)
+    states = {step.name: _state(recipe, step) for step in shown.rows}
+    graph = _graph(shown.rows, states, one, is_unfolded=is_unfolded)
     marks = _marks(graph, chain, chosen_step(view, one))
     wide = boxes(graph, marks, _COLUMNS_BESIDE_A_STEP if one.step else COLUMNS)
     return Content(
@@ -119,7 +120,7 @@ def content(view: RunView, one: Address) -> Content | None:
         is_unfolded=is_unfolded,
         critical=critical,
         path=_path(critical.names) if critical else "",
-        part=shown._replace(rows=[_link(step, chain) for step in shown.rows]),
+        part=shown._replace(rows=[_link(step, states, chain) for step in shown.rows]),
         notable=notable(steps, shown),
     )
 
@@ -150,10 +151,24 @@ def shown_recipe(view: RunView, one: Address) -> RecipeRecord | None:
     )
 
 
-def _graph(steps: Sequence[StepRecord], one: Address, *, is_unfolded: bool) -> Graph:
-    """Return the graph of steps; a folded box has the link to the unfolded picture."""
-    names = {step.name for step in steps}
-    drawn = [_drawn(step, names, one) for step in steps]
+def _state(recipe: RecipeRecord, step: StepRecord) -> str:
+    """Return the state of a step; while its run goes on, the record does not say it is left out."""
+    is_left_out = step.state == "waiting" and step.name in recipe.unselected
+    return "not selected" if is_left_out else step.state
+
+
+def _graph(
+    steps: Sequence[StepRecord], states: Mapping[str, str], one: Address, *, is_unfolded: bool
+) -> Graph:
+    """Return the graph of steps; a folded box has the link to the unfolded picture.
+
+    Args:
+        steps: The steps.
+        states: Their states by name.
+        one: The address of the page.
+        is_unfolded: True if each step has a box of its own.
+    """
+    drawn = [_drawn(step, states, one) for step in steps]
     graph = graph_of(drawn, fold=not is_unfolded, most=None if is_unfolded else MOST)
     unfolded = one.but(key=_UNFOLDED)
     nodes = {
@@ -163,14 +178,14 @@ def _graph(steps: Sequence[StepRecord], one: Address, *, is_unfolded: bool) -> G
     return structs.replace(graph, nodes=nodes)
 
 
-def _drawn(step: StepRecord, names: set[str], one: Address) -> Mapping[str, Any]:
+def _drawn(step: StepRecord, states: Mapping[str, str], one: Address) -> Mapping[str, Any]:
     about = step.about
     known = {
-        key: [name for name in about[key] if name in names]
+        key: [name for name in about[key] if name in states]
         for key in ("needs", "after")
         if about.get(key)
     }
-    more = {"state": step.state, "href": one.but(step=step_key(step))}
+    more = {"state": states[step.name], "href": one.but(step=step_key(step))}
     resources = step.block.resources if step.block else None
     seconds = {"seconds": resources.seconds} if resources else {}
     return about | known | {"name": step.name} | more | seconds
@@ -188,11 +203,11 @@ def _marks(graph: Graph, chain: frozenset[str], chosen: StepRecord | None) -> di
     return marks
 
 
-def _link(step: StepRecord, chain: frozenset[str]) -> StepLink:
+def _link(step: StepRecord, states: Mapping[str, str], chain: frozenset[str]) -> StepLink:
     needs = [*(step.about.get("needs") or ())]
     more = f" and {len(needs) - _MAX_NEEDS} more" if len(needs) > _MAX_NEEDS else ""
     text = cut(", ".join(needs[:_MAX_NEEDS]), 300) + more
-    return StepLink(step_key(step), step.name, step.state, text, step.name in chain)
+    return StepLink(step_key(step), step.name, states[step.name], text, step.name in chain)
 
 
 def notable(steps: Sequence[StepRecord], shown: Part[Any]) -> tuple[str, int] | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,17 @@ def test_graph_without_a_recipe_says_so(tmp_path: Path) -> None:
     run = Runs(tmp_path).new().cut()
 
     assert "No recipe has started yet." in opened(run.parent)(f"/run/{run.name}/graph")
+
+
+def test_steps_that_are_not_selected_do_not_look_as_if_they_waited(tmp_path: Path) -> None:
+    built = Runs(tmp_path).new()
+    steps: Any = ({"name": "one", "index": 0}, {"name": "two", "index": 1})
+    event = RecipeStarted(recipe=built.recipe, about=built.about, steps=steps, unselected=("two",))
+    built.add(event)
+    page = opened(built.folder.parent)(f"/run/{built.folder.name}/graph")
+
+    assert "<title>two: · not selected</title>" in page
+    assert "<title>one: · waiting</title>" in page
 
 
 def test_steps_left_out_of_a_picture_are_counted(tmp_path: Path) -> None:
