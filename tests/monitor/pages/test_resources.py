@@ -1,6 +1,7 @@
 """Resources tab, and the usage of running steps on the tab of the steps."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,3 +121,21 @@ def test_run_without_samples_says_so(tmp_path: Path) -> None:
 )
 def test_upper_edge_of_a_chart_is_round(value: float, top: float) -> None:
     assert _round_up(value) == pytest.approx(top)
+
+
+def test_curves_begin_when_their_steps_began_and_pages_of_live_runs_look_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = live(tmp_path)
+    cache, name = RunCache(built.folder.parent), built.folder.name
+    view = cache.read(name, lambda view: view)
+    one = address(name, "resources", {})
+    first, second = resources.content(view, one).charts[0].lines
+
+    # The second step began one second after the first one, and its last sample is the end.
+    assert float(first.line.split(",")[0]) < 500 < float(second.line.split(",")[0])
+    before = resources.version(view, one)
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert resources.version(view, one) != before
+    built.cut()
+    assert resources.version(cache.read(name, lambda view: view), one) == ""
