@@ -116,7 +116,7 @@ def page(runs: RunCache, names: Sequence[str], query: Mapping[str, str]) -> str:
     blank = {"title": "Run comparison", "look": "waiting", "version": "", "events": ""}
     if len(chosen) != 2:
         return render("comparison.html", page=blank, sides=None, chosen=len(chosen))
-    read = [(name, lookup.load_record(runs.folder(name))) for name in chosen]
+    read = [(name, lookup.load_record(runs.folder(name), raw_blocks=True)) for name in chosen]
     read.sort(key=lambda one: (one[1].first, one[0]))
     (a_name, a), (b_name, b) = read
     one = Choice((a_name, b_name), query.get("show", "")[:40], page_number(query))

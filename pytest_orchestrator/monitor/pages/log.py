@@ -151,8 +151,8 @@ def version(view: RunView, one: Address) -> str:
         one: The address of the page.
     """
     step = _step(view, one)
-    if step is None:
-        return ""
+    if step is None or (step.elements and step.ended is None):
+        return ""  # the log of an element is complete when the journal names it
     *_, stream = _chosen(view, step, sources(step), one.key)
     return f"{stream.name}{stream.size}" if stream else ""
 
