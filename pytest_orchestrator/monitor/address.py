@@ -88,13 +88,18 @@ def address(run: str, tab: str, query: Mapping[str, str]) -> Address:
         query: The query of the URL.
     """
     texts = ("recipe", "step", "state", "q", "sort", "key", "at")
-    page = query.get("page", "1")
     return Address(
         run,
         tab,
         **{name: query[name][:500] for name in texts if name in query},
-        page=int(page) if page.isascii() and page.isdigit() and len(page) < 8 else 1,
+        page=page_number(query),
     )
+
+
+def page_number(query: Mapping[str, str]) -> int:
+    """Return the number of the page in the query of a URL; 1 without a valid one."""
+    text = query.get("page", "1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 1
 
 
 def step_key(step: StepRecord) -> str:

@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.ending import add_confirmation
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.operator_routes import add_operator_page
-from pytest_orchestrator.monitor.pages import comparison, measurements, recipe, run, runs
+from pytest_orchestrator.monitor.pages import comparison, measurements, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
@@ -141,12 +141,12 @@ def _add_list(server: "Flask", run_list: RunListCache) -> None:
 
     @server.get("/recipe")
     def show_recipe() -> str:
-        return recipe.page(run_list, history, request.args)
+        return runs.recipe_page(run_list, history, request.args)
 
     @server.get("/recipe/events")
     def follow_recipe() -> "Response":
         path = request.args.get("path", "")
-        return events(lambda: (recipe.version(run_list, path), False))
+        return events(lambda: (runs.recipe_version(run_list, path), False))
 
     @server.get("/assets/page.css")
     def page_style() -> "Response":

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from pytest_orchestrator.core.text import figure, one_line
-from pytest_orchestrator.monitor.address import Address, step_key
-from pytest_orchestrator.monitor.pages.part import Part, page_number, part
+from pytest_orchestrator.monitor.address import Address, page_number, step_key
+from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.reports.html.page import labelled_meta

@@ -1,6 +1,6 @@
 """One page of a long list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -50,9 +50,3 @@ def part(rows: Sequence[Any], page: int, size: int = ROWS) -> Part[Any]:
     """
     page = max(1, min(page, -(-len(rows) // size)))
     return Part(rows[(page - 1) * size : page * size], page, len(rows), size)
-
-
-def page_number(query: Mapping[str, str]) -> int:
-    """Return the number of the page in the query of a URL; 1 without a valid one."""
-    text = query.get("page", "1")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 1

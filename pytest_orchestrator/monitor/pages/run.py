@@ -20,7 +20,7 @@ from pytest_orchestrator.monitor.pages import (
     timeline,
 )
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
-from pytest_orchestrator.monitor.pages.recipe import recipe_url
+from pytest_orchestrator.monitor.pages.runs import recipe_url
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView

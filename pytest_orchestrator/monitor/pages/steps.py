@@ -12,7 +12,7 @@ from pytest_orchestrator.monitor.address import Address, chosen_recipe, step_key
 from pytest_orchestrator.monitor.eta import is_left_out
 from pytest_orchestrator.monitor.pages.head import selected
 from pytest_orchestrator.monitor.pages.part import Part, part
-from pytest_orchestrator.monitor.pages.recipe import recipe_url
+from pytest_orchestrator.monitor.pages.runs import recipe_url
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.monitor.usage import live_usage, samples_version
 from pytest_orchestrator.reports.html.page import meta_text
