@@ -113,9 +113,10 @@ def pytest_collect_file(file_path: "Path", parent: pytest.Collector) -> pytest.C
         return None
     if file_path.name.startswith("test") and config.pluginmanager.has_plugin("pytest-workflow"):
         claim = "may be"  # pytest-workflow has files with such names too
-    from pytest_orchestrator.core.files import gc_paused
+    from pytest_orchestrator.core.files import gc_paused, gc_paused_for_imports
 
-    with gc_paused():
+    is_first = "pytest_orchestrator.plugin.collection.nodes" not in sys.modules
+    with gc_paused_for_imports() if is_first else gc_paused():
         activate(config)
         from pytest_orchestrator.plugin.collection import unsupported
 
@@ -184,9 +185,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     if has_recipes or marked:
         activate(session.config)
-        from pytest_orchestrator.core.files import gc_paused
+        from pytest_orchestrator.core.files import gc_paused_for_imports
 
-        with gc_paused():
+        with gc_paused_for_imports():
             from pytest_orchestrator.plugin.session import start
 
             start.keep_recipes_whole(session)

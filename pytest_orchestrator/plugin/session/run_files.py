@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.files import gc_paused
+from pytest_orchestrator.core.files import gc_paused_for_imports
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
@@ -54,7 +54,7 @@ def write_files(config: pytest.Config, folder: Path) -> None:
 
 def _here(folder: Path, root: Path, brand: tuple[str, str, str], *, with_page: bool) -> list[str]:
     """Write the files in this process; return sentences on those that could not be written."""
-    with gc_paused():
+    with gc_paused_for_imports():
         from pytest_orchestrator.runs.history.backfill import keep
 
         run = lookup.load_record(folder, raw_blocks=True)
