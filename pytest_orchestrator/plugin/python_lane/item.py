@@ -23,7 +23,6 @@ import pytest
 
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.jsonable import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.execution import outcome
@@ -36,6 +35,7 @@ from pytest_orchestrator.plugin.callables import callable_of, set_callback
 from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
 from pytest_orchestrator.plugin.results.bounds import bounded
+from pytest_orchestrator.plugin.results.jsonable import plain
 from pytest_orchestrator.recipe.model.step import PythonStep
 from pytest_orchestrator.scriptlets.call import cache_signature
 

@@ -85,7 +85,7 @@ class PlainReports(Plugin):
 def _plain(value: Any) -> Any:
     if _is_plain(value):
         return value
-    from pytest_orchestrator.core.jsonable import plain
+    from pytest_orchestrator.plugin.results.jsonable import plain
 
     return plain(value)
 

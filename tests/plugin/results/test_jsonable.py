@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.jsonable import plain
 from pytest_orchestrator.core.text import escape_surrogates, escape_surrogates_in_json
+from pytest_orchestrator.plugin.results.jsonable import plain
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.text() | st.floats(-1e9, 1e9),
