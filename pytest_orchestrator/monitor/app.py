@@ -9,7 +9,7 @@ from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.ending import add_confirmation
 from pytest_orchestrator.monitor.files import file_response
 from pytest_orchestrator.monitor.live import events
-from pytest_orchestrator.monitor.operator_routes import add_operator_page
+from pytest_orchestrator.monitor.operator.routes import add_operator_page
 from pytest_orchestrator.monitor.pages import comparison, measurements, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render

@@ -57,7 +57,7 @@ class RunPage(Struct, frozen=True):
         head: The head of the page.
         tabs: Labels of the tabs by name.
         recipes: Key, sign and verdict of each recipe, those that did not pass first.
-        recipe: Key of the chosen recipe; empty for all.
+        recipe: Key of the only recipe that the tab shows; empty if it shows all.
         history: URL of the page of the chosen or only recipe; empty for several.
         drawer: The chosen step; None without one.
         status: Text of the status line.
@@ -136,11 +136,18 @@ def _page(view: RunView, one: Address, usual: Seconds) -> RunPage:
         head=top,
         tabs={name: tab.LABEL for name, tab in TABS.items()},
         recipes=_recipes(view),
-        recipe=recipe.key if recipe else "",
+        recipe=_listed(view, one),
         history=_history(view, recipe),
         drawer=step_view(view, step) if step and has_drawer else None,
         status=_status(view),
     )
+
+
+def _listed(view: RunView, one: Address) -> str:
+    """Return the key of the only recipe that the tab shows; empty if it shows all."""
+    shown_recipe = getattr(TABS[one.tab], "shown_recipe", None)
+    recipe = shown_recipe(view, one) if shown_recipe else view.record.recipes.get(one.recipe)
+    return recipe.key if recipe else ""
 
 
 def _history(view: RunView, recipe: RecipeRecord | None) -> str:

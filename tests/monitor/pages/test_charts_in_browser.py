@@ -1,6 +1,5 @@
 """Graph, timeline and resources of a live run in a browser."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from pytest_orchestrator.core.events import RecipeStarted, StepStarted
 from tests.house.browser import browser
-from tests.monitor.live_monitor import TOKEN
+from tests.monitor.live_monitor import Monitor
 from tests.runs.built import Built
 
 pytestmark = pytest.mark.nightly
@@ -49,31 +48,12 @@ def start(built: Built, step: str) -> None:
 @contextmanager
 def opened(chromium: Browser, built: Built, tab: str) -> Iterator[Page]:
     """Serve the run, and yield a page with one of its tabs; the page must have no error."""
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    from pytest_orchestrator.monitor.app import application
-
-    class Quiet(WSGIRequestHandler):
-        def log_request(self, *_: object) -> None:
-            pass
-
-    app = application(built.folder.parent, TOKEN, {"127.0.0.1"})
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    context = chromium.new_context(viewport={"width": 1400, "height": 800})
-    page, errors = context.new_page(), list[str]()
-    page.set_default_timeout(_TIMEOUT_MS)
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    monitor = Monitor(built.folder.parent, chromium)
     try:
-        page.goto(f"http://127.0.0.1:{server.server_port}/?token={TOKEN}")
-        page.goto(f"http://127.0.0.1:{server.server_port}/run/{built.folder.name}/{tab}")
-        yield page
-        assert errors == []
+        yield monitor.open(f"/run/{built.folder.name}/{tab}")
+        assert monitor.errors == []
     finally:
-        context.close()
-        server.shutdown()
+        monitor.close()
 
 
 def test_zoom_and_position_of_the_graph_stay_while_the_run_goes_on(

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Final
 
 from pytest_orchestrator.monitor.live import events
-from pytest_orchestrator.monitor.pages import operator
-from pytest_orchestrator.monitor.questions import Questions, picture, public_key
+from pytest_orchestrator.monitor.operator import page
+from pytest_orchestrator.monitor.operator.questions import Questions, picture, public_key
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.runs.compare.estimates import StepEstimates
 from pytest_orchestrator.runs.operator.channel import Answering, Reply
@@ -32,24 +32,24 @@ def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
     estimates, questions = StepEstimates(), Questions(run_cache.base)
 
     def shown(sent: tuple[Answering, Reply] | None = None) -> "Response":
-        html = operator.page(run_cache, estimates, questions, sent)
+        html = page.page(run_cache, estimates, questions, sent)
         # Without the referrer, a browser would send no origin with the form.
         return Response(html, mimetype="text/html", headers={"Referrer-Policy": "same-origin"})
 
-    @server.get(operator.URL)
+    @server.get(page.URL)
     def show_operator_page() -> "Response":
         questions.renew_lease()
         return shown()
 
-    @server.get(f"{operator.URL}/events")
+    @server.get(f"{page.URL}/events")
     def follow_operator_page() -> "Response":
         def version() -> tuple[str, bool]:
             questions.renew_lease()
-            return operator.version(run_cache, questions), False
+            return page.version(run_cache, questions), False
 
         return events(version)
 
-    @server.get(f"{operator.URL}/picture/<key>")
+    @server.get(f"{page.URL}/picture/<key>")
     def show_picture(key: str) -> "Response":
         def found(view: RunView) -> tuple[bytes, str] | None:
             asked = [one for one in questions.of(view) if public_key(one) == key]
@@ -78,17 +78,17 @@ def _add_answer(
 
     server.config["MAX_CONTENT_LENGTH"] = server.config["MAX_FORM_MEMORY_SIZE"] = _MAX_ANSWER
 
-    @server.get(operator.ANSWER)
+    @server.get(page.ANSWER)
     def return_to_page() -> "Redirect":
-        return redirect(operator.URL)
+        return redirect(page.URL)
 
-    @server.post(operator.ANSWER)
+    @server.post(page.ANSWER)
     def take_answer() -> "Response | Redirect | tuple[Response, int]":
         form = request.form
         lines = {
-            name.removeprefix(operator.PREFIX): text
+            name.removeprefix(page.PREFIX): text
             for name, text in form.items()
-            if name.startswith(operator.PREFIX)
+            if name.startswith(page.PREFIX)
         }
         answer = Answering(
             nonce=form.get("nonce", ""),
@@ -100,4 +100,4 @@ def _add_answer(
         status = 200 if not reply.refusal else 422 if reply.problems else 409
         if request.accept_mimetypes.best == "application/json":
             return jsonify(refusal=reply.refusal, problems=reply.problems), status
-        return redirect(operator.URL, 303) if status == 200 else (shown((answer, reply)), status)
+        return redirect(page.URL, 303) if status == 200 else (shown((answer, reply)), status)

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from pytest_orchestrator.monitor.app import application
 from pytest_orchestrator.runs.operator import page_lease
 from pytest_orchestrator.runs.operator.channel import FILE
-from tests.monitor.asking_session import LIVE, AskingSession
 from tests.monitor.conftest import OLDER, RUN
 from tests.monitor.live_monitor import TOKEN
+from tests.monitor.operator.asking_session import LIVE, AskingSession
 
 ANSWER = "/operator/answer"
 FIELDS = {

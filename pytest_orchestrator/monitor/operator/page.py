@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.questions import BUTTON
 from pytest_orchestrator.core.typed_fields import InputField, checks_of, hint_of
+from pytest_orchestrator.monitor.operator.questions import Questions, public_key
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.run import usual_seconds
-from pytest_orchestrator.monitor.questions import Questions, public_key
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.certificate.meta import LABELS
