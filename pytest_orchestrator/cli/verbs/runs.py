@@ -127,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dut is not None:
         from pytest_orchestrator.cli import dut
 
+        if args.trend is not None:
+            raise UsageError("--dut and --trend are two lists; give one of them")
         return dut.show(args)
     if args.html is not None:
         raise UsageError("--html is an option of the runs of a unit; add --dut SERIAL")

@@ -73,6 +73,7 @@ def test_the_page_of_a_unit_has_its_runs_and_measurements(project: Project, runs
             "--dut A3 --html x.html --json",
             "--html and --json are two forms of the output; give one of them",
         ),
+        ("--dut A3 --trend", "--dut and --trend are two lists; give one of them"),
         ("--dut A3 --html none/x.html", "none/x.html: No such file or directory"),
     ],
 )
