@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 import statistics
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pytest_orchestrator.cli.past_runs import moment
 from tests.cli.conftest import Project
 from tests.cli.history.fleet import UNITS, fleet, run_of
 from tests.runs.built import Runs
@@ -98,7 +100,22 @@ def test_a_selection_keeps_the_first_run_of_each_unit(project: Project, runs: Ru
     assert found(project, "--before", "2026-11-18T11:10:00+00:00")["total"]["runs"] == 3
     assert found(project, "--dut", "A3", "--station", "bench_3")["total"]["units"] == 1
     assert found(project, "--recipe", "psu")["total"]["runs"] == 5
-    assert found(project, "--since", "1m")["total"]["runs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+        ("2w", timedelta(days=14)),
+    ],
+)
+def test_a_time_may_be_some_time_ago(text: str, ago: timedelta) -> None:
+    start = datetime.now(UTC)
+    there = moment(text)
+
+    assert timedelta() <= there + ago - start <= datetime.now(UTC) - start
 
 
 def test_a_run_in_progress_does_not_count(project: Project, runs: Runs) -> None:
