@@ -3,8 +3,9 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -52,3 +53,24 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+_FINDINGS = """async () => {
+  for (const one of document.querySelectorAll("details")) one.open = true;
+  const found = await axe.run();
+  return found.violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 120))]);
+}"""
+
+
+@cache
+def _axe() -> str:
+    script = ROOT / "scripts" / "axe"
+    path = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return Path(path).read_text(encoding="utf-8")
+
+
+def axe_findings(page: Page) -> list[Any]:
+    """Return the findings of axe-core on a page, with all its details open."""
+    page.evaluate(_axe())
+    found: list[Any] = page.evaluate(_FINDINGS)
+    return found

@@ -1,9 +1,7 @@
 """Accessibility of the report and of certificates, checked by axe-core: no findings."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -12,31 +10,18 @@ from pytest_orchestrator.reports.certificate.look import Look
 from pytest_orchestrator.reports.certificate.render import html as certificates_page
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record
-from tests.house.browser import ROOT, Opened, browser
+from tests.house.browser import Opened, axe_findings, browser
 from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
 from tests.reports.line_run import line_run
 from tests.reports.sample_run import SampleRun, psu_run
 
 pytestmark = pytest.mark.nightly
 
-_FINDINGS = """async () => {
-  for (const one of document.querySelectorAll("details")) one.open = true;
-  const found = await axe.run();
-  return found.violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 120))]);
-}"""
-
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with browser() as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    script = ROOT / "scripts" / "axe"
-    path = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    return Path(path).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +58,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["unit", "line", "logs", "certificates"])
 def test_axe_has_no_findings(
-    chromium: Browser, axe: str, pages: dict[str, Path], name: str, scheme: str, width: int
+    chromium: Browser, pages: dict[str, Path], name: str, scheme: str, width: int
 ) -> None:
     shown = Opened(chromium, pages[name], scheme, width, js=True)
-    shown.page.evaluate(axe)
-    found: list[Any] = shown.page.evaluate(_FINDINGS)
+    found = axe_findings(shown.page)
     shown.close()
 
     assert found == []

@@ -6,13 +6,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.house.browser import ROOT, browser
-from tests.monitor.live_monitor import Monitor
+from tests.house.browser import ROOT, axe_findings, browser
 from tests.monitor.operator.asking_session import AskingSession
+from tests.monitor.live_monitor import Monitor
 from tests.plugin.conftest import PYTEST
 
 pytestmark = pytest.mark.nightly
@@ -146,6 +147,26 @@ def test_typed_lines_stay_while_the_run_goes_on_and_the_page_shows_who_was_faste
     expect(page.locator("#announced")).to_have_text("The question is closed.")
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_findings_on_a_form_with_wrong_fields_and_on_a_verdict(
+    session: AskingSession, monitor: Monitor, scheme: Literal["light", "dark"], width: int
+) -> None:
+    page = monitor.another_page(scheme, width)
+    page.goto(f"{monitor.address}/operator")
+    page.get_by_role("button", name="fail").click()
+    expect(page.get_by_text("'serial' should not be empty")).to_be_visible()
+    assert axe_findings(page) == []
+    session.asked.refuse("over")
+    session.queue.forget(session.asked)
+    session.built.finish("inspect", "interrupted")
+    session.built.cut()
+    page.get_by_label("Colour").check()
+    expect(page.locator("#word")).to_have_text(re.compile("interrupted"))
+    assert axe_findings(page) == []
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
 def test_the_name_is_asked_once_and_options_are_remembered(
     session: AskingSession, monitor: Monitor
 ) -> None:
@@ -232,5 +253,7 @@ def test_a_session_with_its_monitor_is_answered_and_ends_politely(
         expect(page.locator("#lost")).to_be_hidden()
         path = page.get_by_role("button", name="Copy its path").get_attribute("data-copy")
         assert path is not None
-        assert Path(path).is_file()
+        with page.expect_download() as saved:  # the monitor is gone
+            page.get_by_role("link", name="report.html").click()
+        assert saved.value.path().read_bytes() == Path(path).read_bytes()
         expect(operator.locator("#word")).to_have_text(re.compile("passed"))
