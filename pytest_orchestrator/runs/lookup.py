@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_orchestrator.core.errors import OrchestratorError
@@ -40,18 +39,6 @@ def earlier_runs(folder: Path) -> list[Path]:
     """Return the folders of all runs of a project that are older than one of them, newest first."""
     folders = run_folders(folder.parent)
     return folders[folders.index(folder) + 1 :] if folder in folders else folders
-
-
-def within_bytes(folders: Iterable[Path], most: int) -> Iterator[Path]:
-    """Yield run folders until the total size of their journals exceeds `most` bytes."""
-    for folder in folders:
-        try:
-            most -= (folder / NAME).stat().st_size
-        except OSError:
-            continue
-        if most < 0:
-            return
-        yield folder
 
 
 def _sort_key(folder: Path) -> tuple[str, int, str]:

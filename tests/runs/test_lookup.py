@@ -22,7 +22,6 @@ from pytest_orchestrator.runs.lookup import (
     find_run,
     load_record,
     run_folders,
-    within_bytes,
 )
 from pytest_orchestrator.runs.record import Progress
 
@@ -160,14 +159,3 @@ def test_the_newest_run_of_one_second_is_the_one_written_last(tmp_path: Path) ->
     (tmp_path / "20261125T101503Z-0000").mkdir()
 
     assert [path.name for path in run_folders(tmp_path)] == ["20261125T101503Z-0000", *names[::-1]]
-
-
-def test_runs_are_read_until_their_journals_exceed_a_number_of_bytes(tmp_path: Path) -> None:
-    runs = [tmp_path / name for name in ("c", "b", "a")]
-    for run in runs:
-        run.mkdir()
-        (run / "journal.jsonl").write_bytes(bytes(10))
-    (runs[1] / "journal.jsonl").unlink()
-
-    assert [*within_bytes(runs, 20)] == [runs[0], runs[2]]
-    assert [*within_bytes(runs, 19)] == [runs[0]]

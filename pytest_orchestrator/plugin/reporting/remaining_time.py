@@ -61,8 +61,8 @@ class RemainingTime:
             return
         from pytest_orchestrator.runs.compare import estimates
 
-        folders = takewhile(lambda _: not is_over(), estimates.recent_runs(self._folder))
-        usual = estimates.usual_seconds(folders)
+        runs = takewhile(lambda _: not is_over(), estimates.recent_runs(self._folder))
+        usual = estimates.usual_seconds(runs)
         if not is_over():
             self._usual = usual
             if self._nodes:

@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from pytest_orchestrator.recipe.model.graph import longest_chains
-from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.compare.history import History
+from pytest_orchestrator.runs.history.backfill import read_all
+from pytest_orchestrator.runs.history.model import PastRun
 
 _EARLIER_RUNS: Final = 10
 _BYTE_BUDGET: Final = 8 << 20
@@ -19,29 +19,26 @@ Seconds = dict[tuple[str, str], float]
 """Seconds by the key of a recipe and the name of a step."""
 
 
-def recent_runs(folder: Path) -> Iterator[Path]:
-    """Yield the folders of the runs before a run from which durations are estimated, newest first.
+def recent_runs(folder: Path) -> Iterator[PastRun]:
+    """Yield the runs before a run from which durations are estimated, newest first.
 
     Args:
         folder: The folder of the run; it may not exist yet.
     """
-    earlier = (one for one in lookup.run_folders(folder.parent) if one.name < folder.name)
-    return lookup.within_bytes(islice(earlier, _EARLIER_RUNS), _BYTE_BUDGET)
+    return islice(read_all(folder.parent, _BYTE_BUDGET, of=folder.name), _EARLIER_RUNS)
 
 
-def usual_seconds(folders: Iterable[Path]) -> Seconds:
+def usual_seconds(runs: Iterable[PastRun]) -> Seconds:
     """Return the median duration of each step in the runs in which its recipe passed.
 
     Args:
-        folders: The folders of the runs.
+        runs: The runs.
     """
-    history = History(folders)
-    history.read_all()
     figures: dict[tuple[str, str], list[float]] = {}
-    for recipe in history.recipes:
-        for once in history.of(recipe):
-            for name, values in once.steps.items() if once.passed else ():
-                figures.setdefault((recipe, name), []).append(values["seconds"])
+    for recipe in chain.from_iterable(run.recipes for run in runs):
+        for step in recipe.steps if recipe.verdict == "passed" else ():
+            if step.seconds is not None:
+                figures.setdefault((recipe.key, step.name), []).append(step.seconds)
     return {step: median(seconds) for step, seconds in figures.items()}
 
 
@@ -50,7 +47,7 @@ class StepEstimates:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_run: dict[str, tuple[History, dict[tuple[str, str], float | None]]] = {}
+        self._by_run: dict[str, Seconds] = {}
 
     def of(self, folder: Path, steps: Iterable[tuple[str, str]]) -> Seconds:
         """Return the median duration of each step in earlier runs; leave out steps without one.
@@ -61,16 +58,12 @@ class StepEstimates:
         """
         with self._lock:
             if folder.name not in self._by_run:
-                history = History(recent_runs(folder))
+                usual = usual_seconds(recent_runs(folder))
                 while len(self._by_run) >= _MAX_RUNS_IN_MEMORY:
                     del self._by_run[next(iter(self._by_run))]
-                self._by_run[folder.name] = (history, {})
-            history, medians = self._by_run[folder.name]
-            for step in steps:
-                if step not in medians:
-                    figures = history.figures(*step, _EARLIER_RUNS).get("seconds")
-                    medians[step] = median(figures) if figures else None
-            return {step: seconds for step, seconds in medians.items() if seconds is not None}
+                self._by_run[folder.name] = usual
+            usual = self._by_run[folder.name]
+            return {step: usual[step] for step in steps if step in usual}
 
 
 def remaining(

@@ -44,16 +44,6 @@ class History:
         self._rest = iter(folders)
         self._read: dict[str, list[RecordedRecipe]] = {}
 
-    @property
-    def recipes(self) -> list[str]:
-        """The keys of the recipes in the runs that were read so far."""
-        return list(self._read)
-
-    def read_all(self) -> None:
-        """Read all runs."""
-        while self._more():
-            pass
-
     def of(self, recipe: str) -> Iterator[RecordedRecipe]:
         """Yield the runs of a recipe, newest first.
 

@@ -27,7 +27,7 @@ def test_earlier_durations_are_read_once(runs: Runs, monkeypatch: pytest.MonkeyP
     estimates = StepEstimates()
 
     assert estimates.of(running.folder, [FLASH]) == {FLASH: 3.0}
-    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)
+    monkeypatch.setattr("pytest_orchestrator.runs.lookup.run_folders", None)
     assert estimates.of(running.folder, [FLASH, MEASURE, RELEASE]) == {FLASH: 3.0, MEASURE: 1.0}
     running.cut()
 

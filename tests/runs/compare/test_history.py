@@ -61,5 +61,5 @@ def test_each_run_is_read_once_and_only_when_needed(
     assert history.figures(RECIPE, "burn_in", 3)["seconds"] == [19.0, 18.0, 17.0]
     assert read == run_folders(runs.base)[:3]
     history.figures(RECIPE, "burn_in", 20)
-    history.read_all()
+    assert [*history.of("recipes/other.yaml")] == []
     assert read == run_folders(runs.base)
