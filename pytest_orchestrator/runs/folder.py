@@ -50,11 +50,13 @@ def history_folder(base: Path) -> Path:
     """Return the folder of the history of a project, which is beside the folder of its runs.
 
     Args:
-        base: The folder of the runs. Beside a folder with another name than ``runs`` the history
-            has this name in its own, because two projects may have their runs side by side.
+        base: The folder of the runs. Outside of ``.orchestrator`` the history has the name of this
+            folder in its own, because other folders may be beside it: those of another project, or
+            one that is called history.
     """
     base = base.absolute()
-    return base.parent / ("history" if base.name == "runs" else f"{base.name}-history")
+    is_default = (base.parent.name, base.name) == (".orchestrator", "runs")
+    return base.parent / ("history" if is_default else f"{base.name}-history")
 
 
 def history_file(base: Path, run: str) -> Path:

@@ -41,7 +41,8 @@ def test_runs_are_read_newest_first_also_those_of_one_second(base: Path) -> None
 
 def test_the_history_of_a_folder_with_another_name_has_that_name(tmp_path: Path) -> None:
     assert history_folder(tmp_path / "bench_a") == tmp_path / "bench_a-history"
-    assert history_folder(Path("runs")) == Path.cwd() / "history"
+    assert history_folder(Path("runs")) == Path.cwd() / "runs-history"
+    assert history_folder(Path(".orchestrator/runs")) == Path.cwd() / ".orchestrator" / "history"
 
 
 def test_a_reader_selects_by_time_and_recipe(base: Path) -> None:
