@@ -20,7 +20,8 @@ TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
 _FAILED: Final = frozenset({"failed", "error", "interrupted", "not run"})
-_PASSED: Final = frozenset({"passed", "restored", "xpassed", "xfailed"})
+_EXPECTED: Final = frozenset({"xfailed", "xpassed"})
+_PASSED: Final = frozenset({"passed", "restored"})
 
 Files = Mapping[str, tuple[int, str]]
 
@@ -55,12 +56,14 @@ def _predicate(run: RunRecord) -> dict[str, Any]:
         name = f"{step.recipe}::{step.name}"
         if step.state in _FAILED:
             names["failedTests"].append(name)
+        elif step.state in _EXPECTED or name in shaky or marginal_count(step.block):
+            names["warnedTests"].append(name)
         elif step.state in _PASSED:
-            is_warned = name in shaky or marginal_count(step.block) > 0
-            names["warnedTests" if is_warned else "passedTests"].append(name)
+            names["passedTests"].append(name)
     for test in run.tests.values():
-        if test.step is None and test.outcome in _FAILED | _PASSED:
-            names["failedTests" if test.outcome in _FAILED else "passedTests"].append(test.node)
+        for field, states in zip(names, (_PASSED, _EXPECTED, _FAILED), strict=True):
+            if test.step is None and test.outcome in states:
+                names[field].append(test.node)
     names["failedTests"] += [one.path for one in run.uncollected]
     result = "FAILED"
     if verdict(run) == "passed":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.runs.evidence.statement import statement
 from pytest_orchestrator.runs.lookup import load_record
 
@@ -62,6 +63,19 @@ def test_the_result_is_that_of_the_run(
     assert predicate["result"] == result
     names = {name: predicate[name] for name in ("passedTests", "warnedTests", "failedTests")}
     assert {name for name, tests in names.items() if tests} == ({where} if where else set())
+
+
+def test_an_expected_failure_is_a_warning(runs: Runs) -> None:
+    built = runs.new().begin("a", "b").step("a")
+    built.step("b", "failed", kind="status", reason="status is failed")
+    recipe = built.recipe
+    built.add(TestReported(node=f"{recipe}::b", outcome="xfailed", recipe=recipe, step="b"))
+    built.add(TestReported(node="t.py::t", outcome="passed"))
+    predicate = made(built.seal())["predicate"]
+
+    assert predicate["result"] == "WARNED"
+    assert predicate["passedTests"] == ["recipes/psu.yaml::a", "t.py::t"]
+    assert predicate["warnedTests"] == ["recipes/psu.yaml::b"]
 
 
 def test_a_killed_run_has_failed(runs: Runs) -> None:
