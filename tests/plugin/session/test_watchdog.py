@@ -89,7 +89,7 @@ def test_a_timeout_that_kills_an_xdist_worker_is_reported_like_others(
     assert [line for line in ended.outlines if line.startswith("recipes/x.yaml:7:")] == [failure]
     assert f"FAILED recipes/x.yaml::hold - {_REASON}" in ended.outlines
     assert "has died" not in ended.stdout.str()
-    ended.stdout.fnmatch_lines(["  hold * failed *"])
+    ended.stdout.fnmatch_lines(["  hold * timeout *"])
     tests = json.loads((held.path / ".report.json").read_text())["tests"]
     blocks = {one["nodeid"]: one["metadata"]["orchestrator"] for one in tests}
     step = blocks["recipes/x.yaml::hold"]["step"]
