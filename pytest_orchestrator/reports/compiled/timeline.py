@@ -203,13 +203,15 @@ def root(context, missing=missing, environment=environment):
                 f'</span><span class="track">\n'
             )
             for l_3_bar in l_2_row.bars:
+                l_3_word = missing
                 pass
+                l_3_word = l_3_bar.step.word
                 for l_4_span in l_3_bar.spans:
                     l_4_not_good = resolve('not_good')
                     pass
                     v_1 = ((' tabindex=-1' if l_2_row.name else ''))
                     v_2 = (l_4_span.kind)
-                    v_3 = (t_6(l_3_bar.step.word))
+                    v_3 = (t_6(l_3_word))
                     v_4 = ((' critical' if ((l_3_bar.step.name in l_1_path) and (l_4_span.kind in ('running', 'failed'))) else ''))
                     v_5 = (t_7(l_4_span.start, l_1_line.seconds))
                     v_6 = (t_7((l_4_span.stop - l_4_span.start), l_1_line.seconds))
@@ -222,11 +224,11 @@ def root(context, missing=missing, environment=environment):
                         f'{v_4}'
                         f'" style="left:{v_5}'
                         f'%;width:{v_6}'
-                        f'%" '
+                        f'%"'
                     )
-                    if (l_3_bar.step.word in l_4_not_good):
+                    if (l_3_word in l_4_not_good):
                         pass
-                        v_0 = (t_10(l_3_bar.step.word))
+                        v_0 = (t_10(l_3_word))
                         t_15.append(
                             f' data-sign="{v_0}'
                             f'"'
@@ -250,7 +252,7 @@ def root(context, missing=missing, environment=environment):
                         f'"></i>\n'
                     )
                 l_4_mark = missing
-            l_3_bar = missing
+            l_3_bar = l_3_word = missing
             t_15.append(
                 f'</span></div>\n'
             )
@@ -377,4 +379,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_12)
 
 blocks = {}
-debug_info = '1=77&2=85&6=103&9=117&10=122&11=127&12=132&13=137&15=145&19=165&20=171&21=172&23=179&24=186&25=203&26=205&27=225&29=238&35=259&40=282&42=291&43=298&44=316&46=335&52=359'
+debug_info = '1=77&2=85&6=103&9=117&10=122&11=127&12=132&13=137&15=145&19=165&20=171&21=172&23=179&24=186&25=203&26=206&27=207&28=227&30=240&36=261&41=284&43=293&44=300&45=318&47=337&53=361'

@@ -194,7 +194,8 @@ def logs(files: "Files", found: "Mapping[str, LogFile]", most: int, anchor: str)
         path, href = files.path_and_href(log.file)
         end = tail(path, most) if path and most else None
         text, whole = (end.text, end.is_whole) if end else ("", False)
-        first, lines = (1, list[LogLine]())
+        first = 1
+        lines: list[LogLine] = []
         if path and end and most >= _LEAST and "\n" in text.rstrip("\n"):
             first, lines = _lines(path, text, end.size, is_whole=whole)
         yield Log(
