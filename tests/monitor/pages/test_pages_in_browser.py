@@ -1,0 +1,123 @@
+"""Log, Context, comparison and files in a browser: by keyboard, live, without a script."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.house.browser import browser
+from tests.monitor.conftest import OLDER, RUN
+from tests.monitor.live_monitor import Monitor
+from tests.runs.built import RECIPE, Built
+
+pytestmark = pytest.mark.nightly
+
+LIVE = "20261127T000000Z-0004"
+LINES = "".join(f"line {number}\n" for number in range(1, 3001))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def monitor(bench: Path, chromium: Browser) -> Iterator[Monitor]:
+    """Return a monitor whose pages must have no error."""
+    opened = Monitor(bench, chromium)
+    yield opened
+    opened.close()
+    assert opened.errors == []
+
+
+def gap(page: Page) -> float:
+    """Return the distance of a log from its end in pixels."""
+    box = "document.querySelector('.log-lines')"
+    left: float = page.evaluate(f"{box}.scrollHeight - {box}.scrollTop - {box}.clientHeight")
+    return left
+
+
+def test_a_log_is_followed_at_its_end_until_the_reader_scrolls(
+    bench: Path, monitor: Monitor
+) -> None:
+    built = Built(bench, LIVE).begin("flash")
+    built.start("flash")
+    path = built.write("logs/psu/flash.1.stdout", LINES)
+    page = monitor.open(f"/run/{LIVE}/log")
+
+    expect(page.locator("#L3000")).to_be_visible()
+    assert gap(page) < 5
+    with path.open("a") as file:
+        file.write("more\n" * 50)
+    expect(page.locator("#L3050")).to_be_attached()
+    assert gap(page) < 5
+    page.evaluate("document.querySelector('.log-lines').scrollTop = 0")
+    with path.open("a") as file:
+        file.write("last\n")
+    expect(page.locator("#L3051")).to_be_attached()
+    assert page.evaluate("document.querySelector('.log-lines').scrollTop") == 0
+
+
+def test_a_search_by_keyboard_leads_to_lines_with_permalinks(bench: Path, monitor: Monitor) -> None:
+    built = Built(bench, LIVE).begin("flash")
+    built.start("flash")
+    built.write("logs/psu/flash.1.stdout", LINES)
+    page = monitor.open(f"/run/{LIVE}/log?step={RECIPE}::flash")
+
+    page.keyboard.press("/")
+    page.keyboard.type("LINE 12")
+    expect(page.locator(".hits > p")).to_contain_text("111 lines match")
+    page.get_by_text("Next match").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#L120.chosen")).to_be_visible()
+    link = page.evaluate("location.href")
+    other = monitor.another_page(js=False)
+    other.goto(link)
+    expect(other.locator("#L120.chosen")).to_be_in_viewport()
+    assert other.locator(".hits li").count() == 100
+
+
+def test_values_of_the_context_are_chosen_by_keyboard_and_go_back(monitor: Monitor) -> None:
+    page = monitor.open(f"/run/{RUN}/context")
+
+    expect(page.get_by_role("row", name="dut.serial_v1")).to_contain_text("A18")
+    page.get_by_label("Values after step").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("status").first).to_have_text("Before the first step")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("status").first).to_have_text("After step 1 of 1: flash")
+    expect(page.get_by_role("row", name="dut.serial_v1")).to_contain_text("A17")
+    assert page.evaluate("document.activeElement.id") == "as-of"
+    page.go_back()
+    expect(page.get_by_role("status").first).to_have_text("Before the first step")
+
+
+def test_two_ticked_runs_are_compared(monitor: Monitor) -> None:
+    page = monitor.open("/")
+
+    for run in (RUN, OLDER):
+        page.get_by_label(f"Select run {run}").focus()
+        page.keyboard.press("Space")
+    page.get_by_role("button", name="Compare selected").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Run comparison")).to_be_visible()
+    expect(page.get_by_label("Run A")).to_contain_text(OLDER)
+
+
+def test_a_page_of_a_run_cannot_act_in_the_name_of_the_monitor(
+    bench: Path, monitor: Monitor
+) -> None:
+    script = "<p id=out>none</p><script>document.getElementById('out').textContent={}</script>"
+    for name in ("page.html", "report.html"):
+        (bench / RUN / name).write_text(script.format("self.origin"))
+    page = monitor.another_page()
+
+    page.goto(f"{monitor.address}/run/{RUN}/file/page.html")
+    expect(page.locator("#out")).to_have_text("none")
+    page.goto(f"{monitor.address}/run/{RUN}/file/report.html")
+    expect(page.locator("#out")).to_have_text("null")
+    # Scripts that are blocked are errors of the console, as intended here.
+    monitor.errors[:] = [one for one in monitor.errors if "sandbox" not in one.lower()]
+    monitor.errors[:] = [one for one in monitor.errors if "NotSameOrigin" not in one]
