@@ -130,3 +130,24 @@ def test_files_need_the_token(folder: Path, client: Any) -> None:
     client.delete_cookie("orchestrator_monitor")
 
     assert client.get(f"/run/{RUN}/file/logs/flash.1.stdout", buffered=True).status_code == 403
+
+
+def test_a_file_that_grows_while_it_is_sent_has_its_announced_size(
+    folder: Path, client: Any
+) -> None:
+    with client.get(f"/run/{RUN}/file/logs/flash.1.stdout") as reply:
+        with (folder / "logs" / "flash.1.stdout").open("ab") as file:
+            file.write(b"three\n")
+        assert reply.data == b"one\ntwo\n"
+        assert reply.headers["Content-Length"] == "8"
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection(
+    folder: Path, client: Any
+) -> None:
+    path = folder / "long.txt"
+    path.write_bytes(b"x" * 1_000_000)
+    with client.get(f"/run/{RUN}/file/long.txt") as reply:
+        path.write_bytes(b"")
+        with pytest.raises(ConnectionError):
+            reply.get_data()
