@@ -176,6 +176,7 @@ def recipe_page(run_list: RunListCache, history: RecipeHistory, query: Mapping[s
         title=newest.name if newest else "",
         part=shown,
         columns=columns,
+        pending=any(row.verdict == PENDING for row in run_list.rows()),
         rows=steps[:_STEPS],
         left_out=max(0, len(steps) - _STEPS),
         passed=verdicts.count("passed"),
