@@ -46,10 +46,15 @@
   };
   const atEnd = (one) => one.scrollTop + one.clientHeight >= one.scrollHeight - 4;
 
+  // Of several requests the last one counts: the reply to an earlier one may arrive later.
+  let asked = 0;
   const load = async (url) => {
+    const mine = (asked += 1);
     const reply = await fetch(url, { headers: { Accept: "text/html" } });
+    const text = await reply.text();
+    if (mine !== asked) return;
     if (reply.redirected) history.replaceState(null, "", reply.url);
-    show(await reply.text());
+    show(text);
   };
 
   // One request at a time; changes that arrive meanwhile cause one more.
@@ -155,10 +160,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const tab = event.target.closest("[role=tab]");
-    if (tab) {
-      const tabs = [...document.querySelectorAll("[role=tab]")], at = tabs.indexOf(tab);
-      const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
-      if (to === undefined) return;
+    const tabs = [...document.querySelectorAll("[role=tab]")], at = tabs.indexOf(tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (tab && to !== undefined) {
       event.preventDefault();
       const next = tabs[(to + tabs.length) % tabs.length];
       next.focus();

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.house.browser import ROOT, axe_findings, browser
-from tests.monitor.operator.asking_session import AskingSession
 from tests.monitor.live_monitor import Monitor
+from tests.monitor.operator.asking_session import AskingSession
 from tests.plugin.conftest import PYTEST
 
 pytestmark = pytest.mark.nightly
