@@ -167,10 +167,12 @@ def report_url(view: RunView) -> str:
 
 
 def _title(view: RunView) -> str:
-    """Return the names of the first three recipes."""
-    names = [recipe.about.get("name") or recipe.key for recipe in view.record.recipes.values()]
-    shown = ", ".join(cut(str(name), 80) for name in names[:_MOST])
-    return shown + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+    """Return the names of the first three recipes; cells of a matrix count as one."""
+    recipes = view.record.recipes.values()
+    names = Counter(cut(str(one.about.get("name") or one.key), 80) for one in recipes)
+    shown = [f"{name} × {number}" if number > 1 else name for name, number in names.items()]
+    more = f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
+    return ", ".join(shown[:_MOST]) + more
 
 
 def _facts(view: RunView) -> Iterator[tuple[str, str]]:
