@@ -200,6 +200,14 @@ class TimeMarks:
             self._gap *= 2
         self._due = now + self._gap
 
+    def discard_old(self) -> None:
+        """Delete the file that belongs to an earlier log of the same path."""
+        if self._fd is None:
+            try:
+                os.unlink(f"{self._path}.times")
+            except OSError:
+                return  # a short step has none
+
     def close(self) -> None:
         """Close the file."""
         if self._fd is not None:
@@ -284,14 +292,23 @@ class LogFile:
         written = 0
         try:
             if self._fd is None and self._path is not None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                self._fd = os.open(self._path, flags, 0o666)
+                self._fd = self._opened(self._path)
             while written < len(data) and self._fd is not None:
                 written += os.write(self._fd, data[written:])
         except OSError as error:  # a full disk must not end the step
             self._error = error.strerror
         self._at += written
         return written
+
+    def _opened(self, path: str) -> int:
+        """Create the log; if another run of the same attempt left one, replace it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(path, flags | os.O_EXCL, 0o666)
+        except FileExistsError:
+            if self._times is not None:
+                self._times.discard_old()
+            return os.open(path, flags | os.O_TRUNC, 0o666)
 
 
 _PIECE = 4096

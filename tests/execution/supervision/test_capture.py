@@ -63,6 +63,16 @@ def test_the_times_of_a_long_step_become_sparse(tmp_path: Path, clock: Clock) ->
     assert 8_000 < times.count("\n") < 9_000
 
 
+def test_a_log_that_replaces_another_one_does_not_have_its_times(
+    tmp_path: Path, clock: Clock
+) -> None:
+    assert written(tmp_path / "log", clock, (0.2, b"one\n"))
+
+    assert written(tmp_path / "log", clock, (0.01, b"two\n")) == ""
+    assert (tmp_path / "log").read_text() == "two\n"
+    assert written(tmp_path / "log", clock, (0.5, b"three\n")) == "0 500\n"
+
+
 def test_a_log_is_written_where_its_times_cannot_be(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "log.times").mkdir()
 
