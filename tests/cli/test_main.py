@@ -16,7 +16,8 @@ from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
 from tests.runs.built import Runs
 
-SERVED = ("ctx", "monitor", "serve")  # their examples need a running server, or run until Ctrl-C
+# Their examples need a running server, or run until Ctrl-C.
+SERVED = ("ctx", "monitor", "serve", "watch")
 ROOT = Path(__file__).parents[2]
 VERBS = known_verbs()
 RUN = re.compile(r"^\S+ \| INFO \| runner \| .+\n", re.MULTILINE)
