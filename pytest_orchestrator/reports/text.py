@@ -135,11 +135,6 @@ def seconds(value: "Json") -> str:
     return f"{value:.2f}" if isinstance(value, (int, float)) else "-"
 
 
-def duration(value: float) -> str:
-    """Return a duration with its unit: two decimals below ten seconds, else one."""
-    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
-
-
 def size(value: int) -> str:
     """Return a number of bytes with its unit, such as ``127 bytes``, ``16 kB`` or ``30.0 MB``."""
     if value < 1_000:
