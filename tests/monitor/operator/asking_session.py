@@ -10,7 +10,7 @@ from pytest_orchestrator.core.events import QuestionAsked
 from pytest_orchestrator.core.questions import Answer, Asked, Question
 from pytest_orchestrator.plugin.questions.channel import QuestionChannel
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
-from tests.runs.built import Built
+from tests.runs.built import BEGIN, Built
 
 LIVE = "20261126T080000Z-a5a5"
 
@@ -26,11 +26,12 @@ class AskingSession:
     Args:
         base: The folder of the runs.
         root: Its rootdir.
+        start: Time of its first event, in microseconds since the epoch.
         question: Keys of the question.
     """
 
-    def __init__(self, base: Path, root: Path, **question: Any) -> None:
-        self.built = Built(base, LIVE, root=str(root), test_meta={"dut": "PSU-7"})
+    def __init__(self, base: Path, root: Path, *, start: int = BEGIN, **question: Any) -> None:
+        self.built = Built(base, LIVE, start=start, root=str(root), test_meta={"dut": "PSU-7"})
         self.built.begin("inspect", "measure", type="prompt")
         self.built.start("inspect")
         self.queue = QuestionQueue(lambda _: None, lambda _turn, _one: None)
