@@ -23,12 +23,10 @@ def run_alone(project: Project, *command: str, **env: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("params", [[], ["volts"], ["volts", "amps"]])
-def test_new_python_step_runs_alone_and_follows_the_conventions(
+def test_full_python_step_runs_alone_and_follows_the_conventions(
     project: Project, params: list[str]
 ) -> None:
-    done = project.call(
-        "new", "step", "read_psu", "--type", "python", *(f"--param={one}" for one in params)
-    )
+    done = project.call("new", "step", "read_psu", "--full", *(f"--param={one}" for one in params))
     path, test = "scriptlets/python/steps/read_psu.py", "tests/test_read_psu.py"
     assert done == (
         0,
@@ -52,10 +50,10 @@ def test_new_python_step_runs_alone_and_follows_the_conventions(
 
 
 @pytest.mark.parametrize("params", [[], ["INPUT"], ["INPUT", "UNIT"]])
-def test_new_script_runs_alone_and_follows_the_conventions(
+def test_full_script_runs_alone_and_follows_the_conventions(
     project: Project, params: list[str]
 ) -> None:
-    words = ["--type", "shell", *(f"--param={one}" for one in params)]
+    words = ["--type", "shell", "--full", *(f"--param={one}" for one in params)]
     done = project.call("new", "step", "count-lines", *words)
     path = "scriptlets/shell/count-lines.sh"
     assert (done.code, done.err) == (0, "")
@@ -69,6 +67,39 @@ def test_new_script_runs_alone_and_follows_the_conventions(
         process = subprocess.run([project.path / path], capture_output=True, check=False)
         assert process.returncode == 1
         assert json.loads(process.stdout) == {"status": "error", "reason": "INPUT is empty"}
+
+
+def test_new_python_step_is_a_function_with_its_test(project: Project) -> None:
+    done = project.call("new", "step", "read_psu", "--param", "volts", "--param", "amps")
+    assert done.code == 0
+    files = [project.path / name for name in ("scriptlets/python/steps/read_psu.py", "tests")]
+    assert files[0].read_text() == (
+        "def read_psu(ctx, volts, amps):\n"
+        '    """One line that says what it does."""\n'
+        '    return {"status": "ok"}\n'
+    )
+    assert (files[1] / "test_read_psu.py").read_text() == (
+        "from pytest_orchestrator import Context\n"
+        "from scriptlets.python.steps.read_psu import read_psu\n\n\n"
+        "def test_read_psu_reports_success():\n"
+        '    assert read_psu(Context(), volts="value", amps="value") == {"status": "ok"}\n'
+    )
+    listed = json.loads(project.call("steps", "--json").out)["scriptlets"]
+    assert [(one["name"], one["kind"]) for one in listed] == [("read_psu", "function")]
+    assert project.call("new", "recipe", "psu", "--step", "read_psu").code == 0
+    assert project.call("validate").out == "1 recipe, no problem\n"
+
+
+def test_new_script_is_short_and_requires_its_variables(project: Project) -> None:
+    assert project.call("new", "step", "count", "--type=shell", "--param=INPUT").code == 0
+    path = "scriptlets/shell/count.sh"
+    assert run_alone(project, path, INPUT="a") == {"status": "ok"}
+    process = subprocess.run([path], capture_output=True, check=False)
+    assert process.returncode != 0
+    assert process.stderr.endswith(b"INPUT: is empty\n")
+    listed = json.loads(project.call("steps", "--json").out)["scriptlets"][0]
+    assert [one["name"] for one in listed["params"]] == ["INPUT"]
+    assert '== {"status": "ok"}\n' in (project.path / "tests/test_count.py").read_text()
 
 
 def test_new_recipe_accepts_every_name_of_a_scriptlet(project: Project) -> None:
@@ -161,6 +192,10 @@ def test_existing_file_is_not_replaced(project: Project) -> None:
                 "'input' is not a valid name of a variable: use only upper-case letters, digits "
                 "and _ (such as 'INPUT')"
             ),
+        ),
+        (
+            "step a --param ctx",
+            "'ctx' is the Context; use another name for a parameter",
         ),
         ("step a --type pyton", "argument --type: no type 'pyton' (did you mean 'python'?)"),
         (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.scriptlets.model import Scriptlet
 
 _VALUE = "value"
+_RESERVED = {"ctx": "the Context", "params": "the mapping of all parameters"}
 
 
 class _TemplateStep(NamedTuple):
@@ -30,13 +31,14 @@ class _TemplateStep(NamedTuple):
     parse: str = ""
 
 
-def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
+def python_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool) -> "list[Draft]":
     """Return a Python scriptlet and its test.
 
     Args:
-        name: The name of the module.
+        name: The name of the module, and of the function in it.
         params: The names of its parameters.
         tests: The folder for the test.
+        is_full: True for a class with its documentation in sections, which also runs alone.
 
     Raises:
         UsageError: A name is not valid.
@@ -58,6 +60,8 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
         )
     for param in params:
         _check(param, r"[A-Za-z_]\w*", "a parameter", "letters, digits and _", is_python=True)
+        if param in _RESERVED and not is_full:
+            raise UsageError(f"'{param}' is {_RESERVED[param]}; use another name for a parameter")
     path = f"scriptlets/python/steps/{name}.py"
     values = {
         "name": name,
@@ -69,13 +73,14 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
         "required": json.dumps(list(params)),
         "given": json.dumps(dict.fromkeys(params, _VALUE)),
     }
+    form = "full" if is_full else "short"
     return [
-        Draft(path, render_template("new/step.py", **values)),
-        Draft(f"{tests}/test_{name}.py", render_template("new/test_step.py", **values)),
+        Draft(path, render_template(f"new/{form}_step.py", **values)),
+        Draft(f"{tests}/test_{name}.py", render_template(f"new/test_{form}_step.py", **values)),
     ]
 
 
-def shell_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
+def shell_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool) -> "list[Draft]":
     """Return a shell script and its test; see `python_step`."""
     import json
 
@@ -88,17 +93,18 @@ def shell_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
     file = f"{name}.sh"
     path = f"scriptlets/shell/{file}"
     test = name.lower().replace("-", "_")
-    answer = {"status": "ok", **{param.lower(): _VALUE for param in params}}
+    echoed = {param.lower(): _VALUE for param in params} if is_full else {}
     values = {
         "file": file,
         "path": path,
         "params": params,
         "test": test,
         "given": json.dumps(dict.fromkeys(params, _VALUE)),
-        "answer": json.dumps(answer),
+        "answer": json.dumps({"status": "ok", **echoed}),
     }
+    form = "full" if is_full else "short"
     return [
-        Draft(path, render_template("new/step.sh", **values), may_run=True),
+        Draft(path, render_template(f"new/{form}_step.sh", **values), may_run=True),
         Draft(f"{tests}/test_{test}.py", render_template("new/test_step_sh.py", **values)),
     ]
 
@@ -220,9 +226,9 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     step.add_argument(
         "--type",
         type=one_of("type", ("python", "shell")),
-        required=True,
+        default="python",
         metavar="python|shell",
-        help="its language",
+        help="its language (default: python)",
     )
     step.add_argument(
         "--param",
@@ -230,6 +236,12 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default=[],
         metavar="P",
         help="a parameter, or an environment variable of a script; can be repeated",
+    )
+    step.add_argument(
+        "--full",
+        action="store_true",
+        help="create the long form, which documents itself and follows all conventions of `steps`: "
+        "a class, or a script that checks its variables",
     )
     step.set_defaults(parser=step)
 
@@ -275,7 +287,8 @@ def _step(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
     folders = [name for name in about.listed("testpaths") if (about.root / name).is_dir()]
     tests = next((name for name in folders if "recipes" not in name), "tests")
     make = python_step if args.type == "python" else shell_step
-    return make(args.name, list(dict.fromkeys(args.param)), tests.rstrip("/"))
+    params = list(dict.fromkeys(args.param))
+    return make(args.name, params, tests.rstrip("/"), is_full=args.full)
 
 
 def _recipe(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
