@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.instrument import Instrument
 
+_USES_METADATA = ("json_report", "metadata", "metadata_from_json_file")
 _UNCOLLECTED: "pytest.StashKey[list[pytest.CollectReport]]" = pytest.StashKey()
 
 
@@ -87,6 +88,23 @@ def activate(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin import activation
 
         activation.activate(config, config.stash[_UNCOLLECTED])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_header(
+    config: pytest.Config,
+) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
+    """Leave out the line of pytest-metadata, unless the project uses what it shows.
+
+    pytest-json-report, which this plugin needs for JSON reports only, installs pytest-metadata.
+    """
+    lines = yield
+    if any(config.getoption(name, None) for name in _USES_METADATA):
+        return lines
+    hook = getattr(config.hook, "pytest_metadata", None)  # missing with `-p no:metadata`
+    if config.pluginmanager.has_plugin("html") or (hook is not None and hook.get_hookimpls()):
+        return lines
+    return [line for line in lines if not str(line).startswith("metadata: {")]
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

@@ -115,3 +115,17 @@ def test_a_step_ended_by_pytest_timeout_is_shown_without_plugin_frames(
     assert result.parseoutcomes() == {"interrupted": 1, "passed": 1}
     assert project.frames(result, "slow") == ["recipes/a.yaml:2:", "conftest.py:9: Failed"]
     assert "interrupted after" in result.stdout.str()
+
+
+def test_line_of_pytest_metadata_is_shown_to_projects_that_use_it(project: Project) -> None:
+    project.write("test_hand.py", "def test_hand(): pass\n")
+
+    def has_line(*args: str) -> bool:
+        return any(one.startswith("metadata: {") for one in project.run("-v", *args).outlines)
+
+    assert not has_line()
+    assert not has_line("-p", "no:metadata")
+    assert has_line("--json-report")
+    assert has_line("--metadata", "bench", "3")
+    project.write("conftest.py", "def pytest_metadata(metadata): metadata['bench'] = 3\n")
+    assert has_line()
