@@ -1,8 +1,10 @@
 """Sphinx configuration: MyST pages, Furo theme; `scripts/check` makes warnings errors."""
 
+import shutil
 import tomllib
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 from pytest_orchestrator import extending
 
@@ -54,3 +56,15 @@ html_theme_options = {
 }
 linkcheck_ignore = [f"{_project['urls'][name]}.*" for name in ("Homepage", "Documentation")]
 linkcheck_ignore += [r"http://(127\.0\.0\.1|localhost).*"]
+
+
+def _publish_schemas(app: Any, error: Exception | None) -> None:
+    """Copy the JSON Schemas to ``schema/`` of the site: editors and SchemaStore read them there."""
+    if error is None and app.builder.format == "html":
+        schemas = Path(__file__).parents[1] / "pytest_orchestrator" / "schema"
+        shutil.copytree(schemas, Path(app.outdir) / "schema", dirs_exist_ok=True)
+
+
+def setup(app: Any) -> None:
+    """Connect the functions of this file to the build."""
+    app.connect("build-finished", _publish_schemas)

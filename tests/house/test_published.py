@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.house.conftest import ROOT
@@ -96,3 +97,32 @@ def test_workflows_have_no_mistake_that_actionlint_finds() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_entry_for_schemastore_is_valid_and_names_recipes() -> None:
+    from pytest_orchestrator.plugin.collection.file_matching import claim
+
+    page = (ROOT / "docs/how-to/editors.md").read_text(encoding="utf-8")
+    entry = next(
+        found
+        for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+        if "fileMatch" in (found := json.loads(block))
+    )
+    rules = {  # those of SchemaStore's schema-catalog.json for an entry
+        "type": "object",
+        "required": ["name", "url", "description"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "minLength": 1},
+            "description": {"type": "string", "pattern": "^(?!.*[Ss]chema)"},
+            "fileMatch": {"type": "array", "uniqueItems": True, "items": {"type": "string"}},
+            "url": {"type": "string", "format": "uri", "pattern": "^https://"},
+            "versions": {"type": "object"},
+        },
+    }
+    jsonschema.validate(entry, rules)
+    start = f"{urls()['Documentation']}/en/stable/schema/"
+    assert (ROOT / "pytest_orchestrator/schema" / entry["url"].removeprefix(start)).is_file()
+    for pattern in entry["fileMatch"]:
+        path = ROOT / "bench" / pattern.replace("*", "psu")
+        assert claim(path, ROOT, (), (), named=False) == "may be"

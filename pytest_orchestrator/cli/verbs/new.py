@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.scriptlets.model import Scriptlet
 
 _VALUE = "value"
+_SCHEMAS = ("file", "url", "none")
+_SCHEMA_FILE = "recipe.schema.json"
 _RESERVED = {"ctx": "the Context", "params": "the mapping of all parameters"}
 
 
@@ -109,14 +111,14 @@ def shell_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool)
     ]
 
 
-def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, has_schema: bool) -> "Draft":
+def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, schema: str) -> "Draft":
     """Return a recipe that calls scriptlets, one a step.
 
     Args:
         name: The name of its file.
         scriptlets: The scriptlets that it calls, in order; without any it prints a greeting.
-        has_schema: True if the project has the JSON Schema of recipes; the recipe then refers to
-            it.
+        schema: The address of the JSON Schema in its first line, for editors; empty for a recipe
+            without this line.
 
     Raises:
         UsageError: The name is not valid.
@@ -132,7 +134,6 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, has_schema: bo
         count = sum(re.fullmatch(rf"{new.name}(_\d+)?", step.name) is not None for step in steps)
         steps.append(new._replace(name=f"{new.name}_{count + 1}") if count else new)
     steps = steps or [_TemplateStep("hello", "shell", cmd="echo hello", parse="text")]
-    schema = "../recipe.schema.json" if has_schema else ""
     text = render_template("new/recipe.yaml", name=name, steps=steps, schema=schema)
     return Draft(f"recipes/{name}.yaml", text)
 
@@ -260,6 +261,13 @@ def _declare_recipe(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="S",
         help="a scriptlet: its name, file or module, as `steps` lists it; can be repeated",
     ).completer = lambda **_: [one.name for one in project().inventory().scriptlets]  # type: ignore[attr-defined]
+    recipe.add_argument(
+        "--schema",
+        type=one_of("kind of schema", _SCHEMAS),
+        metavar="|".join(_SCHEMAS),
+        help="the schema that its first line names for editors: recipe.schema.json of the project, "
+        "the published one, or no such line (default: file if the project has that file)",
+    )
     recipe.set_defaults(parser=recipe)
 
 
@@ -296,4 +304,20 @@ def _recipe(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
     scriptlets = about.inventory().scriptlets if args.step else ()
     steps = [chosen_scriptlet(name, scriptlets) for name in args.step]
     name = args.name.removesuffix(".yaml")
-    return [recipe_draft(name, steps, has_schema=(about.root / "recipe.schema.json").is_file())]
+    return [recipe_draft(name, steps, schema=_schema_address(args.schema, about))]
+
+
+def _schema_address(kind: str | None, about: Project) -> str:
+    """Return the address of the schema of recipes for their first line; empty for none."""
+    has_file = (about.root / _SCHEMA_FILE).is_file()
+    if kind == "file" and not has_file:
+        raise UsageError(
+            f"there is no {_SCHEMA_FILE}; pytest-orchestrator schema > {_SCHEMA_FILE} writes it"
+        )
+    if kind == "url":
+        from importlib.metadata import metadata
+
+        urls = metadata("pytest-orchestrator").get_all("Project-URL") or ()
+        home = dict(one.split(", ", 1) for one in urls)["Documentation"]
+        return f"{home}/en/stable/schema/recipe.json"
+    return f"../{_SCHEMA_FILE}" if has_file and kind != "none" else ""
