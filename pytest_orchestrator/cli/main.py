@@ -40,11 +40,15 @@ class Verb(Protocol):
         """
 
 
-def known_verbs() -> dict[str, Verb]:
-    """Return all verbs by name."""
+def known_verbs(name: str = "") -> dict[str, Verb]:
+    """Return the verb of that name, or all verbs by name if there is no such verb.
+
+    To import all takes several times as long as to import one.
+    """
     # Not by pkgutil: it imports inspect, which takes as long as all verbs together.
     folder = Path(verbs.__path__[0])
     files = sorted(folder.rglob("[!_]*.py"), key=lambda file: file.stem)
+    files = [file for file in files if file.stem == name] or files
     return {file.stem: cast("Verb", import_module(_module(folder, file))) for file in files}
 
 
@@ -66,10 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may not be encodable
         sys.stdout.reconfigure(errors="backslashreplace")
-    known = known_verbs()
+    words = list(sys.argv[1:] if argv is None else argv)
+    known: dict[str, Verb] = {} if words[:1] == ["--version"] else known_verbs(*words[:1])
     parser, each = _parsers(known)
     _complete(parser)
-    words = list(sys.argv[1:] if argv is None else argv)
     if not words:
         parser.error(f"name a command: {', '.join(known)}; --help describes them")
     if words[0].startswith("-") and words[0] not in _OPTIONS:

@@ -82,6 +82,19 @@ def test_version_is_printed(project: Project) -> None:
     assert project.call("--version") == (0, f"pytest-orchestrator {__version__}\n", "")
 
 
+@pytest.mark.parametrize(("word", "imported"), [("--version", []), ("schema", ["schema"])])
+def test_only_the_module_of_the_used_command_is_imported(word: str, imported: list[str]) -> None:
+    code = (
+        "import sys\nfrom pytest_orchestrator.cli.main import main\n"
+        f"try:\n    main([{word!r}])\nexcept SystemExit:\n    pass\n"
+        "start = 'pytest_orchestrator.cli.verbs.'\n"
+        "names = [name[len(start):] for name in sys.modules if name.startswith(start)]\n"
+        "print(names, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == f"{imported}\n"
+
+
 def test_help_lists_all_commands_with_a_sentence(project: Project) -> None:
     done = project.call("--help")
     assert (done.code, done.err) == (0, "")
