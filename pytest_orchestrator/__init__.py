@@ -6,7 +6,7 @@ Names are imported at their first use: pytest imports this package always. PYTES
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context, ContextLike
