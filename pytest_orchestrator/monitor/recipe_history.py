@@ -8,10 +8,10 @@ from msgspec import Struct
 from pytest_orchestrator.monitor.address import step_key
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.monitor.run_list import PENDING, RunRow
-from pytest_orchestrator.reports.html.page import meta_text
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
+from pytest_orchestrator.runs.statistics.units import names_of_unit
 from pytest_orchestrator.runs.summary import flaky, verdict_of
 from pytest_orchestrator.runs.verdicts import worst
 
@@ -102,7 +102,8 @@ def _column(run: RunRecord, path: str, row: RunRow) -> Column:
     for recipe in recipes:
         steps |= _cells(recipe)
     name = str(recipes[0].about.get("name") or "") if recipes else ""
-    dut = meta_text(recipes[0], "dut") if recipes else ""
+    meta = recipes[0].about.get("test_meta") if recipes else None
+    dut = next(iter(names_of_unit(meta or {})), "")
     return Column(row, worst(verdict_of(recipe) for recipe in recipes), name, dut, steps)
 
 

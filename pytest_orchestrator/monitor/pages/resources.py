@@ -24,6 +24,8 @@ _MAX_LOOKED_AT: Final = 400
 WIDTH: Final = 1000
 HEIGHT: Final = 200
 _MEGA: Final = 1_000_000
+_LEAST_TOP: Final = 1.0
+"""Least upper edge of a chart, in cores or MB: no use of a core is no curve of noise."""
 _ROUND: Final = (1, 2, 2.5, 5, 10)
 
 
@@ -273,7 +275,7 @@ def _chart(
     seconds: float,
 ) -> Chart:
     seconds = max(seconds, 1e-6)
-    top = _round_up(max([*limits, *(max(one) for one in values)]))
+    top = _round_up(max([_LEAST_TOP, *limits, *(max(one) for one in values)]))
 
     def height(value: float) -> float:
         return round(100 * (1 - value / top), 2)
