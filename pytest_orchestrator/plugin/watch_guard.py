@@ -7,7 +7,7 @@ the fixtures of conftest.py files and the step types of plugins.
 import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -23,11 +23,15 @@ from pytest_orchestrator.recipe.analysis.hardware_use import (
 )
 
 _REASONS = pytest.StashKey[dict[str, str]]()
+_OUTPUT: Final = "orchestrator_watch"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the steps of recipes that use hardware and are not allowed."""
+    """Deselect the steps of recipes that use hardware and are not allowed, and all other tests.
+
+    `watch` passes only recipes to pytest; other tests are here by the ini key ``addopts``.
+    """
     allowed = set(json.loads(os.environ.get(WATCH_VARIABLE, "[]")))
     steps = [item for item in items if isinstance(item, StepItem)]
     by_recipe: dict[str, list[StepItem]] = {}
@@ -39,11 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if (reason := _reason(own, allowed, config)) is not None
     }
     config.stash[_REASONS] = reasons
-    left_out = [item for item in steps if item.recipe.id in reasons]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        gone = set(map(id, left_out))
-        items[:] = [item for item in items if id(item) not in gone]
+    if hasattr(config, "workeroutput"):  # a worker of xdist, which collects for the session
+        config.workeroutput[_OUTPUT] = reasons
+    kept = [item for item in steps if item.recipe.id not in reasons]
+    if len(kept) < len(items):
+        chosen = set(map(id, kept))
+        config.hook.pytest_deselected(items=[item for item in items if id(item) not in chosen])
+        items[:] = kept
 
 
 def _reason(items: list[StepItem], allowed: set[str], config: pytest.Config) -> str | None:
@@ -69,6 +75,13 @@ def _first(recipes: Iterable[Recipe]) -> tuple[HardwareUse | None, str]:
         if use is not None:
             return use, recipe.id
     return None, ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the reasons over from a worker of xdist."""
+    reasons = getattr(node, "workeroutput", {}).get(_OUTPUT, {})
+    node.config.stash[_REASONS] = node.config.stash.get(_REASONS, {}) | reasons
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
