@@ -44,12 +44,14 @@ class Watching:
 
 @pytest.fixture
 def written(project: Project) -> Project:
-    """A project with two recipes, a shared module, a script, a used file and a vars file."""
+    """A project with two recipes, a shared module, a script, used files and a vars file."""
     project.write("scriptlets/steps.py", "from scriptlets import lib\n\ndef go(ctx): pass\n")
     project.write("scriptlets/lib.py")
     project.write("scriptlets/go.sh", "#!/bin/sh\n").chmod(0o755)
-    project.write("recipes/_part.yaml", SHELL.replace("CMD", "scriptlets/go.sh"))
-    project.write("recipes/a.yaml", "version: 1\nsteps:\n  - {name: p, use: recipes/_part.yaml}\n")
+    project.write("recipes/_inner.yaml", SHELL.replace("CMD", "scriptlets/go.sh"))
+    uses = "version: 1\nsteps:\n  - {name: p, use: recipes/USED.yaml}\n"
+    project.write("recipes/_part.yaml", uses.replace("USED", "_inner"))
+    project.write("recipes/a.yaml", uses.replace("USED", "_part"))
     project.write(
         "recipes/b.yaml",
         """
@@ -71,6 +73,7 @@ def written(project: Project) -> Project:
         ("recipes/a.yaml", "ab"),
         ("recipes/b.yaml", "b"),
         ("recipes/_part.yaml", "ab"),
+        ("recipes/_inner.yaml", "ab"),
         ("scriptlets/go.sh", "ab"),
         ("scriptlets/steps.py", "b"),
         ("scriptlets/lib.py", "b"),
