@@ -127,7 +127,7 @@ def test_each_mistake_is_marked_at_its_line(server: Editor, folder: Path) -> Non
 def test_recipes_from_templates_have_no_mistake(server: Editor, folder: Path) -> None:
     hello = folder / "hello.yaml"
     hello.write_text(render_template("project/hello.yaml"))
-    mine = recipe_draft("mine", [], has_schema=True)
+    mine = recipe_draft("mine", [], schema="../recipe.schema.json")
     (folder / "mine.yaml").write_text(mine.text)
 
     assert [server.open(hello), server.open(folder / "mine.yaml")] == [[], []]
