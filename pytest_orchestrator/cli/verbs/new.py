@@ -238,7 +238,14 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="P",
         help="a parameter, or an environment variable of a script; can be repeated",
     )
-    step.add_argument(
+    form = step.add_mutually_exclusive_group()
+    form.add_argument(
+        "--minimal",
+        dest="full",
+        action="store_false",
+        help="create the short form, the default: a function, or a script of a few lines",
+    )
+    form.add_argument(
         "--full",
         action="store_true",
         help="create the long form, which documents itself and follows all conventions of `steps`: "
