@@ -243,6 +243,7 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--minimal",
         dest="full",
         action="store_false",
+        default=False,
         help="create the short form, the default: a function, or a script of a few lines",
     )
     form.add_argument(
