@@ -43,10 +43,10 @@ class FileChanges:
         self._thread.join()
 
     def _follow(self) -> None:
-        import watchfiles
-
-        accepts = watchfiles.DefaultFilter(ignore_paths=self._ignored)
         try:
+            import watchfiles
+
+            accepts = watchfiles.DefaultFilter(ignore_paths=self._ignored)
             for changes in watchfiles.watch(
                 self._root,
                 watch_filter=accepts,
