@@ -15,7 +15,6 @@ def test_the_recipe_of_the_page_passes(project: Project, monkeypatch: pytest.Mon
     monkeypatch.setenv("STATION_TOKEN", "station-4711")
     for name, text in FILES.items():
         project.write(name, text)
-    project.write("curve.csv", "t,volts\n0,5\n1,6\n")
 
     blocks = project.blocks("recipes/station.yaml")
 
