@@ -94,6 +94,18 @@ def test_values_of_the_context_are_chosen_by_keyboard_and_go_back(monitor: Monit
     expect(page.get_by_role("status").first).to_have_text("Before the first step")
 
 
+def test_heads_of_the_list_of_runs_are_above_their_columns(monitor: Monitor) -> None:
+    monitor.open("/")
+    lefts = "row => [...row.cells].map((cell) => Math.round(cell.getBoundingClientRect().left))"
+    heads, cells = (
+        monitor.page.locator(f".run-table {part} tr").first.evaluate(lefts)
+        for part in ("thead", "tbody")
+    )
+
+    assert heads == cells
+    assert heads[0] >= 0
+
+
 def test_two_ticked_runs_are_compared(monitor: Monitor) -> None:
     page = monitor.open("/")
 
