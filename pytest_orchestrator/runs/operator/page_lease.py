@@ -45,7 +45,10 @@ def renew(base: Path) -> None:
     """Note that an operator page is connected; errors of the file system are ignored.
 
     Args:
-        base: The folder of the runs.
+        base: The folder of the runs; created if the project has no run yet, so that a question of
+            its first run finds the page.
     """
-    with contextlib.suppress(OSError), replacing(base / FILE, 0o600) as file:
-        file.write(repr(time.monotonic()).encode())
+    with contextlib.suppress(OSError):
+        base.mkdir(parents=True, exist_ok=True)
+        with replacing(base / FILE, 0o600) as file:
+            file.write(repr(time.monotonic()).encode())

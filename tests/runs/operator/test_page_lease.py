@@ -27,6 +27,12 @@ def test_a_lease_of_another_machine_or_start_does_not_count(text: str, tmp_path:
     assert not page_lease.has_page(tmp_path)
 
 
+def test_a_page_that_was_opened_before_the_first_run_is_connected(tmp_path: Path) -> None:
+    page_lease.renew(tmp_path / ".orchestrator" / "runs")
+    assert page_lease.has_page(tmp_path / ".orchestrator" / "runs")
+
+
 def test_a_folder_that_cannot_be_written_has_no_lease(tmp_path: Path) -> None:
-    page_lease.renew(tmp_path / "missing")
-    assert not page_lease.has_page(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    page_lease.renew(tmp_path / "file" / "runs")
+    assert not page_lease.has_page(tmp_path / "file" / "runs")
