@@ -1,4 +1,4 @@
-"""Operator page: the newest run in large type, and the form of its open question."""
+"""Operator page: the newest run that asks, else the newest, in large type, and its question."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -129,7 +129,7 @@ def page(
         questions: The open questions.
         sent: An answer that was refused, and the reply to it.
     """
-    run = run_cache.newest()
+    run = questions.shown_run()
     if not run:
         empty = OperatorPage("Operator", "waiting", ".0", f"{URL}/events")
         return render("operator.html", page=empty)
@@ -141,7 +141,7 @@ def page(
 
 def version(run_cache: RunCache, questions: Questions) -> str:
     """Return the version of the operator page."""
-    run = run_cache.newest()
+    run = questions.shown_run()
     return run_cache.read(run, lambda view: _version(view, questions.of(view))) if run else ".0"
 
 

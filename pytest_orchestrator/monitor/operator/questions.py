@@ -1,16 +1,19 @@
-"""Open questions of the newest run, for all operator pages of a monitor, and the pages' lease."""
+"""Open questions of the runs, for all operator pages of a monitor, and the pages' lease."""
 
 import hashlib
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.core.files import content
-from pytest_orchestrator.monitor.run_cache import RunView
-from pytest_orchestrator.runs.folder import RunFile
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.runs.folder import RunFile, is_run
+from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.operator import page_lease
 from pytest_orchestrator.runs.operator.channel import (
+    FILE,
     Answering,
     ChannelClosed,
     Look,
@@ -38,12 +41,13 @@ class Questions:
     """Open questions of the runs of a folder.
 
     Args:
-        base: The folder that contains the run folders.
+        runs: The runs.
     """
 
-    def __init__(self, base: Path) -> None:
-        self._base = base
+    def __init__(self, runs: RunCache) -> None:
+        self._runs = runs
         self._lock = threading.Lock()
+        self._looked_at, self._asking = 0.0, ""
         self._renewed = 0.0
         self._read_at, self._of, self._open = 0.0, "", ()
 
@@ -55,7 +59,28 @@ class Questions:
             if time.monotonic() - self._renewed < _RENEWED:
                 return
             self._renewed = time.monotonic()
-        page_lease.renew(self._base)
+        page_lease.renew(self._runs.base)
+
+    def shown_run(self) -> str:
+        """Return the id of the run that the page shows: the newest that asks, else the newest.
+
+        A session without a terminal waits as long as a page is connected, so a question must not
+        disappear because another session has started.
+
+        Returns:
+            The id; empty if there is no run.
+        """
+        with self._lock:
+            if time.monotonic() - self._looked_at > _KEPT:
+                self._asking = max(self._asking_runs(), default="")
+                self._looked_at = time.monotonic()
+            return self._asking or self._runs.newest()
+
+    def _asking_runs(self) -> Iterator[str]:
+        for file in self._runs.base.glob(f"*/{FILE}"):
+            folder = file.parent
+            if is_run(folder) and not folder.is_symlink() and is_being_written(folder / NAME):
+                yield folder.name
 
     def of(self, view: RunView) -> tuple[ShownQuestion, ...]:
         """Return the open questions of a run; none if its session cannot be reached.

@@ -29,7 +29,7 @@ def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
     """
     from flask import Response, abort
 
-    estimates, questions = StepEstimates(), Questions(run_cache.base)
+    estimates, questions = StepEstimates(), Questions(run_cache)
 
     def shown(sent: tuple[Answering, Reply] | None = None) -> "Response":
         html = page.page(run_cache, estimates, questions, sent)
@@ -55,7 +55,7 @@ def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
             asked = [one for one in questions.of(view) if public_key(one) == key]
             return picture(view, asked[0]) if asked else None
 
-        run = run_cache.newest()
+        run = questions.shown_run()
         image = run_cache.read(run, found) if run else None
         if image is None:
             abort(404)

@@ -14,8 +14,10 @@ from pytest_orchestrator.runs.operator.channel import FILE
 from tests.monitor.conftest import OLDER, RUN
 from tests.monitor.live_monitor import TOKEN
 from tests.monitor.operator.asking_session import LIVE, AskingSession
+from tests.runs.built import Built
 
 ANSWER = "/operator/answer"
+LATER = "20261126T090000Z-b6b6"
 FIELDS = {
     "serial": {"pattern": r"SN\d{6}", "description": "As printed."},
     "volts": {"type": "number", "min": 0, "max": 30, "unit": "V"},
@@ -270,6 +272,24 @@ def test_a_question_of_a_session_that_cannot_be_reached_is_shown_without_a_form(
     assert "Is the **LED** green?" in text
     assert "Answer at its terminal." in text
     assert "<form" not in text
+
+
+def test_a_question_stays_on_the_page_when_another_session_starts(
+    client: FlaskClient, session: AskingSession
+) -> None:
+    base = session.built.folder.parent
+    later = Built(base, LATER).begin("flash")
+    (base / "latest").symlink_to(LATER)
+    assert form_of(client)["run"] == LIVE
+    picture = re.search(r'src="(/operator/picture/\w+)"', client.get("/operator").text)
+    assert picture is not None
+    assert client.get(picture[1]).data == b"\x89PNG of the board"
+
+    session.channel.close()
+    another = application(base, TOKEN, {"localhost"}).test_client()
+    another.get(f"/?token={TOKEN}")
+    assert f'href="/run/{LATER}"' in another.get("/operator").text
+    later.cut()
 
 
 def test_a_folder_without_runs_has_an_operator_page_that_waits(tmp_path: Path) -> None:
