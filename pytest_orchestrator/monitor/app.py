@@ -17,7 +17,7 @@ from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
 from pytest_orchestrator.runs.compare.estimates import StepEstimates
 from pytest_orchestrator.runs.folder import is_run
-from pytest_orchestrator.runs.lookup import LATEST, NoRun, find_run
+from pytest_orchestrator.runs.lookup import LATEST, NoRun
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -66,7 +66,9 @@ def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
 
     def to_latest(rest: str) -> "Redirect":
         query = f"?{request.query_string.decode()}" if request.query_string else ""
-        name = find_run(run_cache.base, LATEST).name
+        name = run_cache.newest()
+        if not name:
+            raise NoRun(f"there is no run in {run_cache.base}; pytest makes one")
         return redirect(f"/run/{name}/{rest}{query}")
 
     def asked(name: str, tab: str) -> Address | None:

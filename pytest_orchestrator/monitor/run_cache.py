@@ -100,12 +100,12 @@ class RunCache:
         return [path.name for path in run_folders(self.base)]
 
     def newest(self) -> str:
-        """Return the id of the run that began last; empty if there is no run."""
+        """Return the id of the run that began last; empty if there is no run with a journal."""
         with suppress(OSError):  # the link is read in no time, also where many runs are
             found = (self.base / LATEST).readlink()
             if is_run(found) and (self.base / found.name / NAME).is_file():
                 return found.name
-        return next(iter(self.names()), "")
+        return next((name for name in self.names() if (self.base / name / NAME).is_file()), "")
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run, after checking that the name is the id of a run.

@@ -71,6 +71,12 @@ def test_modified_journal_is_reported_and_read_no_further(bench: Path) -> None:
     assert problem.startswith("journal modified, ")
 
 
+def test_newest_run_has_a_journal(bench: Path) -> None:
+    (bench / GOING).mkdir()  # of an incomplete copy
+    (bench / "latest").symlink_to("20261127T000000Z-0004")
+    assert RunCache(bench).newest() == RUN
+
+
 def test_deleted_folder_raises_no_run(bench: Path) -> None:
     run_cache = RunCache(bench)
     run_cache.read(RUN, states)
