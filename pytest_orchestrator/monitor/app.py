@@ -58,6 +58,13 @@ def _missing(text: str) -> str:
     return render("missing.html", text=text[:1].upper() + text[1:])
 
 
+def _newest(run_cache: RunCache) -> str:
+    name = run_cache.newest()
+    if not name:
+        raise NoRun(f"there is no run in {run_cache.base}; pytest makes one")
+    return name
+
+
 def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
     """Add the pages of a run and the streams of their changes."""
     from flask import redirect, request
@@ -66,10 +73,7 @@ def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
 
     def to_latest(rest: str) -> "Redirect":
         query = f"?{request.query_string.decode()}" if request.query_string else ""
-        name = run_cache.newest()
-        if not name:
-            raise NoRun(f"there is no run in {run_cache.base}; pytest makes one")
-        return redirect(f"/run/{name}/{rest}{query}")
+        return redirect(f"/run/{_newest(run_cache)}/{rest}{query}")
 
     def asked(name: str, tab: str) -> Address | None:
         return address(name, tab, request.args) if tab in run.TABS else None
