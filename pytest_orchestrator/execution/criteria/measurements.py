@@ -96,8 +96,10 @@ def _measured(
     if unmet is None and measurement.matches is not None:
         key, unmet = "matches", _unmatched(measurement, measurement.matches, value, searches)
     unset = value is None
-    # Infinity is beyond each limit, and JSON cannot represent it.
-    shown = str(value) if isinstance(value, float) and math.isinf(value) else value
+    # Infinity is beyond each limit, and JSON cannot represent it; a mean and a chart cannot
+    # represent an integer without a float.
+    is_number = isinstance(value, int | float)
+    shown = str(value) if is_number and math.isinf(_float(value)) else value
     return Measured(
         name=name,
         place=measurement.at.get(key if unmet else "", measurement.at[""]),
@@ -116,6 +118,14 @@ def _measured(
         unmet=unmet,
         allow_fail=measurement.allow_fail,
     )
+
+
+def _float(value: float) -> float:
+    """Return a number as a float; infinity for an integer of more than 308 digits."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _is_outside(value: float, limits: Range) -> bool:
@@ -177,7 +187,7 @@ def _evaluated(
     if isinstance(value, bool) or not isinstance(value, int | float):
         key = next(key for key in NUMERIC if key in measurement.at)
         return key, f"is {kind(value)}, and a number is needed for its limit", None
-    sides = list(_sides(measurement, float(value), *limits))
+    sides = list(_sides(measurement, _float(value), *limits))
     margin = min(each[0] for each in sides)
     for distance, side, limit, word in sides:
         if distance < 0:

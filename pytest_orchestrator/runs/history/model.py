@@ -4,8 +4,10 @@ The names of fields are the format of the files: a new field has a default, and 
 or removed while `VERSION` is the same. Fields that a later version has added are ignored.
 """
 
+import contextlib
+import math
 from collections.abc import Iterable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -33,10 +35,13 @@ class PastMeasurement(Measurement, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def figure(self) -> float | None:
-        """The value if it is a number, else None."""
+        """The value if it is a finite number that a float can represent, else None."""
         value: object = self.value
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return cast("float", value) if is_number else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        with contextlib.suppress(OverflowError):  # an integer of more than 308 digits
+            return value if math.isfinite(value) else None
+        return None
 
 
 class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):

@@ -126,7 +126,7 @@ def rows_of_step(origin: Origin, measured: Iterable[PastMeasurement]) -> Iterato
     dut = unit.serial or joined(meta.get("dut"))
     operator = joined(meta.get("operator"))
     for one in measured:
-        value, text, kind = _value(one.value)
+        value, text, kind = _value(one)
         yield Row(
             run=origin.run,
             time=origin.time or None,
@@ -156,8 +156,9 @@ def rows_of_step(origin: Origin, measured: Iterable[PastMeasurement]) -> Iterato
         )
 
 
-def _value(value: Any) -> tuple[int | float | None, str | None, Type | None]:
+def _value(measured: PastMeasurement) -> tuple[int | float | None, str | None, Type | None]:
     """Return a value as a number or as a text, and its type."""
+    value: Any = measured.value
     if value is UNSET or value is None:
         return None, None, None
     if isinstance(value, str):
@@ -165,7 +166,7 @@ def _value(value: Any) -> tuple[int | float | None, str | None, Type | None]:
     if isinstance(value, bool):
         return None, _json(value), "boolean"
     if isinstance(value, int | float):
-        return (value, None, "number") if math.isfinite(value) else (None, str(value), "text")
+        return (None, str(value), "text") if measured.figure is None else (value, None, "number")
     return None, _json(value), "json"
 
 

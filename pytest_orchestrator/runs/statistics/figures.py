@@ -236,7 +236,7 @@ class _Series:
         """Add the measurement of the next run."""
         value = measured.figure
         self._last = measured
-        if value is None or not math.isfinite(value):
+        if value is None:
             self._unset += 1
             return
         self._limits.add(limits_of(measured))

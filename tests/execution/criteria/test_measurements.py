@@ -179,6 +179,15 @@ def test_a_margin_that_is_not_finite_is_none(bench: Bench) -> None:
     assert (measured.value, measured.verdict, measured.margin) == ("inf", "fail", None)
 
 
+def test_an_integer_that_no_float_represents_is_recorded_as_text(bench: Bench) -> None:
+    step = bench.shell_step(
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
+    )
+    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": 10**400}}, {})
+
+    assert (measured.value, measured.verdict) == ("1" + "0" * 400, "fail")
+
+
 def test_an_unmet_measurement_with_allow_fail_fails_no_step(bench: Bench) -> None:
     measured = {"ripple": {"value": "61", "high": 50, "allow_fail": True}}
     result = bench.result(bench.shell_step("true", parse="text", measurements=measured))

@@ -60,7 +60,7 @@ def test_a_number_has_all_its_digits() -> None:
 
 
 def test_values_that_are_no_numbers_are_texts_with_their_type() -> None:
-    values: list[Any] = ["ACME", "", True, None, [1, "x"], "inf", 2**70]
+    values: list[Any] = ["ACME", "", True, None, [1, "x"], "inf", 2**70, 10**400]
     found = [(one.value, one.text, one.type) for one in map(row, values)]
 
     assert found == [
@@ -71,6 +71,7 @@ def test_values_that_are_no_numbers_are_texts_with_their_type() -> None:
         (None, '[1,"x"]', "json"),
         (None, "inf", "text"),
         (2**70, None, "number"),
+        (None, str(10**400), "text"),
     ]
 
 

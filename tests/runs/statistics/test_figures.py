@@ -84,6 +84,7 @@ def test_values_that_are_no_numbers_are_counted_apart() -> None:
         measured("out", None, verdict="unset"),
         measured("out", "inf", verdict="fail"),
         measured("out", True),
+        measured("out", 10**400, verdict="fail"),
         measured("out", float("inf"), verdict="fail"),
         measured("out", 5.2, verdict="fail"),
     ]
@@ -91,7 +92,7 @@ def test_values_that_are_no_numbers_are_counted_apart() -> None:
         *(run(at, recipe(step("rail", "passed", one))) for at, one in enumerate(odd))
     ).measurements
 
-    assert (found.capability.n, found.failed, found.unset) == (1, 1, 4)
+    assert (found.capability.n, found.failed, found.unset) == (1, 1, 5)
 
 
 def test_a_measurement_without_any_number_is_left_out() -> None:
