@@ -252,6 +252,8 @@ def _verified(name: str, archive: zipfile.ZipFile, key: Verifier | None) -> Veri
     if not flaws and (manifest.schema_version != _WITHOUT_STATEMENT or names & {*_OUTSIDE}):
         flaws += _of_statement(archive, record, manifest)
     flaw, signed_by = _of_signature(archive, key)
+    if key is not None and not flaw:
+        signed_by = (key.key_id,)  # anyone can add an id of another key, which nothing checks
     return Verification(
         run=manifest.run,
         state=record.state,

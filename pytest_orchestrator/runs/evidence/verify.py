@@ -43,7 +43,8 @@ class Verification(NamedTuple):
         files: Number of files that the seal covers.
         seal: Hash of the last unchanged line.
         flaws: The differences: first those of the journal, then those of files by path.
-        signed_by: Ids of the keys that have signed a bundle, as the bundle has them.
+        signed_by: Id of the key that was given and has signed a bundle; without a key, the ids
+            that the bundle has, which prove nothing.
         is_signature_checked: True if a key was given, and has signed the bundle.
     """
 

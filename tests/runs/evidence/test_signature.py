@@ -113,6 +113,21 @@ def test_an_envelope_is_signed_over_the_type_and_the_body(keys: tuple[Path, Path
     assert not opened(json.dumps(swapped).encode()).is_signed_by(key)
 
 
+def test_only_the_key_that_was_checked_has_signed(
+    signed: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    files = contents(signed)
+    envelope = json.loads(files["statement.dsse.json"])
+    envelope["signatures"].append({"keyid": "f" * 64, "sig": "AAAA"})
+    more = zipped(
+        tmp_path / "more.zip", files | {"statement.dsse.json": json.dumps(envelope).encode()}
+    )
+    verification = verify_bundle(more, public_key(keys[1]))
+
+    assert verification.holds
+    assert verification.signed_by == (public_key(keys[1]).key_id,)
+
+
 def test_a_signed_bundle_is_verified_with_its_key(
     signed: Path, folder: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
