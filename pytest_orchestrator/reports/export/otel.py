@@ -99,6 +99,7 @@ def _send(spans: "Sequence[ReadableSpan]", target: str) -> None:
     Raises:
         ExportError: A batch was not accepted.
     """
+    import requests
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import SpanExportResult
 
@@ -108,7 +109,9 @@ def _send(spans: "Sequence[ReadableSpan]", target: str) -> None:
     before, logger.propagate = logger.propagate, False
     address = target.rstrip("/")
     endpoint = address if not target or address.endswith(_PATH) else f"{address}{_PATH}"
-    exporter = OTLPSpanExporter(endpoint=endpoint or None)
+    session = requests.Session()
+    session.hooks["response"].append(_refuse_redirect)
+    exporter = OTLPSpanExporter(endpoint=endpoint or None, session=session)
     try:
         for at in range(0, len(spans), _BATCH):
             if exporter.export(spans[at : at + _BATCH]) is not SpanExportResult.SUCCESS:
@@ -117,6 +120,13 @@ def _send(spans: "Sequence[ReadableSpan]", target: str) -> None:
         exporter.shutdown()
         logger.removeHandler(notes)
         logger.propagate = before
+
+
+def _refuse_redirect(response: Any, **_: Any) -> None:
+    """Refuse a redirect, which the library takes for success, or follows to another host."""
+    if 300 <= response.status_code < 400:
+        response.close()
+        raise ExportError(f"it answered {response.status_code}, a redirect, which is not followed")
 
 
 class _Notes(logging.Handler):
@@ -132,8 +142,12 @@ class _Notes(logging.Handler):
         for one in arguments:
             if isinstance(one, int) and not isinstance(one, bool):
                 self.last = f"it answered {one}"
+            elif isinstance(one, ExportError):
+                self.last = str(one)
             elif isinstance(one, Exception):
                 self.last = f"it cannot be reached ({type(one).__name__})"
+        if "timeout" in record.msg:
+            self.last = self.last or "it did not answer in time"
 
 
 class _Trace:

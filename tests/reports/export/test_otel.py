@@ -47,6 +47,8 @@ class Receiver:
                     receiver.dripped(self.wfile)
                     return
                 self.send_response(receiver.status)
+                if 300 <= receiver.status < 400:
+                    self.send_header("location", f"{receiver.url}/other")
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -179,6 +181,19 @@ def test_an_endpoint_that_refuses_is_one_sentence(
         export("otel", finished.run, finished.folder, address)
 
     assert str(caught.value) == f"OpenTelemetry: {receiver.url}/…: it answered {status}"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_is_no_success_and_is_not_followed(
+    finished: ExportRun, receiver: Receiver, status: int
+) -> None:
+    receiver.status = status
+    why = f"it answered {status}, a redirect, which is not followed"
+
+    with pytest.raises(ExportError, match=why):
+        export("otel", finished.run, finished.folder, receiver.url)
+    assert receiver.paths == ["/v1/traces"]
 
 
 @pytest.mark.nightly
