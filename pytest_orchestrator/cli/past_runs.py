@@ -1,6 +1,7 @@
 """Runs that commands read from the history store: options that select them, and progress."""
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -176,11 +177,16 @@ def read_runs() -> "list[PastRun]":
     base = runs_folder()
     for run, why in backfill(base, _Progress()).left_out.items():
         say(f"run {run} is not in the history: {why}", err=True)
-    known = [*read_all(base)]
+    known = [*read_all(base, on_problem=_say_problem)]
     found = {run.id for run in known}
     live = [run for run in _live(base) if run.id not in found]
     both = [*live, *known]
     return sorted(both, key=lambda run: (run.id.partition("-")[0], run.started), reverse=True)
+
+
+def _say_problem(path: Path, why: str) -> None:
+    """Print a file of the history that is left out, since the figures lack its run."""
+    say(f"{os.path.relpath(path)}: {why}; its run is left out", err=True)
 
 
 def _live(base: Path) -> "Iterator[PastRun]":

@@ -1,6 +1,7 @@
 """Runs without a file in the history store: writing the files from the journals of the runs."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from heapq import merge
@@ -153,7 +154,13 @@ def earlier(
     return found
 
 
-def read_all(base: Path, most_bytes: int | None = None, *, of: str = "") -> Iterator[PastRun]:
+def read_all(
+    base: Path,
+    most_bytes: int | None = None,
+    *,
+    of: str = "",
+    on_problem: Callable[[Path, str], None] | None = None,
+) -> Iterator[PastRun]:
     """Yield the runs that have ended, newest first, whether they have a file or only a folder.
 
     A run without a file is read from its journal, and gets its file if that is possible.
@@ -163,6 +170,8 @@ def read_all(base: Path, most_bytes: int | None = None, *, of: str = "") -> Iter
         most_bytes: Largest total size of the files and journals that are read; None means no limit.
         of: Id of a run: only other runs are read, which started in its second or before. Empty
             reads all runs.
+        on_problem: Receives each file that is no run of this version and has no folder from which
+            its run can be read, with the reason.
     """
     left = most_bytes
     folders = sorted((one.name for one in lookup.run_folders(base)), reverse=True)
@@ -175,11 +184,22 @@ def read_all(base: Path, most_bytes: int | None = None, *, of: str = "") -> Iter
                 left -= _size(base, run)
                 if left < 0:
                     break
-            past = store.load(base, run) or _from_folder(base, run)
+            past = _past(base, run, on_problem)
             runs += [past] if past else []
         yield from store.newest_first(runs)
         if left is not None and left < 0:
             return
+
+
+def _past(base: Path, run: str, on_problem: Callable[[Path, str], None] | None) -> PastRun | None:
+    problems: list[tuple[Path, str]] = []
+    past = store.load(base, run, lambda *problem: problems.append(problem))
+    past = past or _from_folder(base, run)
+    if past is None and on_problem is not None:
+        for path, why in problems:
+            if os.path.lexists(path):  # a run in progress has no file
+                on_problem(path, why)
+    return past
 
 
 def _size(base: Path, run: str) -> int:

@@ -91,6 +91,18 @@ def test_statistics_outlive_the_folders_of_runs(project: Project, runs: Runs) ->
     assert project.call("stats").out == before
 
 
+def test_a_file_that_cannot_be_read_is_named(project: Project, runs: Runs) -> None:
+    newest = fleet(runs)[-1]
+    found(project)
+    shutil.rmtree(project.root / ".orchestrator" / "runs")
+    (file,) = (project.root / ".orchestrator" / "history").rglob(f"{newest}.json")
+    file.write_text("torn", encoding="utf-8")
+    done = project.call("stats", "--json")
+
+    name = file.relative_to(project.root).as_posix()
+    assert done.err == f"{name}: it is no run of this version; its run is left out\n"
+
+
 def test_a_selection_keeps_the_first_run_of_each_unit(project: Project, runs: Runs) -> None:
     ids = fleet(runs)
     last = found(project, "--run", ids[4])["total"]
