@@ -284,11 +284,17 @@ def measurements(runs: Iterable[UnitRun]) -> tuple[MeasurementStatistics, ...]:
     """Return the statistics of the measurements that have numbers.
 
     Args:
-        runs: The runs that count, the oldest first.
+        runs: The runs that count, the oldest first. A step that one of them restored from another
+            one was measured once, so it counts once.
     """
+    runs = [*runs]
+    known = {(one.run.id, one.recipe.key) for one in runs}
     series: dict[tuple[str, str, str, str], _Series] = {}
     for one in runs:
+        is_twice = (one.run.resumed_from, one.recipe.key) in known
         for step in one.recipe.steps:
+            if is_twice and step.state == "restored":
+                continue
             for measured in step.measurements:
                 key = (one.recipe.key, step.name, measured.name, measured.unit or "")
                 if key not in series:

@@ -99,6 +99,15 @@ def test_a_measurement_without_any_number_is_left_out() -> None:
     assert of(run(1, recipe(step("id", "passed", measured("idn", "ACME"))))).measurements == ()
 
 
+def test_a_value_that_a_resumed_run_restored_counts_once() -> None:
+    first = run(1, recipe(step("rail", "passed", measured("out", 5.0)), verdict="failed"))
+    again = recipe(step("rail", "restored", measured("out", 5.0)))
+    (found,) = of(first, run(2, again, resumed_from=first.id)).measurements
+    (alone,) = of(run(2, again, resumed_from="an interrupted run")).measurements
+
+    assert (found.capability.n, alone.capability.n) == (1, 1)
+
+
 def test_values_with_two_units_are_two_measurements() -> None:
     volts = recipe(step("rail", "passed", measured("out", 5.0)))
     millivolts = recipe(step("rail", "passed", measured("out", 5000.0, unit="mV", high=5100)))
