@@ -94,12 +94,12 @@ def test_statistics_outlive_the_folders_of_runs(project: Project, runs: Runs) ->
 def test_a_file_that_cannot_be_read_is_named(project: Project, runs: Runs) -> None:
     newest = fleet(runs)[-1]
     found(project)
-    shutil.rmtree(project.root / ".orchestrator" / "runs")
-    (file,) = (project.root / ".orchestrator" / "history").rglob(f"{newest}.json")
+    shutil.rmtree(runs.base)
+    (file,) = (runs.base.parent / "history").rglob(f"{newest}.json")
     file.write_text("torn", encoding="utf-8")
     done = project.call("stats", "--json")
 
-    name = file.relative_to(project.root).as_posix()
+    name = file.relative_to(runs.base.parents[1]).as_posix()
     assert done.err == f"{name}: it is no run of this version; its run is left out\n"
 
 
