@@ -53,7 +53,12 @@ def shown_address(address: str) -> str:
 
 
 def secrets_of(address: str) -> list[str]:
-    """Return the texts in an address that may be secret: password, query, a long path, and all."""
+    """Return the texts in an address that may be secret: password, query, a long path, and all.
+
+    An address of only scheme, host and port has none, and other texts may well have it too.
+    """
+    if shown_address(address) == address.rstrip("/"):
+        return []
     parts = urlsplit(address)
     pieces = [(unquote(parts.password or ""), LEAST), (parts.password or "", LEAST)]
     pieces += [(parts.query, LEAST), (parts.path, _LONG_PATH)]

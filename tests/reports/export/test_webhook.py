@@ -134,6 +134,7 @@ def test_a_user_and_a_password_are_sent_as_basic_authentication(server: Server) 
     server.statuses = [401]
     assert problem(address) == f"{server.url}: it answered 401"
     assert secrets_of(address) == [address, "s3cret@", "s3cret%40"]
+    assert secrets_of(f"{server.url}/") == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
