@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pytest_orchestrator.runs.measurements.rows import Row
+from pytest_orchestrator.runs.measurements.rows import COLUMNS, Row
 from pytest_orchestrator.runs.measurements.text import FORMATS
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_FIRST_KEY: Final = f'{{"{COLUMNS[0]}":'.encode()
 _CHUNK: Final = 1 << 20
 _LONGEST_WAIT: Final = 5.0
 _PAUSE: Final = 0.01
@@ -45,18 +46,18 @@ class MeasurementFile:
             OSError: The file cannot be written.
             OtherFile: The file has other content.
         """
+        expected = self._format.header or _FIRST_KEY
         try:
             fd = os.open(self.path, _FLAGS & ~os.O_CREAT)
         except FileNotFoundError:
             return
         try:
-            head = os.pread(fd, max(len(self._format.header), 1), 0)
+            head = os.pread(fd, len(expected), 0)
         finally:
             os.close(fd)
-        expected = self._format.header or b"{"
         if not expected.startswith(head):
             raise OtherFile(
-                "it has other columns" if self._is_csv else "its first line is no JSON object"
+                "it has other columns" if self._is_csv else "its first line is no measurement"
             )
 
     def create(self) -> None:

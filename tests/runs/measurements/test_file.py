@@ -86,7 +86,8 @@ def test_two_sessions_append_to_one_file(tmp_path: Path) -> None:
 def test_a_file_with_other_content_is_refused_and_stays(tmp_path: Path) -> None:
     for name, content, why in (
         ("m.csv", "run,value\n1,2\n", "it has other columns"),
-        ("m.jsonl", "[]\n", "its first line is no JSON object"),
+        ("m.jsonl", "[]\n", "its first line is no measurement"),
+        ("m.jsonl", '{"other": 1}\n{"torn', "its first line is no measurement"),
     ):
         path = tmp_path / name
         path.write_text(content)
