@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pytest_orchestrator.reports.export.cases import cases, safe
 from pytest_orchestrator.reports.export.formats import ExportError
@@ -34,6 +34,8 @@ MOST_FAILURES: Final = 20
 _FAILED: Final = frozenset({"failed", "error", "interrupted", "not run"})
 _AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 _SHOWN: Final = 200
+_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
+"""Characters of a path or query that stay; others, such as an umlaut, are percent-encoded."""
 
 
 def summary(run: RunRecord, folder: Path) -> dict[str, Any]:
@@ -97,7 +99,8 @@ def _request(address: str, data: bytes) -> urllib.request.Request:
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
-    bare = urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
+    path, query = (quote(part, safe=_SAFE) for part in (parts.path or "/", parts.query))
+    bare = urlunsplit((parts.scheme, host, path, query, ""))
     return urllib.request.Request(bare, data, headers, method="POST")  # noqa: S310 - checked
 
 

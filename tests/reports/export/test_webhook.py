@@ -137,6 +137,12 @@ def test_a_user_and_a_password_are_sent_as_basic_authentication(server: Server) 
     assert secrets_of(f"{server.url}/") == []
 
 
+def test_an_address_with_other_letters_is_encoded(server: Server) -> None:
+    post(f"{server.url}/prüf/%20?name=é&x=[1]", {})
+
+    assert server.requests[0][0] == "/pr%C3%BCf/%20?name=%C3%A9&x=[1]"
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(server: Server, status: int) -> None:
     other = Server()
