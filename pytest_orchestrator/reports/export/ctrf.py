@@ -74,6 +74,7 @@ def document(run: RunRecord, folder: Path, base: str) -> dict[str, Any]:
     tests = [_test(case, base) for case in cases(run, folder)]
     count = Counter(test["status"] for test in tests)
     start, stop = (_milliseconds(epoch_seconds(ts)) if ts else 0 for ts in (run.first, run.last))
+    stop = max(start, stop)  # a clock may have been set back during the run
     run_id = run.id or folder.name
     return {
         "reportFormat": "CTRF",

@@ -11,7 +11,9 @@ import jsonschema
 import pytest
 
 from pytest_orchestrator.reports.export.ctrf import document, export
+from pytest_orchestrator.runs.lookup import load_record
 from tests.reports.export.conftest import SHOWN
+from tests.runs.built import Runs
 
 if TYPE_CHECKING:
     from tests.reports.export.conftest import ExportRun
@@ -122,6 +124,15 @@ def test_a_killed_run_with_hostile_texts_is_valid_and_its_log_is_not_read(
     assert len(text) < 100_000
     (log,) = results["tests"][2]["attachments"]
     assert log["path"].endswith("/burn_in.1.stdout")
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_duration(tmp_path: Path) -> None:
+    built = Runs(tmp_path).new().begin("a", "b").step("a")
+    built.moment -= 3_600_000_000
+    folder = built.step("b").seal()
+    summary = document(load_record(folder), folder, "")["results"]["summary"]
+
+    assert (summary["duration"], summary["stop"]) == (0, summary["start"])
 
 
 def test_the_same_run_gives_the_same_document(finished: ExportRun) -> None:
