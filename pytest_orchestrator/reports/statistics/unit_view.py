@@ -13,6 +13,7 @@ from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, joined
 from pytest_orchestrator.runs.statistics.figures import MeasurementStatistics, measurements
 from pytest_orchestrator.runs.statistics.units import UnitRun, station_of, unit_of
+from pytest_orchestrator.runs.verdicts import Word, worst
 
 _MOST_ROWS: Final = 1_000
 _MOST_CHARTS: Final = 48
@@ -52,8 +53,12 @@ class UnitPage:
 
     @property
     def verdict(self) -> str:
-        """Verdict of the last run."""
-        return self.rows[0].verdict
+        """Worst verdict of the last runs of the recipes; some steps that passed are no verdict."""
+        last: dict[str, Word] = {}
+        for _, recipe in self._tests:
+            if recipe.is_whole or recipe.verdict != "passed":
+                last.setdefault(recipe.key, recipe.verdict)
+        return worst(last.values()) if last else "not run"
 
     @property
     def counts(self) -> dict[str, int]:
