@@ -112,6 +112,8 @@ def left_out_reason(recipe: PastRecipe, unit: Unit) -> str:
     """Return why a run of a recipe does not count; empty if it counts."""
     if recipe.verdict in _BY_VERDICT:
         return _BY_VERDICT[recipe.verdict]
+    if recipe.verdict == "error" and all(step.seconds is None for step in recipe.steps):
+        return NOTHING_RAN  # a fixture or a resume refused before the unit was tested
     if not recipe.is_whole:
         return PARTLY_SELECTED
     return "" if unit.serial else NO_SERIAL

@@ -17,7 +17,8 @@ def measured(name: str, value: Any, **more: Any) -> PastMeasurement:
 def step(
     name: str = "rail", state: str = "passed", *values: PastMeasurement, **more: Any
 ) -> PastStep:
-    return PastStep(name=name, state=state, attempts=1, seconds=0.5, measurements=values, **more)
+    fields: dict[str, Any] = {"attempts": 1, "seconds": 0.5, **more}
+    return PastStep(name=name, state=state, measurements=values, **fields)
 
 
 def recipe(*steps: PastStep, dut: Any = "A17", verdict: Any = "passed", **more: Any) -> PastRecipe:

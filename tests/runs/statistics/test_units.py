@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.runs.statistics.units import Unit, counted, unit_of
-from tests.runs.statistics.past import recipe, run
+from tests.runs.statistics.past import recipe, run, step
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_the_first_run_of_a_unit_and_recipe_is_the_first_pass_and_the_last_one_t
         ("2", "B2", True, True),
         ("3", "A17", False, True),
     ]
+
+
+def test_an_error_before_any_step_ran_says_nothing_about_the_unit() -> None:
+    refused = step("rail", "error", attempts=0, seconds=None)
+    ran = recipe(step("rail", "restored", seconds=None), step("load", "error"), verdict="error")
+    found = counted([run(2, ran), run(1, recipe(refused, verdict="error"))])
+
+    assert ([one.run.id[-1] for one in found.runs], found.left_out) == (["2"], {"nothing ran": 1})
 
 
 def test_runs_that_do_not_count_are_numbered_by_reason() -> None:
