@@ -48,6 +48,8 @@ copybutton_only_copy_prompt_lines = True
 
 html_theme = "furo"
 html_title = f"pytest-orchestrator {release}"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_baseurl = _project["urls"]["Documentation"]
 html_theme_options = {
     "source_repository": _project["urls"]["Source"],
