@@ -198,9 +198,11 @@ def _running(step: StepRecord, now: float) -> Mention:
 
 
 def _failure(run: RunRecord, step: StepRecord) -> Mention:
-    """Return a failed step; in a run of several recipes with its unit under test, or its recipe."""
+    """Return a failed step; in a run of several recipes with its unit or recipe, and its cell."""
     reason = cut(one_line(str(step.outcome_fields.get("reason") or "")), 120)
     recipe, of = run.recipes[step.recipe], ""
     if len(run.recipes) > 1:
-        of = meta_text(recipe, "dut") or cut(str(recipe.about.get("name") or recipe.key), 80)
+        about = recipe.about
+        of = meta_text(recipe, "dut") or cut(str(about.get("name") or about.get("path")), 80)
+        of += cut(f" [{about['cell']}]", 80) if about.get("cell") else ""
     return Mention(step_key(step), step.name, of, reason, state=step.word)

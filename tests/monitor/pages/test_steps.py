@@ -43,6 +43,17 @@ def test_steps_of_several_recipes_stand_below_their_recipe(client: Any) -> None:
     assert "✘ failed Unit 1 SN1 2 steps (1 failed) Last runs 3 ✔ passed flash" in shown
 
 
+def test_first_failures_name_their_unit_and_cell(several: Built, client: Any) -> None:
+    several.recipe = "recipes/unit_3.yaml[gain:2]"
+    several.about = {"name": "Unit 3", "path": "recipes/unit_3.yaml", "cell": "gain:2"}
+    several.begin("level").step("level", "failed", reason="too low", kind="criterion")
+    head = " ".join(re.sub(r"<[^>]+>", " ", client.get(f"/run/{RUN}/steps").text).split())
+    operator = text_of(client.get("/operator").text)
+
+    assert "Failures: measure SN1 too high ; level Unit 3 [gain:2] too low" in head
+    assert "✘ failed measure SN1 too high ✘ failed level Unit 3 [gain:2] too low" in operator
+
+
 @pytest.mark.usefixtures("several")
 def test_a_sorted_list_names_the_recipe_of_each_step(client: Any) -> None:
     shown = text_of(client.get(f"/run/{RUN}/steps?sort=-state").text)
