@@ -7,6 +7,8 @@ site cannot reach it through a host name that resolves to this machine (DNS rebi
 import hmac
 import re
 from collections.abc import Collection
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.wrappers import Response as BaseResponse
 
+ANY_ADDRESS: Final = "*"
+"""Among the allowed hosts: each IP address, under which no page of another site can reach us."""
 COOKIE: Final = "orchestrator_monitor"
 WRITABLE: Final = "/operator/answer"
 """The only path that accepts POST: the operator's answer to a question of a step."""
@@ -41,7 +45,8 @@ def require_token(server: "Flask", token: str, hosts: Collection[str]) -> None:
     Args:
         server: The web application.
         token: The access token of the printed link.
-        hosts: Allowed values of the header `Host`, without a port.
+        hosts: Allowed values of the header `Host`, without a port; with `ANY_ADDRESS`, each IP
+            address, too.
     """
 
     @server.before_request
@@ -61,7 +66,7 @@ def _refuse(hosts: Collection[str]) -> "Response | None":
     """Return an error response for a request that no page of this server sends, else None."""
     from flask import request
 
-    if _PORT.sub("", request.host.lower()) not in hosts:
+    if not _is_allowed(_PORT.sub("", request.host.lower()), hosts):
         return _plain_text(421, "the host name is not allowed")
     is_answer = request.method == "POST" and request.path == WRITABLE
     if request.method not in ("GET", "HEAD") and not is_answer:
@@ -74,6 +79,14 @@ def _refuse(hosts: Collection[str]) -> "Response | None":
     if is_answer and request.mimetype != _FORM:
         return _plain_text(415, f"an answer is a form of type {_FORM}")
     return None
+
+
+def _is_allowed(host: str, hosts: Collection[str]) -> bool:
+    if host in hosts or ANY_ADDRESS not in hosts:
+        return host in hosts
+    with suppress(ValueError):
+        return bool(ip_address(host.removeprefix("[").removesuffix("]")))
+    return False
 
 
 def _authenticate(token: str) -> "BaseResponse | None":

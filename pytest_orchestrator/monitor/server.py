@@ -33,6 +33,7 @@ _REPLY_TIMEOUT: Final = 120.0
 _LAST_STATE: Final = 2.0
 """Seconds for which the end of the monitor waits for open pages."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+_ALL_INTERFACES: Final = ("0.0.0.0", "::")  # noqa: S104  # compared only; the user chooses it
 
 
 class NoMonitor(OrchestratorError):
@@ -215,17 +216,11 @@ def _application(base: Path, token: str, host: str) -> "Flask":
 
 def _host_names(host: str) -> set[str]:
     """Return the host names and addresses under which other machines reach this one."""
+    from pytest_orchestrator.monitor.auth import ANY_ADDRESS
+
     names = {socket.gethostname().lower(), socket.getfqdn().lower(), host.lower()}
-    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared only; the user chose it
-        names |= {str(info[4][0]) for info in _addresses()}
-    return names
-
-
-def _addresses() -> list[tuple[int, int, int, str, tuple[object, ...]]]:
-    try:
-        return socket.getaddrinfo(socket.gethostname(), None)  # type: ignore[return-value]
-    except OSError:
-        return []
+    # The addresses of this machine are unknown: its own name is often that of the loopback.
+    return names | ({ANY_ADDRESS} if host in _ALL_INTERFACES else set())
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -247,6 +242,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _link_host(host: str) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared only; the user chose it
+    if host in _ALL_INTERFACES:
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from pytest_orchestrator.monitor.app import application
-from pytest_orchestrator.monitor.auth import WRITABLE
+from pytest_orchestrator.monitor.auth import ANY_ADDRESS, COOKIE, WRITABLE
 from tests.monitor.conftest import RUN
 from tests.monitor.live_monitor import TOKEN
 
@@ -53,6 +53,18 @@ def test_request_with_another_host_name_is_refused(host: str, client: FlaskClien
         answer = client.get(path, headers={"Host": host})
         assert answer.status_code == 421, path
         assert RUN not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("192.0.2.7:8050", 200), ("[2001:db8::1]:8050", 200), ("192.0.2.7.evil.example", 421)],
+)
+def test_a_monitor_of_all_interfaces_is_reached_by_each_address(
+    host: str, status: int, bench: Path
+) -> None:
+    client = application(bench, TOKEN, {"localhost", ANY_ADDRESS}).test_client(use_cookies=False)
+    answer = client.get("/", headers={"Host": host, "Cookie": f"{COOKIE}_8050={TOKEN}"})
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:8051"])
