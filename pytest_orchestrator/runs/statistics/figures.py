@@ -186,7 +186,7 @@ def yield_of(name: str, runs: Sequence[UnitRun]) -> Yield:
     first, last = ([one for one in runs if one.is_first], [one for one in runs if one.is_last])
     return Yield(
         name=name,
-        units=len({one.unit.serial for one in runs}),
+        units=len({one.unit for one in runs}),
         runs=len(runs),
         first=len(first),
         first_passed=sum(one.passed for one in first),

@@ -144,7 +144,7 @@ def counted(
             elif is_selected(run, recipe):
                 left_out[reason] += 1
     found.reverse()
-    keys = [(recipe.key, unit.serial) for _, recipe, unit in found]
+    keys = [(recipe.key, unit) for _, recipe, unit in found]
     last = {key: at for at, key in enumerate(keys)}
     first = {key: len(keys) - 1 - at for at, key in enumerate(reversed(keys))}
     return Counted(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.runs.statistics.figures import yield_of
 from pytest_orchestrator.runs.statistics.units import Unit, counted, unit_of
 from tests.runs.statistics.past import recipe, run, step
 
@@ -39,6 +40,14 @@ def test_the_first_run_of_a_unit_and_recipe_is_the_first_pass_and_the_last_one_t
         ("2", "B2", True, True),
         ("3", "A17", False, True),
     ]
+
+
+def test_one_serial_number_of_two_types_is_two_units() -> None:
+    kinds = [{"serial_number": "001", "part_number": kind} for kind in ("P1", "P2")]
+    found = counted([run(2, recipe(dut=kinds[1])), run(1, recipe(dut=kinds[0]))])
+
+    assert [(one.is_first, one.is_last) for one in found.runs] == [(True, True)] * 2
+    assert yield_of("", found.runs).units == 2
 
 
 def test_an_error_before_any_step_ran_says_nothing_about_the_unit() -> None:
