@@ -57,7 +57,11 @@ _SUITE_STATUS: Final = {
     "empty": "skipped",
 }
 """Status of a suite in the semantic conventions, by verdict."""
-_FAILED: Final = ("failure", "timed_out", "aborted")
+_RESULTS: Final = {
+    "success": "pass",
+    **dict.fromkeys(("failure", "timed_out", "aborted"), "fail"),
+}
+"""Result of a suite by its status; others have none."""
 
 
 def export(run: RunRecord, folder: Path, target: str) -> str:
@@ -221,8 +225,8 @@ class _Trace:
             span = self._start(tracer, name, f"suite {suite}", begin, fields, inside)
             for case in group:
                 self._case(tracer, case, begin, set_span_in_context(span))
-            _close(span, status in _FAILED, "", end)
-        _close(root, word in _FAILED, "", max(start, stop))
+            _close(span, _RESULTS.get(status, ""), "", end)
+        _close(root, _RESULTS.get(word, ""), "", max(start, stop))
 
     def _case(self, tracer: "Tracer", case: Case, begin: int, inside: Any) -> None:
         start = _ns(case.start) if case.start else begin
@@ -234,7 +238,7 @@ class _Trace:
             known = {name: one for name, one in fields.items() if one not in ("", None)}
             moment = attempt.stop or attempt.start
             span.add_event("attempt", known, timestamp=_ns(moment) if moment else stop)
-        _close(span, _CASE_STATUS.get(case.state) == "fail", case.reason, max(start, stop))
+        _close(span, _CASE_STATUS.get(case.state, ""), case.reason, max(start, stop))
 
     def _start(
         self, tracer: "Tracer", name: str, key: str, start: int, fields: Any, inside: Any = None
@@ -246,11 +250,14 @@ class _Trace:
         return tracer.start_span(name, inside or Context(), attributes=fields, start_time=start)
 
 
-def _close(span: Any, is_failed: bool, reason: str, stop: int) -> None:
+def _close(span: Any, result: str, reason: str, stop: int) -> None:
+    """End a span; without a result, as of a step that did not run, its status stays unset."""
     from opentelemetry.trace import Status, StatusCode
 
-    code = StatusCode.ERROR if is_failed else StatusCode.OK
-    span.set_status(Status(code, (reason or None) if is_failed else None))
+    if result == "fail":
+        span.set_status(Status(StatusCode.ERROR, reason or None))
+    elif result == "pass":
+        span.set_status(Status(StatusCode.OK))
     span.end(stop)
 
 
