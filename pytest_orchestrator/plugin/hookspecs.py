@@ -178,5 +178,5 @@ def pytest_recipe_run_finish(config: pytest.Config, summary: "Mapping[str, Any]"
 
     Raises:
         Exception: An exception is printed as one line and does not change the session or its exit
-            status; so is that of `pytest.exit`.
+            status; so is that of `pytest.exit` and of `sys.exit`.
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.json_values import deep_copy
 from pytest_orchestrator.plugin.options import follow_ups
 from pytest_orchestrator.plugin.session.run_files import is_large, output_of, print_line
 
@@ -72,9 +73,11 @@ def _call_hook(config: pytest.Config, summary: dict[str, Any]) -> None:
         print_line(config, f"plugin '{plugin}': pytest_recipe_run_finish {text}")
 
     try:
-        for _ in each_result(config, "pytest_recipe_run_finish", problem, summary=summary):
+        # A hook may change what it gets; the notification has the summary as it is.
+        own = deep_copy(summary)
+        for _ in each_result(config, "pytest_recipe_run_finish", problem, summary=own):
             pass
-    except pytest.exit.Exception as end:
+    except (pytest.exit.Exception, SystemExit) as end:
         print_line(config, f"pytest_recipe_run_finish ended: {end}")
 
 

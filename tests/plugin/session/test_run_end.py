@@ -95,6 +95,21 @@ def test_a_run_is_exported_and_notified_without_a_secret(
         assert hits == []
 
 
+def test_a_hook_changes_neither_the_notification_nor_the_exit_status(
+    project: Project, server: Server
+) -> None:
+    project.recipe("a", {"flash": ""})
+    project.write(
+        "conftest.py",
+        "def pytest_recipe_run_finish(summary):\n    summary.clear()\n    raise SystemExit(3)\n",
+    )
+    result = project.run(f"--recipe-notify={server.url}")
+
+    ((_, _, posted),) = server.requests
+    assert (result.ret, posted["verdict"]) == (pytest.ExitCode.OK, "passed")
+    assert result.stdout.lines[-1] == "orchestrator: pytest_recipe_run_finish ended: 3"
+
+
 def test_a_failure_after_the_run_is_a_line_and_changes_no_exit_status(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
