@@ -38,6 +38,7 @@ class MeasurementFile:
         self._format = FORMATS[path.suffix.removeprefix(".").lower()]
         self._is_csv = bool(self._format.header)
         self._known = (0, 0, 0)
+        self._patience = _LONGEST_WAIT
 
     def check(self) -> None:
         """Check that the file, if it exists, is one of this format and can be written.
@@ -78,7 +79,7 @@ class MeasurementFile:
         data = self._format.lines(rows)
         fd = os.open(self.path, _FLAGS, 0o644)
         try:
-            _lock(fd)
+            self._lock(fd)
             status = os.fstat(fd)
             end = self._complete(fd, status)
             if end != status.st_size:
@@ -91,6 +92,16 @@ class MeasurementFile:
             self._known = (status.st_dev, status.st_ino, end)
         finally:
             os.close(fd)  # which releases the lock
+
+    def _lock(self, fd: int) -> None:
+        """Lock the file; after a lock that was held too long, the next appends do not wait again.
+
+        Raises:
+            OSError: As for `append`.
+        """
+        patience, self._patience = self._patience, 0.0
+        _lock(fd, patience)
+        self._patience = _LONGEST_WAIT
 
     def _complete(self, fd: int, status: os.stat_result) -> int:
         """Return the number of bytes of the complete rows; only what is new is read."""
@@ -125,15 +136,15 @@ def _ends_of_rows(fd: int, start: int, *, is_csv: bool) -> Iterator[int]:
         at += len(data)
 
 
-def _lock(fd: int) -> None:
-    """Lock a file until it is closed.
+def _lock(fd: int, patience: float) -> None:
+    """Lock a file until it is closed; wait at most `patience` seconds.
 
     Raises:
-        OSError: Another program holds the lock for seconds.
+        OSError: Another program holds the lock.
     """
     import fcntl
 
-    deadline = time.monotonic() + _LONGEST_WAIT
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -125,10 +125,18 @@ def test_a_lock_of_another_program_is_an_error_after_a_while(
 ) -> None:
     import fcntl
 
-    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.0)
+    waits: list[float] = []
+    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("time.sleep", waits.append)
     one = MeasurementFile(tmp_path / "m.csv")
     one.create()
     with one.path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
         with pytest.raises(OSError, match="another program holds its lock"):
             one.append([row()])
+        waited = len(waits)
+        with pytest.raises(OSError, match="another program holds its lock"):
+            one.append([row()])
+    one.append([row()])
+
+    assert len(waits) <= waited + 1
