@@ -3,15 +3,20 @@
 A session deletes runs at its start, so this module imports the store only if a run has no file.
 """
 
+import contextlib
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_orchestrator.runs.folder import history_file
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.history.model import PastRun
+
+_BEGIN: Final = b'{"version":"'
+_END: Final = b"}\n"
 
 
 def delete(folders: Iterable[Path]) -> list[Path]:
@@ -28,7 +33,7 @@ def delete(folders: Iterable[Path]) -> list[Path]:
     """
     deleted = []
     for folder in folders:
-        pending = None if _exists(history_file(folder.parent, folder.name)) else _unwritten(folder)
+        pending = None if _is_kept(folder) else _unwritten(folder)
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             deleted.append(folder)
@@ -37,9 +42,17 @@ def delete(folders: Iterable[Path]) -> list[Path]:
     return deleted
 
 
-def _exists(path: Path) -> bool:
+def _is_kept(folder: Path) -> bool:
+    """Return True if the file of a run exists and is whole, as far as its ends show.
+
+    Reading all of it would import its types at the start of each session.
+    """
+    path = history_file(folder.parent, folder.name)
     try:
-        return path.exists()
+        with path.open("rb") as file:
+            begin = file.read(len(_BEGIN))
+            file.seek(-len(_END), os.SEEK_END)
+            return begin == _BEGIN and file.read() == _END
     except OSError:
         return False
 
@@ -54,6 +67,9 @@ def _unwritten(folder: Path) -> "PastRun | None":
         past = from_journal(folder)
     except (lookup.NoRun, NotKept):
         return None
+    if past is not None:
+        with contextlib.suppress(OSError):  # a damaged file, or none
+            history_file(folder.parent, folder.name).unlink(missing_ok=True)
     return None if past is None or _is_written(folder.parent, past) else past
 
 

@@ -171,6 +171,17 @@ def test_a_deleted_run_has_a_file(runs: Runs) -> None:
     assert lookup.run_folders(runs.base) == []
 
 
+@pytest.mark.parametrize("torn", ["", '{"version":"1","id":', "torn}\n"])
+def test_a_damaged_file_is_written_again_before_its_run_is_deleted(runs: Runs, torn: str) -> None:
+    (folder,) = runs.history(1.0)
+    file = history_file(runs.base, folder.name)
+    file.parent.mkdir(parents=True)
+    file.write_text(torn, encoding="utf-8")
+
+    assert delete([folder]) == [folder]
+    assert [one.id for one in store.read(runs.base)] == [folder.name]
+
+
 def test_on_a_full_disk_the_file_is_written_after_the_folder_is_deleted(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
