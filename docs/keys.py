@@ -45,9 +45,8 @@ STATION_PAGE = PAGE.with_name("station.md")
 _HEAD = """\
 # Keys
 
-Every key of the recipe language. This page is generated from the recipe model by
-`python docs/keys.py`; [recipes](recipes.md) explains how the keys belong together. A plugin may
-[add more](../how-to/writing-a-step-type.md).
+Every key of the recipe language. [Recipes](recipes.md) explains how the keys belong together. A
+plugin may [add more](../how-to/writing-a-step-type.md).
 
 Where an [expression](expressions.md) may stand in a value, the last column says when it is
 evaluated, and thus which names it may use:
