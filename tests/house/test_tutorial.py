@@ -25,6 +25,7 @@ def alone(bare: Path) -> dict[str, str]:
         ("how-to/start-in-a-project.md", 1),
         ("how-to/scriptlets.md", 5),
         ("how-to/read-a-run.md", 13),
+        ("how-to/templates.md", 1),
     ],
 )
 def test_a_page_shows_what_a_user_sees(
