@@ -6,6 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_orchestrator.core.events import RecipeStarted
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import history_file, history_folder
@@ -15,8 +17,6 @@ from tests.runs.built import BEGIN, RECIPE, Built
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from pytest_orchestrator.runs.history.model import PastRun
     from tests.runs.built import Runs
