@@ -4,6 +4,7 @@ The templates use the macros of `report.html`, so that a step, a measurement and
 same in both.
 """
 
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,7 @@ def environment() -> "jinja2.Environment":
     made.filters["local_clock"] = lambda ts: quantities.local_time(ts)[11:19]
     made.globals.update(templating.Environment.globals)
     made.globals["favicon"] = favicon_of
+    made.globals["now"] = time.time
     return made
 
 

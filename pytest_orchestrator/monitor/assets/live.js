@@ -28,6 +28,7 @@
     if (icon && own.href !== icon.href) own.href = icon.href;
     Idiomorph.morph(document.getElementById("page"), page, morphing);
     version = root.dataset.version = next.documentElement.dataset.version;
+    set(next.documentElement);
     if (!ended && root.dataset.events !== next.documentElement.dataset.events) {
       root.dataset.events = next.documentElement.dataset.events;
       listen();
@@ -187,9 +188,12 @@
     const [m, h] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
     return h ? `${h} h ${m % 60} min` : `${m} min ${Math.floor(seconds % 60)} s`;
   };
+  // The clock of the monitor counts: that of a phone may be minutes off.
+  let behind = 0;
+  const set = (page) => { behind = page.dataset.now - Date.now() / 1000; };
   const count = () => {
     for (const one of document.querySelectorAll("[data-since]"))
-      one.textContent = words(Math.max(0, Date.now() / 1000 - one.dataset.since));
+      one.textContent = words(Math.max(0, Date.now() / 1000 + behind - one.dataset.since));
   };
   setInterval(count, 1000);
 
@@ -213,6 +217,7 @@
     setTimeout(() => (button.textContent = text), 1500);
   });
 
+  set(root);
   document.dispatchEvent(new Event("shown"));
   follow([]);
   count();

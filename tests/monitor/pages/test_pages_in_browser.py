@@ -1,5 +1,7 @@
 """Log, Context, comparison and files in a browser: by keyboard, live, without a script."""
 
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +106,18 @@ def test_heads_of_the_list_of_runs_are_above_their_columns(monitor: Monitor) -> 
 
     assert heads == cells
     assert heads[0] >= 0
+
+
+def test_times_of_a_running_step_do_not_depend_on_the_clock_of_the_browser(
+    bench: Path, monitor: Monitor
+) -> None:
+    live = Built(bench, LIVE, start=time.time_ns() // 1000).begin("flash")
+    live.start("flash")
+    monitor.page.add_init_script("const now = Date.now; Date.now = () => now() + 6e5;")
+    monitor.open(f"/run/{live.folder.name}/steps")
+
+    expect(monitor.page.locator(".facts .since")).to_have_text(re.compile(r"^\d{1,2}\.\d s$"))
+    live.cut()
 
 
 def test_two_ticked_runs_are_compared(monitor: Monitor) -> None:
