@@ -182,7 +182,7 @@
     act();
   });
 
-  // Times that grow while a step runs.
+  // Times that grow while a step runs, or shrink while a question waits.
   const words = (seconds) => {
     if (seconds < 60) return `${seconds.toFixed(1)} s`;
     const [m, h] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
@@ -194,6 +194,8 @@
   const count = () => {
     for (const one of document.querySelectorAll("[data-since]"))
       one.textContent = words(Math.max(0, Date.now() / 1000 + behind - one.dataset.since));
+    for (const one of document.querySelectorAll("[data-until]"))
+      one.textContent = words(Math.max(0, one.dataset.until - Date.now() / 1000 - behind));
   };
   setInterval(count, 1000);
 

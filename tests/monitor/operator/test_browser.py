@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -100,6 +101,16 @@ def test_an_operator_answers_by_the_keyboard_alone(
         "sealed": True,
         "pin": "geheim",
     }
+
+
+def test_the_time_left_shrinks_while_the_form_is_open(
+    session: AskingSession, monitor: Monitor
+) -> None:
+    session.asked.deadline = time.monotonic() + 50
+    left = monitor.open("/operator").locator("[data-until]")
+    expect(left).to_have_text(re.compile(r"^4\d\.\d s$"))
+    before = left.inner_text()
+    expect(left).not_to_have_text(before)
 
 
 def test_a_wrong_field_is_marked_with_the_sentence_of_the_terminal_before_it_is_sent(
