@@ -242,16 +242,18 @@ def _verified(name: str, archive: zipfile.ZipFile, key: Verifier | None) -> Veri
     if isinstance(manifest, Flaw):
         return Verification(name, "damaged", 0, 0, "", (manifest,))
     flaws = list(_of_files(archive, manifest))
-    tail, record, journal = _journal(archive)
+    tail, record, journal = _journal(archive, manifest.files.get(RUN + NAME))
     if journal is not None and not any(flaw.where == RUN + NAME for flaw in flaws):
         flaws.append(journal)
     if record.finished is not None and not flaws:
         flaws += _changed_since_seal(record.finished.files, manifest.files)
+    # Read once: a file that is exchanged meanwhile must not be one statement here, another there.
+    stated = _content(archive, STATEMENT)
     # A manifest that calls itself an old one must not excuse a statement about another manifest.
     names = {*archive.namelist()}
     if not flaws and (manifest.schema_version != _WITHOUT_STATEMENT or names & {*_OUTSIDE}):
-        flaws += _of_statement(archive, record, manifest)
-    flaw, signed_by = _of_signature(archive, key)
+        flaws += _of_statement(stated, record, manifest)
+    flaw, signed_by = _of_signature(archive, stated, key)
     if key is not None and not flaw:
         signed_by = (key.key_id,)  # anyone can add an id of another key, which nothing checks
     return Verification(
@@ -272,9 +274,8 @@ _OUTSIDE: Final = (STATEMENT, SIGNATURE)
 """Files that are about the manifest, so that it does not have them."""
 
 
-def _of_statement(archive: zipfile.ZipFile, run: RunRecord, manifest: Manifest) -> Iterator[Flaw]:
+def _of_statement(data: bytes | Flaw, run: RunRecord, manifest: Manifest) -> Iterator[Flaw]:
     """Yield the flaw of the Statement, which follows from the journal and the manifest."""
-    data = _content(archive, STATEMENT)
     if isinstance(data, Flaw):
         yield data
     elif data != statement(run, (MANIFEST, manifest.encoded()), manifest.files, RUN):
@@ -282,13 +283,13 @@ def _of_statement(archive: zipfile.ZipFile, run: RunRecord, manifest: Manifest) 
 
 
 def _of_signature(
-    archive: zipfile.ZipFile, key: Verifier | None
+    archive: zipfile.ZipFile, stated: bytes | Flaw, key: Verifier | None
 ) -> tuple[tuple[Flaw, ...], tuple[str, ...]]:
     """Return the flaw of the signature, if it has one, and the ids of its keys."""
     if SIGNATURE not in archive.namelist():
         gone = Flaw(SIGNATURE, "it is gone, or the bundle was never signed")
         return ((gone,) if key else ()), ()
-    data, signed = _content(archive, SIGNATURE), _content(archive, STATEMENT)
+    data = _content(archive, SIGNATURE)
     if isinstance(data, Flaw):
         return (data,), ()
     try:
@@ -298,7 +299,7 @@ def _of_signature(
     except ValueError:
         return (Flaw(SIGNATURE, "it was changed"),), ()
     why = ""
-    if envelope.payload_type != PAYLOAD_TYPE or body != signed:
+    if envelope.payload_type != PAYLOAD_TYPE or body != stated:
         why = "it signs another statement"
     elif not ids:
         why = "it has no signature"
@@ -372,16 +373,29 @@ def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> 
     return "" if sha256.hexdigest() == digest else "it was changed"
 
 
-def _journal(archive: zipfile.ZipFile) -> tuple[JournalParser, RunRecord, Flaw | None]:
-    """Return the valid part of the journal, the run that it describes, and its flaw or None."""
+def _journal(
+    archive: zipfile.ZipFile, digest: tuple[int, str] | None
+) -> tuple[JournalParser, RunRecord, Flaw | None]:
+    """Return the valid part of the journal, the run that it describes, and its flaw or None.
+
+    Args:
+        archive: The bundle.
+        digest: Size and SHA-256 of the journal in the manifest. What is read here must have them
+            too, since it is read after the check of all files.
+    """
     tail, run = JournalParser(Chain(raw_blocks=True)), RunRecord()
     flaw: Flaw | None = None
+    sha256, size = hashlib.sha256(), 0
     try:
         with archive.open(RUN + NAME) as file:
             while chunk := file.read(_CHUNK):
+                sha256.update(chunk)
+                size += len(chunk)
                 for entry in tail.feed(chunk):
                     run.fold(entry)
         tail.end()
+        if digest != (size, sha256.hexdigest()):
+            flaw = Flaw(RUN + NAME, "it was changed")
     except KeyError:
         flaw = Flaw(RUN + NAME, "it is gone")
     except JournalDamaged as error:

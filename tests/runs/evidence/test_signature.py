@@ -128,6 +128,29 @@ def test_only_the_key_that_was_checked_has_signed(
     assert verification.signed_by == (public_key(keys[1]).key_id,)
 
 
+def test_a_bundle_that_is_exchanged_while_it_is_verified_is_refused(
+    signed: Path,
+    keys: tuple[Path, Path],
+    runs: Runs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forged = runs.new().begin("a").step("a").seal()
+    write_bundle(forged, load_record(forged), tmp_path / "forged.zip")
+    own = contents(tmp_path / "forged.zip")
+    envelope = {"statement.dsse.json": contents(signed)["statement.dsse.json"]}
+    mixed = zipped(tmp_path / "mixed.zip", own | envelope)
+    exchanged = [own["statement.json"], contents(signed)["statement.json"]]
+    read = zipfile.ZipFile.read
+
+    def racing(archive: zipfile.ZipFile, name: str) -> bytes:
+        return exchanged.pop(0) if name == "statement.json" else read(archive, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", racing)
+
+    assert flaws(mixed, keys[1]) == ["statement.dsse.json: it signs another statement"]
+
+
 def test_a_signed_bundle_is_verified_with_its_key(
     signed: Path, folder: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
