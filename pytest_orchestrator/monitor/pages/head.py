@@ -194,7 +194,8 @@ def _running(step: StepRecord, now: float) -> Mention:
     elif step.state == "retrying":
         parts.append("waits for the next attempt")
     text = cut(", ".join(parts), 200)
-    return Mention(step_key(step), step.name, text, "", since, max(0.0, now - since))
+    seconds = max(0.0, now - since)
+    return Mention(step_key(step), step.name, text, "", since, seconds, step.state)
 
 
 def _failure(run: RunRecord, step: StepRecord) -> Mention:

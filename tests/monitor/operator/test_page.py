@@ -274,6 +274,13 @@ def test_a_question_of_a_session_that_cannot_be_reached_is_shown_without_a_form(
     assert "<form" not in text
 
 
+@pytest.mark.usefixtures("session")
+def test_the_page_of_a_run_that_asks_has_a_link_to_the_form(client: FlaskClient) -> None:
+    link = '<a href="/operator">Answer on the operator page</a>'
+    assert link in client.get(f"/run/{LIVE}/steps").text
+    assert link not in client.get(f"/run/{OLDER}/steps").text
+
+
 def test_a_question_stays_on_the_page_when_another_session_starts(
     client: FlaskClient, session: AskingSession
 ) -> None:
