@@ -4,15 +4,17 @@
   "use strict";
   const root = document.documentElement;
   const LEAST = 300; // ms between two requests
-  let stream = null, ended = false, version = root.dataset.version, pending = false, again = false, last = 0, lost = 0;
+  let stream = null, ended = false, version = root.dataset.version, pending = false, again = false, last = 0, lost = 0, held = false;
 
   const morphing = {
     morphStyle: "outerHTML",
     // Without this condition, the content of a focused box that scrolls would stay as it was.
     get ignoreActiveValue() { return document.activeElement?.matches("input, select, textarea") ?? false; },
     callbacks: {
-      // A form that is being filled in stays as it is while its question is open.
-      beforeNodeMorphed: (node, next) => !(node.dataset?.keep && node.dataset.keep === next.dataset?.keep),
+      // A form that is being filled in stays as it is while its question is open, and a log as
+      // long as its reader has scrolled up.
+      beforeNodeMorphed: (node, next) =>
+        !(node.dataset?.keep && node.dataset.keep === next.dataset?.keep) && !(held && node.matches?.("[data-follow], .log-pager")),
       // What the reader has opened or closed stays so.
       beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
     },
@@ -23,6 +25,8 @@
     const page = next.getElementById("page");
     if (!page) return;
     const ends = [...document.querySelectorAll("[data-follow]")].filter(atEnd);
+    const log = document.querySelector("[data-follow]");
+    held = Boolean(log) && !atEnd(log) && page.querySelector("[data-follow]")?.dataset.follow === log.dataset.follow;
     document.title = next.title;
     const icon = next.getElementById("favicon"), own = document.getElementById("favicon");
     if (icon && own.href !== icon.href) own.href = icon.href;
@@ -45,6 +49,9 @@
       opened.set(one, one.dataset.follow);
     }
   };
+  document.addEventListener("scroll", ({ target }) => {
+    if (held && target.matches?.("[data-follow]") && atEnd(target)) { held = false; refresh(); }
+  }, true);
   const atEnd = (one) => one.scrollTop + one.clientHeight >= one.scrollHeight - 4;
 
   // Of several requests the last one counts: the reply to an earlier one may arrive later.

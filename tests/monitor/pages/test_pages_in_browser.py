@@ -56,10 +56,15 @@ def test_a_log_is_followed_at_its_end_until_the_reader_scrolls(
     expect(page.locator("#L3050")).to_be_attached()
     assert gap(page) < 5
     page.evaluate("document.querySelector('.log-lines').scrollTop = 0")
+    version = page.locator("html").get_attribute("data-version") or ""
     with path.open("a") as file:
         file.write("last\n")
-    expect(page.locator("#L3051")).to_be_attached()
+    expect(page.locator("html")).not_to_have_attribute("data-version", version)
     assert page.evaluate("document.querySelector('.log-lines').scrollTop") == 0
+    assert page.locator(".line").first.get_attribute("id") == "L2051"
+    page.evaluate("document.querySelector('.log-lines').scrollTop = 1e6")
+    expect(page.locator("#L3051")).to_be_attached()
+    assert gap(page) < 5
 
 
 def test_a_search_by_keyboard_leads_to_lines_with_permalinks(bench: Path, monitor: Monitor) -> None:
