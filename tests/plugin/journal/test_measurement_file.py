@@ -129,7 +129,7 @@ def test_a_full_disk_is_a_warning_and_the_run_goes_on(
             "other.jsonl",
             (
                 "{path}/other.jsonl is no file of measurements of this version: its first line is "
-                "no JSON object; name a new file"
+                "no measurement; name a new file"
             ),
         ),
         ("dir.csv", "measurements cannot be written to {path}/dir.csv: Is a directory"),
