@@ -19,9 +19,11 @@ def root(context, missing=missing, environment=environment):
     l_0_table = resolve('table')
     l_0_lazy = resolve('lazy')
     l_0_several = resolve('several')
+    l_0_history = resolve('history')
+    l_0_trends = resolve('trends')
     l_0_base = resolve('base')
     l_0_script = resolve('script')
-    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = l_0_trends = l_0_history = missing
+    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -129,18 +131,6 @@ def root(context, missing=missing, environment=environment):
         l_0_context = undefined(f"the template {included_template.__name__!r} (imported on line 3 in 'page.html') does not export the requested name 'context'", name='context')
     context.vars['context'] = l_0_context
     context.exported_vars.discard('context')
-    included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
-    l_0_trends = getattr(included_template, 'trends', missing)
-    if l_0_trends is missing:
-        l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 4 in 'page.html') does not export the requested name 'trends'", name='trends')
-    context.vars['trends'] = l_0_trends
-    context.exported_vars.discard('trends')
-    included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
-    l_0_history = getattr(included_template, 'history', missing)
-    if l_0_history is missing:
-        l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 5 in 'page.html') does not export the requested name 'history'", name='history')
-    context.vars['history'] = l_0_history
-    context.exported_vars.discard('history')
     v_5 = (l_0_icon)
     v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if (l_0_brand and l_0_brand.title) else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
     t_12.append(
@@ -1349,6 +1339,12 @@ def root(context, missing=missing, environment=environment):
         )
     if l_0_overview.histories:
         pass
+        included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
+        l_0_history = getattr(included_template, 'history', missing)
+        if l_0_history is missing:
+            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 298 in 'page.html') does not export the requested name 'history'", name='history')
+        context.vars['history'] = l_0_history
+        context.exported_vars.discard('history')
         t_12.append(
             f'<section id="history" aria-labelledby="history-head">\n  <h2 id="history-head">History (last 20 runs)'
         )
@@ -1377,6 +1373,12 @@ def root(context, missing=missing, environment=environment):
         )
     if l_0_page.trends:
         pass
+        included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
+        l_0_trends = getattr(included_template, 'trends', missing)
+        if l_0_trends is missing:
+            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 307 in 'page.html') does not export the requested name 'trends'", name='trends')
+        context.vars['trends'] = l_0_trends
+        context.exported_vars.discard('trends')
         v_0 = (l_0_trends(l_0_page.trends, 'Trends (last 20 runs)', l_0_page.trends_note))
         t_12.append(
             f'{v_0}'
@@ -1502,4 +1504,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_12)
 
 blocks = {}
-debug_info = '1=91&2=115&3=124&4=130&5=136&19=155&26=165&31=177&33=199&34=209&36=218&39=228&43=242&45=251&51=267&54=285&56=295&58=305&62=319&66=329&68=337&70=345&72=366&74=374&76=382&78=390&80=398&88=406&91=418&92=427&97=465&102=489&108=500&109=502&111=511&112=526&115=548&117=558&122=570&126=581&127=588&129=617&130=641&135=679&138=684&139=691&140=712&141=715&142=716&143=727&150=779&152=789&153=800&154=805&158=848&164=858&167=865&168=876&169=880&170=883&174=907&175=916&177=926&179=936&180=941&186=981&189=990&191=1002&194=1007&202=1024&206=1032&209=1037&216=1053&217=1055&222=1063&227=1077&229=1091&230=1104&231=1107&232=1113&242=1178&246=1192&247=1197&249=1208&250=1214&255=1229&259=1242&261=1256&262=1259&263=1263&264=1266&265=1267&268=1278&276=1290&280=1295&284=1311&289=1325&292=1330&293=1332&299=1348&301=1353&302=1365&307=1376&310=1383&314=1388&315=1398&324=1439&326=1449&328=1460&332=1472&334=1479'
+debug_info = '1=93&2=117&3=126&17=145&24=155&29=167&31=189&32=199&34=208&37=218&41=232&43=241&49=257&52=275&54=285&56=295&60=309&64=319&66=327&68=335&70=356&72=364&74=372&76=380&78=388&86=396&89=408&90=417&95=455&100=479&106=490&107=492&109=501&110=516&113=538&115=548&120=560&124=571&125=578&127=607&128=631&133=669&136=674&137=681&138=702&139=705&140=706&141=717&148=769&150=779&151=790&152=795&156=838&162=848&165=855&166=866&167=870&168=873&172=897&173=906&175=916&177=926&178=931&184=971&187=980&189=992&192=997&200=1014&204=1022&207=1027&214=1043&215=1045&220=1053&225=1067&227=1081&228=1094&229=1097&230=1103&240=1168&244=1182&245=1187&247=1198&248=1204&253=1219&257=1232&259=1246&260=1249&261=1253&262=1256&263=1257&266=1268&274=1280&278=1285&282=1301&287=1315&290=1320&291=1322&297=1338&298=1340&300=1349&301=1361&306=1372&307=1374&310=1385&314=1390&315=1400&324=1441&326=1451&328=1462&332=1474&334=1481'
