@@ -191,7 +191,8 @@ def _steps(
     before, after = _reached(a[1]), _reached(b[1])
     for key in dict.fromkeys([*before, *after]):
         was, now = _step_cell(a[0], before.get(key)), _step_cell(b[0], after.get(key))
-        change = _ratio(_seconds(before.get(key)), _seconds(after.get(key)))
+        is_cut_off = "interrupted" in (was.state, now.state)
+        change = "" if is_cut_off else _ratio(_seconds(before.get(key)), _seconds(after.get(key)))
         is_other = was.state != now.state or key in unusual
         yield Pair(key[0], key[1], was, now, change, is_other)
 
