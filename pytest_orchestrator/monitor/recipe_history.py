@@ -1,19 +1,22 @@
 """Outcomes of the steps of one recipe in many runs."""
 
 import threading
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from pytest_orchestrator.monitor.address import step_key
+from pytest_orchestrator.monitor.address import key_of, step_key
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.monitor.run_list import PENDING, RunRow
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.history import backfill
+from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
 from pytest_orchestrator.runs.statistics.units import names_of_unit
 from pytest_orchestrator.runs.summary import flaky, verdict_of
-from pytest_orchestrator.runs.verdicts import worst
+from pytest_orchestrator.runs.verdicts import Word, worst
 
 _MAX_CACHED: Final = 400
 
@@ -50,7 +53,7 @@ class _Read(NamedTuple):
 
 
 class RecipeHistory:
-    """Columns of recipes, each of which is read once.
+    """Columns of recipes, each of which is read once: from the history, once its run has ended.
 
     Args:
         runs: The runs.
@@ -85,34 +88,56 @@ class RecipeHistory:
 
     def _column(self, path: str, row: RunRow) -> Column | None:
         def column(view: RunView) -> Column:
-            return _column(view.record, path, row)
+            return _recorded(view.record, path, row)
 
         try:
             if row.verdict in ("running", PENDING):
                 return self._runs.read(row.id, column)
-            folder = self._runs.folder(row.id)
-            return _column(lookup.load_record(folder, raw_blocks=True), path, row)
+            if row.verdict == "damaged" and row.has_folder:  # what was recorded before the damage
+                folder = self._runs.folder(row.id)
+                return _recorded(lookup.load_record(folder, raw_blocks=True), path, row)
         except NoRun:
             return None
+        run = backfill.ended_run(self._runs.base, row.id)
+        return _kept(run, path, row) if run else None
 
 
-def _column(run: RunRecord, path: str, row: RunRow) -> Column:
-    recipes = [one for one in run.recipes.values() if (one.about.get("path") or one.key) == path]
-    steps: dict[str, StepCell] = {}
+_Steps = dict[str, StepCell]
+
+
+def _recorded(run: RunRecord, path: str, row: RunRow) -> Column:
+    """Return the column of a run from its journal."""
+    recipes = [one for one in run.recipes.values() if one.path == path]
+    steps: _Steps = {}
     for recipe in recipes:
-        steps |= _cells(recipe)
-    name = str(recipes[0].about.get("name") or "") if recipes else ""
-    meta = recipes[0].about.get("test_meta") if recipes else None
-    dut = next(iter(names_of_unit(meta or {})), "")
-    return Column(row, worst(verdict_of(recipe) for recipe in recipes), name, dut, steps)
+        again = {step.name for step in flaky(recipe.steps.values())}
+        for step in recipe.steps.values():
+            if step.state not in NOT_REACHED:
+                cell = StepCell(step_key(step), step.state, step.name in again)
+                steps[_label(recipe.about.get("cell"), step.name)] = cell
+    return _column(row, [(recipe, verdict_of(recipe)) for recipe in recipes], steps)
 
 
-def _cells(recipe: RecipeRecord) -> dict[str, StepCell]:
-    cell = recipe.about.get("cell")
-    head = f"[{cell}] " if cell else ""
-    again = {step.name for step in flaky(recipe.steps.values())}
-    return {
-        f"{head}{step.name}": StepCell(step_key(step), step.state, step.name in again)
-        for step in recipe.steps.values()
-        if step.state not in NOT_REACHED
-    }
+def _kept(run: PastRun, path: str, row: RunRow) -> Column:
+    """Return the column of a run from the history."""
+    recipes = [one for one in run.recipes if one.path == path]
+    steps: _Steps = {}
+    for recipe in recipes:
+        for step in recipe.steps:
+            is_flaky = step.state == "passed" and (step.attempts > 1 or step.reruns > 0)
+            cell = StepCell(key_of(recipe.key, step.name), step.state, is_flaky)
+            steps[_label(recipe.cell, step.name)] = cell
+    return _column(row, [(recipe, recipe.verdict) for recipe in recipes], steps)
+
+
+def _column(
+    row: RunRow, recipes: Sequence[tuple[RecipeRecord | PastRecipe, Word]], steps: _Steps
+) -> Column:
+    first = recipes[0][0] if recipes else None
+    name = first.name if first and first.name != first.key else ""
+    dut = next(iter(names_of_unit(first.test_meta)), "") if first else ""
+    return Column(row, worst(verdict for _, verdict in recipes), name, dut, steps)
+
+
+def _label(cell: str | None, step: str) -> str:
+    return f"[{cell}] {step}" if cell else step

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,14 @@ from pytest_orchestrator.reports.certificate.meta import LABELS
 from pytest_orchestrator.reports.html.page import labelled_meta, meta_text
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.history import store
+from pytest_orchestrator.runs.history.model import PastRecipe
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.lookup import NoRun
-from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import summary
-from pytest_orchestrator.runs.verdicts import worst
+from pytest_orchestrator.runs.verdicts import Word, worst
 
 PENDING: Final = "…"
 """Verdict of a run whose journal was not read yet."""
@@ -59,6 +62,7 @@ class RunRow(Struct, frozen=True):
         rate: Share of the steps that passed; None if none has ended.
         steps: Number of steps by state, as a text.
         text: Lower-case text that a search looks at.
+        has_folder: False if the folder of the run was deleted: only the history has the run.
     """
 
     id: str
@@ -75,6 +79,7 @@ class RunRow(Struct, frozen=True):
     rate: float | None = None
     steps: str = ""
     text: str = ""
+    has_folder: bool = True
 
 
 class RunListCache:
@@ -130,7 +135,7 @@ class RunListCache:
 
     def _look(self) -> None:
         """Compare the folders with the rows, and read what has changed; needs the lock."""
-        names = self.runs.names()
+        names = self._names()
         rows, missing = [], []
         for name in names:
             size, cached = self._size(name), self._read.get(name)
@@ -149,6 +154,12 @@ class RunListCache:
         if missing and (self._reader is None or not self._reader.is_alive()):
             self._reader = threading.Thread(target=self._load, args=(missing,), daemon=True)
             self._reader.start()
+
+    def _names(self) -> list[str]:
+        """Return the ids of all runs, newest first, also of those that only the history has."""
+        names = self.runs.names()
+        deleted = {*store.ids(self.base)} - {*names}
+        return sorted([*names, *deleted], key=store.second_of, reverse=True)
 
     def _size(self, name: str) -> int:
         try:
@@ -172,7 +183,9 @@ class RunListCache:
     def _load(self, names: list[str]) -> None:
         for name in names:
             size = self._size(name)
-            self._read[name] = size, _read_row(self.base / name)
+            folder = self.base / name
+            row = _read_row(folder) if folder.is_dir() else _past_row(self.base, name)
+            self._read[name] = size, row
             self._live.pop(name, None)
 
 
@@ -189,47 +202,87 @@ def _read_row(folder: Path) -> RunRow:
         return RunRow(name, "damaged", problem=problem, text=f"{name} damaged".lower())
 
 
+def _past_row(base: Path, name: str) -> RunRow:
+    """Return the row of a run that only the history has."""
+    problems: list[str] = []
+    past = store.load(base, name, lambda path, why: problems.append(f"{path.name}: {why}"))
+    if past is None:
+        text = f"{name} damaged".lower()
+        return RunRow(name, "damaged", problem="".join(problems), text=text, has_folder=False)
+    return RunRow(
+        name,
+        past.verdict,
+        cause="" if past.state == "damaged" else past.cause,
+        problem=f"journal modified, {past.cause}" if past.state == "damaged" else "",
+        started=past.started,
+        seconds=past.seconds,
+        has_folder=False,
+        **_columns(
+            name,
+            past.verdict,
+            [(recipe, recipe.verdict) for recipe in past.recipes],
+            Counter(step.state for recipe in past.recipes for step in recipe.steps),
+        ),
+    )
+
+
 def _row(run: RunRecord, name: str, problem: str) -> RunRow:
     about: dict[str, Any] = summary(run, name)
-    meta = labelled_meta(run)
-    steps: dict[str, int] = about["steps"]
-    ended = sum(number for state, number in steps.items() if state not in ("skipped", "running"))
     live = run.state == "running" and bool(run.first)
+    recipes = [(run.recipes[one["recipe"]], one["verdict"]) for one in about["recipes"]]
     return RunRow(
-        id=name,
-        verdict=about["verdict"],
+        name,
+        about["verdict"],
         cause=about.get("interruption", ""),
         problem=problem,
         started=run.first,
         since=epoch_seconds(run.first) if live else 0.0,
         seconds=about["seconds"],
-        recipes=tuple(_recipes(run, about)),
-        dut=meta.get(LABELS["dut"], ""),
-        test_id=meta.get(LABELS["test_id"], ""),
-        people=", ".join(
-            meta[LABELS[key]] for key in ("operator", "station") if LABELS[key] in meta
-        ),
-        rate=steps.get("passed", 0) / ended if ended else None,
-        steps=", ".join(f"{number:,} {state}" for state, number in steps.items()),
-        text=" ".join(_search_texts(run, name, about["verdict"])).lower(),
+        **_columns(name, about["verdict"], recipes, about["steps"]),
     )
 
 
-def _recipes(run: RunRecord, about: dict[str, Any]) -> Iterator[RecipeCount]:
-    verdicts: dict[str, list[Any]] = {}
-    for one in about["recipes"]:
-        recipe = run.recipes[one["recipe"]]
-        path = str(recipe.about.get("path") or recipe.key)
-        verdicts.setdefault(path, []).append(one["verdict"])
+_Verdicts = Sequence[tuple[RecipeRecord | PastRecipe, Word]]
+"""The recipes of a run, each with its verdict."""
+
+
+def _columns(
+    name: str, verdict: Word, recipes: _Verdicts, steps: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the fields of a row that describe recipes, units, people and steps.
+
+    Args:
+        name: Id of the run.
+        verdict: Its verdict.
+        recipes: Its recipes.
+        steps: Number of its steps by state.
+    """
+    meta = labelled_meta(recipe for recipe, _ in recipes)
+    ended = sum(number for state, number in steps.items() if state not in ("skipped", "running"))
+    people = [meta[LABELS[key]] for key in ("operator", "station") if LABELS[key] in meta]
+    return {
+        "recipes": tuple(_counts(recipes)),
+        "dut": meta.get(LABELS["dut"], ""),
+        "test_id": meta.get(LABELS["test_id"], ""),
+        "people": ", ".join(people),
+        "rate": steps.get("passed", 0) / ended if ended else None,
+        "steps": ", ".join(f"{number:,} {state}" for state, number in steps.items()),
+        "text": " ".join([name, verdict, *_search_texts(one for one, _ in recipes)]).lower(),
+    }
+
+
+def _counts(recipes: _Verdicts) -> Iterator[RecipeCount]:
+    verdicts: dict[str, list[Word]] = {}
+    for recipe, verdict in recipes:
+        verdicts.setdefault(recipe.path, []).append(verdict)
     for path, words in verdicts.items():
         yield RecipeCount(cut(path, 300), len(words), worst(words))
 
 
-def _search_texts(run: RunRecord, name: str, verdict: str) -> Iterator[str]:
-    """Yield the texts of a run that a search looks at: also the units and ids of all recipes."""
-    yield from (name, verdict)
-    for recipe in run.recipes.values():
+def _search_texts(recipes: Iterable[RecipeRecord | PastRecipe]) -> Iterator[str]:
+    """Yield the texts of recipes that a search looks at: also the units and ids of all recipes."""
+    for recipe in recipes:
         yield recipe.key
-        yield str(recipe.about.get("name") or "")
-        if recipe.about.get("test_meta"):
+        yield recipe.name
+        if recipe.test_meta:
             yield from (meta_text(recipe, key) for key in LABELS)

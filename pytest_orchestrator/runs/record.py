@@ -384,6 +384,22 @@ class RecipeRecord:
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
 
+    @property
+    def name(self) -> str:
+        """Its name; its key without one."""
+        return str(self.about.get("name") or self.key)
+
+    @property
+    def path(self) -> str:
+        """Its path, without the cell of its matrix."""
+        return str(self.about.get("path") or self.key)
+
+    @property
+    def test_meta(self) -> dict[str, Any]:
+        """Its `test_meta`; empty without one."""
+        meta = self.about.get("test_meta")
+        return meta if isinstance(meta, dict) else {}
+
 
 class RunRecord:
     """Record of a run, as its journal describes it.

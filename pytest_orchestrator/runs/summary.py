@@ -201,7 +201,7 @@ def _tests(run: RunRecord) -> dict[str, int]:
 def _duts(run: RunRecord) -> Iterable[str]:
     """Yield the ``dut`` in ``test_meta`` of each recipe as text; join the values of a mapping."""
     for recipe in run.recipes.values():
-        dut = (recipe.about.get("test_meta") or {}).get("dut")
+        dut = recipe.test_meta.get("dut")
         if isinstance(dut, dict):
             yield " ".join(str(value) for value in dut.values())
         elif dut is not None:

@@ -5,9 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import PENDING, RecipeCount, RunListCache, RunRow
+from pytest_orchestrator.runs.folder import history_file
+from pytest_orchestrator.runs.history.backfill import backfill
 from tests.monitor.conftest import OLDER, RUN
 from tests.runs.built import Built
 
@@ -49,6 +52,41 @@ def test_runs_are_listed_newest_first(bench: Path, monkeypatch: pytest.MonkeyPat
     assert run_list.version > version
     shutil.rmtree(bench / RUN)
     assert [row.id for row in run_list.rows()] == [GOING, OLDER]
+
+
+def test_a_run_whose_folder_was_deleted_is_listed_from_the_history(bench: Path) -> None:
+    meta = {"dut": {"serial": "A17"}, "operator": "Kim"}
+    made = Built(bench, GOING, test_meta=meta).begin("flash", "measure", "release")
+    made.step("flash").step("measure", "failed").seal(1)
+    with_folders = read(RunListCache(RunCache(bench)))
+    backfill(bench)
+    run_list = RunListCache(RunCache(bench))
+    read(run_list)
+    for row in with_folders:
+        shutil.rmtree(bench / row.id)
+    rows = read(run_list)  # the rows of a server that was running
+    again = read(RunListCache(RunCache(bench)))
+
+    assert [(row.id, row.verdict) for row in rows] == [
+        (GOING, "failed"),
+        (RUN, "interrupted"),
+        (OLDER, "passed"),
+    ]
+    assert rows == again
+    for past, row in zip(rows, with_folders, strict=True):
+        assert (past.has_folder, row.has_folder) == (False, True)
+        assert replace(past, has_folder=True, seconds=row.seconds) == row
+        assert past.seconds == pytest.approx(row.seconds, abs=0.001)
+
+
+def test_a_damaged_file_of_the_history_is_a_row_that_names_it(bench: Path) -> None:
+    backfill(bench)
+    shutil.rmtree(bench / OLDER)
+    history_file(bench, OLDER).write_text('{"version":"1","id":')
+    row = read(RunListCache(RunCache(bench)))[1]
+
+    assert (row.id, row.verdict, row.has_folder) == (OLDER, "damaged", False)
+    assert row.problem == f"{OLDER}.json: it is no run of this version"
 
 
 def test_a_copied_folder_is_a_run_of_its_own(bench: Path) -> None:

@@ -162,7 +162,7 @@ def _page(
     form = None if first is None else _form(first, len(open_questions) - 1, sent)
     asking = [step.asked for step in view.record.steps if step.asked and step.state in ACTIVE]
     dut = first.asked.dut if first else ""
-    dut = cut(dut or labelled_meta(view.record).get(LABELS["dut"], ""), 120)
+    dut = cut(dut or labelled_meta(view.record.recipes.values()).get(LABELS["dut"], ""), 120)
     sign, word = ("?", "asks") if form else (top.sign, top.verdict)
     return OperatorPage(
         title=f"{sign} {word}: {dut or top.title or view.folder.name}",

@@ -137,7 +137,7 @@ def page(runs: RunCache, names: Sequence[str], query: Mapping[str, str]) -> str:
 def _side(name: str, run: RunRecord) -> Side:
     problem = "the journal was modified" if run.state == "damaged" else ""
     seconds, verdict = run_summary.seconds(run), run_summary.verdict(run)
-    return Side(name, verdict, run.first, seconds, labelled_meta(run), problem)
+    return Side(name, verdict, run.first, seconds, labelled_meta(run.recipes.values()), problem)
 
 
 def _tables(

@@ -176,7 +176,7 @@ def _title(view: RunView) -> str:
 
 
 def _facts(view: RunView) -> Iterator[tuple[str, str]]:
-    yield from labelled_meta(view.record).items()
+    yield from labelled_meta(view.record.recipes.values()).items()
     started = view.record.started
     if started and started.host:
         yield "Host", cut(started.host, 80)

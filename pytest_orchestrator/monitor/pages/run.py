@@ -151,9 +151,9 @@ def _listed(view: RunView, one: Address) -> str:
 
 
 def _history(view: RunView, recipe: RecipeRecord | None) -> str:
-    paths = {str(one.about.get("path") or one.key) for one in view.record.recipes.values()}
+    paths = {one.path for one in view.record.recipes.values()}
     if recipe is not None:
-        paths = {str(recipe.about.get("path") or recipe.key)}
+        paths = {recipe.path}
     return recipe_url(*paths) if len(paths) == 1 else ""
 
 

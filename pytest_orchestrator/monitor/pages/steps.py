@@ -131,7 +131,7 @@ def _group(recipe: RecipeRecord) -> Group:
         f"{name} [{cut(str(cell), 100)}]" if cell else name,
         meta_text(recipe, "dut"),
         counted(number, "step") + (f" ({', '.join(others)})" if others else ""),
-        recipe_url(str(recipe.about.get("path") or recipe.key)),
+        recipe_url(recipe.path),
     )
 
 

@@ -185,7 +185,7 @@ class Certificate:
     @property
     def identity(self) -> list[Row]:
         """Rows that identify the unit and the test: all of `test_meta`."""
-        return meta_rows(self._recipe.about.get("test_meta"), FIXED)
+        return meta_rows(self._recipe.test_meta, FIXED)
 
     @property
     def test(self) -> list[Row]:
@@ -215,7 +215,7 @@ class Certificate:
 
     def _file(self) -> Row:
         about = self._recipe.about
-        lines = [Line("", cut(str(about.get("path") or self._recipe.key), _LONG))]
+        lines = [Line("", cut(self._recipe.path, _LONG))]
         if about.get("sha256"):
             lines.append(Line("SHA-256", cut(str(about["sha256"]), 64)))
         return Row("Recipe", lines)

@@ -76,7 +76,7 @@ def matrices(
             of_step = step.about.get("matrix") or {}
             if of_recipe or of_step:
                 name = step.name.partition("[")[0] if of_step else step.name
-                cells = found.setdefault((str(recipe.about.get("path") or recipe.key), name), [])
+                cells = found.setdefault((recipe.path, name), [])
                 cells.append(_cell(len(cells), step, of_recipe | of_step, most))
     measured = ((key, cells) for key, cells in found.items() if any(_has_measurements(cells)))
     return [

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
     from pytest_orchestrator.reports.trends import Curves
+    from pytest_orchestrator.runs.history.model import PastRecipe
 
 _META: Final = {
     "dut": "units",
@@ -81,7 +82,7 @@ class RecipeView(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         """Path of the file of the recipe."""
-        return str(self.recipe.about.get("path") or self.recipe.key)
+        return self.recipe.path
 
     @property
     def is_cell(self) -> bool:
@@ -131,7 +132,7 @@ class RecipeView(msgspec.Struct, frozen=True):
     @property
     def meta(self) -> "list[Row]":
         """All of its `test_meta`."""
-        meta = self.recipe.about.get("test_meta")
+        meta = self.recipe.test_meta
         if not meta:
             return []
         from pytest_orchestrator.reports.certificate.meta import meta_rows
@@ -149,9 +150,9 @@ class RecipeView(msgspec.Struct, frozen=True):
         return meta_text(self.recipe, "test_id")
 
 
-def meta_text(recipe: RecipeRecord, key: str) -> str:
+def meta_text(recipe: "RecipeRecord | PastRecipe", key: str) -> str:
     """Return a value of `test_meta` in one line; nested values have their names."""
-    value = (recipe.about.get("test_meta") or {}).get(key)
+    value = recipe.test_meta.get(key)
     if value in (None, "", {}, []):
         return ""
     from pytest_orchestrator.reports.certificate.meta import lines
@@ -170,15 +171,15 @@ def first_of(steps: Iterable[StepView]) -> StepView | None:
     )
 
 
-def labelled_meta(run: RunRecord) -> dict[str, str]:
+def labelled_meta(recipes: "Iterable[RecipeRecord | PastRecipe]") -> dict[str, str]:
     """Return values of `test_meta` by label, or their number if the recipes have more than three.
 
     Args:
-        run: The run.
+        recipes: The recipes of a run.
     """
     labelled: dict[str, dict[str, None]] = {}
-    for recipe in run.recipes.values():
-        for name in _META if recipe.about.get("test_meta") else ():
+    for recipe in recipes:
+        for name in _META if recipe.test_meta else ():
             if value := meta_text(recipe, name):
                 labelled.setdefault(name, {})[value] = None
     if not labelled:
@@ -390,7 +391,7 @@ class Page:
     @property
     def meta(self) -> dict[str, str]:
         """Values of `test_meta` by label, or their number if the recipes have more than three."""
-        return labelled_meta(self.run)
+        return labelled_meta(self.run.recipes.values())
 
     @property
     def command(self) -> str:
@@ -411,7 +412,7 @@ class Page:
         found: dict[str, dict[str, str]] = {}
         for recipe in self.run.recipes.values():
             if recipe.about.get("sha256") or recipe.digests:
-                path = cut(str(recipe.about.get("path") or recipe.key), 300)
+                path = cut(recipe.path, 300)
                 files = found.setdefault(path, {path: str(recipe.about.get("sha256", ""))})
                 files |= {cut(name, 300): digest for name, digest in recipe.digests.items()}
         return found

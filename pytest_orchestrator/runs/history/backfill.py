@@ -184,14 +184,26 @@ def read_all(
                 left -= _size(base, run)
                 if left < 0:
                     break
-            past = _past(base, run, on_problem)
+            past = ended_run(base, run, on_problem)
             runs += [past] if past else []
         yield from store.newest_first(runs)
         if left is not None and left < 0:
             return
 
 
-def _past(base: Path, run: str, on_problem: Callable[[Path, str], None] | None) -> PastRun | None:
+def ended_run(
+    base: Path, run: str, on_problem: Callable[[Path, str], None] | None = None
+) -> PastRun | None:
+    """Return a run that has ended from its file, or from its journal if it has none.
+
+    Args:
+        base: The folder of the runs.
+        run: Id of the run.
+        on_problem: As for `read_all`.
+
+    Returns:
+        The run; None while it is running, or if neither can be read.
+    """
     problems: list[tuple[Path, str]] = []
     past = store.load(base, run, lambda *problem: problems.append(problem))
     past = past or _from_folder(base, run)

@@ -89,14 +89,14 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
     total = len(recipe.steps)
     return PastRecipe(
         key=recipe.key,
-        path=str(about.get("path") or recipe.key),
-        name=str(about.get("name") or recipe.key),
+        path=recipe.path,
+        name=recipe.name,
         cell=str(about.get("cell") or ""),
         verdict=verdict_of(recipe),
         cause=next((one.reason for one in steps if one.state in _BAD), ""),
         started=recipe.started,
         seconds=_duration(reached),
-        test_meta=_mapping(about.get("test_meta")),
+        test_meta=recipe.test_meta,
         vars={name: _short(value) for name, value in _mapping(about.get("vars")).items()},
         digest=str(about.get("sha256") or ""),
         digests=recipe.digests,

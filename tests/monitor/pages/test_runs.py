@@ -1,5 +1,6 @@
 """Pages of all runs and of one recipe."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,43 @@ def test_a_recipe_has_a_grid_of_its_steps_in_its_runs(many: tuple[Any, list[str]
     last = client.get(f"/recipe?path={RECIPE}&page=5").text
     assert f"flash in {ids[134]}: failed" in last
     assert "No run of none.yaml was found." in client.get("/recipe?path=none.yaml").text
+
+
+def test_runs_whose_folders_were_deleted_stay_in_list_and_grid(
+    bench: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_orchestrator.runs.history.backfill import backfill
+
+    monkeypatch.setattr("pytest_orchestrator.monitor.run_list._LOOK", 0.0)
+    grid = client.get(f"/recipe?path={RECIPE}").text
+    assert f'href="/run/{OLDER}/steps?step=' in grid
+    backfill(bench)
+    shutil.rmtree(bench / OLDER)
+    listed = client.get("/").text
+    grid = client.get(f"/recipe?path={RECIPE}").text
+
+    assert f'{OLDER} <span class="quiet"' in listed
+    assert "history only</span>" in listed
+    assert f'href="/run/{OLDER}' not in listed + grid
+    assert f'value="{OLDER}"' not in listed
+    assert "2 runs, 1 of 2 passed" in grid
+    assert f"flash in {OLDER}: passed" in grid
+
+
+def test_the_grid_of_ended_runs_is_read_from_the_history(
+    many: tuple[Any, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = many
+
+    def grid() -> str:
+        return str(client.get(f"/recipe?path={RECIPE}&page=2").text.partition("<main")[2])
+
+    monkeypatch.setattr("pytest_orchestrator.monitor.recipe_history._MAX_CACHED", 0)
+    first = grid()  # writes the files of these runs
+    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)
+
+    assert "passed" in first
+    assert grid() == first
 
 
 def test_the_grid_of_a_matrix_has_a_row_for_each_step_of_a_cell(bench: Path, client: Any) -> None:
