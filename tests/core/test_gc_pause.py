@@ -16,6 +16,7 @@ class _Node:
 
 
 def test_objects_made_in_the_pause_are_old_and_are_still_collected() -> None:
+    gc.unfreeze()  # objects that another test of this process has frozen
     with gc_paused_for_imports():
         assert not gc.isenabled()
         node = _Node()

@@ -94,8 +94,8 @@ def test_the_console_has_a_terminal_whose_link_replaces_an_older_one(
     for _ in range(2):
         threading.Thread(target=serve, args=({"link": str(link)},), daemon=True).start()
         printed = ""
-        while not printed:
-            printed = capfd.readouterr().out
+        while not printed.endswith("\n"):
+            printed += capfd.readouterr().out
         assert printed == f"console at {link}\n"
         with link.open("r+b", buffering=0) as port:
             port.write(b"\n")
