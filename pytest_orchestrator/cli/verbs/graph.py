@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError, existing_path
+from pytest_orchestrator.cli.picture import write_picture
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, project, run_record
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
@@ -75,23 +76,8 @@ def run(args: argparse.Namespace) -> int:
     if output is None:
         say(*text.splitlines())
     else:
-        _write(output, text)
+        write_picture(output, text)
     return 0
-
-
-def _write(output: Path, text: str) -> None:
-    """Write a picture, as PNG if the name of the file says so."""
-    from pytest_orchestrator.reports.pictures.chromium import BrowserError, write_png
-
-    try:
-        if output.suffix == ".png":
-            write_png(text, output)
-        else:
-            output.write_text(text, encoding="utf-8")
-    except BrowserError as error:
-        raise UsageError(str(error)) from None
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror}") from None
 
 
 def _timeline(name: str, recipe: str) -> str:

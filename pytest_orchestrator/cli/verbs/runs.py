@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.arguments import UsageError, day, with_example
+from pytest_orchestrator.cli.picture import write_picture
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
 from pytest_orchestrator.cli.table import (
     Column,
@@ -66,6 +67,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="show durations and measurements over the runs; with NAME, of one step or measurement",
     )
     parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="with --trend: draw the trends to a file that ends in .svg or .png; .png needs a "
+        "Chromium, Chrome or Edge",
+    )
+    parser.add_argument(
         "--prune-history",
         action="store_true",
         help="delete the history of runs that started before a day; run folders stay",
@@ -89,6 +98,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
+    _declare_verbs(parser)
+
+
+def _declare_verbs(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
     show = verbs.add_parser(
         "show", help="show one run and its steps", **with_example("runs show latest")
@@ -122,6 +135,8 @@ def run(args: argparse.Namespace) -> int:
         return _show(args)
     if args.sub == "prune":
         return _prune(args)
+    if args.output is not None and args.trend is None:
+        raise UsageError("--output draws trends; add --trend, or --trend NAME")
     if args.prune_history or args.before is not None:
         return _prune_history(args)
     if args.dut is not None:
@@ -357,7 +372,9 @@ def _show_trends(args: argparse.Namespace) -> int:
     if name and not found:
         known = {word for one in trends(runs) for word in (one.step, one.figure)}
         raise UsageError(f"no step and no measurement '{name}' in any run{nearest(name, known)}")
-    if args.json:
+    if args.output is not None:
+        _draw(found, args.output)
+    elif args.json:
         say_json({"trends": [_plain(one) for one in found]})
     elif not found:
         say(f"no run in {runs_folder()}")
@@ -367,6 +384,26 @@ def _show_trends(args: argparse.Namespace) -> int:
             say("", f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}")
             say(*Table(_POINT, _point_rows(one), width_of(args), indent=2).lines())
     return 0
+
+
+def _draw(found: "list[Trend]", output: Path) -> None:
+    """Draw trends to a file, the first ones of many.
+
+    Raises:
+        UsageError: The file cannot be written, its name has another ending, or there is no run.
+    """
+    from pytest_orchestrator.reports.pictures.trend import MOST, svg
+
+    if output.suffix not in (".svg", ".png"):
+        raise UsageError(f"{output} ends in none of .svg, .png")
+    if not found:
+        raise UsageError(f"no run in {runs_folder()}")
+    write_picture(output, svg(found[:MOST]))
+    if len(found) > MOST:
+        say(
+            f"{output} has the first {MOST} of {len(found)} trends; --trend NAME draws one",
+            err=True,
+        )
 
 
 def _point_rows(one: "Trend") -> list[tuple[str, ...]]:
