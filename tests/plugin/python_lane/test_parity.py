@@ -23,7 +23,7 @@ import pytest
 print("at import, on stdout")
 print("at import, on stderr", file=sys.stderr)
 warnings.warn("at import", DeprecationWarning, stacklevel=1)
-logging.getLogger("bench").warning("at import")
+logging.getLogger("rack").warning("at import")
 
 
 class Odd(Exception):
@@ -100,7 +100,7 @@ def warns(ctx, params):
     return {"status": "ok"}
 
 def logs(ctx, params):
-    log = logging.getLogger("bench.supply")
+    log = logging.getLogger("rack.supply")
     log.info("%d V", 12)
     log.debug("never")
     try:

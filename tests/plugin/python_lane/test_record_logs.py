@@ -20,7 +20,7 @@ import os
 from pytest_orchestrator import get_logger
 
 log = get_logger(__name__)
-psu = logging.getLogger("psu")
+psu = logging.getLogger("chamber")
 psu.warning("at import")
 
 
@@ -183,9 +183,9 @@ def test_a_service_logs_until_its_end(bench: Project) -> None:
         def serve(ctx, params):
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
             open("ready", "w").close()
-            logging.getLogger("psu").warning("ready")
+            logging.getLogger("chamber").warning("ready")
             signal.sigwait([signal.SIGUSR1])
-            logging.getLogger("psu").warning("asked to end")
+            logging.getLogger("chamber").warning("asked to end")
             return {"status": "ok"}
         """,
     )
@@ -219,7 +219,7 @@ def test_report_html_shows_the_log_records(bench: Project) -> None:
 
     (page,) = bench.path.glob(".orchestrator/runs/2*/report.html")
     text = page.read_text()
-    assert text.count("WARNING  psu:bodies.py:") >= 2
+    assert text.count("WARNING  chamber:bodies.py:") >= 2
     assert "logs/x/one.1.log" in text
 
 
@@ -237,12 +237,12 @@ def test_a_failure_shows_each_record_once(bench: Project, isolation: str, functi
         return
     # The record of `get_logger` and that of another logger have the same first line.
     records = [
-        line for line in shown if re.match(r"\S+ +(psu|bodies):|.* \| bodies \| |second", line)
+        line for line in shown if re.match(r"\S+ +(chamber|bodies):|.* \| bodies \| |second", line)
     ]
     assert [re.sub(r"^\S+ \| |:\d+ ", " ", line) for line in records if "import" not in line] == [
         " ERROR | bodies | first line",
         "second line",
-        "WARNING  psu:bodies.py first line",
+        "WARNING  chamber:bodies.py first line",
     ]
 
 
