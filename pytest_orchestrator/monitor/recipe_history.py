@@ -124,7 +124,7 @@ def _kept(run: PastRun, path: str, row: RunRow) -> Column:
     steps: _Steps = {}
     for recipe in recipes:
         for step in recipe.steps:
-            is_flaky = step.state == "passed" and (step.attempts > 1 or step.reruns > 0)
+            is_flaky = step.state == "passed" and step.was_repeated
             cell = StepCell(key_of(recipe.key, step.name), step.state, is_flaky)
             steps[_label(recipe.cell, step.name)] = cell
     return _column(row, [(recipe, recipe.verdict) for recipe in recipes], steps)

@@ -273,7 +273,7 @@ def _text(folder: Path, name: str) -> str | None:
 
 
 def _is_quiet(step: PastStep) -> bool:
-    return step.state == "passed" and step.attempts <= 1 and not step.reruns
+    return step.state == "passed" and not step.was_repeated
 
 
 def _word(step: PastStep) -> str:

@@ -76,6 +76,11 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
     measurements: tuple[PastMeasurement, ...] = ()
 
     @property
+    def was_repeated(self) -> bool:
+        """True if it had more than one attempt, or a plugin of pytest ran it again."""
+        return self.attempts > 1 or self.reruns > 0
+
+    @property
     def figures(self) -> dict[str, float]:
         """The figures of the step by name; empty if it did not run.
 

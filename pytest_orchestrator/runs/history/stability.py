@@ -53,7 +53,7 @@ def stability(runs: Iterable[tuple[str, PastStep]]) -> Stability:
             continue
         ran += 1
         passed += has_passed
-        was_repeated |= has_passed and (step.attempts > 1 or step.reruns > 0)
+        was_repeated |= has_passed and step.was_repeated
         if step.digest:
             results.setdefault((dut, step.digest), []).append(has_passed)
     flips = (sum(a != b for a, b in pairwise(one)) for one in results.values())
