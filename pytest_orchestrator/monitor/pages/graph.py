@@ -109,7 +109,7 @@ def content(view: RunView, one: Address) -> Content | None:
     wide = boxes(graph, marks, _COLUMNS_BESIDE_A_STEP if one.step else COLUMNS)
     return Content(
         recipe=recipe.key,
-        name=cut(str(recipe.about.get("name") or recipe.key), 200),
+        name=cut(recipe.name, 200),
         verdict=verdict_of(recipe),
         others=len(view.record.recipes) - 1,
         picture=wide,

@@ -169,7 +169,7 @@ def report_url(view: RunView) -> str:
 def _title(view: RunView) -> str:
     """Return the names of the first three recipes; cells of a matrix count as one."""
     recipes = view.record.recipes.values()
-    names = Counter(cut(str(one.about.get("name") or one.key), 80) for one in recipes)
+    names = Counter(cut(one.name, 80) for one in recipes)
     shown = [f"{name} \u00d7 {number}" if number > 1 else name for name, number in names.items()]
     more = f" and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
     return ", ".join(shown[:_MOST]) + more

@@ -31,6 +31,6 @@ def step_view(view: RunView, step: StepRecord) -> StepView:
     """
     recipe = view.record.recipes[step.recipe]
     order = step.about.get("index", 0) + 1
-    name = str(recipe.about.get("name") or recipe.key)
+    name = recipe.name
     files = Files(view.folder, files_url(view.folder.name))
     return StepView("step", order, step, name, files, _BUDGET)

@@ -125,7 +125,7 @@ def _group(recipe: RecipeRecord) -> Group:
     others = [f"{number:,} {state}" for state, number in counts.items() if state != "passed"]
     number = counts.total()
     cell = recipe.about.get("cell")
-    name = cut(str(recipe.about.get("name") or recipe.key), 200)
+    name = cut(recipe.name, 200)
     return Group(
         verdict_of(recipe),
         f"{name} [{cut(str(cell), 100)}]" if cell else name,

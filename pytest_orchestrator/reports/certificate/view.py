@@ -126,7 +126,7 @@ class Certificate:
     @property
     def name(self) -> str:
         """Name of the recipe."""
-        return cut(str(self._recipe.about.get("name") or self._recipe.key), 200)
+        return cut(self._recipe.name, 200)
 
     @property
     def cell(self) -> str:

@@ -97,7 +97,7 @@ class RecipeView(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """Name of the recipe, without its cell."""
-        return cut(str(self.recipe.about.get("name") or self.recipe.key), 200)
+        return cut(self.recipe.name, 200)
 
     @property
     def title(self) -> str:
