@@ -25,7 +25,6 @@ from pytest_orchestrator.recipe.model.key_types import (
     Secret,
     Tag,
     Text,
-    key,
 )
 from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.sampling import Sampler
@@ -88,15 +87,15 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     """
 
     version: Annotated[
-        int, key("Number of the recipe format: 1.", 1, rule=key_types.format_number)
+        int, key_types.key("Number of the recipe format: 1.", 1, rule=key_types.format_number)
     ] = 1
-    name: Annotated[str | None, key("Free text for reports.", "cdu_poll")] = None
-    description: Annotated[str | None, key("Free text for reports.", "Polls a CDU ten times.")] = (
-        None
-    )
+    name: Annotated[str | None, key_types.key("Free text for reports.", "cdu_poll")] = None
+    description: Annotated[
+        str | None, key_types.key("Free text for reports.", "Polls a CDU ten times.")
+    ] = None
     test_meta: Annotated[
         dict[str, Json],
-        key(
+        key_types.key(
             "Values that reports show. `test_id`, `tester`, `description`, `dut`, `station`, "
             "`operator` and `batch` have fixed positions there.",
             {"test_id": "PSU-7", "tester": "your name"},
@@ -105,7 +104,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = {}
     inputs: Annotated[
         dict[str, InputField],
-        key(
+        key_types.key(
             "Typed vars whose values come from outside the recipe, as from `--recipe-var`, by "
             "name. Each recipe converts and checks them.",
             {"serial": {"pattern": "SN[0-9]+", "description": "As printed on the label."}},
@@ -115,7 +114,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = {}
     vars: Annotated[
         dict[str, Json],
-        key(
+        key_types.key(
             "Values for expressions, by name. Each may contain expressions that use the vars above "
             "it.",
             {"gain": 2, "station": "bench_3"},
@@ -124,27 +123,29 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = {}
     required: Annotated[
         tuple[Text, ...],
-        key(
+        key_types.key(
             "Names of vars whose values come from outside the recipe, as from `--recipe-var`.",
             ["serial_number"],
         ),
     ] = ()
     matrix: Annotated[
         dict[str, Json],
-        key(
+        key_types.key(
             "Lists of values by name; the recipe runs once for each combination of the values. "
             "`include` and `exclude` work as in GitHub Actions.",
             {"gain": [1, 2], "load": ["a", "b", "c"]},
             names=COLLECTED,
         ),
     ] = {}
-    tags: Annotated[tuple[Tag, ...], key("Markers of all steps, for `-m`.", ["nightly"])] = ()
+    tags: Annotated[
+        tuple[Tag, ...], key_types.key("Markers of all steps, for `-m`.", ["nightly"])
+    ] = ()
     fixtures: Annotated[
-        tuple[Fixture, ...], key("Pytest fixtures that every step requests.", ["bench"])
+        tuple[Fixture, ...], key_types.key("Pytest fixtures that every step requests.", ["bench"])
     ] = ()
     locks: Annotated[
         tuple[Text, ...],
-        key(
+        key_types.key(
             "Locks as those of a step, but held from the first step to the last step of `finally`. "
             "They are acquired together with the locks of all steps.",
             ["bench_3"],
@@ -153,7 +154,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = ()
     needs: Annotated[
         tuple[Need, ...],
-        key(
+        key_types.key(
             "Paths of recipes that must have passed. They run before this recipe, once a session.",
             ["recipes/power_up.yaml"],
             written=tuple[FilePath, ...],
@@ -162,7 +163,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = ()
     context: Annotated[
         Literal["session", "recipe"],
-        key(
+        key_types.key(
             "`session`: the recipe uses the Context of the session. `recipe`: it has its own layer "
             "above that Context; reads fall through, and its writes and deletions end with it.",
             "recipe",
@@ -170,7 +171,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = "session"
     stop_on_failure: Annotated[
         bool,
-        key(
+        key_types.key(
             "`true`: after a failed step only the steps of `finally` run. The failure of a step "
             "with `continue_on_error` or `xfail` does not count.",
             True,
@@ -178,7 +179,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = False
     requires: Annotated[
         Requires | None,
-        key(
+        key_types.key(
             "What the machine must have; where it is missing, all steps are skipped with the "
             "reason, see `recipe_requires`.",
             {"extras": ["http"], "programs": ["dfu-util"]},
@@ -188,7 +189,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = None
     if_: Annotated[
         Expression | None,
-        key(
+        key_types.key(
             "An expression; if it is false, all steps are skipped, and those of `finally` do not "
             "run.",
             "env.STATION == 'bench_3'",
@@ -197,7 +198,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = field(default=None, name="if")
     timeout: Annotated[
         float | None,
-        key(
+        key_types.key(
             "Longest duration of the recipe from the start of its first step, with all waits for "
             "locks: seconds, or a text such as `30s`, `2m`, `1h`. The steps of `finally` run in "
             "their own time.",
@@ -209,7 +210,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = None
     defaults: Annotated[
         Defaults,
-        key(
+        key_types.key(
             "Default values for step keys, also for the steps of `finally`.",
             {"timeout": "30s", "env": {"PORT": 5025}},
             own=True,
@@ -217,7 +218,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = Defaults()
     env: Annotated[
         dict[EnvName, EnvValue],
-        key(
+        key_types.key(
             "Environment variables of all steps of this file; those of `defaults` and of a step "
             "override them.",
             {"LC_ALL": "C"},
@@ -227,7 +228,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = {}
     secrets: Annotated[
         tuple[Secret, ...],
-        key(
+        key_types.key(
             "Sources of values that are masked as `***` in every output: `env.NAME`, `vars.NAME`, "
             "`ctx.KEY`.",
             ["env.STATION_PIN", "ctx.session.key"],
@@ -235,7 +236,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = ()
     steps: Annotated[
         tuple[Step, ...],
-        key(
+        key_types.key(
             "The steps, at least one.",
             [{"name": "hello", "type": "shell", "cmd": "scriptlets/shell/sample.sh"}],
             own=True,
@@ -243,7 +244,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ]
     samplers: Annotated[
         tuple[Sampler, ...],
-        key(
+        key_types.key(
             "Values that are sampled while steps run, by name, each with its limits.",
             {"case": {"cmd": "psu temperature", "every": "1s", "high": 85, "unit": "°C"}},
             own=True,
@@ -251,7 +252,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ] = field(default=(), name="sampling")
     final: Annotated[
         tuple[Step, ...],
-        key(
+        key_types.key(
             "Steps that run after all other steps, whatever their outcomes.",
             [{"name": "power_off", "type": "shell", "cmd": "psu off", "parse": "text"}],
             own=True,
