@@ -50,7 +50,8 @@ def track_resources(
     Args:
         func: The function, which may be async; omitted if the decorator has arguments. For a
             generator function only its call is measured, which runs none of its code.
-        logger: The logger; default: the logger of the function's module.
+        logger: The logger; default: the logger of the function's module, or of its name if it has
+            no module.
 
     Returns:
         The function with the same signature.
@@ -60,7 +61,9 @@ def track_resources(
     if isinstance(func, (classmethod, staticmethod)):
         return cast("Callable[..., Any]", type(func)(track_resources(func.__func__, logger=logger)))
     name = func.__name__
-    log = logger or get_logger(func.__module__)
+    # A function of `exec` may have no module. The logger without a name is the root logger, which
+    # would then write the records of all loggers.
+    log = logger or get_logger(func.__module__ or name)
 
     @functools.wraps(func)
     def measured(*args: Any, **kwargs: Any) -> Any:

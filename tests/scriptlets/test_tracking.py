@@ -122,6 +122,18 @@ def test_a_logger_can_be_given(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.name for record in caplog.records] == ["tests.tracking"]
 
 
+def test_a_function_without_a_module_leaves_the_root_logger_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = [*logging.root.handlers]
+    names: dict[str, Any] = {"track_resources": track_resources}
+    exec("@track_resources\ndef measure(): return 1", names)
+
+    assert names["measure"]() == 1
+    assert [record.name for record in caplog.records] == ["measure"]
+    assert logging.root.handlers == before
+
+
 def test_nested_calls_each_have_their_own_peak(caplog: pytest.LogCaptureFixture) -> None:
     @track_resources
     def outer() -> None:
