@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXAMPLE = "watch recipes/example.yaml -x"
 PASSES_ON = True
 
-_GUARD = "pytest_orchestrator.plugin.watch_guard"
+_GUARD = "pytest_orchestrator.plugin.session.watch_guard"
 _NAMED = 3  # in the line about a change
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Project
 
-GUARD = "pytest_orchestrator.plugin.watch_guard"
+GUARD = "pytest_orchestrator.plugin.session.watch_guard"
 NEEDING = "watch leaves recipes/needing.yaml"
 
 
