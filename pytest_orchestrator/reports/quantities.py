@@ -2,9 +2,9 @@
 
 import math
 from datetime import datetime
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Any, Final, TypeGuard
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports.text import json_text
@@ -41,7 +41,7 @@ _MOST: Final = 200
 VERDICT_SIGNS: Final = {"pass": "✔", "marginal": "≈", "fail": "✘", "recorded": "·", "unset": "?"}
 
 
-class Quantity(NamedTuple):
+class Quantity(Struct, frozen=True):
     """Texts of a measurement; its value and its limits have the same unit.
 
     Attributes:

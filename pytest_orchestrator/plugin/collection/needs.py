@@ -99,6 +99,11 @@ def run_needed_steps(request: pytest.FixtureRequest) -> None:
         _run_step(request, needs.run, step, results, must_meet=step.name in needs.needed)
 
 
+def __dir__() -> list[str]:
+    """Return the name that pytest finds when this module is registered, see `Plugin`."""
+    return ["run_needed_steps"]
+
+
 def has_snapshot(item: pytest.Item) -> bool:
     """Return True if the setup of an item restores the Context of an earlier run."""
     return SNAPSHOT in item.stash

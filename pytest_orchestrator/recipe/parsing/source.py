@@ -5,6 +5,7 @@ libyaml parses the text. Its limits and those of this module are checked before 
 
 import re
 import stat
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import NoReturn
 
@@ -130,7 +131,7 @@ def decoded(data: bytes, problems: Problems) -> str:
     if wide:
         _refuse(problems, f"the file is {wide}", hint="save it as UTF-8")
     try:
-        problems.text = data.decode("utf-8-sig")
+        problems.text = data.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         # `error.start` counts from `error.object`, which has no byte order mark.
         decoded_bytes, at = error.object, error.start
@@ -298,7 +299,9 @@ def looks_like_recipe(content: Path | str | bytes) -> bool:
             content = read_file(content, MAX_BYTES, Problems())
         except Refused:
             return False
-    text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
+    text = content
+    if isinstance(text, bytes):  # without the codec utf-8-sig, whose module takes longer to import
+        text = text.removeprefix(BOM_UTF8).decode("utf-8", "replace")
     if _AT_ROOT.search(text):
         return True
     if not _ANYWHERE.search(text):

@@ -4,7 +4,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from pytest_orchestrator.core import files
 from pytest_orchestrator.core.text import counted, figure
@@ -40,7 +42,7 @@ _NAMES: Final = {"python": "Python", "git.revision": "revision", "git.dirty": "l
 _PACKAGE: Final = "plugins."
 
 
-class Cell(NamedTuple):
+class Cell(Struct, frozen=True):
     """Cell of the grid: a step, or the verdict of the recipe, in one run.
 
     Attributes:
@@ -56,7 +58,7 @@ class Cell(NamedTuple):
     href: str
 
 
-class Column(NamedTuple):
+class Column(Struct, frozen=True):
     """Column of the grid: one run.
 
     Attributes:
@@ -74,7 +76,7 @@ class Column(NamedTuple):
     href: str
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True):
     """Row of the grid: one step.
 
     Attributes:
@@ -92,7 +94,7 @@ class Row(NamedTuple):
     is_flaky: bool
 
 
-class ChangeRow(NamedTuple):
+class ChangeRow(Struct, frozen=True):
     """Row of the table of changes: kind, name, and the texts of both values."""
 
     kind: str
@@ -101,7 +103,7 @@ class ChangeRow(NamedTuple):
     now: str
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True):
     """Place of a recipe on a page.
 
     Attributes:

@@ -5,7 +5,9 @@ may be older than all of these.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from pytest_orchestrator.runs.compare.comparison import differences, flat
 from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, FLOORS, Drift, find_drift
@@ -20,7 +22,7 @@ Kind = Literal["recipe", "file", "var", "test_meta", "environment", "selection"]
 _MOST_STEPS: Final = 1_000
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """A difference between two runs of a recipe.
 
     Attributes:
@@ -37,7 +39,7 @@ class Change(NamedTuple):
     now: Any
 
 
-class Deviation(NamedTuple):
+class Deviation(Struct, frozen=True):
     """A figure of a step that is out of the usual.
 
     Attributes:

@@ -15,7 +15,9 @@ has one that was mended.
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from pytest_orchestrator.runs.history.model import PastStep
 
@@ -24,7 +26,7 @@ FAILED: Final = frozenset({"failed", "error"})
 _FLIPS: Final = 2
 
 
-class Stability(NamedTuple):
+class Stability(Struct, frozen=True):
     """Stability of a step.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
@@ -92,7 +92,7 @@ def test_the_grid_has_the_oldest_run_first_and_the_run_of_the_page_last(folder: 
     link, measure, _ = history.rows
     anchor = f"{RECIPE}::link"
     moment = history.columns[2].moment
-    assert link.cells[2] == (
+    assert astuple(link.cells[2]) == (
         *("✘", "failed", f"20261029T100000Z-0002, {moment}: failed: no link"),
         f"../20261029T100000Z-0002/report.html#{anchor}",
     )
@@ -114,7 +114,7 @@ def test_the_changes_since_the_last_good_run_have_both_values(folder: Path) -> N
 
     assert history.good is not None
     assert history.good.run == "20261029T100000Z-0002"
-    assert [tuple(row) for row in history.changes] == [
+    assert [astuple(row) for row in history.changes] == [
         ("recipe text", RECIPE, f"{'2' * 12}…", f"{'1' * 12}…"),
         ("var", "gain", "1", "2"),
         (
