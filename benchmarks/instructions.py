@@ -47,6 +47,8 @@ class Count(NamedTuple):
         options: Options of pytest.
         is_cached: False for a tree without bytecode files in which none may be written, as in most
             container images.
+        is_installed: True if pip has installed the package. pytest reads the list of the files of
+            each installed plugin at its start; a tree of sources has none.
     """
 
     kind: str
@@ -54,12 +56,14 @@ class Count(NamedTuple):
     files: int = 1
     options: tuple[str, ...] = ()
     is_cached: bool = True
+    is_installed: bool = False
 
 
 COUNTS = {
     "empty test": Count("empty", 1, options=WITHOUT),
     "unused plugin": Count("empty", 1),
     "unused plugin, no bytecode": Count("empty", 1, is_cached=False),
+    "unused plugin, installed": Count("empty", 1, is_installed=True),
     "two shell steps": Count("recipe-shell", 2),
     "python and shell step": Count("recipe-both", 2),
     "20 shell steps": Count("recipe-shell", 20),
@@ -112,6 +116,9 @@ def figures(counts: Mapping[str, float]) -> dict[str, Ratio]:
         "the unused plugin adds without bytecode": Ratio(
             counts["unused plugin, no bytecode"] - empty, "M"
         ),
+        "the unused plugin adds as an installed package": Ratio(
+            counts["unused plugin, installed"] - empty, "M"
+        ),
         "two shell steps / an empty test": Ratio(counts["two shell steps"] / empty),
         "a python and a shell step / an empty test": Ratio(counts["python and shell step"] / empty),
         "a shell step": Ratio(shell, "M", has_budget=False),
@@ -143,10 +150,23 @@ def counted(count: Count, folder: Path) -> float:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(_TREE / "pytest_orchestrator", tree / "pytest_orchestrator", ignore=ignored)
         env["PYTHONDONTWRITEBYTECODE"] = "1"
+    if count.is_installed:
+        tree = folder / "site"
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            str(tree),
+        ]
+        subprocess.run([*pip, str(_TREE)], check=True)
     env["PYTHONPATH"] = str(tree)
     argv = [sys.executable, "-m", "pytest", "-q", *without_others(), *count.options]
-    # Compiles the modules and rewrites the asserts, which is not counted. The second run has the first
-    # one in its history, whose modules it compiles.
+    # Compiles the modules and rewrites the asserts, which is not counted. The second run compiles
+    # those of the history, in which it finds the first one.
     for _ in range(2 if count.is_cached else 0):
         subprocess.run(argv, cwd=place, env=env, check=False, capture_output=True)
     done = subprocess.run([*_VALGRIND, *argv], cwd=place, env=env, check=False, capture_output=True)
