@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import pkgutil
 import re
 import subprocess
@@ -240,6 +241,13 @@ def not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unset the variables of CI, which change how pytest truncates lines and explanations."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def not_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variables by which a worker of xdist, which runs this test, is known as one."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

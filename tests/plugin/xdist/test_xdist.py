@@ -209,7 +209,8 @@ from pathlib import Path
 
 def awaited(name):
     end = time.monotonic() + 60
-    while not Path(name).exists() and time.monotonic() < end:
+    while not Path(name).exists():
+        assert time.monotonic() < end, f"there is no {name}"
         time.sleep(0.01)
 
 
