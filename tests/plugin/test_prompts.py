@@ -356,13 +356,16 @@ class OperatorPage:
         self._thread.join()
 
     def _answer(self) -> None:
+        accepted = ""
         for lines in self._lines:
-            while not (questions := self.questions()):
+            # An accepted answer's question is shown until the step has it.
+            while not (questions := [one for one in self.questions() if one.nonce != accepted]):
                 time.sleep(0.01)
             nonce = questions[0].nonce
             self.nonces.append(nonce)
             button = questions[0].asked.question.buttons[0]
             self.replies.append(self.send(nonce, lines, button))
+            accepted = "" if self.replies[-1].problems else nonce
 
     def questions(self) -> Sequence[ShownQuestion]:
         """Return the open questions of the newest run."""
