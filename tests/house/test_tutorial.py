@@ -34,6 +34,7 @@ def test_a_page_shows_what_a_user_sees(
     assert play(DOCS / page, tmp_path, alone(bare)) == commands
 
 
+@pytest.mark.nightly
 def test_the_tutorial_leads_from_an_empty_folder_to_a_report_and_a_monitor(
     bare: Path, tmp_path: Path
 ) -> None:

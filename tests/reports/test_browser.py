@@ -24,6 +24,7 @@ from tests.reports.line_run import line_run
 from tests.reports.past import copies
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
+pytestmark = pytest.mark.nightly
 Open = Callable[..., Opened]
 FLASH, RIPPLE = (f"[id='{RECIPE}::{name}']" for name in ("flash", "measure_ripple"))
 

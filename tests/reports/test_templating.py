@@ -12,16 +12,16 @@ from pytest_orchestrator.reports import templating
 from pytest_orchestrator.reports.text import shown
 from scripts import templates
 
+COMPILED = dict(templates.modules())
 
-@pytest.mark.parametrize("path", [path for path, _ in templates.modules()], ids=lambda at: at.stem)
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda at: at.stem)
 def test_a_compiled_module_is_that_of_its_template(path: Path) -> None:
     head, _, text = path.read_text(encoding="utf-8").partition("\n")
     if jinja2.__version__ not in head:
         pytest.skip(f"compiled by another version of Jinja2: {head}")
 
-    current = dict(templates.modules())[path].partition("\n")[2]
-
-    assert text == current, "run `python -m scripts.templates`"
+    assert text == COMPILED[path].partition("\n")[2], "run `python -m scripts.templates`"
 
 
 def template(monkeypatch: pytest.MonkeyPatch, source: str) -> templating.Template:

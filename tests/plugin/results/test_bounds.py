@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -119,29 +120,28 @@ def errs(ctx, params):
 """
 
 
+_OUTCOMES = {
+    "message": "failed",
+    "lines": "failed",
+    "chain": "failed",
+    "asserts": "failed",
+    "explains": "failed",
+    "fails": "failed",
+    "exits": "failed",
+    "skips": "skipped",
+    "expected": "xfailed",
+    "errs": "failed",
+    "ends": "failed",  # it ends the session, so it is the last one
+}
+
+
 @pytest.mark.parametrize("isolation", ["process", "inline"])
-@pytest.mark.parametrize(
-    ("function", "outcome"),
-    [
-        ("message", "failed"),
-        ("lines", "failed"),
-        ("chain", "failed"),
-        ("asserts", "failed"),
-        ("explains", "failed"),
-        ("fails", "failed"),
-        ("exits", "failed"),
-        ("skips", "skipped"),
-        ("expected", "xfailed"),
-        ("ends", "interrupted"),
-        ("errs", "failed"),
-    ],
-)
 def test_no_report_holds_more_than_a_megabyte_of_a_failure_text(
-    project: Project, isolation: str, function: str, outcome: str
+    project: Project, isolation: str
 ) -> None:
     project.write("long.py", _LONG)
-    step = f"type: python, module: long, function: {function}, isolation: {isolation}"
-    project.recipe("x", {"one": step})
+    keys = f"type: python, module: long, isolation: {isolation}, needs: []"
+    project.recipe("x", {name: f"{keys}, function: {name}" for name in _OUTCOMES})
     project.write(
         "conftest.py",
         """
@@ -152,21 +152,26 @@ def test_no_report_holds_more_than_a_megabyte_of_a_failure_text(
                 texts = [report.longreprtext, getattr(report, "wasxfail", "")]
                 if isinstance(report.longrepr, tuple):
                     texts.append(report.longrepr[2])
-                with open("sizes.json", "w") as file:
-                    json.dump([len(one) for one in texts], file)
+                with open("sizes.jsonl", "a") as file:
+                    print(json.dumps([len(one) for one in texts]), file=file)
         """,
     )
 
-    result = project.run("--json-report", "--json-report-file=j.json", "--junitxml=j.xml")
+    outcomes = project.outcomes("--json-report", "--json-report-file=j.json", "--junitxml=j.xml")
 
-    assert result.parseoutcomes() == {outcome: 1}
+    assert {node.partition("::")[2]: one for node, one in outcomes.items()} == _OUTCOMES
     room = MAX_TEXT + 20_000  # for the rest of the report
-    assert max(json.loads((project.path / "sizes.json").read_text())) < room
+    sizes = [json.loads(line) for line in (project.path / "sizes.jsonl").read_text().splitlines()]
+    assert len(sizes) == len(_OUTCOMES)
+    assert max(map(max, sizes)) < room
     (journal,) = project.path.glob(".orchestrator/runs/2*/journal.jsonl")
-    sizes = {one.name: one.stat().st_size for one in (journal, project.path / "j.json")}
+    tests = json.loads((project.path / "j.json").read_text())["tests"]
     # A reason is in each file twice: in the block and in the report of pytest.
-    assert {name: size for name, size in sizes.items() if size > 2 * room} == {}
-    assert (project.path / "j.xml").stat().st_size < 3 * room
+    longest = {"journal": max(map(len, journal.read_bytes().splitlines()))}
+    longest["j.json"] = max(map(size_of, tests))
+    assert {name: size for name, size in longest.items() if size > 2 * room} == {}
+    cases = ElementTree.parse(project.path / "j.xml").getroot().iter("testcase")
+    assert max(len(ElementTree.tostring(one)) for one in cases) < 3 * room
 
 
 def test_a_message_of_many_lines_is_explained_like_any_other(project: Project) -> None:
