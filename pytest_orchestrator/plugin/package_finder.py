@@ -1,4 +1,4 @@
-"""Import of the modules of this package, with less work than Python's own. PYTEST_DONT_REWRITE.
+"""Import of the modules of this package, with less work than Python's own.
 
 Python takes as long to find a small module and to read its bytecode file as to execute it, and a
 session with a recipe imports some 250.
