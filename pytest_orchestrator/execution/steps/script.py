@@ -31,7 +31,7 @@ _orchestrator_lines=$BASH_ENV.lines
 unset BASH_ENV
 set -E
 trap 'case $- in *e*) _orchestrator_code=$? _orchestrator_line=$LINENO _orchestrator_depth=0; \
-while [ "${BASH_SOURCE[_orchestrator_depth]:-environment}" != environment ]; do \
+while case ${BASH_SOURCE[_orchestrator_depth]:-$0} in environment | "$0") false;; esac; do \
 _orchestrator_line=${BASH_LINENO[_orchestrator_depth]}; \
 _orchestrator_depth=$((_orchestrator_depth + 1)); done; \
 { echo "$_orchestrator_code $BASH_SUBSHELL $_orchestrator_line" >>"$_orchestrator_lines"; } \
@@ -39,8 +39,9 @@ _orchestrator_depth=$((_orchestrator_depth + 1)); done; \
 """
 """Startup file of `bash`: at each command at which `-e` ends a shell, the trap adds a line to the
 file `$BASH_ENV.lines`, which has the exit code, the number of subshells around the command, and the
-line of the script. A line of a sourced file is that of the command that calls its code. The trap is
-one line, because `LINENO` counts its line breaks."""
+line of the script. A line of a sourced file is that of the command that calls its code. The source of
+a function of the script is `environment` up to bash 5.2 and `$0` from 5.3. The trap is one line,
+because `LINENO` counts its line breaks."""
 
 RECORD: Final = "orchestrator: -e: "
 """Begin of the last line of stderr by which the other machine sends the lines of the trap."""
