@@ -227,8 +227,8 @@ class _StationReader:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             try:
                 return date.fromisoformat(value)
-            except ValueError as error:
-                self._report(node, title, f" is {quoted(value)}, no day of the calendar: {error}")
+            except ValueError:
+                self._report(node, title, f" is {quoted(value)}, no day of the calendar")
                 return None
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         shown = str(value) if is_number else self._reading.kind(node)

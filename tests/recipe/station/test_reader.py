@@ -256,10 +256,7 @@ def test_an_instrument_is_a_mapping_with_a_resource(
         ("baud_rate: 3", "baud_rate' is 3, should be 50 to 10000000"),
         ("calibrated: May 2026", "calibrated' is 'May 2026', should be a day such as 2026-05-01"),
         ("calibrated: 20260501", "calibrated' is 20260501, should be a day such as 2026-05-01"),
-        (
-            "due: 2026-02-30",
-            "due' is '2026-02-30', no day of the calendar: day is out of range for month",
-        ),
+        ("due: 2026-02-30", "due' is '2026-02-30', no day of the calendar"),
         ("due: [2026]", "due' is a list, should be a day such as 2026-05-01"),
         ("due: ", "due' is empty, should be a day such as 2026-05-01"),
         (
