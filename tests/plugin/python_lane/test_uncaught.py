@@ -47,7 +47,7 @@ def _step(project: Project, function: str, isolation: str, more: str = "") -> No
             "PytestUnhandledThreadExceptionWarning: Exception in thread reader",
             "no supply",
         ),
-        ("forgets", "PytestUnraisableExceptionWarning: Exception ignored in", "still on"),
+        ("forgets", "PytestUnraisableExceptionWarning: Exception ignored ", "still on"),
     ],
 )
 def test_an_uncaught_exception_of_a_thread_or_finalizer_is_a_warning(
