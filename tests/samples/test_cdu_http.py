@@ -29,7 +29,8 @@ def test_the_unit_serves_only_readings(port: int, capsys: pytest.CaptureFixture[
     while ask(ctx, {"port": port, "polls": 1})["status"] != "ok":
         pass
 
-    with pytest.raises(urllib.request.HTTPError, match="404"):
+    with pytest.raises(urllib.request.HTTPError, match="404") as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/other")
+    refused.value.close()
     assert ctx.get("cdu_http.readings_v1") == [{"poll": 1, "supply_pressure_kpa": 320.1}]
     assert capsys.readouterr().out == f"listening on 127.0.0.1:{port}\n"

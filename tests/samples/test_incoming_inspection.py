@@ -77,8 +77,9 @@ def test_the_station_answers_with_202_before_its_verdict(port: int) -> None:
     )
     assert _reply(f"{station}/units/SN1")[0] == 202
     assert _reply(f"{station}/units/SN1")[1]["verdict"] == "rejected"
-    with pytest.raises(urllib.request.HTTPError, match="404"):
+    with pytest.raises(urllib.request.HTTPError, match="404") as unknown:
         _reply(f"{station}/units/SN2")
+    unknown.value.close()
 
 
 def _is_ready(url: str) -> bool:
