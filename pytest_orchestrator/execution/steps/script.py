@@ -29,19 +29,24 @@ MISSING: Final = "orchestrator: the shell {} was not found"
 STARTUP: Final = """\
 _orchestrator_lines=$BASH_ENV.lines
 unset BASH_ENV
+case $BASH_VERSION in [34].* | 5.0.*) _orchestrator_first=1;; *) _orchestrator_first=0;; esac
 set -E
 trap 'case $- in *e*) _orchestrator_code=$? _orchestrator_line=$LINENO _orchestrator_depth=0; \
-while case ${BASH_SOURCE[_orchestrator_depth]:-$0} in environment | "$0") false;; esac; do \
+while case ${FUNCNAME[_orchestrator_depth]+in }${BASH_SOURCE[_orchestrator_depth]-} in \
+"" | "in environment" | "in $0") false;; esac; do \
 _orchestrator_line=${BASH_LINENO[_orchestrator_depth]}; \
 _orchestrator_depth=$((_orchestrator_depth + 1)); done; \
+_orchestrator_line=$((_orchestrator_line + _orchestrator_first)); \
 { echo "$_orchestrator_code $BASH_SUBSHELL $_orchestrator_line" >>"$_orchestrator_lines"; } \
 2>/dev/null || :;; esac' ERR
 """
 """Startup file of `bash`: at each command at which `-e` ends a shell, the trap adds a line to the
 file `$BASH_ENV.lines`, which has the exit code, the number of subshells around the command, and the
-line of the script. A line of a sourced file is that of the command that calls its code. The source of
-a function of the script is `environment` up to bash 5.2 and `$0` from 5.3. The trap is one line,
-because `LINENO` counts its line breaks."""
+line of the script. A line of a sourced file is that of the command that calls its code. The source
+of a function of the script is `environment` up to bash 5.2 and `$0` from 5.3. Bash 3.2 knows
+neither source nor line in a function: there too, the line is that of the call. Up to 5.0, bash
+counts the lines of the script from 0. The trap is one line, because `LINENO` counts its line
+breaks."""
 
 RECORD: Final = "orchestrator: -e: "
 """Begin of the last line of stderr by which the other machine sends the lines of the trap."""
