@@ -32,6 +32,11 @@ _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _VALUES, _ITEMS = "additionalProperties", "items"
 _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
+_HIDDEN = (
+    "; an annotation uses a name that a field has, too: rename the field, and name its key with "
+    "msgspec.field(name='...')"
+)
+"""Cure for annotations that are evaluated in the finished class, as all are since Python 3.14."""
 
 
 class CustomStep(CodeStep, frozen=True, kw_only=True):
@@ -341,7 +346,9 @@ def _fields(keys: Any) -> list[tuple[str, Any, Any]]:
         msgspec.json.Decoder(keys)
         key_fields = msgspec.structs.fields(keys)
     except Exception as error:  # noqa: BLE001 - annotations are the author's code
-        raise ValueError(f"has 'Keys' that msgspec cannot read: {error}") from None
+        hidden = "'member_descriptor' object" in str(error) or "<member '" in str(error)
+        hint = _HIDDEN if hidden else ""
+        raise ValueError(f"has 'Keys' that msgspec cannot read: {error}{hint}") from None
     return [_field(each) for each in key_fields]
 
 

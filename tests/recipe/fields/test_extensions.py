@@ -275,6 +275,14 @@ def kind(name: object = "mine", doc: str | None = "Does.", **fields: Any) -> typ
             ),
         ),
         (
+            kind(list="list[str]"),
+            (
+                "has 'Keys' that msgspec cannot read: 'member_descriptor' object is not "
+                "subscriptable; an annotation uses a name that a field has, too: rename the field, "
+                "and name its key with msgspec.field(name='...')"
+            ),
+        ),
+        (
             type("Mine", (Http,), {"name": "mine", "Keys": dict, "__doc__": "Does."}),
             "has no 'Keys'; they are a class of their own, derived from Struct",
         ),
