@@ -60,7 +60,11 @@ _FILE_MESSAGE: Final = lazy_pattern(
 
 _SYNTAX: Final = lazy_pattern(r"(?i)syntax error")
 _NOT_FOUND: Final = lazy_pattern(r"not found|[Pp]ermission denied|No such file")
-_FRAME: Final = lazy_pattern(r'^ *File "<string>", line (\d+)', re.MULTILINE)
+_COLOUR: Final = r"(?:\x1b\[[\d;]*m)*"
+_FRAME: Final = lazy_pattern(
+    rf'^ *File {_COLOUR}"<string>"{_COLOUR}, line {_COLOUR}(\d+)', re.MULTILINE
+)
+"""Pattern for a line of a traceback; since Python 3.13 it has colours if `FORCE_COLOR` is set."""
 _VALUE: Final = lazy_pattern(r'"?\$\{RECIPE_VALUE_\d+\}"?')
 _CLOSES: Final = lazy_pattern(r"\s*(?:\)|\}|(?:fi|done|esac)\b)")
 _CLOSING: Final = frozenset({")", "}", "fi", "done", "esac"})

@@ -247,6 +247,15 @@ def test_shell_python_is_the_interpreter_of_pytest_and_names_the_line(bench: Ben
     )
 
 
+@pytest.mark.parametrize(
+    "frame",
+    ['  File "<string>", line 2, in f', '  File \x1b[35m"<string>"\x1b[0m, line \x1b[35m2\x1b[0m'],
+)
+def test_a_traceback_of_python_names_the_line_in_colours_too(frame: str) -> None:
+    step = ShellStep(name="a", cmd="one\ntwo", shell="python")
+    assert FailingLine(step, 1, f"{frame}\nError: no", "").text == "line 2 of cmd: two"
+
+
 def test_a_shell_that_is_a_list_receives_the_path_of_the_script(
     bench: Bench, scratch: Path
 ) -> None:
