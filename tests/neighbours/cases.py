@@ -153,7 +153,7 @@ GROUPS = {
     "workflow": ("pytest-workflow",),
 }
 PYTESTS = ("8.4", "9.0", "9.1", "9.2")
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _STRICT = ("-W", "error", "--strict-markers", "--strict-config")
 
 NEIGHBOURS = (

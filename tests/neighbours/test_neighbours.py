@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.neighbours import table
-from tests.neighbours.cases import NEIGHBOURS, Case
+from tests.neighbours.cases import NEIGHBOURS, PYTESTS, PYTHONS, Case
 from tests.neighbours.trying import tried
 
 # Plugins that the extra `dev` installs. Many tests use one of them; this run uses all.
@@ -38,7 +38,7 @@ def test_a_plugin_that_does_not_work_has_its_reason() -> None:
 def test_a_case_that_was_not_run_is_said_so() -> None:
     results = table.text([])
 
-    assert results.count("not run") == len(NEIGHBOURS) + 12
+    assert results.count("not run") == len(NEIGHBOURS) + len(PYTESTS) * len(PYTHONS)
     assert "works" not in results
 
 
