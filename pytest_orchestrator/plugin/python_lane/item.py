@@ -83,7 +83,11 @@ class StepCalls:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self) -> bool:
         """Serve steps instead of running the item."""
-        faulthandler.enable(2)
+        if sys.version_info >= (3, 14):
+            # A report shows the end of stderr: the C stack would hide the line of the step code.
+            faulthandler.enable(2, c_stack=False)
+        else:
+            faulthandler.enable(2)
         with warnings.catch_warnings():
             warnings.showwarning = self._warned
             self.serve()

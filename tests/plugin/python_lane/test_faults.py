@@ -170,6 +170,13 @@ def test_leftover_processes_are_named(project: Project) -> None:
     assert re.search(r"step 'leaves_a_process' left running: \S+ \(pid \d+\); ended", shown)
 
 
+def test_the_report_of_a_crash_shows_the_line_of_the_step_code(project: Project) -> None:
+    project.write("bodies.py", _BODIES)
+    project.recipe("x", {"s": "type: python, module: bodies, function: crashes"})
+
+    project.run().stdout.fnmatch_lines(["E   ended by SIGSEGV", '*bodies.py", line * in crashes'])
+
+
 @pytest.mark.nightly
 @pytest.mark.own_interpreters
 def test_each_fault_fails_with_its_cause_in_fresh_interpreters_too(
