@@ -7,7 +7,7 @@ from typing import Any, Final, TypeGuard
 from msgspec import UNSET, Struct
 
 from pytest_orchestrator.core.text import figure
-from pytest_orchestrator.reports.text import json_text
+from pytest_orchestrator.reports.text import cut, json_text, size
 from pytest_orchestrator.runs.block import Measurement
 
 _PREFIXED: Final = frozenset(
@@ -189,13 +189,26 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     parts = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
     words = []
-    for size, unit in parts:
-        number, whole = divmod(whole, size)
+    for length, unit in parts:
+        number, whole = divmod(whole, length)
         words.append((number, unit))
     first = next(at for at, (number, _) in enumerate(words) if number)
     # A day needs no seconds, but a minute does.
     shown = words[first : first + 3] if first == 0 else words[first : first + 2]
     return " ".join(f"{number} {unit}" for number, unit in shown if number)
+
+
+def with_unit(value: float, unit: str, precision: int | None = None) -> str:
+    """Return a figure with its unit, without a prefix; bytes in a unit that suits their number.
+
+    Args:
+        value: The figure.
+        unit: Its unit; may be empty.
+        precision: Significant digits; None means the default.
+    """
+    if unit == "bytes":
+        return size(round(value))
+    return f"{figure(value, precision)} {cut(unit, 20)}".rstrip()
 
 
 def local_time(ts: str) -> str:

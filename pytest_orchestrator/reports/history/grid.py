@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from pytest_orchestrator.core import files
 from pytest_orchestrator.core.text import counted, figure
-from pytest_orchestrator.reports.quantities import duration, local_time
+from pytest_orchestrator.reports.quantities import duration, local_time, with_unit
 from pytest_orchestrator.reports.states import legend
-from pytest_orchestrator.reports.text import cut, json_text, look, sign, size
+from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.compare import since_good
 from pytest_orchestrator.runs.compare.since_good import Change, Deviation
 from pytest_orchestrator.runs.history.build import past_recipe
@@ -308,9 +308,7 @@ def _deviation_row(one: Deviation) -> ChangeRow:
 def _figure(value: float, one: Deviation) -> str:
     if one.figure in ("seconds", "cpu_seconds") and one.unit == "s":
         return duration(value)
-    if one.unit == "bytes":
-        return size(round(value))
-    return f"{figure(value, one.precision)} {cut(one.unit, 20)}".rstrip()
+    return with_unit(value, one.unit, one.precision)
 
 
 def _without_recipes(run: "RunRecord") -> PastRun:

@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.text import counted, figure
-from pytest_orchestrator.reports.quantities import local_time
+from pytest_orchestrator.reports.quantities import local_time, with_unit
 from pytest_orchestrator.reports.states import COLOURS
 from pytest_orchestrator.reports.templating import template
-from pytest_orchestrator.reports.text import cut, size
+from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.compare.trends import Point, Trend
 
 MOST: Final = 24
@@ -120,6 +120,4 @@ def _title(point: Point, one: Trend) -> str:
 
 
 def _shown(value: float, one: Trend) -> str:
-    if one.unit == "bytes":
-        return size(round(value))
-    return f"{figure(float(value), one.precision or 4)} {cut(one.unit, 20)}".rstrip()
+    return with_unit(float(value), one.unit, one.precision or 4)
