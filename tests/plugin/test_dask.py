@@ -140,8 +140,10 @@ class ReportedRun:
 
 
 def test_sample_recipes_report_the_same_on_workers(project: Project, dask: str) -> None:
+    # The readings of this recipe change with time, and its steps that use instruments run here.
+    others = shutil.ignore_patterns("psu_scpi.yaml")
     for name in ("recipes", "scriptlets"):
-        shutil.copytree(ROOT / name, project.path / name)
+        shutil.copytree(ROOT / name, project.path / name, ignore=others)
     here = ReportedRun(project)
     shutil.rmtree(project.path / "out")
     there = ReportedRun(project, dask)

@@ -32,14 +32,15 @@ _VARYING: Final = {
     *("asctime", "msecs", "relativeCreated", "duration", "seconds", "measured", "resources"),
     *("lines", "touched", "n", "stderr_bytes"),  # these depend on the length of printed figures
     *("environment", "collectors"),
+    "user_properties",  # compared as those of the JUnit report
 }
-_FIGURES: Final = re.compile(r"(_seconds|_bytes|_percent|_delta|_rss|_count|_switches|_faults)$")
+_FIGURES: Final = re.compile(r"_(seconds|bytes)$|^(processes|samples)$")
 _VARYING_TEXT: Final = re.compile(
     r'(?m)"(seconds|rss_delta|heap_\w+)": [\d.e-]+'
     r"|^(worker|resources|rerun) .*\n?| in \d+\.\d+s\b|\d+\.\d+ s\b"
 )
 _NAMES: Final = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d|\d{8}T\d{6}Z-\w{4}|127\.0\.0\.1:\d+|0x[0-9a-f]+"
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?|\d{8}T\d{6}Z-\w{4}|127\.0\.0\.1:\d+|0x[0-9a-f]+"
 )
 REPORTS: Final = ("--json-report", "--json-report-file=told.json", "--junitxml=told.xml")
 
@@ -107,9 +108,9 @@ def _comparable_members(data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _files(record: RunRecord) -> Iterator[str]:
-    """Yield the sealed files, except samples, which a short step may not have."""
+    """Yield the sealed files, without samples and times of lines, which a short step may lack."""
     for name in record.finished.files if record.finished else ():
-        if not name.startswith("resources/"):
+        if not name.startswith("resources/") and not name.endswith(".times"):
             yield name
 
 
@@ -129,7 +130,7 @@ def _junit(root: ElementTree.Element) -> Any:
         "cases": {
             f"{one.get('classname')}::{one.get('name')}": {
                 "attributes": comparable(dict(one.attrib)),
-                "properties": dict(map(_property, one.iter("property"))),
+                "properties": dict(_properties(one)),
                 "children": [
                     [child.tag, comparable(dict(child.attrib)), comparable(child.text)]
                     for child in one
@@ -141,8 +142,9 @@ def _junit(root: ElementTree.Element) -> Any:
     }
 
 
-def _property(one: ElementTree.Element) -> tuple[str, Any]:
-    """Return the name and value of a property; `…` as the value of a figure."""
-    name = str(one.get("name"))
-    varies = name in _VARYING or _FIGURES.search(name)
-    return name, "…" if varies else comparable(one.get("value"))
+def _properties(case: ElementTree.Element) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of the properties of a test, without its figures."""
+    for one in case.iter("property"):
+        name = str(one.get("name"))
+        if name not in _VARYING and not _FIGURES.search(name):
+            yield name, comparable(one.get("value"))
