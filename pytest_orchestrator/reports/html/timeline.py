@@ -14,6 +14,9 @@ Kind = Literal["locked", "running", "failed", "retrying"]
 _TICK_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MAX_TICKS: Final = 6
 _MAX_STEP_ROWS: Final = 60
+_ROUNDING: Final = 0.0015
+"""Seconds, above the overlap of two steps that follow each other. A block has times in whole
+milliseconds, the start rounded down and the end rounded up, so that they may overlap by one."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -207,10 +210,11 @@ def lanes_of(times: Sequence[tuple[float, float]]) -> list[int]:
     lanes = [0] * len(times)
     for index in sorted(range(len(times)), key=lambda each: times[each]):
         start, stop = times[index]
-        lane = next((number for number, until in enumerate(free) if until <= start), len(free))
+        fits = (number for number, until in enumerate(free) if until <= start + _ROUNDING)
+        lane = next(fits, len(free))
         if lane == len(free):
             free.append(stop)
-        free[lane] = stop
+        free[lane] = max(free[lane], stop)
         lanes[index] = lane
     return lanes
 

@@ -1,12 +1,16 @@
+import itertools
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits
-from pytest_orchestrator.reports.html.timeline import Timeline, timeline
+from pytest_orchestrator.reports.html.timeline import Timeline, lanes_of, timeline
 from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 from tests.runs.built import Runs
@@ -39,6 +43,21 @@ def test_a_bar_shows_lock_waits_attempts_and_retry_delays(tmp_path: Path) -> Non
     }
     assert shown.seconds == pytest.approx(9.4)
     assert shown.ticks == (2, 4, 6, 8)
+
+
+@given(st.lists(st.floats(0, 0.01), min_size=2))
+def test_steps_one_after_another_share_a_lane_whatever_their_rounded_times(
+    durations: list[float],
+) -> None:
+    ends = [*itertools.accumulate(durations, initial=1.7e9)]
+    windows = itertools.pairwise(ends)
+    rounded = [(math.floor(a * 1000) / 1000, math.ceil(b * 1000) / 1000) for a, b in windows]
+
+    assert set(lanes_of(rounded)) == {0}
+
+
+def test_steps_that_overlap_by_more_than_their_rounding_have_their_own_lanes() -> None:
+    assert lanes_of([(0.0, 0.010), (0.007, 0.020), (0.012, 0.030)]) == [0, 1, 0]
 
 
 def test_simultaneous_steps_are_on_separate_lanes(tmp_path: Path) -> None:
