@@ -72,7 +72,7 @@ class Overview(msgspec.Struct, frozen=True):
         span: Start of its first step and end of its last one; None if none ran.
         states: The number of its steps by state.
         repeated: The number of steps that passed in a later attempt.
-        measured: The numbers of its measurements: all, failed, marginal.
+        measured: The numbers of its measurements: all, failed, failed that may fail, marginal.
         rows: The steps that did not pass or have notable measurements.
     """
 
@@ -82,7 +82,7 @@ class Overview(msgspec.Struct, frozen=True):
     span: tuple[float, float] | None
     states: Counter[str]
     repeated: int
-    measured: tuple[int, int, int]
+    measured: tuple[int, int, int, int]
     rows: Sequence[StepRow]
 
     @property
@@ -120,7 +120,8 @@ def overview(blocks: "Sequence[Block]") -> Overview:
         repeated=sum((block.step.attempt or 1) > 1 or bool(block.step.reruns) for block in steps),
         measured=(
             len(measured),
-            sum(one.verdict != "pass" for one in measured),
+            sum(one.verdict != "pass" and not one.allow_fail for one in measured),
+            sum(one.verdict != "pass" and bool(one.allow_fail) for one in measured),
             sum(bool(one.marginal) for one in measured),
         ),
         rows=rows,

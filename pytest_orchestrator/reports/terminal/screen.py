@@ -155,7 +155,7 @@ def _heads(entries: Sequence[_Entry], width: int) -> list[list[Part]]:
         details, room = _details_of(entry), width - used
         if not _is_single_fold(entry) and display_width(details[0]) > room:
             details = [_whole_counts(details[0], room)]
-        is_marginal = entry.verdict == "passed" and any(run.measured[2] for run in entry.runs)
+        is_marginal = entry.verdict == "passed" and any(run.measured[3] for run in entry.runs)
         row.append(Part(_fitting(details, room), "yellow" if is_marginal else ""))
     return rows
 
@@ -208,11 +208,12 @@ def _states(runs: Iterable[Overview]) -> Counter[str]:
 
 
 def _measured(runs: Sequence[Overview]) -> str:
-    total, failed, marginal = (sum(run.measured[at] for run in runs) for at in range(3))
+    total, failed, may_fail, marginal = (sum(run.measured[at] for run in runs) for at in range(4))
     if not total:
         return ""
     parts = [counted(total, "measurement")]
     parts += [f"{failed:,} failed"] if failed else []
+    parts += [f"{may_fail:,} failed (may fail)"] if may_fail else []
     parts += [f"{marginal:,} marginal"] if marginal else []
     return ", ".join(parts)
 

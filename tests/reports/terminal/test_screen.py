@@ -287,6 +287,14 @@ def test_the_totals_are_one_line() -> None:
     assert totals(runs, 10) == "3 recipes: 2 passed, 1 failed"
 
 
+def test_a_failed_measurement_that_may_fail_is_counted_as_such() -> None:
+    allowed = FAIL | {"name": "drift", "allow_fail": True}
+    runs = [overview([step("m", measurements=[GOOD, allowed])])]
+    assert totals(runs, 100) == (
+        "1 recipe: 1 passed; 1 step: 1 passed; 2 measurements, 1 failed (may fail)"
+    )
+
+
 def test_the_cells_of_a_recipe_are_one_recipe_in_the_totals() -> None:
     runs = [overview(one) for one in (*cells(10, 60, 20), green("a"))]
     assert totals(runs, 100) == (
