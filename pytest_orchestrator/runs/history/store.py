@@ -201,6 +201,8 @@ def prune(base: Path, before: datetime) -> Pruned:
             pruned.kept.append(run)
             continue
         path = history_file(base, run)
+        if path.is_dir():  # a folder of another program, which `read` names as a problem
+            continue
         path.unlink(missing_ok=True)
         pruned.deleted.append(run)
         with contextlib.suppress(OSError):  # not empty

@@ -164,3 +164,13 @@ def test_pruning_deletes_old_files_but_not_those_of_runs_that_exist(base: Path) 
     assert [one.id for one in store.read(base)] == [run(day).id for day in (40, 3, 1)]
     store.prune(base, datetime(2027, 1, 1, tzinfo=UTC))
     assert not (history_folder(base) / "2026-11").exists()
+
+
+def test_pruning_leaves_a_folder_that_is_named_like_a_file(base: Path) -> None:
+    store.write(base, run(0))
+    store.write(base, run(2))
+    odd = history_folder(base) / "2026-10" / f"{run(1).id}.json"
+    odd.mkdir()
+
+    assert store.prune(base, datetime(2027, 1, 1, tzinfo=UTC)).deleted == [run(2).id, run(0).id]
+    assert odd.is_dir()
