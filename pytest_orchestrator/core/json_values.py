@@ -94,6 +94,17 @@ def deep_copy(value: Json) -> Json:
     return copy
 
 
+def finite_number(value: Any) -> float | None:
+    """Return a value as a finite float; None if it is no number, or beyond the range of floats."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def kind(value: object) -> str:
     """Return the type of a value in the words of recipes: ``a number``, ``a list``, ``a Path``."""
     words = {NoneType: "null", bool: "a boolean", int: "a number", float: "a number"}

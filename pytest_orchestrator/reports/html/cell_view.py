@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.reports.html.element_view import (
     Axis,
     Curve,
     ElementTable,
     curves,
-    finite_number,
     table,
 )
 from pytest_orchestrator.reports.html.step_view import StepView

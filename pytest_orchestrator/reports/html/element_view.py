@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
+from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.text import cut_to_length, figure
 from pytest_orchestrator.reports.measurement_text import expected
 from pytest_orchestrator.reports.quantities import duration, look_of
@@ -319,14 +320,3 @@ def _scale(start: float, stop: float, low: float, high: float) -> Callable[[floa
     if not (math.isfinite(span) and span > 0):
         return lambda _: round((low + high) / 2, 1)
     return lambda value: round(low + (value - start) / span * (high - low), 1)
-
-
-def finite_number(value: Any) -> float | None:
-    """Return a value as a finite float; None if it is no number, or beyond the range of floats."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct
 
+from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.text import figure, lazy_pattern
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
@@ -62,8 +63,6 @@ def limits(measured: MeasurementPart) -> Limits | None:
     Args:
         measured: A measurement of the block of a step.
     """
-    from pytest_orchestrator.reports.html.element_view import finite_number
-
     value, equals = finite_number(measured.value), finite_number(measured.equals)
     low, high = finite_number(measured.low), finite_number(measured.high)
     if equals is not None:

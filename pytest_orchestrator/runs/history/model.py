@@ -4,13 +4,12 @@ The names of fields are the format of the files: a new field has a default, and 
 or removed while `VERSION` is the same. Fields that a later version has added are ignored.
 """
 
-import contextlib
-import math
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import msgspec
 
+from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.runs.block import Measurement, Part
 from pytest_orchestrator.runs.verdicts import Word
 
@@ -36,12 +35,8 @@ class PastMeasurement(Measurement, frozen=True, kw_only=True, omit_defaults=True
     @property
     def figure(self) -> float | None:
         """The value if it is a finite number that a float can represent, else None."""
-        value: object = self.value
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        with contextlib.suppress(OverflowError):  # an integer of more than 308 digits
-            return value if math.isfinite(value) else None
-        return None
+        value: Any = self.value
+        return None if finite_number(value) is None else value
 
 
 class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
