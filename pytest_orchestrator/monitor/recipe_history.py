@@ -14,7 +14,7 @@ from pytest_orchestrator.runs.history import backfill
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
-from pytest_orchestrator.runs.statistics.units import names_of_unit
+from pytest_orchestrator.runs.statistics.units import name_of_unit
 from pytest_orchestrator.runs.summary import flaky, verdict_of
 from pytest_orchestrator.runs.verdicts import Word, worst
 
@@ -135,7 +135,7 @@ def _column(
 ) -> Column:
     first = recipes[0][0] if recipes else None
     name = first.name if first and first.name != first.key else ""
-    dut = next(iter(names_of_unit(first.test_meta)), "") if first else ""
+    dut = name_of_unit(first.test_meta) if first else ""
     return Column(row, worst(verdict for _, verdict in recipes), name, dut, steps)
 
 

@@ -19,7 +19,7 @@ from pytest_orchestrator.runs.history.build import past_recipe
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.history.stability import stability
 from pytest_orchestrator.runs.provenance import stored_text_path
-from pytest_orchestrator.runs.statistics.units import names_of_unit
+from pytest_orchestrator.runs.statistics.units import name_of_unit
 from pytest_orchestrator.runs.verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class RecipeHistory:
         href = ""
         if run is not self._now[0] and (self.place.folder.parent / run.id / _PAGE).is_file():
             href = f"{self.place.base}../{run.id}/{_PAGE}"
-        unit = next(iter(names_of_unit(past.test_meta)), "")
-        return Column(run.id, moment[5:16], moment, cut(unit, 40), href)
+        unit = cut(name_of_unit(past.test_meta), 40)
+        return Column(run.id, moment[5:16], moment, unit, href)
 
     @property
     def summary(self) -> str:

@@ -58,6 +58,11 @@ def names_of_unit(test_meta: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, names)))
 
 
+def name_of_unit(test_meta: Mapping[str, Any]) -> str:
+    """Return the first text that names the unit under test; empty without one."""
+    return next(iter(names_of_unit(test_meta)), "")
+
+
 def is_unit(test_meta: Mapping[str, Any], name: str) -> bool:
     """Return True if `test_meta` names a unit under test."""
     return name in names_of_unit(test_meta)
