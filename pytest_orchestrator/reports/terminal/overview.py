@@ -35,6 +35,8 @@ _GOOD: Final = frozenset({"passed", "restored"})
 FOLDED: Final = frozenset({"blocked", "not run", "skipped"})
 """States of steps that share a row if they have the same reason."""
 
+MEASURED: Final = ("failed", "failed (may fail)", "marginal")
+"""Words of measurements that did not pass, or are near a limit."""
 _RUN: Final = frozenset({"passed", "failed", "error", "interrupted", "xfailed", "xpassed"})
 
 
@@ -72,7 +74,7 @@ class Overview(msgspec.Struct, frozen=True):
         span: Start of its first step and end of its last one; None if none ran.
         states: The number of its steps by state.
         repeated: The number of steps that passed in a later attempt.
-        measured: The numbers of its measurements: all, failed, failed that may fail, marginal.
+        measured: The numbers of its measurements by `MEASURED`, and of the others.
         rows: The steps that did not pass or have notable measurements.
     """
 
@@ -82,7 +84,7 @@ class Overview(msgspec.Struct, frozen=True):
     span: tuple[float, float] | None
     states: Counter[str]
     repeated: int
-    measured: tuple[int, int, int, int]
+    measured: Counter[str]
     rows: Sequence[StepRow]
 
     @property
@@ -118,14 +120,15 @@ def overview(blocks: "Sequence[Block]") -> Overview:
         ),
         states=Counter(block.step.word for block in steps),
         repeated=sum((block.step.attempt or 1) > 1 or bool(block.step.reruns) for block in steps),
-        measured=(
-            len(measured),
-            sum(one.verdict != "pass" and not one.allow_fail for one in measured),
-            sum(one.verdict != "pass" and bool(one.allow_fail) for one in measured),
-            sum(bool(one.marginal) for one in measured),
-        ),
+        measured=Counter(map(_word, measured)),
         rows=rows,
     )
+
+
+def _word(one: "Measurement") -> str:
+    if one.verdict != "pass":
+        return "failed (may fail)" if one.allow_fail else "failed"
+    return "marginal" if one.marginal else ""
 
 
 def _rows(blocks: "Sequence[Block]") -> Iterator[StepRow]:

@@ -25,6 +25,7 @@ from pytest_orchestrator.reports.terminal.measurements import (
 )
 from pytest_orchestrator.reports.terminal.overview import (
     FOLDED,
+    MEASURED,
     Overview,
     StepRow,
     counted_states,
@@ -155,7 +156,9 @@ def _heads(entries: Sequence[_Entry], width: int) -> list[list[Part]]:
         details, room = _details_of(entry), width - used
         if not _is_single_fold(entry) and display_width(details[0]) > room:
             details = [_whole_counts(details[0], room)]
-        is_marginal = entry.verdict == "passed" and any(run.measured[3] for run in entry.runs)
+        is_marginal = entry.verdict == "passed" and any(
+            run.measured["marginal"] for run in entry.runs
+        )
         row.append(Part(_fitting(details, room), "yellow" if is_marginal else ""))
     return rows
 
@@ -201,21 +204,22 @@ def _is_single_fold(entry: _Entry) -> bool:
 
 
 def _states(runs: Iterable[Overview]) -> Counter[str]:
-    states = Counter[str]()
-    for run in runs:
-        states.update(run.states)
-    return states
+    return _sum(run.states for run in runs)
+
+
+def _sum(counters: Iterable[Counter[str]]) -> Counter[str]:
+    total = Counter[str]()
+    for one in counters:
+        total.update(one)
+    return total
 
 
 def _measured(runs: Sequence[Overview]) -> str:
-    total, failed, may_fail, marginal = (sum(run.measured[at] for run in runs) for at in range(4))
-    if not total:
+    counts = _sum(run.measured for run in runs)
+    if not counts:
         return ""
-    parts = [counted(total, "measurement")]
-    parts += [f"{failed:,} failed"] if failed else []
-    parts += [f"{may_fail:,} failed (may fail)"] if may_fail else []
-    parts += [f"{marginal:,} marginal"] if marginal else []
-    return ", ".join(parts)
+    words = [f"{counts[word]:,} {word}" for word in MEASURED if counts[word]]
+    return ", ".join([counted(counts.total(), "measurement"), *words])
 
 
 def _step_lines(rows: Sequence[StepRow], width: int, more: str) -> list[Line]:
