@@ -57,17 +57,16 @@ class _Loader(SourceFileLoader):
     compiled = ""
 
     def get_code(self, fullname: str) -> "CodeType | None":
-        if self.compiled:
-            try:
-                with open(self.compiled, "rb", 0) as file:  # noqa: PTH123 - pathlib takes longer
-                    data = file.read()
-                is_current = data[:16] == _head(self.path)
-            except OSError:
-                return super().get_code(fullname)
-            if is_current:
-                code: CodeType = loads(memoryview(data)[16:])  # noqa: S302 - as Python does
-                if code.co_filename == self.path:
-                    return code
+        try:
+            with open(self.compiled, "rb", 0) as file:  # noqa: PTH123 - pathlib takes longer
+                data = file.read()
+            head = _head(self.path)
+        except OSError:  # the name may be empty, too
+            return super().get_code(fullname)
+        if data[:16] == head:
+            code: CodeType = loads(memoryview(data)[16:])  # noqa: S302 - as Python does
+            if code.co_filename == self.path:
+                return code
         return super().get_code(fullname)
 
 
