@@ -34,7 +34,7 @@ _VARYING: Final = {
     *("environment", "collectors"),
     "user_properties",  # compared as those of the JUnit report
 }
-_FIGURES: Final = re.compile(r"_(seconds|bytes)$|^(processes|samples)$")
+_OPTIONAL: Final = re.compile(r"_bytes$|^(processes|samples)$")
 _VARYING_TEXT: Final = re.compile(
     r'(?m)"(seconds|rss_delta|heap_\w+)": [\d.e-]+'
     r"|^(worker|resources|rerun) .*\n?| in \d+\.\d+s\b|\d+\.\d+ s\b"
@@ -143,8 +143,12 @@ def _junit(root: ElementTree.Element) -> Any:
 
 
 def _properties(case: ElementTree.Element) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of the properties of a test, without its figures."""
+    """Yield the names and values of the properties of a test; `…` as the value of a figure.
+
+    Where the step ran and figures that a short step may lack are left out.
+    """
     for one in case.iter("property"):
         name = str(one.get("name"))
-        if name not in _VARYING and not _FIGURES.search(name):
-            yield name, comparable(one.get("value"))
+        if name not in ("host", "worker") and not _OPTIONAL.search(name):
+            varies = name in _VARYING or name.endswith("_seconds")
+            yield name, "…" if varies else comparable(one.get("value"))
