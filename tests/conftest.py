@@ -1,14 +1,17 @@
-"""Settings and fixtures of all tests: hypothesis profile, reserved port, coverage, locks.
+"""Settings and fixtures of all tests: time limit, hypothesis profile, port, coverage, locks.
 
 `LAW_EXAMPLES` sets the number of examples of each law of hypothesis that has none of its own.
 """
 
 import contextlib
+import faulthandler
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +26,37 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+# A shell ignores Ctrl-C in a command that it starts in the background, and so do all its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_LIMIT: Final = 900.0
+"""Seconds that a test may take in a worker of xdist; the longest of the long tier takes a third."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Limit the time of each test of a worker: write its stacks to standard error, end the worker.
+
+    xdist reports the test as failed and starts another worker. The sessions that tests run in
+    this process would cancel the limit when one of their tests fails, so they cannot.
+    """
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(_TimeLimit())
+
+
+class _TimeLimit:
+    def __init__(self) -> None:
+        self._errors = os.dup(2)  # tests redirect descriptor 2
+        self._cancel = faulthandler.cancel_dump_traceback_later
+        vars(faulthandler)["cancel_dump_traceback_later"] = lambda: None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        faulthandler.dump_traceback_later(_LIMIT, exit=True, file=self._errors)
+        try:
+            return (yield)
+        finally:
+            self._cancel()
 
 
 def pytest_collection_finish() -> None:

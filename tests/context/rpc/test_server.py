@@ -182,8 +182,10 @@ def test_a_fork_keeps_no_socket_of_the_server(ctx: Context) -> None:
         before, (out, into) = sockets() - others, os.pipe()
         child = os.fork()
         if child == 0:
-            os.write(into, "\n".join(sockets()).encode())
-            os._exit(0)
+            try:
+                os.write(into, "\n".join(sockets()).encode())
+            finally:
+                os._exit(0)
         os.close(into)
         with os.fdopen(out) as output:
             kept = set(output.read().split())

@@ -151,7 +151,11 @@ def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
         one.start()
     child = os.fork()
     if not child:
-        os._exit(bool(backfill.backfill(runs.base).left_out))
+        failed = True
+        try:
+            failed = bool(backfill.backfill(runs.base).left_out)
+        finally:
+            os._exit(failed)
     barrier.wait()
     for one in threads:
         one.join()

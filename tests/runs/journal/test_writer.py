@@ -152,11 +152,15 @@ def test_a_forked_process_neither_writes_nor_locks_the_journal(path: Path) -> No
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
-        journal.append(change(2))
-        os.write(ready[1], b"x")
-        os.read(go[0], 1)
-        os._exit(0)
-    os.read(ready[0], 1)
+        try:
+            journal.append(change(2))
+            os.write(ready[1], b"x")
+            os.close(go[1])
+            os.read(go[0], 1)
+        finally:
+            os._exit(0)
+    os.close(ready[1])
+    assert os.read(ready[0], 1) == b"x"
     journal.close()
 
     assert not is_being_written(path)
