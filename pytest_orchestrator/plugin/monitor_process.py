@@ -105,9 +105,10 @@ class MonitorProcess(Plugin):
 
     def _wait_for_interrupt(self) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
-            terminal.ensure_newline()
-            terminal.write_line(f"monitor: {self._link} stays until Ctrl-C")
-            terminal.flush()
+        # Who reads the line may press Ctrl-C before the process has written all of it.
         with contextlib.suppress(KeyboardInterrupt):
+            if terminal is not None:
+                terminal.ensure_newline()
+                terminal.write_line(f"monitor: {self._link} stays until Ctrl-C")
+                terminal.flush()
             self._process.wait()

@@ -73,3 +73,34 @@ def test_a_monitor_that_is_kept_ends_at_ctrl_c_with_the_status_of_the_session(
         assert process.wait(30) == pytest.ExitCode.TESTS_FAILED
     with pytest.raises(ProcessLookupError):
         os.kill(int((project.path / "pid").read_text()), 0)
+
+
+def test_ctrl_c_at_the_last_line_keeps_the_status_of_the_session(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    project.write("test_it.py", _ASKS)
+    project.write(
+        "conftest.py",
+        """
+        import os
+        import signal
+
+        import pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_unconfigure(config):
+            terminal = config.pluginmanager.get_plugin("terminalreporter")
+            write_line = terminal.write_line
+
+            def interrupted(line):
+                write_line(line)
+                os.kill(os.getpid(), signal.SIGINT)
+
+            terminal.write_line = interrupted
+        """,
+    )
+    result = project.spawn("--recipe-monitor=keep", "test_it.py")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.outlines[-1].endswith(" stays until Ctrl-C")
