@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 import threading
+from subprocess import PIPE
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,17 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.runs.history.model import PastRun
     from tests.runs.built import Runs
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from pytest_orchestrator.runs.history import backfill
+
+print("ready", flush=True)
+sys.stdin.readline()
+raise SystemExit(bool(backfill.backfill(Path(sys.argv[1])).left_out))
+"""
 
 
 def test_all_runs_that_ended_get_a_file(runs: Runs) -> None:
@@ -149,18 +162,16 @@ def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
     threads = [threading.Thread(target=fill) for _ in range(3)]
     for one in threads:
         one.start()
-    child = os.fork()
-    if not child:
-        failed = True
-        try:
-            failed = bool(backfill.backfill(runs.base).left_out)
-        finally:
-            os._exit(failed)
-    barrier.wait()
+    command = [sys.executable, "-c", OTHER, str(runs.base)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        barrier.wait()
+        process.communicate("go\n", timeout=60)
     for one in threads:
         one.join()
 
-    assert os.waitpid(child, 0)[1] == 0
+    assert process.returncode == 0
     assert left_out == []
     assert len([*store.read(runs.base)]) == 8
     assert [*history_folder(runs.base).rglob(".*")] == []
