@@ -86,7 +86,8 @@ class Service:
         self._error: BaseException | None = None
         self._end_event = threading.Event()
         name = f"recipe service {step.name}"
-        threading.Thread(target=self._run_to_end, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run_once, name=name, daemon=True)
+        self._is_first = threading.Lock()
 
     @property
     def death(self) -> Failure | None:
@@ -95,14 +96,15 @@ class Service:
         expected = ("interrupted", "crash") if self._stopping else ("interrupted",)
         return None if failure is None or failure.kind in expected else failure
 
-    def wait_until_ready(self) -> Ended:
-        """Wait until the service is ready, has ended, or exceeds its time for readiness.
+    def start(self) -> Ended:
+        """Start the service; wait until it is ready, has ended, or exceeds its time for readiness.
 
         Returns:
             The end of the service's step; while the service runs, with its output and usage so far.
         """
         pause = _FIRST_PAUSE
         try:
+            self._thread.start()
             while True:
                 has_ended = self._end_event.is_set()
                 unmet = self._unmet()
@@ -136,6 +138,8 @@ class Service:
         while not self._end_event.is_set():
             try:
                 self._stopping = True
+                with contextlib.suppress(RuntimeError):  # Ctrl-C may have come before its start
+                    self._thread.start()
                 self._lane.cancel(at_once=interrupt is not None)
                 if time.monotonic() - started > _LANE_TIMEOUT:
                     self._lane.end()
@@ -153,6 +157,11 @@ class Service:
             if lines:
                 return (f"its {name} ends with:", *(f"  {line}" for line in lines[-_TAIL_LINES:]))
         return ("it printed nothing",)
+
+    def _run_once(self) -> None:
+        # Ctrl-C may interrupt the start of a thread that runs nevertheless, and `stop` starts it.
+        if self._is_first.acquire(blocking=False):
+            self._run_to_end()
 
     def _run_to_end(self) -> None:
         try:
@@ -293,10 +302,15 @@ class Services:
             The end of the step. The service keeps running if the step has succeeded.
         """
         self.ended(step.name)  # the service of an earlier attempt
-        service = Service(step, attempt, step_code, process)
-        ended = service.wait_until_ready()
-        if ended.failure is None and ended.skipped is None:
-            self._services[step.name] = service
+        service = self._services[step.name] = Service(step, attempt, step_code, process)
+        try:
+            ended = service.start()
+            if ended.failure is not None or ended.skipped is not None:
+                self._services.pop(step.name, None)
+        except BaseException:
+            service.stop()
+            self._services.pop(step.name, None)
+            raise
         return ended
 
     def ended(self, name: str) -> Ended | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -425,6 +427,34 @@ def test_ctrl_c_ends_a_service_that_is_not_ready(run: Run, is_gone: Callable[[in
         run["a"]
 
     assert is_gone(run.pid())
+    assert run.finish() == {}
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_ctrl_c_while_its_thread_starts_ends_a_service(
+    run: Run, is_gone: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch, starts: bool
+) -> None:
+    start, interrupted = threading.Thread.start, list[threading.Thread]()
+
+    def interrupt(thread: threading.Thread) -> None:
+        is_first = thread.name == "recipe service a" and not interrupted
+        if starts or not is_first:
+            start(thread)
+        if is_first:
+            interrupted.append(thread)
+            while starts and not run.wrote("pid"):
+                pass
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupt)
+    run.load("echo $$ > pid; exec sleep 600", "ready: {file: never}")
+
+    with pytest.raises(KeyboardInterrupt):
+        run["a"]
+
+    interrupted[0].join(PATIENCE)
+    assert not interrupted[0].is_alive()
+    assert not run.wrote("pid") or is_gone(run.pid())
     assert run.finish() == {}
 
 
