@@ -105,7 +105,7 @@ class MonitorProcess(Plugin):
 
     def _wait_for_interrupt(self) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        # Who reads the line may press Ctrl-C before the process has written all of it.
+        # A reader of the line may press Ctrl-C before the write returns.
         with contextlib.suppress(KeyboardInterrupt):
             if terminal is not None:
                 terminal.ensure_newline()
