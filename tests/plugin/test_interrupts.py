@@ -164,6 +164,30 @@ def test_reports_of_xdist_workers_reach_all_plugins_after_an_interrupt(
     _, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "1", "recipes/x.yaml")
 
     assert _states(lines) == _STATES
+    assert not any("pytest_orchestrator/" in line for line in lines)
+
+
+_LOCKED_QUEUE = """
+def pytest_configure(config):
+    global manager
+    manager = config.pluginmanager
+
+
+def pytest_keyboard_interrupt():
+    xdist = manager.get_plugin("dsession")
+    if xdist is not None:
+        xdist.queue.mutex.acquire()
+"""
+
+
+def test_an_interrupt_that_leaves_the_queue_of_xdist_locked_loses_no_report(
+    project: Project,
+) -> None:
+    project.write("conftest.py", _LOCKED_QUEUE)
+    status, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "1", "recipes/x.yaml")
+
+    assert status == 2
+    assert _states(lines) == _STATES
 
 
 def _states(lines: list[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ block of the step, and the worker that takes its place does not report the item 
 
 import contextlib
 import copy
+import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _REPORTS = "orchestrator_reports"
 REPORTED = "orchestrator_reported"
 """Key in the input of a worker: node ids of the items whose worker died, which xdist reports."""
+
+_LONGEST_HOLD = 2.0
+"""Seconds after which a locked queue of xdist is taken for one that Ctrl-C has left locked."""
 
 OWNER = "orchestrator_owner"
 """Attribute of a report that a worker sends for the item that it runs, but which is of another step
@@ -101,6 +105,7 @@ class LateReports(Plugin):
 
         Ctrl-C is deferred until all plugins have received the report, which is sent only once.
         """
+        __tracebackhide__ = True
         owner = vars(report).pop(OWNER, None)
         if owner is not None:
             report.nodeid, is_item = owner
@@ -133,6 +138,7 @@ class LateReports(Plugin):
         """End the workers by xdist's session-finish hook alone, and pass on their last reports."""
         manager = self._config.pluginmanager
         xdist: Any = manager.get_plugin("dsession")
+        _release(xdist.queue.mutex)
         others = [plugin for plugin in manager.get_plugins() if plugin is not xdist]
         finish = manager.subset_hook_caller("pytest_sessionfinish", others)
         finish(session=session, exitstatus=exitstatus)
@@ -154,6 +160,17 @@ class LateReports(Plugin):
                 report.node, report.worker_id = node, node.gateway.id
                 if report.nodeid not in failed:
                     send(report=report)
+
+
+def _release(mutex: threading.Lock) -> None:
+    """Release the lock of xdist's queue if Ctrl-C has left it locked.
+
+    Python may raise KeyboardInterrupt between the acquisition of the lock by `queue.Queue.get` and
+    the `with` block that releases it. Then no report of a worker would arrive any more. The threads
+    that receive these reports hold the lock for some microseconds only.
+    """
+    mutex.acquire(timeout=_LONGEST_HOLD)
+    mutex.release()
 
 
 def report_pending_finally(state: "SessionState") -> int:
