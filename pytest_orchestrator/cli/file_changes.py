@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 
 
 class FileChanges:
@@ -24,7 +25,7 @@ class FileChanges:
     def __init__(self, root: Path, ignored: Iterable[Path]) -> None:
         self._root, self._ignored = root, list(ignored)
         self._changes: SimpleQueue[set[Path] | Exception] = SimpleQueue()
-        self._stop = threading.Event()
+        self._stop = InterruptibleEvent()
         self._thread = threading.Thread(target=self._follow, name="file changes", daemon=True)
 
     def __enter__(self) -> Self:

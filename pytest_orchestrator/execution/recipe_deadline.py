@@ -7,6 +7,7 @@ import msgspec
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.step import Step
@@ -85,7 +86,7 @@ class StopAtDeadline(threading.Event):
 
     def __init__(self, event: threading.Event | None, deadline: RecipeDeadline) -> None:
         super().__init__()
-        self._event = event or threading.Event()
+        self._event = event or InterruptibleEvent()
         self._deadline = deadline
 
     def is_set(self) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.plugin.registered import Plugin
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def interrupt_on_sigterm(controller: "Channel | None" = None) -> Callable[[], No
         A function that restores the previous handlers.
     """
     causes: list[str] = []
-    is_over = threading.Event()
+    is_over = InterruptibleEvent()
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         __tracebackhide__ = True  # pytest shows the place that was interrupted
@@ -231,10 +232,12 @@ def keep_exit_statuses() -> Callable[[], None]:
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
     """Defer the first interrupt to the end of the ``with`` block; handle a second immediately."""
+    __tracebackhide__ = True  # pytest shows the place that was interrupted
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
     deferred: list[tuple[int, FrameType | None]] = []
 
     def defer(number: int, frame: FrameType | None) -> None:
+        __tracebackhide__ = True
         deferred.append((number, frame))
         if len(deferred) > 1:
             handlers[signal.Signals(number)](number, frame)

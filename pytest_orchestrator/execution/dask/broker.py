@@ -98,7 +98,9 @@ class RemoteAttempt:
             context,
             attempt_context,
         )
-        self._moved = threading.Condition()
+        # `with` a condition, unlike a lock, may leave it locked if Ctrl-C interrupts it.
+        self._lock = threading.RLock()
+        self._moved = threading.Condition(self._lock)
         self._context_token = ""
         self._given_up = self._is_unknown = False
         self._lost = ""
@@ -165,7 +167,7 @@ class RemoteAttempt:
             KeyboardInterrupt: The session has lost the scheduler.
         """
         while True:
-            with self._moved:
+            with self._lock:
                 if self.outcome is None:
                     self._raise_if_cut_off()
                     self._raise_if_lost()
@@ -183,26 +185,26 @@ class RemoteAttempt:
         Raises:
             WorkerLost: The attempt is lost.
         """
-        with self._moved:
+        with self._lock:
             while self.outcome is None and (left := moment - time.monotonic()) > 0:
                 self._raise_if_lost()
                 self._moved.wait(min(left, _CHECK_INTERVAL))
 
     def give_up(self) -> None:
         """Record that the scheduler considers the worker lost, so that `wait` gives up sooner."""
-        with self._moved:
+        with self._lock:
             self._given_up = True
             self._moved.notify_all()
 
     def lose(self, why: str) -> None:
         """Mark the attempt as lost; only the first reason counts."""
-        with self._moved:
+        with self._lock:
             self._lost = self._lost or why
             self._moved.notify_all()
 
     def end(self, *, at_once: bool) -> bool:
         """Cancel the attempt; return True if a worker has claimed it and must end it."""
-        with self._moved:
+        with self._lock:
             self.is_cancelled, self.at_once = True, self.at_once or at_once
             return self.claim is not None
 
@@ -212,7 +214,7 @@ class RemoteAttempt:
         Raises:
             WorkerLost: The worker is lost.
         """
-        with self._moved:
+        with self._lock:
             self._follow_up = follow_up
             self._moved.notify_all()
             while not self._replies:
@@ -223,7 +225,7 @@ class RemoteAttempt:
 
     def hand_on(self, ref: AttemptRef) -> None:
         """Send the worker, which waits for a follow-up, to its next attempt; do not wait."""
-        with self._moved:
+        with self._lock:
             self._follow_up = FollowUp(attempt=ref)
             self._moved.notify_all()
 
@@ -234,7 +236,7 @@ class RemoteAttempt:
 
     def close(self) -> None:
         """Release the worker, and refuse its further requests."""
-        with self._moved:
+        with self._lock:
             self.is_closed = True
             self._moved.notify_all()
         self._broker.forget(self)
@@ -245,7 +247,7 @@ class RemoteAttempt:
     def _accept_claim(self, claim: ClaimRequest) -> ClaimReply:
         # Called before the claim is set, because other threads then call `silence` with the claim.
         self._broker.hear(claim.agent_id)
-        with self._moved:
+        with self._lock:
             if self.claim is not None:
                 self.refused.append(claim)
                 raise RequestRefused(f"it was claimed by worker {self.claim.worker}")
@@ -274,7 +276,7 @@ class RemoteAttempt:
         for chunk in outcome.chunks:
             self.receive(chunk)
         self._receiver.end_logs()
-        with self._moved:
+        with self._lock:
             if not self._lost:  # the loss was reported, and is final
                 self.outcome = self.outcome or outcome
             self._moved.notify_all()
@@ -282,7 +284,7 @@ class RemoteAttempt:
     def _next_follow_up(self) -> Any:
         """Wait for a follow-up and return it; None releases the worker, ``{}`` means: ask again."""
         until = time.monotonic() + _FOLLOW_UP_POLL
-        with self._moved:
+        with self._lock:
             while True:
                 if self._follow_up is not None:
                     return plain(self._follow_up)
@@ -316,7 +318,7 @@ class RemoteAttempt:
         return reply
 
     def _receive_reply(self, reply: FollowUpReply) -> None:
-        with self._moved:
+        with self._lock:
             self._follow_up = None
             self._replies.append(reply)
             self._moved.notify_all()

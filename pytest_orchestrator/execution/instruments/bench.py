@@ -10,7 +10,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import Future
 from copy import copy
 from datetime import date
 from typing import Any, Final, NamedTuple, Protocol
@@ -20,6 +19,7 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError, is_query
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
@@ -47,8 +47,8 @@ class StepOver(Exception):
 class Ending(Protocol):
     """The end of the step that sent a request."""
 
-    def wait_for(self, future: Future[Any], deadline: float) -> bool:
-        """Wait until a future has a result; return False if the step ends before.
+    def wait_for(self, answer: InterruptibleFuture, deadline: float) -> bool:
+        """Wait until an answer has arrived; return False if the step ends before.
 
         Raises:
             TimeoutError: The deadline, by ``time.monotonic``, has passed.
@@ -134,7 +134,7 @@ class _Use:
         self.order = 0
         self.waiting = 0
         self.busy_until = 0.0
-        self.dropped: Future[Any] | None = None
+        self.dropped: InterruptibleFuture | None = None
         self.opening = threading.Lock()
 
     @property
@@ -442,17 +442,17 @@ class Bench:
             use.waiting += 1
             seconds = float(request.get("timeout") or use.settings.timeout)
             due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
-            future = process.submit({"name": use.name, **request})
+            answer = process.submit({"name": use.name, **request})
         is_answered = True
         try:
-            if ending is None:
-                future.exception(due + _MARGIN - time.monotonic())
-            else:
-                is_answered = ending.wait_for(future, due + _MARGIN)
+            if ending is not None:
+                is_answered = ending.wait_for(answer, due + _MARGIN)
+            elif not answer.wait(due + _MARGIN - time.monotonic()):
+                self._end_stuck(process)
         except TimeoutError:
             self._end_stuck(process)
         except BaseException:  # Ctrl-C: `finally` and the safe state do not wait for the answer
-            self._drop(use, future, process)
+            self._drop(use, answer, process)
             raise
         finally:
             with self._mutex:
@@ -460,10 +460,10 @@ class Bench:
                 if not use.waiting:
                     use.busy_until = 0.0
         if not is_answered:
-            self._drop(use, future, process)
+            self._drop(use, answer, process)
             raise StepOver
         try:
-            return future.result()
+            return answer.result()
         except InstrumentError as error:
             if error.kind == "closed":  # the next use opens the session again
                 use.process = 0
@@ -473,7 +473,7 @@ class Bench:
         """End the wait for an answer that no step needs any more, as far as the session can."""
         process.submit({"name": use.name, "do": "interrupt"})
 
-    def _drop(self, use: _Use, request: Future[Any], process: InstrumentProcess) -> None:
+    def _drop(self, use: _Use, request: InterruptibleFuture, process: InstrumentProcess) -> None:
         """End the wait for an answer that no step needs any more; the next use checks its end."""
         use.dropped = request
         self._interrupt(use, process)
@@ -481,9 +481,7 @@ class Bench:
     def _end_dropped(self, use: _Use) -> None:
         """Wait shortly for the end of a request that no step needs; else kill the process."""
         if use.dropped is not None:
-            try:
-                use.dropped.exception(_DROPPED)
-            except TimeoutError:  # the backend cannot interrupt it
+            if not use.dropped.wait(_DROPPED):  # the backend cannot interrupt it
                 self._end_stuck(self._running())
             use.dropped = None
 

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.supervisor_client import ending
 from pytest_orchestrator.execution.supervision import framing
@@ -65,7 +65,7 @@ class InstrumentProcess:
         self._drop = drop
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._pending: dict[int, tuple[Future[Any], Mapping[str, Any]]] = {}
+        self._pending: dict[int, tuple[InterruptibleFuture, Mapping[str, Any]]] = {}
         self._end = ""  # a sentence once the process has ended
         # A thread sends, because Ctrl-C in the main thread could cut a long request in two.
         self._requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -79,7 +79,7 @@ class InstrumentProcess:
         """True if the process has ended, so that no further request can be executed."""
         return bool(self._end)
 
-    def submit(self, request: Mapping[str, Any]) -> "Future[Any]":
+    def submit(self, request: Mapping[str, Any]) -> InterruptibleFuture:
         """Send a request; requests to one instrument are executed in their order.
 
         Args:
@@ -93,16 +93,15 @@ class InstrumentProcess:
             The answer: text, bytes, True, False or None. It raises InstrumentError if the request
             fails, or if the process ends before it has answered. It cannot be cancelled.
         """
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
+        answer = InterruptibleFuture()
         with self._lock:
             if self._end:
-                future.set_exception(_lost(self._end, request))
-                return future
+                answer.set_exception(_lost(self._end, request))
+                return answer
             number = next(self._numbers)
-            self._pending[number] = future, request
+            self._pending[number] = answer, request
             self._requests.put({"id": number, **request})
-        return future
+        return answer
 
     def close(self, grace: float) -> None:
         """Have the process close its sessions and end; kill it if it does not end in time.
@@ -132,15 +131,15 @@ class InstrumentProcess:
 
     def _answer(self, reply: dict[str, Any]) -> None:
         with self._lock:
-            future, request = self._pending.pop(reply["id"])
+            answer, request = self._pending.pop(reply["id"])
         if "error" not in reply:
-            future.set_result(reply["value"])
+            answer.set_result(reply["value"])
             return
         name, command = request["name"], request.get("command") or ""
         error = InstrumentError(
             reply["error"], instrument=name, command=command, kind=reply["kind"]
         )
-        future.set_exception(error)
+        answer.set_exception(error)
 
     def _fail_all(self) -> None:
         """Fail the requests that the process can no longer answer."""
@@ -152,8 +151,8 @@ class InstrumentProcess:
             self._end = f"the instrument process (pid {self.pid}) {how}"
             pending, self._pending = [*self._pending.values()], {}
         self._requests.put(None)
-        for future, request in pending:
-            future.set_exception(_lost(self._end, request))
+        for answer, request in pending:
+            answer.set_exception(_lost(self._end, request))
 
 
 def _lost(end: str, request: Mapping[str, Any]) -> InstrumentError:

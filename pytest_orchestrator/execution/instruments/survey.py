@@ -3,11 +3,8 @@
 Neither sends the `init` or `safe` commands of the station file: both leave an instrument as it is.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from typing import Any, Literal, NamedTuple
 
 from pytest_orchestrator.core.errors import LockError
@@ -17,6 +14,8 @@ from pytest_orchestrator.execution.instruments.bench import (
     session_options,
 )
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture as Answer
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
@@ -166,7 +165,7 @@ def lock(settings: InstrumentSettings, who: str, *, waiting: Waiting | None = No
 
 
 def _lock(name: str, who: str, waiting: Waiting | None = None) -> LockSet:
-    stop = threading.Event()
+    stop = InterruptibleEvent()
     if waiting is None:
         stop.set()
     acquired = locks.acquire([name], run=_NO_RUN, step=who, waiting=waiting, stop=stop)
@@ -194,7 +193,7 @@ def _asked(
     instruments: Sequence[InstrumentSettings], start: Start, station: str, timeout: float | None
 ) -> Mapping[str, Contact]:
     """Ask instruments for their identities, all at the same time."""
-    futures: dict[str, tuple[InstrumentSettings, Future[Any], Future[Any] | None]] = {}
+    answers: dict[str, tuple[InstrumentSettings, Answer, Answer | None]] = {}
     try:
         process = start() if instruments else None
     except InstrumentError as error:
@@ -213,10 +212,11 @@ def _asked(
                 request = {"name": each.name, "do": "query", "command": IDENTIFY}
                 answer = process.submit(request)
             closed.append(process.submit({"name": each.name, "do": "close"}))
-            futures[each.name] = each, opened, answer
-        is_late = bool(wait_for(closed, limit).not_done)
+            answers[each.name] = each, opened, answer
+        until = time.monotonic() + limit
+        is_late = not all(one.wait(until - time.monotonic()) for one in closed)
         return {
-            name: _contact(*asked, station=station, limit=limit) for name, asked in futures.items()
+            name: _contact(*asked, station=station, limit=limit) for name, asked in answers.items()
         }
     finally:
         process.close(0.0 if is_late else _GRACE)
@@ -224,8 +224,8 @@ def _asked(
 
 def _contact(
     settings: InstrumentSettings,
-    opened: "Future[Any]",
-    answer: "Future[Any] | None",
+    opened: Answer,
+    answer: Answer | None,
     *,
     station: str,
     limit: float,

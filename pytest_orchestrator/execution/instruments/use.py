@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from pytest_orchestrator.execution.instruments.requests import (
     parsed,
     reply,
 )
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 _A_DAY = 86_400.0
@@ -109,28 +109,28 @@ class LaneEnding:
         self._lane, self._deadline = lane, deadline
         self.event: threading.Event = _LaneEvent(self._has_ended)
 
-    def wait_for(self, future: Future[Any], deadline: float) -> bool:
-        """Wait until a future has a result; return False if the step ends before.
+    def wait_for(self, answer: InterruptibleFuture, deadline: float) -> bool:
+        """Wait until an answer has arrived; return False if the step ends before.
 
         Raises:
             TimeoutError: The deadline, by ``time.monotonic``, has passed.
         """
-        if future.done():
+        if answer.done():
             return True
         done, other = socket.socketpair()
         with done, other:
 
-            def notify(_: Future[Any]) -> None:
+            def notify(_: InterruptibleFuture) -> None:
                 with contextlib.suppress(OSError):  # the wait is over
                     other.send(b"!")
 
-            future.add_done_callback(notify)
+            answer.add_done_callback(notify)
             poll = select.poll()
             for one in (self._lane, done):
                 poll.register(one, select.POLLIN)
             until = deadline if self._deadline is None else min(deadline, self._deadline)
             ready = poll.poll(1000 * min(_A_DAY, max(0.0, until - time.monotonic())))
-        if future.done():
+        if answer.done():
             return True
         if not ready and until == deadline:
             raise TimeoutError

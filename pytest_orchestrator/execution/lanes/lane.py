@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.messages import (
     CommandResult,
     LaneLost,
@@ -437,7 +438,7 @@ class Slot:
     def __init__(self, lanes: Lanes, program: Program, ssh_connections: SshConnections) -> None:
         self.ssh_connections = ssh_connections
         self.remote: Cancellable | None = None
-        self._cancelled = threading.Event()
+        self._cancelled = InterruptibleEvent()
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
         self._lanes = lanes

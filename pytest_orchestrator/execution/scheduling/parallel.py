@@ -18,6 +18,7 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.scheduling.failures import resource_failure
 from pytest_orchestrator.execution.scheduling.queue import (
@@ -69,7 +70,7 @@ class ParallelRun(RecipeRun):
         self._variables = variables
         self._environ: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._stop = InterruptibleEvent()
         self._free = list(reversed(slots))
         self._frontier: Frontier | None = None
         self._tasks: dict[str, Task] = {}
@@ -352,7 +353,7 @@ class ParallelRun(RecipeRun):
         self._main_queue.in_main_thread(self.callbacks.on_lock_wait)(wait)
 
     def _release_idle(self) -> None:
-        released = threading.Event()
+        released = InterruptibleEvent()
 
         def release(until: threading.Event) -> None:
             try:

@@ -136,7 +136,9 @@ class RunningSampler:
         )
         self._context = context.bound(self.step.name, lambda _: None, scope.node(self.step))
         self._scope, self._violated = scope, violated
-        self._changed = threading.Condition()
+        # `with` a condition, unlike a lock, may leave it locked if Ctrl-C interrupts it.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._running = {first}
         self._is_over = False
         self._failure: Failure | None = None
@@ -152,13 +154,13 @@ class RunningSampler:
 
     def begin(self, step: str) -> None:
         """Note that a watched step runs."""
-        with self._changed:
+        with self._lock:
             self._running.add(step)
             self._changed.notify_all()
 
     def end(self, step: str) -> None:
         """Note that a step has ended."""
-        with self._changed:
+        with self._lock:
             self._running.discard(step)
             self._changed.notify_all()
 
@@ -169,7 +171,7 @@ class RunningSampler:
 
     def finish(self) -> StepResult:
         """End the sampling, and return its result with the curve and the measurements."""
-        with self._changed:
+        with self._lock:
             self._is_over = True
             self._changed.notify_all()
         # A sample that began while a watched step ran counts.
@@ -205,7 +207,7 @@ class RunningSampler:
         self._sample(step)  # always, however short the first watched step is
         due += every
         while True:
-            with self._changed:
+            with self._lock:
                 if not self._running and not self._is_over:
                     self._changed.wait_for(lambda: self._running or self._is_over)
                     due = max(due, time.monotonic())
@@ -222,7 +224,7 @@ class RunningSampler:
 
     def _sample(self, step: Step) -> None:
         moment = time.time()
-        with self._changed:
+        with self._lock:
             during = sorted(self._running)
         ended = apart(step, self._context, self._attempt)
         value = _number(ended.value) if ended.failure is None else None

@@ -14,6 +14,7 @@ from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempt_context import NO_LOCKS, AttemptContext, StepLocks
 from pytest_orchestrator.execution.expression_scope import Scope
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.recipe_outcome import is_expected
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid, resource_failure
@@ -91,7 +92,7 @@ class RecipeRun:
         self._instruments: RecipeInstruments | None = None
         if self.config.bench is not None:
             self._join_bench(self.config.bench)
-        self.aborted = threading.Event()
+        self.aborted = InterruptibleEvent()
         self._abort_reason = ""
         self._current: RetryLoop | None = None
         self._ending = threading.Lock()

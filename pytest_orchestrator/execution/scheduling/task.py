@@ -9,6 +9,7 @@ import msgspec
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
@@ -21,7 +22,7 @@ class SlotLease(Slot):
     def __init__(self) -> None:
         self._slot: Slot | None = None
         self._others: list[Slot] = []
-        self._cancelled = threading.Event()
+        self._cancelled = InterruptibleEvent()
 
     def take(self, slot: Slot) -> None:
         """Hold a slot, and use the lanes of the slot."""

@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.execution.attempt_context import RECORDS, AttemptContext
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, output_so_far, stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
 from pytest_orchestrator.recipe.model.graph import needed_steps
@@ -84,7 +85,7 @@ class Service:
         self._began = 0.0
         self._stopping = False
         self._error: BaseException | None = None
-        self._end_event = threading.Event()
+        self._end_event = InterruptibleEvent()
         name = f"recipe service {step.name}"
         self._thread = threading.Thread(target=self._run_once, name=name, daemon=True)
         self._is_first = threading.Lock()

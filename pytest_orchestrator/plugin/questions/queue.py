@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.questions import BUTTON, Answer, Asked, NoAnswer, Question, Where
 from pytest_orchestrator.core.typed_fields import EMPTY, value_of_line
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -63,7 +64,7 @@ class OpenQuestion:
         self.nonce = secrets.token_urlsafe(16)
         self._is_withdrawn, self.deadline = is_withdrawn, deadline
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._over = InterruptibleEvent()
         self._answer: Answer | None = None
         self._refusal = ""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.notifications import AttemptStarted
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting.running_steps import RunningSteps
@@ -183,7 +184,7 @@ class Progress(Plugin):
         self._is_verbose, self._is_distributed = is_verbose, is_distributed
         self._done: set[str] = set()
         self._lock = threading.RLock()
-        self._over = threading.Event()
+        self._over = InterruptibleEvent()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._has_ended = False

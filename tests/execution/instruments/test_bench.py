@@ -3,7 +3,6 @@
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pytest_orchestrator.execution.instruments.bench import (
 )
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest, Operation
 from pytest_orchestrator.execution.instruments.use import LaneEnding, RecipeInstruments, no_access
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.recipe.station.reader import load_station
@@ -59,12 +59,12 @@ class Process:
         self.answers = {"*IDN?": "ACME,PSU,1,2"}
         self.has_ended = False
         self.ends_at = self.silent = self.lost = ""
-        self.pending: list[Future[Any]] = []
+        self.pending: list[InterruptibleFuture] = []
 
-    def submit(self, request: dict[str, Any]) -> Future[Any]:
+    def submit(self, request: dict[str, Any]) -> InterruptibleFuture:
         name, do, command = request["name"], request["do"], request.get("command", "")
         self.log.append(f"{name}: {command or do}")
-        future: Future[Any] = Future()
+        future: InterruptibleFuture = InterruptibleFuture()
         if command and command == self.ends_at:
             self.has_ended = True
         if self.has_ended:
@@ -352,7 +352,7 @@ def test_a_safe_state_that_ctrl_c_cuts_off_is_reached_by_the_next_release(setup:
     process = setup.processes[0]
     submit = process.submit
 
-    def interrupted(request: dict[str, Any]) -> Future[Any]:
+    def interrupted(request: dict[str, Any]) -> InterruptibleFuture:
         if request.get("command") == "VOLT 0":
             raise KeyboardInterrupt
         return submit(request)
@@ -442,7 +442,7 @@ class CtrlC:
 
     event = threading.Event()
 
-    def wait_for(self, future: Future[Any], deadline: float) -> bool:
+    def wait_for(self, future: InterruptibleFuture, deadline: float) -> bool:
         if future.done():
             return True
         raise KeyboardInterrupt

@@ -9,18 +9,16 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.instrument import InstrumentError
 from tests.instruments import IDN, POWER_SUPPLY, SIMULATED, ScpiInstrument
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,7 +51,7 @@ def process(lanes: Lanes) -> Iterator[InstrumentProcess]:
 
 def submit(
     process: InstrumentProcess, name: str, do: str, command: str | None = None, **more: Any
-) -> "Future[Any]":
+) -> InterruptibleFuture:
     return process.submit({"name": name, "do": do, "command": command, **more})
 
 
@@ -66,10 +64,10 @@ def open_socket(process: InstrumentProcess, name: str, server: ScpiInstrument) -
     done(process, name, "open", options=options)
 
 
-def error_of(future: "Future[Any]") -> InstrumentError:
-    error = future.exception(PATIENCE)
-    assert isinstance(error, InstrumentError)
-    return error
+def error_of(future: InterruptibleFuture) -> InstrumentError:
+    with pytest.raises(InstrumentError) as caught:
+        future.result(PATIENCE)
+    return caught.value
 
 
 @pytest.mark.measured

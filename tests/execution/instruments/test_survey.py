@@ -1,6 +1,5 @@
 """Survey of a station: an instrument process that hangs, and one that cannot be started."""
 
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +7,7 @@ import pytest
 
 from pytest_orchestrator.execution.instruments import survey
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.recipe.station.model import Station
 from pytest_orchestrator.recipe.station.reader import load_station
@@ -19,8 +19,8 @@ class HangingProcess:
     def __init__(self) -> None:
         self.graces: list[float] = []
 
-    def submit(self, request: dict[str, Any]) -> Future[Any]:
-        return Future()
+    def submit(self, request: dict[str, Any]) -> InterruptibleFuture:
+        return InterruptibleFuture()
 
     def close(self, grace: float) -> None:
         self.graces.append(grace)
