@@ -53,9 +53,16 @@ class _Reader:
         self.folder = folder
         self._followed = FollowedRun(folder)
         self._version, self._checked, self._problem = 0, 0.0, ""
+        self._read_to_end: tuple[int, ...] = ()  # the file whose last line was read
 
     def update(self) -> RunView:
-        """Read the new lines of the journal, and return the run; the caller holds the lock."""
+        """Read the new lines of the journal, and return the run; the caller holds the lock.
+
+        A journal that was read to its last line is read again if the file has changed since.
+        """
+        if self._read_to_end and self._read_to_end != self._file():
+            self._followed, self._read_to_end = FollowedRun(self.folder), ()
+            self._version += 1
         state = self._followed.record.state
         if not self._problem and state != "finished":
             try:
@@ -70,7 +77,17 @@ class _Reader:
                 problem = f"the journal cannot be read: {error.strerror or error}"
                 return self._view(problem)
         self._checked = time.time()
+        if not self._read_to_end and self._followed.record.state == "finished":
+            self._read_to_end = self._file()
         return self._view(self._problem)
+
+    def _file(self) -> tuple[int, ...]:
+        """Return what changes with the journal file; empty if it cannot be asked for."""
+        try:
+            stat = (self.folder / NAME).stat()
+        except OSError:  # a network share with the folder may be unreachable for a moment
+            return self._read_to_end
+        return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
     def _view(self, problem: str) -> RunView:
         return RunView(

@@ -71,6 +71,22 @@ def test_modified_journal_is_reported_and_read_no_further(bench: Path) -> None:
     assert problem.startswith("journal modified, ")
 
 
+def test_a_journal_that_is_changed_after_it_was_read_is_reported(bench: Path) -> None:
+    journal, run_cache = bench / OLDER / "journal.jsonl", RunCache(bench)
+    state, version = run_cache.read(OLDER, lambda view: (view.record.state, view.version))
+    assert state == "finished"
+
+    journal.write_bytes(journal.read_bytes().replace(b"flash", b"crash", 1))
+
+    seen = run_cache.read(OLDER, lambda view: (view.record.state, view.problem, view.version))
+    assert seen[0] == "damaged"
+    assert seen[1].startswith("journal modified, ")
+    assert seen[2] > version
+    journal.unlink()
+    with pytest.raises(NoRun):
+        run_cache.read(OLDER, states)
+
+
 def test_newest_run_has_a_journal(bench: Path) -> None:
     (bench / GOING).mkdir()  # of an incomplete copy
     (bench / "latest").symlink_to("20261127T000000Z-0004")
