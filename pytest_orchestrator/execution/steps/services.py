@@ -28,6 +28,7 @@ Complete = Callable[[StepResult], StepResult]
 _MIN_LIFETIME = 0.1  # seconds after which a service without a readiness probe is ready
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds
 _LANE_TIMEOUT = 4.0  # seconds; a lane that responds ends its program within two
+_LAST_START = 10.0  # seconds after which a thread has not begun because Ctrl-C broke its start
 _TAIL_LINES = 10
 _MAX_LATE_EVENTS = 1000
 
@@ -137,6 +138,8 @@ class Service:
         interrupt: BaseException | None = None
         started, pause = time.monotonic(), _FIRST_PAUSE
         while not self._end_event.is_set():
+            if not self._is_first.locked() and time.monotonic() - started > _LAST_START:
+                break
             try:
                 self._stopping = True
                 with contextlib.suppress(RuntimeError):  # Ctrl-C may have come before its start
@@ -309,8 +312,10 @@ class Services:
             if ended.failure is not None or ended.skipped is not None:
                 self._services.pop(step.name, None)
         except BaseException:
-            service.stop()
-            self._services.pop(step.name, None)
+            try:
+                service.stop()
+            finally:
+                self._services.pop(step.name, None)
             raise
         return ended
 

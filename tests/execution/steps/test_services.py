@@ -458,6 +458,23 @@ def test_ctrl_c_while_its_thread_starts_ends_a_service(
     assert run.finish() == {}
 
 
+def test_a_service_whose_thread_never_begins_does_not_stop_the_session(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(thread: threading.Thread) -> None:
+        assert thread.name == "recipe service a"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._LAST_START", 0.1)
+    run.load("exec sleep 600")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run["a"]
+
+    assert run.finish() == {}
+
+
 POOLED = """\
 steps:
   - {name: a, type: shell, background: true, cmd: "echo $$ > pid; MORE exec sleep 600", KEYS}
