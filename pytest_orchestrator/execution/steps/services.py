@@ -28,7 +28,6 @@ Complete = Callable[[StepResult], StepResult]
 _MIN_LIFETIME = 0.1  # seconds after which a service without a readiness probe is ready
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05  # seconds
 _LANE_TIMEOUT = 4.0  # seconds; a lane that responds ends its program within two
-_LAST_START = 10.0  # seconds after which a thread has not begun because Ctrl-C broke its start
 _TAIL_LINES = 10
 _MAX_LATE_EVENTS = 1000
 
@@ -88,8 +87,8 @@ class Service:
         self._error: BaseException | None = None
         self._end_event = InterruptibleEvent()
         name = f"recipe service {step.name}"
-        self._thread = threading.Thread(target=self._run_once, name=name, daemon=True)
-        self._is_first = threading.Lock()
+        self._thread = threading.Thread(target=self._run_if_claimed, name=name, daemon=True)
+        self._claims: dict[str, int] = {}
 
     @property
     def death(self) -> Failure | None:
@@ -138,12 +137,11 @@ class Service:
         interrupt: BaseException | None = None
         started, pause = time.monotonic(), _FIRST_PAUSE
         while not self._end_event.is_set():
-            if not self._is_first.locked() and time.monotonic() - started > _LAST_START:
-                break
             try:
                 self._stopping = True
-                with contextlib.suppress(RuntimeError):  # Ctrl-C may have come before its start
-                    self._thread.start()
+                if self._claim():  # the thread has not begun, and it will not run the program
+                    self._end_without_start()
+                    break
                 self._lane.cancel(at_once=interrupt is not None)
                 if time.monotonic() - started > _LANE_TIMEOUT:
                     self._lane.end()
@@ -162,10 +160,28 @@ class Service:
                 return (f"its {name} ends with:", *(f"  {line}" for line in lines[-_TAIL_LINES:]))
         return ("it printed nothing",)
 
-    def _run_once(self) -> None:
-        # Ctrl-C may interrupt the start of a thread that runs nevertheless, and `stop` starts it.
-        if self._is_first.acquire(blocking=False):
+    def _claim(self) -> bool:
+        """Return True if the calling thread is the first that calls this.
+
+        Ctrl-C may interrupt the start of a thread that runs nevertheless, and may prevent it. So
+        whichever comes first decides whether the program is started: the thread or `stop`.
+        """
+        return self._claims.setdefault("by", threading.get_ident()) == threading.get_ident()
+
+    def _run_if_claimed(self) -> None:
+        if self._claim():
             self._run_to_end()
+
+    def _end_without_start(self) -> None:
+        failure = Failure(kind="interrupted", reason="it was ended before its start")
+        self.ended = Ended(usage=Usage(seconds=0.0), failure=failure)
+        self._close()
+
+    def _close(self) -> None:
+        self._slot.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._end_event.set()
 
     def _run_to_end(self) -> None:
         try:
@@ -180,10 +196,7 @@ class Service:
             failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")
             self.ended = Ended(usage=Usage(seconds=self._seconds()), failure=failure)
         finally:
-            self._slot.close()
-            if self._folder is not None:
-                self._folder.cleanup()
-            self._end_event.set()
+            self._close()
 
     def _add_event(self, event: dict[str, Any]) -> None:
         """Store a log record or warning, separately for the time before and after readiness."""
@@ -336,16 +349,17 @@ class Services:
 
     def missing(self, step: Step) -> Failure | None:
         """Return the failure of a step whose needed service has died; None if none has died."""
+        services = self._services.copy()
         dead = {
             name: death
-            for name, service in tuple(self._services.items())
+            for name, service in services.items()
             if (death := service.death) and not service.step.continue_on_error
         }
         for each in needed_steps(self._recipe, step.name) if dead else ():
             if each.name in dead:
                 death = dead[each.name]
                 return msgspec.structs.replace(
-                    _death(self._services[each.name], death),
+                    _death(services[each.name], death),
                     reason=f"needs service '{each.name}', which has died: {death.reason}",
                     place=step.at.get("needs", step.at["name"]),
                 )
