@@ -274,7 +274,9 @@ class ParallelRun(RecipeRun):
     def _end_these(self, which: Callable[[Task], bool], cause: str) -> BaseException | None:
         """End the selected tasks; return the KeyboardInterrupt that arrived meanwhile, or None."""
         with self._lock:
-            self._running -= {task for task in self._running if which(task) and task.stop_waiting()}
+            for task in [one for one in self._running if which(one) and one.timer is not None]:
+                self._running.discard(task)  # first: Ctrl-C may come between these two lines
+                task.stop_waiting()
             tasks = list(filter(which, self._tasks.values()))
         interrupt = cancel_all(lambda: list(filter(which, (*self._running,))), self._main_queue)
         for task in tasks:
@@ -404,6 +406,9 @@ class ParallelRun(RecipeRun):
 
     def _work(self, task: Task) -> None:
         """Run one attempt of a task, free its slot, and queue the steps that are now ready."""
+        with self._lock:
+            if task not in self._running:  # Ctrl-C interrupted the start of this thread
+                return
         result, waits = None, False
         with self._errors_caught():
             result = self._result_of_attempt(task)

@@ -120,6 +120,7 @@ class Task:
     def wait(self, then: Callable[["Task"], None]) -> bool:
         """Call ``then`` after the retry delay; return False if no timer thread can start."""
         self.timer = threading.Timer(self.retry_loop.delay, then, (self,))
+        self.timer.finished = InterruptibleEvent()  # the main thread sets it in `stop_waiting`
         self.timer.daemon = True
         try:
             self.timer.start()

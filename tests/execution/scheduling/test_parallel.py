@@ -20,6 +20,7 @@ from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
+from pytest_orchestrator.execution.scheduling.task import Task
 from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:
@@ -492,6 +493,55 @@ def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -
     timer.join(PATIENCE)  # an hour before the next attempt
     assert not timer.is_alive()
     assert (run.config.root / "tried").read_text() == "\n"
+
+
+def test_ctrl_c_while_a_waiting_retry_is_cancelled_ends_the_run(
+    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = pool(retried_late=(_recording("retried", "false"), ""))
+    run._request(run.recipe.step("retried_late"))  # noqa: SLF001
+    until(lambda: any(task.timer is not None for task in run._tasks.values()))  # noqa: SLF001
+
+    stop_waiting = Task.stop_waiting
+
+    def interrupted(task: Task) -> bool:
+        stop_waiting(task)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Task, "stop_waiting", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.cancel("Ctrl-C")
+    begun = time.monotonic()
+    run.cancel("Ctrl-C")
+
+    assert time.monotonic() - begun < PATIENCE
+    assert ran(run) == ["retried"]
+
+
+def test_a_thread_whose_start_ctrl_c_interrupted_runs_no_step(
+    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, late = pool(a=(_recording("a"), "")), list[threading.Thread]()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if thread.name != "recipe step a":
+            start(thread)
+            return
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            outcomes(run, "a")
+    run.cancel("Ctrl-C")
+    late[0].start()
+    late[0].join(PATIENCE)
+
+    assert not late[0].is_alive()
+    assert ran(run) == []
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
