@@ -150,6 +150,9 @@ class RunningSampler:
         self._last: Ended | None = None
         name = f"recipe sampling {self.step.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the sampling."""
         self._thread.start()
 
     def begin(self, step: str) -> None:
@@ -169,13 +172,18 @@ class RunningSampler:
         """True if a value was outside its limits, or the sampling failed."""
         return self._failure is not None
 
-    def finish(self) -> StepResult:
-        """End the sampling, and return its result with the curve and the measurements."""
+    def finish(self, *, at_once: bool = False) -> StepResult:
+        """End the sampling, and return its result with the curve and the measurements.
+
+        Args:
+            at_once: False to wait for a sample that began while a watched step ran, which counts.
+        """
         with self._lock:
             self._is_over = True
             self._changed.notify_all()
-        # A sample that began while a watched step ran counts.
-        self._thread.join(max(_LAST, self._sampling.every))
+        if not at_once:
+            with contextlib.suppress(RuntimeError):  # Ctrl-C has prevented the start of the thread
+                self._thread.join(max(_LAST, self._sampling.every))
         started = time.monotonic()
         while self._thread.is_alive():
             self._slot.end_programs(late=time.monotonic() - started > _PATIENCE)
@@ -188,6 +196,8 @@ class RunningSampler:
         return max(_MIN_TIMEOUT, self._sampling.every)
 
     def _run(self) -> None:
+        if self._is_over:  # Ctrl-C interrupted the start of this thread
+            return
         try:
             names = self._scope.before(self.step, self._context, 1, {})
             step = msgspec.structs.replace(evaluate_step(self.step, names), timeout=self._limit)
@@ -383,9 +393,11 @@ class Samplers:
         with self._lock:
             for one, watched in self._watched if not self._is_over else ():
                 if step in watched and one.name not in self._running:
-                    self._running[one.name] = RunningSampler(
-                        one, watched, self._around, self.segment, step
+                    sampler = RunningSampler(one, watched, self._around, self.segment, step)
+                    self._running[one.name] = (
+                        sampler  # before its start, which Ctrl-C may interrupt
                     )
+                    sampler.start()
         for running in self._of(step):
             running.begin(step)
 
@@ -405,8 +417,21 @@ class Samplers:
             return any(one.has_failed for one in self._running.values())
 
     def finish(self) -> list[StepResult]:
-        """End all sampling; return the results of the values that were sampled."""
-        with self._lock:
-            self._is_over, running = True, [*self._running.values()]
-            self._running = {}
-        return [one.finish() for one in running]
+        """End all sampling; return the results of the values that were sampled.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; all sampling has ended nevertheless.
+        """
+        interrupt: BaseException | None = None
+        results: list[StepResult] = []
+        while self._running:
+            try:
+                with self._lock:
+                    self._is_over, name = True, next(iter(self._running))
+                results.append(self._running[name].finish(at_once=interrupt is not None))
+                del self._running[name]
+            except KeyboardInterrupt as again:
+                interrupt = again
+        if interrupt is not None:
+            raise interrupt
+        return results

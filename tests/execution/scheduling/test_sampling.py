@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -326,3 +327,50 @@ def test_a_curve_keeps_its_ends_and_extremes_in_a_bounded_number_of_points(
         assert min(value for _, value in points) == min(values)
     if len(values) <= 1_000:
         assert [value for _, value in points] == values
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_ctrl_c_while_the_thread_of_a_value_starts_ends_its_sampling(
+    run_of: Run, bench: Bench, monkeypatch: pytest.MonkeyPatch, starts: bool
+) -> None:
+    start, threads = threading.Thread.start, list[threading.Thread]()
+
+    def interrupt(thread: threading.Thread) -> None:
+        is_sampling = thread.name == "recipe sampling t"
+        if starts or not is_sampling:
+            start(thread)
+        if is_sampling:
+            threads.append(thread)
+            raise KeyboardInterrupt
+
+    run = run_of({"cmd": COUNT, "every": 0.01}, a="true")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            outcomes(run, "a")
+    run.finish()
+    taken = (bench.root / "taken").read_text()
+
+    assert not threads[0].is_alive()
+    assert starts or taken == ""
+
+
+def test_ctrl_c_while_a_value_is_ended_ends_all_values(
+    run_of: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of({"cmd": COUNT, "every": 0.01}, a=THREE)
+    assert outcomes(run, "a") == ["passed"]
+    finish, calls = sampling.RunningSampler.finish, list[bool]()
+
+    def interrupted(one: sampling.RunningSampler, *, at_once: bool) -> StepResult:
+        calls.append(at_once)
+        if not at_once:
+            raise KeyboardInterrupt
+        return finish(one, at_once=at_once)
+
+    monkeypatch.setattr(sampling.RunningSampler, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.finish()
+
+    assert calls == [False, True]
+    assert not any(one.name == "recipe sampling t" for one in threading.enumerate())
