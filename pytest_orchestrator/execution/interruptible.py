@@ -55,7 +55,7 @@ class InterruptibleEvent(threading.Event):
         self._waiters.append(waiter)
         try:
             if not self._is_set:  # it may have been set before the waiter was in the list
-                seconds = -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+                seconds = -1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
                 waiter.acquire(timeout=seconds)
         finally:
             self._waiters.remove(waiter)

@@ -44,6 +44,7 @@ from pytest_orchestrator.execution.dask.messages import (
     replied,
 )
 from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -100,7 +101,8 @@ class RemoteAttempt:
         )
         # `with` a condition, unlike a lock, may leave it locked if Ctrl-C interrupts it.
         self._lock = threading.RLock()
-        self._moved = threading.Condition(self._lock)
+        self._moved = threading.Condition(self._lock)  # for threads that Ctrl-C does not interrupt
+        self._has_moved = InterruptibleEvent()
         self._context_token = ""
         self._given_up = self._is_unknown = False
         self._lost = ""
@@ -167,13 +169,15 @@ class RemoteAttempt:
             KeyboardInterrupt: The session has lost the scheduler.
         """
         while True:
+            self._has_moved.clear()
             with self._lock:
                 if self.outcome is None:
                     self._raise_if_cut_off()
                     self._raise_if_lost()
-                    self._moved.wait(_CHECK_INTERVAL)
-                if self.outcome is not None:
-                    return self.outcome
+            if self.outcome is None:
+                self._has_moved.wait(_CHECK_INTERVAL)
+            if self.outcome is not None:
+                return self.outcome
             if self.claim is None and not self.is_cancelled:
                 self.on_unclaimed()
 
@@ -185,22 +189,25 @@ class RemoteAttempt:
         Raises:
             WorkerLost: The attempt is lost.
         """
-        with self._lock:
-            while self.outcome is None and (left := moment - time.monotonic()) > 0:
+        while self.outcome is None and (left := moment - time.monotonic()) > 0:
+            self._has_moved.clear()
+            with self._lock:
                 self._raise_if_lost()
-                self._moved.wait(min(left, _CHECK_INTERVAL))
+                has_outcome = self.outcome is not None
+            if not has_outcome:
+                self._has_moved.wait(min(left, _CHECK_INTERVAL))
 
     def give_up(self) -> None:
         """Record that the scheduler considers the worker lost, so that `wait` gives up sooner."""
         with self._lock:
             self._given_up = True
-            self._moved.notify_all()
+            self._notify()
 
     def lose(self, why: str) -> None:
         """Mark the attempt as lost; only the first reason counts."""
         with self._lock:
             self._lost = self._lost or why
-            self._moved.notify_all()
+            self._notify()
 
     def end(self, *, at_once: bool) -> bool:
         """Cancel the attempt; return True if a worker has claimed it and must end it."""
@@ -216,18 +223,26 @@ class RemoteAttempt:
         """
         with self._lock:
             self._follow_up = follow_up
-            self._moved.notify_all()
-            while not self._replies:
+            self._notify()
+        while True:
+            self._has_moved.clear()
+            with self._lock:
+                if self._replies:
+                    return self._replies.pop()
                 self._raise_if_cut_off()
                 self._raise_if_lost()
-                self._moved.wait(_CHECK_INTERVAL)
-            return self._replies.pop()
+            self._has_moved.wait(_CHECK_INTERVAL)
+
+    def _notify(self) -> None:
+        """Wake the threads that wait for a change. The caller holds the lock."""
+        self._moved.notify_all()
+        self._has_moved.set()
 
     def hand_on(self, ref: AttemptRef) -> None:
         """Send the worker, which waits for a follow-up, to its next attempt; do not wait."""
         with self._lock:
             self._follow_up = FollowUp(attempt=ref)
-            self._moved.notify_all()
+            self._notify()
 
     @property
     def is_lost(self) -> bool:
@@ -238,7 +253,7 @@ class RemoteAttempt:
         """Release the worker, and refuse its further requests."""
         with self._lock:
             self.is_closed = True
-            self._moved.notify_all()
+            self._notify()
         self._broker.forget(self)
         for token in filter(None, (self.token, self._context_token)):
             self._broker.end(token)
@@ -279,7 +294,7 @@ class RemoteAttempt:
         with self._lock:
             if not self._lost:  # the loss was reported, and is final
                 self.outcome = self.outcome or outcome
-            self._moved.notify_all()
+            self._notify()
 
     def _next_follow_up(self) -> Any:
         """Wait for a follow-up and return it; None releases the worker, ``{}`` means: ask again."""
@@ -321,7 +336,7 @@ class RemoteAttempt:
         with self._lock:
             self._follow_up = None
             self._replies.append(reply)
-            self._moved.notify_all()
+            self._notify()
 
     def _raise_if_cut_off(self) -> None:
         if cut_off := self._broker.cut_off():

@@ -169,8 +169,11 @@ def _release(mutex: threading.Lock) -> None:
     the `with` block that releases it. Then no report of a worker would arrive any more. The threads
     that receive these reports hold the lock for some microseconds only.
     """
-    mutex.acquire(timeout=_LONGEST_HOLD)
-    mutex.release()
+    try:
+        mutex.acquire(timeout=_LONGEST_HOLD)
+    finally:  # also after a second Ctrl-C, which may come after the acquisition
+        with contextlib.suppress(RuntimeError):
+            mutex.release()
 
 
 def report_pending_finally(state: "SessionState") -> int:
