@@ -100,3 +100,26 @@ def names_bound_by(node: ast.ClassDef) -> set[str]:
 def names_assigned_by(part: ast.stmt) -> Iterator[ast.Name]:
     targets = [part.target] if isinstance(part, ast.AnnAssign) else getattr(part, "targets", [])
     yield from (target for target in targets if isinstance(target, ast.Name))
+
+
+UNSAFE = {"Barrier", "Condition", "Event", "Future", "LifoQueue", "PriorityQueue", "Queue"}
+UNINTERRUPTED = {
+    "execution/dask/agent.py: Event",
+    "execution/dask/broker.py: Condition",
+    "execution/scheduling/sampling.py: Condition",
+}
+"""Files in which only threads wait that Ctrl-C does not interrupt."""
+
+
+def test_the_main_thread_waits_only_in_ways_that_ctrl_c_may_interrupt() -> None:
+    """Ctrl-C may leave the lock of these classes locked; see `execution/interruptible.py`."""
+    made = {
+        f"{file.relative_to(PACKAGE)}: {name}"
+        for file in FILES
+        if file.relative_to(PACKAGE).parts[0] not in ("monitor", "cli")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        if (name := ast.unparse(node.func).rpartition(".")[2]) in UNSAFE
+    }
+
+    assert made == UNINTERRUPTED
