@@ -66,22 +66,12 @@ def test_frames_of_this_package_are_removed() -> None:
     assert names(error) == ["caught", "fail"]
 
 
-class Unlocked(threading.Condition):
-    """Condition whose wait raises at once."""
-
-    def __enter__(self) -> bool:
-        return True
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def test_a_wait_of_this_package_that_raises_is_removed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = AttemptBroker(Door(), TERMS)
     attempt = broker.issue(bench.shell_step("true"), Context(), bench.attempt)
-    monkeypatch.setattr(attempt, "_moved", Unlocked())
+    monkeypatch.setattr(attempt._has_moved, "wait", threading.Condition().wait)  # noqa: SLF001
 
     with pytest.raises(RuntimeError, match="cannot wait") as raised:
         attempt.wait_until(time.monotonic() + 1.0)
