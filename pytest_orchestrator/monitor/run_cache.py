@@ -82,7 +82,7 @@ class _Reader:
         return self._view(self._problem)
 
     def _file(self) -> tuple[int, ...]:
-        """Return what changes with the journal file; empty if it cannot be asked for."""
+        """Return what changes if the journal file changes; the last one if it cannot be read."""
         try:
             stat = (self.folder / NAME).stat()
         except OSError:  # a network share with the folder may be unreachable for a moment

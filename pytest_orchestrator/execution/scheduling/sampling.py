@@ -394,9 +394,8 @@ class Samplers:
             for one, watched in self._watched if not self._is_over else ():
                 if step in watched and one.name not in self._running:
                     sampler = RunningSampler(one, watched, self._around, self.segment, step)
-                    self._running[one.name] = (
-                        sampler  # before its start, which Ctrl-C may interrupt
-                    )
+                    # It is in the list before its start, which Ctrl-C may interrupt.
+                    self._running[one.name] = sampler
                     sampler.start()
         for running in self._of(step):
             running.begin(step)
@@ -429,7 +428,8 @@ class Samplers:
                 with self._lock:
                     self._is_over, name = True, next(iter(self._running))
                 results.append(self._running[name].finish(at_once=interrupt is not None))
-                del self._running[name]
+                with self._lock:
+                    del self._running[name]
             except KeyboardInterrupt as again:
                 interrupt = again
         if interrupt is not None:
