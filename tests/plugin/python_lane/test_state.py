@@ -297,12 +297,16 @@ def test_a_coverage_report_finds_the_source_of_all_executed_files(
 def test_the_memory_peak_of_a_short_python_step_is_measured(project: Project) -> None:
     project.recipe("x", {f"s{number}": "" for number in range(5)})
 
-    blocks = project.blocks()
+    sources: set[str] = set()
+    for _ in range(10):  # on a loaded machine all steps of a session may be sampled
+        resources = [one["resources"] for one in project.blocks().values()]
+        sources |= {one["source"]["memory"] for one in resources}
+        assert min(one["max_rss"] for one in resources) > 1_000_000
+        if "wait4" in sources:
+            break
 
-    sources = {one["resources"]["source"]["memory"] for one in blocks.values()}
     # The sampled mark may be some pages larger: the kernel sums its counters with a delay.
-    assert sources <= {"wait4", "sampled high-water marks"}
-    assert min(one["resources"]["max_rss"] for one in blocks.values()) > 1_000_000
+    assert {"wait4"} <= sources <= {"wait4", "sampled high-water marks"}
 
 
 _EXITS = """
