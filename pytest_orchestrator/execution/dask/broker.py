@@ -193,8 +193,7 @@ class RemoteAttempt:
             self._has_moved.clear()
             with self._lock:
                 self._raise_if_lost()
-                has_outcome = self.outcome is not None
-            if not has_outcome:
+            if self.outcome is None:
                 self._has_moved.wait(min(left, _CHECK_INTERVAL))
 
     def give_up(self) -> None:

@@ -14,8 +14,7 @@ from pytest_orchestrator.execution.instruments.bench import (
     session_options,
 )
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-from pytest_orchestrator.execution.interruptible import InterruptibleEvent
-from pytest_orchestrator.execution.interruptible import InterruptibleFuture as Answer
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
@@ -193,7 +192,9 @@ def _asked(
     instruments: Sequence[InstrumentSettings], start: Start, station: str, timeout: float | None
 ) -> Mapping[str, Contact]:
     """Ask instruments for their identities, all at the same time."""
-    answers: dict[str, tuple[InstrumentSettings, Answer, Answer | None]] = {}
+    futures: dict[
+        str, tuple[InstrumentSettings, InterruptibleFuture, InterruptibleFuture | None]
+    ] = {}
     try:
         process = start() if instruments else None
     except InstrumentError as error:
@@ -212,11 +213,11 @@ def _asked(
                 request = {"name": each.name, "do": "query", "command": IDENTIFY}
                 answer = process.submit(request)
             closed.append(process.submit({"name": each.name, "do": "close"}))
-            answers[each.name] = each, opened, answer
+            futures[each.name] = each, opened, answer
         until = time.monotonic() + limit
         is_late = not all(one.wait(until - time.monotonic()) for one in closed)
         return {
-            name: _contact(*asked, station=station, limit=limit) for name, asked in answers.items()
+            name: _contact(*asked, station=station, limit=limit) for name, asked in futures.items()
         }
     finally:
         process.close(0.0 if is_late else _GRACE)
@@ -224,8 +225,8 @@ def _asked(
 
 def _contact(
     settings: InstrumentSettings,
-    opened: Answer,
-    answer: Answer | None,
+    opened: InterruptibleFuture,
+    answer: InterruptibleFuture | None,
     *,
     station: str,
     limit: float,
