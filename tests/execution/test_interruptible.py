@@ -91,7 +91,7 @@ def test_an_event_wakes_all_threads_that_wait() -> None:
     assert not event.wait(0.001)
 
 
-def test_a_wait_that_was_interrupted_does_not_prevent_the_next_set() -> None:
+def test_waits_that_have_ended_do_not_prevent_the_next_set() -> None:
     event = InterruptibleEvent()
     for _ in range(3):
         event.wait(0)

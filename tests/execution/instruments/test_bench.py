@@ -64,7 +64,7 @@ class Process:
     def submit(self, request: dict[str, Any]) -> InterruptibleFuture:
         name, do, command = request["name"], request["do"], request.get("command", "")
         self.log.append(f"{name}: {command or do}")
-        future: InterruptibleFuture = InterruptibleFuture()
+        future = InterruptibleFuture()
         if command and command == self.ends_at:
             self.has_ended = True
         if self.has_ended:
