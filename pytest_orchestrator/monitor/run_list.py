@@ -119,22 +119,27 @@ class RunListCache:
         A run that was not read yet has a row with its id only. A background thread reads it.
 
         Args:
-            wait: True to wait up to a second for that thread.
+            wait: True to look at the folder in any case, and to wait up to a second for that
+                thread.
         """
         with self._lock:
             began = time.monotonic()
-            if began >= self._next_look:
-                self._look()
-            if wait and (reader := self._reader) is not None:
-                reader.join(_PATIENCE)
-                self._look()
+            missing = (wait or began >= self._next_look) and self._look()
+            for _ in range(2 * wait):  # a thread that was running has not read the newest changes
+                if missing and self._reader is not None:
+                    self._reader.join(max(0.0, began + _PATIENCE - time.monotonic()))
+                    missing = self._look()
             if time.monotonic() > self._next_look:
                 now = time.monotonic()
                 self._next_look = now + max(_LOOK, _SHARE * (now - began) * (not wait))
             return self._shown
 
-    def _look(self) -> None:
-        """Compare the folders with the rows, and read what has changed; needs the lock."""
+    def _look(self) -> bool:
+        """Compare the folders with the rows, and start to read what has changed; needs the lock.
+
+        Returns:
+            True if a run has changed, or was not read yet.
+        """
         names = self._names()
         rows, missing = [], []
         for name in names:
@@ -154,6 +159,7 @@ class RunListCache:
         if missing and (self._reader is None or not self._reader.is_alive()):
             self._reader = threading.Thread(target=self._load, args=(missing,), daemon=True)
             self._reader.start()
+        return bool(missing)
 
     def _names(self) -> list[str]:
         """Return the ids of all runs, newest first, also of those that only the history has."""

@@ -1,6 +1,7 @@
 """List of runs: each run is read once, and again after a change."""
 
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -77,6 +78,34 @@ def test_a_run_whose_folder_was_deleted_is_listed_from_the_history(bench: Path) 
         assert (past.has_folder, row.has_folder) == (False, True)
         assert replace(past, has_folder=True, seconds=row.seconds) == row
         assert past.seconds == pytest.approx(row.seconds, abs=0.001)
+
+
+def test_a_page_shows_a_deletion_between_two_looks(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_list = RunListCache(RunCache(bench))
+    read(run_list)
+    backfill(bench)
+    monkeypatch.setattr("pytest_orchestrator.monitor.run_list._LOOK", 60.0)
+    run_list.rows()
+    shutil.rmtree(bench / OLDER)
+
+    assert [row.has_folder for row in run_list.rows()] == [True, True]
+    assert [row.has_folder for row in run_list.rows(wait=True)] == [True, False]
+
+
+def test_a_page_waits_for_changes_that_a_running_thread_does_not_read(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_list = RunListCache(RunCache(bench))
+    read(run_list)
+    backfill(bench)
+    running = threading.Thread(target=time.sleep, args=(0.05,))
+    monkeypatch.setattr(run_list, "_reader", running)
+    running.start()
+    shutil.rmtree(bench / OLDER)
+
+    assert [row.has_folder for row in run_list.rows(wait=True)] == [True, False]
 
 
 def test_a_damaged_file_of_the_history_is_a_row_that_names_it(bench: Path) -> None:
