@@ -16,7 +16,6 @@ from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
 from pytest_orchestrator.runs.compare.estimates import StepEstimates
-from pytest_orchestrator.runs.folder import is_run
 from pytest_orchestrator.runs.lookup import LATEST, NoRun
 
 if TYPE_CHECKING:
@@ -80,8 +79,8 @@ def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
 
     @server.get("/run/<name>")
     def open_run(name: str) -> "str | Redirect":
-        if is_run(Path(name)) and name > run_cache.newest():  # `pytest --recipe-monitor` links it
-            return render("waits.html")
+        if run_cache.is_awaited(name):
+            return render("waits.html", events=f"/run/{name}/{_OVERVIEW}/events")
         return to_latest(_OVERVIEW) if name == LATEST else redirect(f"/run/{name}/{_OVERVIEW}")
 
     @server.get("/run/<name>/<tab>")
@@ -98,8 +97,21 @@ def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
         one = asked(name, tab)
         if one is None:
             return _missing("This page does not exist."), 404
+        return _run_events(run_cache, name, one)
+
+
+def _run_events(run_cache: RunCache, name: str, one: Address) -> "Response":
+    """Return the stream of changes of a page of a run, which may be awaited."""
+    awaited = run_cache.is_awaited(name)
+    if not awaited:
         run_cache.folder(name)
-        return events(lambda: run.version(run_cache, one))
+
+    def version() -> tuple[str, bool]:
+        return (
+            ("", False) if awaited and run_cache.is_awaited(name) else run.version(run_cache, one)
+        )
+
+    return events(version)
 
 
 def _add_files(server: "Flask", run_cache: RunCache) -> None:

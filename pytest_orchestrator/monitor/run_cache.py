@@ -124,6 +124,10 @@ class RunCache:
                 return found.name
         return next((name for name in self.names() if (self.base / name / NAME).is_file()), "")
 
+    def is_awaited(self, name: str) -> bool:
+        """Return True for the id of a run that has not started; `--recipe-monitor` links it."""
+        return is_run(Path(name)) and name > self.newest()
+
     def folder(self, name: str) -> Path:
         """Return the folder of a run, after checking that the name is the id of a run.
 

@@ -15,7 +15,7 @@ RUN, OLDER = "20261125T101502Z-7f3a", "20261124T090000Z-0001"
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the first page wait for the rows of all runs, also on a loaded machine."""
+    """Make a page wait for the rows of all runs, also on a loaded machine."""
     monkeypatch.setattr("pytest_orchestrator.monitor.run_list._PATIENCE", 60.0)
 
 

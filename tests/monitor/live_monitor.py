@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pytest_orchestrator.monitor.app import application
+from pytest_orchestrator.monitor.ending import ending_of
 
 TOKEN = "token-of-the-tests"
 _TIMEOUT_MS = 60_000
@@ -42,6 +43,7 @@ class Monitor:
     Attributes:
         address: The URL of the server, without a path.
         page: The page of the browser, which has the cookie.
+        ending: The end of the monitor; this process goes on serving it.
         errors: Errors in the browser, and its requests to other servers.
     """
 
@@ -54,6 +56,7 @@ class Monitor:
     ) -> None:
         self.errors: list[str] = []
         server = application(base, TOKEN, {"127.0.0.1"})
+        self.ending = ending_of(server)
         self._web = make_server("127.0.0.1", 0, server, threaded=True, request_handler=_Quiet)
         threading.Thread(target=self._web.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self._web.port}"

@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Final, Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.monitor.pages.run import TABS
@@ -51,6 +52,13 @@ def poll(ctx):
         print(f"reading {number}", flush=True)
         time.sleep(0.02)
     return {"status": "ok"}
+"""
+
+_HEARD = """
+window.heard = 0;
+window.EventSource = class extends EventSource {
+  constructor(url) { super(url); this.addEventListener("message", () => { heard += 1; }); }
+};
 """
 
 
@@ -187,6 +195,34 @@ def test_three_browsers_follow_a_run_to_its_verdict(
         assert monitor.errors == []
     finally:
         monitor.close()
+
+
+def test_a_change_just_before_the_end_does_not_replace_the_last_state(
+    bench: Path, monitor: Monitor
+) -> None:
+    page = monitor.page
+    page.add_init_script(_HEARD)
+    page.clock.install()
+    page.clock.pause_at("2099-01-01")
+    made = Built(bench, LATER).begin("flash", "measure")
+    monitor.open(f"/run/{LATER}/steps")
+    made.step("flash")
+    expect(page.locator("#row-1")).to_contain_text("passed")
+    heard = page.evaluate("heard")
+    made.step("measure")
+    while page.evaluate("heard") == heard:  # this change waits for 300 ms of the paused clock
+        pass
+    made.seal()
+    replies: list[Route] = []
+    page.route("**/steps", lambda route: route.abort() if replies else replies.append(route))
+    with page.expect_request("**/steps"):
+        threading.Thread(target=monitor.ending.wait, args=(60,)).start()
+    page.clock.run_for(300)
+    replies[0].continue_()
+
+    expect(page.locator("#ended")).to_be_visible()
+    expect(page.locator("h1")).to_contain_text("passed")
+    expect(page.locator("#row-2")).to_contain_text("passed")
 
 
 def test_a_deleted_run_is_said_to_be_missing(monitor: Monitor, bench: Path) -> None:

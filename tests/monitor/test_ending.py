@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from pytest_orchestrator.monitor.ending import ending_of
 from tests.monitor.conftest import RUN
+from tests.runs.built import Built
 
 
 def stream(client: FlaskClient, path: str) -> Iterator[str]:
@@ -57,3 +58,23 @@ def test_a_run_that_is_about_to_start_has_a_page_that_waits(
     (bench / RUN).rename(bench / "29991125T101502Z-7f3a")
     assert client.get("/run/29991125T101502Z-7f3a").location.endswith("/steps")
     assert client.get("/run/20201125T101502Z-7f3a", follow_redirects=True).status_code == 404
+
+
+def test_a_page_that_waits_for_a_run_hears_of_its_start_and_of_the_end(
+    client: FlaskClient, bench: Path
+) -> None:
+    coming = "29991125T101502Z-7f3a"
+    page = client.get(f"/run/{coming}").text
+    path = f"/run/{coming}/steps/events"
+    assert f'data-version="" data-events="{path}"' in page
+    lines = stream(client, path)
+    assert next(lines) == "event: beat"
+    made = Built(bench, coming).begin("flash")
+    assert next(line for line in lines if line.startswith("data: ")) == "data: 0"
+    assert next(line for line in lines if line.startswith("data: ")).startswith("data: 1.")
+    made.seal()
+    ending_of(client.application).has_begun = True
+
+    assert [*lines][-2].startswith("data: /seen/")
+    assert "event: bye" in client.get("/run/29991126T000000Z-0001/steps/events").text
+    assert client.get("/run/20201125T101502Z-7f3a/steps/events").status_code == 404

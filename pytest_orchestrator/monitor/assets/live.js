@@ -71,6 +71,7 @@
     pending = true;
     const wait = last + LEAST - Date.now();
     if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+    if (ended) return; // `end` takes the last state
     again = false;
     last = Date.now();
     try { await load(location.href); } catch { /* the stream reports the lost connection */ }
