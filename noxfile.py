@@ -2,16 +2,24 @@
 
 ``nox`` runs all, ``nox -s neighbours`` the plugins, ``nox -s pytests`` the versions of pytest.
 The results go to ``docs/reference/neighbours.json``, from which ``scripts/neighbours`` writes the
-tables of ``docs/reference/compatibility.md``. ``nox -s dask`` runs the tests of the plugin with
-workers of Dask (nightly).
+tables of ``docs/reference/compatibility.md``. ``nox -s lowest`` tests the lowest versions that
+``pyproject.toml`` allows. ``nox -s dask`` runs the tests of the plugin with workers of Dask
+(nightly).
 """
+
+import sys
+import tomllib
+from pathlib import Path
 
 import nox
 
-from tests.neighbours.cases import GROUPS, PYTESTS, PYTHONS
+_ROOT = Path(__file__).parent
+sys.path.append(str(_ROOT))  # the program `nox` does not search the working directory
+
+from tests.neighbours.cases import GROUPS, PYTESTS, PYTHONS  # noqa: E402
 
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["neighbours", "pytests"]
+nox.options.sessions = ["neighbours", "pytests", "lowest"]
 nox.options.error_on_missing_interpreters = False
 
 
@@ -29,6 +37,15 @@ def pytests(session: nox.Session, version: str) -> None:
     """Test a version of pytest."""
     session.install(".", f"pytest=={version}.*")
     session.run("python", "-m", "tests.neighbours", f"pytest-{version}")
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Test the lowest allowed version of each package that the core needs."""
+    about = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    exact = [one.replace(">=", "==") for one in about["project"]["dependencies"]]
+    session.install(".", *exact)
+    session.run("python", "-m", "tests.neighbours", f"pytest-{PYTESTS[0]}")
 
 
 @nox.session(python=PYTHONS[-1])

@@ -1,9 +1,12 @@
 """Files for the place where the project is published: addresses, workflows, forms."""
 
 import importlib
+import itertools
 import json
 import re
 import subprocess
+import sys
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from tests.house.conftest import ROOT
 
@@ -89,6 +93,26 @@ def test_gate_runs_on_each_python_that_the_package_names() -> None:
     named = [found[1] for one in project["classifiers"] if (found := minor.search(one))]
 
     assert f"python: {json.dumps(named)}" in (ROOT / ".github/workflows/gate.yml").read_text()
+
+
+def test_sessions_of_the_gate_are_known_to_the_program_nox() -> None:
+    # The working directory is not on the path of a program, and no editable install adds it here.
+    site = sysconfig.get_path("purelib")
+    program = f"import sys; sys.path.append({site!r}); from nox.__main__ import main; main()"
+    command = [sys.executable, "-P", "-S", "-c", program, "--list", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    known = {one["session"] for one in json.loads(done.stdout)}
+
+    jobs = yaml.safe_load((ROOT / ".github/workflows/gate.yml").read_text("utf-8"))["jobs"]
+    matrix = jobs["pytest"]["strategy"]["matrix"]
+    asked = {
+        f"pytests-{python}(version='{version}')"
+        for python, version in itertools.product(matrix["python"], matrix["pytest"])
+    }
+
+    assert jobs["lowest"]["steps"][-1]["run"] == "nox -s lowest"
+    assert asked | {"lowest"} <= known
 
 
 @pytest.mark.nightly
