@@ -53,7 +53,7 @@ class MonitorProcess(Plugin):
             )
         self._config = config
         self._is_kept = False
-        self._link = ""
+        self._line = ""
         base = settings.run_dir(config)
         base.mkdir(parents=True, exist_ok=True)
         command = ["-m", "pytest_orchestrator", "monitor", str(base), "--until-input-ends"]
@@ -71,12 +71,19 @@ class MonitorProcess(Plugin):
         """Return the header line with the monitor's link, or a note if none arrives in 15 s."""
         out = self._process.stdout
         if out is None or not select.select([out], [], [], _START_TIMEOUT)[0]:
-            return "monitor: it does not answer so far"
-        line = out.readline().decode(errors="replace").strip()
-        run = state_of(self._config).folder.path.name
-        line = line.replace("/?token=", f"/run/{run}?token=")
-        self._link = line.partition(": ")[2]
-        return line or "monitor: it has ended"
+            self._line = "monitor: it does not answer so far"
+        else:
+            line = out.readline().decode(errors="replace").strip()
+            run = state_of(self._config).folder.path.name
+            line = line.replace("/?token=", f"/run/{run}?token=")
+            self._line = line or "monitor: it has ended"
+        return self._line
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Write the line of the header where pytest writes no header, as with ``-q``."""
+        if not self._line:
+            self._write(self.pytest_report_header())
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -104,11 +111,14 @@ class MonitorProcess(Plugin):
             self._process.communicate()
 
     def _wait_for_interrupt(self) -> None:
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         # A reader of the line may press Ctrl-C before the write returns.
         with contextlib.suppress(KeyboardInterrupt):
-            if terminal is not None:
-                terminal.ensure_newline()
-                terminal.write_line(f"monitor: {self._link} stays until Ctrl-C")
-                terminal.flush()
+            self._write(f"monitor: {self._line.partition(': ')[2]} stays until Ctrl-C")
             self._process.wait()
+
+    def _write(self, line: str) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
+            terminal.flush()

@@ -50,12 +50,13 @@ def test_another_value_than_keep_is_a_usage_error(project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize("option", ["--verbose", "--quiet", "--no-header"])
 def test_a_monitor_that_is_kept_ends_at_ctrl_c_with_the_status_of_the_session(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    option: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
     project.write("test_it.py", _ASKS)
-    args = ["--recipe-monitor=keep", "test_it.py"]
+    args = ["--recipe-monitor=keep", option, "test_it.py"]
     with subprocess.Popen([*PYTEST, *args], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         seen = ""
@@ -66,6 +67,8 @@ def test_a_monitor_that_is_kept_ends_at_ctrl_c_with_the_status_of_the_session(
             rf"monitor of {runs}: (http://\S+/run/\d{{8}}T\d{{6}}Z-\w+\?token=\S+)", seen
         )
         assert link is not None, seen
+        assert seen.count("monitor of ") == 1
+        assert link.start() < seen.index("FAILURES")
         assert seen.index("1 failed") < seen.rindex(f"monitor: {link[1]} stays")
         with urllib.request.build_opener(HTTPCookieProcessor(CookieJar())).open(link[1]) as page:
             assert "The run has not started yet" in page.read().decode()  # it has no recipe
