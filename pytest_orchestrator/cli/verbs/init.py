@@ -6,7 +6,6 @@ at once.
 
 import argparse
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,11 +34,6 @@ _MARKS = {
 _CI = {"github": ".github/workflows/recipes.yml", "gitlab": ".gitlab-ci.yml"}
 
 
-_REQUIREMENTS = ("requirements.txt", "requirements-test.txt", "requirements-dev.txt")
-_TEST_EXTRAS = ("test", "tests", "testing", "dev")
-"""Names of extras and of dependency groups that tests of a project usually need."""
-
-
 class ManualEdit(NamedTuple):
     """An edit of an existing file that is left to the user.
 
@@ -65,6 +59,7 @@ def project_drafts(
         pre_commit: Include hooks of pre-commit.
         strict: Let workflow and hooks check the conventions of scriptlets.
     """
+    from pytest_orchestrator.cli.installation import packaging_of
     from pytest_orchestrator.cli.project import find_project
     from pytest_orchestrator.cli.scaffold import Draft, render_template
 
@@ -79,40 +74,31 @@ def project_drafts(
     yield Draft(".vscode/settings.json", render_template("project/settings.json"))
     yield Draft(".vscode/extensions.json", render_template("project/extensions.json"))
     yield Draft(".gitignore", render_template("project/gitignore"))
+    packaging = packaging_of(root)
+    install, python = packaging.install_command(), packaging.python
     for name in ci:
-        text = render_template(f"project/{name}.yml", strict=strict, install=_install(root))
+        values = {"strict": strict, "install": install, "python": python}
+        text = render_template(f"project/{name}.yml", **values)
         yield Draft(_CI[name], text)
     if pre_commit:
         text = render_template("project/pre-commit.yaml", strict=strict)
         yield Draft(".pre-commit-config.yaml", text)
 
 
-def _install(root: Path) -> str:
-    """Return the arguments with which pip installs a project, its tests and this package."""
-    words = [f"-r {name}" for name in _REQUIREMENTS if (root / name).is_file()]
-    try:
-        about = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        about = {}
-    if "project" in about and "build-system" in about:
-        extras = about["project"].get("optional-dependencies", {})
-        chosen = ",".join(name for name in _TEST_EXTRAS if name in extras)
-        words.append(f'".[{chosen}]"' if chosen else ".")
-    elif (root / "setup.py").is_file() or (root / "setup.cfg").is_file():
-        words.append(".")
-    groups = about.get("dependency-groups", {})
-    words += [f"--group {name}" for name in _TEST_EXTRAS if name in groups]
-    return " ".join([*words, "pytest-orchestrator"])
-
-
 def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]":
     """Yield the edits that existing files need."""
+    from pytest_orchestrator.cli.installation import packaging_of
+
     texts = {
         draft.path: (root / draft.path).read_text(encoding="utf-8", errors="replace")
         for draft in drafts
         if (root / draft.path).is_file()
     }
     yield from _settings_edits(root, {draft.path: draft for draft in drafts})
+    names = packaging_of(root).package_names()
+    if names is not None:
+        what = "name the packages, or setuptools refuses the folders recipes and scriptlets"
+        yield ManualEdit(names.path, what, names.text)
     for draft in drafts:
         text = texts.get(draft.path)
         if text is None or text == draft.text:
