@@ -32,7 +32,7 @@ def write_certificates(
         UsageError: The run or the recipe does not exist, a setting is wrong, or a file cannot be
             written.
     """
-    from pytest_orchestrator.core.files import replacing
+    from pytest_orchestrator.core.files import output
     from pytest_orchestrator.reports.certificate.render import NAME, html
     from pytest_orchestrator.reports.certificate.view import certificates
     from pytest_orchestrator.reports.pictures import chromium as printer
@@ -57,7 +57,7 @@ def write_certificates(
     page = page or folder / NAME
     written = [page]
     try:
-        with replacing(page) as file:
+        with output(page) as file:
             file.write(text.encode(errors="backslashreplace"))
         if pdf is not None:
             written.append(pdf)

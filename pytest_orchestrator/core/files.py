@@ -112,6 +112,38 @@ def replacing(path: str | os.PathLike[str], mode: int = 0o666) -> "Iterator[Buff
 
 
 @contextlib.contextmanager
+def output(path: str | os.PathLike[str]) -> "Iterator[BufferedWriter]":
+    """Open a file that the user names: a new one, as `replacing` does, or a device or a pipe.
+
+    A pipe, or a device such as ``/dev/null``, is written and stays what it is.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be written, or cannot replace an old one.
+    """
+    path = Path(path).absolute()
+    if _is_device(path):
+        with path.open("ab") as file:  # what is in the file of a redirected output stays
+            yield file
+    else:
+        with replacing(path) as file:
+            yield file
+
+
+def _is_device(path: Path) -> bool:
+    """Return True for a file that is no regular one, and for names of open files of a process."""
+    if path.parts[1:2] in (("dev",), ("proc",)) and path.parts[2:3] != ("shm",):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+@contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
     """Pause the garbage collector within a `with` block that makes many objects and no cycles.
 

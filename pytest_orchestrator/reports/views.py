@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_orchestrator.core.files import replacing
+from pytest_orchestrator.core.files import output, replacing
 from pytest_orchestrator.reports.graph.nodes import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
@@ -41,7 +41,8 @@ def write_page(
     """
     page = page or folder / NAME
     text = html(run, folder, page, earlier(run, folder, most_bytes), brand)
-    _replace(page, text)
+    with output(page) as file:
+        file.write(text.encode(errors="backslashreplace"))
     return page
 
 
@@ -87,7 +88,8 @@ def write_pictures(run: RunRecord, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         steps = steps_of(recipe)
         for suffix, draw in PICTURES.items():
-            _replace(path.with_name(f"{path.name}.{suffix}"), draw(steps))
+            with replacing(path.with_name(f"{path.name}.{suffix}")) as file:
+                file.write(draw(steps).encode(errors="backslashreplace"))
 
 
 def steps_of(recipe: RecipeRecord) -> Steps:
@@ -104,8 +106,3 @@ def _step(step: StepRecord) -> dict[str, Any]:
 def _cell(recipe: RecipeRecord) -> str | None:
     cell: str | None = recipe.about.get("cell")
     return cell
-
-
-def _replace(path: Path, text: str) -> None:
-    with replacing(path) as file:
-        file.write(text.encode(errors="backslashreplace"))

@@ -148,6 +148,48 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_a_file_that_the_user_names_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    with files.output(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_text() == "old"
+
+    assert path.read_text() == "new"
+
+
+def test_a_pipe_that_the_user_names_is_written_and_stays_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with files.output(path) as file:
+        file.write(b"new")
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_a_link_to_a_device_that_the_user_names_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.symlink_to("/dev/null")
+    with files.output(path) as file:
+        file.write(b"new")
+
+    assert path.is_symlink()
+    assert stat.S_ISCHR(path.stat().st_mode)
+
+
+def test_an_open_file_of_the_process_is_written_in_place(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"old ")
+    with (tmp_path / "log").open("ab") as log, files.output(f"/dev/fd/{log.fileno()}") as file:
+        file.write(b"new")
+
+    assert [*tmp_path.iterdir()] == [tmp_path / "log"]
+    assert (tmp_path / "log").read_bytes() == b"old new"
+
+
 def test_a_file_whose_replacement_fails_keeps_its_content(tmp_path: Path) -> None:
     path = tmp_path / "values"
     path.write_text("old")

@@ -14,7 +14,7 @@ import msgspec
 
 import pytest_orchestrator
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.core.files import replacing
+from pytest_orchestrator.core.files import output
 from pytest_orchestrator.reports.export.cases import Case, CaseAttempt, cases, safe
 from pytest_orchestrator.runs.record import Artifact, LogFile, RunRecord
 from pytest_orchestrator.runs.summary import summary
@@ -58,7 +58,7 @@ def export(run: RunRecord, folder: Path, target: str) -> str:
     """
     path = Path(target)
     base = os.path.relpath(folder, path.parent)
-    with replacing(path) as file:
+    with output(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(document(run, folder, base))))
     return os.path.relpath(path)
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_orchestrator.core.files import gc_paused, replacing
+from pytest_orchestrator.core.files import gc_paused, output
 from pytest_orchestrator.reports.html.render import add_filters, script_of
 from pytest_orchestrator.reports.statistics.unit_view import UnitPage
 from pytest_orchestrator.reports.statistics.view import StatisticsPage
@@ -48,7 +48,7 @@ def write_html(path: Path, text: str) -> None:
     Raises:
         OSError: The page cannot be written.
     """
-    with replacing(path) as file:
+    with output(path) as file:
         file.write(text.encode(errors="backslashreplace"))
 
 

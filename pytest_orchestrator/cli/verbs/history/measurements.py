@@ -108,12 +108,12 @@ def _print(rows: "list[Row]", kind: str) -> None:
 
 
 def _write(path: Path, rows: "list[Row]", kind: str) -> None:
-    from pytest_orchestrator.core.files import replacing
+    from pytest_orchestrator.core.files import output
     from pytest_orchestrator.core.text import counted
     from pytest_orchestrator.runs.measurements.text import FORMATS
 
     try:
-        with replacing(path) as file:
+        with output(path) as file:
             if kind == "parquet":
                 from pytest_orchestrator.runs.measurements.parquet import write_parquet
 
