@@ -111,16 +111,15 @@ def test_commands_print_the_output_that_a_page_shows(name: str, tmp_path: Path) 
     assert play(page, tmp_path, {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}) >= 1
 
 
-def test_the_page_on_instruments_can_be_followed_from_an_empty_project(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+def test_the_page_on_instruments_can_be_followed_from_an_empty_folder(tmp_path: Path) -> None:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     page = ROOT / "docs" / "how-to" / "instruments.md"
     environment = {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}
-    assert play(page, tmp_path, environment) == 6
+    assert play(page, tmp_path, environment) == 7
     console = tmp_path / "console"
     threading.Thread(target=serve, args=({"link": str(console)},), daemon=True).start()
     while not console.is_symlink():
         time.sleep(0.01)
     command = f"pytest -q recipes --recipe-var console={console}"
-    assert "; 8 steps: 8 passed; " in output(command, tmp_path, environment)
+    assert "; 10 steps: 10 passed; " in output(command, tmp_path, environment)
