@@ -4,6 +4,7 @@ The functions run at the end of the collection: only then have ``--ff`` and plug
 items set their order.
 """
 
+import gc
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
@@ -69,11 +70,25 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         from pytest_orchestrator.plugin.session import running
 
         running.start(session)
+        _spare_searches(session, steps)
     if settings.jobs(session.config) > 1:
         from pytest_orchestrator.plugin.session import parallel
 
         header.serial = parallel.start(session)
     needs.write_groups(session, header.lines)
+
+
+def _spare_searches(session: pytest.Session, steps: "list[StepItem]") -> None:
+    """Leave the present objects out of the searches of the garbage collector during the run.
+
+    They are the modules, the items and the recipes, which live as long as the session, and in a
+    large one are most of the objects. After the run they are searched again, also by pytest at its
+    end. A session with tests of the user is not changed: they may look at what the collector finds.
+    Nor is one whose objects the user has frozen.
+    """
+    if len(steps) == len(session.items) and not gc.get_freeze_count():
+        gc.freeze()
+        session.config.add_cleanup(gc.unfreeze)
 
 
 def _owed_safe_states(config: pytest.Config) -> "list[OwedSafeStates]":
