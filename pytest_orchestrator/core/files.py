@@ -83,6 +83,20 @@ def text(
     return decoded.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def refuse_folder(path: Path) -> None:
+    """Check that what a path names is no folder, which no new file can replace.
+
+    Raises:
+        IsADirectoryError: It is a folder, such as ``..``.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # nothing is there, or who opens the new file learns why
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], mode: int = 0o666) -> "Iterator[BufferedWriter]":
     """Open a new file that replaces another one when the `with` block ends without an error.
@@ -98,6 +112,7 @@ def replacing(path: str | os.PathLike[str], mode: int = 0o666) -> "Iterator[Buff
         OSError: The new file cannot be written, or cannot replace the old one.
     """
     path = Path(path)
+    refuse_folder(path)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

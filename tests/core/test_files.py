@@ -201,6 +201,18 @@ def test_a_file_whose_replacement_fails_keeps_its_content(tmp_path: Path) -> Non
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.parametrize("name", [".", "..", "/", ""])
+def test_a_folder_is_not_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(IsADirectoryError, match="Is a directory"), files.replacing(name):
+        pass
+
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_link_at_the_place_of_the_new_file_is_not_followed(tmp_path: Path) -> None:
     other = tmp_path / "other"
     (tmp_path / f".values.{os.getpid()}").symlink_to(other)

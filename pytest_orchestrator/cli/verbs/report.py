@@ -5,6 +5,7 @@ recipes.
 """
 
 import argparse
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
     from pytest_orchestrator.reports.views import write_page
     from pytest_orchestrator.runs.evidence import bundle, signature
 
+    if os.path.isdir(out):  # noqa: PTH112  # the name may be too long for Path
+        raise UsageError(f"{out}: {os.strerror(errno.EISDIR)}")
     if out.suffix != ".zip":
         raise UsageError(f"a bundle is a zip file; name it {out.with_suffix('.zip')}, not {out}")
     folder = run_folder(name)

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator.core.files import refuse_folder
 from pytest_orchestrator.runs.evidence.signature import (
     PAYLOAD_TYPE,
     SIGNATURE,
@@ -177,6 +178,7 @@ def _pretty(value: Any) -> bytes:
 @contextmanager
 def _atomic_path(out: Path) -> Iterator[Path]:
     """Yield the path of a temporary file; at the end of the block, move it to `out` atomically."""
+    refuse_folder(out)
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         yield partial
