@@ -1,6 +1,7 @@
 """Argument parser of the command line: suggestions, argument types, examples in help."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from typing import Any, Final, NoReturn
 
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import IN_A_LINE
+
+_LAST_PORT: Final = 65535
 
 
 class UsageError(Exception):
@@ -57,14 +60,36 @@ def existing_path(text: str) -> Path:
     Raises:
         argparse.ArgumentTypeError: The path does not exist; the text suggests the nearest one.
     """
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; name a file or a folder")
     path = Path(text)
-    if path.exists():
+    # Methods of Path raise an error if a name is too long.
+    if os.path.exists(path):  # noqa: PTH110
         return path
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise argparse.ArgumentTypeError(f"{folder} is no folder")
     near = nearest(text, [str(one) for one in sorted(folder.iterdir())])
     raise argparse.ArgumentTypeError(f"there is no {text}{near}")
+
+
+def port(text: str) -> int:
+    """Return the port that an argument names; 0 is any free one.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is no number from 0 to 65535.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no port; write a number from 0 to {_LAST_PORT}"
+        ) from None
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"a port is at least 0, not {number}")
+    if number > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a port is at most {_LAST_PORT}, not {number}")
+    return number
 
 
 def day(text: str) -> datetime:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PORT: Final = 8050
 _PORTS_SEARCHED: Final = 50
+_PORTS: Final = 65536
 _MAX_IDLE_CONNECTIONS: Final = 64
 """Highest number of connections that have sent no request yet; a browser opens six."""
 _HEADERS_TIMEOUT: Final = 10.0
@@ -226,7 +227,8 @@ def _host_names(host: str) -> set[str]:
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at a port, or at the next free port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for number in range(port, port + _PORTS_SEARCHED) if port else (0,):
+    numbers = range(port, min(port + _PORTS_SEARCHED, _PORTS)) if port else range(1)
+    for number in numbers:
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -238,7 +240,7 @@ def _listen(host: str, port: int) -> socket.socket:
                 raise NoMonitor(f"cannot listen at {host}: {error.strerror}") from error
             continue
         return listener
-    raise NoMonitor(f"none of the ports {port} to {port + _PORTS_SEARCHED - 1} of {host} is free")
+    raise NoMonitor(f"none of the ports {port} to {numbers[-1]} of {host} is free")
 
 
 def _link_host(host: str) -> str:

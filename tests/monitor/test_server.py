@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -121,3 +122,16 @@ def test_missing_flask_is_reported_with_the_install_command(
         "",
         "the monitor needs Flask: python -m pip install 'pytest-orchestrator[monitor]'\n",
     )
+
+
+def test_no_port_after_the_last_one_is_tried(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as other:
+        with suppress(OSError):  # something else listens there, which is as good
+            other.bind(("127.0.0.1", 65535))
+            other.listen()
+
+        assert main(["monitor", str(bench), "--port", "65535"]) == 2
+
+    assert capsys.readouterr().err == "none of the ports 65535 to 65535 of 127.0.0.1 is free\n"

@@ -274,7 +274,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"name a command: {', '.join(OPERATIONS)}, diff, script")
     operation = OPERATIONS[args.word or "full"]
     try:
-        result = _apply_to_run(operation, args) if args.run else _apply_to_live(operation, args)
+        result = _apply(operation, args)
     except OrchestratorError as error:
         say(f"pytest-orchestrator ctx: {error}", err=True)
         return 2 if error.slug == "context-unreachable" else 1
@@ -292,6 +292,12 @@ def _print(operation: Operation, result: Any, args: argparse.Namespace) -> None:
         say_value(result)
     else:
         say(json.dumps(result, ensure_ascii=False))
+
+
+def _apply(operation: Operation, args: argparse.Namespace) -> Any:
+    if args.run is None:
+        return _apply_to_live(operation, args)
+    return _apply_to_run(operation, args)
 
 
 def _apply_to_live(operation: Operation, args: argparse.Namespace) -> Any:

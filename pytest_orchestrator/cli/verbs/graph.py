@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.timeline:
         text = _timeline(args.run, args.recipe)
     else:
-        steps = _of_run(args.run, args.recipe) if args.run else _of_file(args.recipe)
+        steps = _of_file(args.recipe) if args.run is None else _of_run(args.run, args.recipe)
         kind = {"": "mmd", ".png": "svg"}.get(suffix, suffix[1:])
         text = PICTURES[kind](steps, fold=not args.all_steps)
     if output is None:

@@ -179,7 +179,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the missing files and print the needed edits."""
     root = Path.cwd() / args.folder
-    if root.exists() and not root.is_dir():
+    try:
+        is_no_folder = root.exists() and not root.is_dir()
+    except OSError as error:
+        raise UsageError(f"{args.folder}: {error.strerror}") from None
+    if is_no_folder:
         raise UsageError(f"{args.folder} is no folder")
     ci = list(dict.fromkeys(args.ci))
     drafts = [*project_drafts(root, ci=ci, pre_commit=args.pre_commit, strict=args.strict)]

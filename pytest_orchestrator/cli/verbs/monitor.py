@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.arguments import existing_path
+from pytest_orchestrator.cli.arguments import existing_path, port
 from pytest_orchestrator.cli.project import runs_folder
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.reports.text import say
@@ -33,7 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         default=8050,
         help="the port, or the next free one if it is in use (default: 8050)",
     )

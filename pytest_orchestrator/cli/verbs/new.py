@@ -1,6 +1,7 @@
 """Create a scriptlet with its test, or a recipe, from a template that runs unchanged."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.cli.arguments import UsageError, one_of, with_example
@@ -284,7 +285,8 @@ def run(args: argparse.Namespace) -> int:
     about = project()
     drafts = _step(args, about) if args.kind == "step" else _recipe(args, about)
     for draft in drafts:
-        if (about.root / draft.path).exists():
+        # A method of Path raises an error if a name is too long; `Draft.write` says so.
+        if os.path.exists(about.root / draft.path):  # noqa: PTH110
             raise UsageError(f"{draft.path} already exists; nothing was written")
     for draft in drafts:
         draft.write(about.root)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.arguments import UsageError, port
 from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.reports.text import say
 
@@ -31,7 +31,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="the address to listen at (default: 127.0.0.1, which other machines cannot reach)",
     )
-    parser.add_argument("--port", type=int, default=0, help="the port (default: any free one)")
+    parser.add_argument("--port", type=port, default=0, help="the port (default: any free one)")
     parser.add_argument(
         "--file",
         type=Path,
@@ -105,8 +105,10 @@ def _kept(path: Path) -> "DurableContext":
 
     try:
         found = durable_context.open_durable_context(path)
-    except (OrchestratorError, OSError) as error:
+    except OrchestratorError as error:
         raise UsageError(f"--file: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--file: {path}: {error.strerror}") from None
     if found.torn:
         _say(f"{path} ends with an incomplete change that was never confirmed: it was removed")
     return found
@@ -125,7 +127,9 @@ def _token(path: Path | None) -> str | None:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(f"{secrets.token_urlsafe(32)}\n")
         token = path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"--token-file: {path}: {error.strerror}") from None
+    except ValueError as error:
         raise UsageError(f"--token-file: {error}") from None
     if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError(

@@ -195,7 +195,8 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     """
     place = shown(host, port)
     if port not in range(65536):
-        raise CannotListen(f"cannot serve at {place}: a port is at most 65535")
+        limit = "at least 0" if port < 0 else "at most 65535"
+        raise CannotListen(f"cannot serve at {place}: a port is {limit}")
     try:
         # For bytes, Python does not load its codec of international host names.
         name = host.encode("ascii") if host.isascii() else host

@@ -202,6 +202,7 @@ def test_an_unusable_address_is_refused_with_its_reason(server: Server) -> None:
     for listen, reason in [
         (partial(listen_tcp, "127.0.0.1", port), f"127.0.0.1:{port}: {in_use}"),
         (partial(listen_tcp, "127.0.0.1", 70000), "127.0.0.1:70000: a port is at most 65535"),
+        (partial(listen_tcp, "127.0.0.1", -1), "127.0.0.1:-1: a port is at least 0"),
         (partial(listen_tcp, "192.0.2.1", 0), "192.0.2.1:0: no such address is on this machine"),
         (partial(listen_unix, Path("/no/such")), "/no/such: No such file or directory"),
         (partial(listen_unix, Path("x" * 120)), f"{'x' * 120}: {too_long}"),

@@ -6,7 +6,6 @@ All other options and arguments are passed to pytest unchanged; the exit code is
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from pytest_orchestrator.cli.arguments import existing_path
 from pytest_orchestrator.cli.project import project
@@ -33,7 +32,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def _recipe(text: str) -> str:
     """Return the path of a recipe, relative to the working directory or else to the rootdir."""
     below_root = project().root / text
-    is_below_root = below_root.exists() and not Path(text).exists()
+    # Methods of Path raise an error if a name is too long.
+    is_here = not text or os.path.exists(text)  # noqa: PTH110
+    is_below_root = not is_here and os.path.exists(below_root)  # noqa: PTH110
     return str(below_root if is_below_root else existing_path(text))
 
 
