@@ -99,6 +99,18 @@ def test_wrong_arguments_of_graph_are_errors(project: Project, runs: Runs, recip
     assert error_of("recipes/psu.yaml", "-o", "no/x.svg") == "no/x.svg: No such file or directory\n"
 
 
+def test_a_folder_is_no_recipe_to_draw(project: Project, recipe: Path) -> None:
+    (project.path / "empty").mkdir()
+    for name, cure in (
+        ("recipes", "a recipe in it, such as recipes/psu.yaml"),
+        (".", "a recipe in it, such as recipes/psu.yaml"),
+        ("empty", "a recipe"),
+    ):
+        done = project.call("graph", name)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith(f" error: {name} is a folder; name {cure}\n")
+
+
 def test_cell_of_a_matrix_must_be_named(project: Project, runs: Runs) -> None:
     key = "recipes/psu.yaml[gain:{}]"
     run = runs.new(key.format(1)).begin("flash").step("flash")

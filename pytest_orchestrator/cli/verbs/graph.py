@@ -5,6 +5,7 @@ Prints Mermaid to stdout, or writes a file whose suffix selects the format: .svg
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,12 @@ def _of_file(name: str) -> "Steps":
         path = existing_path(name)
     except argparse.ArgumentTypeError as error:
         raise UsageError(str(error)) from None
-    loaded = Recipes(project([path])).at(path)
+    about = project([path])
+    if path.is_dir():
+        first = next(about.recipes([path]), None)
+        example = "" if first is None else f" in it, such as {os.path.relpath(first)}"
+        raise UsageError(f"{name} is a folder; name a recipe{example}")
+    loaded = Recipes(about).at(path)
     if isinstance(loaded, RecipeError):
         raise UsageError(f"{name} has errors; pytest-orchestrator validate shows them")
     return [
