@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -19,7 +19,17 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that suggests the nearest valid choice, as Python does from 3.14 on."""
+    """Argument parser that suggests the nearest valid choice, as Python does from 3.14 on.
+
+    A shell completes the words of an argument whose type is a `OneOf`.
+    """
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """Declare an argument; argcomplete looks for the completer at it, not at its type."""
+        action = super().add_argument(*names, **options)
+        if isinstance(action.type, OneOf):
+            action.completer = action.type.completer  # type: ignore[attr-defined]
+        return action
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with code 2."""
@@ -38,20 +48,31 @@ def nearest_of(name: str, names: Collection[str]) -> str:
     return nearest(name, names) or f"; there is {', '.join(names)}"
 
 
-def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
-    """Return a function for `type=` of argparse that accepts only the names in `names`.
+class OneOf:
+    """Type of an argument that accepts only fixed words, which a shell completes.
 
     Args:
-        what: The kind of the names, such as ``schema``, for the error.
-        names: The accepted names.
+        what: The kind of the words, such as ``schema``, for the error.
+        names: The accepted words.
     """
 
-    def checked(text: str) -> str:
-        if text in names:
-            return text
-        raise argparse.ArgumentTypeError(f"no {what} '{text}'{nearest_of(text, names)}")
+    def __init__(self, what: str, names: Collection[str]) -> None:
+        self._what, self._names = what, names
 
-    return checked
+    def __call__(self, text: str) -> str:
+        """Return an accepted word.
+
+        Raises:
+            argparse.ArgumentTypeError: The word is not accepted; the text suggests the nearest.
+        """
+        if text in self._names:
+            return text
+        hint = nearest_of(text, self._names)
+        raise argparse.ArgumentTypeError(f"no {self._what} '{text}'{hint}")
+
+    def completer(self, **_: object) -> Collection[str]:
+        """Return the words that argcomplete offers; it selects those that fit."""
+        return self._names
 
 
 def existing_path(text: str) -> Path:

@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     known: dict[str, Verb] = {} if words[:1] == ["--version"] else known_verbs(*words[:1])
     parser, each = _parsers(known)
-    _complete(parser)
+    _complete(parser, [each[name] for name, verb in known.items() if _passes_on(verb)])
     if not words:
         parser.error(f"name a command: {', '.join(known)}; --help describes them")
     if words[0].startswith("-") and words[0] not in _OPTIONS:
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A subcommand sets `parser`, so that the error shows its usage.
     used: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
     args.rest = unknown
-    if unknown and not getattr(known[args.verb], "PASSES_ON", False):
+    if unknown and not _passes_on(known[args.verb]):
         _refuse(used, unknown[0])
     try:
         code = known[args.verb].run(args)
@@ -127,8 +127,23 @@ def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
     parser.error(f"{what} '{word}'{nearest(word.partition('=')[0], options)}")
 
 
-def _complete(parser: argparse.ArgumentParser) -> None:
+def _passes_on(verb: Verb) -> bool:
+    return getattr(verb, "PASSES_ON", False)
+
+
+def _complete(
+    parser: argparse.ArgumentParser, passing_on: Sequence[argparse.ArgumentParser]
+) -> None:
+    """Print the words that a shell offers, and exit, if a shell asks for them.
+
+    Args:
+        parser: The parser of the command line.
+        passing_on: The parsers of the verbs that declare no positional arguments, because they
+            pass them on. They are offered files, as other verbs with recipes.
+    """
     if "_ARGCOMPLETE" in os.environ:
+        for each in passing_on:
+            each.add_argument("passed_on", nargs="*")
         with contextlib.suppress(ImportError):  # of the extra `completion`
             import argcomplete
 

@@ -165,18 +165,50 @@ def test_names_outside_of_the_terminal_encoding_are_escaped(project: Project) ->
     assert done.stdout.startswith(b"\xe9(x=\\u2026)  function\n")
 
 
-def test_shell_completes_a_command(project: Project) -> None:
+def completed(line: str) -> list[str]:
+    """Return the words that a shell offers at the end of a line."""
     command = f"{sys.executable} -m pytest_orchestrator 8>&1 9>/dev/null >/dev/null 2>&1"
-    line = "pytest-orchestrator val"
     completion = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
     done = subprocess.run(
         ["/bin/bash", "-c", command],
-        env=os.environ | completion,
+        env=os.environ | completion | {"_ARGCOMPLETE_IFS": "\n"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "validate"
+    return [word.strip() for word in done.stdout.split("\n")]
+
+
+def test_shell_completes_a_command(project: Project) -> None:
+    assert completed("pytest-orchestrator val") == ["validate"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("init --ci ", ["github", "gitlab"]),
+        ("new step --type ", ["python", "shell"]),
+        ("new step x --type s", ["shell"]),
+        ("new recipe x --schema ", ["file", "url", "none"]),
+        ("measurements --format ", ["csv", "jsonl", "parquet"]),
+        ("schema re", ["recipe", "report"]),
+    ],
+)
+def test_shell_completes_fixed_words_and_no_files(
+    line: str, words: list[str], project: Project
+) -> None:
+    for name in ("scriptlets", "recipes", "gitlab.d"):
+        (project.path / name).mkdir()
+    assert completed(f"pytest-orchestrator {line}") == words
+
+
+@pytest.mark.parametrize("verb", ["run", "validate", "watch", "watch recipes/b.yaml"])
+def test_shell_completes_recipes_and_folders(verb: str, project: Project) -> None:
+    project.write("recipes/a.yaml")
+    project.write("recipes/b.yaml")
+    assert completed(f"pytest-orchestrator {verb} rec") == ["recipes/"]
+    offered = ["recipes/a.yaml", "recipes/b.yaml"]
+    assert sorted(completed(f"pytest-orchestrator {verb} recipes/")) == offered
 
 
 def test_start_imports_neither_pytest_nor_the_recipe_package() -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_orchestrator.cli.arguments import UsageError, one_of
+from pytest_orchestrator.cli.arguments import OneOf, UsageError
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--ci",
         action="append",
         default=[],
-        type=one_of("service", ("github", "gitlab")),
+        type=OneOf("service", ("github", "gitlab")),
         metavar="github|gitlab",
         help="add a workflow for this service; can be repeated",
     )

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_orchestrator.cli.arguments import UsageError, one_of, with_example
+from pytest_orchestrator.cli.arguments import OneOf, UsageError, with_example
 from pytest_orchestrator.cli.project import Project, project
 from pytest_orchestrator.reports.text import say
 
@@ -227,7 +227,7 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     step.add_argument("name", metavar="NAME", help="the name of its file, without the suffix")
     step.add_argument(
         "--type",
-        type=one_of("type", ("python", "shell")),
+        type=OneOf("type", ("python", "shell")),
         default="python",
         metavar="python|shell",
         help="its language (default: python)",
@@ -272,7 +272,7 @@ def _declare_recipe(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ).completer = lambda **_: [one.name for one in project().inventory().scriptlets]  # type: ignore[attr-defined]
     recipe.add_argument(
         "--schema",
-        type=one_of("kind of schema", _SCHEMAS),
+        type=OneOf("kind of schema", _SCHEMAS),
         metavar="|".join(_SCHEMAS),
         help="the schema that its first line names for editors: recipe.schema.json of the project, "
         "the published one, or no such line (default: file if the project has that file)",

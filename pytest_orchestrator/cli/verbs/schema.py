@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.arguments import one_of
+from pytest_orchestrator.cli.arguments import OneOf
 from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "schema recipe > recipe.schema.json"
@@ -19,10 +19,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "name",
         nargs="?",
         default="recipe",
-        type=one_of("schema", names),
+        type=OneOf("schema", names),
         metavar="NAME",
         help=f"the schema to print: {', '.join(names)} (default: recipe)",
-    ).completer = lambda **_: names  # type: ignore[attr-defined]
+    )
     parser.add_argument(
         "--plugins",
         action="store_true",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_orchestrator.cli.arguments import UsageError, one_of
+from pytest_orchestrator.cli.arguments import OneOf, UsageError
 from pytest_orchestrator.cli.past_runs import (
     check_found,
     declare_selection,
@@ -30,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_selection(parser)
     parser.add_argument(
         "--format",
-        type=one_of("format", _FORMATS),
+        type=OneOf("format", _FORMATS),
         metavar="csv|jsonl|parquet",
         help="format (default: by the suffix of FILE, else csv; parquet needs a FILE and the extra "
         "parquet)",
