@@ -141,3 +141,22 @@ def with_example(words: str) -> dict[str, Any]:
         "formatter_class": argparse.RawDescriptionHelpFormatter,
         "allow_abbrev": False,
     }
+
+
+def usage_of(parser: argparse.ArgumentParser, *parts: str) -> str:
+    """Return a usage that is wrapped between its parts; argparse wraps only what it writes itself.
+
+    Args:
+        parser: The parser of the command.
+        parts: The arguments, such as ``[-h]``.
+    """
+    import shutil
+
+    width = shutil.get_terminal_size().columns - 2  # as argparse
+    begin = " " * len(f"usage: {parser.prog}")
+    lines = [begin]
+    for part in parts:
+        if lines[-1] != begin and len(f"{lines[-1]} {part}") > width:
+            lines.append(begin)
+        lines[-1] += f" {part}"
+    return "%(prog)s" + "\n".join(lines).removeprefix(begin)

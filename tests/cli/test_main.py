@@ -134,6 +134,30 @@ def test_help_of_a_command_ends_with_a_working_example(
     assert (done.returncode, done.stderr) == (0, log)
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", VERBS)
+def test_usage_of_a_command_fits_the_screen(
+    name: str, columns: int, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    usage = project.call(name, "--help").out.partition("\n\n")[0]
+    assert max(map(len, usage.splitlines())) <= columns
+
+
+def test_usage_of_a_command_that_passes_arguments_on_is_wrapped_between_its_parts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert project.call("watch", "--help").out.partition("\n\n")[0] == (
+        "usage: pytest-orchestrator watch [-h] [--allow RECIPE] [recipes, folders]\n"
+        "                                 [options and arguments of pytest]"
+    )
+    assert project.call("run", "--help").out.partition("\n\n")[0] == (
+        "usage: pytest-orchestrator run [-h] [--recipe FILE]\n"
+        "                               [options and arguments of pytest]"
+    )
+
+
 def test_help_of_a_subcommand_ends_with_a_working_example(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from pytest_orchestrator.cli.arguments import existing_path
+from pytest_orchestrator.cli.arguments import existing_path, usage_of
 from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "run --recipe recipes/example.yaml -v"
@@ -18,7 +18,7 @@ _LOG = "pytest_orchestrator.plugin.runner_log"
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.usage = "%(prog)s [-h] [--recipe FILE] [options and arguments of pytest]"
+    parser.usage = usage_of(parser, "[-h]", "[--recipe FILE]", "[options and arguments of pytest]")
     parser.add_argument(
         "--recipe",
         action="append",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.arguments import UsageError, existing_path
+from pytest_orchestrator.cli.arguments import UsageError, existing_path, usage_of
 from pytest_orchestrator.cli.project import Project, project
 from pytest_orchestrator.plugin.options.values import WATCH_VARIABLE
 from pytest_orchestrator.reports.text import say
@@ -32,9 +32,8 @@ _NAMED = 3  # in the line about a change
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.usage = (
-        "%(prog)s [-h] [--allow RECIPE] [recipes, folders] [options and arguments of pytest]"
-    )
+    parts = ("[-h]", "[--allow RECIPE]", "[recipes, folders]", "[options and arguments of pytest]")
+    parser.usage = usage_of(parser, *parts)
     parser.add_argument(
         "--allow",
         action="append",
