@@ -53,6 +53,8 @@ def write_exports(args: argparse.Namespace) -> int:
         other = "--certificate" if args.certificate else "--bundle" if args.bundle else "-o"
         name = next(iter(targets_of(args)))
         raise UsageError(f"--{name} and {other} write different files; give one of them")
+    if args.allure == "":
+        raise UsageError("--allure: the path is empty; name a folder")
     if args.otel and "/" not in args.otel:
         raise UsageError(
             f"--otel: {args.otel} is no endpoint; write --otel=http://HOST:4318, or the run before "

@@ -118,6 +118,7 @@ def test_a_name_that_is_too_long_for_a_file_is_an_error(
         ("run --recipe", "argument --recipe: the path is empty; name a file or a folder"),
         ("monitor", "argument RUN_DIR: the path is empty; name a file or a folder"),
         ("graph", "the path is empty; name a file or a folder"),
+        ("report --allure", "--allure: the path is empty; name a folder"),
         ("graph a.yaml --run", "no run ''; there is none in BASE"),
         ("ctx --run", "no run ''; there is none in BASE"),
         ("ctx full --run", "no run ''; there is none in BASE"),
