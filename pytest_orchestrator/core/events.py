@@ -71,7 +71,7 @@ class StepWaits(Event, frozen=True, kw_only=True, tag="step_waits"):
 
     Attributes:
         recipe: Key of the recipe.
-        step: Name of the step.
+        step: Name of the step; empty if the recipe waits for its own locks.
         lock: The lock or counted resource that the step waits for.
         owner: Description of the owner.
     """

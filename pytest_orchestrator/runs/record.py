@@ -384,6 +384,12 @@ class RecipeRecord:
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
 
+    def wait(self, entry: Entry, event: StepWaits) -> None:
+        """Show a wait of the recipe for its locks at its first step, unless a step has begun."""
+        steps = [one for one in self.steps.values() if one.name not in self.unselected]
+        if steps and all(one.state == "waiting" for one in steps):
+            steps[0].locked, steps[0].touched = (event, entry.ts), entry.n
+
     @property
     def name(self) -> str:
         """Its name; its key without one."""
@@ -457,7 +463,10 @@ class RunRecord:
 
     def _fold_step(self, entry: Entry) -> None:
         event: Any = entry.event
-        self._step(event.recipe, event.step).fold(entry, event)
+        if event.step:
+            self._step(event.recipe, event.step).fold(entry, event)
+        elif event.recipe in self.recipes:  # the recipe waits for its own locks
+            self.recipes[event.recipe].wait(entry, event)
 
     def _fold_change(self, entry: Entry) -> None:
         self.changes.fold(entry)

@@ -70,6 +70,38 @@ def test_steps_that_ran_when_a_run_was_killed_are_interrupted(past: WrittenRun) 
     assert record.state == "interrupted"
 
 
+@pytest.mark.parametrize("waits", ["before the first step", "after the last step"])
+def test_a_recipe_that_waits_for_its_locks_has_no_further_step(
+    waits: str, past: WrittenRun
+) -> None:
+    past.recipe("a", "b")
+    if waits == "before the first step":
+        past.add(StepWaits(recipe=RECIPE, step="", lock="psu"))
+        shown = [(step.state, step.locked is not None) for step in load_record(past.folder).steps]
+        assert shown == [("waiting", True), ("waiting", False)]
+    past.step("a")
+    past.step("b")
+    if waits == "after the last step":
+        past.add(StepWaits(recipe=RECIPE, step="", lock="psu"))
+    record = load_record(past.seal())
+
+    assert [(step.name, step.state) for step in record.steps] == [("a", "passed"), ("b", "passed")]
+    assert all(step.locked is None for step in record.steps)
+
+
+def test_a_recipe_that_was_killed_while_it_waited_for_its_locks_has_run_no_step(
+    past: WrittenRun,
+) -> None:
+    past.recipe("a", "b")
+    past.add(StepWaits(recipe=RECIPE, step="", lock="psu"))
+    record = load_record(past.killed())
+
+    assert [(step.name, step.state) for step in record.steps] == [
+        ("a", "not run"),
+        ("b", "not run"),
+    ]
+
+
 def test_a_step_asks_until_its_question_has_an_answer(past: WrittenRun) -> None:
     past.recipe("a")
     past.add(StepStarted(recipe=RECIPE, step="a"))

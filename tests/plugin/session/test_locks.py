@@ -19,6 +19,7 @@ import pytest
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.plugin.reporting import progress
+from pytest_orchestrator.runs import lookup
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -119,6 +120,20 @@ def test_a_lock_wait_names_the_owner_of_the_lock(project: Project) -> None:
     )
     assert "waits for lock" not in out
     assert "1 passed" in out
+
+
+def test_a_run_whose_recipe_waited_for_its_locks_is_recorded_as_passed(project: Project) -> None:
+    project.recipe("x", {"a": FREE, "b": FREE}, head="locks: [psu]")
+    with acquired("psu"):
+        process = started(project)
+        line = _wait_line(process)
+    process.communicate()
+    record = lookup.load_record(lookup.find_run(project.path / ".orchestrator" / "runs", "latest"))
+
+    assert line.startswith("orchestrator: recipes/x.yaml waits for lock 'psu': ")
+    assert process.returncode == 0
+    assert [(step.name, step.state) for step in record.steps] == [("a", "passed"), ("b", "passed")]
+    assert record.steps[0].phases[0][0] == "locked"
 
 
 def test_an_xdist_worker_reports_a_lock_wait_in_the_report(project: Project) -> None:
