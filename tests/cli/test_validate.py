@@ -461,3 +461,33 @@ def test_a_station_file_may_be_an_argument(
         "\n"
         "1 recipe, 1 station file, 1 problem\n"
     )
+
+
+def test_recipes_in_needs_are_checked_as_pytest_checks_them(project: Project) -> None:
+    project.write("recipes/a.yaml", f"needs: [recipes/b.yaml]\n{GOOD}")
+    project.write("recipes/b.yaml", f"needs: [recipes/a.yaml]\n{GOOD}")
+    project.write("recipes/c.yaml", f"needs: [recipes/powr.yaml, recipes/d.yaml]\n{GOOD}")
+    project.write("recipes/d.yaml", BAD)
+    project.write("recipes/power.yaml", GOOD)
+    done = project.call("validate")
+
+    assert done.code == 1
+    assert [line for line in done.out.splitlines() if line.startswith("recipes/")] == [
+        (
+            "recipes/a.yaml:1:9: recipes need each other in a circle: "
+            "recipes/a.yaml -> recipes/b.yaml -> recipes/a.yaml"
+        ),
+        (
+            "recipes/b.yaml:1:9: recipes need each other in a circle: "
+            "recipes/b.yaml -> recipes/a.yaml -> recipes/b.yaml"
+        ),
+        (
+            "recipes/c.yaml:1:9: the recipe needs 'recipes/powr.yaml', which is not there "
+            "(did you mean 'recipes/power.yaml'?)"
+        ),
+        (
+            "recipes/c.yaml:1:28: the recipe needs 'recipes/d.yaml', which is no good recipe "
+            "(4:5 unknown key 'cmdd' (did you mean 'cmd'?))"
+        ),
+        "recipes/d.yaml:4:5: unknown key 'cmdd' in shell step 'a' (did you mean 'cmd'?)",
+    ]

@@ -1,8 +1,9 @@
 """Check recipes, their data flow and the station file without running anything.
 
-Reports all errors that pytest reports at collection. It also reports Context keys that steps read
-and no step writes, missing dependencies on the step that writes a key, steps that write a key at
-the same time, and missing modules, classes, functions and programs.
+Reports the errors that pytest reports at collection, but for those that depend on options of a
+session: values of `required` vars, hosts and counted resources. It also reports Context keys that
+steps read and no step writes, missing dependencies on the step that writes a key, steps that write
+a key at the same time, and missing modules, classes, functions and programs.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pytest_orchestrator.reports.text import say, say_json, terminal_width
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pytest_orchestrator.cli.project import Recipes
     from pytest_orchestrator.plugin.questions.given import GivenAnswers
     from pytest_orchestrator.recipe.analysis.dataflow import Finding
     from pytest_orchestrator.recipe.analysis.source_files import Sources
@@ -170,12 +172,31 @@ def _findings(
             problems = recipe.problems
             yield from (Finding("error", recipe.path, recipe.text, each) for each in problems)
             continue
-        found = [*flow.findings(recipe), *_cell_findings(recipe)]
+        needs = _need_findings(recipe, about.root, recipes)
+        found = [*flow.findings(recipe), *_cell_findings(recipe), *needs]
         yield from found
         if given is not None:
             yield from _unanswered(recipe, given)
         if imports:
             yield from not_imported(recipe, sources, found)
+
+
+def _need_findings(recipe: "Recipe", root: Path, recipes: "Recipes") -> "Iterator[Finding]":
+    """Yield a finding for each recipe in `needs` that is missing, wrong or in a circle."""
+    from pytest_orchestrator.plugin.collection.recipe_needs import check_recipe_needs
+    from pytest_orchestrator.recipe.analysis.dataflow import Finding
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    def load(path: Path) -> "Recipe":
+        loaded = recipes.at(path)
+        if isinstance(loaded, RecipeError):
+            raise loaded
+        return loaded
+
+    try:
+        check_recipe_needs(recipe, root, load)
+    except RecipeError as error:
+        yield from (Finding("error", error.path, error.text, each) for each in error.problems)
 
 
 def _cell_findings(recipe: "Recipe") -> "Iterator[Finding]":

@@ -326,7 +326,7 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str
         return f"the recipe of this test is not there: {mark.args[0]}{near}"
     try:
         cells = state_of(config).cells(path)
-        recipe_needs.check_recipe_needs(cells[0], state_of(config))
+        recipe_needs.check_needs_in(cells[0], state_of(config))
     except RecipeError as error:
         return f"the recipe of this test is not usable\n{error}"
     matching = [recipe for recipe in cells if _is_cell(recipe, matrix)]

@@ -118,7 +118,7 @@ class RecipeFile(pytest.Module):
         """Return an item for each step of each cell; import and run no code of the user."""
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
-        recipe_needs.check_recipe_needs(self.recipe, state_of(self.config))
+        recipe_needs.check_needs_in(self.recipe, state_of(self.config))
         if self.config.getini("recipe_validate"):
             from pytest_orchestrator.plugin.collection import hints
 

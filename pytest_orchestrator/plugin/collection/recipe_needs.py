@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Need
 
 
-def check_recipe_needs(recipe: Recipe, state: "SessionState") -> None:
+def check_recipe_needs(recipe: Recipe, root: Path, load: "Callable[[Path], Recipe]") -> None:
     """Check that all recipes that a recipe needs exist, are valid and can run before it.
+
+    Args:
+        recipe: The recipe.
+        root: The rootdir, to which the paths in `needs` are relative.
+        load: Returns the recipe in a file, or raises `RecipeError`.
 
     Raises:
         RecipeError: A needed recipe is missing, invalid or part of a circle; the error points
@@ -23,49 +28,53 @@ def check_recipe_needs(recipe: Recipe, state: "SessionState") -> None:
     """
     problems = []
     for need in recipe.needs:
-        text, hint = _problem(recipe, need, state)
+        text, hint = _problem(recipe, need, root, load)
         if text:
             problems.append(Problem(need.place, text, hint=hint))
     if problems:
         raise RecipeError(problems, recipe.id, recipe.text)
 
 
-def _problem(recipe: Recipe, need: "Need", state: "SessionState") -> tuple[str, str]:
+def _problem(
+    recipe: Recipe, need: "Need", root: Path, load: "Callable[[Path], Recipe]"
+) -> tuple[str, str]:
     """Return a problem text and a hint for a needed recipe; two empty texts if it can run."""
-    path = _path(need, state)
+    path = _path(need, root)
     head = f"the recipe needs '{need.path}'"
     if path == recipe.path:
         return "the recipe needs itself", ""
     if not path.is_file():
         from pytest_orchestrator.core import suggestions
 
-        near = suggestions.recipe_hint(need.path, state.config.rootpath)
+        near = suggestions.recipe_hint(need.path, root)
         return f"{head}, which is not there", near.strip(" ()")
     try:
-        other = state.cells(path)[0]
-        path_back = _path_between(other, recipe.path, state, {recipe.path})
+        other = load(path)
+        path_back = _path_between(other, recipe.path, root, load, {recipe.path})
         if path_back:
             names = " -> ".join([recipe.id, *path_back])
             return f"recipes need each other in a circle: {names}", ""
-        check_recipe_needs(other, state)
+        check_recipe_needs(other, root, load)
     except RecipeError as error:
         return f"{head}, which is no good recipe", error.summary
     return "", ""
 
 
-def _path_between(recipe: Recipe, end: Path, state: "SessionState", seen: set[Path]) -> list[str]:
+def _path_between(
+    recipe: Recipe, end: Path, root: Path, load: "Callable[[Path], Recipe]", seen: set[Path]
+) -> list[str]:
     """Return the ids of the recipes on a path of needs from a recipe to the recipe at `end`.
 
     The list is empty if there is no path; recipes in `seen` are not searched.
     """
     seen.add(recipe.path)
     for need in recipe.needs:
-        path = _path(need, state)
+        path = _path(need, root)
         if path == end:
-            return [recipe.id, state.recipe(path).id]
+            return [recipe.id, load(path).id]
         if path not in seen and path.is_file():
             try:
-                rest = _path_between(state.recipe(path), end, state, seen)
+                rest = _path_between(load(path), end, root, load, seen)
             except RecipeError:
                 continue  # it is reported at the recipe that needs it
             if rest:
@@ -73,8 +82,13 @@ def _path_between(recipe: Recipe, end: Path, state: "SessionState", seen: set[Pa
     return []
 
 
-def _path(need: "Need", state: "SessionState") -> Path:
-    return Path(os.path.normpath(state.config.rootpath / need.path))
+def _path(need: "Need", root: Path) -> Path:
+    return Path(os.path.normpath(root / need.path))
+
+
+def check_needs_in(recipe: Recipe, state: "SessionState") -> None:
+    """Check the recipes that a recipe of a session needs, as `check_recipe_needs` does."""
+    check_recipe_needs(recipe, state.config.rootpath, lambda path: state.cells(path)[0])
 
 
 def link(run: "RecipeRun", state: "SessionState") -> None:
@@ -98,7 +112,8 @@ def _needed(recipe: Recipe, state: "SessionState") -> "Iterator[Recipe]":
 
 def _direct(recipe: Recipe, state: "SessionState") -> list[Recipe]:
     """Return each cell of the recipes that a recipe names in its `needs`."""
-    paths = dict.fromkeys(_path(need, state) for need in recipe.needs)
+    root = state.config.rootpath
+    paths = dict.fromkeys(_path(need, root) for need in recipe.needs)
     return [cell for path in paths for cell in state.cells(path)]
 
 
