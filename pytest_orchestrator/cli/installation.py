@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+_PIP: Final = "python -m pip install"
 _REQUIREMENTS: Final = ("requirements.txt", "requirements-test.txt", "requirements-dev.txt")
 _TEST_EXTRAS: Final = ("test", "tests", "testing", "dev")
 """Names of extras and of dependency groups that tests of a project usually need."""
@@ -89,16 +90,18 @@ class Packaging(Struct, frozen=True):
         project = self.pyproject.get("project", {})
         extras = [one for one in _TEST_EXTRAS if one in project.get("optional-dependencies", {})]
         words = [f"-r {name}" for name in _REQUIREMENTS if (self.root / name).is_file()]
-        pip = "python -m pip install"
+        pip = _PIP
         if self.is_package:
             words.append(f'".[{",".join(extras)}]"' if extras else ".")
         elif project.get("dependencies") or extras:
             # pip installs the dependencies of a project only with the project itself.
-            pip = "python -m pip install uv && uv pip install --system"
+            pip = f"{_PIP} uv && uv pip install --system"
             words += ["-r pyproject.toml", *(f"--extra {one}" for one in extras)]
-        groups = self.pyproject.get("dependency-groups", {})
-        words += [f"--group {name}" for name in _TEST_EXTRAS if name in groups]
-        return " ".join([pip, *words, "pytest-orchestrator"])
+        named = self.pyproject.get("dependency-groups", {})
+        groups = [f"--group {name}" for name in _TEST_EXTRAS if name in named]
+        if groups and pip == _PIP:
+            pip = f"{_PIP} --upgrade pip && {_PIP}"  # pip knows groups from version 25.1 on
+        return " ".join([pip, *words, *groups, "pytest-orchestrator"])
 
     def package_names(self) -> PackageNames | None:
         """Return a setting that the project needs; None if it needs none.

@@ -36,7 +36,7 @@ def written(folder: Path, files: dict[str, str]) -> Path:
         ),
         (
             {"pyproject.toml": f"{BUILDS}[dependency-groups]\ndev = []\n"},
-            f"{PIP} . --group dev pytest-orchestrator",
+            f"{PIP} --upgrade pip && {PIP} . --group dev pytest-orchestrator",
         ),
         ({"pyproject.toml": PROJECT}, f"{PIP} pytest-orchestrator"),
         ({"pyproject.toml": PROJECT, "src/bench/__init__.py": ""}, f"{PIP} . pytest-orchestrator"),

@@ -26,7 +26,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "retry": "{attempts: 3}",
     "ready": "{port: 8080}",
     "success": "{stdout_contains: PASS}",
-    "outputs": "{dut.serial_v1: ${{ result.serial }}}",
+    "outputs": '{dut.serial_v1: "${{ result.serial }}"}',
     "measurements": "{ripple: {value: result.ripple_mv, high: 50}}",
     "within": "{of: 12.0, percent: 5}",
     "marginal": "{percent: 10}",

@@ -366,7 +366,7 @@ PROBLEMS: list[tuple[str, list[str]]] = [
         [
             (
                 "2:61 'outputs' in shell step 'm' is a number, should be a mapping "
-                "(write outputs: {dut.serial_v1: ${{ result.serial }}})"
+                '(write outputs: {dut.serial_v1: "${{ result.serial }}"})'
             )
         ],
     ),
