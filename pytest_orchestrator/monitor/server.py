@@ -9,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from contextlib import contextmanager, nullcontext, suppress
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Final
@@ -111,7 +112,7 @@ def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
     from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
     class Quiet(WSGIRequestHandler):
-        """Request handler that logs no requests, since their lines contain the token."""
+        """Request handler that logs no requests and their errors; the lines contain the token."""
 
         timeout = _HEADERS_TIMEOUT
         server: "Bounded"
@@ -119,10 +120,18 @@ def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
         def log_request(self, *_: object) -> None:
             """Log nothing."""
 
+        def log_error(self, *_: object) -> None:
+            """Log nothing; the error of a malformed request quotes its line."""
+
         def run_wsgi(self) -> None:
             """Reply to a request, with a longer timeout for a large page on a slow connection."""
             self.server.mark_active(self.connection)
             self.connection.settimeout(_REPLY_TIMEOUT)
+            try:
+                self.make_environ()
+            except ValueError:  # such as a URL with an open bracket
+                self.send_error(HTTPStatus.BAD_REQUEST)
+                return
             super().run_wsgi()
 
     class Bounded(ThreadedWSGIServer):

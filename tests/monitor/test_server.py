@@ -111,6 +111,27 @@ def test_idle_connections_take_few_threads_and_are_closed(start: Start) -> None:
         each.close()
 
 
+@pytest.mark.measured
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("GET http://[::1/?token=sesame HTTP/1.1", "HTTP/1.1 400 Bad Request\r\n"),
+        ("GET /?token=sesame HTTP/x", "<!DOCTYPE HTML>"),  # a reply without headers, as HTTP/0.9
+    ],
+)
+def test_malformed_request_is_answered_and_not_shown_on_the_terminal(
+    line: str, reply: str, start: Start
+) -> None:
+    one, port, _ = start(0)
+
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(f"{line}\r\nHost: x\r\n\r\n".encode())
+        with connection.makefile(newline="") as answer:
+            assert answer.read().startswith(reply)
+    one.send_signal(signal.SIGINT)
+    assert one.communicate(timeout=30)[0] == ""
+
+
 def test_missing_flask_is_reported_with_the_install_command(
     bench: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
