@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import io
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
 from pytest_orchestrator.cli.arguments import PROGRAM, Parser, UsageError, with_example
+from pytest_orchestrator.cli.output import Unwritable, discard_stdout, prepare_stdout
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 
@@ -65,13 +65,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the name of the program; None takes those of the process.
 
     Returns:
-        0 for success, 1 for a negative result such as a recipe with errors, 2 for a wrong command
-        line.
+        0 for success, 1 for a negative result such as a recipe with errors, or for an output that
+        cannot be written, 2 for a wrong command line.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may not be encodable
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_stdout()
     words = list(sys.argv[1:] if argv is None else argv)
     known: dict[str, Verb] = {} if words[:1] == ["--version"] else known_verbs(*words[:1])
+    try:
+        try:
+            return _run(words, known)
+        finally:  # also after the help, which ends by SystemExit
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:  # as by `| head`
+        discard_stdout()
+        return 1
+    except Unwritable as error:
+        discard_stdout()
+        who = " ".join((PROGRAM, *(word for word in words[:1] if word in known)))
+        say(f"{who}: the output cannot be written: {error}", err=True)
+        return 1
+
+
+def _run(words: Sequence[str], known: dict[str, Verb]) -> int:
+    """Parse the command line and run its command; return the exit code."""
     parser, each = _parsers(known)
     _complete(parser, [each[name] for name, verb in known.items() if _passes_on(verb)])
     if not words:
@@ -85,16 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown and not _passes_on(known[args.verb]):
         _refuse(used, unknown[0])
     try:
-        code = known[args.verb].run(args)
-        sys.stdout.flush()
+        return known[args.verb].run(args)
     except UsageError as error:
         used.error(str(error))
-    except KeyboardInterrupt:
-        return 2
-    except BrokenPipeError:  # as by `| head`; the rest must not be written at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return code
 
 
 def _parsers(
