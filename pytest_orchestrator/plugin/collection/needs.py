@@ -21,15 +21,41 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_orchestrator.core.location import Place
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.recipe.model.recipe import Recipe
-    from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.recipe.model.step import Source, Step
 
 _MOST = 20
 
 FIXTURE = "_recipe_needs"
 """Name of the fixture that runs the needed steps; items with such needs request it."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The reason why an item must not run.
+
+    Attributes:
+        source: The recipe file of the place.
+        place: The place in that file that is the cause.
+        reason: One line for tables and the short test summary.
+        cures: Lines that say what to do.
+        who: Node id of the item, if the reason is a sentence only with it as the subject.
+    """
+
+    source: "Recipe | Source"
+    place: "Place"
+    reason: str
+    cures: tuple[str, ...]
+    who: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole error message."""
+        where = f"{self.source.id}:{self.place.line}:{self.place.column}:"
+        head = " ".join(filter(None, (where, self.who, self.reason)))
+        return "\n    ".join((head, *self.cures))
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -42,13 +68,13 @@ class Needs(msgspec.Struct, frozen=True):
         first: The runs of whole recipes that must end before the item.
         also: The runs in `first` that the test's own markers request. Like `run`, they end
             after the last test that uses them.
-        refused: Error message if the item must not run; else empty.
+        refused: The reason why the item must not run; None if it may.
     """
 
     run: "RecipeRun"
     steps: "tuple[Step, ...]"
     needed: frozenset[str]
-    refused: str = ""
+    refused: Refusal | None = None
     first: "tuple[RecipeRun, ...]" = ()
     also: "tuple[RecipeRun, ...]" = ()
 
@@ -87,7 +113,7 @@ def run_needed_steps(request: pytest.FixtureRequest) -> None:
     needs = request.node.stash[NEEDS]
     results = request.node.stash.setdefault(RESULTS, [])
     if isinstance(needs, str) or needs.refused:
-        pytest.fail(needs if isinstance(needs, str) else needs.refused, pytrace=False)
+        pytest.fail(needs if isinstance(needs, str) else needs.refused.text, pytrace=False)
     if has_snapshot(request.node):
         request.node.stash[SNAPSHOT]()
     for run in (*needs.first, needs.run):
@@ -235,8 +261,26 @@ def _explanation(config: pytest.Config, raised: BaseException) -> str:
     return "\n".join(lines[-_MOST:])
 
 
-def refusal(run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:
-    """Return an error message if a needed step must not run unselected, else empty text.
+def shorten_refusal(item: pytest.Item, error: BaseException, shown: Any) -> None:
+    """Set the message and the place of a failed setup to those of a refusal, if that is its reason.
+
+    Args:
+        item: The item.
+        error: The error of its setup.
+        shown: The longrepr of the report.
+    """
+    needs = item.stash.get(NEEDS, None)
+    refused = needs.refused if isinstance(needs, Needs) else None
+    if refused is not None and str(error) == refused.text:
+        from pytest_orchestrator.plugin.results import failures
+
+        failures.blame(shown, refused.source.path, refused.place.line, refused.reason)
+
+
+def refusal(
+    run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytest.Config
+) -> Refusal | None:
+    """Return the reason why a needed step must not run unselected, or None if it may.
 
     Args:
         run: The run of the recipe that contains the steps.
@@ -257,13 +301,17 @@ def refusal(run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytes
             why = "it was taken out by --deselect"
         else:
             continue
-        return (
-            f"{recipe.source(step).id}:{place.line}:{place.column}: "
-            f"{who} needs step '{step.name}', which was not selected; {why}\n"
-            f"    select it too: pytest {node} {who}\n"
-            f"    or run without what is needed: pytest --recipe-needs=none {who}"
+        return Refusal(
+            source=recipe.source(step),
+            place=place,
+            reason=f"needs step '{step.name}', which was not selected; {why}",
+            cures=(
+                f"select it too: pytest {node} {who}",
+                f"or run without what is needed: pytest --recipe-needs=none {who}",
+            ),
+            who=who,
         )
-    return ""
+    return None
 
 
 def _deselected(node: str, config: pytest.Config) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import AnyEvent, ContextChanged
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.collection.needs import Refusal
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
@@ -190,8 +191,8 @@ def set_up(item: "StepItem") -> None:
     request_fixture(item)
 
 
-def refuse(item: "StepItem", why: str) -> None:
-    """Make the setup of an item fail with an error message."""
+def refuse(item: "StepItem", why: "Refusal") -> None:
+    """Make the setup of an item fail with a reason."""
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
 
     set_up(item)
@@ -380,22 +381,26 @@ class ResumedSession:
             elif why := self.refusal(item.recipe, item.step):
                 refuse(item, why)
 
-    def refusal(self, recipe: "Recipe", step: "Step") -> str:
-        """Return the error message for a step that needs confirmation to run again, or ''."""
+    def refusal(self, recipe: "Recipe", step: "Step") -> "Refusal | None":
+        """Return the reason why a step needs confirmation to run again, or None."""
+        from pytest_orchestrator.plugin.collection.needs import Refusal
+
         fate = self._of(recipe, step)
         if fate.kind != "refused":
-            return ""
-        place, node = step.at["name"], recipe.node(step.name)
-        return (
-            f"{recipe.source(step).id}:{place.line}:{place.column}: "
-            f"step '{step.name}' cannot be restored from run {self.run}: {fate.why}\n"
-            f"    let it run again: pytest {_OPTION} {_RERUN}={node}\n"
-            f"    or say in the recipe that it always may: idempotent: true"
+            return None
+        return Refusal(
+            source=recipe.source(step),
+            place=step.at["name"],
+            reason=f"step '{step.name}' cannot be restored from run {self.run}: {fate.why}",
+            cures=(
+                f"let it run again: pytest {_OPTION} {_RERUN}={recipe.node(step.name)}",
+                "or say in the recipe that it always may: idempotent: true",
+            ),
         )
 
-    def refusals(self, recipe: "Recipe", steps: "Sequence[Step]") -> str:
-        """Return the error message for the first step that needs confirmation, or ''."""
-        return next((why for step in steps if (why := self.refusal(recipe, step))), "")
+    def refusals(self, recipe: "Recipe", steps: "Sequence[Step]") -> "Refusal | None":
+        """Return the reason of the first step that needs confirmation, or None."""
+        return next((why for step in steps if (why := self.refusal(recipe, step))), None)
 
     def write(self) -> None:
         """Record the restored steps and Contexts at the beginning of the journal.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.events import ContextRestored
-from pytest_orchestrator.plugin.collection.needs import SNAPSHOT
+from pytest_orchestrator.plugin.collection.needs import SNAPSHOT, Refusal
 from pytest_orchestrator.plugin.journal import resume
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
@@ -110,12 +110,12 @@ class Snapshots:
             self._records.append(record)
             yield record
 
-    def _refusal(self, item: "StepItem", why: str) -> str:
-        place = item.step.at.get("needs", item.step.at["name"])
-        return (
-            f"{item.recipe.source(item.step).id}:{place.line}:{place.column}: the Context before "
-            f"step '{item.step.name}' cannot be restored: {why}\n"
-            f"    run what it needs: pytest --recipe-needs=run {item.nodeid}"
+    def _refusal(self, item: "StepItem", why: str) -> Refusal:
+        return Refusal(
+            source=item.recipe.source(item.step),
+            place=item.step.at.get("needs", item.step.at["name"]),
+            reason=f"the Context before step '{item.step.name}' cannot be restored: {why}",
+            cures=(f"run what it needs: pytest --recipe-needs=run {item.nodeid}",),
         )
 
     def _write(self, before: restore.ContextBefore, needed: "Sequence[RecipeRun]") -> None:

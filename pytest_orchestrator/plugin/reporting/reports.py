@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin import masking
-from pytest_orchestrator.plugin.collection.needs import RESULTS
+from pytest_orchestrator.plugin.collection.needs import RESULTS, shorten_refusal
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.registered import Plugin
@@ -44,8 +44,10 @@ class Blocks(Plugin):
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Correct the report of a step, and store the report for pytest-json-report."""
         report = yield
-        if call.when == "setup" and call.excinfo is not None and isinstance(item, StepItem):
-            report.longrepr = item.fixture_error_repr(call.excinfo.value) or report.longrepr
+        if call.when == "setup" and call.excinfo is not None:
+            if isinstance(item, StepItem):
+                report.longrepr = item.fixture_error_repr(call.excinfo.value) or report.longrepr
+            shorten_refusal(item, call.excinfo.value, report.longrepr)
         if call.when == "call":
             _fail_unproven(item, report, raised=call.excinfo is not None)
             _set_times(item, report)

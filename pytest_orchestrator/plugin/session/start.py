@@ -280,7 +280,7 @@ def _set_needs(
     steps = tuple(step for step in steps if step.name not in run.results)
     if not steps and not first:
         return
-    refused, resumed = "", state_of(item.config).resumed
+    refused, resumed = None, state_of(item.config).resumed
     for each, asked in [*((one, one.recipe.steps) for one in first), (run, steps)]:
         chosen = state_of(item.config).selected.get(each.recipe.key, set())
         others = tuple(step for step in asked if step.name not in chosen)

@@ -160,9 +160,18 @@ def test_an_unselected_step_with_implicit_false_is_named_in_the_error(project: P
     project.recipe("x", {"one": "", "two": "implicit: false"})
     _tests(project, "'recipes/x.yaml'")
 
-    said = project.reasons("test_x.py")["test_0"]
+    result = project.run("test_x.py")
 
-    assert "test_x.py::test_0 needs step 'two', which was not selected; it says" in said
+    reason = (
+        "needs step 'two', which was not selected; "
+        "it says `implicit: false`, so it never runs just because another step needs it"
+    )
+    assert project.shown(result, "ERROR at setup of test_0") == (
+        f"recipes/x.yaml:3:93: test_x.py::test_0 {reason}\n"
+        "    select it too: pytest recipes/x.yaml::two test_x.py::test_0\n"
+        "    or run without what is needed: pytest --recipe-needs=none test_x.py::test_0\n"
+    )
+    assert f"ERROR test_x.py::test_0 - {reason}" in result.outlines
     assert project.ran == []
     assert project.run().ret == 0
 

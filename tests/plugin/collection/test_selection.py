@@ -145,6 +145,14 @@ def test_a_deselected_step_is_never_run_by_another(chain: Project) -> None:
     assert chain.ran == ["one", "side", "fork"]
 
 
+def test_the_short_reason_of_a_deselected_need_begins_without_its_place(chain: Project) -> None:
+    result = chain.run("--deselect", "recipes/chain.yaml::two", _THREE)
+
+    reason = "needs step 'two', which was not selected; it was taken out by --deselect"
+    assert f"  three  error    {reason}" in result.outlines
+    assert f"ERROR {_THREE} - {reason}" in result.outlines
+
+
 def test_a_deselected_indirect_need_is_named(chain: Project) -> None:
     said = chain.reasons("--deselect", "recipes/chain.yaml::one", _THREE)
 
