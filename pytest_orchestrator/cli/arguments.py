@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.reports.text import IN_A_LINE
 
 _LAST_PORT: Final = 65535
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
 def nearest_of(name: str, names: Collection[str]) -> str:
     """Return a hint with the most similar valid name, or with all names if none is similar."""
-    return nearest(name, names) or f"; there is {', '.join(names)}"
+    return nearest(name, names) or there_is([*names])
 
 
 class OneOf:

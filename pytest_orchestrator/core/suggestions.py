@@ -1,7 +1,7 @@
 """Hints for names, programs, modules and files that are missing ("did you mean")."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -130,6 +130,22 @@ def similar(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
 
     candidates = filter(str.isprintable, islice(names, _MOST_NAMES))
     return next(iter(get_close_matches(name[:200], candidates, n=1, cutoff=cutoff)), "")
+
+
+def there_is(names: Sequence[str], *, most: int | None = None) -> str:
+    """Return the end of a message that lists the valid names.
+
+    Args:
+        names: The valid names.
+        most: Names that are listed; None lists all.
+
+    Returns:
+        Text such as ``; there is a, b and 3 more``, ``; there is only 'a'`` or ``; there is none``.
+    """
+    if len(names) == 1:
+        return f"; there is only '{names[0]}'"
+    more = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
+    return f"; there is {', '.join(names[:most]) or 'none'}{more}"
 
 
 _IGNORED_FOLDERS = frozenset(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pytest_orchestrator.core.suggestions import files_below, nearest, project_files
+from pytest_orchestrator.core.suggestions import files_below, nearest, project_files, there_is
 
 
 def test_the_nearest_name_is_suggested() -> None:
@@ -24,6 +24,13 @@ def test_a_very_long_name_is_compared_with_a_bounded_number_of_names() -> None:
 
     assert nearest("k" * 1_000_000, names) == ""
     assert next(names) == "k5000"
+
+
+def test_a_list_of_valid_names_is_a_finished_sentence() -> None:
+    assert there_is([]) == "; there is none"
+    assert there_is(["a"]) == "; there is only 'a'"
+    assert there_is(["a", "b"]) == "; there is a, b"
+    assert there_is(["a", "b", "c", "d"], most=2) == "; there is a, b and 2 more"
 
 
 def test_files_of_environments_and_build_folders_are_no_files_of_the_project(

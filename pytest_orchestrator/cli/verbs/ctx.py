@@ -357,7 +357,7 @@ def context_of(args: argparse.Namespace) -> "PastContext":
         UsageError: The run, step or recipe does not exist, or both --before and --after are used.
     """
     from pytest_orchestrator.cli.project import run_record
-    from pytest_orchestrator.core.suggestions import nearest
+    from pytest_orchestrator.core.suggestions import nearest, there_is
     from pytest_orchestrator.runs.context_at import NoStep, PastContext, at_step
 
     record = run_record(args.run)
@@ -371,7 +371,7 @@ def context_of(args: argparse.Namespace) -> "PastContext":
     scopes = record.changes.scopes
     if args.recipe and args.recipe not in scopes:
         own = [scope for scope in scopes if scope]
-        hint = nearest(args.recipe, own) or f"; there is {', '.join(own) or 'none'}"
+        hint = nearest(args.recipe, own) or there_is(own)
         raise UsageError(f"no recipe '{args.recipe}' with a Context of its own{hint}")
     return PastContext(record.changes, args.recipe or "")
 

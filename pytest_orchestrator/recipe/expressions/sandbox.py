@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from pytest_orchestrator.core.json_values import kind
-from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions import budget, functions
 from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES, PytestVariables
@@ -159,7 +159,7 @@ def near(name: str, known: Mapping[Any, Any] | list[str]) -> str:
     hint = nearest(name, names)
     if hint:
         return hint
-    return f"; there is {', '.join(sorted(names)[:8])}" if 0 < len(names) <= 8 else ""
+    return there_is(sorted(names)) if 0 < len(names) <= 8 else ""
 
 
 LANGUAGE: Environment = _Language()

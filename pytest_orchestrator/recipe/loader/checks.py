@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
@@ -315,10 +315,8 @@ class NameChecks:
     def _unknown(
         self, place: Place, head: str, name: str, known: Sequence[str], where: str
     ) -> None:
-        near = nearest(name, known)
-        listed = ", ".join(map(shortened, known[:_MOST]))
-        there = f"; there is {listed}" if listed else "; there is none"
-        self._problems.add(place, head, where, near or there)
+        hint = nearest(name, known) or there_is([*map(shortened, known[:_MOST])])
+        self._problems.add(place, head, where, hint)
 
 
 def _with_own(shared: Collection[str] | None, each: Draft) -> Collection[str] | None:

@@ -240,7 +240,7 @@ def test_until_and_abort_if_see_the_outputs_of_the_attempt(
     [
         ("ctx.nokey > 1", "the context has no key 'nokey'; it has none at all"),
         ("kind > 1", "TypeError: '>' not supported between instances of 'str' and 'int'"),
-        ("result.n", "there is no 'n'; there is status"),
+        ("result.n", "there is no 'n'; there is only 'status'"),
     ],
 )
 def test_an_abort_condition_without_a_value_fails_the_step_at_its_place(

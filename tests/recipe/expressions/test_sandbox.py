@@ -69,7 +69,7 @@ def test_data_have_priority_over_methods(text: str, wanted: Any) -> None:
     [
         ("nope", "unknown name 'nope'"),
         ("result.item", "there is no 'item' (did you mean 'items'?)"),
-        ("result.d.items", "there is no 'items'; there is keys"),
+        ("result.d.items", "there is no 'items'; there is only 'keys'"),
         ("result.s.upper", "there is no 'upper' in text"),
         ("result.l.foo", "there is no 'foo' in a list"),
         ("result.l[7]", "there is no item 7 in a list that has 3 items"),

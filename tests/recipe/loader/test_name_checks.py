@@ -154,7 +154,7 @@ COLLECTION = "(cells exist at collection, before there is that)"
             "vars: {a: '${{ run.id }}'}\nmatrix: {include: [{g: '${{ vars.a }}'}]}",
             f"matrix.include reads vars.a, which reads run {COLLECTION}",
         ),
-        ("vars: {a: '${{ vars.zz }}'}", "no var 'zz'; there is a"),
+        ("vars: {a: '${{ vars.zz }}'}", "no var 'zz'; there is only 'a'"),
         (
             "test_meta: {a: '${{ vars.gian }}'}\nvars: {gain: 1}",
             "no var 'gian' (did you mean 'gain'?)",

@@ -403,7 +403,7 @@ PROBLEMS: list[tuple[str, list[str]]] = [
     ),
     (
         one_step("matrix: {g: [1]}, outputs: {'a.${{ matrix.h }}': 1}"),
-        ["2:62 no name 'h' of the matrix in step 'm'; there is g"],
+        ["2:62 no name 'h' of the matrix in step 'm'; there is only 'g'"],
     ),
     (
         one_step("outputs: {'a.${{ result }}': 1}"),
