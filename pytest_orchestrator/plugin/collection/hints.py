@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
 from pytest_orchestrator.plugin.options.variables import OPTION
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Step
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
     from pytest_orchestrator.recipe.model.recipe import Recipe
+
+_MOST = 8
 
 
 def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepResult":
@@ -122,7 +124,7 @@ def _uses(items: Iterable[str]) -> list[str]:
 
 
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:
-    """Yield a hint for each argument that names no recipe or step but resembles an existing one."""
+    """Yield a hint for each argument that names no recipe or step: the nearest, or the steps."""
     for argument in config.args:
         name, _, step = argument.partition("::")
         path = config.invocation_params.dir / name
@@ -134,9 +136,9 @@ def mistyped_hints(config: pytest.Config) -> Iterator[str]:
                 yield f"there is no {name}{near}"
         elif step:
             names = _items(path, config)
-            near = nearest(step, [*_uses(names), *names]) if step not in names else ""
-            if near:
-                yield f"{name} has no step '{step}'{near}"
+            if names and step not in names:
+                near = nearest(step, [*_uses(names), *names])
+                yield f"{name} has no step '{step}'{near or there_is(names, most=_MOST)}"
 
 
 def _recipe(name: str, here: Path) -> str:

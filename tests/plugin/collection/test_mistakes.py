@@ -152,3 +152,22 @@ def test_the_nearest_name_is_suggested_for_a_missing_recipe_or_step(project: Pro
         assert f"ERROR: {text}" in result.errlines
     bad_one = project.run(f"{bad}::flash")
     assert "did you mean" not in bad_one.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("names", "there"),
+    [
+        (["flash"], "only 'flash'"),
+        (["flash", "measure"], "flash, measure"),
+        ([f"s{number}" for number in range(20)], "s0, s1, s2, s3, s4, s5, s6, s7 and 12 more"),
+    ],
+)
+def test_the_steps_of_a_recipe_are_listed_for_an_unknown_one(
+    names: list[str], there: str, project: Project
+) -> None:
+    project.recipe("psu", dict.fromkeys(names, ""))
+
+    result = project.run("recipes/psu.yaml::nope")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: recipes/psu.yaml has no step 'nope'; there is {there}" in result.errlines
