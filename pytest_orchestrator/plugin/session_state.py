@@ -1,6 +1,7 @@
 """State of a session (recipes, runs, Context), kept in the stash of pytest's config."""
 
 import os
+import shlex
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -357,7 +358,7 @@ class SessionState:
                 Problem(
                     recipe.at[f"required.{name}"],
                     f"no value is given for '{name}'",
-                    hint=f"--recipe-var {name}=...",
+                    hint=shlex.join(["--recipe-var", f"{name}=..."]),
                 )
                 for name in missing
             ]

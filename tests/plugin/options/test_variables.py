@@ -134,6 +134,17 @@ def test_a_required_var_without_a_value_is_an_error(project: Project) -> None:
     project.run("--recipe-var", "serial=null").assert_outcomes(passed=1)
 
 
+def test_the_hint_for_a_required_var_can_be_pasted_into_a_shell(project: Project) -> None:
+    project.write("recipes/v.yaml", RECIPE.replace("vars:", "required: [a b]\nvars:", 1))
+
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["recipes/v.yaml:1:12: no value is given for 'a b' (--recipe-var 'a b=...')"]
+    )
+    project.run("--recipe-var", "a b=null").assert_outcomes(passed=1)
+
+
 def test_reports_contain_the_origin_of_a_var(shown: Project) -> None:
     block = shown.blocks("--recipe-var", "gain=3")["show"]
 
