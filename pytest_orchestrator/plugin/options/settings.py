@@ -166,10 +166,10 @@ def measurement_file(config: pytest.Config) -> Path | None:
 
 
 def check_report_files(config: pytest.Config) -> None:
-    """Check that the logo and the style sheet of certificates exist.
+    """Check the logo and the style sheet of certificates and of `report.html`.
 
     Raises:
-        pytest.UsageError: A file does not exist.
+        pytest.UsageError: A file does not exist or is too large, or the logo is no picture.
     """
     for key in ("report_logo", "report_css"):
         name = text_of(config, key)
@@ -177,6 +177,14 @@ def check_report_files(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"ini key {key}: there is no file {name}; the path is relative to {config.rootpath}"
             )
+    title, logo, css = brand(config)
+    if logo or css:
+        from pytest_orchestrator.reports.certificate.look import LookError, look_of
+
+        try:
+            look_of(config.rootpath, title, logo, css)
+        except LookError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def brand(config: pytest.Config) -> tuple[str, str, str]:

@@ -145,10 +145,11 @@ class GitHub(Plugin):
             os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
         )
         is_known = server and repository and run
+        report = report_path(self._config, self._config.rootpath)
         return Session(
             Counter(outcome for outcome, _ in self._tests.values()),
             state_of(self._config).interrupted,
-            f"{self._prefix()}{report_path(self._config, self._config.rootpath)}",
+            report and f"{self._prefix()}{report}",
             str(self._config.getini("recipe_github_artifact")),
             f"{server}/{repository}/actions/runs/{run}#artifacts" if is_known else "",
         )

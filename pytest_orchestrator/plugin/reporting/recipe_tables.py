@@ -92,11 +92,23 @@ def _write(terminal: Any, lines: "Iterable[Line]") -> None:
 def _paths(config: "pytest.Config") -> Iterator[str]:
     """Yield the line with the path of the report, which is in the folder of the run."""
     path = report_path(config, config.invocation_params.dir)
-    yield f"report {path}" if _has_report(config) else f"run {path}"
+    if path:
+        yield f"report {path}" if _has_report(config) else f"run {path}"
 
 
 def report_path(config: "pytest.Config", start: "Path") -> str:
-    """Return the path of the report from a folder; that of the run folder if there is no report."""
+    """Return the path of the report from a folder.
+
+    Args:
+        config: The configuration of the session.
+        start: The folder.
+
+    Returns:
+        The path of the run folder if there is no report; empty if that folder cannot be made.
+    """
+    recorder = state_of(config).recorder
+    if recorder is None or recorder.journal is None:
+        return ""
     folder = os.path.relpath(state_of(config).folder.path, start)
     return f"{folder}/report.html" if _has_report(config) else folder
 

@@ -84,10 +84,10 @@ def _picture(root: Path, name: str) -> str:
 
 def _read(root: Path, key: str, name: str) -> bytes:
     try:
-        data = (root / name).read_bytes()
+        size = (root / name).stat().st_size
+        if size > _LARGEST:
+            raise LookError(f"ini key {key}: {name} has {size:,} bytes; the most are {_LARGEST:,}")
+        return (root / name).read_bytes()
     except OSError as error:
         why = error.strerror or error
         raise LookError(f"ini key {key}: {name}: {why}; the path is relative to {root}") from None
-    if len(data) > _LARGEST:
-        raise LookError(f"ini key {key}: {name} has {len(data):,} bytes; the most are {_LARGEST:,}")
-    return data

@@ -37,6 +37,10 @@ _SIZE = "write 1MiB, 500kB or a number of bytes"
         ),
         ("recipe_max_size =", f"recipe_max_size: '' is no size or time; {_SIZE}"),
         ("report_logo = a.png", "report_logo: there is no file a.png; the path is relative to {}"),
+        (
+            "report_logo = pytest.ini",
+            "report_logo: pytest.ini is no picture; use one of svg, png, jpg, jpeg, webp, gif",
+        ),
     ],
 )
 def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
@@ -47,6 +51,18 @@ def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: st
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.errlines == [f"ERROR: ini key {said.format(project.path)}", ""]
+    assert project.ran == []
+
+
+def test_a_logo_that_is_too_large_is_a_usage_error(project: Project) -> None:
+    (project.path / "big.png").write_bytes(b"x" * 2_000_001)
+    project.recipe("x", {"one": ""})
+
+    result = project.run("-o", "report_logo=big.png")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = "ERROR: ini key report_logo: big.png has 2,000,001 bytes; the most are 2,000,000"
+    assert result.errlines == [said, ""]
     assert project.ran == []
 
 

@@ -173,3 +173,15 @@ def test_annotations_are_written_without_a_terminal_reporter(
 
     assert [line[:7] for line in result.outlines] == ["::error", "orchest"]
     assert "the job summary cannot be written" in result.outlines[1]
+
+
+def test_the_summary_names_no_report_if_the_folder_of_the_run_cannot_be_made(
+    project: Project, summary: Path
+) -> None:
+    project.recipe("x", {"one": ""})
+
+    result = project.run("-o", "recipe_html=true", "-o", "recipe_run_dir=pytest.ini/runs")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Report" not in (summary.read_text() if summary.exists() else "")
+    assert "report.html" not in result.stdout.str()

@@ -340,15 +340,17 @@ def test_a_small_file_system_that_fills_up_loses_no_acknowledged_write(project: 
     assert len(summary) > 50
 
 
-def test_a_folder_that_cannot_be_made_is_a_usage_error(project: Project) -> None:
+@pytest.mark.parametrize("page", ["true", "false"])
+def test_a_folder_that_cannot_be_made_is_a_usage_error(project: Project, page: str) -> None:
     project.ini("recipe_run_dir = pytest.ini/runs")
     project.recipe("x", {"one": ""})
 
-    result = project.run()
+    result = project.run("-o", f"recipe_html={page}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert project.ran == []
     assert "the folder of this run cannot be made" in result.stderr.str()
+    assert not [line for line in result.outlines if line.startswith(("run ", "report "))]
 
 
 _RUN = ".orchestrator/runs/latest"
