@@ -15,6 +15,7 @@ from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.core import files
 from pytest_orchestrator.plugin.collection.file_matching import asked_folders, claimed
 from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_settings
+from pytest_orchestrator.plugin.options.values import runs_folder as checked_runs_folder
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.options.station import StationFile
@@ -301,9 +302,17 @@ ONE_RUN = "a run: its id, the beginning of it, latest, or the path of its folder
 
 
 def runs_folder() -> Path:
-    """Return the folder that contains the runs of this project."""
+    """Return the folder that contains the runs of this project.
+
+    Raises:
+        UsageError: The ini key recipe_run_dir is wrong.
+    """
     about = project()
-    return about.root / str(about.settings.get("recipe_run_dir", _RUN_DIR))
+    text = str(about.settings.get("recipe_run_dir", _RUN_DIR)).strip()
+    try:
+        return checked_runs_folder(about.root, text)
+    except ValueError as error:
+        raise UsageError(f"ini key recipe_run_dir: {error}") from None
 
 
 def run_folder(name: str) -> Path:

@@ -174,6 +174,7 @@ def check_settings(config: pytest.Config) -> None:
     size_limit(config)
     shell(config)
     timeout(config)
+    settings.run_dir(config)
     keep_runs(config)
     if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
         _ = state_of(config).given_vars

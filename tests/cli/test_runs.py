@@ -120,6 +120,19 @@ def test_empty_list_of_runs_is_no_error(project: Project) -> None:
     assert project.call("runs").out == f"no run in {project.path}/out\n"
 
 
+@pytest.mark.parametrize(("value", "what"), [("", "is"), ("..", "contains")])
+def test_a_folder_of_the_runs_that_is_no_folder_of_its_own_is_an_error(
+    project: Project, value: str, what: str
+) -> None:
+    project.write("pytest.ini", f"[pytest]\nrecipe_run_dir = {value}\n")
+
+    said = f"ini key recipe_run_dir: {value!r} {what} the rootdir; write a folder of its own"
+    cure = "for the runs, such as .orchestrator/runs"
+    done = project.call("runs")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1] == f"pytest-orchestrator runs: error: {said} {cure}"
+
+
 def test_unreadable_run_does_not_hide_other_runs(project: Project, runs: Runs) -> None:
     (good,) = runs.history(1.0)
     (runs.base / "20991231T000000Z-0000").mkdir()

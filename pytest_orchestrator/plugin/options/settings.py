@@ -21,6 +21,7 @@ from pytest_orchestrator.plugin.options.values import (
     is_decimal,
     list_of,
     quantity,
+    runs_folder,
     text_of,
 )
 
@@ -132,8 +133,15 @@ def timeout_factor(config: pytest.Config) -> float:
 
 
 def run_dir(config: pytest.Config) -> Path:
-    """Return the folder that contains the run folders."""
-    return config.rootpath / text_of(config, "recipe_run_dir")
+    """Return the folder that contains the run folders.
+
+    Raises:
+        pytest.UsageError: The folder is the rootdir or contains it.
+    """
+    try:
+        return runs_folder(config.rootpath, text_of(config, "recipe_run_dir"))
+    except ValueError as error:
+        raise pytest.UsageError(f"ini key recipe_run_dir: {error}") from None
 
 
 _MOST_DIGITS, _JOBS_DIGITS = 9, 4

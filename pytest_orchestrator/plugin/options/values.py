@@ -4,8 +4,10 @@ This module imports pytest only inside functions: the command line reads setting
 whose import takes longer than all others.
 """
 
+import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,28 @@ def is_decimal(text: str) -> bool:
 
 
 _MOST_DIGITS = 6
+
+
+def runs_folder(root: Path, text: str) -> Path:
+    """Return the folder of the runs of a project, which contains the project in no case.
+
+    Its folders would be among those of the project, and the history of the runs outside of it.
+
+    Args:
+        root: The rootdir.
+        text: Value of the ini key `recipe_run_dir`.
+
+    Raises:
+        ValueError: The folder is the rootdir or contains it.
+    """
+    folder, real_root = os.path.realpath(root / text), os.path.realpath(root)
+    if f"{real_root}/".startswith(f"{folder.rstrip('/')}/"):
+        what = "is" if folder == real_root else "contains"
+        raise ValueError(
+            f"{text!r} {what} the rootdir; write a folder of its own for the runs, such as "
+            ".orchestrator/runs"
+        )
+    return root / text
 
 
 def toml_settings(text: str, name: str) -> Mapping[str, Any] | None:

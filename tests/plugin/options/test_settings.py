@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _TIME = "write 90s, 15m, 1h or a number of seconds"
 _SIZE = "write 1MiB, 500kB or a number of bytes"
+_RUN_DIR = "write a folder of its own for the runs, such as .orchestrator/runs"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,9 @@ _SIZE = "write 1MiB, 500kB or a number of bytes"
             "report_logo = pytest.ini",
             "report_logo: pytest.ini is no picture; use one of svg, png, jpg, jpeg, webp, gif",
         ),
+        ("recipe_run_dir =", f"recipe_run_dir: '' is the rootdir; {_RUN_DIR}"),
+        ("recipe_run_dir = a/..", f"recipe_run_dir: 'a/..' is the rootdir; {_RUN_DIR}"),
+        ("recipe_run_dir = ..", f"recipe_run_dir: '..' contains the rootdir; {_RUN_DIR}"),
     ],
 )
 def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
