@@ -165,8 +165,8 @@ def check_settings(config: pytest.Config) -> None:
         pytest.UsageError: A setting is wrong.
     """
     settings.check_booleans(config)
-    for key in ("recipe_files", "recipe_secret_names"):
-        list_of(config, key)
+    _check_patterns(config)
+    list_of(config, "recipe_secret_names")
     if config.hook.pytest_recipe_step_types.get_hookimpls() or (
         config.hook.pytest_recipe_criteria.get_hookimpls()
     ):
@@ -208,3 +208,21 @@ def check_settings(config: pytest.Config) -> None:
     timeout_factor(config)
     settings.compare_last(config)
     settings.compare_factor(config)
+
+
+def _check_patterns(config: pytest.Config) -> None:
+    """Check the patterns of recipe files.
+
+    Raises:
+        pytest.UsageError: A pattern can match no YAML file below the rootdir, or is no text.
+    """
+    patterns = list_of(config, "recipe_files")
+    if patterns:
+        from pytest_orchestrator.plugin.collection.file_matching import can_match
+
+        for pattern in map(str, patterns):
+            if not can_match(pattern):
+                raise pytest.UsageError(
+                    f"ini key recipe_files: {pattern!r} matches no YAML file below the rootdir; "
+                    "write a pattern relative to it, such as bench/*.yaml"
+                )

@@ -85,6 +85,14 @@ def walked(folder: Path) -> Iterator[Path]:
     return (path for path in files_below(folder) if path.name.endswith(SUFFIXES))
 
 
+def can_match(pattern: str) -> bool:
+    """Return False if a pattern of `recipe_files` matches no YAML file, whatever files exist."""
+    *folders, last = pattern.split("/")
+    if {"", ".", ".."}.intersection((*folders, last)):
+        return False
+    return "*" in last or "?" in last or last.lower().endswith(SUFFIXES)
+
+
 def _matches(path: Path, root: Path, patterns: Sequence[str]) -> bool:
     try:
         name = path.relative_to(root)

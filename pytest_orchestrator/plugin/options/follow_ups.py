@@ -11,7 +11,8 @@ VARIABLE: Final = "ORCHESTRATOR_NOTIFY"
 """Environment variable with the address of the notification, which may contain a secret."""
 
 _FORMATS: Final = ("ctrf", "otel", "allure")
-_FILES: Final = ("ctrf", "allure")
+FILES: Final = {"ctrf": "file", "allure": "folder"}
+"""Formats whose target is a path, and what it is the path of; other targets are addresses."""
 
 
 def targets(config: pytest.Config) -> dict[str, str]:
@@ -19,7 +20,7 @@ def targets(config: pytest.Config) -> dict[str, str]:
     given = {name: config.getoption(f"recipe_{name}") for name in _FORMATS}
     folder = config.invocation_params.dir
     return {
-        name: str(folder / target) if name in _FILES else target
+        name: str(folder / target) if name in FILES else target
         for name, target in given.items()
         if target is not None
     }
@@ -34,14 +35,17 @@ def notify_address(config: pytest.Config) -> str:
 
 
 def check(config: pytest.Config) -> list[str]:
-    """Check the addresses, and that the libraries of the exports are installed.
+    """Check the paths and addresses, and that the libraries of the exports are installed.
 
     Returns:
         The parts of the addresses that are secret.
 
     Raises:
-        pytest.UsageError: An address is wrong, or an extra is not installed.
+        pytest.UsageError: A path is empty, an address is wrong, or an extra is not installed.
     """
+    for name, kind in FILES.items():
+        if config.getoption(f"recipe_{name}") == "":
+            raise pytest.UsageError(f"--recipe-{name}: the path is empty; name a {kind}")
     endpoint, address = config.getoption("recipe_otel"), notify_address(config)
     if endpoint is None and not address:
         return []

@@ -127,7 +127,7 @@ def timeout_factor(config: pytest.Config) -> float:
     if not is_decimal(f"0{text}" if text.startswith(".") else text):
         raise pytest.UsageError(
             f"--recipe-timeout-factor: {text!r} is no factor; "
-            "write a number such as 2.5, or 0 for no timeouts"
+            "write a number below 1000000, such as 2.5, or 0 for no timeouts"
         )
     return float(text)
 
@@ -144,15 +144,16 @@ def run_dir(config: pytest.Config) -> Path:
         raise pytest.UsageError(f"ini key recipe_run_dir: {error}") from None
 
 
-_MOST_DIGITS, _JOBS_DIGITS = 9, 4
+_MOST_RUNS, _MOST_JOBS = 999_999_999, 9999
 
 
 def keep_runs(config: pytest.Config) -> int:
     """Return the number of run folders to keep; 0 keeps all."""
     text = text_of(config, "recipe_keep_runs")
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_RUNS))):
         raise pytest.UsageError(
-            f"ini key recipe_keep_runs: {text!r} is no number of runs; write 20, or 0 to keep all"
+            f"ini key recipe_keep_runs: {text!r} is no number of runs; write a number up to "
+            f"{_MOST_RUNS}, such as 20, or 0 to keep all"
         )
     return int(text)
 
@@ -248,8 +249,12 @@ def jobs(config: pytest.Config, default: int | None = None) -> int:
     if option is None:
         name, text = "ini key recipe_jobs", text_of(config, "recipe_jobs")
         text = text or str(runner.jobs(config) if default is None else default)
-    if not (text.isascii() and text.isdigit() and 1 <= len(text.lstrip("0")) <= _JOBS_DIGITS):
-        raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
+    if not (
+        text.isascii() and text.isdigit() and 1 <= len(text.lstrip("0")) <= len(str(_MOST_JOBS))
+    ):
+        raise pytest.UsageError(
+            f"{name}: {text!r} is no number of jobs; write a number from 1 to {_MOST_JOBS}"
+        )
     return int(text)
 
 

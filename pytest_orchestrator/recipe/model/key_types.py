@@ -144,7 +144,12 @@ def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 def shell_setting(text: str) -> str | tuple[str, ...]:
     """Check a shell in the text of a setting; a list is in brackets, as in a recipe."""
-    if text.startswith("[") and text.endswith("]"):
+    if text.startswith("[") != text.endswith("]"):
+        raise ValueError(
+            "has one bracket without the other; write sh, bash, python or a list of words such as "
+            "[zsh, -e]"
+        )
+    if text.startswith("["):
         return shell(tuple(each.strip().strip("\"'") for each in text[1:-1].split(",")))
     return shell(text)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _TIME = "write 90s, 15m, 1h or a number of seconds"
 _SIZE = "write 1MiB, 500kB or a number of bytes"
 _RUN_DIR = "write a folder of its own for the runs, such as .orchestrator/runs"
+_NO_MATCH = (
+    "matches no YAML file below the rootdir; write a pattern relative to it, such as bench/*.yaml"
+)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,13 @@ _RUN_DIR = "write a folder of its own for the runs, such as .orchestrator/runs"
             "recipe_shell: '[]' should begin with a program, not with an empty text",
         ),
         ("recipe_max_size =", f"recipe_max_size: '' is no size or time; {_SIZE}"),
+        (
+            "recipe_shell = [",
+            (
+                "recipe_shell: '[' has one bracket without the other; write sh, bash, python or a "
+                "list of words such as [zsh, -e]"
+            ),
+        ),
         ("report_logo = a.png", "report_logo: there is no file a.png; the path is relative to {}"),
         (
             "report_logo = pytest.ini",
@@ -45,6 +55,11 @@ _RUN_DIR = "write a folder of its own for the runs, such as .orchestrator/runs"
         ("recipe_run_dir =", f"recipe_run_dir: '' is the rootdir; {_RUN_DIR}"),
         ("recipe_run_dir = a/..", f"recipe_run_dir: 'a/..' is the rootdir; {_RUN_DIR}"),
         ("recipe_run_dir = ..", f"recipe_run_dir: '..' contains the rootdir; {_RUN_DIR}"),
+        ("recipe_files = ../x.yaml", f"recipe_files: '../x.yaml' {_NO_MATCH}"),
+        ("recipe_files = ok.yaml ./x.yaml", f"recipe_files: './x.yaml' {_NO_MATCH}"),
+        ("recipe_files = /bench/*.yaml", f"recipe_files: '/bench/*.yaml' {_NO_MATCH}"),
+        ("recipe_files = bench", f"recipe_files: 'bench' {_NO_MATCH}"),
+        ("recipe_files = [", f"recipe_files: '[' {_NO_MATCH}"),
     ],
 )
 def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
@@ -56,6 +71,13 @@ def test_an_invalid_value_is_a_usage_error(project: Project, line: str, said: st
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.errlines == [f"ERROR: ini key {said.format(project.path)}", ""]
     assert project.ran == []
+
+
+@pytest.mark.parametrize("pattern", ["bench/*", "bench/**", "bench/x?yaml", "bench/x.YML", "**/x*"])
+def test_a_pattern_that_can_match_a_yaml_file_is_accepted(project: Project, pattern: str) -> None:
+    project.ini(f"recipe_files = {pattern}")
+
+    assert project.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def test_a_logo_that_is_too_large_is_a_usage_error(project: Project) -> None:
@@ -156,18 +178,20 @@ def test_a_list_in_the_old_toml_table_raises_no_warning(project: Project) -> Non
     assert result.errlines == []
 
 
-_RUNS = "is no number of runs; write 20, or 0 to keep all"
+_JOBS = "is no number of jobs; write a number from 1 to 9999"
+_RUNS = "is no number of runs; write a number up to 999999999, such as 20, or 0 to keep all"
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("recipe_jobs = true", "recipe_jobs: 'true' is no number of jobs; write 1, 2 or more"),
-        ("recipe_jobs = [2]", "recipe_jobs: '[2]' is no number of jobs; write 1, 2 or more"),
+        ("recipe_jobs = true", f"recipe_jobs: 'true' {_JOBS}"),
+        ("recipe_jobs = [2]", f"recipe_jobs: '[2]' {_JOBS}"),
         ("recipe_timeout = -1", f"recipe_timeout: '-1' is no size or time; {_TIME}"),
         ("recipe_keep_runs = -3", f"recipe_keep_runs: '-3' {_RUNS}"),
         ('recipe_keep_runs = "-3"', f"recipe_keep_runs: '-3' {_RUNS}"),
         ("recipe_keep_runs = 1.5", f"recipe_keep_runs: '1.5' {_RUNS}"),
+        ("recipe_keep_runs = 9999999999", f"recipe_keep_runs: '9999999999' {_RUNS}"),
     ],
 )
 def test_a_wrong_native_value_of_toml_is_a_usage_error(
@@ -280,14 +304,14 @@ def test_a_stretched_timeout_reports_the_stretched_time(project: Project) -> Non
     assert reasons == "timeout: still running after 0.1 s; its whole process tree was ended"
 
 
-@pytest.mark.parametrize("factor", ["-1", "nan", "inf", "1e9", "twice", "", "1000000", "2x"])
+@pytest.mark.parametrize("factor", ["-1", "nan", "inf", "1e308", "twice", "", "1000000", "2x"])
 def test_an_invalid_factor_is_a_usage_error(project: Project, factor: str) -> None:
     project.recipe("x", {"one": ""})
 
     result = project.run(f"--recipe-timeout-factor={factor}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    cure = "write a number such as 2.5, or 0 for no timeouts"
+    cure = "write a number below 1000000, such as 2.5, or 0 for no timeouts"
     said = f"ERROR: --recipe-timeout-factor: {factor!r} is no factor; {cure}"
     assert result.errlines == [said, ""]
     assert project.ran == []

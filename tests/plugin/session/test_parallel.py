@@ -846,15 +846,15 @@ def test_no_durations_are_stored_without_the_cache(project: Project) -> None:
     assert not (project.path / ".pytest_cache").exists()
 
 
+_NO_JOBS = "is no number of jobs; write a number from 1 to 9999"
+
+
 @pytest.mark.parametrize(
     ("line", "args", "expected"),
     [
-        ("", ("--recipe-jobs=0",), "--recipe-jobs: '0' is no number of jobs; write 1, 2 or more"),
-        (
-            "recipe_jobs = many",
-            (),
-            "ini key recipe_jobs: 'many' is no number of jobs; write 1, 2 or more",
-        ),
+        ("", ("--recipe-jobs=0",), f"--recipe-jobs: '0' {_NO_JOBS}"),
+        ("", ("--recipe-jobs=999999999",), f"--recipe-jobs: '999999999' {_NO_JOBS}"),
+        ("recipe_jobs = many", (), f"ini key recipe_jobs: 'many' {_NO_JOBS}"),
     ],
 )
 def test_an_invalid_number_of_jobs_is_an_error_before_the_collection(

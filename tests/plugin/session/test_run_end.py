@@ -154,3 +154,16 @@ def test_a_path_after_the_bare_option_of_a_trace_is_no_endpoint(
     result = project.run("--collect-only", "-q", "--recipe-otel", "recipes")
 
     assert result.outlines[0] == "recipes/a.yaml::flash"
+
+
+@pytest.mark.parametrize(("option", "kind"), [("ctrf", "file"), ("allure", "folder")])
+def test_an_empty_path_of_an_export_is_a_usage_error(
+    project: Project, option: str, kind: str
+) -> None:
+    project.recipe("a", {"flash": ""})
+
+    result = project.run(f"--recipe-{option}=")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [f"ERROR: --recipe-{option}: the path is empty; name a {kind}", ""]
+    assert project.ran == []
