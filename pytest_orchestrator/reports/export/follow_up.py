@@ -18,11 +18,11 @@ def follow_up(folder: Path, targets: Mapping[str, str]) -> dict[str, Any]:
         targets: The target of each format, by name.
 
     Returns:
-        Plain data: ``summary``, and ``problems``, a line for each export that failed.
+        Plain data: ``summary``, and ``problems``, a line by name for each format that failed.
 
     Raises:
         NoRun: The journal cannot be read.
     """
     with gc_paused():
         run = lookup.load_record(folder, raw_blocks=True)
-        return {"problems": [*problems(run, folder, targets)], "summary": summary(run, folder)}
+        return {"problems": dict(problems(run, folder, targets)), "summary": summary(run, folder)}

@@ -69,8 +69,8 @@ def export(name: str, run: RunRecord, folder: Path, target: str) -> str:
         raise ExportError(f"{exporter.TITLE}: {error}") from None
 
 
-def problems(run: RunRecord, folder: Path, targets: Mapping[str, str]) -> Iterator[str]:
-    """Export a run in several formats and yield a line for each export that failed.
+def problems(run: RunRecord, folder: Path, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Export a run in several formats; yield the name and a line for each export that failed.
 
     Args:
         run: The run.
@@ -81,4 +81,4 @@ def problems(run: RunRecord, folder: Path, targets: Mapping[str, str]) -> Iterat
         try:
             export(name, run, folder, target)
         except ExportError as error:
-            yield str(error)
+            yield name, str(error)

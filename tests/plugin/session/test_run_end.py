@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.plugin.session import run_end
+from pytest_orchestrator.reports.export import otel
+from pytest_orchestrator.reports.export.follow_up import follow_up
+from pytest_orchestrator.reports.export.formats import ExportError
 from tests.reports.export.test_webhook import Server
 
 if TYPE_CHECKING:
@@ -167,3 +172,25 @@ def test_an_empty_path_of_an_export_is_a_usage_error(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.errlines == [f"ERROR: --recipe-{option}: the path is empty; name a {kind}", ""]
     assert project.ran == []
+
+
+@pytest.mark.parametrize("user", ["", "bob:s3cret-word@"])
+def test_the_failure_of_a_trace_shows_the_host_of_its_address(
+    project: Project, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.core.extras.EXTRAS", {"otel": ()})
+
+    def refused(*_: object) -> str:
+        raise ExportError("http://127.0.0.1:9/…: it answered 404")
+
+    def here(_: str, folder: str, targets: str) -> str:
+        return json.dumps(follow_up(Path(folder), json.loads(targets)))
+
+    monkeypatch.setattr(otel, "export", refused)
+    monkeypatch.setattr(run_end, "output_of", here)
+    project.recipe("a", {"flash": ""})
+    result = project.run(f"--recipe-otel=http://{user}127.0.0.1:9/404")
+
+    shown = "orchestrator: OpenTelemetry: http://127.0.0.1:9/…: it answered 404"
+    assert result.stdout.lines[-1] == shown
+    assert "s3cret-word" not in result.stdout.str()
