@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.json_values import deep_copy
+from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
 from pytest_orchestrator.plugin.options import follow_ups
 from pytest_orchestrator.plugin.session.run_files import is_large, output_of, print_line
 
@@ -27,13 +28,33 @@ print(json.dumps(follow_up(Path(sys.argv[1]), json.loads(sys.argv[2]))))
 """
 
 
+def is_asked_for(config: pytest.Config) -> bool:
+    """Return True if an option, an ini key or a plugin asks for something after the run."""
+    return bool(
+        follow_ups.targets(config)
+        or follow_ups.notify_address(config)
+        or config.hook.pytest_recipe_run_finish.get_hookimpls()
+    )
+
+
+def exports_mistakes(state: "SessionState") -> bool:
+    """Return True if a session without a step exports the recipes that cannot be collected."""
+    config = state.config
+    return (
+        any(report.nodeid.endswith(SUFFIXES) for report in state.uncollected)
+        and not config.option.collectonly
+        and not hasattr(config, "workerinput")
+        and is_asked_for(config)
+    )
+
+
 def follow_up(state: "SessionState") -> None:
     """Export the run, call the hook with its summary, and send the notification, as asked for."""
     config = state.config
+    if not is_asked_for(config):
+        return
     targets, address = follow_ups.targets(config), follow_ups.notify_address(config)
     hooks = config.hook.pytest_recipe_run_finish.get_hookimpls()
-    if not (targets or address or hooks):
-        return
     try:
         done = _follow_up(state.folder.path, targets)
         for name, line in done["problems"].items():

@@ -42,6 +42,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     header = Header(session, steps)
     register(header, "orchestrator-header")
     if not steps and not marked:
+        _begin_for_mistakes(session)
         return
     header.earlier += _owed_safe_states(session.config)
     register(needs, "orchestrator-needs")
@@ -76,6 +77,16 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
         header.serial = parallel.start(session)
     needs.write_groups(session, header.lines)
+
+
+def _begin_for_mistakes(session: pytest.Session) -> None:
+    """Begin a run that has no step if recipes that cannot be collected are to be exported."""
+    state = state_of(session.config)
+    if state.uncollected:
+        from pytest_orchestrator.plugin.session import journal, run_end
+
+        if run_end.exports_mistakes(state):
+            journal.begin(session, state)
 
 
 def _spare_searches(session: pytest.Session, steps: "list[StepItem]") -> None:

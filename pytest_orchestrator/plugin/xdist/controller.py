@@ -173,9 +173,10 @@ class Controller(Plugin):
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Begin the journal before any worker runs a step."""
         state = state_of(node.config)
-        if self._file.exists() or any(map(needs.recipe_of, ids)):
-            from pytest_orchestrator.plugin.session import journal
+        from pytest_orchestrator.plugin.session import journal, run_end
 
+        has_steps = self._file.exists() or any(map(needs.recipe_of, ids))
+        if has_steps or run_end.exports_mistakes(state):
             self._restore_steps(state)
             assert self._session is not None  # noqa: S101  # it has begun
             journal.begin(self._session, state)

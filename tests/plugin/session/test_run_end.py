@@ -194,3 +194,43 @@ def test_the_failure_of_a_trace_shows_the_host_of_its_address(
     shown = "orchestrator: OpenTelemetry: http://127.0.0.1:9/…: it answered 404"
     assert result.stdout.lines[-1] == shown
     assert "s3cret-word" not in result.stdout.str()
+
+
+_INTERRUPTED = pytest.ExitCode.INTERRUPTED
+_MISTAKE = "steps:\n  - {nam: one}\n"
+
+
+@pytest.mark.parametrize("args", [(), ("recipes/a.yaml",), ("-n1",)])
+def test_a_recipe_that_cannot_be_collected_is_exported(
+    project: Project, args: tuple[str, ...]
+) -> None:
+    project.recipe("a", {"flash": ""})
+    project.write("recipes/b.yaml", _MISTAKE)
+
+    result = project.run(*args, "recipes/b.yaml", "--recipe-ctrf=ctrf.json")
+
+    assert result.ret == (pytest.ExitCode.TESTS_FAILED if "-n1" in args else _INTERRUPTED)
+    tests = json.loads((project.path / "ctrf.json").read_text())["results"]["tests"]
+    assert [(one["name"], one["rawStatus"]) for one in tests] == [("recipes/b.yaml", "error")]
+    assert project.ran == []
+
+
+@pytest.mark.parametrize("args", [(), ("--collect-only", "--recipe-ctrf=ctrf.json")])
+def test_a_recipe_that_cannot_be_collected_makes_no_run_unless_it_is_exported(
+    project: Project, args: tuple[str, ...]
+) -> None:
+    project.write("recipes/b.yaml", _MISTAKE)
+
+    project.run(*args)
+
+    assert not (project.path / ".orchestrator").exists()
+    assert not (project.path / "ctrf.json").exists()
+
+
+def test_a_session_without_recipes_exports_nothing(project: Project) -> None:
+    project.write("test_x.py", "import no_such_module\n")
+
+    result = project.run("--recipe-ctrf=ctrf.json")
+
+    assert result.ret == _INTERRUPTED
+    assert not (project.path / "ctrf.json").exists()
