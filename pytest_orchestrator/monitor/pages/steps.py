@@ -189,9 +189,9 @@ def _row(view: RunView, number: int, step: StepRecord) -> StepRow:
 
 
 def _reason(step: StepRecord) -> str:
-    """Return the reason of a state; of an active step its question, elements or lock."""
+    """Return the reason of a state; of a step without an outcome its question, elements or lock."""
     fields = step.outcome_fields
-    if step.state not in ACTIVE:
+    if step.state not in ACTIVE and step.state != "waiting":
         blocked = fields.get("blocked_by")
         return str(fields.get("reason") or (f"blocked by {blocked}" if blocked else ""))
     parts = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.events import RecipeStarted
+from pytest_orchestrator.core.events import RecipeStarted, StepWaits
 from tests.runs.built import Built
 
 RUN = "20261127T000000Z-0004"
@@ -100,3 +100,15 @@ def test_steps_that_were_not_selected_do_not_count(bench: Path, client: Any) -> 
     assert "release" not in text_of(live)
     made.step("measure").seal()
     assert "2 of 2 steps" in client.get(f"/run/{RUN}/steps").text
+
+
+@pytest.mark.parametrize(("step", "state"), [("", "waiting"), ("flash", "locked")])
+def test_a_wait_for_a_lock_names_the_lock_and_its_owner(
+    step: str, state: str, bench: Path, client: Any
+) -> None:
+    made = Built(bench, RUN).begin("flash", "measure")
+    made.add(StepWaits(recipe=made.recipe, step=step, lock="psu", owner="recipes/y.yaml::b"))
+    shown = text_of(client.get(f"/run/{RUN}/steps").text)
+
+    assert re.search(rf"1 \S+ {state} flash waits for psu \(held by recipes/y.yaml::b\)", shown)
+    assert shown.count("waits for psu") == 1
