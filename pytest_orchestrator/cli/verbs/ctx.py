@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from pytest_orchestrator.cli.arguments import UsageError, with_example
+from pytest_orchestrator.cli.arguments import UsageError, nearest_of, with_example
 from pytest_orchestrator.cli.table import Column, Table, declare_wide, width_of
 from pytest_orchestrator.reports.text import say, say_json, say_value
 
@@ -357,7 +357,6 @@ def context_of(args: argparse.Namespace) -> "PastContext":
         UsageError: The run, step or recipe does not exist, or both --before and --after are used.
     """
     from pytest_orchestrator.cli.project import run_record
-    from pytest_orchestrator.core.suggestions import nearest, there_is
     from pytest_orchestrator.runs.context_at import NoStep, PastContext, at_step
 
     record = run_record(args.run)
@@ -371,7 +370,7 @@ def context_of(args: argparse.Namespace) -> "PastContext":
     scopes = record.changes.scopes
     if args.recipe and args.recipe not in scopes:
         own = [scope for scope in scopes if scope]
-        hint = nearest(args.recipe, own) or there_is(own)
+        hint = nearest_of(args.recipe, own)
         raise UsageError(f"no recipe '{args.recipe}' with a Context of its own{hint}")
     return PastContext(record.changes, args.recipe or "")
 

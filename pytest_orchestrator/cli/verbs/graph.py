@@ -9,10 +9,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.arguments import UsageError, existing_path
+from pytest_orchestrator.cli.arguments import UsageError, existing_path, nearest_of
 from pytest_orchestrator.cli.picture import write_picture
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, project, run_record
-from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def _recipe_of(record: "RunRecord", recipe: str) -> "RecipeRecord":
     keys = [key for key in record.recipes if recipe in (key, Path(key).stem)]
     keys = keys or [key for key in record.recipes if key.partition("[")[0] == recipe]
     if not keys:
-        hint = nearest(recipe, record.recipes) or there_is([*record.recipes])
+        hint = nearest_of(recipe, record.recipes)
         raise UsageError(f"run {record.id} has no recipe '{recipe}'{hint}")
     if len(keys) > 1:
         cells = ", ".join(f"'{key}'" for key in keys[:_MOST_CELLS])
