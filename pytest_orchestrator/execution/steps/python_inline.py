@@ -451,6 +451,14 @@ class TimeLimitReached(BaseException):
     __module__ = "pytest_orchestrator"
 
 
+_SIGNAL_INTERVAL: Final = 0.1
+"""Seconds from one signal of a deadline to the next, until `deadline` has handled one.
+
+Python handles a signal between two instructions. A signal that arrives after the last of them and
+before the system call of a wait interrupts neither, and the next one ends the wait.
+"""
+
+
 @contextlib.contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
     """Interrupt a ``with`` block after ``seconds``; do nothing outside the main thread.
@@ -468,13 +476,14 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
     def on_alarm(_number: int, frame: FrameType | None) -> None:
         nonlocal expired
+        setitimer(ITIMER_REAL, 0)
         expired = True
         _print_stacks(frame)
         raise TimeLimitReached
 
     started = time.monotonic()
     before = set_handler(SIGALRM, on_alarm)
-    others, _ = setitimer(ITIMER_REAL, seconds)
+    others, _ = setitimer(ITIMER_REAL, seconds, _SIGNAL_INTERVAL)
     try:
         yield
     except (Exception, SystemExit) as error:

@@ -64,6 +64,35 @@ def test_the_deadline_interrupts_every_kind_of_wait(block: Callable[[], object])
     assert time.monotonic() - started < 15
 
 
+def test_the_deadline_interrupts_a_wait_that_begins_just_after_the_signal() -> None:
+    def block() -> None:
+        # Python has seen the signal, but handles it only after the wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        signal.sigwait({signal.SIGALRM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        threading.Event().wait(20)
+
+    started = time.monotonic()
+    with pytest.raises(TimeLimitReached), deadline(0.01):
+        block()
+    assert time.monotonic() - started < 15
+
+
+def test_a_block_has_all_the_time_it_needs_after_its_deadline() -> None:
+    ends = list[bool]()
+
+    def block() -> None:
+        try:
+            time.sleep(20)
+        finally:
+            time.sleep(0.3)
+            ends.append(True)
+
+    with pytest.raises(TimeLimitReached), deadline(0.01):
+        block()
+    assert ends
+
+
 @pytest.mark.parametrize("others", [1, 150])
 def test_the_deadline_prints_the_interrupted_stack_before_those_of_other_threads(
     others: int, capsys: pytest.CaptureFixture[str]
