@@ -9,7 +9,6 @@ line as soon as it ignores the signal.
 import contextlib
 import itertools
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.execution.lanes.messages import CommandRequest, CommandResult
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -105,9 +105,9 @@ def seconds_until_gone(token: str, limit: float) -> float | None:
             with contextlib.suppress(ProcessLookupError):
                 gone = os.pidfd_open(pid)
                 left = begun + limit - time.monotonic()
-                ended, _, _ = select.select([gone], [], [], max(0.0, left))
+                has_ended = is_readable(gone, max(0.0, left))
                 os.close(gone)
-                if not ended:
+                if not has_ended:
                     return None
     return time.monotonic() - begun
 

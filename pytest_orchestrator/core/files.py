@@ -158,6 +158,23 @@ def _is_device(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
+def is_readable(descriptor: int, seconds: float | None) -> bool:
+    """Wait until a socket, pipe or terminal has data or has been closed at the other end.
+
+    Args:
+        descriptor: The descriptor, of any number: `select.select` refuses those above 1023.
+        seconds: The longest wait; None for no limit.
+
+    Returns:
+        False if nothing has happened in this time.
+    """
+    import select  # Windows has no select.poll; no caller of this function runs there
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
 @contextlib.contextmanager
 def gc_paused() -> Iterator[None]:
     """Pause the garbage collector within a `with` block that makes many objects and no cycles.

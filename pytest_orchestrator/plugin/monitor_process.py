@@ -1,7 +1,6 @@
 """Process of the web monitor that `--recipe-monitor` starts for a session."""
 
 import contextlib
-import select
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.options.declared import KEEP, MONITOR, WITH_SESSION
 from pytest_orchestrator.plugin.registered import Plugin
@@ -70,7 +70,7 @@ class MonitorProcess(Plugin):
     def pytest_report_header(self) -> str:
         """Return the header line with the monitor's link, or a note if none arrives in 15 s."""
         out = self._process.stdout
-        if out is None or not select.select([out], [], [], _START_TIMEOUT)[0]:
+        if out is None or not is_readable(out.fileno(), _START_TIMEOUT):
             self._line = "monitor: it does not answer so far"
         else:
             line = out.readline().decode(errors="replace").strip()

@@ -1,10 +1,14 @@
 """Private folders for Unix sockets, texts of paths, reading and replacing of files."""
 
 import errno
+import fcntl
 import os
+import resource
 import socket
 import stat
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -242,3 +246,29 @@ def test_long_names_of_cells_give_different_file_names() -> None:
 
     assert len(names) == 3
     assert max(len(name.encode()) for name in names) <= 200
+
+
+@pytest.fixture(params=[0, 1024])
+def pipe(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """The descriptors of a pipe; the one to read from has the given number or a larger one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    first, end = os.pipe()
+    source = fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, request.param)
+    os.close(first)
+    yield source, end
+    os.close(source)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_pipe_is_readable_once_it_has_data(pipe: tuple[int, int]) -> None:
+    source, end = pipe
+    before = time.monotonic()
+    assert not files.is_readable(source, 0.05)
+    assert time.monotonic() - before >= 0.04
+    os.write(end, b"x")
+    assert files.is_readable(source, 60)
+    os.read(source, 1)
+    assert not files.is_readable(source, 0)
+    os.close(end)
+    assert files.is_readable(source, 60)

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import select
 import sys
 import textwrap
 import threading
@@ -16,6 +15,7 @@ import pytest
 
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.core.result import Ended, StepResult
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.expression_scope import Scope
@@ -174,7 +174,7 @@ def is_gone() -> Iterator[Callable[[int], bool]]:
             return True
         try:
             # The end of a killed process takes a moment; on a loaded machine, seconds.
-            if select.select([fd], [], [], 10.0)[0]:
+            if is_readable(fd, 10.0):
                 return True
         finally:
             os.close(fd)

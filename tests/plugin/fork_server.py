@@ -30,6 +30,7 @@ from typing import Any, Final, NoReturn
 
 from execnet.gateway_io import Popen2IOMaster
 
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.execution.lanes import lane, supervisor_client
 from pytest_orchestrator.execution.lanes.supervisor_client import SupervisorClient
 from pytest_orchestrator.execution.supervision import deadlines, framing, lane_process, os_support
@@ -167,7 +168,7 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
     def _ended(self, seconds: float | None) -> int | None:
-        if self.returncode is None and select.select([self._fd], [], [], seconds)[0]:
+        if self.returncode is None and is_readable(self._fd, seconds):
             self.returncode = self._server.exit_code(self.pid)
             os.close(self._fd)
         return self.returncode

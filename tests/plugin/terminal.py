@@ -91,7 +91,9 @@ class TerminalProcess:
 
     def _read(self, seconds: float) -> bool:
         """Read what the process has written; return False if it has written nothing."""
-        if not select.select([self._end], [], [], seconds)[0]:
+        poll = select.poll()  # the descriptor may be above 1023, the largest of `select.select`
+        poll.register(self._end, select.POLLIN)
+        if not poll.poll(seconds * 1000):
             return False
         try:
             piece = os.read(self._end, 1 << 16)

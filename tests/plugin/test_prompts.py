@@ -332,6 +332,29 @@ def test_questions_at_a_terminal_wait_for_their_turn(
     assert sorted(one["x"] for one in values) == [1, 2]
 
 
+def test_a_session_with_many_open_files_asks_as_any_other(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import os
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+        kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+        """,
+    )
+    project.recipe("x", {"a": "type: prompt, message: 'Go', fields: {x: {type: integer}}"})
+    shown = screen()
+    shown.reads("x> ")
+    shown.types("1\n")
+
+    assert shown.status() == 0, shown.seen
+    assert "warning" not in shown.seen
+
+
 class OperatorPage:
     """A monitor with an operator page, as far as a session sees it; used in a ``with`` block.
 

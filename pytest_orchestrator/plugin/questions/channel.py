@@ -10,14 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from select import select
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from pytest_orchestrator.context.rpc.address import close_listener, listen_unix
-from pytest_orchestrator.core.files import private_folder, replacing
+from pytest_orchestrator.core.files import is_readable, private_folder, replacing
 from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue, WrongAnswer
 from pytest_orchestrator.runs.operator.channel import (
@@ -94,7 +93,7 @@ class QuestionChannel:
     def _serve(self, listener: socket.socket) -> None:
         while True:
             with contextlib.suppress(OSError):  # the client is gone, or sends no request
-                if select([listener], [], [], _LOOK)[0]:
+                if is_readable(listener.fileno(), _LOOK):
                     self._serve_client(listener)
             with self._lock:
                 if self._is_ending or not self._queue.open:

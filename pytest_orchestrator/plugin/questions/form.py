@@ -6,12 +6,12 @@ pytest's capture does not replace while it is suspended.
 
 import contextlib
 import os
-import select
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.core.questions import CONTINUE, Question
 from pytest_orchestrator.core.text import CONTROLS, escape_surrogates
 from pytest_orchestrator.core.typed_fields import InputField, hint_of, value_of_line
@@ -80,7 +80,7 @@ class Terminal:
                 self._prompt = prompt
                 self.write(prompt)
             try:
-                while not select.select([self._source], [], [], _LOOK)[0]:
+                while not is_readable(self._source, _LOOK):
                     if is_over():
                         self.write("\n")
                         raise FormOver

@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import shlex
 import signal
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import IS_THERE, PATIENCE, SEEN, alive, new_token, python, shell
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
 from pytest_orchestrator.execution.lanes.messages import CommandRequest, CommandResult, LaneLost
 
@@ -484,7 +484,7 @@ def test_a_lane_that_died_while_idle_is_replaced_silently(run: Runs) -> None:
     assert run.lane.pid is not None
     gone = os.pidfd_open(run.lane.pid)
     os.kill(run.lane.pid, signal.SIGKILL)
-    select.select([gone], [], [])
+    is_readable(gone, None)
     os.close(gone)
 
     assert run("sh", "-c", "exit 6").code == 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.files import is_readable
 from tests.plugin.conftest import PYTEST
 from tests.tiers import kept_first
 
@@ -109,7 +109,7 @@ class Session:
         # Open for writing too, so that the pipe has no end of file between two steps.
         with (project.path / "ready").open("r+b", buffering=0) as pipe:
             for _ in range(workers):
-                while not select.select([pipe], [], [], 1.0)[0]:
+                while not is_readable(pipe.fileno(), 1.0):
                     assert self.process.poll() is None
                 pipe.read(1)
 
@@ -127,7 +127,7 @@ class Session:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 gone = os.pidfd_open(pid)
-                select.select([gone], [], [], _TIMEOUT)
+                is_readable(gone, _TIMEOUT)
                 os.close(gone)
         return self.processes()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.faults import new_token
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.plugin.python_lane import launch
 from tests.tiers import kept_first
 
@@ -133,7 +133,7 @@ def _alive(token: str) -> list[int]:
     for pid in _pids_with(token):
         with contextlib.suppress(ProcessLookupError):
             gone = os.pidfd_open(pid)
-            select.select([gone], [], [], 60.0)
+            is_readable(gone, 60.0)
             os.close(gone)
     return _pids_with(token)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.files import is_readable
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def at_terminal(project: Project, lines: list[tuple[str, str]], *options: str) -
     seen, left, deadline = "", list(lines), time.monotonic() + 60
     while True:
         assert time.monotonic() < deadline, seen
-        if not select.select([end], [], [], 0.1)[0]:
+        if not is_readable(end, 0.1):
             continue
         try:
             seen += os.read(end, 10_000).decode().replace("\r\n", "\n")

@@ -2,7 +2,6 @@
 
 import os
 import pty
-import select
 import termios
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.core.questions import Question
 from pytest_orchestrator.plugin.questions.form import (
     FormOver,
@@ -49,7 +49,7 @@ class Person:
         deadline = time.monotonic() + 20
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
-            if select.select([self.end], [], [], 0.1)[0]:
+            if is_readable(self.end, 0.1):
                 piece = os.read(self.end, 10_000).decode().replace("\r\n", "\n")
                 self.seen, self.all_seen = self.seen + piece, self.all_seen + piece
         _, _, self.seen = self.seen.partition(text)
