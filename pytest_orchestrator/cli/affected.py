@@ -42,7 +42,7 @@ class Arguments(NamedTuple):
         targets, options = words[:count], words[count:]
         for word in targets:
             path = Path(word.partition("::")[0])
-            if not os.path.exists(path):  # noqa: PTH110  # a name may be too long for Path
+            if not os.path.exists(path):
                 raise UsageError(f"there is no {path}")
             if path.is_file() and path.suffix not in SUFFIXES:
                 raise UsageError(f"{path} is no recipe")

@@ -85,10 +85,10 @@ def existing_path(text: str) -> Path:
         raise argparse.ArgumentTypeError("the path is empty; name a file or a folder")
     path = Path(text)
     # Methods of Path raise an error if a name is too long.
-    if os.path.exists(path):  # noqa: PTH110
+    if os.path.exists(path):
         return path
     folder = path.parent
-    if not os.path.isdir(folder):  # noqa: PTH112
+    if not os.path.isdir(folder):
         raise argparse.ArgumentTypeError(f"{folder} is no folder")
     near = nearest(text, [str(one) for one in sorted(folder.iterdir())])
     raise argparse.ArgumentTypeError(f"there is no {text}{near}")

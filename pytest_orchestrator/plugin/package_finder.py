@@ -33,9 +33,9 @@ class PackageFinder:
         if not name.startswith("pytest_orchestrator.") or not path:
             return None
         stem = f"{path[0]}/{name.rpartition('.')[2]}"
-        inside = None if isfile(f"{stem}.py") else [stem]  # noqa: PTH113 - pathlib takes longer
+        inside = None if isfile(f"{stem}.py") else [stem]  # pathlib takes longer
         file = f"{stem}/__init__.py" if inside else f"{stem}.py"
-        if inside and not isfile(file):  # noqa: PTH113
+        if inside and not isfile(file):
             return PathFinder.find_spec(name, path, target)
         loader = _Loader(name, file)
         spec = ModuleSpec(name, loader, origin=file)

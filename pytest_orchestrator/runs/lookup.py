@@ -82,7 +82,7 @@ def find_run(base: Path, name: str = LATEST) -> Path:
         several = ", ".join(path.name for path in starts[:3])
         raise NoRun(f"several runs begin with '{name}': {several}{' …' * (len(starts) > 3)}")
     path = Path(name)
-    if os.path.isfile(path / NAME):  # noqa: PTH113  # the name may be too long for Path
+    if os.path.isfile(path / NAME):
         return path.resolve()
     near = nearest(name, [path.name for path in runs]) or (
         f"; the newest is {runs[0].name}" if runs else f"; there is none in {base}"

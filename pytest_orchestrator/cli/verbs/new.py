@@ -286,7 +286,7 @@ def run(args: argparse.Namespace) -> int:
     drafts = _step(args, about) if args.kind == "step" else _recipe(args, about)
     for draft in drafts:
         # A method of Path raises an error if a name is too long; `Draft.write` says so.
-        if os.path.exists(about.root / draft.path):  # noqa: PTH110
+        if os.path.exists(about.root / draft.path):
             raise UsageError(f"{draft.path} already exists; nothing was written")
     for draft in drafts:
         draft.write(about.root)

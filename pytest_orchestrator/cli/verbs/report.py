@@ -58,7 +58,7 @@ def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
     from pytest_orchestrator.reports.views import write_page
     from pytest_orchestrator.runs.evidence import bundle, signature
 
-    if os.path.isdir(out):  # noqa: PTH112  # the name may be too long for Path
+    if os.path.isdir(out):
         raise UsageError(f"{out}: {os.strerror(errno.EISDIR)}")
     if out.suffix != ".zip":
         raise UsageError(f"a bundle is a zip file; name it {out.with_suffix('.zip')}, not {out}")

@@ -57,7 +57,7 @@ def _verify(name: str, key: Path | None) -> "Verification":
     from pytest_orchestrator.runs.evidence.verify import verify_folder
 
     # Methods of Path raise an error if a name is too long.
-    if name.endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
+    if name.endswith(".zip") and os.path.isfile(name):
         from pytest_orchestrator.runs.evidence.bundle import verify_bundle
         from pytest_orchestrator.runs.evidence.signature import KeyFileError, public_key
 

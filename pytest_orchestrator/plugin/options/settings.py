@@ -94,7 +94,7 @@ def may_have_station(config: pytest.Config) -> bool:
         config.getoption("recipe_station") is not None
         or bool(os.environ.get(STATION_VARIABLE))
         or bool(text_of(config, "recipe_station"))
-        or os.path.isfile(config.rootpath / STATION_DEFAULT)  # noqa: PTH113 - costs less
+        or os.path.isfile(config.rootpath / STATION_DEFAULT)
     )
 
 

@@ -90,14 +90,14 @@ def find_station(
 def _named(setting: str, text: str, folder: Path) -> StationFile:
     # Methods of Path raise an error if a name is too long, or the home is not known.
     path = Path(os.path.normpath(folder / os.path.expanduser(text)))  # noqa: PTH111
-    if os.path.isfile(path):  # noqa: PTH113
+    if os.path.isfile(path):
         return StationFile(path, setting)
     from pytest_orchestrator.core.suggestions import nearest
 
-    if os.path.isdir(path):  # noqa: PTH112
+    if os.path.isdir(path):
         problem = f"{setting}: {text!r} is a folder, should be a station file"
         return StationFile(path, setting, problem)
-    beside = [one.name for one in path.parent.iterdir()] if os.path.isdir(path.parent) else []  # noqa: PTH112
+    beside = [one.name for one in path.parent.iterdir()] if os.path.isdir(path.parent) else []
     hint = nearest(path.name, sorted(beside))
     return StationFile(path, setting, f"{setting}: there is no file {text!r}{hint}")
 

@@ -101,7 +101,7 @@ def file_answers(path: Path, name: str) -> Iterator[GivenAnswer]:
     from pytest_orchestrator.recipe import RecipeError
     from pytest_orchestrator.recipe.variables import vars_of
 
-    if not os.path.isfile(path):  # noqa: PTH113  # the name may be too long for Path
+    if not os.path.isfile(path):
         raise ValueError(f"there is no file {name}")
     try:
         steps = vars_of(path)

@@ -168,7 +168,7 @@ class RunningSteps:
 def _tail(logs: str) -> bytes:
     """Return the last 4 kB of a step's newest log file, stdout or stderr; empty without logs."""
     number = 1
-    while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):  # noqa: PTH110
+    while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):
         number += 1
     found = []
     for end in ("stdout", "stderr"):
