@@ -149,7 +149,8 @@ def output(path: str | os.PathLike[str]) -> "Iterator[BufferedWriter]":
 
 def _is_device(path: Path) -> bool:
     """Return True for a file that is no regular one, and for names of open files of a process."""
-    if path.parts[1:2] in (("dev",), ("proc",)) and path.parts[2:3] != ("shm",):
+    _, first, *rest = [*Path(os.path.normpath(path)).parts, ""]
+    if first in ("dev", "proc") and rest[:1] != ["shm"]:
         return True
     try:
         mode = path.stat().st_mode

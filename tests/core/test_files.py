@@ -164,6 +164,15 @@ def test_a_file_that_the_user_names_is_replaced_as_a_whole(tmp_path: Path) -> No
     assert path.read_text() == "new"
 
 
+def test_a_regular_file_below_a_way_through_dev_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("old")
+    with files.output(f"/dev/..{path}") as file:
+        file.write(b"new")
+
+    assert path.read_text() == "new"
+
+
 def test_a_pipe_that_the_user_names_is_written_and_stays_a_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
