@@ -243,6 +243,7 @@ def test_mistyped_service_suggests_the_nearest(empty: Project) -> None:
 def test_unusable_folder_is_an_error(empty: Project) -> None:
     empty.write("file")
     assert empty.call("init", "file").err.endswith("error: file is no folder\n")
+    assert empty.call("init", "file/in").err.endswith("error: file/in: Not a directory\n")
     empty.write("bench/recipes", "no folder\n")
     done = empty.call("init", "bench")
     assert done.code == 2

@@ -5,6 +5,7 @@ at once.
 """
 
 import argparse
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -180,10 +181,12 @@ def run(args: argparse.Namespace) -> int:
     """Write the missing files and print the needed edits."""
     root = Path.cwd() / args.folder
     try:
-        is_no_folder = root.exists() and not root.is_dir()
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except FileNotFoundError:  # it is created
+        is_folder = True
     except OSError as error:
         raise UsageError(f"{args.folder}: {error.strerror}") from None
-    if is_no_folder:
+    if not is_folder:
         raise UsageError(f"{args.folder} is no folder")
     ci = list(dict.fromkeys(args.ci))
     drafts = [*project_drafts(root, ci=ci, pre_commit=args.pre_commit, strict=args.strict)]
