@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 
-from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.options.declared import KEEP, MONITOR, WITH_SESSION
 from pytest_orchestrator.plugin.registered import Plugin
@@ -69,6 +68,8 @@ class MonitorProcess(Plugin):
 
     def pytest_report_header(self) -> str:
         """Return the header line with the monitor's link, or a note if none arrives in 15 s."""
+        from pytest_orchestrator.core.files import is_readable
+
         out = self._process.stdout
         if out is None or not is_readable(out.fileno(), _START_TIMEOUT):
             self._line = "monitor: it does not answer so far"
