@@ -29,7 +29,7 @@ class Bench:
     """Opener of one instrument, without locks and a station file."""
 
     def __init__(self, process: InstrumentProcess, **options: Any) -> None:
-        self._process, self._options = process, {"backend": "@py", "timeout": 0.3, **options}
+        self._process, self._options = process, {"backend": "@py", "timeout": PATIENCE, **options}
         self._is_open = False
 
     def open(self, name: str) -> Instrument:
@@ -66,7 +66,7 @@ def test_commands_and_answers_of_all_types_pass(process: InstrumentProcess, tmp_
     block = b"#510244" + image
     with ScpiInstrument({"DISP?": block, "LIST?": "1,2.5"}) as server:
         result = answered(
-            Bench(process, resource=server.resource, timeout=PATIENCE),
+            Bench(process, resource=server.resource),
             tmp_path,
             "VOLT 5.00",
             "OUTP ON",
@@ -100,7 +100,8 @@ def test_each_failure_names_instrument_command_and_line(
     process: InstrumentProcess, tmp_path: Path
 ) -> None:
     found = {}
-    commands: list[Any] = ["VOLT abc", {"query": "MEAS:CUR?"}, {"query": "SLOW?"}]
+    commands: list[Any] = ["VOLT abc"]
+    commands += [{"query": name, "timeout": 0.3} for name in ("MEAS:CUR?", "SLOW?")]
     commands += [{"query": name} for name in ("OFF?", "HALF?", "UMLAUT?", "OVER?")]
     commands += [{"query": name, "type": "block"} for name in ("CUT?", "NOBLOCK?")]
     for command in commands:
@@ -161,7 +162,7 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_query(
         env = StepEnvironment(
             step="s", recipe="x.yaml", root=tmp_path, logs=tmp_path, opener=bench.open
         )
-        keys = {"instrument": "psu", "commands": [{"query": "SLOW?"}]}
+        keys = {"instrument": "psu", "commands": [{"query": "SLOW?", "timeout": 0.3}]}
         with pytest.raises(StepFailure):
             Scpi().run(msgspec.convert(keys, ScpiKeys), Context(), env)
         server.release.set()
