@@ -115,8 +115,9 @@ def test_idle_connections_take_few_threads_and_are_closed(start: Start) -> None:
 @pytest.mark.parametrize(
     ("line", "reply"),
     [
-        ("GET http://[::1/?token=sesame HTTP/1.1", "HTTP/1.1 400 Bad Request\r\n"),
-        ("GET /?token=sesame HTTP/x", "<!DOCTYPE HTML>"),  # a reply without headers, as HTTP/0.9
+        ("GET http://[::1/?token=sesame HTTP/1.1", r"HTTP/1\.1 400 Bad Request\r\n"),
+        # Up to Python 3.13 the reply has no headers, as in HTTP/0.9.
+        ("GET /?token=sesame HTTP/x", r"HTTP/1\.1 400 |<!DOCTYPE HTML>"),
     ],
 )
 def test_malformed_request_is_answered_and_not_shown_on_the_terminal(
@@ -127,7 +128,7 @@ def test_malformed_request_is_answered_and_not_shown_on_the_terminal(
     with socket.create_connection(("127.0.0.1", port), 30) as connection:
         connection.sendall(f"{line}\r\nHost: x\r\n\r\n".encode())
         with connection.makefile(newline="") as answer:
-            assert answer.read().startswith(reply)
+            assert re.match(reply, answer.read())
     one.send_signal(signal.SIGINT)
     assert one.communicate(timeout=30)[0] == ""
 
