@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 _TIMEOUT: Final = 120.0
-_CHANGES_OUTPUT: Final = re.compile(r"CI|BUILD_NUMBER|COLUMNS|LINES|NO_COLOR|\w+_COLORS?|PYTEST_.*")
+_CHANGES_OUTPUT: Final = re.compile(
+    r"CI|BUILD_NUMBER|COLUMNS|LINES|NO_COLOR|\w+_COLORS?|PYTEST_(?!DEBUG_TEMPROOT).*"
+)
 
 
 class Size(NamedTuple):
