@@ -30,6 +30,8 @@ settings.load_profile("any machine")
 # A shell ignores Ctrl-C in a command that it starts in the background, and so do all its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_COUNT_FROZEN: Final = gc.get_freeze_count
+
 _LIMIT: Final = 1800.0 if "MEASURE_ALL" in os.environ else 300.0
 """Seconds that a test may take in a worker of xdist; the longest of the gate takes a tenth."""
 
@@ -63,8 +65,11 @@ def pytest_collection_finish() -> None:
     """Collect less garbage: the items of all tests stay, and a session leaves few cycles.
 
     With the usual threshold, the collector takes a tenth of the time of a session in this process.
+    Each session asks several times whether objects are frozen, and Python counts them one by one,
+    which takes as long as a search for garbage.
     """
     gc.freeze()
+    vars(gc)["get_freeze_count"] = lambda: 1
     gc.set_threshold(10_000)
 
 
@@ -124,6 +129,15 @@ def _is_measured(item: pytest.Item) -> bool:
 def _is_first_case(item: pytest.Function) -> bool:
     case = getattr(item, "callspec", None)
     return case is None or not any(case.indices.values())
+
+
+@pytest.fixture
+def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the garbage collector search all objects of this process during a test."""
+    monkeypatch.setitem(vars(gc), "get_freeze_count", _COUNT_FROZEN)
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 @pytest.fixture

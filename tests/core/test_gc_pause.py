@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
+
 from pytest_orchestrator.core.files import gc_paused_for_imports
 
 
@@ -15,8 +17,8 @@ class _Node:
         self.own = self
 
 
+@pytest.mark.usefixtures("thawed")
 def test_objects_made_in_the_pause_are_old_and_are_still_collected() -> None:
-    gc.unfreeze()  # objects that another test of this process has frozen
     with gc_paused_for_imports():
         assert not gc.isenabled()
         node = _Node()
@@ -30,12 +32,10 @@ def test_objects_made_in_the_pause_are_old_and_are_still_collected() -> None:
     assert end() is None
 
 
+@pytest.mark.usefixtures("thawed")
 def test_objects_that_are_frozen_stay_frozen() -> None:
     gc.freeze()
-    try:
-        with gc_paused_for_imports():
-            pass
+    with gc_paused_for_imports():
+        pass
 
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
+    assert gc.get_freeze_count() > 0
