@@ -133,7 +133,7 @@ def _is_first_case(item: pytest.Function) -> bool:
 
 @pytest.fixture
 def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the garbage collector search all objects of this process during a test."""
+    """Unfreeze the objects of this process during a test, so that they are searched for garbage."""
     monkeypatch.setitem(vars(gc), "get_freeze_count", _COUNT_FROZEN)
     gc.unfreeze()
     yield
