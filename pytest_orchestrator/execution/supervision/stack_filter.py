@@ -1,7 +1,7 @@
 """Filter of the stack dumps in a stream: it removes the frames of this package and of pytest.
 
-Python dumps the stacks of all threads at a crash, and when a step is cut off. Most of the frames
-are below the code of the user.
+Python dumps the stacks of all threads at a crash, and when a step is cut off; without the GIL it
+dumps only that of the thread that crashed. Most of the frames are below the code of the user.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
 
-_MARK = b"hread 0x"
-_TITLES = (b"Thread 0x", b"Current thread 0x")
+_MARK = b"(most recent call first)"
+_TITLES = (b"Thread 0x", b"Current thread 0x", b"Stack (most recent call first)")
 _FRAME = b'  File "'
 _LONGEST = 4096
 
