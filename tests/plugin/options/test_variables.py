@@ -123,26 +123,18 @@ def test_a_vars_file_may_contain_undeclared_vars(shown: Project) -> None:
     assert printed(shown, "--recipe-vars-file", "station.yaml") == "4 8 plain"
 
 
-def test_a_required_var_without_a_value_is_an_error(project: Project) -> None:
-    project.write("recipes/v.yaml", RECIPE.replace("vars:", "required: [serial]\nvars:", 1))
+@pytest.mark.parametrize(("name", "hint"), [("serial", "serial=..."), ("a b", "'a b=...'")])
+def test_a_required_var_without_a_value_is_an_error_with_a_hint_for_the_shell(
+    project: Project, name: str, hint: str
+) -> None:
+    project.write("recipes/v.yaml", RECIPE.replace("vars:", f"required: [{name}]\nvars:", 1))
 
     result = project.run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["recipes/v.yaml:1:12: no value is given for 'serial' (--recipe-var serial=...)"]
+        [f"recipes/v.yaml:1:12: no value is given for '{name}' (--recipe-var {hint})"]
     )
-    project.run("--recipe-var", "serial=null").assert_outcomes(passed=1)
-
-
-def test_the_hint_for_a_required_var_can_be_pasted_into_a_shell(project: Project) -> None:
-    project.write("recipes/v.yaml", RECIPE.replace("vars:", "required: [a b]\nvars:", 1))
-
-    result = project.run()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
-        ["recipes/v.yaml:1:12: no value is given for 'a b' (--recipe-var 'a b=...')"]
-    )
-    project.run("--recipe-var", "a b=null").assert_outcomes(passed=1)
+    project.run("--recipe-var", f"{name}=null").assert_outcomes(passed=1)
 
 
 def test_reports_contain_the_origin_of_a_var(shown: Project) -> None:
