@@ -84,7 +84,6 @@ def existing_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty; name a file or a folder")
     path = Path(text)
-    # Methods of Path raise an error if a name is too long.
     if os.path.exists(path):
         return path
     folder = path.parent

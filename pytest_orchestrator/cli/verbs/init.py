@@ -181,13 +181,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the missing files and print the needed edits."""
     root = Path.cwd() / args.folder
     try:
-        is_folder = stat.S_ISDIR(root.stat().st_mode)
-    except FileNotFoundError:  # it is created
-        is_folder = True
+        mode = root.stat().st_mode
+    except FileNotFoundError:
+        pass  # it is created
     except OSError as error:
         raise UsageError(f"{args.folder}: {error.strerror}") from None
-    if not is_folder:
-        raise UsageError(f"{args.folder} is no folder")
+    else:
+        if not stat.S_ISDIR(mode):
+            raise UsageError(f"{args.folder} is no folder")
     ci = list(dict.fromkeys(args.ci))
     drafts = [*project_drafts(root, ci=ci, pre_commit=args.pre_commit, strict=args.strict)]
     edits = list(manual_edits(root, drafts))

@@ -56,7 +56,6 @@ def _verify(name: str, key: Path | None) -> "Verification":
     """
     from pytest_orchestrator.runs.evidence.verify import verify_folder
 
-    # Methods of Path raise an error if a name is too long.
     if name.endswith(".zip") and os.path.isfile(name):
         from pytest_orchestrator.runs.evidence.bundle import verify_bundle
         from pytest_orchestrator.runs.evidence.signature import KeyFileError, public_key

@@ -32,7 +32,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def _recipe(text: str) -> str:
     """Return the path of a recipe, relative to the working directory or else to the rootdir."""
     below_root = project().root / text
-    # Methods of Path raise an error if a name is too long.
     is_here = not text or os.path.exists(text)
     is_below_root = not is_here and os.path.exists(below_root)
     return str(below_root if is_below_root else existing_path(text))
