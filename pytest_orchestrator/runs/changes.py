@@ -4,7 +4,7 @@ The changes are stored as short lines of JSON and decoded on demand, so that a j
 megabytes fits into memory.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -156,8 +156,8 @@ class Changes:
 
     def all(self) -> Iterator[tuple[str, RecordedChange]]:
         """Yield each change with its scope, key by key."""
-        for scope, keys in self._rows.items():
-            for key in keys:
+        for scope in self.scopes:
+            for key in self.own_keys(scope):
                 for change in self.history(key, scope):
                     yield scope, change
 
@@ -167,6 +167,41 @@ class Changes:
     def _add(self, scope: str, key: str, row: _Row) -> None:
         self._rows.setdefault(scope, {}).setdefault(key, bytearray()).extend(_encode(row) + b"\n")
         self._last[scope, key] = row[0]
+
+
+class JoinedChanges(Changes):
+    """Changes of a run, and those that given steps made in a run before it.
+
+    The changes of a key are ordered by their times, as if one run had made them. Their old values
+    and indexes are those of their own run. Only keys, scopes and histories are joined.
+
+    Args:
+        later: The changes of the run.
+        earlier: The changes of the run before it.
+        by: Node ids of the steps whose earlier changes are taken.
+    """
+
+    def __init__(self, later: Changes, earlier: Changes, by: Collection[str]) -> None:
+        super().__init__()
+        self._later, self._earlier, self._by = later, earlier, by
+
+    @property
+    def scopes(self) -> list[str]:
+        """Return the scopes of both runs."""
+        return [*dict.fromkeys([*self._later.scopes, *self._earlier.scopes])]
+
+    def keys(self, scope: str = "") -> list[str]:
+        """Return the keys of both runs."""
+        return [*dict.fromkeys([*self._later.keys(scope), *self._earlier.keys(scope)])]
+
+    def own_keys(self, scope: str) -> list[str]:
+        """Return the keys of both runs that were changed in a Context itself."""
+        return [*dict.fromkeys([*self._later.own_keys(scope), *self._earlier.own_keys(scope)])]
+
+    def history(self, key: str, scope: str = "") -> list[RecordedChange]:
+        """Return the changes of a key in both runs, oldest first."""
+        earlier = [one for one in self._earlier.history(key, scope) if one.by in self._by]
+        return sorted([*earlier, *self._later.history(key, scope)], key=lambda one: one.ts)
 
 
 def _restored(change: Mapping[str, Any], by: str) -> _Row:

@@ -418,7 +418,7 @@ def write_groups(session: pytest.Session, header: "Callable[[], list[str]]") -> 
         if group and (group in together or group != recipe_of(item.nodeid)):
             groups[item.nodeid] = together.get(group, group)
     if (groups or runs) and Path(target).parent.is_dir():
-        recipes = list(dict.fromkeys(run.recipe.id for run in runs))
+        recipes = {run.recipe.key: run.recipe.id for run in runs}
         content = {"groups": groups, "recipes": recipes, "header": header()}
         with replacing(target) as file:
             file.write(json.dumps(content).encode())
@@ -438,9 +438,12 @@ def _group_of(item: pytest.Item) -> str:
 
 
 def read_groups(file: Path) -> Any:
-    """Return the groups, recipes and header in a worker's file; all empty without the file."""
+    """Return the groups, the paths of the recipes by key, and the header in a worker's file.
+
+    All are empty without the file.
+    """
     if not file.exists():
-        return {"groups": {}, "recipes": [], "header": []}
+        return {"groups": {}, "recipes": {}, "header": []}
     return json.loads(file.read_text("utf-8"))
 
 

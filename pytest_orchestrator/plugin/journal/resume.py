@@ -291,6 +291,7 @@ class ResumedSession:
         """
         state = state_of(self._config)
         self._recipes = [run.recipe for run in runs]
+        self._adopt()
         current = [
             plan.CurrentRecipe(
                 run.recipe,
@@ -322,6 +323,23 @@ class ResumedSession:
             register(_SummaryLines(self))
         self._restore(runs)
 
+    def _adopt(self) -> None:
+        """Take recipes that the earlier run did not select from the runs that it resumed.
+
+        Raises:
+            pytest.UsageError: One of these runs has a journal that was modified.
+        """
+        from pytest_orchestrator.runs.resume import restore
+
+        oldest = self._record
+        while missing := {one.key for one in self._recipes} - self._record.recipes.keys():
+            name = oldest.started and oldest.started.resumed_from
+            folder = self._folder.parent / name if name else self._folder
+            if not name or not folder.is_dir():  # it was pruned
+                return
+            oldest = _whole(folder)
+            restore.adopt(self._record, oldest, missing)
+
     def _finally_is_due(self, run: "RecipeRun") -> bool:
         """Return True if the ``finally`` steps of a recipe are due before any step runs.
 
@@ -346,7 +364,7 @@ class ResumedSession:
         scopes |= {run.recipe.key: run.context for run in runs if run.recipe.context == "recipe"}
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:
-                restored = restore.restored(self._record, self._plan, self._recipes, scope)
+                restored = restore.restored(self._record, self._plan, scope)
                 restore_context(state, context, restored.snapshot, self.run)
                 self._lost += restored.lost
 
@@ -412,7 +430,7 @@ class ResumedSession:
 
         state = state_of(self._config)
         run = state.folder.path.name
-        events = restore.opening(self._record, self._plan, self._recipes, run)
+        events = restore.opening(self._record, self._plan, run)
         keep(state, self._recipes, events)
 
     def header_lines(self) -> "Iterator[str]":

@@ -55,6 +55,11 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     for item in steps:
         recipe_needs.link(item.run, state)
     tests = [(test, _linked(test)) for test in marked]
+    used = [item.run for item in steps]
+    used += [run for _, runs in tests if not isinstance(runs, str) for run in runs]
+    # Recipes of which nothing was selected were collected too.
+    needed = (each for run in used for each in (*recipe_needs.upstream_runs(run), run))
+    state.runs = {run.recipe.key: run for run in needed}
     resumed = state.resumed
     if resumed is not None:
         resumed.restore_steps(list(state.runs.values()))

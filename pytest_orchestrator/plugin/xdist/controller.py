@@ -189,9 +189,11 @@ class Controller(Plugin):
             return
         from pytest_orchestrator.plugin.collection import recipe_needs
 
-        for path in needs.read_groups(self._file)["recipes"]:
+        recipes = needs.read_groups(self._file)["recipes"]
+        for path in dict.fromkeys(recipes.values()):
             for cell in state.cells(state.config.rootpath / path):
-                recipe_needs.link(state.run(cell), state)
+                if cell.key in recipes:
+                    recipe_needs.link(state.run(cell), state)
         state.resumed.restore_steps(list(state.runs.values()))
 
     @pytest.hookimpl(tryfirst=True)

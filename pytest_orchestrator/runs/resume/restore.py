@@ -15,14 +15,13 @@ from msgspec.structs import replace
 from pytest_orchestrator.core.events import (
     AnyEvent,
     ContextRestored,
-    RecipeStarted,
     StepFinished,
     StepStarted,
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.runs.changes import Changes, RecordedChange
-from pytest_orchestrator.runs.record import RunRecord, StepRecord
+from pytest_orchestrator.runs.changes import Changes, JoinedChanges, RecordedChange
+from pytest_orchestrator.runs.record import ElementRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.resume.plan import ResumePlan, changed, is_done, node_of, was_cut_off
 
 _ABSENT: Final = object()
@@ -138,29 +137,45 @@ def _value(history: list[dict[str, Any]]) -> Any:
 _NOT_RESTORED: Final = frozenset({"time", "resources", "where", "logs", "attempts", "artifacts"})
 
 
-def restored(
-    record: RunRecord, plan: ResumePlan, recipes: Collection[Recipe], scope: str = ""
-) -> Replayed:
+def adopt(record: RunRecord, earlier: RunRecord, keys: Collection[str]) -> None:
+    """Add recipes to the record of a run that did not select them, from the run that it resumed.
+
+    Args:
+        record: The record of the run.
+        earlier: The run that it resumed; its record is used up.
+        keys: Keys of the recipes; those that the earlier run does not have are ignored.
+    """
+    from pytest_orchestrator.runs.resume.elements import restored_events
+
+    nodes = set()
+    for recipe in (earlier.recipes[key] for key in keys if key in earlier.recipes):
+        record.recipes[recipe.key] = recipe
+        for step in recipe.steps.values():
+            nodes.add(node_of(step))
+            kept = restored_events(earlier, step)  # with their changes: lines are of the other run
+            step.elements = {one.element: ElementRecord(one, (0, 0)) for one in kept}
+            if was_cut_off(step):
+                step.cut_off_in = step.cut_off_in or earlier.id
+            if step.ended is not None:
+                step.ended = replace(step.ended, restored=ran_in(earlier, step))
+    record.changes = JoinedChanges(record.changes, earlier.changes, nodes)
+
+
+def restored(record: RunRecord, plan: ResumePlan, scope: str = "") -> Replayed:
     """Return the Context with which a resumed run continues.
 
     Args:
         record: The earlier run.
-        plan: The decisions on the steps.
-        recipes: The current recipes; changes of steps of other recipes are kept.
+        plan: The decisions on the steps; changes of steps without a decision are left out.
         scope: Key of the recipe whose own Context it is; empty for the session's.
     """
-    steps = {
-        node_of(each): each for recipe in record.recipes.values() for each in recipe.steps.values()
-    }
-    current = {recipe.key for recipe in recipes}
+    steps = {node_of(each): each for each in record.steps}
 
     def keep(change: RecordedChange) -> bool:
         step = steps.get(change.by)
         if step is None:
             return not change.by
-        if step.recipe in current:
-            return plan.of(step.recipe, step.name).kind == "restored"
-        return is_done(step)
+        return plan.of(step.recipe, step.name).kind == "restored"
 
     return replayed(record.changes, keep, scope)
 
@@ -170,44 +185,34 @@ def ran_in(record: RunRecord, step: StepRecord) -> str:
     return (step.ended.restored if step.ended else None) or record.id
 
 
-def opening(
-    record: RunRecord, plan: ResumePlan, recipes: Collection[Recipe], run: str
-) -> Iterator[AnyEvent]:
+def opening(record: RunRecord, plan: ResumePlan, run: str) -> Iterator[AnyEvent]:
     """Yield the events with which the journal of a resumed run restores the earlier run.
 
-    Steps of recipes that are not part of the resumed run are restored, too: a later run may resume
-    them. The session's Context comes last, so a journal with it is complete.
+    Other recipes of the earlier run are left out: a later run resumes them from that run. The
+    session's Context comes last, so a journal with it is complete.
 
     Args:
         record: The earlier run.
-        plan: The decisions on the steps of the current recipes.
-        recipes: The current recipes; the journal has their start already.
+        plan: The decisions on the steps of the current recipes, whose start the journal has.
         run: Id of the resumed run.
     """
-    current = {recipe.key for recipe in recipes}
-    for recipe in record.recipes.values():
-        if recipe.key not in current:
-            steps = tuple(step.about for step in recipe.steps.values())
-            yield RecipeStarted(
-                recipe=recipe.key, about=recipe.about, steps=steps, digests=recipe.digests
-            )
-        for step in recipe.steps.values():
-            fate = plan.of(recipe.key, step.name)
-            counts = fate.kind == "restored" if recipe.key in current else is_done(step)
-            if counts and step.ended is not None:
+    for key in (one for one in plan.decisions if one in record.recipes):
+        for step in record.recipes[key].steps.values():
+            fate = plan.of(key, step.name)
+            if fate.kind == "restored" and step.ended is not None:
                 yield restored_event(record, step, run)
                 continue
-            if step.elements and (fate.keeps_elements or recipe.key not in current):
+            if step.elements and fate.keeps_elements:
                 from pytest_orchestrator.runs.resume.elements import restored_events
 
                 yield from restored_events(record, step)
             if was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
-                yield StepStarted(recipe=recipe.key, step=step.name, cut_off_in=where)
-    below = restored(record, plan, recipes)
+                yield StepStarted(recipe=key, step=step.name, cut_off_in=where)
+    below = restored(record, plan)
     for scope in record.changes.scopes:
-        if scope:
-            own = _own_part(restored(record, plan, recipes, scope), below)
+        if scope in plan.decisions:
+            own = _own_part(restored(record, plan, scope), below)
             yield ContextRestored(snapshot=own.snapshot, run=record.id, scope=scope, by=own.by)
     yield ContextRestored(snapshot=below.snapshot, run=record.id, by=below.by)
 

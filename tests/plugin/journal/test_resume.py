@@ -283,6 +283,86 @@ def test_only_selected_steps_are_resumed(project: Project, cut_run: Cut) -> None
     assert project.ran == ["side", "off"]
 
 
+@pytest.mark.parametrize(
+    "selection",
+    [
+        ["recipes/b.yaml"],
+        ["recipes/b.yaml::b2"],
+        ["-k", "b1 or b2"],
+        ["-m", "late"],
+        ["--deselect", "recipes/a.yaml", "--deselect", "recipes/z.yaml"],
+        ["recipes/b.yaml", "-n1"],
+        ["-k", "b1 or b2", "-n1"],
+    ],
+)
+def test_only_selected_recipes_and_their_needs_are_restored(
+    project: Project, cut_run: Cut, selection: list[str]
+) -> None:
+    project.recipe("_need", {"n": ""})
+    project.recipe("a", {"a1": "", "a2": ""})
+    steps = {"b1": "tags: [late]", "b2": "tags: [late]"}
+    project.recipe("b", steps, head="needs: [recipes/_need.yaml]")
+    project.recipe("z", {"z1": ""})
+    project.ini("markers = late")
+    cut_run("b1", event="step_finished")
+
+    assert project.run("--recipe-resume", *selection).ret == 0
+    assert project.ran == ["b2"]
+    assert set(last(project).recipes) == {"recipes/_need.yaml", "recipes/b.yaml"}
+    assert {*last(project).changes.values()} == {"done.n", "done.b1", "done.b2"}
+
+
+def test_recipes_that_a_resumed_run_left_out_are_resumed_later(
+    project: Project, cut_run: Cut
+) -> None:
+    project.write(
+        "own.py",
+        """
+        from pathlib import Path
+
+        def note(ctx, name):
+            with Path("ran.txt").open("a") as file:
+                file.write(name + "\\n")
+            ctx.append("order", name)
+
+        def pin(ctx, params):
+            note(ctx, "pin")
+            ctx.set("pin", "asdfgh-1234")
+            return {"status": "ok"}
+
+        def step(ctx, name):
+            note(ctx, name)
+            return {"status": "ok"}
+        """,
+    )
+    keys = "type: python, module: own, function: step, params: {{name: {0}}}"
+    pin = {"pin": "type: python, module: own, function: pin", "a2": keys.format("a2")}
+    project.recipe("a", pin, head="secrets: [ctx.pin]")
+    project.recipe("b", {name: keys.format(name) for name in ("b1", "b2", "b3")})
+    project.recipe("c", {name: keys.format(name) for name in ("c1", "c2")})
+    run = cut_run("b2")
+    for _ in range(2):
+        assert project.run("--recipe-resume", "recipes/c.yaml").ret == 0
+    assert last(project).changes.values() == {"order": ["c1", "c2"]}
+    project.forget()
+    result = project.run("--recipe-resume", "recipes/a.yaml", "recipes/b.yaml")
+
+    why = "it was interrupted and is not marked `idempotent: true`"
+    secret = "what it wrote to 'pin' is secret and in no journal, and the step is not marked"
+    assert header(result)[1:] == [
+        "runs again: recipes/a.yaml::a2 (it comes after pin)",
+        "needs confirmation to run again: "
+        f"recipes/a.yaml::pin ({secret} `idempotent: true`), recipes/b.yaml::b2 ({why})",
+    ]
+    assert project.ran == []
+    again = ("--recipe-rerun=b2", "--recipe-rerun=pin")
+    assert project.run("--recipe-resume", *again).ret == 0
+    assert project.ran == ["pin", "a2", "b2", "b3"]
+    assert last(project).changes.values()["order"] == ["b1", "c1", "c2", *project.ran]
+    block = last(project).recipes["recipes/b.yaml"].steps["b1"].block
+    assert block.run.resumed_from == run
+
+
 def test_xdist_workers_resume_like_one_session(project: Project, cut_run: Cut) -> None:
     project.recipe("x", STEPS, FINAL)
     project.recipe("y", {"alone": ""})
@@ -460,6 +540,36 @@ def test_pending_finally_steps_of_a_killed_run_are_reported_and_run(project: Pro
     assert header(result)[0] == f"resumed from run {run}: 1 of 2 steps restored"
     assert project.ran == ["off"]
     assert header(project.run("recipes/other.yaml")) == []
+
+
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_pending_finally_steps_of_an_unselected_recipe_stay_pending(
+    project: Project, cut_run: Cut, quiet: list[str]
+) -> None:
+    project.recipe("x", {"one": ""}, FINAL)
+    project.recipe("y z", {"two": "", "three": ""}, {"out": ""}, head="matrix: {n: [1, 2]}")
+    project.recipe("w", {"four": "", "five": ""}, FINAL)
+    first = cut_run("one", event="step_finished")
+    project.run("--recipe-resume", "recipes/w.yaml")  # it resumes none of the others
+    pending = f"run {first} was ended before `finally` of recipes/x.yaml (off) had run: "
+    pending += f"pytest --recipe-resume={first} recipes/x.yaml"
+    for _ in range(2):
+        result = project.run("--recipe-resume", "recipes/w.yaml", *quiet)
+        lines = [line.strip() for line in result.outlines]
+        assert [line for line in lines if line.endswith(pending)]
+
+    second = cut_run("three", "recipes/y z.yaml", event="step_finished")
+    both = f"recipes/y z.yaml[n:1] (out)"
+    assert header(project.run("recipes/w.yaml")) == [
+        f"run {second} was ended before `finally` of {both} had run: "
+        f"pytest --recipe-resume={second} 'recipes/y z.yaml'",
+        pending,
+    ]
+    project.forget()
+    assert project.run(f"--recipe-resume={first}", "recipes/x.yaml", "-n1").ret == 0
+    assert project.run(f"--recipe-resume={second}", "recipes/y z.yaml").ret == 0
+    assert project.ran == ["off", "out", "two", "three", "out"]
+    assert header(project.run("recipes/w.yaml")) == []
 
 
 def test_a_finally_step_interrupted_by_ctrl_c_is_pending(project: Project) -> None:

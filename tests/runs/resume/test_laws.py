@@ -86,7 +86,7 @@ class Session:
         about = tuple({"name": name} for name in self._steps)
         self._write(RecipeStarted(recipe=KEY, about={}, steps=about))
         if old is not None:
-            self._restore(old, decisions, [self._recipe])
+            self._restore(old, decisions)
         self.context.set_callbacks(self._write)
         met: set[str] = set()
         refused = []
@@ -109,9 +109,9 @@ class Session:
                 met.add(step.name)
         return refused
 
-    def _restore(self, old: RunRecord, decisions: ResumePlan, current: list[Recipe]) -> None:
-        self.context.restore(restored(old, decisions, current).snapshot)
-        for each in opening(old, decisions, current, self._run):
+    def _restore(self, old: RunRecord, decisions: ResumePlan) -> None:
+        self.context.restore(restored(old, decisions).snapshot)
+        for each in opening(old, decisions, self._run):
             self._write(each)
 
     def _perform(self, name: str) -> None:
