@@ -1,6 +1,8 @@
 """Pending `finally` steps of earlier runs that were killed."""
 
 import os
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -9,7 +11,7 @@ from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.resume.plan import is_done, was_cut_off
 
-_END: Final = 1 << 20
+_END: Final = 1 << 16  # each session reads the ends of all journals
 _WHOLE: Final = (b'"exit_status":0,', b'"exit_status":1,')
 _NOT_RUN: Final = b'"owed":'
 _CUT_OFF: Final = (b'"final":true', b'"kind":"interrupted"')
@@ -28,17 +30,13 @@ class PendingFinally(NamedTuple):
     steps: dict[str, list[str]]
 
 
-def pending_finally(base: Path, most: int = 20) -> PendingFinally | None:
-    """Return the pending ``finally`` steps of the newest run with pending steps.
+def pending_runs(base: Path) -> Iterator[PendingFinally]:
+    """Yield the runs with pending ``finally`` steps, newest first.
 
     Args:
         base: The folder of the runs.
-        most: Number of runs that are checked, newest first.
-
-    Returns:
-        None if no run has pending steps; a run that a later one resumed has none.
     """
-    folders = lookup.run_folders(base)[:most]
+    folders = lookup.run_folders(base)
     for place, folder in enumerate(folders):
         if _has_none_pending(folder / NAME):
             continue
@@ -48,10 +46,9 @@ def pending_finally(base: Path, most: int = 20) -> PendingFinally | None:
             continue
         if record.state not in ("interrupted", "finished") or record.started is None:
             continue
-        steps = _still_pending(pending_in(record), folders[:place])
-        if steps and not _was_resumed(base, record):
-            return PendingFinally(record.id, steps)
-    return None
+        steps = _still_pending(record, folders[:place])
+        if steps:
+            yield PendingFinally(record.id, steps)
 
 
 def pending_in(record: RunRecord) -> dict[str, list[str]]:
@@ -69,18 +66,39 @@ def descriptions(steps: dict[str, list[str]]) -> list[str]:
     return [f"{recipe} ({', '.join(names)})" for recipe, names in steps.items()]
 
 
-def _still_pending(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
-    """Return those of the pending steps that no later run has executed to their end."""
-    for folder in later if steps else ():
+def resume_command(run: str, steps: Iterable[str]) -> str:
+    """Return the command that runs the pending ``finally`` steps of recipes.
+
+    Args:
+        run: Id of the run.
+        steps: The keys of the recipes.
+    """
+    paths = dict.fromkeys(key.partition("[")[0] for key in steps)
+    return shlex.join(["pytest", f"--recipe-resume={run}", *paths])
+
+
+def _still_pending(record: RunRecord, later: list[Path]) -> dict[str, list[str]]:
+    """Return the pending steps of a run that no later run has executed to their end.
+
+    A recipe that a later run has resumed is pending in that one.
+    """
+    steps, heirs = pending_in(record), {record.id}
+    for folder in reversed(later) if steps else ():
         try:
-            recipes = lookup.load_record(folder).recipes
+            run = lookup.load_record(folder)
         except lookup.NoRun:
             continue
-        for key in steps.keys() & recipes.keys():
-            now = recipes[key].steps
-            steps[key] = [name for name in steps[key] if name not in now or not _ran(now[name])]
-        steps = {key: names for key, names in steps.items() if names}
-    return steps
+        if run.started and run.started.resumed_from in heirs and run.is_complete:
+            heirs.add(run.id)
+        for key in steps.keys() & run.recipes.keys():
+            recipe = run.recipes[key]
+            is_resumed = run.id in heirs and _has_begun(recipe)
+            steps[key] = [
+                name
+                for name in steps[key]
+                if not is_resumed and not (name in recipe.steps and _ran(recipe.steps[name]))
+            ]
+    return {key: names for key, names in steps.items() if names}
 
 
 def _ran(step: StepRecord) -> bool:
@@ -89,14 +107,18 @@ def _ran(step: StepRecord) -> bool:
 
 
 def _pending_steps(recipe: RecipeRecord) -> list[str]:
-    steps = recipe.steps.values()
-    if not any(step.started or step.cut_off_in or _is_restored(step) for step in steps):
+    if not _has_begun(recipe):
         return []
     return [
         step.name
-        for step in steps
+        for step in recipe.steps.values()
         if step.about.get("final") and (_never_ran(step) or was_cut_off(step))
     ]
+
+
+def _has_begun(recipe: RecipeRecord) -> bool:
+    steps = recipe.steps.values()
+    return any(step.started or step.cut_off_in or _is_restored(step) for step in steps)
 
 
 def _never_ran(step: StepRecord) -> bool:
@@ -105,19 +127,6 @@ def _never_ran(step: StepRecord) -> bool:
 
 def _is_restored(step: StepRecord) -> bool:
     return step.ended is not None and step.ended.restored is not None
-
-
-def _was_resumed(base: Path, record: RunRecord) -> bool:
-    """Return True if a later run resumes this run; pending steps then belong to the later run."""
-    field = f'"resumed_from":"{record.id}"'.encode()
-    for folder in lookup.run_folders(base):
-        try:
-            with (folder / NAME).open("rb") as file:
-                if field in file.readline() and lookup.load_record(folder).is_complete:
-                    return True
-        except (OSError, lookup.NoRun):
-            continue
-    return False
 
 
 def _has_none_pending(path: Path) -> bool:

@@ -269,12 +269,17 @@ class ResumedSession:
         self._folder = folder
         self._plan = plan.ResumePlan(record.id, {})
         self._recipes: list[Recipe] = []
+        self._used = {record.id}
         self._lost: list[str] = []
 
     @property
     def run(self) -> str:
         """Id of the earlier run."""
         return self._record.id
+
+    def recipes_of(self, run: str) -> "frozenset[str]":
+        """Return the keys of the recipes of this session if it resumes them from a run."""
+        return frozenset(one.key for one in self._recipes if run in self._used)
 
     def send_to_worker(self, workerinput: dict[str, object]) -> None:
         """Put the earlier run's folder into `workerinput`; `latest` would mean the new one."""
@@ -338,6 +343,7 @@ class ResumedSession:
             if not name or not folder.is_dir():  # it was pruned
                 return
             oldest = _whole(folder)
+            self._used.add(oldest.id)
             restore.adopt(self._record, oldest, missing)
 
     def _finally_is_due(self, run: "RecipeRun") -> bool:

@@ -47,9 +47,9 @@ class Header(Plugin):
         return self.lines()
 
     def lines(self) -> list[str]:
-        """Return the lines of the header; no line with ``-q``."""
+        """Return the lines of the header; with ``-q`` only pending ``finally`` steps."""
         if self._session.config.get_verbosity() < 0:
-            return []
+            return [f"orchestrator: {line}" for line in self._pending_finally()]
         parts = []
         if self._steps:
             recipes = {item.recipe.id for item in self._steps}
@@ -70,22 +70,23 @@ class Header(Plugin):
         return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
 
     def _pending_finally(self) -> list[str]:
-        """Return a header line about the last run's pending ``finally`` steps; empty if none."""
+        """Return a line for each earlier run with ``finally`` steps that this one does not run."""
         if not self._steps:
             return []
         from pytest_orchestrator.runs import pending_finally
 
-        config = self._session.config
-        pending = pending_finally.pending_finally(settings.run_dir(config))
-        if pending is None:
-            return []
+        config, lines = self._session.config, []
         resumed = state_of(config).resumed
-        if resumed is not None and resumed.run == pending.run:
-            return []
-        texts = pending_finally.descriptions(pending.steps)
-        shown = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
-        head = f"run {pending.run} was ended before `finally` of {shown} had run"
-        return [f"{head}: pytest --recipe-resume={pending.run}"]
+        for pending in pending_finally.pending_runs(settings.run_dir(config)):
+            own = resumed.recipes_of(pending.run) if resumed is not None else ()
+            steps = {key: names for key, names in pending.steps.items() if key not in own}
+            if not steps:
+                continue
+            texts = pending_finally.descriptions(steps)
+            shown = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
+            head = f"run {pending.run} was ended before `finally` of {shown} had run"
+            lines.append(f"{head}: {pending_finally.resume_command(pending.run, steps)}")
+        return lines
 
 
 def prerequisites(session: pytest.Session) -> "list[tuple[Recipe, str]]":

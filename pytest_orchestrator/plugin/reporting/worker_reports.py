@@ -187,13 +187,13 @@ def report_pending_finally(state: "SessionState") -> int:
     """
     from pytest_orchestrator.plugin.reporting.progress import print_line
     from pytest_orchestrator.runs import lookup
-    from pytest_orchestrator.runs.pending_finally import descriptions, pending_in
+    from pytest_orchestrator.runs.pending_finally import descriptions, pending_in, resume_command
 
     folder = state.folder.path
     pending = pending_in(lookup.load_record(folder))
     if pending:
         listed = "; ".join(descriptions(pending))
-        cure = f"pytest --recipe-resume={folder.name}"
+        cure = resume_command(folder.name, pending)
         text = f"no worker was left for `finally` of {listed}: {cure}"
         print_line(state.config, text, after_signal=True)
     return sum(map(len, pending.values()))

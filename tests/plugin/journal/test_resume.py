@@ -532,7 +532,7 @@ def test_pending_finally_steps_of_a_killed_run_are_reported_and_run(project: Pro
     run = find_run(runs(project)).name
     project.recipe("other", {"two": ""})
     pending = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
-    pending += f"pytest --recipe-resume={run}"
+    pending += f"pytest --recipe-resume={run} recipes/x.yaml"
 
     assert header(project.run("recipes/other.yaml")) == [pending]
     project.forget()
@@ -559,7 +559,7 @@ def test_pending_finally_steps_of_an_unselected_recipe_stay_pending(
         assert [line for line in lines if line.endswith(pending)]
 
     second = cut_run("three", "recipes/y z.yaml", event="step_finished")
-    both = f"recipes/y z.yaml[n:1] (out)"
+    both = "recipes/y z.yaml[n:1] (out)"
     assert header(project.run("recipes/w.yaml")) == [
         f"run {second} was ended before `finally` of {both} had run: "
         f"pytest --recipe-resume={second} 'recipes/y z.yaml'",
@@ -597,7 +597,7 @@ def test_a_finally_step_interrupted_by_ctrl_c_is_pending(project: Project) -> No
     run = find_run(runs(project)).name
     project.recipe("other", {"two": ""})
     pending = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
-    pending += f"pytest --recipe-resume={run}"
+    pending += f"pytest --recipe-resume={run} recipes/x.yaml"
 
     assert header(project.run("recipes/other.yaml")) == [pending]
     result = project.run(f"--recipe-resume={run}", "recipes/x.yaml")

@@ -180,7 +180,7 @@ def test_pending_finally_of_a_dead_worker_is_reported_without_a_replacement(
 
     assert project.ran == ["a", "b"]
     folder = find_run(project.path / ".orchestrator/runs")
-    cure = f"pytest --recipe-resume={folder.name}"
+    cure = f"pytest --recipe-resume={folder.name} recipes/x.yaml"
     result.stdout.fnmatch_lines(
         [
             f"orchestrator: no worker was left for `finally` of recipes/x.yaml (last): {cure}",
