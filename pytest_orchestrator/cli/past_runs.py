@@ -193,6 +193,7 @@ def _live(base: Path) -> "Iterator[PastRun]":
     """Yield the runs that are still running, as if they had been interrupted now."""
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.history.build import past_run
+    from pytest_orchestrator.runs.history.model import only_tested
     from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 
     for folder in lookup.run_folders(base):
@@ -204,7 +205,7 @@ def _live(base: Path) -> "Iterator[PastRun]":
             continue
         if record.state == "running":
             record.end("interrupted")
-            yield past_run(record, folder.name)
+            yield only_tested(past_run(record, folder.name))
 
 
 class _Progress:

@@ -107,7 +107,7 @@ _Steps = dict[str, StepCell]
 
 def _recorded(run: RunRecord, path: str, row: RunRow) -> Column:
     """Return the column of a run from its journal."""
-    recipes = [one for one in run.recipes.values() if one.path == path]
+    recipes = [one for one in run.recipes.values() if one.path == path and one.is_tested]
     steps: _Steps = {}
     for recipe in recipes:
         again = {step.name for step in flaky(recipe.steps.values())}

@@ -37,11 +37,15 @@ _PATIENCE: Final = 1.0
 
 
 class RecipeCount(Struct, frozen=True):
-    """A recipe in a run: its path, the number of its cells, and the worst of their verdicts."""
+    """A recipe in a run: its path, the number of its cells, and the worst of their verdicts.
+
+    `is_tested` is False if the run only restored all cells.
+    """
 
     path: str
     cells: int
     verdict: str
+    is_tested: bool
 
 
 class RunRow(Struct, frozen=True):
@@ -281,8 +285,9 @@ def _counts(recipes: _Verdicts) -> Iterator[RecipeCount]:
     verdicts: dict[str, list[Word]] = {}
     for recipe, verdict in recipes:
         verdicts.setdefault(recipe.path, []).append(verdict)
+    tested = {recipe.path for recipe, _ in recipes if recipe.is_tested}
     for path, words in verdicts.items():
-        yield RecipeCount(cut(path, 300), len(words), worst(words))
+        yield RecipeCount(cut(path, 300), len(words), worst(words), path in tested)
 
 
 def _search_texts(recipes: Iterable[RecipeRecord | PastRecipe]) -> Iterator[str]:

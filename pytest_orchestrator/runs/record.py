@@ -218,6 +218,11 @@ class StepRecord:
         return block.step.word if block else self.state
 
     @property
+    def is_repeated(self) -> bool:
+        """True for a step that each resumed run repeats: a service, or a step of ``finally``."""
+        return bool(self.about.get("final") or (self.block and self.block.step.background))
+
+    @property
     def reruns(self) -> int:
         """Number of times that a pytest plugin ran the step again after a failure."""
         block = self.block
@@ -389,6 +394,16 @@ class RecipeRecord:
         steps = [one for one in self.steps.values() if one.name not in self.unselected]
         if steps and all(one.state == "waiting" for one in steps):
             steps[0].locked, steps[0].touched = (event, entry.ts), entry.n
+
+    @property
+    def is_tested(self) -> bool:
+        """False if a resumed run restored all its steps, so that it is no run in the history.
+
+        Services and ``finally`` steps, which a resumed run repeats in any case, do not count.
+        """
+        steps = [one for one in self.steps.values() if one.state != "not selected"]
+        left = [one for one in steps if one.state != "restored"]
+        return len(left) == len(steps) or not all(one.is_repeated for one in left)
 
     @property
     def name(self) -> str:

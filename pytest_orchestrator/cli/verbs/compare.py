@@ -92,7 +92,8 @@ def _before(after: Path, recipes: Collection[str], known: Sequence[Path]) -> Pat
     if not known:
         raise UsageError(f"there is no run before {after.name} to compare it with")
     for folder in known:
-        if not recipes or any(one in recipes for one in read_run(folder).recipes):
+        found = read_run(folder).recipes
+        if not recipes or any(key in recipes and found[key].is_tested for key in found):
             return folder
     names = ", ".join(recipes)
     raise UsageError(f"no run before {after.name} ran {names}; name a run A to compare it with")

@@ -193,7 +193,7 @@ def recipe_version(run_list: RunListCache, path: str) -> str:
 
 def _rows_with(run_list: RunListCache, path: str, *, wait: bool = False) -> list[RunRow]:
     rows = run_list.rows(wait=wait)
-    return [row for row in rows if any(one.path == path for one in row.recipes)]
+    return [row for row in rows if any(one.path == path and one.is_tested for one in row.recipes)]
 
 
 def _verdict(row: RunRow, path: str) -> str:

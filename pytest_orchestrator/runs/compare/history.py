@@ -87,7 +87,7 @@ class History:
         except lookup.NoRun:
             return True
         if run.state in ("finished", "interrupted"):
-            for recipe in run.recipes.values():
+            for recipe in (one for one in run.recipes.values() if one.is_tested):
                 self._read.setdefault(recipe.key, []).append(_once(recipe))
         return True
 

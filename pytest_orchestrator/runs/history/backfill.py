@@ -13,7 +13,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import history_file, history_folder
 from pytest_orchestrator.runs.history import store
 from pytest_orchestrator.runs.history.build import past_run
-from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, only_tested
 from pytest_orchestrator.runs.history.store import NotKept
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
 from pytest_orchestrator.runs.journal.writer import is_being_written
@@ -136,10 +136,11 @@ def earlier(
         most_bytes: Largest total size of the files that are read; None means no limit.
 
     Returns:
-        At most `MOST_RUNS` - 1 runs of each recipe; recipes without one are left out.
+        At most `MOST_RUNS` - 1 runs of each recipe; recipes without one are left out, and those
+        that the run itself only restored.
     """
     found: dict[str, list[tuple[PastRun, PastRecipe]]] = {}
-    lacking = {*run.recipes}
+    lacking = {key for key, recipe in run.recipes.items() if recipe.is_tested}
     runs = read_all(folder.parent, most_bytes, of=folder.name)
     for past in islice(runs, _MOST_READ) if lacking else ():
         if (past.started, past.id) >= (run.first, folder.name):
@@ -202,7 +203,8 @@ def ended_run(
         on_problem: As for `read_all`.
 
     Returns:
-        The run; None while it is running, or if neither can be read.
+        The run without recipes that it only restored; None while it is running, or if neither can
+        be read.
     """
     problems: list[tuple[Path, str]] = []
     past = store.load(base, run, lambda *problem: problems.append(problem))
@@ -211,7 +213,7 @@ def ended_run(
         for path, why in problems:
             if os.path.lexists(path):  # a run in progress has no file
                 on_problem(path, why)
-    return past
+    return past and only_tested(past)
 
 
 def _size(base: Path, run: str) -> int:

@@ -102,6 +102,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         digests=recipe.digests,
         selected=total - sum(name in recipe.unselected for name in recipe.steps),
         total=total,
+        only_restored=not recipe.is_tested,
         steps=steps,
     )
 

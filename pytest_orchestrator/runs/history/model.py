@@ -110,6 +110,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         digests: SHA-256 of the files that its steps run, by path.
         selected: Number of its steps that were selected.
         total: Number of all its steps; a partly selected recipe has more of them.
+        only_restored: True if the run restored all its steps from an earlier run.
         steps: Its steps, in order.
     """
 
@@ -127,7 +128,14 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     digests: dict[str, str] = msgspec.field(default_factory=dict)
     selected: int = 0
     total: int = 0
+    only_restored: bool = False
     steps: tuple[PastStep, ...] = ()
+
+    @property
+    def is_tested(self) -> bool:
+        """False if all its steps were restored; files of earlier versions lack the field."""
+        restored = bool(self.steps) and all(one.state == "restored" for one in self.steps)
+        return not (self.only_restored or restored)
 
     @property
     def is_whole(self) -> bool:
@@ -183,6 +191,12 @@ class PastRun(Part, frozen=True, kw_only=True):
     environment: dict[str, Any] = msgspec.field(default_factory=dict)
     seal: str = ""
     recipes: tuple[PastRecipe, ...] = ()
+
+
+def only_tested(run: PastRun) -> PastRun:
+    """Return a run without the recipes that it only restored, which are no runs in the history."""
+    recipes = tuple(one for one in run.recipes if one.is_tested)
+    return msgspec.structs.replace(run, recipes=recipes) if recipes != run.recipes else run
 
 
 def joined(value: object) -> str:

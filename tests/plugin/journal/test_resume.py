@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.runs.compare.history import History
+from pytest_orchestrator.runs.compare.trends import trends
+from pytest_orchestrator.runs.history.backfill import earlier as earlier_runs
+from pytest_orchestrator.runs.history.backfill import read_all
 from pytest_orchestrator.runs.journal.writer import Journal
 from pytest_orchestrator.runs.lookup import find_run, load_record, run_folders
+from pytest_orchestrator.runs.statistics.units import counted
 from tests.runs.recorded import restore_project
 
 if TYPE_CHECKING:
@@ -361,6 +366,34 @@ def test_recipes_that_a_resumed_run_left_out_are_resumed_later(
     assert last(project).changes.values()["order"] == ["b1", "c1", "c2", *project.ran]
     block = last(project).recipes["recipes/b.yaml"].steps["b1"].block
     assert block.run.resumed_from == run
+
+
+def test_a_recipe_of_which_all_steps_were_restored_is_no_run(project: Project) -> None:
+    steps = {
+        "serve": "type: shell, cmd: sleep 60, background: true",
+        "a": "type: shell, cmd: echo 3, parse: text, measurements: {v: {value: stdout | float}}",
+    }
+    project.recipe("x", steps, FINAL, head="test_meta: {dut: A17}")
+    project.run()
+    first = find_run(runs(project)).name
+    project.run("--recipe-resume")
+    project.run("--recipe-resume", "--recipe-rerun=a")
+
+    states = [
+        [step.state for step in load_record(folder).steps]
+        for folder in reversed(run_folders(runs(project)))
+    ]
+    again = find_run(runs(project)).name
+    assert states == [["passed"] * 3, ["passed", "restored", "passed"], ["passed"] * 3]
+    known = [*read_all(runs(project))]
+    assert [len(run.recipes) for run in known] == [1, 0, 1]
+    counts = counted(known)
+    assert ([one.run.id for one in counts.runs], counts.left_out) == ([first, again], {})
+    assert [len(one.points) for one in trends(known, "v")] == [2]
+    (folder, *earlier) = run_folders(runs(project))
+    figures = History(earlier).figures("recipes/x.yaml", "serve", 9)
+    assert len(figures["seconds"]) == 1
+    assert [run.id for run, _ in earlier_runs(last(project), folder)["recipes/x.yaml"]] == [first]
 
 
 def test_xdist_workers_resume_like_one_session(project: Project, cut_run: Cut) -> None:

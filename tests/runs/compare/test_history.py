@@ -45,6 +45,21 @@ def test_a_running_or_damaged_run_does_not_count(runs: Runs) -> None:
     running.cut()
 
 
+def test_a_run_that_restored_all_steps_but_services_and_finally_does_not_count(
+    runs: Runs,
+) -> None:
+    first = runs.new().begin("a").step("a", seconds=1.0).seal()
+    again = runs.new().begin("a", "serve").restore("a", first.name)
+    again.step("serve", background=True).seal()
+    history = History(run_folders(runs.base))
+
+    assert len([*history.of(RECIPE)]) == 1
+    other = runs.new().begin("a", "b").restore("a", first.name).step("b", seconds=2.0).seal()
+    history = History(run_folders(runs.base))
+    assert history.figures(RECIPE, "b", 9)["seconds"] == [2.0]
+    assert lookup.load_record(other).recipes[RECIPE].is_tested
+
+
 def test_each_run_is_read_once_and_only_when_needed(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,22 @@ def test_earlier_runs_are_those_of_the_recipes_of_the_run(
     assert ids(sum(sizes) + other) == {RECIPE: [f"{second}-ffff", folders[2].name]}
 
 
+def test_a_recipe_that_was_only_restored_is_no_run(runs: Runs) -> None:
+    (first,) = runs.history(1.0)
+    again = runs.new().begin("a", "off").restore("a", first.name).seal()
+    later = runs.new().begin("a").step("a").seal()
+    record = lookup.load_record(later)
+    for _ in range(2):  # from the journals, then from the files
+        assert [(one.id, len(one.recipes)) for one in backfill.read_all(runs.base)] == [
+            (later.name, 1),
+            (again.name, 0),
+            (first.name, 1),
+        ]
+        assert [one.id for one, _ in backfill.earlier(record, later)[RECIPE]] == [first.name]
+    assert backfill.earlier(lookup.load_record(again), again) == {}
+    assert [len(one.recipes) for one in store.read(runs.base)] == [1, 1, 1]
+
+
 def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
     runs.history(*map(float, range(8)))
     barrier, left_out = threading.Barrier(4), list[object]()

@@ -128,3 +128,11 @@ def test_by_recipe_has_the_runs_of_each_recipe() -> None:
     ]
 
     assert by_recipe(runs) == {"a": [(runs[0], one), (runs[2], one)]}
+
+
+def test_a_file_of_an_earlier_version_says_by_its_steps_that_all_were_restored() -> None:
+    fields: dict[str, Any] = {"key": "x", "path": "x", "name": "x", "verdict": "passed"}
+    restored, ran = PastStep(name="a", state="restored"), PastStep(name="b", state="blocked")
+    cases = {(): True, (restored,): False, (restored, ran): True}
+
+    assert {steps: PastRecipe(**fields, steps=steps).is_tested for steps in cases} == cases
