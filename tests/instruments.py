@@ -43,14 +43,23 @@ class ScpiInstrument:
     It knows `VOLT`, `CURR`, `OUTP` and their queries, `MEAS:VOLT?`, `MEAS:CURR?` (into 10 ohms),
     `*IDN?`, `*OPC?`, `*RST`, `*CLS` and `SYST:ERR?`. Any other command adds an error to its queue.
 
+    It can misbehave, also while it is used: `freeze` and `thaw`, `drop_connections`, `restart`, and
+    for single commands `refused`, `closing`, `held` and `doubled`; `behave` ends all of this. The
+    list `outputs` is a log of the states of its output.
+
     Args:
         answers: Answers to further commands, or instead of the usual ones; a function is called
             for each.
         held: Commands that are answered only when `release` is set.
 
     Attributes:
+        refused: Commands that are not executed: each adds an error to the queue.
+        closing: Commands that are not executed: each closes the connection, without an answer.
+        doubled: Commands whose answer is sent twice.
+        outputs: The time (``time.monotonic``) and the state of the output, whenever it is set.
         commands: The time (``time.monotonic``) and the text of each command, in order; the data
             of a block is in `blocks` instead.
+        origins: The number of the connection of each of the commands, from 1.
         connections: The number of connections that were accepted.
         release: Event for which the answers to held commands wait.
     """
@@ -62,19 +71,25 @@ class ScpiInstrument:
     ) -> None:
         self.answers = dict(answers or {})
         self.held = set(held)
+        self.refused: set[str] = set()
+        self.closing: set[str] = set()
+        self.doubled: set[str] = set()
+        self.outputs: list[tuple[float, bool]] = []
         self.commands: list[tuple[float, str]] = []
+        self.origins: list[int] = []
         self.blocks: list[bytes] = []
         self.errors: list[str] = []
         self.volts, self.amps, self.is_on = 0.0, 1.0, False
         self.connections = 0
         self.release = threading.Event()
         self._changed = threading.Condition()
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._awake = threading.Event()
+        self._awake.set()
         self._open: set[socket.socket] = set()
-        self.port: int = self._server.getsockname()[1]
+        self._threads: list[threading.Thread] = []
+        self.port = 0
+        self._listen()
         self.resource = f"TCPIP0::127.0.0.1::{self.port}::SOCKET"
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +114,36 @@ class ScpiInstrument:
             closed = self._changed.wait_for(lambda: not self._open, PATIENCE)
         assert closed, f"{len(self._open)} connections are still open"
 
+    def freeze(self) -> None:
+        """Read and answer nothing, as a process that was stopped; the kernel still connects."""
+        self._awake.clear()
+
+    def thaw(self) -> None:
+        """End `freeze`: all that was sent meanwhile is executed, also on closed connections."""
+        self._awake.set()
+
+    def restart(self, *, keeps_output: bool = False) -> None:
+        """Close the port and all connections, and listen again as after power-on.
+
+        Args:
+            keeps_output: True for an instrument whose output stays as it was; else it is off.
+        """
+        self._end()
+        self._awake.set()
+        self.release.clear()
+        self.errors.clear()
+        was_on = self.is_on
+        self._reset()
+        self._switch(was_on and keeps_output)
+        self._listen()
+
+    def behave(self) -> None:
+        """End all misbehaviour; answers that were held are sent."""
+        for commands in (self.refused, self.closing, self.doubled, self.held):
+            commands.clear()
+        self.release.set()
+        self.thaw()
+
     def drop_connections(self) -> None:
         """Close all connections, as an instrument that loses power."""
         with self._changed:
@@ -109,29 +154,41 @@ class ScpiInstrument:
 
     def close(self) -> None:
         """Refuse further connections, close the open ones, and end the threads."""
+        self._end()
+
+    def _listen(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._server.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, args=(self._server,), daemon=True)]
+        self._threads[0].start()
+
+    def _end(self) -> None:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self.release.set()
         self.drop_connections()
+        self.release.set()
+        self._awake.set()
         for one in self._threads:
             one.join(PATIENCE)
 
-    def _accept(self) -> None:
+    def _accept(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                connection, _ = self._server.accept()
+                connection, _ = server.accept()
+                self._awake.wait()
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._changed:
                     self._open.add(connection)
                     self.connections += 1
-                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                arguments = connection, self.connections
+                thread = threading.Thread(target=self._serve, args=arguments, daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError), connection.makefile("rb") as lines:
-            for command in self._commands(lines):
+            for command in self._commands(lines, number):
                 answer = self._answer(command)
                 if command in self.held:
                     self._hold(connection)
@@ -139,9 +196,8 @@ class ScpiInstrument:
                     connection.sendall(answer.data)
                     break
                 if answer is not None:
-                    connection.sendall(
-                        answer if isinstance(answer, bytes) else f"{answer}\n".encode()
-                    )
+                    data = answer if isinstance(answer, bytes) else f"{answer}\n".encode()
+                    connection.sendall(data * (2 if command in self.doubled else 1))
         with self._changed:
             self._open.discard(connection)
             connection.close()
@@ -154,8 +210,9 @@ class ScpiInstrument:
         while not self.release.is_set() and not poll.poll(10):
             pass
 
-    def _commands(self, lines: BufferedReader) -> Iterator[str]:
+    def _commands(self, lines: BufferedReader, number: int) -> Iterator[str]:
         while line := lines.readline():
+            self._awake.wait()
             header = _HEADER.search(line)
             if header is not None:
                 start, digits = (
@@ -171,10 +228,16 @@ class ScpiInstrument:
             command = line.strip().decode("latin-1")
             with self._changed:
                 self.commands.append((time.monotonic(), command))
+                self.origins.append(number)
                 self._changed.notify_all()
             yield command
 
     def _answer(self, command: str) -> Answer:
+        if command in self.closing:
+            return Closing()
+        if command in self.refused:
+            self.errors.append(f'-221,"Settings conflict;{command}"')
+            return None
         if command in self.answers:
             answer = self.answers[command]
             return answer() if callable(answer) else answer
@@ -196,7 +259,12 @@ class ScpiInstrument:
         return None
 
     def _reset(self) -> None:
-        self.volts, self.amps, self.is_on = 0.0, 1.0, False
+        self.volts, self.amps = 0.0, 1.0
+        self._switch(False)
+
+    def _switch(self, is_on: bool) -> None:
+        self.is_on = is_on
+        self.outputs.append((time.monotonic(), is_on))
 
     def _set(self, command: str) -> None:
         name, _, value = command.partition(" ")
@@ -206,7 +274,7 @@ class ScpiInstrument:
             elif name == "CURR":
                 self.amps = float(value)
             elif name == "OUTP":
-                self.is_on = {"1": True, "ON": True, "0": False, "OFF": False}[value]
+                self._switch({"1": True, "ON": True, "0": False, "OFF": False}[value])
             else:
                 self.errors.append(f'-113,"Undefined header;{command}"')
         except (KeyError, ValueError):
