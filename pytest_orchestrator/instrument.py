@@ -21,6 +21,9 @@ identity, is locked or is not calibrated. ``missing``: PyVISA is not installed. 
 other error.
 """
 
+ERROR_QUERY: Final = "SYST:ERR?"
+"""Query of SCPI that removes one entry from the error queue of an instrument."""
+
 _MOST_ERRORS = 100
 _MOST_SHOWN = 2_000
 _ERROR: Final = re.compile(r"\s*([+-]?[0-9]+)\s*(?:,|$)")
@@ -177,9 +180,9 @@ class Instrument:
         """
         answer = self.query("*OPC?", timeout=timeout)
         if answer.strip() not in ("1", "+1"):
-            raise self._misunderstood("*OPC?", answer, "it has to be answered with 1")
+            raise misunderstood(self.name, "*OPC?", answer, "it has to be answered with 1")
 
-    def errors(self, command: str = "SYST:ERR?") -> list[str]:
+    def errors(self, command: str = ERROR_QUERY) -> list[str]:
         """Read the error queue of the instrument until it is empty.
 
         Args:
@@ -191,17 +194,7 @@ class Instrument:
         Raises:
             InstrumentError: There is no valid answer.
         """
-        entries: list[str] = []
-        while len(entries) < _MOST_ERRORS:
-            answer = self.query(command)
-            number = _ERROR.match(answer)
-            if number is None:
-                cure = "an entry of the error queue begins with a number, and 0 means no error"
-                raise self._misunderstood(command, answer, cure)
-            if int(number[1]) == 0:
-                break
-            entries.append(answer.strip())
-        return entries
+        return error_entries(self.query, self.name, command)
 
     def _ask(self, do: str, command: str | None = None, **more: Any) -> Any:
         given = {"command": command, **more}
@@ -215,9 +208,45 @@ class Instrument:
         self._log.info("< %s", shown(answer))
         return str(answer)
 
-    def _misunderstood(self, command: str, answer: str, cure: str) -> InstrumentError:
-        sentence = f"{self.name}: '{command}' was answered with '{shown(answer, 80)}'; {cure}"
-        return InstrumentError(sentence, instrument=self.name, command=command, kind="protocol")
+
+def error_entries(query: Callable[[str], str], name: str, command: str = ERROR_QUERY) -> list[str]:
+    """Read the error queue of an instrument until it is empty.
+
+    Args:
+        query: Sends a query and returns its answer.
+        name: The name of the instrument.
+        command: The query that removes one entry from the queue.
+
+    Returns:
+        The entries, oldest first, at most 100.
+
+    Raises:
+        InstrumentError: There is no valid answer.
+    """
+    entries: list[str] = []
+    while len(entries) < _MOST_ERRORS:
+        answer = query(command)
+        number = _ERROR.match(answer)
+        if number is None:
+            cure = "an entry of the error queue begins with a number, and 0 means no error"
+            raise misunderstood(name, command, answer, cure)
+        if int(number[1]) == 0:
+            break
+        entries.append(answer.strip())
+    return entries
+
+
+def misunderstood(name: str, command: str, answer: str, cure: str) -> InstrumentError:
+    """Return the error that an instrument has answered a query as it should not.
+
+    Args:
+        name: The name of the instrument.
+        command: The query.
+        answer: Its answer.
+        cure: The end of the sentence: the answer that was expected.
+    """
+    sentence = f"{name}: '{command}' was answered with '{shown(answer, 80)}'; {cure}"
+    return InstrumentError(sentence, instrument=name, command=command, kind="protocol")
 
 
 def shown(text: str, most: int = _MOST_SHOWN) -> str:
