@@ -165,6 +165,7 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.tries: "1 to 1000",
     station.backend_name: "`@py`, `@ivi`, or a file and `@sim`",
     station.baud: "50 to 10000000",
+    station.confirmation: "`none`, or a mapping of `query` and `matches`",
     station.termination: "characters",
 }
 _BY_FIELD: Mapping[str, str] = {

@@ -11,7 +11,7 @@ from msgspec.structs import fields
 from pytest_orchestrator.recipe.editor_schema import Schema, described, schema_of
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.key_types import InstrumentName
-from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
+from pytest_orchestrator.recipe.station.model import Confirmation, InstrumentSettings, Station
 
 SHIPPED = Path(__file__).parents[1] / "schema" / "station.json"
 """The schema file in the wheel."""
@@ -25,13 +25,24 @@ _DAY: Final[Schema] = {
 _OWN: Final[Mapping[str, Schema]] = {
     "calibrated": _DAY,
     "due": _DAY,
+    "confirm": {
+        "anyOf": [
+            {"const": "none"},
+            {
+                "type": "object",
+                "properties": {key: {"type": "string"} for key in Confirmation._fields},
+                "required": list(Confirmation._fields),
+                "additionalProperties": False,
+            },
+        ]
+    },
     "instruments": {
         "type": "object",
         "propertyNames": schema_of(InstrumentName, expressions=False),
         "additionalProperties": {"$ref": f"#/definitions/{_INSTRUMENT}"},
     },
 }
-"""Schemas of the keys that the reader reads with its own code."""
+"""Schemas of the keys whose values the types of the model do not describe."""
 
 
 def text() -> str:

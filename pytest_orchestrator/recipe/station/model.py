@@ -7,12 +7,13 @@ JSON Schema are generated from these fields. The reader computes the other field
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
 from pytest_orchestrator.core.location import Places
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.instrument import is_query, shown
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import Json, Text, key
 
@@ -55,6 +56,41 @@ def baud(number: int) -> int:
     if not _SLOWEST <= number <= _FASTEST:
         raise ValueError(f"should be {_SLOWEST} to {_FASTEST}")
     return number
+
+
+class Confirmation(NamedTuple):
+    """Query whose answer shows that an instrument has reached its safe state.
+
+    Attributes:
+        query: The query.
+        matches: A regular expression that is searched in the answer.
+    """
+
+    query: str
+    matches: str
+
+
+OPERATION_COMPLETE: Final = Confirmation("*OPC?", r"^\+?1$")
+"""Query of IEEE 488.2 that an instrument answers once it has executed all earlier commands."""
+
+
+def confirmation(value: dict[str, str] | str) -> Confirmation | None:
+    """Return the confirmation of a safe state; None for an instrument that cannot answer."""
+    if value == "none":
+        return None
+    if isinstance(value, str):
+        raise ValueError('should be none, or a mapping: {query: "OUTP?", matches: "^0"}')
+    if value.keys() != set(Confirmation._fields):
+        raise ValueError("should have the keys query and matches, and no other")
+    rules = {"query": key_types.scpi, "matches": key_types.pattern}
+    for name, rule in rules.items():
+        try:
+            rule(value[name])
+        except ValueError as error:
+            raise ValueError(f"whose {name} is '{shown(value[name], 80)}', {error}") from None
+    if not is_query(value["query"]):
+        raise ValueError(f"whose query is '{value['query']}', and has no '?'")
+    return Confirmation(**value)
 
 
 Command = Annotated[str, Meta(extra={"rule": key_types.scpi})]
@@ -126,6 +162,24 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
             limits={"minimum": _SLOWEST, "maximum": _FASTEST},
         ),
     ] = None
+    greeting: Annotated[
+        str | None,
+        key(
+            "A regular expression for the text that a socket or serial port sends when it is "
+            "opened; all up to its match, and what follows at once, is read away.",
+            "Welcome",
+            rule=key_types.pattern,
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        key(
+            "The text that a socket or serial port sends after each answer, as a console does.",
+            "SCPI> ",
+            rule=termination,
+            limits=_ASCII,
+        ),
+    ] = None
     idn: Annotated[
         str | None,
         key(
@@ -155,6 +209,26 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
             ["OUTP OFF"],
         ),
     ] = ()
+    confirm: Annotated[
+        Confirmation | None,
+        key(
+            "The query that is sent after the last command of `safe`, and a regular expression "
+            "that is searched in its answer: only then the safe state is reached. The default is "
+            "`*OPC?` with the answer `1`. `none`: the instrument cannot answer, and reports say "
+            "*sent, not confirmed*.",
+            {"query": "OUTP?", "matches": "^0"},
+            written=dict[str, str] | str,
+            rule=confirmation,
+        ),
+    ] = OPERATION_COMPLETE
+    check_errors: Annotated[
+        bool,
+        key(
+            "`false`: the error queue, `SYST:ERR?`, is not read after the commands of `safe`. Else "
+            "it has to be empty. With `confirm: none` it is not read.",
+            False,
+        ),
+    ] = True
     calibrated: Annotated[
         date | None, key("The day of the last calibration.", "2026-05-01", own=True)
     ] = None

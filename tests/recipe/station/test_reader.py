@@ -23,10 +23,14 @@ instruments:
     lock: bench-psu
     init: ["*CLS", SYST:REM]
     safe: [OUTP OFF]
+    confirm: {query: OUTP?, matches: ^0}
+    check_errors: false
+    greeting: Welcome
+    prompt: "> "
     calibrated: 2026-05-01
     due: "2027-05-01"
   dmm: {<<: *serial, resource: ASRL1::INSTR, backend: sims/dmm.yaml@sim}
-  load: {resource: LOAD}
+  load: {resource: LOAD, confirm: none}
 vars: {cable_loss_db: 0.4, nobody_declares_it: [no, 22:30]}
 hosts: {dut: root@192.0.2.20}
 resources: {scope: 2, none: 0}
@@ -67,6 +71,10 @@ def test_a_station_has_the_values_of_its_file(tmp_path: Path) -> None:
     assert (psu.timeout, psu.idn, psu.lock_name) == (0.5, r"E36\d+", "bench-psu")
     assert (psu.init, psu.safe) == (("*CLS", "SYST:REM"), ("OUTP OFF",))
     assert (psu.calibrated, psu.due) == (date(2026, 5, 1), date(2027, 5, 1))
+    assert (psu.confirm, psu.check_errors) == (("OUTP?", "^0"), False)
+    assert (psu.greeting, psu.prompt) == ("Welcome", "> ")
+    assert (dmm.confirm, dmm.check_errors, dmm.greeting) == (("*OPC?", r"^\+?1$"), True, None)
+    assert load.confirm is None
     assert (psu.read_termination, psu.write_termination, psu.baud_rate) == (None, None, None)
     assert dmm.backend == f"{simulation}@sim"
     assert (dmm.read_termination, dmm.write_termination) == ("\n", "\r\n")
@@ -150,8 +158,8 @@ def test_a_wrong_station_file_is_refused(tmp_path: Path, text: str, problem: str
 
 
 _KEYS = (
-    "resource, backend, timeout, read_termination, write_termination, baud_rate, idn, lock, init, "
-    "safe, calibrated or due"
+    "resource, backend, timeout, read_termination, write_termination, baud_rate, greeting, prompt, "
+    "idn, lock, init, safe, confirm, check_errors, calibrated or due"
 )
 
 
@@ -254,6 +262,40 @@ def test_an_instrument_is_a_mapping_with_a_resource(
         ),
         ("baud_rate: fast", "baud_rate' is text, should be a whole number"),
         ("baud_rate: 3", "baud_rate' is 3, should be 50 to 10000000"),
+        (
+            "confirm: OUTP?",
+            'confirm\' is \'OUTP?\', should be none, or a mapping: {query: "OUTP?", matches: "^0"}',
+        ),
+        ("confirm: [OUTP?]", "confirm' is a list, should be text, or a mapping"),
+        (
+            "confirm: {query: OUTP?}",
+            "confirm' is a mapping, should have the keys query and matches, and no other",
+        ),
+        (
+            "confirm: {query: OUTP?, match: 0}",
+            "confirm.match' is a number, should be text (quote it: '0')",
+        ),
+        (
+            "confirm: {query: OUTP, matches: ^0}",
+            "confirm' is a mapping, whose query is 'OUTP', and has no '?'",
+        ),
+        (
+            "confirm: {query: OUTP?, matches: (0}",
+            (
+                "confirm' is a mapping, whose matches is '(0', no regular expression: missing ), "
+                "unterminated subpattern, at character 1"
+            ),
+        ),
+        (
+            "confirm: {query: '', matches: ^0}",
+            "confirm' is a mapping, whose query is '', should not be empty",
+        ),
+        ("check_errors: no", "check_errors' is text, should be true or false (write false)"),
+        (
+            "greeting: '['",
+            "greeting' is '[', no regular expression: unterminated character set, at character 1",
+        ),
+        ("prompt: µ>", "prompt' is 'µ>', should be ASCII"),
         ("calibrated: May 2026", "calibrated' is 'May 2026', should be a day such as 2026-05-01"),
         ("calibrated: 20260501", "calibrated' is 20260501, should be a day such as 2026-05-01"),
         ("due: 2026-02-30", "due' is '2026-02-30', no day of the calendar"),
