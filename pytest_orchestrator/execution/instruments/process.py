@@ -84,10 +84,11 @@ class InstrumentProcess:
 
         Args:
             request: ``name``, ``do`` (``open``, ``write``, ``query``, ``block``, ``write_block``,
-                ``read``, ``close`` or ``interrupt``), and what the operation needs: ``options``,
-                ``command``, ``data``, ``timeout``. ``interrupt`` does not wait for its turn: the
-                command that waits for an answer fails, and the next command is sent. Its answer
-                is False if the backend cannot do so; sockets of ``@py`` can.
+                ``read``, ``renew``, ``close`` or ``interrupt``), and what the operation needs:
+                ``options``, ``command``, ``data``, ``timeout``. ``renew`` comes before safe
+                commands: no earlier answer can come after it. ``interrupt`` does not wait for its
+                turn: the command that waits for an answer fails, and the next command is sent. Its
+                answer is False if the backend cannot do so; sockets of ``@py`` can.
 
         Returns:
             The answer: text, bytes, True, False or None. It raises InstrumentError if the request

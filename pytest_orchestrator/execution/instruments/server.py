@@ -135,6 +135,8 @@ class _InstrumentThread(threading.Thread):
                 return session.block(command, timeout)
             case "read":
                 return session.read(timeout)
+            case "renew":
+                session.renew()
             case "close":
                 session.close()
             case other:

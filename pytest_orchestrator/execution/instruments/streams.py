@@ -34,16 +34,17 @@ class PromptSocket(socket.socket):
 
     Args:
         fd: The descriptor of the connected socket.
-        has_pending: Returns True if pyvisa-py has received bytes that were not read yet.
+        pending: Returns the buffer of the bytes that pyvisa-py has received and that were not
+            read yet.
 
     Attributes:
         received: The number of bytes that were received since `begin`.
     """
 
-    def __init__(self, fd: int, has_pending: Callable[[], bool]) -> None:
+    def __init__(self, fd: int, pending: Callable[[], bytearray]) -> None:
         super().__init__(fileno=fd)
         self.received = 0
-        self._has_pending = has_pending
+        self._pending = pending
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
         # Without it, a query after a write waits 40 ms for the acknowledgement of the write.
@@ -67,7 +68,7 @@ class PromptSocket(socket.socket):
             TimeoutError: No bytes came in time.
             Interrupted: `interrupt` was called.
         """
-        if self._has_pending():
+        if self._pending():
             return
         poll = select.poll()
         poll.register(self, select.POLLIN)
@@ -77,6 +78,19 @@ class PromptSocket(socket.socket):
             raise Interrupted
         if not ready:
             raise TimeoutError
+
+    def arrived(self) -> bytes:
+        """Take the bytes that have arrived and were not read yet, without waiting.
+
+        Raises:
+            ConnectionResetError: There are none, and the other end has closed the connection.
+        """
+        pending = self._pending()
+        data = bytes(pending)
+        pending.clear()
+        with contextlib.suppress(BlockingIOError):
+            data += self.recv(_CHUNK, socket.MSG_DONTWAIT)
+        return data
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive bytes.
@@ -143,7 +157,7 @@ def prompt_socket(resource: Any) -> PromptSocket | None:
     number = interface.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))
-    prompt = PromptSocket(interface.detach(), lambda: bool(session._pending_buffer))  # noqa: SLF001
+    prompt = PromptSocket(interface.detach(), lambda: session._pending_buffer)  # noqa: SLF001
     session.interface = prompt
     return prompt
 
@@ -158,6 +172,26 @@ def raw_answer(resource: Any, prompt: PromptSocket | None) -> bytes:
     if prompt is not None:
         prompt.wait_for_answer(resource.timeout / 1000)
     return bytes(resource.read_raw())
+
+
+def arrival(resource: Any, prompt: PromptSocket | None, seconds: float) -> bytes:
+    """Wait for the next bytes of a socket or serial port; return none if none come in time.
+
+    Args:
+        resource: A resource of PyVISA.
+        prompt: Its socket, if it is one of pyvisa-py.
+        seconds: The longest time to wait.
+    """
+    try:
+        if prompt is not None:
+            prompt.wait_for_answer(max(0.0, seconds))
+            return prompt.arrived()
+        resource.timeout = max(1, round(seconds * 1000))
+        return bytes(resource.read_bytes(1))
+    except Exception as error:
+        if sentences.is_timeout(error):
+            return b""
+        raise
 
 
 class StreamSource:

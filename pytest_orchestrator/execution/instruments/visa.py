@@ -7,7 +7,9 @@ bytes only, so an answer ends at a character. All other resources mark the end o
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution.instruments import blocks, sentences
@@ -15,6 +17,7 @@ from pytest_orchestrator.execution.instruments.streams import (
     Interrupted,
     PromptSocket,
     StreamSource,
+    arrival,
     prompt_socket,
     raw_answer,
 )
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _DRAIN = 50  # milliseconds without a byte after which no more are expected
 _FINISH = 1.0  # seconds for the instrument to read the last commands before the end
+_MESSAGE_AVAILABLE = 16  # bit of the status byte of IEEE 488.2: an answer waits
 _NOT_OPEN = "it is not open"
 _LOADING = threading.Lock()
 
@@ -50,6 +54,9 @@ class VisaSession:
         self._is_unsure = False  # True if bytes of an earlier answer may still come
         self._unread = 0  # answers to commands of `write` that `read` has not received yet
         self._has_written = False  # True if the instrument may not have read the last command
+        self._has_asked = False  # True once a query was sent since the session was opened
+        self._has_status = True  # False if the status byte has no bit for an answer that waits
+        self._prompt = b""
         self._lost = _NOT_OPEN
         self._timeout = 2.0
 
@@ -58,15 +65,18 @@ class VisaSession:
 
         Args:
             options: ``resource``, ``backend``, ``timeout`` in seconds, and, where they are not
-                None, ``read_termination``, ``write_termination`` and ``baud_rate``. A socket has
+                None, ``read_termination``, ``write_termination``, ``baud_rate``, ``greeting`` (a
+                regular expression) and ``prompt``. A socket has
                 the read termination ``\n`` unless another one is given: PyVISA's default, none,
                 would find no end of an answer.
 
         Raises:
             InstrumentError: The instrument cannot be opened.
         """
+        self._clear_device()
         self.close()
-        self._options = options
+        self._options, self._has_asked = options, False
+        self._prompt = (options.get("prompt") or "").encode("ascii")
         self._timeout = options.get("timeout") or self._timeout
         resource = options["resource"]
         library = self._library(options.get("backend") or "@py")
@@ -74,6 +84,7 @@ class VisaSession:
             limit = max(1, round(self._timeout * 1000))
             self._resource = library.open_resource(resource, open_timeout=limit)
             self._configure(library, self._resource)
+            self._read_greeting()
         except InstrumentError as error:
             self._lose(str(error))
             raise
@@ -81,6 +92,15 @@ class VisaSession:
             failure = sentences.cannot_open(self._name, resource, error)
             self._lose(str(failure))
             raise failure from error
+
+    def renew(self) -> None:
+        """Make sure that no bytes of an earlier answer come from now on, before safe commands.
+
+        Raises:
+            InstrumentError: The instrument cannot be opened again.
+        """
+        self._is_unsure = self._is_unsure or bool(self._waiting())
+        self._renew("")
 
     def close(self) -> None:
         """Close the session, if it is open."""
@@ -131,6 +151,7 @@ class VisaSession:
         """
         with self._reported("", timeout):
             answer = self._text("", self._raw())
+            self._read_prompt("")
         self._unread = max(0, self._unread - 1)
         return answer
 
@@ -140,10 +161,11 @@ class VisaSession:
         Raises:
             InstrumentError: The command cannot be sent, or there is no valid answer.
         """
-        self._renew(command)
+        self._prepare(command)
         self._write(command, b"")
         with self._reported(command, timeout):
             answer = self._text(command, self._raw())
+            self._read_prompt(command)
         self._has_written = False
         return answer
 
@@ -153,7 +175,7 @@ class VisaSession:
         Raises:
             InstrumentError: The command cannot be sent, or the answer is no complete block.
         """
-        self._renew(command)
+        self._prepare(command)
         self._write(command, b"")
         with self._reported(command, timeout), self._any_character() as termination:
             source: blocks.BlockSource = blocks.MessageSource(self._pieces())
@@ -164,6 +186,7 @@ class VisaSession:
             except blocks.BlockProblem as problem:
                 message = f"{self._name}: the answer to '{command}' {problem}"
                 raise self._error(message, command, "protocol") from None
+            self._read_prompt(command)
         self._is_unsure, self._has_written = not source.has_ended, False
         return data
 
@@ -196,6 +219,10 @@ class VisaSession:
                 setattr(resource, option, options[option])
         if self._is_socket and options.get("read_termination") is None:
             resource.read_termination = "\n"
+        for option in ("greeting", "prompt"):
+            if options.get(option) and not self._is_stream:
+                message = f"{self._name}: {options['resource']} is no socket or serial port and "
+                raise self._error(f"{message}has no {option}", "", "refused")
         if options.get("baud_rate") is not None:
             if not hasattr(resource, "baud_rate"):
                 message = (
@@ -203,6 +230,91 @@ class VisaSession:
                 )
                 raise self._error(message, "", "refused")
             resource.baud_rate = options["baud_rate"]
+
+    def _prepare(self, command: str) -> None:
+        """Make sure that the next bytes are the answer to a query that is about to be sent.
+
+        Raises:
+            InstrumentError: Bytes wait that nothing has asked for: the instrument has answered an
+                earlier command twice, or has sent a greeting. The next query has a new connection.
+        """
+        self._renew(command)
+        waiting = self._waiting()
+        if waiting:
+            self._is_unsure = True
+            text = shown(waiting.decode("ascii", "backslashreplace"), 80)
+            message = f"{self._name}: '{command}' was not sent: an answer waits that nothing has "
+            message += f"asked for: '{text}'"
+            if not self._has_asked:
+                message += "; say 'greeting: REGEX' in the station file if the instrument sends it"
+            raise self._error(message, command, "protocol")
+        self._has_asked = True
+
+    def _waiting(self) -> bytes:
+        """Return the bytes that wait to be read, if the interface counts them."""
+        resource = self._resource
+        if resource is None or self._is_unsure or self._unread:
+            return b""
+        with contextlib.suppress(Exception):  # the query reports a lost connection
+            return self._without_prompts(self._arrived(resource))
+        return b""
+
+    def _without_prompts(self, data: bytes) -> bytes:
+        """Return bytes without the prompts before them, of commands that have no answer."""
+        while self._prompt and data.startswith(self._prompt):
+            data = data.removeprefix(self._prompt)
+        return data
+
+    def _read_prompt(self, command: str) -> None:
+        """Read the prompt after an answer, if the instrument has one."""
+        got = b""
+        if self._prompt:
+            with contextlib.suppress(blocks.ShortAnswer):
+                got = StreamSource(self._resource, self._socket, None).take(len(self._prompt))
+        if got != self._prompt:
+            prompt, came = shown(self._prompt.decode()), shown(got.decode("ascii", "replace"))
+            but = f"but '{came}'" if got else "in time"
+            message = f"{self._name}: the prompt '{prompt}' did not come after the answer"
+            message += f" to '{command}', {but}" if command else f", {but}"
+            raise self._error(message, command, "protocol" if got else "timeout")
+
+    def _read_greeting(self) -> None:
+        """Read away the text that the instrument sends when it is opened, if it sends one."""
+        pattern, text, has_come = self._options.get("greeting"), "", False
+        until = time.monotonic() + self._timeout
+        while pattern and (left := until - time.monotonic()) > 0:
+            pause = _DRAIN / 1000 if has_come else left
+            data = arrival(self._resource, self._socket, pause)
+            if not data:
+                break
+            text += data.decode("ascii", "backslashreplace")
+            has_come = has_come or bool(re.search(pattern, text))
+        if pattern and not has_come:
+            message = f"{self._name}: the greeting '{pattern}' did not come within "
+            message += f"{sentences.seconds(self._timeout)}, but '{shown(text, 80)}'"
+            raise self._error(message, "", "protocol")
+
+    def _arrived(self, resource: Any) -> bytes:
+        """Read all that has arrived, if the interface counts it."""
+        if self._socket is not None:
+            return self._socket.arrived()
+        if self._is_stream:
+            count = resource.bytes_in_buffer
+            return bytes(resource.read_bytes(count)) if count else b""
+        if not self._has_status or not resource.read_stb() & _MESSAGE_AVAILABLE:
+            return b""
+        self._has_status = False  # the bit has another meaning where no answer can be read
+        resource.timeout = _DRAIN
+        data = bytes(resource.read_raw())
+        self._has_status = True
+        return data
+
+    def _clear_device(self) -> None:
+        """Have a device forget its answers; opening it again does not do so on all interfaces."""
+        if self._resource is not None and not self._is_socket and (self._is_unsure or self._unread):
+            with contextlib.suppress(Exception):  # not all backends can
+                self._resource.timeout = max(1, round(self._timeout * 1000))
+                self._resource.clear()
 
     def _renew(self, command: str) -> None:
         """Make sure that no bytes of an earlier answer come before the answer to a command."""
@@ -257,7 +369,7 @@ class VisaSession:
     def _text(self, command: str, data: bytes) -> str:
         """Return an answer as text without its termination."""
         end = (self._resource.read_termination or "").encode("ascii")
-        data = data.removesuffix(end).rstrip(b"\r\n")
+        data = self._without_prompts(data).removesuffix(end).rstrip(b"\r\n")
         try:
             return data.decode("ascii")
         except UnicodeDecodeError:
