@@ -276,6 +276,11 @@ class InstrumentOpened(Event, frozen=True, kw_only=True, tag="instrument_opened"
     has_safe_state: bool = False
 
 
+SafeConfirmation: TypeAlias = Literal["", "confirmed", "sent, not confirmed"]
+SENT_NOT_CONFIRMED: Final = "sent, not confirmed"
+"""Confirmation of a safe state whose commands were sent to an instrument that cannot answer."""
+
+
 class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
     """The use of an instrument has ended: the commands of its safe state were sent, or dropped.
 
@@ -285,6 +290,9 @@ class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
         reason: Reason why the safe state was not reached; empty if it was.
         transcript: Lines of what was sent and received.
         run: Id of the earlier run that was killed while it used the instrument; empty for this run.
+        confirmation: ``confirmed`` if the instrument has answered after the commands as it should;
+            ``sent, not confirmed`` if it cannot answer; empty if no commands were sent, if they
+            failed, and in journals of versions without this field.
     """
 
     recipe: str
@@ -292,6 +300,7 @@ class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
     reason: str = ""
     transcript: tuple[str, ...] = ()
     run: str = ""
+    confirmation: SafeConfirmation = ""
 
 
 class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED
+
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RunRecord
 
-SafeState = Literal["reached", "not reached", "owed", "none"]
+SafeState = Literal["reached", "sent, not confirmed", "not reached", "owed", "none"]
 
 
 class InstrumentView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -21,7 +23,7 @@ class InstrumentView(msgspec.Struct, frozen=True, omit_defaults=True):
         due: Date on which the calibration is due; empty if the station file names none.
         overdue: A sentence if the calibration is overdue; else empty.
         safe_state: ``none`` if the station file has no commands for it, ``owed`` if they were not
-            sent.
+            sent, ``sent, not confirmed`` if it cannot answer.
         reason: Reason why the safe state was not reached; empty if it was.
         recipes: Keys of the recipes that began a use of it.
     """
@@ -56,6 +58,8 @@ def instruments_of(record: "RunRecord") -> list[InstrumentView]:
         view = views.get(end.instrument)
         if view is not None and not end.run and view.safe_state != "none":
             reached: SafeState = "not reached" if end.reason else "reached"
+            if end.confirmation == SENT_NOT_CONFIRMED:
+                reached = end.confirmation
             views[end.instrument] = msgspec.structs.replace(
                 view, safe_state=reached, reason=end.reason
             )

@@ -54,7 +54,9 @@ def test_the_sweep_is_marginal_at_its_last_voltage_and_the_supply_ends_in_its_sa
     passed = [(amps, "pass", amps == 1.8) for amps in (0.5, 1.0, 1.5, 1.8)]
     assert currents == passed
     assert blocks["login"]["context"]["writes"][0]["new"] == "2.4"
-    assert safe_states(bench) == [["> OUTP 0", "> VOLT 0"]]
+    assert safe_states(bench) == [
+        ["> OUTP 0", "> VOLT 0", "> *OPC?", "< 1", "> SYST:ERR?", '< 0,"No error"']
+    ]
 
 
 def safe_states(bench: Project) -> list[list[str]]:

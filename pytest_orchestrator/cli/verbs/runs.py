@@ -191,6 +191,9 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from msgspec import to_builtins
+
+    from pytest_orchestrator.reports.instruments import instruments_of
     from pytest_orchestrator.runs.record import NOT_REACHED
     from pytest_orchestrator.runs.summary import step_row, summary
 
@@ -198,8 +201,10 @@ def _show(args: argparse.Namespace) -> int:
     found = read_run(folder)
     row = summary(found, folder.name)
     steps = [step_row(step) for step in found.steps if step.state not in NOT_REACHED]
+    instruments = instruments_of(found)
     if args.json:
-        say_json({**row, "folder": str(folder), "rows": steps})
+        used = {"instruments": to_builtins(instruments)} if instruments else {}
+        say_json({**row, "folder": str(folder), "rows": steps, **used})
         return 0
     say(f"{row['id']}: {verdict_text(row)}, {moment(found.first)}, {seconds_text(row)} s")
     for name in ("interruption", "dut", "resumed_from", "marginal"):
@@ -215,6 +220,10 @@ def _show(args: argparse.Namespace) -> int:
         say(*table.lines())
         hidden += table.hidden
     keys = counted(len(found.changes.keys()), "key")
+    for one in instruments:
+        if one.safe_state != "none":
+            why = f": {one.reason}" if one.reason else ""
+            say("", f"instrument {one.name}   safe state {one.safe_state}{why}")
     say("", f"context {keys}   {os.path.relpath(folder)}")
     say_hidden(hidden)
     return 0

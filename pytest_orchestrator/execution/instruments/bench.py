@@ -15,10 +15,12 @@ from datetime import date
 from typing import Any, Final, NamedTuple, Protocol
 
 from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, SafeConfirmation
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
+from pytest_orchestrator.execution.instruments.safe_state import confirm
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError, is_query
@@ -35,6 +37,9 @@ _CLOSING: Final = 2.0
 
 _DROPPED: Final = 3.0
 """Seconds in which a request ends whose answer no step needs any more."""
+
+_TRIES: Final = 2
+"""Times that the commands of a safe state are sent until they are confirmed."""
 
 _PAUSE: Final = 0.02
 """Seconds between two attempts to open an instrument that another step is opening."""
@@ -86,6 +91,7 @@ class SafeResult(NamedTuple):
         reason: Reason why its safe state was not reached; empty if it was.
         transcript: Lines of what was sent and received.
         run: Id of the earlier run that was killed while it used the instrument; empty for this run.
+        confirmation: The proof that its safe state was reached.
     """
 
     recipe: str
@@ -93,6 +99,7 @@ class SafeResult(NamedTuple):
     reason: str
     transcript: tuple[str, ...] = ()
     run: str = ""
+    confirmation: SafeConfirmation = ""
 
 
 class Listener(Protocol):
@@ -502,33 +509,50 @@ class Bench:
             return self._process
 
     def _make_safe(self, use: _Use) -> SafeResult:
-        """Send the `safe` commands of an instrument; try again in a new session if that fails."""
+        """Send the `safe` commands of an instrument until it has confirmed them, at most twice.
+
+        The second time is in a new session. Errors that its queue had before are read by then.
+        """
         transcript: list[str] = []
         reason = ""
-        for is_last in (False, True):
+        for _ in range(_TRIES):
             try:
-                self._end_dropped(use)
-                process = self._running()
-                if use.process != process.pid:
-                    self._connect(use, None)
-                elif use.waiting:
-                    self._interrupt(use, process)
-                for command in use.settings.safe:
-                    transcript.append(f"> {one_line(command)}")
-                    answer = self._send(use, command, None)
-                    transcript += [f"< {one_line(str(answer))}"] if answer is not None else []
-                if use.settings.safe and use.idn:  # a write to a lost connection may raise nothing
-                    self._ask(use, {"do": "query", "command": IDENTIFY}, None)
+                confirmation = self._send_safe(use, transcript)
                 self._forget(use)
             except InstrumentError as error:
                 reason = str(error)
                 transcript.append(f"error: {reason}")
-                if is_last:
-                    break
                 use.process = 0
             else:
-                return SafeResult(use.last_recipe, use.name, "", tuple(transcript))
+                return SafeResult(
+                    use.last_recipe, use.name, "", tuple(transcript), confirmation=confirmation
+                )
         return SafeResult(use.last_recipe, use.name, reason, tuple(transcript))
+
+    def _send_safe(self, use: _Use, transcript: list[str]) -> SafeConfirmation:
+        """Send the `safe` commands once, where no earlier answer can come, and confirm them."""
+        self._end_dropped(use)
+        process, settings = self._running(), use.settings
+        if use.process != process.pid:
+            self._connect(use, None)
+        elif use.waiting:
+            self._interrupt(use, process)
+        if not settings.safe:
+            return ""
+
+        def send(command: str) -> str:
+            transcript.append(f"> {one_line(command)}")
+            answer = self._send(use, command, None)
+            transcript.extend([] if answer is None else [f"< {one_line(str(answer))}"])
+            return str(answer)
+
+        self._ask(use, {"do": "renew"}, None)
+        for command in settings.safe:
+            send(command)
+        if settings.confirm is None:
+            return SENT_NOT_CONFIRMED
+        confirm(settings, settings.confirm, send, self.station.id)
+        return "confirmed"
 
 
 def check_identity(settings: InstrumentSettings, idn: str, station: str) -> None:
@@ -564,5 +588,7 @@ def session_options(settings: InstrumentSettings) -> dict[str, Any]:
         "read_termination",
         "write_termination",
         "baud_rate",
+        "greeting",
+        "prompt",
     )
     return {name: getattr(settings, name) for name in names}

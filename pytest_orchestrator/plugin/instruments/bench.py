@@ -112,6 +112,7 @@ class BenchPlugin:
                         reason=masked(result.reason),
                         transcript=tuple(map(masked, result.transcript)),
                         run=result.run,
+                        confirmation=result.confirmation,
                     )
                 )
         if result.reason:

@@ -14,6 +14,7 @@ import pytest
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import (
     SCHEMA_VERSION,
+    SENT_NOT_CONFIRMED,
     AnyEvent,
     CollectionFailed,
     RecipeStarted,
@@ -27,6 +28,7 @@ from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.registered import Plugin
+from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.results.blocks import (
     ATTRIBUTE,
     LATE,
@@ -192,7 +194,9 @@ class SessionJournal(Plugin):
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Say at the very end which instruments dead workers have not made safe."""
+        """Say at the very end which instruments are not, or not certainly, in their safe state."""
+        for name in self._state.lines.unconfirmed if self._state.lines else ():
+            print_line(self._session.config, f"the safe state of {name}: {SENT_NOT_CONFIRMED}")
         if self._has_dead_workers and self._state.station is not None:
             from pytest_orchestrator.plugin.instruments import owed
 

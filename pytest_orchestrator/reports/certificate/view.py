@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, epoch_seconds
 from pytest_orchestrator.core.text import counted, element_label
 from pytest_orchestrator.reports.certificate.meta import FIXED, LABELS, Line, Row, meta_rows
 from pytest_orchestrator.reports.certificate.verdict import Finding, Ruling, rule
@@ -175,12 +175,19 @@ class Certificate:
     @property
     def remarks(self) -> list[Group]:
         """Remarks that a reader has to know, also of a recipe that has passed."""
-        return _grouped([*self.ruling.of("remark"), *self._overdue()])
+        return _grouped([*self.ruling.of("remark"), *self._overdue(), *self._unconfirmed()])
 
     def _overdue(self) -> Iterator[Finding]:
         for one in self.instruments:
             if one.overdue:
                 yield Finding("remark", "", f"instrument {one.name}: {one.overdue}")
+
+    def _unconfirmed(self) -> Iterator[Finding]:
+        names = {one.name for one in self.instruments}
+        for one in getattr(self._run, "made_safe", ()):
+            if one.instrument in names and one.confirmation == SENT_NOT_CONFIRMED and not one.run:
+                text = f"instrument {cut(one.instrument, 80)}: safe state {SENT_NOT_CONFIRMED}"
+                yield Finding("remark", "", text)
 
     @property
     def identity(self) -> list[Row]:

@@ -14,7 +14,14 @@ from typing import Literal
 import msgspec
 
 from pytest_orchestrator.context.history import stamp
-from pytest_orchestrator.core.events import AnyEvent, ContextReplaced, RunFinished, StepFinished
+from pytest_orchestrator.core.events import (
+    SENT_NOT_CONFIRMED,
+    AnyEvent,
+    ContextReplaced,
+    InstrumentSafe,
+    RunFinished,
+    StepFinished,
+)
 from pytest_orchestrator.runs.journal.chain import (
     Chain,
     Entry,
@@ -161,7 +168,11 @@ def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
 
 
 class JournalIndex:
-    """Index of a journal: for each step, the offset of its last line."""
+    """Index of a journal: for each step, the offset of its last line.
+
+    Attributes:
+        unconfirmed: Names of the instruments whose safe state was not confirmed.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open a journal.
@@ -174,9 +185,10 @@ class JournalIndex:
         """
         self._file = path.open("rb")
         self._last: dict[tuple[str, str], int] = {}
+        self.unconfirmed: dict[str, None] = {}
 
     def note(self, event: AnyEvent, offset: int) -> None:
-        """Store the offset of an event if the event ends a step.
+        """Store the offset of an event if the event ends a step, and the name of an instrument.
 
         Args:
             event: The event that was written.
@@ -184,6 +196,8 @@ class JournalIndex:
         """
         if isinstance(event, StepFinished):
             self._last[event.recipe, event.step] = offset
+        elif isinstance(event, InstrumentSafe) and event.confirmation == SENT_NOT_CONFIRMED:
+            self.unconfirmed[event.instrument] = None
 
     def take(self, recipe: str, step: str) -> int | None:
         """Remove and return the offset of the last line of a step.

@@ -43,6 +43,10 @@ instruments:
 """
 
 
+CONFIRMED = ("> *OPC?", "< 1", "> SYST:ERR?", '< 0,"No error"')
+"""End of the transcript of a safe state that was reached."""
+
+
 class Process:
     """Instrument process whose answers are given by a table.
 
@@ -56,7 +60,7 @@ class Process:
 
     def __init__(self, log: list[str], pid: int) -> None:
         self.log, self.pid = log, pid
-        self.answers = {"*IDN?": "ACME,PSU,1,2"}
+        self.answers = {"*IDN?": "ACME,PSU,1,2", "*OPC?": "1", "SYST:ERR?": '0,"No error"'}
         self.has_ended = False
         self.ends_at = self.silent = self.lost = ""
         self.pending: list[InterruptibleFuture] = []
@@ -224,9 +228,10 @@ def test_a_use_that_cannot_be_recorded_sends_no_command(setup: Setup) -> None:
 
 def test_commands_of_init_that_have_failed_are_sent_again_at_the_next_use(tmp_path: Path) -> None:
     setup = Setup(tmp_path, STATION.replace('["*RST"]', '["*RST", "*OPC?", "*CLS"]'))
-    with pytest.raises(InstrumentError, match=r"no answer to '\*OPC\?'"):
+    setup.prepare = lambda process: setattr(process, "lost", "*OPC?")
+    with pytest.raises(InstrumentError, match=r"the connection was lost at '\*OPC\?'"):
         setup.send("a.yaml", "psu", "VOLT 5")
-    setup.processes[0].answers["*OPC?"] = "1"
+    setup.processes[0].lost = ""
     del setup.log[:]
 
     setup.send("a.yaml", "psu", "VOLT 5")
@@ -246,13 +251,17 @@ def test_the_end_of_a_recipe_makes_its_instruments_safe_the_last_used_first(setu
     results = setup.bench.release("a.yaml")
 
     assert setup.log == [
+        "psu: renew",
         "psu: OUTP OFF",
         "psu: VOLT 0",
-        "psu: *IDN?",
+        "psu: *OPC?",
+        "psu: SYST:ERR?",
         "psu: close",
         "meter: close",
+        "load: renew",
         "load: INP OFF",
-        "load: *IDN?",
+        "load: *OPC?",
+        "load: SYST:ERR?",
         "load: close",
         "process 1 closed",
     ]
@@ -261,7 +270,8 @@ def test_the_end_of_a_recipe_makes_its_instruments_safe_the_last_used_first(setu
         ("meter", ""),
         ("load", ""),
     ]
-    assert results[0].transcript == ("> OUTP OFF", "> VOLT 0")
+    assert [each.confirmation for each in results] == ["confirmed", "", "confirmed"]
+    assert results[0].transcript == ("> OUTP OFF", "> VOLT 0", *CONFIRMED)
     assert setup.events.safe == results
     assert all(map(setup.is_free, ("psu", "load", "meter")))
     assert setup.bench.release("a.yaml") == []
@@ -332,6 +342,7 @@ def test_a_safe_state_is_tried_again_in_a_new_session(setup: Setup) -> None:
         "error: psu: the instrument process ended",
         "> OUTP OFF",
         "> VOLT 0",
+        *CONFIRMED,
     )
     assert setup.log[-1] == "process 2 closed"
 
@@ -367,7 +378,7 @@ def test_a_safe_state_that_ctrl_c_cuts_off_is_reached_by_the_next_release(setup:
 
     assert (result.reason, setup.log[-4:-1]) == (
         "",
-        ["psu: VOLT 0", "psu: *IDN?", "psu: close"],
+        ["psu: *OPC?", "psu: SYST:ERR?", "psu: close"],
     )
     assert setup.is_free("psu")
 

@@ -33,6 +33,9 @@ VOLTS = "type: python, module: bench, function: volts, params: {{volts: {}}}"
 HANG = "type: python, module: bench, function: hang"
 CRASH = "type: python, module: bench, function: crash"
 
+LAST = ["OUTP OFF", "*OPC?", "SYST:ERR?"]
+"""Commands of a safe state that is reached."""
+
 
 class Bench:
     """A project with two simulated instruments."""

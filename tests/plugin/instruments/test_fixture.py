@@ -4,7 +4,7 @@ import subprocess
 
 from benchmarks.faults import PATIENCE
 from tests.plugin.conftest import PYTEST, Project
-from tests.plugin.instruments.conftest import VOLTS, Bench
+from tests.plugin.instruments.conftest import LAST, VOLTS, Bench
 
 _TEST = """
 import pytest
@@ -35,7 +35,7 @@ def test_the_use_by_tests_ends_with_the_last_test_of_the_module(bench: Bench) ->
     result = bench.project.run()
 
     result.assert_outcomes(passed=3)
-    assert bench.psu.texts == ["*IDN?", "OUTP?", "OUTP ON", "OUTP?", "OUTP OFF", "*IDN?"]
+    assert bench.psu.texts == ["*IDN?", "OUTP?", "OUTP ON", "OUTP?", *LAST]
 
 
 def test_tests_without_recipes_owe_the_safe_state_after_a_kill(bench: Bench) -> None:
@@ -57,7 +57,7 @@ def test_tests_without_recipes_owe_the_safe_state_after_a_kill(bench: Bench) -> 
     result.stdout.fnmatch_lines(
         ["*orchestrator: the safe state of psu that run * owed was reached"]
     )
-    assert bench.psu.texts == ["*IDN?", "OUTP ON", "*IDN?", "OUTP OFF", "*IDN?"]
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", "*IDN?", *LAST]
 
 
 def test_a_marked_test_uses_the_instruments_of_its_recipe(bench: Bench) -> None:
@@ -67,8 +67,8 @@ def test_a_marked_test_uses_the_instruments_of_its_recipe(bench: Bench) -> None:
     result = bench.project.run("test_a.py")
 
     result.assert_outcomes(passed=1)
-    assert bench.psu.texts[-3:] == ["OUTP?", "OUTP OFF", "*IDN?"]
-    assert bench.psu.texts.count("*IDN?") == 2
+    assert bench.psu.texts[-4:] == ["OUTP?", *LAST]
+    assert bench.psu.texts.count("*IDN?") == 1
 
 
 def test_a_test_does_not_wait_for_a_lock_of_its_own_session(bench: Bench) -> None:

@@ -4,17 +4,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from benchmarks.faults import PATIENCE
 from tests.plugin.conftest import PYTEST
-from tests.plugin.instruments.conftest import CRASH, HANG, VOLTS, Bench
+from tests.plugin.instruments.conftest import CRASH, HANG, LAST, VOLTS, Bench
 
 _OUTPUT = "type: scpi, instrument: psu, commands: [{query: 'OUTP?', as: on, type: boolean}], "
 _OUTPUT += "success: {assert: [result.on]}"
-_LAST = ["OUTP OFF", "*IDN?"]
 
 
 def test_an_instrument_stays_on_until_no_later_recipe_uses_it(bench: Bench) -> None:
@@ -40,7 +40,7 @@ def test_an_instrument_stays_on_until_no_later_recipe_uses_it(bench: Bench) -> N
         *("VOLT 3", "OUTP ON", "MEAS:CURR?"),
         *("VOLT 5", "OUTP ON", "MEAS:CURR?"),
         *("OUTP?", "SYST:ERR?"),
-        *_LAST,
+        *LAST,
     ]
     bench.psu.wait_until_closed()
     due = "calibration of 'psu' was due on 2020-01-01"
@@ -68,9 +68,9 @@ def test_a_timeout_and_a_crash_leave_each_instrument_safe(
     result = bench.project.run(*options)
 
     result.assert_outcomes(failed=2)
-    assert bench.psu.texts == ["*IDN?", "OUTP ON", *_LAST]
-    assert bench.load.texts == ["*IDN?", "OUTP ON", *_LAST]
-    order = [one.commands[-2] for one in (bench.psu, bench.load)]
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", *LAST]
+    assert bench.load.texts == ["*IDN?", "OUTP ON", *LAST]
+    order = [one.commands[-3] for one in (bench.psu, bench.load)]
     assert order[0][0] < order[1][0], "the power supply was used last, so it is made safe first"
 
 
@@ -96,6 +96,46 @@ def test_a_safe_state_that_is_not_reached_is_an_error_and_ends_the_output(
         ]
     )
     assert result.outlines[-1] == f"orchestrator: psu is not in its safe state: {why}"
+
+
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["serial", "xdist"])
+def test_all_reports_say_that_a_safe_state_was_not_confirmed(
+    bench: Bench, options: tuple[str, ...]
+) -> None:
+    bench.station("    confirm: none\n")
+    bench.project.recipe("a", {"on": VOLTS.format(5)})
+
+    result = bench.project.run(*options, "-o", "recipe_html=true")
+
+    result.assert_outcomes(passed=1)
+    said = "sent, not confirmed"
+    assert result.outlines[-1] == f"orchestrator: the safe state of psu: {said}"
+    [page] = bench.project.path.glob(".orchestrator/runs/*T*/report.html")
+    assert f"<td>{said}</td>" in page.read_text()
+    program = [sys.executable, "-m", "pytest_orchestrator"]
+    bench.project.pytester.run(*program, "report", "--certificate", "-o", "out.html")
+    assert f"instrument psu: safe state {said}" in (bench.project.path / "out.html").read_text()
+    shown = bench.project.pytester.run(*program, "runs", "show").outlines
+    assert f"instrument psu   safe state {said}" in shown
+
+
+def test_a_frozen_instrument_is_an_error_with_the_cure(bench: Bench) -> None:
+    bench.station(timeout="300ms")
+    bench.project.recipe("a", {"on": VOLTS.format(5)})
+
+    def last_answer() -> str:
+        bench.psu.freeze()
+        return "0.5"
+
+    bench.psu.answers["MEAS:CURR?"] = last_answer
+    result = bench.project.run()
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+    assert bench.psu.is_on
+    assert result.outlines[-1] == (
+        "orchestrator: psu is not in its safe state: no answer to '*IDN?' within 0.3 s"
+    )
 
 
 def test_the_output_ends_with_the_instruments_of_a_dead_worker(bench: Bench) -> None:
@@ -144,14 +184,15 @@ def test_the_session_after_a_killed_one_sends_its_safe_commands(bench: Bench) ->
     result.assert_outcomes(passed=1)
     said = f"{debt} was reached"
     assert [one for one in result.outlines if "owed" in one] == [f"{owed}, sent now", said]
-    assert bench.psu.texts[2:] == ["*IDN?", *_LAST]
+    assert bench.psu.texts[2:] == ["*IDN?", *LAST]
 
     assert not [one for one in project.run("recipes/b.yaml").outlines if "owed" in one]
-    assert len(bench.psu.texts) == 5
+    assert len(bench.psu.texts) == 6
 
 
 def test_ctrl_c_at_a_query_makes_an_instrument_safe_after_finally(bench: Bench) -> None:
     bench.psu.held.add("HELD?")
+    bench.psu.answers["HELD?"] = "1"
     use = "type: scpi, instrument: psu, check_errors: false, commands: "
     held = f"{use}[OUTP ON, {{query: 'HELD?', timeout: 500s}}]"
     bench.project.recipe("a", {"hang": held}, {"down": f"{use}['VOLT 0']"})
@@ -160,7 +201,7 @@ def test_ctrl_c_at_a_query_makes_an_instrument_safe_after_finally(bench: Bench) 
     os.killpg(process.pid, signal.SIGINT)
 
     assert process.wait(PATIENCE) == 2
-    assert bench.psu.texts == ["*IDN?", "OUTP ON", "HELD?", "VOLT 0", *_LAST]
+    assert bench.psu.texts == ["*IDN?", "OUTP ON", "HELD?", "VOLT 0", *LAST]
 
 
 def test_an_overdue_calibration_is_an_error_where_warnings_are(bench: Bench) -> None:
@@ -196,8 +237,8 @@ def test_two_sessions_never_use_an_instrument_at_the_same_time(bench: Bench) -> 
 
     assert (first.wait(PATIENCE), second.wait(PATIENCE)) == (0, 0)
     assert bench.psu.texts == [
-        *("*IDN?", "OUTP ON", "HELD?", *_LAST),
-        *("*IDN?", "VOLT 9", *_LAST),
+        *("*IDN?", "OUTP ON", "HELD?", *LAST),
+        *("*IDN?", "VOLT 9", *LAST),
     ]
     shown = next(
         one for one in (project.path / "late.txt").read_text().splitlines() if waits in one
