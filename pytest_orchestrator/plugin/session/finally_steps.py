@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from pytest_orchestrator.plugin.collection.needs import runs_of
+from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, runs_of
 from pytest_orchestrator.plugin.collection.nodes import RecipeFile, StepItem
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import tables
@@ -56,7 +56,11 @@ class FinallySteps:
     def due_after(self, item: pytest.Item) -> list[StepItem]:
         """Return the unselected finally steps to run directly after an item."""
         ending = self._ending.get(item.nodeid, [])
-        runs = [run for run in ending if _must_run_finally(run) or run in runs_of(item)]
+        needs = item.stash.get(NEEDS, None)
+        # A refused item begins no recipe: with a step that then does not run as its next item,
+        # the file of the recipe would stay set up.
+        begun = () if isinstance(needs, Needs) and needs.refused else runs_of(item)
+        runs = [run for run in ending if _must_run_finally(run) or run in begun]
         return [step for run in runs for step in self._due(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[RecipeRun]":

@@ -93,6 +93,18 @@ def test_no_finally_step_runs_of_a_recipe_that_did_not_start(bench: Project) -> 
     assert "dark" not in bench.ran
 
 
+def test_the_recipe_after_one_whose_only_selected_step_is_refused_runs(project: Project) -> None:
+    project.recipe("x", {"a": "", "b": ""}, {"off": ""})
+    project.recipe("y", {"c": ""})
+    refused = ("--deselect", "recipes/x.yaml::a", "recipes/x.yaml::b", "recipes/y.yaml")
+
+    assert project.outcomes(*refused) == {
+        "recipes/x.yaml::b": "error",
+        "recipes/y.yaml::c": "passed",
+    }
+    assert project.ran == ["c"]
+
+
 def test_finally_steps_run_once_after_reruns(bench: Project) -> None:
     result = bench.run("--reruns", "2", "recipes/bench.yaml")
 
