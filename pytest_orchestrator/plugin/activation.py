@@ -114,6 +114,10 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
         from pytest_orchestrator.plugin.journal import baseline
 
         config.pluginmanager.register(baseline.StepDurations(config), "orchestrator-durations")
+    if settings.comparison(config) and not hasattr(config, "workerinput"):
+        from pytest_orchestrator.plugin.journal import baseline
+
+        config.pluginmanager.register(baseline.ComparedLine(config), "orchestrator-compared")
     if is_distributed:
         from pytest_orchestrator.plugin.xdist import controller
 
@@ -206,7 +210,7 @@ def check_settings(config: pytest.Config) -> None:
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
         _ = state_of(config).resumed
     timeout_factor(config)
-    settings.compare_last(config)
+    settings.comparison(config)
     settings.compare_factor(config)
 
 

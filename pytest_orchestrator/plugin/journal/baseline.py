@@ -6,36 +6,44 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin.options.settings import compare_factor, compare_last
+from pytest_orchestrator.plugin.options.settings import compare_factor, comparison
 from pytest_orchestrator.plugin.registered import Plugin
-from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, carried, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.plugin.options.settings import Comparison
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
 
 
 def baseline_of(config: pytest.Config) -> "Baseline | None":
     """Return the baseline check of the session; None without `--recipe-compare`."""
-    if not compare_last(config):
+    wanted = comparison(config)
+    if wanted is None:
         return None
     if _KEY not in config.stash:
-        config.stash[_KEY] = Baseline(config)
+        config.stash[_KEY] = Baseline(config, wanted)
     return config.stash[_KEY]
 
 
 class Baseline:
-    """Comparison of the figures of steps with those of earlier runs."""
+    """Comparison of the figures of steps with those of earlier runs.
 
-    def __init__(self, config: pytest.Config) -> None:
+    Args:
+        config: The configuration of the session.
+        wanted: The value of `--recipe-compare`.
+    """
+
+    def __init__(self, config: pytest.Config, wanted: "Comparison") -> None:
         from pytest_orchestrator.plugin.options import settings
         from pytest_orchestrator.runs import lookup
         from pytest_orchestrator.runs.compare.history import History
 
-        self._last, self._factor = compare_last(config), compare_factor(config)
+        self.wanted, self._factor = wanted, compare_factor(config)
         self._history = History(lookup.run_folders(settings.run_dir(config)))
         self._lock = threading.Lock()
 
@@ -54,12 +62,74 @@ class Baseline:
         from pytest_orchestrator.runs.history.model import MEASURED
 
         with self._lock:
-            earlier = self._history.figures(recipe.key, step.name, self._last)
+            earlier = self._history.figures(recipe.key, step.name, self.wanted.last)
         figures = history.figures_of_attempt(ended, measured)
         if step.background:  # still running: its duration so far is the time to readiness
             figures = {}
         units = {MEASURED + one.name: one.unit for one in measured if one.unit}
-        return tuple(history.baseline_verdicts(figures, earlier, self._factor, step.at[""], units))
+        required, place = self.wanted.is_required, step.at[""]
+        return tuple(
+            history.baseline_verdicts(
+                figures, earlier, self._factor, place, units, required=required
+            )
+        )
+
+    def lacking(self, recipe: str) -> str:
+        """Return a phrase if a recipe has passed in too few runs to be compared; else empty.
+
+        Args:
+            recipe: The key of the recipe.
+        """
+        from pytest_orchestrator.runs.compare.drift import ENOUGH
+        from pytest_orchestrator.runs.compare.history import nothing_compared
+
+        with self._lock:
+            passed = self._history.passed(recipe)
+        return nothing_compared(passed) if passed < ENOUGH else ""
+
+    def refuse(self, items: "Sequence[StepItem]") -> None:
+        """Make the items of recipes that cannot be compared fail in setup, if that is required."""
+        from pytest_orchestrator.plugin.collection.needs import Refusal
+        from pytest_orchestrator.plugin.journal import resume
+
+        for item in items if self.wanted.is_required else ():
+            reason = self.lacking(item.recipe.key)
+            if reason:
+                cures = (
+                    f"let it pass in three runs: pytest {item.recipe.id}",
+                    f"or compare if possible: --recipe-compare=LAST:{self.wanted.last}",
+                )
+                place = item.step.at["name"]
+                resume.refuse(item, Refusal(item.recipe.source(item.step), place, reason, cures))
+
+
+class ComparedLine(Plugin):
+    """Plugin that writes below pytest's summary which recipes could not be compared."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._baseline = baseline_of(config)  # before this run has a folder
+        self._recipes: dict[str, None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Store the recipes of the steps that ran or should have run."""
+        self._recipes |= dict.fromkeys(map(key_of, carried(report)))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> "Generator[None]":
+        """Print the line after the one with the counts of pytest."""
+        yield
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        found: dict[str, list[str]] = {}
+        for key in self._recipes if self._baseline and terminal else ():
+            found.setdefault(self._baseline.lacking(key), []).append(key)
+        compared = found.pop("", [])
+        parts = [
+            phrase + (f": {', '.join(keys)}" if compared or len(found) > 1 else "")
+            for phrase, keys in found.items()
+        ]
+        if parts:
+            terminal.write_line(f"orchestrator: {'; '.join(parts)}")
 
 
 _KEY = pytest.StashKey[Baseline]()

@@ -228,9 +228,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-compare",
         {
-            "metavar": "LAST:N",
+            "metavar": "LAST:N[,required]",
             "help": "fail steps whose time, CPU time, memory or measurements deviate from the last "
-            "N passed runs by more than their usual variation",
+            "N passed runs by more than their usual variation; with `required` also what cannot be "
+            "compared",
         },
     ),
     (

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -314,24 +314,38 @@ def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: s
         raise pytest.UsageError(f"ini key {key}: {error}; write {such}") from None
 
 
-def compare_last(config: pytest.Config) -> int:
-    """Return the number of earlier runs to compare steps with; 0 without ``--recipe-compare``.
+class Comparison(NamedTuple):
+    """Value of ``--recipe-compare``.
+
+    Attributes:
+        last: Number of earlier runs to compare steps with.
+        is_required: True if what cannot be compared is an error.
+    """
+
+    last: int
+    is_required: bool
+
+
+def comparison(config: pytest.Config) -> Comparison | None:
+    """Return the value of ``--recipe-compare``; None without it.
 
     Raises:
         pytest.UsageError: The option is invalid.
     """
     text = config.getoption("recipe_compare")
     if text is None:
-        return 0
-    match = re.fullmatch(r"last:([0-9]{1,4})", str(text).strip(), re.IGNORECASE)
+        return None
+    match = re.fullmatch(r"last:([0-9]{1,4})(,required)?", str(text).strip(), re.IGNORECASE)
     if match is None:
-        raise pytest.UsageError(f"--recipe-compare: {text!r} is no LAST:N; write LAST:10")
+        raise pytest.UsageError(
+            f"--recipe-compare: {text!r} is no LAST:N; write LAST:10 or LAST:10,required"
+        )
     if int(match[1]) < _FEWEST:
         raise pytest.UsageError(
             f"--recipe-compare: {match[1]} runs are not enough to compare with; write at least "
             f"LAST:{_FEWEST}"
         )
-    return int(match[1])
+    return Comparison(int(match[1]), match[2] is not None)
 
 
 def compare_factor(config: pytest.Config) -> float:

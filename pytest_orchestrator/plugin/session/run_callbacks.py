@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.execution.attempt_context import RunCallbacks
-from pytest_orchestrator.plugin.options.settings import compare_last
+from pytest_orchestrator.plugin.options.settings import comparison
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.reporting import progress
 
@@ -33,7 +33,7 @@ class PytestCallbacks(RunCallbacks):
         self._state, self._recipe = state, recipe
         self._recorder = state.recorder
         self._baseline = None
-        if compare_last(state.config):
+        if comparison(state.config):
             from pytest_orchestrator.plugin.journal import baseline
 
             self._baseline = baseline.baseline_of(state.config)

@@ -19,6 +19,7 @@ from pytest_orchestrator.plugin.collection.needs import (
     refusal,
     request_fixture,
 )
+from pytest_orchestrator.plugin.journal import baseline
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.reporting.header import Header
@@ -72,6 +73,9 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     progress.estimate_time(session)
     if resumed is not None:
         resumed.mark(steps)
+    compared = baseline.baseline_of(session.config)
+    if compared is not None:
+        compared.refuse(steps)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin.session import running
 

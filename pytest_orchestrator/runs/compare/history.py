@@ -77,6 +77,10 @@ class History:
                 figures.setdefault(name, []).append(value)
         return figures
 
+    def passed(self, recipe: str) -> int:
+        """Return the number of runs in which a recipe passed, at most `ENOUGH`."""
+        return len([*islice((once for once in self.of(recipe) if once.passed), ENOUGH)])
+
     def _more(self) -> bool:
         """Read the next run, or return False if all were read; a damaged one adds nothing."""
         folder = next(self._rest, None)
@@ -124,6 +128,8 @@ def baseline_verdicts(
     factor: float,
     place: Place,
     units: Mapping[str, str] | None = None,
+    *,
+    required: bool = False,
 ) -> Iterator[Verdict]:
     """Compare figures of a step with the same figures of earlier runs.
 
@@ -133,17 +139,20 @@ def baseline_verdicts(
         factor: Highest ratio of a figure to its median in the earlier runs that is no drift.
         place: Position of the step.
         units: Units of measurements, by name of the figure.
+        required: True if a figure with too few earlier values fails.
 
     Returns:
-        A verdict for each figure that was compared.
+        A verdict for each figure that was compared, and if required for all others.
     """
     for name, value in figures.items():
         values = earlier.get(name, [])
-        if len(values) < ENOUGH:
+        is_compared = len(values) >= ENOUGH
+        if not (is_compared or required):
             continue
         what = name if name in FIGURES else ""
         unit = FIGURES.get(name) or (units or {}).get(name, "")
         drift = find_drift(value, values, factor, what)
+        unmet = None if is_compared else nothing_compared(len(values))
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",
             expected=f"within a factor of {factor:g} of the baseline",
@@ -151,8 +160,13 @@ def baseline_verdicts(
             measured=value,
             unit=unit,
             distance=None if drift is None else round(abs(value - drift.limit), 6),
-            unmet=None if drift is None else _reason(drift, unit),
+            unmet=unmet if drift is None else _reason(drift, unit),
         )
+
+
+def nothing_compared(runs: int) -> str:
+    """Return the phrase for a recipe or a figure that has too few earlier runs."""
+    return f"nothing compared, {runs} of {ENOUGH} runs"
 
 
 def _reason(drift: Drift, unit: str) -> str:

@@ -60,7 +60,14 @@ def test_a_measurement_that_has_drifted_fails_its_step(measures: Project) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--recipe-compare=10"], "--recipe-compare: '10' is no LAST:N; write LAST:10"),
+        (
+            ["--recipe-compare=10"],
+            "--recipe-compare: '10' is no LAST:N; write LAST:10 or LAST:10,required",
+        ),
+        (
+            ["--recipe-compare=LAST:7,requird"],
+            "--recipe-compare: 'LAST:7,requird' is no LAST:N; write LAST:10 or LAST:10,required",
+        ),
         (
             ["--recipe-compare=LAST:2"],
             "2 runs are not enough to compare with; write at least LAST:3",
@@ -78,3 +85,58 @@ def test_an_invalid_comparison_option_is_a_usage_error(
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: *{said}"])
+
+
+@pytest.mark.parametrize("words", [[], ["-q"], ["-n1"], ["-q", "-n1"], ["--recipe-jobs=2"]])
+def test_the_last_line_says_that_nothing_was_compared(project: Project, words: list[str]) -> None:
+    for name in ("x", "y"):
+        project.recipe(name, {"a": "", "b": "needs: []"})
+    wanted = [*words, "--recipe-compare=LAST:5"]
+    said = "orchestrator: nothing compared, 0 of 3 runs"
+
+    assert project.run("recipes/x.yaml", *wanted).outlines[-1] == said
+    result = project.run(*wanted)
+    assert (result.ret, result.outlines[-1]) == (
+        0,
+        "orchestrator: nothing compared, 1 of 3 runs: recipes/x.yaml; "
+        "nothing compared, 0 of 3 runs: recipes/y.yaml",
+    )
+    project.run("recipes/x.yaml")
+    assert project.run(*wanted).outlines[-1] == (
+        "orchestrator: nothing compared, 1 of 3 runs: recipes/y.yaml"
+    )
+    assert "nothing compared" not in project.run("recipes/x.yaml", *wanted).stdout.str()
+
+
+@pytest.mark.parametrize("words", [[], ["-n1"], ["--recipe-jobs=2"], ["-k", "b"]])
+def test_a_required_comparison_without_runs_is_an_error_before_the_first_step(
+    project: Project, words: list[str]
+) -> None:
+    project.recipe("x", {"a": "", "b": "needs: []"}, {"off": ""})
+    project.recipe("y", {"b": ""})
+    for _ in range(3):
+        project.run("recipes/y.yaml")
+    project.forget()
+    result = project.run("--recipe-compare=LAST:7,required", *words)
+
+    assert (result.ret, project.ran) == (1, ["b"])
+    assert result.outlines[-1] == "orchestrator: nothing compared, 0 of 3 runs: recipes/x.yaml"
+    result.stdout.fnmatch_lines(
+        [
+            "recipes/x.yaml:3:12: nothing compared, 0 of 3 runs",
+            "    let it pass in three runs: pytest recipes/x.yaml",
+            "    or compare if possible: --recipe-compare=LAST:7",
+        ]
+    )
+
+
+def test_a_required_comparison_of_a_new_figure_is_an_error_of_its_step(measures: Project) -> None:
+    new = "type: shell, cmd: 'true', parse: text, measurements: {v: {value: '1'}}"
+    for _ in range(3):
+        measures.run()
+    measures.recipe("x", {"a": new})
+
+    wanted = "--recipe-compare-factor=1000"
+    assert measures.reasons("--recipe-compare=LAST:7", wanted) == {}
+    reasons = measures.reasons("--recipe-compare=LAST:7,required", wanted)
+    assert reasons == {"a": "compare.v: nothing compared, 1 of 3 runs"}
