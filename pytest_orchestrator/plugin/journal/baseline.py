@@ -87,20 +87,23 @@ class Baseline:
             passed = self._history.passed(recipe)
         return nothing_compared(passed) if passed < ENOUGH else ""
 
-    def refuse(self, items: "Sequence[StepItem]") -> None:
-        """Make the items of recipes that cannot be compared fail in setup, if that is required."""
-        from pytest_orchestrator.plugin.collection.needs import Refusal
-        from pytest_orchestrator.plugin.journal import resume
 
-        for item in items if self.wanted.is_required else ():
-            reason = self.lacking(item.recipe.key)
-            if reason:
-                cures = (
-                    f"let it pass in three runs: pytest {item.recipe.id}",
-                    f"or compare if possible: --recipe-compare=LAST:{self.wanted.last}",
-                )
-                place = item.step.at["name"]
-                resume.refuse(item, Refusal(item.recipe.source(item.step), place, reason, cures))
+def refuse_uncompared(config: pytest.Config, items: "Sequence[StepItem]") -> None:
+    """Make the items of recipes that cannot be compared fail in setup, if that is required."""
+    from pytest_orchestrator.plugin.collection.needs import Refusal
+    from pytest_orchestrator.plugin.journal import resume
+
+    baseline = baseline_of(config)
+    if baseline is None or not baseline.wanted.is_required:
+        return
+    for item in items:
+        if reason := baseline.lacking(item.recipe.key):
+            cures = (
+                f"let it pass in three runs: pytest {item.recipe.id}",
+                "or compare if possible: --recipe-compare without `,required`",
+            )
+            place = item.step.at["name"]
+            resume.refuse(item, Refusal(item.recipe.source(item.step), place, reason, cures))
 
 
 class ComparedLine(Plugin):
@@ -120,8 +123,10 @@ class ComparedLine(Plugin):
         """Print the line after the one with the counts of pytest."""
         yield
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None or self._baseline is None:
+            return
         found: dict[str, list[str]] = {}
-        for key in self._recipes if self._baseline and terminal else ():
+        for key in self._recipes:
             found.setdefault(self._baseline.lacking(key), []).append(key)
         compared = found.pop("", [])
         parts = [

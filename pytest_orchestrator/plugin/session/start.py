@@ -56,11 +56,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     for item in steps:
         recipe_needs.link(item.run, state)
     tests = [(test, _linked(test)) for test in marked]
-    used = [item.run for item in steps]
-    used += [run for _, runs in tests if not isinstance(runs, str) for run in runs]
-    # Recipes of which nothing was selected were collected too.
-    needed = (each for run in used for each in (*recipe_needs.upstream_runs(run), run))
-    state.runs = {run.recipe.key: run for run in needed}
+    _drop_unused_runs(steps, tests, state)
     resumed = state.resumed
     if resumed is not None:
         resumed.restore_steps(list(state.runs.values()))
@@ -73,9 +69,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     progress.estimate_time(session)
     if resumed is not None:
         resumed.mark(steps)
-    compared = baseline.baseline_of(session.config)
-    if compared is not None:
-        compared.refuse(steps)
+    baseline.refuse_uncompared(session.config, steps)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin.session import running
 
@@ -86,6 +80,18 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
         header.serial = parallel.start(session)
     needs.write_groups(session, header.lines)
+
+
+def _drop_unused_runs(
+    steps: "list[StepItem]",
+    tests: "list[tuple[pytest.Item, tuple[RecipeRun, ...] | str]]",
+    state: "SessionState",
+) -> None:
+    """Drop the runs of recipes that were collected, but are neither selected nor needed."""
+    used = [item.run for item in steps]
+    used += [run for _, runs in tests if not isinstance(runs, str) for run in runs]
+    needed = (each for run in used for each in (*recipe_needs.upstream_runs(run), run))
+    state.runs = {run.recipe.key: run for run in needed}
 
 
 def _begin_for_mistakes(session: pytest.Session) -> None:

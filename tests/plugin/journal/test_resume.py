@@ -352,12 +352,12 @@ def test_recipes_that_a_resumed_run_left_out_are_resumed_later(
     project.forget()
     result = project.run("--recipe-resume", "recipes/a.yaml", "recipes/b.yaml")
 
+    asks = "needs confirmation to run again"
     why = "it was interrupted and is not marked `idempotent: true`"
     secret = "what it wrote to 'pin' is secret and in no journal, and the step is not marked"
     assert header(result)[1:] == [
         "runs again: recipes/a.yaml::a2 (it comes after pin)",
-        "needs confirmation to run again: "
-        f"recipes/a.yaml::pin ({secret} `idempotent: true`), recipes/b.yaml::b2 ({why})",
+        f"{asks}: recipes/a.yaml::pin ({secret} `idempotent: true`), recipes/b.yaml::b2 ({why})",
     ]
     assert project.ran == []
     again = ("--recipe-rerun=b2", "--recipe-rerun=pin")
@@ -592,10 +592,10 @@ def test_pending_finally_steps_of_an_unselected_recipe_stay_pending(
         assert [line for line in lines if line.endswith(pending)]
 
     second = cut_run("three", "recipes/y z.yaml", event="step_finished")
+    command = f"pytest --recipe-resume={second}"
     both = "recipes/y z.yaml[n:1] (out)"
     assert header(project.run("recipes/w.yaml")) == [
-        f"run {second} was ended before `finally` of {both} had run: "
-        f"pytest --recipe-resume={second} 'recipes/y z.yaml'",
+        f"run {second} was ended before `finally` of {both} had run: {command} 'recipes/y z.yaml'",
         pending,
     ]
     project.forget()

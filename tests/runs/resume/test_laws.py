@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -24,9 +24,6 @@ from pytest_orchestrator.runs.resume.plan import ResumePlan, plan
 from pytest_orchestrator.runs.resume.restore import opening, restored
 from tests.runs.recipes import ANY_MACHINE, KEY, SAME, recipe, today
 from tests.runs.test_record import DO
-
-if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.model.recipe import Recipe
 
 NAMES = ("a", "b", "c", "d", "e")
 CALLS = st.lists(
