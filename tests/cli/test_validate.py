@@ -36,6 +36,42 @@ def test_problems_are_printed_with_their_lines(project: Project) -> None:
     )
 
 
+def test_the_braces_and_variables_of_other_tools_are_shown(project: Project) -> None:
+    step = "steps:\n  - {name: a, type: shell, parse: text, cmd: 'echo %s'}\n"
+    project.write("recipes/a.yaml", "vars: {volts: 5}\n" + step % "{{ vars.volts }}")
+    assert project.call("validate") == (
+        1,
+        (
+            "recipes/a.yaml:3:52: '{{ vars.volts }}' is plain text, no expression (write "
+            "${{ vars.volts }}; where the text itself is meant, say 'literal_braces: true')\n"
+            "\n"
+            "   1 | vars: {volts: 5}\n"
+            "   2 | steps:\n"
+            "   3 |   - {name: a, type: shell, parse: text, cmd: 'echo {{ vars.volts }}'}\n"
+            "     |                                                    ^^^^^^^^^^^^^^^^\n"
+            "\n"
+            "1 recipe, 1 problem\n"
+        ),
+        "",
+    )
+    project.write("recipes/a.yaml", "vars: {volts: 5}\n" + step % "$vars.volts")
+    assert project.call("validate") == (
+        0,
+        (
+            "recipes/a.yaml:3:46: warning: '$vars.volts' is no expression "
+            "(write ${{ vars.volts }}; for the shell's ${vars}.volts)\n"
+            "\n"
+            "   1 | vars: {volts: 5}\n"
+            "   2 | steps:\n"
+            "   3 |   - {name: a, type: shell, parse: text, cmd: 'echo $vars.volts'}\n"
+            "     |                                              ^^^^^^^^^^^^^^^^^^\n"
+            "\n"
+            "1 recipe, no problem, 1 warning\n"
+        ),
+        "",
+    )
+
+
 @pytest.mark.parametrize(
     ("columns", "row", "carets"),
     [

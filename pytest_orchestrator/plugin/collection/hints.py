@@ -1,5 +1,6 @@
 """Hints about recipes: mistyped names, writers of missing Context keys, data-flow errors."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,6 +194,23 @@ def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
         first = errors[0]
         problems = [one.problem for one in errors if one.path == first.path]
         raise RecipeError(problems, first.path, first.text)
+
+
+def warn_of_variables(recipe: "Recipe") -> None:
+    """Warn of each ``$vars.x`` in a command, which is no expression.
+
+    Raises:
+        RecipeError: Warnings are errors.
+    """
+    from pytest_orchestrator.recipe.fields.foreign_braces import shell_variables
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    for problem, source in shell_variables(recipe).items():
+        text, line = problem.text, problem.place.line
+        try:
+            warnings.warn_explicit(text, pytest.PytestCollectionWarning, str(source.path), line)
+        except pytest.PytestCollectionWarning:
+            raise RecipeError([problem], source.id, source.text) from None
 
 
 def check_vars(config: pytest.Config) -> None:

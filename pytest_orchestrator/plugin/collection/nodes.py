@@ -119,9 +119,10 @@ class RecipeFile(pytest.Module):
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
         recipe_needs.check_needs_in(self.recipe, state_of(self.config))
-        if self.config.getini("recipe_validate"):
-            from pytest_orchestrator.plugin.collection import hints
+        from pytest_orchestrator.plugin.collection import hints
 
+        hints.warn_of_variables(self.recipe)
+        if self.config.getini("recipe_validate"):
             hints.check_dataflow(self.recipe, self.config)
         self.obj = types.ModuleType(self.path.stem)
         self.idle = callable_of(self.path, "step", 1, asks=False)

@@ -47,6 +47,7 @@ from pytest_orchestrator.recipe.expressions.command_line import (
     template_needs_shell,
 )
 from pytest_orchestrator.recipe.expressions.expression import OPENING
+from pytest_orchestrator.recipe.fields.foreign_braces import shell_variables
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, SshStep, Step
@@ -287,6 +288,10 @@ class Dataflow:
             *(
                 Finding("warning", source.id, source.text, problem)
                 for source, problem in changed_scalars(recipe)
+            ),
+            *(
+                Finding("warning", source.id, source.text, problem)
+                for problem, source in shell_variables(recipe).items()
             ),
         ]
         return sorted(

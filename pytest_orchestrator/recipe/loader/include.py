@@ -38,6 +38,7 @@ OWN = frozenset(
         "implicit",
         "matrix",
         "continue_on_error",
+        "literal_braces",
         "use",
         "with",
     }

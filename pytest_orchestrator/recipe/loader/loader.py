@@ -12,6 +12,7 @@ from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.extending import Project
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
+from pytest_orchestrator.recipe.fields.foreign_braces import check_braces
 from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading, reader
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
@@ -94,6 +95,9 @@ class Document:
         if "steps" not in key_nodes and not any("'steps'" in hint for hint in self._hints):
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
         self._read_own(key_nodes, fields)
+        if "literal_braces" in key_nodes:  # at the root it is a weaker default of the steps
+            self._defaults = {"literal_braces": key_nodes["literal_braces"], **self._defaults}
+        check_braces(self._text, root, self._known.shell, self._problems)
         fields["steps"], fields["final"] = self._steps(key_nodes, fields)
         count = len(fields["steps"]) + len(fields["final"])
         fields["samplers"] = numbered_samplers(fields.get("samplers", ()), count)

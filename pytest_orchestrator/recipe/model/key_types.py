@@ -508,3 +508,11 @@ Sha256 = Annotated[
 Pattern = Annotated[str, _meta(pattern)]
 Count = Annotated[int, _meta(tries)]
 ExitCode = Annotated[int, _meta(exit_code)]
+LiteralBraces = Annotated[
+    bool,
+    key(
+        "`true`: texts such as `{{ vars.volts }}` and `${vars.volts}`, which other tools replace, "
+        "are meant as they are written.",
+        True,
+    ),
+]

@@ -22,6 +22,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     FilePath,
     Fixture,
     Json,
+    LiteralBraces,
     Secret,
     Tag,
     Text,
@@ -56,6 +57,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
     cwd: WorkingDirectory = None
     host: Label = None
     resources: Resources = field(default_factory=dict)
+    literal_braces: LiteralBraces = False
 
 
 class Need(Struct, frozen=True):
@@ -226,6 +228,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             own=True,
         ),
     ] = {}
+    literal_braces: LiteralBraces = False
     secrets: Annotated[
         tuple[Secret, ...],
         key_types.key(

@@ -31,6 +31,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     Identifier,
     InstrumentName,
     Json,
+    LiteralBraces,
     StepName,
     StepReference,
     Tag,
@@ -391,6 +392,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     ] = ()
 
     env: Env = field(default_factory=dict)
+    literal_braces: LiteralBraces = False
 
     templates: tuple[Template, ...] = ()
     named_cells: tuple[NamedCell, ...] = ()

@@ -171,3 +171,18 @@ def test_the_steps_of_a_recipe_are_listed_for_an_unknown_one(
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"ERROR: recipes/psu.yaml has no step 'nope'; there is {there}" in result.errlines
+
+
+@pytest.mark.counted
+def test_a_shell_variable_with_a_dot_is_a_warning_at_collection(project: Project) -> None:
+    project.recipe("x", {"a": "type: shell, parse: text, cmd: 'true $vars.volts'"})
+    done = project.run("--collect-only")
+    text = "'$vars.volts' is no expression (write ${{ vars.volts }}; for the shell's ${vars}.volts)"
+    assert done.ret == 0
+    assert f"recipes/x.yaml:2: PytestCollectionWarning: {text}" in done.stdout.str()
+
+    done = project.run("--collect-only", "-W", "error")
+    assert done.ret == 2
+    assert "recipes/x.yaml:2:" in done.stdout.str()
+    assert text in done.stdout.str()
+    assert "Traceback" not in done.stdout.str()

@@ -135,8 +135,8 @@ def test_an_anchor_may_hold_defaults(read: Read) -> None:
             [
                 (
                     "1:12 unknown key 'artifacts' in 'defaults' "
-                    "(it may have timeout, retry, isolation, env, args, parse, shell, cwd, host or "
-                    "resources)"
+                    "(it may have timeout, retry, isolation, env, args, parse, shell, cwd, host, "
+                    "resources or literal_braces)"
                 )
             ],
         ),

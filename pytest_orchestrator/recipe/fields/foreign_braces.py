@@ -1,0 +1,115 @@
+"""Check for expressions of other tools: ``{{ vars.x }}``, ``${vars.x}`` and ``$vars.x``.
+
+Such a text is no expression and would reach a program as it is, while the step passes.
+"""
+
+from typing import Any, Final
+
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import lazy_pattern
+from pytest_orchestrator.recipe.expressions import command_line
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import ShellStep, Source
+from pytest_orchestrator.recipe.parsing.nodes import nodes_of, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
+from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
+
+_NAMES: Final = "vars|env|ctx|steps|matrix|item|unit|run|recipe|result|index"
+# An expression ends before the first `}}` that is not in quotes; `$${{` is no expression.
+_OWN: Final = (
+    r"(?s)\$\$\{\{.*?\}\}"
+    r"""|\$\{\{(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?!\}\}).)*"""
+)
+_BRACED = lazy_pattern(
+    rf"{_OWN}|\{{\{{\s*((?:{_NAMES})\.(?:[^{{}}\n]*(?=\}}\}})|[\w.]*))(?:\}}\}})?"
+    rf"|\$\{{((?:{_NAMES})\.[\w.]*)(?:[^{{}}\n]*\}})?"
+)
+_VARIABLE = lazy_pattern(rf"{_OWN}|\$((vars|ctx|steps|matrix)\.(\w*(?:\.\w+)*))")
+_NO_TEXT = lazy_pattern(
+    r"x-.*|description|message|if|foreach|retry/(until|abort_if)|success/assert/\d+"
+    r"|measurements/.*/value|(test_meta|(inputs|fields)/.*)/description"
+)
+"""Paths, in the root or in a step, of bare expressions and of texts that people read."""
+
+
+def check_braces(
+    text: str, root: MappingNode, shell: str | tuple[str, ...] | None, problems: Problems
+) -> None:
+    """Report each value of a file that has the braces of another tool.
+
+    Args:
+        text: The complete text, without a byte order mark.
+        root: Its checked root.
+        shell: The shell of command lines without a key ``shell``.
+        problems: Receives the problems.
+    """
+    if not any(match[1] or match[2] for match in _BRACED.finditer(text)):  # most files
+        return
+    keys = pairs(root)
+    defaults = keys.get("defaults", (root, root))[1]
+    for path, node in nodes_of(root):
+        layers: tuple[Node, ...] = (defaults, root) if path[:1] == ("defaults",) else (root,)
+        own = path[1:] if path[:1] == ("defaults",) else path
+        if path[:1] in (("steps",), ("finally",)) and len(path) > 1:
+            layers, own = (keys[str(path[0])][1].value[path[1]], defaults, root), path[2:]
+        is_command = own == ("cmd",) or (path[:1] == ("sampling",) and path[2:] == ("cmd",))
+        if (
+            type(node) is ScalarNode
+            and not _NO_TEXT.fullmatch("/".join(map(str, own)))
+            and str(_setting("literal_braces", *layers)).lower() != "true"
+            and not (is_command and is_foreign(_setting("shell", *layers[:-1]) or shell))
+        ):
+            _report(node, text, problems)
+
+
+def _setting(key: str, *layers: Node) -> Any:
+    """Return the text or the tuple of the value of a key in the first mapping that has it."""
+    for layer in layers:
+        if type(layer) is MappingNode and key in pairs(layer):
+            value = pairs(layer)[key][1].value
+            return (*value,) if type(value) is list else value
+    return None
+
+
+def _report(node: ScalarNode, text: str, problems: Problems) -> None:
+    for match in _BRACED.finditer(text, node.start_mark.index, node.end_mark.index):
+        if chain := match[1] or match[2]:
+            column = match.start() - text.rfind("\n", 0, match.start())
+            line = text.count("\n", 0, match.start()) + 1
+            cure = f"write ${{{{ {chain.strip()} }}}}"
+            hint = f"{cure}; where the text itself is meant, say 'literal_braces: true'"
+            head = f"'{shortened(' '.join(match[0].split()))}' is plain text, no expression"
+            place = Place(line, column, len(match[0].partition("\n")[0]))
+            problems.add(place, head, hint=hint)
+
+
+def is_foreign(shell: str | tuple[str, ...] | None) -> bool:
+    """Return True if a command line is code of another language than that of `sh` and `bash`."""
+    return isinstance(shell, tuple) or shell == "python"
+
+
+def shell_variables(recipe: Recipe) -> dict[Problem, Recipe | Source]:
+    """Return a problem for each ``$vars.x`` in a command line, which the shell reads as ``$vars``.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        The file of each problem; the cells of a matrix have one.
+    """
+    found: dict[Problem, Recipe | Source] = {}
+    for step in (*recipe.steps, *recipe.final, *(one.step for one in recipe.samplers)):
+        if not isinstance(step, ShellStep) or step.literal_braces or is_foreign(step.shell):
+            continue
+        for line in [step.cmd] if isinstance(step.cmd, str) else []:
+            matches = [match for match in _VARIABLE.finditer(line) if match[1]]
+            marked = _VARIABLE.sub(lambda match: command_line.MARK if match[1] else "x", line)
+            # A quoted end word of a here-document has a mark and no context.
+            for match, read_as in zip(matches, command_line.contexts(marked), strict=False):
+                if read_as in (command_line.PLAIN, command_line.DOUBLE, command_line.ARITHMETIC):
+                    hint = (
+                        f"write ${{{{ {match[1]} }}}}; for the shell's ${{{match[2]}}}.{match[3]}"
+                    )
+                    head = f"'{match[0]}' is no expression"
+                    found[Problem(step.at["cmd"], head, hint=hint)] = recipe.source(step)
+    return found
