@@ -6,6 +6,7 @@ This module uses only the interface for plugins, so a copy of it in a plugin wor
 import base64
 import contextlib
 import importlib.util
+import json
 import re
 import ssl
 import time
@@ -44,6 +45,9 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 """Pattern for the names of headers and fields whose values are secret."""
+
+_HARMLESS = ("accept", "content-", "user-agent")
+"""How the names of headers begin that another host gets too, when a redirect leads there."""
 
 _INSTALL = "python -m pip install 'pytest-orchestrator[http]'"
 
@@ -209,8 +213,6 @@ class Http(StepType):
             raise StepFailure(f"{method} {keys.url}: {text}{_cure(text)}") from None
         seconds = round(time.monotonic() - started, 6)
         body, wrong = _body(answer, raw)
-        if wrong:
-            env.log.warning("the body is no JSON: %s", wrong)
         secrets = [
             value
             for value in (
@@ -224,6 +226,9 @@ class Http(StepType):
         for secret in secrets:
             shown = shown.replace(secret, "***")
         print(shown)  # noqa: T201 - the output of the step
+        if wrong:
+            said = f"the server answered {answer.status_code}{_phrase(answer.status_code)}"
+            raise StepFailure(f"{said}, and its body is no JSON: {wrong}", "protocol")
         return {
             "status": "ok",
             "code": answer.status_code,
@@ -290,7 +295,7 @@ def _secrets_of_url(url: str) -> Iterator[str]:
         yield info
         yield unquote(password) or unquote(user)
         yield base64.b64encode(unquote(info).encode()).decode()
-    for pair in parts.query.split("&"):
+    for pair in f"{parts.query}&{parts.fragment}".split("&"):
         name, _, value = pair.partition("=")
         if _SECRET_NAME.search(name) and len(value) >= _LEAST:
             yield unquote(value)
@@ -309,11 +314,35 @@ def _secret_fields(value: Any) -> Iterator[Any]:
             yield from _secret_fields(each)
 
 
+def _secrets_of_answer(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield the secrets in the headers of an answer: in addresses, and those of secret names."""
+    # A cookie is masked alone, so that its path and its other attributes stay legible.
+    yield from _secret_fields({name: headers[name] for name in headers if name != "set-cookie"})
+    for value in headers.values():
+        for word in re.split(r'[\s<>"]+', value):
+            yield from _secrets_of_url(word.rstrip(",;"))
+
+
 def _client(keys: HttpKeys, env: StepEnvironment) -> "httpx.Client":
     import httpx
 
+    origin = httpx.URL(keys.url)
+
+    def guard(request: httpx.Request) -> None:
+        url = request.url
+        is_same = (url.scheme, url.port) in ((origin.scheme, origin.port), ("https", origin.port))
+        if is_same and url.host == origin.host:
+            return
+        for name in keys.headers:  # any of them may hold a secret, under whatever name
+            if not name.lower().startswith(_HARMLESS):
+                request.headers.pop(name, None)
+        if "content-length" in request.headers and any(_secret_fields([keys.json, keys.data])):
+            there = f"{url.scheme}://{url.host}"
+            raise StepFailure(f"the redirect to {there} would send a secret of the body there")
+
     def log(answer: httpx.Response) -> None:
         request = answer.request
+        env.mask([*_secrets_of_answer(answer.headers)])
         env.log.info("%s %s: %s", request.method, request.url, answer.status_code)
 
     headers = {name: str(value) for name, value in keys.headers.items()}
@@ -326,7 +355,7 @@ def _client(keys: HttpKeys, env: StepEnvironment) -> "httpx.Client":
         verify=_trust(keys.verify),
         follow_redirects=keys.follow_redirects,
         timeout=None,  # noqa: S113 - the step is ended at its timeout
-        event_hooks={"response": [log]},
+        event_hooks={"request": [guard], "response": [log]},
     )
 
 
@@ -376,7 +405,7 @@ def _read(answer: "httpx.Response") -> bytes:
 
 
 def _body(answer: "httpx.Response", raw: bytes) -> tuple[Any, str]:
-    """Return a body as JSON if its header says so and it is JSON; else as text.
+    """Return a body as JSON if its header says so and it is strict JSON; else as text.
 
     Returns:
         The body; and why it is no JSON although its header says so, else an empty text.
@@ -385,10 +414,19 @@ def _body(answer: "httpx.Response", raw: bytes) -> tuple[Any, str]:
     wrong = ""
     if raw and (kind == "application/json" or kind.endswith("+json")):
         try:
-            return msgspec.json.decode(raw), ""
-        except (msgspec.DecodeError, RecursionError) as error:
+            body = msgspec.json.decode(raw)
+            json.loads(raw, object_pairs_hook=_check_names)
+            return body, ""  # noqa: TRY300
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             wrong = str(error)
     return raw.decode(answer.encoding or "utf-8", "replace"), wrong
+
+
+def _check_names(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len({*names}) < len(names):  # most objects are checked by this alone
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"duplicate key {twice!r}")
 
 
 def _cure(text: str) -> str:

@@ -108,6 +108,8 @@ def test_secrets_of_a_request_are_masked_in_every_output(
         | steps(
             echo=f"echo', {request}, outputs: {{answer: '${{{{ result }}}}'}}, "
             "success: {stdout_contains: nothing}",
+            moved="moved', follow_redirects: true, outputs: {moved: '${{ result }}'}",
+            away="moved', outputs: {away: '${{ result.headers }}'}",
             inline=f"code/500', {request}, isolation: inline",
         )
         | {
@@ -128,7 +130,7 @@ def test_secrets_of_a_request_are_masked_in_every_output(
         "recipe_html=true",
     )
 
-    result.assert_outcomes(passed=2, failed=3)
+    result.assert_outcomes(passed=3, failed=4)
     outputs = {
         str(path): path.read_text(errors="replace")
         for path in project.path.rglob("*")
@@ -137,7 +139,7 @@ def test_secrets_of_a_request_are_masked_in_every_output(
     kinds = {Path(name).suffix for name in outputs}
     assert kinds >= {".xml", ".json", ".jsonl", ".html", ".stdout", ".log", ".yaml"}
     outputs["terminal"] = str(result.stdout)
-    leaks = "leak-|cookie-secret|body-secret|bGVhay"  # the last is base64 of the first
+    leaks = "leak-|place-secret|cookie-secret|body-secret|bGVhay"  # the last is base64 of the first
     found = {
         name: re.findall(f".{{0,40}}(?:{leaks}).{{0,20}}", text) for name, text in outputs.items()
     }

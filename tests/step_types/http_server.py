@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -59,6 +59,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def _away(self, *_: object) -> None:
         self._send(302, b"", Location="/there")
+
+    def _goto(self, *_: object) -> None:
+        """Redirect to the address `to` with the code `code`, both parameters."""
+        asked = parse_qs(urlsplit(self.path).query)
+        self._send(int(asked["code"][0]), b"", Location=asked["to"][0])
+
+    def _moved(self, *_: object) -> None:
+        self._send(302, b"", Location="/there?access_token=place-secret#token=place-secret")
+
+    def _linked(self, *_: object) -> None:
+        link = '<http://me:info-secret@x/?api_key=link-secret>; rel="next", </b>'
+        self._send(200, b"{}", Link=link, X_Auth_Token="header-secret", X_Page="12345678")
+
+    def _json(self, path: str, _: bytes) -> None:
+        self._send(200, unquote(path.split("/")[2]).encode())
 
     def _loop(self, *_: object) -> None:
         self._send(302, b"", Location="/loop")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -99,7 +100,7 @@ def test_files_are_sent_as_parts_of_a_form(server: Server, tmp_path: Path) -> No
 def test_a_body_is_json_or_text(server: Server) -> None:
     assert answered(server, "/code/200")["body"] == {"status": "off"}
     assert answered(server, "/text")["body"] == "12,5 °C"
-    assert answered(server, "/broken")["body"] == '{"volts": NaN}'
+    assert answered(server, "/away")["body"] == ""
 
 
 def test_any_code_is_an_answer(server: Server) -> None:
@@ -143,12 +144,25 @@ def test_a_certificate_of_an_own_authority_is_accepted_if_it_is_named(tmp_path: 
         )
 
 
-def test_a_body_that_is_no_json_is_named_in_the_log(
-    server: Server, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        ('{"volts": NaN}', "JSON is malformed: invalid character (byte 10)"),
+        ('{"volts": -Infinity}', "JSON is malformed: invalid character (byte 11)"),
+        ('{"v": 1, "a": [{"w": 1, "w": 1}]}', "duplicate key 'w'"),
+        ('{"v": 1', "Input data was truncated"),
+        ("<html>", "JSON is malformed: invalid character (byte 0)"),
+        ("1e999", "Number out of range"),
+    ],
+)
+def test_a_body_that_says_json_and_is_none_is_a_failure(
+    server: Server, capsys: pytest.CaptureFixture[str], body: str, rule: str
 ) -> None:
-    answered(server, "/broken")
-    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert said == ["the body is no JSON: JSON is malformed: invalid character (byte 10)"]
+    assert failure(server, f"/json/{quote(body)}") == (
+        "protocol",
+        f"the server answered 200 OK, and its body is no JSON: {rule}",
+    )
+    assert capsys.readouterr().out == f"{body}\n"
 
 
 def test_a_body_of_more_than_16_mib_is_no_answer(server: Server) -> None:
@@ -183,6 +197,78 @@ def test_cookies_and_tokens_of_an_answer_are_masked(
 
     assert masked == ["cookie-secret", "body-secret"]
     assert capsys.readouterr().out == '{"access_token": "***"}\n'
+
+
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize(
+    "to",
+    [
+        "/echo?access_token=url-secret",
+        "/echo#token=url-secret",
+        "{url}/echo?a=1&api_key=url-secret",
+    ],
+)
+def test_tokens_in_the_address_of_a_redirect_are_masked(
+    server: Server, caplog: pytest.LogCaptureFixture, to: str, follow: bool
+) -> None:
+    masked: list[Any] = []
+    path = f"/goto?code=302&to={quote(to.format(url=server.url), safe='')}"
+
+    answered(server, path, masked, follow_redirects=follow)
+
+    assert masked == ["url-secret"]
+
+
+def test_secrets_in_other_headers_of_an_answer_are_masked(server: Server) -> None:
+    masked: list[Any] = []
+    answered(server, "/linked", masked)
+    assert masked == [
+        *("header-secret", "me:info-secret", "info-secret", "bWU6aW5mby1zZWNyZXQ=", "link-secret")
+    ]
+
+
+KEPT = {"Accept": "text/csv", "Content-Type": "text/x", "User-Agent": "bench"}
+GIVEN = {"X-Api-Key": "key-4711-secret", "X-Note": "env-declared", "Authorization": "Bearer a"}
+
+
+def redirected(server: Server, host: str, code: int, **keys: Any) -> Any:
+    to = quote(f"http://{host}:{server.server_port}/echo", safe="")
+    path = f"/goto?code={code}&to={to}"
+    return answered(server, path, follow_redirects=True, headers=KEPT | GIVEN, **keys)["body"]
+
+
+def test_headers_of_the_recipe_do_not_reach_another_host(server: Server) -> None:
+    there = redirected(server, "localhost", 302)["headers"]
+    assert {name: there.get(name) for name in KEPT | GIVEN} == KEPT | dict.fromkeys(GIVEN)
+    assert there["Host"] == f"localhost:{server.server_port}"
+    here = redirected(server, "127.0.0.1", 302)["headers"]
+    assert {name: here.get(name) for name in KEPT | GIVEN} == KEPT | GIVEN
+
+
+def test_headers_stay_away_after_a_way_back_from_another_host(server: Server) -> None:
+    back = quote(f"{server.url}/echo", safe="")
+    over = f"http://localhost:{server.server_port}/goto?code=302&to={back}"
+    body = answered(
+        server,
+        f"/goto?code=302&to={quote(over, safe='')}",
+        follow_redirects=True,
+        headers=GIVEN,
+    )["body"]
+    assert not GIVEN.keys() & body["headers"].keys()
+
+
+def test_a_body_with_a_secret_is_not_sent_to_another_host(server: Server) -> None:
+    body = {"login": {"password": "hunter2!"}}
+    with pytest.raises(StepFailure) as caught:
+        redirected(server, "localhost", 307, json=body)
+    assert (caught.value.kind, str(caught.value)) == (
+        "status",
+        "the redirect to http://localhost would send a secret of the body there",
+    )
+    assert server.requests[-1].startswith("/goto")
+    assert redirected(server, "localhost", 307, json={"volts": 5})["body"] == '{"volts":5}'
+    assert redirected(server, "localhost", 303, json=body)["body"] == ""
+    assert "hunter2%21" in redirected(server, "127.0.0.1", 308, data=body["login"])["body"]
 
 
 @pytest.mark.parametrize(
