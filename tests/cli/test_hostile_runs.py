@@ -292,3 +292,34 @@ def test_bundle_has_no_recipe_outside_of_the_run_folder(project: Project, outsid
 
     with zipfile.ZipFile(project.path / "out.zip") as bundle:
         assert not [name for name in bundle.namelist() if CANARY.encode() in bundle.read(name)]
+
+
+def in_circle(value: Any) -> Any:
+    """Return a part of a journal in which each step waits for all steps and for itself."""
+    names = ["flash", "measure_ripple", "power_off", "burn_in"]
+    if isinstance(value, dict):
+        circle = {"needs": names, "after": names} if "needs" in value else {}
+        return {name: in_circle(one) for name, one in value.items()} | circle
+    return [in_circle(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.unmeasured
+def test_commands_show_a_run_whose_steps_need_each_other(project: Project) -> None:
+    name = "20261125T101502Z-7f3a"
+    other = "20261125T101503Z-7f3b"
+    for folder in (project.path / RUNS / other, project.path / RUNS / name):
+        psu_run(folder).seal()
+        write(folder, in_circle, "logs/x")
+    commands = ["report", "report -o page.html", f"report --bundle out.zip {name}", "runs"]
+    commands += [f"runs show {name}", "runs --trend", f"compare {name} {other}", "stats"]
+    commands += [f"graph psu_burn_in --run {name}", f"graph psu_burn_in --run {name} -o g.dot"]
+    commands += [f"graph psu_burn_in --run {name} -o g.svg", "stats --html stats.html"]
+    commands += [f"graph psu_burn_in --run {name} --timeline -o t.svg", "measurements -o m.csv"]
+    commands += [f"ctx --run {name} full", f"verify {name}", "report --certificate"]
+
+    for command in commands:
+        done = project.call(*command.split(" "))
+        assert "Traceback" not in done.out + done.err, command
+        assert done.code in (0, 1), (command, done)
+    assert project.call("report").code == 0
+    assert "measure_ripple" in (folder / "report.html").read_text()

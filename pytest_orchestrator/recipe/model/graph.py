@@ -51,7 +51,8 @@ def dependencies(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, boo
     """Return the steps that each step waits for, each with True if only `after` names it.
 
     Args:
-        steps: The steps, each with the fields of ``step`` in the JSON report.
+        steps: The steps, each with the fields of ``step`` in the JSON report. If they wait for
+            each other in a cycle, as only a foreign journal can say, steps wait for those above.
     """
     names = {str(step["name"]) for step in steps}
     waited_for: dict[str, dict[str, bool]] = {}
@@ -61,6 +62,11 @@ def dependencies(steps: Sequence[Mapping[str, Json]]) -> dict[str, dict[str, boo
             for name in names_in(step, key) if step.get(key) else ():
                 if name in names:
                     mine[name] = is_weak
+    if not is_forward(waited_for) and circles(waited_for):
+        above: dict[str, None] = {}
+        for name, mine in waited_for.items():
+            waited_for[name] = {other: weak for other, weak in mine.items() if other in above}
+            above[name] = None
     return waited_for
 
 

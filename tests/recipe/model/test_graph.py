@@ -103,3 +103,18 @@ def test_transitive_needs_are_in_execution_order(
     assert graph.needed_steps(recipe, "b") == ()
     with pytest.raises(KeyError):
         graph.needed_steps(recipe, "nope")
+
+
+@given(needs(circles=True), st.booleans())
+def test_dependencies_of_recorded_steps_have_no_cycle(steps: Needs, itself: bool) -> None:
+    blocks = [
+        {"name": name, "after": [*needed], "needs": [name] if itself else []}
+        for name, needed in steps.items()
+    ]
+    found = graph.dependencies(blocks)
+    assert graph.circles(found) == []
+    assert [*found] == [*steps]
+    if not itself and not graph.circles(steps):
+        assert {name: set(mine) for name, mine in found.items()} == {
+            name: set(needed) for name, needed in steps.items()
+        }
