@@ -38,6 +38,11 @@ class Question(Struct, frozen=True, kw_only=True):
         return (*self.fields, *([BUTTON] if self.needs_button else []))
 
     @property
+    def answerable(self) -> tuple[str, ...]:
+        """Names that an answer given beforehand may have: a single button can be named too."""
+        return (*self.fields, BUTTON)
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """The names of which an answer must exist: fields that need a value, and the button."""
         return tuple(name for name in self.names if name == BUTTON or self.fields[name].is_required)

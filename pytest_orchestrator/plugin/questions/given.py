@@ -169,14 +169,14 @@ class GivenAnswers:
         targets = targets_of(recipe, step, element)
         found = {}
         for name in sorted(targets, key=targets.__getitem__):
-            for field in question.names:
+            for field in question.answerable:
                 variable = variable_of(name, field)
                 if "::" not in name and variable in self._environ:
                     value = self._environ[variable]
                     found[field] = GivenAnswer(name, field, value, f"variable {variable}")
         chosen = [one for one in self._answers if one.target in targets]
         for one in sorted(chosen, key=lambda one: targets[one.target]):
-            if one.field in question.names:
+            if one.field in question.answerable:
                 found[one.field] = one
         return found
 
@@ -254,9 +254,9 @@ def _is_collected(recipe: str, steps: "Iterable[tuple[dict[str, int], Any, Any]]
 
 def _error(one: GivenAnswer, step: str, questions: Sequence[Question]) -> str:
     """Return the fault of an answer to a step with known questions; empty if it has none."""
-    question = next((each for each in questions if one.field in each.names), None)
+    question = next((each for each in questions if one.field in each.answerable), None)
     if question is None:
-        names = [name for each in questions for name in each.names]
+        names = [name for each in questions for name in each.answerable]
         return f"step '{step}' asks no '{one.field}'{nearest(one.field, names)}"
     field = question.fields.get(one.field, InputField())
     if field.secret and one.origin == OPTION:

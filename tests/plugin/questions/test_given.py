@@ -26,6 +26,7 @@ _FIELDS: dict[str, Any] = {"serial": {"pattern": "SN[0-9]"}, "n": {"type": "inte
 _QUESTION = msgspec.convert(
     {"message": "Look", "fields": _FIELDS, "buttons": ["pass", "fail"]}, Question
 )
+_ALONE = msgspec.convert({"message": "Scan", "fields": _FIELDS}, Question)
 _SECRET = msgspec.convert({"message": "Pin", "fields": {"pin": {"secret": True}}}, Question)
 
 
@@ -144,9 +145,23 @@ def test_the_environment_gives_answers_that_options_replace(cell: Recipe) -> Non
     }
 
 
+def test_the_only_button_of_a_question_with_fields_may_be_answered(cell: Recipe) -> None:
+    given = GivenAnswers([option_answer("inspect.button=continue")])
+
+    assert not _ALONE.needs_button
+    assert [*given.of(cell, "inspect", _ALONE)] == ["button"]
+    assert given.unanswered(cell, "inspect", _ALONE) == ["serial", "n"]
+
+
 @pytest.mark.parametrize(
     ("one", "question", "error"),
     [
+        (option_answer("inspect.button=continue"), _ALONE, ""),
+        (
+            option_answer("inspect.button=pass"),
+            _ALONE,
+            "--recipe-answer: 'inspect.button' should be continue",
+        ),
         (option_answer("inspect.serial=SN1"), _QUESTION, ""),
         (option_answer("inspect.button=fail"), _QUESTION, ""),
         (GivenAnswer("inspect", "n", 3, "a.yaml", is_text=False), _QUESTION, ""),
