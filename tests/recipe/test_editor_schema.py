@@ -17,6 +17,7 @@ from jsonschema import Draft7Validator
 from msgspec import Struct
 
 from pytest_orchestrator.recipe import (
+    BUILT_IN,
     PythonStep,
     Recipe,
     RecipeError,
@@ -389,3 +390,33 @@ def test_loader_and_schema_refuse_services_of_types_that_end_by_themselves(
         recipe = {"steps": [{"name": "a", **keys, "background": value}]}
         compare(recipe, tmp_path)
         assert bool(faults_of(recipe)) is value
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"type": "serial", "port": "/dev/x", "dialog": []},
+        {"type": "serial", "port": "", "dialog": [{"send": "a"}]},
+        {"type": "scpi", "instrument": "psu", "commands": []},
+        {"type": "scpi", "instrument": "", "commands": ["a"]},
+        {"type": "prompt", "message": ""},
+    ],
+    ids=str,
+)
+def test_loader_and_schema_refuse_empty_values_of_the_types_of_the_package(
+    keys: dict[str, Any], tmp_path: Path
+) -> None:
+    rules = Draft7Validator(json.loads(editor_schema.SHIPPED.read_text()))
+    filled = {"port": "p", "dialog": [{"send": "a"}], "instrument": "psu", "commands": ["a"]}
+    step = {"name": "a", **keys}
+    good = {name: value or filled.get(name, "a") for name, value in step.items()}
+    known = BUILT_IN.with_instruments(["psu"])
+
+    assert rules.is_valid({"steps": [good]})
+    assert not rules.is_valid({"steps": [step]})
+    path = tmp_path / "x.yaml"
+    path.write_text(json.dumps({"steps": [good]}))
+    assert load(path, root=tmp_path, known=known).steps
+    path.write_text(json.dumps({"steps": [step]}))
+    with pytest.raises(RecipeError):
+        load(path, root=tmp_path, known=known)

@@ -30,6 +30,7 @@ from pytest_orchestrator.recipe.problems import shortened
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_LIMITS += ("minItems", "maxItems", "minProperties", "maxProperties")
 _VALUES, _ITEMS = "additionalProperties", "items"
 _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 _HIDDEN = (
@@ -376,6 +377,8 @@ def _limits(hint: Any) -> dict[str, Any]:
     """Return the JSON Schema keywords that limit the values of a type, such as ``minimum``."""
     schema = msgspec.json.schema(hint)
     limits = {name: schema[name] for name in _LIMITS if name in schema}
+    if schema.get("minLength"):  # a text of 1 may be all of a value, or begin an expression
+        limits["minLength"] = 1
     if "$ref" not in schema.get(_VALUES, {"$ref": ""}):  # a schema that the Meta itself has
         limits[_VALUES] = schema[_VALUES]
     for meta in _metas(hint):
