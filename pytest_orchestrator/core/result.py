@@ -177,6 +177,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         place: Position of the cause in the recipe; None means the step itself.
         detail: Further lines for a person, such as an excerpt of the output with a caret under the
             wrong byte, and how to correct the cause.
+        notes: Lines that stand below the reason in every view of the failure.
         exception: The exception of the user's code, with the frames of that code only.
         is_of_recipe: True if the `timeout` of the recipe ended the step, or kept it from starting;
             `place` is then in the recipe, also for a step of a file that it uses.
@@ -187,6 +188,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     is_of_recipe: bool = False
     detail: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     exception: BaseException | None = None
 
 

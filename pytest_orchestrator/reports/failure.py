@@ -175,10 +175,11 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
 
 
 def _error_lines(result: StepResult, failure: Failure, most: int) -> list[str]:
+    notes = [f"E   {note}" for note in failure.notes]
     if not _is_of_criteria(result, failure):
-        return [f"E   {failure.reason}"]
+        return [f"E   {failure.reason}", *notes]
     rows = [f"E   {unmet.description}  (line {unmet.place.line})" for unmet in result.unmet]
-    return _bounded(rows, "E   … and {} more failed, the JSON report has all", most)
+    return [*_bounded(rows, "E   … and {} more failed, the JSON report has all", most), *notes]
 
 
 def _is_of_criteria(result: StepResult, failure: Failure) -> bool:

@@ -43,15 +43,21 @@ def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepR
     keys = dict.fromkeys((*result.missed, *unmet))
     if not keys:
         return result
-    lines = tuple(_lines(run, step, keys))
+    lines = dict(_lines(run, step, keys))
+    if not lines:
+        return result
     if failure.exception is not None:
         for line in lines:
             failure.exception.add_note(line)
-    detail = (*failure.detail, *lines)
-    return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, detail=detail))
+    names = ", ".join(f"'{name}'" for name in dict.fromkeys(lines.values()))
+    # At the beginning: pytest cuts the reason in the short summary at the width of the terminal.
+    reason = f"without {names} (--recipe-needs=none): {failure.reason}"
+    failure = msgspec.structs.replace(failure, reason=reason, notes=tuple(lines))
+    return msgspec.structs.replace(result, failure=failure)
 
 
-def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]:
+def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield a line for each missing key that a step writes, and the name of that step."""
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
     from pytest_orchestrator.recipe.analysis.source_files import Sources
 
@@ -61,11 +67,12 @@ def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]
         match = flow.writer(key, upstream)
         if match is not None:
             recipe, writer = match
-            yield (
+            line = (
                 f"the context has no '{key}': step '{writer.name}' "
                 f"({recipe.source(writer).id}:{writer.line}) writes it, "
                 "and --recipe-needs=none did not run it"
             )
+            yield line, writer.name
 
 
 def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":

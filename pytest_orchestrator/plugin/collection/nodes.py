@@ -320,7 +320,7 @@ class StepItem(pytest.Function):
     def _with_aftermath(self, representation: Any) -> Any:
         """Add the step's output, resource usage and repeat command to a traceback; return it."""
         if self.result is not None and hasattr(representation, "addsection"):
-            failures.name_element(representation, self.result)
+            failures.set_message(representation, self.result)
             text = failures.aftermath(self.config, self.recipe, self.step, self.result)
             representation.addsection(self.recipe.node(self.step.name), text)
         return representation

@@ -80,10 +80,11 @@ def blame(shown: Any, path: Path, line: int, message: str) -> None:
         crash.path, crash.lineno, crash.message = str(path), line, message
 
 
-def name_element(shown: Any, result: StepResult) -> None:
-    """Set the message of a failure in the code of an element of ``foreach``: the element first."""
+def set_message(shown: Any, result: StepResult) -> None:
+    """Set the message of an exception to the reason where that says more: an element, a writer."""
     crash = getattr(shown, "reprcrash", None)
-    if crash is not None and result.failure is not None and result.failed_element is not None:
+    says_more = result.failure is not None and (result.failed_element or result.failure.notes)
+    if crash is not None and result.failure is not None and says_more:
         _, *rest = crash.message.split("\n")
         crash.message = "\n".join([result.failure.reason, *rest])
 

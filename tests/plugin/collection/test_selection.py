@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -261,8 +262,37 @@ def test_the_writer_of_a_missing_key_is_named_with_recipe_needs_none(project: Pr
     result = project.run("--recipe-needs=none", "-k", "read or check")
 
     assert f"E       {cure}" in project.shown(result, "read").splitlines()
-    assert f"    {cure}" in project.shown(result, "check").splitlines()
+    assert f"E   {cure}" in project.shown(result, "check").splitlines()
     assert "--recipe-needs" not in project.run("recipes/x.yaml::read").stdout.str()
+
+
+@pytest.mark.counted
+@pytest.mark.parametrize("style", ["short", "line", "no"])
+def test_the_writer_of_a_missing_key_is_named_in_every_view(project: Project, style: str) -> None:
+    project.write("bench.py", "def read(ctx):\n    return {'status': 'ok', 'x': ctx['k']}\n")
+    project.recipe(
+        "x",
+        {
+            "one": f"{_SHELL}, outputs: {{k: 5}}",
+            "raises": "type: python, module: bench, function: read, needs: []",
+            "inline": "type: python, module: bench, function: read, needs: [], isolation: inline",
+            "checks": f"{_SHELL}, needs: [], success: {{ctx_has_keys: [k]}}",
+            "reads": f"{_SHELL}, needs: [], if: ctx.k > 1",
+        },
+    )
+    options = ("--recipe-needs=none", "--deselect=recipes/x.yaml::one", f"--tb={style}")
+
+    result = project.run(*options)
+    blocks = project.blocks(*options)
+
+    lead = "without 'one' (--recipe-needs=none): "
+    for name in ("raises", "inline", "checks", "reads"):
+        assert blocks[name]["step"]["reason"].startswith(lead)
+        assert f"FAILED recipes/x.yaml::{name} - {lead}" in result.stdout.str()
+    note = "step 'one' (recipes/x.yaml:2) writes it, and --recipe-needs=none did not run it"
+    assert result.stdout.str().count(f"the context has no 'k': {note}") == (style == "short") * 4
+    of_a_line = re.findall(rf"\.(?:py|yaml):\d+: {re.escape(lead)}", result.stdout.str())
+    assert len(of_a_line) == (style == "line") * 4
 
 
 _SHELL = "type: shell, parse: text, cmd: 'true'"
