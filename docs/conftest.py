@@ -1,19 +1,29 @@
-"""Tests of the examples in these pages: Python blocks run, YAML blocks load as recipes."""
+"""Tests of the examples in these pages: Python blocks run, YAML blocks load as recipes.
+
+Without the extra `dev`, which has sybil, the pages are no tests: ``pytest --list-steps`` loads this
+file in any clone, because `testpaths` has its folder.
+"""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent, indent
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from sybil import Example, Sybil
-from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 from pytest_orchestrator import Context, recipe
 from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.station.reader import load_station
+
+if TYPE_CHECKING or find_spec("sybil"):
+    from sybil import Example, Sybil
+    from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
+else:
+    CodeBlockParser, Example = object, None
 
 ROOT = Path(__file__).parents[1]
 STEP = "name: example\ntype: shell\ncmd: bench\n"
@@ -73,7 +83,7 @@ _PROJECTS += ["*tutorial/cdu.md", "*how-to/instruments.md"]
 _SERVED = "*share-the-context.md"
 
 
-def _pages(patterns: list[str], excludes: list[str], fixtures: list[str]) -> Sybil:
+def _pages(patterns: list[str], excludes: list[str], fixtures: list[str]) -> "Sybil":
     """Collect pages; the examples of one may run in any order, and in different processes."""
     return Sybil(
         parsers=[PythonCodeBlockParser(), RecipeParser()],
@@ -83,6 +93,7 @@ def _pages(patterns: list[str], excludes: list[str], fixtures: list[str]) -> Syb
     )
 
 
-pytest_collect_file = (
-    _pages(["*.md"], [*_PROJECTS, _SERVED], []) + _pages([_SERVED], [], ["served"])
-).pytest()
+if find_spec("sybil"):
+    pytest_collect_file = (
+        _pages(["*.md"], [*_PROJECTS, _SERVED], []) + _pages([_SERVED], [], ["served"])
+    ).pytest()

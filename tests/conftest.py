@@ -11,21 +11,25 @@ import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from benchmarks import ports
 
-# No deadline: the time of an example depends on the load. Speed limits have tests of their own.
-settings.register_profile(
-    "any machine",
-    deadline=None,
-    max_examples=int(os.environ.get("LAW_EXAMPLES", "30")),
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("any machine")
+# `pytest --list-steps` loads this file also in a clone without the extra `dev`.
+if find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # No deadline: an example takes longer under load. Speed limits have tests of their own.
+    settings.register_profile(
+        "any machine",
+        deadline=None,
+        max_examples=int(os.environ.get("LAW_EXAMPLES", "30")),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("any machine")
 
 # A shell ignores Ctrl-C in a command that it starts in the background, and so do all its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,9 @@
 """`pytest --list-steps`."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.plugin.conftest import Project
@@ -25,6 +29,33 @@ class Measure(StepType):
 def pytest_recipe_step_types(config):
     return [Measure]
 '''
+
+
+_WITHOUT_DEV = """
+import sys
+from functools import partial
+from importlib.machinery import PathFinder
+
+def find(name, path=None, target=None, found=PathFinder.find_spec):
+    return None if name in ("sybil", "hypothesis") else found(name, path, target)
+
+PathFinder.find_spec = partial(find)  # unlike a function it is bound to no object
+import pytest
+sys.exit(pytest.main(["--list-steps", "-p", "no:hypothesispytest"]))
+"""
+
+
+@pytest.mark.own_interpreters
+def test_a_clone_without_the_tools_of_development_lists_its_steps() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_DEV],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sample_step" in done.stdout
 
 
 @pytest.mark.counted
