@@ -114,6 +114,13 @@ def test_a_key_that_nothing_writes_is_reported_with_a_similar_key(check: Check) 
     ]
 
 
+def test_no_key_is_proposed_that_is_the_one_that_was_written(check: Check) -> None:
+    keys = "measurements: {m: {value: ctx.psu.volt_v1}}, success: {ctx_has_keys: [psu.volt_v1]}"
+    assert check(f"name: n, type: shell, cmd: 'true', parse: text, {keys}") == [
+        "2 error: step 'n' reads ctx.psu.volt_v1, which nothing writes"
+    ]
+
+
 def test_a_promised_key_that_nothing_writes_is_reported(check: Check) -> None:
     promise = "name: n, function: nothing, success: {ctx_has_keys: [psu.volt_v1]}"
     assert check(WRITE, promise) == [
