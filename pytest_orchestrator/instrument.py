@@ -12,6 +12,9 @@ from typing import Any, Final, Literal, Self
 
 from pytest_orchestrator.core.errors import OrchestratorError
 
+__tracebackhide__ = True
+"""A failure of a command is shown at the line of the test or step that sent it."""
+
 ErrorKind = Literal["status", "timeout", "closed", "protocol", "refused", "missing"]
 """Kind of an `InstrumentError`.
 

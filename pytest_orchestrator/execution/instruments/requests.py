@@ -15,7 +15,8 @@ from pytest_orchestrator.instrument import Instrument, InstrumentError
 INSTRUMENT: Final = "instrument"
 """Request of a step's process to an instrument, beside the operations of the Context."""
 
-Operation = Literal["open", "write", "query", "block", "write_block", "read"]
+Operation = Literal["find", "open", "write", "query", "block", "write_block", "read"]
+"""``find`` only checks that the station has the instrument; the bench executes the others."""
 
 
 class InstrumentRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,7 +25,7 @@ class InstrumentRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     Attributes:
         name: The name of the instrument.
         do: The operation.
-        command: The text of the command; empty for ``open`` and ``read``.
+        command: The text of the command; empty for ``find``, ``open`` and ``read``.
         data: The data of ``write_block``.
         timeout: Seconds to wait for the answer; None for the timeout of the instrument.
     """
@@ -104,6 +105,7 @@ def opener(request: Callable[[str, Any], Any]) -> Callable[[str], Instrument]:
     """
 
     def instrument(name: str) -> Instrument:
+        value_of(request(INSTRUMENT, {"name": name, "do": "find"}))
         return Instrument(name, lambda wanted: value_of(request(INSTRUMENT, dict(wanted))))
 
     return instrument

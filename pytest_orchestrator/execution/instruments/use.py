@@ -18,6 +18,7 @@ from pytest_orchestrator.execution.instruments.requests import (
     reply,
 )
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
+from pytest_orchestrator.execution.outcome import user_frames
 from pytest_orchestrator.instrument import Instrument, InstrumentError
 
 _A_DAY = 86_400.0
@@ -58,10 +59,25 @@ class RecipeInstruments:
         return {"value": None}  # the step has ended
 
     def opener(self, name: str) -> Instrument:
-        """Return the handle of an instrument, for a step in this process."""
-        return Instrument(name, lambda value: json_value(self._execute(parsed(value))))
+        """Return the handle of an instrument, for a step or a test in this process.
+
+        Raises:
+            InstrumentError: The station has no instrument of that name.
+        """
+        __tracebackhide__ = True
+        self._answer({"name": name, "do": "find"})
+        return Instrument(name, self._answer)
+
+    def _answer(self, value: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            return json_value(self._execute(parsed(value)))
+        except InstrumentError as error:
+            raise user_frames(error)  # noqa: B904 - it is the same exception
 
     def _execute(self, request: InstrumentRequest, ending: Ending | None = None) -> Any:
+        if request.do == "find":
+            return self._bench.settings(request.name) and None
         try:
             return self._bench.execute(request, self._recipe, self._lock, ending)
         except LockError as error:

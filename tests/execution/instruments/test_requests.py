@@ -26,7 +26,7 @@ def connected(execute: Any) -> Instrument:
 
 def test_a_request_arrives_as_it_was_made_and_so_does_its_answer() -> None:
     requests: list[InstrumentRequest] = []
-    answers: list[Any] = ["+5.00", b"\0\xff", None]
+    answers: list[Any] = [None, "+5.00", b"\0\xff", None]
 
     def execute(request: InstrumentRequest) -> Any:
         requests.append(request)
@@ -38,6 +38,7 @@ def test_a_request_arrives_as_it_was_made_and_so_does_its_answer() -> None:
     assert psu.query_block("CURV?") == b"\0\xff"
     psu.write_block("DATA ", b"\xfe\1")
     assert requests == [
+        InstrumentRequest(name="psu", do="find"),
         InstrumentRequest(name="psu", do="query", command="VOLT?", timeout=2.5),
         InstrumentRequest(name="psu", do="block", command="CURV?"),
         InstrumentRequest(name="psu", do="write_block", command="DATA ", data=b"\xfe\1"),

@@ -1,6 +1,9 @@
 """Fixture `instrument` of hand-written tests."""
 
+import re
 import subprocess
+
+import pytest
 
 from benchmarks.faults import PATIENCE
 from tests.plugin.conftest import PYTEST, Project
@@ -94,3 +97,46 @@ def test_the_error_without_a_station_file_names_its_place(project: Project) -> N
     result.assert_outcomes(errors=1)
     error = "fixture 'instrument' needs a station file: station.yaml at the rootdir, or "
     result.stdout.fnmatch_lines([f"{error}--recipe-station"])
+
+
+_UNKNOWN = """
+def test_asked(instrument):
+    instrument("pzu")
+
+
+def test_sent(instrument):
+    instrument("psu").query("VOLT? °")
+"""
+
+
+@pytest.mark.counted
+@pytest.mark.parametrize("style", ["auto", "long", "short"])
+def test_an_unknown_instrument_is_an_error_when_a_test_asks_for_it(
+    bench: Bench, style: str
+) -> None:
+    bench.project.write("test_a.py", _UNKNOWN)
+
+    result = bench.project.run(f"--tb={style}")
+
+    result.assert_outcomes(failed=2)
+    shown = result.stdout.str()
+    error = "pytest_orchestrator.instrument.InstrumentError: station.yaml has no instrument 'pzu'"
+    result.stdout.fnmatch_lines([f"E *{error} (did you mean 'psu'[?])"])
+    frames = re.findall(r"^(\S+\.py):\d+", shown, re.MULTILINE)
+    assert set(frames) == {"test_a.py"}
+
+
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+def test_an_unknown_instrument_is_an_error_when_a_step_asks_for_it(
+    bench: Bench, isolation: str
+) -> None:
+    code = "def ask(instrument):\n    instrument('pzu')\n    return {'status': 'ok'}\n"
+    bench.project.write("asks.py", code)
+    keys = f"type: python, module: asks, function: ask, isolation: {isolation}"
+    bench.project.recipe("a", {"ask": keys})
+
+    assert bench.project.reasons()["ask"] == (
+        "pytest_orchestrator.instrument.InstrumentError: station.yaml has no instrument 'pzu' "
+        "(did you mean 'psu'?)"
+    )
+    assert bench.psu.texts == []
