@@ -161,7 +161,7 @@ def _description(
         type=step.type,
         line=step.line,
         needs=list(step.needs),
-        tags=list(step.tags),
+        tags=[*dict.fromkeys((*recipe.tags, *step.tags))],
         description=step.description or UNSET,
         after=list(step.after) or UNSET,
         background=_flag(step.background),

@@ -234,3 +234,29 @@ def test_a_session_without_recipes_exports_nothing(project: Project) -> None:
 
     assert result.ret == _INTERRUPTED
     assert not (project.path / "ctrf.json").exists()
+
+
+@pytest.mark.counted
+def test_every_report_has_the_tags_of_the_recipe_and_of_the_step(project: Project) -> None:
+    project.recipe("a", {"one": "tags: [fast, smoke]", "two": ""}, head="tags: [smoke, nightly]")
+
+    blocks = project.blocks(
+        "--recipe-ctrf=ctrf.json", "--recipe-allure=allure", "-orecipe_html=true"
+    )
+
+    tags = {"one": ["smoke", "nightly", "fast"], "two": ["smoke", "nightly"]}
+    assert {name: one["step"]["tags"] for name, one in blocks.items()} == tags
+    tests = json.loads((project.path / "ctrf.json").read_text())["results"]["tests"]
+    assert {one["name"]: one["tags"] for one in tests} == tags
+    results = map(Path.read_text, (project.path / "allure").glob("*-result.json"))
+    labels = {one["name"]: one["labels"] for one in map(json.loads, results)}
+    assert {
+        name: [one["value"] for one in found if one["name"] == "tag"]
+        for name, found in labels.items()
+    } == tags
+    run = project.path / ".orchestrator/runs/latest"
+    events = map(json.loads, (run / "journal.jsonl").read_text().splitlines())
+    begun = next(one for one in events if one["event"] == "recipe_started")
+    assert {one["name"]: one["tags"] for one in begun["steps"]} == tags
+    page = (run / "report.html").read_text()
+    assert all(f"<option>{tag}</option>" in page for tag in ("smoke", "nightly", "fast"))
