@@ -104,7 +104,7 @@ def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
             "type": "shell",
             "line": 15,
             "needs": ["flash"],
-            "tags": [],
+            "tags": ["nightly"],
             "state": "failed",
             "description": "Measures the ripple.",
             "attempt": 1,
@@ -187,7 +187,7 @@ def test_a_passed_python_step_has_no_process_and_no_reason(recipe: Recipe) -> No
         "type": "python",
         "line": 10,
         "needs": [],
-        "tags": ["smoke"],
+        "tags": ["nightly", "smoke"],
         "state": "passed",
         "attempt": 1,
     }

@@ -77,7 +77,8 @@ class RecipeInstruments:
 
     def _execute(self, request: InstrumentRequest, ending: Ending | None = None) -> Any:
         if request.do == "find":
-            return self._bench.settings(request.name) and None
+            self._bench.settings(request.name)
+            return None
         try:
             return self._bench.execute(request, self._recipe, self._lock, ending)
         except LockError as error:

@@ -29,8 +29,10 @@ from pytest_orchestrator.recipe.problems import shortened
 
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
-_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-_LIMITS += ("minItems", "maxItems", "minProperties", "maxProperties")
+_LIMITS = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minItems", "maxItems", "minProperties", "maxProperties"),
+)
 _VALUES, _ITEMS = "additionalProperties", "items"
 _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 _HIDDEN = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -107,7 +108,7 @@ def test_transitive_needs_are_in_execution_order(
 
 @given(needs(circles=True), st.booleans())
 def test_dependencies_of_recorded_steps_have_no_cycle(steps: Needs, itself: bool) -> None:
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"name": name, "after": [*needed], "needs": [name] if itself else []}
         for name, needed in steps.items()
     ]
