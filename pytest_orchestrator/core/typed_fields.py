@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 from msgspec import UNSET, Meta, Struct
 
 from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.exact import violated
 from pytest_orchestrator.core.text import compile_pattern
 
 if TYPE_CHECKING:
@@ -246,7 +247,8 @@ def field_problems(field: InputField) -> Iterator[tuple[str, str]]:
             yield key, "should be a finite number"
     if field.pattern is not None and field.type != "string":
         yield "pattern", f"belongs to type string, and the type is {field.type}"
-    if is_number and field.min is not None and field.max is not None and field.min > field.max:
+    bounds = [each for each in (field.min, field.max) if each is not None and math.isfinite(each)]
+    if is_number and len(bounds) == 2 and violated(bounds[0], None, bounds[1]):
         yield "max", f"is less than 'min', which is {field.min:g}"
     yield from _choice_problems(field)
     if field.pattern is not None:
@@ -384,8 +386,7 @@ def _parsed(text: str) -> object:
 
 
 def _check_range(field: InputField, number: float) -> None:
-    low, high = field.min, field.max
-    if (low is not None and number < low) or (high is not None and number > high):
+    if violated(number, field.min, field.max):
         raise ValueError(f"should be {_range(field)}")
 
 

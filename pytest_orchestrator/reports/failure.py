@@ -169,7 +169,10 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
         kind = "sampling" if step.is_sampler else "step"
         return f"{kind} '{step.name}'{which}: {failure.reason}"
     if count == 1 and result.unmet[0].is_measurement:
-        return f"{result.unmet[0].name} is out of its limits after step '{step.name}'{which}"
+        name = result.unmet[0].name
+        unset = [one.name for one in result.measurements if one.verdict == "unset"]
+        what = "was not measured" if name in unset else "is out of its limits"
+        return f"{name} {what} after step '{step.name}'{which}"
     checks = "a check" if count == 1 else f"{count} of {len(result.verdicts)} checks"
     return f"{checks} failed after step '{step.name}'{which}"
 

@@ -1,10 +1,11 @@
 """Measurements of a step, compared with their limits."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from pytest_orchestrator.core.json_values import Json, kind
+from pytest_orchestrator.core.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.json_values import Json, finite_number, kind
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.text import figure, one_line, quoted
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
@@ -21,6 +22,7 @@ from pytest_orchestrator.recipe.model.limits import (
     Range,
     clear_range,
     limits_of,
+    written,
 )
 from pytest_orchestrator.recipe.model.options import Measurement
 from pytest_orchestrator.recipe.model.step import Step
@@ -78,7 +80,7 @@ def _measured(
     try:
         if error is not None:
             raise error
-        value = _value(measurement, names)
+        value, absent = _value(measurement, names)
         limits, clear = _limits_and_clear_range(measurement)
     except TimeoutExpressionError:
         raise
@@ -92,45 +94,35 @@ def _measured(
             allow_fail=measurement.allow_fail,
             errs=True,
         )
-    key, unmet, margin = _evaluated(measurement, value, limits)
+    decided: tuple[str, str | None, Number | None]
+    decided = "value", f"was not measured: {one_line(absent)}", None
+    key, unmet, distance = decided if absent else _evaluated(measurement, value, limits)
     if unmet is None and measurement.matches is not None:
         key, unmet = "matches", _unmatched(measurement, measurement.matches, value, searches)
-    unset = value is None
-    # Infinity is beyond each limit, and JSON cannot represent it; a mean and a chart cannot
-    # represent an integer without a float.
-    is_number = isinstance(value, int | float)
-    shown = str(value) if is_number and math.isinf(_float(value)) else value
+    # A mean and a chart cannot represent an integer without a float.
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    shown = str(value) if is_number and finite_number(value) is None else value
+    low, high, clear_low, clear_high = (
+        None if one is None else rounded(one) for one in (*limits, *clear)
+    )
     return Measured(
         name=name,
         place=measurement.at.get(key if unmet else "", measurement.at[""]),
         value=shown,
         unit=measurement.unit,
-        low=limits[0],
-        high=limits[1],
+        low=low,
+        high=high,
         equals=measurement.equals if "equals" in measurement.at else None,
         matches=measurement.matches,
-        margin=margin if margin is not None and math.isfinite(margin) else None,
-        marginal_low=clear[0],
-        marginal_high=clear[1],
-        is_marginal=unmet is None and margin is not None and _is_outside(value, clear),
+        margin=None if distance is None else finite_number(rounded(distance)),
+        marginal_low=clear_low,
+        marginal_high=clear_high,
+        is_marginal=unmet is None and bool(violated(value, *clear)),
         precision=measurement.precision,
-        verdict="unset" if unset else "fail" if unmet else "pass",
+        verdict="unset" if absent else "fail" if unmet else "pass",
         unmet=unmet,
         allow_fail=measurement.allow_fail,
     )
-
-
-def _float(value: float) -> float:
-    """Return a number as a float; infinity for an integer of more than 308 digits."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _is_outside(value: float, limits: Range) -> bool:
-    low, high = limits
-    return (low is not None and value < low) or (high is not None and value > high)
 
 
 def _unmatched(
@@ -145,13 +137,16 @@ def _unmatched(
     return f"= {quoted(value)}, which {quoted(pattern)} does not match"
 
 
-def _value(measurement: Measurement, names: Mapping[str, Any]) -> Any:
-    """Evaluate a measurement; return None if its value is absent or NaN."""
+def _value(measurement: Measurement, names: Mapping[str, Any]) -> tuple[Any, str]:
+    """Evaluate a measurement; return its value, or None and the reason why it has none."""
     try:
         value = measurement.value.evaluate_raw(names)
-    except AbsentError:
-        return None
-    return None if isinstance(value, float) and math.isnan(value) else value
+    except AbsentError as error:
+        return None, str(error)
+    if isinstance(value, float) and math.isinf(value):
+        return None, "its value is infinite"
+    is_absent = value is None or (isinstance(value, float) and math.isnan(value))
+    return (None, "there is no value") if is_absent else (value, "")
 
 
 def _limits_and_clear_range(measurement: Measurement) -> tuple[Range, Range]:
@@ -162,8 +157,8 @@ def _limits_and_clear_range(measurement: Measurement) -> tuple[Range, Range]:
     """
     try:
         limits = limits_of(measurement)
-        marginal = measurement.marginal
-        return limits, (None, None) if marginal is None else clear_range(marginal, limits)
+        is_clear = measurement.marginal is None
+        return limits, (None, None) if is_clear else clear_range(measurement, limits)
     except LimitsError as error:
         place = measurement.at.get(error.key) or measurement.at[""]
         raise ExpressionError(str(error), place) from None
@@ -171,15 +166,13 @@ def _limits_and_clear_range(measurement: Measurement) -> tuple[Range, Range]:
 
 def _evaluated(
     measurement: Measurement, value: Any, limits: Range
-) -> tuple[str, str | None, float | None]:
+) -> tuple[str, str | None, Number | None]:
     """Return the recipe key that decides the verdict, the failure reason, and the margin.
 
     The key is empty and the reason is None if the limits are met. The margin is the distance to the
     nearest limit, negative beyond a limit; None if no number is compared with a limit.
     """
-    if value is None:
-        return "value", "was not measured: there is no value", None
-    if "equals" in measurement.at and not _same(value, measurement.equals):
+    if "equals" in measurement.at and not _same(value, written(measurement, "equals")):
         shown, expected = (_shown(each, measurement) for each in (value, measurement.equals))
         return "equals", f"= {shown}, expected {expected}", None
     if limits == (None, None):
@@ -187,35 +180,33 @@ def _evaluated(
     if isinstance(value, bool) or not isinstance(value, int | float):
         key = next(key for key in NUMERIC if key in measurement.at)
         return key, f"is {kind(value)}, and a number is needed for its limit", None
-    sides = list(_sides(measurement, _float(value), *limits))
-    margin = min(each[0] for each in sides)
-    for distance, side, limit, word in sides:
-        if distance < 0:
-            shown = f"= {_shown(value, measurement)}, {word} {_shown(limit, measurement)}"
-            return side, f"{shown} ({_beyond(-distance, limit, word, measurement)})", margin
-    return "", None, margin
+    side = violated(value, *limits)
+    return (*_missed(measurement, value, limits, side), min(margins(value, *limits)))
 
 
-def _sides(
-    measurement: Measurement, value: float, low: float | None, high: float | None
-) -> Iterator[tuple[float, str, float, str]]:
+def _missed(
+    measurement: Measurement, value: float, limits: Range, side: str
+) -> tuple[str, str | None]:
+    """Return the recipe key of a limit that a value violates, and the failure reason."""
+    limit = limits[0] if side == "low" else limits[1]
+    if not side or limit is None:
+        return "", None
+    distance, own = abs(exact(value) - exact(limit)), written(measurement, side)
     around = "within" if measurement.within is not None else "nominal"
-    if low is not None:
-        yield value - low, "low" if measurement.low == low else around, low, "min"
-    if high is not None:
-        yield high - value, "high" if measurement.high == high else around, high, "max"
-
-
-def _beyond(distance: float, limit: float, word: str, measurement: Measurement) -> str:
-    share = f", {float(f'{100 * distance / abs(limit):.3g}'):.6g} %" if limit else ""
-    side = "below" if word == "min" else "above"
-    return f"{_shown(distance, measurement)} {side}{share}"
+    key = side if own is not None and exact(own) == exact(limit) else around
+    word, where = ("min", "below") if side == "low" else ("max", "above")
+    shown = f"= {_shown(value, measurement)}, {word} {_shown(rounded(limit), measurement)}"
+    share = rounded(100 * distance / abs(exact(limit))) if limit else 0.0
+    percent = f", {float(f'{share:.3g}'):.6g} %" if limit else ""
+    return key, f"{shown} ({_shown(rounded(distance), measurement)} {where}{percent})"
 
 
 def _same(value: Any, wanted: Json) -> bool:
     """Return True if two values are equal; unlike in Python, False does not equal 0."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
+    if isinstance(value, int | float) and not isinstance(wanted, str | list | dict | None):
+        return exact(value) == exact(wanted)
     return bool(value == wanted)
 
 

@@ -5,7 +5,6 @@ run of its command or function in a supervised child.
 """
 
 import contextlib
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,8 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.json_values import Json, finite_number
 from pytest_orchestrator.core.result import Curve, Ended, Failure, Measured, StepResult, Usage
 from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
@@ -143,7 +143,7 @@ class RunningSampler:
         self._is_over = False
         self._failure: Failure | None = None
         self._reason = ""
-        self._values: list[float] = []  # lowest, highest, sum
+        self._values: tuple[float, float, Number] | None = None  # lowest, highest, sum
         self._count = self._late = self._failed = 0
         self._curve = CurveRecorder()
         self._began = time.time()
@@ -244,16 +244,16 @@ class RunningSampler:
             self._reason = ended.failure.reason if ended.failure else _not_a_number(ended.value)
             return
         self._count += 1
-        low, high, total = self._values or (value, value, 0.0)
-        self._values = [min(low, value), max(high, value), total + value]
+        low, high, total = self._values or (value, value, exact(0))
+        self._values = (min(low, value), max(high, value), total + exact(value))
         self._curve.add(moment, value)
         wrong = self._violation(value, during)
         with contextlib.suppress(JournalError):  # the next step reports the error
             event = Sampled(step, value, moment, self._segment, is_outside=bool(wrong))
             self._attempt.callbacks.record(event)
         if wrong and self._failure is None:
-            key = "low" if self._sampling.low is not None and value < self._sampling.low else "high"
-            self._failure = Failure(kind="criterion", reason=wrong, place=self._sampling.at[key])
+            place = self._sampling.at[violated(value, self._sampling.low, self._sampling.high)]
+            self._failure = Failure(kind="criterion", reason=wrong, place=place)
             self._violated(self.step.name, wrong, self._sampling.abort)
 
     def _violation(self, value: float, during: Sequence[str]) -> str:
@@ -265,12 +265,11 @@ class RunningSampler:
         """
         low, high = self._sampling.low, self._sampling.high
         unit = f" {self._sampling.unit}" if self._sampling.unit else ""
-        if low is not None and value < low:
-            text = f"{figure(value)}{unit} is below the limit {figure(low)}{unit}"
-        elif high is not None and value > high:
-            text = f"{figure(value)}{unit} is above the limit {figure(high)}{unit}"
-        else:
+        side = violated(value, low, high)
+        limit, word = (low, "below") if side == "low" else (high, "above")
+        if not side or limit is None:
             return ""
+        text = f"{figure(value)}{unit} is {word} the limit {figure(limit)}{unit}"
         return f"{text}, while {' and '.join(during)} ran" if during else text
 
     def _result(self) -> StepResult:
@@ -309,28 +308,27 @@ class RunningSampler:
         )
 
     def _measured(self) -> tuple[Measured, ...]:
-        sampling, values = self._sampling, dict[str, float | None]()
-        if self._values:
+        sampling, values = self._sampling, dict[str, Number]()
+        if self._values is not None:
             low, high, total = self._values
             values = {"min": low, "mean": total / self._count, "max": high}
         return tuple(self._one(name, values.get(name), sampling) for name in ("min", "mean", "max"))
 
-    def _one(self, name: str, value: float | None, sampling: Sampling) -> Measured:
-        limits = [one for one in (sampling.low, sampling.high) if one is not None]
-        margins = []
-        if value is not None:
-            margins += [value - sampling.low] if sampling.low is not None else []
-            margins += [sampling.high - value] if sampling.high is not None else []
-        is_good = value is not None and all(margin >= 0 for margin in margins)
+    def _one(self, name: str, value: Number | None, sampling: Sampling) -> Measured:
+        distances = margins(value, sampling.low, sampling.high)
         return Measured(
             name=name,
             place=sampling.at.get("high") or sampling.at.get("low") or sampling.at[""],
-            value=value,
+            value=None if value is None else rounded(value),
             unit=sampling.unit,
             low=sampling.low,
             high=sampling.high,
-            margin=min(margins) if limits and margins else None,
-            verdict="unset" if value is None else "pass" if is_good else "fail",
+            margin=rounded(min(distances)) if distances else None,
+            verdict="unset"
+            if value is None
+            else "fail"
+            if min(distances, default=0) < 0
+            else "pass",
         )
 
 
@@ -353,9 +351,7 @@ def _number(value: Json) -> float | None:
     """Return the number of a sample: the value itself, or the key ``value`` of a mapping."""
     if isinstance(value, dict):
         value = value.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if math.isfinite(value) else None
+    return value if isinstance(value, int | float) and finite_number(value) is not None else None
 
 
 def _not_a_number(value: Json) -> str:

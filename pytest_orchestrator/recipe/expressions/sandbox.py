@@ -8,7 +8,7 @@ Jinja would read as attributes.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
@@ -16,6 +16,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from pytest_orchestrator.core.exact import exact
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
@@ -29,6 +30,9 @@ _LONGEST = 10_000
 
 _DEEPEST = 50
 """Most levels of one expression; Python parses at most 200 brackets, and a level may need two."""
+
+_WHOLE: Final = 2**53
+"""Least float that is not the only one for its integer."""
 
 _TOO_DEEP = "it is nested too deep"
 _DATA = (str, int, float, list, tuple, dict, type(None))
@@ -118,10 +122,14 @@ class _Language(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def compared(self, value: Any) -> Any:
-        """Check the size of a value for a comparison, and return the value."""
+        """Check the size of a value for a comparison, and return the value.
+
+        From 2**53 on, where a float is no longer each integer, it is the decimal that is written.
+        """
         if isinstance(value, budget.LONG):
             budget.total_size("==", value)
-        return value
+        is_large = type(value) is float and _WHOLE <= abs(value) < math.inf
+        return int(exact(value)) if is_large else value
 
     def concatenated(self, value: Any) -> Any:
         """Check the size of a value for a concatenation, and return the value."""
@@ -294,7 +302,7 @@ class _Paths(NodeTransformer):
 
 def _through(name: str, node: nodes.Expr) -> nodes.Expr:
     """Return a node that passes the value of a node through a method of the environment."""
-    if isinstance(node, nodes.Const):
+    if isinstance(node, nodes.Const) and not isinstance(node.value, float):
         return node
     return nodes.Call(nodes.EnvironmentAttribute(name), [node], [], None, None)
 

@@ -1,9 +1,11 @@
 """Reader of the `measurements` of a step, and checks of their limits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, structs
 
+from pytest_orchestrator.core.exact import exact, rounded, violated
+from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.model.limits import (
@@ -12,10 +14,11 @@ from pytest_orchestrator.recipe.model.limits import (
     Range,
     clear_range,
     limits_of,
+    written,
 )
 from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Within
-from pytest_orchestrator.recipe.parsing.nodes import pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
+from pytest_orchestrator.recipe.parsing.nodes import Pairs, is_decimal, pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.problems import either
 
 _INNER: Mapping[str, type[Struct]] = {"within": Within, "marginal": Marginal}
@@ -51,11 +54,23 @@ def _measurement(node: Node, title: str, reading: Reading) -> Measurement | None
         inner = structs.replace(reading, path=(*reading.path, key))
         of_key = read_nested(_INNER[key], key_nodes[key][1], f"{title}.{key}", inner)
         fields[key] = None if of_key is None else _INNER[key](**of_key)
-    one = Measurement(**fields)
+    one = Measurement(**fields, written=dict(_long_decimals(key_nodes)))
     if len(reading.problems.found) == problems:
         evaluated = frozenset(str(each.path[2]) for each in reading.templates.found[templates:])
         _Checks(one, node, title, reading, evaluated).check()
     return one
+
+
+def _long_decimals(key_nodes: Pairs, outer: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the decimals of a measurement that a float does not keep, by their keys."""
+    for name, (_, node) in key_nodes.items():
+        if type(node) is MappingNode and name in _INNER:
+            yield from _long_decimals(pairs(node), f"{name}.")
+        elif type(node) is ScalarNode and is_decimal(node):
+            number = float(node.value)
+            # A zero may have any exponent, and 0e400000000 would fill the memory.
+            is_kept = number == 0 or exact(node.value) == exact(number)
+            yield from () if is_kept else ((f"{outer}{name}", node.value),)
 
 
 class _Checks:
@@ -120,28 +135,30 @@ class _Checks:
 
     def _check_limits(self) -> None:
         one = self._one
-        if one.low is not None and one.high is not None and one.low > one.high:
+        low, high = (
+            None if key in self._evaluated else written(one, key) for key in ("low", "high")
+        )
+        if low is not None and violated(low, None, high):
             self._report("low", " is above 'high'")
         elif not self._evaluated & _RANGE:
             try:
                 limits = limits_of(one)
                 self._check_equals(limits)
                 if one.marginal is not None and "marginal" not in self._evaluated:
-                    clear_range(one.marginal, limits)
+                    clear_range(one, limits)
             except LimitsError as error:
                 self._report(error.key, f" can never hold: {error}")
 
     def _check_equals(self, limits: Range) -> None:
         """Report a required number that is outside of the limits."""
-        equals, (low, high) = self._one.equals, limits
-        if "equals" in self._evaluated or isinstance(equals, bool):
+        equals = written(self._one, "equals")
+        if "equals" in self._evaluated or isinstance(equals, bool | str | list | dict | None):
             return
-        if not isinstance(equals, int | float):
-            return
-        if low is not None and equals < low:
-            self._report("equals", f" can never hold: it is below its low {low:.6g}")
-        elif high is not None and equals > high:
-            self._report("equals", f" can never hold: it is above its high {high:.6g}")
+        side = violated(equals, *limits)
+        if side:
+            word, limit = ("below", limits[0]) if side == "low" else ("above", limits[1])
+            shown = figure(rounded(limit or 0))
+            self._report("equals", f" can never hold: it is {word} its {side} {shown}")
 
     def _report(self, key: str, tail: str, hint: str = "") -> None:
         self._reading.report(self._nodes[key], f"{self._title}.{key}", tail, hint)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pytest_orchestrator.core.exact import violated
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Template
@@ -94,7 +95,8 @@ class SamplingReader:
             place = self._place(keys["instrument"][1])
             self._instruments.check(fields["instrument"], place, f"'{title}.instrument'", "")
         low, high = fields.get("low"), fields.get("high")
-        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        numbers = [one for one in (low, high) if isinstance(one, int | float)]
+        if len(numbers) == 2 and violated(numbers[0], None, numbers[1]):
             reading.report(keys["low"][1], f"{title}.low", " is above 'high'")
         if fields.get("abort") and not {"low", "high"} & keys.keys():
             reading.report(keys["abort"][1], f"{title}.abort", " needs a limit", "low: or high:")

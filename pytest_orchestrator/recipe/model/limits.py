@@ -1,10 +1,14 @@
 """Limits of a measurement: the range of values that pass, and the range that is not marginal."""
 
+import sys
 from collections.abc import Iterator
+from typing import Any
 
-from pytest_orchestrator.recipe.model.options import Marginal, Measurement
+from pytest_orchestrator.core.exact import Number, exact, rounded, violated
+from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.recipe.model.options import Measurement
 
-Range = tuple[float | None, float | None]
+Range = tuple[Number | None, Number | None]
 """The lowest and the highest value of a range; None where the range has no end."""
 
 NUMERIC = ("low", "high", "within", "nominal")
@@ -32,41 +36,65 @@ def limits_of(measurement: Measurement) -> Range:
     Raises:
         LimitsError: No value is inside of all limits.
     """
-    low, high = measurement.low, measurement.high
+    low, high = written(measurement, "low"), written(measurement, "high")
+    key = next((key for key in NUMERIC if getattr(measurement, key) is not None), "")
     for middle, width in _ranges(measurement):
-        low = middle - width if low is None else max(low, middle - width)
-        high = middle + width if high is None else min(high, middle + width)
-    if low is not None and high is not None and low > high:
-        key = next(key for key in NUMERIC if getattr(measurement, key) is not None)
-        raise LimitsError(key, f"its limits cross: low {low:.6g}, high {high:.6g}")
+        if abs(middle) + width > exact(sys.float_info.max):
+            raise LimitsError(key, "its limits are too large for a number")
+        low = middle - width if low is None else max(low, middle - width, key=exact)
+        high = middle + width if high is None else min(high, middle + width, key=exact)
+    if low is not None and violated(low, None, high):
+        raise LimitsError(key, f"its limits cross: low {_text(low)}, high {_text(high)}")
     return low, high
 
 
-def _ranges(measurement: Measurement) -> Iterator[tuple[float, float]]:
+def written(measurement: Measurement, key: str) -> Any:
+    """Return the value of a key; a decimal as the file has it, also if a float does not keep it.
+
+    Args:
+        measurement: The measurement, without an expression in this key.
+        key: A key such as ``high`` or ``within.of``.
+    """
+    outer, _, inner = key.partition(".")
+    value = getattr(measurement, outer)
+    value = getattr(value, inner) if inner and value is not None else value
+    return exact(measurement.written[key]) if key in measurement.written else value
+
+
+def _ranges(measurement: Measurement) -> Iterator[tuple[Any, Any]]:
     """Yield the middle and the half-width of each range that a measurement names."""
     if measurement.within is not None:
-        of = measurement.within.of
-        yield of, abs(of) * measurement.within.percent / 100
-    nominal, tolerance = measurement.nominal, measurement.tolerance
+        of = exact(written(measurement, "within.of"))
+        yield of, abs(of) * exact(written(measurement, "within.percent")) / 100
+    nominal, tolerance = (written(measurement, key) for key in ("nominal", "tolerance"))
     if nominal is not None and tolerance is not None:
         if isinstance(tolerance, str):
-            tolerance = abs(nominal) * float(tolerance.removesuffix("%")) / 100
-        yield nominal, tolerance
+            share = exact(tolerance.removesuffix("%").strip())
+            yield exact(nominal), abs(exact(nominal)) * share / 100
+        elif isinstance(nominal, int) and isinstance(tolerance, int):
+            yield nominal, tolerance  # integers stay integers in reports
+        else:
+            yield exact(nominal), exact(tolerance)
 
 
-def clear_range(marginal: Marginal, limits: Range) -> Range:
+def _text(number: Number | None) -> str:
+    return figure(rounded(number or 0))
+
+
+def clear_range(measurement: Measurement, limits: Range) -> Range:
     """Return the range of values that pass and are not marginal.
 
     Args:
-        marginal: The key of the measurement, without expressions.
+        measurement: The measurement, without expressions in `marginal`.
         limits: The range of values that pass.
 
     Raises:
         LimitsError: The range is empty, or each value that passes is in it.
     """
-    low, high = limits
-    if marginal.percent is not None:
-        share, width = marginal.percent / 100, None
+    low, high = (None if one is None else exact(one) for one in limits)
+    percent = written(measurement, "marginal.percent")
+    if percent is not None:
+        share, width = exact(percent) / 100, None
         if low is not None and high is not None:
             width = high - low
         clear = (
@@ -74,7 +102,7 @@ def clear_range(marginal: Marginal, limits: Range) -> Range:
             None if high is None else high - share * (abs(high) if width is None else width),
         )
     else:
-        clear = marginal.low, marginal.high
+        clear = written(measurement, "marginal.low"), written(measurement, "marginal.high")
     _check_clear_range(clear, limits)
     return clear
 
@@ -86,11 +114,13 @@ def _check_clear_range(clear: Range, limits: Range) -> None:
             continue
         if limit is None:
             raise LimitsError("marginal", f"it has a marginal {side}, but no {side} limit")
-        inside = clear_limit > limit if side == "low" else clear_limit < limit
-        if not inside:
+        between = (clear_limit, limit) if side == "low" else (limit, clear_limit)
+        if not violated(between[0], None, between[1]):
             nearer = "above" if side == "low" else "below"
-            shown = f"marginal {side} {clear_limit:.6g} is not {nearer} its {side} {limit:.6g}"
+            shown = (
+                f"marginal {side} {_text(clear_limit)} is not {nearer} its {side} {_text(limit)}"
+            )
             raise LimitsError("marginal", f"its {shown}")
-    if low is not None and high is not None and low > high:
-        shown = f"low {low:.6g}, high {high:.6g}"
+    if low is not None and violated(low, None, high):
+        shown = f"low {_text(low)}, high {_text(high)}"
         raise LimitsError("marginal", f"its marginal limits cross: {shown}")

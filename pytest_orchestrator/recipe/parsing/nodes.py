@@ -261,6 +261,8 @@ _FLOAT = lazy_pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)
 _NOT_FINITE = lazy_pattern(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _DIGITS = 22
+_LONGEST = 400  # characters of a decimal: comparisons are exact, and so their cost is bounded
+_DIGIT = lazy_pattern("[1-9]")
 """Most digits of a number of 64 bits in base 8 or above; `int` refuses some thousand digits."""
 
 
@@ -352,8 +354,17 @@ def _whole(text: str, radix: int) -> int:
     raise NotJsonScalar(f"{shortened(text)} does not fit into 64 bits; quote it to have it as text")
 
 
+def is_decimal(node: ScalarNode) -> bool:
+    """Return True if a checked scalar node is a decimal such as ``3.35`` or ``1e3``."""
+    return node.tag == PLAIN and type(plain(node.value)) is float
+
+
 def _finite(text: str) -> float:
     number = float(text)
+    if len(text) > _LONGEST or (number == 0.0 and _DIGIT.search(text.lower().partition("e")[0])):
+        raise NotJsonScalar(
+            f"{shortened(text)} has more digits than a number keeps; quote it to have it as text"
+        )
     if math.isfinite(number):
         return number
     raise NotJsonScalar(f"{shortened(text)} is too large for a number; quote it to have it as text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from pytest_orchestrator.execution.criteria import measurements
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
+ABSENT = "was not measured: `result.nope`: there is no 'nope' (did you mean 'none'?)"
 OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
 
 
@@ -36,7 +38,7 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
             "fail",
             "is a number, and a text is needed for 'matches'",
         ),
-        ({"value": "result.nope", "matches": "x"}, "unset", "was not measured: there is no value"),
+        ({"value": "result.nope", "matches": "x"}, "unset", ABSENT),
         (
             {"value": "12.75", "nominal": 12.0, "tolerance": "5%", "unit": "V", "precision": 3},
             "fail",
@@ -56,8 +58,44 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
         ({"value": "-1", "low": 0}, "fail", "= -1, min 0 (1 below)"),
         ({"value": "false", "equals": 0}, "fail", "= false, expected 0"),
         ({"value": "'x'", "high": 1}, "fail", "is text, and a number is needed for its limit"),
-        ({"value": "result.nope"}, "unset", "was not measured: there is no value"),
+        ({"value": "result.nope"}, "unset", ABSENT),
         ({"value": "result.none"}, "unset", "was not measured: there is no value"),
+        ({"value": "1e308 * 10", "low": 0}, "unset", "was not measured: its value is infinite"),
+        ({"value": "-1e308 * 10"}, "unset", "was not measured: its value is infinite"),
+        (
+            {"value": "'-inf' | float", "high": 5},
+            "unset",
+            "was not measured: its value is infinite",
+        ),
+        (
+            {"value": "'ERROR' | int", "high": 50},
+            "unset",
+            (
+                "was not measured: `'ERROR' | int`: 'ERROR' is no number that `int` can read "
+                "(`int(0)` gives 0 instead)"
+            ),
+        ),
+        ({"value": "'ERROR' | int(7)", "high": 50}, "pass", None),
+        ({"value": "3.35", "nominal": 3.3, "tolerance": 0.05}, "pass", None),
+        ({"value": "3.25", "nominal": 3.3, "tolerance": 0.05}, "pass", None),
+        ({"value": "0.3", "within": {"of": 0.1, "percent": 200}}, "pass", None),
+        ({"value": "0.3", "nominal": 0.1, "tolerance": "200%"}, "pass", None),
+        (
+            {"value": repr(math.nextafter(3.35, 4)), "nominal": 3.3, "tolerance": 0.05},
+            "fail",
+            "= 3.35, max 3.35 (5e-16 above, 1.49e-14 %)",
+        ),
+        (
+            {"value": "9007199254740993", "high": 9007199254740992},
+            "fail",
+            "= 9007199254740993, max 9007199254740992 (1 above, 1.11e-14 %)",
+        ),
+        (
+            {"value": "9007199254740993", "nominal": 9007199254740992, "tolerance": 0},
+            "fail",
+            "= 9007199254740993, max 9007199254740992 (1 above, 1.11e-14 %)",
+        ),
+        ({"value": "9007199254740993", "low": 9007199254740993}, "pass", None),
     ],
 )
 def test_a_measurement_has_a_verdict(
@@ -170,13 +208,67 @@ def test_nan_counts_as_not_measured(bench: Bench) -> None:
     assert [one.verdict for one in measured] == ["unset"]
 
 
-def test_a_margin_that_is_not_finite_is_none(bench: Bench) -> None:
+@pytest.mark.parametrize("infinite", [float("inf"), float("-inf")])
+def test_infinity_is_not_recorded_as_a_value(bench: Bench, infinite: float) -> None:
     step = bench.shell_step(
-        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "low": 1}}
     )
-    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": float("inf")}}, {})
+    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": infinite}}, {})
 
-    assert (measured.value, measured.verdict, measured.margin) == ("inf", "fail", None)
+    assert (measured.value, measured.verdict, measured.margin) == (None, "unset", None)
+
+
+def test_a_margin_that_no_float_represents_is_none(bench: Bench) -> None:
+    step = bench.shell_step(
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "low": 1}}
+    )
+    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": 10**400}}, {})
+
+    assert (measured.verdict, measured.margin) == ("pass", None)
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [
+        ("high: 3.35000000000000000001", "pass"),
+        ("high: 3.34999999999999999999", "fail"),
+        ("low: 3.35000000000000000001", "fail"),
+        ("equals: 3.35000000000000000001", "fail"),
+        ("nominal: 3.30000000000000000001, tolerance: 0.05", "pass"),
+        ("nominal: 3.29999999999999999999, tolerance: 0.05", "fail"),
+        ("nominal: 3.3, tolerance: 0.04999999999999999999", "fail"),
+        ("within: {of: 3.34999999999999999999, percent: 0}", "fail"),
+        ("within: {of: 3.3, percent: 1.51515151515151515151}", "fail"),
+        ("within: {of: 3.3, percent: 1.51515151515151515152}", "pass"),
+        ("high: 0e400000000, low: -5", "fail"),
+    ],
+)
+def test_a_limit_is_the_decimal_that_is_written(bench: Bench, limits: str, verdict: str) -> None:
+    step = bench.recipe(
+        "steps:\n  - {name: s, type: shell, cmd: 'true', parse: text, "
+        f"measurements: {{m: {{value: 3.35, {limits}}}}}}}\n"
+    ).step("s")
+    (measured,) = bench.result(step).measurements
+    assert measured.verdict == verdict
+
+
+def test_limits_and_margins_are_recorded_without_binary_digits(bench: Bench) -> None:
+    measured = {"m": {"value": "3.32", "nominal": 3.3, "tolerance": 0.05}}
+    (one,) = bench.result(
+        bench.shell_step("true", parse="text", measurements=measured)
+    ).measurements
+    assert (repr(one.low), repr(one.high), repr(one.margin)) == ("3.25", "3.35", "0.03")
+
+
+def test_limits_that_no_number_reaches_are_an_error(bench: Bench) -> None:
+    measured = {"m": {"value": "1", "nominal": 1e308, "tolerance": "${{ '200%' }}"}}
+    (one,) = bench.result(
+        bench.shell_step("true", parse="text", measurements=measured)
+    ).measurements
+    assert (one.verdict, one.unmet) == (
+        "unset",
+        "was not measured: its limits are too large for a number",
+    )
 
 
 def test_an_integer_that_no_float_represents_is_recorded_as_text(bench: Bench) -> None:

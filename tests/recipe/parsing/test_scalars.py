@@ -3,6 +3,7 @@
 import pytest
 
 from pytest_orchestrator.recipe.parsing.nodes import NotJsonScalar, plain, tagged
+from pytest_orchestrator.recipe.problems import shortened
 
 
 @pytest.mark.parametrize("word", ["", "~", "null", "Null", "NULL"])
@@ -94,6 +95,20 @@ def test_a_number_of_many_digits_is_refused_and_cut_in_the_message() -> None:
     assert str(caught.value) == (
         f"{nines}...{nines} does not fit into 64 bits; quote it to have it as text"
     )
+
+
+@pytest.mark.parametrize("text", ["1e-400", "-0.1e-400000000", "0." + "1" * 400])
+def test_a_decimal_that_no_float_is_near_to_is_refused(text: str) -> None:
+    with pytest.raises(NotJsonScalar) as caught:
+        plain(text)
+    shown = shortened(text)
+    said = f"{shown} has more digits than a number keeps; quote it to have it as text"
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("text", ["0e400000000", "-0.0e-400000000", ".0"])
+def test_a_zero_may_have_any_exponent(text: str) -> None:
+    assert plain(text) == 0.0
 
 
 def test_a_float_beyond_all_floats_is_refused() -> None:
