@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial, wraps
 from typing import Any, Final
 
-from jinja2 import Environment
+from jinja2 import Environment, UndefinedError
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedFormatter
 
+from pytest_orchestrator.core.json_values import kind
+from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.recipe.expressions.budget import (
     ITEM,
     LONG,
@@ -139,12 +141,6 @@ def _rounded(_: Any, precision: Any = 0, *__: Any, **___: Any) -> int:
     return 0
 
 
-def _parsed(value: Any, *_: Any, **__: Any) -> int:
-    if isinstance(value, str):
-        check_work("int", len(value), MOST_BITS // 4)
-    return 0
-
-
 def _wrapped(text: Any, *rest: Any, **more: Any) -> int:
     check_work("wordwrap", _size(text), _SLOW)
     between = [len(one) for one in (*rest, *more.values()) if isinstance(one, str)]
@@ -225,7 +221,6 @@ FILTERS: Mapping[str, Callable[..., int]] = {
     "format": lambda text, *given, **named: percent(_text(text), named or given),
     "groupby": _compared("groupby"),
     "indent": _indented,
-    "int": _parsed,
     "lower": _printed("lower"),
     "max": _compared("max"),
     "min": _compared("min"),
@@ -280,8 +275,39 @@ def _as_list(call: Callable[..., Any], value: Any) -> Any:
     return listed("list", value)
 
 
-REPLACED: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list, "sum": _summed}
-"""Replacements of Jinja filters; they read items one by one, and get the filter as an argument."""
+def _number(name: str) -> Callable[..., Any]:
+    """Return a filter like `int` or `float` that without a default fails on what is no number.
+
+    Jinja makes 0 of it, and a limit would accept that as a measured value.
+    """
+
+    def converted(call: Callable[..., Any], value: Any, *rest: Any, **named: Any) -> Any:
+        if isinstance(value, str):
+            check_work(name, len(value), MOST_BITS // 4)
+        if rest or "default" in named:
+            return call(value, *rest, **named)
+        try:
+            result = call(value, default=None, **named)
+        except OverflowError:
+            result = None
+        if result is None or result != result:  # noqa: PLR0124 - NaN
+            shown = quoted(value) if isinstance(value, str) else kind(value)
+            shown = str(value) if isinstance(value, float) else shown  # infinity and NaN
+            cure = f"`{name}(0)` gives 0 instead"
+            raise UndefinedError(f"{shown} is no number that `{name}` can read ({cure})")
+        return result
+
+    return converted
+
+
+REPLACED: Mapping[str, Callable[..., Any]] = {
+    "float": _number("float"),
+    "int": _number("int"),
+    "join": _joined,
+    "list": _as_list,
+    "sum": _summed,
+}
+"""Replacements of Jinja filters, which get the filter as an argument."""
 
 
 def bounded_filter(name: str, call: Callable[..., Any]) -> Callable[..., Any]:

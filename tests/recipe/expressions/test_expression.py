@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import sandbox
 from pytest_orchestrator.recipe.expressions.expression import (
+    AbsentError,
     Expression,
     ExpressionError,
     Template,
@@ -243,3 +244,73 @@ def test_a_text_has_at_most_a_thousand_expressions() -> None:
     found = template("${{1}}" * 1_000, PLACE)
     assert isinstance(found, Template)
     assert len(found.expressions) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("'abc' | int", "'abc' is no number that `int` can read (`int(0)` gives 0 instead)"),
+        ("'' | float", "'' is no number that `float` can read (`float(0)` gives 0 instead)"),
+        (
+            "'12abc' | float",
+            "'12abc' is no number that `float` can read (`float(0)` gives 0 instead)",
+        ),
+        ("none | int", "null is no number that `int` can read (`int(0)` gives 0 instead)"),
+        ("[1] | float", "a list is no number that `float` can read (`float(0)` gives 0 instead)"),
+        ("'zz' | int(base=16)", "'zz' is no number that `int` can read (`int(0)` gives 0 instead)"),
+        (
+            "'1e400000000' | int",
+            ("'1e400000000' is no number that `int` can read (`int(0)` gives 0 instead)"),
+        ),
+        ("'nan' | float", "'nan' is no number that `float` can read (`float(0)` gives 0 instead)"),
+        ("(1e308 * 10) | int", "inf is no number that `int` can read (`int(0)` gives 0 instead)"),
+        (
+            "['1', 'x'] | map('int') | sum",
+            ("'x' is no number that `int` can read (`int(0)` gives 0 instead)"),
+        ),
+    ],
+)
+def test_a_filter_without_a_default_fails_on_what_is_no_number(
+    expression: str, reason: str
+) -> None:
+    with pytest.raises(AbsentError) as caught:
+        bare(expression, PLACE).value({})
+    assert str(caught.value) == f"`{expression}`: {reason}"
+    assert caught.value.place == PLACE
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("'abc' | int(7)", 7),
+        ("'abc' | int(0)", 0),
+        ("'abc' | float(default=none)", None),
+        ("'abc' | int('none')", "none"),
+        ("'abc' | int(7, 16)", 0xABC),
+        ("'ff' | int(base=16)", 255),
+        ("' 42.9 ' | int", 42),
+        ("' 42.9 ' | float", 42.9),
+        ("true | int", 1),
+    ],
+)
+def test_a_filter_with_a_default_gives_it_for_what_is_no_number(
+    expression: str, value: object
+) -> None:
+    assert bare(expression, PLACE).value({}) == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("x == 1e23", True),
+        ("1e23 == x", True),
+        ("x < 1e23", False),
+        ("y > 9007199254740992.0", True),
+        ("y == 9007199254740992.0", False),
+        ("x < 1e308 * 10", True),
+    ],
+)
+def test_a_large_float_is_compared_as_the_decimal_that_is_written(
+    expression: str, value: bool
+) -> None:
+    assert bare(expression, PLACE).value({"x": 10**23, "y": 2**53 + 1}) is value
