@@ -138,6 +138,7 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.marginal_percent: {"exclusiveMinimum": 0, "exclusiveMaximum": 50},
     key_types.digits: {"minimum": 1, "maximum": key_types.MAX_DIGITS},
     key_types.exit_code: _CODE,
+    key_types.wanted_code: _CODE,
     key_types.exit_codes: {**_CODE, "minItems": 1},
     key_types.skip_codes: {**_CODE, "minItems": 1},
     key_types.positive: {"exclusiveMinimum": 0},

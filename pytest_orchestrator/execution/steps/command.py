@@ -6,14 +6,16 @@ path of its program is relative to the rootdir, whatever the working directory o
 
 import json
 import os
+import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.result import Failure, Process
 from pytest_orchestrator.execution.steps.script import SCRIPT
 from pytest_orchestrator.recipe.expressions.command_line import needs_shell
 from pytest_orchestrator.recipe.model.step import ShellStep
@@ -147,6 +149,22 @@ def with_script(cmd: str, line: str) -> str:
     return f'({create} && printf %s {shlex.quote(cmd)} >"$f" && {line})'
 
 
+def is_shell(process: Process) -> bool:
+    """Return True if the program of a process is a shell, or a script that a shell runs."""
+    program = process.argv[0]
+    if re.fullmatch(_SHELL_NAME, os.path.basename(program)):
+        return True
+    try:
+        with open(shutil.which(program) or program, "rb") as file:
+            line = file.read(_MOST_OF_A_LINE).partition(b"\n")[0].decode("latin-1")
+    except OSError:
+        return False
+    # The kernel runs no text without `#!`: the step gives it to sh, see `execution.steps.shell`.
+    return "\0" not in line and (line[:2] != "#!" or bool(re.search(rf"\b{_SHELL_NAME}\b", line)))
+
+
+_SHELL_NAME = r"(?:ba|da|k|z|a)?sh"
+_MOST_OF_A_LINE = 256  # as many bytes of a first line as the kernel reads
 _MAX_STRING = 128 * 1024
 """Maximum bytes of one word, or of one variable with its name; both with null byte (Linux)."""
 

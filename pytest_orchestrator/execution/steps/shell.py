@@ -8,6 +8,7 @@ import signal
 import stat
 import tempfile
 import time
+from typing import Final
 
 import msgspec
 
@@ -34,6 +35,7 @@ from pytest_orchestrator.execution.steps.command import (
     argv_of,
     environment_of,
     far_argv_of,
+    is_shell,
     stdin_of,
 )
 from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
@@ -121,6 +123,7 @@ def _lost_connection(step: ShellStep, attempt: AttemptContext, code: int | None)
     if (
         not isinstance(step, SshStep)
         or code != 255
+        or code in _wanted(step)
         or not attempt.required_slot.ssh_connections.is_lost(step.host)
     ):
         return None
@@ -142,6 +145,7 @@ RESULT = "ORCHESTRATOR_RESULT"
 """Name of the variable with the path of the file to which a script may write its result."""
 
 _NOT_FOUND = {126: "may not be run", 127: "was not found"}
+_NONZERO: Final = "nonzero"
 
 
 def run(step: ShellStep, attempt: AttemptContext) -> Ended:
@@ -256,7 +260,7 @@ def _ended(
         shown=attempt.live is not None,
     )
     value = _value(step, exited, raw, attempt)
-    verdict = _exit_verdict(step, exited.code)
+    verdict = _exit_verdict(step, exited.code, process)
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
     result = None if isinstance(value, Failure) else value
     failure, skipped = (
@@ -417,12 +421,13 @@ def _wrong_code(
     line = FailingLine(step, exited.code, stderr.text, ends or far_ends)
     kind: Kind = "exit_code"
     reason, place = verdict.unmet or "", verdict.place
-    if exited.code in _NOT_FOUND and not _criterion(step):
+    if exited.code in _NOT_FOUND and (not _criterion(step) or _NONZERO in _wanted(step)):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
         kind, place = "not_found", step.at["cmd"]
         reason = _with_last_line(reason, _last_line(step, exited, attempt))
     reason = "; ".join(filter(None, [reason, line.text]))
-    return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
+    detail = (*line.detail, *_cure(step, exited.code))
+    return Failure(kind=kind, reason=reason, place=place, detail=detail)
 
 
 def _last_line(step: ShellStep, exited: CommandResult, attempt: AttemptContext) -> str:
@@ -446,24 +451,46 @@ def _criterion(step: ShellStep) -> Criterion | None:
     return next((one for one in step.success if one.name == "exit_code"), None)
 
 
-def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
+def _wanted(step: ShellStep) -> list[Json]:
+    """Return the accepted exit codes of a step; one of them may be ``nonzero``."""
     criterion = _criterion(step)
     wanted: Json = criterion.expected if criterion else 0
-    if wanted == "nonzero":
-        held, words = bool(code), "a code that is not 0"
-    else:
-        codes = wanted if isinstance(wanted, list) else [wanted]
-        held, words = code in codes, " or ".join(map(str, codes))
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _cure(step: ShellStep, code: int | None) -> tuple[str, ...]:
+    """Return the line for a failure by an exit code that `nonzero` does not accept."""
+    if not code or _NONZERO not in _wanted(step):
+        return ()
+    meant = (
+        "a program that cannot be run" if code in _NOT_FOUND else "a program that a signal ended"
+    )
+    return (f"'nonzero' does not accept {meant}: write {code} if the step expects it.",)
+
+
+def _exit_verdict(step: ShellStep, code: int | None, process: Process) -> Verdict:
+    criterion, wanted = _criterion(step), _wanted(step)
+    held = code in wanted or (_NONZERO in wanted and _is_own_error(step, code, process))
+    nonzero = "an error code of the program itself" if code else "a code that is not 0"
+    words = " or ".join(nonzero if one == _NONZERO else str(one) for one in wanted)
     unmet = (
         None if held or code is None else f"exit code {code}{_by_signal(code)}, expected {words}"
     )
     return Verdict(
         name="exit_code",
-        expected=wanted,
+        expected=criterion.expected if criterion else 0,
         place=criterion.place if criterion else step.at["cmd"],
         measured=code,
         unmet=unmet,
     )
+
+
+def _is_own_error(step: ShellStep, code: int | None, process: Process) -> bool:
+    """Return True if a program reported an error by an exit code of its own."""
+    if not code or code in _NOT_FOUND:
+        return False
+    is_of_signal = code - 128 in range(1, signal.NSIG)
+    return not (is_of_signal and (isinstance(step, SshStep) or is_shell(process)))
 
 
 def _by_signal(code: int) -> str:
@@ -485,20 +512,19 @@ def _not_started(
     code, reason, place = suggestions.missing_program(
         process.argv[0], process.cwd, error, attempt.config.root, folders
     )
-    is_shell = step.shell is not None and isinstance(step.cmd, str)
-    if is_shell and place == "cmd":
+    of_shell = step.shell is not None and isinstance(step.cmd, str)
+    if of_shell and place == "cmd":
         reason = f"shell {reason.removeprefix('program ')}"
         place = "shell" if "shell" in step.at else "cmd"
     # The code of a missing shell is not that of the script: it is neither wanted nor a skip.
-    skips = code in step.skip_exit_code and not is_shell
-    passes = skips or (_wants(step, code) and not is_shell)
+    skips = code in step.skip_exit_code and not of_shell
+    wants = _criterion(step) is not None and code in _wanted(step)
+    passes = skips or (wants and not of_shell)
+    detail = _cure(step, code)
+    failure = Failure(kind="not_found", reason=reason, place=step.at[place], detail=detail)
     return Ended(
         usage=Usage(seconds=0.0),
-        failure=None if passes else Failure(kind="not_found", reason=reason, place=step.at[place]),
+        failure=None if passes else failure,
         skipped=reason if skips else None,
         process=msgspec.structs.replace(process, exit_code=code),
     )
-
-
-def _wants(step: ShellStep, code: int) -> bool:
-    return bool(_criterion(step)) and _exit_verdict(step, code).unmet is None

@@ -10,7 +10,7 @@ it raises ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
 import re
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -289,7 +289,12 @@ def exit_code(code: int) -> int:
     return code
 
 
-def exit_codes(codes: int | str | tuple[int, ...]) -> Json:
+def wanted_code(code: int | str) -> int | str:
+    """Check an item of a list of expected exit codes."""
+    return exit_code(code) if isinstance(code, int) else code
+
+
+def exit_codes(codes: int | str | tuple[int | str, ...]) -> Json:
     """Check one exit code, several, or ``nonzero``."""
     if codes == ():
         raise ValueError("should have an exit code in it")
@@ -516,3 +521,4 @@ LiteralBraces = Annotated[
         True,
     ),
 ]
+WantedCode = Annotated[int | Literal["nonzero"], _meta(wanted_code)]

@@ -13,12 +13,12 @@ from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, TRIED
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
     ContextPath,
-    ExitCode,
     FilePath,
     Json,
     Pattern,
     Sha256,
     Text,
+    WantedCode,
     key,
 )
 
@@ -128,11 +128,11 @@ class Success(Struct, frozen=True, kw_only=True):
     exit_code: Annotated[
         Json,
         key(
-            "The expected exit code of a shell step, a list of accepted exit codes, or `nonzero`. "
-            "The default is 0.",
+            "The expected exit code of a shell step, a list of accepted exit codes, or `nonzero`: "
+            "an error that the program itself reports. The default is 0.",
             0,
             names=BEFORE,
-            written=int | Literal["nonzero"] | tuple[ExitCode, ...],
+            written=int | Literal["nonzero"] | tuple[WantedCode, ...],
             rule=key_types.exit_codes,
         ),
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,8 +101,33 @@ def test_a_recipe_may_expect_a_missing_program(bench: Bench) -> None:
         None,
         Process(argv=("/no/such",), cwd=str(bench.root), alone="/no/such", exit_code=127),
     )
-    assert bench.shell("/no/such", success={"exit_code": "nonzero"}).failure is None
+    assert bench.shell("/no/such", success={"exit_code": ["nonzero", 127]}).failure is None
     assert bench.shell("/no/such", success={"exit_code": 126}).failure is not None
+
+
+@pytest.mark.parametrize("wanted", ["nonzero", ["nonzero"], [3, "nonzero"]])
+@pytest.mark.parametrize(
+    ("cmd", "code", "reason"),
+    [
+        ("./gone.sh", 127, "program gone.sh was not found"),
+        (["gone-xyz"], 127, "program gone-xyz was not found"),
+        ("gone-xyz --bad", 127, "program gone-xyz was not found"),
+        (["./plain.txt"], 126, "plain.txt may not be run; give it its run bit: chmod +x plain.txt"),
+        ("echo lost >&2; exit 127", 127, "exit code 127: a program was not found: lost"),
+        ("echo lost >&2; exit 126", 126, "exit code 126: a program may not be run: lost"),
+        ("./returns_127", 127, "exit code 127: a program was not found"),
+    ],
+)
+def test_nonzero_is_not_met_by_a_program_that_cannot_be_run(
+    bench: Bench, cmd: str | list[str], code: int, reason: str, wanted: object
+) -> None:
+    bench.write("plain.txt", "x")
+    bench.write("returns_127", f"#!{sys.executable}\nraise SystemExit(127)\n", mode=0o755)
+    failure = bench.shell(cmd, parse="text", success={"exit_code": wanted}).failure
+    assert failure is not None
+    assert (failure.kind, failure.reason) == ("not_found", reason)
+    cure = f"'nonzero' does not accept a program that cannot be run: write {code} if the step"
+    assert failure.detail == (f"{cure} expects it.",)
 
 
 @pytest.mark.parametrize(

@@ -345,6 +345,17 @@ def test_the_place_of_a_wrong_exit_code_is_the_command(bench: Bench) -> None:
         ([0, 3], 4, "exit code 4, expected 0 or 3"),
         ("nonzero", 9, None),
         ("nonzero", 0, "exit code 0, expected a code that is not 0"),
+        (["nonzero"], 9, None),
+        (["nonzero"], 0, "exit code 0, expected a code that is not 0"),
+        ([0, "nonzero"], 0, None),
+        ("nonzero", 128, None),
+        ("nonzero", 255, None),
+        (
+            "nonzero",
+            139,
+            "exit code 139 (SIGSEGV in a child), expected an error code of the program itself",
+        ),
+        (["nonzero", 139], 139, None),
         (127, 127, None),
     ],
 )
@@ -356,6 +367,34 @@ def test_a_recipe_may_expect_another_exit_code(
     assert [(one.name, one.measured, one.unmet) for one in ended.verdicts] == [
         ("exit_code", code, unmet)
     ]
+
+
+@pytest.mark.parametrize(
+    ("cmd", "is_met"),
+    [
+        ("sh -c 'kill -SEGV $$'", False),
+        (["sh", "-c", "sh -c 'kill -SEGV $$'; exit $?"], False),
+        ("./script", False),
+        ("./without_interpreter", False),
+        ("./program", True),
+        (["./program"], True),
+    ],
+)
+def test_nonzero_accepts_a_code_above_128_only_of_a_program_that_is_no_shell(
+    bench: Bench, cmd: str | list[str], is_met: bool
+) -> None:
+    dies = "sh -c 'kill -SEGV $$'\nexit $?\n"
+    bench.write("script", f"#!/usr/bin/env bash\n{dies}", mode=0o755)
+    bench.write("without_interpreter", dies, mode=0o755)
+    bench.write("program", f"#!{sys.executable}\nraise SystemExit(139)\n", mode=0o755)
+    failure = bench.shell(cmd, parse="text", success={"exit_code": "nonzero"}).failure
+    cure = "'nonzero' does not accept a program that a signal ended: write 139 if the step expects"
+    assert (failure and failure.detail) == (None if is_met else (f"{cure} it.",))
+
+
+def test_nonzero_is_not_met_by_a_program_that_a_signal_ended(bench: Bench) -> None:
+    ended = bench.shell(["sh", "-c", "kill -9 $$"], success={"exit_code": ["nonzero", 137]})
+    assert kind_and_reason(ended) == ("signal", "ended by SIGKILL")
 
 
 def test_timeouts_can_be_switched_off(bench: Bench) -> None:

@@ -234,8 +234,11 @@ def test_wrong_values_of_recipe_keys_are_reported(
             "5:28 'success.exit_code[1]' in shell step 'a' is -1, should be 0 to 255",
         ),
         (
-            "success: {exit_code: [nonzero]}",
-            "5:25 'success.exit_code[0]' in shell step 'a' is text, should be a whole number",
+            "success: {exit_code: [none]}",
+            (
+                "5:25 'success.exit_code[0]' in shell step 'a' is 'none', "
+                "should be a whole number or 'nonzero' (did you mean 'nonzero'?)"
+            ),
         ),
         (
             "success: {exit_code: []}",
@@ -266,7 +269,14 @@ def test_params_are_a_mapping(problems: Problems) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "wanted"), [("3", 3), ("[1, 2]", [1, 2]), ("nonzero", "nonzero"), ("0x1F", 31)]
+    ("written", "wanted"),
+    [
+        ("3", 3),
+        ("[1, 2]", [1, 2]),
+        ("nonzero", "nonzero"),
+        ("[0, nonzero]", [0, "nonzero"]),
+        ("0x1F", 31),
+    ],
 )
 def test_an_exit_code_is_one_criterion(written: str, wanted: object, read: Read) -> None:
     criteria = read(shell(f"success: {{exit_code: {written}}}")).steps[0].success
