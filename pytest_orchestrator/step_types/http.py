@@ -10,6 +10,7 @@ import json
 import re
 import ssl
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -393,15 +394,38 @@ def _read(answer: "httpx.Response") -> bytes:
     """Read the body of an answer, as far as the limit allows.
 
     Raises:
-        StepFailure: The body is larger.
+        StepFailure: The body is larger, or its compressed form is damaged.
     """
     chunks, size = [], 0
-    for chunk in answer.iter_bytes():
+    for chunk in _decompressed(answer):
         size += len(chunk)
         if size > _MOST:
             raise StepFailure(f"the body of the answer is above {_MOST >> 20} MiB", "protocol")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _decompressed(answer: "httpx.Response") -> Iterator[bytes]:
+    """Yield the pieces of a body; httpx accepts a compressed body of which the end is missing."""
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        yield from answer.iter_bytes()
+        return
+    member = None
+    try:
+        for raw in answer.iter_raw():
+            while raw:
+                if member is None or member.eof:
+                    # A body of `deflate` may lack the header of zlib, whose low bits are 8.
+                    bare = encoding == "deflate" and raw[0] & 15 != 8
+                    member = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+                yield member.decompress(raw, _MOST)
+                raw = member.unconsumed_tail or member.unused_data  # noqa: PLW2901
+    except zlib.error as error:
+        wrong = f"the body of the answer is no {encoding}: {error}"
+        raise StepFailure(wrong, "protocol") from None
+    if member is not None and not member.eof:
+        raise StepFailure(f"the body of the answer is cut off within its {encoding}", "protocol")
 
 
 def _body(answer: "httpx.Response", raw: bytes) -> tuple[Any, str]:

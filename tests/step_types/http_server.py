@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +54,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def _text(self, *_: object) -> None:
         self._send(200, "12,5 °C".encode("latin-1"), "text/csv; charset=latin-1")
+
+    def _compressed(self, path: str, _sent: bytes) -> None:
+        """Answer with two members of a compressed body, without its last bytes."""
+        encoding, cut = path.split("/")[2:]
+        make = {"gzip": 31, "deflate": 15, "bare": -15}[encoding]
+        packed = b""
+        for _ in range(2 if encoding == "gzip" else 1):
+            pack = zlib.compressobj(wbits=make)
+            packed += pack.compress(b"volts " * 50) + pack.flush()
+        name = "gzip" if encoding == "gzip" else "deflate"
+        sent = packed[: len(packed) - int(cut)] if int(cut) >= 0 else b"no " + packed
+        self._send(200, sent, "text/plain", Content_Encoding=name)
 
     def _broken(self, *_: object) -> None:
         self._send(200, b'{"volts": NaN}')

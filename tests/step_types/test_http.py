@@ -464,3 +464,28 @@ def test_httpx_is_not_imported_when_a_recipe_is_read(
 
     assert loaded(tmp_path, "").type == "http"
     assert "httpx" not in sys.modules
+
+
+@pytest.mark.parametrize(("encoding", "count"), [("gzip", 100), ("deflate", 50), ("bare", 50)])
+def test_a_compressed_body_is_read_whole(server: Server, encoding: str, count: int) -> None:
+    assert answered(server, f"/compressed/{encoding}/0")["body"] == "volts " * count
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/compressed/gzip/1", "the body of the answer is cut off within its gzip"),
+        ("/compressed/gzip/12", "the body of the answer is cut off within its gzip"),
+        ("/compressed/deflate/5", "the body of the answer is cut off within its deflate"),
+        ("/compressed/bare/1", "the body of the answer is cut off within its deflate"),
+        (
+            "/compressed/gzip/-1",
+            (
+                "the body of the answer is no gzip: Error -3 while decompressing data: "
+                "incorrect header check"
+            ),
+        ),
+    ],
+)
+def test_a_damaged_compressed_body_is_no_answer(server: Server, path: str, reason: str) -> None:
+    assert failure(server, path) == ("protocol", reason)
