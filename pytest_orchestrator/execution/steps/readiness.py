@@ -5,17 +5,19 @@ Files and output from before the start of a service do not make it ready.
 
 import base64
 import contextlib
+import io
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pytest_orchestrator.recipe.model.options import Ready
 
-_HTTP_TIMEOUT = 5.0  # seconds for the first line of an answer
-_MAX_LINE = 1 << 16
+_HTTP_TIMEOUT = 5.0  # seconds for an answer
+_MAX_ANSWER = 1 << 16
 _HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _CONNECT_TIMEOUT = 0.5  # seconds; a connection to this machine takes far less
 _MAX_TEXT = 1 << 20  # bytes of stdout that are searched again
@@ -136,12 +138,12 @@ def accepts(wanted: int | str | list[int | str], code: int) -> bool:
 def answered_code(url: str, seconds: float) -> int | None:
     """Send a GET request, and return the code of the answer; None if there is no answer.
 
-    Redirects are not followed, and any certificate is accepted. Only the first line of the answer
-    is read, so that a server that sends the rest slowly cannot delay the caller.
+    Redirects are not followed, and any certificate is accepted. An answer counts only if it is
+    complete; of a large one, the first 64 KiB are read.
 
     Args:
         url: The address, with `http` or `https`.
-        seconds: The time limit for the first line.
+        seconds: The time limit for the answer.
     """
     import http.client  # with ssl, which takes longer to import than a step takes to run
 
@@ -161,7 +163,7 @@ def answered_code(url: str, seconds: float) -> int | None:
     try:
         with contextlib.closing(connection):
             connection.request("GET", path, headers={"Connection": "close", **_credentials(parts)})
-            return _code_of(_first_line(connection.sock, until))
+            return _code_of(connection.sock, until)
     except (OSError, http.client.HTTPException, ValueError):
         return None
 
@@ -174,23 +176,34 @@ def _credentials(parts: SplitResult) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"}
 
 
-def _first_line(connection: socket.socket, until: float) -> bytes:
-    """Read the first line of an answer; what was received of it at the deadline."""
-    line = b""
-    while b"\n" not in line and len(line) < _MAX_LINE:
+def _code_of(connection: socket.socket, until: float) -> int | None:
+    """Read an answer; return its code, or None if it is not complete at the deadline or its end."""
+    received, piece = b"", b"any"
+    while piece and len(received) < _MAX_ANSWER:
         left = until - time.monotonic()
         if left <= 0:
-            break
+            return None
         connection.settimeout(left)
-        piece = connection.recv(256)
-        if not piece:
-            break
-        line += piece
-    return line.partition(b"\n")[0]
+        piece = connection.recv(1 << 14)
+        received += piece
+        if b"\r\n\r\n" in received or b"\n\n" in received:
+            code = _code_of_whole(received, is_end=not piece)
+            if code is not None:
+                return code
+    return None
 
 
-def _code_of(line: bytes) -> int | None:
-    """Return the code in the first line of an answer; None if it is no answer of HTTP."""
-    words = line.split(None, 2)
-    is_answer = len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit()
-    return int(words[1]) if is_answer else None
+def _code_of_whole(received: bytes, *, is_end: bool) -> int | None:
+    """Return the code of an answer with a complete head; None if bytes of its body are missing."""
+    from http.client import HTTPResponse, IncompleteRead
+
+    source: Any = SimpleNamespace(makefile=lambda _mode: io.BytesIO(received))
+    answer = HTTPResponse(source, method="GET")
+    answer.begin()
+    if len(received) >= _MAX_ANSWER:
+        return answer.status
+    try:
+        answer.read()
+    except IncompleteRead:
+        return None
+    return answer.status if is_end or answer.chunked or answer.length is not None else None

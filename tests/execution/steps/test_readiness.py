@@ -116,6 +116,53 @@ def test_a_server_that_does_not_speak_http_does_not_answer(sent: bytes) -> None:
         thread.join()
 
 
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"HTTP/1.1 200", None),
+        (b"HTTP/1.1 200 OK\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour", 200),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200),
+        (b"HTTP/1.0 503 Busy\n\nuntil the end", 503),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b"x" * 70_000, 200),
+    ],
+)
+def test_an_answer_counts_only_if_it_is_complete(sent: bytes, code: int | None) -> None:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1000)
+            connection.sendall(sent)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert answered_code(f"http://127.0.0.1:{listener.getsockname()[1]}/", 5.0) == code
+        thread.join()
+
+
+def test_a_server_that_keeps_the_connection_open_has_answered() -> None:
+    over = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            over.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert answered_code(f"http://127.0.0.1:{listener.getsockname()[1]}/", 60.0) == 200
+        over.set()
+        thread.join()
+
+
 def test_a_server_that_dribbles_is_given_up_at_the_deadline() -> None:
     over = threading.Event()
 
