@@ -108,6 +108,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         rss_delta: Growth in bytes of the resident memory of the process that ran the step.
         max_rss: Peak of resident memory in bytes.
         largest_rss: Peak of resident memory in bytes of the largest single process.
+        rss_bound: Bytes of resident memory that no process exceeded, if `max_rss` may be lower than
+            the peak, or is this bound; None if `max_rss` is the peak.
         heap_current: Bytes on the Python heap at the end (only if heap is traced).
         heap_peak: Peak bytes on the Python heap (only if heap is traced).
         read_bytes: Bytes read from storage.
@@ -123,6 +125,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rss_delta: int | None = None
     max_rss: int | None = None
     largest_rss: int | None = None
+    rss_bound: int | None = None
     heap_current: int | None = None
     heap_peak: int | None = None
     read_bytes: int | None = None

@@ -1,10 +1,12 @@
 """Criteria on Context keys, resource limits and printed output."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from pytest_orchestrator.core.exact import exact, rounded, violated
 from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.core.text import quoted
+from pytest_orchestrator.core.text import figure, quoted
 from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
@@ -122,14 +124,15 @@ def max_cpu_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdi
     if usage.cpu_user_seconds is None or usage.cpu_system_seconds is None:
         yield verdict(criterion, "no CPU time was measured")
         return
-    used = usage.cpu_user_seconds + usage.cpu_system_seconds
-    yield _at_most(criterion, used, "s", "used {} of CPU")
+    used = exact(usage.cpu_user_seconds) + exact(usage.cpu_system_seconds)
+    yield _at_most(criterion, rounded(used), "s", "used {} of CPU")
 
 
 def max_rss_mb(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Yield the verdict on the peak memory of the step's process tree.
 
-    A peak that is only an upper bound does not fail the step, because the true peak may be lower.
+    If only an upper bound of the peak is known, the bound must meet the limit. Samples cannot show
+    that a limit held, and whether there is one depends on the speed of the machine.
     """
     if inputs.ended.process is None:
         return
@@ -138,9 +141,15 @@ def max_rss_mb(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     if peak is None:
         yield verdict(criterion, "no memory was measured")
         return
-    checked = _at_most(criterion, peak / _MEGA, "MB", "had {} at its peak", digits=1)
-    if is_memory_bound(usage.source) and (checked.unmet is None or checked.distance is not None):
-        checked = verdict(criterion, measured=f"≤ {peak / _MEGA:.1f}", unit="MB")
+    bound = usage.rss_bound or (peak if is_memory_bound(usage.source) else 0)
+    known = 0.0 if bound == peak else peak / _MEGA
+    checked = _at_most(criterion, known, "MB", "had {} at its peak", digits=1)
+    if bound and checked.unmet is None:
+        limit: Any = criterion.expected
+        most, unmet = f"{bound / _MEGA:.1f}", None
+        if violated(bound / _MEGA, None, limit):
+            unmet = f"at most {most} MB: cannot show that {figure(limit)} MB held"
+        checked = verdict(criterion, unmet, measured=f"≤ {most}", unit="MB")
     yield checked
 
 
@@ -169,7 +178,7 @@ def _at_most(
     limit = criterion.expected
     if isinstance(limit, bool) or not isinstance(limit, int | float):
         return verdict(criterion, "the limit is no number", measured=value, unit=unit)
-    if value <= limit:
+    if not violated(value, None, limit):
         return verdict(criterion, measured=value, unit=unit)
     figure, rest = schema_errors.beyond_limit(value, limit, unit, digits=digits)
     return verdict(
@@ -177,5 +186,5 @@ def _at_most(
         f"{phrase.format(figure)}, {rest}",
         measured=value,
         unit=unit,
-        distance=value - limit,
+        distance=rounded(exact(value) - exact(limit)),
     )

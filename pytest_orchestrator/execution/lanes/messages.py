@@ -138,6 +138,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
         system: CPU seconds in kernel mode, of all reaped processes.
         max_rss: The peak of the memory of all processes together, in bytes.
         largest_rss: The peak of the memory of the largest process, in bytes.
+        rss_bound: The memory that no process exceeded, in bytes; 0 if ``max_rss`` is exact.
         memory_source: The source of ``max_rss`` and ``largest_rss``.
         read_bytes: Bytes read from storage; None if the system does not count them.
         write_bytes: Bytes written to storage; None if the system does not count them.
@@ -160,6 +161,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     system: float
     max_rss: int
     largest_rss: int
+    rss_bound: int
     memory_source: str
     read_bytes: int | None
     write_bytes: int | None
@@ -343,6 +345,7 @@ def usage(exited: CommandResult, samples: str | None) -> Usage:
         cpu_system_seconds=exited.system,
         max_rss=exited.max_rss or None,
         largest_rss=exited.largest_rss or None,
+        rss_bound=exited.rss_bound or None,
         read_bytes=exited.read_bytes,
         write_bytes=exited.write_bytes,
         processes=exited.processes,

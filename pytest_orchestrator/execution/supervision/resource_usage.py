@@ -2,10 +2,11 @@
 
 The peak memory from ``wait4`` is never below that of the process that started the child, because
 Linux copies the high-water mark of the parent when the child executes its program. The peak is used
-only if it is above that mark; otherwise the sampled high-water marks are used. A fork that executes
-no program starts with the memory that it shares with its parent, so its mark is used as it is. A
-program that is just being started has a mark of a few pages, so marks below one megabyte are
-ignored.
+only if it is above that mark; otherwise the sampled high-water marks are used, and the mark of the
+parent is the upper bound of the peak: a program may have needed more memory after the last sample.
+A fork that executes no program starts with the memory that it shares with its parent, so its mark
+is used as it is. A program that is just being started has a mark of a few pages, so marks below one
+megabyte are ignored.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
 _BLUR = 1 << 20  # the kernel counts pages per CPU and adds them up only now and then
+_GRID = 1 << 22  # the marks of lanes differ by 0.4 MB: the bound, and so a verdict, must not
 _MOST_SAMPLES = 500
 
 
@@ -65,7 +67,8 @@ class TreeUsage:
         """
         self.seen.add(pid)
         if not is_fork:
-            self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
+            mark = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
+            self._floor = -(-mark // _GRID) * _GRID
 
     def reaped(self, pid: int, used: struct_rusage) -> None:
         """Add the usage of an ended process, including that of the children it waited for."""
@@ -107,15 +110,16 @@ class TreeUsage:
         largest = max(self._largest_sampled, waited)
         peak = max(self._tree_peak, largest)
         source = "sampled high-water marks" if peak > waited else "wait4"
-        if not peak:
-            # The program ended before the first sample: its peak is at most that of wait4.
-            largest = peak = self._largest_waited
+        bound = self._floor if self._largest_waited > waited else 0
+        if not peak:  # the program ended before the first sample
+            largest = peak = bound
             source = "wait4, an upper bound"
         return {
             "user": self.user,
             "system": self.system,
             "max_rss": peak,
             "largest_rss": largest,
+            "rss_bound": bound,
             "memory_source": source,
             "read_bytes": self.read,
             "write_bytes": self.written,

@@ -11,6 +11,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Process, Usage, Verdict
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
+from tests.tiers import kept_first
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -93,12 +94,47 @@ def test_a_figure_at_its_limit_holds_and_is_recorded(bench: Bench) -> None:
 BOUND = {"memory": "wait4, an upper bound"}
 
 
-@pytest.mark.parametrize("limit", [5, 9])
-def test_a_memory_peak_that_is_an_upper_bound_fails_no_limit(bench: Bench, limit: int) -> None:
-    usage = Usage(seconds=0.0, max_rss=9_031_680, source=BOUND)
+@pytest.mark.parametrize(
+    ("limit", "unmet"),
+    [
+        (10, "at most 10.3 MB: cannot show that 10 MB held"),
+        (10.3, None),
+        (11, None),
+    ],
+)
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(seconds=0.0, max_rss=10_300_000, source=BOUND),
+        Usage(seconds=0.0, max_rss=10_300_000, rss_bound=10_300_000, source=BOUND),
+        Usage(seconds=0.0, max_rss=2_000_000, rss_bound=10_300_000),
+    ],
+)
+def test_an_upper_bound_of_the_memory_peak_must_meet_the_limit(
+    bench: Bench, usage: Usage, limit: float, unmet: str | None
+) -> None:
     (verdict,) = checked(bench, {"max_rss_mb": limit}, usage)
-    assert (verdict.unmet, verdict.measured, verdict.unit) == (None, "≤ 9.0", "MB")
+    assert (verdict.unmet, verdict.measured, verdict.unit) == (unmet, "≤ 10.3", "MB")
     assert verdict.distance is None
+
+
+def test_a_sampled_peak_above_the_limit_fails_with_the_peak(bench: Bench) -> None:
+    usage = Usage(seconds=0.0, max_rss=7_000_000, rss_bound=10_300_000)
+    (verdict,) = checked(bench, {"max_rss_mb": 5}, usage)
+    assert verdict.unmet == "had 7.0 MB at its peak, limit 5 MB (2.0 MB above, 40 %)"
+
+
+@pytest.mark.parametrize("runs", kept_first([20, 1_000], 20))
+@pytest.mark.parametrize(("limit", "outcome"), [(5, "failed"), (30, "passed")])
+def test_the_verdict_on_memory_does_not_depend_on_how_fast_a_program_ends(
+    bench: Bench, runs: int, limit: int, outcome: str
+) -> None:
+    steps = [
+        bench.shell_step(cmd, parse="text", success={"max_rss_mb": limit})
+        for cmd in ("true", "sleep 0.004", "sleep 0.02")
+    ]
+    seen = {bench.result(step).outcome for step in steps * (runs // len(steps) + 1)}
+    assert seen == {outcome}
 
 
 def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_orchestrator.execution.supervision import os_support
+from pytest_orchestrator.execution.supervision import os_support, resource_usage
 from pytest_orchestrator.execution.supervision.resource_usage import TreeUsage
 
 if TYPE_CHECKING:
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("mark", "expected"),
     [
-        (4, (9 << 20, "wait4, an upper bound")),
+        (4, (12 << 20, "wait4, an upper bound")),
         (2048, (2 << 20, "sampled high-water marks")),
     ],
 )
 def test_a_mark_below_a_megabyte_is_not_a_peak(
     mark: int, expected: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own = SimpleNamespace(ru_maxrss=9 << 10)
+    monkeypatch.setattr(resource_usage, "getrusage", lambda _: own)
     monkeypatch.setattr(os_support, "contents", lambda _: b"VmHWM:\t%8d kB\n" % mark)
     used: Any = SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=9 << 10)
     used.ru_inblock = used.ru_oublock = 0
@@ -37,6 +39,23 @@ def test_a_mark_below_a_megabyte_is_not_a_peak(
 
     peak = usage.as_reply()
     assert (peak["max_rss"], peak["memory_source"]) == expected
+    assert peak["rss_bound"] == 12 << 20
+
+
+@pytest.mark.parametrize(("waited", "bound"), [(12, 12), (13, 0)])
+@pytest.mark.parametrize("own", [8 << 10, (11 << 10) - 1])
+def test_the_bound_of_a_peak_is_the_same_for_lanes_of_nearly_the_same_size(
+    own: int, waited: int, bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource_usage, "getrusage", lambda _: SimpleNamespace(ru_maxrss=own))
+    used: Any = SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=waited << 10)
+    used.ru_inblock = used.ru_oublock = 0
+    usage = TreeUsage()
+    usage.started(1)
+    usage.reaped(1, cast("struct_rusage", used))
+
+    reply = usage.as_reply()
+    assert (reply["max_rss"], reply["rss_bound"]) == (waited << 20, bound << 20)
 
 
 def test_the_mark_of_a_fork_is_its_own_however_large_its_parent_was(
