@@ -1,0 +1,245 @@
+"""Property test: a step passes only if exact arithmetic says that its numbers meet their limits.
+
+Hypothesis composes the output and the exit code of a program, a measurement of it with its limits,
+and a criterion. The program runs in a real lane, and its outcome is compared with an evaluation
+that shares no code with the package: a decimal in YAML is the fraction that is written, a float the
+fraction of its `repr`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.result import Ended, Process, Usage
+from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.execution.criteria.inputs import CheckInputs
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+EXAMPLES = int(os.environ.get("VERDICT_EXAMPLES", "25"))
+"""Number of examples; `scripts/check --all` sets 2,000."""
+PHASES = (Phase.generate,) if "VERDICT_FIRST" in os.environ else tuple(Phase)
+"""`scripts/mutants` skips the search for the smallest example, which takes minutes."""
+
+_SETTINGS = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=PHASES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+MIDDLES = ("3.3", "3.35", "0.1", "0", "-12.5", "50", "1e22", "9007199254740992", "123456.789")
+"""Limits, and the middles of ranges."""
+WIDTHS = ("0", "0.05", "0.1", "1", "3", "1e-9")
+"""Tolerances, and percentages."""
+TEXTS = ("ERROR no reading", "", "12abc", "inf", "-inf", "nan", "1e400000000", "true", "None")
+"""Outputs that are no measured value."""
+CODES = (0, 0, 0, 1, 3, 126, 127, 128, 130, 139, 255)
+WANTED = (None, None, 0, 3, 127, "nonzero", ["nonzero"], [0, "nonzero"], ["nonzero", 139])
+
+
+class Limits(NamedTuple):
+    """The limits of a measurement as YAML, and the range that they are."""
+
+    yaml: str
+    low: Fraction | None
+    high: Fraction | None
+
+    def meets(self, value: Fraction) -> bool:
+        """Return True if a value is in the range."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+@st.composite
+def limits(draw: st.DrawFn) -> Limits:
+    """Return limits of each kind, some with more digits than a float keeps."""
+    text, width = draw(st.sampled_from(MIDDLES)), draw(st.sampled_from(WIDTHS))
+    if "." in text and draw(st.booleans()):
+        text += "0" * 15 + draw(st.sampled_from("123456789"))
+    middle, half = Fraction(text), Fraction(width)
+    share = abs(middle) * half / 100
+    return draw(
+        st.sampled_from(
+            [
+                Limits(f"low: {text}", middle, None),
+                Limits(f"high: {text}", None, middle),
+                Limits(f"equals: {text}", middle, middle),
+                Limits(f"nominal: {text}, tolerance: {width}", middle - half, middle + half),
+                Limits(f"within: {{of: {text}, percent: {width}}}", middle - share, middle + share),
+                *(
+                    [
+                        Limits(
+                            f"nominal: {text}, tolerance: '{width}%'",
+                            middle - share,
+                            middle + share,
+                        )
+                    ]
+                    if "e" not in width
+                    else []
+                ),
+            ]
+        )
+    )
+
+
+@st.composite
+def numbers(draw: st.DrawFn, around: Limits) -> float | int:
+    """Return a number at a limit, a few units in the last place beside it, or anywhere."""
+    edges = [one for one in (around.low, around.high) if one is not None]
+    edge = draw(st.sampled_from(edges))
+    near: float = float(edge)
+    for _ in range(draw(st.integers(0, 2))):
+        near = math.nextafter(near, draw(st.sampled_from([-math.inf, math.inf])))
+    whole = round(edge) + draw(st.integers(-1, 1))
+    return draw(st.sampled_from([near, near, whole, draw(st.floats(-1e300, 1e300))]))
+
+
+class Value(NamedTuple):
+    """The output of a program, an expression that reads it, and the number that is measured.
+
+    Attributes:
+        number: None if the expression gives no number.
+    """
+
+    stdout: str
+    parse: str
+    expression: str
+    number: Fraction | None
+
+
+@st.composite
+def values(draw: st.DrawFn, around: Limits) -> Value:
+    """Return a value in JSON or in text, with and without a filter and its default."""
+    number = draw(numbers(around))
+    kind = draw(st.sampled_from(["json", "json", "float", "float", "int", "odd", "infinite"]))
+    if kind == "json":
+        return Value(json.dumps(number), "data", "result", _fraction(number))
+    if kind == "odd":
+        odd = draw(st.sampled_from(["null", "true", "false", '"3.3"', "[3.3]", '"inf"']))
+        return Value(odd, "data", "result", None)
+    if kind == "infinite":
+        return Value("", "text", draw(st.sampled_from(["1e308 * 10", "-1e308 * 10"])), None)
+    text = draw(st.sampled_from([repr(number), repr(number), *TEXTS]))
+    default = draw(st.sampled_from([None, None, number]))
+    call = kind if default is None else f"{kind}({default!r})"
+    return Value(text, "text", f"stdout | {call}", _filtered(kind, text, default))
+
+
+def _fraction(number: int | float) -> Fraction:
+    return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
+
+
+def _filtered(kind: str, text: str, default: float | None) -> Fraction | None:
+    """Return the number that a filter makes of a text; None for infinity, NaN and no number."""
+    try:
+        whole = kind == "int" and text.strip().lstrip("-").isdigit()
+        number: float = int(text) if whole else float(text)
+        if kind == "int":
+            number = int(number)
+    except (ValueError, OverflowError):
+        return None if default is None else _fraction(default)
+    return _fraction(number) if math.isfinite(number) else None
+
+
+def _accepts(wanted: Any, code: int) -> bool:
+    """Return True if the exit code of a script of a shell is a wanted one."""
+    listed = wanted if isinstance(wanted, list) else [0 if wanted is None else wanted]
+    is_own = code not in (0, 126, 127) and not 128 < code <= 128 + 64
+    return code in listed or ("nonzero" in listed and is_own)
+
+
+@given(data=st.data())
+@_SETTINGS
+@pytest.mark.unmeasured
+def test_a_step_passes_exactly_if_its_numbers_meet_their_limits(
+    bench: Bench, data: st.DataObject
+) -> None:
+    around = data.draw(limits())
+    value = data.draw(values(around))
+    code, wanted = data.draw(st.sampled_from(CODES)), data.draw(st.sampled_from(WANTED))
+    bench.write("out", value.stdout)
+    cmd = data.draw(st.sampled_from([f"cat out; exit {code}", "./script"]))
+    bench.write("script", f"#!/bin/sh\ncat out\nexit {code}\n", mode=0o755)
+    success = "" if wanted is None else f"    success: {{exit_code: {json.dumps(wanted)}}}\n"
+    step = bench.recipe(
+        f"steps:\n  - name: s\n    type: shell\n    cmd: {cmd}\n    parse: {value.parse}\n{success}"
+        f"    measurements: {{m: {{value: '{value.expression}', {around.yaml}}}}}\n"
+    ).step("s")
+
+    result = bench.result(step)
+
+    is_met = value.number is not None and around.meets(value.number)
+    reason = result.failure and result.failure.reason
+    expected = "passed" if _accepts(wanted, code) and is_met else "failed"
+    assert result.outcome == expected, (around.yaml, value, code, wanted, reason)
+
+
+@given(wanted=st.sampled_from(WANTED), direct=st.booleans(), exists=st.booleans())
+@_SETTINGS
+@pytest.mark.unmeasured
+def test_a_program_that_cannot_be_run_passes_only_by_its_number(
+    bench: Bench, wanted: Any, direct: bool, exists: bool
+) -> None:
+    bench.write("plain", "x")
+    program = "./plain" if exists else "./gone"
+    keys = {} if wanted is None else {"success": {"exit_code": wanted}}
+    step = bench.shell_step([program] if direct else program, parse="text", **keys)
+
+    listed = wanted if isinstance(wanted, list) else [wanted]
+    expected = "passed" if (126 if exists else 127) in listed else "failed"
+    assert bench.result(step).outcome == expected
+
+
+@given(data=st.data())
+@_SETTINGS
+@pytest.mark.unmeasured
+def test_an_assertion_compares_the_decimals_that_are_written(
+    bench: Bench, data: st.DataObject
+) -> None:
+    limit = data.draw(st.sampled_from([3.35, 0.1, -12.5, 1e22, 1e23, 9007199254740992.0, 2**63]))
+    number = data.draw(numbers(Limits("", _fraction(limit), None)))
+    assume(not isinstance(number, float) or math.isfinite(number))
+    operator, holds = data.draw(
+        st.sampled_from(
+            [
+                ("<=", _fraction(number) <= _fraction(limit)),
+                ("<", _fraction(number) < _fraction(limit)),
+                ("==", _fraction(number) == _fraction(limit)),
+            ]
+        )
+    )
+    bench.write("out", json.dumps(number))
+    asserted = {"assert": [f"result {operator} {limit!r}"]}
+    result = bench.result(bench.shell_step("cat out", parse="data", success=asserted))
+
+    assert result.outcome == ("passed" if holds else "failed"), (number, asserted)
+
+
+@given(
+    peak=st.integers(1, 30_000_000),
+    bound=st.one_of(st.none(), st.integers(1, 30_000_000)),
+    limit=st.sampled_from([0.5, 5, 10, 10.3, 12, 12.582912, 20]),
+)
+@_SETTINGS
+def test_a_limit_of_memory_holds_only_if_the_peak_or_its_bound_meets_it(
+    bench: Bench, peak: int, bound: int | None, limit: float
+) -> None:
+    assume(bound is None or peak <= bound)
+    step = bench.shell_step("true", parse="text", success={"max_rss_mb": limit})
+    process = Process(argv=("true",), cwd="/", alone="")
+    ended = Ended(usage=Usage(seconds=0.0, max_rss=peak, rss_bound=bound), process=process)
+    (verdict,) = check.checked(CheckInputs(step, bench.context, ended, 0.0, bench.root, {}))
+
+    assert (verdict.unmet is None) == (Fraction(bound or peak, 10**6) <= _fraction(limit))
+    assert isinstance(verdict.place, Place)
