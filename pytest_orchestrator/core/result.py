@@ -135,8 +135,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: dict[str, str] = {}
 
     def as_dict(self) -> dict[str, Json]:
-        """Return the figures that were measured, as plain data."""
-        figures = msgspec.structs.asdict(self)
+        """Return the figures that were measured, as plain data; a bound is no measured figure."""
+        figures = msgspec.structs.asdict(msgspec.structs.replace(self, rss_bound=None))
         return {name: value for name, value in figures.items() if value is not None}
 
 
