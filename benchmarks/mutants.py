@@ -1,7 +1,7 @@
-"""Mutation test of the verdict law: without a protection against false verdicts, the law must fail.
+"""Mutation test of the laws of verdicts: without a protection against false verdicts, a law fails.
 
 For each protection `scripts/mutants` copies the package and its tests, removes the protection from
-the copy, and runs the law there. A mutant that the law does not find within its examples is an
+the copy, and runs its law there. A mutant that the law does not find within its examples is an
 error.
 """
 
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 LAW = "tests/execution/test_verdict_law.py"
+EXACT_LAW = "tests/execution/test_exact_law.py"
 PACKAGE = "pytest_orchestrator"
 
 
@@ -81,8 +82,80 @@ MUTANTS = {
 """Mutants of the protections in `docs/explanation/guarantees.md`, "Passed", by their number."""
 
 
-def failure_of(changes: tuple[Change, ...], examples: int) -> str | None:
-    """Return the failure text of the law with a mutant; None if the law passes."""
+EXACT_MUTANTS = {
+    "binary": (
+        Change(
+            "core/exact.py", "float.__repr__(number) if isinstance(number, float)", "number if 1"
+        ),
+    ),
+    "floats": (
+        Change("core/exact.py", "exact(value) < exact(low)", "float(value) < float(low)"),
+        Change("core/exact.py", "exact(value) > exact(high)", "float(value) > float(high)"),
+    ),
+    "sums": (
+        Change(
+            "recipe/model/limits.py",
+            "yield exact(nominal), exact(tolerance)",
+            "yield float(nominal), float(tolerance)",
+        ),
+    ),
+    "written": (
+        Change("recipe/model/limits.py", "if key in measurement.written", "if key is None"),
+    ),
+    "filters": (
+        Change(
+            "recipe/expressions/functions.py",
+            "result = call(value, default=None, **named)",
+            "result = call(value, **named)",
+        ),
+    ),
+    "infinite": (
+        Change(
+            "execution/criteria/measurements.py",
+            'return None, "its value is infinite"',
+            "return math.copysign(1e308, value), ''",
+        ),
+    ),
+    "assert": (
+        Change(
+            "recipe/expressions/sandbox.py",
+            "return int(exact(value)) if is_large else value",
+            "return value",
+        ),
+    ),
+    "nonzero": (
+        Change("execution/steps/shell.py", "if not code or code in _NOT_FOUND:", "if not code:"),
+    ),
+    "nonzero-signal": (
+        Change(
+            "execution/steps/shell.py",
+            "return not (is_of_signal and (isinstance(step, SshStep) or is_shell(process)))",
+            "return True",
+        ),
+    ),
+    "nonzero-missing": (
+        Change(
+            "execution/steps/shell.py",
+            "wants = _criterion(step) is not None and code in _wanted(step)",
+            "wants = _criterion(step) is not None and bool({code, _NONZERO} & {*_wanted(step)})",
+        ),
+    ),
+    "bound": (
+        Change(
+            "execution/criteria/simple.py",
+            "if violated(bound / _MEGA, None, limit):",
+            "if violated(0, None, limit):",
+        ),
+    ),
+}
+"""Mutants of exact comparison, of filters, of `exit_code: nonzero` and of bounds of memory."""
+
+LAWS = dict.fromkeys(MUTANTS, LAW) | dict.fromkeys(EXACT_MUTANTS, EXACT_LAW)
+"""The law that finds a mutant."""
+
+
+def failure_of(law: str, changes: tuple[Change, ...], examples: int) -> str | None:
+    """Return the failure text of a law with a mutant; None if the law passes."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)
         for name in (PACKAGE, "tests", "benchmarks"):
@@ -101,7 +174,7 @@ def failure_of(changes: tuple[Change, ...], examples: int) -> str | None:
             "VERDICT_FIRST": "",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", LAW],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", law],
             cwd=copy,
             env=env,
             capture_output=True,
@@ -118,12 +191,12 @@ def failure_of(changes: tuple[Change, ...], examples: int) -> str | None:
 def main() -> int:
     """Run the named mutants, or all; return 1 if the law misses one."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/mutants")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MUTANTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(LAWS))
     parser.add_argument("--examples", type=int, default=400)
     args = parser.parse_args()
     missed = 0
-    for name in args.names or MUTANTS:
-        failure = failure_of(MUTANTS[name], args.examples)
+    for name in args.names or LAWS:
+        failure = failure_of(LAWS[name], (MUTANTS | EXACT_MUTANTS)[name], args.examples)
         missed += failure is None
         result = "NOT FOUND" if failure is None else f"found: {failure[:150]}"
         print(f"{name:12} {result}", flush=True)

@@ -17,8 +17,8 @@ class _Float(float):
         return "np.float64(3.35)"
 
 
-def fraction(number: int | float) -> Fraction:
-    return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
+def fraction(number: float) -> Fraction:
+    return Fraction(repr(number))
 
 
 @given(number=NUMBERS)
