@@ -193,6 +193,25 @@ def test_a_program_that_cannot_be_run_passes_only_by_its_number(
     assert bench.result(step).outcome == expected
 
 
+@given(
+    code=st.sampled_from(CODES),
+    wanted=st.sampled_from(WANTED),
+    cmd=st.sampled_from(["exit {}; true", "./script", ["./script"]]),
+)
+@_SETTINGS
+@pytest.mark.unmeasured
+def test_an_exit_code_passes_by_its_number_or_as_an_error_of_the_program(
+    bench: Bench, code: int, wanted: Any, cmd: str | list[str]
+) -> None:
+    bench.write("script", f"#!/bin/sh\nexit {code}\n", mode=0o755)
+    keys = {} if wanted is None else {"success": {"exit_code": wanted}}
+    line = cmd.format(code) if isinstance(cmd, str) else cmd
+    step = bench.shell_step(line, parse="text", **keys)
+
+    expected = "passed" if _accepts(wanted, code) else "failed"
+    assert bench.result(step).outcome == expected, (code, wanted, cmd)
+
+
 @given(data=st.data())
 @_SETTINGS
 @pytest.mark.unmeasured
