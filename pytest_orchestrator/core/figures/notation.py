@@ -1,0 +1,227 @@
+"""Notation of measured values for people: SI prefix, significant digits, decimals.
+
+All numbers of a row or a sentence share one `Notation`. Rounding to the same decimals keeps their
+order, so a value that meets a limit is never shown beyond it; a value that violates a limit gets
+digits until its text differs from that of the limit.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
+
+if TYPE_CHECKING:
+    from decimal import Context, Decimal
+
+DIGITS: Final = 5
+"""Most significant digits of a value that is no integer, if the recipe has no `precision`."""
+PREFIXES: Final = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+POWERS: Final[Mapping[str, tuple[int, int]]] = {
+    **dict.fromkeys(("V", "A", "W", "Ω", "\u2126", "Ohm", "ohm", "Hz", "J", "N", "Pa"), (-12, 12)),
+    **dict.fromkeys(("F", "H", "C", "S", "T", "s"), (-12, 0)),  # 2000 s is no "2 ks"
+    **dict.fromkeys(("m", "g"), (-12, 3)),
+    **dict.fromkeys(("B", "bit"), (0, 12)),
+}
+"""Least and largest power of ten of the prefixes of each unit that takes one."""
+_PLAIN: Final = (-1, 3)
+"""Powers of ten of the first digit of a number that needs no prefix: 0.1 to 9999."""
+_FIXED: Final = (-4, 4)
+"""Powers of ten of the first digit of a number that needs no exponent: 0.0001 to 99999."""
+_NEGLIGIBLE: Final = -6
+"""Power of ten of the ratio of a value to its limits below which the limits set the notation: a
+difference of floats such as 1e-17 would give a limit of 5 V eighteen decimals."""
+
+
+class Notation(NamedTuple):
+    """Notation that the numbers of a row or a sentence share.
+
+    Attributes:
+        unit: The unit with its prefix; may be empty.
+        power: Power of ten by which the numbers are divided.
+        decimals: Number of decimals.
+        exponent: The part of `power` that each text shows, as in ``1.2e7``; 0 without one.
+    """
+
+    unit: str = ""
+    power: int = 0
+    decimals: int = 0
+    exponent: int = 0
+
+    def text(self, number: float) -> str:
+        """Return a finite number without its unit."""
+        return self._text(exact(number))
+
+    def with_unit(self, number: float) -> str:
+        """Return a finite number with its unit."""
+        return f"{self.text(number)} {self.unit}".rstrip()
+
+    def distance(self, number: float, limit: float) -> str:
+        """Return the exact distance of two finite numbers, without the unit."""
+        return self._text(abs(_context().subtract(exact(number), exact(limit))))
+
+    def _text(self, number: "Decimal") -> str:
+        exponent = f"e{self.exponent}" if self.exponent else ""
+        return f"{self._rounded(number):f}{exponent}"
+
+    def _rounded(self, number: "Decimal") -> "Decimal":
+        scaled = _context().scaleb(number, -self.power)
+        # Zero is added because a value that is rounded to zero has no minus sign.
+        return _context().add(_context().quantize(scaled, _unit(-self.decimals)), exact(0))
+
+    def lengthened(
+        self, violated: "Sequence[tuple[Decimal, Decimal]]", limits: "Sequence[Decimal]"
+    ) -> "Notation":
+        """Return the notation with the decimals that it needs to tell numbers apart.
+
+        Args:
+            violated: Numbers, each with a limit that it violates.
+            limits: Limits that are not zero and must not read as zero.
+        """
+        found = self
+        while not all(map(found._rounded, limits)) or any(
+            found._rounded(one) == found._rounded(limit)
+            or not found._rounded(_context().subtract(one, limit))
+            for one, limit in violated
+        ):
+            found = found._replace(decimals=found.decimals + 1)
+        return found
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return True for a finite number; true and false are none."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def exact(number: float) -> "Decimal":
+    """Return the number that is written: of a float the shortest decimal that reads back as it."""
+    from decimal import Decimal
+
+    return Decimal(number if isinstance(number, int) else float.__repr__(number))
+
+
+def difference(number: float, other: float) -> float:
+    """Return the float nearest to the exact difference of two finite numbers."""
+    return float(_context().subtract(exact(number), exact(other)))
+
+
+def figure(
+    value: float, unit: str = "", precision: int | None = None, *, most: int = DIGITS
+) -> str:
+    """Return a finite number that has no limits, with its unit.
+
+    Args:
+        value: The number.
+        unit: Its unit; may be empty.
+        precision: Number of its significant digits; None means at most `most`.
+        most: Most significant digits of a number that is no integer.
+    """
+    return notation([value], unit=unit, precision=precision, most=most).with_unit(value)
+
+
+def notation(
+    values: Iterable[object],
+    *,
+    low: object = None,
+    high: object = None,
+    equals: object = None,
+    unit: str = "",
+    precision: int | None = None,
+    most: int = DIGITS,
+) -> Notation:
+    """Return the notation that values share with their limits.
+
+    Args:
+        values: The values. Of these and of the limits, only finite numbers count.
+        low: Lower limit of all values.
+        high: Upper limit.
+        equals: The expected value.
+        unit: The unit of all numbers; may be empty.
+        precision: Number of significant digits of the largest value; None means at most `most`,
+            and all of integers.
+        most: Most significant digits of the largest value, unless it is an integer.
+    """
+    given = [*filter(is_number, values)]
+    numbers = [*map(exact, given)]
+    ends = [exact(one) if is_number(one) else None for one in (low, high, equals)]
+    limits = [one for one in ends if one]
+    largest = max(map(abs, numbers), default=exact(0))
+    leading = max(map(abs, limits), default=exact(0))
+    if not leading or (largest and largest.adjusted() - leading.adjusted() >= _NEGLIGIBLE):
+        leading = largest
+    digits = precision or most
+    first = _significant(leading, digits).adjusted() if leading else 0
+    if precision is not None:
+        found = _scaled(first, unit, precision)
+        last = _significant(largest or leading, digits).adjusted() - digits + 1
+    else:
+        is_whole = bool(given) and all(isinstance(one, int) for one in given)
+        found = Notation(unit) if is_whole else _scaled(first, unit, DIGITS)
+        written = limits if is_whole else [*limits, *numbers]
+        last = min((_last_digit(_significant(one, digits)) for one in written), default=0)
+        last = max(last, first - digits + 1)
+    found = found._replace(decimals=max(0, found.power - last))
+    return found.lengthened([*_violations(numbers, *ends)], limits)
+
+
+def _violations(
+    numbers: "Iterable[Decimal]",
+    low: "Decimal | None",
+    high: "Decimal | None",
+    equals: "Decimal | None",
+) -> "Iterator[tuple[Decimal, Decimal]]":
+    """Yield each number with each limit that it violates."""
+    for one in numbers:
+        if low is not None and one < low:
+            yield one, low
+        if high is not None and one > high:
+            yield one, high
+        if equals is not None and one != equals:
+            yield one, equals
+
+
+def _scaled(first: int, unit: str, digits: int) -> Notation:
+    """Return the prefix, or the exponent, for a leading number.
+
+    Args:
+        first: Power of ten of its first digit.
+        unit: Its unit.
+        digits: Number of its digits; a prefix or an exponent leaves no more before the point.
+    """
+    least, most = POWERS.get(unit, (0, 0))
+    power = 0
+    if not _PLAIN[0] <= first <= min(_PLAIN[1], digits - 1):
+        power = max(least, min(most, 3 * (first // 3)))
+        power += 3 * (first - power >= digits and power < most)
+    exponent = first - power
+    if _FIXED[0] <= exponent <= min(_FIXED[1], digits - 1):
+        exponent = 0
+    return Notation(PREFIXES[power] + unit if power else unit, power + exponent, 0, exponent)
+
+
+def _significant(number: "Decimal", digits: int) -> "Decimal":
+    """Return a number rounded to some significant digits."""
+    if not number:
+        return exact(0)  # 0.0 has a decimal
+    rounded = _context().quantize(number, _unit(number.adjusted() - digits + 1))
+    return _context().normalize(rounded)
+
+
+def _last_digit(number: "Decimal") -> int:
+    """Return the power of ten of the last digit of a number."""
+    return int(number.as_tuple().exponent)
+
+
+def _unit(power: int) -> "Decimal":
+    from decimal import Decimal
+
+    return Decimal((0, (1,), power))
+
+
+@cache
+def _context() -> "Context":
+    """Return a context in which no result is rounded but by `quantize`."""
+    from decimal import ROUND_HALF_EVEN, Context
+
+    return Context(prec=1_000_000, rounding=ROUND_HALF_EVEN)
