@@ -143,25 +143,6 @@ def clipped(text: str, max_chars: int = MAX_TEXT) -> str:
     return f"{text[:half]}… {left:,} characters are left out here …{text[len(text) - half :]}"
 
 
-DIGITS: Final = 6
-"""Significant digits of a measured value and its limits, if the recipe has no `precision`."""
-
-
-_MAX_FLOAT: Final = 10**300
-
-
-def figure(value: float, precision: int | None = None) -> str:
-    """Return a measured value, or a limit of it, as a person reads it.
-
-    Args:
-        value: The number.
-        precision: Number of significant digits; None means `DIGITS`, and all of a whole number.
-    """
-    if isinstance(value, int) and (precision is None or abs(value) >= _MAX_FLOAT):
-        return str(value)
-    return f"{value + 0.0:.{precision or DIGITS}g}"  # a zero has no minus sign
-
-
 _LONGEST = 300
 _MAX_READ = 1 << 16  # characters, far more than a line of 300 characters needs
 _QUOTED = 80

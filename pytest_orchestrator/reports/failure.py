@@ -14,13 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.figures.notation import is_number, notation
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
-from pytest_orchestrator.core.text import cut_to_length, figure, lazy_pattern, one_line
+from pytest_orchestrator.core.text import cut_to_length, lazy_pattern, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.quantities import range_text
 
 _COLOURS = lazy_pattern(r"\\x1b\[(?:[0-9;]*m|[0-2]?K)")
 _OVERWRITTEN = lazy_pattern(r"[^\n]*\\x0d(?=[^\n])|\\x0d(?=\n|\Z)")
@@ -228,10 +230,12 @@ def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str
 
 def _limits(measured: Measured | None, limits: Any) -> str:
     """Return the limits of a measurement with their unit; empty if there are none."""
-    precision, unit = (measured.precision, measured.unit) if measured else (None, None)
+    value, precision, unit = (
+        (measured.value, measured.precision, measured.unit or "") if measured else (None, None, "")
+    )
+    made = notation([value], **limits, unit=unit, precision=precision)
     low, high = (
-        None if limits.get(name) is None else figure(limits[name], precision)
-        for name in ("low", "high")
+        made.text(limits[name]) if is_number(limits.get(name)) else None for name in ("low", "high")
     )
     if "equals" in limits:
         text = f"= {_short(limits['equals'])}"
@@ -246,7 +250,7 @@ def _limits(measured: Measured | None, limits: Any) -> str:
     else:
         return ""
     note = " (marginal)" if measured and measured.is_marginal else ""
-    return f"{text} {unit or ''}".rstrip() + note
+    return f"{text} {made.unit if low or high else unit}".rstrip() + note
 
 
 def _implied(step: Step, result: StepResult) -> list[str]:
@@ -310,8 +314,7 @@ def _samples_line(result: StepResult) -> str:
     parts = [f"{curve.count:,} in {seconds:.2f} s, every {curve.every:g} s"]
     values = [one.value for one in result.measurements if isinstance(one.value, int | float)]
     if values:
-        unit = result.measurements[0].unit or ""
-        parts.append(f"{figure(min(values))} to {figure(max(values))} {unit}".rstrip())
+        parts.append(range_text(values, result.measurements[0].unit or ""))
     parts += [f"{curve.late:,} late"] if curve.late else []
     parts += [f"{curve.failed:,} failed"] if curve.failed else []
     return f"samples    {', '.join(parts)}"

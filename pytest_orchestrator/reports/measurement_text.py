@@ -1,45 +1,7 @@
-"""Texts of measurements: value, limits and the distance to the nearest limit."""
+"""Phrases on a measurement: its verdict, and its distance to the nearest limit."""
 
-from typing import Any
-
-from msgspec import UNSET
-
-from pytest_orchestrator.core.text import figure
-from pytest_orchestrator.reports.text import cut, json_text
+from pytest_orchestrator.reports.quantities import Quantity, nearest_side
 from pytest_orchestrator.runs.block import Measurement
-
-
-def expected(measured: Measurement, most: int) -> str:
-    """Return the limits of a measurement, as in `≤ 50` or `1…2`; empty without a limit.
-
-    Args:
-        measured: The measurement.
-        most: Maximum number of characters of a limit.
-    """
-    if measured.matches:
-        return f"matches {cut(measured.matches, most)}"
-    precision = measured.precision or None
-    low, high, equals = (
-        "" if one is UNSET else value_text(one, precision, most)
-        for one in (measured.low, measured.high, measured.equals)
-    )
-    if equals:
-        return f"= {equals}"
-    if low and high:
-        return f"{low}…{high}"
-    return f"≥ {low}" if low else f"≤ {high}" if high else ""
-
-
-def value_text(value: Any, precision: int | None, most: int) -> str:
-    """Return a value or a limit of a measurement as a text.
-
-    Args:
-        value: The value.
-        precision: Number of significant digits; None means the default.
-        most: Maximum number of characters.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return json_text(figure(value, precision) if is_number else value, most)
 
 
 def is_notable(measured: Measurement) -> bool:
@@ -54,29 +16,31 @@ def look_of(measured: Measurement) -> str:
     return "failed"
 
 
-def with_unit(text: str, measured: Measurement) -> str:
+def with_unit(text: str, texts: Quantity) -> str:
     """Return a text with the unit of a measurement; an empty text stays empty."""
-    return f"{text} {measured.unit}" if text and measured.unit else text
+    return f"{text} {texts.unit}" if text and texts.unit else text
 
 
-def distance(measured: Measurement) -> str:
-    """Return how far a value is from its limits, without the unit.
+def distance(measured: Measurement, texts: Quantity, unit: str = "") -> str:
+    """Return how far a value is from its limits.
+
+    Args:
+        measured: The measurement.
+        texts: Its texts.
+        unit: The unit that the text has; may be empty.
 
     Returns:
         ``11.4 above`` or ``0.3 below`` for a value outside its limits, ``2.8`` for one inside; an
-        empty text if the measurement has no number or no limit.
+        empty text if the measurement has no number or no limit, or fails for another reason.
     """
-    if measured.margin is UNSET:
+    side = nearest_side(measured)
+    if side is None or (side.apart >= 0) != (measured.verdict == "pass"):
         return ""
-    text = figure(abs(measured.margin), measured.precision or None)
-    if measured.verdict == "pass":
-        return text
-    high, value = measured.high, measured.value
-    is_above = high is not UNSET and value is not UNSET and value > high
-    return f"{text} {'above' if is_above else 'below'}"
+    text = f"{texts.distance} {unit}".rstrip()
+    return text if side.apart >= 0 else f"{text} {side.word}"
 
 
-def margin(measured: Measurement) -> str:
+def margin(measured: Measurement, texts: Quantity) -> str:
     """Return the distance of a value from its limits as a phrase, with the unit.
 
     Returns:
@@ -85,10 +49,9 @@ def margin(measured: Measurement) -> str:
     """
     if measured.verdict == "unset":
         return "no value"
-    number, _, side = distance(measured).partition(" ")
-    text = with_unit(number, measured)
+    text = distance(measured, texts, texts.unit)
     if measured.verdict == "fail":
-        text = f"{text} {side}" if text else "not as expected"
+        text = text or "not as expected"
         return f"{text}, may fail" if measured.allow_fail else text
     text = f"margin {text}" if text else ""
     return f"{text}, marginal" if measured.marginal else text

@@ -1,56 +1,32 @@
-"""Texts of quantities: values with SI prefixes, durations, local times, margins in percent."""
+"""Texts of quantities: measurements with their limits, durations, local times, margins."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, Struct
 
-from pytest_orchestrator.core.text import figure
-from pytest_orchestrator.reports.text import cut, json_text, size
+from pytest_orchestrator.core.figures.notation import Notation, difference, is_number, notation
+from pytest_orchestrator.reports.text import cut, json_text
 from pytest_orchestrator.runs.block import Measurement
 
-_PREFIXED: Final = frozenset(
-    (
-        "V",
-        "A",
-        "W",
-        "Hz",
-        "F",
-        "H",
-        "Ω",
-        "\u2126",
-        "Ohm",
-        "ohm",
-        "S",
-        "J",
-        "N",
-        "Pa",
-        "VA",
-        "s",
-        "B",
-    )
-)
-"""Units that take a prefix. Others stay as the recipe has them: `m` may be metres or minutes."""
-_WHOLE: Final = frozenset(("B",))
-"""Units without prefixes for parts."""
-_PREFIXES: Final = {-12: "p", -9: "n", -6: "µ", -3: "m", 3: "k", 6: "M", 9: "G", 12: "T"}
-_PLAIN: Final = (0.1, 10_000.0)
-"""Range of the largest figure of a measurement that needs no prefix."""
-_MOST: Final = 200
+MOST: Final = 200
+"""Default maximum number of characters of a value."""
 VERDICT_SIGNS: Final = {"pass": "✔", "marginal": "≈", "fail": "✘", "recorded": "·", "unset": "?"}
 
 
 class Quantity(Struct, frozen=True):
-    """Texts of a measurement; its value and its limits have the same unit.
+    """Texts of a measurement; its numbers share the prefix of their unit and their decimals.
 
     Attributes:
         value: The value; a dash without one.
-        unit: The unit, with an SI prefix if it makes the figures shorter; may be empty.
+        unit: The unit with its prefix; may be empty.
         low: The lower limit; empty without one.
         high: The upper limit; empty without one.
         condition: The condition of a measurement without a range, as in ``= 5``; else empty.
-        margin: Distance to the nearest limit as `margin_percent` gives it; empty without one.
+        distance: Distance to the nearest limit, without a sign; empty without one.
+        margin: Distance to the nearest limit as `margin_text` gives it; empty without one.
         exact: Value and unit as they were recorded.
         is_text: True if the value is no number.
     """
@@ -60,61 +36,101 @@ class Quantity(Struct, frozen=True):
     low: str
     high: str
     condition: str
+    distance: str
     margin: str
     exact: str
     is_text: bool
 
 
-def quantity(measured: Measurement) -> Quantity:
-    """Return the texts of a measurement, with six significant digits or those of its limits."""
-    precision = measured.precision or None
-    unit = measured.unit or ""
-    factor, prefix = _scale(measured, unit)
+def quantity(measured: Measurement, most: int = MOST) -> Quantity:
+    """Return the texts of a measurement.
 
+    Args:
+        measured: The measurement.
+        most: Maximum number of characters of a value or a limit.
+    """
+    return quantities([measured], most)[0]
+
+
+def quantities(measured: Sequence[Measurement], most: int = MOST) -> list[Quantity]:
+    """Return the texts of a measurement in several elements or cells.
+
+    They share one notation, so that the limits are shown once, unless the measurement has a
+    `precision`, or other limits or units in some of them.
+
+    Args:
+        measured: The measurements.
+        most: Maximum number of characters of a value or a limit.
+    """
+    groups: dict[Any, list[Measurement]] = {}
+    for at, one in enumerate(measured):
+        key = at if one.precision else (one.unit, one.low, one.high, repr(one.equals))
+        groups.setdefault(key, []).append(one)
+    texts = {
+        id(one): _quantity(one, made, most)
+        for group in groups.values()
+        for made in [_notation(group)]
+        for one in group
+    }
+    return [texts[id(one)] for one in measured]
+
+
+def _notation(measured: Sequence[Measurement]) -> Notation:
+    one = measured[0]
+    return notation(
+        (each.value for each in measured),
+        low=one.low,
+        high=one.high,
+        equals=one.equals,
+        unit=cut(one.unit or "", MOST),
+        precision=one.precision or None,
+    )
+
+
+def _quantity(measured: Measurement, made: Notation, most: int) -> Quantity:
     def text(value: Any) -> str:
         if value is UNSET:
             return ""
-        if not _is_number(value):
-            return json_text(value, _MOST)
-        scaled = value if factor == 1 else value * factor
-        return figure(scaled or 0, precision)  # not -0
+        return cut(made.text(value), most) if is_number(value) else json_text(value, most)
 
     condition = ""
     if measured.matches:
-        condition = f"matches {json_text(measured.matches, _MOST)}"
+        condition = f"matches {json_text(measured.matches, most)}"
     elif measured.equals is not UNSET:
         condition = f"= {text(measured.equals)}"
-    exact = "" if measured.value is UNSET else json_text(measured.value, _MOST)
+    value = measured.value
+    exact = "" if value is UNSET else json_text(value, MOST)
+    side = nearest_side(measured)
     return Quantity(
-        value=text(measured.value) or "-",
-        unit=prefix + unit,
+        value=text(value) or "-",
+        unit=made.unit,
         low="" if condition else text(measured.low),
         high="" if condition else text(measured.high),
         condition=condition,
-        margin=margin_percent(measured),
-        exact=f"{exact} {unit}".strip(),
-        is_text=measured.value is not UNSET and not _is_number(measured.value),
+        distance=made.distance(side.value, side.limit) if side else "",
+        margin=margin_text(measured),
+        exact=f"{exact} {measured.unit or ''}".strip(),
+        is_text=value is not UNSET and not is_number(value),
     )
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and -1e300 < value < 1e300  # not NaN either
-    )
+class Side(NamedTuple):
+    """Side of a range: its limit, and how far a value is from it; negative outside."""
+
+    apart: float
+    value: float
+    limit: float
+    word: str
 
 
-def _scale(measured: Measurement, unit: str) -> tuple[float, str]:
-    """Return the factor of the figures of a measurement, and the prefix of its unit."""
-    figures = (measured.value, measured.low, measured.high, measured.equals)
-    largest = max((abs(one) for one in figures if _is_number(one)), default=0.0)
-    if unit not in _PREFIXED or not largest or _PLAIN[0] <= largest < _PLAIN[1]:
-        return 1, ""
-    power = max(-12, min(12, 3 * math.floor(math.log10(largest) / 3)))
-    if power == 0 or (power < 0 and unit in _WHOLE):
-        return 1, ""
-    return 10.0**-power, _PREFIXES[power]
+def nearest_side(measured: Measurement) -> Side | None:
+    """Return the side of the limit that is nearest; None if no number has a limit."""
+    value, low, high = measured.value, measured.low, measured.high
+    if not is_number(value) or measured.margin is UNSET:
+        return None
+    sides = [Side(difference(value, low), value, low, "below")] if is_number(low) else []
+    sides += [Side(difference(high, value), value, high, "above")] if is_number(high) else []
+    return min(sides, default=None)
 
 
 def has_limits(one: Measurement) -> bool:
@@ -155,25 +171,41 @@ def limits_text(texts: Quantity) -> str:
     return f"≥ {texts.low}" if texts.low else f"≤ {texts.high}" if texts.high else ""
 
 
-def margin_percent(measured: Measurement) -> str:
-    """Return the distance of a value to the nearest limit in percent; negative outside.
+def margin_number(measured: Measurement) -> float | None:
+    """Return the number by which margins are sorted; negative outside, None without a limit.
 
     Returns:
-        Percent of the range between both limits, or of the absolute value of a single limit, as
-        for `marginal` in recipes; empty without a number, and if that is zero.
+        The distance to the nearest limit in percent of half the range between both limits, or of
+        the absolute value of a single limit; the distance itself if that is zero.
     """
-    low, high, value = measured.low, measured.high, measured.value
-    if not _is_number(value) or measured.margin is UNSET:
+    side, whole = nearest_side(measured), _whole(measured)
+    if side is None:
+        return None
+    return side.apart / whole * 100 if whole else side.apart
+
+
+def _whole(measured: Measurement) -> float:
+    """Return the figure of which a margin is a share; zero if a margin has no percent."""
+    low, high = measured.low, measured.high
+    if is_number(low) and is_number(high):
+        return difference(high / 2, low / 2)
+    return abs(low) if is_number(low) else abs(high) if is_number(high) else 0.0
+
+
+def margin_text(measured: Measurement) -> str:
+    """Return the margin in percent, see `margin_number`; a dash without a percentage.
+
+    It has up to two decimals, fewer for large ones, and is empty for a value without a limit.
+    """
+    share = margin_number(measured)
+    if share is None or not math.isfinite(share):
         return ""
-    ends = [one for one in (low, high) if _is_number(one)]
-    whole = abs(ends[1] - ends[0]) if len(ends) == 2 else abs(ends[0]) if ends else 0.0
-    if not whole:
-        return ""
-    share = 100 * measured.margin / whole
+    if not _whole(measured):
+        return "-"
     sign = "-" if share < 0 else ""
     share = abs(share)
     if share >= 1e6:
-        return f"{sign}{share:.1e}".replace("e+", "e")
+        return f"{sign}{notation([share], precision=2).text(share)}"
     digits = 0 if share >= 100 else 1 if share >= 1 else 2
     if share and not float(f"{share:.{digits}f}"):
         return f"{sign}<0.01"
@@ -198,17 +230,11 @@ def duration(seconds: float) -> str:
     return " ".join(f"{number} {unit}" for number, unit in shown if number)
 
 
-def with_unit(value: float, unit: str, precision: int | None = None) -> str:
-    """Return a figure with its unit, without a prefix; bytes in a unit that suits their number.
-
-    Args:
-        value: The figure.
-        unit: Its unit; may be empty.
-        precision: Significant digits; None means the default.
-    """
-    if unit == "bytes":
-        return size(round(value))
-    return f"{figure(value, precision)} {cut(unit, 20)}".rstrip()
+def range_text(values: Sequence[float], unit: str) -> str:
+    """Return the lowest and the highest of some figures, as in ``1.0 to 2.5 V``."""
+    low, high = min(values), max(values)
+    made = notation([low, high], unit=cut(unit, 20))
+    return f"{made.text(low)} to {made.with_unit(high)}"
 
 
 def local_time(ts: str) -> str:

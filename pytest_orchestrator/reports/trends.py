@@ -10,6 +10,7 @@ from typing import Any, Final, TypeGuard
 
 import msgspec
 
+from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.runs.block import Measurement, measurements_of
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
@@ -32,9 +33,10 @@ def trends(run: RunRecord, earlier: Earlier, recipe: str = "") -> list[dict[str,
 
     Returns:
         One mapping for each figure with more than one point: its ``name``, ``unit``, the limits
-        ``low`` and ``high`` of this run, ``total``, the number of all such figures, and
-        ``points``, the oldest first, each with ``run``, ``start``, ``value`` and ``passed``: True
-        if the value is within the limits of this run or, for a duration, if the recipe passed.
+        ``low`` and ``high`` of this run, ``total``, the number of all such figures, the
+        ``notation`` and ``points``, the oldest first, each with ``run``, ``start``, ``value``,
+        ``text`` and ``passed``: True if the value is within the limits of this run or, for a
+        duration, if the recipe passed.
     """
     charts: list[dict[str, Any]] = []
     total = 0
@@ -108,7 +110,7 @@ def _seconds_chart(
     last = {"value": sum(one.seconds for one in used if one)}
     passed = verdict_of(recipe) == "passed"
     points.append({"run": run.id, "start": recipe.started, "passed": passed} | last)
-    return {"name": f"{_title(recipe)} · total step time", "unit": "s", "points": points}
+    return with_texts({"name": f"{_title(recipe)} · total step time", "points": points}, "s")
 
 
 def _chart(
@@ -136,7 +138,17 @@ def _chart(
     points.reverse()
     points.append(point(run.id, recipe.started, measured.value))
     limits = {name: one for name, one in (("low", low), ("high", high)) if one is not None}
-    return {"name": name, "unit": measured.unit or "", "points": points} | limits
+    chart = {"name": name, "points": points} | limits
+    return with_texts(chart, measured.unit or "", measured.precision or None)
+
+
+def with_texts(chart: Mapping[str, Any], unit: str, precision: int | None = None) -> dict[str, Any]:
+    """Return a chart with the notation that its points share with its limits, and their texts."""
+    values = [point["value"] for point in chart["points"]]
+    low, high = chart.get("low"), chart.get("high")
+    made = notation(values, low=low, high=high, unit=unit, precision=precision)
+    points = [point | {"text": made.text(point["value"])} for point in chart["points"]]
+    return {**chart, "unit": unit, "notation": made, "points": points}
 
 
 _MAX_BYTES = 4 << 20

@@ -183,21 +183,20 @@ def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _drift(one: Mapping[str, Any]) -> tuple[str, ...]:
-    from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
+    from pytest_orchestrator.core.figures.notation import figure, history_notation
 
-    unit, precision = one["unit"], one.get("precision")
-    median = shown_figure(one["usual"], unit, precision)
-    times = f"{one['factor']:.3g} times"
-    return _where(one), one["figure"], f"{median} -> {with_unit(one['b'], unit, precision)}", times
+    made = history_notation([one["usual"], one["b"]], one["unit"], one.get("precision"))
+    values = f"{made.text(one['usual'])} -> {made.with_unit(one['b'])}"
+    return _where(one), one["figure"], values, f"{figure(one['factor'], most=3)} times"
 
 
 def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
-    from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
+    from pytest_orchestrator.core.figures.notation import difference, figure, history_notation
 
-    change = f"{(one['b'] - one['a']) / abs(one['a']) * 100:+.3g} %" if one["a"] else ""
-    unit, precision = one["unit"], one.get("precision")
-    before = shown_figure(one["a"], unit, precision)
-    values = f"{before} -> {with_unit(one['b'], unit, precision)}"
+    share = difference(one["b"], one["a"]) / abs(one["a"]) * 100 if one["a"] else 0.0
+    change = f"{'+' if share >= 0 else ''}{figure(share, most=3)} %" if one["a"] else ""
+    made = history_notation([one["a"], one["b"]], one["unit"], one.get("precision"))
+    values = f"{made.text(one['a'])} -> {made.with_unit(one['b'])}"
     words = [change, *(["marginal"] if one.get("marginal") else [])]
     return _where(one), one["figure"], values, ", ".join(filter(None, words))
 

@@ -416,10 +416,13 @@ def _draw(found: "list[Trend]", output: Path) -> None:
 
 
 def _point_rows(one: "Trend") -> list[tuple[str, ...]]:
+    from pytest_orchestrator.core.figures.notation import history_notation
+
+    made = history_notation([each.value for each in one.points], one.unit, one.precision)
     return [
         (
             each.run,
-            shown_figure(each.value, one.unit, one.precision),
+            made.with_unit(each.value),
             "" if each.passed else "recipe failed",
         )
         for each in one.points
@@ -427,29 +430,21 @@ def _point_rows(one: "Trend") -> list[tuple[str, ...]]:
 
 
 def _trend_row(one: "Trend") -> tuple[str, ...]:
-    known = one.usual
-    drift = f"  {shown_figure(one.drift.factor, '')} times" if one.drift else ""
+    from pytest_orchestrator.core.figures.notation import figure, history_notation
+
+    known, last = one.usual, one.points[-1].value
+    made = history_notation([known.median, last] if known else [last], one.unit, one.precision)
+    drift = f"  {figure(one.drift.factor, most=3)} times" if one.drift else ""
     return (
         one.recipe,
         one.step,
         one.figure,
         str(len(one.points)),
-        with_unit(known.median, one.unit, one.precision) if known else "-",
-        shown_figure(known.spread, one.unit, one.precision) if known else "-",
-        shown_figure(one.points[-1].value, one.unit, one.precision),
+        made.with_unit(known.median) if known else "-",
+        made.finer(known.spread, one.precision).text(known.spread) if known else "-",
+        made.text(last),
         f"{_drawn([point.value for point in one.points[-_LONGEST:]])}{drift}",
     )
-
-
-def shown_figure(value: float, unit: str, precision: int | None = None) -> str:
-    """Format a figure for a person, with 4 significant digits by default; bytes in MB."""
-    return f"{value / 1e6 if unit == 'bytes' else value:.{precision or 4}g}"
-
-
-def with_unit(value: float, unit: str, precision: int | None = None) -> str:
-    """Format a figure with its unit."""
-    text = shown_figure(value, unit, precision)
-    return f"{text} {'MB' if unit == 'bytes' else unit}".rstrip()
 
 
 def _drawn(values: "Sequence[float]") -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 if TYPE_CHECKING:
     from decimal import Context, Decimal
 
+    from pytest_orchestrator.core.exact import Number
+
 DIGITS: Final = 5
 """Most significant digits of a value that is no integer, if the recipe has no `precision`."""
 PREFIXES: Final = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
@@ -47,19 +49,26 @@ class Notation(NamedTuple):
     decimals: int = 0
     exponent: int = 0
 
-    def text(self, number: float) -> str:
-        """Return a finite number without its unit."""
+    def text(self, number: "Number") -> str:
+        """Return a number without its unit."""
         return self._text(exact(number))
 
-    def with_unit(self, number: float) -> str:
-        """Return a finite number with its unit."""
+    def with_unit(self, number: "Number") -> str:
+        """Return a number with its unit."""
         return f"{self.text(number)} {self.unit}".rstrip()
 
-    def distance(self, number: float, limit: float) -> str:
+    def distance(self, number: "Number", limit: "Number") -> str:
         """Return the exact distance of two finite numbers, without the unit."""
         return self._text(abs(_context().subtract(exact(number), exact(limit))))
 
+    def finer(self, number: float, precision: int | None = None) -> "Notation":
+        """Return the notation with the decimals of a smaller number, such as a deviation."""
+        own = notation([float(number)], precision=precision)
+        return self._replace(decimals=max(0, self.power - own.power + own.decimals))
+
     def _text(self, number: "Decimal") -> str:
+        if not number.is_finite():
+            return str(float(number))
         exponent = f"e{self.exponent}" if self.exponent else ""
         return f"{self._rounded(number):f}{exponent}"
 
@@ -87,27 +96,40 @@ class Notation(NamedTuple):
         return found
 
 
-def is_number(value: object) -> TypeGuard[float]:
-    """Return True for a finite number; true and false are none."""
+def is_number(value: object) -> "TypeGuard[Number]":
+    """Return True for a finite number, also a fraction; true and false are none."""
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
+    return hasattr(value, "denominator") and not isinstance(value, bool)
 
 
-def exact(number: float) -> "Decimal":
-    """Return the number that is written: of a float the shortest decimal that reads back as it."""
+def exact(number: "Number") -> "Decimal":
+    """Return the number that is written: of a float the shortest decimal that reads back as it.
+
+    A fraction is one of decimals, such as a limit that was computed from a percentage.
+    """
     from decimal import Decimal
 
-    return Decimal(number if isinstance(number, int) else float.__repr__(number))
+    if isinstance(number, float):
+        return Decimal(float.__repr__(number))
+    if number.denominator == 1:
+        return Decimal(number.numerator)
+    # 10 to this power is a multiple of a product of twos and fives. A division in a context with a
+    # million digits takes 0.1 s.
+    places = number.denominator.bit_length()
+    scaled = number.numerator * 10**places // number.denominator
+    return _context().normalize(_context().scaleb(Decimal(scaled), -places))
 
 
 def difference(number: float, other: float) -> float:
-    """Return the float nearest to the exact difference of two finite numbers."""
+    """Return the float nearest to the exact difference of two numbers."""
+    if not (is_number(number) and is_number(other)):
+        return number - other
     return float(_context().subtract(exact(number), exact(other)))
 
 
 def figure(
-    value: float, unit: str = "", precision: int | None = None, *, most: int = DIGITS
+    value: "Number", unit: str = "", precision: int | None = None, *, most: int = DIGITS
 ) -> str:
     """Return a finite number that has no limits, with its unit.
 
@@ -163,6 +185,22 @@ def notation(
         last = max(last, first - digits + 1)
     found = found._replace(decimals=max(0, found.power - last))
     return found.lengthened([*_violations(numbers, *ends)], limits)
+
+
+def history_notation(
+    values: Iterable[float], unit: str, precision: int | None = None, **limits: float
+) -> Notation:
+    """Return the notation of figures of several runs.
+
+    Args:
+        values: The figures, with their median for example.
+        unit: Their unit; ``bytes`` for memory, which gets a prefix although bytes are integers.
+        precision: As for `notation`.
+        limits: As for `notation`.
+    """
+    if unit == "bytes":
+        values, unit = map(float, values), "B"
+    return notation(values, unit=unit, precision=precision, **limits)  # type: ignore[arg-type]
 
 
 def _violations(

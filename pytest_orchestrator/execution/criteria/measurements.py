@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_orchestrator.core.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.notation import Notation, figure, is_number, notation
 from pytest_orchestrator.core.json_values import Json, finite_number, kind
 from pytest_orchestrator.core.result import Measured, Verdict
-from pytest_orchestrator.core.text import figure, one_line, quoted
+from pytest_orchestrator.core.text import one_line, quoted
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
 from pytest_orchestrator.execution.text_search import bytes_of
 from pytest_orchestrator.recipe.expressions.expression import (
@@ -173,7 +174,8 @@ def _evaluated(
     nearest limit, negative beyond a limit; None if no number is compared with a limit.
     """
     if "equals" in measurement.at and not _same(value, written(measurement, "equals")):
-        shown, expected = (_shown(each, measurement) for each in (value, measurement.equals))
+        made = _notation(value, measurement, equals=written(measurement, "equals"))
+        shown, expected = (_shown(each, measurement, made) for each in (value, measurement.equals))
         return "equals", f"= {shown}, expected {expected}", None
     if limits == (None, None):
         return "", None, None
@@ -195,10 +197,18 @@ def _missed(
     around = "within" if measurement.within is not None else "nominal"
     key = side if own is not None and exact(own) == exact(limit) else around
     word, where = ("min", "below") if side == "low" else ("max", "above")
-    shown = f"= {_shown(value, measurement)}, {word} {_shown(rounded(limit), measurement)}"
-    share = rounded(100 * distance / abs(exact(limit))) if limit else 0.0
-    percent = f", {float(f'{share:.3g}'):.6g} %" if limit else ""
-    return key, f"{shown} ({_shown(rounded(distance), measurement)} {where}{percent})"
+    made = _notation(value, measurement, low=limits[0], high=limits[1])
+    percent = f", {figure(100 * distance / abs(exact(limit)), most=3)} %" if limit else ""
+    apart = f"{made.distance(value, limit)} {made.unit}".rstrip()
+    return (
+        key,
+        f"= {made.with_unit(value)}, {word} {made.with_unit(limit)} ({apart} {where}{percent})",
+    )
+
+
+def _notation(value: Any, measurement: Measurement, **limits: Any) -> Notation:
+    unit, precision = measurement.unit or "", measurement.precision
+    return notation([value], unit=unit, precision=precision, **limits)
 
 
 def _same(value: Any, wanted: Json) -> bool:
@@ -210,13 +220,13 @@ def _same(value: Any, wanted: Json) -> bool:
     return bool(value == wanted)
 
 
-def _shown(value: Any, measurement: Measurement) -> str:
+def _shown(value: Any, measurement: Measurement, made: Notation) -> str:
+    if is_number(value):
+        return made.with_unit(value)
     if isinstance(value, bool):
         text = "true" if value else "false"
-    elif isinstance(value, int | float):
-        text = figure(value, measurement.precision)
     else:
-        text = repr(value)
+        text = str(value) if isinstance(value, float) else repr(value)
     return f"{text} {measurement.unit}" if measurement.unit else text
 
 

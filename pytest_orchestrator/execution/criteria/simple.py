@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_orchestrator.core.exact import exact, rounded, violated
+from pytest_orchestrator.core.figures.notation import figure
 from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.core.text import figure, quoted
+from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict

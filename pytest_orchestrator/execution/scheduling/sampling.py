@@ -15,9 +15,9 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.core.json_values import Json, finite_number
 from pytest_orchestrator.core.result import Curve, Ended, Failure, Measured, StepResult, Usage
-from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.messages import LaneLost
@@ -264,12 +264,12 @@ class RunningSampler:
             during: The names of the steps that ran at its start.
         """
         low, high = self._sampling.low, self._sampling.high
-        unit = f" {self._sampling.unit}" if self._sampling.unit else ""
         side = violated(value, low, high)
         limit, word = (low, "below") if side == "low" else (high, "above")
         if not side or limit is None:
             return ""
-        text = f"{figure(value)}{unit} is {word} the limit {figure(limit)}{unit}"
+        made = notation([value], low=low, high=high, unit=self._sampling.unit or "")
+        text = f"{made.with_unit(value)} is {word} the limit {made.with_unit(limit)}"
         return f"{text}, while {' and '.join(during)} ran" if during else text
 
     def _result(self) -> StepResult:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.core.figures.notation import figure
 from pytest_orchestrator.monitor.address import step_key
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.run_cache import RunView
@@ -16,7 +16,7 @@ from pytest_orchestrator.reports.html.cell_view import matrices
 from pytest_orchestrator.reports.html.curve import CurvePicture, picture
 from pytest_orchestrator.reports.html.element_view import Curve
 from pytest_orchestrator.reports.html.element_view import curves as element_curves
-from pytest_orchestrator.reports.quantities import duration, local_time
+from pytest_orchestrator.reports.quantities import local_time
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.history.backfill import earlier
 from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, StepRecord
@@ -138,7 +138,6 @@ def _cells(view: RunView, recipes: Sequence[RecipeRecord]) -> _Cells:
 TREND_WIDTH: Final = 340
 TREND_HEIGHT: Final = 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 10, 10, 22
-_DIGITS: Final = 4
 
 
 class Point(NamedTuple):
@@ -211,7 +210,7 @@ def trend(history: Mapping[str, Any]) -> Trend:
     Args:
         history: A figure, as `reports.trends` returns it.
     """
-    points, unit = history["points"], history["unit"]
+    points, unit, made = history["points"], history["unit"], history["notation"]
     limits = [history[name] for name in ("low", "high") if name in history]
     values = [float(point["value"]) for point in points]
     least, most = min([*values, *limits]), max([*values, *limits])
@@ -227,11 +226,13 @@ def trend(history: Mapping[str, Any]) -> Trend:
     def y(value: float) -> float:
         return float(round(_TOP + height * (top - value) / (top - bottom), 1))
 
-    def text(value: float, digits: int | None = None) -> str:
-        return duration(value) if unit == "s" else f"{figure(value, digits)} {unit}".rstrip()
-
     drawn = [
-        Point(x(place), y(value), point["passed"], f"{_day(point)} {point['run']}: {text(value)}")
+        Point(
+            x(place),
+            y(value),
+            point["passed"],
+            f"{_day(point)} {point['run']}: {made.with_unit(value)}",
+        )
         for place, (point, value) in enumerate(zip(points, values, strict=True))
     ]
     edge = y(history["high"]) if "high" in history else _TOP
@@ -239,16 +240,16 @@ def trend(history: Mapping[str, Any]) -> Trend:
     failed = sum(not point["passed"] for point in points)
     return Trend(
         name=cut(history["name"], 200),
-        unit=unit,
+        unit=made.unit,
         line=" ".join(f"{point.x},{point.y}" for point in drawn),
         points=drawn,
-        limits=[(y(one), text(one)) for one in limits],
+        limits=[(y(one), made.with_unit(one)) for one in limits],
         band=(edge, round(max(0.0, end - edge), 1)) if limits else None,
-        ticks=[(y(one), text(one, _DIGITS)) for one in _ticks(values, bottom)],
+        ticks=[(y(one), made.with_unit(one)) for one in _ticks(values, bottom)],
         first=_day(points[0]),
         last=_day(points[-1]),
-        label=f"{history['name']} in {len(points)} runs: {text(min(values))} to "
-        f"{text(max(values))}, last {text(values[-1])}, {failed} not passed",
+        label=f"{history['name']} in {len(points)} runs: {made.with_unit(min(values))} to "
+        f"{made.with_unit(max(values))}, last {made.with_unit(values[-1])}, {failed} not passed",
         total=history["total"],
     )
 

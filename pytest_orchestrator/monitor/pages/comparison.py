@@ -6,13 +6,20 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from pytest_orchestrator.core.text import figure, one_line
+from pytest_orchestrator.core.figures.notation import figure, history_notation
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import Address, page_number, step_key
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.reports.html.page import labelled_meta
-from pytest_orchestrator.reports.quantities import duration, limits_text, quantity, verdict_of
+from pytest_orchestrator.reports.quantities import (
+    Quantity,
+    duration,
+    limits_text,
+    quantities,
+    verdict_of,
+)
 from pytest_orchestrator.reports.text import cut, json_text
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs import summary as run_summary
@@ -221,22 +228,17 @@ def _ratio(before: float | None, after: float | None) -> str:
 def _figures(figures: Iterable[Mapping[str, Any]]) -> Iterator[Pair]:
     for one in figures:
         if one["drifted"]:
-            factor = f"× {figure(one['factor'])}" if "factor" in one else ""  # noqa: RUF001
+            unit = FIGURES.get(one["figure"], one["unit"])
+            made = history_notation([one["a"], one["b"]], unit, one.get("precision"))
+            factor = f"× {figure(one['factor'], most=3)}" if "factor" in one else ""  # noqa: RUF001
             yield Pair(
                 f"{one['recipe']}::{one['step']}",
                 str(one["figure"]).replace("_", " "),
-                Cell("", _figure(one, "a")),
-                Cell("", _figure(one, "b")),
+                Cell("", made.with_unit(one["a"])),
+                Cell("", made.with_unit(one["b"])),
                 factor,
                 is_different=True,
             )
-
-
-def _figure(one: Mapping[str, Any], side: str) -> str:
-    unit = FIGURES.get(one["figure"], one["unit"])
-    if unit == "bytes":
-        return f"{one[side] / 1e6:.1f} MB"
-    return f"{figure(one[side], one.get('precision'))} {unit}".strip()
 
 
 def _measurements(
@@ -245,8 +247,13 @@ def _measurements(
     drifted = {(one["recipe"], one["step"], one["figure"]) for one in compared if one["drifted"]}
     sides = [(name, _measured(run)) for name, run in (a, b)]
     for key in dict.fromkeys([*sides[0][1], *sides[1][1]]):
-        was, now = (_measurement_cell(name, measured.get(key)) for name, measured in sides)
-        change = _change(*(measured.get(key) for _, measured in sides))
+        found = [measured.get(key) for _, measured in sides]
+        texts = iter(quantities([each[1] for each in found if each]))
+        was, now = (
+            _measurement_cell(name, each, next(texts)) if each else Cell()
+            for (name, _), each in zip(sides, found, strict=True)
+        )
+        change = _change(*found)
         is_other = was.state != now.state or key in drifted
         yield Pair(f"{key[0]}::{key[1]}", key[2], was, now, change, is_other)
 
@@ -262,12 +269,9 @@ def _measured(run: RunRecord) -> dict[tuple[str, str, str], _Measured]:
     }
 
 
-def _measurement_cell(name: str, found: _Measured | None) -> Cell:
-    if found is None:
-        return Cell()
+def _measurement_cell(name: str, found: _Measured, texts: Quantity) -> Cell:
     step, one = found
-    texts, word = quantity(one), verdict_of(one)
-    limits = limits_text(texts)
+    word, limits = verdict_of(one), limits_text(texts)
     note = f"limits {limits} {texts.unit}".strip() if limits else ""
     url = Address(name, "steps", step=step_key(step)).url
     return Cell(_LOOKS.get(word, word), f"{texts.value} {texts.unit}".strip(), note, url)
@@ -280,9 +284,10 @@ def _change(before: _Measured | None, after: _Measured | None) -> str:
     numbers = [one for one in (a, b) if isinstance(one, int | float) and not isinstance(one, bool)]
     if len(numbers) < 2 or numbers[0] == numbers[1]:
         return ""
-    unit = after[1].unit or ""
-    change = numbers[1] - numbers[0]
-    return f"{'+' if change > 0 else '−'}{figure(abs(change))} {unit}".strip()  # noqa: RUF001
+    unit, precision = after[1].unit or "", after[1].precision or None
+    made = history_notation(numbers, unit, precision, equals=numbers[1])
+    sign = "+" if numbers[1] > numbers[0] else "−"  # noqa: RUF001
+    return f"{sign}{made.distance(*numbers)} {made.unit}".rstrip()
 
 
 def _values(rows: Iterable[Mapping[str, Any]], name: str, most: int) -> Iterator[Pair]:

@@ -17,7 +17,8 @@ from pytest_orchestrator.reports.html.step_view import Measurement, measurement_
 from pytest_orchestrator.reports.quantities import (
     VERDICT_SIGNS,
     look_of,
-    margin_percent,
+    margin_number,
+    margin_text,
     verdict_of,
 )
 from pytest_orchestrator.reports.text import cut, json_text
@@ -191,9 +192,9 @@ def _number(value: Any) -> float:
 
 
 def _margin(each: _Found) -> float:
-    """Return the distance to the nearest limit in percent; infinite without one."""
-    text = margin_percent(each.measured)
-    return float(text.replace("<", "")) if text else _NO_NUMBER
+    """Return the number by which margins are sorted; infinite without one."""
+    number = margin_number(each.measured)
+    return _NO_NUMBER if number is None else number
 
 
 _SORTS: Final[dict[str, Callable[[_Found], Any]]] = {
@@ -232,7 +233,7 @@ def _values(each: _Found) -> Iterator[Any]:
     for value in (one.value, one.unit, one.low, one.high, expected):
         yield "" if value is UNSET else value
     verdict = verdict_of(one)
-    yield margin_percent(one)
+    yield margin_text(one)
     yield (
         f"{verdict} (may fail)" if look_of(one) == "blocked" and verdict != "marginal" else verdict
     )

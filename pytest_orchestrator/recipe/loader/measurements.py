@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, structs
 
-from pytest_orchestrator.core.exact import exact, rounded, violated
-from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.core.exact import exact, violated
+from pytest_orchestrator.core.figures.notation import figure
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.model.limits import (
@@ -157,7 +157,7 @@ class _Checks:
         side = violated(equals, *limits)
         if side:
             word, limit = ("below", limits[0]) if side == "low" else ("above", limits[1])
-            shown = figure(rounded(limit or 0))
+            shown = figure(limit or 0)
             self._report("equals", f" can never hold: it is {word} its {side} {shown}")
 
     def _report(self, key: str, tail: str, hint: str = "") -> None:

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_orchestrator.core.exact import Number, exact, rounded, violated
-from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.core.exact import Number, exact, violated
+from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.recipe.model.options import Measurement
 
 Range = tuple[Number | None, Number | None]
@@ -43,8 +43,8 @@ def limits_of(measurement: Measurement) -> Range:
             raise LimitsError(key, "its limits are too large for a number")
         low = middle - width if low is None else max(low, middle - width, key=exact)
         high = middle + width if high is None else min(high, middle + width, key=exact)
-    if low is not None and violated(low, None, high):
-        raise LimitsError(key, f"its limits cross: low {_text(low)}, high {_text(high)}")
+    if low is not None and high is not None and violated(low, None, high):
+        raise LimitsError(key, f"its limits cross: {_range_text(low, high)}")
     return low, high
 
 
@@ -77,8 +77,9 @@ def _ranges(measurement: Measurement) -> Iterator[tuple[Any, Any]]:
             yield exact(nominal), exact(tolerance)
 
 
-def _text(number: Number | None) -> str:
-    return figure(rounded(number or 0))
+def _range_text(low: Number, high: Number) -> str:
+    made = notation([low], high=high)
+    return f"low {made.text(low)}, high {made.text(high)}"
 
 
 def clear_range(measurement: Measurement, limits: Range) -> Range:
@@ -117,10 +118,10 @@ def _check_clear_range(clear: Range, limits: Range) -> None:
         between = (clear_limit, limit) if side == "low" else (limit, clear_limit)
         if not violated(between[0], None, between[1]):
             nearer = "above" if side == "low" else "below"
-            shown = (
-                f"marginal {side} {_text(clear_limit)} is not {nearer} its {side} {_text(limit)}"
-            )
+            made = notation([clear_limit], equals=limit)
+            end, edge = made.text(clear_limit), made.text(limit)
+            shown = f"marginal {side} {end} is not {nearer} its {side} {edge}"
             raise LimitsError("marginal", f"its {shown}")
-    if low is not None and violated(low, None, high):
-        shown = f"low {_text(low)}, high {_text(high)}"
+    if low is not None and high is not None and violated(low, None, high):
+        shown = _range_text(low, high)
         raise LimitsError("marginal", f"its marginal limits cross: {shown}")

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.files import replacing
-from pytest_orchestrator.core.text import figure
 from pytest_orchestrator.reports.export.cases import Case, CaseAttempt, cases, safe
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
@@ -173,19 +173,25 @@ def _steps(case: Case) -> Iterator[dict[str, Any]]:
         }
     for one in case.measurements:
         status = {"pass": "passed", "fail": "failed"}.get(one["verdict"], "broken")
+        made = notation(
+            [one.get("value")],
+            low=one.get("low"),
+            high=one.get("high"),
+            equals=one.get("equals"),
+            unit=one.get("unit", ""),
+            precision=one.get("precision"),
+        )
         limits = [
-            {"name": key, "value": _text(one[key])}
+            {"name": key, "value": _text(one[key], made)}
             for key in ("value", "low", "high", "equals", "matches", "margin")
             if key in one
         ]
-        text = f"{one['name']} = {_text(one['value'])}" if "value" in one else str(one["name"])
-        name = f"{text} {one.get('unit', '')}".rstrip()
+        name = f"{one['name']} = {_text(one['value'], made)}" if "value" in one else one["name"]
         yield {"name": name, "status": status, "stage": "finished", "parameters": limits}
 
 
-def _text(value: Any) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return figure(value) if is_number else cut(str(value), 200)
+def _text(value: Any, made: Notation) -> str:
+    return made.with_unit(value) if is_number(value) else cut(str(value), 200)
 
 
 def _environment(run: RunRecord) -> str:

@@ -20,14 +20,8 @@ from pytest_orchestrator.reports.github.markdown import (
 )
 from pytest_orchestrator.reports.graph.nodes import MOST, graph
 from pytest_orchestrator.reports.graph.picture import legend_of, mermaid
-from pytest_orchestrator.reports.measurement_text import (
-    expected,
-    look_of,
-    margin,
-    value_text,
-    with_unit,
-)
-from pytest_orchestrator.reports.quantities import duration
+from pytest_orchestrator.reports.measurement_text import look_of, margin, with_unit
+from pytest_orchestrator.reports.quantities import duration, has_limits, limits_text, quantity
 from pytest_orchestrator.reports.states import STATES, Legend, legend
 from pytest_orchestrator.reports.summary import verdict
 from pytest_orchestrator.runs.block import Measurement, measurements_of, plain
@@ -368,13 +362,11 @@ def _measurements(recipes: Recipes) -> Iterator[str]:
 
 def _figures(one: Measurement) -> tuple[str, str, str]:
     """Return the value, the limits and the margin of a measurement, escaped."""
-    value = "-"
-    if one.value is not UNSET:
-        value = with_unit(value_text(one.value, one.precision or None, _MAX_CELL), one)
-    limits = with_unit(expected(one, _MAX_CELL), one)
-    distance = (
-        margin(one).removeprefix("margin ").removesuffix(", marginal").removesuffix(", may fail")
-    )
+    texts = quantity(one, _MAX_CELL)
+    value = "-" if one.value is UNSET else with_unit(texts.value, texts)
+    limits = with_unit(limits_text(texts), texts)
+    phrase = margin(one, texts).removeprefix("margin ")
+    distance = phrase.removesuffix(", marginal").removesuffix(", may fail")
     return plain_text(value), plain_text(limits), plain_text(distance)
 
 
@@ -383,7 +375,7 @@ def _measured_verdict(one: Measurement) -> str:
         return f"{report_text.sign('failed')} no value"
     if one.verdict == "fail":
         return _signed("failed") + (" (may fail)" if one.allow_fail else "")
-    return _signed(look_of(one)) if expected(one, _MAX_CELL) else "· recorded"
+    return _signed(look_of(one)) if has_limits(one) else "· recorded"
 
 
 def _graphs(recipes: Recipes, verdicts: Mapping[str, Word]) -> Iterator[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from pytest_orchestrator.core import files
-from pytest_orchestrator.core.text import counted, figure
-from pytest_orchestrator.reports.quantities import duration, local_time, with_unit
+from pytest_orchestrator.core.figures.notation import figure, history_notation
+from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.reports.quantities import duration, local_time
 from pytest_orchestrator.reports.states import legend
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.compare import since_good
@@ -299,16 +300,17 @@ def _value(value: Any, *, digest: bool) -> str:
 
 def _deviation_row(one: Deviation) -> ChangeRow:
     drift = one.drift
-    usual = f"{_figure(drift.baseline.median, one)} (median of {drift.baseline.runs} passed runs)"
-    now = f"{_figure(drift.value, one)} ({figure(drift.factor, 3)} times)"
+    median, value = _figures((drift.baseline.median, drift.value), one)
+    usual = f"{median} (median of {drift.baseline.runs} passed runs)"
+    now = f"{value} ({figure(drift.factor, most=3)} times)"
     name = f"{cut(one.step, 120)}: {cut(one.figure, 120)}"
     return ChangeRow("out of the usual", name, usual, now)
 
 
-def _figure(value: float, one: Deviation) -> str:
+def _figures(values: Sequence[float], one: Deviation) -> list[str]:
     if one.figure in ("seconds", "cpu_seconds") and one.unit == "s":
-        return duration(value)
-    return with_unit(value, one.unit, one.precision)
+        return [*map(duration, values)]
+    return [*map(history_notation(values, one.unit, one.precision).with_unit, values)]
 
 
 def _without_recipes(run: "RunRecord") -> PastRun:

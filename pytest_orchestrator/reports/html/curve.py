@@ -3,7 +3,7 @@
 import math
 from typing import Final, NamedTuple
 
-from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.runs.block import Block
 
 WIDTH: Final = 640
@@ -69,7 +69,6 @@ def picture(block: Block) -> CurvePicture | None:
     measured = next(iter(block.measurements or ()), None)
     low = measured.low if measured and isinstance(measured.low, int | float) else None
     high = measured.high if measured and isinstance(measured.high, int | float) else None
-    unit = f" {measured.unit}" if measured and measured.unit else ""
     values = [value for _, value in curve.points]
     given = [*values, *(one for one in (low, high) if one is not None)]
     least, most = min(given), max(given)
@@ -78,6 +77,8 @@ def picture(block: Block) -> CurvePicture | None:
         least, most = least - 1.0, most + 1.0
         span = most - least
     until = max(curve.points[-1][0], 1e-9)
+    unit = measured.unit or "" if measured else ""
+    made = notation([least, most], low=low, high=high, unit=unit)
 
     def x(seconds: float) -> float:
         return round(_LEFT + (WIDTH - _LEFT - _EDGE) * seconds / until, 1)
@@ -91,7 +92,7 @@ def picture(block: Block) -> CurvePicture | None:
         if (low is not None and value < low) or (high is not None and value > high)
     ]
     limits = [
-        Line(y(one), f"{name} {figure(one)}{unit}", name)
+        Line(y(one), f"{name} {made.with_unit(one)}", name)
         for name, one in (("low", low), ("high", high))
         if one is not None
     ]
@@ -99,8 +100,8 @@ def picture(block: Block) -> CurvePicture | None:
         " ".join(f"{x(seconds)},{y(value)}" for seconds, value in curve.points),
         outside,
         limits,
-        f"{figure(most)}{unit}",
-        f"{figure(least)}{unit}",
+        made.with_unit(most),
+        made.with_unit(least),
         "0 s",
         f"{until:.3g} s",
         caption(block),

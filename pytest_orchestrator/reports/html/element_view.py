@@ -7,10 +7,16 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
+from pytest_orchestrator.core.figures.notation import Notation, notation
 from pytest_orchestrator.core.json_values import finite_number
-from pytest_orchestrator.core.text import cut_to_length, figure
-from pytest_orchestrator.reports.measurement_text import expected
-from pytest_orchestrator.reports.quantities import duration, look_of
+from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.reports.quantities import (
+    Quantity,
+    duration,
+    limits_text,
+    look_of,
+    quantities,
+)
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.block import Measurement, Time
 
@@ -159,59 +165,71 @@ def table(elements: Sequence[Measured], most: int) -> ElementTable:
         elements: The elements.
         most: Maximum number of characters of a value.
     """
-    names: dict[str, str] = {}
-    limits: dict[str, set[str]] = {}
-    for one in (one for each in elements for one in each.measurements or ()):
-        names[one.name] = _title(one)
-        limits.setdefault(one.name, set()).add(expected(one, most))
-    own = {name for name, texts in limits.items() if len(texts) > 1}
-    for name in names.keys() - own:
-        (text,) = limits[name]
-        names[name] += f", {text}" if text else ""
+    found: dict[str, dict[int, Measurement]] = {}
+    for each in elements:
+        for one in each.measurements or ():
+            found.setdefault(one.name, {})[each.index] = one
+    columns = [_column(name, by_index, most) for name, by_index in found.items()]
     order = sorted(elements, key=lambda one: one.state in ("passed", "restored"))
     shown = order if len(elements) > _MOST_ROWS else elements
-    columns = {name: most if name in own else 0 for name in names}
-    rows = [_row(one, columns, most) for one in shown[:_MOST_ROWS]]
-    return ElementTable(list(names.values()), rows, max(0, len(elements) - len(rows)))
+    cells = [cells for _, cells in columns]
+    rows = [_row(one, cells, most) for one in shown[:_MOST_ROWS]]
+    return ElementTable([title for title, _ in columns], rows, max(0, len(elements) - len(rows)))
 
 
-def _row(element: Measured, columns: Mapping[str, int], most: int) -> ElementRow:
-    by_name = {one.name: one for one in element.measurements or ()}
+def _column(
+    name: str, measured: Mapping[int, Measurement], most: int
+) -> tuple[str, dict[int, tuple[str, str]]]:
+    """Return the title of a column, and the text and the style of each of its cells.
+
+    Args:
+        name: Name of the measurement.
+        measured: The measurement by the index of its element.
+        most: Maximum number of characters of a value.
+    """
+    texts = quantities([*measured.values()], most)
+    kinds = {(one.unit, limits_text(one)) for one in texts}
+    head = kinds.pop() if len(kinds) == 1 else ("", "")
+    cells = {
+        at: _cell(one, text, is_own=not any(head))
+        for (at, one), text in zip(measured.items(), texts, strict=True)
+    }
+    return ", ".join(filter(None, (cut(name, 60), *head))), cells
+
+
+def _row(
+    element: Measured, columns: Sequence[Mapping[int, tuple[str, str]]], most: int
+) -> ElementRow:
     return ElementRow(
         element.index,
         json_text(element.item, most),
         element.word,
         element.attempt or 1,
         duration(element.time.seconds) if element.time else "-",
-        [_cell(by_name.get(name), limits) for name, limits in columns.items()],
+        [column.get(element.index, ("-", "")) for column in columns],
         cut(element.reason or "", 300),
         element,
     )
 
 
-def _cell(measured: Measurement | None, limits: int) -> tuple[str, str]:
+def _cell(measured: Measurement, texts: Quantity, *, is_own: bool) -> tuple[str, str]:
     """Return the text and the style of a measurement in its column.
 
     Args:
-        measured: The measurement; None if the element does not have it.
-        limits: Maximum number of characters of its limits; 0 means without them.
+        measured: The measurement.
+        texts: Its texts.
+        is_own: True if the cell has its unit and its limits, because the head does not.
     """
-    if measured is None:
-        return "-", ""
     if measured.value is UNSET:
         return f"{sign('failed')} unset", look("failed")
-    number = finite_number(measured.value)
-    text = figure(number, measured.precision or None) if number is not None else measured.value
     style = "marginal" if measured.marginal else "failed" if measured.verdict == "fail" else ""
     mark = f"{sign(style)} " if style else ""
     colour = look_of(measured) if style else ""  # one that may fail does not look failed
-    wanted = expected(measured, limits) if limits else ""
-    after = f" ({wanted})" if wanted else ""
-    return f"{mark}{cut(str(text), 40)}{after}", colour
-
-
-def _title(measured: Measurement) -> str:
-    return f"{cut(measured.name, 60)}{f', {cut(measured.unit, 20)}' if measured.unit else ''}"
+    value = cut(texts.value, 40)
+    if is_own:
+        limits = limits_text(texts)
+        value = f"{value} {texts.unit}".rstrip() + (f" ({limits})" if limits else "")
+    return f"{mark}{value}", colour
 
 
 def curves(elements: Sequence[Measured], axis: Axis | None = None) -> Iterator[Curve]:
@@ -259,20 +277,28 @@ def _curve(points: list[_Point], axis: Axis | None) -> Curve:
         return " ".join(f"{x:g},{y:g}" for x, y in found)
 
     first = points[0].measured
-    unit, precision = f" {first.unit}" if first.unit else "", first.precision or None
+    made = notation(
+        drawn_values,
+        low=lows[0] if len({*lows}) == 1 else None,
+        high=highs[0] if len({*highs}) == 1 else None,
+        unit=first.unit or "",
+        precision=first.precision or None,
+    )
     failed = sum(one.measured.verdict != "pass" for one in points)
-    span = f"{figure(min(values), precision)} to {figure(max(values), precision)}{unit}"
+    span = f"{made.text(min(values))} to {made.with_unit(max(values))}"
     over = axis.name if axis else ""
     of = f" over {over}" + (f", {axis.others}" if axis.others else "") if axis else ""
     amount = f"{of}, {len(points):,} cells" if axis else f" over {len(points):,} elements"
+    name = ", ".join(filter(None, (cut(first.name, 60), cut(made.unit, 20))))
+    shown = [one for one in drawn if len(drawn) <= 60 or _is_bad(one)]
     return Curve(
-        name=f"{_title(first)}{of}",
+        name=f"{name}{of}",
         line=line(lambda one: one.value),
         low=line(lambda one: finite_number(one.measured.low)),
         high=line(lambda one: finite_number(one.measured.high)),
-        marks=[_mark(one, across, down, over) for one in drawn if len(drawn) <= 60 or _is_bad(one)],
-        top=f"{figure(most, precision)}{unit}",
-        bottom=f"{figure(least, precision)}{unit}",
+        marks=[_mark(one, made, across, down, over) for one in shown],
+        top=made.with_unit(most),
+        bottom=made.with_unit(least),
         first=_item(points[0], over),
         last=_item(points[-1], over),
         label=f"{first.name}{amount}: {span}, {failed:,} out of limits",
@@ -289,11 +315,14 @@ def _is_bad(point: _Point) -> bool:
 
 
 def _mark(
-    point: _Point, across: Callable[[float], float], down: Callable[[float], float], over: str
+    point: _Point,
+    made: Notation,
+    across: Callable[[float], float],
+    down: Callable[[float], float],
+    over: str,
 ) -> Mark:
     one = point.measured
-    value = f"{figure(point.value, one.precision or None)} {one.unit or ''}".rstrip()
-    text = f"{_item(point, over)}: {value}"
+    text = f"{_item(point, over)}: {made.with_unit(point.value)}"
     look_of_mark = "passed" if look_of(one) == "skipped" else look_of(one)
     return Mark(across(point.x), down(point.value), look_of_mark, text)
 

@@ -14,6 +14,7 @@ from pytest_orchestrator.reports.quantities import (
     VERDICT_SIGNS,
     Quantity,
     look_of,
+    margin_number,
     quantity,
     verdict_of,
 )
@@ -38,7 +39,7 @@ class MeasurementRow(msgspec.Struct, frozen=True):
         look: Style of the verdict.
         may_fail: True if the measurement is out of its limits and cannot fail the step.
         number: The value as a number to sort by; empty without one.
-        distance: Distance to the nearest limit in percent of the range; empty without one.
+        distance: The number by which margins are sorted; empty without one.
     """
 
     recipe: str
@@ -116,7 +117,7 @@ def _row(recipe: str, step: StepView, one: Measurement, name: str, item: str) ->
         look_of(one),
         bool(one.allow_fail) and verdict in ("fail", "unset"),
         _sortable(one.value),
-        _sortable(one.margin),
+        _sortable(margin_number(one)),
     )
 
 

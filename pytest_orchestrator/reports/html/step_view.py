@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, Struct
 
+from pytest_orchestrator.core.figures.notation import is_number, notation
 from pytest_orchestrator.core.json_values import finite_number
-from pytest_orchestrator.core.text import figure, lazy_pattern
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.output import Log, logs, until_errors, without_closing
@@ -142,7 +143,6 @@ class Measurement(Struct, frozen=True):
         may_fail: True if it is out of its limits and cannot fail the step.
         is_notable: True if it is marginal, or did not pass.
         bar: Positions on its bar; None without a number or a limit.
-        margin: Distance to the nearest limit, in the unit that the recipe has.
     """
 
     name: str
@@ -155,7 +155,6 @@ class Measurement(Struct, frozen=True):
     is_notable: bool
     line: int
     bar: Limits | None
-    margin: str
 
     @property
     def value(self) -> str:
@@ -190,21 +189,27 @@ def measurement_view(measured: MeasurementPart) -> Measurement:
         verdict not in ("pass", "recorded"),
         measured.line,
         limits(measured),
-        "" if measured.margin is UNSET else figure(measured.margin, measured.precision or None),
     )
 
 
 _NO_BLOCK: Final = SimpleNamespace(**dict.fromkeys(Block.__struct_fields__, UNSET))
 
 
-def _wanted(value: Any, most: int) -> str:
-    """Return the expected value of a criterion; a range as in ``1…10``."""
-    if isinstance(value, dict) and value.keys() <= {"low", "high"} and value:
-        low, high = value.get("low"), value.get("high")
-        if all(one is None or isinstance(one, int | float) for one in (low, high)):
-            ends = ["" if one is None else figure(one) for one in (low, high)]
-            return "…".join(ends) if all(ends) else f"≥ {ends[0]}" if ends[0] else f"≤ {ends[1]}"
-    return figure(value) if isinstance(value, float) else json_text(value, most)
+def _texts(criterion: Criterion, most: int) -> tuple[str, str]:
+    """Return the expected value of a criterion, a range as in ``1…10``, and the measured one."""
+    wanted, value = criterion.wanted, criterion.measured
+    is_range = isinstance(wanted, dict) and wanted and wanted.keys() <= {"low", "high"}
+    ends = wanted if is_range else {"equals": wanted}
+    made = notation([value], **ends)
+
+    def text(one: Any) -> str:
+        return made.text(one) if is_number(one) else json_text(one, most)
+
+    low, high = ("" if ends.get(name) is None else text(ends[name]) for name in ("low", "high"))
+    shown = text(wanted)
+    if is_range:
+        shown = f"{low}…{high}" if low and high else f"≥ {low}" if low else f"≤ {high}"
+    return shown, "" if value is UNSET else text(value)
 
 
 class StepView:
@@ -364,13 +369,11 @@ class StepView:
         for criterion in sorted(self._criteria, key=lambda criterion: criterion.held)[:MOST_LISTED]:
             unit = f" {criterion.unit}" if criterion.unit else ""
             value = criterion.measured
-            number = value if isinstance(value, float) else None
+            wanted, measured = _texts(criterion, most)
             yield plain(criterion) | {
-                "wanted": _wanted(criterion.wanted, most),
-                "measured": ""
-                if value is UNSET
-                else (json_text(value, most) if number is None else figure(number)) + unit,
-                "exact": "" if number is None else f"{number}{unit}",
+                "wanted": wanted,
+                "measured": f"{measured}{unit}" if measured else "",
+                "exact": f"{value}{unit}" if isinstance(value, float) else "",
                 "reason": cut(criterion.reason or "", most),
             }
 

@@ -5,8 +5,9 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.text import counted, figure
-from pytest_orchestrator.reports.quantities import local_time, with_unit
+from pytest_orchestrator.core.figures.notation import Notation, figure, history_notation
+from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.reports.quantities import local_time
 from pytest_orchestrator.reports.states import COLOURS
 from pytest_orchestrator.reports.templating import template
 from pytest_orchestrator.reports.text import cut
@@ -85,9 +86,11 @@ def _panel(one: Trend, top: int) -> _Panel:
     step = (_RIGHT - _LEFT - 20) / max(1, len(values) - 1)
     places = [(round(_LEFT + 10 + step * index, 1), y(value)) for index, value in enumerate(values)]
     bottom = top + _TOP + _DRAWN + 10
-    summary = [counted(len(values), "run"), f"last {_shown(values[-1], one)}"]
-    summary += [f"median {_shown(middle, one)}"] if middle is not None else []
-    summary += [f"drift {figure(one.drift.factor, 3)} times"] if one.drift else []
+    shown = [*values, middle] if middle is not None else values
+    made = history_notation(shown, one.unit, one.precision)
+    summary = [counted(len(values), "run"), f"last {made.with_unit(values[-1])}"]
+    summary += [f"median {made.with_unit(middle)}"] if middle is not None else []
+    summary += [f"drift {figure(one.drift.factor, most=3)} times"] if one.drift else []
     return _Panel(
         name=_name(one),
         summary=" · ".join(summary),
@@ -96,11 +99,11 @@ def _panel(one: Trend, top: int) -> _Panel:
         frame=f"M{_LEFT} {top + _TOP - 10}V{bottom}H{_RIGHT}",
         median=f"M{_LEFT} {y(middle)}H{_RIGHT}" if middle is not None else "",
         values="M" + "L".join(f"{x} {height}" for x, height in places),
-        ticks=[(y(value) + 4, _shown(value, one)) for value in dict.fromkeys((low, high))],
+        ticks=[(y(value) + 4, made.with_unit(value)) for value in dict.fromkeys((low, high))],
         dates=_dates(one.points),
         points=[
             _Dot(
-                x, height, _SMALL if point.passed else _LARGE, not point.passed, _title(point, one)
+                x, height, _SMALL if point.passed else _LARGE, not point.passed, _title(point, made)
             )
             for (x, height), point in zip(places, one.points, strict=True)
         ],
@@ -114,10 +117,6 @@ def _dates(points: Sequence[Point]) -> list[tuple[float, str, str]]:
     return [*found, (float(_RIGHT), "end", last)] if len(points) > 1 else found
 
 
-def _title(point: Point, one: Trend) -> str:
+def _title(point: Point, made: Notation) -> str:
     failed = "" if point.passed else ", recipe failed"
-    return f"{point.run}, {local_time(point.start)}: {_shown(point.value, one)}{failed}"
-
-
-def _shown(value: float, one: Trend) -> str:
-    return with_unit(float(value), one.unit, one.precision or 4)
+    return f"{point.run}, {local_time(point.start)}: {made.with_unit(point.value)}{failed}"

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.text import figure
+from pytest_orchestrator.core.figures.notation import Notation, figure, notation
 from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.reports.trends import with_texts
 from pytest_orchestrator.runs.statistics.figures import (
     Failures,
     MeasuredValue,
@@ -140,7 +141,7 @@ def notes(one: MeasurementStatistics) -> str:
     if one.unset:
         parts.append(f"{one.unset} without a number")
     if one.drift:
-        parts.append(f"last value {figure(one.drift.factor, 3)} times the median")
+        parts.append(f"last value {figure(one.drift.factor, most=3)} times the median")
     if one.has_other_limits:
         parts.append("earlier runs had other limits")
     return ", ".join(parts)
@@ -150,7 +151,7 @@ def chart(one: MeasurementStatistics, name: str) -> dict[str, Any]:
     """Return the data of the chart of a measurement over the runs, as `page.js` draws it."""
     limits = {key: end for key, end in (("low", one.low), ("high", one.high)) if end is not None}
     points = [_point(value) for value in one.values[-_MOST_POINTS:]]
-    return {"name": name, "unit": one.unit, "points": points} | limits
+    return with_texts({"name": name, "points": points} | limits, one.unit, one.precision)
 
 
 def charts_note(shown: int, more: int) -> str:
@@ -252,7 +253,7 @@ class StatisticsPage:
             recipe=cut(one.recipe, 160) if self.has_recipes else "",
             step=cut(one.step, 160),
             name=cut(one.name, 160),
-            unit=cut(one.unit, 20),
+            unit=cut(_notation(one).unit, 20),
             word=word,
             look=style,
             sign=sign,
@@ -268,20 +269,23 @@ FIGURE_TITLES: Final = ("n", "mean", "sigma", "min", "max", "low", "high", "Cp",
 
 def figure_cells(one: MeasurementStatistics) -> list[tuple[str, str, str]]:
     """Return title, text and number to sort by of each figure of a measurement."""
-    found, precision = one.capability, one.precision
+    found, made = one.capability, _notation(one)
+    spread = made.finer(found.sigma, one.precision) if found.sigma else made
     values = (found.mean, found.sigma, found.least, found.most, one.low, one.high)
     cells = [("n", f"{found.n:,}", str(found.n))]
     for title, value in zip(FIGURE_TITLES[1:7], values, strict=True):
-        digits = 4 if title == "sigma" and not precision else precision
-        cells.append((title, *_text(value, digits)))
+        text = spread.text if title == "sigma" else made.text
+        cells.append((title, *(("", "") if value is None else (text(value), f"{value:.9g}"))))
     for title, value in (("Cp", found.cp), ("Cpk", found.cpk)):
-        cells.append((title, "" if value is None else f"{value:.2f}", _text(value, 9)[1]))
+        cells.append((title, *(("", "") if value is None else (f"{value:.2f}", f"{value:.9g}"))))
     return cells
 
 
-def _text(value: float | None, digits: int | None) -> tuple[str, str]:
-    """Return a figure as text, and as a number to sort by; both are empty without one."""
-    return ("", "") if value is None else (figure(value, digits), f"{value:.9g}")
+def _notation(one: MeasurementStatistics) -> Notation:
+    """Return the notation that the figures of a measurement share with its limits."""
+    found = one.capability
+    values = (found.least, found.most, found.mean)
+    return notation(values, low=one.low, high=one.high, unit=one.unit, precision=one.precision)
 
 
 def selected_text(options: Sequence[tuple[str, str]]) -> str:

@@ -337,12 +337,12 @@
 
   // A line over the runs, with the band of the limits and a cross for each value that failed.
   function trend(place) {
-    const { points, unit, low = null, high = null } = data.trends[place.dataset.trend];
+    const { points, unit, notation: [shown, power, decimals, exponent], low = null, high = null } = data.trends[place.dataset.trend];
     const values = points.map((one) => one.value);
     const ends = [...values, low, high].filter((one) => one != null);
     const [least, most] = [Math.min(...ends), Math.max(...ends)];
     const room = (most - least) * 0.12 || Math.abs(most) * 0.1 || 1;
-    const digits = (value) => (value == null ? "-" : value && Math.abs(value) < 1e-3 ? (+value.toPrecision(6)).toExponential() : String(+value.toPrecision(6)));
+    const tick = (value) => (value / 10 ** power).toFixed(Math.min(decimals, 100)) + (exponent ? `e${exponent}` : "");
     const date = (at, long) => {
       const start = points[at]?.start;
       if (!start) return "";
@@ -388,10 +388,10 @@
       legend: { show: true },
       hooks: { drawClear: [band], draw: [crosses] },
       scales: { x: { time: false, range: [-0.3, last + 0.3] }, y: { range: [unit === "s" && low == null ? Math.min(0, least) : least - room, most + room] } },
-      axes: [axis({ size: 30, splits: () => [...new Set([0, Math.round(last / 2), last])], values: (_, ticks) => ticks.map((one) => date(one)) }), axis({ size: 62, values: (_, ticks) => ticks.map(digits) })],
+      axes: [axis({ size: 30, splits: () => [...new Set([0, Math.round(last / 2), last])], values: (_, ticks) => ticks.map((one) => date(one)) }), axis({ size: 62, values: (_, ticks) => ticks.map(tick) })],
       series: [
         { label: "run", value: (_, value) => (value == null ? "-" : `${date(value, true)} ${points[value]?.run ?? ""}`) },
-        { label: unit || "value", stroke: colour("running"), width: 2, points: { show: true, size: 6 }, value: (_, value) => digits(value) },
+        { label: shown || "value", stroke: colour("running"), width: 2, points: { show: true, size: 6 }, value: (_, value, __, at) => points[at]?.text ?? "-" },
       ],
     }, [points.map((_, at) => at), values]);
   }

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from pytest_orchestrator.core.text import counted, cut_to_width, display_width
 from pytest_orchestrator.reports.measurement_text import (
     distance,
-    expected,
     is_notable,
     look_of,
     margin,
-    value_text,
     with_unit,
 )
+from pytest_orchestrator.reports.quantities import Quantity, limits_text, quantities, quantity
 from pytest_orchestrator.reports.terminal.lines import (
     GAP,
     Line,
@@ -65,11 +65,12 @@ def measurement_lines(
     rows = [
         (
             Part(cut_to_width(one_line(one.name), most_of_name(width))),
-            _value(one, _text(one) if one.value is UNSET else with_unit(_text(one), one)),
-            Part(_limits(one)),
-            _value(one, margin(one)),
+            _value(one, texts.value if one.value is UNSET else with_unit(texts.value, texts)),
+            Part(_limits(texts)),
+            _value(one, margin(one, texts)),
         )
         for one in measured
+        for texts in [_texts(quantity(one, _MOST_VALUE))]
     ]
     return columns(rows, width, indent)
 
@@ -122,31 +123,33 @@ class _Column:
 
     def __init__(self, name: str, measured: Sequence[Measurement | None]) -> None:
         existing = [one for one in measured if one is not None]
-        limits = {_limits(one) or one.unit or "" for one in existing}
+        found = [*map(_texts, quantities(existing, _MOST_VALUE))]
+        limits = {_limits(one) or one.unit for one in found}
+        texts = iter(found)
         self.name = name
         self.limits = limits.pop() if len(limits) == 1 else ""
-        self.parts = [self._part(one) for one in measured]
+        self.parts = [
+            Part("-") if one is None else self._part(one, next(texts)) for one in measured
+        ]
         self.is_notable = any(map(is_notable, existing))
         self.width = max(
             display_width(text)
             for text in (one_line(name), self.limits, *(part.text for part in self.parts))
         )
 
-    def _part(self, one: Measurement | None) -> Part:
-        if one is None:
-            return Part("-")
-        notes = [] if self.limits else [_limits(one)]
+    def _part(self, one: Measurement, texts: Quantity) -> Part:
+        notes = [] if self.limits else [_limits(texts)]
         if is_notable(one):
-            notes.append(_note(one))
+            notes.append(_note(one, texts))
         text = "; ".join(filter(None, notes))
-        return _value(one, f"{_text(one)} ({text})" if text else _text(one))
+        return _value(one, f"{texts.value} ({text})" if text else texts.value)
 
 
-def _note(one: Measurement) -> str:
+def _note(one: Measurement, texts: Quantity) -> str:
     """Return why a value is notable, for a column whose limits have the unit."""
     if one.verdict == "unset":
         return "no value"
-    number = distance(one)
+    number = distance(one, texts)
     if one.verdict == "fail":
         return number or "not as expected"
     return f"margin {number}" if number else "marginal"
@@ -171,12 +174,10 @@ def _value(one: Measurement, text: str) -> Part:
     return Part(text, {"failed": "red", "marginal": "yellow"}.get(look_of(one), ""))
 
 
-def _text(one: Measurement) -> str:
-    """Return the value without its unit, as one line."""
-    if one.value is UNSET:
-        return "-"
-    return one_line(value_text(one.value, one.precision or None, _MOST_VALUE))
+def _texts(one: Quantity) -> Quantity:
+    """Return the texts with value and condition as one line."""
+    return replace(one, value=one_line(one.value), condition=one_line(one.condition))
 
 
-def _limits(one: Measurement) -> str:
-    return with_unit(one_line(expected(one, _MOST_VALUE)), one)
+def _limits(texts: Quantity) -> str:
+    return with_unit(limits_text(texts), texts)

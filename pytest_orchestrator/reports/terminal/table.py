@@ -8,10 +8,10 @@ from pytest_orchestrator.core.text import (
     cut_to_width,
     display_width,
     element_label,
-    figure,
 )
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
+from pytest_orchestrator.reports.quantities import range_text
 from pytest_orchestrator.reports.terminal.cells import (
     element_cell,
     element_state,
@@ -115,8 +115,7 @@ def _sampled(block: "Block") -> str:
     assert curve  # noqa: S101
     parts = [counted(curve.samples, "sample")]
     if values:
-        unit = measured[0].unit or ""
-        parts.insert(0, f"{figure(min(values))} to {figure(max(values))} {unit}".rstrip())
+        parts.insert(0, range_text(values, measured[0].unit or ""))
     parts += [f"{curve.late:,} late"] if curve.late else []
     parts += [f"{curve.failed:,} failed"] if curve.failed else []
     return f"sampled    {block.step.name}: {', '.join(parts)}"

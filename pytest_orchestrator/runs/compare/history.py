@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from pytest_orchestrator.core.figures.notation import figure, history_notation
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_bound
 from pytest_orchestrator.runs import lookup
@@ -172,14 +173,9 @@ def nothing_compared(runs: int) -> str:
 def _reason(drift: Drift, unit: str) -> str:
     baseline = drift.baseline
     side = "at most" if drift.value > baseline.median else "at least"
+    made = history_notation([drift.value, baseline.median], unit, equals=drift.limit)
     return (
-        f"{_with_unit(drift.value, unit)} is {drift.factor:.3g} times the median of the last "
-        f"{baseline.runs} passing runs, {_with_unit(baseline.median, unit)}; {side} "
-        f"{_with_unit(drift.limit, unit)}"
+        f"{made.with_unit(drift.value)} is {figure(drift.factor, most=3)} times the median of the "
+        f"last {baseline.runs} passing runs, {made.with_unit(baseline.median)}; {side} "
+        f"{made.with_unit(drift.limit)}"
     )
-
-
-def _with_unit(value: float, unit: str) -> str:
-    if unit == "bytes":
-        return f"{value / 1e6:.4g} MB"
-    return f"{value:.4g} {unit}".rstrip()

@@ -163,6 +163,7 @@ def rows(draw: st.DrawFn) -> tuple[float, dict[str, float | None]]:
     precision=st.none() | st.integers(1, 17),
 )
 @example(found=(12.240126, {"low": 11.76, "high": 12.24}), unit="V", precision=5)
+@example(found=(12.240051, {"high": 12.240043}), unit="V", precision=6)
 @example(found=(10**20 + 1, {"high": 1e20}), unit="V", precision=3)
 def test_a_text_is_never_beyond_a_limit_that_is_met_nor_within_one_that_is_violated(
     found: tuple[float, dict[str, float | None]], unit: str, precision: int | None
