@@ -34,7 +34,7 @@ recipes/psu_burn_in.yaml:23:35: ripple is out of its limits after step 'measure_
   22 |     measurements:
   23 |       ripple: {value: result.ripple_mv, high: 50, unit: mV}
      |                                               ^^
-E   ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)  (line 23)
+E   ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)  (line 23)
 """
 
 
@@ -207,7 +207,7 @@ def psu_run(folder: Path, *, png: bytes = b"") -> SampleRun:
         (6.0, 8.1),
         nth=2,
         text=_TEXT,
-        step={"kind": "criterion", "reason": "ripple = 61.4 mV, max 50 mV", "attempt": 2},
+        step={"kind": "criterion", "reason": "ripple = 61.4 mV, max 50.0 mV", "attempt": 2},
         attempts=[
             {
                 "attempt": 1,

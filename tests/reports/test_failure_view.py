@@ -23,7 +23,7 @@ recipes/psu.yaml:2:152: 2 of 3 checks failed after step 'ripple_of_the_output_at
    1 | steps:
    2 | {STEP}
      | {" " * STEP.index("high")}^^^^
-E   ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)  (line 2)
+E   ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)  (line 2)
 E   exit_code: exit code 3, expected 0 or 4  (line 2)
     also checked, OK: status ok
     attempt 1: exit code 3
@@ -61,7 +61,7 @@ def tagged(text: str, width: int, *, short: bool = False) -> str:
 
 
 HEAD = [
-    "red[E   ripple = 61.4 mV, ]green[max 50 mV]red[ (11.4 mV above, 22.8 %)  (line 2)]",
+    "red[E   ripple = 61.4 mV, ]green[max 50.0 mV]red[ (11.4 mV above, 22.8 %)  (line 2)]",
     "red[E   exit_code: exit code 3, ]green[expected 0 or 4]red[  (line 2)]",
 ]
 MIDDLE = [
@@ -225,7 +225,7 @@ recipes/psu.yaml:1:1: 2 of 3 checks failed after step 'ripple' of the channel
 
    1 | - {name: ripple}
      | ^
-E   ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)  (line 2)
+E   ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)  (line 2)
 E   電圧電圧電圧電圧電圧電圧電圧電圧電圧電圧電圧: no such file
     stays as long as it is, for it may be a command to copy"""
 
@@ -243,7 +243,7 @@ def test_a_head_and_the_reasons_are_broken_between_words_on_a_terminal() -> None
         "",
         "   1 | - {name: ripple}",
         "     | red[^]",
-        "red[E   ]red[ripple = 61.4 mV, ]green[max 50 mV]red[ (11.4 mV]",
+        "red[E   ]red[ripple = 61.4 mV, ]green[max 50.0 mV]red[ (11.4 mV]",
         "red[E     ]red[above, 22.8 %)  (line 2)]",
         "red[E   ]red[電圧電圧電圧電圧電圧電圧電圧電圧電圧]",
         "red[E     ]red[電圧電圧: no such file]",

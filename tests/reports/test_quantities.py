@@ -1,4 +1,4 @@
-"""Values, limits, margins, durations and times of certificates."""
+"""Texts of measurements, margins, durations and times."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pytest_orchestrator.reports.quantities import (
     duration,
     local_time,
-    margin_percent,
+    margin_number,
+    margin_text,
+    quantities,
     quantity,
     utc_time,
 )
@@ -27,28 +29,20 @@ def measured(**fields: Any) -> Measurement:
     ("fields", "shown"),
     [
         ({"value": 0.1 + 0.2, "unit": "V", "high": 0.5}, ("0.3", "V", "", "0.5")),
-        ({"value": 1e-06, "unit": "A", "high": 2e-06}, ("1", "µA", "", "2")),
-        ({"value": 0.0331234567, "unit": "V", "low": 0.03}, ("33.1235", "mV", "30", "")),
-        ({"value": 12_300_000.0, "unit": "Hz"}, ("12.3", "MHz", "", "")),
-        ({"value": 1e15, "unit": "Hz"}, ("1000", "THz", "", "")),
-        ({"value": 3e-14, "unit": "F"}, ("0.03", "pF", "", "")),
-        ({"value": 208_375_808, "unit": "B"}, ("208.376", "MB", "", "")),
-        ({"value": 0.001, "unit": "B"}, ("0.001", "B", "", "")),
-        ({"value": 0.0001, "unit": "mV"}, ("0.0001", "mV", "", "")),
-        ({"value": 0.05, "unit": "m"}, ("0.05", "m", "", "")),
-        ({"value": 1234567, "unit": "V", "precision": 3}, ("1.23", "MV", "", "")),
-        ({"value": 12.0163, "unit": "V", "precision": 3, "low": 11.88}, ("12", "V", "11.9", "")),
-        ({"value": 12345678}, ("12345678", "", "", "")),
-        ({"value": 0.0, "unit": "A", "high": 0.0}, ("0", "A", "", "0")),
+        (
+            {"value": 12.1, "unit": "V", "low": 11.76, "high": 12.24},
+            ("12.10", "V", "11.76", "12.24"),
+        ),
+        ({"value": 0.0331234567, "unit": "V", "low": 0.03}, ("33.123", "mV", "30.000", "")),
+        ({"value": 208_375_808, "unit": "B"}, ("208375808", "B", "", "")),
+        ({"value": 12.0163, "unit": "V", "precision": 3, "low": 11.88}, ("12.0", "V", "11.9", "")),
         ({"value": True, "equals": True}, ("true", "", "", "")),
         ({"value": {"a": [1]}}, ('{"a": [1]}', "", "", "")),
         ({"verdict": "unset", "unit": "V", "high": 1.0}, ("-", "V", "", "1")),
         ({"value": float("inf"), "unit": "V"}, ("Infinity", "V", "", "")),
     ],
 )
-def test_value_and_limits_have_one_unit_and_six_digits(
-    fields: dict[str, Any], shown: tuple[str, ...]
-) -> None:
+def test_value_and_limits_share_a_notation(fields: dict[str, Any], shown: tuple[str, ...]) -> None:
     made = quantity(measured(**fields))
 
     assert (made.value, made.unit, made.low, made.high) == shown
@@ -69,21 +63,66 @@ def test_a_measurement_without_a_range_has_its_condition() -> None:
 @pytest.mark.parametrize(
     ("fields", "shown"),
     [
-        ({"value": 12.0, "low": 11.0, "high": 13.0, "margin": 1.0}, "50.0"),
+        ({"value": 12.0, "low": 11.0, "high": 13.0, "margin": 1.0}, "100"),
+        ({"value": 12.12, "low": 11.76, "high": 12.24, "margin": 0.12}, "50.0"),
+        ({"value": 3.33, "low": 3.3, "high": 3.6, "margin": 0.03}, "20.0"),
         ({"value": 61.4, "high": 50.0, "margin": -11.4}, "-22.8"),
         ({"value": 5.0, "low": -20.0, "margin": 25.0}, "125"),
         ({"value": 1.0, "high": 1e9, "margin": 1e-3}, "<0.01"),
-        ({"value": -1.0, "low": 0.0, "margin": -1.0}, ""),
-        ({"value": 1.0, "low": 1.0, "high": 1.0, "margin": 0.0}, ""),
+        ({"value": -1.0, "low": 0.0, "margin": -1.0}, "-"),
+        ({"value": 1.0, "low": 1.0, "high": 1.0, "margin": 0.0}, "-"),
         ({"value": 1e12, "high": 1e-3, "margin": -1e12}, "-1.0e17"),
         ({"value": 1.0}, ""),
         ({"high": 1.0, "verdict": "unset"}, ""),
     ],
 )
-def test_a_margin_is_in_percent_of_the_range_or_of_the_only_limit(
+def test_a_margin_is_in_percent_of_half_the_range_or_of_the_only_limit(
     fields: dict[str, Any], shown: str
 ) -> None:
-    assert margin_percent(measured(**fields)) == shown
+    assert margin_text(measured(**fields)) == shown
+
+
+def test_margins_are_sorted_by_what_is_shown() -> None:
+    volts = measured(value=0.0121, high=0.0115, margin=-0.0006)
+    amperes = measured(value=5.0, low=0.0, margin=5.0)
+    ohms = measured(value=1.5, low=1.0, high=2.0, margin=0.5)
+    free = measured(value=1.0)
+
+    shown = {margin_text(one): margin_number(one) for one in (volts, amperes, ohms, free)}
+
+    assert shown == {
+        "-5.2": pytest.approx(-5.217, abs=1e-3),
+        "-": 5.0,
+        "100": 100.0,
+        "": None,
+    }
+
+
+def test_elements_share_a_notation_unless_they_have_a_precision() -> None:
+    limits = {"unit": "V", "high": 12.24}
+    given_values = (9.9, 12.125, 12.3)
+
+    plain = quantities([measured(value=one, **limits) for one in given_values])
+    exact = quantities([measured(value=one, precision=3, **limits) for one in given_values])
+
+    assert [one.value for one in plain] == ["9.900", "12.125", "12.300"]
+    assert {one.high for one in plain} == {"12.240"}
+    assert [(one.value, one.high) for one in exact] == [
+        ("9.90", "12.24"),
+        ("12.1", "12.2"),
+        ("12.3", "12.2"),
+    ]
+
+
+def test_a_quantity_has_its_distance_to_the_nearest_limit() -> None:
+    made = quantity(measured(value=12.240126, high=12.24, margin=-0.000126, unit="V", precision=5))
+
+    assert (made.value, made.high, made.distance, made.margin) == (
+        "12.2401",
+        "12.2400",
+        "0.0001",
+        "-<0.01",
+    )
 
 
 _NUMBERS = st.integers(-(10**400), 10**400) | st.floats()
@@ -105,8 +144,6 @@ def test_every_measurement_has_a_text(
 
     assert len(made.value) <= 400
     assert made.unit.endswith(unit)
-    if isinstance(value, float) and 1 <= abs(value) < 1000 and limits == (None, None):
-        assert float(made.value) == pytest.approx(value, rel=1.5 * 10.0 ** (1 - precision))
 
 
 @pytest.mark.parametrize(

@@ -188,13 +188,13 @@ def _column(
         most: Maximum number of characters of a value.
     """
     texts = quantities([*measured.values()], most)
-    kinds = {(one.unit, limits_text(one)) for one in texts}
-    head = kinds.pop() if len(kinds) == 1 else ("", "")
+    units, limits = {one.unit for one in texts}, {limits_text(one) for one in texts}
+    unit, shared = ("".join(one) if len(one) == 1 else None for one in (units, limits))
     cells = {
-        at: _cell(one, text, is_own=not any(head))
+        at: _cell(one, text, has_unit=unit is not None, has_limits=shared is not None)
         for (at, one), text in zip(measured.items(), texts, strict=True)
     }
-    return ", ".join(filter(None, (cut(name, 60), *head))), cells
+    return ", ".join(filter(None, (cut(name, 60), unit, shared))), cells
 
 
 def _row(
@@ -212,24 +212,26 @@ def _row(
     )
 
 
-def _cell(measured: Measurement, texts: Quantity, *, is_own: bool) -> tuple[str, str]:
+def _cell(
+    measured: Measurement, texts: Quantity, *, has_unit: bool, has_limits: bool
+) -> tuple[str, str]:
     """Return the text and the style of a measurement in its column.
 
     Args:
         measured: The measurement.
         texts: Its texts.
-        is_own: True if the cell has its unit and its limits, because the head does not.
+        has_unit: True if the head of the column has the unit, else the cell has it.
+        has_limits: The same for the limits.
     """
     if measured.value is UNSET:
         return f"{sign('failed')} unset", look("failed")
     style = "marginal" if measured.marginal else "failed" if measured.verdict == "fail" else ""
     mark = f"{sign(style)} " if style else ""
     colour = look_of(measured) if style else ""  # one that may fail does not look failed
-    value = cut(texts.value, 40)
-    if is_own:
-        limits = limits_text(texts)
-        value = f"{value} {texts.unit}".rstrip() + (f" ({limits})" if limits else "")
-    return f"{mark}{value}", colour
+    unit = "" if has_unit else f" {texts.unit}"
+    limits = "" if has_limits else limits_text(texts)
+    after = f" ({limits})" if limits else ""
+    return f"{mark}{cut(texts.value, 40)}{unit}{after}", colour
 
 
 def curves(elements: Sequence[Measured], axis: Axis | None = None) -> Iterator[Curve]:

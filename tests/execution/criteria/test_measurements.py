@@ -52,7 +52,7 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
         (
             {"value": "61.4", "high": 50, "unit": "mV"},
             "fail",
-            "= 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)",
+            "= 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)",
         ),
         ({"value": "141.8", "high": 140}, "fail", "= 141.8, max 140 (1.8 above, 1.29 %)"),
         ({"value": "-1", "low": 0}, "fail", "= -1, min 0 (1 below)"),

@@ -77,7 +77,7 @@ def test_a_junit_file_with_suite_properties_is_valid(
         if len(one) and one.attrib["classname"] == "recipes.a.yaml"
     }
     assert messages["measure"] == (
-        "ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %) (and 1 more)"
+        "ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %) (and 1 more)"
     )
     assert messages["release"] == "blocked by recipes/a.yaml::measure"
     assert messages["pause"] == "nothing to do"

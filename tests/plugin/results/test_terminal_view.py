@@ -111,7 +111,7 @@ def _expected(
         "",
         f"   2 | {step}",
         f"     | {' ' * step.index('50}}}')}<^^>",
-        "<E   ripple = 61.4 mV, >[max 50 mV]< (11.4 mV above, 22.8 %)  (line 2)>",
+        "<E   ripple = 61.4 mV, >[max 50.0 mV]< (11.4 mV above, 22.8 %)  (line 2)>",
         *end,
     ]
 
@@ -194,7 +194,7 @@ def test_tb_line_shows_each_failure_in_one_line(bench: Project) -> None:
         "___ ERROR at setup of test_off ___",
         f"parts/off.yaml:1: {needed}: step 'off': exit code 3, expected 0",
         "=== FAILURES ===",
-        "recipes/psu.yaml:2: ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)",
+        "recipes/psu.yaml:2: ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)",
     ]
 
 
@@ -209,7 +209,7 @@ def test_tb_no_shows_no_failure(bench: Project) -> None:
 
     assert not [line for line in shown if "|" in line or line.startswith("E  ")]
     assert [line for line in shown if line.startswith(("FAILED", "ERROR"))] == [
-        "FAILED recipes/psu.yaml::ripple - ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)",
+        "FAILED recipes/psu.yaml::ripple - ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)",
         "ERROR recipes/bad.yaml - 2:107 unknown key 'cmds' (did you mean 'cmd'?)",
         "ERROR test_off.py::test_off - Failed: needed step parts/off.yaml::off did not pass",
     ]
@@ -302,4 +302,4 @@ def test_the_short_summary_with_colours_fits_the_terminal(
     ]
     failure = ET.parse(bench.path / "out.xml").find(".//failure")
     assert failure is not None
-    assert failure.get("message") == "ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)"
+    assert failure.get("message") == "ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)"

@@ -83,7 +83,7 @@ def test_a_page_shows_the_whole_run_without_scripts(psu: str) -> None:
         "c0ffeec0ffee (main)",
         "PSU-7",
         "First failure: measure_ripple recipes/psu_burn_in.yaml:12",
-        "ripple = 61.4 mV, max 50 mV (11.4 mV above, 22.8 %)",
+        "ripple = 61.4 mV, max 50.0 mV (11.4 mV above, 22.8 %)",
         "pytest recipes/psu_burn_in.yaml::measure_ripple",
         "critical path: flash > burn_in > power_off, 8.9 s of 9.1 s",
         "WARN probe",

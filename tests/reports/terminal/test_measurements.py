@@ -52,8 +52,8 @@ def test_a_measurement_has_value_unit_limits_and_margin() -> None:
         one("free", value=7),
     ]
     assert texts(measurement_lines(measured, 80)) == [
-        "    ripple  61.4 mV  ≤ 50 mV       11.4 mV above",
-        "    ripple  47.2 mV  ≤ 50 mV       margin 2.8 mV, marginal",
+        "    ripple  61.4 mV  ≤ 50.0 mV     11.4 mV above",
+        "    ripple  47.2 mV  ≤ 50.0 mV     margin 2.8 mV, marginal",
         "    volts   11.1 V   11.4…12.6 V   0.3 V below",
         "    gain    3        ≥ 1           margin 2",
         "    serial  SN 1     matches ^SN-  not as expected",
@@ -87,7 +87,7 @@ def test_cells_and_measurements_are_a_table_with_the_limits_below_the_names() ->
     ]
     assert texts(cell_table("measure", rows, 80)) == [
         "    measure   state                ripple             volts",
-        "    limits                         ≤ 50 mV            V",
+        "    limits                         ≤ 50.0 mV          V",
         "    [load:1]  passed               12                 5",
         "    [load:2]  passed (1 marginal)  47.2 (margin 2.8)  6",
         "    [load:3]  failed               61.4 (11.4 above)  -      blocks 2 steps",
@@ -116,7 +116,7 @@ def test_measurements_that_do_not_fit_are_counted_and_notable_ones_are_kept() ->
     lines = texts(cell_table("cell", [CellRow("[a:1]", "failed", [*many, FAILED])], 60, ""))
     assert lines == [
         "cell    state   measurement_0  ripple",
-        "limits                         ≤ 50 mV",
+        "limits                         ≤ 50.0 mV",
         "[a:1]   failed  0              61.4 (11.4 above)",
         "… 8 more measurements",
     ]

@@ -91,7 +91,7 @@ def test_a_marginal_measurement_of_a_passed_recipe_is_shown() -> None:
     assert shown(blocks) == [
         "recipes/psu.yaml  passed  3 steps  2.0 s  2 measurements, 1 marginal",
         "  m  passed (1 marginal)  0.50 s",
-        "    ripple  47.2 mV  ≤ 50 mV  margin 2.8 mV, marginal",
+        "    ripple  47.2 mV  ≤ 50.0 mV  margin 2.8 mV, marginal",
     ]
     assert shown(blocks, only_failed=True) == []
 
@@ -120,7 +120,7 @@ def test_steps_with_the_same_reason_share_a_row() -> None:
     assert shown(blocks) == [
         "recipes/psu.yaml  failed  6 steps  1.0 s  1 failed, 2 blocked, 2 not run, 1 skipped",
         "  one      failed   0.50 s",
-        "    ripple  61.4 mV  ≤ 50 mV  11.4 mV above",
+        "    ripple  61.4 mV  ≤ 50.0 mV  11.4 mV above",
         "  2 steps  blocked          blocked by recipes/x.yaml",
         "  four     skipped          if: false",
         "  2 steps  not run          the session ended before it",
@@ -166,14 +166,14 @@ def test_a_matrix_is_a_line_for_each_cell_that_is_not_green_and_one_for_the_rest
         "  [load:1]      failed  2 steps  1.0 s  m failed; blocks 1 step",
         "  3 more cells  passed  6 steps  4.0 s",
         "  m         state                ripple",
-        "  limits                         ≤ 50 mV",
+        "  limits                         ≤ 50.0 mV",
         "  [load:1]  failed               61.4 (11.4 above)",
         "  [load:2]  passed (1 marginal)  47.2 (margin 2.8)",
     ]
     assert shown(*cells(10, 61.4, 47.2, 20), only_failed=True)[1:] == [
         "  [load:1]  failed  2 steps  1.0 s  m failed; blocks 1 step",
         "  m         state   ripple",
-        "  limits            ≤ 50 mV",
+        "  limits            ≤ 50.0 mV",
         "  [load:1]  failed  61.4 (11.4 above)",
     ]
 
@@ -214,7 +214,7 @@ def test_elements_that_did_not_pass_are_a_table_below_their_step() -> None:
         "recipes/psu.yaml  failed  1 step  1.0 s  1 failed; 4 measurements, 1 failed, 1 marginal",
         "  sweep  failed (1 marginal)  0.50 s",
         "    element  state               ripple",
-        "    limits                       ≤ 50 mV",
+        "    limits                       ≤ 50.0 mV",
         "    [1] 0.5  failed (attempt 2)  61.4 (11.4 above)",
         "    [2] 1.0  passed              47.2 (margin 2.8)",
         "    [3] 1.5  skipped             12",
@@ -246,7 +246,7 @@ def test_the_cells_of_a_step_share_a_row() -> None:
     assert shown(blocks)[1:] == [
         "  m  failed",
         "    cell    state                ripple",
-        "    limits                       ≤ 50 mV",
+        "    limits                       ≤ 50.0 mV",
         "    [ch:2]  failed               61.4 (11.4 above)  blocks 2 steps",
         "    [ch:3]  passed (1 marginal)  47.2 (margin 2.8)",
         "    2 more cells: 1 passed, 1 blocked",
@@ -258,7 +258,7 @@ def test_a_sampled_value_outside_its_limits_has_a_row_and_is_no_step() -> None:
     assert shown([*green("psu"), sampled]) == [
         "recipes/psu.yaml  failed  2 steps  2.0 s  1 measurement, 1 failed",
         "  case  error  0.50 s",
-        "    ripple  61.4 mV  ≤ 50 mV  11.4 mV above",
+        "    ripple  61.4 mV  ≤ 50.0 mV  11.4 mV above",
     ]
 
 
