@@ -51,7 +51,7 @@ def test_compare_shows_digits_and_flags_of_measurements(project: Project, runs: 
     (measured,) = json.loads(project.call("compare", "--json").out)["measurements"]
     trend = project.call("runs", "--trend", "ripple").out
 
-    line = "  recipes/psu.yaml::flash  ripple  40.1235 -> 41 mV  +2.18 %, marginal\n"
+    line = "  recipes/psu.yaml::flash  ripple  40.1235 -> 41.0000 mV  +2.18 %, marginal\n"
     assert line in done.out
     assert (measured["precision"], measured["marginal"]) == (6, True)
     assert "40.1235" in trend

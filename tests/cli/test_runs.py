@@ -329,14 +329,14 @@ def test_trends_show_the_step_that_became_slow(project: Project, runs: Runs) -> 
         last = built.step("burn_in", seconds=seconds).seal().name
 
     assert project.call("runs", "--trend").out.splitlines() == [
-        "recipe            step     figure   runs  median  spread  last",
-        "recipes/psu.yaml  flash    seconds     5     1 s       0     1  ▁▁▁▁▁",
-        "recipes/psu.yaml  flash    ripple      5   41 mV       0    41  ▁▁▁▁▁",
-        "recipes/psu.yaml  burn_in  seconds     5     1 s  0.1483   3.5  ▁▂▁▁█  3.5 times",
+        "recipe            step     figure   runs  median   spread  last",
+        "recipes/psu.yaml  flash    seconds     5     1 s        0     1  ▁▁▁▁▁",
+        "recipes/psu.yaml  flash    ripple      5   41 mV        0    41  ▁▁▁▁▁",
+        "recipes/psu.yaml  burn_in  seconds     5   1.0 s  0.14826   3.5  ▁▂▁▁█  3.5 times",
     ]
     lines = project.call("runs", "--trend", "ripple").out.splitlines()
     assert (len(lines), lines[3]) == (9, "flash ripple, mV")
-    assert lines[-1] == f"  {last}  41"
+    assert lines[-1] == f"  {last}  41 mV"
     assert project.call("runs", "--trend", "riple").err.endswith(
         "error: no step and no measurement 'riple' in any run (did you mean 'ripple'?)\n"
     )

@@ -68,7 +68,7 @@ def test_a_measurement_without_a_range_has_its_condition() -> None:
         ({"value": 3.33, "low": 3.3, "high": 3.6, "margin": 0.03}, "20.0"),
         ({"value": 61.4, "high": 50.0, "margin": -11.4}, "-22.8"),
         ({"value": 5.0, "low": -20.0, "margin": 25.0}, "125"),
-        ({"value": 1.0, "high": 1e9, "margin": 1e-3}, "<0.01"),
+        ({"value": 999_999_999.0, "high": 1e9, "margin": 1.0}, "<0.01"),
         ({"value": -1.0, "low": 0.0, "margin": -1.0}, "-"),
         ({"value": 1.0, "low": 1.0, "high": 1.0, "margin": 0.0}, "-"),
         ({"value": 1e12, "high": 1e-3, "margin": -1e12}, "-1.0e17"),

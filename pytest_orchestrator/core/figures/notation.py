@@ -6,7 +6,7 @@ digits until its text differs from that of the limit.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
@@ -181,10 +181,19 @@ def notation(
         is_whole = bool(given) and all(isinstance(one, int) for one in given)
         found = Notation(unit) if is_whole else _scaled(first, unit, DIGITS)
         written = limits if is_whole else [*limits, *numbers]
-        last = min((_last_digit(_significant(one, digits)) for one in written), default=0)
+        last = min(
+            (int(_significant(one, digits).as_tuple().exponent) for one in written), default=0
+        )
         last = max(last, first - digits + 1)
     found = found._replace(decimals=max(0, found.power - last))
-    return found.lengthened([*_violations(numbers, *ends)], limits)
+    # A number violates its low, its high or its required value if it is below, above, or unequal.
+    violated = [
+        (one, end)
+        for one in numbers
+        for end, signs in zip(ends, ((-1,), (1,), (-1, 1)), strict=True)
+        if end is not None and (one > end) - (one < end) in signs
+    ]
+    return found.lengthened(violated, limits)
 
 
 def history_notation(
@@ -201,22 +210,6 @@ def history_notation(
     if unit == "bytes":
         values, unit = map(float, values), "B"
     return notation(values, unit=unit, precision=precision, **limits)  # type: ignore[arg-type]
-
-
-def _violations(
-    numbers: "Iterable[Decimal]",
-    low: "Decimal | None",
-    high: "Decimal | None",
-    equals: "Decimal | None",
-) -> "Iterator[tuple[Decimal, Decimal]]":
-    """Yield each number with each limit that it violates."""
-    for one in numbers:
-        if low is not None and one < low:
-            yield one, low
-        if high is not None and one > high:
-            yield one, high
-        if equals is not None and one != equals:
-            yield one, equals
 
 
 def _scaled(first: int, unit: str, digits: int) -> Notation:
@@ -244,11 +237,6 @@ def _significant(number: "Decimal", digits: int) -> "Decimal":
         return exact(0)  # 0.0 has a decimal
     rounded = _context().quantize(number, _unit(number.adjusted() - digits + 1))
     return _context().normalize(rounded)
-
-
-def _last_digit(number: "Decimal") -> int:
-    """Return the power of ten of the last digit of a number."""
-    return int(number.as_tuple().exponent)
 
 
 def _unit(power: int) -> "Decimal":

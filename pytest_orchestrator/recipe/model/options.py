@@ -429,8 +429,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     precision: Annotated[
         int | None,
         key(
-            "Number of significant digits of the value and its limits in reports for people. The "
-            "default is 6.",
+            "Number of significant digits of the value in reports for people; its limits have as "
+            "many decimals. Without it at most 5, and all of integers.",
             4,
             rule=key_types.digits,
         ),

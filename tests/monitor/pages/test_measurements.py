@@ -10,6 +10,7 @@ import pytest
 
 from pytest_orchestrator.core.events import SampleTaken
 from pytest_orchestrator.monitor.pages.charts import trend
+from pytest_orchestrator.reports.trends import with_texts
 from pytest_orchestrator.runs.block import Element, Measurement
 from tests.monitor.pages.opened import opened
 from tests.runs.built import Runs
@@ -58,7 +59,7 @@ def test_table_has_all_measurements_with_recipe_element_limits_and_margin(
     assert '<td class="of-recipe">other</td>' in page
     assert 'volts[2] <span class="of">ch2</span>' in page
     assert ">0…50 mV</td>" in page
-    assert ">24.0 %</td>" in page
+    assert ">48.0 %</td>" in page
     assert 'aria-label="volts 2.5 V, limits ≤ 2: fail"' in page
     assert f'href="{url}?step=recipes/psu.yaml::sweep"' in page
 
@@ -131,9 +132,8 @@ def test_points_of_a_history_have_their_own_verdicts_and_limits() -> None:
         {"run": f"r{number}", "start": "2026-11-25T10:15:02Z", "value": value, "passed": value < 50}
         for number, value in enumerate((60, 10))
     ]
-    drawn = trend(
-        {"name": "level", "unit": "mV", "low": 0, "high": 50, "points": points, "total": 1}
-    )
+    chart = {"name": "level", "low": 0, "high": 50, "points": points, "total": 1}
+    drawn = trend(with_texts(chart, "mV"))
 
     assert [point.passed for point in drawn.points] == [False, True]
     assert [text for _, text in drawn.limits] == ["0 mV", "50 mV"]

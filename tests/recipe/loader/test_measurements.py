@@ -19,11 +19,12 @@ STEP = "in shell step 'a'"
         ("{value: 1, low: 5, high: 1}", f"6:24 'measurements.m.low' {STEP} is above 'high'"),
         (
             "{value: 1, low: 5, within: {of: 2, percent: 10}}",
-            f"6:24 'measurements.m.low' {STEP} can never hold: its limits cross: low 5, high 2.2",
+            f"6:24 'measurements.m.low' {STEP} can never hold: its limits cross: low 5.0, high 2.2",
         ),
         (
             "{value: 1, nominal: 5, tolerance: 1%, high: 4}",
-            f"6:52 'measurements.m.high' {STEP} can never hold: its limits cross: low 4.95, high 4",
+            f"6:52 'measurements.m.high' {STEP} can never hold: its limits cross: low 4.95, "
+            "high 4.00",
         ),
         (
             "{value: 1, nominal: 5}",

@@ -71,9 +71,9 @@ def test_measurements_of_steps_and_elements_are_rows_with_their_verdicts(tmp_pat
         for row in made.measurements
     ]
     assert rows == [
-        ("a", "x", "", "25.0", "pass", False),
+        ("a", "x", "", "50.0", "pass", False),
         ("a", "y", "", "", "recorded", False),
-        ("a", "z", "", "25.0", "marginal", False),
+        ("a", "z", "", "50.0", "marginal", False),
         ("b", "e[3]", "12.5", "", "pass", False),
         ("b", "e[4]", "hot", "", "pass", False),
         ("c", "bad", "", "-25.0", "fail", False),

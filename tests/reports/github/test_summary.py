@@ -152,7 +152,7 @@ def test_measurements_out_of_limits_come_first_then_marginal_ones() -> None:
     assert lines[start : start + 5] == [
         "| ✘ failed | over | 61.4 mV | ≤ 50.0 mV | 11.4 mV above | recipes/psu.yaml::m |",
         "| ✘ failed (may fail) | info | 0.3 mV | ≤ 0.2 mV | 0.1 mV above | recipes/psu.yaml::m |",
-        "| ≈ marginal | near | 4.9 mV | ≤ 5 mV | 0.1 mV | recipes/psu.yaml::m |",
+        "| ≈ marginal | near | 4.9 mV | ≤ 5.0 mV | 0.1 mV | recipes/psu.yaml::m |",
         "| ✔ passed | fine | 1 mV | 0…5 mV | 1 mV | recipes/psu.yaml::m |",
         "| · recorded | seen | 7 mV |  |  | recipes/psu.yaml::m |",
     ]

@@ -86,7 +86,7 @@ def test_the_cells_of_a_step_are_one_table_with_limits_verdicts_and_marginal_val
     assert rows(view) == [
         ("channel a", "passed", ["12 (≤ 60)", "5"]),
         ("channel b", "passed", ["≈ 55 (≤ 60)", "5"]),
-        ("channel c", "failed", ["✘ 70.5 (≤ 65)", "✘ unset"]),
+        ("channel c", "failed", ["✘ 70.5 (≤ 65.0)", "✘ unset"]),
         ("channel d", "passed", ["-", "-"]),
     ]
 

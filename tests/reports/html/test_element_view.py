@@ -44,9 +44,9 @@ def elements(values: list[Any], items: list[Any] | None = None, high: float = 50
 
 def test_the_table_has_a_row_for_each_element_and_a_column_for_each_measurement() -> None:
     table = element_view.table(elements([12, 50, 61.4], [1, {"a": 2}, "x"]), 100)
-    assert (table.names, table.more) == (["ripple, mV, ≤ 50"], 0)
+    assert (table.names, table.more) == (["ripple, mV, ≤ 50.0"], 0)
     assert [(row.number, row.item, row.state, row.measured, row.reason) for row in table.rows] == [
-        (0, "1", "passed", [("12", "")], ""),
+        (0, "1", "passed", [("12.0", "")], ""),
         (1, '{"a": 2}', "passed", [("≈ 50", "blocked")], ""),
         (2, "x", "failed", [("✘ 61.4", "failed")], "too much"),
     ]
@@ -110,7 +110,7 @@ def test_the_page_shows_the_elements_of_a_step_and_escapes_them(tmp_path: Path) 
     run.seal()
     page = html(load_record(tmp_path / RUN), tmp_path / RUN)
     assert "<svg viewBox" in page
-    assert 'aria-label="ripple over 2 elements: 12 to 61.4 mV, 1 out of limits"' in page
+    assert 'aria-label="ripple over 2 elements: 12.0 to 61.4 mV, 1 out of limits"' in page
     assert "<b>&lt;b&gt;" not in page
     assert "<code>&lt;b&gt;</code>" in page
 
@@ -127,5 +127,5 @@ def test_a_value_that_may_be_out_of_its_limits_does_not_look_failed() -> None:
     table = element_view.table(all_elements, 100)
     (curve,) = element_view.curves(all_elements)
 
-    assert [row.measured for row in table.rows] == [[("12", "")], [("✘ 61.4", "blocked")]]
+    assert [row.measured for row in table.rows] == [[("12.0", "")], [("✘ 61.4", "blocked")]]
     assert [mark.look for mark in curve.marks] == ["passed", "blocked"]

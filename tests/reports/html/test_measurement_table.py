@@ -92,7 +92,7 @@ def test_the_page_shows_exact_values_on_hover_and_no_raw_float(folder: Path) -> 
     for raw in ("0.30000000000000004", "0.6666666666666666", "1e-06", "2.2788143930047"):
         assert raw not in text.partition("First failure")[2].partition("Made by")[0]
     assert "✘ fail (may fail)" in text
-    assert "max_seconds 2.5 , measured 2.27881" in text
+    assert "max_seconds 2.5000 , measured 2.2788" in text
     assert "level 1…10 , measured 3" in text
     assert page.count("<b>ripple</b>") == 0  # its row in the table says it
 
@@ -107,7 +107,7 @@ def test_a_passed_run_of_several_recipes_shows_all_its_measurements(tmp_path: Pa
         ("unit 1", "measure", "13.5"),
     ]
     text = " ".join(Read(html(load_record(folder), folder)).text.split())
-    assert "unit 0 measure ripple 12.5 mV 50 75.0 ✔ pass unit 1" in text
+    assert "unit 0 measure ripple 12.5 mV 50.0 75.0 ✔ pass unit 1" in text
     assert "expected to fail: BUG-17 no camera (exit code 1, expected 0)" in text
 
 

@@ -32,7 +32,7 @@ def test_a_picture_has_a_dot_for_each_run_and_a_red_one_where_the_recipe_failed(
     assert title.endswith(": 60.5 mV, recipe failed")
     texts = [each.text for each in root.findall(f"{SVG}text")]
     assert texts[:2] == ["r.yaml · measure <& · ripple", "3 runs · last 60.5 mV · median 41.0 mV"]
-    assert {"40 mV", "60.5 mV"} <= {*texts}
+    assert {"40.0 mV", "60.5 mV"} <= {*texts}
 
 
 def test_equal_values_and_a_single_run_are_drawn_within_the_panel() -> None:

@@ -88,7 +88,7 @@ def test_cells_and_measurements_are_a_table_with_the_limits_below_the_names() ->
     assert texts(cell_table("measure", rows, 80)) == [
         "    measure   state                ripple             volts",
         "    limits                         ≤ 50.0 mV          V",
-        "    [load:1]  passed               12                 5",
+        "    [load:1]  passed               12.0               5",
         "    [load:2]  passed (1 marginal)  47.2 (margin 2.8)  6",
         "    [load:3]  failed               61.4 (11.4 above)  -      blocks 2 steps",
         "    [load:4]  skipped              -                  -      if: false",

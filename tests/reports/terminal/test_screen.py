@@ -217,7 +217,7 @@ def test_elements_that_did_not_pass_are_a_table_below_their_step() -> None:
         "    limits                       ≤ 50.0 mV",
         "    [1] 0.5  failed (attempt 2)  61.4 (11.4 above)",
         "    [2] 1.0  passed              47.2 (margin 2.8)",
-        "    [3] 1.5  skipped             12",
+        "    [3] 1.5  skipped             12.0",
         "    1 more element passed",
     ]
 
