@@ -173,7 +173,8 @@ steps:
     needs: []
     cmd: echo '{"status":"ok", "ripple":61.4, "note":"電源, a line longer than most terminals"}'
     measurements:
-      ripple_of_the_output_at_full_load_in_a_climate_chamber: {value: result.ripple, unit: mV, high: 50}
+      ripple_of_the_output_at_full_load_in_a_climate_chamber:
+        {value: result.ripple, unit: mV, high: 50}
   - name: poll
     type: shell
     cmd: "true"

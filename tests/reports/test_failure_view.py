@@ -244,7 +244,7 @@ def test_a_head_and_the_reasons_are_broken_between_words_on_a_terminal() -> None
         "   1 | - {name: ripple}",
         "     | red[^]",
         "red[E   ]red[ripple = 61.4 mV, ]green[max 50.0 mV]red[ (11.4]",
-        "red[E     ]red[above, 22.8 %)  (line 2)]",
+        "red[E     ]red[mV above, 22.8 %)  (line 2)]",
         "red[E   ]red[電圧電圧電圧電圧電圧電圧電圧電圧電圧]",
         "red[E     ]red[電圧電圧: no such file]",
         "    stays as long as it is, for it may be a command to copy",

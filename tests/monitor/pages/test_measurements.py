@@ -60,7 +60,7 @@ def test_table_has_all_measurements_with_recipe_element_limits_and_margin(
     assert 'volts[2] <span class="of">ch2</span>' in page
     assert ">0…50 mV</td>" in page
     assert ">48.0 %</td>" in page
-    assert 'aria-label="volts 2.5 V, limits ≤ 2: fail"' in page
+    assert 'aria-label="volts 2.5 V, limits ≤ 2.0: fail"' in page
     assert f'href="{url}?step=recipes/psu.yaml::sweep"' in page
 
 

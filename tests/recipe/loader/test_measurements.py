@@ -23,8 +23,10 @@ STEP = "in shell step 'a'"
         ),
         (
             "{value: 1, nominal: 5, tolerance: 1%, high: 4}",
-            f"6:52 'measurements.m.high' {STEP} can never hold: its limits cross: low 4.95, "
-            "high 4.00",
+            (
+                f"6:52 'measurements.m.high' {STEP} can never hold: "
+                "its limits cross: low 4.95, high 4.00"
+            ),
         ),
         (
             "{value: 1, nominal: 5}",

@@ -47,7 +47,7 @@ def test_the_table_has_a_row_for_each_element_and_a_column_for_each_measurement(
     assert (table.names, table.more) == (["ripple, mV, ≤ 50.0"], 0)
     assert [(row.number, row.item, row.state, row.measured, row.reason) for row in table.rows] == [
         (0, "1", "passed", [("12.0", "")], ""),
-        (1, '{"a": 2}', "passed", [("≈ 50", "blocked")], ""),
+        (1, '{"a": 2}', "passed", [("≈ 50.0", "blocked")], ""),
         (2, "x", "failed", [("✘ 61.4", "failed")], "too much"),
     ]
 

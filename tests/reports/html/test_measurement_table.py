@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.folder
 
 
-def test_values_have_six_digits_and_a_prefix_and_their_verdict(folder: Path) -> None:
+def test_values_have_five_digits_and_a_prefix_and_their_verdict(folder: Path) -> None:
     table = table_of(folder)
 
     rows = [
@@ -71,14 +71,14 @@ def test_values_have_six_digits_and_a_prefix_and_their_verdict(folder: Path) -> 
         for one in table.rows
     ]
     assert rows == [
-        ("third", "0.3 V", "0.1", "0.666667", "", "35.3", "pass", "passed"),
-        ("leak", "0.0023 µA", "", "1", "", "90.0", "pass", "passed"),
-        ("noise", "3.2 mV", "", "3", "", "-6.7", "fail", "blocked"),
-        ("ripple", "61.4 mV", "", "50", "", "-22.8", "fail", "failed"),
+        ("third", "0.30000 V", "0.10000", "0.66667", "", "70.6", "pass", "passed"),
+        ("leak", "2.3 nA", "", "1000.0", "", "99.8", "pass", "passed"),
+        ("noise", "3.2 mV", "", "3.0", "", "-6.7", "fail", "blocked"),
+        ("ripple", "61.4 mV", "", "50.0", "", "-22.8", "fail", "failed"),
         ("temp", "0 °C", "", "", "", "", "recorded", "skipped"),
         ("model", "PSU-7", "", "", "= PSU-7", "", "pass", "passed"),
         ("lost", "- V", "", "3", "", "", "unset", "failed"),
-        ("near", "2.9 V", "", "3", "", "3.3", "marginal", "blocked"),
+        ("near", "2.9 V", "", "3.0", "", "3.3", "marginal", "blocked"),
     ]
     assert table.counts == {"pass": 3, "marginal": 1, "fail": 2, "recorded": 1, "unset": 1}
     assert [one.may_fail for one in table.rows] == [one["name"] == "noise" for one in _FIGURES]
