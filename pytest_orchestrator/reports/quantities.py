@@ -1,7 +1,7 @@
 """Texts of quantities: measurements with their limits, durations, local times, margins."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -131,6 +131,14 @@ def nearest_side(measured: Measurement) -> Side | None:
     sides = [Side(difference(value, low), value, low, "below")] if is_number(low) else []
     sides += [Side(difference(high, value), value, high, "above")] if is_number(high) else []
     return min(sides, default=None)
+
+
+def decimals_of(texts: Iterable[Quantity]) -> int:
+    """Return the decimals that a column keeps room for, so that its numbers align on the point."""
+    numbers = (text for one in texts if not one.is_text for text in (one.value, one.low, one.high))
+    return min(
+        8, max((len(text.partition("e")[0].partition(".")[2]) for text in numbers), default=0)
+    )
 
 
 def has_limits(one: Measurement) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import markupsafe
 from markupsafe import Markup, soft_str
 
-from pytest_orchestrator.reports.text import shown
+from pytest_orchestrator.reports.text import on_point, shown
 
 FOLDER: Final = Path(__file__).with_name("templates")
 """Folder of the templates."""
@@ -168,6 +168,7 @@ class Environment:
         "join": lambda values, between: between.join(map(str, values)),
         "length": len,
         "list": list,
+        "on_point": on_point,
         "replace": str.replace,
         "reverse": reversed,
         "round": round,

@@ -142,6 +142,18 @@ def size(value: int) -> str:
     return f"{value / 1_000:.0f} kB" if value < 999_500 else f"{value / _MEGA:,.1f} MB"
 
 
+def on_point(text: str, decimals: int) -> str:
+    """Return a number with the room of its missing decimals, in spaces as wide as they are.
+
+    Args:
+        text: The number; an empty text stays empty.
+        decimals: The decimals that the column keeps room for.
+    """
+    _, point, fraction = text.partition(".")
+    space = "" if point or not decimals else "\u2008"
+    return text and text + space + "\u2007" * (decimals - len(fraction))
+
+
 def rerun(times: int) -> str:
     """Return the note, shown after a state, that another pytest plugin has rerun the step."""
     return "rerun" if times == 1 else f"rerun {times} times"

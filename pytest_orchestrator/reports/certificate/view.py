@@ -11,6 +11,7 @@ from pytest_orchestrator.reports.certificate.verdict import Finding, Ruling, rul
 from pytest_orchestrator.reports.quantities import (
     VERDICT_SIGNS,
     Quantity,
+    decimals_of,
     duration,
     has_limits,
     local_time,
@@ -308,6 +309,11 @@ class Certificate:
     def has_margin(self) -> bool:
         """True if a measurement has a margin."""
         return any(row.texts.margin for row in self.measurements)
+
+    @property
+    def decimals(self) -> int:
+        """Decimals for which the columns of numbers keep room."""
+        return decimals_of(row.texts for row in self.measurements)
 
     @property
     def run_id(self) -> str:

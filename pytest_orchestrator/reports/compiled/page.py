@@ -17,6 +17,7 @@ def root(context, missing=missing, environment=environment):
     l_0_first = resolve('first')
     l_0_shown = resolve('shown')
     l_0_table = resolve('table')
+    l_0_decimals = resolve('decimals')
     l_0_lazy = resolve('lazy')
     l_0_several = resolve('several')
     l_0_history = resolve('history')
@@ -61,36 +62,42 @@ def root(context, missing=missing, environment=environment):
         def t_6(*unused):
             raise TemplateRuntimeError("No filter named 'moment' found.")
     try:
-        t_7 = environment.filters['safe']
+        t_7 = environment.filters['on_point']
     except KeyError:
         @internalcode
         def t_7(*unused):
-            raise TemplateRuntimeError("No filter named 'safe' found.")
+            raise TemplateRuntimeError("No filter named 'on_point' found.")
     try:
-        t_8 = environment.filters['selectattr']
+        t_8 = environment.filters['safe']
     except KeyError:
         @internalcode
         def t_8(*unused):
-            raise TemplateRuntimeError("No filter named 'selectattr' found.")
+            raise TemplateRuntimeError("No filter named 'safe' found.")
     try:
-        t_9 = environment.filters['string']
+        t_9 = environment.filters['selectattr']
     except KeyError:
         @internalcode
         def t_9(*unused):
-            raise TemplateRuntimeError("No filter named 'string' found.")
+            raise TemplateRuntimeError("No filter named 'selectattr' found.")
     try:
-        t_10 = environment.filters['tojson']
+        t_10 = environment.filters['string']
     except KeyError:
         @internalcode
         def t_10(*unused):
-            raise TemplateRuntimeError("No filter named 'tojson' found.")
+            raise TemplateRuntimeError("No filter named 'string' found.")
     try:
-        t_11 = environment.filters['utc']
+        t_11 = environment.filters['tojson']
     except KeyError:
         @internalcode
         def t_11(*unused):
+            raise TemplateRuntimeError("No filter named 'tojson' found.")
+    try:
+        t_12 = environment.filters['utc']
+    except KeyError:
+        @internalcode
+        def t_12(*unused):
             raise TemplateRuntimeError("No filter named 'utc' found.")
-    t_12 = []
+    t_13 = []
     pass
     included_template = environment.get_template('step.html', 'page.html')._get_default_module(context)
     l_0_step_item = getattr(included_template, 'step_item', missing)
@@ -133,7 +140,7 @@ def root(context, missing=missing, environment=environment):
     context.exported_vars.discard('context')
     v_5 = (l_0_icon)
     v_0, v_1, v_2, v_3, v_4, v_6, v_7 = all_escaped((l_0_digest, l_0_page.sign, l_0_page.verdict, (markup_join((l_0_brand.title, ', ', )) if (l_0_brand and l_0_brand.title) else ''), l_0_page.run.id, l_0_source('uplot-1.6.32.min.css'), l_0_source('page.css')))
-    t_12.append(
+    t_13.append(
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src \'self\' data: file:; style-src \'unsafe-inline\'; script-src \'sha256-{v_0}'
         f'\'; base-uri \'none\'; form-action \'none\'">\n<title>{v_1}'
         f' {v_2}'
@@ -147,62 +154,62 @@ def root(context, missing=missing, environment=environment):
     if l_0_own_css:
         pass
         v_0 = escaped(l_0_own_css)
-        t_12.append(
+        t_13.append(
             f'<style>\n{v_0}'
             f'\n</style>\n'
         )
-    t_12.append(
+    t_13.append(
         f'</head>\n<body>\n'
     )
     if l_0_page.first_failure:
         pass
         v_0 = (l_0_page.first_failure.anchor)
-        t_12.append(
+        t_13.append(
             f'<a class="skip" href="#{v_0}'
             f'">Skip to the first failed step</a>'
         )
     v_0 = escaped(l_0_page.look)
-    t_12.append(
+    t_13.append(
         f'\n<a class="skip" href="#steps">Skip to the steps</a>\n<header class="verdict {v_0}'
         f'">\n  <div class="inner">\n'
     )
     if (l_0_brand and (l_0_brand.title or l_0_brand.logo)):
         pass
-        t_12.append(
+        t_13.append(
             f'<p class="brand">'
         )
         if l_0_brand.logo:
             pass
             v_0 = escaped(l_0_brand.logo)
-            t_12.append(
+            t_13.append(
                 f'<img src="{v_0}'
                 f'" alt="Logo">'
             )
         v_0 = escaped(l_0_brand.title)
-        t_12.append(
+        t_13.append(
             f' {v_0}'
             f'</p>'
         )
     v_0, v_1 = all_escaped((l_0_page.sign, l_0_page.verdict))
-    t_12.append(
+    t_13.append(
         f'\n    <h1><span class="sign" aria-hidden="true">{v_0}'
         f'</span> {v_1}'
     )
     if l_0_page.cause:
         pass
         v_0 = escaped(l_0_page.cause)
-        t_12.append(
+        t_13.append(
             f' <span class="of">({v_0}'
             f')</span>'
         )
-    t_12.append(
+    t_13.append(
         f'</h1>\n'
     )
     if l_0_page.counts:
         pass
         v_0 = (t_4(l_0_page.steps))
         v_1 = (('s' if (t_4(l_0_page.steps) != 1) else ''))
-        t_12.append(
+        t_13.append(
             f'    <p class="counts"><span class="quiet">{v_0}'
             f' step{v_1}'
             f':</span>\n'
@@ -211,7 +218,7 @@ def root(context, missing=missing, environment=environment):
             pass
             v_0 = (l_0_state(l_1_word))
             v_1 = escaped(l_1_number)
-            t_12.append(
+            t_13.append(
                 f'      <span class="count">{v_0}'
                 f' {v_1}'
                 f'</span>\n'
@@ -222,20 +229,20 @@ def root(context, missing=missing, environment=environment):
             v_0 = (l_0_state('marginal'))
             v_2 = (('s' if (l_0_page.marginal != 1) else ''))
             v_1 = escaped(l_0_page.marginal)
-            t_12.append(
+            t_13.append(
                 f'<span class="count">{v_0}'
                 f' {v_1}'
                 f' measurement{v_2}'
                 f'</span>'
             )
-        t_12.append(
+        t_13.append(
             f'\n    </p>\n'
         )
     if l_0_page.tests:
         pass
         v_1 = (('s' if (l_0_page.number_of_tests != 1) else ''))
         v_0 = escaped(l_0_page.number_of_tests)
-        t_12.append(
+        t_13.append(
             f'    <p class="counts"><span class="quiet">{v_0}'
             f' other pytest test{v_1}'
             f':</span>\n'
@@ -244,28 +251,28 @@ def root(context, missing=missing, environment=environment):
             pass
             v_0 = (l_0_state(l_1_word))
             v_1 = escaped(l_1_number)
-            t_12.append(
+            t_13.append(
                 f'      <span class="count">{v_0}'
                 f' {v_1}'
                 f'</span>\n'
             )
         l_1_word = l_1_number = missing
-        t_12.append(
+        t_13.append(
             f'    </p>\n'
         )
-    t_12.append(
+    t_13.append(
         f'    <dl class="facts">\n      <div><dt>Duration</dt><dd'
     )
     if l_0_page.is_cut_off:
         pass
-        t_12.append(
+        t_13.append(
             f' title="Time of the last event or output recorded; the run was killed later"'
         )
     v_0 = (('at least ' if l_0_page.is_cut_off else ''))
     v_1 = (t_2(l_0_page.seconds))
     v_5 = (t_4(l_0_page.recipes))
-    v_2, v_3, v_4 = all_escaped((l_0_page.run.first, t_11(l_0_page.run.first), t_6(l_0_page.run.first)))
-    t_12.append(
+    v_2, v_3, v_4 = all_escaped((l_0_page.run.first, t_12(l_0_page.run.first), t_6(l_0_page.run.first)))
+    t_13.append(
         f'>{v_0}'
         f'{v_1}'
         f'</dd></div>\n      <div><dt>Started</dt><dd><time datetime="{v_2}'
@@ -277,122 +284,122 @@ def root(context, missing=missing, environment=environment):
     if (l_0_page.run.started and l_0_page.run.started.host):
         pass
         v_0 = escaped(t_1(l_0_page.run.started.host, 80))
-        t_12.append(
+        t_13.append(
             f'<div><dt>Host</dt><dd>{v_0}'
             f'</dd></div>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.revision:
         pass
         v_0 = escaped(l_0_page.revision)
-        t_12.append(
+        t_13.append(
             f'<div><dt>Revision</dt><dd>{v_0}'
             f'</dd></div>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     for (l_1_name, l_1_value) in l_0_page.meta.items():
         pass
         v_0, v_1 = all_escaped((l_1_name, l_1_value))
-        t_12.append(
+        t_13.append(
             f'      <div><dt>{v_0}'
             f'</dt><dd>{v_1}'
             f'</dd></div>\n'
         )
     l_1_name = l_1_value = missing
     v_0 = escaped(l_0_page.run.id)
-    t_12.append(
+    t_13.append(
         f'      <div><dt>Run</dt><dd><code>{v_0}'
         f'</code></dd></div>\n'
     )
     if (l_0_page.run.started and l_0_page.run.started.resumed_from):
         pass
         v_0 = escaped(t_1(l_0_page.run.started.resumed_from, 60))
-        t_12.append(
+        t_13.append(
             f'<div><dt>Resumed from</dt><dd><code>{v_0}'
             f'</code></dd></div>'
         )
-    t_12.append(
+    t_13.append(
         f'\n    </dl>\n    <nav aria-label="Sections">\n'
     )
     if (l_0_overview.failures > 1):
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#failures">Failures</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_overview.rows:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#overview">Overview</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.recipes:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#recipes">Recipes</a>'
         )
         if l_0_page.matrices:
             pass
-            t_12.append(
+            t_13.append(
                 f' <a href="#matrix">Matrix</a>'
             )
         if (l_0_overview.measurements and l_0_overview.measurements.rows):
             pass
-            t_12.append(
+            t_13.append(
                 f' <a href="#measurements">Measurements</a>'
             )
-        t_12.append(
+        t_13.append(
             f' <a href="#steps">Steps</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.tests:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#tests">Tests</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.contexts:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#context">Context</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_overview.histories:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#history">History</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.trends:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#trends">Trends</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.instruments:
         pass
-        t_12.append(
+        t_13.append(
             f'<a href="#instruments">Instruments</a>'
         )
-    t_12.append(
+    t_13.append(
         f'\n      <a href="#environment">Environment</a>\n      <button type="button" class="theme scripted-only">Theme</button>\n    </nav>\n  </div>\n</header>\n<main>\n'
     )
     if (((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or (l_0_page.verdict == 'interrupted')):
@@ -400,17 +407,17 @@ def root(context, missing=missing, environment=environment):
         v_0 = (('failed' if (l_0_page.run.state == 'damaged') else 'blocked'))
         v_1 = (('!' if (l_0_page.run.state != 'running') else '▶'))
         v_2 = escaped({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}.get(l_0_page.run.state, 'Run interrupted'))
-        t_12.append(
+        t_13.append(
             f'<section class="notice {v_0}'
             f'" aria-labelledby="cut-head">\n  <h2 id="cut-head">{v_1}'
             f' {v_2}'
             f'</h2>\n'
         )
-        t_13 = 1
+        t_14 = 1
         for l_1_step in l_0_page.interrupted[:20]:
             pass
             v_0, v_1, v_2 = all_escaped((l_1_step.anchor, l_1_step.name, t_1(l_1_step.step.recipe, 200)))
-            t_12.append(
+            t_13.append(
                 f'  <p><a href="#{v_0}'
                 f'">{v_1}'
                 f'</a> of {v_2}'
@@ -419,46 +426,46 @@ def root(context, missing=missing, environment=environment):
             if l_1_step.step.started:
                 pass
                 v_0 = escaped(t_6(l_1_step.step.started))
-                t_12.append(
+                t_13.append(
                     f' (started {v_0}'
                 )
                 if (l_1_step.step.attempt > 1):
                     pass
                     v_0 = escaped(l_1_step.step.attempt)
-                    t_12.append(
+                    t_13.append(
                         f', attempt {v_0}'
                     )
-                t_12.append(
+                t_13.append(
                     f')'
                 )
             v_0 = escaped(l_1_step.reason)
-            t_12.append(
+            t_13.append(
                 f': {v_0}'
             )
             if l_1_step.last_output:
                 pass
                 v_0 = (t_2(l_1_step.last_output))
-                t_12.append(
+                t_13.append(
                     f'; last output {v_0}'
                     f' after its start'
                 )
             v_0 = (l_0_logs(l_1_step.logs, False))
-            t_12.append(
+            t_13.append(
                 f'</p>\n  {v_0}'
                 f'\n'
             )
-            t_13 = 0
+            t_14 = 0
         l_1_step = missing
-        if t_13:
+        if t_14:
             pass
-            t_12.append(
+            t_13.append(
                 f'  <p>No step was running.</p>\n'
             )
         if l_0_page.not_run:
             pass
             v_1 = (('s' if (l_0_page.not_run != 1) else ''))
             v_0 = escaped(l_0_page.not_run)
-            t_12.append(
+            t_13.append(
                 f'<p>{v_0}'
                 f' step{v_1}'
                 f' did not run'
@@ -466,14 +473,14 @@ def root(context, missing=missing, environment=environment):
             if (l_0_page.run.finished and l_0_page.run.finished.reason):
                 pass
                 v_0 = escaped(t_1(l_0_page.run.finished.reason, 300))
-                t_12.append(
+                t_13.append(
                     f': {v_0}'
                 )
-            t_12.append(
+            t_13.append(
                 f'.</p>'
             )
         v_0, v_1 = all_escaped((t_6(l_0_page.run.last), l_0_page.run.lines))
-        t_12.append(
+        t_13.append(
             f'\n  <p>Last event recorded: {v_0}'
             f' (line {v_1}'
             f' of the journal).</p>\n</section>\n'
@@ -482,7 +489,7 @@ def root(context, missing=missing, environment=environment):
         pass
         v_1 = (('cannot be read (recipe error)' if l_1_file['is_recipe'] else 'could not be collected'))
         v_0, v_2 = all_escaped((l_1_file['path'], l_1_file['text']))
-        t_12.append(
+        t_13.append(
             f'<section class="failure" aria-label="Collection error">\n  <h2>✘ {v_0}'
             f' {v_1}'
             f'</h2>\n  <pre class="text" tabindex="0">{v_2}'
@@ -495,7 +502,7 @@ def root(context, missing=missing, environment=environment):
         context.vars['first'] = l_0_first
         context.exported_vars.add('first')
         v_0, v_1, v_2 = all_escaped((l_0_first.anchor, l_0_first.name, t_1(l_0_first.step.recipe, 200)))
-        t_12.append(
+        t_13.append(
             f'<section class="failure" id="first-failure" aria-labelledby="first-head">\n  <h2 id="first-head">✘ First failure: <a href="#{v_0}'
             f'">{v_1}'
             f'</a> <span class="of">{v_2}'
@@ -503,58 +510,58 @@ def root(context, missing=missing, environment=environment):
         if ('line' in l_0_first.about):
             pass
             v_0 = escaped(l_0_first.about['line'])
-            t_12.append(
+            t_13.append(
                 f':{v_0}'
             )
         if l_0_page.first_dut:
             pass
             v_0 = escaped(l_0_page.first_dut)
-            t_12.append(
+            t_13.append(
                 f' · DUT {v_0}'
             )
-        t_12.append(
+        t_13.append(
             f'</span></h2>\n'
         )
         if l_0_first.reason:
             pass
-            t_12.append(
+            t_13.append(
                 f'<p class="reason">'
             )
             if l_0_first.badge:
                 pass
                 v_0 = escaped(t_1(l_0_first.badge, 60))
-                t_12.append(
+                t_13.append(
                     f'<span class="kind">{v_0}'
                     f'</span> '
                 )
             v_0 = escaped(l_0_first.reason)
-            t_12.append(
+            t_13.append(
                 f'{v_0}'
                 f'</p>'
             )
-        v_0 = (l_0_measurements(t_5(t_8(l_0_first.measurements, 'is_notable'))))
-        t_12.append(
+        v_0 = (l_0_measurements(t_5(t_9(l_0_first.measurements, 'is_notable'))))
+        t_13.append(
             f'\n  {v_0}'
             f'\n'
         )
         if l_0_first.step.text:
             pass
             v_0 = escaped(l_0_first.evidence)
-            t_12.append(
+            t_13.append(
                 f'<pre class="text" tabindex="0">{v_0}'
                 f'</pre>'
             )
-        t_12.append(
+        t_13.append(
             f'\n'
         )
         if (not l_0_first.step.text):
             pass
             v_0 = (l_0_logs(l_0_first.logs, False))
-            t_12.append(
+            t_13.append(
                 f'{v_0}'
             )
         v_0 = escaped(l_0_first.rerun_command)
-        t_12.append(
+        t_13.append(
             f'\n  <p class="command"><code>{v_0}'
             f'</code> <button type="button" class="copy" data-copy="{v_0}'
             f'">Copy</button></p>\n</section>\n'
@@ -564,7 +571,7 @@ def root(context, missing=missing, environment=environment):
         v_1 = (t_4(l_0_overview.causes))
         v_2 = (('s' if (t_4(l_0_overview.causes) != 1) else ''))
         v_0 = escaped(l_0_overview.failures)
-        t_12.append(
+        t_13.append(
             f'<section id="failures" aria-labelledby="failures-head">\n  <h2 id="failures-head">{v_0}'
             f' failures, {v_1}'
             f' cause{v_2}'
@@ -573,44 +580,44 @@ def root(context, missing=missing, environment=environment):
         for l_1_one in l_0_overview.causes:
             pass
             v_0 = escaped(l_1_one.number)
-            t_12.append(
+            t_13.append(
                 f'  <li><span class="times">{v_0}'
                 f' ×</span> '
             )
             if l_1_one.kind:
                 pass
                 v_0 = escaped(t_1(l_1_one.kind, 60))
-                t_12.append(
+                t_13.append(
                     f'<span class="kind">{v_0}'
                     f'</span> '
                 )
             v_0 = escaped(l_1_one.reason)
-            t_12.append(
+            t_13.append(
                 f'<span class="why">{v_0}'
                 f'</span>'
             )
             if l_1_one.is_alike:
                 pass
-                t_12.append(
+                t_13.append(
                     f' <span class="quiet">and alike, with other numbers</span>'
                 )
             if l_1_one.blocked:
                 pass
                 v_1 = (('s' if (l_1_one.blocked != 1) else ''))
                 v_0 = escaped(l_1_one.blocked)
-                t_12.append(
+                t_13.append(
                     f' <span class="quiet">blocks {v_0}'
                     f' step{v_1}'
                     f'</span>'
                 )
-            t_12.append(
+            t_13.append(
                 f'\n    <ul>'
             )
             for (l_2_anchor, l_2_name, l_2_of, l_2_reason) in l_1_one.links[:6]:
                 pass
                 v_0 = (l_2_anchor)
                 v_1, v_2 = all_escaped((l_2_reason, l_2_name))
-                t_12.append(
+                t_13.append(
                     f'<li><a href="#{v_0}'
                     f'" title="{v_1}'
                     f'">{v_2}'
@@ -619,21 +626,21 @@ def root(context, missing=missing, environment=environment):
                 if l_2_of:
                     pass
                     v_0 = escaped(l_2_of)
-                    t_12.append(
+                    t_13.append(
                         f' <span class="of">{v_0}'
                         f'</span>'
                     )
-                t_12.append(
+                t_13.append(
                     f'</li>'
                 )
             l_2_anchor = l_2_name = l_2_of = l_2_reason = missing
-            t_12.append(
+            t_13.append(
                 f'</ul>\n'
             )
             if (l_1_one.number > 6):
                 pass
                 v_0 = escaped((l_1_one.number - 6))
-                t_12.append(
+                t_13.append(
                     f'<details class="more"><summary>{v_0}'
                     f' more</summary><ul>'
                 )
@@ -641,7 +648,7 @@ def root(context, missing=missing, environment=environment):
                     pass
                     v_0 = (l_2_anchor)
                     v_1, v_2 = all_escaped((l_2_reason, l_2_name))
-                    t_12.append(
+                    t_13.append(
                         f'<li><a href="#{v_0}'
                         f'" title="{v_1}'
                         f'">{v_2}'
@@ -650,55 +657,55 @@ def root(context, missing=missing, environment=environment):
                     if l_2_of:
                         pass
                         v_0 = escaped(l_2_of)
-                        t_12.append(
+                        t_13.append(
                             f' <span class="of">{v_0}'
                             f'</span>'
                         )
-                    t_12.append(
+                    t_13.append(
                         f'</li>'
                     )
                 l_2_anchor = l_2_name = l_2_of = l_2_reason = missing
-                t_12.append(
+                t_13.append(
                     f'</ul></details>'
                 )
-            t_12.append(
+            t_13.append(
                 f'</li>\n'
             )
         l_1_one = missing
-        t_12.append(
+        t_13.append(
             f'  </ol>\n</section>\n'
         )
     if (l_0_overview.rows or l_0_overview.grids):
         pass
-        t_12.append(
+        t_13.append(
             f'<section id="overview" aria-labelledby="overview-head">\n  <h2 id="overview-head">Overview</h2>\n'
         )
         if l_0_overview.rows:
             pass
             v_0 = ((' tall' if (t_4(l_0_overview.rows) > 60) else ''))
-            t_12.append(
+            t_13.append(
                 f'  <div class="scroll{v_0}'
                 f'" tabindex="0" role="region" aria-label="Table of recipes"><table class="recipes"><thead><tr><th scope="col">Verdict</th><th scope="col">Recipe</th>'
             )
             if l_0_overview.has_dut:
                 pass
-                t_12.append(
+                t_13.append(
                     f'<th scope="col">DUT</th>'
                 )
             if l_0_overview.has_test_id:
                 pass
-                t_12.append(
+                t_13.append(
                     f'<th scope="col">Test ID</th>'
                 )
-            t_12.append(
+            t_13.append(
                 f'<th scope="col">Steps</th><th scope="col" class="number">Duration</th>'
             )
             if l_0_overview.has_reason:
                 pass
-                t_12.append(
+                t_13.append(
                     f'<th scope="col">First reason</th>'
                 )
-            t_12.append(
+            t_13.append(
                 f'</tr></thead><tbody>\n'
             )
             for l_1_row in l_0_overview.rows:
@@ -710,7 +717,7 @@ def root(context, missing=missing, environment=environment):
                     v_0 = (l_0_state(l_1_one.verdict))
                     v_1 = (l_1_one.anchor)
                     v_2 = escaped(l_1_row.name)
-                    t_12.append(
+                    t_13.append(
                         f'  <tr><td>{v_0}'
                         f'</td><th scope="row" class="wide"><a href="#{v_1}'
                         f'">{v_2}'
@@ -719,59 +726,59 @@ def root(context, missing=missing, environment=environment):
                     if l_0_overview.has_dut:
                         pass
                         v_0 = escaped(l_1_one.dut)
-                        t_12.append(
+                        t_13.append(
                             f'<td class="wide">{v_0}'
                             f'</td>'
                         )
                     if l_0_overview.has_test_id:
                         pass
                         v_0 = escaped(l_1_one.test_id)
-                        t_12.append(
+                        t_13.append(
                             f'<td class="wide">{v_0}'
                             f'</td>'
                         )
                     v_0, v_1 = all_escaped((l_1_row.steps, l_1_row.duration))
-                    t_12.append(
+                    t_13.append(
                         f'<td class="of-steps">{v_0}'
                         f'</td><td class="number">{v_1}'
                         f'</td>'
                     )
                     if l_0_overview.has_reason:
                         pass
-                        t_12.append(
+                        t_13.append(
                             f'<td class="wide first-reason">'
                         )
                         if l_1_row.first:
                             pass
                             v_0 = (l_1_row.first.anchor)
                             v_1, v_2 = all_escaped((l_1_row.first.name, l_1_row.first.reason))
-                            t_12.append(
+                            t_13.append(
                                 f'<a href="#{v_0}'
                                 f'">{v_1}'
                                 f'</a>: {v_2}'
                             )
-                        t_12.append(
+                        t_13.append(
                             f'</td>'
                         )
-                    t_12.append(
+                    t_13.append(
                         f'</tr>\n'
                     )
                 else:
                     pass
                     v_0, v_1 = all_escaped(((((4 + l_0_overview.has_reason) + l_0_overview.has_dut) + l_0_overview.has_test_id), l_1_row.rest))
-                    t_12.append(
+                    t_13.append(
                         f'  <tr><td colspan="{v_0}'
                         f'">{v_1}'
                         f'</td></tr>\n'
                     )
             l_1_row = l_1_one = missing
-            t_12.append(
+            t_13.append(
                 f'  </tbody></table></div>\n'
             )
         for l_1_grid in l_0_overview.grids:
             pass
             v_0, v_1, v_2 = all_escaped((l_1_grid.name, l_1_grid.summary, l_1_grid.column))
-            t_12.append(
+            t_13.append(
                 f'  <h3>{v_0}'
                 f' <span class="of">{v_1}'
                 f'</span></h3>\n  <div class="scroll" tabindex="0" role="region" aria-label="Matrix of {v_0}'
@@ -781,34 +788,34 @@ def root(context, missing=missing, environment=environment):
             for l_2_head in l_1_grid.columns:
                 pass
                 v_0 = escaped(l_2_head)
-                t_12.append(
+                t_13.append(
                     f'<th scope="col">{v_0}'
                     f'</th>'
                 )
             l_2_head = missing
-            t_12.append(
+            t_13.append(
                 f'</tr></thead><tbody>\n'
             )
             for (l_2_label, l_2_cells) in l_1_grid.rows:
                 pass
-                t_12.append(
+                t_13.append(
                     f'  <tr>'
                 )
                 if l_2_label:
                     pass
                     v_0 = escaped(l_2_label)
-                    t_12.append(
+                    t_13.append(
                         f'<th scope="row">{v_0}'
                         f'</th>'
                     )
                 else:
                     pass
-                    t_12.append(
+                    t_13.append(
                         f'<td></td>'
                     )
                 for l_3_cell in l_2_cells:
                     pass
-                    t_12.append(
+                    t_13.append(
                         f'<td>'
                     )
                     if l_3_cell:
@@ -817,7 +824,7 @@ def root(context, missing=missing, environment=environment):
                         v_1 = (l_3_cell.anchor)
                         v_3 = (l_3_cell.sign)
                         v_2 = escaped(l_3_cell.text)
-                        t_12.append(
+                        t_13.append(
                             f'<a class="state {v_0}'
                             f'" href="#{v_1}'
                             f'" title="{v_2}'
@@ -825,44 +832,44 @@ def root(context, missing=missing, environment=environment):
                             f'">{v_3}'
                             f'</a>'
                         )
-                    t_12.append(
+                    t_13.append(
                         f'</td>'
                     )
                 l_3_cell = missing
-                t_12.append(
+                t_13.append(
                     f'</tr>\n'
                 )
             l_2_label = l_2_cells = missing
-            t_12.append(
+            t_13.append(
                 f'  </tbody></table></div>\n'
             )
         l_1_grid = missing
         if l_0_overview.timeline:
             pass
             v_0 = (l_0_run_timeline(l_0_overview.timeline))
-            t_12.append(
+            t_13.append(
                 f'  <h3>Timeline of the run</h3>\n  {v_0}'
                 f'\n'
             )
-        t_12.append(
+        t_13.append(
             f'</section>\n'
         )
     if l_0_page.recipes:
         pass
         v_0 = (('Recipe' if (t_4(l_0_page.recipes) == 1) else 'Recipes'))
-        t_12.append(
+        t_13.append(
             f'<section id="recipes" aria-labelledby="recipes-head">\n  <h2 id="recipes-head">{v_0}'
             f'</h2>\n  <p class="legend quiet">'
         )
         for l_1_text in l_0_page.legend.texts:
             pass
             v_0 = escaped(l_1_text)
-            t_12.append(
+            t_13.append(
                 f'<span>{v_0}'
                 f'</span> '
             )
         l_1_text = missing
-        t_12.append(
+        t_13.append(
             f'</p>\n'
         )
         l_0_shown = l_0_overview.cards
@@ -875,7 +882,7 @@ def root(context, missing=missing, environment=environment):
             if (l_1_loop.index0 == l_0_overview.first_passed):
                 pass
                 v_0 = escaped((t_4(l_0_shown) - l_1_loop.index0))
-                t_12.append(
+                t_13.append(
                     f'  <details class="more passed-recipes"><summary>{v_0}'
                     f' recipes passed</summary>\n'
                 )
@@ -884,7 +891,7 @@ def root(context, missing=missing, environment=environment):
             v_7 = (t_4(l_1_one.steps))
             v_8 = (('s' if (t_4(l_1_one.steps) != 1) else ''))
             v_2, v_3, v_4, v_5, v_6, v_9 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, l_1_one.title, t_1(l_1_one.recipe.key, 300), l_1_one.duration))
-            t_12.append(
+            t_13.append(
                 f'  <details class="recipe" id="{v_0}'
                 f'"{v_1}'
                 f'>\n    <summary><span class="state {v_2}'
@@ -899,72 +906,72 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.dut:
                 pass
                 v_0 = escaped(l_1_one.dut)
-                t_12.append(
+                t_13.append(
                     f' · DUT {v_0}'
                 )
-            t_12.append(
+            t_13.append(
                 f'</span></summary>\n'
             )
             if l_1_one.source:
                 pass
                 v_0 = escaped(l_1_one.source)
-                t_12.append(
+                t_13.append(
                     f'<p class="quiet"><a href="{v_0}'
                     f'">Recipe as it ran</a></p>'
                 )
-            t_12.append(
+            t_13.append(
                 f'\n'
             )
             if l_1_one.recipe.about.get('description'):
                 pass
-                v_0 = escaped(t_1(t_9(l_1_one.recipe.about['description']), 600))
-                t_12.append(
+                v_0 = escaped(t_1(t_10(l_1_one.recipe.about['description']), 600))
+                t_13.append(
                     f'<p>{v_0}'
                     f'</p>'
                 )
-            t_12.append(
+            t_13.append(
                 f'\n'
             )
             if l_1_one.meta:
                 pass
-                t_12.append(
+                t_13.append(
                     f'    <dl class="facts meta">'
                 )
                 for l_2_row in l_1_one.meta:
                     pass
                     v_0 = escaped(l_2_row.label)
-                    t_12.append(
+                    t_13.append(
                         f'<div><dt>{v_0}'
                         f'</dt>'
                     )
                     for l_3_line in l_2_row.lines:
                         pass
-                        t_12.append(
+                        t_13.append(
                             f'<dd>'
                         )
                         if l_3_line.name:
                             pass
                             v_0 = escaped(l_3_line.name)
-                            t_12.append(
+                            t_13.append(
                                 f'<i>{v_0}'
                                 f'</i> '
                             )
                         v_0 = escaped(l_3_line.text)
-                        t_12.append(
+                        t_13.append(
                             f'{v_0}'
                             f'</dd>'
                         )
                     l_3_line = missing
-                    t_12.append(
+                    t_13.append(
                         f'</div>'
                     )
                 l_2_row = missing
-                t_12.append(
+                t_13.append(
                     f'</dl>\n'
                 )
             v_0 = ((Markup(' class="side"') if ((l_1_one.graph['width'] <= 420) and l_1_one.timeline) else ''))
             v_1, v_2 = all_escaped((t_1(l_1_one.recipe.key, 200), l_1_graph(l_1_one.graph, l_1_one.narrow_graph)))
-            t_12.append(
+            t_13.append(
                 f'    <div{v_0}'
                 f'>\n    <div class="graph-box" tabindex="0" role="region" aria-label="Graph of {v_1}'
                 f'">\n      {v_2}'
@@ -973,57 +980,57 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.timeline:
                 pass
                 v_0 = (l_0_timeline(l_1_one))
-                t_12.append(
+                t_13.append(
                     f'{v_0}'
                 )
-            t_12.append(
+            t_13.append(
                 f'\n    </div>\n'
             )
             if l_1_one.left_out:
                 pass
                 v_1 = (t_4(l_1_one.steps))
                 v_0 = escaped((t_4(l_1_one.steps) - l_1_one.left_out))
-                t_12.append(
+                t_13.append(
                     f'<p class="quiet">Showing {v_0}'
                     f' of {v_1}'
                     f' steps. Full graph: files in <code>assets/</code>.</p>'
                 )
-            t_12.append(
+            t_13.append(
                 f'\n'
             )
             if l_1_one.recipe.about.get('vars'):
                 pass
-                t_12.append(
+                t_13.append(
                     f'    <details class="more"><summary>Vars</summary>\n      <table><thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col">Set by</th></tr></thead><tbody>\n'
                 )
                 for (l_2_name, l_2_var) in l_1_one.recipe.about['vars'].items():
                     pass
-                    v_0, v_1, v_2 = all_escaped((t_1(l_2_name, 100), t_3(l_2_var['value'], l_0_page.budget.value), t_1(t_9(l_2_var['origin']), 200)))
-                    t_12.append(
+                    v_0, v_1, v_2 = all_escaped((t_1(l_2_name, 100), t_3(l_2_var['value'], l_0_page.budget.value), t_1(t_10(l_2_var['origin']), 200)))
+                    t_13.append(
                         f'      <tr><td>{v_0}'
                         f'</td><td><code>{v_1}'
                         f'</code></td><td>{v_2}'
                         f'</td></tr>\n'
                     )
                 l_2_name = l_2_var = missing
-                t_12.append(
+                t_13.append(
                     f'      </tbody></table>\n    </details>\n'
                 )
-            t_12.append(
+            t_13.append(
                 f'  </details>\n'
             )
         l_1_loop = l_1_one = l_1_graph = missing
         if (l_0_overview.first_passed < t_4(l_0_shown)):
             pass
-            t_12.append(
+            t_13.append(
                 f'  </details>\n'
             )
-        t_12.append(
+        t_13.append(
             f'</section>\n'
         )
         if l_0_page.matrices:
             pass
-            t_12.append(
+            t_13.append(
                 f'<section id="matrix" aria-labelledby="matrix-head">\n  <h2 id="matrix-head">Measurements of the matrix</h2>\n'
             )
             for l_1_one in l_0_page.matrices:
@@ -1031,7 +1038,7 @@ def root(context, missing=missing, environment=environment):
                 v_2 = (l_0_curves_over(l_1_one.curves))
                 v_3 = (l_0_elements(l_1_one.cells, None))
                 v_0, v_1 = all_escaped((l_1_one.step, l_1_one.recipe))
-                t_12.append(
+                t_13.append(
                     f'  <h3>{v_0}'
                     f' <span class="of">{v_1}'
                     f'</span></h3>\n  {v_2}'
@@ -1039,7 +1046,7 @@ def root(context, missing=missing, environment=environment):
                     f'\n'
                 )
             l_1_one = missing
-            t_12.append(
+            t_13.append(
                 f'</section>\n'
             )
         if (l_0_overview.measurements and l_0_overview.measurements.rows):
@@ -1047,8 +1054,11 @@ def root(context, missing=missing, environment=environment):
             l_0_table = l_0_overview.measurements
             context.vars['table'] = l_0_table
             context.exported_vars.add('table')
+            l_0_decimals = l_0_table.decimals
+            context.vars['decimals'] = l_0_decimals
+            context.exported_vars.add('decimals')
             v_0 = (t_4(l_0_table.rows))
-            t_12.append(
+            t_13.append(
                 f'<section id="measurements" aria-labelledby="measurements-head">\n  <h2 id="measurements-head">Measurements <span class="quiet found" aria-live="polite">{v_0}'
                 f'</span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter measurements">\n    <input type="search" class="find" placeholder="Search measurement, step, recipe" aria-label="Search the measurements">\n'
             )
@@ -1056,27 +1066,27 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = (l_1_word)
                 v_1 = escaped(l_1_number)
-                t_12.append(
+                t_13.append(
                     f'    <button type="button" aria-pressed="false" data-verdict="{v_0}'
                     f'">{v_0}'
                     f' {v_1}'
                     f'</button>\n'
                 )
             l_1_word = l_1_number = missing
-            t_12.append(
+            t_13.append(
                 f'    <button type="button" class="csv">Copy as CSV</button>\n  </div>\n'
             )
             if l_0_table.more:
                 pass
                 v_0 = (t_4(l_0_table.rows))
                 v_1 = escaped((t_4(l_0_table.rows) + l_0_table.more))
-                t_12.append(
+                t_13.append(
                     f'<p class="quiet">Showing {v_0}'
                     f' of {v_1}'
                     f' measurements, all that are not within their limits first; the journal has the others.</p>'
                 )
             v_0 = ((' tall' if (t_4(l_0_table.rows) > 60) else ''))
-            t_12.append(
+            t_13.append(
                 f'\n  <div class="scroll{v_0}'
                 f'" tabindex="0" role="region" aria-label="Table of measurements"><table class="all-measured"><thead><tr>'
             )
@@ -1084,13 +1094,13 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = ((Markup(' class="number"') if (l_1_kind == 'number') else ''))
                 v_1 = (l_1_word)
-                t_12.append(
+                t_13.append(
                     f'<th scope="col"{v_0}'
                     f'><button type="button" class="sort">{v_1}'
                     f'</button></th>'
                 )
             l_1_word = l_1_kind = missing
-            t_12.append(
+            t_13.append(
                 f'</tr></thead><tbody>\n'
             )
             for l_1_one in l_0_table.rows:
@@ -1098,20 +1108,20 @@ def root(context, missing=missing, environment=environment):
                 pass
                 l_1_texts = l_1_one.texts
                 v_0 = (l_1_one.verdict)
-                t_12.append(
+                t_13.append(
                     f'  <tr data-verdict="{v_0}'
                     f'">'
                 )
                 if l_0_overview.rows:
                     pass
                     v_0 = escaped(l_1_one.recipe)
-                    t_12.append(
+                    t_13.append(
                         f'<td class="of-recipe">{v_0}'
                         f'</td>'
                     )
                 v_0 = (l_1_one.anchor)
                 v_1, v_2 = all_escaped((l_1_one.step, l_1_one.name))
-                t_12.append(
+                t_13.append(
                     f'<td class="of-step"><a href="#{v_0}'
                     f'">{v_1}'
                     f'</a></td><th scope="row">{v_2}'
@@ -1119,13 +1129,13 @@ def root(context, missing=missing, environment=environment):
                 if l_1_one.item:
                     pass
                     v_0 = escaped(l_1_one.item)
-                    t_12.append(
+                    t_13.append(
                         f' <span class="of">{v_0}'
                         f'</span>'
                     )
                 v_0 = (l_1_one.number)
-                v_1, v_2, v_3 = all_escaped((l_1_texts.exact, l_1_texts.value, l_1_texts.unit))
-                t_12.append(
+                v_1, v_2, v_3 = all_escaped((l_1_texts.exact, (l_1_texts.value if l_1_texts.is_text else t_7(l_1_texts.value, l_0_decimals)), l_1_texts.unit))
+                t_13.append(
                     f'</th><td class="number" data-by="{v_0}'
                     f'" title="{v_1}'
                     f'">{v_2}'
@@ -1135,14 +1145,14 @@ def root(context, missing=missing, environment=environment):
                 if l_1_texts.condition:
                     pass
                     v_0 = escaped(l_1_texts.condition)
-                    t_12.append(
+                    t_13.append(
                         f'<td class="condition">{v_0}'
                         f'</td><td></td>'
                     )
                 else:
                     pass
-                    v_0, v_1 = all_escaped((l_1_texts.low, l_1_texts.high))
-                    t_12.append(
+                    v_0, v_1 = all_escaped((t_7(l_1_texts.low, l_0_decimals), t_7(l_1_texts.high, l_0_decimals)))
+                    t_13.append(
                         f'<td class="number low">{v_0}'
                         f'</td><td class="number high">{v_1}'
                         f'</td>'
@@ -1151,8 +1161,8 @@ def root(context, missing=missing, environment=environment):
                 v_2 = (l_1_one.verdict)
                 v_3 = ((' (may fail)' if l_1_one.may_fail else ''))
                 v_4 = (l_0_verdict(l_1_one))
-                v_1 = escaped(l_1_texts.margin)
-                t_12.append(
+                v_1 = escaped(t_7(l_1_texts.margin, 2))
+                t_13.append(
                     f'<td class="number margin" data-by="{v_0}'
                     f'">{v_1}'
                     f'</td><td class="verdict" data-csv="{v_2}'
@@ -1161,87 +1171,87 @@ def root(context, missing=missing, environment=environment):
                     f'</td></tr>\n'
                 )
             l_1_one = l_1_texts = missing
-            t_12.append(
+            t_13.append(
                 f'  </tbody></table></div>\n</section>\n'
             )
-        t_12.append(
+        t_13.append(
             f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search steps and output" aria-label="Search the steps">\n    <span class="states">\n'
         )
         for (l_1_word, l_1_number) in l_0_page.counts.items():
             pass
             v_1 = (l_0_state(l_1_word))
             v_0, v_2 = all_escaped((l_1_word, l_1_number))
-            t_12.append(
+            t_13.append(
                 f'    <button type="button" aria-pressed="false" data-state="{v_0}'
                 f'">{v_1}'
                 f' {v_2}'
                 f'</button>\n'
             )
         l_1_word = l_1_number = missing
-        t_12.append(
+        t_13.append(
             f'    </span>\n'
         )
         if l_0_page.tags:
             pass
-            t_12.append(
+            t_13.append(
                 f'    <select id="tag" aria-label="Tag"><option value="">all tags</option>'
             )
             for l_1_tag in l_0_page.tags:
                 pass
                 v_0 = escaped(l_1_tag)
-                t_12.append(
+                t_13.append(
                     f'<option>{v_0}'
                     f'</option>'
                 )
             l_1_tag = missing
-            t_12.append(
+            t_13.append(
                 f'</select>\n'
             )
         if (t_4(l_0_page.recipes) > 1):
             pass
-            t_12.append(
+            t_13.append(
                 f'    <select id="of" aria-label="Recipe"><option value="">all recipes</option>'
             )
             l_1_loop = missing
             for l_1_one, l_1_loop in LoopContext(l_0_page.recipes, undefined):
                 pass
                 v_0, v_1 = all_escaped((l_1_loop.index0, l_1_one.title))
-                t_12.append(
+                t_13.append(
                     f'<option value="{v_0}'
                     f'">{v_1}'
                     f'</option>'
                 )
             l_1_loop = l_1_one = missing
-            t_12.append(
+            t_13.append(
                 f'</select>\n'
             )
-        t_12.append(
+        t_13.append(
             f'  </div>\n  <p class="quiet keys scripted-only">Keys: <kbd>/</kbd> search, <kbd>j</kbd> <kbd>k</kbd> next and previous step, <kbd>n</kbd> <kbd>p</kbd> next and previous failure</p>\n  <div class="row head">\n'
         )
         for (l_1_name, l_1_word) in [('order', 'Step'), ('state', 'State'), ('seconds', 'Duration'), ('cpu', 'CPU'), ('peak', 'Peak MB'), ('wrote', 'Context keys written')]:
             pass
             v_0, v_1, v_2 = all_escaped((('name' if (l_1_name == 'order') else l_1_name), l_1_name, l_1_word))
-            t_12.append(
+            t_13.append(
                 f'    <span class="c-{v_0}'
                 f'"><button type="button" class="sort" data-sort="{v_1}'
                 f'">{v_2}'
                 f'</button></span>\n'
             )
         l_1_name = l_1_word = missing
-        t_12.append(
+        t_13.append(
             f'  </div>\n'
         )
         if l_0_page.unlisted:
             pass
             v_1 = (t_4(l_0_page.steps))
             v_0 = escaped((t_4(l_0_page.steps) - l_0_page.unlisted))
-            t_12.append(
+            t_13.append(
                 f'<p class="quiet">Showing {v_0}'
                 f' of {v_1}'
                 f' steps; <code>pytest-orchestrator monitor</code> lists all.</p>'
             )
         v_0 = ((' many' if (t_4(l_0_page.steps) > 300) else ''))
-        t_12.append(
+        t_13.append(
             f'  <div class="list{v_0}'
             f'">\n'
         )
@@ -1260,7 +1270,7 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_1 = (l_0_state(l_1_one.verdict))
                 v_0, v_2, v_3 = all_escaped((l_1_number, l_1_one.title, l_1_one.duration))
-                t_12.append(
+                t_13.append(
                     f'  <h3 class="group" data-of="{v_0}'
                     f'">{v_1}'
                     f' {v_2}'
@@ -1270,18 +1280,18 @@ def root(context, missing=missing, environment=environment):
             for l_2_step in l_0_page.listed[l_1_number]:
                 pass
                 v_0 = (l_0_step_item(l_2_step, l_1_number, l_0_several, l_0_lazy))
-                t_12.append(
+                t_13.append(
                     f'  {v_0}'
                     f'\n'
                 )
             l_2_step = missing
         l_1_loop = l_1_one = l_1_number = missing
-        t_12.append(
+        t_13.append(
             f'  </div>\n  <p class="none" hidden>No step matches. <button type="button">Clear search and filters</button></p>\n</section>\n'
         )
     if l_0_page.tests:
         pass
-        t_12.append(
+        t_13.append(
             f'<section id="tests" aria-labelledby="tests-head">\n  <h2 id="tests-head">Other pytest tests</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">State</th><th scope="col">Test</th><th scope="col" class="number">Duration</th><th scope="col">Reason</th></tr></thead><tbody>\n'
         )
         for l_1_test in l_0_page.tests:
@@ -1289,7 +1299,7 @@ def root(context, missing=missing, environment=environment):
             v_0 = (l_0_state(l_1_test.outcome))
             v_2 = (t_2(l_1_test.seconds))
             v_1, v_3 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.reason, 300)))
-            t_12.append(
+            t_13.append(
                 f'  <tr><td>{v_0}'
                 f'</td><td class="wide">{v_1}'
                 f'</td><td class="number">{v_2}'
@@ -1297,26 +1307,26 @@ def root(context, missing=missing, environment=environment):
                 f'</td></tr>\n'
             )
         l_1_test = missing
-        t_12.append(
+        t_13.append(
             f'  </tbody></table></div>\n'
         )
-        for l_1_test in t_5(t_8(l_0_page.tests, 'text'))[:50]:
+        for l_1_test in t_5(t_9(l_0_page.tests, 'text'))[:50]:
             pass
             v_0 = (l_0_state(l_1_test.outcome))
             v_1, v_2 = all_escaped((t_1(l_1_test.node, 400), t_1(l_1_test.text, l_0_page.budget.text)))
-            t_12.append(
+            t_13.append(
                 f'  <details class="more"><summary>{v_0}'
                 f' {v_1}'
                 f'</summary><pre class="text" tabindex="0">{v_2}'
                 f'</pre></details>\n'
             )
         l_1_test = missing
-        t_12.append(
+        t_13.append(
             f'</section>\n'
         )
     if l_0_page.contexts:
         pass
-        t_12.append(
+        t_13.append(
             f'<section id="context" aria-labelledby="context-head">\n  <h2 id="context-head">Final Context</h2>\n'
         )
         for l_1_one in l_0_page.contexts:
@@ -1324,17 +1334,17 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.scope:
                 pass
                 v_0 = escaped(t_1(l_1_one.scope, 300))
-                t_12.append(
+                t_13.append(
                     f'<h3>Context of {v_0}'
                     f' <span class="of">what the recipe has changed; other keys are those of the session</span></h3>'
                 )
             v_0 = (l_0_context(l_1_one))
-            t_12.append(
+            t_13.append(
                 f'\n  {v_0}'
                 f'\n'
             )
         l_1_one = missing
-        t_12.append(
+        t_13.append(
             f'</section>\n'
         )
     if l_0_overview.histories:
@@ -1342,33 +1352,33 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
         l_0_history = getattr(included_template, 'history', missing)
         if l_0_history is missing:
-            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 298 in 'page.html') does not export the requested name 'history'", name='history')
+            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 299 in 'page.html') does not export the requested name 'history'", name='history')
         context.vars['history'] = l_0_history
         context.exported_vars.discard('history')
-        t_12.append(
+        t_13.append(
             f'<section id="history" aria-labelledby="history-head">\n  <h2 id="history-head">History (last 20 runs)'
         )
         if l_0_overview.more_histories:
             pass
             v_0 = (t_4(l_0_overview.histories))
             v_1 = escaped((t_4(l_0_overview.histories) + l_0_overview.more_histories))
-            t_12.append(
+            t_13.append(
                 f' <span class="quiet">{v_0}'
                 f' of {v_1}'
                 f' recipes shown</span>'
             )
-        t_12.append(
+        t_13.append(
             f'</h2>\n'
         )
         for l_1_one in l_0_overview.histories:
             pass
             v_0 = (l_0_history(l_1_one, ((t_4(l_0_overview.histories) == 1) or l_1_one.place.is_open)))
-            t_12.append(
+            t_13.append(
                 f'  {v_0}'
                 f'\n'
             )
         l_1_one = missing
-        t_12.append(
+        t_13.append(
             f'</section>\n'
         )
     if l_0_page.trends:
@@ -1376,23 +1386,23 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
         l_0_trends = getattr(included_template, 'trends', missing)
         if l_0_trends is missing:
-            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 307 in 'page.html') does not export the requested name 'trends'", name='trends')
+            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 308 in 'page.html') does not export the requested name 'trends'", name='trends')
         context.vars['trends'] = l_0_trends
         context.exported_vars.discard('trends')
         v_0 = (l_0_trends(l_0_page.trends, 'Trends (last 20 runs)', l_0_page.trends_note))
-        t_12.append(
+        t_13.append(
             f'{v_0}'
             f'\n'
         )
     if l_0_page.instruments:
         pass
-        t_12.append(
+        t_13.append(
             f'<section id="instruments" aria-labelledby="instruments-head">\n  <h2 id="instruments-head">Instruments</h2>\n  <div class="scroll" tabindex="0"><table><thead><tr><th scope="col">Name</th><th scope="col">Identity (*IDN?)</th><th scope="col">Resource</th><th scope="col">Calibrated</th><th scope="col">Calibration due</th><th scope="col">Safe state</th></tr></thead><tbody>\n'
         )
         for l_1_one in l_0_page.instruments:
             pass
             v_0, v_1, v_2, v_3 = all_escaped((t_1(l_1_one.name, 100), t_1((l_1_one.idn or 'none'), 200), t_1(l_1_one.resource, 200), l_1_one.calibrated))
-            t_12.append(
+            t_13.append(
                 f'  <tr><td>{v_0}'
                 f'</td><td>{v_1}'
                 f'</td><td><code>{v_2}'
@@ -1402,106 +1412,106 @@ def root(context, missing=missing, environment=environment):
             if l_1_one.overdue:
                 pass
                 v_0 = escaped(l_1_one.due)
-                t_12.append(
+                t_13.append(
                     f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
                     f' (overdue)</span>'
                 )
             else:
                 pass
                 v_0 = escaped(l_1_one.due)
-                t_12.append(
+                t_13.append(
                     f'{v_0}'
                 )
-            t_12.append(
+            t_13.append(
                 f'</td><td>'
             )
             if (l_1_one.safe_state in ('not reached', 'owed')):
                 pass
                 v_0, v_1 = all_escaped((l_1_one.safe_state, (markup_join((': ', t_1(l_1_one.reason, 300), )) if l_1_one.reason else '')))
-                t_12.append(
+                t_13.append(
                     f'<span class="state failed"><span aria-hidden="true">✘</span> {v_0}'
                     f'</span>{v_1}'
                 )
             else:
                 pass
                 v_0 = escaped(l_1_one.safe_state)
-                t_12.append(
+                t_13.append(
                     f'{v_0}'
                 )
-            t_12.append(
+            t_13.append(
                 f'</td></tr>\n'
             )
         l_1_one = missing
-        t_12.append(
+        t_13.append(
             f'  </tbody></table></div>\n</section>\n'
         )
     v_0 = escaped(l_0_page.command)
-    t_12.append(
+    t_13.append(
         f'<section id="environment" aria-labelledby="environment-head">\n  <h2 id="environment-head">Environment and digests</h2>\n  <p class="command"><code>{v_0}'
         f'</code></p>\n  <div class="scroll" tabindex="0"><table><tbody>\n'
     )
     if l_0_page.run.started:
         pass
         v_0 = escaped(t_1(l_0_page.run.started.root, 500))
-        t_12.append(
+        t_13.append(
             f'<tr><th scope="row">Root folder</th><td class="wide">{v_0}'
             f'</td></tr>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     if l_0_page.run.finished:
         pass
         v_0, v_1 = all_escaped((l_0_page.run.finished.exit_status, (markup_join((': ', t_1(l_0_page.run.finished.reason, 300), )) if l_0_page.run.finished.reason else '')))
-        t_12.append(
+        t_13.append(
             f'<tr><th scope="row">Exit status</th><td>{v_0}'
             f'{v_1}'
             f'</td></tr>'
         )
-    t_12.append(
+    t_13.append(
         f'\n'
     )
     for (l_1_name, l_1_value) in l_0_page.environment.items():
         pass
         v_0, v_1 = all_escaped((l_1_name, l_1_value))
-        t_12.append(
+        t_13.append(
             f'  <tr><th scope="row">{v_0}'
             f'</th><td class="wide">{v_1}'
             f'</td></tr>\n'
         )
     l_1_name = l_1_value = missing
-    t_12.append(
+    t_13.append(
         f'  </tbody></table></div>\n'
     )
     for (l_1_path, l_1_digests) in l_0_page.digests.items():
         pass
         v_0 = escaped(l_1_path)
-        t_12.append(
+        t_13.append(
             f'  <details class="more"><summary>SHA-256 of {v_0}'
             f' and the files of its steps</summary><div class="scroll" tabindex="0"><table><tbody>\n'
         )
         for (l_2_name, l_2_digest) in l_1_digests.items():
             pass
             v_0, v_1 = all_escaped((l_2_name, l_2_digest))
-            t_12.append(
+            t_13.append(
                 f'  <tr><th scope="row">{v_0}'
                 f'</th><td><code>{v_1}'
                 f'</code></td></tr>\n'
             )
         l_2_name = l_2_digest = missing
-        t_12.append(
+        t_13.append(
             f'  </tbody></table></div></details>\n'
         )
     l_1_path = l_1_digests = missing
-    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_10({'curves': l_0_page.curves, 'trends': l_0_page.trends, 'recipes': l_0_page.titles}), l_0_script))
-    t_12.append(
+    v_0, v_1, v_2, v_3 = all_escaped((l_0_base, l_0_page.run.lines, t_11({'curves': l_0_page.curves, 'trends': l_0_page.trends, 'recipes': l_0_page.titles}), l_0_script))
+    t_13.append(
         f'</section>\n</main>\n<footer class="quiet">Made by pytest-orchestrator from the <a href="{v_0}'
         f'journal.jsonl">journal</a> of the run, {v_1}'
         f' lines.</footer>\n<script type="application/json" id="data">{v_2}'
         f'</script>\n<script>{v_3}'
         f'</script>\n</body>\n</html>'
     )
-    yield concat(t_12)
+    yield concat(t_13)
 
 blocks = {}
-debug_info = '1=93&2=117&3=126&17=145&24=155&29=167&31=189&32=199&34=208&37=218&41=232&43=241&49=257&52=275&54=285&56=295&60=309&64=319&66=327&68=335&70=356&72=364&74=372&76=380&78=388&86=396&89=408&90=417&95=455&100=479&106=490&107=492&109=501&110=516&113=538&115=548&120=560&124=571&125=578&127=607&128=631&133=669&136=674&137=681&138=702&139=705&140=706&141=717&148=769&150=779&151=790&152=795&156=838&162=848&165=855&166=866&167=870&168=873&172=897&173=906&175=916&177=926&178=931&184=971&187=980&189=992&192=997&200=1014&204=1022&207=1027&214=1043&215=1045&220=1053&225=1067&227=1081&228=1094&229=1097&230=1103&240=1168&244=1182&245=1187&247=1198&248=1204&253=1219&257=1232&259=1246&260=1249&261=1253&262=1256&263=1257&266=1268&274=1280&278=1285&282=1301&287=1315&290=1320&291=1322&297=1338&298=1340&300=1349&301=1361&306=1372&307=1374&310=1385&314=1390&315=1400&324=1441&326=1451&328=1462&332=1474&334=1481'
+debug_info = '1=100&2=124&3=133&17=152&24=162&29=174&31=196&32=206&34=215&37=225&41=239&43=248&49=264&52=282&54=292&56=302&60=316&64=326&66=334&68=342&70=363&72=371&74=379&76=387&78=395&86=403&89=415&90=424&95=462&100=486&106=497&107=499&109=508&110=523&113=545&115=555&120=567&124=578&125=585&127=614&128=638&133=676&136=681&137=688&138=709&139=712&140=713&141=724&148=776&150=786&151=797&152=802&156=845&162=855&165=862&166=873&167=877&168=880&172=904&173=913&175=923&177=933&178=938&184=978&187=987&189=999&192=1004&200=1021&204=1029&207=1034&214=1050&215=1052&216=1055&221=1063&226=1077&228=1091&229=1104&230=1107&231=1113&241=1178&245=1192&246=1197&248=1208&249=1214&254=1229&258=1242&260=1256&261=1259&262=1263&263=1266&264=1267&267=1278&275=1290&279=1295&283=1311&288=1325&291=1330&292=1332&298=1348&299=1350&301=1359&302=1371&307=1382&308=1384&311=1395&315=1400&316=1410&325=1451&327=1461&329=1472&333=1484&335=1491'

@@ -13,6 +13,7 @@ from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.quantities import (
     VERDICT_SIGNS,
     Quantity,
+    decimals_of,
     look_of,
     margin_number,
     quantity,
@@ -68,6 +69,11 @@ class MeasurementTable(msgspec.Struct, frozen=True):
     rows: list[MeasurementRow]
     more: int
     counts: dict[str, int]
+
+    @property
+    def decimals(self) -> int:
+        """Decimals for which the columns of numbers keep room."""
+        return decimals_of(row.texts for row in self.rows)
 
 
 def measurement_table(recipes: Sequence[RecipeView]) -> MeasurementTable:
