@@ -233,10 +233,9 @@ def _limits(measured: Measured | None, limits: Any) -> str:
     value, precision, unit = (
         (measured.value, measured.precision, measured.unit or "") if measured else (None, None, "")
     )
-    made = notation([value], **limits, unit=unit, precision=precision)
-    low, high = (
-        made.text(limits[name]) if is_number(limits.get(name)) else None for name in ("low", "high")
-    )
+    low, high, equals = (limits.get(name) for name in ("low", "high", "equals"))
+    made = notation([value], low=low, high=high, equals=equals, unit=unit, precision=precision)
+    low, high = (made.text(one) if is_number(one) else None for one in (low, high))
     if "equals" in limits:
         text = f"= {_short(limits['equals'])}"
     elif "matches" in limits:

@@ -55,7 +55,7 @@ def two_runs(runs: Runs) -> Built:
         burnt_in(runs, seconds, "9b0c5b7e0c1d" + "0" * 52).step("release").seal()
     last = burnt_in(runs, 9.7, "41f7d0a2be93" + "0" * 52)
     last.change("measure_ripple", "dut.state_v1", "loaded")
-    reason = "ripple = 61.4 mV, max 50 mV (11.4 mV above)"
+    reason = "ripple = 61.4 mV, max 50.0 mV (11.4 mV above)"
     return last.step("release", "failed", kind="criterion", reason=reason)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from tests.runs.built import Built, Runs
 
 UNITS = (("A1", 41.3), ("A2", 42.7), ("A3", 61.4), ("A4", 42.1), ("A3", 40.9))
-REASON = "ripple = 61.4 mV, max 50 mV (11.4 mV above)"
+REASON = "ripple = 61.4 mV, max 50.0 mV (11.4 mV above)"
 
 
 def run_of(runs: Runs, serial: Any, ripple: float, recipe: str = "recipes/psu.yaml") -> Built:

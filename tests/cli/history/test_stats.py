@@ -51,7 +51,7 @@ def test_json_has_all_figures(project: Project, runs: Runs) -> None:
                 "recipe": "recipes/psu.yaml",
                 "step": "burn_in",
                 "kind": "criterion",
-                "reason": "ripple = 61.4 mV, max 50 mV (11.4 mV above)",
+                "reason": "ripple = 61.4 mV, max 50.0 mV (11.4 mV above)",
                 "number": 1,
                 "share": 1.0,
                 "cumulative": 1.0,

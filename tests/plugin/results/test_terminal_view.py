@@ -297,7 +297,7 @@ def test_the_short_summary_with_colours_fits_the_terminal(
 
     shown = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in done.outlines]
     assert [line for line in shown if line.startswith(("FAILED", "ERROR "))] == [
-        "FAILED recipes/psu.yaml::ripple - ripple = 61.4 mV, max 50…",
+        "FAILED recipes/psu.yaml::ripple - ripple = 61.4 mV, max 50.…",
         "ERROR recipes/bad.yaml - 2:107 unknown key 'cmds' (did you…",
     ]
     failure = ET.parse(bench.path / "out.xml").find(".//failure")
