@@ -55,7 +55,7 @@ def test_marginal_values_pass_and_every_report_shows_them(
             "    ripple  \x1b[33m47.2 mV\x1b[0m  ≤ 50.0 mV  \x1b[33mmargin 2.8 mV, marginal*",
             "  worse    \x1b[31mfailed (1 marginal)\x1b[0m  *",
             "    ripple  \x1b[31m47.2 mV\x1b[0m  ≤ 47.0 mV  \x1b[31m0.2 mV above*",
-            "    volts   \x1b[33m12.4\x1b[0m     ≤ 12.5   \x1b[33mmargin 0.0877, marginal*",
+            "    volts   \x1b[33m12.4\x1b[0m     ≤ 12.5     \x1b[33mmargin 0.1, marginal*",
         ]
     )
     measure, worse = (one["metadata"]["orchestrator"] for one in report["tests"])
