@@ -80,7 +80,7 @@ class Notation(NamedTuple):
     def lengthened(
         self, violated: "Sequence[tuple[Decimal, Decimal]]", limits: "Sequence[Decimal]"
     ) -> "Notation":
-        """Return the notation with the decimals that it needs to tell numbers apart.
+        """Return the notation with enough decimals to distinguish numbers from limits.
 
         Args:
             violated: Numbers, each with a limit that it violates.
