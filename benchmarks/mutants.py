@@ -85,12 +85,14 @@ MUTANTS = {
 EXACT_MUTANTS = {
     "binary": (
         Change(
-            "core/exact.py", "float.__repr__(number) if isinstance(number, float)", "number if 1"
+            "core/figures/exact.py",
+            "float.__repr__(number) if isinstance(number, float)",
+            "number if 1",
         ),
     ),
     "floats": (
-        Change("core/exact.py", "exact(value) < exact(low)", "float(value) < float(low)"),
-        Change("core/exact.py", "exact(value) > exact(high)", "float(value) > float(high)"),
+        Change("core/figures/exact.py", "exact(value) < exact(low)", "float(value) < float(low)"),
+        Change("core/figures/exact.py", "exact(value) > exact(high)", "float(value) > float(high)"),
     ),
     "sums": (
         Change(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 from msgspec import UNSET, Meta, Struct
 
 from pytest_orchestrator.core import json_values
-from pytest_orchestrator.core.exact import violated
+from pytest_orchestrator.core.figures.exact import violated
 from pytest_orchestrator.core.text import compile_pattern
 
 if TYPE_CHECKING:

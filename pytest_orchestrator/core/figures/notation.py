@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 if TYPE_CHECKING:
     from decimal import Context, Decimal
 
-    from pytest_orchestrator.core.exact import Number
+    from pytest_orchestrator.core.figures.exact import Number
 
 DIGITS: Final = 5
 """Most significant digits of a value that is no integer, if the recipe has no `precision`."""

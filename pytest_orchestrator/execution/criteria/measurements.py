@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_orchestrator.core.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import Notation, figure, is_number, notation
 from pytest_orchestrator.core.json_values import Json, finite_number, kind
 from pytest_orchestrator.core.result import Measured, Verdict

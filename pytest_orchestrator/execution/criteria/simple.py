@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_orchestrator.core.exact import exact, rounded, violated
+from pytest_orchestrator.core.figures.exact import exact, rounded, violated
 from pytest_orchestrator.core.figures.notation import figure
 from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest

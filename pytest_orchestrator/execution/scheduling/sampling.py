@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.core.json_values import Json, finite_number
 from pytest_orchestrator.core.result import Curve, Ended, Failure, Measured, StepResult, Usage

@@ -16,7 +16,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from pytest_orchestrator.core.exact import exact
+from pytest_orchestrator.core.figures.exact import exact
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern

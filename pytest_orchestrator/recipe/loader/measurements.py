@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, structs
 
-from pytest_orchestrator.core.exact import exact, violated
+from pytest_orchestrator.core.figures.exact import exact, violated
 from pytest_orchestrator.core.figures.notation import figure
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested

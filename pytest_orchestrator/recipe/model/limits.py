@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_orchestrator.core.exact import Number, exact, violated
+from pytest_orchestrator.core.figures.exact import Number, exact, violated
 from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.recipe.model.options import Measurement
 

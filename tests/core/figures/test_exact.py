@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.exact import exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.exact import exact, margins, rounded, violated
 
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 
