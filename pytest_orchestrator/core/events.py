@@ -264,6 +264,7 @@ class InstrumentOpened(Event, frozen=True, kw_only=True, tag="instrument_opened"
         due: Date on which the calibration is due; empty if the station file names none.
         overdue: A sentence if the calibration is overdue; else empty.
         has_safe_state: True if the station file has commands for its safe state.
+        simulation: The file that simulates it; empty for a real instrument.
     """
 
     recipe: str
@@ -274,6 +275,7 @@ class InstrumentOpened(Event, frozen=True, kw_only=True, tag="instrument_opened"
     due: str = ""
     overdue: str = ""
     has_safe_state: bool = False
+    simulation: str = ""
 
 
 SafeConfirmation: TypeAlias = Literal["", "confirmed", "sent, not confirmed"]

@@ -184,12 +184,15 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         exception: The exception of the user's code, with the frames of that code only.
         is_of_recipe: True if the `timeout` of the recipe ended the step, or kept it from starting;
             `place` is then in the recipe, also for a step of a file that it uses.
+        is_late: True if it came after the step had passed: a service died, or a sample violated a
+            limit. pytest and all reports have it as an error.
     """
 
     kind: Kind
     reason: str
     place: Place | None = None
     is_of_recipe: bool = False
+    is_late: bool = False
     detail: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     exception: BaseException | None = None

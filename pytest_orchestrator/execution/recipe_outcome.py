@@ -7,6 +7,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import FileUse, Step
+from pytest_orchestrator.runs.verdicts import BAD, Outcome, is_good, of_steps
 
 ResultOf = Callable[[str], StepResult | None]
 """Function that returns the result of the step with a name; None if it has no result yet."""
@@ -57,15 +58,16 @@ class RecipeOutcome:
 
     def failed(self) -> bool:
         """Return True if a step failed: unexpectedly, and not because it was interrupted."""
-        return "failed" in self._outcomes()
+        return of_steps(self._outcomes()) in BAD
 
     def interrupted(self) -> bool:
         """Return True if a step or the session was interrupted."""
-        return self._is_cut_off or "interrupted" in self._outcomes()
+        return any(one.state == "interrupted" for one in self._outcomes())
 
     def passed(self) -> bool:
-        """Return True if no step failed, was blocked or was interrupted."""
-        return not self._is_cut_off and self._outcomes() <= {"passed", "skipped"}
+        """Return True if no step failed, was blocked by a failed one, or was interrupted."""
+        word = of_steps(self._outcomes())
+        return is_good(word) or word in ("skipped", "empty")
 
     @property
     def word(self) -> Literal["failed", "interrupted", "passed"]:
@@ -74,18 +76,17 @@ class RecipeOutcome:
             return "failed"
         return "passed" if self.passed() else "interrupted"
 
-    def _outcomes(self) -> set[str]:
-        found: set[str] = set()
+    def _outcomes(self) -> list[Outcome]:
+        found = [Outcome("", "interrupted")] if self._is_cut_off else []
         for step in self._steps():
             result = self._result_of(step.name)
             if result is None:
                 continue
-            if result.is_interrupted:
-                found.add("interrupted")
-            elif result.outcome == "failed" and self._is_expected(step, result):
-                found.add("passed")
-            else:
-                found.add(result.outcome)
+            kind = result.failure.kind if result.failure else ""
+            state: str = "interrupted" if result.is_interrupted else result.outcome
+            if state == "failed" and self._is_expected(step, result):
+                state = "xfailed"
+            found.append(Outcome(step.name, state, kind, result.blocked_by or ""))
         return found
 
 

@@ -24,8 +24,10 @@ def pytest_recipe_step_finish(
     if about["state"] == "passed":
         _write(config, "INFO", f"Step {step} output: {json.dumps(_value(config, node, step))}")
         return
+    from pytest_orchestrator.runs.verdicts import BAD
+
     why = f": {about['reason']}" if about.get("reason") else ""
-    level = "ERROR" if about["state"] == "failed" else "WARNING"
+    level = "ERROR" if about["state"] in BAD else "WARNING"
     _write(config, level, f"Step {step} {about['state']}{why}")
 
 

@@ -170,6 +170,7 @@ def _description(
         idempotent=_flag(step.idempotent),
         matrix=step.cell.values if step.cell else UNSET,
         sampled=_flag(step.is_sampler),
+        checked_loop=_flag(step.foreach is not None and (step.success or step.measurements)),
         **outcome,
     )
 
@@ -181,11 +182,12 @@ def _flag(value: object) -> Literal[True] | UnsetType:
 def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any) -> parts.Step:
     """Return the part of a block that describes the step and its outcome."""
     failure = result.failure
+    outcome = "error" if failure and failure.is_late else result.outcome
     return _description(
         recipe,
         step,
         parts.Step,
-        state="interrupted" if result.is_interrupted else state or result.outcome,
+        state="interrupted" if result.is_interrupted else state or outcome,
         attempt=result.attempt if result.ended else UNSET,
         reruns=(result.ended and result.reruns) or UNSET,
         kind=failure.kind if failure else UNSET,

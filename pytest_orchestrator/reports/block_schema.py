@@ -3,12 +3,13 @@
 import inspect
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from pytest_orchestrator.runs.block import Block, Count, Part
+from pytest_orchestrator.runs.verdicts import Word
 
 
 class WholeRun(Part, frozen=True):
@@ -19,22 +20,30 @@ class WholeRun(Part, frozen=True):
 
 
 class OfRecipe(Part, frozen=True):
-    """The verdict of a recipe, its steps by state, and the number of marginal measurements."""
+    """The verdict of a recipe, its steps by state, and the number of marginal measurements.
+
+    `unsafe` has the reason why the safe state of an instrument was not reached, by its name.
+    """
 
     recipe: str
-    verdict: Literal["passed", "failed", "skipped", "interrupted", "not run"]
+    verdict: Word
     steps: dict[str, Count]
     marginal: Count | UnsetType = UNSET
+    unsafe: dict[str, str] | UnsetType = UNSET
 
 
 class Summary(Part, frozen=True):
-    """The summary of a run in the JSON report."""
+    """The summary of a run in the JSON report.
+
+    `empty_loops` has the steps that passed because the list of their ``foreach`` was empty.
+    """
 
     schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
     recipes: list[OfRecipe]
     steps: dict[str, Count]
     run: WholeRun | UnsetType = UNSET
     flaky: list[str] | UnsetType = UNSET
+    empty_loops: list[str] | UnsetType = UNSET
     marginal: Count | UnsetType = UNSET
 
 

@@ -25,6 +25,7 @@ class InstrumentView(msgspec.Struct, frozen=True, omit_defaults=True):
         safe_state: ``none`` if the station file has no commands for it, ``owed`` if they were not
             sent, ``sent, not confirmed`` if it cannot answer.
         reason: Reason why the safe state was not reached; empty if it was.
+        simulation: The file that simulates it; empty for a real instrument.
         recipes: Keys of the recipes that began a use of it.
     """
 
@@ -36,6 +37,7 @@ class InstrumentView(msgspec.Struct, frozen=True, omit_defaults=True):
     overdue: str = ""
     safe_state: SafeState = "owed"
     reason: str = ""
+    simulation: str = ""
     recipes: tuple[str, ...] = ()
 
 
@@ -52,6 +54,7 @@ def instruments_of(record: "RunRecord") -> list[InstrumentView]:
             due=event.due,
             overdue=event.overdue,
             safe_state="owed" if event.has_safe_state else "none",
+            simulation=event.simulation,
             recipes=tuple(dict.fromkeys((*recipes, event.recipe))),
         )
     for end in record.made_safe:

@@ -1,56 +1,12 @@
-"""States of steps and verdicts of runs: their words, signs, styles, colours, and the legend.
+"""Colours of the styles of states on pages and pictures, and the legend of a graph.
 
-The terminal, `report.html`, the monitor, the pictures of graphs, the summary of a GitHub job and
-the lists of runs take them from here.
+The words of the states with their signs and styles are in `runs.verdicts`.
 """
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-
-class State(NamedTuple):
-    """Sign, style and colour of a state.
-
-    Attributes:
-        sign: Character before the word, for readers who do not see the colour.
-        look: Style: passed, failed, blocked, running, skipped or waiting.
-        terminal: Colour of the word in a terminal; empty for that of other text.
-    """
-
-    sign: str
-    look: str
-    terminal: str = ""
-
-
-STATES: Final = {
-    "passed": State("✔", "passed", "green"),
-    "failed": State("✘", "failed", "red"),
-    "timeout": State("◷", "failed", "red"),
-    "error": State("‼", "failed", "red"),
-    "damaged": State("!", "failed"),
-    "interrupted": State("!", "blocked", "yellow"),
-    "blocked": State("⊘", "blocked", "yellow"),
-    "marginal": State("≈", "blocked", "yellow"),
-    "running": State("▶", "running"),
-    "retrying": State("↻", "running"),
-    "locked": State("◔", "running"),
-    "asks": State("?", "running"),
-    "xfailed": State("⊖", "skipped", "yellow"),
-    "xpassed": State("✔", "passed", "yellow"),
-    "restored": State("↺", "passed"),
-    "skipped": State("○", "skipped", "yellow"),
-    "not run": State("□", "waiting", "yellow"),
-    "not selected": State("·", "waiting"),
-    "waiting": State("·", "waiting"),
-    "empty": State("·", "waiting"),
-}
-"""All words of states, verdicts and flags."""
-
-NOT_GOOD: Final = frozenset({"failed", "timeout", "error", "interrupted"})
-"""Words of steps that ran and did not pass."""
-
-UNKNOWN: Final = State("·", "waiting")
-"""State of a word that is not in the table."""
+from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
 
 
 class Colours(NamedTuple):

@@ -6,27 +6,35 @@ pytest-json-report leaves the environment empty, and counts a test that passed i
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.block import SCHEMA_VERSION, marginal_count
-from pytest_orchestrator.runs.verdicts import Outcome, Word, of_steps
+from pytest_orchestrator.runs.verdicts import Outcome, Word, of_steps, unsafe, unsafe_fields
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import InstrumentSafe
     from pytest_orchestrator.runs.block import Block, Step
 
 Blocks = Mapping[str, "Sequence[Block]"]
 
+Unsafe = Mapping[str, "Sequence[InstrumentSafe]"]
+"""The safe states of instruments that were not reached, by the key of their recipe."""
+
 _META: Final = ("station", "operator")
 
 
-def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Json]:
+def summary(
+    recipes: Blocks, started: RunStarted | None = None, ends: Unsafe = MappingProxyType({})
+) -> dict[str, Json]:
     """Return the number of steps by state, for the run and for each recipe.
 
     Args:
         recipes: The blocks of the steps, by the key of their recipe.
         started: The first event of the journal of the run.
+        ends: The safe states that were not reached.
 
     Returns:
         Plain data; an unknown value is absent.
@@ -38,9 +46,10 @@ def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Jso
     fields["recipes"] = [
         {
             "recipe": key,
-            "verdict": verdict([*blocks]),
+            "verdict": verdict(blocks, ends.get(key, ())),
             "steps": _counts(blocks),
             **_marginal(blocks),
+            **unsafe_fields(ends.get(key, ())),
         }
         for key, blocks in recipes.items()
     ]
@@ -48,6 +57,8 @@ def summary(recipes: Blocks, started: RunStarted | None = None) -> dict[str, Jso
     fields |= _marginal(steps)
     if flaky := [block.step.node for block in steps if _is_flaky(block.step)]:
         fields["flaky"] = [*flaky]
+    if empty := [block.step.node for block in steps if block.elements == []]:
+        fields["empty_loops"] = [*empty]
     return fields
 
 
@@ -94,9 +105,14 @@ def count_flaky(report: dict[str, Any]) -> None:
                 del counts["rerun"]
 
 
-def verdict(blocks: "Sequence[Block]") -> Word:
-    """Return the verdict of a recipe, as the list of runs shows it."""
-    outcomes = []
+def verdict(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) -> Word:
+    """Return the verdict of a recipe, as the list of runs shows it.
+
+    Args:
+        blocks: The blocks of its steps.
+        ends: Its safe states that were not reached.
+    """
+    outcomes = unsafe(ends)
     for block in blocks:
         step = block.step
         by = step.blocked_by.rpartition("::")[2] if step.blocked_by else ""

@@ -11,7 +11,7 @@ from pytest_orchestrator.core.text import (
     overwritten,
     without_colours,
 )
-from pytest_orchestrator.reports.states import STATES, UNKNOWN
+from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,6 +15,7 @@ from pytest_orchestrator.runs.block import Measurement, measurements_of
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.verdicts import is_good
 
 Earlier = Mapping[str, Sequence[tuple[PastRun, PastRecipe]]]
 """Earlier runs of each recipe, newest first, by key of the recipe."""
@@ -100,7 +101,7 @@ def _seconds_chart(
             "run": past_run.id,
             "start": past.started,
             "value": sum(step.seconds or 0.0 for step in past.steps),
-            "passed": past.verdict == "passed",
+            "passed": is_good(past.verdict),
         }
         for past_run, past in earlier
     ]
@@ -108,7 +109,7 @@ def _seconds_chart(
     ran = (step.block for step in recipe.steps.values() if step.state != "restored")
     used = (block.resources for block in ran if block)
     last = {"value": sum(one.seconds for one in used if one)}
-    passed = verdict_of(recipe) == "passed"
+    passed = is_good(verdict_of(recipe))
     points.append({"run": run.id, "start": recipe.started, "passed": passed} | last)
     return with_texts({"name": f"{_title(recipe)} · total step time", "points": points}, "s")
 

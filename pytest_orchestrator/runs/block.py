@@ -26,7 +26,8 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, description="seconds")]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, description="bytes")]
 _OfPytest: TypeAlias = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
-State: TypeAlias = Literal[_OfPytest, "blocked", "restored", "interrupted", "not run"]
+_OfRecipe: TypeAlias = Literal["blocked", "restored", "interrupted", "not run"]
+State: TypeAlias = Literal[_OfPytest, _OfRecipe, "conditional pass", "by hand"]
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -70,7 +71,10 @@ class Place(Part, frozen=True):
 
 
 class StepDescription(Part, frozen=True, kw_only=True):
-    """The step as its recipe describes it."""
+    """The step as its recipe describes it.
+
+    `checked_loop` is true for a step with ``foreach`` that has criteria or measurements.
+    """
 
     name: str
     node: str
@@ -87,6 +91,7 @@ class StepDescription(Part, frozen=True, kw_only=True):
     idempotent: Literal[True] | UnsetType = UNSET
     matrix: dict[str, Any] | UnsetType = UNSET
     sampled: Literal[True] | UnsetType = UNSET
+    checked_loop: Literal[True] | UnsetType = UNSET
 
 
 class Step(StepDescription, frozen=True, kw_only=True):

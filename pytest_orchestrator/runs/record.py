@@ -356,8 +356,10 @@ class StepRecord:
             self.earlier += (self.ended.outcome,)
         self.result, self.ended, self._block = event.result, event, None
         self.state = "restored" if event.restored else event.outcome
-        if self.state == "failed" and self.block and self.block.step.kind == "interrupted":
-            self.state = "interrupted"  # as older versions record it
+        if self.state == "failed" and self.block:
+            step = self.block.step
+            if step.kind == "interrupted" or step.state == "error":
+                self.state = "interrupted" if step.kind == "interrupted" else "error"
         self.is_open = False
         self.finished, self.locked = entry.ts, None
         self.lines = (self.lines[0] or entry.n, entry.n)
@@ -375,6 +377,9 @@ class RecipeRecord:
         started: Start of the recipe, in ISO 8601 UTC.
         samples: The samples of its sampled values.
         info: Rows and links that plugins gave for its reports; None if they gave none.
+        opened: The instruments that were in use while it ran, by name, also if an earlier recipe
+            had opened them.
+        unsafe: The ends of uses of instruments at which the safe state was not reached.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -385,6 +390,8 @@ class RecipeRecord:
         self.started = started
         self.samples = Samples()
         self.info: ReportInfo | None = None
+        self.opened: dict[str, InstrumentOpened] = {}
+        self.unsafe: list[InstrumentSafe] = []
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -455,6 +462,7 @@ class RunRecord:
         self.uncollected: list[CollectionFailed] = []
         self.opened: list[InstrumentOpened] = []
         self.made_safe: list[InstrumentSafe] = []
+        self._in_use: dict[str, InstrumentOpened] = {}
         self.finished: RunFinished | None = None
         self.is_complete = False
         self.seal = self.damage = ""
@@ -500,8 +508,12 @@ class RunRecord:
                 self.uncollected.append(event)
             case InstrumentOpened() as event:
                 self.opened.append(event)
+                self._in_use[event.instrument] = event
+                if event.recipe in self.recipes:
+                    self.recipes[event.recipe].opened[event.instrument] = event
             case InstrumentSafe() as event:
                 self.made_safe.append(event)
+                self._made_safe(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
                 self.is_complete = event.resumed_from is None
@@ -530,9 +542,19 @@ class RunRecord:
                 for step in recipe.steps.values():
                     step.end(is_selected=not self.finished and step.name not in recipe.unselected)
 
+    def _made_safe(self, event: InstrumentSafe) -> None:
+        """End the use of an instrument by this run; a debt of an earlier one is no recipe's."""
+        if event.run:
+            return
+        self._in_use.pop(event.instrument, None)
+        if event.reason and event.recipe in self.recipes:
+            self.recipes[event.recipe].unsafe.append(event)
+
     def _begun(self, recipe: RecipeRecord) -> None:
         """Add a recipe that starts; keep the step records that earlier lines created for it."""
         before = self.recipes.get(recipe.key)
+        recipe.opened = {**(before.opened if before else {}), **self._in_use}
+        recipe.unsafe = before.unsafe if before else []
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
                 step.about = (

@@ -6,11 +6,19 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.events import epoch_seconds
+from pytest_orchestrator.core.events import InstrumentOpened, epoch_seconds
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.block import marginal_count, plain
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
-from pytest_orchestrator.runs.verdicts import BAD, Outcome, Word, of_steps, worst
+from pytest_orchestrator.runs.verdicts import (
+    NOT_GOOD,
+    Outcome,
+    Word,
+    of_run,
+    of_steps,
+    unsafe,
+    unsafe_fields,
+)
 
 _INTERRUPTED: Final = 2
 _CRASHED: Final = (3, 4)
@@ -21,32 +29,33 @@ def verdict(run: RunRecord) -> Word:
     """Return the verdict of a run.
 
     Returns:
-        The first that applies: ``damaged`` or ``running``, the state of the journal; the worst
-        verdict of a step or a test, ``failed``, ``timeout`` or ``error``; ``error`` if a file
-        could not be collected or pytest itself failed; ``interrupted`` if the run or a step was
-        interrupted; ``empty`` if pytest ran nothing; ``passed`` or, by the exit status,
-        ``failed``.
+        The state of the journal, ``damaged`` or ``running``; else the worst of the verdicts of
+        its recipes and tests, of ``error`` if a file could not be collected or pytest itself
+        failed, of ``interrupted`` if the session was stopped, and of ``failed`` if its exit
+        status is not 0 for another reason; ``empty`` if pytest ran nothing.
     """
     if run.state in ("damaged", "running"):
         return run.state
-    words: set[Word] = {
-        word for step in run.steps if step.state in BAD and (word := _outcome(step).word)
-    }
-    words |= {
-        "failed" if test.outcome == "failed" else "error"
-        for test in run.tests.values()
-        if test.step is None and test.outcome in BAD
-    }
+    recipes = [verdict_of(recipe) for recipe in run.recipes.values()]
+    tests = [test.outcome for test in run.tests.values() if test.step is None]
     status = run.finished.exit_status if run.finished else _INTERRUPTED
-    if run.uncollected or status in _CRASHED:
-        words.add("error")
-    if words:
-        return worst(words)
-    if any(step.state == "interrupted" for step in run.steps):
-        return "interrupted"
+    more: list[Word] = []
+    if run.uncollected or (status in _CRASHED and not _is_stopped(run)):
+        more.append("error")
+    elif _is_stopped(run):
+        more.append("interrupted")
+    word = of_run(recipes, tests, more)
     if status in (0, _NOTHING):
-        return "empty" if status == _NOTHING else "passed"
-    return "interrupted" if status == _INTERRUPTED else "failed"
+        return "passed" if word == "empty" and not status else word
+    return word if word in NOT_GOOD else "failed"
+
+
+def _is_stopped(run: RunRecord) -> bool:
+    """Return True if a run was stopped from outside: by a signal, or by `pytest.exit`."""
+    if run.finished is None or run.finished.exit_status == _INTERRUPTED:
+        return True
+    # With -x the session has a reason too, and a failure that is worse.
+    return bool(run.finished.reason and run.finished.exit_status)
 
 
 def interruption(run: RunRecord) -> str:
@@ -57,18 +66,30 @@ def interruption(run: RunRecord) -> str:
     """
     if run.state == "interrupted":
         return "killed"
-    if run.finished and run.finished.exit_status == _INTERRUPTED and not run.uncollected:
-        return run.finished.reason or next(
-            (step.reason for step in run.steps if step.state == "interrupted"), ""
-        )
+    end = run.finished
+    if end is None or run.uncollected or not end.exit_status:
+        return ""
+    if end.exit_status == _INTERRUPTED or (end.reason and verdict(run) == "interrupted"):
+        cut = (step.reason for step in run.steps if step.state == "interrupted")
+        return end.reason or next(cut, "")
     return ""
 
 
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Return the verdict of a recipe in a run; steps that were not selected do not count."""
-    return of_steps(
-        _outcome(step) for step in recipe.steps.values() if step.state not in NOT_REACHED
-    )
+    return of_steps(outcomes(recipe))
+
+
+def outcomes(recipe: RecipeRecord) -> list[Outcome]:
+    """Return what the verdict of a recipe is made of: its steps, and safe states not reached."""
+    reached = (step for step in recipe.steps.values() if step.state not in NOT_REACHED)
+    return [*map(_outcome, reached), *unsafe(recipe.unsafe)]
+
+
+def cause_of(recipe: RecipeRecord) -> str:
+    """Return the reason of the first step, or of the safe state, that did not pass; or empty."""
+    bad = [one.reason for one in recipe.steps.values() if one.state in NOT_GOOD]
+    return next(iter([*bad, *(one.reason for one in recipe.unsafe)]), "")
 
 
 def _outcome(step: StepRecord) -> Outcome:
@@ -89,6 +110,17 @@ def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:
     return [
         step for step in steps if step.state == "passed" and (step.attempt > 1 or step.reruns > 0)
     ]
+
+
+def empty_loops(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """Return the steps that passed because the list of their ``foreach`` had no element."""
+    found = (step for step in steps if _may_have(step, b'"elements":[]'))
+    return [step for step in found if step.block and step.block.elements == []]
+
+
+def simulated_in(opened: Iterable[InstrumentOpened]) -> tuple[str, ...]:
+    """Return the names of the instruments that are simulated."""
+    return tuple(dict.fromkeys(one.instrument for one in opened if one.simulation))
 
 
 def seconds(run: RunRecord) -> float:
@@ -120,6 +152,7 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
                 "verdict": verdict_of(one),
                 "steps": {**counts(one.steps.values())},
                 **_marginal(one.steps.values()),
+                **unsafe_fields(one.unsafe),
             }
             for one in run.recipes.values()
         ],
@@ -129,6 +162,10 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
     }
     if again := flaky(run.steps):
         row["flaky"] = [f"{step.recipe}::{step.name}" for step in again]
+    if empty := empty_loops(run.steps):
+        row["empty_loops"] = [f"{step.recipe}::{step.name}" for step in empty]
+    if simulated := simulated_in(run.opened):
+        row["simulated"] = [*simulated]
     if run.uncollected:
         row["uncollected"] = [one.path for one in run.uncollected]
     if cause := interruption(run):
@@ -144,13 +181,13 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
 
 def marginal(steps: Iterable[StepRecord]) -> int:
     """Return the number of measurements of steps that pass but are near a limit."""
-    return sum(marginal_count(step.block) for step in steps if _may_be_marginal(step))
+    return sum(marginal_count(step.block) for step in steps if _may_have(step, b'"marginal"'))
 
 
-def _may_be_marginal(step: StepRecord) -> bool:
-    """Return False if the text of a block shows that no measurement is marginal."""
+def _may_have(step: StepRecord, text: bytes) -> bool:
+    """Return False if the JSON text of a block shows that it does not have a text."""
     block: object = step.ended.block if step.ended else None
-    return not isinstance(block, msgspec.Raw) or b'"marginal"' in bytes(block)
+    return not isinstance(block, msgspec.Raw) or text in bytes(block)
 
 
 def _marginal(steps: Iterable[StepRecord]) -> dict[str, Json]:

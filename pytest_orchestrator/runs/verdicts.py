@@ -1,44 +1,98 @@
-"""Verdicts: one word for a recipe or a run, from the states of its steps.
+"""Verdicts and states: their words, signs, styles and order, and what became of a recipe or a run.
+
+A step, a recipe and a run have words of one enumeration. All views ask `of_steps` for the verdict
+of a recipe and `of_run` for that of a run, so no view has a verdict of its own.
 
 A failed step makes a recipe ``failed``. If nothing failed but a step ran longer than its timeout,
-the word is ``timeout``; if nothing failed but a fixture, a collection or pytest itself, ``error``.
-A session that was stopped is ``interrupted``: an operator's Ctrl-C is no failed unit.
+the word is ``timeout``; if nothing failed but a fixture, a collection, a safe state or pytest
+itself, ``error``. A session that was stopped is ``interrupted``: an operator's Ctrl-C is no failed
+unit. A recipe is ``blocked`` if a cause outside of it kept a step from running.
 """
 
 from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
-import msgspec
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import InstrumentSafe
+    from pytest_orchestrator.core.json_values import Json
 
-Word: TypeAlias = Literal[
-    "passed",
-    "failed",
-    "timeout",
-    "error",
-    "interrupted",
-    "running",
-    "damaged",
-    "skipped",
-    "empty",
-    "not run",
-]
+_Ran: TypeAlias = Literal["passed", "conditional pass", "by hand", "failed", "timeout", "error"]
+_Cut: TypeAlias = Literal["interrupted", "blocked", "skipped", "not run", "empty"]
+Word: TypeAlias = Literal[_Ran, _Cut, "running", "damaged"]
+"""A verdict; ``running`` and ``damaged`` are states of a journal."""
 
-BAD: Final = frozenset({"failed", "error"})
+Sense: TypeAlias = Literal["good", "bad", "cut", "expected", "left out", "open", "flag"]
+
+
+class State(NamedTuple):
+    """Sign, style and colour of a state, and how it counts.
+
+    Attributes:
+        sign: Character before the word, for readers who do not see the colour.
+        look: Style: passed, failed, blocked, running, skipped or waiting.
+        sense: ``good``; ``bad``; ``cut`` off from outside; ``expected`` by `xfail`; ``left out``,
+            since it did not run; ``open``, since it has not ended; or ``flag`` of another state.
+        terminal: Colour of the word in a terminal; empty for that of other text.
+        rank: Place among the verdicts, 0 for the worst; -1 for a state that is no verdict.
+    """
+
+    sign: str
+    look: str
+    sense: Sense
+    terminal: str = ""
+    rank: int = -1
+
+
+STATES: Final = {
+    "passed": State("✔", "passed", "good", "green", 10),
+    "conditional pass": State("◐", "passed", "good", "yellow", 9),
+    "by hand": State("✎", "blocked", "bad", "yellow", 8),
+    "failed": State("✘", "failed", "bad", "red", 1),
+    "timeout": State("◷", "failed", "bad", "red", 2),
+    "error": State("‼", "failed", "bad", "red", 3),
+    "damaged": State("!", "failed", "bad", rank=0),
+    "interrupted": State("!", "blocked", "cut", "yellow", 5),
+    "blocked": State("⊘", "blocked", "left out", "yellow", 6),
+    "marginal": State("≈", "blocked", "flag", "yellow"),
+    "running": State("▶", "running", "open", rank=4),
+    "retrying": State("↻", "running", "open"),
+    "locked": State("◔", "running", "open"),
+    "asks": State("?", "running", "open"),
+    "xfailed": State("⊖", "skipped", "expected", "yellow"),
+    "xpassed": State("✔", "passed", "expected", "yellow"),
+    "restored": State("↺", "passed", "good"),
+    "skipped": State("○", "skipped", "left out", "yellow", 11),
+    "not run": State("□", "waiting", "left out", "yellow", 7),
+    "not selected": State("·", "waiting", "left out"),
+    "waiting": State("·", "waiting", "open"),
+    "empty": State("·", "waiting", "left out", rank=12),
+}
+"""All words of states, verdicts and flags."""
+
+UNKNOWN: Final = State("·", "waiting", "flag")
+"""State of a word that is not in the table."""
+
+BAD: Final = frozenset(word for word, one in STATES.items() if one.sense == "bad")
 """States of a step that make its recipe fail."""
 
-WORST_FIRST: Final[tuple[Word, ...]] = (
-    "damaged",
-    "failed",
-    "timeout",
-    "error",
-    "interrupted",
-    "not run",
-    "running",
-    "passed",
-    "skipped",
-    "empty",
-)
-"""All verdicts in the order in which reports list them."""
+NOT_GOOD: Final = BAD | {word for word, one in STATES.items() if one.sense == "cut"}
+"""Words of steps that ran and did not pass."""
+
+_BY_RANK: Final = sorted(STATES, key=lambda word: STATES[word].rank)
+
+URGENT: Final = tuple(word for word in _BY_RANK if word in NOT_GOOD)
+"""The same words, the worst first."""
+
+NOTABLE: Final = tuple(one for one in _BY_RANK if 0 <= STATES[one].rank < STATES["passed"].rank)
+"""Verdicts that a reader has to look at, the worst first."""
+
+_GIVES: Final[dict[str, Word]] = {
+    **dict.fromkeys(("restored", "xfailed", "xpassed"), "passed"),
+    **dict.fromkeys(("locked", "retrying", "asks"), "running"),
+}
+"""Verdict that a state gives its recipe, if it has another word."""
+
+_EXCUSED: Final = NOT_GOOD | {"xfailed", "not run"}
 
 
 def word_of(state: str, kind: str) -> str:
@@ -54,67 +108,87 @@ def word_of(state: str, kind: str) -> str:
     return "timeout" if state == "failed" and kind == "timeout" else state
 
 
-_RUNNING: Final = frozenset({"running", "locked", "retrying", "asks"})
-_EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
-_ENDED: Final = frozenset({"passed", "restored", "xfailed", "xpassed"})
+def safe_state(instrument: str) -> str:
+    """Return the name under which reports list the safe state of an instrument."""
+    return f"{instrument} (safe state)"
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """State of a step, as far as a verdict needs it.
+class Outcome(NamedTuple):
+    """State of a step or of a safe state, as far as a verdict needs it.
 
     Attributes:
         name: Name of the step.
         state: Its state.
         kind: Kind of its failure; empty without one.
         blocked_by: Name of the step that blocks it; empty if none does.
+        reason: Reason why it did not pass; may be empty.
     """
 
     name: str
     state: str
     kind: str = ""
     blocked_by: str = ""
+    reason: str = ""
 
-    @property
-    def word(self) -> Word | None:
-        """The verdict that the step alone gives its recipe; None if it did not fail."""
-        if self.state == "error":
-            return "error"
-        if self.state != "failed":
-            return None
-        return "timeout" if self.kind == "timeout" else "failed"
+
+def unsafe(ends: "Iterable[InstrumentSafe]") -> list[Outcome]:
+    """Return the safe states that were not reached, as outcomes of their recipe."""
+    return [Outcome(safe_state(one.instrument), "error", reason=one.reason) for one in ends]
+
+
+def unsafe_fields(ends: "Iterable[InstrumentSafe]") -> "dict[str, Json]":
+    """Return the reasons why safe states were not reached, for summaries; empty without any."""
+    reasons: dict[str, Json] = {one.instrument: one.reason for one in ends}
+    return {"unsafe": reasons} if reasons else {}
 
 
 def of_steps(outcomes: Iterable[Outcome]) -> Word:
-    """Return the verdict of a recipe.
+    """Return the verdict of a recipe: the worst that one of its steps gives it.
 
-    A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
-    it.
+    A blocked step gives none if a step of the recipe blocks it that has a verdict of its own.
 
     Args:
-        outcomes: Its steps, without those that were not selected or not reached.
+        outcomes: Its steps, without those that were not selected or not reached, and its safe
+            states that were not reached.
     """
     steps = [*outcomes]
-    by_name = {one.name: one for one in steps}
-    states = {one.state for one in steps}
-    words: set[Word] = {word for one in steps if (word := one.word)}
-    for one in steps:
-        if one.state == "blocked":
-            by = by_name.get(one.blocked_by)
-            if by is None or not (by.word or by.state in _EXCUSED):
-                words.add("failed")
-    if words:
-        return worst(words)
-    if states == {"not run"}:
-        return "not run"
-    if states & _RUNNING:
-        return "running"
-    if states & {"interrupted", "not run"}:
-        return "interrupted"
-    if states & _ENDED:
-        return "passed"
-    return "skipped" if states else "empty"
+    excused = {one.name for one in steps if one.state in _EXCUSED}
+    return worst(
+        _given_by(word_of(one.state, one.kind))
+        for one in steps
+        if one.state != "blocked" or one.blocked_by not in excused
+    )
+
+
+def of_run(recipes: Iterable[Word], tests: Iterable[str], more: Iterable[Word] = ()) -> Word:
+    """Return the verdict of a run.
+
+    Args:
+        recipes: The verdicts of its recipes.
+        tests: The outcomes of its hand-written tests.
+        more: What else became of it: ``error``, ``interrupted`` or ``failed``.
+    """
+    return worst([*recipes, *map(_given_by, tests), *more])
+
+
+def _given_by(state: str) -> Word:
+    """Return the verdict that a state gives alone; a state without one is an error."""
+    found = _GIVES.get(state, state)
+    return cast("Word", found) if STATES.get(found, UNKNOWN).rank >= 0 else "error"
 
 
 def worst(words: Iterable[Word]) -> Word:
-    """Return the verdict of several recipes together: the worst of their verdicts."""
-    return min(words, key=WORST_FIRST.index, default="empty")
+    """Return the worst of several verdicts; if only a part did not run, it was interrupted."""
+    found = {*words}
+    word: Word = min(found, key=rank, default="empty")
+    return "interrupted" if word == "not run" and len(found) > 1 else word
+
+
+def rank(word: str) -> int:
+    """Return the place of a verdict in lists, the worst first."""
+    return STATES[word].rank
+
+
+def is_good(word: str) -> bool:
+    """Return True if a verdict counts as passed."""
+    return STATES.get(word, UNKNOWN).sense == "good"

@@ -160,3 +160,55 @@ def test_a_finally_step_of_a_cell_reads_the_outcome_of_that_cell(bench: Bench) -
 
     names = ["ch.set[n:1]", "ch.set[n:2]", "ch.off[n:1]", "ch.off[n:2]"]
     assert outcomes(run, *names) == ["failed", "passed", "passed", "skipped"]
+
+
+SERVICE = """
+steps:
+  - name: svc
+    type: shell
+    background: true
+    ready: {stdout_matches: up}
+    cmd: |
+      mkfifo go; echo up; read x < go; exit 3
+    KEYS
+  - {name: kill, type: shell, parse: text, cmd: echo > go, needs: [svc]}
+  - {name: late, type: shell, parse: text, cmd: "true", needs: [], after: [svc], if: failed()}
+  - {name: far, type: shell, parse: text, cmd: "true", needs: [], after: [kill], if: failed()}
+  - {name: apart, type: shell, parse: text, cmd: "true", needs: [], after: [], if: passed()}
+finally:
+  - {name: lamp, type: shell, parse: text, cmd: "true", if: passed()}
+  - name: off
+    type: shell
+    parse: text
+    cmd: echo "${{ recipe.outcome }} ${{ failed() }} ${{ passed() }} ${{ interrupted() }}" > said
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("timeout: 1h", "failed true false false"),
+        ("continue_on_error: true", "failed true false false"),
+        ("xfail: BUG-7", "passed false true false"),
+    ],
+)
+def test_a_service_that_has_died_counts_up_to_the_moment(
+    bench: Bench, keys: str, said: str
+) -> None:
+    run = RecipeRun(bench.recipe(SERVICE.replace("KEYS", keys)), bench.context, bench.attempt)
+    is_excused = "xfail" in keys
+    assert outcomes(run, "svc", "kill") == ["passed", "passed"]
+    assert run.services._services["svc"]._end_event.wait(60)  # noqa: SLF001
+
+    names = ("late", "far", "apart", "lamp", "off")
+    ran = dict(zip(names, outcomes(run, *names), strict=True))
+
+    seen = "skipped" if is_excused else "passed"
+    assert ran == {
+        "late": seen,
+        "far": seen,
+        "apart": "passed",
+        "lamp": "passed" if is_excused else "skipped",
+        "off": "passed",
+    }
+    assert (bench.root / "said").read_text() == f"{said}\n"

@@ -6,11 +6,12 @@ from pathlib import Path
 from pytest_orchestrator.core.text import display_width
 from pytest_orchestrator.reports.github.summary import summary
 from pytest_orchestrator.reports.html.page import Page
-from pytest_orchestrator.reports.states import COLOURS, STATES, legend
+from pytest_orchestrator.reports.states import COLOURS, legend
 from pytest_orchestrator.reports.templating import FOLDER
 from pytest_orchestrator.reports.terminal.cells import state_of
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.verdicts import STATES
 from tests.reports.sample_run import SampleRun
 
 RUN = "20261125T101502Z-7f3a"

@@ -98,7 +98,7 @@ def test_a_test_that_passes_at_its_rerun_counts_as_passed() -> None:
         (["xfailed", "skipped"], "passed"),
         (["xpassed"], "passed"),
         (["skipped"], "skipped"),
-        (["skipped", "blocked"], "failed"),
+        (["skipped", "blocked"], "blocked"),
         ([], "empty"),
     ],
 )

@@ -21,7 +21,7 @@ from tests.reports.sample_run import SampleRun
         ([("a", "failed", "timeout"), ("b", "error")], "timeout"),
         ([("a", "error"), ("b", "interrupted")], "error"),
         ([("a", "interrupted"), ("b", "blocked", "", "a"), ("c", "passed")], "interrupted"),
-        ([("a", "passed"), ("b", "blocked", "", "of_another_recipe")], "failed"),
+        ([("a", "passed"), ("b", "blocked", "", "of_another_recipe")], "blocked"),
         ([("a", "passed"), ("b", "running")], "running"),
         ([("a", "skipped")], "skipped"),
         ([], "empty"),

@@ -190,6 +190,7 @@ def _described(contact: "Contact", owed: "OwedSafe | None") -> dict[str, Any]:
         "name": settings.name,
         "resource": settings.resource,
         "backend": settings.backend,
+        "simulated": bool(settings.simulation),
         "state": contact.state,
         "reachable": contact.state != "unreachable" if is_touched else None,
         "idn": contact.idn,
@@ -210,7 +211,8 @@ def _plain(owner: "Owner | None") -> dict[str, Any] | None:
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     reason = row["reason"].replace(f"cannot open {row['resource']}: ", "cannot be opened: ")
-    text = "; ".join(filter(None, (reason or row["idn"], row["overdue"])))
+    simulated = "simulated" * row["simulated"]
+    text = "; ".join(filter(None, (reason or row["idn"], row["overdue"], simulated)))
     return row["name"], row["state"], row["resource"], row["due"] or "-", text or "-"
 
 

@@ -196,6 +196,7 @@ def _show(args: argparse.Namespace) -> int:
     from pytest_orchestrator.reports.instruments import instruments_of
     from pytest_orchestrator.runs.record import NOT_REACHED
     from pytest_orchestrator.runs.summary import step_row, summary
+    from pytest_orchestrator.runs.verdicts import unsafe
 
     folder = run_folder(args.run)
     found = read_run(folder)
@@ -207,17 +208,20 @@ def _show(args: argparse.Namespace) -> int:
         say_json({**row, "folder": str(folder), "rows": steps, **used})
         return 0
     say(f"{row['id']}: {verdict_text(row)}, {moment(found.first)}, {seconds_text(row)} s")
-    for name in ("interruption", "dut", "resumed_from", "marginal"):
+    for name in ("interruption", "dut", "resumed_from", "marginal", "empty_loops", "simulated"):
         if name in row:
-            say(f"{name.replace('_', ' ')} {row[name]}")
+            value: Any = row[name]
+            text = ", ".join(value) if isinstance(value, list) else value
+            say(f"{name.replace('_', ' ')} {text}")
     workers = any("worker" in one for one in steps)
     columns = [column for column in _STEP if workers or column.title != "worker"]
     hidden: list[str] = []
-    for recipe in found.recipes:
-        say("", recipe)
-        rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
+    for key, recipe in found.recipes.items():
+        say("", key)
+        rows = [_step(one, workers=workers) for one in steps if one["recipe"] == key]
         table = Table(columns, rows, width_of(args), indent=2)
         say(*table.lines())
+        say(*(f"  {one.name} {one.state}: {one.reason}" for one in unsafe(recipe.unsafe)))
         hidden += table.hidden
     keys = counted(len(found.changes.keys()), "key")
     for one in instruments:
@@ -338,12 +342,12 @@ def moment(ts: str) -> str:
     return f"{ts[:10]} {ts[11:19]}Z" if ts else "-"
 
 
-_WORST: Final = ("failed", "error", "interrupted", "blocked", "not run")
-
-
 def steps_text(steps: Mapping[str, int]) -> str:
     """Format the number of steps of each state, the worst first."""
-    states = [*(state for state in _WORST if state in steps), *steps]
+    from pytest_orchestrator.runs.verdicts import URGENT
+
+    order = (*URGENT, "blocked", "not run")
+    states = [*(state for state in order if state in steps), *steps]
     return ", ".join(f"{steps[state]} {state}" for state in dict.fromkeys(states)) or "none"
 
 

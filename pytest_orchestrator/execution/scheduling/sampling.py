@@ -274,10 +274,11 @@ class RunningSampler:
 
     def _result(self) -> StepResult:
         measured = self._measured()
-        failure = self._failure
+        failure = self._failure and msgspec.structs.replace(self._failure, is_late=True)
         if failure is None and not self._count:
             why = self._reason or "it was interrupted"
-            failure = Failure(kind="criterion", reason=f"no sample was taken: {why}")
+            reason = f"no sample was taken: {why}"
+            failure = Failure(kind="criterion", reason=reason, is_late=True)
         warnings = []
         if self._failed:
             total = self._failed + self._count

@@ -16,7 +16,7 @@ from pytest_orchestrator.execution.attempt_context import NO_LOCKS, AttemptConte
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.notifications import Finished
-from pytest_orchestrator.execution.recipe_outcome import is_expected
+from pytest_orchestrator.execution.recipe_outcome import RecipeOutcome, is_expected
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid, resource_failure
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
@@ -82,7 +82,7 @@ class RecipeRun:
             # Imported now, since a step may use up all file descriptors.
             from pytest_orchestrator.execution.scheduling import checking  # noqa: F401
         self.results: dict[str, StepResult] = {}
-        self.scope = Scope(recipe, self.config, self.known)
+        self.scope = Scope(recipe, self.config, self.so_far)
         self.gate = RecipeGate(recipe, self.config, self.scope)
         self._locks: RecipeLocks | None = None
         self._locks_mutex = threading.Lock()
@@ -148,6 +148,11 @@ class RecipeRun:
         """Return the result of a step, or None if it has none yet."""
         return self.results.get(name)
 
+    def so_far(self, name: str) -> StepResult | None:
+        """Return the result of a step; of a service that has died since it was ready, a failure."""
+        result = self.results.get(name)
+        return result and self.services.so_far(name, result)
+
     def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
         """Return the name of the step or recipe that blocks a step, or None.
 
@@ -181,19 +186,12 @@ class RecipeRun:
         return None
 
     def _has_failed(self) -> bool:
-        """Return True if a step failed unexpectedly, or is blocked by such a step."""
+        """Return True if the recipe has not passed so far."""
         if self.samplers is not None and self.samplers.has_failed:
             return True
-        expected = {
-            name
-            for name, result in self.results.items()
-            if result.failure is not None and self._is_expected(self.recipe.step(name), result)
-        }
-        return any(
-            (result.outcome == "failed" and name not in expected)
-            or (result.outcome == "blocked" and result.blocked_by not in expected)
-            for name, result in self.results.items()
-        )
+        steps = [*map(self.recipe.step, [*self.results])]
+        outcome = RecipeOutcome(lambda: steps, self.so_far, self._is_expected, is_cut_off=False)
+        return not outcome.passed()
 
     def result(
         self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False

@@ -347,6 +347,11 @@ class Services:
             service.complete = complete
         return service is not None
 
+    def so_far(self, name: str, result: StepResult) -> StepResult:
+        """Return the result of a step up to now: of a service that has died, a failure."""
+        service = self._services.get(name)
+        return result if service is None or service.death is None else _ended(service, result)
+
     def missing(self, step: Step) -> Failure | None:
         """Return the failure of a step whose needed service has died; None if none has died."""
         services = self._services.copy()
@@ -400,7 +405,7 @@ def _ended(service: Service, result: StepResult) -> StepResult:
     result = msgspec.structs.replace(result, ended=ended, stopped=max(result.stopped, stopped))
     if death is None:
         return result
-    failure = _death(service, death)
+    failure = msgspec.structs.replace(_death(service, death), is_late=True)
     return msgspec.structs.replace(result, outcome="failed", failure=failure, meets=False)
 
 

@@ -149,8 +149,8 @@
       }
       shown = key;
     }
-    const { run, word } = document.getElementById("word").dataset, now = `${run} ${word}`;
-    if (last !== null && last !== now && word !== "running" && run) tone(word === "passed" ? GOOD : BAD);
+    const { run, word, look: style } = document.getElementById("word").dataset, now = `${run} ${word}`;
+    if (last !== null && last !== now && word !== "running" && run) tone(style === "passed" ? GOOD : BAD);
     last = now;
   };
   document.addEventListener("shown", look);

@@ -18,10 +18,10 @@ from pytest_orchestrator.reports.graph.layout import COLUMNS
 from pytest_orchestrator.reports.graph.nodes import MOST, Graph
 from pytest_orchestrator.reports.graph.nodes import graph as graph_of
 from pytest_orchestrator.reports.graph.picture import boxes, legend_of, narrow_boxes
-from pytest_orchestrator.reports.html.page import NOTABLE
 from pytest_orchestrator.reports.text import cut, look
 from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, StepRecord
 from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.verdicts import NOTABLE
 
 LABEL: Final = "Graph"
 

@@ -18,7 +18,7 @@ from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.compare.estimates import Seconds
 from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
-from pytest_orchestrator.runs.summary import interruption, marginal, seconds, verdict
+from pytest_orchestrator.runs.summary import interruption, marginal, seconds, simulated_in, verdict
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
 _MOST: Final = 3
@@ -177,6 +177,10 @@ def _title(view: RunView) -> str:
 
 def _facts(view: RunView) -> Iterator[tuple[str, str]]:
     yield from labelled_meta(view.record.recipes.values()).items()
+    if simulated := simulated_in(view.record.opened):
+        yield "Simulated", cut(", ".join(simulated), 200)
+    for end in (end for one in view.record.recipes.values() for end in one.unsafe):
+        yield "Not in its safe state", cut(f"{end.instrument}: {end.reason}", 200)
     started = view.record.started
     if started and started.host:
         yield "Host", cut(started.host, 80)

@@ -24,13 +24,13 @@ from pytest_orchestrator.monitor.pages.runs import recipe_url
 from pytest_orchestrator.monitor.pages.step import step_view
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.reports.html.page import NOTABLE
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.quantities import local_time
 from pytest_orchestrator.reports.text import sign
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.record import RecipeRecord
 from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.verdicts import NOTABLE
 
 TABS: Final[dict[str, ModuleType]] = {
     "steps": steps,

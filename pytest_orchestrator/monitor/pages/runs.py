@@ -13,7 +13,7 @@ from pytest_orchestrator.monitor.recipe_history import Column, RecipeHistory, St
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_list import PENDING, RunListCache, RunRow
 from pytest_orchestrator.reports.text import look, sign
-from pytest_orchestrator.runs.verdicts import BAD
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, is_good
 
 _ROWS: Final = 100
 _MOST_RECIPES: Final = 3
@@ -30,7 +30,7 @@ _SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
 
 _RUNS: Final = 30
 _STEPS: Final = 300
-_ENDED: Final = BAD | {"passed", "xfailed", "xpassed", "restored", "interrupted"}
+_ENDED: Final = NOT_GOOD | {"passed", "xfailed", "xpassed", "restored"}
 
 
 class ListAddress(Struct, frozen=True):
@@ -102,7 +102,7 @@ def page(run_list: RunListCache, query: Mapping[str, str]) -> str:
         address=one,
         base=str(run_list.base),
         total=len(every),
-        passed=counts.get("passed", 0),
+        passed=sum(number for word, number in counts.items() if is_good(word)),
         ended=ended,
         pending=sum(row.verdict == PENDING for row in every),
         most_recipes=_MOST_RECIPES,
@@ -179,7 +179,7 @@ def recipe_page(run_list: RunListCache, history: RecipeHistory, query: Mapping[s
         pending=any(row.verdict == PENDING for row in run_list.rows()),
         rows=steps[:_STEPS],
         left_out=max(0, len(steps) - _STEPS),
-        passed=verdicts.count("passed"),
+        passed=sum(map(is_good, verdicts)),
         ended=sum(word not in ("running", "empty", "not run") for word in verdicts),
         base=str(run_list.base),
     )
@@ -208,5 +208,5 @@ def _grid(columns: Sequence[Column]) -> list[GridRow]:
 
 def _grid_row(name: str, cells: list[StepCell | None]) -> GridRow:
     there = [cell for cell in cells if cell is not None and cell.state in _ENDED]
-    passed = sum(cell.state in ("passed", "restored") for cell in there)
+    passed = sum(is_good(cell.state) for cell in there)
     return GridRow(name, cells, passed, len(there), sum(cell.is_flaky for cell in there))

@@ -10,11 +10,11 @@ from pytest_orchestrator.core.events import CollectionFailed, TestReported
 from pytest_orchestrator.monitor.address import Address
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.run_cache import RunView
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 LABEL: Final = "Tests"
 HAS_DRAWER: Final = False
 
-_NOTABLE: Final = ("failed", "error", "interrupted")
 _SORTS: Final[dict[str, Callable[[TestReported], Any]]] = {
     "state": lambda test: test.outcome,
     "test": lambda test: test.node,
@@ -56,7 +56,7 @@ def content(view: RunView, one: Address) -> Content:
     if by is not None:
         rows = sorted(rows, key=by, reverse=one.sort.startswith("-"))
     else:
-        rows = sorted(rows, key=lambda test: test.outcome not in _NOTABLE)
+        rows = sorted(rows, key=lambda test: test.outcome not in NOT_GOOD)
     return Content(part(rows, one.page), counts, len(every), view.record.uncollected)
 
 

@@ -84,6 +84,7 @@ class BenchPlugin:
                     due=settings.due.isoformat() if settings.due else "",
                     overdue=event.overdue,
                     has_safe_state=bool(settings.safe),
+                    simulation=settings.simulation,
                 )
             )
 

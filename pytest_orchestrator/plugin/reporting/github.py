@@ -146,12 +146,15 @@ class GitHub(Plugin):
         )
         is_known = server and repository and run
         report = report_path(self._config, self._config.rootpath)
+        lines = state_of(self._config).lines
         return Session(
             Counter(outcome for outcome, _ in self._tests.values()),
             state_of(self._config).interrupted,
             report and f"{self._prefix()}{report}",
             str(self._config.getini("recipe_github_artifact")),
             f"{server}/{repository}/actions/runs/{run}#artifacts" if is_known else "",
+            lines.unsafe if lines else {},
+            [*lines.simulated] if lines else (),
         )
 
     def _prefix(self) -> str:

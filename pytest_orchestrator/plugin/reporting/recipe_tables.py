@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_orchestrator.reports.summary import Unsafe
     from pytest_orchestrator.reports.terminal.lines import Line
     from pytest_orchestrator.runs.block import Block
 
@@ -33,6 +34,10 @@ def show(terminal: Any, recipes: "Mapping[str, list[Block]]") -> None:
         _write_tables(terminal, recipes, width)
     elif choice != "none":
         _write_overview(terminal, recipes, width, choice)
+    lines = state_of(terminal.config).lines
+    if lines and lines.simulated:
+        names = ", ".join(lines.simulated)
+        terminal.write_line(f"simulated, no real instrument: {names}", yellow=True)
     for line in _paths(terminal.config):
         terminal.write_line(line)
 
@@ -43,13 +48,15 @@ def _write_tables(terminal: Any, recipes: "Mapping[str, list[Block]]", width: in
     from pytest_orchestrator.reports.terminal import table
     from pytest_orchestrator.reports.terminal.cells import RecipeCells
 
-    cells = RecipeCells()
+    cells, ends = RecipeCells(), unsafe_of(terminal.config)
     for key, blocks in recipes.items():
-        terminal.write_sep("-", f"{key}: {verdict(blocks)}")
+        terminal.write_sep("-", f"{key}: {verdict(blocks, ends.get(key, ()))}")
         cells.add(blocks)
         _write(terminal, table.table(blocks, width))
         for text in (*table.sampled_lines(blocks, width), *table.closing(blocks, width)):
             terminal.write_line(text)
+        for end in ends.get(key, ()):
+            terminal.write_line(f"unsafe     {end.instrument}: {end.reason}")
     for title, lines in cells.tables(width):
         terminal.write_sep("-", title)
         _write(terminal, lines)
@@ -63,7 +70,8 @@ def _write_overview(
     from pytest_orchestrator.reports.terminal.overview import overview
     from pytest_orchestrator.reports.terminal.screen import screen, totals
 
-    runs = [overview(blocks) for blocks in recipes.values() if blocks]
+    ends = unsafe_of(terminal.config)
+    runs = [overview(one, ends.get(key, ())) for key, one in recipes.items() if one]
     if choice == "totals":
         lines = [plain_line(totals(runs, width), width)]
     else:
@@ -75,6 +83,12 @@ def _write_overview(
     elif len(lines) == 1:
         terminal.currentfspath = None  # else pytest puts an empty line between dots and summary
     _write(terminal, lines)
+
+
+def unsafe_of(config: "pytest.Config") -> "Unsafe":
+    """Return the safe states that were not reached in this session, by recipe."""
+    lines = state_of(config).lines
+    return lines.unsafe if lines else {}
 
 
 _WITH_TEXT = ("failed", "error", "interrupted", "xfailed", "xpassed")

@@ -344,13 +344,16 @@ def complete_json_report(
         config: The configuration of the session.
         recipes: The blocks of the steps, by the key of their recipe.
     """
+    from pytest_orchestrator.plugin.reporting.recipe_tables import unsafe_of
     from pytest_orchestrator.reports import summary
 
     state = state_of(config)
     started = state.started
     summary.count_flaky(report)
     if recipes or started is not None:
-        report["orchestrator"] = summary.summary(recipes, started) | _instruments(state)
+        report["orchestrator"] = summary.summary(
+            recipes, started, unsafe_of(config)
+        ) | _instruments(state)
     metadata = report.get("environment") or _metadata(config)
     environment = summary.environment(recipes, started, metadata)
     report["environment"] = state.masked(environment)

@@ -20,25 +20,21 @@ from pytest_orchestrator.reports.export.cases import Case, CaseAttempt, cases, s
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
 
 TITLE: Final = "Allure"
 MOST_BYTES: Final = 10_000_000
 """Size in bytes above which a log or artifact is not copied whole: its last bytes are."""
 
 _CHUNK: Final = 1 << 20
-_STATUS: Final = {
-    "passed": "passed",
+_STATUS: Final = {"good": "passed", "bad": "failed", "cut": "broken", "left out": "skipped"}
+"""Status of Allure by the sense of a state; all others are ``unknown``."""
+_STATES: Final = {
     "xpassed": "passed",
-    "failed": "failed",
     "error": "broken",
-    "interrupted": "broken",
-    "xfailed": "skipped",
-    "skipped": "skipped",
-    "blocked": "skipped",
-    "restored": "skipped",
-    "not run": "skipped",
+    **dict.fromkeys(("xfailed", "restored"), "skipped"),
 }
-"""Status of Allure by state; all other states are ``unknown``."""
+"""Status of Allure of states that have another one than their sense."""
 _BROKEN: Final = ("timeout", "crash", "interrupted")
 """Kinds of failure that say nothing about the unit under test."""
 
@@ -129,7 +125,7 @@ def _result(case: Case, attempt: CaseAttempt | None, run: RunRecord) -> dict[str
         "fullName": case.node,
         "historyId": identity,
         "testCaseId": identity,
-        "status": "broken" if kind in _BROKEN else _STATUS.get(state, "unknown"),
+        "status": "broken" if kind in _BROKEN else _status(state),
         "stage": "finished",
         "labels": [*_labels(case, run)],
         "parameters": [
@@ -151,6 +147,11 @@ def _result(case: Case, attempt: CaseAttempt | None, run: RunRecord) -> dict[str
     return result | ({"statusDetails": details} if details else {})
 
 
+def _status(state: str) -> str:
+    sense = STATES.get(state, UNKNOWN).sense
+    return _STATES.get(state) or _STATUS.get(sense, "unknown")
+
+
 def _labels(case: Case, run: RunRecord) -> Iterator[dict[str, str]]:
     host = str(safe(run.started.host)) if run.started else ""
     pairs = [("framework", "pytest"), ("language", "python"), ("suite", case.suite)]
@@ -167,7 +168,7 @@ def _steps(case: Case) -> Iterator[dict[str, Any]]:
     for part in case.parts:
         yield {
             "name": part.name,
-            "status": _STATUS.get(part.state, "unknown"),
+            "status": _status(part.state),
             "stage": "finished",
             **({"statusDetails": {"message": part.reason}} if part.reason else {}),
         }

@@ -18,28 +18,21 @@ from pytest_orchestrator.core.files import output
 from pytest_orchestrator.reports.export.cases import Case, CaseAttempt, cases, safe
 from pytest_orchestrator.runs.record import Artifact, LogFile, RunRecord
 from pytest_orchestrator.runs.summary import summary
+from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
 
 TITLE: Final = "CTRF"
 SPEC_VERSION: Final = "0.0.0"
 """Version of the specification that the file follows."""
 
 _STATUS: Final = {
-    "passed": "passed",
-    "xpassed": "passed",
-    "failed": "failed",
-    "error": "failed",
-    "interrupted": "failed",
-    "skipped": "skipped",
-    "blocked": "skipped",
-    "restored": "skipped",
-    "not run": "pending",
-    "waiting": "pending",
-    "locked": "pending",
-    "running": "pending",
-    "retrying": "pending",
-    "asks": "pending",
+    "good": "passed",
+    **dict.fromkeys(("bad", "cut"), "failed"),
+    "left out": "skipped",
+    "open": "pending",
 }
-"""Status of CTRF by state; all other states, such as ``xfailed``, are ``other``."""
+"""Status of CTRF by the sense of a state; all others are ``other``."""
+_STATES: Final = {"xpassed": "passed", "restored": "skipped", "not run": "pending"}
+"""Status of CTRF of states that have another one than their sense."""
 
 
 def export(run: RunRecord, folder: Path, target: str) -> str:
@@ -192,7 +185,8 @@ def _attachments(
 
 
 def _status(state: str) -> str:
-    return _STATUS.get(state, "other")
+    sense = STATES.get(state, UNKNOWN).sense
+    return _STATES.get(state) or _STATUS.get(sense, "other")
 
 
 def _milliseconds(seconds: float) -> int:

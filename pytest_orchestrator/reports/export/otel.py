@@ -22,6 +22,7 @@ from pytest_orchestrator.reports.export.network import check_address, shown_addr
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import verdict, verdict_of
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, STATES, is_good
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,24 +40,16 @@ _MOST_FIELDS: Final = 10_000
 """Maximum attributes and events of a span; a step with a loop may have many measurements."""
 _VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _DEFAULT: Final = "http://localhost:4318"
-_CASE_STATUS: Final = {
-    **dict.fromkeys(("passed", "xpassed"), "pass"),
-    **dict.fromkeys(("failed", "error", "interrupted"), "fail"),
-}
-"""Result of a test case in the semantic conventions, by state; other states have none."""
 _SUITE_STATUS: Final = {
-    "passed": "success",
-    "failed": "failure",
-    "error": "failure",
-    "damaged": "failure",
-    "timeout": "timed_out",
-    "interrupted": "aborted",
-    "not run": "aborted",
-    "running": "in_progress",
-    "skipped": "skipped",
-    "empty": "skipped",
+    "good": "success",
+    "bad": "failure",
+    "cut": "aborted",
+    "left out": "skipped",
+    "open": "in_progress",
 }
-"""Status of a suite in the semantic conventions, by verdict."""
+"""Status of a suite in the semantic conventions, by the sense of its verdict."""
+_SUITE_WORDS: Final = {"timeout": "timed_out", "not run": "aborted"}
+"""Status of a suite by verdicts that have another one than their sense."""
 _RESULTS: Final = {
     "success": "pass",
     **dict.fromkeys(("failure", "timed_out", "aborted"), "fail"),
@@ -208,7 +201,7 @@ class _Trace:
 
         run = self._run
         start, stop = _nanoseconds(run.first), _nanoseconds(run.last)
-        word = _SUITE_STATUS[verdict(run)]
+        word = suite_status(verdict(run))
         attributes = {"test.suite.name": self._id, "test.suite.run.status": word}
         attributes |= dict(_about(run))
         root = self._start(tracer, f"run {self._id}", "", start, attributes)
@@ -218,7 +211,7 @@ class _Trace:
             begin = _nanoseconds(recipe.started) if recipe else start
             begin = min([begin, *(_ns(one) for one, _ in moments)]) if moments else begin
             end = max([begin, *(_ns(one) for _, one in moments)])
-            status = _SUITE_STATUS[verdict_of(recipe)] if recipe else _status_of(group)
+            status = suite_status(verdict_of(recipe)) if recipe else _status_of(group)
             name = group[0].suite
             fields = {"test.suite.name": name, "test.suite.run.status": status}
             inside = set_span_in_context(root)
@@ -238,7 +231,7 @@ class _Trace:
             known = {name: one for name, one in fields.items() if one not in ("", None)}
             moment = attempt.stop or attempt.start
             span.add_event("attempt", known, timestamp=_ns(moment) if moment else stop)
-        _close(span, _CASE_STATUS.get(case.state, ""), case.reason, max(start, stop))
+        _close(span, _result(case.state), case.reason, max(start, stop))
 
     def _start(
         self, tracer: "Tracer", name: str, key: str, start: int, fields: Any, inside: Any = None
@@ -268,8 +261,20 @@ def _suites(run: RunRecord) -> Iterator[tuple[str, list[Case]]]:
     yield from groups.items()
 
 
+def suite_status(word: str) -> str:
+    """Return the status of a suite with a verdict."""
+    return _SUITE_WORDS.get(word) or _SUITE_STATUS[STATES[word].sense]
+
+
+def _result(state: str) -> str:
+    """Return the result of a test case in the semantic conventions; empty if it has none."""
+    if state in NOT_GOOD:
+        return "fail"
+    return "pass" if state == "xpassed" or (is_good(state) and state != "restored") else ""
+
+
 def _status_of(group: list[Case]) -> str:
-    words = {_CASE_STATUS.get(case.state, "") for case in group}
+    words = {_result(case.state) for case in group}
     return "failure" if "fail" in words else "success" if "pass" in words else "skipped"
 
 
@@ -286,7 +291,7 @@ def _fields(case: Case) -> dict[str, Any]:
         "orchestrator.flaky": case.is_flaky or None,
         "orchestrator.attempts": case.attempts[-1].number if case.attempts else None,
         "orchestrator.tags": case.tags or None,
-        "test.case.result.status": _CASE_STATUS.get(case.state),
+        "test.case.result.status": _result(case.state),
     }
     fields |= {f"orchestrator.test_meta.{name}": one for name, one in case.meta.items()}
     for measured in case.measurements:

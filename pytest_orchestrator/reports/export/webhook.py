@@ -20,6 +20,7 @@ from pytest_orchestrator.reports.export.network import check_address, shown_addr
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary as run_summary
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 SCHEMA_VERSION: Final = "1.0"
 """Version of the summary; a field may be added without a new first number."""
@@ -31,7 +32,7 @@ SECONDS: Final = 25.0
 """Maximum duration of a notification, with both requests."""
 MOST_FAILURES: Final = 20
 
-_FAILED: Final = frozenset({"failed", "error", "interrupted", "not run"})
+_FAILED: Final = NOT_GOOD | {"not run"}
 _AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 _SHOWN: Final = 200
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"

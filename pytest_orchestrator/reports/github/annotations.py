@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.runs.block import Place
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 MOST_ANNOTATIONS = 10
 """Number of errors that GitHub shows for one step of a job."""
 
-FAILURES = frozenset({"failed", "error", "interrupted"})
+FAILURES = NOT_GOOD
 """States of steps and tests that are shown as failures."""
 
 

@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
@@ -22,10 +23,10 @@ from pytest_orchestrator.reports.graph.nodes import MOST, graph
 from pytest_orchestrator.reports.graph.picture import legend_of, mermaid
 from pytest_orchestrator.reports.measurement_text import look_of, margin, with_unit
 from pytest_orchestrator.reports.quantities import duration, has_limits, limits_text, quantity
-from pytest_orchestrator.reports.states import STATES, Legend, legend
-from pytest_orchestrator.reports.summary import verdict
+from pytest_orchestrator.reports.states import Legend, legend
+from pytest_orchestrator.reports.summary import Unsafe, verdict
 from pytest_orchestrator.runs.block import Measurement, measurements_of, plain
-from pytest_orchestrator.runs.verdicts import WORST_FIRST, Word, worst
+from pytest_orchestrator.runs.verdicts import STATES, Word, is_good, of_run, rank, worst
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block
@@ -76,6 +77,8 @@ class Session(NamedTuple):
         report: Path of the report or of the run folder; empty if there is none.
         artifact: Name of the artifact with the run folder; empty if it is not known.
         url: Address of the page of the job that lists its artifacts; empty if it is not known.
+        unsafe: The safe states that were not reached, by recipe.
+        simulated: Names of the simulated instruments.
     """
 
     tests: Mapping[str, int] = {}
@@ -83,6 +86,8 @@ class Session(NamedTuple):
     report: str = ""
     artifact: str = ""
     url: str = ""
+    unsafe: Unsafe = MappingProxyType({})
+    simulated: Sequence[str] = ()
 
 
 def summary(
@@ -101,8 +106,8 @@ def summary(
         session: Facts of the session.
         room: Size limit in bytes; parts beyond it are omitted, graphs first.
     """
-    verdicts = {name: verdict(blocks) for name, blocks in recipes.items()}
-    names = sorted(recipes, key=lambda name: WORST_FIRST.index(verdicts[name]))
+    verdicts = {name: verdict(one, session.unsafe.get(name, ())) for name, one in recipes.items()}
+    names = sorted(recipes, key=lambda name: rank(verdicts[name]))
     ranked = {name: recipes[name] for name in names}
     parts = [*_head(ranked, verdicts, problems, session)]
     parts += _table(ranked, verdicts)
@@ -151,12 +156,9 @@ def _head(
     session: Session,
 ) -> Iterator[str]:
     """Yield the verdict, the totals, and the place of the report."""
-    words = {*verdicts.values()}
-    words |= {"failed"} if session.tests.get("failed") else set()
-    words |= {"error"} if problems or session.tests.get("error") else set()
-    words |= {"interrupted"} if session.cause else set()
-    word = worst(words or {"passed"})
-    word = "passed" if word == "skipped" else word
+    more: list[Word] = ["error"] if problems else []
+    more += ["interrupted"] if session.cause else []
+    word = of_run(verdicts.values(), (one for one in session.tests if session.tests[one]), more)
     cause = f" ({plain_text(session.cause)})" if session.cause and word == "interrupted" else ""
     yield f"## {_signed(word)}{cause}\n"
     steps = Counter[str](block.step.word for blocks in recipes.values() for block in blocks)
@@ -164,6 +166,13 @@ def _head(
         one for blocks in recipes.values() for block in blocks for one in measurements_of(block)
     ]
     lines = [f"**{steps.total():,} steps**: {_counted(steps)}"] if steps else []
+    empty = [code(b.step.node) for bs in recipes.values() for b in bs if b.elements == []]
+    if empty:
+        shown = ", ".join(empty[:_MOST_ROWS])
+        lines.append(f"**{counted(len(empty), 'loop')}, the list is empty**: {shown}")
+    if session.simulated:
+        names = ", ".join(map(code, session.simulated))
+        lines.append(f"**simulated, no real instrument**: {names}")
     if any(session.tests.values()):
         count = sum(session.tests.values())
         lines.append(f"**{counted(count, 'other test')}**: {_counted(session.tests)}")
@@ -279,7 +288,7 @@ def _grid(axes: Sequence[str], cells: Sequence[tuple[tuple[str, ...], Word]]) ->
     """Return a table of the verdicts of cells: the last axis has the columns."""
     across = list(dict.fromkeys(values[-1] for values, _ in cells))
     if len(across) > _MOST_COLUMNS:
-        bad = [cell for cell in cells if cell[1] != "passed"]
+        bad = [cell for cell in cells if not is_good(cell[1])]
         shown = [[code(", ".join(values)), _signed(word)] for values, word in bad[:_MOST_ROWS]]
         return table([plain_text(", ".join(axes)), "verdict"], shown or [["all cells", "✔ passed"]])
     down = list(dict.fromkeys(values[:-1] for values, _ in cells))

@@ -14,8 +14,8 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import cut_to_length
 from pytest_orchestrator.recipe.model.graph import dependencies
 from pytest_orchestrator.reports.quantities import duration
-from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import look, sign
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 Steps = Sequence[Mapping[str, Json]]
 """Steps as mappings with ``name`` and optional ``needs``, ``after``, ``state`` and ``final``, which

@@ -11,7 +11,8 @@ import msgspec
 from pytest_orchestrator.core.text import CONTROLS, cut_to_length, display_width
 from pytest_orchestrator.reports.graph.layout import COLUMNS, HEIGHT, WIDTH, layered_layout
 from pytest_orchestrator.reports.graph.nodes import MOST, Graph, Node, Steps, graph
-from pytest_orchestrator.reports.states import COLOURS, STATES, UNKNOWN, Legend, legend
+from pytest_orchestrator.reports.states import COLOURS, Legend, legend
+from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
 
 _WIDEST_LABEL: Final = 60
 _LABEL: Final = CONTROLS | {9: " ", 10: " ", 34: "#quot;", 60: "#lt;", 62: "#gt;"}

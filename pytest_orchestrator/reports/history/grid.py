@@ -21,7 +21,7 @@ from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.history.stability import stability
 from pytest_orchestrator.runs.provenance import stored_text_path
 from pytest_orchestrator.runs.statistics.units import name_of_unit
-from pytest_orchestrator.runs.verdicts import Outcome
+from pytest_orchestrator.runs.verdicts import is_good, word_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
@@ -156,7 +156,7 @@ class RecipeHistory:
     @property
     def summary(self) -> str:
         """Number of the runs, and of those that passed."""
-        passed = sum(past.verdict == "passed" for _, past in self._runs)
+        passed = sum(is_good(past.verdict) for _, past in self._runs)
         return f"{counted(len(self._runs), 'run')}, {passed:,} passed"
 
     @property
@@ -280,7 +280,7 @@ def _is_quiet(step: PastStep) -> bool:
 
 
 def _word(step: PastStep) -> str:
-    return Outcome(step.name, step.state, step.kind).word or step.state
+    return word_of(step.state, step.kind)
 
 
 def _change_row(one: Change) -> ChangeRow:

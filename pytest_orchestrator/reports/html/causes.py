@@ -8,8 +8,8 @@ import msgspec
 
 from pytest_orchestrator.core.text import without_numbers
 from pytest_orchestrator.reports.html.page import RecipeView
-from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 _MOST_LINKS: Final = 200
 _MOST_CAUSES: Final = 100

@@ -3,7 +3,8 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from pytest_orchestrator.reports.html.page import NOTABLE, Page, RecipeView
+from pytest_orchestrator.reports.html.page import Page, RecipeView
+from pytest_orchestrator.runs.verdicts import NOTABLE
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.history.grid import RecipeHistory
@@ -57,7 +58,7 @@ class Overview:
     @cached_property
     def has_reason(self) -> bool:
         """True if a step did not pass."""
-        return any(row.first for row in self.rows)
+        return any(row.first or row.unsafe for row in self.rows)
 
     @cached_property
     def has_test_id(self) -> bool:

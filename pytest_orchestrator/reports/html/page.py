@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.events import TestReported, epoch_seconds
+from pytest_orchestrator.core.events import InstrumentSafe, TestReported, epoch_seconds
 from pytest_orchestrator.reports import quantities
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
 from pytest_orchestrator.reports.graph.nodes import MOST
@@ -20,14 +20,21 @@ from pytest_orchestrator.reports.html.budget import Files, anchor_of, content_bu
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import MOST_LISTED, StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline
-from pytest_orchestrator.reports.states import NOT_GOOD, Legend
+from pytest_orchestrator.reports.states import Legend
 from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import Earlier, curves, trends
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
-from pytest_orchestrator.runs.summary import interruption, seconds, verdict, verdict_of
+from pytest_orchestrator.runs.summary import (
+    interruption,
+    seconds,
+    simulated_in,
+    verdict,
+    verdict_of,
+)
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, URGENT
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.certificate.meta import Row
@@ -57,7 +64,6 @@ _LIST_HEAD: Final = "steps"
 """Anchor of the head of the list, to which links to unlisted steps lead."""
 
 
-NOTABLE: Final = ("failed", "timeout", "error", "interrupted", "running", "not run")
 """Verdicts of recipes that come first in lists."""
 
 
@@ -427,6 +433,16 @@ class Page:
         return instruments_of(self.run)
 
     @property
+    def simulated(self) -> str:
+        """Names of the simulated instruments; empty without any."""
+        return cut(", ".join(simulated_in(self.run.opened)), 200)
+
+    @property
+    def unsafe(self) -> list[tuple[str, InstrumentSafe]]:
+        """The safe states that were not reached, each after the key of its recipe."""
+        return [(one.key, end) for one in self.run.recipes.values() for end in one.unsafe]
+
+    @property
     def revision(self) -> str:
         """Revision of the project."""
         git = (self.run.started.environment if self.run.started else {}).get("git")
@@ -535,9 +551,7 @@ def _is_worth_drawing(drawn: "Curves") -> bool:
 
 
 def _failures_first(counts: Mapping[str, int]) -> dict[str, int]:
-    order = {
-        state: place for place, state in enumerate(("failed", "timeout", "error", "interrupted"))
-    }
+    order = {state: place for place, state in enumerate(URGENT)}
     return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
 
 

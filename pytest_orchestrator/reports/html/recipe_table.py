@@ -10,8 +10,8 @@ from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.html.page import RecipeView, first_of
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import lanes_of, ticks_of
-from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut, json_text, sign
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, is_good, unsafe
 
 _MOST_ROWS: Final = 300
 _MOST_COLUMNS: Final = 40
@@ -29,6 +29,7 @@ class RecipeRow(msgspec.Struct, frozen=True):
         duration: Time from its first start to its last end; a dash if it did not run.
         first: Its first step that did not pass, which has the reason; None if there is none.
         rest: Text of a row that stands for several recipes; else empty.
+        unsafe: Its safe states that were not reached, with the reason; empty without any.
     """
 
     view: RecipeView | None
@@ -37,6 +38,7 @@ class RecipeRow(msgspec.Struct, frozen=True):
     duration: str = ""
     first: StepView | None = None
     rest: str = ""
+    unsafe: str = ""
 
 
 def rows(recipes: Sequence[RecipeView]) -> list[RecipeRow]:
@@ -45,8 +47,8 @@ def rows(recipes: Sequence[RecipeView]) -> list[RecipeRow]:
     The cells of a matrix that passed share a row, and so do passed recipes beyond the 300th row.
     """
     ordered = sorted(recipes, key=lambda one: one.rank)
-    shown = [one for one in ordered if not (one.is_cell and one.verdict == "passed")]
-    cells = Counter(one.path for one in ordered if one.is_cell and one.verdict == "passed")
+    shown = [one for one in ordered if not (one.is_cell and is_good(one.verdict))]
+    cells = Counter(one.path for one in ordered if one.is_cell and is_good(one.verdict))
     table = [_row(one) for one in shown[:_MOST_ROWS]]
     for path, number in cells.items():
         some = any(one.path == path for one in shown)
@@ -67,6 +69,7 @@ def _row(view: RecipeView) -> RecipeRow:
         f"{len(view.steps):,}" + (f" ({', '.join(others)})" if others else ""),
         view.duration,
         first_of(view.steps),
+        unsafe=cut("; ".join(f"{o.name}: {o.reason}" for o in unsafe(view.recipe.unsafe)), 300),
     )
 
 

@@ -19,10 +19,10 @@ from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.html.timeline import Timeline, rows, tick_text
-from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.templating import FOLDER, Environment, template
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.certificate.look import Look

@@ -18,7 +18,6 @@ from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.output import Log, logs, until_errors, without_closing
 from pytest_orchestrator.reports.quantities import duration
-from pytest_orchestrator.reports.states import NOT_GOOD
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign
 from pytest_orchestrator.runs.block import (
     Attempt,
@@ -32,6 +31,7 @@ from pytest_orchestrator.runs.block import (
 )
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.curve import CurvePicture

@@ -7,10 +7,11 @@ import msgspec
 from pytest_orchestrator.core.text import cut_to_width
 from pytest_orchestrator.reports.html.timeline import Bar, Row, rows, tick_text, timeline
 from pytest_orchestrator.reports.quantities import duration
-from pytest_orchestrator.reports.states import COLOURS, NOT_GOOD
+from pytest_orchestrator.reports.states import COLOURS
 from pytest_orchestrator.reports.templating import template
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.record import RecipeRecord
+from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 _WIDTH: Final = 960
 _LEFT: Final = 200

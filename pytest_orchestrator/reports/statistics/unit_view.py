@@ -13,7 +13,7 @@ from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, joined
 from pytest_orchestrator.runs.statistics.figures import MeasurementStatistics, measurements
 from pytest_orchestrator.runs.statistics.units import UnitRun, station_of, unit_of
-from pytest_orchestrator.runs.verdicts import Word, worst
+from pytest_orchestrator.runs.verdicts import Word, is_good, worst
 
 _MOST_ROWS: Final = 1_000
 _MOST_CHARTS: Final = 48
@@ -56,7 +56,7 @@ class UnitPage:
         """Worst verdict of the last runs of the recipes; some steps that passed are no verdict."""
         last: dict[str, Word] = {}
         for _, recipe in self._tests:
-            if recipe.is_whole or recipe.verdict != "passed":
+            if recipe.is_whole or not is_good(recipe.verdict):
                 last.setdefault(recipe.key, recipe.verdict)
         return worst(last.values()) if last else "not run"
 

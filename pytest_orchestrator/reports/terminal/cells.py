@@ -28,9 +28,7 @@ def state_of(block: "Block") -> str:
     counts += [report_text.rerun(step.reruns)] if step.reruns else []
     counts += ["empty list"] if block.elements == [] else []
     counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
-    # A sampled value is no item: pytest, and so the list of the run, has it as an error.
-    state = "error" if step.sampled and step.state == "failed" else step.word
-    return f"{state} ({', '.join(counts)})" if counts else state
+    return f"{step.word} ({', '.join(counts)})" if counts else step.word
 
 
 def element_cell(element: "Element", note: str = "") -> CellRow:

@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.text import cut_to_width, display_width
-from pytest_orchestrator.reports.states import STATES, UNKNOWN
 from pytest_orchestrator.reports.text import IN_A_LINE
+from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
 
 _MIN_NAME: Final = 8
 GAP: Final = "  "

@@ -15,29 +15,20 @@ from pytest_orchestrator.reports.terminal.lines import one_line
 from pytest_orchestrator.reports.terminal.measurements import CellRow
 from pytest_orchestrator.reports.terminal.status_line import clock
 from pytest_orchestrator.runs.block import measurements_of
-from pytest_orchestrator.runs.verdicts import Word
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, STATES, URGENT, Word, is_good, unsafe
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import InstrumentSafe
     from pytest_orchestrator.runs.block import Block, Element, Measurement
 
-_SEVERITY: Final = (
-    "failed",
-    "timeout",
-    "error",
-    "interrupted",
-    "xpassed",
-    "xfailed",
-    "passed",
-    "restored",
-)
-_ORDER: Final = ("passed", *_SEVERITY[:4], "blocked", "not run", "skipped", "xfailed", "xpassed")
-_GOOD: Final = frozenset({"passed", "restored"})
+_SEVERITY: Final = (*URGENT, "xpassed", "xfailed", *STATES)
+_ORDER: Final = ("passed", *URGENT, "blocked", "not run", "skipped", "xfailed", "xpassed")
 FOLDED: Final = frozenset({"blocked", "not run", "skipped"})
 """States of steps that share a row if they have the same reason."""
 
 MEASURED: Final = ("failed", "failed (may fail)", "marginal")
 """Words of measurements that did not pass, or are near a limit."""
-_RUN: Final = frozenset({"passed", "failed", "error", "interrupted", "xfailed", "xpassed"})
+_RUN: Final = NOT_GOOD | {"passed", "conditional pass", "xfailed", "xpassed"}
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -52,6 +43,7 @@ class StepRow(msgspec.Struct, frozen=True):
         cells: Its elements that did not pass, or the cells of a step with a matrix.
         rest: The number and state of the cells that are not listed.
         noun: ``element`` or ``cell``, the heading of their column.
+        is_empty: True for a loop over an empty list.
     """
 
     name: str
@@ -62,6 +54,7 @@ class StepRow(msgspec.Struct, frozen=True):
     cells: Sequence[CellRow] = ()
     rest: str = ""
     noun: str = "element"
+    is_empty: bool = False
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -90,22 +83,24 @@ class Overview(msgspec.Struct, frozen=True):
     @property
     def is_quiet(self) -> bool:
         """True if the recipe passed and no row of it is shown."""
-        return self.verdict == "passed" and not self.rows
+        return is_good(self.verdict) and not self.rows
 
 
-def overview(blocks: "Sequence[Block]") -> Overview:
+def overview(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) -> Overview:
     """Return the overview of one run of a recipe.
 
     Args:
         blocks: The blocks of all its steps, in order; at least one.
+        ends: Its safe states that were not reached.
     """
     steps = [block for block in blocks if not block.step.sampled]
     measured = [one for block in blocks for one in measurements_of(block)]
     times = [block.time for block in steps if block.time and block.step.state in _RUN]
-    first, word = blocks[0].recipe, verdict(blocks)
+    first, word = blocks[0].recipe, verdict(blocks, ends)
     rows = list(_rows(blocks))
-    if word == "passed":
-        rows = [row for row in rows if row.measured or row.cells]
+    if is_good(word):
+        rows = [row for row in rows if row.measured or row.cells or row.is_empty]
+    rows += [StepRow(one.name, one.state, note=_first_line(one.reason)) for one in unsafe(ends)]
     return Overview(
         path=first.path,
         cell=first.cell or "",
@@ -162,7 +157,9 @@ def _is_shown(block: "Block") -> bool:
     state = block.step.state
     if state in FOLDED:
         return False
-    return state not in _GOOD or any(map(is_notable, measurements_of(block)))
+    if block.elements == [] or not is_good(state):
+        return True
+    return any(map(is_notable, measurements_of(block)))
 
 
 def _base(block: "Block") -> str:
@@ -183,6 +180,7 @@ def _row(block: "Block", blocks: int) -> StepRow:
         notable,
         shown,
         _rest(others, "element") if shown else "",
+        is_empty=block.elements == [],
     )
 
 

@@ -31,11 +31,10 @@ from pytest_orchestrator.reports.terminal.overview import (
     counted_states,
     span_text,
 )
-from pytest_orchestrator.runs.verdicts import Word, worst
+from pytest_orchestrator.runs.verdicts import URGENT, Word, is_good, worst
 
 _MOST_ROWS: Final = 20
 _MOST_MEASUREMENTS: Final = 10
-_URGENT: Final = ("failed", "timeout", "error", "interrupted")
 _RIGHT: Final = (2, 3)
 
 
@@ -54,10 +53,8 @@ class _Entry(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> Word:
-        """The worst verdict of the runs; if only some did not run, they were interrupted."""
-        words = {run.verdict for run in self.runs}
-        word = worst(words)
-        return "interrupted" if word == "not run" and len(words) > 1 else word
+        """The worst verdict of the runs."""
+        return worst(run.verdict for run in self.runs)
 
     @property
     def is_quiet(self) -> bool:
@@ -76,7 +73,7 @@ def screen(runs: Iterable[Overview], width: int, *, only_failed: bool, more: str
     """
     entries = _entries(runs)
     if only_failed:
-        entries = [one for one in entries if one.verdict not in ("passed", "skipped")]
+        entries = [one for one in entries if not _is_fine(one.verdict)]
     entries = _with_quiet_ones_folded(entries)
     heads = columns(_heads(entries, width), width, right=_RIGHT)
     lines = list[Line]()
@@ -102,7 +99,8 @@ def totals(runs: Sequence[Overview], width: int) -> str:
         f"{counted(recipes.total(), 'recipe')}: {counted_states(recipes)}",
         f"{counted(states.total(), 'step')}: {counted_states(states)}",
     ]
-    parts += filter(None, [_measured(runs)])
+    empty = sum(row.is_empty for run in runs for row in run.rows)
+    parts += filter(None, [_measured(runs), counted(empty, "empty loop") if empty else ""])
     return _fitting(parts, width)
 
 
@@ -156,9 +154,7 @@ def _heads(entries: Sequence[_Entry], width: int) -> list[list[Part]]:
         details, room = _details_of(entry), width - used
         if not _is_single_fold(entry) and display_width(details[0]) > room:
             details = [_whole_counts(details[0], room)]
-        is_marginal = entry.verdict == "passed" and any(
-            run.measured["marginal"] for run in entry.runs
-        )
+        is_marginal = is_good(entry.verdict) and any(run.measured["marginal"] for run in entry.runs)
         row.append(Part(_fitting(details, room), "yellow" if is_marginal else ""))
     return rows
 
@@ -182,7 +178,7 @@ def _details_of(entry: _Entry) -> list[str]:
         number = counted(len(entry.runs), "cell")
         of_cells = ", ".join(filter(None, [number, _others(cells)]))
         parts = [of_cells, "" if _others(cells) else _others(states), measured]
-    elif entry.verdict == "passed":
+    elif is_good(entry.verdict):
         parts = [measured, _others(states)]
     else:
         parts = [_others(states), measured]
@@ -254,10 +250,10 @@ def _details(row: StepRow, width: int, more: str) -> list[Line]:
 
 def _matrix_lines(entry: _Entry, width: int, more: str, *, only_failed: bool) -> Iterator[Line]:
     """Yield a line for each cell that is not green, one for the others, and the measurements."""
-    cells = [run for run in entry.runs if run.verdict not in ("passed", "skipped")]
+    cells = [run for run in entry.runs if not _is_fine(run.verdict)]
     shown = cells[:_MOST_ROWS]
     rows = [_cell_head(f"[{run.cell}]", [run], _failed_steps(run)) for run in shown]
-    others = [run for run in entry.runs if run.verdict in ("passed", "skipped")]
+    others = [run for run in entry.runs if _is_fine(run.verdict)]
     if cells and others and not only_failed:
         rows.append(_cell_head(counted(len(others), "more cell"), others, ""))
     for cell in rows:
@@ -290,6 +286,10 @@ def _failed_steps(run: Overview) -> str:
     return "; ".join(texts)
 
 
+def _is_fine(word: str) -> bool:
+    return is_good(word) or word == "skipped"
+
+
 def _cells_of(cell: str, row: StepRow) -> Iterator[CellRow]:
     """Yield the measurements of a step in a cell of the recipe's matrix."""
     if row.measured:
@@ -304,7 +304,7 @@ def _most_urgent(rows: Sequence[StepRow]) -> list[StepRow]:
     """Return at most 20 rows in order; steps that failed are kept first."""
     if len(rows) <= _MOST_ROWS:
         return list(rows)
-    ranked = sorted(range(len(rows)), key=lambda at: not rows[at].state.startswith(_URGENT))
+    ranked = sorted(range(len(rows)), key=lambda at: not rows[at].state.startswith(URGENT))
     return [rows[at] for at in sorted(ranked[:_MOST_ROWS])]
 
 

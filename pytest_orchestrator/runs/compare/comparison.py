@@ -9,12 +9,12 @@ from pytest_orchestrator.runs.history.figures import FIGURES, figures_of, precis
 from pytest_orchestrator.runs.history.model import MEASURED
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import summary
-from pytest_orchestrator.runs.verdicts import BAD
+from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD
 
 Earlier = Callable[[str, str], Mapping[str, list[float]]]
 """Callback that returns the earlier figures of a step, by key of its recipe and its name."""
 
-_WORSE = BAD | {"blocked", "interrupted"}
+_WORSE = NOT_GOOD | {"blocked"}
 
 
 def compare_runs(

@@ -10,6 +10,7 @@ from typing import Final
 from pytest_orchestrator.recipe.model.graph import longest_chains
 from pytest_orchestrator.runs.history.backfill import read_all
 from pytest_orchestrator.runs.history.model import PastRun
+from pytest_orchestrator.runs.verdicts import is_good
 
 _EARLIER_RUNS: Final = 10
 _BYTE_BUDGET: Final = 8 << 20
@@ -36,7 +37,7 @@ def usual_seconds(runs: Iterable[PastRun]) -> Seconds:
     """
     figures: dict[tuple[str, str], list[float]] = {}
     for recipe in chain.from_iterable(run.recipes for run in runs):
-        for step in recipe.steps if recipe.verdict == "passed" else ():
+        for step in recipe.steps if is_good(recipe.verdict) else ():
             if step.seconds is not None:
                 figures.setdefault((recipe.key, step.name), []).append(step.seconds)
     return {step: median(seconds) for step, seconds in figures.items()}

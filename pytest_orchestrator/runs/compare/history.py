@@ -20,6 +20,7 @@ from pytest_orchestrator.runs.history.figures import FIGURES, figures_of
 from pytest_orchestrator.runs.history.model import MEASURED
 from pytest_orchestrator.runs.record import RecipeRecord
 from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.verdicts import is_good
 
 
 class RecordedRecipe(Struct, frozen=True):
@@ -99,7 +100,7 @@ class History:
 
 def _once(recipe: RecipeRecord) -> RecordedRecipe:
     figures = {step.name: figures_of(step) for step in recipe.steps.values()}
-    passed = verdict_of(recipe) == "passed"
+    passed = is_good(verdict_of(recipe))
     ran = {name: values for name, values in figures.items() if values}
     return RecordedRecipe(passed, ran)
 

@@ -13,6 +13,7 @@ from pytest_orchestrator.runs.compare.comparison import differences, flat
 from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, FLOORS, Drift, find_drift
 from pytest_orchestrator.runs.history.figures import FIGURES
 from pytest_orchestrator.runs.history.model import MEASURED, PastRecipe, PastRun
+from pytest_orchestrator.runs.verdicts import is_good
 
 Runs = Sequence[tuple[PastRun, PastRecipe]]
 """Runs of a recipe, newest first."""
@@ -62,7 +63,7 @@ def last_good(recipe: PastRecipe, earlier: Runs) -> tuple[PastRun, PastRecipe] |
     good = (
         (run, past)
         for run, past in earlier
-        if past.verdict == "passed" and past.selected >= recipe.selected
+        if is_good(past.verdict) and past.selected >= recipe.selected
     )
     return next(good, None)
 
@@ -98,7 +99,7 @@ def deviations(recipe: PastRecipe, earlier: Runs) -> Iterator[Deviation]:
         recipe: The recipe, of which the first 1,000 steps are compared.
         earlier: Its earlier runs.
     """
-    steps = [past.by_name for _, past in earlier if past.verdict == "passed"]
+    steps = [past.by_name for _, past in earlier if is_good(past.verdict)]
     if len(steps) < ENOUGH:
         return
     for step in recipe.steps[:_MOST_STEPS]:

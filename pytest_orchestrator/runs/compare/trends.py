@@ -19,6 +19,7 @@ from pytest_orchestrator.runs.history.model import (
     PastStep,
     by_recipe,
 )
+from pytest_orchestrator.runs.verdicts import is_good
 
 
 class Point(Struct, frozen=True):
@@ -94,7 +95,7 @@ def _points(runs: Iterable[tuple[PastRun, PastRecipe]]) -> dict[str, dict[str, _
     """Return the points of each figure, newest first, by step and figure as they appear."""
     points: dict[str, dict[str, _Points]] = {}
     for run, recipe in runs:
-        passed = recipe.verdict == "passed"
+        passed = is_good(recipe.verdict)
         for step in recipe.steps:
             for figure, value in step.figures.items():
                 point = Point(run.id, recipe.started, value, passed)

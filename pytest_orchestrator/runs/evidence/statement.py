@@ -13,13 +13,14 @@ import msgspec
 from pytest_orchestrator.runs.block import marginal_count
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import flaky, verdict
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, is_good
 
 STATEMENT: Final = "statement.json"
 """Name of the Statement in a bundle."""
 TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
-_FAILED: Final = frozenset({"failed", "error", "interrupted", "not run"})
+_FAILED: Final = NOT_GOOD | {"not run"}
 _EXPECTED: Final = frozenset({"xfailed", "xpassed"})
 _PASSED: Final = frozenset({"passed", "restored"})
 
@@ -66,7 +67,7 @@ def _predicate(run: RunRecord) -> dict[str, Any]:
                 names[field].append(test.node)
     names["failedTests"] += [one.path for one in run.uncollected]
     result = "FAILED"
-    if verdict(run) == "passed":
+    if is_good(verdict(run)):
         result = "WARNED" if names["warnedTests"] else "PASSED"
     configuration = [_described(*one) for one in dict.fromkeys(_configuration(run))]
     return {"result": result, "configuration": configuration, **names}

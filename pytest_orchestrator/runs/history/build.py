@@ -21,7 +21,14 @@ from pytest_orchestrator.runs.history.model import (
     joined,
 )
 from pytest_orchestrator.runs.record import NOT_REACHED
-from pytest_orchestrator.runs.summary import interruption, seconds, verdict, verdict_of
+from pytest_orchestrator.runs.summary import (
+    cause_of,
+    interruption,
+    seconds,
+    simulated_in,
+    verdict,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Element, Measurement
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
 
 _LONGEST_REASON: Final = 500
 _LONGEST_VALUE: Final = 1_000
-_BAD: Final = ("failed", "error", "interrupted")
 
 
 def past_run(record: "RunRecord", name: str) -> PastRun:
@@ -93,7 +99,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         name=recipe.name,
         cell=str(about.get("cell") or ""),
         verdict=verdict_of(recipe),
-        cause=next((one.reason for one in steps if one.state in _BAD), ""),
+        cause=_cut(cause_of(recipe)),
         started=recipe.started,
         seconds=_duration(reached),
         test_meta=recipe.test_meta,
@@ -103,6 +109,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         selected=total - sum(name in recipe.unselected for name in recipe.steps),
         total=total,
         only_restored=not recipe.is_tested,
+        simulated=simulated_in(recipe.opened.values()),
         steps=steps,
     )
 
@@ -130,7 +137,8 @@ def _duration(steps: Iterable["StepRecord"]) -> float:
 
 def _step(step: "StepRecord") -> PastStep:
     block = step.block
-    fields = {} if step.state == "passed" else step.outcome_fields
+    is_empty_loop = block is not None and block.elements == []
+    fields = step.outcome_fields if step.state != "passed" or is_empty_loop else {}
     used: dict[str, Any] = {} if step.state == "restored" or not block else {**usage_in(block)}
     return PastStep(
         name=step.name,

@@ -101,7 +101,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         name: Name of the recipe.
         cell: The cell of its matrix; empty without a matrix.
         verdict: passed, failed, timeout, error, interrupted, not run, skipped or empty.
-        cause: Reason of the first step that failed or was interrupted; empty without one.
+        cause: Reason of the first step, or of the safe state, that did not pass; or empty.
         started: Start of the recipe, in ISO 8601 UTC.
         seconds: Time from the start of its first step to the end of its last one, in this run.
         test_meta: The `test_meta` of the recipe; it has the unit under test below ``dut``.
@@ -111,6 +111,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         selected: Number of its steps that were selected.
         total: Number of all its steps; a partly selected recipe has more of them.
         only_restored: True if the run restored all its steps from an earlier run.
+        simulated: Names of the simulated instruments that were in use while it ran.
         steps: Its steps, in order.
     """
 
@@ -129,6 +130,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     selected: int = 0
     total: int = 0
     only_restored: bool = False
+    simulated: tuple[str, ...] = ()
     steps: tuple[PastStep, ...] = ()
 
     @property

@@ -18,6 +18,7 @@ from pytest_orchestrator.core.events import (
     SENT_NOT_CONFIRMED,
     AnyEvent,
     ContextReplaced,
+    InstrumentOpened,
     InstrumentSafe,
     RunFinished,
     StepFinished,
@@ -171,7 +172,9 @@ class JournalIndex:
     """Index of a journal: for each step, the offset of its last line.
 
     Attributes:
+        unsafe: The safe states of instruments that were not reached, by the key of their recipe.
         unconfirmed: Names of the instruments whose safe state was not confirmed.
+        simulated: Names of the simulated instruments.
     """
 
     def __init__(self, path: Path) -> None:
@@ -185,10 +188,12 @@ class JournalIndex:
         """
         self._file = path.open("rb")
         self._last: dict[tuple[str, str], int] = {}
+        self.unsafe: dict[str, list[InstrumentSafe]] = {}
         self.unconfirmed: dict[str, None] = {}
+        self.simulated: dict[str, None] = {}
 
     def note(self, event: AnyEvent, offset: int) -> None:
-        """Store the offset of an event if the event ends a step, and the name of an instrument.
+        """Store the offset of an event that ends a step, and what became of an instrument.
 
         Args:
             event: The event that was written.
@@ -196,8 +201,12 @@ class JournalIndex:
         """
         if isinstance(event, StepFinished):
             self._last[event.recipe, event.step] = offset
+        elif isinstance(event, InstrumentSafe) and event.reason and not event.run:
+            self.unsafe.setdefault(event.recipe, []).append(event)
         elif isinstance(event, InstrumentSafe) and event.confirmation == SENT_NOT_CONFIRMED:
             self.unconfirmed[event.instrument] = None
+        elif isinstance(event, InstrumentOpened) and event.simulation:
+            self.simulated[event.instrument] = None
 
     def take(self, recipe: str, step: str) -> int | None:
         """Remove and return the offset of the last line of a step.

@@ -138,6 +138,7 @@ class Statistics(msgspec.Struct, frozen=True):
         types: Yields by type of the unit.
         stations: Yields by station.
         left_out: Number of runs of recipes that do not count, by reason.
+        simulated: Number of the runs that count and used simulated instruments.
         failures: Failures by step and reason, the most frequent first.
         measurements: Measurements with numbers, in the order of the recipes.
     """
@@ -149,6 +150,7 @@ class Statistics(msgspec.Struct, frozen=True):
     types: tuple[Yield, ...]
     stations: tuple[Yield, ...]
     left_out: dict[str, int]
+    simulated: int
     failures: tuple[Failures, ...]
     measurements: tuple[MeasurementStatistics, ...]
 
@@ -168,6 +170,7 @@ def statistics_of(counted: Counted) -> Statistics:
         types=yields(runs, lambda one: one.unit.type),
         stations=yields(runs, lambda one: one.station),
         left_out=counted.left_out,
+        simulated=counted.simulated,
         failures=failures(runs),
         measurements=measurements(runs),
     )

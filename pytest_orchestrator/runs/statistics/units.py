@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, joined
+from pytest_orchestrator.runs.verdicts import is_good
 
 _SERIAL: Final = ("serial_number", "serial", "sn", "id")
 _TYPE: Final = ("part_number", "type", "model")
@@ -17,9 +18,13 @@ INTERRUPTED: Final = "interrupted"
 NOTHING_RAN: Final = "nothing ran"
 PARTLY_SELECTED: Final = "partly selected"
 NO_SERIAL: Final = "no serial number"
+BY_HAND: Final = "by hand"
+SIMULATED: Final = "simulated, beside runs with real instruments"
 """Reasons why a run of a recipe does not count."""
 
 _BY_VERDICT: Final = {
+    "blocked": NOTHING_RAN,
+    "by hand": BY_HAND,
     "empty": NOTHING_RAN,
     "interrupted": INTERRUPTED,
     "not run": INTERRUPTED,
@@ -93,7 +98,7 @@ class UnitRun(msgspec.Struct, frozen=True):
     @property
     def passed(self) -> bool:
         """True if the recipe passed."""
-        return self.recipe.verdict == "passed"
+        return is_good(self.recipe.verdict)
 
     @property
     def station(self) -> str:
@@ -111,6 +116,11 @@ class Counted(msgspec.Struct, frozen=True):
 
     runs: tuple[UnitRun, ...]
     left_out: dict[str, int]
+
+    @property
+    def simulated(self) -> int:
+        """Number of the runs that used simulated instruments."""
+        return sum(bool(one.recipe.simulated) for one in self.runs)
 
 
 def left_out_reason(recipe: PastRecipe, unit: Unit) -> str:
@@ -130,6 +140,8 @@ def counted(
 ) -> Counted:
     """Return the runs of recipes that count.
 
+    A run of a recipe with simulated instruments counts only if no run of it had real ones.
+
     Args:
         runs: All runs of the project, the newest first.
         is_selected: Selects the runs of recipes that are returned; it gets no recipe for a run
@@ -138,12 +150,16 @@ def counted(
     """
     left_out: Counter[str] = Counter()
     found: list[tuple[PastRun, PastRecipe, Unit]] = []
+    runs = [*runs]
+    real = {one.key for run in runs for one in run.recipes if not one.simulated}
     for run in runs:
         if run.verdict == DAMAGED and is_selected(run, None):
             left_out[DAMAGED] += 1
         for recipe in run.recipes:
             unit = unit_of(recipe.test_meta)
             reason = left_out_reason(recipe, unit)
+            if not reason and recipe.simulated and recipe.key in real:
+                reason = SIMULATED
             if not reason:
                 found.append((run, recipe, unit))
             elif is_selected(run, recipe):

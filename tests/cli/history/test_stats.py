@@ -42,6 +42,7 @@ def test_json_has_all_figures(project: Project, runs: Runs) -> None:
         "first_start": "2026-11-18T11:07:41.000000Z",
         "last_start": "2026-11-18T11:11:41.000000Z",
         "left_out": {"interrupted": 1},
+        "simulated": 0,
         "total": group,
         "recipes": [{"recipe": "recipes/psu.yaml", **group}],
         "dut_types": [{"dut_type": "PSU-30", **group}],

@@ -113,7 +113,7 @@ flowchart TD
     ("states", "session", "head"),
     [
         (["passed"], Session(), "✔ passed"),
-        (["skipped"], Session(), "✔ passed"),
+        (["skipped"], Session(), "○ skipped"),
         (["passed"], Session({"failed": 1}), "✘ failed"),
         (["passed"], Session({"error": 1}), "‼ error"),
         (["interrupted"], Session({}, "Ctrl-C"), "! interrupted (Ctrl-C)"),

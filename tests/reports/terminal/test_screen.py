@@ -254,9 +254,9 @@ def test_the_cells_of_a_step_share_a_row() -> None:
 
 
 def test_a_sampled_value_outside_its_limits_has_a_row_and_is_no_step() -> None:
-    sampled = step("case", "failed", sampled=True, measurements=[FAIL])
+    sampled = step("case", "error", sampled=True, measurements=[FAIL])
     assert shown([*green("psu"), sampled]) == [
-        "recipes/psu.yaml  failed  2 steps  2.0 s  1 measurement, 1 failed",
+        "recipes/psu.yaml  error  2 steps  2.0 s  1 measurement, 1 failed",
         "  case  error  0.50 s",
         "    ripple  61.4 mV  ≤ 50.0 mV  11.4 mV above",
     ]

@@ -197,7 +197,7 @@ def test_elements_of_a_loop_are_rows_below_their_step() -> None:
 
 
 def test_a_sampled_value_outside_its_limits_is_an_error_as_in_the_list_of_the_run() -> None:
-    rows = table([block("case", "failed", step={"sampled": True}), block("s", "failed")], 80)
+    rows = table([block("case", "error", step={"sampled": True}), block("s", "failed")], 80)
     assert [row.split()[:2] for row in rows[1:]] == [["case", "error"], ["s", "failed"]]
 
 

@@ -84,8 +84,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the statistics, or write their page."""
     from pytest_orchestrator.core.files import gc_paused
+    from pytest_orchestrator.runs.statistics import units
     from pytest_orchestrator.runs.statistics.figures import statistics_of
-    from pytest_orchestrator.runs.statistics.units import counted
 
     if args.html is not None and args.json:
         raise UsageError("--html and --json are two forms of the output; give one of them")
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     with gc_paused():
         runs = read_runs()
         check_found(wanted, runs, [*wanted.only(runs)])
-        found = statistics_of(counted(runs, wanted.has))
+        found = statistics_of(units.counted(runs, wanted.has))
     if args.json:
         say_json(_plain(found))
     elif args.html is not None:
@@ -128,6 +128,7 @@ def _selected(args: argparse.Namespace) -> str:
 
 
 def _print(args: argparse.Namespace, found: "Statistics") -> None:
+    from pytest_orchestrator.core.text import counted
     from pytest_orchestrator.reports.statistics.view import percent, worst_first
 
     width, total = width_of(args), found.total
@@ -137,6 +138,8 @@ def _print(args: argparse.Namespace, found: "Statistics") -> None:
         f"({total.first_passed:,} of {total.first:,}), "
         f"final yield {percent(total.final_yield)} ({total.last_passed:,} of {total.last:,})"
     )
+    if found.simulated:
+        say(f"{counted(found.simulated, 'run')} with simulated instruments")
     if found.left_out:
         reasons = (f"{number:,} {reason}" for reason, number in found.left_out.items())
         say(f"not counted: {', '.join(reasons)}")
@@ -209,6 +212,7 @@ def _plain(found: "Statistics") -> dict[str, Any]:
         "first_start": found.first_start,
         "last_start": found.last_start,
         "left_out": found.left_out,
+        "simulated": found.simulated,
         "total": _plain_yield(found.total),
         "recipes": [{"recipe": one.name, **_plain_yield(one)} for one in found.recipes],
         "dut_types": [{"dut_type": one.name, **_plain_yield(one)} for one in found.types],
