@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 from pytest_orchestrator.core.text import counted, element_label
 from pytest_orchestrator.reports.text import rerun
 from pytest_orchestrator.runs.block import measurements_of
-from pytest_orchestrator.runs.verdicts import BAD
+from pytest_orchestrator.runs.summary import simulated_in, verdict_of
+from pytest_orchestrator.runs.verdicts import BAD, is_good, safe_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.evidence.verify import Verification
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
-Word: TypeAlias = Literal["passed", "failed", "not complete"]
+Word: TypeAlias = Literal["failed", "not complete", "simulated", "passed"]
 Kind: TypeAlias = Literal["failure", "gap", "remark"]
 
 _GOOD: Final = frozenset({"passed", "xpassed"})
@@ -52,19 +53,24 @@ class Ruling(NamedTuple):
         findings: The reasons and remarks, in the order of the steps.
         ran: Number of steps that passed.
         skipped: Number of steps that their own `if` skipped.
+        simulated: Names of the simulated instruments.
     """
 
     findings: tuple[Finding, ...]
     ran: int
     skipped: int
+    simulated: tuple[str, ...] = ()
 
     @property
-    def word(self) -> Word:
-        """The verdict; a failure is stronger than a gap."""
+    def words(self) -> tuple[Word, ...]:
+        """The words that hold, the verdict first; ``passed`` only if no other one does."""
         kinds = {one.kind for one in self.findings}
-        if "failure" in kinds:
-            return "failed"
-        return "not complete" if "gap" in kinds else "passed"
+        held: dict[Word, bool] = {
+            "failed": "failure" in kinds,
+            "not complete": "gap" in kinds,
+            "simulated": bool(self.simulated),
+        }
+        return tuple(word for word, holds in held.items() if holds) or ("passed",)
 
     def of(self, kind: Kind) -> list[Finding]:
         """Return the findings of a kind."""
@@ -87,11 +93,18 @@ def rule(run: "RunRecord", recipe: "RecipeRecord", verification: "Verification")
         if all(one.kind == "remark" for one in found):
             skipped += step.state == "skipped"
             ran += step.state != "skipped"
+    findings += [
+        Finding("failure", safe_state(one.instrument), f"not reached: {one.reason}")
+        for one in recipe.unsafe
+    ]
     if not recipe.steps:
         findings.append(Finding("gap", "", "the journal has no steps of this recipe"))
     elif not ran:
         findings.append(Finding("gap", "", "no step has passed in this run"))
-    return Ruling(tuple(findings), ran, skipped)
+    word = verdict_of(recipe)
+    if not is_good(word) and all(one.kind == "remark" for one in findings):
+        findings.append(Finding("failure" if word in BAD else "gap", "", f"the recipe: {word}"))
+    return Ruling(tuple(findings), ran, skipped, simulated_in(recipe.opened.values()))
 
 
 def _of_the_run(run: "RunRecord", verification: "Verification") -> "Iterator[Finding]":
@@ -174,6 +187,8 @@ def _unproven(step: "StepRecord", ended: "StepFinished") -> Finding | None:
         return Finding("failure", step.name, f"ran {times} in this run and did not pass each time")
     if block is None:
         return Finding("gap", step.name, "its results in the journal cannot be read")
+    if block.elements == [] and block.step.checked_loop:
+        return Finding("gap", step.name, f"{step.reason}, so nothing was checked")
     for one in measurements_of(block):
         if one.verdict != "pass" and not one.allow_fail:
             return Finding("failure", step.name, f"{one.name} is {_VERDICTS[one.verdict]}")
@@ -197,6 +212,8 @@ def _remarks(step: "StepRecord") -> "Iterator[Finding]":
         return
     if step.reruns:
         yield Finding("remark", step.name, f"{rerun(step.reruns)} by a plugin of pytest")
+    if block.elements == []:
+        yield Finding("remark", step.name, step.reason)
     if step.state == "xpassed":
         yield Finding("remark", step.name, "passed, although xfail expects it to fail")
     yield from _attempts(step.name, "", block.step.attempt or 1, block.attempts or ())

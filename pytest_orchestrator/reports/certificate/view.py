@@ -32,9 +32,8 @@ _MOST_ITEMS: Final = 200
 _MOST_NAMES: Final = 12
 """Maximum number of steps that a finding names."""
 _SAFE_LINKS: Final = ("https://", "http://", "mailto:")
-_TITLES: Final = {"passed": "PASSED", "failed": "FAILED", "not complete": "NOT COMPLETE"}
-_LOOKS: Final = {"passed": "passed", "failed": "failed", "not complete": "incomplete"}
-_SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□"}
+_LOOKS: Final = {"not complete": "incomplete"}
+_SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□", "simulated": "≈"}
 
 
 class Group(NamedTuple):
@@ -112,9 +111,10 @@ class Certificate:
         self._recipe = recipe
         self._verification = verification
         self.ruling: Ruling = rule(run, recipe, verification)
-        self.word = self.ruling.word
-        self.title = _TITLES[self.word]
-        self.look = _LOOKS[self.word]
+        self.word = self.ruling.words[0]
+        self.title = self.word.upper()
+        self.look = _LOOKS.get(self.word, self.word)
+        self.simulated = ", ".join(cut(one, 80) for one in self.ruling.simulated)
         self.sign = _SIGNS[self.word]
         self._measured = [*_measured(recipe)]
         shown = self._measured
@@ -162,6 +162,11 @@ class Certificate:
             text += f"; {good:,} of {counted(measured - free, 'measurement')} within limits"
             text += f", {free:,} recorded without limits" if free else ""
         return f"{text}."
+
+    @property
+    def others(self) -> list[str]:
+        """The words that hold beside the verdict."""
+        return [word.upper() for word in self.ruling.words[1:]]
 
     @property
     def failures(self) -> list[Group]:
@@ -260,21 +265,16 @@ class Certificate:
     @property
     def instruments(self) -> list[InstrumentRow]:
         """The instruments that the recipe used; empty if the record has none."""
-        opened = {
-            one.instrument: one
-            for one in getattr(self._run, "opened", ())
-            if one.recipe == self._recipe.key
-        }
         return [
             InstrumentRow(
                 cut(one.instrument, 80),
                 cut(one.idn, 160),
-                cut(one.resource, 120),
+                cut(one.resource, 120) + " (simulated)" * bool(one.simulation),
                 cut(one.calibrated, 40),
                 cut(one.due, 40),
                 cut(one.overdue, 160),
             )
-            for one in opened.values()
+            for one in self._recipe.opened.values()
         ]
 
     @property

@@ -310,9 +310,16 @@ def root(context, missing=missing, environment=environment):
             f'</dd></div>\n'
         )
     l_1_name = l_1_value = missing
+    if l_0_page.simulated:
+        pass
+        v_0 = escaped(l_0_page.simulated)
+        t_13.append(
+            f'<div><dt>Simulated</dt><dd>{v_0}'
+            f'</dd></div>'
+        )
     v_0 = escaped(l_0_page.run.id)
     t_13.append(
-        f'      <div><dt>Run</dt><dd><code>{v_0}'
+        f'\n      <div><dt>Run</dt><dd><code>{v_0}'
         f'</code></dd></div>\n'
     )
     if (l_0_page.run.started and l_0_page.run.started.resumed_from):
@@ -496,6 +503,16 @@ def root(context, missing=missing, environment=environment):
             f'</pre>\n</section>\n'
         )
     l_1_file = missing
+    for (l_1_recipe, l_1_end) in l_0_page.unsafe:
+        pass
+        v_0, v_1, v_2 = all_escaped((t_1(l_1_end.instrument, 100), t_1(l_1_recipe, 200), t_1(l_1_end.reason, 600)))
+        t_13.append(
+            f'<section class="failure" aria-label="Safe state that was not reached">\n  <h2>‼ {v_0}'
+            f' is not in its safe state <span class="of">{v_1}'
+            f'</span></h2>\n  <p class="reason">{v_2}'
+            f'</p>\n</section>\n'
+        )
+    l_1_recipe = l_1_end = missing
     if l_0_page.first_failure:
         pass
         l_0_first = l_0_page.first_failure
@@ -756,6 +773,12 @@ def root(context, missing=missing, environment=environment):
                                 f'<a href="#{v_0}'
                                 f'">{v_1}'
                                 f'</a>: {v_2}'
+                            )
+                        else:
+                            pass
+                            v_0 = escaped(l_1_row.unsafe)
+                            t_13.append(
+                                f'{v_0}'
                             )
                         t_13.append(
                             f'</td>'
@@ -1352,7 +1375,7 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
         l_0_history = getattr(included_template, 'history', missing)
         if l_0_history is missing:
-            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 299 in 'page.html') does not export the requested name 'history'", name='history')
+            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 307 in 'page.html') does not export the requested name 'history'", name='history')
         context.vars['history'] = l_0_history
         context.exported_vars.discard('history')
         t_13.append(
@@ -1386,7 +1409,7 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
         l_0_trends = getattr(included_template, 'trends', missing)
         if l_0_trends is missing:
-            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 308 in 'page.html') does not export the requested name 'trends'", name='trends')
+            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 316 in 'page.html') does not export the requested name 'trends'", name='trends')
         context.vars['trends'] = l_0_trends
         context.exported_vars.discard('trends')
         v_0 = (l_0_trends(l_0_page.trends, 'Trends (last 20 runs)', l_0_page.trends_note))
@@ -1401,12 +1424,20 @@ def root(context, missing=missing, environment=environment):
         )
         for l_1_one in l_0_page.instruments:
             pass
-            v_0, v_1, v_2, v_3 = all_escaped((t_1(l_1_one.name, 100), t_1((l_1_one.idn or 'none'), 200), t_1(l_1_one.resource, 200), l_1_one.calibrated))
+            v_0 = escaped(t_1(l_1_one.name, 100))
             t_13.append(
                 f'  <tr><td>{v_0}'
-                f'</td><td>{v_1}'
-                f'</td><td><code>{v_2}'
-                f'</code></td><td>{v_3}'
+            )
+            if l_1_one.simulation:
+                pass
+                t_13.append(
+                    f' <span class="state blocked"><span aria-hidden="true">≈</span> simulated</span>'
+                )
+            v_0, v_1, v_2 = all_escaped((t_1((l_1_one.idn or 'none'), 200), t_1(l_1_one.resource, 200), l_1_one.calibrated))
+            t_13.append(
+                f'</td><td>{v_0}'
+                f'</td><td><code>{v_1}'
+                f'</code></td><td>{v_2}'
                 f'</td><td>'
             )
             if l_1_one.overdue:
@@ -1514,4 +1545,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_13)
 
 blocks = {}
-debug_info = '1=100&2=124&3=133&17=152&24=162&29=174&31=196&32=206&34=215&37=225&41=239&43=248&49=264&52=282&54=292&56=302&60=316&64=326&66=334&68=342&70=363&72=371&74=379&76=387&78=395&86=403&89=415&90=424&95=462&100=486&106=497&107=499&109=508&110=523&113=545&115=555&120=567&124=578&125=585&127=614&128=638&133=676&136=681&137=688&138=709&139=712&140=713&141=724&148=776&150=786&151=797&152=802&156=845&162=855&165=862&166=873&167=877&168=880&172=904&173=913&175=923&177=933&178=938&184=978&187=987&189=999&192=1004&200=1021&204=1029&207=1034&214=1050&215=1052&216=1055&221=1063&226=1077&228=1091&229=1104&230=1107&231=1113&241=1178&245=1192&246=1197&248=1208&249=1214&254=1229&258=1242&260=1256&261=1259&262=1263&263=1266&264=1267&267=1278&275=1290&279=1295&283=1311&288=1325&291=1330&292=1332&298=1348&299=1350&301=1359&302=1371&307=1382&308=1384&311=1395&315=1400&316=1410&325=1451&327=1461&329=1472&333=1484&335=1491'
+debug_info = '1=100&2=124&3=133&17=152&24=162&29=174&31=196&32=206&34=215&37=225&41=239&43=248&49=264&52=282&54=292&56=302&59=311&62=323&66=333&68=341&70=349&72=370&74=378&76=386&78=394&80=402&88=410&91=422&92=431&97=469&102=493&108=504&114=514&115=516&117=525&118=540&121=562&123=572&128=584&132=595&133=602&135=631&136=655&141=693&144=698&145=705&146=726&147=729&148=730&149=741&156=799&158=809&159=820&160=825&164=868&170=878&173=885&174=896&175=900&176=903&180=927&181=936&183=946&185=956&186=961&192=1001&195=1010&197=1022&200=1027&208=1044&212=1052&215=1057&222=1073&223=1075&224=1078&229=1086&234=1100&236=1114&237=1127&238=1130&239=1136&249=1201&253=1215&254=1220&256=1231&257=1237&262=1252&266=1265&268=1279&269=1282&270=1286&271=1289&272=1290&275=1301&283=1313&287=1318&291=1334&296=1348&299=1353&300=1355&306=1371&307=1373&309=1382&310=1394&315=1405&316=1407&319=1418&323=1423&324=1429&333=1482&335=1492&337=1503&341=1515&343=1522'

@@ -111,6 +111,16 @@ def root(context, missing=missing, environment=environment):
         f'</i></dd></div>\n      {v_9}'
         f'\n'
     )
+    if l_0_page.statistics.simulated:
+        pass
+        v_0 = escaped(l_0_page.statistics.simulated)
+        t_4.append(
+            f'<div><dt>Simulated</dt><dd>{v_0}'
+            f' of the runs used simulated instruments</dd></div>'
+        )
+    t_4.append(
+        f'\n'
+    )
     if l_0_page.left_out:
         pass
         v_0 = escaped(t_1(l_0_page.left_out, ', '))
@@ -368,4 +378,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_4)
 
 blocks = {}
-debug_info = '1=33&2=48&3=54&5=78&19=112&23=122&30=135&35=144&36=146&39=159&47=184&49=189&50=195&53=235&59=253&64=260&69=274&71=288&72=299&73=307&78=354'
+debug_info = '1=33&2=48&3=54&5=78&19=112&21=122&25=132&32=145&37=154&38=156&41=169&49=194&51=199&52=205&55=245&61=263&66=270&71=284&73=298&74=309&75=317&80=364'

@@ -1,9 +1,9 @@
 """Content of a certificate: identity, measurements, remarks, run, instruments, foot."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from pytest_orchestrator.core.events import InstrumentOpened
 from pytest_orchestrator.reports.certificate import view
 from pytest_orchestrator.reports.certificate.meta import Row
 from pytest_orchestrator.reports.certificate.view import Certificate
@@ -156,12 +156,13 @@ def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_remark(
     folder = run.seal()
     record = lookup.load_record(folder)
     none = Certificate(record, record.recipes[RECIPE], verify_folder(folder)).instruments
-    fields = {"idn": "ACME,DMM,1,2", "resource": "TCPIP::dmm", "calibrated": "2025-11-01"}
-    late = {"due": "2026-11-01", "overdue": "its calibration was due on 2026-11-01"}
-    vars(record)["opened"] = [
-        SimpleNamespace(recipe=RECIPE, instrument="dmm", **fields, **late),
-        SimpleNamespace(recipe="other", instrument="psu", **fields, **late),
-    ]
+    record.recipes[RECIPE].opened["dmm"] = InstrumentOpened(
+        recipe=RECIPE,
+        instrument="dmm",
+        resource="TCPIP::dmm",
+        due="2026-11-01",
+        overdue="its calibration was due on 2026-11-01",
+    )
     made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
 
     assert none == []
