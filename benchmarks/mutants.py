@@ -70,6 +70,12 @@ _UNKNOWN_IS_GOOD = (
     ),
 )
 
+_DEATHS_ARE_UNKNOWN = Change(
+    "execution/scheduling/serial.py",
+    "return result and self.services.so_far(name, result)",
+    "return result",
+)
+
 MUTANTS = {
     "a1": (_ANY_SENDER, _COPIES_REPORT),
     "a1-claimed": (_NO_PROOF, _COPIES_REPORT),
@@ -78,9 +84,9 @@ MUTANTS = {
     "a2": (_IGNORED, *_UNKNOWN_IS_GOOD),
     "a2-unknown": (_IGNORED,),
     "a5": (_ANY_END,),
+    "services": (_DEATHS_ARE_UNKNOWN,),
 }
 """Mutants of the protections in `docs/explanation/guarantees.md`, "Passed", by their number."""
-
 
 EXACT_MUTANTS = {
     "binary": (
@@ -152,7 +158,11 @@ EXACT_MUTANTS = {
 }
 """Mutants of exact comparison, of filters, of `exit_code: nonzero` and of bounds of memory."""
 
-LAWS = dict.fromkeys(MUTANTS, LAW) | dict.fromkeys(EXACT_MUTANTS, EXACT_LAW)
+LAWS = {
+    **dict.fromkeys(MUTANTS, LAW),
+    "services": "tests/execution/test_recipe_outcome.py",
+    **dict.fromkeys(EXACT_MUTANTS, EXACT_LAW),
+}
 """The law that finds a mutant."""
 
 

@@ -172,9 +172,10 @@ class SampleRun:
         text = "".join(json.dumps(row) + "\n" for row in rows)
         return self.write(f"resources/psu_burn_in/{name}.1.jsonl", text.encode())
 
-    def seal(self, status: int = 1) -> Path:
+    def seal(self, status: int = 1, reason: str = "") -> Path:
         """Finish the run and return its folder."""
-        self.add(self.last + 0.1, RunFinished(exit_status=status, lines=self.lines))
+        end = RunFinished(exit_status=status, lines=self.lines, reason=reason)
+        self.add(self.last + 0.1, end)
         self.journal.close()
         return self.folder
 

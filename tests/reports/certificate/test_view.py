@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from pytest_orchestrator.core.events import InstrumentOpened
+import pytest
+
+from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
 from pytest_orchestrator.reports.certificate import view
 from pytest_orchestrator.reports.certificate.meta import Row
 from pytest_orchestrator.reports.certificate.view import Certificate
@@ -188,3 +190,70 @@ def test_the_foot_of_a_sheet_names_unit_run_and_seal_and_cannot_leave_its_string
     }
     assert made.seal[:12] in made.footer
     assert "no seal" in certificate(cut.cut()).footer
+
+
+def boxed(folder: Path, *, fails: bool = False, skips: bool = False, simulated: bool) -> list[str]:
+    """Return the words of the box, the verdict first, then the simulated instruments."""
+    run = Recorded(folder)
+    run.begin("a", "b", unselected=("b",) if skips else ())
+    simulation = "psu.yaml" if simulated else ""
+    used = {"recipe": RECIPE, "instrument": "psu"}
+    run.add(InstrumentOpened(**used, resource="r", simulation=simulation))
+    run.step("a")
+    if not skips:
+        run.step("b")
+    run.add(InstrumentSafe(**used, reason="no answer" if fails else ""))
+    run.seal()
+    record = lookup.load_record(folder)
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
+    return [made.title, *made.others, made.simulated]
+
+
+def test_the_box_has_the_first_word_that_holds_and_names_the_others(tmp_path: Path) -> None:
+    assert boxed(tmp_path / "1", simulated=False) == ["PASSED", ""]
+    assert boxed(tmp_path / "2", simulated=True) == ["SIMULATED", "psu"]
+    assert boxed(tmp_path / "3", skips=True, simulated=True) == [
+        "NOT COMPLETE",
+        "SIMULATED",
+        "psu",
+    ]
+    assert boxed(tmp_path / "4", fails=True, skips=True, simulated=True) == [
+        "FAILED",
+        "NOT COMPLETE",
+        "SIMULATED",
+        "psu",
+    ]
+
+
+def test_a_safe_state_that_was_not_reached_is_a_failure_with_its_reason(tmp_path: Path) -> None:
+    boxed(tmp_path / "run", fails=True, simulated=False)
+    record = lookup.load_record(tmp_path / "run")
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(tmp_path / "run"))
+
+    assert [(one.steps, one.text) for one in made.failures] == [
+        ("psu (safe state)", "not reached: no answer")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("checked", "title", "remarks", "gaps"),
+    [
+        (False, "PASSED", ["foreach: the list is empty"], []),
+        (True, "NOT COMPLETE", [], ["foreach: the list is empty, so nothing was checked"]),
+    ],
+)
+def test_a_loop_over_nothing_is_a_gap_if_it_should_have_checked_something(
+    tmp_path: Path, checked: bool, title: str, remarks: list[str], gaps: list[str]
+) -> None:
+    run = Recorded(tmp_path / "run")
+    run.begin("a", "loop")
+    run.step("a")
+    step = {"reason": "foreach: the list is empty"} | ({"checked_loop": True} if checked else {})
+    run.step("loop", elements=[], step=step)
+    folder = run.seal()
+    record = lookup.load_record(folder)
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
+
+    assert made.title == title
+    assert [one.text for one in made.remarks] == remarks
+    assert [one.text for one in made.gaps] == gaps

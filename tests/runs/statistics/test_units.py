@@ -96,3 +96,21 @@ def test_runs_outside_of_a_selection_have_no_reason() -> None:
     runs = [run(2, recipe(dut=None)), run(1, verdict="damaged", state="damaged")]
 
     assert counted(runs, lambda *_: False).left_out == {}
+
+
+def test_simulated_runs_count_only_if_no_run_of_the_recipe_had_real_instruments() -> None:
+    simulated = recipe(dut="B2", simulated=("psu",))
+    other = recipe(key="recipes/other.yaml", simulated=("psu",))
+
+    mixed = counted([run(2, recipe()), run(1, simulated, other)])
+    alone = counted([run(1, simulated, other)])
+
+    assert [one.unit.serial for one in mixed.runs] == ["A17", "A17"]
+    assert mixed.left_out == {"simulated, beside runs with real instruments": 1}
+    assert (mixed.simulated, alone.simulated, alone.left_out) == (1, 2, {})
+
+
+def test_a_recipe_that_is_blocked_or_by_hand_does_not_count() -> None:
+    found = counted([run(2, recipe(verdict="blocked")), run(1, recipe(verdict="by hand"))])
+
+    assert (found.runs, found.left_out) == ((), {"by hand": 1, "nothing ran": 1})
