@@ -21,9 +21,10 @@ from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.text import peak_megabytes, say, say_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_orchestrator.runs.compare.trends import Trend
+    from pytest_orchestrator.runs.record import RunRecord
 
 EXAMPLE = "runs"
 
@@ -196,7 +197,6 @@ def _show(args: argparse.Namespace) -> int:
     from pytest_orchestrator.reports.instruments import instruments_of
     from pytest_orchestrator.runs.record import NOT_REACHED
     from pytest_orchestrator.runs.summary import step_row, summary
-    from pytest_orchestrator.runs.verdicts import unsafe
 
     folder = run_folder(args.run)
     found = read_run(folder)
@@ -216,13 +216,14 @@ def _show(args: argparse.Namespace) -> int:
     workers = any("worker" in one for one in steps)
     columns = [column for column in _STEP if workers or column.title != "worker"]
     hidden: list[str] = []
-    for key, recipe in found.recipes.items():
-        say("", key)
-        rows = [_step(one, workers=workers) for one in steps if one["recipe"] == key]
+    for recipe in found.recipes:
+        say("", recipe)
+        rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
         table = Table(columns, rows, width_of(args), indent=2)
         say(*table.lines())
-        say(*(f"  {one.name} {one.state}: {one.reason}" for one in unsafe(recipe.unsafe)))
         hidden += table.hidden
+    if reasons := [*_other_failures(found)]:
+        say("", *reasons)
     keys = counted(len(found.changes.keys()), "key")
     for one in instruments:
         if one.safe_state != "none":
@@ -231,6 +232,16 @@ def _show(args: argparse.Namespace) -> int:
     say("", f"context {keys}   {os.path.relpath(folder)}")
     say_hidden(hidden)
     return 0
+
+
+def _other_failures(run: "RunRecord") -> "Iterator[str]":
+    """Yield a line for each test, safe state and file that did not pass and is no step."""
+    from pytest_orchestrator.runs.verdicts import NOT_GOOD
+
+    for test in run.tests.values():
+        if test.step is None and test.outcome in NOT_GOOD:
+            yield f"{test.node} {test.outcome}: {test.reason}"
+    yield from (f"{file.path} error: {file.reason}" for file in run.uncollected)
 
 
 def _cell_if(shown: bool, cell: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, find_d
 from pytest_orchestrator.runs.history.figures import FIGURES, figures_of, precisions_of, units_of
 from pytest_orchestrator.runs.history.model import MEASURED
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
-from pytest_orchestrator.runs.summary import summary
-from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD
+from pytest_orchestrator.runs.summary import outcomes, summary
+from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD, Outcome
 
 Earlier = Callable[[str, str], Mapping[str, list[float]]]
 """Callback that returns the earlier figures of a step, by key of its recipe and its name."""
@@ -34,13 +34,13 @@ def compare_runs(
         `measurements` (all that both runs have, each with `drifted`), `context`, `vars`, `code`,
         `environment`; and `worse`, which is true if `b` is worse than `a`.
     """
-    outcomes = list(_outcomes(a, b))
+    differing = list(_outcomes(a, b))
     figures = list(_figures(a, b, earlier or _none, factor))
-    worse = any(one.pop("worse") for one in outcomes) or any(one["drifted"] for one in figures)
+    worse = any(one.pop("worse") for one in differing) or any(one["drifted"] for one in figures)
     return {
         "a": summary(a),
         "b": summary(b),
-        "outcomes": outcomes,
+        "outcomes": differing,
         "figures": [one for one in figures if one["figure"] in FIGURES],
         "measurements": [one for one in figures if one["figure"] not in FIGURES],
         "context": list(context_difference(a, b)),
@@ -59,14 +59,20 @@ def _steps(run: RunRecord) -> dict[tuple[str, str], StepRecord]:
     return {(one.recipe, one.name): one for one in run.steps if one.state not in NOT_REACHED}
 
 
+def _states(run: RunRecord) -> dict[tuple[str, str], Outcome]:
+    """Return the steps, and the safe states that were not reached."""
+    recipes = run.recipes.items()
+    return {(key, one.name): one for key, recipe in recipes for one in outcomes(recipe)}
+
+
 def _outcomes(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    before, after = _steps(a), _steps(b)
+    before, after, steps = _states(a), _states(b), _steps(b)
     for recipe, step in _each(before, after):
         was, now = before.get((recipe, step)), after.get((recipe, step))
         states = {"recipe": recipe, "step": step, "a": was and was.state, "b": now and now.state}
         if states["a"] != states["b"]:
             worse = states["b"] in _WORSE and states["a"] not in BAD
-            reason = now.reason if now else ""
+            reason = steps[recipe, step].reason if (recipe, step) in steps else now and now.reason
             yield states | ({"reason": reason} if reason else {}) | {"worse": worse}
 
 

@@ -197,7 +197,7 @@ def boxed(folder: Path, *, fails: bool = False, skips: bool = False, simulated: 
     run = Recorded(folder)
     run.begin("a", "b", unselected=("b",) if skips else ())
     simulation = "psu.yaml" if simulated else ""
-    used = {"recipe": RECIPE, "instrument": "psu"}
+    used: dict[str, Any] = {"recipe": RECIPE, "instrument": "psu"}
     run.add(InstrumentOpened(**used, resource="r", simulation=simulation))
     run.step("a")
     if not skips:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.events import InstrumentSafe
 from pytest_orchestrator.runs.compare.comparison import compare_runs
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.lookup import load_record, run_folders
+from tests.reports import sample_run
 from tests.runs.built import RECIPE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.runs.built import Runs
 
 
@@ -88,3 +92,25 @@ def test_a_measurement_that_drifts_is_listed_with_its_unit(runs: Runs) -> None:
 
     assert (one["a"], one["b"], one["unit"], one["usual"]) == (40.5, 95.0, "mV", 40.5)
     assert (one["drifted"], one["factor"]) == (True, 2.346)
+
+
+def test_a_safe_state_that_was_not_reached_makes_a_run_worse(tmp_path: Path) -> None:
+    records = []
+    for name, reason in (("1", ""), ("2", "no answer")):
+        run = sample_run.SampleRun(tmp_path / name)
+        run.begin({"a": []})
+        run.step("a", "passed", (0, 0.5))
+        run.add(1, InstrumentSafe(recipe=sample_run.RECIPE, instrument="psu", reason=reason))
+        records.append(load_record(run.seal(0)))
+
+    difference = compare_runs(*records)
+
+    assert difference["worse"]
+    [state] = difference["outcomes"]
+    assert state | {"recipe": ""} == {
+        "recipe": "",
+        "step": "psu (safe state)",
+        "a": None,
+        "b": "error",
+        "reason": "no answer",
+    }
