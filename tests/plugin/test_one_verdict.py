@@ -134,7 +134,7 @@ def words_of_programs(
 ) -> dict[str, str]:
     """Return the word for the recipe or the run in each report for programs."""
     record = load_record(folder)
-    told = json.loads((project.path / "told.json").read_text())["orchestrator"]
+    report = json.loads((project.path / "report.json").read_text())["orchestrator"]
     [listed] = json.loads(printed(capsys, "runs", "--json"))["runs"]
     [past] = (folder.parent.parent / "history").rglob("*.json")
     kept = json.loads(past.read_text())
@@ -143,7 +143,7 @@ def words_of_programs(
     cache = RunCache(folder.parent)
     [row] = RunListCache(cache).rows(wait=True)
     return {
-        "JSON report": told["recipes"][0]["verdict"],
+        "JSON report": report["recipes"][0]["verdict"],
         "runs --json": listed["verdict"],
         "runs --json, recipe": listed["recipes"][0]["verdict"],
         "history": kept["verdict"],
@@ -175,19 +175,19 @@ def test_all_reports_have_the_same_verdict_and_its_reason(
     monkeypatch.chdir(project.path)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
-    files = ("--json-report-file=told.json", "--junitxml=told.xml", "--recipe-ctrf=ctrf.json")
+    files = ("--json-report-file=report.json", "--junitxml=junit.xml", "--recipe-ctrf=ctrf.json")
 
     result = project.run("--json-report", *files, "-o", "recipe_html=true")
 
     is_good = case.word == "passed"
     assert (result.ret == 0) == is_good
     [folder] = run_folders(project.path / ".orchestrator/runs")
-    told = "\n".join(result.outlines)
+    printout = "\n".join(result.outlines)
     people = views_of_people(folder, capsys)
     if result.ret == 7:  # pytest asks for no summary at the terminal
-        assert case.reason in told
+        assert case.reason in printout
     else:
-        people |= summaries(told, (project.path / "summary.md").read_text())
+        people |= summaries(printout, (project.path / "summary.md").read_text())
     assert {view: word for view, (word, _) in people.items()} == dict.fromkeys(people, case.word)
     assert [
         one for one, (_, text) in people.items() if case.reason not in html.unescape(text)
@@ -203,7 +203,7 @@ def test_all_reports_have_the_same_verdict_and_its_reason(
     assert [otel.suite_status(word) for word in verdicts] == [status, status]
     proof = json.loads(statement(record, ("m", b""), {}, ""))["predicate"]["result"]
     assert proof == ("PASSED" if is_good else "FAILED")
-    [suite] = ElementTree.parse(project.path / "told.xml").getroot()
+    [suite] = ElementTree.parse(project.path / "junit.xml").getroot()
     assert (suite.get("errors") == suite.get("failures") == "0") == (case.word != "error")
     page = Path(printed(capsys, "report", "--certificate", "--recipe", RECIPE).strip()).read_text()
     assert found(r'<p class="word"><span[^>]*>.</span> ([A-Z ]+)</p>', page) == case.box

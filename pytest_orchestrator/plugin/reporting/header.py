@@ -67,15 +67,7 @@ class Header(Plugin):
             parts.append(f"{counted(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
         more = [line for each in self.earlier for line in each.header_lines()]
-        more += self._simulated()
         return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
-
-    def _simulated(self) -> list[str]:
-        """Return a header line about the simulated instruments of the station; empty without."""
-        station = state_of(self._session.config).station if self._steps else None
-        known = station.instruments.values() if station else ()
-        names = [one.name for one in known if one.simulation]
-        return [f"simulated by {station.id}: {listed(names, _MOST)}"] if station and names else []
 
     def _pending_finally(self) -> list[str]:
         """Return a line for each earlier run with ``finally`` steps that this one does not run."""

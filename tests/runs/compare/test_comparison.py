@@ -103,7 +103,7 @@ def test_a_safe_state_that_was_not_reached_makes_a_run_worse(tmp_path: Path) -> 
         run.add(1, InstrumentSafe(recipe=sample_run.RECIPE, instrument="psu", reason=reason))
         records.append(load_record(run.seal(0)))
 
-    difference = compare_runs(*records)
+    difference = compare_runs(records[0], records[1])
 
     assert difference["worse"]
     [state] = difference["outcomes"]
