@@ -18,7 +18,14 @@ from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.compare.estimates import Seconds
 from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
-from pytest_orchestrator.runs.summary import interruption, marginal, seconds, simulated_in, verdict
+from pytest_orchestrator.runs.summary import (
+    empty_loops,
+    interruption,
+    marginal,
+    seconds,
+    simulated_in,
+    verdict,
+)
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
 _MOST: Final = 3
@@ -179,6 +186,8 @@ def _facts(view: RunView) -> Iterator[tuple[str, str]]:
     yield from labelled_meta(view.record.recipes.values()).items()
     if simulated := simulated_in(view.record.opened):
         yield "Simulated", cut(", ".join(simulated), 200)
+    if empty := empty_loops(view.record.steps):
+        yield "List is empty", cut(", ".join(step.name for step in empty), 200)
     for end in (end for one in view.record.recipes.values() for end in one.unsafe):
         yield "Not in its safe state", cut(f"{end.instrument}: {end.reason}", 200)
     started = view.record.started
