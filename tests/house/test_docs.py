@@ -15,7 +15,6 @@ import pytest_orchestrator
 from pytest_orchestrator import extending
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks, hookspecs
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
@@ -30,6 +29,7 @@ from pytest_orchestrator.recipe.model.options import (
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
 from pytest_orchestrator.recipe.model.step import STEP_TYPES
+from pytest_orchestrator.runs.block import Resources
 
 MORE = (Defaults, UseStep, Measurement, Within, Search)
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -124,4 +124,4 @@ def test_every_figure_of_a_step_is_in_a_table() -> None:
     cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "reports.md").read_text(), re.MULTILINE)
     described = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
-    assert set(Usage.__struct_fields__) - described == set()
+    assert set(Resources.__struct_fields__) - described == set()
