@@ -96,7 +96,7 @@ class Notation(NamedTuple):
         return found
 
 
-def is_number(value: object) -> "TypeGuard[Number]":
+def is_number(value: object) -> TypeGuard[float]:
     """Return True for a finite number, also a fraction; true and false are none."""
     if isinstance(value, float):
         return math.isfinite(value)
