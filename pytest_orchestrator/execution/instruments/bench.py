@@ -18,7 +18,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, SafeConfirmation
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.instruments.safe_state import confirm
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
@@ -577,18 +577,3 @@ def check_identity(settings: InstrumentSettings, idn: str, station: str) -> None
         command=IDENTIFY,
         kind="refused",
     )
-
-
-def session_options(settings: InstrumentSettings) -> dict[str, Any]:
-    """Return the settings of a session, as the instrument process receives them."""
-    names = (
-        "resource",
-        "backend",
-        "timeout",
-        "read_termination",
-        "write_termination",
-        "baud_rate",
-        "greeting",
-        "prompt",
-    )
-    return {name: getattr(settings, name) for name in names}

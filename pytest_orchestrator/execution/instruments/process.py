@@ -17,6 +17,7 @@ from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.supervisor_client import ending
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.recipe.station.model import InstrumentSettings
 
 # The folders of the user come last, so that a `serial.py` beside a recipe does not replace the
 # library; they are needed if pytest itself was found through them.
@@ -35,6 +36,21 @@ def server_program() -> dict[str, Any]:
     folders = [_PACKAGE_FOLDER, *(one for one in sys.path if one)]
     argv = [sys.executable, *flags, "-P", "-c", _MAIN, *folders]
     return {"argv": argv, "env": dict(os.environ)}
+
+
+def session_options(settings: InstrumentSettings) -> dict[str, Any]:
+    """Return the settings of a session, as the instrument process receives them."""
+    names = (
+        "resource",
+        "backend",
+        "timeout",
+        "read_termination",
+        "write_termination",
+        "baud_rate",
+        "greeting",
+        "prompt",
+    )
+    return {name: getattr(settings, name) for name in names}
 
 
 class InstrumentProcess:

@@ -11,9 +11,8 @@ from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.instruments.bench import (
     IDENTIFY,
     check_identity,
-    session_options,
 )
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
