@@ -29,8 +29,80 @@ class CalibrationWarning(pytest.PytestWarning):
     """The calibration of an instrument is overdue."""
 
 
-class BenchPlugin:
-    """Plugin that records the use of instruments, and reports safe states that were not reached.
+class SafeStates:
+    """Plugin that records the ends of uses, and reports safe states that were not reached.
+
+    Args:
+        state: The state of the session.
+        place: Path of the station file, for reports; empty without one.
+
+    Attributes:
+        item: The item that runs, or ran last; None before the first one.
+    """
+
+    def __init__(self, state: "SessionState", place: str) -> None:
+        self.item: pytest.Item | None = None
+        self._state, self._place = state, place
+        self._unsafe: list[str] = []
+
+    def made_safe(self, result: SafeResult) -> None:
+        """Record the end of the use of an instrument; report it if it could not be made safe."""
+        masked = self._state.masked
+        recorder = self._state.recorder
+        if recorder is not None:
+            with contextlib.suppress(JournalError):  # the session ends with that error
+                recorder.append(
+                    InstrumentSafe(
+                        recipe=result.recipe,
+                        instrument=result.instrument,
+                        reason=masked(result.reason),
+                        transcript=tuple(map(masked, result.transcript)),
+                        run=result.run,
+                        confirmation=result.confirmation,
+                    )
+                )
+        if result.reason:
+            why = result.reason.removeprefix(f"{result.instrument}: ")
+            self._unsafe.append(masked(f"{result.instrument} is not in its safe state: {why}"))
+            self._report(result)
+
+    def _report(self, result: SafeResult) -> None:
+        """Report a failed safe state as an error, as an unselected ``finally`` step that fails."""
+        config, masked = self._state.config, self._state.masked
+        name = f"{result.instrument} (safe state)"
+        node = f"{result.recipe}::{name}"
+        lines = [f"{self._place}: {result.reason}", *result.transcript]
+        report = pytest.TestReport(
+            nodeid=node,
+            location=(result.recipe, 0, name),
+            keywords={},
+            outcome="failed",
+            longrepr="\n".join(map(masked, lines)),
+            when="teardown",
+        )
+        if not hasattr(config, "workerinput"):
+            if self.item is not None:
+                count_report(self.item.session, is_item=False)
+        elif self.item is not None:  # xdist accepts reports only for the item that it sent
+            setattr(report, OWNER, [node, False])
+            report.nodeid = self.item.nodeid
+        config.hook.pytest_runtest_logreport(report=report)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note the item that runs."""
+        self.item = item
+        return (yield)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Say at the very end which instruments are not in their safe state."""
+        for line in self._unsafe:
+            print_line(self._state.config, line)
+
+
+class BenchPlugin(SafeStates):
+    """Plugin that records the use of the instruments of a station, and ends it when it is due.
 
     Args:
         state: The state of the session.
@@ -41,7 +113,6 @@ class BenchPlugin:
     Attributes:
         bench: The bench.
         run_id: Id of the run, for the records of lock owners.
-        item: The item that runs, or ran last; None before the first one.
         pending: Recipe runs that later items use.
         has_begun: True once the safe states that earlier runs owe are handled.
     """
@@ -53,13 +124,12 @@ class BenchPlugin:
         station: "Station",
         begin_journal: Callable[[pytest.Session], None],
     ) -> None:
+        super().__init__(state, station.id)
         self.begin_journal = begin_journal
-        self.item: pytest.Item | None = None
         self.pending: dict[str, RecipeRun] = {}
         self.has_begun = False
-        self._state, self._station = state, station
+        self._station = station
         self.run_id = state.folder.path.name
-        self._unsafe: list[str] = []
 
         def start() -> InstrumentProcess:
             return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
@@ -100,27 +170,6 @@ class BenchPlugin:
             message = f"{warning}, and this session makes warnings errors"
             raise InstrumentError(message, instrument=event.instrument, kind="refused") from None
 
-    def made_safe(self, result: SafeResult) -> None:
-        """Record the end of the use of an instrument; report it if it could not be made safe."""
-        masked = self._state.masked
-        recorder = self._state.recorder
-        if recorder is not None:
-            with contextlib.suppress(JournalError):  # the session ends with that error
-                recorder.append(
-                    InstrumentSafe(
-                        recipe=result.recipe,
-                        instrument=result.instrument,
-                        reason=masked(result.reason),
-                        transcript=tuple(map(masked, result.transcript)),
-                        run=result.run,
-                        confirmation=result.confirmation,
-                    )
-                )
-        if result.reason:
-            why = result.reason.removeprefix(f"{result.instrument}: ")
-            self._unsafe.append(masked(f"{result.instrument} is not in its safe state: {why}"))
-            self._report(result)
-
     def release(self, user: str) -> None:
         """End the use of the instruments that nothing needs after a recipe run has ended.
 
@@ -158,45 +207,11 @@ class BenchPlugin:
                 names |= named_instruments(run.recipe, run.scope.early())
         return Kept(names, needed)
 
-    def _report(self, result: SafeResult) -> None:
-        """Report a failed safe state as an error, as an unselected ``finally`` step that fails."""
-        config, masked = self._state.config, self._state.masked
-        name = f"{result.instrument} (safe state)"
-        node = f"{result.recipe}::{name}"
-        lines = [f"{self._station.id}: {result.reason}", *result.transcript]
-        report = pytest.TestReport(
-            nodeid=node,
-            location=(result.recipe, 0, name),
-            keywords={},
-            outcome="failed",
-            longrepr="\n".join(map(masked, lines)),
-            when="teardown",
-        )
-        if not hasattr(config, "workerinput"):
-            if self.item is not None:
-                count_report(self.item.session, is_item=False)
-        elif self.item is not None:  # xdist accepts reports only for the item that it sent
-            setattr(report, OWNER, [node, False])
-            report.nodeid = self.item.nodeid
-        config.hook.pytest_runtest_logreport(report=report)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note the item that runs."""
-        self.item = item
-        return (yield)
-
     def pytest_sessionfinish(self) -> None:
         """End the use by tests whose teardown was interrupted; that of recipes has ended before."""
         self.pending.clear()
         for user in self.bench.users:
             self.release(user)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
-        """Say at the very end which instruments are not in their safe state."""
-        for line in self._unsafe:
-            print_line(self._state.config, line)
 
 
 def _upstream(run: "RecipeRun") -> "Iterable[RecipeRun]":
