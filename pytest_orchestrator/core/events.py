@@ -264,7 +264,11 @@ class InstrumentOpened(Event, frozen=True, kw_only=True, tag="instrument_opened"
         due: Date on which the calibration is due; empty if the station file names none.
         overdue: A sentence if the calibration is overdue; else empty.
         has_safe_state: True if the station file has commands for its safe state.
-        simulation: The file that simulates it; empty for a real instrument.
+        backend: Its backend; empty in journals of older versions.
+        simulation: The file of its simulation; empty for a real instrument.
+        safe: The commands of its safe state; empty if one of them contains a secret.
+        settings: Its other keys in the station file that differ from their defaults, without
+            those that contain a secret.
     """
 
     recipe: str
@@ -275,7 +279,10 @@ class InstrumentOpened(Event, frozen=True, kw_only=True, tag="instrument_opened"
     due: str = ""
     overdue: str = ""
     has_safe_state: bool = False
+    backend: str = ""
     simulation: str = ""
+    safe: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
 
 
 SafeConfirmation: TypeAlias = Literal["", "confirmed", "sent, not confirmed"]
@@ -291,7 +298,7 @@ class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
         instrument: Name of the instrument in the station file.
         reason: Reason why the safe state was not reached; empty if it was.
         transcript: Lines of what was sent and received.
-        run: Id of the earlier run that was killed while it used the instrument; empty for this run.
+        run: Id of the earlier run that owed the safe state; empty for this run.
         confirmation: ``confirmed`` if the instrument has answered after the commands as it should;
             ``sent, not confirmed`` if it cannot answer; empty if no commands were sent, if they
             failed, and in journals of versions without this field.
@@ -303,6 +310,23 @@ class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
     transcript: tuple[str, ...] = ()
     run: str = ""
     confirmation: SafeConfirmation = ""
+
+
+class DebtForgiven(Event, frozen=True, kw_only=True, tag="debt_forgiven"):
+    """A person has dropped a debt of an earlier run: a safe state, or ``finally`` steps.
+
+    Attributes:
+        run: Id of the earlier run.
+        instrument: Name of the instrument whose safe state that run owes; empty for all its safe
+            states and ``finally`` steps.
+        reason: The reason that the person gave.
+        who: The user of the operating system.
+    """
+
+    run: str
+    instrument: str = ""
+    reason: str
+    who: str
 
 
 class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
@@ -431,6 +455,8 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
         counts: Number of items by outcome.
         files: Size in bytes and SHA-256 of each file in the run folder, by path.
         owed: Number of pending finally steps: the session ended before they could run.
+        debts: Number of safe states that the run owes, and of debts of earlier runs that it paid
+            or dropped.
     """
 
     exit_status: int
@@ -439,6 +465,7 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     counts: dict[str, int] = {}
     files: dict[str, tuple[int, str]] = {}
     owed: int = 0
+    debts: int = 0
 
 
 AnyEvent: TypeAlias = (
@@ -453,6 +480,7 @@ AnyEvent: TypeAlias = (
     | SampleTaken
     | InstrumentOpened
     | InstrumentSafe
+    | DebtForgiven
     | StepFinished
     | ContextChanged
     | ContextReplaced

@@ -14,6 +14,7 @@ from pytest_orchestrator.core.events import (
     CollectionFailed,
     ContextChanged,
     ContextRestored,
+    DebtForgiven,
     ElementFinished,
     InstrumentOpened,
     InstrumentSafe,
@@ -33,6 +34,7 @@ from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.runs.changes import Changes
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry, RawStepFinished
+from pytest_orchestrator.runs.journal.debts import Debts
 from pytest_orchestrator.runs.journal.reader import State
 from pytest_orchestrator.runs.samples import Samples
 
@@ -444,6 +446,7 @@ class RunRecord:
         uncollected: Files that could not be collected.
         opened: The instruments whose use began, in order.
         made_safe: The ends of the use of instruments, in order.
+        debts: The safe states that the run owes, and the debts of earlier runs that it settles.
         finished: The event that seals the journal; None before.
         is_complete: True if the journal has everything that the run restored from an earlier run.
         seal: Hash of the line that seals a whole journal; empty without a seal, and in a record
@@ -463,6 +466,7 @@ class RunRecord:
         self.opened: list[InstrumentOpened] = []
         self.made_safe: list[InstrumentSafe] = []
         self._in_use: dict[str, InstrumentOpened] = {}
+        self.debts = Debts()
         self.finished: RunFinished | None = None
         self.is_complete = False
         self.seal = self.damage = ""
@@ -511,9 +515,13 @@ class RunRecord:
                 self._in_use[event.instrument] = event
                 if event.recipe in self.recipes:
                     self.recipes[event.recipe].opened[event.instrument] = event
+                self.debts.fold(event)
             case InstrumentSafe() as event:
                 self.made_safe.append(event)
                 self._made_safe(event)
+                self.debts.fold(event)
+            case DebtForgiven() as event:
+                self.debts.fold(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
                 self.is_complete = event.resumed_from is None
@@ -526,7 +534,7 @@ class RunRecord:
         **dict.fromkeys((ContextChanged, ContextRestored), _fold_change),
         **dict.fromkeys((RecipeStarted, SampleTaken, ReportInfo), _fold_recipe),
         **dict.fromkeys((CollectionFailed, RunStarted, RunFinished), _fold_run),
-        **dict.fromkeys((InstrumentOpened, InstrumentSafe), _fold_run),
+        **dict.fromkeys((InstrumentOpened, InstrumentSafe, DebtForgiven), _fold_run),
         TestReported: _fold_test,
     }
 

@@ -67,6 +67,7 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         journal = state.folder.open()
         runs, current = settings.run_dir(config), state.folder.path.name
         retention.delete(lookup.prunable(runs, settings.keep_runs(config), current, spared=earlier))
+        retention.delete_settled(runs)
         config.add_cleanup(journal.close)
         state.lines = JournalIndex(journal.path)
         journal.on_written = _on_written(state, state.lines)
@@ -282,6 +283,7 @@ class SessionJournal(Plugin):
         _write(folder / SNAPSHOT, self._snapshot())
         files = sealed_files(folder)
         reason = end_cause(session, self._cause)
+        debts = self._state.lines.debts if self._state.lines else ()
         self._journal.seal(
             lambda lines: RunFinished(
                 exit_status=int(session.exitstatus),
@@ -290,6 +292,7 @@ class SessionJournal(Plugin):
                 counts=self._item_events.counts,
                 files=files,
                 owed=self._pending_finally,
+                debts=len(debts),
             )
         )
 

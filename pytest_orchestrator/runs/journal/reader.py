@@ -29,6 +29,7 @@ from pytest_orchestrator.runs.journal.chain import (
     JournalDamaged,
     decode_line,
 )
+from pytest_orchestrator.runs.journal.debts import Debts
 from pytest_orchestrator.runs.journal.writer import is_being_written
 
 _CHUNK = 1 << 20
@@ -169,12 +170,13 @@ def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
 
 
 class JournalIndex:
-    """Index of a journal: for each step, the offset of its last line.
+    """Index of a journal: for each step, the offset of its last line; and the debts of the run.
 
     Attributes:
         unsafe: The safe states of instruments that were not reached, by the key of their recipe.
         unconfirmed: Names of the instruments whose safe state was not confirmed.
         simulated: Names of the simulated instruments.
+        debts: The safe states that the run owes, and the debts of earlier runs that it settles.
     """
 
     def __init__(self, path: Path) -> None:
@@ -191,6 +193,7 @@ class JournalIndex:
         self.unsafe: dict[str, list[InstrumentSafe]] = {}
         self.unconfirmed: dict[str, None] = {}
         self.simulated: dict[str, None] = {}
+        self.debts = Debts()
 
     def note(self, event: AnyEvent, offset: int) -> None:
         """Store the offset of an event that ends a step, and what became of an instrument.
@@ -207,6 +210,7 @@ class JournalIndex:
             self.unconfirmed[event.instrument] = None
         elif isinstance(event, InstrumentOpened) and event.simulation:
             self.simulated[event.instrument] = None
+        self.debts.fold(event)
 
     def take(self, recipe: str, step: str) -> int | None:
         """Remove and return the offset of the last line of a step.
