@@ -5,6 +5,7 @@ imports only pytest and the tables of options, and `activation` is imported at t
 plugin. pytest is not to rewrite the asserts of this module, which takes longer than to load it.
 """
 
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
@@ -209,11 +210,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             from pytest_orchestrator.plugin.session import start
 
             start.keep_recipes_whole(session)
+    elif os.path.isdir(session.config.rootpath / str(session.config.getini("recipe_run_dir"))):
+        _say_what_is_owed(session.config)
     if session.config.getoption("collectonly"):
         for item in marked:
             # VS Code takes an item with `callspec` for a parametrized one with brackets.
             if "[" not in item.name and hasattr(item, "callspec"):
                 del item.callspec
+
+
+def _say_what_is_owed(config: pytest.Config) -> None:
+    """Add a header line to a session without recipes if an earlier run owes a safe state."""
+    from pytest_orchestrator.runs.debt_marks import may_have_debts
+
+    if may_have_debts(config.rootpath / config.getini("recipe_run_dir")):
+        from pytest_orchestrator.plugin.instruments import owed
+
+        config.pluginmanager.register(owed.OwedSafeStates(config, owed.LATER))
 
 
 @pytest.fixture(scope="session")

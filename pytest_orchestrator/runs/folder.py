@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
 from pytest_orchestrator.core.text import lazy_pattern
+from pytest_orchestrator.runs.debt_marks import INSTRUMENTS, beside
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
 if TYPE_CHECKING:
@@ -50,13 +51,20 @@ def history_folder(base: Path) -> Path:
     """Return the folder of the history of a project, which is beside the folder of its runs.
 
     Args:
-        base: The folder of the runs. Outside of ``.orchestrator`` the history has the name of this
-            folder in its own, because other folders may be beside it: those of another project, or
-            one that is called history.
+        base: The folder of the runs.
     """
-    base = base.absolute()
-    is_default = (base.parent.name, base.name) == (".orchestrator", "runs")
-    return base.parent / ("history" if is_default else f"{base.name}-history")
+    return beside(base, "history")
+
+
+def instruments_folder(base: Path) -> Path:
+    """Return the folder of the journals that commands such as ``instruments query`` write.
+
+    They are no runs of a project: `recipe_keep_runs` does not count them.
+
+    Args:
+        base: The folder of the runs.
+    """
+    return beside(base, INSTRUMENTS)
 
 
 def history_file(base: Path, run: str) -> Path:

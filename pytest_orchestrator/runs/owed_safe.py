@@ -1,92 +1,189 @@
-"""Safe states that killed runs owe: instruments that they used and did not make safe."""
+"""Safe states that are owed: by runs that used an instrument and have not reached its safe state.
 
-from collections.abc import Sequence
+A debt begins with `InstrumentOpened` in a journal, before the first command. It ends with
+`InstrumentSafe` without a reason, of that run or of a later one that names it, or with
+`DebtForgiven`. An instrument is identified by its resource and backend, which has the file of a
+simulation; its name may change.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from pytest_orchestrator.core.events import InstrumentOpened
+from pytest_orchestrator.core.location import Places
+from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.debt_marks import folders_with_debts
+from pytest_orchestrator.runs.folder import instruments_folder, is_run
 from pytest_orchestrator.runs.record import RunRecord
 
-_OPENED: Final = b'"event":"instrument_opened"'
-_SAFE: Final = b'"event":"instrument_safe"'
+_ELSEWHERE: Final = {"name", "at", "resource", "backend", "safe", "init", "calibrated", "due"}
+"""Fields of the settings that an event has as fields of its own, or that no payment needs."""
 
 
 class OwedSafe(NamedTuple):
-    """Safe state that a killed run owes.
+    """Safe state that a run owes.
 
     Attributes:
         run: Id of the run.
-        recipe: Key of the recipe that used the instrument.
-        instrument: Name of the instrument.
-        resource: Its VISA resource.
-        station: Id of its station file; empty if the journal does not say it.
-        settled_by: Id of a later run that used the instrument and made it safe; empty if none did.
+        use: The event with which the use of the instrument began.
     """
 
     run: str
-    recipe: str
-    instrument: str
-    resource: str
-    station: str = ""
-    settled_by: str = ""
+    use: InstrumentOpened
+
+    @property
+    def instrument(self) -> str:
+        """The name of the instrument in that run."""
+        return self.use.instrument
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The run and the instrument, as events of other runs name the debt."""
+        return self.run, self.use.instrument
+
+    def covers(self, use: InstrumentOpened) -> bool:
+        """Return True if paying this debt does all that another use of an instrument would owe."""
+        names = ("resource", "backend", "safe", "settings")
+        return all(getattr(self.use, name) == getattr(use, name) for name in names)
+
+    @property
+    def settings(self) -> InstrumentSettings:
+        """The settings of the time of use."""
+        use = self.use
+        own = {"name": use.instrument, "resource": use.resource, "safe": use.safe, "at": Places({})}
+        backend = {"backend": use.backend} if use.backend else {}
+        return msgspec.convert({**use.settings, **own, **backend}, InstrumentSettings)
+
+    def found_in(self, station: Station) -> InstrumentSettings | None:
+        """Return the same instrument in a station file, under any name, if it can be made safe."""
+        for one in station.instruments.values():
+            # Journals of older versions do not name the backend: no simulation pays for them.
+            is_same = one.backend == self.use.backend or not (self.use.backend or one.simulation)
+            if one.resource == self.use.resource and is_same and (one.safe or self.use.safe):
+                return one
+        return None
+
+    def obstacle(self, place: str) -> str:
+        """Return the error of a station file, or of a project, without the instrument."""
+        use, at = self.use, self.use.resource
+        at += f" ({use.simulation}@sim)" if use.simulation else ""
+        return (
+            f"{place} has no instrument with a safe state at {at}, so the one that run {self.run} "
+            f"owes cannot be reached; write it into the station file again, or drop the debt: "
+            f"pytest-orchestrator instruments forgive {self.instrument} --reason TEXT"
+        )
 
 
-def owed_safe_states(base: Path, most: int = 20) -> list[OwedSafe]:
-    """Return the safe states that earlier runs owe, those of the newest run first.
+def payments(debts: Sequence[OwedSafe], now: InstrumentSettings) -> list[InstrumentSettings]:
+    """Return the settings with which the debts of one instrument are paid, in order of preference.
 
-    A run that was ended in an orderly way has sent the commands, or reported why it could not.
+    The commands of the debts come first, the oldest first, and then those of the present station.
+    The other settings are those of the last use; if the safe state is not reached with them, those
+    of the present station, in which a person may have corrected them.
+
+    Args:
+        debts: The debts, the newest first.
+        now: The instrument in the present station.
+    """
+    commands = dict.fromkeys([*(one.use.safe for one in reversed(debts)), now.safe])
+    safe = tuple(command for some in commands for command in some)
+    then = msgspec.structs.replace(debts[0].settings, safe=safe)
+    changed = {"name": then.name, "safe": safe, "at": then.at, "init": (), "calibrated": None}
+    now = msgspec.structs.replace(now, **changed, due=None)
+    return [now] if now == then or not debts[0].use.backend else [then, now]
+
+
+def use_of(
+    settings: InstrumentSettings, recipe: str, masked: Callable[[Any], Any], **more: Any
+) -> InstrumentOpened:
+    """Return the event that the use of an instrument begins, with all that its debt needs.
+
+    Args:
+        settings: The instrument.
+        recipe: Key of the recipe, the path of a test module, or the command.
+        masked: Masks secrets.
+        more: Further fields of the event.
+    """
+    values = {
+        field.name: getattr(settings, field.name)
+        for field in msgspec.structs.fields(settings)
+        if field.name not in _ELSEWHERE and getattr(settings, field.name) != field.default
+    }
+    plain = msgspec.to_builtins(values)
+    return InstrumentOpened(
+        recipe=recipe,
+        instrument=settings.name,
+        resource=settings.resource,
+        backend=settings.backend,
+        simulation=settings.simulation,
+        has_safe_state=bool(settings.safe),
+        safe=settings.safe if masked(settings.safe) == settings.safe else (),
+        settings={name: one for name, one in plain.items() if masked(one) == one},
+        **more,
+    )
+
+
+def owed_safe_states(base: Path) -> list[OwedSafe]:
+    """Return the safe states that runs owe, those of the newest run first.
+
+    A run that is still running owes nothing yet.
 
     Args:
         base: The folder of the runs.
-        most: Number of runs that are checked, newest first.
     """
-    owed: list[OwedSafe] = []
-    later: list[RunRecord] = []
-    for folder in lookup.run_folders(base)[:most]:
-        if not _uses_instruments(folder / NAME):
-            continue
-        try:
-            record = lookup.load_record(folder)
-        except lookup.NoRun:
-            continue
-        if record.state != "running":
-            owed += owed_by(record, later)
-        later.append(record)
-    return owed
+    return _owed([*_records(base)])
 
 
-def owed_by(record: RunRecord, later: Sequence[RunRecord] = ()) -> list[OwedSafe]:
-    """Return the safe states that a run owes, given the later runs that used instruments.
+def journals_to_keep(base: Path) -> set[str]:
+    """Return the ids of the runs that owe a safe state, or say what became of an older debt.
+
+    Without the journal that settled it, a debt would be due again while the run that made it is
+    still there.
 
     Args:
-        record: The run.
-        later: Later runs, the newest first.
+        base: The folder of the runs.
     """
-    left = {each.instrument: each for each in record.opened if each.has_safe_state}
-    for each in record.made_safe:
-        if not each.run:
-            left.pop(each.instrument, None)
-    owed = []
-    about = record.started.environment.get("station_file") if record.started else None
-    station = str(about.get("path", "")) if isinstance(about, dict) else ""
-    for name, event in left.items():
-        ends = [
-            (one.id, each)
-            for one in reversed(later)
-            for each in one.made_safe
-            if each.instrument == name and not each.reason
-        ]
-        if any(each.run == record.id for _, each in ends):  # sent, or dropped with a line
-            continue
-        settled = next((run for run, each in ends if not each.run), "")
-        owed.append(OwedSafe(record.id, event.recipe, name, event.resource, station, settled))
-    return owed
+    records, stores = [*_records(base)], (base, instruments_folder(base))
+    kept = {one.run for one in _owed(records)}
+    for record in records:
+        runs = {run for run, _ in record.debts.settled}
+        if any((store / run).is_dir() for store in stores for run in runs):
+            kept.add(record.id)
+    return kept
 
 
-def _uses_instruments(path: Path) -> bool:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
-    return _OPENED in data or _SAFE in data
+def forgiven_runs(base: Path) -> set[str]:
+    """Return the ids of the runs whose debts a person has dropped altogether.
+
+    Args:
+        base: The folder of the runs.
+    """
+    return {run for run, instrument in _settled(_records(base)) if not instrument}
+
+
+def _owed(records: list[RunRecord]) -> list[OwedSafe]:
+    settled = _settled(records)
+    return [
+        OwedSafe(record.id, use)
+        for record in records
+        if record.state != "running"
+        for name, use in record.debts.owed.items()
+        if settled.isdisjoint({(record.id, name), (record.id, "")})
+    ]
+
+
+def _settled(records: Iterable[RunRecord]) -> set[tuple[str, str]]:
+    return {one for record in records for one in record.debts.settled}
+
+
+def _records(base: Path) -> Iterator[RunRecord]:
+    """Yield the records of all runs with debts, those of commands first, each newest first."""
+    for store in (instruments_folder(base), base):
+        for folder in filter(is_run, folders_with_debts(store)):
+            with contextlib.suppress(lookup.NoRun):
+                yield lookup.load_record(folder, raw_blocks=True)

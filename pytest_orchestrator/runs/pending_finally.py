@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.owed_safe import forgiven_runs
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.resume.plan import is_done, was_cut_off
 
@@ -47,7 +50,7 @@ def pending_runs(base: Path) -> Iterator[PendingFinally]:
         if record.state not in ("interrupted", "finished") or record.started is None:
             continue
         steps = _still_pending(record, folders[:place])
-        if steps:
+        if steps and record.id not in forgiven_runs(base):
             yield PendingFinally(record.id, steps)
 
 
@@ -84,6 +87,8 @@ def _still_pending(record: RunRecord, later: list[Path]) -> dict[str, list[str]]
     """
     steps, heirs = pending_in(record), {record.id}
     for folder in reversed(later) if steps else ():
+        if not _names_any(folder / NAME, [*steps, *heirs]):
+            continue
         try:
             run = lookup.load_record(folder)
         except lookup.NoRun:
@@ -99,6 +104,15 @@ def _still_pending(record: RunRecord, later: list[Path]) -> dict[str, list[str]]
                 if not is_resumed and not (name in recipe.steps and _ran(recipe.steps[name]))
             ]
     return {key: names for key, names in steps.items() if names}
+
+
+def _names_any(path: Path, names: Iterable[str]) -> bool:
+    """Return True if the bytes of a journal have one of the names; reading it takes longer."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return any(msgspec.json.encode(one) in data for one in names)
 
 
 def _ran(step: StepRecord) -> bool:

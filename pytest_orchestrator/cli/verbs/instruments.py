@@ -1,4 +1,4 @@
-"""Show the instruments of the station and which of them answer; send commands to one.
+"""Show the instruments of the station, and which safe states are owed; send commands to one.
 
 All instruments are asked for their identity at the same time. One that a session uses, so that its
 lock is held, is not touched.
@@ -6,11 +6,12 @@ lock is held, is not touched.
 
 import argparse
 import importlib.util
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import PROGRAM, UsageError, nearest_of, with_example
-from pytest_orchestrator.cli.project import Project, project, runs_folder
+from pytest_orchestrator.cli.project import Project, project
 from pytest_orchestrator.cli.table import (
     Column,
     Table,
@@ -22,12 +23,12 @@ from pytest_orchestrator.cli.table import (
 from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_orchestrator.execution.instruments.survey import Contact, Start
     from pytest_orchestrator.execution.locks.lock_file import Owner
     from pytest_orchestrator.execution.locks.locks import Waiting
-    from pytest_orchestrator.recipe.station.model import Station
+    from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
 
 EXAMPLE = "instruments"
@@ -52,20 +53,36 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
-    verbs = parser.add_subparsers(metavar="[query]", dest="sub")
+    verbs = parser.add_subparsers(metavar="[query | safe | forgive]", dest="sub")
     query = verbs.add_parser(
         "query",
         help="send commands to an instrument, and print its answers",
         description="Send commands to an instrument, and print the answers to those with a '?'.",
         **with_example('instruments query psu "*IDN?"'),
     )
-    query.add_argument("instrument", metavar="NAME", help="its name in the station file")
-    query.add_argument("commands", metavar="COMMAND", nargs="+", help='such as "VOLT 5"')
-    query.add_argument(
-        "--wait", action="store_true", help="if the lock is held, wait until it is free"
+    safe = verbs.add_parser(
+        "safe",
+        help="bring an instrument to its safe state",
+        description="Send the safe commands that are owed for an instrument, and those of the "
+        "station file.",
+        **with_example("instruments safe psu"),
     )
-    _declare_both(query, argparse.SUPPRESS)
-    query.set_defaults(parser=query)
+    forgive = verbs.add_parser(
+        "forgive",
+        help="drop the safe states that are owed for an instrument",
+        description="Drop the safe states that are owed for an instrument, without a command.",
+        **with_example('instruments forgive psu --reason "switched off by hand"'),
+    )
+    debts.declare_reason(forgive)
+    for one in (query, safe, forgive):
+        one.add_argument("instrument", metavar="NAME", help="its name in the station file")
+        _declare_both(one, argparse.SUPPRESS)
+        one.set_defaults(parser=one)
+    query.add_argument("commands", metavar="COMMAND", nargs="+", help='such as "VOLT 5"')
+    for one in (query, safe):
+        one.add_argument(
+            "--wait", action="store_true", help="if the lock is held, wait until it is free"
+        )
 
 
 def _declare_both(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -100,10 +117,20 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("fcntl") is None:  # Windows has no such locks
         raise UsageError("instruments are used on Linux and macOS, on Windows in WSL")
     about = project()
-    station = _station(about, args.recipe_station)
+    if args.sub == "forgive":
+        file = about.station_file(args.recipe_station)
+        known = None if file is None else _station(about, args.recipe_station)
+        return debts.forgive_instrument(args.instrument, known, args.reason)
+    try:
+        station = _station(about, args.recipe_station)
+    except UsageError:
+        if args.sub is None:
+            say(*(one.obstacle("the project") for one in debts.owed_safe()))
+        raise
     if station is None:
         return 1
-    return _query(args, station) if args.sub == "query" else _list(args, station)
+    verb = {"query": _query, "safe": _safe}.get(args.sub, _list)
+    return verb(args, station)
 
 
 def _station(about: Project, named: str | None) -> "Station | None":
@@ -144,33 +171,21 @@ def _starter() -> "Iterator[Start]":
 
 def _list(args: argparse.Namespace, station: "Station") -> int:
     from pytest_orchestrator.execution.instruments.survey import survey
-    from pytest_orchestrator.runs.owed_safe import owed_safe_states
 
     with _starter() as start:
         contacts = survey(station, start, _WHO, args.timeout, is_forced=args.force)
-    owed = {
-        (each.instrument, each.resource): each
-        for each in reversed(owed_safe_states(runs_folder()))
-        if not each.settled_by
-    }
-    rows = [
-        _described(each, owed.get((each.settings.name, each.settings.resource)))
-        for each in contacts
-    ]
+    owed = debts.owed_safe()
+    rows = [_described(each, owed, station) for each in contacts]
     if args.json:
         about = {"name": station.name, "path": station.id, "sha256": station.sha256}
-        say_json({"station": about, "instruments": rows})
-    elif rows:
-        say_tables([Table(_COLUMNS, map(_row, rows), width_of(args))])
-        debts = [
-            f"run {row['owed']} was ended while it used {row['name']}: its safe state is owed, the "
-            "next session that uses instruments sends it"
-            for row in rows
-            if row["owed"]
-        ]
-        say_wrapped(debts, width_of(args))
+        plain = [debts.plain(one, station) for one in owed]
+        say_json({"station": about, "instruments": rows, "debts": plain})
     else:
-        say(f"{station.id} has no instruments")
+        if rows:
+            say_tables([Table(_COLUMNS, map(_row, rows), width_of(args))])
+        else:
+            say(f"{station.id} has no instruments")
+        say_wrapped([debts.sentence(one, station) for one in owed], width_of(args))
     is_wrong = any(
         row["state"] in ("unreachable", "other") or (row["overdue"] and station.require_calibrated)
         for row in rows
@@ -178,7 +193,9 @@ def _list(args: argparse.Namespace, station: "Station") -> int:
     return 1 if is_wrong else 0
 
 
-def _described(contact: "Contact", owed: "OwedSafe | None") -> dict[str, Any]:
+def _described(
+    contact: "Contact", owed: "Sequence[OwedSafe]", station: "Station"
+) -> dict[str, Any]:
     """Return an instrument as `--json` prints it."""
     from datetime import date
 
@@ -200,7 +217,9 @@ def _described(contact: "Contact", owed: "OwedSafe | None") -> dict[str, Any]:
         "calibrated": settings.calibrated.isoformat() if settings.calibrated else "",
         "due": settings.due.isoformat() if settings.due else "",
         "overdue": calibration_of(settings, date.today()),  # noqa: DTZ011 - the day of this place
-        "owed": owed.run if owed else "",
+        "owed": next(
+            (one.run for one in owed if debts.present_name(one, station) == settings.name), ""
+        ),
     }
 
 
@@ -217,30 +236,74 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _query(args: argparse.Namespace, station: "Station") -> int:
-    from pytest_orchestrator.core.errors import LockError
-    from pytest_orchestrator.execution.instruments.survey import Busy, converse, lock
-    from pytest_orchestrator.instrument import InstrumentError
+    from pytest_orchestrator.execution.instruments.survey import converse
 
     settings = station.instruments.get(args.instrument)
     if settings is None:
-        hint = nearest_of(args.instrument, station.instruments) if station.instruments else ""
-        raise UsageError(f"{station.id} has no instrument '{args.instrument}'{hint}")
-    who = f"{_WHO} query {settings.name}"
+        raise _unknown(args.instrument, station)
+    who = f"{_WHO} query"
+
+    def begin() -> None:
+        debts.make_debt(settings, who)
+
+    def query(start: "Start") -> int:
+        words = args.commands, args.timeout, begin
+        for answer in converse(settings, station.id, start, *words):
+            if answer is not None:
+                say(answer)
+        return 0
+
+    return _locked([settings], f"{who} {settings.name}", query, wait=args.wait)
+
+
+def _safe(args: argparse.Namespace, station: "Station") -> int:
+    from pytest_orchestrator.execution.instruments.bench import Bench
+    from pytest_orchestrator.runs.owed_safe import payments
+
+    name, owed = args.instrument, debts.owed_by_name(args.instrument, station)
+    now = station.instruments.get(name) or (owed[0].found_in(station) if owed else None)
+    if now is None:
+        raise UsageError(owed[0].obstacle(station.id)) if owed else _unknown(name, station)
+    if not now.safe and not owed:
+        raise UsageError(f"{station.id} has no commands in 'safe' of {name}, and none are owed")
+    ways = payments(owed, now)
+
+    def pay(start: "Start") -> int:
+        no_listener: Any = None  # no use of an instrument begins or ends here
+        result = Bench(station, start, no_listener).make_safe(ways)
+        debts.record_payment(owed, result.reason, result.transcript)
+        if result.reason:
+            say(*result.transcript, f"{name} is not in its safe state: {result.reason}", err=True)
+            return 1
+        say(f"{name} is in its safe state", *(f"paid: {debts.text_of(one)}" for one in owed))
+        return 0
+
+    return _locked(ways, f"{_WHO} safe {name}", pay, wait=args.wait)
+
+
+def _unknown(name: str, station: "Station") -> UsageError:
+    hint = nearest_of(name, station.instruments) if station.instruments else ""
+    return UsageError(f"{station.id} has no instrument '{name}'{hint}")
+
+
+def _locked(
+    ways: "Sequence[InstrumentSettings]", who: str, work: "Callable[[Start], int]", *, wait: bool
+) -> int:
+    """Call a function while the locks of an instrument are held; return the exit code."""
+    from pytest_orchestrator.core.errors import LockError
+    from pytest_orchestrator.execution.instruments.survey import Busy, lock
+    from pytest_orchestrator.instrument import InstrumentError
+
     try:
-        with (
-            lock(settings, who, waiting=_waiting(who) if args.wait else None),
-            _starter() as start,
-        ):
-            for answer in converse(settings, station.id, start, args.commands, args.timeout):
-                if answer is not None:
-                    say(answer)
+        with ExitStack() as stack:
+            for one in {each.lock_name: each for each in ways}.values():
+                stack.enter_context(lock(one, who, waiting=_waiting(who) if wait else None))
+            return work(stack.enter_context(_starter()))
     except Busy as error:
-        say(f"{settings.name}: {error}; --wait waits for it", err=True)
-        return 1
+        say(f"{ways[0].name}: {error}; --wait waits for it", err=True)
     except (InstrumentError, LockError) as error:
         say(str(error), err=True)
-        return 1
-    return 0
+    return 1
 
 
 def _waiting(who: str) -> "Waiting":

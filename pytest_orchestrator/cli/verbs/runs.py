@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import UsageError, day, with_example
 from pytest_orchestrator.cli.picture import write_picture
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
@@ -103,7 +104,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _declare_verbs(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
+    verbs = parser.add_subparsers(metavar="[show | prune | forgive]", dest="sub")
     show = verbs.add_parser(
         "show", help="show one run and its steps", **with_example("runs show latest")
     )
@@ -124,6 +125,14 @@ def _declare_verbs(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="delete nothing, print the runs that would be deleted",
     )
+    forgive = verbs.add_parser(
+        "forgive",
+        help="drop the safe states and finally steps that a run owes",
+        **with_example('runs forgive latest --reason "switched off by hand"'),
+    )
+    declare_run(forgive, "run", metavar="RUN")
+    debts.declare_reason(forgive)
+    forgive.set_defaults(parser=forgive)
     for one in (show, prune):
         one.set_defaults(parser=one)
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
@@ -136,6 +145,8 @@ def run(args: argparse.Namespace) -> int:
         return _show(args)
     if args.sub == "prune":
         return _prune(args)
+    if args.sub == "forgive":
+        return debts.forgive_run(args.run, args.reason)
     if args.output is not None and args.trend is None:
         raise UsageError("--output draws trends; add --trend, or --trend NAME")
     if args.prune_history or args.before is not None:
@@ -291,15 +302,16 @@ def _elements(row: Mapping[str, Any]) -> str:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    from pytest_orchestrator.runs.history.retention import delete
+    from pytest_orchestrator.runs.history.retention import delete, in_debt
     from pytest_orchestrator.runs.lookup import prunable
 
     keep = _kept() if args.keep is None else args.keep
     gone = prunable(runs_folder(), keep)
-    if not args.dry_run:
-        gone = delete(gone)
+    stay = in_debt(gone)
+    gone = [path for path in gone if path not in stay] if args.dry_run else delete(gone)
     if args.json:
-        say_json({"dry_run": args.dry_run, "runs": [str(path) for path in gone]})
+        about = {"runs": [str(path) for path in gone], "kept": [str(path) for path in stay]}
+        say_json({"dry_run": args.dry_run, **about})
         return 0
     say(*map(str, gone))
     if not keep:
@@ -307,6 +319,8 @@ def _prune(args: argparse.Namespace) -> int:
         return 0
     count = f"{len(gone)} run{'s' * (len(gone) != 1)}"
     say(f"{'would delete' if args.dry_run else 'deleted'} {count}, keeping the newest {keep}")
+    for path in stay:
+        say(f"the journal of run {path.name} stays: safe states or `finally` steps are owed")
     return 0
 
 

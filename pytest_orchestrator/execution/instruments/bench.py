@@ -9,7 +9,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date
 from typing import Any, Final, NamedTuple, Protocol
@@ -90,7 +90,7 @@ class SafeResult(NamedTuple):
         instrument: Name of the instrument.
         reason: Reason why its safe state was not reached; empty if it was.
         transcript: Lines of what was sent and received.
-        run: Id of the earlier run that was killed while it used the instrument; empty for this run.
+        run: Id of the earlier run that owed the safe state; empty for this run.
         confirmation: The proof that its safe state was reached.
     """
 
@@ -333,20 +333,22 @@ class Bench:
             self.close()
         return results
 
-    def make_safe(self, name: str, recipe: str, run: str) -> SafeResult:
-        """Send the `safe` commands of an instrument that a killed run has used.
+    def make_safe(self, choices: Sequence[InstrumentSettings]) -> SafeResult:
+        """Send the `safe` commands of an instrument that is not in use here.
 
         The caller holds the lock of the instrument.
 
         Args:
-            name: Name of the instrument.
-            recipe: Key of the recipe that used it.
-            run: Id of the run that was killed.
+            choices: Its settings; the next ones are tried if the safe state is not reached with
+                the ones before.
+
+        Returns:
+            The result with the last settings that were tried; it names no recipe.
         """
-        use = _Use(name, self.settings(name))
-        use.recipes[recipe] = None
-        result = self._make_safe(use)._replace(run=run)
-        self._listener.made_safe(result)
+        first, *others = choices
+        result = self._make_safe(_Use(first.name, first))
+        while result.reason and others:
+            result = self._make_safe(_Use(first.name, others.pop(0)))
         if not self._uses:
             self.close()
         return result

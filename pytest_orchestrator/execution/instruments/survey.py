@@ -106,6 +106,7 @@ def converse(
     start: Start,
     commands: Iterable[str],
     timeout: float | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> Iterator[str | None]:
     """Send commands to one instrument, in a session of its own; the caller holds its lock.
 
@@ -115,6 +116,7 @@ def converse(
         start: Starts an instrument process.
         commands: The commands.
         timeout: Seconds to wait for each answer; None for the timeout of the instrument.
+        begin: Called before the first command, once the instrument is identified.
 
     Yields:
         The answer to each command; None for a command without ``?``, which is only written.
@@ -137,10 +139,11 @@ def converse(
         ask("open", options=session_options(settings) | {"timeout": limit})
         if settings.idn:
             check_identity(settings, str(ask("query", IDENTIFY)), station)
+        begin()
         for command in commands:
             yield ask("query" if is_query(command) else "write", command)
         ask("close")
-    except InstrumentError:
+    except BaseException:
         grace = 0.0
         raise
     finally:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
+from pytest_orchestrator.core.events import InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import Bench, Kept, Opened, SafeResult
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
 from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.reporting.progress import print_line
-from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report
+from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report, report_later
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.runs.owed_safe import use_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Lanes
@@ -44,6 +45,7 @@ class SafeStates:
         self.item: pytest.Item | None = None
         self._state, self._place = state, place
         self._unsafe: list[str] = []
+        self._early: list[SafeResult] = []
 
     def made_safe(self, result: SafeResult) -> None:
         """Record the end of the use of an instrument; report it if it could not be made safe."""
@@ -67,11 +69,19 @@ class SafeStates:
             self._report(result)
 
     def _report(self, result: SafeResult) -> None:
-        """Report a failed safe state as an error, as an unselected ``finally`` step that fails."""
+        """Report a failed safe state as an error, as an unselected ``finally`` step that fails.
+
+        The first item reports what came before it: pytest takes an error before its loop for one
+        of the collection, and runs nothing. A worker of xdist may get no item.
+        """
         config, masked = self._state.config, self._state.masked
+        is_worker = hasattr(config, "workerinput")
+        if self.item is None and not is_worker:
+            self._early.append(result)
+            return
         name = f"{result.instrument} (safe state)"
         node = f"{result.recipe}::{name}"
-        lines = [f"{self._place}: {result.reason}", *result.transcript]
+        lines = [": ".join(filter(None, (self._place, result.reason))), *result.transcript]
         report = pytest.TestReport(
             nodeid=node,
             location=(result.recipe, 0, name),
@@ -80,18 +90,22 @@ class SafeStates:
             longrepr="\n".join(map(masked, lines)),
             when="teardown",
         )
-        if not hasattr(config, "workerinput"):
-            if self.item is not None:
-                count_report(self.item.session, is_item=False)
-        elif self.item is not None:  # xdist accepts reports only for the item that it sent
+        if self.item is None:
+            report_later(config, report)
+            return
+        if is_worker:  # xdist accepts reports only for the item that it sent
             setattr(report, OWNER, [node, False])
             report.nodeid = self.item.nodeid
+        else:
+            count_report(self.item.session, is_item=False)
         config.hook.pytest_runtest_logreport(report=report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note the item that runs."""
+        """Note the item that runs; report what came before the first one."""
         self.item = item
+        while self._early:
+            self._report(self._early.pop(0))
         return (yield)
 
     @pytest.hookimpl(trylast=True)
@@ -145,18 +159,17 @@ class BenchPlugin(SafeStates):
         recorder = self._state.recorder
         if recorder is not None:
             recorder.append(
-                InstrumentOpened(
-                    recipe=event.recipe,
-                    instrument=event.instrument,
-                    resource=settings.resource,
+                use_of(
+                    settings,
+                    event.recipe,
+                    masked,
                     idn=masked(event.idn),
                     calibrated=settings.calibrated.isoformat() if settings.calibrated else "",
                     due=settings.due.isoformat() if settings.due else "",
                     overdue=event.overdue,
-                    has_safe_state=bool(settings.safe),
-                    simulation=settings.simulation,
                 )
             )
+            recorder.sync()  # a debt has to survive a power cut as well
 
     def _warn(self, event: Opened) -> None:
         """Warn of an overdue calibration; it is an error where warnings are errors."""

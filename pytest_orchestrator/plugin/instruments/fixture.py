@@ -47,7 +47,7 @@ def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
     if not plugin.has_begun:  # no recipe is selected
         plugin.has_begun = True
         plugin.begin_journal(request.session)
-        owed.send_owed(plugin, config)
+        owed.send_owed(config)
     if runs:
         run = runs[-1]
         return RecipeInstruments(plugin.bench, run.recipe.key, run.locks.lock_instrument).opener

@@ -1,25 +1,31 @@
-"""Safe states that killed runs owe: header lines, and commands before the first step."""
+"""Safe states that earlier runs owe: header lines, and commands before the first step."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.execution.instruments.bench import SafeResult
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.locks.locks import LockWait
+from pytest_orchestrator.plugin.instruments.bench import SafeStates, bench_plugin
 from pytest_orchestrator.plugin.options import settings
-from pytest_orchestrator.plugin.reporting.progress import print_line, wait_printer
+from pytest_orchestrator.plugin.reporting.progress import print_line
+from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_by, owed_safe_states
+from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_safe_states, payments
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.locks.lock_file import Owner
-    from pytest_orchestrator.plugin.instruments.bench import BenchPlugin
-    from pytest_orchestrator.recipe.station.model import Station
+    from pytest_orchestrator.recipe.station.model import InstrumentSettings
+
+LATER: Final = "sent before the first step of a recipe, and before a test uses an instrument"
 
 
 def owed(config: pytest.Config) -> list[OwedSafe]:
@@ -27,115 +33,142 @@ def owed(config: pytest.Config) -> list[OwedSafe]:
     return owed_safe_states(settings.run_dir(config))
 
 
+def has_no_bench(config: pytest.Config) -> bool:
+    """Return True if the user has asked for a session without a station file."""
+    return state_of(config).station is None and settings.may_have_station(config)
+
+
 class OwedSafeStates:
-    """Source of header lines about instruments that killed runs have left in use.
+    """Source of header lines about safe states that earlier runs owe.
 
     Args:
         config: The configuration of the session.
-        station: The station file.
+        remark: When they are sent; empty before the first step, whose lines follow the header.
     """
 
-    def __init__(self, config: pytest.Config, station: "Station") -> None:
-        self._config, self._station = config, station
+    def __init__(self, config: pytest.Config, remark: str = "") -> None:
+        self._config, self._remark = config, remark
 
     def header_lines(self) -> list[str]:
-        """Return a line for each earlier run whose safe states this session can reach."""
-        runs: dict[str, list[str]] = {}
-        for each in owed(self._config):
-            if obstacle_of(each, self._station) is None:
-                runs.setdefault(each.run, []).append(each.instrument)
-        is_only_listed = self._config.option.collectonly
-        when = "not sent with --collect-only" if is_only_listed else "sent now"
-        return [
-            f"run {run} was ended while it used {' and '.join(names)}: "
-            f"{counted(len(names), 'safe state')} owed, {when}"
-            for run, names in runs.items()
-        ]
+        """Return a line for each earlier run that owes safe states."""
+        if self._config.option.collectonly:
+            self._remark = "not sent with --collect-only"
+        elif has_no_bench(self._config):
+            self._remark = "not sent with --recipe-station=none"
+        return _lines(owed(self._config), self._remark)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Return the header of a session without recipes; its list of tests is left as it is."""
+        is_list = self._config.option.collectonly and self._config.get_verbosity() < 0
+        return [] if is_list else [f"orchestrator: {line}" for line in self.header_lines()]
 
 
-def send_owed(plugin: "BenchPlugin", config: pytest.Config) -> None:
-    """Send the safe commands that earlier runs owe, before the first step of this session.
+def send_owed(config: pytest.Config) -> None:
+    """Pay the safe states that earlier runs owe, before the first step of this session.
 
-    A debt is dropped with a line if a later run has used the instrument and made it safe, and if
-    the station file has no such instrument or no commands for it any more. A debt of another
-    station file stays, with a line.
+    A debt that cannot be paid is an error of the session and stays.
 
     Args:
-        plugin: The plugin of the bench.
         config: The configuration of the session.
     """
-    if getattr(config, "workerinput", {}).get("workerid", "gw0") != "gw0":
-        return
-    for each in owed(config):
-        obstacle = obstacle_of(each, plugin.bench.station)
-        if obstacle is None:
-            lock = plugin.bench.station.instruments[each.instrument].lock_name
-            _send(plugin, config, each, lock)
-            continue
-        _say(config, f"{_debt(each)} is {obstacle.verdict}: {obstacle.why}")
-        if obstacle.verdict == "dropped":
-            plugin.made_safe(SafeResult(each.recipe, each.instrument, "", run=each.run))
+    plugin = bench_plugin(config)
+    reports = plugin or SafeStates(state_of(config), "")
+    bench = None if plugin is None else plugin.bench
+    if plugin is None:
+        config.pluginmanager.register(reports, "orchestrator-safe-states")
+    payable: dict[str, list[OwedSafe]] = {}
+    is_first = getattr(config, "workerinput", {}).get("workerid", "gw0") == "gw0"
+    for each in [] if has_no_bench(config) else owed(config):
+        now = None if bench is None else each.found_in(bench.station)
+        if now is not None:
+            payable.setdefault(now.name, []).append(each)
+        elif is_first:
+            why = each.obstacle("the project" if bench is None else bench.station.id)
+            reports.made_safe(_result(each, SafeResult("", "", why)))
+    for name, debts in payable.items():
+        assert bench is not None  # noqa: S101 - its station has the name
+        _pay(reports, bench, config, debts, bench.settings(name))
 
 
-def say_left_by_dead_workers(config: pytest.Config, folder: Path) -> None:
+def say_left_by_dead_workers(config: pytest.Config, folder: "Path") -> None:
     """Say which instruments were used by workers of xdist that have died.
 
     Args:
         config: The configuration of the session.
         folder: The folder of the run.
     """
-    for each in owed_by(lookup.load_record(folder)):
+    for name in lookup.load_record(folder).debts.owed:
         why = "the worker that used it has died; the next session sends its commands"
-        print_line(config, f"{each.instrument} is not in its safe state: {why}")
+        print_line(config, f"{name} is not in its safe state: {why}")
 
 
-class Obstacle(NamedTuple):
-    """Reason why a session does not send the safe commands that an earlier run owes."""
-
-    verdict: Literal["dropped", "not reached"]
-    why: str
-
-
-def obstacle_of(debt: OwedSafe, station: "Station") -> Obstacle | None:
-    """Return why the safe commands of an instrument are not sent; None if they are."""
-    if debt.settled_by:
-        return Obstacle("dropped", f"run {debt.settled_by} has made it safe since")
-    if debt.station not in ("", station.id):
-        here = f"{debt.instrument} is in {debt.station}, and this session uses {station.id}"
-        return Obstacle("not reached", here)
-    known = station.instruments.get(debt.instrument)
-    if known is None or known.resource != debt.resource:
-        what = f"instrument '{debt.instrument}' at {debt.resource}"
-    elif not known.safe:
-        what = f"'safe' of {debt.instrument}"
-    else:
-        return None
-    return Obstacle("dropped", f"{station.id} has no {what} any more")
+def _lines(debts: Iterable[OwedSafe], remark: str) -> list[str]:
+    runs: dict[str, list[str]] = {}
+    for each in debts:
+        runs.setdefault(each.run, []).append(each.instrument)
+    return [
+        f"run {run} has not made {' and '.join(names)} safe: {counted(len(names), 'safe state')} "
+        f"owed{remark and ', '}{remark}"
+        for run, names in runs.items()
+    ]
 
 
-def _send(plugin: "BenchPlugin", config: pytest.Config, debt: OwedSafe, lock: str) -> None:
-    who = f"safe state of {debt.instrument}"
+def _pay(
+    reports: "SafeStates",
+    bench: "Bench",
+    config: pytest.Config,
+    debts: list[OwedSafe],
+    now: "InstrumentSettings",
+) -> None:
+    """Pay the debts of one instrument, unless a living session uses it."""
+    who, run = f"safe state of {now.name}", state_of(config).folder.path.name
+    busy, stop = list["Owner | None"](), InterruptibleEvent()
 
-    def waiting(name: str, owner: "Owner | None", seconds: float) -> None:
-        wait_printer(config)(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
+    def waiting(_: str, owner: "Owner | None", __: float) -> None:
+        if owner is None or owner.run != run:  # else another worker pays it now
+            busy.append(owner)
+            stop.set()
 
-    run = plugin.run_id
+    ways = payments(debts, now)
+    names = {one.lock_name for one in ways}
     try:
-        held = locks.acquire([lock], run=run, step=who, waiting=waiting)
+        held = locks.acquire(names, run=run, step=who, waiting=waiting, stop=stop)
     except LockError as error:
-        plugin.made_safe(SafeResult(debt.recipe, debt.instrument, str(error), run=debt.run))
+        for each in debts:
+            reports.made_safe(_result(each, SafeResult("", "", str(error))))
         return
-    assert held is not None  # noqa: S101 - nothing ends the wait
+    if held is None:
+        by = f"{busy[0].step} of run {busy[0].run}" if busy[0] else "another process"
+        for each in debts:
+            _say(config, f"{_debt(each)} owes is not due, because {by} uses the instrument")
+        return
     with held:
-        # Another session may have sent the commands while this one waited for the lock.
-        if debt in owed(config):
-            result = plugin.bench.make_safe(debt.instrument, debt.recipe, debt.run)
-            if not result.reason:
-                _say(config, f"{_debt(debt)} was reached")
+        # Another session, or another worker of this one, may have tried while this one waited.
+        tried = _tried(config)
+        due = [one for one in owed(config) if one in debts and one.key not in tried]
+        if due:
+            result = bench.make_safe(ways)
+            for each in due:
+                reports.made_safe(_result(each, result))
+                if not result.reason:
+                    _say(config, f"{_debt(each)} owed was reached")
+
+
+def _tried(config: pytest.Config) -> set[tuple[str, str]]:
+    """Return the keys of the debts that this session could not pay before."""
+    try:
+        own = lookup.load_record(state_of(config).folder.path)
+    except lookup.NoRun:
+        return set()
+    return {(one.run, one.instrument) for one in own.made_safe if one.reason}
+
+
+def _result(debt: OwedSafe, result: SafeResult) -> SafeResult:
+    return result._replace(recipe=debt.use.recipe, instrument=debt.instrument, run=debt.run)
 
 
 def _debt(debt: OwedSafe) -> str:
-    return f"the safe state of {debt.instrument} that run {debt.run} owed"
+    return f"the safe state of {debt.instrument} that run {debt.run}"
 
 
 def _say(config: pytest.Config, text: str) -> None:

@@ -28,15 +28,16 @@ class Header(Plugin):
 
     Attributes:
         serial: Reason why a recipe runs one step at a time in spite of `--recipe-jobs`, by its id.
-        earlier: Sources of header lines about earlier runs: steps that are restored from them, and
-            instruments that they have left in use.
+        earlier: Sources of header lines about the earlier runs from which steps are restored.
+        owed: Source of header lines about safe states that earlier runs owe, if any does.
     """
 
     def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
         self._session = session
         self._steps = steps
         self.serial: dict[str, str] = {}
-        self.earlier: list[ResumedSession | Snapshots | OwedSafeStates] = []
+        self.earlier: list[ResumedSession | Snapshots] = []
+        self.owed: list[OwedSafeStates] = []
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Return the header; with ``--collect-only -q``, the prerequisite steps in brackets."""
@@ -47,9 +48,10 @@ class Header(Plugin):
         return self.lines()
 
     def lines(self) -> list[str]:
-        """Return the lines of the header; with ``-q`` only pending ``finally`` steps."""
+        """Return the lines of the header; with ``-q`` only those about what earlier runs owe."""
         if self._session.config.get_verbosity() < 0:
-            return [f"orchestrator: {line}" for line in self._pending_finally()]
+            owed = [line for each in self.owed for line in each.header_lines()]
+            return [f"orchestrator: {line}" for line in [*owed, *self._pending_finally()]]
         parts = []
         if self._steps:
             recipes = {item.recipe.id for item in self._steps}
@@ -66,7 +68,7 @@ class Header(Plugin):
         if others:
             parts.append(f"{counted(others, 'YAML file')} without steps ignored")
         lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
-        more = [line for each in self.earlier for line in each.header_lines()]
+        more = [line for each in (*self.owed, *self.earlier) for line in each.header_lines()]
         return [*lines, *(f"    {line}" for line in [*more, *self._pending_finally()])]
 
     def _pending_finally(self) -> list[str]:

@@ -15,7 +15,7 @@ from pytest_orchestrator.plugin.interrupts import (
     interrupt_text,
     keep_exit_statuses,
 )
-from pytest_orchestrator.plugin.options import runner
+from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import not_run, tables, worker_reports
@@ -24,6 +24,7 @@ from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session import finally_steps, journal
 from pytest_orchestrator.plugin.session.finally_steps import FinallySteps
 from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, state_of
+from pytest_orchestrator.runs.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -130,10 +131,11 @@ class RunningSession(Plugin):
             start_python_lanes(self._session)
         journal.begin(self._session, state_of(config))
         if self._bench is not None:
+            self._bench.has_begun = True
+        if may_have_debts(settings.run_dir(config)):
             from pytest_orchestrator.plugin.instruments import owed
 
-            self._bench.has_begun = True
-            owed.send_owed(self._bench, config)
+            owed.send_owed(config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:

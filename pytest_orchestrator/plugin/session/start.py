@@ -24,6 +24,7 @@ from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.reporting.header import Header
 from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.runs.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
@@ -45,7 +46,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     if not steps and not marked:
         _begin_for_mistakes(session)
         return
-    header.earlier += _owed_safe_states(session.config)
+    header.owed = _owed_safe_states(session.config)
     register(needs, "orchestrator-needs")
     if session.config.getoption("dist", "no") == "no":
         progress.start_progress(session.config, {item.nodeid for item in steps})
@@ -118,13 +119,12 @@ def _spare_searches(session: pytest.Session, steps: "list[StepItem]") -> None:
 
 
 def _owed_safe_states(config: pytest.Config) -> "list[OwedSafeStates]":
-    """Return the header's source of lines about instruments; none without a station file."""
-    station = state_of(config).station
-    if station is None:
+    """Return the header's source of lines about owed safe states; none if no run has debts."""
+    if not may_have_debts(settings.run_dir(config)):
         return []
     from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
 
-    return [OwedSafeStates(config, station)]
+    return [OwedSafeStates(config)]
 
 
 def _add_results_of_others(state: "SessionState") -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_orchestrator.runs.folder import history_file
+from pytest_orchestrator.runs.folder import history_file, instruments_folder
+from pytest_orchestrator.runs.journal.writer import LOCK, NAME, is_being_written
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.history.model import PastRun
@@ -23,7 +24,7 @@ def delete(folders: Iterable[Path]) -> list[Path]:
     """Delete run folders; write the file of a run before, unless the history store has it.
 
     On a full disk the file is written after the folder is deleted. A run whose journal cannot be
-    read is deleted without a file.
+    read is deleted without a file. Of a run in `in_debt` the journal stays.
 
     Args:
         folders: The folders, as `lookup.prunable` returns them.
@@ -32,14 +33,65 @@ def delete(folders: Iterable[Path]) -> list[Path]:
         The folders that were deleted.
     """
     deleted = []
+    folders = [*folders]
+    kept = in_debt(folders)
     for folder in folders:
         pending = None if _is_kept(folder) else _unwritten(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder in kept:
+            _strip(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             deleted.append(folder)
         if pending is not None:
             _is_written(folder.parent, pending)
     return deleted
+
+
+def in_debt(folders: Iterable[Path]) -> list[Path]:
+    """Return those of the run folders whose journals stay.
+
+    They owe a safe state or ``finally`` steps, or have settled the debt of a run that is there.
+
+    Args:
+        folders: Folders of runs of one project.
+    """
+    from pytest_orchestrator.runs.owed_safe import journals_to_keep
+    from pytest_orchestrator.runs.pending_finally import pending_runs
+
+    folders = [*folders]
+    if not folders:
+        return []
+    base = folders[0].parent
+    kept = journals_to_keep(base) | {one.run for one in pending_runs(base)}
+    return [folder for folder in folders if folder.name in kept]
+
+
+def delete_settled(base: Path) -> None:
+    """Delete the journals of commands on instruments that have no debts any more.
+
+    Args:
+        base: The folder of the runs.
+    """
+    if not instruments_folder(base).is_dir():
+        return
+    from pytest_orchestrator.runs.lookup import run_folders
+    from pytest_orchestrator.runs.owed_safe import journals_to_keep
+
+    kept = journals_to_keep(base)
+    for folder in run_folders(instruments_folder(base)):
+        if folder.name not in kept and not is_being_written(folder / NAME):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _strip(folder: Path) -> None:
+    """Delete all files of a run but its journal, and the lock beside it."""
+    for one in folder.iterdir():
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        elif one.name not in (NAME, LOCK):
+            with contextlib.suppress(OSError):
+                one.unlink()
 
 
 def _is_kept(folder: Path) -> bool:

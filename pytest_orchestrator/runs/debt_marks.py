@@ -1,0 +1,78 @@
+"""Journals that may have debts, found by their bytes.
+
+It imports the standard library alone: a session without recipes looks for debts too.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+INSTRUMENTS: Final = "instruments"
+"""Name of the folder of the journals that commands on instruments write, beside the runs."""
+
+_JOURNAL: Final = "journal.jsonl"
+_OF_DEBTS: Final = (
+    b'"event":"instrument_opened"',
+    b'"event":"instrument_safe"',
+    b'"event":"debt_forgiven"',
+)
+_SEAL: Final = b'"event":"run_finished"'
+_SEALED_DEBTS: Final = b'"debts":'
+_END: Final = 4096
+"""Bytes that are read at the end of a journal first: the last line of most runs is shorter."""
+
+
+def beside(base: Path, name: str) -> Path:
+    """Return a folder beside the folder of the runs.
+
+    Outside of ``.orchestrator`` it has the name of that folder in its own, because other folders
+    may be there: those of another project, or one that is called history.
+
+    Args:
+        base: The folder of the runs.
+        name: The name within ``.orchestrator``.
+    """
+    base = base.absolute()
+    is_default = (base.parent.name, base.name) == (".orchestrator", "runs")
+    return base.parent / (name if is_default else f"{base.name}-{name}")
+
+
+def may_have_debts(base: Path) -> bool:
+    """Return True if a run of a project, or a command on an instrument, may owe a safe state.
+
+    Args:
+        base: The folder of the runs.
+    """
+    return any(any(folders_with_debts(one)) for one in (base, beside(base, INSTRUMENTS)))
+
+
+def folders_with_debts(base: Path) -> Iterator[Path]:
+    """Yield the folders of all runs that may owe a safe state, or have settled a debt.
+
+    Args:
+        base: The folder of the runs, which may not exist.
+    """
+    folders = base.iterdir() if base.is_dir() else ()
+    yield from filter(_may_have_debts, sorted(folders, reverse=True))
+
+
+def _may_have_debts(folder: Path) -> bool:
+    """Return True if a journal may have debts; reads only its end if it is sealed."""
+    try:
+        with (folder / _JOURNAL).open("rb") as file:
+            size, wanted, data = file.seek(0, os.SEEK_END), _END, b""
+            while b"\n" not in data:
+                file.seek(max(0, size - wanted))
+                data = file.read().rstrip(b"\n")
+                if wanted >= size:
+                    break
+                wanted *= 16
+            last = data.rpartition(b"\n")[2]
+            if _SEAL in last:
+                return _SEALED_DEBTS in last
+            file.seek(0)
+            data = file.read()
+    except OSError:
+        return False
+    return any(mark in data for mark in _OF_DEBTS)
