@@ -6,7 +6,7 @@ Each change is in a journal of its own beside the runs; the journal of the debto
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from pytest_orchestrator.reports.text import say
 if TYPE_CHECKING:
     from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.core.secrets import Masker
+    from pytest_orchestrator.execution.instruments.bench import SafeResult
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
 
@@ -99,7 +100,7 @@ def make_debt(settings: "InstrumentSettings", command: str) -> None:
             append(use)
 
 
-def record_payment(debts: "Sequence[OwedSafe]", reason: str, transcript: "Iterable[str]") -> None:
+def record_payment(debts: "Sequence[OwedSafe]", result: "SafeResult") -> None:
     """Record the attempt to pay debts.
 
     Raises:
@@ -114,9 +115,10 @@ def record_payment(debts: "Sequence[OwedSafe]", reason: str, transcript: "Iterab
                 InstrumentSafe(
                     recipe=one.use.recipe,
                     instrument=one.instrument,
-                    reason=mask(reason),
-                    transcript=tuple(map(mask, transcript)),
+                    reason=mask(result.reason),
+                    transcript=mask(result.transcript),
                     run=one.run,
+                    confirmation=result.confirmation,
                 )
             )
 
