@@ -30,7 +30,7 @@ def _printed(*lines: str) -> str:
 
 
 def test_stdout_must_be_exactly_one_valid_json_object(project: Project) -> None:
-    strict = "stdout is not one JSON object: "
+    invalid = "stdout is not valid JSON: "
 
     assert _reasons(
         project,
@@ -53,16 +53,16 @@ def test_stdout_must_be_exactly_one_valid_json_object(project: Project) -> None:
             cold=_printed('{"status": "skip", "reason": "still cold"}'),
         ),
     ) == {
-        "before": f"{strict}text before it, at byte 0",
-        "after": f"{strict}text after it, at byte 17",
-        "two": f"{strict}a second value after it, at byte 17",
+        "before": "stdout has text before its JSON object, at byte 0",
+        "after": "stdout has text after its JSON object, at byte 17",
+        "two": "stdout has a second JSON value after its JSON object, at byte 17",
         "nothing": "stdout is empty; one JSON object is expected",
-        "broken": f"{strict}expecting value, at byte 11",
-        "a_list": f"{strict}it is a list, at byte 0",
-        "nan": f"{strict}JSON has no NaN, at byte 26",
-        "huge": f"{strict}no number is as large as 1e999, at byte 26",
-        "twice": f'{strict}duplicate key "status", at byte 17',
-        "bytes": f"{strict}byte 0xff is not UTF-8, at byte 12",
+        "broken": f"{invalid}a JSON value is expected, at byte 11",
+        "a_list": "stdout is a list, not a JSON object, at byte 0",
+        "nan": f"{invalid}JSON has no NaN, at byte 26",
+        "huge": f"{invalid}no number is as large as 1e999, at byte 26",
+        "twice": f'{invalid}duplicate key "status", at byte 17',
+        "bytes": "stdout is not UTF-8: byte 0xff, at byte 12",
         "empty": "the object has no status (its keys: none); ok, success or skip is expected",
         "off": "status 'failed': no supply",
         "cold": "skipped: still cold",
@@ -182,8 +182,8 @@ def test_a_result_can_be_passed_in_other_ways(project: Project) -> None:
             for name, keys in last.items()
         },
     ) == {
-        "worst": "the last line of stdout is not one JSON object: expecting value, at byte 17",
-        "no_data": "stdout is not one JSON value: text after it, at byte 3",
+        "worst": "the last line of stdout is text; one JSON object is expected",
+        "no_data": "stdout is text; one JSON value is expected",
     }
 
 

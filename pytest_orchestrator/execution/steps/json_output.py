@@ -9,7 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import Literal, NoReturn
+from typing import Final, Literal, NoReturn
 
 from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Failure
@@ -17,20 +17,38 @@ from pytest_orchestrator.core.text import cut_to_length, lazy_pattern
 
 Parse = Literal["json", "last-line", "data", "text"]
 
-_CURE = (
-    "Print logs to stderr, or say `parse: last-line`, "
-    "or write the object to the file named by $ORCHESTRATOR_RESULT."
-)
-_SHOWN = 60
+STDOUT: Final = "stdout"
+_WANTED: Final = {"json": "JSON object", "last-line": "JSON object", "data": "JSON value"}
+_CURES: Final = {
+    "text": "Write `parse: text` in the step if it prints no JSON: its exit code then says whether "
+    'it passed. To return values, print one {} alone, such as {{"status": "ok"}}.',
+    "last": "Write `parse: last-line` in the step, which reads the last line alone, "
+    "or print the other text to stderr: `echo text >&2`.",
+    "around": "Print the other text to stderr, `echo text >&2`, "
+    "or write the {} to the file named by $ORCHESTRATOR_RESULT.",
+    "kind": "Write `parse: data` in the step if this value is its result, "
+    "or `parse: text` if its output is text.",
+    "broken": "Correct the program that prints it, or write `parse: text` in the step if its "
+    "output is text.",
+}
+"""Sentences that say what to write; `{}` is the expected JSON."""
+_SHOWN: Final = 60
 
 
 class _Violation(ValueError):
-    """Violation of a rule of strict JSON, and its offset in characters."""
+    """Violation of a rule of strict JSON.
 
-    def __init__(self, rule: str, at: int) -> None:
-        super().__init__(rule)
-        self.rule = rule
+    Attributes:
+        reason: The predicate of a sentence about the output.
+        at: The offset of the violation in characters.
+        cure: The key of its cure in `_CURES`.
+    """
+
+    def __init__(self, reason: str, at: int, cure: str = "broken") -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.at = at
+        self.cure = cure
 
 
 class _Refused(ValueError):
@@ -38,7 +56,7 @@ class _Refused(ValueError):
 
 
 def parsed(
-    raw: bytes, parse: Parse, what: str = "stdout", mask: Callable[[bytes], bytes] = bytes
+    raw: bytes, parse: Parse, what: str = STDOUT, mask: Callable[[bytes], bytes] = bytes
 ) -> Json | Failure:
     """Parse the output of a step as strict JSON, as its `parse` mode requires.
 
@@ -55,25 +73,36 @@ def parsed(
     if parse == "text":
         return {"status": "ok"}
     start, data = _last_line(raw) if parse == "last-line" else (0, raw)
-    wanted = {"json": "one JSON object", "last-line": "one JSON object", "data": "one JSON value"}
     subject = f"the last line of {what}" if parse == "last-line" else what
     if not data.strip():
-        return Failure(
-            kind="protocol",
-            reason=f"{what} is empty; {wanted[parse]} is expected",
-            detail=("Print one, or say `parse: text` where there is none to print.",),
-        )
+        reason = f"{what} is empty; one {_WANTED[parse]} is expected"
+        return _failure(reason, _cure("text", parse, what))
     try:
         return _read(data.decode("utf-8"), objects_only=parse != "data")
     except UnicodeDecodeError as error:
-        rule, at = f"byte 0x{data[error.start]:02x} is not UTF-8", error.start
+        at = error.start
+        found = _Violation(f"is not UTF-8: byte 0x{data[at]:02x}", at)
     except _Violation as error:
-        rule, at = error.rule, len(data.decode("utf-8")[: error.at].encode("utf-8"))
-    return Failure(
-        kind="protocol",
-        reason=f"{subject} is not {wanted[parse]}: {rule}, at byte {start + at}",
-        detail=(*_excerpt(*_masked(data, at, mask)), _CURE),
-    )
+        found, at = error, len(data.decode("utf-8")[: error.at].encode("utf-8"))
+    shown, caret = _excerpt(*_masked(data, at, mask))
+    cure, signs = found.cure, b"{[" if parse == "data" else b"{"
+    if cure != "kind" and not {*data} & {*signs}:
+        reason = f"{subject} is text; one {_WANTED[parse]} is expected"
+        return _failure(reason, shown, _cure("text", parse, what))
+    if cure == "around" and parse == "json" and isinstance(parsed(raw, "last-line"), dict):
+        cure = "last"
+    reason = f"{subject} {found.reason}, at byte {start + at}"
+    return _failure(reason, shown, caret, _cure(cure, parse, what))
+
+
+def _failure(reason: str, *detail: str) -> Failure:
+    return Failure(kind="protocol", reason=reason, detail=detail)
+
+
+def _cure(name: str, parse: Parse, what: str) -> str:
+    if what != STDOUT:
+        return f"Write one {_WANTED[parse]} to this file, and nothing else."
+    return _CURES[name].format(_WANTED[parse])
 
 
 def objects_with_status(raw: bytes) -> Iterator[dict[str, Json]]:
@@ -109,24 +138,25 @@ def _read(text: str, *, objects_only: bool) -> Json:
     try:
         value, end = _DECODER.raw_decode(text, begin)
     except RecursionError:
-        raise _Violation("nested too deeply", begin) from None
+        raise _Violation("is not valid JSON: nested too deeply", begin) from None
     except json.JSONDecodeError as error:
         brace = text.find("{", begin)
         if objects_only and brace > begin and _is_json(_DECODER.raw_decode, text, brace):
-            raise _Violation("text before it", begin) from None
-        raise _Violation(_lowered(error.msg), error.pos) from None
+            raise _Violation("has text before its JSON object", begin, "around") from None
+        raise _Violation(f"is not valid JSON: {_plain(error.msg)}", error.pos) from None
     except ValueError:
         # A hook refused a token, or int() refused a number with too many digits.
-        raise _Violation(*first_violation(text, begin)) from None
-    rest = text[end:].lstrip()
+        rule, at = first_violation(text, begin)
+        raise _Violation(f"is not valid JSON: {rule}", at) from None
+    rest, noun = text[end:].lstrip(), "object" if objects_only else "value"
     if rest:
-        what = "a second value after it" if rest[0] in "{[" else "text after it"
-        raise _Violation(what, len(text) - len(rest))
+        what = "a second JSON value" if rest[0] in "{[" else "text"
+        raise _Violation(f"has {what} after its JSON {noun}", len(text) - len(rest), "around")
     if objects_only and not isinstance(value, dict):
-        raise _Violation(f"it is {kind(value)}", begin)
+        raise _Violation(f"is {kind(value)}, not a JSON object", begin, "kind")
     lone = lone_surrogate(text) if "\\u" in text else None
     if lone is not None:
-        raise _Violation("half of a surrogate pair is no character", lone)
+        raise _Violation("is not valid JSON: half of a surrogate pair is no character", lone)
     checked: Json = value
     return checked
 
@@ -164,8 +194,19 @@ _DECODER = json.JSONDecoder(
 _LENIENT = json.JSONDecoder()
 
 
-def _lowered(message: str) -> str:
-    return message[:1].lower() + message[1:]
+_RULES = {
+    "Expecting value": "a JSON value is expected",
+    "Expecting property name enclosed in double quotes": "a name in double quotes is expected",
+    "Expecting ':' delimiter": "':' is expected",
+    "Expecting ',' delimiter": "',' is expected",
+    "Unterminated string starting at": "a text without its last quote",
+    "Invalid control character at": "a line break, tab or other control character in a text",
+}
+"""Messages of the decoder in the words of these errors; `<rule>, at byte 7` follows them."""
+
+
+def _plain(message: str) -> str:
+    return _RULES.get(message, f"{message[:1].lower()}{message[1:]}")
 
 
 def _masked(data: bytes, at: int, mask: Callable[[bytes], bytes]) -> tuple[bytes, int]:
@@ -178,7 +219,7 @@ def _excerpt(data: bytes, at: int) -> tuple[str, str]:
     """Return the bytes around an offset, and a line with a caret under it."""
     start, stop = max(0, at - _SHOWN // 2), at + _SHOWN // 2
     before, after = _escaped(data[start:at]), _escaped(data[at:stop])
-    lead = "… b'" if start else "b'"
+    lead = "… '" if start else "'"
     tail = "' …" if stop < len(data) else "'"
     return f"{lead}{before}{after}{tail}", f"{' ' * (len(lead) + len(before))}^"
 

@@ -212,7 +212,7 @@ def test_the_result_file_is_read_after_the_last_process_has_ended(bench: Bench) 
 def test_an_error_in_the_result_file_names_the_variable(bench: Bench) -> None:
     assert kind_and_reason(bench.shell('printf "{}x" > "$ORCHESTRATOR_RESULT"')) == (
         "protocol",
-        "$ORCHESTRATOR_RESULT is not one JSON object: text after it, at byte 2",
+        "$ORCHESTRATOR_RESULT has text after its JSON object, at byte 2",
     )
 
 
@@ -287,7 +287,7 @@ def test_parse_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
         ("echo '{}'; exit 3", "exit_code", "exit code 3, expected 0"),
         ("echo '['; exit 3", "exit_code", "exit code 3, expected 0"),
         ("exit 137", "exit_code", "exit code 137 (SIGKILL in a child), expected 0"),
-        ("echo hi", "protocol", "stdout is not one JSON object: expecting value, at byte 0"),
+        ("echo hi", "protocol", "stdout is text; one JSON object is expected"),
         (
             "echo '{}'",
             "status",
