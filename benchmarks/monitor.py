@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pytest_orchestrator.monitor.app import application
 from tests.runs.built import Built
 
-RUN = "20261125T101502Z-7f3a"
+RUN = "20261125T101502Z-7f3a91c0d2e4"
 STEPS = 3_000
 TABS = ("graph", "timeline", "steps", "context", "resources", "measurements", "log")
 CALLBACK_PATH = "/_dash-update-component"

@@ -233,7 +233,7 @@ class SessionState:
 
             base = settings.run_dir(self.config)
             run_id = getattr(self.config, "workerinput", {}).get(RUN)
-            self._folder = RunFolder(base, run_id or free_id(base))
+            self._folder = RunFolder(base, run_id or free_id(base, self._station_name))
         return self._folder
 
     @property
@@ -269,6 +269,16 @@ class SessionState:
         from pytest_orchestrator.plugin.options.station import station_of
 
         return station_of(self.station_file, self.config.rootpath, self._max_bytes)
+
+    @property
+    def _station_name(self) -> str:
+        """The name in the station file; empty without one, and if recipes report its errors."""
+        from pytest_orchestrator.recipe import RecipeError
+
+        try:
+            return self.station.name if self.station else ""
+        except RecipeError:
+            return ""
 
     def is_of_station(self, error: "RecipeError") -> bool:
         """Return True for the errors of the station file."""

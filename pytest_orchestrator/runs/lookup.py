@@ -76,8 +76,9 @@ def find_run(base: Path, name: str = LATEST) -> Path:
         last = (base / LATEST).resolve()
         return last if last in [path.resolve() for path in runs] else runs[0]
     starts = [path for path in runs if path.name.startswith(name)] if name else []
-    if len(starts) == 1 or (starts and starts[-1].name == name):
-        return starts[-1]
+    exact = [path for path in starts if path.name == name]  # an old id may begin a new one
+    if len(exact or starts) == 1:
+        return (exact or starts)[0]
     if starts:
         several = ", ".join(path.name for path in starts[:3])
         raise NoRun(f"several runs begin with '{name}': {several}{' …' * (len(starts) > 3)}")

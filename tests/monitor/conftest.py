@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.app import application
 from tests.monitor.live_monitor import TOKEN
 from tests.runs.built import Built
 
-RUN, OLDER = "20261125T101502Z-7f3a", "20261124T090000Z-0001"
+RUN, OLDER = "20261125T101502Z-bench-3-7f3a91c0d2e4", "20261124T090000Z-0001"
 
 
 @pytest.fixture(autouse=True)

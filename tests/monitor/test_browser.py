@@ -130,6 +130,19 @@ def test_latest_run_has_an_address_of_its_own(monitor: Monitor) -> None:
     assert page.locator("#favicon").get_attribute("href") != failed
 
 
+@pytest.mark.parametrize("width", [1400, 1000, 700, 390])
+def test_the_id_of_a_run_does_not_break_in_the_list(monitor: Monitor, width: int) -> None:
+    page = monitor.open("/")
+    page.set_viewport_size({"width": width, "height": 900})
+    lines = [
+        page.get_by_role("link", name=run).evaluate("one => one.getClientRects().length")
+        for run in (RUN, OLDER)
+    ]
+
+    assert lines == [1, 1]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_run_is_read_by_keyboard_alone(monitor: Monitor) -> None:
     page = monitor.open("/")
     page.keyboard.press("j")

@@ -39,7 +39,7 @@ def _zeros(figure: re.Match[str]) -> str:
 
 
 _VARIES: Final[list[tuple[str, Any]]] = [
-    (r"\d{8}T\d{6}Z-[0-9a-f]{4}", "20260101T000000Z-0000"),
+    (r"\d{8}T\d{6}Z-[0-9a-f]{12}", "20260101T000000Z-000000000000"),
     (r"^(platform) .*", r"\1 …"),
     (r"(orchestrator) \d[\w.]*(?=:)", r"\1 0.0.0"),
     (r"(\bin )\d+\.\d+ ?s(?: \([\d:]+\))?", r"\g<1>0.00s"),

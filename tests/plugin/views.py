@@ -40,7 +40,7 @@ _VARYING_TEXT: Final = re.compile(
     r"|^(worker|resources|rerun) .*\n?| in \d+\.\d+s\b|\d+\.\d+ s\b"
 )
 _NAMES: Final = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?|\d{8}T\d{6}Z-\w{4}|127\.0\.0\.1:\d+|0x[0-9a-f]+"
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?|\d{8}T\d{6}Z-[\w-]{4,29}|127\.0\.0\.1:\d+|0x[0-9a-f]+"
 )
 REPORTS: Final = ("--json-report", "--json-report-file=told.json", "--junitxml=told.xml")
 

@@ -2,17 +2,20 @@
 
 import fcntl
 import os
+import re
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished
 from pytest_orchestrator.runs import folder, lookup
-from pytest_orchestrator.runs.folder import RunFolder, free_id
+from pytest_orchestrator.runs.folder import RunFolder, free_id, is_run, new_id
 from pytest_orchestrator.runs.history.retention import delete
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import Journal, is_being_written
@@ -54,10 +57,58 @@ def test_an_id_of_another_session_is_not_used_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter([run(1), run(1), run(2)])
-    monkeypatch.setattr(folder, "new_id", lambda: next(ids))
+    monkeypatch.setattr(folder, "new_id", lambda _: next(ids))
     (tmp_path / run(1)).mkdir()
 
     assert free_id(tmp_path) == run(2)
+
+
+@pytest.mark.parametrize(
+    ("station", "word"),
+    [
+        ("", ""),
+        ("bench-3", "bench-3-"),
+        ("Bench 3 / Hall B", "Bench-3-Hall-B-"),
+        ("a_very_long_name_of_a_bench", "a-very-long-name-"),
+        ("fifteen-letters-and", "fifteen-letters-"),
+        ("../../x", "x-"),
+        ("Prüfstand", "Prufstand-"),
+        ("台", ""),
+    ],
+)
+def test_an_id_has_the_station_in_signs_that_every_file_system_takes(
+    station: str, word: str
+) -> None:
+    made = new_id(station)
+
+    assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{word}[0-9a-f]{{12}}", made)
+    assert is_run(Path(made))
+    assert {new_id(station)[-12:] for _ in range(100)}.isdisjoint({made[-12:]})
+
+
+@given(st.text())
+def test_any_name_of_a_station_gives_an_id(station: str) -> None:
+    made = new_id(station)
+
+    assert is_run(Path(made))
+    assert len(made) <= len("20261125T101502Z--7f3a91c0d2e4") + 16
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("20261125T101502Z-7f3a", True),
+        ("20261125T101502Z-7f3a91c0d2e4", True),
+        ("20261125T101502Z-bench-3-7f3a91c0d2e4", True),
+        ("20261125T101502Z-bench_3-7f3a91c0d2e4", False),
+        ("20261125T101502Z-a-bench-with-a-long-name-7f3a91c0d2e4", False),
+        ("20261125T101502Z-bench-7f3a", False),
+        ("20261125T101502Z-7f3a91", False),
+        ("20261125T101502Z-7F3A", False),
+    ],
+)
+def test_ids_of_this_version_and_of_earlier_ones_are_runs(name: str, is_one: bool) -> None:
+    assert is_run(Path(name)) is is_one
 
 
 def test_the_oldest_runs_are_deleted_except_running_ones(tmp_path: Path) -> None:

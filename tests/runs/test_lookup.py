@@ -175,6 +175,25 @@ def test_a_run_is_found_by_its_id_or_a_prefix_of_it(tmp_path: Path) -> None:
     )
 
 
+def test_ids_with_and_without_a_station_are_sorted_and_found(tmp_path: Path) -> None:
+    names = [
+        "20261125T101502Z-7f3a",
+        "20261125T101502Z-7f3a91c0d2e4",
+        "20261126T101502Z-bench-3-00aa91c0d2e4",
+        "20261126T101503Z-0001",
+        "20261127T101502Z-00aa91c0d2e5",
+    ]
+    for moment, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").touch()
+        os.utime(tmp_path / name / "journal.jsonl", ns=(moment, moment))
+
+    assert [path.name for path in run_folders(tmp_path)] == names[::-1]
+    assert [find_run(tmp_path, name).name for name in names] == names  # one begins another
+    assert find_run(tmp_path, "20261126T101502Z-bench").name == names[2]
+    assert find_run(tmp_path, "20261125T101502Z-7f3a9").name == names[1]
+
+
 def test_a_missing_run_or_journal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoRun, match="there is no run in"):
         find_run(tmp_path / "no")

@@ -249,7 +249,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     diff = commands.add_parser(
         "diff",
         help="print the differences between the final Contexts of two runs",
-        **with_example("ctx diff 20261125T101502Z-7f3a latest"),
+        **with_example("ctx diff 20261125T101502Z-7f3a91c0d2e4 latest"),
     )
     declare_diff(diff)
     diff.add_argument("--json", action="store_true", default=argparse.SUPPRESS)

@@ -51,7 +51,7 @@ def test_all_runs_can_be_searched_filtered_and_sorted(many: tuple[Any, list[str]
 def test_the_list_shows_each_run_with_its_unit_and_links(client: Any) -> None:
     page = client.get("/").text
 
-    assert f'<a class="row-link" href="/run/{OLDER}">{OLDER}</a>' in page
+    assert f'<a class="row-link run-id" href="/run/{OLDER}">{OLDER}</a>' in page
     assert f'href="/recipe?path={RECIPE}"' in page
     assert f'name="run" value="{RUN}"' in page
     assert "1 of 2 runs passed (50 %)" in page
@@ -92,7 +92,7 @@ def test_runs_whose_folders_were_deleted_stay_in_list_and_grid(
     listed = client.get("/").text
     grid = client.get(f"/recipe?path={RECIPE}").text
 
-    assert f'{OLDER} <span class="quiet"' in listed
+    assert f'{OLDER}</span> <span class="quiet"' in listed
     assert "history only</span>" in listed
     assert f'href="/run/{OLDER}' not in listed + grid
     assert f'value="{OLDER}"' not in listed

@@ -149,3 +149,30 @@ def test_a_station_file_that_a_setting_names_has_to_be_correct(project: Project)
     assert result.errlines[0] == (
         "ERROR: ini key recipe_station: there is no file 'bench.yml' (did you mean 'bench.yaml'?)"
     )
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_the_id_of_a_run_contains_the_name_of_its_station(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    project.recipe("a", {"a": "type: shell, cmd: 'true', parse: text"})
+    runs = project.path / ".orchestrator/runs"
+    found = []
+    for file in ("vars: {a: 1}\n", "name: Prüfstand 3, hall B-17\n"):
+        project.write("station.yaml", file)
+        for option in ((), ("--recipe-station=none",)):
+            project.run(*option, *workers)
+            found.append((runs / "latest").readlink().name)
+    stations = [run_id.partition("-")[2].rpartition("-")[0] for run_id in found]
+
+    assert stations == ["", "", "Prufstand-3-hall", ""]
+
+
+def test_workers_report_the_errors_of_the_station_at_the_recipe(project: Project) -> None:
+    project.recipe("a", {"a": "type: shell, cmd: 'true', parse: text"})
+    project.write("station.yaml", "name: [bench]\n")
+    result = project.run("-n", "2")
+
+    assert project.shown(result, "ERROR collecting recipes/a.yaml").startswith(
+        "station.yaml:1:7: 'name' is a list, should be text"
+    )

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
-_RUN = re.compile(r"run \.orchestrator/runs/\d{8}T\d{6}Z-[0-9a-f]{4}")
+_RUN = re.compile(r"run \.orchestrator/runs/\d{8}T\d{6}Z-[0-9a-f]{12}")
 _FAIL = "type: shell, cmd: exit 3, parse: text"
 _SHELL = "type: shell, cmd: 'true', parse: text"
 _MEASURE = """\
