@@ -125,10 +125,10 @@ def _question(near: str) -> str:
 
 
 def similar(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return another name that is most similar to a wrong one; empty if no name is similar."""
+    """Return the valid name that is most similar to an unknown one; empty if no name is similar."""
     from difflib import get_close_matches
 
-    candidates = (one for one in islice(names, _MOST_NAMES) if one.isprintable() and one != name)
+    candidates = filter(str.isprintable, islice(names, _MOST_NAMES))
     return next(iter(get_close_matches(name[:200], candidates, n=1, cutoff=cutoff)), "")
 
 

@@ -457,7 +457,8 @@ class _Check:
             return f"{file} does, and no step of this recipe calls it" if file else None
         all_writes = (write for writes in self._writes.values() for _, write in writes)
         keys = dict.fromkeys(write.key for write in all_writes if write.place != want.place)
-        return nearest(want.key, [key for key in keys if ANY not in key])
+        # A key that is only promised, by `ctx_has_keys`, is among them.
+        return nearest(want.key, [key for key in keys if ANY not in key and key != want.key])
 
     def _meeting(self, key: str) -> list[tuple[str, Write]]:
         near = (*self._writes.get(_bucket(key), ()), *self._writes.get(ANY, ()))
