@@ -50,12 +50,12 @@ def test_a_list_of_runs_fits_into_a_terminal_of_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
 
     assert project.call("runs").out == (
-        "run                    verdict      seconds  steps               recipes\n"
-        f"{changed}  damaged          2.0  1 interrupted       …/psu.yaml\n"
-        f"{cut}  interrupted    ≥ 2.0  1 interrupted, 1…   …/psu.yaml\n"
-        f"{bad}  failed           7.0  1 failed, 1 block…  …/psu.yaml\n"
-        f"{good}  passed           8.0  2 passed            …/psu.yaml\n"
-        "left out: start, dut (--wide shows all)\n"
+        "run               verdict      seconds  steps               recipes          dut\n"
+        f"{changed[:16]}  damaged          2.0  1 interrupted       …/psu.yaml       -\n"
+        f"{cut[:16]}  interrupted    ≥ 2.0  1 interrupted, 1…   …/psu.yaml       -\n"
+        f"{bad[:16]}  failed           7.0  1 failed, 1 block…  …/psu.yaml       -\n"
+        f"{good[:16]}  passed           8.0  2 passed            …/psu.yaml       A17\n"
+        "left out: start (--wide shows all)\n"
     )
     assert project.call("runs", "--json").out == listed
     wide = project.call("runs", "--wide").out

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -171,7 +172,10 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         say_json({"folder": str(runs_folder()), "runs": summaries})
     elif summaries:
-        say_tables([Table(_COLUMNS, map(_row, summaries), width_of(args))])
+        starts = Counter(row["id"].partition("-")[0] for row in summaries)
+        width = width_of(args)
+        rows = [_row(row, starts, is_wide=width is None) for row in summaries]
+        say_tables([Table(_COLUMNS, rows, width)])
     else:
         say(f"no run in {runs_folder()}")
     return 0
@@ -188,11 +192,13 @@ def _summary(folder: Path) -> dict[str, Any]:
         return {"id": folder.name, **unknown, "recipes": [], "steps": {}, "tests": {}}
 
 
-def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(row: Mapping[str, Any], starts: Mapping[str, int], *, is_wide: bool) -> tuple[str, ...]:
+    """Return the cells of a run; its id is cut after the second if one run alone began in it."""
     recipes = [one["recipe"] for one in row["recipes"]]
+    start = row["id"].partition("-")[0]
     more = f" +{len(recipes) - 1}" if len(recipes) > 1 else ""
     return (
-        row["id"],
+        row["id"] if is_wide or starts[start] > 1 else start,
         verdict_text(row),
         moment(row["start"]),
         seconds_text(row),
