@@ -38,7 +38,12 @@ AT = "TCPIP::192.0.2.7::INSTR"
 
 
 def use(name: str = "psu", **fields: Any) -> InstrumentOpened:
-    fields = {"resource": AT, "backend": "@py", "has_safe_state": True, "safe": ("OUTP 0",)} | fields
+    fields = {
+        "resource": AT,
+        "backend": "@py",
+        "has_safe_state": True,
+        "safe": ("OUTP 0",),
+    } | fields
     return InstrumentOpened(recipe=RECIPE, instrument=name, **fields)
 
 
@@ -188,7 +193,9 @@ def test_an_instrument_is_the_same_by_resource_and_backend_under_any_name(
 def test_a_debt_is_paid_with_the_settings_of_its_time_and_then_with_those_of_today(
     tmp_path: Path,
 ) -> None:
-    text = f"  psu: {{resource: '{AT}', timeout: 9s, read_termination: '%', idn: A, safe: [OUTP 0]}}"
+    text = (
+        f"  psu: {{resource: '{AT}', timeout: 9s, read_termination: '%', idn: A, safe: [OUTP 0]}}"
+    )
     then = station(tmp_path, text).instruments["psu"]
     event = use_of(then, RECIPE, lambda value: value)
     old, new = OwedSafe(FIRST, event), OwedSafe(SECOND, event)

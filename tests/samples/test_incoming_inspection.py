@@ -50,7 +50,7 @@ def test_a_rejected_unit_fails_with_the_verdict_of_the_station(incoming: Project
     result = incoming.run("--recipe-answers", _ANSWERS, "recipes")
 
     result.assert_outcomes(passed=1, failed=1, skipped=2)
-    result.stdout.fnmatch_lines(["*front_panel = 13.2 V, max 12.24 V*"])
+    result.stdout.fnmatch_lines(["*front_panel = 13.20 V, max 12.24 V*"])
 
 
 def test_the_recipe_is_skipped_with_the_reason_without_a_person(

@@ -198,7 +198,7 @@ def _missed(
     key = side if own is not None and exact(own) == exact(limit) else around
     word, where = ("min", "below") if side == "low" else ("max", "above")
     made = _notation(value, measurement, low=limits[0], high=limits[1])
-    percent = f", {figure(100 * distance / abs(exact(limit)), most=3)} %" if limit else ""
+    percent = f", {figure(rounded(100 * distance / abs(exact(limit))), most=3)} %" if limit else ""
     apart = f"{made.distance(value, limit)} {made.unit}".rstrip()
     return (
         key,

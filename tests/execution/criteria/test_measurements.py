@@ -83,7 +83,7 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
         (
             {"value": repr(math.nextafter(3.35, 4)), "nominal": 3.3, "tolerance": 0.05},
             "fail",
-            "= 3.35, max 3.35 (5e-16 above, 1.49e-14 %)",
+            "= 3.3500000000000005, max 3.3500000000000000 (0.0000000000000005 above, 1.49e-14 %)",
         ),
         (
             {"value": "9007199254740993", "high": 9007199254740992},
