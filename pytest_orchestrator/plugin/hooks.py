@@ -5,7 +5,6 @@ imports only pytest and the tables of options, and `activation` is imported at t
 plugin. pytest is not to rewrite the asserts of this module, which takes longer than to load it.
 """
 
-import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
@@ -202,6 +201,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     is_loaded = "pytest_orchestrator.plugin.collection.nodes" in sys.modules
     has_recipes = is_loaded and _ACTIVE in session.config.stash
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
+    has_steps = False
     if has_recipes or marked:
         activate(session.config)
         from pytest_orchestrator.core.files import gc_paused_for_imports
@@ -209,9 +209,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         with gc_paused_for_imports():
             from pytest_orchestrator.plugin.session import start
 
-            start.keep_recipes_whole(session)
-    elif os.path.isdir(session.config.rootpath / str(session.config.getini("recipe_run_dir"))):
-        _say_what_is_owed(session.config)
+            has_steps = start.keep_recipes_whole(session)
+    runs = session.config.rootpath / str(session.config.getini("recipe_run_dir"))
+    if not has_steps and runs.is_dir():
+        _say_what_is_owed(session.config, runs)
     if session.config.getoption("collectonly"):
         for item in marked:
             # VS Code takes an item with `callspec` for a parametrized one with brackets.
@@ -219,11 +220,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 del item.callspec
 
 
-def _say_what_is_owed(config: pytest.Config) -> None:
+def _say_what_is_owed(config: pytest.Config, runs: "Path") -> None:
     """Add a header line to a session without recipes if an earlier run owes a safe state."""
     from pytest_orchestrator.runs.debt_marks import may_have_debts
 
-    if may_have_debts(config.rootpath / config.getini("recipe_run_dir")):
+    if may_have_debts(runs):
         from pytest_orchestrator.plugin.instruments import owed
 
         config.pluginmanager.register(owed.OwedSafeStates(config, owed.LATER))

@@ -87,9 +87,11 @@ def payments(debts: Sequence[OwedSafe], now: InstrumentSettings) -> list[Instrum
     of the present station, in which a person may have corrected them.
 
     Args:
-        debts: The debts, the newest first.
+        debts: The debts, the newest first; none for the commands of the station alone.
         now: The instrument in the present station.
     """
+    if not debts:
+        return [now]
     commands = dict.fromkeys([*(one.use.safe for one in reversed(debts)), now.safe])
     safe = tuple(command for some in commands for command in some)
     then = msgspec.structs.replace(debts[0].settings, safe=safe)

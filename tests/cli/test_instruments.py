@@ -201,10 +201,128 @@ def test_the_table_fits_into_80_columns_and_names_overdue_calibrations_and_owed_
     assert reason.startswith(f"{IDN}; calibration of 'psu' was due on 2001-05-01 (")
     assert max(map(len, table.out.splitlines())) <= 80
     assert f"{owed} {more.strip()}" == (
-        f"run {run} was ended while it used psu: its safe state is owed, "
+        f"run {run} has not made psu safe: its safe state is owed, "
         "the next session that uses instruments sends it"
     )
-    assert json.loads(strict.out)["instruments"][0]["owed"] == run
+    found = json.loads(strict.out)
+    assert found["instruments"][0]["owed"] == run
+    assert found["debts"] == [
+        {
+            "run": run,
+            "recipe": "recipes/sweep.yaml",
+            "instrument": "psu",
+            "name": "psu",
+            "resource": psu.resource,
+            "backend": "",
+            "simulation": "",
+            "safe": [],
+        }
+    ]
+
+
+def debts(bench: Project) -> list[dict[str, Any]]:
+    """Return the debts that `instruments` lists."""
+    listed: list[dict[str, Any]] = json.loads(bench.call("instruments", "--json").out)["debts"]
+    return listed
+
+
+@pytest.mark.measured
+def test_a_query_makes_one_debt_that_safe_pays(bench: Project, psu: ScpiInstrument) -> None:
+    for _ in range(2):
+        assert bench.call("instruments", "query", "psu", "OUTP ON").code == 0
+    [debt] = debts(bench)
+    assert (debt["recipe"], debt["safe"]) == ("pytest-orchestrator instruments query", ["OUTP OFF"])
+    run = debt["run"]
+    path = bench.path / "station.yaml"
+    path.write_text(path.read_text().replace("  psu:", "  supply:"))
+    renamed = bench.call("instruments")
+    assert " ".join(renamed.out.split()).endswith(
+        f"run {run} has not made psu (supply in station.yaml) safe: its safe state is owed, the "
+        "next session that uses instruments sends it"
+    )
+
+    psu.refused.add("OUTP OFF")
+    failed = bench.call("instruments", "safe", "supply")
+    psu.behave()
+    psu.errors.clear()
+    paid = bench.call("instruments", "safe", "psu")
+
+    assert (failed.code, failed.out) == (1, "")
+    assert failed.err.splitlines()[-1].startswith("supply is not in its safe state: ")
+    assert paid == (
+        0,
+        f"psu is in its safe state\npaid: the safe state of psu that run {run} owed\n",
+        "",
+    )
+    assert (psu.is_on, debts(bench)) == (False, [])
+    again = bench.call("instruments", "safe", "supply")
+    assert again == (0, "supply is in its safe state\n", "")
+    assert_free(bench, psu)
+
+
+def test_a_debt_is_dropped_by_hand_with_a_reason(
+    bench: Project, psu: ScpiInstrument, runs: Runs
+) -> None:
+    run = owing(runs, psu)
+    (bench.path / "station.yaml").write_text("name: bench-3")
+    gone = f"station.yaml has no instrument with a safe state at {psu.resource}, so the one that "
+    gone += f"run {run} owes cannot be reached; write it into the station file again, or drop the "
+    gone += "debt: pytest-orchestrator instruments forgive psu --reason TEXT"
+    refused = bench.call("instruments", "safe", "psu")
+    listed = bench.call("instruments")
+    unknown = bench.call("instruments", "forgive", "pus", "--reason", "scrapped")
+    empty = bench.call("instruments", "forgive", "psu", "--reason", " ")
+    (bench.path / "station.yaml").unlink()
+    without = bench.call("instruments")
+
+    dropped = bench.call("instruments", "forgive", "psu", "--reason", "scrapped")
+    twice = bench.call("instruments", "forgive", "psu", "--reason", "scrapped")
+
+    assert (refused.code, refused.err.partition("error: ")[2]) == (2, f"{gone}\n")
+    assert " ".join(listed.out.split()) == f"station.yaml has no instruments {gone}"
+    assert unknown.err.endswith("error: no safe state of 'pus' is owed (did you mean 'psu'?)\n")
+    assert empty.err.endswith("error: --reason is empty; say why, for the journal\n")
+    assert (without.code, without.out) == (2, f"{gone.replace('station.yaml', 'the project', 1)}\n")
+    assert dropped == (0, f"dropped: the safe state of psu that run {run} owed\n", "")
+    assert twice.code == 2
+    [journal] = bench.path.glob(".orchestrator/instruments/*T*/journal.jsonl")
+    event = json.loads(journal.read_text().splitlines()[1])
+    assert (event["event"], event["run"], event["reason"]) == ("debt_forgiven", run, "scrapped")
+    assert bench.call("verify", str(journal.parent)).code == 0
+
+
+def owing(runs: Runs, psu: ScpiInstrument) -> str:
+    """Write a killed run that owes a safe state and a finally step; return its id."""
+    killed = runs.new("recipes/sweep.yaml").begin("ramp", "off", final="yes")
+    killed.start("ramp")
+    opened: dict[str, Any] = {"instrument": "psu", "resource": psu.resource, "backend": "@py"}
+    opened |= {"has_safe_state": True, "safe": ("OUTP OFF",)}
+    killed.add(InstrumentOpened(recipe="recipes/sweep.yaml", **opened))
+    return killed.cut().name
+
+
+def test_all_debts_of_a_run_are_dropped_by_its_id(
+    bench: Project, psu: ScpiInstrument, runs: Runs
+) -> None:
+    run = owing(runs, psu)
+    runs.new("recipes/b.yaml").begin("one").cut()
+
+    pruned = bench.call("runs", "prune", "--keep", "1", "--dry-run")
+    dropped = bench.call("runs", "forgive", run[:-1], "--reason", "off by hand")
+    nothing = bench.call("runs", "forgive", run, "--reason", "off by hand")
+    missing = bench.call("runs", "forgive", "x", "--reason", "off by hand")
+    after = bench.call("runs", "prune", "--keep", "1", "--dry-run")
+
+    stays = f"the journal of run {run} stays: safe states or `finally` steps are owed\n"
+    assert pruned.out == f"would delete 0 runs, keeping the newest 1\n{stays}"
+    assert dropped.out.splitlines() == [
+        f"dropped: the safe state of psu that run {run} owed",
+        f"dropped: `finally` of recipes/sweep.yaml (ramp, off) that run {run} owed",
+    ]
+    assert nothing.err.endswith(f"error: run {run} owes no safe state and no `finally`\n")
+    assert "error: no run 'x'" in missing.err
+    assert after.out.endswith("would delete 1 run, keeping the newest 1\n")
+    assert debts(bench) == []
 
 
 def test_a_command_without_a_station_or_with_a_wrong_one_says_what_to_do(project: Project) -> None:

@@ -271,7 +271,8 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
     def pay(start: "Start") -> int:
         no_listener: Any = None  # no use of an instrument begins or ends here
         result = Bench(station, start, no_listener).make_safe(ways)
-        debts.record_payment(owed, result)
+        if owed:
+            debts.record_payment(owed, result)
         if result.reason:
             say(*result.transcript, f"{name} is not in its safe state: {result.reason}", err=True)
             return 1

@@ -63,6 +63,12 @@ class OwedSafeStates:
         return [] if is_list else [f"orchestrator: {line}" for line in self.header_lines()]
 
 
+def say(config: pytest.Config) -> None:
+    """Say in a controller of xdist what is owed; its workers have no terminal."""
+    for line in OwedSafeStates(config, LATER).header_lines():
+        print_line(config, line)
+
+
 def send_owed(config: pytest.Config) -> None:
     """Pay the safe states that earlier runs owe, before the first step of this session.
 

@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.step import Step
 
 
-def keep_recipes_whole(session: pytest.Session) -> None:
-    """Order the items of a session by recipe, store their needs, and register the plugins."""
+def keep_recipes_whole(session: pytest.Session) -> bool:
+    """Order the items of a session by recipe, store their needs, and register the plugins.
+
+    Returns:
+        True if the session has steps, or tests that need a recipe.
+    """
     steps = _steps(session)
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     register = session.config.pluginmanager.register
@@ -45,7 +49,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     register(header, "orchestrator-header")
     if not steps and not marked:
         _begin_for_mistakes(session)
-        return
+        return False
     header.owed = _owed_safe_states(session.config)
     register(needs, "orchestrator-needs")
     if session.config.getoption("dist", "no") == "no":
@@ -53,7 +57,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     state = state_of(session.config)
     _regroup(session, steps, state)
     if _is_plain_list(session.config) and not marked and _are_whole(steps, state):
-        return
+        return True
     for item in steps:
         recipe_needs.link(item.run, state)
     tests = [(test, _linked(test)) for test in marked]
@@ -81,6 +85,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
         header.serial = parallel.start(session)
     needs.write_groups(session, header.lines)
+    return True
 
 
 def _drop_unused_runs(

@@ -28,6 +28,7 @@ from pytest_orchestrator.plugin.session_state import (
     state_of,
 )
 from pytest_orchestrator.plugin.xdist import controller_context
+from pytest_orchestrator.runs.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.session_state import SessionState
@@ -176,6 +177,10 @@ class Controller(Plugin):
         from pytest_orchestrator.plugin.session import journal, run_end
 
         has_steps = self._file.exists() or any(map(needs.recipe_of, ids))
+        if not has_steps and node is self._started[0] and may_have_debts(state.folder.path.parent):
+            from pytest_orchestrator.plugin.instruments import owed
+
+            owed.say(node.config)
         if has_steps or run_end.exports_mistakes(state):
             self._restore_steps(state)
             assert self._session is not None  # noqa: S101  # it has begun

@@ -1,11 +1,13 @@
 """A project with a station: a power supply and an electronic load on TCP ports of this machine."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.faults import PATIENCE
 from tests.instruments import ScpiInstrument
-from tests.plugin.conftest import Project
+from tests.plugin.conftest import PYTEST, Project
 
 STEPS = """
 import os
@@ -42,6 +44,7 @@ class Bench:
 
     def __init__(self, project: Project, psu: ScpiInstrument, load: ScpiInstrument) -> None:
         self.project, self.psu, self.load = project, psu, load
+        self.run = ""
         project.write("bench.py", STEPS)
         self.station()
 
@@ -51,6 +54,31 @@ class Bench:
         text += f"    idn: PSU-30\n    timeout: {timeout}\n    safe: {safe}\n{more}"
         text += f"  load:\n    resource: {self.load.resource}\n    safe: [OUTP OFF]\n"
         self.project.write("station.yaml", text)
+
+    def start(self, *args: str) -> subprocess.Popen[bytes]:
+        """Start pytest in a process of its own, and wait until the power supply is on."""
+        before = self.psu.texts.count("OUTP ON")
+        with (self.project.path / "out.txt").open("wb") as out:
+            process = subprocess.Popen(
+                [*PYTEST, *args],
+                cwd=self.project.path,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.psu.wait_for("OUTP ON", before + 1)
+        return process
+
+    def kill(self, *args: str) -> str:
+        """Kill pytest while the power supply is on; return the id of the run."""
+        before = {one.name for one in self.project.path.glob(".orchestrator/runs/*T*")}
+        process = self.start(*args)
+        process.kill()
+        process.wait(PATIENCE)
+        self.psu.wait_until_closed()
+        after = {one.name for one in self.project.path.glob(".orchestrator/runs/*T*")}
+        [run] = after - before
+        return run
 
 
 @pytest.fixture

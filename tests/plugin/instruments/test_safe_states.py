@@ -148,55 +148,13 @@ def test_the_output_ends_with_the_instruments_of_a_dead_worker(bench: Bench) -> 
     assert result.outlines[-1] == f"orchestrator: load is not in its safe state: {why}"
 
 
-def _start(bench: Bench, *args: str) -> subprocess.Popen[bytes]:
-    """Start pytest in a process of its own, and wait until the power supply is on."""
-    with (bench.project.path / "out.txt").open("wb") as out:
-        process = subprocess.Popen(
-            [*PYTEST, *args], cwd=bench.project.path, stdout=out, stderr=out, start_new_session=True
-        )
-    bench.psu.wait_for("OUTP ON")
-    return process
-
-
-def test_the_session_after_a_killed_one_sends_its_safe_commands(bench: Bench) -> None:
-    project = bench.project
-    project.recipe("a", {"hang": HANG})
-    project.recipe("b", {"one": ""})
-    process = _start(bench)
-    process.kill()
-    process.wait(PATIENCE)
-    bench.psu.wait_until_closed()
-    [run] = (one.name for one in project.path.glob(".orchestrator/runs/*T*"))
-    assert bench.psu.texts == ["*IDN?", "OUTP ON"]
-
-    owed = f"    run {run} was ended while it used psu: 1 safe state owed"
-    listed = project.run("--collect-only", "recipes/b.yaml").outlines
-    assert f"{owed}, not sent with --collect-only" in listed
-    assert bench.psu.texts[2:] == []
-
-    project.write("other.yaml", "name: other")
-    elsewhere = project.run("recipes/b.yaml", "--recipe-station=other.yaml").outlines
-    debt = f"orchestrator: the safe state of psu that run {run} owed"
-    other = "psu is in station.yaml, and this session uses other.yaml"
-    assert [one for one in elsewhere if "owed" in one] == [f"{debt} is not reached: {other}"]
-
-    result = project.run("recipes/b.yaml")
-    result.assert_outcomes(passed=1)
-    said = f"{debt} was reached"
-    assert [one for one in result.outlines if "owed" in one] == [f"{owed}, sent now", said]
-    assert bench.psu.texts[2:] == ["*IDN?", *LAST]
-
-    assert not [one for one in project.run("recipes/b.yaml").outlines if "owed" in one]
-    assert len(bench.psu.texts) == 6
-
-
 def test_ctrl_c_at_a_query_makes_an_instrument_safe_after_finally(bench: Bench) -> None:
     bench.psu.held.add("HELD?")
     bench.psu.answers["HELD?"] = "1"
     use = "type: scpi, instrument: psu, check_errors: false, commands: "
     held = f"{use}[OUTP ON, {{query: 'HELD?', timeout: 500s}}]"
     bench.project.recipe("a", {"hang": held}, {"down": f"{use}['VOLT 0']"})
-    process = _start(bench)
+    process = bench.start()
     bench.psu.wait_for("HELD?")
     os.killpg(process.pid, signal.SIGINT)
 
@@ -224,7 +182,7 @@ def test_two_sessions_never_use_an_instrument_at_the_same_time(bench: Bench) -> 
     project.recipe("b", {"late": f"{use}, commands: [VOLT 9]"})
     bench.psu.answers["HELD?"] = "1"
     bench.psu.held.add("HELD?")
-    first = _start(bench, "recipes/a.yaml")
+    first = bench.start("recipes/a.yaml")
 
     with (project.path / "late.txt").open("wb") as out:
         second = subprocess.Popen([*PYTEST, "recipes/b.yaml"], cwd=project.path, stdout=out)
