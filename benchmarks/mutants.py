@@ -158,7 +158,45 @@ EXACT_MUTANTS = {
 }
 """Mutants of exact comparison, of filters, of `exit_code: nonzero` and of bounds of memory."""
 
+DEBT_MUTANTS = {
+    "pruned": (Change("runs/history/retention.py", "kept = in_debt(folders)", "kept = [*()]"),),
+    "unanswered": (
+        Change(
+            "execution/instruments/safe_state.py",
+            'if error.kind != "timeout":\n            raise',
+            'if error.kind == "timeout":\n            return',
+        ),
+    ),
+    "renamed": (
+        Change(
+            "runs/owed_safe.py",
+            "if one.resource == self.use.resource and",
+            "if one.name == self.instrument and",
+        ),
+    ),
+    "forgotten": (
+        Change(
+            "runs/journal/debts.py", 'InstrumentSafe(reason="", run="")', 'InstrumentSafe(run="")'
+        ),
+    ),
+    "tried": (
+        Change(
+            "runs/journal/debts.py",
+            'InstrumentSafe(reason="") | DebtForgiven()',
+            "InstrumentSafe() | DebtForgiven()",
+        ),
+    ),
+    "simulation-pays": (
+        Change(
+            "runs/owed_safe.py", "is_same = one.backend == self.use.backend or", "is_same = 1 or"
+        ),
+    ),
+    "query": (Change("cli/verbs/instruments.py", "debts.make_debt(settings, who)", "return"),),
+}
+"""Mutants of the debts of instruments: each would leave one on, with nothing owed."""
+
 LAWS = {
+    **dict.fromkeys(DEBT_MUTANTS, "tests/plugin/instruments/test_debt_law.py"),
     **dict.fromkeys(MUTANTS, LAW),
     "services": "tests/execution/test_recipe_outcome.py",
     **dict.fromkeys(EXACT_MUTANTS, EXACT_LAW),
@@ -208,7 +246,9 @@ def main() -> int:
     args = parser.parse_args()
     missed = 0
     for name in args.names or LAWS:
-        failure = failure_of(LAWS[name], (MUTANTS | EXACT_MUTANTS)[name], args.examples)
+        failure = failure_of(
+            LAWS[name], (MUTANTS | EXACT_MUTANTS | DEBT_MUTANTS)[name], args.examples
+        )
         missed += failure is None
         result = "NOT FOUND" if failure is None else f"found: {failure[:150]}"
         print(f"{name:12} {result}", flush=True)

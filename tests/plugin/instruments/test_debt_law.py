@@ -1,0 +1,235 @@
+"""Property test: after every session an instrument is off and has said so, or its debt is listed.
+
+A hypothesis state machine composes sessions (ordinary ones, killed ones, some that prune, simulate
+or have no station) and commands, with an instrument that misbehaves, is restarted or gets another
+name. It compares the debts that `pytest-orchestrator instruments` lists with the output of the
+instrument.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from benchmarks.faults import PATIENCE
+from pytest_orchestrator.cli.main import main
+from tests.instruments import POWER_SUPPLY, SIMULATED, ScpiInstrument
+from tests.plugin.conftest import PYTEST, Project
+
+EXAMPLES = min(300, int(os.environ.get("VERDICT_EXAMPLES", "3")))
+"""Number of examples, of some seconds each; the long tier has 300."""
+PHASES = (Phase.generate,) if "VERDICT_FIRST" in os.environ else tuple(Phase)
+
+_OFF, _DONE = "OUTP 0", "*OPC?"
+
+WAYS = {
+    "well": ("held", ()),
+    "refuses": ("refused", (_OFF,)),
+    "closes": ("closing", (_OFF,)),
+    "is silent": ("held", (_DONE,)),
+    "hangs up": ("closing", (_DONE,)),
+    "answers twice": ("doubled", ("OUTP?", "*IDN?")),
+    "freezes": ("held", ()),
+}
+"""How the instrument behaves: the set that gets these commands; it stays so during a session."""
+
+_ANSWERS = ("well", "answers twice")
+_STATIONS = ("psu", "supply", "simulated", "gone")
+_REAL = ("psu", "supply")
+
+
+class Session(NamedTuple):
+    """A session or command: its exit code, its output, and the debts before and after it."""
+
+    code: int
+    out: str
+    before: set[tuple[str, str]]
+    after: set[tuple[str, str]]
+
+
+class Debts(RuleBasedStateMachine):
+    """Runs one session after the other in one project with one instrument."""
+
+    project: ClassVar[Project]
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with no runs and an instrument that is off."""
+        self.psu = ScpiInstrument()
+        self.way, self.station = "well", "psu"
+        self.known = set[tuple[str, str]]()
+        shutil.rmtree(self.project.path / ".orchestrator", ignore_errors=True)
+        simulation = POWER_SUPPLY.read_text().replace(SIMULATED, self.psu.resource)
+        self.project.write("sim.yaml", simulation.replace("\\r\\n", "\\n"))
+        self.write_station()
+
+    def teardown(self) -> None:
+        """End the instrument."""
+        if hasattr(self, "psu"):
+            self.psu.behave()
+            self.psu.close()
+
+    @rule(way=st.sampled_from([*WAYS]))
+    def it_behaves(self, way: str) -> None:
+        self.psu.behave()
+        self.psu.release.clear()
+        self.psu.errors.clear()
+        name, commands = WAYS[way]
+        getattr(self.psu, name).update(commands)
+        if way == "freezes":
+            self.psu.freeze()
+        self.way = way
+        self.write_station()
+
+    @rule(keeps_output=st.booleans())
+    def it_restarts(self, keeps_output: bool) -> None:
+        self.psu.restart(keeps_output=keeps_output)
+        if self.way == "freezes":
+            self.psu.freeze()
+
+    @rule(station=st.sampled_from(_STATIONS))
+    def the_station_changes(self, station: str) -> None:
+        self.station = station
+        self.write_station()
+
+    @precondition(lambda self: self.station != "gone")
+    @rule(prunes=st.booleans())
+    def a_recipe_uses_it(self, prunes: bool) -> None:
+        found = self.session("recipes/use.yaml", *self.pruning(prunes))
+        self.check_payer(found)
+
+    @precondition(lambda self: self.station != "gone")
+    @rule(commands=st.integers(1, 7))
+    def a_session_is_killed(self, commands: int) -> None:
+        before, known = len(self.psu.texts), self.known
+        with (self.project.path / "out.txt").open("wb") as out:
+            process = subprocess.Popen(
+                [*PYTEST, "recipes/use.yaml"], cwd=self.project.path, stdout=out, stderr=out
+            )
+        while len(self.psu.texts) < before + commands and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+        process.kill()
+        process.wait(PATIENCE)
+        if self.way != "freezes":
+            self.psu.wait_until_closed()
+        left = self.check()
+        assert left >= known or (self.station in _REAL and self.way in _ANSWERS)
+
+    @rule(prunes=st.booleans())
+    def a_recipe_runs_without_it(self, prunes: bool) -> None:
+        self.check_payer(self.session("recipes/other.yaml", *self.pruning(prunes)))
+
+    @rule(option=st.sampled_from(["--collect-only", "--recipe-station=none"]), prunes=st.booleans())
+    def a_session_pays_nothing(self, option: str, prunes: bool) -> None:
+        found = self.session("recipes/other.yaml", option, *self.pruning(prunes))
+        assert (found.code, found.after) == (0, found.before), found.out
+        assert all(run in found.out for run, _ in found.before), found.out
+
+    @precondition(lambda self: self.station != "gone")
+    @rule()
+    def a_query_switches_it_on(self) -> None:
+        before = self.known
+        self.call("instruments", "query", self.name, "OUTP 1", "OUTP?", "--wait")
+        assert self.check() >= before
+
+    @precondition(lambda self: self.station in _REAL)
+    @rule()
+    def a_person_pays(self) -> None:
+        before = self.known
+        code, out = self.call("instruments", "safe", self.name, "--wait")
+        self.check_paid(Session(code, out, before, self.check()))
+
+    @property
+    def name(self) -> str:
+        """The name of the instrument in the station file."""
+        return "supply" if self.station == "supply" else "psu"
+
+    def write_station(self) -> None:
+        """Write the station file, and recipes with and without the instrument."""
+        # Only a healthy instrument has to answer in time, however busy the machine is.
+        timeout = "20s" if self.way in _ANSWERS else "150ms"
+        keys = f"resource: '{self.psu.resource}', timeout: {timeout}, safe: [{_OFF}]"
+        keys += ", backend: sim.yaml@sim" * (self.station == "simulated")
+        lines = [] if self.station == "gone" else [f"instruments: {{{self.name}: {{{keys}}}}}"]
+        self.project.write("station.yaml", "\n".join(["name: bench", *lines, ""]))
+        use = f"type: scpi, instrument: {self.name}, check_errors: false"
+        self.project.recipe("use", {"on": f"{use}, commands: [OUTP 1, {{query: 'OUTP?'}}]"})
+        self.project.recipe("other", {"one": "type: shell, cmd: 'true', parse: text"})
+
+    def pruning(self, prunes: bool) -> tuple[str, ...]:
+        """Return the options of a session that keeps one run."""
+        return ("-o", "recipe_keep_runs=1") if prunes else ()
+
+    def session(self, *args: str) -> Session:
+        """Run pytest, and check the instrument afterwards."""
+        before = self.known
+        result = self.project.run(*args)
+        return Session(int(result.ret), "\n".join(result.outlines), before, self.check())
+
+    def call(self, *words: str) -> tuple[int, str]:
+        """Run a command; return its exit code and output."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main([*words])
+            except SystemExit as stop:
+                code = int(stop.code or 0)
+        return code, out.getvalue() + err.getvalue()
+
+    def debts(self) -> set[tuple[str, str]]:
+        """Return the debts that `instruments` lists, without those of simulations."""
+        _, out = self.call("instruments", "--json", "--timeout", "0.1")
+        listed: list[dict[str, Any]] = json.loads(out)["debts"]
+        return {(one["run"], one["instrument"]) for one in listed if not one["simulation"]}
+
+    def check(self) -> set[tuple[str, str]]:
+        """Check that the debt of an instrument that is on is listed; return the debts."""
+        self.known = self.debts()
+        assert self.known or not self.psu.is_on, "it is on, and nothing is owed"
+        return self.known
+
+    def check_payer(self, found: Session) -> None:
+        """Check a session that pays: it is red if one debt is left, and green if it has paid."""
+        if self.station == "simulated":
+            assert found.after >= found.before, found.out
+        if "is not due" not in found.out:
+            self.check_paid(found)
+
+    def check_paid(self, found: Session) -> None:
+        """Check that debts have ended if the instrument has answered, and only then."""
+        if self.station in _REAL and self.way == "well":
+            assert (found.code, found.after) == (0, set()), found.out
+            assert not self.psu.is_on
+        elif self.station not in _REAL or self.way not in _ANSWERS:
+            assert found.after >= found.before, found.out
+        assert found.code == 1 or not found.after, found.out
+
+
+@pytest.mark.unmeasured
+def test_an_instrument_is_off_and_has_said_so_or_its_debt_is_listed(project: Project) -> None:
+    machine = type("Debts", (Debts,), {"project": project})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=8,
+            database=None,
+            deadline=None,
+            phases=PHASES,
+        ),
+    )
