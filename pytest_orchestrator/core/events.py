@@ -312,6 +312,53 @@ class InstrumentSafe(Event, frozen=True, kw_only=True, tag="instrument_safe"):
     confirmation: SafeConfirmation = ""
 
 
+ExchangeOperation: TypeAlias = Literal["query", "block", "write", "write_block", "read", "open"]
+
+
+class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_exchange"):
+    """A command was sent to an instrument, or an answer was awaited; the event follows its end.
+
+    Attributes:
+        recipe: Key of the recipe, or the path of a test module; empty for commands of a safe state
+            that an earlier run owed.
+        instrument: Name of the instrument in the station file.
+        order: Number of the request in its pytest process, from 1: an instrument executes its
+            requests in this order, and the lines of two that wait at the same time may be swapped.
+        do: ``query``, ``block`` (a query that is answered by a block), ``write``, ``write_block``,
+            ``read`` (of an answer to a ``write``) or ``open`` (of a connection).
+        command: The command.
+        answer: The text that was received; null without one.
+        data: Path in the run folder of the bytes that were sent or received; its last part is
+            their SHA-256. Empty without any.
+        error: The error; empty without one.
+        kind: The kind of the error, such as ``timeout``; ``interrupted`` if the step ended before
+            the answer.
+        step: Name of the step or sampled value, or of a hand-written test; empty for commands of
+            the safe state.
+        attempt: Number of the attempt, from 1.
+        element: Index of the element of ``foreach``, from 0.
+        worker: Name of the pytest process.
+        gap: ``masked`` if it has a secret: in its texts that is ``***``, and its bytes are not
+            kept; ``cut`` if the exchanges of the process have become too large: this one has no
+            texts and no bytes, and no later one is recorded.
+    """
+
+    recipe: str
+    instrument: str
+    order: int
+    do: ExchangeOperation
+    command: str = ""
+    answer: str | None = None
+    data: str = ""
+    error: str = ""
+    kind: str = ""
+    step: str = ""
+    attempt: int = 1
+    element: int | None = None
+    worker: str = "main"
+    gap: Literal["", "masked", "cut"] = ""
+
+
 class DebtForgiven(Event, frozen=True, kw_only=True, tag="debt_forgiven"):
     """A person has dropped a debt of an earlier run: a safe state, or ``finally`` steps.
 
@@ -480,6 +527,7 @@ AnyEvent: TypeAlias = (
     | SampleTaken
     | InstrumentOpened
     | InstrumentSafe
+    | InstrumentExchange
     | DebtForgiven
     | StepFinished
     | ContextChanged

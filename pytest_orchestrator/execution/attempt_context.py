@@ -191,6 +191,17 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
             raise RuntimeError("this run cannot start processes: set the slot of its attempts")
         return self.slot
 
+    def of_step(self, step: str) -> "AttemptContext":
+        """Return the same attempt, whose exchanges with instruments name the step.
+
+        Args:
+            step: Name of the step or sampled value.
+        """
+        if self.instruments is None:
+            return self
+        access = self.instruments.used_by(step, self.number, self.element)
+        return msgspec.structs.replace(self, instruments=access, opener=access.opener)
+
     def variables(self) -> dict[str, str]:
         """Return the environment variables of the step before its own ``args`` are added."""
         return process_variables() if self.environ is None else dict(self.environ)

@@ -12,12 +12,18 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, SafeConfirmation
+from pytest_orchestrator.core.events import (
+    SENT_NOT_CONFIRMED,
+    InstrumentExchange,
+    SafeConfirmation,
+)
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.execution.instruments.exchanges import Exchanges
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.instruments.safe_state import confirm
@@ -116,6 +122,9 @@ class Listener(Protocol):
     def made_safe(self, result: SafeResult) -> None:
         """Record that the use of an instrument has ended."""
 
+    def exchanged(self, exchange: InstrumentExchange, data: bytes | None) -> None:
+        """Record a request to an instrument with its end, and the bytes in it, if there are any."""
+
 
 class _Use:
     """Use of one instrument.
@@ -191,6 +200,7 @@ class Bench:
         self._claims: dict[str, set[str]] = {}
         self._over: set[str] = set()
         self._order = 0
+        self._exchanges = Exchanges(listener.exchanged)
 
     def settings(self, name: str) -> InstrumentSettings:
         """Return the settings of an instrument.
@@ -443,6 +453,17 @@ class Bench:
         return self._ask(use, {"do": do, "command": command}, ending)
 
     def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending | None) -> Any:
+        """Send a request to the instrument process, wait for the answer, and report both."""
+        answer = partial(self._answer, use, request, ending)
+        return self._exchanges.made(use.name, use.last_recipe, request, answer)
+
+    def _answer(
+        self,
+        use: _Use,
+        request: Mapping[str, Any],
+        ending: Ending | None,
+        sent: Callable[[], None],
+    ) -> Any:
         """Send a request to the instrument process, and wait for the answer."""
         process = self._running()
         with self._mutex:
@@ -452,6 +473,7 @@ class Bench:
             seconds = float(request.get("timeout") or use.settings.timeout)
             due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
             answer = process.submit({"name": use.name, **request})
+            sent()
         is_answered = True
         try:
             if ending is not None:

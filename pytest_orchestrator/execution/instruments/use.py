@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
+from pytest_orchestrator.execution.instruments.exchanges import AUTHOR, Author
 from pytest_orchestrator.execution.instruments.requests import (
     InstrumentRequest,
     json_value,
@@ -34,7 +36,7 @@ class RecipeInstruments:
             event is set before.
 
     Attributes:
-        is_over: True while the run ends and its services may still run: their requests are not
+        over: It is set while the run ends and its services may still run: their requests are not
             sent, because they would undo the safe state.
     """
 
@@ -42,7 +44,19 @@ class RecipeInstruments:
         self, bench: Bench, recipe: str, lock: Callable[[str, threading.Event | None], bool]
     ) -> None:
         self._bench, self._recipe, self._lock = bench, recipe, lock
-        self.is_over = False
+        self._author, self.over = Author(recipe), threading.Event()
+
+    def used_by(self, step: str, attempt: int = 1, element: int | None = None) -> Self:
+        """Return the same access for the requests of a step, whose exchanges name it; see `Author`.
+
+        Args:
+            step: Name of the step, sampled value or hand-written test.
+            attempt: Number of the attempt.
+            element: Index of the element of ``foreach``.
+        """
+        other = copy(self)
+        other._author = Author(self._recipe, step, attempt, element)  # noqa: SLF001 - a copy
+        return other
 
     def reply(self, value: Any, ending: Ending) -> dict[str, Any]:
         """Execute a request that came from a step's process; return its reply as plain JSON.
@@ -51,10 +65,10 @@ class RecipeInstruments:
             value: The request, as `Instrument` made it.
             ending: The end of the step.
         """
-        if not self.is_over:
+        if not self.over.is_set():
             with contextlib.suppress(StepOver):
                 return reply(value, partial(self._execute, ending=ending))
-        if self.is_over:
+        if self.over.is_set():
             ending.event.wait()
         return {"value": None}  # the step has ended
 
@@ -79,11 +93,14 @@ class RecipeInstruments:
         if request.do == "find":
             self._bench.settings(request.name)
             return None
+        token = AUTHOR.set(self._author)
         try:
             return self._bench.execute(request, self._recipe, self._lock, ending)
         except LockError as error:
             name, message = request.name, f"{request.name}: {error}"
             raise InstrumentError(message, instrument=name, kind="refused") from None
+        finally:
+            AUTHOR.reset(token)
 
 
 def no_access(value: Any) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class RetryLoop:
         """
         attempt = msgspec.structs.replace(
             self._attempt_defaults, number=self.number, lock_files=locks
-        )
+        ).of_step(self.step.name)
         if self.number > 1 and self.prepare() is not None:
             return self.result
         if self.deadline is not None:

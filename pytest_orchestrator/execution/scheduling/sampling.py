@@ -125,7 +125,7 @@ class RunningSampler:
         self._sampling = sampler.sampling
         self._slot = attempt.required_slot.new_slot()
         self._attempt = msgspec.structs.replace(
-            attempt,
+            attempt.of_step(self.step.name),
             slot=self._slot,
             runner=None,
             live=None,

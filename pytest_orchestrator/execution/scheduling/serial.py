@@ -241,14 +241,14 @@ class RecipeRun:
         try:
             self._end_sampling()
             if self._instruments is not None:
-                self._instruments.is_over = True
+                self._instruments.over.set()
                 self.callbacks.release_instruments()
             results = self.services.finish(self.results)
         finally:
             if self._locks is not None:
                 self._locks.release()
             if self._instruments is not None:
-                self._instruments.is_over = False
+                self._instruments.over.clear()
         for result in results:
             self._keep(self.recipe.step(result.step), result)
         sampled, self._sampled = self._sampled, []

@@ -13,6 +13,7 @@ from pytest_orchestrator.execution.instruments.bench import Bench, Kept, Opened,
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
 from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report, report_later
@@ -144,6 +145,7 @@ class BenchPlugin(SafeStates):
         self.has_begun = False
         self._station = station
         self.run_id = state.folder.path.name
+        self.exchanged = ExchangeRecord(state).append
 
         def start() -> InstrumentProcess:
             return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)

@@ -50,9 +50,11 @@ def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
         owed.send_owed(config)
     if runs:
         run = runs[-1]
-        return RecipeInstruments(plugin.bench, run.recipe.key, run.locks.lock_instrument).opener
-    user = user_of(request.node)
-    return RecipeInstruments(plugin.bench, user, _locked(plugin, config, user)).opener
+        access = RecipeInstruments(plugin.bench, run.recipe.key, run.locks.lock_instrument)
+    else:
+        user = user_of(request.node)
+        access = RecipeInstruments(plugin.bench, user, _locked(plugin, config, user))
+    return access.used_by(request.node.name).opener
 
 
 def user_of(node: pytest.Item) -> str:

@@ -98,7 +98,7 @@ def verify_reading(folder: Path, reading: Reading) -> Verification:
     return Verification(
         folder.name,
         reading.state,
-        len(reading.entries),
+        reading.chain.length,
         len(sealed or ()),
         reading.chain.hash,
         tuple(flaws),

@@ -18,6 +18,7 @@ from pytest_orchestrator.core.events import (
     SENT_NOT_CONFIRMED,
     AnyEvent,
     ContextReplaced,
+    InstrumentExchange,
     InstrumentOpened,
     InstrumentSafe,
     RunFinished,
@@ -118,7 +119,8 @@ class Reading(msgspec.Struct, frozen=True):
     """Valid part of a journal.
 
     Attributes:
-        entries: The entries before the first damage, in order.
+        entries: The entries before the first damage, in order, except those of exchanges with
+            instruments: a step that polls makes thousands, and only a `JournalParser` yields them.
         state: finished; running while a process writes the journal; interrupted if no process
             writes it and it is not sealed; damaged if a line was changed.
         damage: The error for the first line that was changed.
@@ -157,7 +159,8 @@ def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
             while chunk := file.read(_CHUNK):
                 # One by one: the entries before the damage must be kept.
                 for entry in tail.feed(chunk):
-                    entries.append(entry)  # noqa: PERF402
+                    if type(entry.event) is not InstrumentExchange:
+                        entries.append(entry)  # noqa: PERF401
         tail.end()
     except JournalDamaged as error:
         damage = error

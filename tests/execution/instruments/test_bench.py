@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.errors import JournalError, LockError
+from pytest_orchestrator.core.events import InstrumentExchange
 from pytest_orchestrator.execution.instruments.bench import (
     Bench,
     Kept,
@@ -99,6 +100,8 @@ class Events:
     def __init__(self, log: list[str]) -> None:
         self.log = log
         self.safe: list[SafeResult] = []
+        self.exchanges: list[InstrumentExchange] = []
+        self.data: list[bytes | None] = []
         self.error: Exception | None = None
         self.then: Callable[[], object] = lambda: None
 
@@ -110,6 +113,10 @@ class Events:
 
     def made_safe(self, result: SafeResult) -> None:
         self.safe.append(result)
+
+    def exchanged(self, exchange: InstrumentExchange, data: bytes | None) -> None:
+        self.exchanges.append(exchange)
+        self.data.append(data)
 
 
 class Setup:
@@ -422,7 +429,7 @@ def test_a_service_that_still_runs_does_not_undo_the_safe_state(setup: Setup) ->
     with lane, far:
         assert access.reply(on, LaneEnding(lane, None)) == {"value": None}
         assert setup.log[-1] == "psu: OUTP ON"
-        access.is_over = True
+        access.over.set()
         ended: list[bool] = []
 
         def end() -> None:

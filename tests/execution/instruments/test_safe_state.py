@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import PATIENCE
+from pytest_orchestrator.core.events import InstrumentExchange
 from pytest_orchestrator.execution.instruments.bench import Bench, Opened, SafeResult
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
@@ -36,6 +37,9 @@ class Unheard:
         pass
 
     def made_safe(self, result: SafeResult) -> None:
+        pass
+
+    def exchanged(self, exchange: InstrumentExchange, data: bytes | None) -> None:
         pass
 
 
