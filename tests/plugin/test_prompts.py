@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import re
+import shlex
 import subprocess
 import sys
 import termios
@@ -191,6 +192,33 @@ def test_an_answer_that_no_prompt_takes_is_a_usage_error(
     result = project.run(f"--recipe-answer={option}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --recipe-answer: {error}".replace("[", "[[]")])
+
+
+def test_the_rerun_command_of_a_failure_repeats_the_answers_of_its_recipe(
+    project: Project,
+) -> None:
+    failing = "type: shell, parse: text, needs: [inspect], cmd: exit 3"
+    project.recipe("x", {"inspect": _INSPECT, "use": failing})
+    project.recipe("y", {"look": _INSPECT, "end": failing.replace("inspect", "look")})
+    project.write("more.yaml", "look: {serial: SN2, button: pass}\n")
+    project.write("secret.yaml", "inspect: {button: pass}\n")
+    given = [
+        "--recipe-answer=inspect.serial=SN1",
+        "--recipe-answer=inspect.volts=4.5",
+        "--recipe-answers=secret.yaml",
+        "--recipe-answers=more.yaml",
+    ]
+    lines = [one for one in project.run(*given).outlines if one.startswith("rerun")]
+
+    assert lines == [
+        (
+            "rerun      pytest --recipe-answers=secret.yaml --recipe-answer=inspect.serial=SN1 "
+            "--recipe-answer=inspect.volts=4.5 recipes/x.yaml::use"
+        ),
+        "rerun      pytest --recipe-answers=more.yaml recipes/y.yaml::end",
+    ]
+    again = project.run(*shlex.split(lines[0])[2:])
+    assert again.parseoutcomes()["failed"] == 1
 
 
 def test_resume_restores_an_answer_and_asks_a_failed_prompt_again(project: Project) -> None:
