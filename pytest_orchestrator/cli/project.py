@@ -106,15 +106,23 @@ class Project(NamedTuple):
         Args:
             paths: The files and folders to search; without any the whole project is searched.
         """
+        for path, must_be in self._claimed(paths):
+            if must_be or _looks_like_recipe(path):
+                yield path
+
+    def empty_files(self, paths: Sequence[Path]) -> list[str]:
+        """Return the empty files that would be recipes, as messages show them."""
+        return [self.display_path(one) for one, _ in self._claimed(paths) if not one.stat().st_size]
+
+    def _claimed(self, paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+        """Yield each file that may be a recipe, and True if it must be one."""
         named = _absolute(paths)
         starts = map(str, named) if named else self.listed("testpaths")
         folders = asked_folders(tuple(starts), self.root, self.root)
         patterns, station = self.listed("recipe_files"), self.station_file()
         for path, claim in claimed(named or [self.root], self.root, patterns, folders):
-            if station is not None and path == station.path:
-                continue
-            if claim == "must be" or _looks_like_recipe(path):
-                yield path
+            if station is None or path != station.path:
+                yield path, claim == "must be"
 
     def inventory(self) -> "Inventory":
         """Return the scriptlets of the project."""

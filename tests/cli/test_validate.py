@@ -190,6 +190,10 @@ def test_project_without_recipes_is_an_error(project: Project) -> None:
     assert (done.code, done.out) == (2, "")
     cure = "pytest-orchestrator new recipe NAME creates one"
     assert done.err.endswith(f"error: there is no recipe in {project.path}; {cure}\n")
+    project.write("recipes/e.yaml", "")
+    assert project.call("validate").err.endswith(
+        f"error: there is no recipe in {project.path}: recipes/e.yaml is empty; {cure}\n"
+    )
 
 
 def test_invalid_setting_is_an_error(project: Project) -> None:

@@ -269,25 +269,28 @@ WHOLE = (
     "with expressions for its arguments"
 )
 _OTHER_SHELL = (
-    "an expression within code for another shell: hand it over as an argument, "
+    " is within code for another shell: hand it over as an argument, "
     "as in: sh -c 'echo \"$1\"' sh ${{ … }}"
 )
 
 
 _FOREIGN = (
-    "an expression in a command line that {} runs, where its value would be read as code: "
+    " is in a command line that {} runs, where its value would be read as code: "
     "hand it over by 'env', as an environment variable"
 )
 
 
 _CURES = {
-    SINGLE: ("within single quotes, where the shell replaces nothing", 'use double quotes: "{}"'),
+    SINGLE: (
+        " is within single quotes, where the shell replaces nothing",
+        'use double quotes: "{}"',
+    ),
     LITERAL: (
-        "within a quoted here-document, where the shell replaces nothing",
+        " is within a quoted here-document, where the shell replaces nothing",
         "leave the quotes of its word out",
     ),
-    ARITHMETIC: ("within $(( )), which would read its value as code", "let it do the sum: {}"),
-    ESCAPED: ("behind a backslash", "leave that out; the text itself is written ${}"),
+    ARITHMETIC: (" is within $(( )), which would read its value as code", "let it do the sum: {}"),
+    ESCAPED: (" is behind a backslash", "leave that out; the text itself is written ${}"),
 }
 
 
@@ -296,7 +299,9 @@ def problem(
     command: str | tuple[str, ...],
     shell: str | tuple[str, ...] | None = None,
 ) -> str | None:
-    """Return a message if an expression stands where the shell would not get its value, or None.
+    """Return the place where the shell would not get the value of an expression, with its cure.
+
+    The text is the end of a sentence that begins with ``an expression``; None if it gets all.
 
     Args:
         template: The command line, or a word of a list, with its path in the step.
@@ -315,7 +320,7 @@ def problem(
         if context in _CURES:
             where, cure = _CURES[context]
             written = f"${{{{ {piece.text} }}}}"
-            return f"an expression {where}: {cure.format(written)}"
+            return f"{where}: {cure.format(written)}"
         if _is_code(line, end):
             return _OTHER_SHELL
     return None

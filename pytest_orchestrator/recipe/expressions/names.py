@@ -79,8 +79,8 @@ _CURES = {
 }
 
 
-_WITHOUT = "is known only in a step with `foreach`"
-_ONCE = "cannot be used here: `if`, `locks` and `foreach` are evaluated once for all elements"
+_WITHOUT = " is known only in a step with `foreach`"
+_ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once for all elements"
 
 
 def unknown(
@@ -89,8 +89,10 @@ def unknown(
     variables: Collection[str] = (),
     *,
     is_once: bool = False,
-) -> str | None:
+) -> tuple[str, str] | None:
     """Return a message for the first unknown name of an expression; None if all are known.
+
+    The message has two parts, between which the step is named.
 
     Args:
         expression: The expression.
@@ -103,16 +105,17 @@ def unknown(
             continue
         if chain.root in TRIED:
             if chain.root in BEFORE:
-                return f"'{chain.root}' cannot be used here"
+                return f"'{chain.root}'", " cannot be used here"
             is_after = chain.root in AFTER
             when = "after the step code has run" if is_after else "in `until` and `abort_if`"
-            return f"'{chain.root}' is known only {when}"
+            return f"'{chain.root}'", f" is known only {when}"
         if chain.root in ELEMENT:
-            return f"'{chain.root}' {_ONCE if is_once else _WITHOUT}"
+            return f"'{chain.root}'", _ONCE if is_once else _WITHOUT
+        head = f"unknown name '{chain.root}'"
         if chain.root in variables and "vars" in known:
-            return f"unknown name '{chain.root}' (write `vars.{chain.root}`)"
+            return head, f" (write `vars.{chain.root}`)"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
-        return f"unknown name '{chain.root}'{cure or f' (there is {_listed(known)})'}"
+        return head, cure or f" (there is {_listed(known)})"
     return None
 
 

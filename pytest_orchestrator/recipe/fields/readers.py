@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 import msgspec
 
 from pytest_orchestrator.core.json_values import kind
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import (
     OPENING,
     Expression,
@@ -85,20 +86,28 @@ class Reading(msgspec.Struct, frozen=True):
         if not actual:
             return FAILED
         is_written = isinstance(node, ScalarNode) and node.value
-        cure = _cure(node.value, wanted) if is_written else ""
+        cure = _cure(node.value, wanted, self.path) if is_written else ""
         if wanted == "a mapping":
             cure = form_like(key, self.examples.get(key)) or form_of(key)
         return self.report(node, key, f" is {actual}, should be {wanted}", cure)
 
 
-def _cure(text: str, wanted: str) -> str:
+def _cure(text: str, wanted: str, path: tuple[str | int, ...] = ()) -> str:
     if wanted.startswith("text"):
         return f"quote it: '{shortened(text)}'"
     if wanted == "a list" and text.isprintable():
         return f"write [{shortened(text)}]"
     if wanted == WORDS[bool] and text.lower() in _CONVENTIONAL:
         return f"write {_CONVENTIONAL[text.lower()]}"
+    quantity = _QUANTITY.fullmatch(text)
+    if wanted == WORDS[float] and quantity and path[:1] in _WITH_UNIT:
+        return f"write {quantity[1]}, and unit: {shortened(quantity[2])}"
     return ""
+
+
+_QUANTITY = lazy_pattern(r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d]\S*|°\S*)")
+_WITH_UNIT = (("measurements",), ("sampling",))
+"""Keys below which limits are numbers and `unit` has their unit."""
 
 
 class Reader(Protocol):

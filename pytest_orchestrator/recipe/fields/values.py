@@ -187,7 +187,8 @@ class Templates:
             self.expressions.append(expression)
             wrong = unknown(expression, names, problems.variables, is_once=is_once)
             if wrong:
-                problems.add(expression.place, wrong, where)
+                head, tail = wrong
+                problems.add(expression.place, head, where, tail)
 
 
 def expressions(value: object) -> Iterator[Expression]:

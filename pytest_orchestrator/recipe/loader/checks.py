@@ -86,7 +86,7 @@ class NameChecks:
         for secret, place in secrets.items():
             _, kind, name = secret.split(".", 2) if secret.count(".") > 1 else ("", "", "")
             if kind == "vars" and name not in self._vars:
-                self._unknown(place, f"no var {quoted(name)}", name, self._vars, " in 'secrets'")
+                self._unknown_var(place, name, " in 'secrets'")
 
     def check_matrices(
         self, templates: Sequence[Template], drafts: Iterable[Draft], secrets: Collection[str]
@@ -290,7 +290,7 @@ class NameChecks:
         """Check a lookup of a var, a matrix value, or a key of `run` and `recipe`."""
         name = str(chain.parts[0])
         if chain.root == "vars" and name not in self._vars:
-            self._unknown(expression.place, f"no var {quoted(name)}", name, self._vars, where)
+            self._unknown_var(expression.place, name, where)
         elif chain.root == "matrix" and matrix is not None and name not in matrix:
             head = f"no name {quoted(name)} of the matrix"
             self._unknown(expression.place, head, name, list(matrix), where)
@@ -311,6 +311,14 @@ class NameChecks:
             if known and isinstance(name, str) and name not in known:
                 head = f"no {quoted(name)} in '{chain.root}'"
                 self._unknown(expression.place, head, name, known, where)
+
+    def _unknown_var(self, place: Place, name: str, where: str) -> None:
+        head = f"no var {quoted(name)}"
+        if self._vars:
+            self._unknown(place, head, name, self._vars, where)
+        else:
+            hint = f"the file declares no vars; write vars: {{{shortened(name)}: VALUE}}"
+            self._problems.add(place, head, where, hint=hint)
 
     def _unknown(
         self, place: Place, head: str, name: str, known: Sequence[str], where: str

@@ -10,7 +10,7 @@ from msgspec import field
 
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.suggestions import nearest, similar
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import BEFORE
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
@@ -109,7 +109,7 @@ class Uses:
         elif len(self._users) > DEEPEST:
             self._problems.add(place, f"files use each other {DEEPEST} levels deep: no more")
         elif not path.is_file():
-            self._problems.add(place, f"there is no file {name}{self._near(path)}")
+            self._problems.add(place, f"there is no file {name}{self._near(name, path)}")
         else:
             try:
                 return self._load(path, self._users)
@@ -164,12 +164,21 @@ class Uses:
     def _shown(self, path: Path) -> str:
         return path_text(os.path.relpath(path, self._root))
 
-    def _near(self, path: Path) -> str:
+    def _near(self, name: str, path: Path) -> str:
+        """Return a hint with the value to write, for a file that does not exist."""
+        beside = self._users[-1].parent / name
+        if beside.is_file():
+            return f" (paths are relative to the rootdir: write {self._shown(beside)})"
         folder = path.parent
         if not folder.is_dir():
             return f"; {self._shown(folder)} is no folder"
-        names = [one.name for one in folder.iterdir() if one.suffix in (".yaml", ".yml")]
-        return nearest(path.name, names)
+        for near in (folder, beside.parent):
+            files = near.iterdir() if near.is_dir() else ()
+            names = [one.name for one in files if one.suffix in (".yaml", ".yml")]
+            if found := similar(path.name, names):
+                start = name.rpartition("/")[0] if near == folder else self._shown(near)
+                return f" (did you mean '{start and f'{start}/'}{found}'?)"
+        return ""
 
 
 def expand_use(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:

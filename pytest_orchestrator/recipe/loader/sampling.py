@@ -152,7 +152,7 @@ class SamplingReader:
         for one in templates:
             wrong = command_line.problem(one, cmd, shell)
             if wrong:
-                self._problems.add(one.place, wrong, f" in 'sampling.{name}'")
+                self._problems.add(one.place, "an expression", f" in 'sampling.{name}'", wrong)
         return ShellStep(
             name=name,
             cmd=cmd,

@@ -337,11 +337,11 @@ class _StepReader:
             return UseStep
         if isinstance(type_name, str) and type_name in self._types:
             return self._types[type_name]
-        owners = self._owners()
         if node is not None:
             likely = self._bad_type(node, type_name)
-            owners = [self._types[likely]] if likely else owners
-        elif not self._misspelt_type():
+            return self._types[likely] if likely else Step
+        owners = self._owners()
+        if not self._misspelt_type():
             cures = [f"its '{self._own(each)[0]}' says: type: {each.type}" for each in owners]
             self._note(
                 self._node, "missing 'type'", hint=cures[0] if len(cures) == 1 else self._listed
@@ -398,7 +398,7 @@ class _StepReader:
         owner = next((each for each in self._types.values() if name in keys_of(each)), None)
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
-        elif not owner:
+        elif not owner and not (self._model is Step and "type" in self._pairs):  # of its own type
             is_use = self._model is UseStep
             known = ["type", *(key for key in keys_of(self._model) if not is_use or key in OWN)]
             hint = unknown_key(name, known, self._problems, exclude=self._pairs)
@@ -513,7 +513,7 @@ class _StepReader:
                 continue
             wrong = command_line.problem(one, command, shell)
             if wrong:
-                self._problems.add(one.place, wrong, self._where)
+                self._problems.add(one.place, "an expression", self._where, wrong)
 
     def _check_callable(self) -> None:
         both = [key for key in ("class", "function") if key in self._pairs]

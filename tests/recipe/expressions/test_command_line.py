@@ -141,7 +141,7 @@ def test_a_value_with_a_nul_is_an_error() -> None:
 
 
 OTHER_SHELL = (
-    "an expression within code for another shell: hand it over as an argument, "
+    " is within code for another shell: hand it over as an argument, "
     "as in: sh -c 'echo \"$1\"' sh ${{ â€¦ }}"
 )
 
@@ -152,30 +152,27 @@ OTHER_SHELL = (
         (
             "echo 'a ${{ vars.x }}'",
             (
-                "an expression within single quotes, where the shell replaces nothing: "
+                " is within single quotes, where the shell replaces nothing: "
                 'use double quotes: "${{ vars.x }}"'
             ),
         ),
         (
             "cat <<'E'\n${{ vars.x }}\nE",
             (
-                "an expression within a quoted here-document, where the shell replaces nothing: "
+                " is within a quoted here-document, where the shell replaces nothing: "
                 "leave the quotes of its word out"
             ),
         ),
         (
             "echo $((${{ vars.x }} + 1))",
             (
-                "an expression within $(( )), which would read its value as code: "
+                " is within $(( )), which would read its value as code: "
                 "let it do the sum: ${{ vars.x }}"
             ),
         ),
         (
             r"echo \${{ vars.x }}",
-            (
-                "an expression behind a backslash: leave that out; the text itself is written "
-                "$${{ vars.x }}"
-            ),
+            (" is behind a backslash: leave that out; the text itself is written $${{ vars.x }}"),
         ),
         ('sh -c "echo ${{ vars.x }}"', OTHER_SHELL),
         ('cd a && /bin/bash -e -xc "echo ${{ vars.x }}" | cat', OTHER_SHELL),
@@ -193,7 +190,7 @@ def test_a_value_that_the_shell_would_read_as_code_or_not_expand_is_a_load_error
         f"vars: {{x: 1}}\nsteps:\n  - name: a\n    type: shell\n    cmd: {json.dumps(cmd)}\n"
     )
 
-    assert [one.partition(" ")[2] for one in found] == [f"{message} in shell step 'a'"]
+    assert [one.partition(" ")[2] for one in found] == [f"an expression in shell step 'a'{message}"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +233,7 @@ AS_ARGUMENT = "hand it over as an argument, as in: sh -c 'echo \"$1\"' sh ${{ â€
 @pytest.mark.parametrize(
     ("again", "message"),
     [
-        ("eval a ", f"an expression within code for another shell: {AS_ARGUMENT}"),
+        ("eval a ", f" is within code for another shell: {AS_ARGUMENT}"),
         ("eval a ;", None),
         ("sh -a -a -c a ", None),
         ("/a", None),

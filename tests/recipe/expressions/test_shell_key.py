@@ -124,12 +124,12 @@ def test_an_expression_in_the_code_of_another_language_is_an_error(
     written: str, program: str, problems: Problems
 ) -> None:
     message = (
-        f"an expression in a command line that {program} runs, where its value would be read as "
-        "code: hand it over by 'env', as an environment variable"
+        f"an expression in shell step 'a' is in a command line that {program} runs, where its "
+        "value would be read as code: hand it over by 'env', as an environment variable"
     )
     keys = "type: shell, cmd: 'print(${{ vars.x }})'"
     text = f"vars: {{x: 1}}\n{steps(f'{keys}, shell: {written}')}"
-    assert problems(text) == [f"3:31 {message} in shell step 'a'"]
+    assert problems(text) == [f"3:31 {message}"]
     text = f"vars: {{x: 1}}\ndefaults: {{shell: {written}}}\n{steps(keys)}"
     assert problems(text)[0].startswith(f"4:31 {message}")
 

@@ -162,8 +162,8 @@ def test_keys_of_a_plugin_type_are_described_like_other_keys() -> None:
         (
             "type: http, url: '${{ res }}'",
             (
-                "unknown name 'res' (there is attempt, ctx, env, fixtures, matrix, recipe, run, "
-                "steps, vars) in http step 'a'"
+                "unknown name 'res' in http step 'a' (there is attempt, ctx, env, fixtures, "
+                "matrix, recipe, run, steps, vars)"
             ),
         ),
         (

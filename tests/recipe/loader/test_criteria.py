@@ -102,8 +102,8 @@ def test_an_entry_of_files_is_a_criterion_with_the_places_of_its_rules(read: Rea
         (
             "[{path: '${{ nonsense }}'}]",
             (
-                "5:28 unknown name 'nonsense' (there is attempt, ctx, env, exit_code, fixtures, "
-                "matrix, recipe, result, run, stderr, stdout, steps, vars) in shell step 'a'"
+                "5:28 unknown name 'nonsense' in shell step 'a' (there is attempt, ctx, env, "
+                "exit_code, fixtures, matrix, recipe, result, run, stderr, stdout, steps, vars)"
             ),
         ),
         (
@@ -232,5 +232,5 @@ def test_a_criterion_over_an_empty_list_is_refused(
 
 def test_only_exit_code_is_evaluated_before_the_step_code(problems: Problems) -> None:
     (found,) = problems(shell("{exit_code: '${{ result.code }}'}"))
-    message = "'result' is known only after the step code has run in shell step 'a'"
+    message = "'result' in shell step 'a' is known only after the step code has run"
     assert found == f"5:24 {message}"

@@ -67,19 +67,19 @@ WRONG = {
     'foreach: ""': "2:45 'foreach' in shell step 'a' is empty, should be an expression",
     "foreach: 'ctx.a +'": ("2:45 'foreach' in shell step 'a' is no expression: unexpected 'end'"),
     "foreach: result.x": (
-        "2:45 'result' is known only after the step code has run in shell step 'a'"
+        "2:45 'result' in shell step 'a' is known only after the step code has run"
     ),
     f"foreach: [{LONG}]": (
         "2:45 'foreach' in shell step 'a' is a list, "
         "should have at most 10,000 elements, and has 10,001"
     ),
-    'foreach: [1, "${{ item }}"]': f"2:49 'item' {ONCE} in shell step 'a'",
-    "foreach: ctx.points, if: item > 2": f"2:61 'item' {ONCE} in shell step 'a'",
-    'foreach: ctx.points, locks: ["psu_${{ index }}"]': f"2:65 'index' {ONCE} in shell step 'a'",
+    'foreach: [1, "${{ item }}"]': f"2:49 'item' in shell step 'a' {ONCE}",
+    "foreach: ctx.points, if: item > 2": f"2:61 'item' in shell step 'a' {ONCE}",
+    'foreach: ctx.points, locks: ["psu_${{ index }}"]': f"2:65 'index' in shell step 'a' {ONCE}",
     'args: {V: "${{ item }}"}': (
-        "2:46 'item' is known only in a step with `foreach` in shell step 'a'"
+        "2:46 'item' in shell step 'a' is known only in a step with `foreach`"
     ),
-    "if: index == 1": "2:40 'index' is known only in a step with `foreach` in shell step 'a'",
+    "if: index == 1": "2:40 'index' in shell step 'a' is known only in a step with `foreach`",
     "foreach: ctx.points, background: true": (
         "2:36 'foreach' in shell step 'a' stands beside 'background': a service is started once "
         "(leave one of them out)"
@@ -101,7 +101,9 @@ def test_a_wrong_loop_is_a_problem_with_its_place(problems: Problems, keys: str)
 
 def test_an_unknown_list_names_what_an_expression_may_read(problems: Problems) -> None:
     (problem,) = problems(STEP % "foreach: points")
-    assert problem.startswith("2:45 unknown name 'points' (there is attempt, ctx, env")
+    assert problem.startswith(
+        "2:45 unknown name 'points' in shell step 'a' (there is attempt, ctx, env"
+    )
 
 
 def test_a_step_that_uses_a_file_has_no_loop(read: Read) -> None:

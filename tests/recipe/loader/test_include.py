@@ -109,7 +109,7 @@ CURE = f"({PSU} requires it: with: {{channel: ...}})"
     [
         (
             "use: recipes/_spu.yaml",
-            "20 there is no file recipes/_spu.yaml (did you mean '_psu.yaml'?)",
+            "20 there is no file recipes/_spu.yaml (did you mean 'recipes/_psu.yaml'?)",
         ),
         ("use: nowhere/a.yaml", "20 there is no file nowhere/a.yaml; nowhere is no folder"),
         (f"use: {PSU}", f"20 step 'a' does not give 'channel' {CURE}"),
@@ -150,6 +150,15 @@ CURE = f"({PSU} requires it: with: {{channel: ...}})"
             "use: recipes/x.yaml",
             "20 files use each other in a circle: recipes/x.yaml -> recipes/x.yaml",
         ),
+        (
+            "use: _psu.yaml",
+            (
+                "20 there is no file _psu.yaml "
+                "(paths are relative to the rootdir: write recipes/_psu.yaml)"
+            ),
+        ),
+        ("use: _spu.yaml", "20 there is no file _spu.yaml (did you mean 'recipes/_psu.yaml'?)"),
+        ("use: recipes/quite_another.yaml", "20 there is no file recipes/quite_another.yaml"),
         ("use: recipes/_bad.yaml", "20 'recipes/_bad.yaml' has errors"),
     ],
 )
@@ -249,6 +258,6 @@ def test_a_missing_file_that_is_relative_to_its_user_is_an_error(files: Files) -
         x="steps:\n  - {name: a, use: ./_pat.yaml}\n  - {name: b, use: ./x.yaml}\n",
         _part="steps: [{name: s, type: shell, cmd: x}]\n",
     ) == [
-        "2:20 there is no file ./_pat.yaml (did you mean '_part.yaml'?)",
+        "2:20 there is no file ./_pat.yaml (did you mean './_part.yaml'?)",
         "3:20 files use each other in a circle: recipes/x.yaml -> recipes/x.yaml",
     ]

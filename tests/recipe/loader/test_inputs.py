@@ -142,6 +142,6 @@ def test_wrong_inputs_are_reported(problems: Problems, text: str, message: str) 
 def test_expressions_know_the_names_of_inputs(problems: Problems) -> None:
     steps = "steps: [{name: a, type: shell, cmd: x, if: vars.seral == '1' and serial}]\n"
     assert problems(f"inputs: {{serial: {{}}}}\n{steps}") == [
-        "2:44 unknown name 'serial' (write `vars.serial`) in shell step 'a'",
+        "2:44 unknown name 'serial' in shell step 'a' (write `vars.serial`)",
         "2:44 no var 'seral' in step 'a' (did you mean 'serial'?)",
     ]

@@ -51,6 +51,24 @@ STEP = "in shell step 'a'"
             ),
         ),
         (
+            "{value: 1, high: 12.2 V}",
+            (
+                f"6:25 'measurements.m.high' {STEP} is text, should be a number "
+                "(write 12.2, and unit: V)"
+            ),
+        ),
+        (
+            "{value: 1, low: -40°C}",
+            (
+                f"6:24 'measurements.m.low' {STEP} is text, should be a number "
+                "(write -40, and unit: °C)"
+            ),
+        ),
+        (
+            "{value: 1, low: about 3}",
+            f"6:24 'measurements.m.low' {STEP} is text, should be a number",
+        ),
+        (
             "{value: 1, nominal: 5, tolerance: -1}",
             f"6:42 'measurements.m.tolerance' {STEP} is -1, should be 0 or more",
         ),

@@ -55,8 +55,8 @@ def test_names_that_exist_may_be_read(read: Read, condition: str, keys: str) -> 
     ("condition", "keys", "message"),
     [
         ("vars.gian", "", "no var 'gian' in step 'c' (did you mean 'gain'?)"),
-        ("gain > 1", "", "unknown name 'gain' (write `vars.gain`) in shell step 'c'"),
-        ("serial", "", "unknown name 'serial' (write `vars.serial`) in shell step 'c'"),
+        ("gain > 1", "", "unknown name 'gain' in shell step 'c' (write `vars.gain`)"),
+        ("serial", "", "unknown name 'serial' in shell step 'c' (write `vars.serial`)"),
         ("vars.zzz", "", "no var 'zzz' in step 'c'; there is gain, load, serial"),
         ("matrix.zzz", "", "no name 'zzz' of the matrix in step 'c'; there is g, h"),
         ("steps.bb.outcome", "", "no step 'bb' of this recipe (did you mean 'b'?)"),
@@ -86,7 +86,7 @@ def test_names_that_exist_may_be_read(read: Read, condition: str, keys: str) -> 
         (
             "steps.my-step.outcome",
             "",
-            f"unknown name 'step' ({DASH}) in shell step 'c'",
+            f"unknown name 'step' in shell step 'c' ({DASH})",
         ),
     ],
 )
@@ -274,7 +274,7 @@ QUOTE = "(quote the whole text; braces, commas and colons in quotes are text)"
             "if: ${{ vars.x }} == 1",
             "5:9 'if' in shell step 'a' is a text with expressions in it, should be one expression",
         ),
-        ("if: null", "5:9 unknown name 'null' (write `none`) in shell step 'a'"),
+        ("if: null", "5:9 unknown name 'null' in shell step 'a' (write `none`)"),
         ("if: ''", "5:9 'if' in shell step 'a' is empty, should be an expression"),
         ("if: [1]", "5:9 'if' in shell step 'a' is a list, should be an expression"),
     ],

@@ -30,7 +30,7 @@ def test_a_recipe_has_a_condition_and_a_timeout(read: Read) -> None:
         ("if: ctx.x", "1:5 'ctx' cannot be used here"),
         ("if: steps.a.outcome", "1:5 'steps' cannot be used here"),
         ("if: run.id == 'x'", "1:5 'run' cannot be used here"),
-        ("if: vars.fll", "1:5 no var 'fll'; there is none"),
+        ("if: vars.fll", "1:5 no var 'fll' (the file declares no vars; write vars: {fll: VALUE})"),
         ("vars: {full: 1}\nif: full", "2:5 unknown name 'full' (write `vars.full`)"),
         ("timeout: 0", "1:10 'timeout' is 0, should be more than 0 seconds"),
         (

@@ -188,14 +188,14 @@ ENTRY = "sampling: {{t: {{{}}}}}"
         ),
         (
             ENTRY.format("cmd: 'x ${{ vars.a }}'"),
-            ["1:21 no var 'a'; there is none"],
+            ["1:21 no var 'a' (the file declares no vars; write vars: {a: VALUE})"],
         ),
         (
             "vars: {a: 1}\nsampling: {t: {cmd: \"x '${{ vars.a }}'\"}}",
             [
                 (
-                    "2:21 an expression within single quotes, where the shell replaces nothing: "
-                    "use double quotes: \"${{ vars.a }}\" in 'sampling.t'"
+                    "2:21 an expression in 'sampling.t' is within single quotes, where the shell "
+                    'replaces nothing: use double quotes: "${{ vars.a }}"'
                 )
             ],
         ),

@@ -299,7 +299,7 @@ PROBLEMS: list[tuple[str, list[str]]] = [
     ),
     (
         one_step("matrix: {g: ['${{ ctx.a }}']}"),
-        ["2:47 'ctx' cannot be used here in shell step 'm'"],
+        ["2:47 'ctx' in shell step 'm' cannot be used here"],
     ),
     (
         one_step("matrix: {g: [1], exclude: [{h: 1}]}"),
@@ -407,7 +407,7 @@ PROBLEMS: list[tuple[str, list[str]]] = [
     ),
     (
         one_step("outputs: {'a.${{ result }}': 1}"),
-        ["2:44 'result' is known only after the step code has run in shell step 'm'"],
+        ["2:44 'result' in shell step 'm' is known only after the step code has run"],
     ),
     (
         "vars: {a: '${{ run.id }}'}\n" + one_step("outputs: {'a.${{ vars.a }}': 1}"),
