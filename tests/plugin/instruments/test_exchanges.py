@@ -87,7 +87,7 @@ def test_the_journal_has_the_exchanges_of_all_users(bench: Bench, options: tuple
     assert len({*orders}) == len(orders)
 
     path = f"artifacts/instruments/{hashlib.sha256(CURVE).hexdigest()}"
-    assert {one["data"] for one in found if one["command"] == "CURV?"} == {path}
+    assert {one["data"] for one in found if one.get("command") == "CURV?"} == {path}
     [run] = {file.parent for file in bench.project.path.glob(".orchestrator/runs/*/journal.jsonl")}
     assert (run / path).read_bytes() == CURVE
     last = json.loads((run / "journal.jsonl").read_text().splitlines()[-1])
