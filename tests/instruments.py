@@ -51,6 +51,7 @@ class ScpiInstrument:
         answers: Answers to further commands, or instead of the usual ones; a function is called
             for each.
         held: Commands that are answered only when `release` is set.
+        greeting: Bytes that are sent on each new connection.
 
     Attributes:
         refused: Commands that are not executed: each adds an error to the queue.
@@ -68,9 +69,11 @@ class ScpiInstrument:
         self,
         answers: Mapping[str, Answer | Callable[[], Answer]] | None = None,
         held: tuple[str, ...] = (),
+        greeting: bytes = b"",
     ) -> None:
         self.answers = dict(answers or {})
         self.held = set(held)
+        self.greeting = greeting
         self.refused: set[str] = set()
         self.closing: set[str] = set()
         self.doubled: set[str] = set()
@@ -188,6 +191,7 @@ class ScpiInstrument:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError), connection.makefile("rb") as lines:
+            connection.sendall(self.greeting)
             for command in self._commands(lines, number):
                 answer = self._answer(command)
                 if command in self.held:

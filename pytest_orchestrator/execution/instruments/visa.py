@@ -273,9 +273,9 @@ class VisaSession:
                 got = StreamSource(self._resource, self._socket, None).take(len(self._prompt))
         if got != self._prompt:
             prompt, came = shown(self._prompt.decode()), shown(got.decode("ascii", "replace"))
-            but = f"but '{came}'" if got else "in time"
             message = f"{self._name}: the prompt '{prompt}' did not come after the answer"
-            message += f" to '{command}', {but}" if command else f", {but}"
+            message += f" to '{command}'" if command else ""
+            message += f", but '{came}'" if got else " in time"
             raise self._error(message, command, "protocol" if got else "timeout")
 
     def _read_greeting(self) -> None:

@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import select
 import socket
 import sys
 import termios
@@ -104,6 +105,116 @@ def test_an_answer_that_is_not_read_is_not_the_answer_to_the_next_query(psu: Vis
         assert psu.read(None) == "0.000"
         assert psu.query("*IDN?", None) == IDN
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("asks", ["query", "block"])
+def test_an_answer_that_nothing_has_asked_for_is_not_the_answer_to_the_next_query(
+    psu: VisaSession, asks: str
+) -> None:
+    with ScpiInstrument({"TWO?": b"1\n2\r\n", "CURV?": b"#14wave\n"}) as server:
+        opened(psu, server)
+        assert psu.query("TWO?", None) == "1"
+
+        assert failure(getattr(psu, asks), "CURV?", None) == (
+            "psu: 'CURV?' was not sent: an answer waits that nothing has asked for: '2\\r\\n'",
+            "protocol",
+        )
+        assert psu.block("CURV?", None) == b"wave"
+        assert (server.texts, server.connections) == (["TWO?", "CURV?"], 2)
+
+
+def test_an_answer_waits_between_the_write_and_the_read_of_an_author(psu: VisaSession) -> None:
+    with ScpiInstrument({"TWO?": b"1\n2\n"}) as server:
+        opened(psu, server)
+        psu.write("TWO?")
+
+        assert (psu.read(None), psu.read(None)) == ("1", "2")
+        assert psu.query("*IDN?", None) == IDN
+        assert server.connections == 1
+
+
+def test_a_greeting_is_read_away_if_the_station_file_names_it(psu: VisaSession) -> None:
+    with ScpiInstrument(greeting=b"Welcome\r\nready\r\n") as server:
+        options = {"resource": server.resource, "timeout": PATIENCE}
+        psu.open(options | {"greeting": "ready"})
+        assert psu.query("*IDN?", None) == IDN
+
+        psu.open(options)
+        select.select([psu._socket], [], [], PATIENCE)  # noqa: SLF001 - until the bytes are here
+        assert failure(psu.query, "*IDN?", None) == (
+            (
+                "psu: '*IDN?' was not sent: an answer waits that nothing has asked for: "
+                "'Welcome\\r\\nready\\r\\n'; say 'greeting: REGEX' in the station file if the "
+                "instrument sends it"
+            ),
+            "protocol",
+        )
+        assert failure(psu.open, options | {"greeting": "hello", "timeout": 0.2}) == (
+            ("psu: the greeting 'hello' did not come within 0.2 s, but 'Welcome\\r\\nready\\r\\n'"),
+            "protocol",
+        )
+
+
+def test_a_prompt_is_read_away_after_answers_and_commands(psu: VisaSession) -> None:
+    answers = {"VOLT 5": b"> ", "VOLT?": b"5.0\n> ", "CURV?": b"#14wave\n> ", "BARE?": b"1\n"}
+    with ScpiInstrument(answers | {"ODD?": b"1\n$ "}) as server:
+        psu.open({"resource": server.resource, "timeout": PATIENCE, "prompt": "> "})
+        psu.write("VOLT 5")
+
+        assert [psu.query("VOLT?", None), psu.query("VOLT?", None)] == ["5.0", "5.0"]
+        assert psu.block("CURV?", None) == b"wave"
+        psu.write("VOLT?")
+        assert psu.read(None) == "5.0"
+        assert server.connections == 1
+        assert failure(psu.query, "BARE?", 0.1) == (
+            "psu: the prompt '> ' did not come after the answer to 'BARE?' in time",
+            "timeout",
+        )
+        assert failure(psu.query, "ODD?", None) == (
+            "psu: the prompt '> ' did not come after the answer to 'ODD?', but '$ '",
+            "protocol",
+        )
+        assert psu.query("VOLT?", None) == "5.0"
+
+
+@pytest.mark.parametrize("option", ["greeting", "prompt"])
+def test_a_device_that_marks_the_end_of_messages_has_no_prompt(
+    psu: VisaSession, option: str
+) -> None:
+    resource = "TCPIP0::psu::inst0::INSTR"
+
+    assert failure(psu.open, {"resource": resource, "backend": SIMULATED, option: "> "}) == (
+        f"psu: {resource} is no socket or serial port and has no {option}",
+        "refused",
+    )
+
+
+def test_the_status_byte_of_a_device_shows_that_an_answer_waits(
+    psu: VisaSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"resource": "TCPIP0::psu::inst0::INSTR", "backend": SIMULATED}
+    psu.open(options | {"timeout": PATIENCE})
+    status, asked = 0, []
+
+    def read_stb(_: object) -> int:
+        asked.append(status)
+        return status
+
+    resource = psu._resource  # noqa: SLF001 - it stands for another program at the device
+    monkeypatch.setattr(type(resource), "read_stb", read_stb)
+    assert psu.query("VOLT?", None) == "0.000"
+    resource.write("MEAS:CURR?")  # its answer waits, and this session does not know it
+    status = 16
+
+    sentence, kind = failure(psu.query, "VOLT?", None)
+    assert (sentence, kind) == (
+        ("psu: 'VOLT?' was not sent: an answer waits that nothing has asked for: '+1.2000E-01\\n'"),
+        "protocol",
+    )
+    assert psu.query("VOLT?", None) == "0.000"  # the bit is set and nothing waits
+    before = len(asked)
+    assert psu.query("VOLT?", None) == "0.000"
+    assert len(asked) == before, "a bit with another meaning is not asked for again"
 
 
 def test_a_timeout_says_how_far_the_answer_came(psu: VisaSession) -> None:
@@ -440,7 +551,9 @@ class SerialInstrument:
 
 
 def test_a_serial_port_has_a_baud_rate_text_and_blocks(psu: VisaSession) -> None:
-    port = SerialInstrument({"*IDN?": b"ACME\n", "CURV?": b"#14a\nb\n\n", "HALF?": b"+5."})
+    port = SerialInstrument(
+        {"*IDN?": b"ACME\n", "CURV?": b"#14a\nb\n\n", "HALF?": b"+5.", "TWO?": b"1\n2\n"}
+    )
     try:
         options = {"resource": port.resource, "baud_rate": 115200, "timeout": PATIENCE}
         psu.open(options)
@@ -452,6 +565,12 @@ def test_a_serial_port_has_a_baud_rate_text_and_blocks(psu: VisaSession) -> None
         assert failure(psu.query, "HALF?", 0.05) == (
             "psu: no answer to 'HALF?' within 0.05 s",
             "timeout",
+        )
+        assert psu.query("*IDN?", None) == "ACME"
+        assert psu.query("TWO?", None) == "1"
+        assert failure(psu.query, "*IDN?", None) == (
+            "psu: '*IDN?' was not sent: an answer waits that nothing has asked for: '2\\n'",
+            "protocol",
         )
         assert psu.query("*IDN?", None) == "ACME"
     finally:
