@@ -50,7 +50,7 @@ def by(found: list[dict[str, Any]], step: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.counted
 @pytest.mark.parametrize("options", [(), ("-n1",)], ids=["serial", "xdist"])
-def test_the_journal_has_the_exchanges_of_all_users(bench: Bench, options: tuple[str]) -> None:
+def test_the_journal_has_the_exchanges_of_all_users(bench: Bench, options: tuple[str, ...]) -> None:
     header = b"#1%d" % len(CURVE)
     bench.psu.answers["CURV?"] = header + CURVE + b"\n"
     bench.load.answers["NEVER?"] = None

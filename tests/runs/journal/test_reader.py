@@ -9,6 +9,7 @@ import pytest
 from pytest_orchestrator.core.events import (
     ContextChanged,
     ContextReplaced,
+    InstrumentExchange,
     RunFinished,
     RunStarted,
     StepFinished,
@@ -45,6 +46,21 @@ def test_changes_of_one_line_are_read_as_separate_entries(journal: Journal) -> N
         (2, "1970-01-01T00:00:01.000001Z", changes[1]),
     ]
     assert read.chain.length == 2
+
+
+def test_a_whole_journal_is_read_without_keeping_exchanges(journal: Journal) -> None:
+    for order in range(1, 4):
+        exchange = InstrumentExchange(recipe="r", instrument="psu", order=order, do="query")
+        journal.append(exchange)
+    journal.append(ended("a"))
+
+    read = read_journal(journal.path)
+
+    assert [(one.n, type(one.event)) for one in read.entries] == [
+        (1, RunStarted),
+        (5, StepFinished),
+    ]
+    assert (read.chain.length, read.damage) == (5, None)
 
 
 def test_the_last_line_of_a_step_is_read_back(journal: Journal) -> None:
