@@ -46,7 +46,8 @@ _COLUMNS: Final = (
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    _declare_both(parser, None)
+    _declare_timeout(parser, None)
+    _declare_station(parser, None)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -77,17 +78,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
     debts.declare_reason(forgive)
     for one in (query, safe, forgive):
         one.add_argument("instrument", metavar="NAME", help="its name in the station file")
-        _declare_both(one, argparse.SUPPRESS)
+        _declare_station(one, argparse.SUPPRESS)
         one.set_defaults(parser=one)
     query.add_argument("commands", metavar="COMMAND", nargs="+", help='such as "VOLT 5"')
     for one in (query, safe):
+        _declare_timeout(one, argparse.SUPPRESS)
         one.add_argument(
             "--wait", action="store_true", help="if the lock is held, wait until it is free"
         )
 
 
-def _declare_both(parser: argparse.ArgumentParser, default: Any) -> None:
-    """Declare the options of the command and of its subcommand."""
+def _declare_timeout(parser: argparse.ArgumentParser, default: Any) -> None:
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -96,6 +97,9 @@ def _declare_both(parser: argparse.ArgumentParser, default: Any) -> None:
         help="longest time for the connection and for each answer, such as 30s (default: the "
         "timeout of the instrument)",
     )
+
+
+def _declare_station(parser: argparse.ArgumentParser, default: Any) -> None:
     parser.add_argument(
         "--recipe-station",
         metavar="FILE",
@@ -258,6 +262,8 @@ def _query(args: argparse.Namespace, station: "Station") -> int:
 
 
 def _safe(args: argparse.Namespace, station: "Station") -> int:
+    from msgspec import structs
+
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.runs.owed_safe import payments
 
@@ -268,6 +274,8 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
     if not now.safe and not owed:
         raise UsageError(f"{station.id} has no commands in 'safe' of {name}, and none are owed")
     ways = payments(owed, now)
+    if args.timeout is not None:
+        ways = [structs.replace(one, timeout=args.timeout) for one in ways]
 
     def pay(start: "Start") -> int:
         # No use of an instrument begins or ends here, and the transcript has the exchanges.
