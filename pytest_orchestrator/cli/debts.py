@@ -5,6 +5,7 @@ Each change is in a journal of its own beside the runs; the journal of the debto
 
 import argparse
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -125,20 +126,51 @@ def record_payment(debts: "Sequence[OwedSafe]", result: "SafeResult") -> None:
 
 @contextmanager
 def journal() -> "Iterator[Callable[[AnyEvent], None]]":
-    """Open a journal of this command, and seal it at the end; yield its function to append.
+    """Open a journal, and seal it at the end of the block; yield the function that appends to it.
+
+    An event is on the disk when that function returns.
 
     Raises:
         UsageError: The journal cannot be written.
     """
     from pytest_orchestrator.core.errors import JournalError
-    from pytest_orchestrator.runs.command_journal import command_journal
+    from pytest_orchestrator.core.events import RunFinished
+    from pytest_orchestrator.runs.folder import RunFolder, free_id, instruments_folder
+    from pytest_orchestrator.runs.journal.debts import Debts
 
-    argv = tuple(map(masker().mask, sys.argv[1:]))
+    store = instruments_folder(runs_folder())
+    run, debts, status = free_id(store), Debts(), 1
     try:
-        with command_journal(runs_folder(), project().root, argv) as append:
+        log = RunFolder(store, run).open()
+        log.on_written = lambda event, _: debts.fold(event)
+
+        def append(event: "AnyEvent") -> None:
+            log.append(event)
+            log.sync()
+
+        try:
+            append(_started(run))
             yield append
+            status = 0
+        finally:
+            log.seal(lambda n: RunFinished(exit_status=status, lines=n, debts=len(debts)))
     except (OSError, JournalError) as error:
         raise UsageError(f"the debt cannot be recorded: {error}") from None
+
+
+def _started(run: str) -> "AnyEvent":
+    from pytest_orchestrator.core.events import SCHEMA_VERSION, RunStarted
+    from pytest_orchestrator.runs.provenance import provenance
+
+    root = project().root
+    return RunStarted(
+        schema_version=SCHEMA_VERSION,
+        run=run,
+        root=str(root),
+        argv=tuple(map(masker().mask, sys.argv[1:])),
+        host=platform.node(),
+        environment=provenance(root),
+    )
 
 
 def masker() -> "Masker":

@@ -222,7 +222,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _say_what_is_owed(config: pytest.Config, runs: "Path") -> None:
     """Add a header line to a session without recipes if an earlier run owes a safe state."""
-    from pytest_orchestrator.runs.debt_marks import may_have_debts
+    from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
     if may_have_debts(runs):
         from pytest_orchestrator.plugin.instruments import owed

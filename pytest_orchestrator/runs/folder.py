@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.runs.debt_marks import INSTRUMENTS, beside
+from pytest_orchestrator.runs.journal.debt_marks import INSTRUMENTS, beside
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
 if TYPE_CHECKING:

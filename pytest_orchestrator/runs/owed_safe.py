@@ -17,8 +17,8 @@ from pytest_orchestrator.core.events import InstrumentOpened
 from pytest_orchestrator.core.location import Places
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.debt_marks import folders_with_debts
 from pytest_orchestrator.runs.folder import instruments_folder, is_run
+from pytest_orchestrator.runs.journal.debt_marks import folders_with_debts
 from pytest_orchestrator.runs.record import RunRecord
 
 _ELSEWHERE: Final = {"name", "at", "resource", "backend", "safe", "init", "calibrated", "due"}

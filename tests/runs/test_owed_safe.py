@@ -15,9 +15,9 @@ from pytest_orchestrator.core.events import (
     RunFinished,
 )
 from pytest_orchestrator.recipe.station.reader import load_station
-from pytest_orchestrator.runs.debt_marks import folders_with_debts
 from pytest_orchestrator.runs.folder import instruments_folder
 from pytest_orchestrator.runs.history import retention
+from pytest_orchestrator.runs.journal.debt_marks import folders_with_debts
 from pytest_orchestrator.runs.lookup import prunable
 from pytest_orchestrator.runs.owed_safe import (
     OwedSafe,

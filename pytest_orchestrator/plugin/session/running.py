@@ -24,7 +24,7 @@ from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session import finally_steps, journal
 from pytest_orchestrator.plugin.session.finally_steps import FinallySteps
 from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, state_of
-from pytest_orchestrator.runs.debt_marks import may_have_debts
+from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun

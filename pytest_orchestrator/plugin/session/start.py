@@ -24,7 +24,7 @@ from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.reporting.header import Header
 from pytest_orchestrator.plugin.session_state import state_of
-from pytest_orchestrator.runs.debt_marks import may_have_debts
+from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext

@@ -28,7 +28,7 @@ from pytest_orchestrator.plugin.session_state import (
     state_of,
 )
 from pytest_orchestrator.plugin.xdist import controller_context
-from pytest_orchestrator.runs.debt_marks import may_have_debts
+from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.session_state import SessionState

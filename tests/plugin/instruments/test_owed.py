@@ -49,7 +49,7 @@ def test_the_next_session_with_recipes_pays_before_its_first_step(
     assert not killed.psu.is_on
     if not options:
         assert said(result.outlines) == [
-            f"run {killed.run} has not made psu safe: 1 safe state owed",
+            f"orchestrator: run {killed.run} has not made psu safe: 1 safe state owed",
             f"orchestrator: the safe state of psu that run {killed.run} owed was reached",
         ]
     assert not is_owed(killed)
