@@ -110,7 +110,7 @@ finally:
 """
     found = problems(text)
     assert [found[0], *found[2:]] == [f"3:70 {VOLTS}", f"4:52 {DOLLAR}", f"6:40 {VOLTS}"]
-    assert found[1] == "4:20 there is no file recipes/_c.yaml (did you mean 'x.yaml'?)"
+    assert found[1] == "4:20 there is no file recipes/_c.yaml (did you mean 'recipes/x.yaml'?)"
 
 
 def test_all_texts_of_a_value_are_reported_each_at_its_place(problems: Problems) -> None:
