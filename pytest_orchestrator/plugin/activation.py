@@ -81,6 +81,15 @@ class _Factories:
 
         return ask_inputs(config, recipe, fields)
 
+    def answer_options(self, config: pytest.Config, recipe: "Recipe") -> list[str]:
+        """Return the options of the session that answer questions of a recipe."""
+        texts, files = config.getoption("recipe_answer"), config.getoption("recipe_answers")
+        if not (texts or files):
+            return []
+        from pytest_orchestrator.plugin.questions.given import options_for
+
+        return [*options_for(recipe, texts, files, Path(config.invocation_params.dir))]
+
 
 def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -> None:
     """Check the settings of a session and register the plugins of all sessions with recipes.

@@ -72,6 +72,9 @@ class Factories(Protocol):
     ) -> "Mapping[str, ExternalValue]":
         """Ask a person for the values of inputs of a recipe; return the values by name."""
 
+    def answer_options(self, config: pytest.Config, recipe: "Recipe") -> list[str]:
+        """Return the options of the session that answer questions of a recipe."""
+
 
 FACTORIES: pytest.StashKey[Factories] = pytest.StashKey()
 """The factory of the session's parts."""
@@ -415,6 +418,10 @@ class SessionState:
         given = self._factories.ask_inputs(config, recipe, missing)
         self._asked |= given
         return {name: one.text or "" for name, one in given.items()}
+
+    def answer_options(self, recipe: "Recipe") -> list[str]:
+        """Return the options of the session that answer questions of a recipe."""
+        return self._factories.answer_options(self.config, recipe)
 
     @property
     def var_values(self) -> "Mapping[str, ExternalValue]":

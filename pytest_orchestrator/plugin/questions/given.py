@@ -6,6 +6,7 @@ says more wins over one that says less. Of equal targets an option wins over a f
 the environment, and the later over the earlier one.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -137,6 +138,30 @@ def answers_of(options: Iterable[str], files: Iterable[str], folder: Path) -> li
     except ValueError as error:
         raise ValueError(f"{option}: {error}") from None
     return answers
+
+
+def options_for(
+    recipe: "Recipe", texts: Iterable[str], files: Iterable[str], folder: Path
+) -> Iterator[str]:
+    """Yield the options that have an answer for a step of a recipe, as they were given.
+
+    None has a secret: an option with one is a usage error, and of a file it is only the path.
+
+    Args:
+        recipe: The recipe, with its cell.
+        texts: The texts of ``--recipe-answer``.
+        files: The paths of ``--recipe-answers``.
+        folder: The folder to which the paths are relative.
+    """
+    steps = (*recipe.steps, *recipe.final)
+    names = {name for step in steps for name in targets_of(recipe, step.name)}
+    named = ((f"{FILE_OPTION}={one}", (), (one,)) for one in files)
+    written = ((f"{OPTION}={one}", (one,), ()) for one in texts)
+    for option, text, file in (*named, *written):
+        with contextlib.suppress(ValueError):  # the file was changed since the session began
+            targets = [one.target for one in answers_of(text, file, folder)]
+            if names & {*targets, *(target.rpartition("[")[0] for target in targets)}:
+                yield option
 
 
 class GivenAnswers:

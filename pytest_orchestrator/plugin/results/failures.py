@@ -51,31 +51,8 @@ def options(config: pytest.Config, recipe: Recipe) -> list[str]:
     values = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
     last = config.getoption("recipe_compare")
     compared = [f"--recipe-compare={last}"] if last else []
-    answers = answer_options(config, recipe)
+    answers = state_of(config).answer_options(recipe)
     return [*runner.options(config), *compared, *failure.options(values), *answers]
-
-
-def answer_options(config: pytest.Config, recipe: Recipe) -> list[str]:
-    """Return the options of the session that answer questions of a recipe; none has a secret."""
-    from pytest_orchestrator.plugin.questions.given import (
-        FILE_OPTION,
-        OPTION,
-        answers_of,
-        targets_of,
-    )
-
-    texts, files = config.getoption("recipe_answer"), config.getoption("recipe_answers")
-    given = [([], [name], f"{FILE_OPTION}={name}") for name in files]
-    given += [([text], [], f"{OPTION}={text}") for text in texts]
-    steps = (*recipe.steps, *recipe.final) if given else ()
-    names = {name for step in steps for name in targets_of(recipe, step.name)}
-    found = []
-    for text, file, option in given:
-        with contextlib.suppress(ValueError):  # the file was changed since the session began
-            targets = [one.target for one in answers_of(text, file, config.invocation_params.dir)]
-            if names & {*targets, *(target.rpartition("[")[0] for target in targets)}:
-                found.append(option)
-    return found
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:
