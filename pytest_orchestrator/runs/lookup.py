@@ -38,7 +38,9 @@ def run_folders(base: Path) -> list[Path]:
 def earlier_runs(folder: Path) -> list[Path]:
     """Return the folders of all runs of a project that are older than one of them, newest first."""
     folders = run_folders(folder.parent)
-    return folders[folders.index(folder) + 1 :] if folder in folders else folders
+    if folder in folders:
+        return folders[folders.index(folder) + 1 :]
+    return [one for one in folders if _second(one.name) < _second(folder.name)]
 
 
 def _sort_key(folder: Path) -> tuple[str, int, str]:

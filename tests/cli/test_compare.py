@@ -1,6 +1,7 @@
 """`pytest-orchestrator compare`."""
 
 import json
+import shutil
 
 import pytest
 
@@ -144,3 +145,38 @@ def test_compare_fits_into_a_terminal_and_wide_shows_whole_values(
     diff = ("ctx", "diff", lines[0].split()[1], "latest")
     assert f"{'x' * 50}b" in project.call(*diff, "--wide").out
     assert f"{'x' * 50}b" not in project.call(*diff).out
+
+
+def test_a_run_is_compared_with_the_run_in_a_bundle(project: Project, runs: Runs) -> None:
+    first = runs.new().begin("flash").step("flash", measured={"ripple": 40.0}).seal()
+    second = runs.new().begin("flash").step("flash", measured={"ripple": 41.0}).seal()
+    assert project.call("report", first.name, "--bundle", "base.zip").code == 0
+    assert project.call("report", second.name, "--bundle", "new.zip").code == 0
+    expected = project.call("compare", first.name, second.name)
+
+    assert "ripple  40 -> 41 mV" in expected.out
+    assert project.call("compare", "base.zip", "latest") == expected
+    assert project.call("compare", "base.zip", "new.zip") == expected
+    assert project.call("compare", first.name, "new.zip") == expected
+    shutil.rmtree(second)
+    assert project.call("compare", "base.zip", "new.zip") == expected
+    assert project.call("compare", "base.zip", first.name).err.endswith(
+        f"error: A and B are the same run, {first.name}; `compare` alone compares the latest run "
+        "with an earlier one\n"
+    )
+
+
+def test_a_bundle_that_proves_no_run_is_not_compared(project: Project, runs: Runs) -> None:
+    runs.new().begin("a").step("a").seal()
+    runs.new().begin("a").step("a").cut()
+    project.call("report", "latest", "--bundle", "cut.zip")
+    project.write("text.zip", "no zip")
+
+    def error(name: str) -> str:
+        done = project.call("compare", name, "latest")
+        assert (done.code, done.out) == (2, "")
+        return done.err.rpartition("error: ")[2]
+
+    assert error("cut.zip") == "cut.zip: its run was interrupted, so it has no seal\n"
+    assert error("text.zip") == "text.zip is no bundle: File is not a zip file\n"
+    assert error("gone.zip") == "there is no file gone.zip\n"

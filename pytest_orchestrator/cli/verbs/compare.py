@@ -7,13 +7,16 @@ import argparse
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder
+from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder, runs_folder
 from pytest_orchestrator.cli.table import Column, Table, declare_wide, width_of
 from pytest_orchestrator.core.text import counted, cut_to_length
 from pytest_orchestrator.reports.text import say, say_json
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.record import RunRecord
 
 EXAMPLE = "compare"
 
@@ -36,7 +39,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "a",
         metavar="A",
         nargs="?",
-        help=f"{ONE_RUN} (default: the last one before B that ran a recipe of B)",
+        help=f"{ONE_RUN}; or a zip file of `report --bundle` (default: the last one before B that "
+        "ran a recipe of B)",
     )
     declare_run(
         parser,
@@ -63,10 +67,9 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.compare.drift import FACTOR
     from pytest_orchestrator.runs.compare.history import History
 
-    after = run_folder(args.b)
+    after, b = _read(args.b)
     known = lookup.earlier_runs(after)
-    b = read_run(after)
-    before = _before(after, b.recipes, known) if args.a is None else run_folder(args.a)
+    before, a = _read(args.a or str(_before(after, b.recipes, known)))
     if before == after:
         raise UsageError(
             f"A and B are the same run, {after.name}; `compare` alone compares the latest run "
@@ -74,13 +77,33 @@ def run(args: argparse.Namespace) -> int:
         )
     history, factor = History(known), args.factor or FACTOR
     comparison = compare_runs(
-        read_run(before), b, lambda recipe, step: history.figures(recipe, step, _LAST), factor
+        a, b, lambda recipe, step: history.figures(recipe, step, _LAST), factor
     )
     if args.json:
         say_json(comparison)
     else:
         say(*_lines(comparison, factor, width_of(args), None if args.wide else LONGEST))
     return 1 if comparison["worse"] else 0
+
+
+def _read(name: str) -> "tuple[Path, RunRecord]":
+    """Return the folder and the record of a run, or of the run in a zip file.
+
+    The run in a zip file has the folder that it would have in this project.
+
+    Raises:
+        UsageError: The run does not exist, or the zip file does not prove it.
+    """
+    if not name.endswith(".zip"):
+        folder = run_folder(name)
+        return folder, read_run(folder)
+    from pytest_orchestrator.runs.evidence.bundle import UnusableBundle, bundled_run
+
+    try:
+        run = bundled_run(Path(name))
+    except UnusableBundle as error:
+        raise UsageError(str(error)) from None
+    return runs_folder() / run.id, run
 
 
 def _before(after: Path, recipes: Collection[str], known: Sequence[Path]) -> Path:

@@ -12,12 +12,14 @@ from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, carried
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from pathlib import Path
 
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.options.settings import Comparison
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.runs.record import RunRecord
 
 
 def baseline_of(config: pytest.Config) -> "Baseline | None":
@@ -44,7 +46,11 @@ class Baseline:
         from pytest_orchestrator.runs.compare.history import History
 
         self.wanted, self._factor = wanted, compare_factor(config)
-        self._history = History(lookup.run_folders(settings.run_dir(config)))
+        if wanted.bundle:
+            self._history = History(())
+            self._history.add(_bundled(config.invocation_params.dir / wanted.bundle))
+        else:
+            self._history = History(lookup.run_folders(settings.run_dir(config)))
         self._lock = threading.Lock()
 
     def verdicts(
@@ -70,7 +76,13 @@ class Baseline:
         required, place = self.wanted.is_required, step.at[""]
         return tuple(
             history.baseline_verdicts(
-                figures, earlier, self._factor, place, units, required=required
+                figures,
+                earlier,
+                self._factor,
+                place,
+                units,
+                required=required,
+                enough=self.wanted.enough,
             )
         )
 
@@ -80,12 +92,26 @@ class Baseline:
         Args:
             recipe: The key of the recipe.
         """
-        from pytest_orchestrator.runs.compare.drift import ENOUGH
         from pytest_orchestrator.runs.compare.history import nothing_compared
 
         with self._lock:
             passed = self._history.passed(recipe)
-        return nothing_compared(passed) if passed < ENOUGH else ""
+        enough = self.wanted.enough
+        return nothing_compared(passed, enough) if passed < enough else ""
+
+
+def _bundled(path: "Path") -> "RunRecord":
+    """Return the run of a bundle.
+
+    Raises:
+        pytest.UsageError: The bundle cannot be used.
+    """
+    from pytest_orchestrator.runs.evidence.bundle import UnusableBundle, bundled_run
+
+    try:
+        return bundled_run(path)
+    except UnusableBundle as error:
+        raise pytest.UsageError(f"--recipe-compare: {error}") from None
 
 
 def refuse_uncompared(config: pytest.Config, items: "Sequence[StepItem]") -> None:
@@ -99,7 +125,9 @@ def refuse_uncompared(config: pytest.Config, items: "Sequence[StepItem]") -> Non
     for item in items:
         if reason := baseline.lacking(item.recipe.key):
             cures = (
-                f"let it pass in three runs: pytest {item.recipe.id}",
+                f"name a bundle of a run in which it passed, {baseline.wanted.bundle} has none"
+                if baseline.wanted.bundle
+                else f"let it pass in three runs: pytest {item.recipe.id}",
                 "or compare if possible: --recipe-compare without `,required`",
             )
             place = item.step.at["name"]

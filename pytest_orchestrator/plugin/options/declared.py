@@ -228,10 +228,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-compare",
         {
-            "metavar": "LAST:N[,required]",
+            "metavar": "LAST:N|FILE.zip[,required]",
             "help": "fail steps whose time, CPU time, memory or measurements deviate from the last "
-            "N passed runs by more than their usual variation; with `required` also what cannot be "
-            "compared",
+            "N passed runs by more than their usual variation, or from the run in a zip file of "
+            "`report --bundle`; with `required` also what cannot be compared",
         },
     ),
     (

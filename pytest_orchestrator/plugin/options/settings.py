@@ -320,10 +320,17 @@ class Comparison(NamedTuple):
     Attributes:
         last: Number of earlier runs to compare steps with.
         is_required: True if what cannot be compared is an error.
+        bundle: Path of the bundle whose run is the only one to compare with; empty without.
     """
 
     last: int
     is_required: bool
+    bundle: str = ""
+
+    @property
+    def enough(self) -> int:
+        """The number of runs that are needed; a run that the user chose is enough alone."""
+        return 1 if self.bundle else _FEWEST
 
 
 def comparison(config: pytest.Config) -> Comparison | None:
@@ -335,10 +342,14 @@ def comparison(config: pytest.Config) -> Comparison | None:
     text = config.getoption("recipe_compare")
     if text is None:
         return None
+    bundle = re.fullmatch(r"(.+\.zip)(,required)?", str(text).strip())
+    if bundle is not None:
+        return Comparison(1, bundle[2] is not None, bundle[1])
     match = re.fullmatch(r"last:([0-9]{1,4})(,required)?", str(text).strip(), re.IGNORECASE)
     if match is None:
         raise pytest.UsageError(
-            f"--recipe-compare: {text!r} is no LAST:N; write LAST:10 or LAST:10,required"
+            f"--recipe-compare: {text!r} is no LAST:N and no FILE.zip; write LAST:10, base.zip, "
+            "or one of them with ,required"
         )
     if int(match[1]) < _FEWEST:
         raise pytest.UsageError(

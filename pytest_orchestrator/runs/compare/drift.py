@@ -72,7 +72,12 @@ def baseline_range(figures: Sequence[float]) -> BaselineRange:
 
 
 def find_drift(
-    value: float, figures: Sequence[float], factor: float = FACTOR, what: str = ""
+    value: float,
+    figures: Sequence[float],
+    factor: float = FACTOR,
+    what: str = "",
+    *,
+    enough: int = ENOUGH,
 ) -> Drift | None:
     """Return the drift of a figure from its earlier values; None if it has not drifted.
 
@@ -82,11 +87,12 @@ def find_drift(
         factor: Highest ratio of the figure to the median of the earlier values that is no drift.
         what: Name of a figure of usage, such as ``seconds``, of which only a high value is drift.
             Empty for a measurement, of which a low value is drift too.
+        enough: Number of earlier values that are needed.
 
     Returns:
         The drift; None if the figure has not drifted, or has too few earlier values.
     """
-    if len(figures) < ENOUGH:
+    if len(figures) < enough:
         return None
     baseline = baseline_range(figures)
     room = max(_SPREADS * baseline.spread, FLOORS.get(what, 0.0))

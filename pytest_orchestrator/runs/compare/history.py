@@ -14,11 +14,12 @@ from msgspec import Struct
 from pytest_orchestrator.core.figures.notation import figure, history_notation
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_bound
+from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.drift import ENOUGH, Drift, find_drift
 from pytest_orchestrator.runs.history.figures import FIGURES, figures_of
 from pytest_orchestrator.runs.history.model import MEASURED
-from pytest_orchestrator.runs.record import RecipeRecord
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
 from pytest_orchestrator.runs.verdicts import is_good
 
@@ -92,10 +93,14 @@ class History:
             run = lookup.load_record(folder, raw_blocks=True)
         except lookup.NoRun:
             return True
+        self.add(run)
+        return True
+
+    def add(self, run: RunRecord) -> None:
+        """Add the next older run; one that has not ended adds nothing."""
         if run.state in ("finished", "interrupted"):
             for recipe in (one for one in run.recipes.values() if one.is_tested):
                 self._read.setdefault(recipe.key, []).append(_once(recipe))
-        return True
 
 
 def _once(recipe: RecipeRecord) -> RecordedRecipe:
@@ -132,6 +137,7 @@ def baseline_verdicts(
     units: Mapping[str, str] | None = None,
     *,
     required: bool = False,
+    enough: int = ENOUGH,
 ) -> Iterator[Verdict]:
     """Compare figures of a step with the same figures of earlier runs.
 
@@ -142,19 +148,20 @@ def baseline_verdicts(
         place: Position of the step.
         units: Units of measurements, by name of the figure.
         required: True if a figure with too few earlier values fails.
+        enough: Number of earlier values that are needed; 1 if the baseline is a single run.
 
     Returns:
         A verdict for each figure that was compared, and if required for all others.
     """
     for name, value in figures.items():
         values = earlier.get(name, [])
-        is_compared = len(values) >= ENOUGH
+        is_compared = len(values) >= enough
         if not (is_compared or required):
             continue
         what = name if name in FIGURES else ""
         unit = FIGURES.get(name) or (units or {}).get(name, "")
-        drift = find_drift(value, values, factor, what)
-        unmet = None if is_compared else nothing_compared(len(values))
+        drift = find_drift(value, values, factor, what, enough=enough)
+        unmet = None if is_compared else nothing_compared(len(values), enough)
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",
             expected=f"within a factor of {factor:g} of the baseline",
@@ -166,17 +173,18 @@ def baseline_verdicts(
         )
 
 
-def nothing_compared(runs: int) -> str:
+def nothing_compared(runs: int, enough: int) -> str:
     """Return the phrase for a recipe or a figure that has too few earlier runs."""
-    return f"nothing compared, {runs} of {ENOUGH} runs"
+    return f"nothing compared, {runs} of {counted(enough, 'run')}"
 
 
 def _reason(drift: Drift, unit: str) -> str:
     baseline = drift.baseline
     side = "at most" if drift.value > baseline.median else "at least"
+    several = f"the median of the last {baseline.runs} passing runs"
+    what = several if baseline.runs > 1 else "that of the baseline run"
     made = history_notation([drift.value, baseline.median], unit, equals=drift.limit)
     return (
-        f"{made.with_unit(drift.value)} is {figure(drift.factor, most=3)} times the median of the "
-        f"last {baseline.runs} passing runs, {made.with_unit(baseline.median)}; {side} "
-        f"{made.with_unit(drift.limit)}"
+        f"{made.with_unit(drift.value)} is {figure(drift.factor, most=3)} times {what}, "
+        f"{made.with_unit(baseline.median)}; {side} {made.with_unit(drift.limit)}"
     )

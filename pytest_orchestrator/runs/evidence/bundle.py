@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.files import refuse_folder
 from pytest_orchestrator.runs.evidence.signature import (
     PAYLOAD_TYPE,
@@ -373,6 +374,44 @@ def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> 
     if read != size:
         return f"it has {read} bytes, and had {size}"
     return "" if sha256.hexdigest() == digest else "it was changed"
+
+
+class UnusableBundle(OrchestratorError):
+    """Error: a bundle is no proof of the run in it, so the run is not read."""
+
+    slug = "unusable-bundle"
+
+
+def bundled_run(path: Path) -> RunRecord:
+    """Return the record of the run in a bundle, which is verified first; no file is extracted.
+
+    Raises:
+        UnusableBundle: The file is no bundle, was changed, is too large, or its run has no seal.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(one.file_size for one in archive.infolist() if one.filename == RUN + NAME)
+            if size > _LARGEST:
+                raise UnusableBundle(
+                    f"{path}: its journal has {size:,} bytes; at most {_LARGEST:,} are read"
+                )
+            found = _verified(path.name, archive, None)
+            if found.flaws:
+                raise UnusableBundle(f"{path}: {found.flaws[0]}")
+            if not found.holds:
+                raise UnusableBundle(f"{path}: its run was interrupted, so it has no seal")
+            run, journal = RunRecord(), JournalParser(Chain())
+            for entry in journal.feed(archive.read(RUN + NAME)):
+                run.fold(entry)
+    except FileNotFoundError:
+        raise UnusableBundle(f"there is no file {path}") from None
+    except (*_DAMAGED, JournalDamaged) as error:
+        raise UnusableBundle(f"{path} is no bundle: {error}") from None
+    if journal.chain.hash != found.seal:  # the file was exchanged between the two reads
+        raise UnusableBundle(f"{path}: {RUN}{NAME}: it was changed")
+    run.end("finished")
+    run.seal = found.seal
+    return run
 
 
 def _journal(

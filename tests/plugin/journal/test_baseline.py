@@ -1,7 +1,11 @@
 """`--recipe-compare`: a figure outside the range of the last passed runs fails."""
 
+import zipfile
+
 import pytest
 
+from pytest_orchestrator.runs.evidence.bundle import write_bundle
+from pytest_orchestrator.runs.lookup import load_record
 from tests.plugin.conftest import Project
 from tests.runs.built import Runs
 
@@ -62,11 +66,17 @@ def test_a_measurement_that_has_drifted_fails_its_step(measures: Project) -> Non
     [
         (
             ["--recipe-compare=10"],
-            "--recipe-compare: '10' is no LAST:N; write LAST:10 or LAST:10,required",
+            (
+                "--recipe-compare: '10' is no LAST:N and no FILE.zip; write LAST:10, base.zip, "
+                "or one of them with ,required"
+            ),
         ),
         (
             ["--recipe-compare=LAST:7,requird"],
-            "--recipe-compare: 'LAST:7,requird' is no LAST:N; write LAST:10 or LAST:10,required",
+            (
+                "--recipe-compare: 'LAST:7,requird' is no LAST:N and no FILE.zip; write LAST:10, "
+                "base.zip, or one of them with ,required"
+            ),
         ),
         (
             ["--recipe-compare=LAST:2"],
@@ -139,3 +149,48 @@ def test_a_required_comparison_of_a_new_figure_is_an_error_of_its_step(measures:
     assert measures.reasons("--recipe-compare=LAST:7", wanted) == {}
     reasons = measures.reasons("--recipe-compare=LAST:7,required", wanted)
     assert reasons == {"a": "compare.v: nothing compared, 1 of 3 runs"}
+
+
+def bundled(project: Project, outcome: str = "passed", volts: float = 5.0) -> None:
+    """Write a bundle of one run elsewhere, in which the step measured a figure."""
+    runs = Runs(project.path / "elsewhere")
+    built = runs.new(RECIPE).begin("a", "b").step("b", outcome, seconds=1000.0)
+    folder = built.step("a", seconds=1000.0, measured={"volts": volts}).seal()
+    write_bundle(folder, load_record(folder), project.path / "base.zip")
+
+
+def test_steps_are_compared_with_the_run_of_a_bundle(measures: Project) -> None:
+    bundled(measures)
+
+    assert measures.reasons("--recipe-compare=base.zip", RECIPE) == {
+        "a": "compare.volts: 12 V is 2.4 times that of the baseline run, 5 V; at most 10 V"
+    }
+    assert measures.reasons("--recipe-compare=base.zip", "--recipe-compare-factor=2.5") == {}
+
+
+def test_a_recipe_that_did_not_pass_in_the_bundle_is_not_compared(measures: Project) -> None:
+    bundled(measures, "failed")
+    optional = measures.run("--recipe-compare=base.zip")
+    optional.assert_outcomes(passed=2)
+    assert optional.outlines[-1] == "orchestrator: nothing compared, 0 of 1 run"
+
+    required = measures.run("--recipe-compare=base.zip,required")
+    required.assert_outcomes(errors=2)
+    cure = "name a bundle of a run in which it passed, base.zip has none"
+    required.stdout.fnmatch_lines([f"*{cure}*"])
+
+
+def test_a_bundle_that_was_changed_is_a_usage_error(measures: Project) -> None:
+    bundled(measures)
+    with zipfile.ZipFile(measures.path / "base.zip", "a") as archive:
+        archive.writestr("../outside.txt", "x")
+    changed = measures.run("--recipe-compare=base.zip")
+    missing = measures.run("--recipe-compare=other.zip")
+
+    path = measures.path
+    assert changed.ret == missing.ret == pytest.ExitCode.USAGE_ERROR
+    assert changed.errlines[0] == (
+        f"ERROR: --recipe-compare: {path / 'base.zip'}: ../outside.txt: it came later"
+    )
+    assert missing.errlines[0] == f"ERROR: --recipe-compare: there is no file {path / 'other.zip'}"
+    assert not (path.parent / "outside.txt").exists()

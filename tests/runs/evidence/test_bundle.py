@@ -165,3 +165,21 @@ def test_an_interrupted_run_is_bundled_and_verified_as_interrupted(
     result = verify_bundle(out)
 
     assert (result.holds, result.state, result.flaws) == (False, "interrupted", ())
+
+
+def test_the_run_in_a_bundle_is_the_recorded_one(run: Path, made: Path) -> None:
+    expected, found = load_record(run), bundle.bundled_run(made)
+
+    assert (found.id, found.state, found.seal) == (expected.id, "finished", expected.seal)
+    assert found.recipes.keys() == expected.recipes.keys()
+
+
+def test_a_journal_that_is_too_large_for_memory_is_not_read(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "_LARGEST", 10)
+    size = zipfile.ZipFile(made).getinfo("run/journal.jsonl").file_size
+    with pytest.raises(bundle.UnusableBundle) as raised:
+        bundle.bundled_run(made)
+
+    assert str(raised.value) == f"{made}: its journal has {size:,} bytes; at most 10 are read"
