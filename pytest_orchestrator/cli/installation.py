@@ -6,11 +6,15 @@ What pip would refuse is left out, and what only the user can decide is an instr
 import configparser
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.cli.project import Project
 
 _PIP: Final = "python -m pip install"
 _REQUIREMENTS: Final = ("requirements.txt", "requirements-test.txt", "requirements-dev.txt")
@@ -34,6 +38,11 @@ _MODULES: Final = {
     "setup.py": "py_modules=[{}]\n",
 }
 """Settings of setuptools that name packages, or the modules of a project without packages."""
+
+
+_STEPS: Final = ("steps", "finally")
+_EXTRAS: Final = {"http": "http", "scpi": "visa", "serial": "serial"}
+"""The extra that a type of steps needs."""
 
 
 class PackageNames(NamedTuple):
@@ -85,8 +94,12 @@ class Packaging(Struct, frozen=True):
         is_old = self.setup_py is not None or "metadata" in self.setup_cfg
         return "build-system" in self.pyproject or is_named or is_old
 
-    def install_command(self) -> str:
-        """Return the command that installs the project, what its tests need, and this package."""
+    def install_command(self, own: Collection[str] = ()) -> str:
+        """Return the command that installs the project, what its tests need, and this package.
+
+        Args:
+            own: The extras of this package that the recipes need.
+        """
         project = self.pyproject.get("project", {})
         extras = [one for one in _TEST_EXTRAS if one in project.get("optional-dependencies", {})]
         words = [f"-r {name}" for name in _REQUIREMENTS if (self.root / name).is_file()]
@@ -101,7 +114,8 @@ class Packaging(Struct, frozen=True):
         groups = [f"--group {name}" for name in _TEST_EXTRAS if name in named]
         if groups and pip == _PIP:
             pip = f"{_PIP} --upgrade pip && {_PIP}"  # pip knows groups from version 25.1 on
-        return " ".join([pip, *words, *groups, "pytest-orchestrator"])
+        needed = f"'pytest-orchestrator[{','.join(sorted(own))}]'" if own else "pytest-orchestrator"
+        return " ".join([pip, *words, *groups, needed])
 
     def package_names(self) -> PackageNames | None:
         """Return a setting that the project needs; None if it needs none.
@@ -128,6 +142,38 @@ class Packaging(Struct, frozen=True):
         setuptools = self.pyproject.get("tool", {}).get("setuptools", {})
         written = [*setuptools, *self.setup_cfg.get("options", ())]
         return any(_NAMED.search(one.replace("-", "_")) for one in (*written, self.setup_py or ""))
+
+
+def needed_extras(about: "Project") -> set[str]:
+    """Return the extras of this package that the recipes and the station of a project need.
+
+    The types are read from the nodes, since a recipe cannot be loaded where its extra is missing.
+    """
+    from pytest_orchestrator.cli.project import Recipes
+    from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
+    from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
+    from pytest_orchestrator.recipe.problems import Problems, Refused
+
+    found: set[str] = set()
+    paths = dict.fromkeys(about.recipes(()))
+    queue = [*paths]
+    for path in queue:
+        try:
+            problems = Problems()
+            root = compose(decoded(read_file(path, MAX_BYTES, problems), problems), problems)
+        except Refused:
+            continue
+        entries = root.value if isinstance(root, MappingNode) else ()
+        steps = [node for key, part in entries if key.value in _STEPS for node in part.value]
+        pairs = [pair for step in steps if isinstance(step, MappingNode) for pair in step.value]
+        found |= {_EXTRAS.get(str(one.value), "") for key, one in pairs if key.value == "type"}
+        used = [about.root / str(one.value) for key, one in pairs if key.value == "use"]
+        queue += [one for one in used if one not in paths]
+        paths |= dict.fromkeys(used)
+    station = Recipes(about).station
+    if getattr(station, "instruments", None):  # neither missing nor with errors
+        found.add("visa")
+    return found - {""}
 
 
 def packaging_of(root: Path) -> Packaging:

@@ -95,7 +95,8 @@ def test_dry_run_prints_the_files_and_writes_nothing(empty: Project) -> None:
 
 def _uploaded(github: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of the step that uploads the artifact."""
-    uploads = (step["with"] for step in github["jobs"]["recipes"]["steps"] if "if" in step)
+    steps = github["jobs"]["recipes"]["steps"]
+    uploads = (step["with"] for step in steps if step.get("uses", "").startswith("actions/upload"))
     (settings,) = uploads
     return dict(settings)
 
@@ -260,3 +261,22 @@ def test_shell_sample_refuses_text_that_would_break_its_json(empty: Project) -> 
         )
         assert done.returncode == code
         assert json.loads(done.stdout)["status"] == ("ok" if code == 0 else "error")
+
+
+def test_pipelines_keep_the_history_and_compare_with_it(empty: Project) -> None:
+    empty.call("init", "--ci", "github", "--ci", "gitlab")
+    github, gitlab = (yaml.safe_load(files(empty.path)[name]) for name in MORE[:2])
+    steps = github["jobs"]["recipes"]["steps"]
+    uses = [step.get("uses", step.get("run")).partition("@")[0] for step in steps]
+    restore = uses.index("actions/cache/restore")
+    kept = [".orchestrator/runs/", ".orchestrator/history/"]
+
+    assert steps[restore + 1]["run"].startswith("pytest ")
+    assert "--recipe-compare=LAST:7" in steps[restore + 1]["run"]
+    assert "--recipe-compare=LAST:7" in gitlab["recipes"]["script"][-1]
+    before, after = steps[restore], steps[restore + 2]
+    assert (after["uses"], after["if"]) == ("actions/cache/save@v4", "always()")
+    assert before["with"]["key"] == after["with"]["key"]
+    assert before["with"]["key"].startswith(before["with"]["restore-keys"])
+    assert before["with"]["path"].split() == after["with"]["path"].split() == kept
+    assert gitlab["recipes"]["cache"] == {"key": "orchestrator", "when": "always", "paths": kept}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.installation import PackageNames, packaging_of
+from pytest_orchestrator.cli.installation import PackageNames, needed_extras, packaging_of
+from pytest_orchestrator.cli.project import Project
 
 BUILDS = '[build-system]\nrequires = []\n[project]\nname = "bench"\n'
 PROJECT = '[project]\nname = "bench"\n'
@@ -136,3 +137,32 @@ def test_setuptools_needs_the_names_of_modules_where_a_project_has_no_package(
     names = packaging_of(tmp_path).package_names()
     assert names is not None
     assert names.text == text
+
+
+def test_a_pipeline_installs_the_extras_of_all_step_types_in_use(tmp_path: Path) -> None:
+    about = Project(tmp_path, {})
+    assert needed_extras(about) == set()
+    assert packaging_of(tmp_path).install_command() == f"{PIP} pytest-orchestrator"
+    shell = "{name: a, type: shell, cmd: 'true', env: {type: scpi}}"
+    parts = "[{name: a, type: serial}, {name: b, use: recipes/_part.yaml}]"
+    recipes = {
+        "recipes/a.yaml": f"steps: [{shell}, {{name: b, use: recipes/_part.yaml}}]\n",
+        "recipes/_part.yaml": f"steps: {parts}\n",
+        "recipes/b.yaml": f"steps: [{shell}]\nfinally: [{{name: c, type: http}}]\n",
+        "recipes/broken.yaml": "steps: [{\n",
+    }
+    written(tmp_path, recipes)
+
+    assert needed_extras(about) == {"http", "serial"}
+    command = packaging_of(tmp_path).install_command(needed_extras(about))
+    assert command == f"{PIP} 'pytest-orchestrator[http,serial]'"
+
+
+def test_instruments_of_a_station_need_the_extra_of_visa(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "instruments:\n  psu: {resource: 'TCPIP::10.0.0.1::5025::SOCKET'}\n"
+    written(tmp_path, {"station.yaml": text})
+
+    assert needed_extras(Project(tmp_path, {"recipe_station": "station.yaml"})) == {"visa"}

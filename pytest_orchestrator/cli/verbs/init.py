@@ -60,8 +60,8 @@ def project_drafts(
         pre_commit: Include hooks of pre-commit.
         strict: Let workflow and hooks check the conventions of scriptlets.
     """
-    from pytest_orchestrator.cli.installation import packaging_of
-    from pytest_orchestrator.cli.project import find_project
+    from pytest_orchestrator.cli.installation import needed_extras, packaging_of
+    from pytest_orchestrator.cli.project import Project, find_project
     from pytest_orchestrator.cli.scaffold import Draft, render_template
 
     known = find_project(root)
@@ -76,7 +76,8 @@ def project_drafts(
     yield Draft(".vscode/extensions.json", render_template("project/extensions.json"))
     yield Draft(".gitignore", render_template("project/gitignore"))
     packaging = packaging_of(root)
-    install, python = packaging.install_command(), packaging.python
+    extras = needed_extras(known or Project(root, {})) if ci else ()
+    install, python = packaging.install_command(extras), packaging.python
     for name in ci:
         values = {"strict": strict, "install": install, "python": python}
         text = render_template(f"project/{name}.yml", **values)
