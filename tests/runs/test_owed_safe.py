@@ -38,13 +38,9 @@ AT = "TCPIP::192.0.2.7::INSTR"
 
 
 def use(name: str = "psu", **fields: Any) -> InstrumentOpened:
-    fields = {
-        "resource": AT,
-        "backend": "@py",
-        "has_safe_state": True,
-        "safe": ("OUTP 0",),
-    } | fields
-    return InstrumentOpened(recipe=RECIPE, instrument=name, **fields)
+    known: dict[str, Any] = {"resource": AT, "backend": "@py", "has_safe_state": True}
+    known |= {"safe": ("OUTP 0",), **fields}
+    return InstrumentOpened(recipe=RECIPE, instrument=name, **known)
 
 
 def using(base: Path, run: str, *names: str, **fields: Any) -> WrittenRun:
