@@ -449,8 +449,7 @@ class RunRecord:
         debts: The safe states that the run owes, and the debts of earlier runs that it settles.
         finished: The event that seals the journal; None before.
         is_complete: True if the journal has everything that the run restored from an earlier run.
-        seal: Hash of the line that seals a whole journal; empty without a seal, and in a record
-            that is read while the run writes.
+        seal: Hash of the line that seals a whole journal; empty without a seal, or while it grows.
         damage: Description of the first line that was changed; empty without damage.
     """
 
@@ -507,6 +506,7 @@ class RunRecord:
         self._of_recipe(entry, cast("RecipeStarted | SampleTaken | ReportInfo", entry.event))
 
     def _fold_run(self, entry: Entry) -> None:
+        self.debts.fold(entry.event)
         match entry.event:
             case CollectionFailed() as event:
                 self.uncollected.append(event)
@@ -515,13 +515,12 @@ class RunRecord:
                 self._in_use[event.instrument] = event
                 if event.recipe in self.recipes:
                     self.recipes[event.recipe].opened[event.instrument] = event
-                self.debts.fold(event)
             case InstrumentSafe() as event:
                 self.made_safe.append(event)
-                self._made_safe(event)
-                self.debts.fold(event)
-            case DebtForgiven() as event:
-                self.debts.fold(event)
+                if not event.run:  # a debt of an earlier run is no recipe's
+                    self._in_use.pop(event.instrument, None)
+                    if event.reason and event.recipe in self.recipes:
+                        self.recipes[event.recipe].unsafe.append(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
                 self.is_complete = event.resumed_from is None
@@ -549,14 +548,6 @@ class RunRecord:
             for recipe in self.recipes.values():
                 for step in recipe.steps.values():
                     step.end(is_selected=not self.finished and step.name not in recipe.unselected)
-
-    def _made_safe(self, event: InstrumentSafe) -> None:
-        """End the use of an instrument by this run; a debt of an earlier one is no recipe's."""
-        if event.run:
-            return
-        self._in_use.pop(event.instrument, None)
-        if event.reason and event.recipe in self.recipes:
-            self.recipes[event.recipe].unsafe.append(event)
 
     def _begun(self, recipe: RecipeRecord) -> None:
         """Add a recipe that starts; keep the step records that earlier lines created for it."""
@@ -604,8 +595,6 @@ class RunRecord:
         if step:
             return step
         if known is None:
-            known = self.recipes[recipe] = RecipeRecord(
-                RecipeStarted(recipe=recipe, about={"path": recipe}, steps=()), self.last
-            )
-        step = known.steps[name] = StepRecord(recipe, name, {"name": name})
-        return step
+            start = RecipeStarted(recipe=recipe, about={"path": recipe}, steps=())
+            known = self.recipes[recipe] = RecipeRecord(start, self.last)
+        return known.steps.setdefault(name, StepRecord(recipe, name, {"name": name}))
