@@ -204,6 +204,23 @@ def test_two_sessions_never_use_an_instrument_at_the_same_time(bench: Bench) -> 
     assert f"'{bench.psu.resource}': recipes/a.yaml has held it for" in shown
 
 
+def test_a_line_too_many_is_not_the_answer_to_a_query_of_a_later_recipe(bench: Bench) -> None:
+    bench.psu.answers |= {"TWO?": b"333\n444\n", "FAST?": "222"}
+    query = "type: scpi, instrument: psu, check_errors: false, commands: "
+    limits = ", measurements: {v: {value: result.value, low: 400, high: 500}}"
+    bench.project.recipe("a", {"two": f"{query}[{{query: 'TWO?'}}]"})
+    bench.project.recipe("b", {"fast": f"{query}[{{query: 'FAST?'}}]{limits}"})
+    bench.project.recipe("c", {"again": f"{query}[{{query: 'FAST?'}}]"})
+
+    result = bench.project.run()
+
+    result.assert_outcomes(passed=2, failed=1)
+    why = "'FAST?' was not sent: an answer waits that nothing has asked for: '444\\n'"
+    assert f"E   psu: {why}" in result.outlines
+    assert "FAST?" in bench.psu.texts
+    assert bench.psu.connections == 2
+
+
 def test_samples_are_taken_between_the_commands_of_a_step(bench: Bench) -> None:
     on = "type: scpi, instrument: psu, commands: [OUTP ON, VOLT 5, {query: 'HELD?', as: x}]"
     bench.psu.answers["HELD?"] = "1"
