@@ -226,6 +226,27 @@ def debts(bench: Project) -> list[dict[str, Any]]:
     return listed
 
 
+def test_an_instrument_pays_for_no_other_one_that_had_its_name(
+    bench: Project, psu: ScpiInstrument, runs: Runs
+) -> None:
+    run = owing(runs, psu)
+    simulated = POWER_SUPPLY.read_text().replace(SIMULATED, psu.resource)
+    path = bench.write("sim.yaml", simulated)
+    keys = f"resource: '{psu.resource}', backend: {path}@sim, safe: [OUTP 0]"
+    bench.write("station.yaml", f"instruments: {{psu: {{{keys}}}}}")
+    psu.close()
+
+    paid = bench.call("instruments", "safe", "psu")
+
+    assert (paid.code, paid.out) == (1, "psu is in its safe state\n")
+    assert paid.err == (
+        f"station.yaml has no instrument with a safe state at {psu.resource}, so the one that run "
+        f"{run} owes cannot be reached; write it into the station file again, or drop the debt: "
+        "pytest-orchestrator instruments forgive psu --reason TEXT\n"
+    )
+    assert [one["run"] for one in debts(bench)] == [run]
+
+
 @pytest.mark.measured
 def test_a_query_makes_one_debt_that_safe_pays(bench: Project, psu: ScpiInstrument) -> None:
     for _ in range(2):

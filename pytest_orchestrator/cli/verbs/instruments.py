@@ -267,10 +267,14 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.runs.owed_safe import payments
 
-    name, owed = args.instrument, debts.owed_by_name(args.instrument, station)
-    now = station.instruments.get(name) or (owed[0].found_in(station) if owed else None)
+    name, named = args.instrument, debts.owed_by_name(args.instrument, station)
+    found = [one.found_in(station) for one in named]
+    now = station.instruments.get(name) or next(filter(None, found), None)
     if now is None:
-        raise UsageError(owed[0].obstacle(station.id)) if owed else _unknown(name, station)
+        raise UsageError(named[0].obstacle(station.id)) if named else _unknown(name, station)
+    # The name may have been that of another instrument, which this one must not pay for.
+    owed = [one for one, present in zip(named, found, strict=True) if present is now]
+    lost = [one.obstacle(station.id) for one in named if one.found_in(station) is None]
     if not now.safe and not owed:
         raise UsageError(f"{station.id} has no commands in 'safe' of {name}, and none are owed")
     ways = payments(owed, now)
@@ -287,7 +291,8 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
             say(*result.transcript, f"{name} is not in its safe state: {result.reason}", err=True)
             return 1
         say(f"{name} is in its safe state", *(f"paid: {debts.text_of(one)}" for one in owed))
-        return 0
+        say(*lost, err=True)
+        return 1 if lost else 0
 
     return _locked(ways, f"{_WHO} safe {name}", pay, wait=args.wait)
 
