@@ -6,7 +6,6 @@ names are acquired before its first step; any other lock when step code first us
 """
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -24,6 +23,7 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.instruments.exchanges import Exchanges
+from pytest_orchestrator.execution.instruments.identity import IDENTIFY, check_identity
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.instruments.safe_state import confirm
@@ -31,9 +31,6 @@ from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError, is_query
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
-
-IDENTIFY: Final = "*IDN?"
-"""Query of IEEE 488.2 that asks an instrument for its maker, model, serial number and version."""
 
 _MARGIN: Final = 10.0
 """Seconds beyond the timeout of an instrument after which its process counts as stuck."""
@@ -577,27 +574,3 @@ class Bench:
             return SENT_NOT_CONFIRMED
         confirm(settings, settings.confirm, send, self.station.id)
         return "confirmed"
-
-
-def check_identity(settings: InstrumentSettings, idn: str, station: str) -> None:
-    """Compare an answer to ``*IDN?`` with the pattern of the station file, if it has one.
-
-    Args:
-        settings: The instrument.
-        idn: The answer.
-        station: The id of the station file.
-
-    Raises:
-        InstrumentError: Another instrument has answered.
-    """
-    if settings.idn is None or re.search(settings.idn, idn):
-        return
-    place = settings.at.get("idn")
-    where = f"{station}:{place.line}" if place else station
-    raise InstrumentError(
-        f"{settings.name}: {IDENTIFY} is answered by '{one_line(idn)}', "
-        f"{where} expects '{settings.idn}'",
-        instrument=settings.name,
-        command=IDENTIFY,
-        kind="refused",
-    )

@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.instruments.requests import (
     parsed,
     reply,
 )
-from pytest_orchestrator.execution.interruptible import InterruptibleFuture
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.outcome import user_frames
 from pytest_orchestrator.instrument import Instrument, InstrumentError
 
@@ -44,7 +44,7 @@ class RecipeInstruments:
         self, bench: Bench, recipe: str, lock: Callable[[str, threading.Event | None], bool]
     ) -> None:
         self._bench, self._recipe, self._lock = bench, recipe, lock
-        self._author, self.over = Author(recipe), threading.Event()
+        self._author, self.over = Author(recipe), InterruptibleEvent()
 
     def used_by(self, step: str, attempt: int = 1, element: int | None = None) -> Self:
         """Return the same access for the requests of a step, whose exchanges name it; see `Author`.
