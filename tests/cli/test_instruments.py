@@ -229,7 +229,7 @@ def debts(bench: Project) -> list[dict[str, Any]]:
 def test_an_instrument_pays_for_no_other_one_that_had_its_name(
     bench: Project, psu: ScpiInstrument, runs: Runs
 ) -> None:
-    run = owing(runs, psu)
+    run = run_in_debt(runs, psu)
     simulated = POWER_SUPPLY.read_text().replace(SIMULATED, psu.resource)
     path = bench.write("sim.yaml", simulated)
     keys = f"resource: '{psu.resource}', backend: {path}@sim, safe: [OUTP 0]"
@@ -284,7 +284,7 @@ def test_a_query_makes_one_debt_that_safe_pays(bench: Project, psu: ScpiInstrume
 def test_a_debt_is_dropped_by_hand_with_a_reason(
     bench: Project, psu: ScpiInstrument, runs: Runs
 ) -> None:
-    run = owing(runs, psu)
+    run = run_in_debt(runs, psu)
     (bench.path / "station.yaml").write_text("name: bench-3")
     gone = f"station.yaml has no instrument with a safe state at {psu.resource}, so the one that "
     gone += f"run {run} owes cannot be reached; write it into the station file again, or drop the "
@@ -312,7 +312,7 @@ def test_a_debt_is_dropped_by_hand_with_a_reason(
     assert bench.call("verify", str(journal.parent)).code == 0
 
 
-def owing(runs: Runs, psu: ScpiInstrument) -> str:
+def run_in_debt(runs: Runs, psu: ScpiInstrument) -> str:
     """Write a killed run that owes a safe state and a finally step; return its id."""
     killed = runs.new("recipes/sweep.yaml").begin("ramp", "off", final="yes")
     killed.start("ramp")
@@ -325,7 +325,7 @@ def owing(runs: Runs, psu: ScpiInstrument) -> str:
 def test_all_debts_of_a_run_are_dropped_by_its_id(
     bench: Project, psu: ScpiInstrument, runs: Runs
 ) -> None:
-    run = owing(runs, psu)
+    run = run_in_debt(runs, psu)
     runs.new("recipes/b.yaml").begin("one").cut()
 
     pruned = bench.call("runs", "prune", "--keep", "1", "--dry-run")

@@ -62,7 +62,7 @@ def keys(base: Path) -> list[tuple[str, str]]:
     return [one.key for one in owed_safe_states(base)]
 
 
-def test_a_killed_run_owes_what_it_used_last_without_a_safe_state(tmp_path: Path) -> None:
+def test_a_killed_run_is_in_debt_for_each_use_that_no_safe_state_has_ended(tmp_path: Path) -> None:
     past = using(tmp_path, FIRST, "psu", "load", "meter", "again")
     safe(past, "load")
     safe(past, "again")
@@ -82,7 +82,7 @@ def test_a_safe_state_that_failed_is_owed_after_an_orderly_end_too(tmp_path: Pat
     assert keys(tmp_path) == [(FIRST, "psu")]
 
 
-def test_a_run_that_is_still_running_owes_nothing_yet(tmp_path: Path) -> None:
+def test_a_run_is_in_no_debt_while_it_runs(tmp_path: Path) -> None:
     past = using(tmp_path, FIRST, "psu")
     assert keys(tmp_path) == []
     past.killed()

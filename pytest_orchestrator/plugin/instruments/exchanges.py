@@ -79,7 +79,8 @@ class ExchangeRecord:
         """Write bytes to a file of the run, once, and return its path."""
         name = f"{FOLDER}/{hashlib.sha256(data).hexdigest()}"
         path = Path(self._state.folder.path, name)
-        with contextlib.suppress(OSError):  # there already, or lost: the digest tells
+        # A file that is there already has these bytes; one that is lost is missed by its digest.
+        with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 file.write(data)

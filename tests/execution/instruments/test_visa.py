@@ -140,7 +140,8 @@ def test_a_greeting_is_read_away_if_the_station_file_names_it(psu: VisaSession) 
         assert psu.query("*IDN?", None) == IDN
 
         psu.open(options)
-        select.select([psu._socket], [], [], PATIENCE)  # noqa: SLF001 - until the bytes are here
+        assert psu._socket is not None  # noqa: SLF001 - until the bytes are here
+        select.select([psu._socket.fileno()], [], [], PATIENCE)  # noqa: SLF001
         assert failure(psu.query, "*IDN?", None) == (
             (
                 "psu: '*IDN?' was not sent: an answer waits that nothing has asked for: "
