@@ -21,7 +21,7 @@ class Debts:
         self.owed: dict[str, InstrumentOpened] = {}
         self.settled: set[tuple[str, str]] = set()
 
-    def fold(self, event: AnyEvent) -> None:
+    def fold(self, event: AnyEvent | None) -> None:
         """Update the debts with the next event; most events change none."""
         match event:
             case InstrumentOpened(has_safe_state=True):
