@@ -88,7 +88,7 @@ def test_the_journal_has_the_exchanges_of_all_users(bench: Bench, options: tuple
 
     path = f"artifacts/instruments/{hashlib.sha256(CURVE).hexdigest()}"
     assert {one["data"] for one in found if one.get("command") == "CURV?"} == {path}
-    [run] = {file.parent for file in bench.project.path.glob(".orchestrator/runs/*/journal.jsonl")}
+    [run] = bench.project.path.glob(".orchestrator/runs/*T*")
     assert (run / path).read_bytes() == CURVE
     last = json.loads((run / "journal.jsonl").read_text().splitlines()[-1])
     assert path in last["files"]  # so it is in bundles as well
