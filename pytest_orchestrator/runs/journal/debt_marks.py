@@ -64,10 +64,10 @@ def _may_have_debts(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        size, wanted, data = os.fstat(fd).st_size, _END, b""
-        while b"\n" not in data and len(data) < size - 1:
+        size, wanted, data = os.fstat(fd).st_size, 0, b""
+        while b"\n" not in data and wanted < size:  # ends also if the file becomes shorter
+            wanted = max(_END, 16 * wanted)
             data = os.pread(fd, wanted, max(0, size - wanted)).removesuffix(b"\n")
-            wanted *= 16
         last = data.rpartition(b"\n")[2]
         if _SEAL in last:
             return _SEALED_DEBTS in last
