@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 
 from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core.events import ExchangeOperation, InstrumentExchange
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
 from pytest_orchestrator.core.typed_fields import InputField, field_problems
@@ -53,6 +54,7 @@ FEATURES: Final = frozenset(
         "check",
         "cleanup",
         "criteria",
+        "exchanges",
         "failure",
         "failure-place",
         "imports",
@@ -176,6 +178,8 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             questions cannot be asked.
         opener: The function that `instrument` calls. A test of a step type can set its own; None
             if the step cannot use instruments.
+        add_exchange: The function that `record_exchange` calls. A test of a step type can set its
+            own.
     """
 
     step: str
@@ -191,6 +195,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     add_secret: Callable[[Any], None] = lambda _: None
     asker: Callable[[Question], Answer] | None = None
     opener: "Callable[[str], Instrument] | None" = None
+    add_exchange: Callable[[InstrumentExchange], None] = lambda _: None
 
     def mask(self, value: Any) -> None:
         """Mask a secret value that became known in this step, in all outputs from now on.
@@ -237,6 +242,35 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             reason = f"{name}: step '{self.step}' cannot use instruments here"
             raise InstrumentError(reason, instrument=name, kind="refused")
         return self.opener(name)
+
+    def record_exchange(
+        self,
+        device: str,
+        do: ExchangeOperation,
+        command: str = "",
+        *,
+        answer: str | None = None,
+        error: str = "",
+        kind: str = "",
+    ) -> None:
+        """Record in the journal an exchange with a device whose connection this step itself holds.
+
+        Call it after the end of each exchange. The exchanges of `instrument` are recorded anyway.
+
+        Args:
+            device: The name of the device, such as its port.
+            do: ``write``, ``read``, ``query`` (a command that is sent and answered) or ``open``.
+            command: The text that was sent or, for ``read``, expected.
+            answer: The text that was received; None without one.
+            error: The error in one sentence; empty without one.
+            kind: The kind of the error, such as ``timeout``.
+
+        Raises:
+            msgspec.ValidationError: An argument has a wrong type.
+        """
+        fields = {"do": do, "command": command, "answer": answer, "error": error, "kind": kind}
+        fields |= {"recipe": self.recipe, "instrument": device, "order": 0}  # the session knows it
+        self.add_exchange(convert(fields, InstrumentExchange))
 
 
 class StepFailure(Exception):

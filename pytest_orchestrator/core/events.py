@@ -318,16 +318,22 @@ ExchangeOperation: TypeAlias = Literal["query", "block", "write", "write_block",
 class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_exchange"):
     """A command was sent to an instrument, or an answer was awaited; the event follows its end.
 
+    Step types that hold a connection of their own record their exchanges too: for each ``send`` of
+    a ``serial`` step a ``write``, and for each ``expect`` a ``read``. These steps record no
+    ``open``, no exchange that the end of the step cuts off, and nothing on a worker of Dask.
+
     Attributes:
         recipe: Key of the recipe, or the path of a test module; empty for commands of a safe state
             that an earlier run owed.
-        instrument: Name of the instrument in the station file.
+        instrument: Name of the instrument in the station file, or the port of a ``serial`` step.
         order: Number of the request in its pytest process, from 1: an instrument executes its
             requests in this order, and the lines of two that wait at the same time may be swapped.
         do: ``query``, ``block`` (a query that is answered by a block), ``write``, ``write_block``,
             ``read`` (of an answer to a ``write``) or ``open`` (of a connection).
-        command: The command.
-        answer: The text that was received; null without one.
+        command: The command; for a ``serial`` step the text that was sent, or the expression that was
+            expected.
+        answer: The text that was received; null without one. For a ``serial`` step it begins after
+            the last match.
         data: Path in the run folder of the bytes that were sent or received; its last part is
             their SHA-256. Empty without any.
         error: The error; empty without one.
@@ -339,8 +345,9 @@ class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_excha
         element: Index of the element of ``foreach``, from 0.
         worker: Name of the pytest process.
         gap: ``masked`` if it has a secret: in its texts that is ``***``, and its bytes are not
-            kept; ``cut`` if the exchanges of the process have become too large: this one has no
-            texts and no bytes, and no later one is recorded.
+            kept; ``cut`` if the exchanges of the process with instruments, or those of the recipe
+            with other devices, have become too large: this one has no texts and no bytes, and no
+            later one is recorded.
     """
 
     recipe: str

@@ -14,6 +14,7 @@ from pytest_orchestrator.execution.run_config import RunConfig, process_variable
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.core.questions import Answer, Question
     from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Stream, Verdict
     from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
@@ -156,6 +157,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         asker: Function by which the step code asks questions; None if its type asks none.
         instruments: Access of the recipe run to the instruments of the station; None without them.
         opener: Function by which the step code opens an instrument; None if it cannot use any.
+        add_exchange: Function by which step code records an exchange with a device of its own.
     """
 
     config: RunConfig
@@ -179,6 +181,7 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
     asker: "Callable[[Question], Answer] | None" = None
     instruments: "RecipeInstruments | None" = None
     opener: "Callable[[str], Instrument] | None" = None
+    add_exchange: "Callable[[InstrumentExchange], None]" = lambda _: None
 
     @property
     def required_slot(self) -> "Slot":
@@ -192,15 +195,18 @@ class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
         return self.slot
 
     def of_step(self, step: str) -> "AttemptContext":
-        """Return the same attempt, whose exchanges with instruments name the step.
+        """Return the same attempt, whose exchanges with instruments and devices name the step.
 
         Args:
             step: Name of the step or sampled value.
         """
+        replace = msgspec.structs.replace
+        by = {"step": step, "attempt": self.number, "element": self.element}
+        attempt = replace(self, add_exchange=lambda one: self.add_exchange(replace(one, **by)))
         if self.instruments is None:
-            return self
+            return attempt
         access = self.instruments.used_by(step, self.number, self.element)
-        return msgspec.structs.replace(self, instruments=access, opener=access.opener)
+        return replace(attempt, instruments=access, opener=access.opener)
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of the step before its own ``args`` are added."""

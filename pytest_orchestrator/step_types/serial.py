@@ -181,7 +181,7 @@ class _Console:
     """
 
     def __init__(self, port: Any, name: str, env: StepEnvironment) -> None:
-        self._port, self._name, self._log = port, name, env.log
+        self._port, self._name, self._log, self._env = port, name, env.log, env
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
         self._text = ""  # received, and not matched yet
@@ -203,14 +203,21 @@ class _Console:
         try:
             if "send" in line:
                 self._send(line["send"])
+                self._record(line)
             elif "expect" in line:
                 return self._expect(line, path)
             else:
                 self._until(time.monotonic() + (_duration(line["wait"]) or 0.0), bool)
         except _errors() as error:
             reason = f"{self._name}: the connection was lost while {doing}: {error}"
+            self._record(line, error=reason, kind="closed")
             raise StepFailure(f"{reason}; {self._received()}", "status", path) from None
         return {}
+
+    def _record(self, line: Mapping[str, Any], **end: Any) -> None:
+        """Record a line of the dialog in the journal; a wait that fails is a ``read``."""
+        do: Literal["write", "read"] = "write" if "send" in line else "read"
+        self._env.record_exchange(self._name, do, line.get("send", line.get("expect", "")), **end)
 
     def end(self) -> None:
         """Read and log the rest of the output."""
@@ -241,7 +248,9 @@ class _Console:
         match = self._until(time.monotonic() + seconds, lambda: pattern.search(self._text))
         if match is None:
             reason = f"{self._name}: no match for '{line['expect']}' within {seconds:g} s"
+            self._record(line, answer=self._text or None, error=reason, kind="timeout")
             raise StepFailure(f"{reason}; {self._received()}", "status", path)
+        self._record(line, answer=self._text[: match.end()])
         self._text, self._has_matched = self._text[match.end() :], True
         return _values(match, line.get("as"))
 

@@ -11,6 +11,9 @@ from pytest_orchestrator.instrument import InstrumentError
 EXCHANGED: Final = frozenset(get_args(ExchangeOperation))
 """Operations that are exchanges; the others only end a wait or a session."""
 
+ORDERS: Final = itertools.count(1)
+"""Numbers of the requests of this process, to instruments and to devices of step types."""
+
 
 class Author(NamedTuple):
     """Author of requests to instruments.
@@ -41,7 +44,7 @@ class Exchanges:
     """
 
     def __init__(self, record: Callable[[InstrumentExchange, bytes | None], None]) -> None:
-        self._record, self._orders = record, itertools.count(1)
+        self._record = record
 
     def made(
         self,
@@ -63,7 +66,7 @@ class Exchanges:
 
         def sent() -> None:
             nonlocal order
-            order = next(self._orders)
+            order = next(ORDERS)
 
         found, error, kind = None, "the step ended before the answer", "interrupted"
         try:

@@ -129,6 +129,7 @@ def run_class(
         add_secret=attempt.config.secrets.add,
         asker=attempt.asker,
         opener=attempt.opener,
+        add_exchange=attempt.add_exchange,
     )
     return kind().run(keys, context, step_environment)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core import suggestions
+from pytest_orchestrator.core.events import InstrumentExchange
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, mask_printed_token
@@ -345,6 +346,9 @@ class _ChildConnections:
                 self.importing = event["module"]
             elif event["op"] == "secrets":
                 self._attempt.config.secrets.add(event["values"])
+            elif event["op"] == "exchange":  # here, where the secrets before it are known
+                exchange = msgspec.json.decode(event["json"], type=InstrumentExchange)
+                self._attempt.add_exchange(exchange)
             elif event["op"] != "end":
                 self._records.receive(event)
 

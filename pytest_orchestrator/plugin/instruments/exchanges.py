@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import InstrumentExchange
+from pytest_orchestrator.execution.instruments.exchanges import ORDERS
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.session_state import SessionState
@@ -19,14 +20,14 @@ FOLDER: Final = "artifacts/instruments"
 """Folder for the bytes of blocks, in the folder of the run."""
 
 _MOST: Final = 64 << 20
-"""Bytes of lines and blocks that a pytest process records: some 200,000 short queries."""
+"""Bytes of lines and blocks that one record keeps: some 200,000 short queries."""
 
 _LINE: Final = 130
 """Bytes of a line in the journal besides its event: number, time, hash."""
 
 
 class ExchangeRecord:
-    """Record of the exchanges of one pytest process; thread-safe.
+    """Record of the exchanges of the bench, or of one recipe with other devices; thread-safe.
 
     The lines are appended without an fsync, which follows at the next boundary of a step: a query
     must not wait for the disk.
@@ -56,15 +57,26 @@ class ExchangeRecord:
         if left > size:
             known = self._masked(exchange, data)
         else:
-            known = replace(exchange, command="", answer=None, error="", gap="cut")
+            known = replace(exchange, command="", answer=None, error="")
+            known = replace(self._masked(known, None), gap="cut")
         with contextlib.suppress(JournalError):
             recorder.append(replace(known, worker=self._worker))
+
+    def append_of(self, recipe: str, exchange: InstrumentExchange) -> None:
+        """Append an exchange of step code with a device whose connection the step itself holds.
+
+        Args:
+            recipe: Key of the recipe.
+            exchange: The exchange, which has no number yet.
+        """
+        self.append(replace(exchange, recipe=recipe, order=next(ORDERS)), None)
 
     def _masked(self, exchange: InstrumentExchange, data: bytes | None) -> InstrumentExchange:
         """Return an exchange without secrets; keep its bytes if there are none."""
         masked = self._state.masked
         known = replace(
             exchange,
+            instrument=masked(exchange.instrument),
             step=masked(exchange.step),
             command=masked(exchange.command),
             answer=exchange.answer and masked(exchange.answer),

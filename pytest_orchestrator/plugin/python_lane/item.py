@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 import pytest
+from msgspec.json import encode
 
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.core.errors import OrchestratorError
@@ -196,7 +197,10 @@ class StepCalls:
                 lane_measures_io=True,
             )
             self._attempt = AttemptContext(
-                config=config, callbacks=self._importing, opener=self._opened
+                config=config,
+                callbacks=self._importing,
+                opener=self._opened,
+                add_exchange=lambda one: self._send_event({"op": "exchange", "json": encode(one)}),
             )
         return self._attempt
 

@@ -14,6 +14,7 @@ from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import context_access
+from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
 from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.questions.person import has_person
@@ -48,6 +49,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         artifacts=state.folder.artifacts(recipe),
         resources=state.folder.resources(recipe),
         live=failures.shown_live(config),
+        add_exchange=partial(ExchangeRecord(state).append_of, recipe.key),
     )
     if number == 1:
         return RecipeRun(recipe, context, defaults)
