@@ -330,8 +330,8 @@ class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_excha
             requests in this order, and the lines of two that wait at the same time may be swapped.
         do: ``query``, ``block`` (a query that is answered by a block), ``write``, ``write_block``,
             ``read`` (of an answer to a ``write``) or ``open`` (of a connection).
-        command: The command; for a ``serial`` step the text that was sent, or the expression that was
-            expected.
+        command: The command; for a ``serial`` step the text that was sent, or the expression
+            that was expected.
         answer: The text that was received; null without one. For a ``serial`` step it begins after
             the last match.
         data: Path in the run folder of the bytes that were sent or received; its last part is

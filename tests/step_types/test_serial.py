@@ -394,3 +394,25 @@ def test_a_mistake_in_a_value_of_an_expression_fails_the_step() -> None:
             "missing ), unterminated subpattern at position 0"
         ),
     )
+
+
+def test_each_line_is_recorded_with_what_was_received_and_its_error(connect: Connect) -> None:
+    device = connect("v1 °C\r\n".encode(), (b"bye", b"so"), hangs_up=True)
+    events: list[Any] = []
+    env = StepEnvironment(step="s", recipe="x.yaml", root=Path.cwd(), add_exchange=events.append)
+    dialog = [START, {"expect": "C\n", "as": "t"}, {"send": "bye"}, {"expect": "never"}]
+
+    keys = msgspec.convert({"port": device.port, "dialog": dialog}, SerialKeys)
+
+    with pytest.raises(StepFailure):
+        Serial().run(keys, Context(), env)
+
+    *lines, lost = [(one.do, one.command, one.answer, one.kind) for one in events]
+    assert lines == [
+        ("write", "!", None, ""),
+        ("read", "C\n", "v1 °C\n", ""),
+        ("write", "bye", None, ""),
+    ]
+    assert lost == ("read", "never", None, "closed")
+    assert "the connection was lost while 'never' was expected" in events[-1].error
+    assert {one.instrument for one in events} == {device.port}
