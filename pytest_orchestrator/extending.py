@@ -269,8 +269,8 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             msgspec.ValidationError: An argument has a wrong type.
         """
         fields = {"do": do, "command": command, "answer": answer, "error": error, "kind": kind}
-        fields |= {"recipe": self.recipe, "instrument": device, "order": 0}  # the session knows it
-        self.add_exchange(convert(fields, InstrumentExchange))
+        known = {"recipe": self.recipe, "instrument": device, "order": 0}  # the session knows it
+        self.add_exchange(convert({**fields, **known}, InstrumentExchange))
 
 
 class StepFailure(Exception):
