@@ -347,8 +347,9 @@ class _ChildConnections:
             elif event["op"] == "secrets":
                 self._attempt.config.secrets.add(event["values"])
             elif event["op"] == "exchange":  # here, where the secrets before it are known
-                exchange = msgspec.json.decode(event["json"], type=InstrumentExchange)
-                self._attempt.add_exchange(exchange)
+                with contextlib.suppress(msgspec.MsgspecError):  # step code can write here too
+                    exchange = msgspec.json.decode(event.get("json", b""), type=InstrumentExchange)
+                    self._attempt.add_exchange(exchange)
             elif event["op"] != "end":
                 self._records.receive(event)
 
