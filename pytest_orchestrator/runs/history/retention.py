@@ -56,12 +56,12 @@ def in_debt(folders: Iterable[Path]) -> list[Path]:
     Args:
         folders: Folders of runs of one project.
     """
-    from pytest_orchestrator.runs.owed_safe import journals_to_keep
-    from pytest_orchestrator.runs.pending_finally import pending_runs
-
     folders = [*folders]
     if not folders:
         return []
+    from pytest_orchestrator.runs.owed_safe import journals_to_keep
+    from pytest_orchestrator.runs.pending_finally import pending_runs
+
     base = folders[0].parent
     kept = journals_to_keep(base) | {one.run for one in pending_runs(base)}
     return [folder for folder in folders if folder.name in kept]
