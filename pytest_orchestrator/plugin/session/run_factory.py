@@ -14,7 +14,6 @@ from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import context_access
-from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
 from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.questions.person import has_person
@@ -24,9 +23,13 @@ from pytest_orchestrator.plugin.session_state import GUARD
 from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.execution.attempt_context import Runner
     from pytest_orchestrator.execution.instruments.bench import Bench
+    from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
     from pytest_orchestrator.plugin.session_state import SessionState
 
 
@@ -49,7 +52,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         artifacts=state.folder.artifacts(recipe),
         resources=state.folder.resources(recipe),
         live=failures.shown_live(config),
-        add_exchange=partial(ExchangeRecord(state).append_of, recipe.key),
+        add_exchange=_exchange_recorder(state, recipe),
     )
     if number == 1:
         return RecipeRun(recipe, context, defaults)
@@ -62,6 +65,20 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         slots=slots,
         variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
     )
+
+
+def _exchange_recorder(
+    state: "SessionState", recipe: Recipe
+) -> "Callable[[InstrumentExchange], None]":
+    """Return the function that records exchanges of step code; the first one loads the record."""
+
+    @cache
+    def record() -> "ExchangeRecord":
+        from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
+
+        return ExchangeRecord(state)
+
+    return lambda exchange: record().append_of(recipe.key, exchange)
 
 
 def _dask_runner(config: pytest.Config) -> "Runner | None":

@@ -19,7 +19,6 @@ from pytest_orchestrator.plugin.collection.needs import (
     refusal,
     request_fixture,
 )
-from pytest_orchestrator.plugin.journal import baseline
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.reporting.header import Header
@@ -74,7 +73,7 @@ def keep_recipes_whole(session: pytest.Session) -> bool:
     progress.estimate_time(session)
     if resumed is not None:
         resumed.mark(steps)
-    baseline.refuse_uncompared(session.config, steps)
+    _refuse_uncompared(session.config, steps)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin.session import running
 
@@ -141,6 +140,13 @@ def _steps(session: pytest.Session) -> "list[StepItem]":
     from pytest_orchestrator.plugin.collection.nodes import StepItem
 
     return [item for item in session.items if isinstance(item, StepItem)]
+
+
+def _refuse_uncompared(config: pytest.Config, steps: "list[StepItem]") -> None:
+    if settings.comparison(config) is not None:
+        from pytest_orchestrator.plugin.journal import baseline
+
+        baseline.refuse_uncompared(config, steps)
 
 
 def _snapshots(config: pytest.Config) -> "Snapshots | None":
