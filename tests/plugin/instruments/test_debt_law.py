@@ -148,6 +148,12 @@ class Debts(RuleBasedStateMachine):
         self.call("instruments", "query", self.name, "OUTP 1", "OUTP?", "--wait")
         assert self.check() >= before
 
+    @rule(station=st.sampled_from(_REAL), prunes=st.booleans())
+    def it_is_repaired_and_a_session_pays(self, station: str, prunes: bool) -> None:
+        self.the_station_changes(station)
+        self.it_behaves("well")
+        self.a_recipe_runs_without_it(prunes)
+
     @precondition(lambda self: self.station != "gone")
     @rule()
     def a_person_pays(self) -> None:
