@@ -93,7 +93,7 @@ def test_copies_of_both_types_work_in_a_plugin(
             at = step["place"]
             failed[name] = (step["kind"], step["reason"], lines[at["line"] - 1][at["column"] - 1 :])
     assert failed == {
-        "amps": ("criterion", "i = 0.25, max 0.2 (0.05 above, 25 %)", "0.2}}}"),
+        "amps": ("criterion", "i = 0.25, max 0.20 (0.05 above, 25 %)", "0.2}}}"),
         "sweep": (
             "status",
             "[1] 99: psu: the connection was closed by 'VOLT 99'",

@@ -150,7 +150,7 @@ class RecipeRun:
 
     def so_far(self, name: str) -> StepResult | None:
         """Return the result of a step; of a service that has died since it was ready, a failure."""
-        result = self.results.get(name)
+        result = self.known(name)
         return result and self.services.so_far(name, result)
 
     def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:

@@ -72,7 +72,7 @@ def test_the_json_block_identifies_step_and_recipe(psu: Project) -> None:
         "type": "python",
         "line": 10,
         "needs": [],
-        "tags": ["slow"],
+        "tags": ["smoke", "slow"],
         "state": "passed",
         "attempt": 1,
         "description": "Writes.",
