@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,7 +79,7 @@ def test_an_instrument_is_used_under_the_lock_that_its_step_holds(
     path = tmp_path / "station.yaml"
     path.write_text("instruments: {supply: {resource: x, lock: psu}}")
     never: Any = None
-    instruments = Instruments(load_station(path, tmp_path), never, never)
+    instruments = Instruments(load_station(path, tmp_path), never, SimpleNamespace(exchanged=never))
     bench.configure(bench=instruments)
     run = run_of(bench, STEPS)
     with run.locks.of(run.recipe.step("a")):
@@ -404,7 +405,7 @@ def test_an_instrument_that_is_kept_for_later_is_freed_before_a_wait(
     path = tmp_path / "station.yaml"
     path.write_text("instruments: {supply: {resource: x, lock: psu}}")
     never: Any = None
-    instruments = Instruments(load_station(path, tmp_path), never, never)
+    instruments = Instruments(load_station(path, tmp_path), never, SimpleNamespace(exchanged=never))
     held = acquired("load")
     assert held is not None
     waits: list[str] = []
