@@ -74,7 +74,7 @@ class Debts(RuleBasedStateMachine):
         self.known = set[tuple[str, str]]()
         shutil.rmtree(self.project.path / ".orchestrator", ignore_errors=True)
         simulation = POWER_SUPPLY.read_text().replace(SIMULATED, self.psu.resource)
-        self.project.write("sim.yaml", simulation.replace("\\r\\n", "\\n"))
+        self.project.write("sim.yaml", simulation)
         self.it_behaves(way)
         self.a_recipe_uses_it(prunes=False)
 
@@ -152,6 +152,11 @@ class Debts(RuleBasedStateMachine):
     def it_is_repaired_and_a_session_pays(self, station: str, prunes: bool) -> None:
         self.the_station_changes(station)
         self.it_behaves("well")
+        self.a_recipe_runs_without_it(prunes)
+
+    @rule(prunes=st.booleans())
+    def it_is_simulated_and_a_session_pays_nothing(self, prunes: bool) -> None:
+        self.the_station_changes("simulated")
         self.a_recipe_runs_without_it(prunes)
 
     @precondition(lambda self: self.station != "gone")
