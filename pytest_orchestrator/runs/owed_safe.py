@@ -60,8 +60,13 @@ class OwedSafe(NamedTuple):
         return msgspec.convert({**use.settings, **own, **backend}, InstrumentSettings)
 
     def found_in(self, station: Station) -> InstrumentSettings | None:
-        """Return the same instrument in a station file, under any name, if it can be made safe."""
-        for one in station.instruments.values():
+        """Return the same instrument in a station file, under any name, if it can be made safe.
+
+        Two names of one resource, such as the channels of a supply, have safe states of their own.
+        """
+        for one in sorted(
+            station.instruments.values(), key=lambda one: one.name != self.instrument
+        ):
             # Journals of older versions do not name the backend: no simulation pays for them.
             is_same = one.backend == self.use.backend or not (self.use.backend or one.simulation)
             if one.resource == self.use.resource and is_same and (one.safe or self.use.safe):
@@ -145,14 +150,17 @@ def journals_to_keep(base: Path) -> set[str]:
     """Return the ids of the runs that owe a safe state, or say what became of an older debt.
 
     Without the journal that settled it, a debt would be due again while the run that made it is
-    still there.
+    still there. A damaged journal may hide a debt, until a person forgives the run.
 
     Args:
         base: The folder of the runs.
     """
     records, stores = [*_records(base)], (base, instruments_folder(base))
     kept = {one.run for one in _owed(records)}
+    settled = _settled(records)
     for record in records:
+        if record.state == "damaged" and (record.id, "") not in settled:
+            kept.add(record.id)
         runs = {run for run, _ in record.debts.settled}
         if any((store / run).is_dir() for store in stores for run in runs):
             kept.add(record.id)

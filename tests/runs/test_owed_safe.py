@@ -186,6 +186,27 @@ def test_an_instrument_is_the_same_by_resource_and_backend_under_any_name(
     assert (now and now.name) == found
 
 
+def test_one_of_two_names_of_a_resource_pays_its_own_debt(tmp_path: Path) -> None:
+    text = f"  psu: {{resource: '{AT}', safe: [OUTP 0]}}\n  ch2: {{resource: '{AT}', safe: [X]}}\n"
+    for name in ("psu", "ch2"):
+        now = OwedSafe(FIRST, use(name)).found_in(station(tmp_path, text))
+        assert now is not None
+        assert now.name == name
+
+
+def test_pruning_keeps_a_damaged_journal_that_may_hide_a_debt(tmp_path: Path) -> None:
+    first = using(tmp_path, FIRST, "psu")
+    first.killed()
+    journal = first.folder / "journal.jsonl"
+    begin, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(begin + b'{"garbage\n' + b"".join(rest))
+    sealed(WrittenRun(tmp_path, SECOND))
+    sealed(WrittenRun(tmp_path, THIRD))
+
+    assert [path.name for path in retention.delete(prunable(tmp_path, 1))] == [SECOND]
+    assert first.folder.is_dir()
+
+
 def test_a_debt_is_paid_with_the_settings_of_its_time_and_then_with_those_of_today(
     tmp_path: Path,
 ) -> None:
