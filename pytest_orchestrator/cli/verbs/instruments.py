@@ -130,7 +130,8 @@ def run(args: argparse.Namespace) -> int:
         station = _station(about, args.recipe_station)
     except UsageError:
         if args.sub is None:
-            say(*(one.obstacle("the project") for one in debts.owed_safe()))
+            owed = [one.obstacle("the project") for one in debts.owed_safe()]
+            say(*owed, err=args.json)
         raise
     if station is None:
         return 1
