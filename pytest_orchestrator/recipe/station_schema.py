@@ -30,7 +30,10 @@ _OWN: Final[Mapping[str, Schema]] = {
             {"const": "none"},
             {
                 "type": "object",
-                "properties": {key: {"type": "string"} for key in Confirmation._fields},
+                "properties": {
+                    "query": {"type": "string", "pattern": r"^[ -~]*\?[ -~]*$"},
+                    "matches": {"type": "string", "pattern": r"\S"},
+                },
                 "required": list(Confirmation._fields),
                 "additionalProperties": False,
             },
