@@ -274,8 +274,9 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
     if now is None:
         raise UsageError(named[0].obstacle(station.id)) if named else _unknown(name, station)
     # The name may have been that of another instrument, which this one must not pay for.
-    owed = [one for one, present in zip(named, found, strict=True) if present is now]
-    lost = [one.obstacle(station.id) for one in named if one.found_in(station) is None]
+    places = [*zip(named, found, strict=True)]
+    owed = [one for one, present in places if present is now]
+    lost = [one.obstacle(station.id) for one, present in places if present is None]
     if not now.safe and not owed:
         raise UsageError(f"{station.id} has no commands in 'safe' of {name}, and none are owed")
     ways = payments(owed, now)
