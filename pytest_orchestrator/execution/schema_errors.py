@@ -1,4 +1,4 @@
-"""JSON Schema errors of a value as plain data, and the distance of a figure from its limit."""
+"""JSON Schema errors of a value as plain data."""
 
 import json
 import marshal
@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.core.text import cut_to_length, one_line
 from pytest_orchestrator.recipe import json_schema
 
@@ -81,8 +82,8 @@ def _row(error: "ValidationError") -> str:
     if isinstance(error.schema, bool) or rule in _OF_KEYS:
         return f"{where}: {one_line(error.message)}"
     if rule in _LIMITS and value != wanted:
-        _, rest = beyond_limit(value, wanted, "")
-        return f"{where} is {_json(value)}, {rule} {rest.removeprefix('limit ')}"
+        made = notation([value], equals=wanted)
+        return f"{where} is {made.text(value)}, {rule} {made.beyond(value, wanted)}"
     return f"{where} is {_json(value)}, expected {rule} {_json(wanted)}"
 
 
@@ -95,40 +96,3 @@ def _way(parts: Iterable[str | int]) -> str:
 
 def _json(value: "Json") -> str:
     return cut_to_length(one_line(json.dumps(value, ensure_ascii=False)), _MAX_WIDTH)
-
-
-def beyond_limit(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:
-    """Format a figure that is beyond its limit, and its distance from the limit.
-
-    Args:
-        value: The figure.
-        limit: The upper or lower limit.
-        unit: The unit of both; may be empty.
-        digits: The number of decimals, unless the distance needs more.
-
-    Returns:
-        The figure, such as ``4.02 s``; the rest of the sentence, such as
-        ``limit 3 s (1.02 s above, 34 %)``.
-    """
-    distance = abs(value - limit)
-    while digits < 9 and distance and not float(f"{distance:.{digits}f}"):
-        digits += 1
-    if isinstance(value, int) and isinstance(limit, int):
-        digits = 0
-    side = "above" if value > limit else "below"
-    share = f", {_percent(100 * distance / abs(limit))}" if limit else ""
-    beyond = _in(unit, f"{distance:,.{digits}f}")
-    rest = f"limit {_in(unit, f'{limit:,.15g}')} ({beyond} {side}{share})"
-    return _in(unit, f"{value:,.{digits}f}"), rest
-
-
-def _in(unit: str, figure: str) -> str:
-    if figure == "1" and len(unit) > 1:
-        unit = unit.removesuffix("s")
-    return f"{figure} {unit}" if unit else figure
-
-
-def _percent(share: float) -> str:
-    if share >= 1:
-        return f"{share:,.0f} %"
-    return f"{share:.2f} %" if share >= 0.01 else "less than 0.01 %"

@@ -61,6 +61,14 @@ class Notation(NamedTuple):
         """Return the exact distance of two finite numbers, without the unit."""
         return self._text(abs(_context().subtract(exact(number), exact(limit))))
 
+    def beyond(self, number: "Number", limit: "Number") -> str:
+        """Return a limit and the distance of a number beyond it: ``3 V (1 V above, 33.3 %)``."""
+        by = exact(number) - exact(limit)
+        apart = f"{self.distance(number, limit)} {self.unit}".rstrip()
+        side = "above" if by > 0 else "below"
+        share = f", {figure(float(100 * abs(by / exact(limit))), most=3)} %" if limit else ""
+        return f"{self.with_unit(limit)} ({apart} {side}{share})"
+
     def finer(self, number: float, precision: int | None = None) -> "Notation":
         """Return the notation with the decimals of a smaller number, such as a deviation."""
         own = notation([float(number)], precision=precision)

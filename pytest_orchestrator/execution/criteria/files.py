@@ -16,7 +16,7 @@ from pathlib import Path
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
-from pytest_orchestrator.execution.criteria.simple import query_of, search_verdict
+from pytest_orchestrator.execution.criteria.simple import compared, query_of, search_verdict
 from pytest_orchestrator.execution.file_names import matching, missing
 from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.text_search import file_of
@@ -182,31 +182,21 @@ def _sha256(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) 
 
 
 def _min_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
-    return _size(criterion, name, wanted, inputs, sign=-1)
+    return _size(criterion, name, wanted, inputs, low=True)
 
 
 def _max_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
-    return _size(criterion, name, wanted, inputs, sign=1)
+    return _size(criterion, name, wanted, inputs, low=False)
 
 
 def _size(
-    criterion: Criterion, name: str, limit: Json, inputs: CheckInputs, *, sign: int
+    criterion: Criterion, name: str, limit: Json, inputs: CheckInputs, *, low: bool
 ) -> Verdict:
-    from pytest_orchestrator.execution import schema_errors
-
     size = os.path.getsize(os.path.join(inputs.root, name))
     if not isinstance(limit, int):
         return verdict(criterion, "the limit is no whole number", measured=size, unit="bytes")
-    if (size - limit) * sign <= 0:
-        return verdict(criterion, measured=size, unit="bytes")
-    figure, rest = schema_errors.beyond_limit(size, limit, "bytes")
-    return verdict(
-        criterion,
-        f"{name} has {figure}, {rest}",
-        measured=size,
-        unit="bytes",
-        distance=abs(size - limit),
-    )
+    limits = (limit, None) if low else (None, limit)
+    return compared(criterion, size, limits, "bytes", f"{name} has")
 
 
 def _fresh(criterion: Criterion, name: str, _wanted: Json, inputs: CheckInputs) -> Verdict:

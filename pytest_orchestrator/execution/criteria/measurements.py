@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
-from pytest_orchestrator.core.figures.notation import Notation, figure, is_number, notation
+from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.json_values import Json, finite_number, kind
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.text import one_line, quoted
@@ -193,17 +193,12 @@ def _missed(
     limit = limits[0] if side == "low" else limits[1]
     if not side or limit is None:
         return "", None
-    distance, own = abs(exact(value) - exact(limit)), written(measurement, side)
+    own = written(measurement, side)
     around = "within" if measurement.within is not None else "nominal"
     key = side if own is not None and exact(own) == exact(limit) else around
-    word, where = ("min", "below") if side == "low" else ("max", "above")
+    word = "min" if side == "low" else "max"
     made = _notation(value, measurement, low=limits[0], high=limits[1])
-    percent = f", {figure(rounded(100 * distance / abs(exact(limit))), most=3)} %" if limit else ""
-    apart = f"{made.distance(value, limit)} {made.unit}".rstrip()
-    return (
-        key,
-        f"= {made.with_unit(value)}, {word} {made.with_unit(limit)} ({apart} {where}{percent})",
-    )
+    return key, f"= {made.with_unit(value)}, {word} {made.beyond(value, limit)}"
 
 
 def _notation(value: Any, measurement: Measurement, **limits: Any) -> Notation:

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_orchestrator.core.figures.exact import exact, rounded, violated
-from pytest_orchestrator.core.figures.notation import figure
+from pytest_orchestrator.core.figures.notation import figure, notation
 from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import quoted
-from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
@@ -114,7 +113,7 @@ def max_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     The time in which a person was asked does not count.
     """
     ended = inputs.ended
-    yield _at_most(criterion, max(0.0, ended.usage.seconds - ended.asked), "s", "took {}")
+    yield _at_most(criterion, max(0.0, ended.usage.seconds - ended.asked), "s", "took")
 
 
 def max_cpu_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
@@ -126,7 +125,7 @@ def max_cpu_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdi
         yield verdict(criterion, "no CPU time was measured")
         return
     used = exact(usage.cpu_user_seconds) + exact(usage.cpu_system_seconds)
-    yield _at_most(criterion, rounded(used), "s", "used {} of CPU")
+    yield _at_most(criterion, rounded(used), "s", "used", "of CPU")
 
 
 def max_rss_mb(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
@@ -144,7 +143,7 @@ def max_rss_mb(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
         return
     bound = usage.rss_bound or (peak if is_memory_bound(usage.source) else 0)
     known = 0.0 if bound == peak else peak / _MEGA
-    checked = _at_most(criterion, known, "MB", "had {} at its peak", digits=1)
+    checked = _at_most(criterion, known, "MB", "had", "at its peak")
     if bound and checked.unmet is None:
         limit: Any = criterion.expected
         most, unmet = f"{bound / _MEGA:.1f}", None
@@ -159,7 +158,7 @@ def leftover_processes(criterion: Criterion, inputs: CheckInputs) -> Iterator[Ve
     process = inputs.ended.process
     if process is None:
         return
-    checked = _at_most(criterion, len(process.leftovers), "", "left {} running")
+    checked = _at_most(criterion, len(process.leftovers), "", "left", "running")
     if checked.unmet is None:
         yield checked
         return
@@ -174,18 +173,42 @@ def leftover_processes(criterion: Criterion, inputs: CheckInputs) -> Iterator[Ve
 
 
 def _at_most(
-    criterion: Criterion, value: float, unit: str, phrase: str, *, digits: int = 2
+    criterion: Criterion, value: float, unit: str, before: str, after: str = ""
 ) -> Verdict:
     limit = criterion.expected
     if isinstance(limit, bool) or not isinstance(limit, int | float):
         return verdict(criterion, "the limit is no number", measured=value, unit=unit)
-    if not violated(value, None, limit):
+    return compared(criterion, value, (None, limit), unit, before, after)
+
+
+def compared(
+    criterion: Criterion,
+    value: float,
+    limits: tuple[float | None, float | None],
+    unit: str,
+    before: str,
+    after: str = "",
+) -> Verdict:
+    """Return the verdict on a figure with one limit.
+
+    Args:
+        criterion: The criterion.
+        value: The figure.
+        limits: Its lower and its upper limit, one of them None.
+        unit: The unit of all; ``bytes`` are shown as ``B``.
+        before: The words before the figure if it violates its limit.
+        after: The words after it.
+    """
+    low, high = limits
+    limit = high if low is None else low
+    if limit is None or not violated(value, low, high):
         return verdict(criterion, measured=value, unit=unit)
-    figure, rest = schema_errors.beyond_limit(value, limit, unit, digits=digits)
+    made = notation([value], low=low, high=high, unit="B" if unit == "bytes" else unit)
+    words = filter(None, (before, made.with_unit(value), after))
     return verdict(
         criterion,
-        f"{phrase.format(figure)}, {rest}",
+        f"{' '.join(words)}, limit {made.beyond(value, limit)}",
         measured=value,
         unit=unit,
-        distance=rounded(exact(value) - exact(limit)),
+        distance=rounded(abs(exact(value) - exact(limit))),
     )

@@ -222,3 +222,20 @@ def test_values_that_share_a_notation_keep_their_order(
     read = [Decimal(made.text(one)) for one in sorted(values, key=exact)]
 
     assert all(one <= other for one, other in pairwise(read))
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "unit", "text"),
+    [
+        (4.0193, 3, "s", "3.0000 s (1.0193 s above, 34 %)"),
+        (3.0000004, 3, "s", "3.0000000 s (0.0000004 s above, 1.33e-5 %)"),
+        (12, 1_000, "B", "1000 B (988 B below, 98.8 %)"),
+        (2, 0, "", "0 (2 above)"),
+        (-4.5, -4, "V", "-4.0 V (0.5 V below, 12.5 %)"),
+        (1e308, -1e308, "V", "-1e296 TV (2e296 TV above, 200 %)"),
+    ],
+)
+def test_a_limit_is_shown_with_the_distance_of_a_value_beyond_it(
+    value: float, limit: float, unit: str, text: str
+) -> None:
+    assert notation([value], equals=limit, unit=unit).beyond(value, limit) == text

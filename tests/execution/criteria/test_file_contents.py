@@ -45,7 +45,7 @@ def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
         measured=8,
         unit="bytes",
         distance=92,
-        unmet="out/a.csv has 8 bytes, limit 100 bytes (92 bytes below, 92 %)",
+        unmet="out/a.csv has 8 B, limit 100 B (92 B below, 92 %)",
     )
 
 
@@ -72,7 +72,7 @@ def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
         ({"path": "out/a.csv", "max_bytes": 9}, None),
         (
             {"path": "out/a.csv", "max_bytes": 8},
-            "out/a.csv has 9 bytes, limit 8 bytes (1 byte above, 12 %)",
+            "out/a.csv has 9 B, limit 8 B (1 B above, 12.5 %)",
         ),
         ({"path": "out/a.csv", "sha256": hashlib.sha256(b"mean,12\nc").hexdigest().upper()}, None),
         (
@@ -94,7 +94,7 @@ def test_each_file_that_matches_is_checked(bench: Bench) -> None:
     for name, text in {"a": "1", "b": "22", "c": "333", "d": "4444"}.items():
         bench.write(f"out/{name}.csv", text)
     assert unmet(bench, path="out/*.csv", max_bytes=2, min_bytes=1) == [
-        "out/c.csv has 3 bytes, limit 2 bytes (1 byte above, 50 %) (and 1 more of 4 files)",
+        "out/c.csv has 3 B, limit 2 B (1 B above, 50 %) (and 1 more of 4 files)",
         None,
     ]
 
@@ -117,7 +117,7 @@ def test_three_unmet_criteria_of_eight_are_all_reported(bench: Bench) -> None:
     assert [(one.name, one.unmet) for one in result.unmet] == [
         ("files_absent", "out.txt is there"),
         ("stdout_contains", "no 'DONE' in stdout, which ends with 'PASS'"),
-        ("files", "out.txt has 5 bytes, limit 1 byte (4 bytes above, 400 %)"),
+        ("files", "out.txt has 5 B, limit 1 B (4 B above, 400 %)"),
     ]
 
 
@@ -134,7 +134,7 @@ def test_rules_may_have_expressions(bench: Bench) -> None:
     assert sorted((list(one.expected)[1], one.unmet) for one in bench.result(step).verdicts) == [  # type: ignore[arg-type]
         ("contains", None),
         ("contains", None),
-        ("min_bytes", "out/a.csv has 2 bytes, limit 3 bytes (1 byte below, 33 %)"),
+        ("min_bytes", "out/a.csv has 2 B, limit 3 B (1 B below, 33.3 %)"),
     ]
 
 

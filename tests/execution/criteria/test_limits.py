@@ -30,20 +30,20 @@ def checked(
 @pytest.mark.parametrize(
     ("success", "measured", "unit", "distance", "reason"),
     [
-        ({"max_seconds": 3}, 4.5, "s", 1.5, "took 4.50 s, limit 3 s (1.50 s above, 50 %)"),
+        ({"max_seconds": 3}, 4.5, "s", 1.5, "took 4.5 s, limit 3.0 s (1.5 s above, 50 %)"),
         (
             {"max_cpu_seconds": 1.5},
             2.0,
             "s",
             0.5,
-            "used 2.00 s of CPU, limit 1.5 s (0.50 s above, 33 %)",
+            "used 2.0 s of CPU, limit 1.5 s (0.5 s above, 33.3 %)",
         ),
         (
             {"max_rss_mb": 100},
             120.25,
             "MB",
             20.25,
-            "had 120.2 MB at its peak, limit 100 MB (20.2 MB above, 20 %)",
+            "had 120.25 MB at its peak, limit 100.00 MB (20.25 MB above, 20.2 %)",
         ),
         (
             {"leftover_processes": 1},
@@ -121,7 +121,7 @@ def test_an_upper_bound_of_the_memory_peak_must_meet_the_limit(
 def test_a_sampled_peak_above_the_limit_fails_with_the_peak(bench: Bench) -> None:
     usage = Usage(seconds=0.0, max_rss=7_000_000, rss_bound=10_300_000)
     (verdict,) = checked(bench, {"max_rss_mb": 5}, usage)
-    assert verdict.unmet == "had 7.0 MB at its peak, limit 5 MB (2.0 MB above, 40 %)"
+    assert verdict.unmet == "had 7 MB at its peak, limit 5 MB (2 MB above, 40 %)"
 
 
 @pytest.mark.parametrize("runs", kept_first([20, 1_000], 20))

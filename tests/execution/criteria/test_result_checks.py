@@ -31,7 +31,7 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         (
             {"properties": {"v": {"maximum": 50}}},
             {"v": 61.4},
-            "result.v is 61.4, maximum 50 (11.40 above, 23 %)",
+            "result.v is 61.4, maximum 50.0 (11.4 above, 22.8 %)",
         ),
         (
             {"properties": {"v": {"exclusiveMinimum": 0}}},

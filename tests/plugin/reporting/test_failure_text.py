@@ -77,7 +77,7 @@ recipes/psu.yaml:7:18: 3 of 8 checks failed after step 'measure'
      |                  ^^^^^^
 E   exit_code: exit code 3, expected 0 or 4  (line 7)
 E   stdout_not_contains: '61 mV' is in line 1 of stdout: 'ripple: 61 mV'  (line 12)
-E   files: out.txt has 14 bytes, limit 100 bytes (86 bytes below, 86 %)  (line 16)
+E   files: out.txt has 14 B, limit 100 B (86 B below, 86 %)  (line 16)
     also checked, OK: max_seconds 60; stdout_matches ^ripple: \\d+ mV$; stdout_not_contains PASS; \
 stderr_contains done; files {"path": "out.txt", "fresh": true}
 """
@@ -146,7 +146,7 @@ def test_three_failed_criteria_of_eight_are_shown(project: Project) -> None:
         "measured": 14,
         "unit": "bytes",
         "distance": 86,
-        "reason": "out.txt has 14 bytes, limit 100 bytes (86 bytes below, 86 %)",
+        "reason": "out.txt has 14 B, limit 100 B (86 B below, 86 %)",
     }
 
 
