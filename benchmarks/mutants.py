@@ -92,7 +92,7 @@ EXACT_MUTANTS = {
     "binary": (
         Change(
             "core/figures/exact.py",
-            "float.__repr__(number) if isinstance(number, float)",
+            "written(number) if isinstance(number, float)",
             "number if 1",
         ),
     ),
@@ -109,6 +109,16 @@ EXACT_MUTANTS = {
     ),
     "written": (
         Change("recipe/model/limits.py", "if key in measurement.written", "if key is None"),
+    ),
+    "printed": (
+        Change("execution/steps/json_output.py", "parse_float=decimal", "parse_float=float"),
+    ),
+    "compared": (
+        Change(
+            "core/figures/exact.py",
+            "getattr(exact(one), name)(exact(other))",
+            "getattr(float, name)(float(one), other)",
+        ),
     ),
     "filters": (
         Change(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from msgspec import Struct, convert, field
 
 from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.events import ExchangeOperation, InstrumentExchange
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer, NoAnswer, Question
@@ -42,6 +43,7 @@ __all__ = [
     "Unevaluated",
     "WrittenStep",
     "field_problems",
+    "parse_json",
 ]
 
 VERSION = 1
@@ -62,6 +64,7 @@ FEATURES: Final = frozenset(
         "locks",
         "log",
         "mask",
+        "parse_json",
         "report_info",
         "run_finish",
         "secrets",
@@ -495,3 +498,18 @@ class Criterion(Struct, frozen=True, kw_only=True):
 
 class HookWarning(UserWarning):
     """A hook of a plugin raised an exception; the session continues."""
+
+
+def parse_json(text: bytes | str) -> Any:
+    """Parse JSON of which a step returns numbers.
+
+    Limits are compared with each decimal as the text has it, also if it has more digits than a
+    float keeps: such a decimal is of a subclass of `float`.
+
+    Args:
+        text: The JSON.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON.
+    """
+    return json_values.decode_exactly(text)

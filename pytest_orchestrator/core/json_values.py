@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeAlias, cast
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.figures.exact import LongDecimal, decimal
 
 # pytest leaves frames of this module out of tracebacks, so that they end in the user's code.
 __tracebackhide__ = True
@@ -25,6 +26,8 @@ MAX_DEPTH = 200
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
+decode_exactly = msgspec.json.Decoder(float_hook=decimal).decode
+"""Decode JSON; a decimal that no float keeps becomes a `LongDecimal`."""
 
 _NOT_IN_JSON = "which JSON does not have"
 
@@ -38,6 +41,8 @@ class NotJson(OrchestratorError, ValueError):
 
 def json_copy(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
     """Return a deep copy of a value that a round trip through JSON leaves unchanged.
+
+    A `LongDecimal` becomes the float that reads its text.
 
     Args:
         value: Any object.
@@ -86,6 +91,31 @@ def same_json(one: Any, other: Any) -> bool:
     return dumps(one, 2) == dumps(other, 2)
 
 
+def exact_text(value: object) -> str:
+    """Return the text of a JSON value with a `LongDecimal` in it; empty if it has none.
+
+    Args:
+        value: A value that `json_copy` accepts.
+    """
+    found = []
+
+    def as_written(part: Any) -> msgspec.Raw:
+        found.append(part)
+        return msgspec.Raw(part.text.encode())
+
+    text = msgspec.json.encode(value, enc_hook=as_written)
+    return text.decode() if found else ""
+
+
+def as_floats(value: Any) -> Any:
+    """Return JSON data with the nearest float in the place of each `LongDecimal`."""
+    if type(value) is LongDecimal:
+        return float(value)
+    if type(value) is dict:
+        return {key: as_floats(one) for key, one in value.items()}
+    return [*map(as_floats, value)] if type(value) is list else value
+
+
 def deep_copy(value: Json) -> Json:
     """Return a deep copy of a JSON value."""
     if type(value) in SCALARS:
@@ -108,7 +138,7 @@ def finite_number(value: Any) -> float | None:
 def kind(value: object) -> str:
     """Return the type of a value in the words of recipes: ``a number``, ``a list``, ``a Path``."""
     words = {NoneType: "null", bool: "a boolean", int: "a number", float: "a number"}
-    words |= {str: "text", list: "a list", dict: "a mapping"}
+    words |= {LongDecimal: "a number", str: "text", list: "a list", dict: "a mapping"}
     return words.get(type(value)) or described(value)
 
 
@@ -153,9 +183,9 @@ def _checked_copy(value: object, path: list[object], parents: list[object], dept
     elif type(value) is float:
         if not math.isfinite(value):
             raise NotJson(f"{_place(path)} is {value}, {_NOT_IN_JSON}; use None or leave it out")
-    elif type(value) not in SCALARS:
+    elif type(value) not in SCALARS and type(value) is not LongDecimal:
         raise NotJson(f"{_place(path)} is {described(value)}, {_NOT_IN_JSON}; {replacement(value)}")
-    return cast("Json", value)
+    return cast("Json", as_floats(value))
 
 
 def _checked_list(

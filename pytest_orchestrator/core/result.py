@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
+from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.events import Change, epoch_seconds
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer
@@ -304,13 +305,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     the file of its log records; None if it logged nothing. `began` is the start of its process, in
     seconds since the epoch; 0 if it had no process of its own. `asked` is the time in seconds
     that the step code waited for answers of people, and `answers` are these answers, in order,
-    without their values.
+    without their values. `exact` is the JSON of `value` if floats do not keep all of its decimals.
     """
 
     usage: Usage
     failure: Failure | None = None
     skipped: str | None = None
     value: Json = None
+    exact: str = ""
     process: Process | None = None
     verdicts: tuple[Verdict, ...] = ()
     where: Where | None = None
@@ -318,6 +320,11 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     began: float = 0.0
     asked: float = 0.0
     answers: tuple[Answer, ...] = ()
+
+    @property
+    def exact_value(self) -> Json:
+        """The value with the decimals as they are written, for comparisons."""
+        return json_values.decode_exactly(self.exact) if self.exact else self.value
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -494,7 +494,7 @@ def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> 
     return {
         **names,
         "ctx": ContextNames(view),
-        "result": ended.value,
+        "result": ended.exact_value,
         **{name: _printed(process, name, limit) for name in ("stdout", "stderr")},
         "exit_code": process.exit_code if process else None,
     }

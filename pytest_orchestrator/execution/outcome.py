@@ -138,6 +138,12 @@ def with_clipped_reason(value: Json) -> Json:
     return value | {key: clipped(text) for key, text in texts.items()} if texts else value
 
 
+def values_of(result: Json) -> dict[str, Any]:
+    """Return the fields of `Ended` with a result: its floats, and its decimals if these differ."""
+    exact = json_values.exact_text(result)
+    return {"value": json_values.decode(exact) if exact else result, "exact": exact}
+
+
 def skip_of(value: Json) -> str | None:
     """Return the reason if a result has the status ``skip``, else None."""
     if isinstance(value, dict) and value.get("status") == "skip":

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.core.figures.notation import notation
+from pytest_orchestrator.core.json_values import as_floats, decode_exactly
 from pytest_orchestrator.core.text import cut_to_length, one_line
 from pytest_orchestrator.recipe import json_schema
 
@@ -32,9 +33,10 @@ def may_be_long(schema: object) -> bool:
     return isinstance(schema, list) and any(map(may_be_long, schema))
 
 
-def answer(arguments: tuple[dict[str, Any], Any], fd: int) -> None:
-    """Write the marshalled result of `found` for a schema and a value to a file descriptor."""
-    rest = memoryview(marshal.dumps(found(*arguments)))
+def answer(arguments: tuple[dict[str, Any], bytes | str], fd: int) -> None:
+    """Write the marshalled result of `found` for a schema and a JSON text to a file descriptor."""
+    schema, text = arguments
+    rest = memoryview(marshal.dumps(found(schema, decode_exactly(text))))
     while rest:
         rest = rest[os.write(fd, rest) :]
 
@@ -64,7 +66,7 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
     return {
         "rows": rows,
         "way": [str(part) for part in errors[0].absolute_schema_path],
-        "measured": None if isinstance(first, dict | list) else first,
+        "measured": None if isinstance(first, dict | list) else as_floats(first),
     }
 
 

@@ -33,7 +33,7 @@ def step_value(result: StepResult, fields: frozenset[str]) -> dict[str, Any]:
     failure = result.failure or (ended.failure if ended else None)
     value: dict[str, Any] = {
         "outcome": result.outcome,
-        "result": ended.value if ended else None,
+        "result": ended.exact_value if ended else None,
         "exit_code": process.exit_code if process else None,
         "seconds": ended.usage.seconds if ended else 0.0,
         "kind": failure.kind if failure else None,
@@ -105,6 +105,7 @@ def gist(result: StepResult, fields: frozenset[str] = frozenset()) -> StepResult
         ended = Ended(
             usage=Usage(seconds=ended.usage.seconds),
             value=ended.value,
+            exact=ended.exact,
             process=_essential(ended.process, fields) if ended.process else None,
             failure=ended.failure if result.restored else None,
         )

@@ -30,6 +30,7 @@ from pytest_orchestrator.extending import (
     StepType,
     Unevaluated,
     WrittenStep,
+    parse_json,
 )
 
 if TYPE_CHECKING:
@@ -438,7 +439,7 @@ def _body(answer: "httpx.Response", raw: bytes) -> tuple[Any, str]:
     wrong = ""
     if raw and (kind == "application/json" or kind.endswith("+json")):
         try:
-            body = msgspec.json.decode(raw)
+            body = parse_json(raw)
             json.loads(raw, object_pairs_hook=_check_names)
             return body, ""  # noqa: TRY300
         except (msgspec.DecodeError, ValueError, RecursionError) as error:

@@ -3,7 +3,7 @@
 Hypothesis composes the output and the exit code of a program, a measurement of it with its limits,
 and a criterion. The program runs in a real lane, and its outcome is compared with an evaluation
 that shares no code with the package: a decimal in YAML is the fraction that is written, a float the
-fraction of its `repr`.
+fraction of its `repr`; a number in JSON is the fraction of its text, also if a float loses digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 import os
+from decimal import Context
 from fractions import Fraction
+from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -45,6 +47,9 @@ WIDTHS = ("0.05", "0.05", "0.1", "3", "1e-9", "0")
 """Tolerances, and percentages."""
 TEXTS = ("ERROR no reading", "", "12abc", "inf", "-inf", "nan", "1e400000000", "true", "None")
 """Outputs that are no measured value."""
+_OPERATORS = {"<=": le, "<": lt, "==": eq, "!=": ne, ">=": ge, ">": gt}
+_OPPOSITES = {"<=": "<", "<": "<=", "==": "!=", "!=": "==", ">=": ">", ">": ">="}
+"""For each operator the one that is false exactly if it holds with its sides exchanged."""
 CODES = (0, 1, 3, 126, 127, 128, 130, 139, 255)
 WANTED = (None, 0, 3, 127, "nonzero", ["nonzero"], [0, "nonzero"], ["nonzero", 139])
 
@@ -96,6 +101,16 @@ def numbers(draw: st.DrawFn, around: Limits) -> float | int:
     return draw(st.sampled_from([near, near, whole, draw(st.floats(-1e300, 1e300))]))
 
 
+@st.composite
+def long_decimals(draw: st.DrawFn, around: Limits) -> str:
+    """Return JSON of a number at a limit or just beside it, often with digits that floats lose."""
+    edge = draw(st.sampled_from([one for one in (around.low, around.high) if one is not None]))
+    number = edge + draw(st.sampled_from([-1, 0, 1])) * Fraction(1, 10 ** draw(st.integers(0, 30)))
+    # All limits are finite decimals of less than 100 digits.
+    text = f"{Context(100).divide(*number.as_integer_ratio()):f}"
+    return text if "." in text else f"{text}.0"
+
+
 class Value(NamedTuple):
     """The output of a program, an expression that reads it, and the number that is measured.
 
@@ -113,9 +128,16 @@ class Value(NamedTuple):
 def values(draw: st.DrawFn, around: Limits) -> Value:
     """Return a value in JSON or in text, with and without a filter and its default."""
     number = draw(numbers(around))
-    kind = draw(st.sampled_from(["json", "json", "float", "float", "int", "odd", "infinite"]))
+    kinds = ["long", "json", "json", "float", "float", "int", "odd", "infinite"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "json":
         return Value(json.dumps(number), "data", "result", _fraction(number))
+    if kind == "long":
+        text = draw(long_decimals(around))
+        key = draw(st.sampled_from(["", "status", "v"]))
+        stdout, name = (f'{{"{key}": {text}}}', f"result.{key}") if key else (text, "result")
+        expression = draw(st.sampled_from(["{}", "[{}][0]", "[{0}, {0}] | max"])).format(name)
+        return Value(stdout, "data", expression, Fraction(text))
     if kind == "odd":
         odd = draw(st.sampled_from(["null", "true", "false", '"3.3"', "[3.3]", '"inf"']))
         return Value(odd, "data", "result", None)
@@ -219,19 +241,14 @@ def test_an_assertion_compares_the_decimals_that_are_written(
     bench: Bench, data: st.DataObject
 ) -> None:
     limit = data.draw(st.sampled_from([3.35, 0.1, -12.5, 1e22, 1e23, 9007199254740992.0, 2**63]))
-    number = data.draw(numbers(Limits("", _fraction(limit), None)))
-    assume(not isinstance(number, float) or math.isfinite(number))
-    operator, holds = data.draw(
-        st.sampled_from(
-            [
-                ("<=", _fraction(number) <= _fraction(limit)),
-                ("<", _fraction(number) < _fraction(limit)),
-                ("==", _fraction(number) == _fraction(limit)),
-            ]
-        )
-    )
-    bench.write("out", json.dumps(number))
-    asserted = {"assert": [f"result {operator} {limit!r}"]}
+    around = Limits("", _fraction(limit), None)
+    number = data.draw(st.one_of(numbers(around).map(json.dumps), long_decimals(around)))
+    assume("Infinity" not in number)
+    operator = data.draw(st.sampled_from(["<=", "<", "==", "!=", ">=", ">"]))
+    holds = _OPERATORS[operator](Fraction(number), _fraction(limit))
+    sides = (f"result {operator} {limit!r}", f"not {limit!r} {_OPPOSITES[operator]} result")
+    bench.write("out", number)
+    asserted = {"assert": [data.draw(st.sampled_from(sides))]}
     result = bench.result(bench.shell_step("cat out", parse="data", success=asserted))
 
     assert result.outcome == ("passed" if holds else "failed"), (number, asserted)

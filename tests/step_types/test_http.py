@@ -72,6 +72,13 @@ def test_a_request_is_sent_as_its_keys_say(server: Server) -> None:
     assert body["path"].endswith("channel=1&channel=2&on=true")
 
 
+def test_a_decimal_of_a_body_is_the_one_that_the_server_sent(server: Server) -> None:
+    result = answered(server, "/json/" + quote('{"v": [3.35000000000000000000001, 2.5]}'))
+
+    assert result["body"]["v"][0] > 3.35
+    assert type(result["body"]["v"][1]) is float
+
+
 def test_the_parameters_of_the_address_stay_beside_those_of_query(server: Server) -> None:
     path = answered(server, "/echo?a=1", query={"b": 2})["body"]["path"]
 

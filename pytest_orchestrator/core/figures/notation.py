@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
+from pytest_orchestrator.core.figures.exact import written
+
 if TYPE_CHECKING:
     from decimal import Context, Decimal
 
@@ -119,7 +121,7 @@ def exact(number: "Number") -> "Decimal":
     from decimal import Decimal
 
     if isinstance(number, float):
-        return Decimal(float.__repr__(number))
+        return Decimal(written(number))
     if number.denominator == 1:
         return Decimal(number.numerator)
     # 10 to this power is a multiple of a product of twos and fives. A division in a context with a

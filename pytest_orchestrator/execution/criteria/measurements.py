@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
-from pytest_orchestrator.core.json_values import Json, finite_number, kind
+from pytest_orchestrator.core.json_values import Json, as_floats, finite_number, kind
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.text import one_line, quoted
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
@@ -102,7 +102,7 @@ def _measured(
         key, unmet = "matches", _unmatched(measurement, measurement.matches, value, searches)
     # A mean and a chart cannot represent an integer without a float.
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    shown = str(value) if is_number and finite_number(value) is None else value
+    shown = str(value) if is_number and finite_number(value) is None else as_floats(value)
     low, high, clear_low, clear_high = (
         None if one is None else rounded(one) for one in (*limits, *clear)
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.figures.exact import LongDecimal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import cut_to_length, one_line
@@ -49,7 +50,7 @@ def _values(expression: Expression, names: Mapping[str, Any], context: Context) 
         if text is None:
             continue
         try:
-            value = Expression(text, expression.place).value(names)
+            value = Expression(text, expression.place).value(names, exact=True)
         except ExpressionError:
             continue
         shown = one_line(repr(value) if isinstance(value, str) else _as_json(value))
@@ -60,7 +61,7 @@ def _values(expression: Expression, names: Mapping[str, Any], context: Context) 
 def _as_json(value: Any) -> str:
     import json
 
-    return json.dumps(value, ensure_ascii=False)
+    return value.text if type(value) is LongDecimal else json.dumps(value, ensure_ascii=False)
 
 
 def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
@@ -80,7 +81,7 @@ def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
 def result_schema(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     """Validate the result of a step by a JSON Schema, and yield the verdict."""
     schema = criterion.expected if isinstance(criterion.expected, dict) else {}
-    errors = inputs.searches.schema_errors(schema, inputs.ended.value, criterion.place)
+    errors = inputs.searches.schema_errors(schema, inputs.ended.exact_value, criterion.place)
     if "fault" in errors:
         way, fault = errors["fault"]
         where = f" in {'.'.join(map(str, way))}" if way else ""

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core import text
+from pytest_orchestrator.core.json_values import encode, exact_text
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import text_search
@@ -143,8 +144,10 @@ class Searches:
 
         if self._slot is None or not schema_errors.may_be_long(schema):
             return schema_errors.found(schema, value)
+        # marshal does not know a `LongDecimal`.
+        text = exact_text(value) or encode(value)
         path = [folder for folder in sys.path if folder]
-        exited, data = self._compute(self._slot, schema_errors.__name__, (schema, value), path)
+        exited, data = self._compute(self._slot, schema_errors.__name__, (schema, text), path)
         if exited is None:
             why = "a pattern or a reference in it takes too long"
             raise self._late("`result_schema` was still checking", why, place)

@@ -237,7 +237,7 @@ class RunningSampler:
         with self._lock:
             during = sorted(self._running)
         ended = apart(step, self._context, self._attempt)
-        value = _number(ended.value) if ended.failure is None else None
+        value = _number(ended.exact_value) if ended.failure is None else None
         self._last = ended
         if value is None:
             self._failed += 1
@@ -246,10 +246,10 @@ class RunningSampler:
         self._count += 1
         low, high, total = self._values or (value, value, exact(0))
         self._values = (min(low, value), max(high, value), total + exact(value))
-        self._curve.add(moment, value)
-        wrong = self._violation(value, during)
+        wrong, shown = self._violation(value, during), rounded(value)
+        self._curve.add(moment, shown)
         with contextlib.suppress(JournalError):  # the next step reports the error
-            event = Sampled(step, value, moment, self._segment, is_outside=bool(wrong))
+            event = Sampled(step, shown, moment, self._segment, is_outside=bool(wrong))
             self._attempt.callbacks.record(event)
         if wrong and self._failure is None:
             place = self._sampling.at[violated(value, self._sampling.low, self._sampling.high)]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, NoReturn
 
+from pytest_orchestrator.core.figures.exact import decimal
 from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.core.text import cut_to_length, lazy_pattern
@@ -180,15 +181,8 @@ def _no_constant(_token: str) -> NoReturn:
     raise _Refused
 
 
-def _finite(token: str) -> float:
-    number = float(token)
-    if math.isinf(number):
-        raise _Refused
-    return number
-
-
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=decimal
 )
 
 _LENIENT = json.JSONDecoder()
@@ -280,10 +274,9 @@ def lone_surrogate(text: str) -> int | None:
 def _number(lexeme: str) -> str | None:
     if lexeme in ("NaN", "Infinity", "-Infinity"):
         return f"JSON has no {lexeme}"
-    digits = len(lexeme.lstrip("-"))
-    if lexeme.lstrip("-").isdigit():
-        most = sys.get_int_max_str_digits()
-        return f"a number of {digits} digits is too long" if 0 < most < digits else None
+    digits = sum(map(str.isdigit, lexeme))
+    if 0 < sys.get_int_max_str_digits() < digits:
+        return f"a number of {digits} digits is too long"
     try:
         too_large = math.isinf(float(lexeme))
     except ValueError:

@@ -304,8 +304,9 @@ def _evaluated(
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=reason))
     failure = outcome.failure_of(value, f"what {name} returned")
     skipped = None if failure else outcome.skip_of(value)
+    exact = json_values.exact_text(returned)
     value = outcome.with_clipped_reason(value)
-    return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
+    return Ended(usage=usage, failure=failure, skipped=skipped, value=value, exact=exact)
 
 
 def _no_opener(name: str) -> "Instrument":

@@ -277,13 +277,15 @@ def _ended(
         failure = _failure(step, attempt, exited, value, verdict, ends)
         # With `parse: data` a key `status` has no meaning for the step.
         skipped = None if failure or step.parse == "data" else outcome.skip_of(result)
+    if step.parse != "data":
+        result = outcome.with_clipped_reason(result)
     return Ended(
         usage=elsewhere(exited)
         if isinstance(step, SshStep)
         else usage(exited, attempt.samples(step.name)),
         failure=failure,
         skipped=skipped,
-        value=result if step.parse == "data" else outcome.with_clipped_reason(result),
+        **outcome.values_of(result),
         process=process,
         verdicts=verdicts,
         began=exited.began,

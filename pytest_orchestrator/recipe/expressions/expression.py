@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.figures.exact import LongDecimal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions import budget
@@ -119,16 +120,19 @@ class Expression(Struct, frozen=True):
 
         return sandbox.comparisons(_parsed(self.text))
 
-    def value(self, names: Mapping[str, Any]) -> Json:
+    def value(self, names: Mapping[str, Any], *, exact: bool = False) -> Json:
         """Evaluate the expression.
 
         Args:
             names: The values of the names that the expression may use.
+            exact: True for a number that is compared: a `LongDecimal` becomes no float.
 
         Raises:
             ExpressionError: It has no value, or a value that JSON cannot store.
         """
         value = self.evaluate_raw(names)
+        if exact and type(value) is LongDecimal:
+            return value
         try:
             return json_values.json_copy(value, f"`{shortened(self.text)}`")
         except json_values.NotJson as error:

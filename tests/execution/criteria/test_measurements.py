@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.json_values import json_copy
 from pytest_orchestrator.execution.criteria import measurements
 
 if TYPE_CHECKING:
@@ -250,6 +251,45 @@ def test_a_limit_is_the_decimal_that_is_written(bench: Bench, limits: str, verdi
     ).step("s")
     (measured,) = bench.result(step).measurements
     assert measured.verdict == verdict
+
+
+def test_a_decimal_of_a_program_is_the_one_that_it_prints(bench: Bench) -> None:
+    printed = '{"status": "ok", "v": 3.35000000000000000000001, "n": 9007199254740993.0}'
+    limits = {"high": 3.35, "unit": "V"}
+    of = {
+        "beyond": {"value": "result.v", **limits},
+        "other": {"value": "result.v", "equals": 3.35},
+        "large": {"value": "result.n", "low": 9007199254740992, "high": 9007199254740992},
+        "listed": {"value": "[result.v]"},
+        "calculated": {"value": "result.v + 0", **limits},
+    }
+    bench.write("out", printed)
+    step = bench.shell_step("cat out", measurements=of, outputs={"k": "${{ result }}"})
+
+    result = bench.result(step)
+
+    assert {one.name: (one.value, one.unmet) for one in result.measurements} == {
+        "beyond": (
+            3.35,
+            (
+                "= 3.35000000000000000000001 V, max 3.35000000000000000000000 V "
+                "(0.00000000000000000000001 V above, 2.99e-22 %)"
+            ),
+        ),
+        "other": (3.35, "= 3.35000000000000000000001, expected 3.35000000000000000000000"),
+        "large": (
+            9007199254740992.0,
+            (
+                "= 9.007199254740993e15, max 9.007199254740992e15 "
+                "(0.000000000000001e15 above, 1.11e-14 %)"
+            ),
+        ),
+        "listed": ([3.35], None),
+        "calculated": (3.35, None),
+    }
+    stored = {"status": "ok", "v": 3.35, "n": 9007199254740992.0}
+    assert json_copy(bench.context.get("k")) == stored
+    assert {*map(type, bench.context.get("k").values())} == {str, float}
 
 
 def test_limits_and_margins_are_recorded_without_binary_digits(bench: Bench) -> None:

@@ -94,6 +94,33 @@ def test_a_schema_error_names_path_value_and_rule(
     assert checked(bench, schema, value).unmet == reason
 
 
+@pytest.mark.parametrize("slow", [{}, {"$defs": {"a": {"pattern": "a"}}, "pattern": "a"}])
+def test_a_schema_compares_the_decimals_that_a_program_prints(
+    bench: Bench, slow: dict[str, Any]
+) -> None:
+    bench.write("out", '{"status": "ok", "v": 3.35000000000000000000001, "w": 3.35}')
+    limit = {"maximum": 3.35}
+    schema = slow | {"properties": {"v": limit, "w": limit}}
+    result = bench.result(bench.shell_step("cat out", success={"result_schema": schema}))
+
+    (unmet,) = [one for one in result.verdicts if one.unmet]
+    assert unmet.unmet == (
+        "result.v is 3.35000000000000000000001, maximum 3.35000000000000000000000 "
+        "(0.00000000000000000000001 above, 2.99e-22 %)"
+    )
+    assert unmet.measured == 3.35
+
+
+def test_a_false_assertion_shows_the_decimals_that_a_program_prints(bench: Bench) -> None:
+    bench.write("out", "[3.35000000000000000000001, 2.5]")
+    step = bench.shell_step("cat out", parse="data", success={"assert": ["result[0] < result[1]"]})
+
+    (unmet,) = [one for one in bench.result(step).verdicts if one.unmet]
+    assert unmet.unmet == (
+        "`result[0] < result[1]` is false: result[0] = 3.35000000000000000000001, result[1] = 2.5"
+    )
+
+
 def test_an_endless_reference_cannot_be_checked(bench: Bench) -> None:
     reason = checked(bench, {"$ref": "#"}, 1).unmet or ""
     assert reason.startswith("cannot be checked: RecursionError: maximum recursion depth exceeded")

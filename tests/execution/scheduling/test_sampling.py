@@ -139,6 +139,21 @@ def test_a_value_outside_its_limits_fails_the_recipe_but_no_step(run_of: Run) ->
     assert [one.step for one in run.finish()] == ["t"]
 
 
+def test_a_sample_is_the_decimal_that_a_program_prints(run_of: Run, bench: Bench) -> None:
+    events: list[Sampled] = []
+    bench.configure(record=lambda one: events.append(one) if isinstance(one, Sampled) else None)
+    limits = {"low": 3.35, "high": 3.35, "unit": "V"}
+    run = run_of({"cmd": "echo x >> taken; echo 3.35000000000000000000001", **limits}, s="until [ -s taken ]; do sleep 0.005; done")
+    outcomes(run, "s", "off")
+    result = sampled(run)
+
+    assert result.failure is not None
+    assert result.failure.reason == (
+        "3.35000000000000000000001 V is above the limit 3.35000000000000000000000 V, while s ran"
+    )
+    assert {type(one.value) for one in (*events, *result.measurements)} == {float}
+
+
 def test_finally_steps_and_other_recipes_see_that_a_limit_was_violated(
     bench: Bench, run_of: Run
 ) -> None:

@@ -119,6 +119,10 @@ def test_a_result_file_has_a_cure_of_its_own() -> None:
             "is not valid JSON: a number of 5000 digits is too long, at byte 6",
         ),
         (
+            b'{"a": 1.' + b"1" * 5000 + b"}",
+            "is not valid JSON: a number of 5001 digits is too long, at byte 6",
+        ),
+        (
             b'{"a": "\\\\ud800 \\ud83d"}',
             "is not valid JSON: half of a surrogate pair is no character, at byte 15",
         ),
