@@ -82,13 +82,15 @@ class Snapshots:
         services: "Sequence[Step]",
     ) -> restore.ContextBefore | str:
         """Return the newest run's Context before a step, or an error message if no run has one."""
+        recipes = {run.recipe.key: run.recipe for run in (item.run, *(run for run, _ in needs))}
         wanted = restore.SelectedStep(
             item.recipe,
             item.step,
             [(run.recipe, step) for run, step in needs],
             {
-                (run.recipe.key, step.name): resume.work_of(self._state, run.recipe, step)
-                for run, step in needs
+                (recipe.key, step.name): resume.work_of(self._state, recipe, step)
+                for recipe in recipes.values()
+                for step in (*recipe.steps, *recipe.final)
             },
             {item.recipe.node(step.name) for step in services},
         )

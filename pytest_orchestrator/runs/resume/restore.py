@@ -270,7 +270,7 @@ class SelectedStep(NamedTuple):
         recipe: Current recipe of the step.
         step: The step.
         needs: The needed steps that do not run, each with its recipe.
-        digests: Current digests of the needed steps, by key of their recipe and by name.
+        digests: Current digests of all steps of these recipes, by key of the recipe and by name.
         again: Node ids of steps that run again, so that their changes are not restored.
     """
 
@@ -312,15 +312,33 @@ def context_before(record: RunRecord, wanted: SelectedStep) -> ContextBefore | s
         record: A run for which `had` returns True.
         wanted: The step.
     """
-    steps = _steps(record, wanted)
-    for recipe in {one.key: one for one, _ in wanted.needs}.values():
-        if record.recipes[recipe.key].about.get("sha256") != recipe.sha256:
-            return f"{recipe.id} was changed since then"
+    steps, stale = _steps(record, wanted), _stale(record, wanted)
     for at, old in steps.items():
-        why = changed(old.ended.digests if old.ended else {}, wanted.digests.get(at, {}))
-        if why:
+        if why := stale.get(node_of(old)):
             return f"'{at[1]}', which it needs, would not do the same now: {why}"
-    return _contexts(record, wanted, steps)
+    return _contexts(record, wanted, steps, stale)
+
+
+def _stale(record: RunRecord, wanted: SelectedStep) -> dict[str, str]:
+    """Return why steps of a run would not do the same now, by node id; also of steps that are gone.
+
+    As in a resumed run, a step is compared by its digests, and one that comes after such a step
+    is such a step, too.
+    """
+    stale: dict[str, str] = {}
+    recipes = [wanted.recipe, *(recipe for recipe, _ in wanted.needs)]
+    for recipe in {each.key: each for each in recipes}.values():
+        old = record.recipes[recipe.key].steps
+        ran = {name for name, each in old.items() if each.ended and each.ended.digests}
+        today = {step.name: step for step in (*recipe.steps, *recipe.final)}
+        whys = dict.fromkeys(old.keys() - today, "it is no longer in the recipe")
+        for name in (each for each in today if each in old):
+            ended, before = old[name].ended, (*today[name].needs, *today[name].after)
+            late = (f"it comes after {each}" for each in before if each in ran and whys.get(each))
+            now = wanted.digests.get((recipe.key, name), {})
+            whys[name] = changed(ended.digests if ended else {}, now) or next(late, "")
+        stale |= {node_of(old[name]): why for name, why in whys.items() if why}
+    return stale
 
 
 def _steps(record: RunRecord, wanted: SelectedStep) -> dict[tuple[str, str], StepRecord]:
@@ -334,17 +352,21 @@ def _steps(record: RunRecord, wanted: SelectedStep) -> dict[tuple[str, str], Ste
 
 
 def _contexts(
-    record: RunRecord, wanted: SelectedStep, steps: Mapping[tuple[str, str], StepRecord]
+    record: RunRecord,
+    wanted: SelectedStep,
+    steps: Mapping[tuple[str, str], StepRecord],
+    stale: Collection[str],
 ) -> ContextBefore | str:
     own = _record_of(record, wanted.recipe, wanted.step)
     line = own.lines[0] if own else 0
+    left_out = {*wanted.again, *stale}
     nodes = {node_of(step): step.name for step in steps.values()}
     contexts: dict[str, Replayed] = {}
     for scope in ("", wanted.recipe.key):
         if scope in record.changes.scopes:
             context = replayed(
                 record.changes,
-                lambda change: change.n < line and change.by not in wanted.again,
+                lambda change: change.n < line and change.by not in left_out,
                 scope,
             )
             for key in context.lost:

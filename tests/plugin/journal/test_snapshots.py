@@ -68,6 +68,57 @@ def test_last_failed_runs_failed_and_blocked_steps_and_nothing_else(bench: Proje
     assert bench.ran == ["five", "off"]
 
 
+def test_a_failed_step_that_was_corrected_in_its_recipe_runs_alone(bench: Project) -> None:
+    run = find_run(runs(bench)).name
+    recipe = bench.path / "recipes" / "x.yaml"
+    recipe.write_text(recipe.read_text().replace("name: four}", "name: FOUR}"))
+
+    result = bench.run("--lf", *ASK)
+
+    assert header(result) == [f"restored from run {run}: one, two, three"]
+    assert bench.ran == ["FOUR", "five", "off"]
+    assert result.ret == 0
+    values = load_record(find_run(runs(bench))).changes.values()
+    assert values == {"order": ["one", "two", "three", "FOUR", "five", "off"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("name: side}", "name: more}", ["one"]),  # another step of that name
+        ("name: side,", "name: other,", ["one"]),  # no longer in the recipe
+        ("name: side}", "name: side}, tags: [x]", ["side", "one"]),
+    ],
+)
+def test_changes_of_other_steps_are_restored_if_they_would_do_the_same_now(
+    bench: Project, old: str, new: str, kept: list[str]
+) -> None:
+    steps = {
+        name: f"{COUNT}, params: {{name: {name}}}{needs}"
+        for name, needs in {"side": "", "one": ", needs: []", "two": ""}.items()
+    }
+    path = bench.path / bench.recipe("y", steps)
+    bench.run("recipes/y.yaml")
+    path.write_text(path.read_text().replace(old, new))
+
+    assert bench.run("recipes/y.yaml::two", *ASK).ret == 0
+    assert load_record(find_run(runs(bench))).changes.values() == {"order": [*kept, "two"]}
+
+
+def test_a_step_that_comes_after_a_changed_one_is_not_restored(bench: Project) -> None:
+    steps = {
+        name: f"{COUNT}, params: {{name: {name}}}, needs: {needs}"
+        for name, needs in {"side": "[]", "one": "[], after: [side]", "two": "[one]"}.items()
+    }
+    path = bench.path / bench.recipe("y", steps)
+    bench.run("recipes/y.yaml")
+    path.write_text(path.read_text().replace("name: side}", "name: more}"))
+
+    output = bench.run("recipes/y.yaml::two", *ASK).stdout.str()
+
+    assert "'one', which it needs, would not do the same now: it comes after side" in output
+
+
 _REFUSED = """\
 recipes/x.yaml:5:12: the Context before step 'four' cannot be restored: run {run}: {why}
     run what it needs: pytest --recipe-needs=run recipes/x.yaml::four
@@ -86,9 +137,11 @@ def test_a_context_that_no_run_can_restore_exactly_is_refused(bench: Project) ->
     assert result.parseoutcomes() == {"errors": 1, "skipped": 1}
     assert bench.ran == []
 
-    recipe.write_text(recipe.read_text() + "# and so does this\n")
+    text = recipe.read_text()
+    recipe.write_text(text.replace("name: one}", "name: one, gain: 2}"))
     output = bench.run("recipes/x.yaml::four", *ASK).stdout.str()
-    assert _REFUSED.format(run=run, why="recipes/x.yaml was changed since then") in output
+    why = "'one', which it needs, would not do the same now: the recipe says something else of it"
+    assert _REFUSED.format(run=run, why=why) in output
     bench.recipe("y", {"one": "", "two": "", "three": ""})
     output = bench.run("recipes/y.yaml::three", *ASK).stdout.str()
     assert f"no run in {runs(bench)} had it after 'one' and 'two'" in output
