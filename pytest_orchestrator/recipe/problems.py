@@ -1,6 +1,6 @@
 """Problems of a recipe file, each with its position and hint; `RecipeError` holds all of them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
@@ -149,14 +149,15 @@ class Problems:
         found: All problems so far, without duplicates. A problem can occur twice because a part
             that several steps share by a YAML alias is read once for each step.
         text: The text of the file for excerpts, as soon as it is known.
-        variables: The vars that the file declares, for hints, as soon as they are known.
+        variables: The vars and matrix values that the file declares, each with the root of
+            expressions that read it, for hints, as soon as they are known.
         secrets: The secret values that types of steps have named.
     """
 
     def __init__(self) -> None:
         self.found: dict[Problem, None] = {}
         self.text = ""
-        self.variables: Collection[str] = ()
+        self.variables: Mapping[str, str] = {}
         self.secrets: list[Any] = []
         self._budget = _COMPARED
 

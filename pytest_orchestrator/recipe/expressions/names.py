@@ -71,8 +71,8 @@ _CURES = {
     "len": "write `x | length`",
     "str": "write `x | string`",
     "null": "write `none`",
-    **dict.fromkeys(("no", "off", "No", "NO", "FALSE"), "write `false`"),
-    **dict.fromkeys(("yes", "on", "Yes", "YES", "TRUE"), "write `true`"),
+    **dict.fromkeys(("no", "off", "No", "NO", "FALSE"), "write `false`, or the text '{}'"),
+    **dict.fromkeys(("yes", "on", "Yes", "YES", "TRUE"), "write `true`, or the text '{}'"),
     "undefined": "write `x is defined`",
     **{name: f"write `x | {name}`" for name in ("abs", "int", "float", "round", "sum", "sorted")},
     **{name: f"write `[a, b] | {name}`" for name in ("min", "max")},
@@ -86,7 +86,7 @@ _ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once fo
 def unknown(
     expression: "Expression",
     known: Collection[str],
-    variables: Collection[str] = (),
+    variables: Mapping[str, str] = {},
     *,
     is_once: bool = False,
 ) -> tuple[str, str] | None:
@@ -97,7 +97,8 @@ def unknown(
     Args:
         expression: The expression.
         known: The names that exist at its place.
-        variables: The vars of the file; an expression must write `vars.x`, not `x`.
+        variables: The vars and matrix values of the file with their roots; an expression must
+            write `vars.x`, not `x`.
         is_once: True for one of the keys `ONCE` of a step with ``foreach``.
     """
     for chain in expression.reads:
@@ -105,22 +106,23 @@ def unknown(
             continue
         if chain.root in TRIED:
             if chain.root in BEFORE:
-                return f"'{chain.root}'", " cannot be used here"
+                tail = f"there is {_listed(known)}; an input is vars.NAME"
+                return f"'{chain.root}'", f" cannot be used here ({tail})"
             is_after = chain.root in AFTER
             when = "after the step code has run" if is_after else "in `until` and `abort_if`"
             return f"'{chain.root}'", f" is known only {when}"
         if chain.root in ELEMENT:
             return f"'{chain.root}'", _ONCE if is_once else _WITHOUT
         head = f"unknown name '{chain.root}'"
-        if chain.root in variables and "vars" in known:
-            return head, f" (write `vars.{chain.root}`)"
+        if variables.get(chain.root) in known:
+            return head, f" (write `{variables[chain.root]}.{chain.root}`)"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
         return head, cure or f" (there is {_listed(known)})"
     return None
 
 
 def _cure(text: str, root: str) -> str:
-    hint = dashed(text, root) or _CURES.get(root, "")
+    hint = dashed(text, root) or _CURES.get(root, "").replace("{}", root)
     return f" ({hint})" if hint else ""
 
 

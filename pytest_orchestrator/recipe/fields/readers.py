@@ -96,7 +96,9 @@ def _cure(text: str, wanted: str, path: tuple[str | int, ...] = ()) -> str:
     if wanted.startswith("text"):
         return f"quote it: '{shortened(text)}'"
     if wanted == "a list" and text.isprintable():
-        return f"write [{shortened(text)}]"
+        ends = _RANGE.fullmatch(text)
+        numbers = range(int(ends[1]), int(ends[2]) + 1) if ends else ()
+        return f"write [{', '.join(map(str, numbers)) or shortened(text)}]"
     if wanted == WORDS[bool] and text.lower() in _CONVENTIONAL:
         return f"write {_CONVENTIONAL[text.lower()]}"
     quantity = _QUANTITY.fullmatch(text)
@@ -106,6 +108,7 @@ def _cure(text: str, wanted: str, path: tuple[str | int, ...] = ()) -> str:
 
 
 _QUANTITY = lazy_pattern(r"([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*([^\W\d]\S*|°\S*)")
+_RANGE = lazy_pattern(r"(\d{1,2})\s*(?:-|\.\.)\s*(\d{1,2})")
 _WITH_UNIT = (("measurements",), ("sampling",))
 """Keys below which limits are numbers and `unit` has their unit."""
 

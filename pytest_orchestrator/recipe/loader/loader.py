@@ -268,11 +268,11 @@ class Document:
             return {}
         return {f"{key}.{name}": self._values.place(each) for name, each in inner.items()}
 
-    def _declared(self) -> set[str]:
-        """Return the names of the vars that the file declares."""
+    def _declared(self) -> dict[str, str]:
+        """Return the vars and matrix values that the file declares, each with its root."""
         return {
-            place.partition(".")[2]
-            for key in ("inputs", "vars", "required")
+            place.partition(".")[2]: "matrix" if key == "matrix" else "vars"
+            for key in ("matrix", "inputs", "vars", "required")
             for place in self._places(key)
         }
 

@@ -169,6 +169,7 @@ class Check:
         values = [value for _, value in node.value]
         size = self._all(node, values, keys=[key for key, _ in node.value])
         written: Pairs = {}
+        before: Node | None = None
         for key, value in node.value:
             if type(key) is not ScalarNode:
                 self._problem(key, "a key is text, not a list or a mapping", self._braced(key))
@@ -176,8 +177,9 @@ class Check:
                 self._tag(key)
             elif key.value in written:
                 self._twice(written[key.value][0], key)
-            elif self._is_text(key):
+            elif self._is_text(key, before if value.value == "" else None):
                 written[key.value] = (key, value)
+            before = value
         merge = written.get("<<")
         if merge and merge[0].tag == PLAIN:
             del written["<<"]
@@ -207,7 +209,8 @@ class Check:
             self._problem(node, "'<<' merges a mapping or a list of mappings")
         return good
 
-    def _is_text(self, key: ScalarNode) -> bool:
+    def _is_text(self, key: ScalarNode, before: Node | None) -> bool:
+        """Return True if a key is text; `before` is the value before a key that has no value."""
         if key.tag in _TEXT:
             return True
         if key.tag == PLAIN:
@@ -217,6 +220,8 @@ class Check:
             except NotJsonScalar:
                 pass
         cure = f"quote it: '{shortened(key.value)}'"
+        if type(before) is ScalarNode and f"{before.value}{key.value}".isdigit():
+            cure = f"a comma ends the number before it: write {before.value}.{key.value}"
         self._problem(key, "a key is text, not a number, true, false or null", cure)
         return False
 

@@ -38,11 +38,18 @@ STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
         ("zzz", COLLECTED, "unknown name 'zzz' (there is env, vars)"),
         ("result.x", BEFORE, "'result' is known only after the step code has run"),
         ("kind", AFTER, "'kind' is known only in `until` and `abort_if`"),
-        ("ctx.x", EARLY, "'ctx' cannot be used here"),
+        (
+            "ctx.x",
+            EARLY,
+            (
+                "'ctx' cannot be used here "
+                "(there is env, matrix, recipe, run, vars; an input is vars.NAME)"
+            ),
+        ),
         ("len(vars.x)", BEFORE, "unknown name 'len' (write `x | length`)"),
         ("vars.x == null", BEFORE, "unknown name 'null' (write `none`)"),
-        ("no", BEFORE, "unknown name 'no' (write `false`)"),
-        ("yes", BEFORE, "unknown name 'yes' (write `true`)"),
+        ("no", BEFORE, "unknown name 'no' (write `false`, or the text 'no')"),
+        ("yes", BEFORE, "unknown name 'yes' (write `true`, or the text 'yes')"),
         (
             "steps.my-step.outcome",
             BEFORE,

@@ -101,7 +101,10 @@ def test_a_recipe_has_typed_inputs(read: Read) -> None:
         ),
         (
             "inputs: {serial: {default: '${{ ctx.a }}'}}",
-            "1:28 'ctx' cannot be used here",
+            (
+                "1:28 'ctx' cannot be used here "
+                "(there is env, matrix, recipe, run, vars; an input is vars.NAME)"
+            ),
         ),
         (
             "inputs: {a: {default: '${{ vars.b }}'}, b: {default: x}}",

@@ -80,8 +80,14 @@ def test_a_cell_is_a_recipe_with_its_own_context(read: Read) -> None:
         ),
         ("{g: [1], include: [x]}", "1:28 'matrix.include[0]' is text, should be a mapping"),
         ("[1]", "1:9 'matrix' is a list, should be a mapping (write matrix: {gain: [1, 2]})"),
-        ("{g: ['${{ matrix.g }}']}", "1:14 'matrix' cannot be used here"),
-        ("{g: ['${{ ctx.x }}']}", "1:14 'ctx' cannot be used here"),
+        (
+            "{g: ['${{ matrix.g }}']}",
+            ("1:14 'matrix' cannot be used here (there is env, vars; an input is vars.NAME)"),
+        ),
+        (
+            "{g: ['${{ ctx.x }}']}",
+            ("1:14 'ctx' cannot be used here (there is env, vars; an input is vars.NAME)"),
+        ),
     ],
 )
 def test_problems_of_a_matrix_are_reported(problems: Problems, matrix: str, message: str) -> None:

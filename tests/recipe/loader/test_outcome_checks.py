@@ -88,7 +88,10 @@ def test_outcomes_that_cannot_be_known_are_reported(
 def test_outcomes_cannot_be_read_at_the_root_or_by_the_first_step(problems: Problems) -> None:
     steps = "steps: [{name: a, type: shell, cmd: x, if: failed()}]\n"
     assert problems(f"vars: {{a: '${{{{ failed() }}}}'}}\n{steps}") == [
-        "1:11 'failed' cannot be used here",
+        (
+            "1:11 'failed' cannot be used here "
+            "(there is env, matrix, recipe, run, vars; an input is vars.NAME)"
+        ),
         "2:44 step 'a' reads failed(), and waits for no step (after: [x])",
     ]
     assert problems(f"test_meta: {{a: '${{{{ recipe.outcome }}}}'}}\n{text('')}") == [

@@ -27,9 +27,18 @@ def test_a_recipe_has_a_condition_and_a_timeout(read: Read) -> None:
         ("if: []", "1:5 'if' is a list, should be an expression"),
         ("if:", "1:4 'if' is empty, should be an expression"),
         ("if: a b", "1:5 'if' is no expression: unexpected 'b'"),
-        ("if: ctx.x", "1:5 'ctx' cannot be used here"),
-        ("if: steps.a.outcome", "1:5 'steps' cannot be used here"),
-        ("if: run.id == 'x'", "1:5 'run' cannot be used here"),
+        (
+            "if: ctx.x",
+            ("1:5 'ctx' cannot be used here (there is env, matrix, vars; an input is vars.NAME)"),
+        ),
+        (
+            "if: steps.a.outcome",
+            ("1:5 'steps' cannot be used here (there is env, matrix, vars; an input is vars.NAME)"),
+        ),
+        (
+            "if: run.id == 'x'",
+            ("1:5 'run' cannot be used here (there is env, matrix, vars; an input is vars.NAME)"),
+        ),
         ("if: vars.fll", "1:5 no var 'fll' (the file declares no vars; write vars: {fll: VALUE})"),
         ("vars: {full: 1}\nif: full", "2:5 unknown name 'full' (write `vars.full`)"),
         ("timeout: 0", "1:10 'timeout' is 0, should be more than 0 seconds"),
@@ -38,7 +47,13 @@ def test_a_recipe_has_a_condition_and_a_timeout(read: Read) -> None:
             "1:10 'timeout' is '400d', should be seconds, or a text such as 500ms, 30s, 2m or 1h",
         ),
         ("timeout: [1]", "1:10 'timeout' is a list, should be a number or text"),
-        ("timeout: ${{ ctx.x }}", "1:10 'ctx' cannot be used here"),
+        (
+            "timeout: ${{ ctx.x }}",
+            (
+                "1:10 'ctx' cannot be used here "
+                "(there is env, matrix, recipe, run, vars; an input is vars.NAME)"
+            ),
+        ),
     ],
 )
 def test_wrong_root_keys_are_reported(problems: Problems, text: str, message: str) -> None:

@@ -184,7 +184,12 @@ ENTRY = "sampling: {{t: {{{}}}}}"
         ),
         (
             ENTRY.format("cmd: 'x ${{ ctx.a }}'"),
-            ["1:21 'ctx' cannot be used here"],
+            [
+                (
+                    "1:21 'ctx' cannot be used here "
+                    "(there is env, matrix, recipe, run, vars; an input is vars.NAME)"
+                )
+            ],
         ),
         (
             ENTRY.format("cmd: 'x ${{ vars.a }}'"),

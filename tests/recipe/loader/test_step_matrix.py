@@ -299,7 +299,12 @@ PROBLEMS: list[tuple[str, list[str]]] = [
     ),
     (
         one_step("matrix: {g: ['${{ ctx.a }}']}"),
-        ["2:47 'ctx' in shell step 'm' cannot be used here"],
+        [
+            (
+                "2:47 'ctx' in shell step 'm' cannot be used here "
+                "(there is env, vars; an input is vars.NAME)"
+            )
+        ],
     ),
     (
         one_step("matrix: {g: [1], exclude: [{h: 1}]}"),
