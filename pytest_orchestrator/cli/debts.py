@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 def owed_safe() -> "list[OwedSafe]":
     """Return the safe states that runs and commands of this project owe."""
-    from pytest_orchestrator.runs.owed_safe import owed_safe_states
+    from pytest_orchestrator.runs.owed_safe import Ledger
 
-    return owed_safe_states(runs_folder())
+    return Ledger(runs_folder()).owed
 
 
 def owed_by_name(name: str, station: "Station | None") -> "list[OwedSafe]":
@@ -50,7 +50,7 @@ def sentence(debt: "OwedSafe", station: "Station") -> str:
     """Return what becomes of a debt, as the list of instruments says it."""
     name = present_name(debt, station)
     if not name:
-        return debt.obstacle(station.id)
+        return debt.obstacle(station)
     renamed = "" if name == debt.instrument else f" ({name} in {station.id})"
     return (
         f"run {debt.run} has not made {debt.instrument}{renamed} safe: its safe state is owed, the "
@@ -223,6 +223,7 @@ def forgive_run(name: str, reason: str) -> int:
     """
     from pytest_orchestrator.runs import lookup, pending_finally
     from pytest_orchestrator.runs.folder import instruments_folder
+    from pytest_orchestrator.runs.owed_safe import Ledger
 
     base = runs_folder()
     try:
@@ -230,11 +231,14 @@ def forgive_run(name: str, reason: str) -> int:
         run = name if name in by_command else lookup.find_run(base, name).name
     except lookup.NoRun as error:
         raise UsageError(str(error)) from None
-    texts = [text_of(one) for one in owed_safe() if one.run == run]
+    ledger = Ledger(base)
+    texts = [text_of(one) for one in ledger.owed if one.run == run]
     for one in pending_finally.pending_runs(base):
         if one.run == run:
             lines = pending_finally.descriptions(one.steps)
             texts += [f"`finally` of {each} that run {run} owed" for each in lines]
+    if run in ledger.damaged:
+        texts.append(f"all that the damaged journal of run {run} may hide")
     if not texts:
         raise UsageError(f"run {run} owes no safe state and no `finally`")
     forgive([(run, "")], reason)

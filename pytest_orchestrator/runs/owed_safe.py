@@ -73,10 +73,17 @@ class OwedSafe(NamedTuple):
                 return one
         return None
 
-    def obstacle(self, place: str) -> str:
-        """Return the error of a station file, or of a project, without the instrument."""
+    def obstacle(self, station: Station | None) -> str:
+        """Return the reason why a station, or a project without one, cannot pay; empty if it can.
+
+        Args:
+            station: The station; None without a station file.
+        """
+        if station is not None and self.found_in(station) is not None:
+            return ""
         use, at = self.use, self.use.resource
         at += f" ({use.simulation}@sim)" if use.simulation else ""
+        place = "the project" if station is None else station.id
         return (
             f"{place} has no instrument with a safe state at {at}, so the one that run {self.run} "
             f"owes cannot be reached; write it into the station file again, or drop the debt: "
@@ -135,65 +142,53 @@ def use_of(
     )
 
 
-def owed_safe_states(base: Path) -> list[OwedSafe]:
-    """Return the safe states that runs owe, those of the newest run first.
-
-    A run that is still running owes nothing yet.
+class Ledger:
+    """Debts of a project: safe states that its runs owe, and debts that they have settled.
 
     Args:
         base: The folder of the runs.
+
+    Attributes:
+        owed: The safe states that runs owe, those of the newest run first. A run that is still
+            running owes nothing yet.
+        settled: The debts that were paid or dropped, as pairs of the run and the instrument; the
+            instrument is empty for all debts of that run.
+        damaged: Ids of the runs whose damaged journals may hide a debt, until a person drops it.
     """
-    return _owed([*_records(base)])
+
+    def __init__(self, base: Path) -> None:
+        self._stores = instruments_folder(base), base
+        self._records = [*_records(self._stores)]
+        self.settled = {one for record in self._records for one in record.debts.settled}
+        self.owed = [
+            OwedSafe(record.id, use)
+            for record in self._records
+            if record.state != "running"
+            for name, use in record.debts.owed.items()
+            if self.settled.isdisjoint({(record.id, name), (record.id, "")})
+        ]
+        damaged = [record.id for record in self._records if record.state == "damaged"]
+        self.damaged = [run for run in damaged if (run, "") not in self.settled]
+
+    @property
+    def kept(self) -> set[str]:
+        """Ids of the runs that owe a safe state, or say what became of an older debt.
+
+        Without the journal that settled it, a debt would be due again while the run that made it is
+        still there.
+        """
+        settlers = {
+            record.id
+            for record in self._records
+            for run, _ in record.debts.settled
+            if any((store / run).is_dir() for store in self._stores)
+        }
+        return {one.run for one in self.owed} | {*self.damaged} | settlers
 
 
-def journals_to_keep(base: Path) -> set[str]:
-    """Return the ids of the runs that owe a safe state, or say what became of an older debt.
-
-    Without the journal that settled it, a debt would be due again while the run that made it is
-    still there. A damaged journal may hide a debt, until a person forgives the run.
-
-    Args:
-        base: The folder of the runs.
-    """
-    records, stores = [*_records(base)], (base, instruments_folder(base))
-    kept = {one.run for one in _owed(records)}
-    settled = _settled(records)
-    for record in records:
-        if record.state == "damaged" and (record.id, "") not in settled:
-            kept.add(record.id)
-        runs = {run for run, _ in record.debts.settled}
-        if any((store / run).is_dir() for store in stores for run in runs):
-            kept.add(record.id)
-    return kept
-
-
-def forgiven_runs(base: Path) -> set[str]:
-    """Return the ids of the runs whose debts a person has dropped altogether.
-
-    Args:
-        base: The folder of the runs.
-    """
-    return {run for run, instrument in _settled(_records(base)) if not instrument}
-
-
-def _owed(records: list[RunRecord]) -> list[OwedSafe]:
-    settled = _settled(records)
-    return [
-        OwedSafe(record.id, use)
-        for record in records
-        if record.state != "running"
-        for name, use in record.debts.owed.items()
-        if settled.isdisjoint({(record.id, name), (record.id, "")})
-    ]
-
-
-def _settled(records: Iterable[RunRecord]) -> set[tuple[str, str]]:
-    return {one for record in records for one in record.debts.settled}
-
-
-def _records(base: Path) -> Iterator[RunRecord]:
-    """Yield the records of all runs with debts, those of commands first, each newest first."""
-    for store in (instruments_folder(base), base):
+def _records(stores: Iterable[Path]) -> Iterator[RunRecord]:
+    """Yield the records of all runs with debts, each store newest first."""
+    for store in stores:
         for folder in filter(is_run, folders_with_debts(store)):
             with contextlib.suppress(lookup.NoRun):
                 yield lookup.load_record(folder, raw_blocks=True)

@@ -144,9 +144,9 @@ def _is_restored(step: StepRecord) -> bool:
 
 def _is_forgiven(base: Path, record: RunRecord) -> bool:
     """Return True if a person has dropped the debts of a run."""
-    from pytest_orchestrator.runs.owed_safe import forgiven_runs  # needs the station file's model
+    from pytest_orchestrator.runs.owed_safe import Ledger  # needs the station file's model
 
-    return record.id in forgiven_runs(base)
+    return (record.id, "") in Ledger(base).settled
 
 
 def _has_none_pending(path: Path) -> bool:

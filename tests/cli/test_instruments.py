@@ -346,6 +346,22 @@ def test_all_debts_of_a_run_are_dropped_by_its_id(
     assert debts(bench) == []
 
 
+def test_what_a_damaged_journal_may_hide_is_dropped_by_the_id_of_its_run(
+    bench: Project, psu: ScpiInstrument, runs: Runs
+) -> None:
+    run = run_in_debt(runs, psu)
+    journal = next(bench.path.rglob(f"{run}/journal.jsonl"))
+    begin, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(begin + b'{"garbage\n' + b"".join(rest))
+
+    dropped, again = (
+        bench.call("runs", "forgive", run, "--reason", "off by hand") for _ in range(2)
+    )
+
+    assert dropped.out == f"dropped: all that the damaged journal of run {run} may hide\n"
+    assert again.err.endswith(f"error: run {run} owes no safe state and no `finally`\n")
+
+
 def test_a_command_without_a_station_or_with_a_wrong_one_says_what_to_do(project: Project) -> None:
     nothing = project.call("instruments")
     missing = project.call("instruments", "query", "psu", "*IDN?", "--recipe-station", "bench.yaml")

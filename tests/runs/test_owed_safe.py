@@ -19,13 +19,7 @@ from pytest_orchestrator.runs.folder import instruments_folder
 from pytest_orchestrator.runs.history import retention
 from pytest_orchestrator.runs.journal.debt_marks import folders_with_debts
 from pytest_orchestrator.runs.lookup import prunable
-from pytest_orchestrator.runs.owed_safe import (
-    OwedSafe,
-    forgiven_runs,
-    owed_safe_states,
-    payments,
-    use_of,
-)
+from pytest_orchestrator.runs.owed_safe import Ledger, OwedSafe, payments, use_of
 from tests.runs.conftest import RECIPE, WrittenRun
 
 if TYPE_CHECKING:
@@ -59,7 +53,7 @@ def sealed(past: WrittenRun, debts: int = 0) -> None:
 
 
 def keys(base: Path) -> list[tuple[str, str]]:
-    return [one.key for one in owed_safe_states(base)]
+    return [one.key for one in Ledger(base).owed]
 
 
 def test_a_killed_run_is_in_debt_for_each_use_that_no_safe_state_has_ended(tmp_path: Path) -> None:
@@ -106,13 +100,13 @@ def test_a_debt_ends_with_the_payment_or_the_reason_that_names_it(
     paid.add(DebtForgiven(run=FIRST, instrument="load", reason="off", who="ann"))
     sealed(paid, debts=2)
     assert keys(base) == [(FIRST, "meter")]
-    assert forgiven_runs(base) == set()
+    assert (FIRST, "") not in Ledger(base).settled
 
     whole = WrittenRun(instruments_folder(base), SECOND)
     whole.add(DebtForgiven(run=FIRST, reason="scrapped", who="ann"))
     sealed(whole, debts=1)
     assert keys(base) == []
-    assert forgiven_runs(base) == {FIRST}
+    assert (FIRST, "") in Ledger(base).settled
 
 
 def test_pruning_keeps_the_journal_of_a_debt_until_it_is_paid(tmp_path: Path) -> None:
@@ -205,6 +199,12 @@ def test_pruning_keeps_a_damaged_journal_that_may_hide_a_debt(tmp_path: Path) ->
 
     assert [path.name for path in retention.delete(prunable(tmp_path, 1))] == [SECOND]
     assert first.folder.is_dir()
+    assert Ledger(tmp_path).damaged == [FIRST]
+
+    forgiven = WrittenRun(instruments_folder(tmp_path), SECOND)
+    forgiven.add(DebtForgiven(run=FIRST, reason="off", who="ann"))
+    sealed(forgiven, debts=1)
+    assert Ledger(tmp_path).damaged == []
 
 
 def test_a_debt_is_paid_with_the_settings_of_its_time_and_then_with_those_of_today(

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         station = _station(about, args.recipe_station)
     except UsageError:
         if args.sub is None:
-            owed = [one.obstacle("the project") for one in debts.owed_safe()]
+            owed = [one.obstacle(None) for one in debts.owed_safe()]
             say(*owed, err=args.json)
         raise
     if station is None:
@@ -272,11 +272,11 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
     found = [one.found_in(station) for one in named]
     now = station.instruments.get(name) or next(filter(None, found), None)
     if now is None:
-        raise UsageError(named[0].obstacle(station.id)) if named else _unknown(name, station)
+        raise UsageError(named[0].obstacle(station)) if named else _unknown(name, station)
     # The name may have been that of another instrument, which this one must not pay for.
     places = [*zip(named, found, strict=True)]
     owed = [one for one, present in places if present is now]
-    lost = [one.obstacle(station.id) for one, present in places if present is None]
+    lost = [one.obstacle(station) for one, present in places if present is None]
     if not now.safe and not owed:
         raise UsageError(f"{station.id} has no commands in 'safe' of {name}, and none are owed")
     ways = payments(owed, now)

@@ -15,8 +15,9 @@ from pytest_orchestrator.plugin.instruments.bench import SafeStates, bench_plugi
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.recipe.problems import RecipeError
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.owed_safe import OwedSafe, owed_safe_states, payments
+from pytest_orchestrator.runs.owed_safe import Ledger, OwedSafe, payments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.lock_file import Owner
     from pytest_orchestrator.recipe.station.model import InstrumentSettings
 
+_HIDDEN: Final = (
+    "the journal of run {0} is damaged and may hide a safe state that is owed; look at its "
+    "instruments, and then drop its debts: pytest-orchestrator runs forgive {0} --reason TEXT"
+)
 LATER: Final = "sent before the first step of a recipe, and before a test uses an instrument"
 
 
-def owed(config: pytest.Config) -> list[OwedSafe]:
-    """Return the safe states that earlier runs owe."""
-    return owed_safe_states(settings.run_dir(config))
+def ledger(config: pytest.Config) -> Ledger:
+    """Return the debts of earlier runs."""
+    return Ledger(settings.run_dir(config))
 
 
 def has_no_bench(config: pytest.Config) -> bool:
@@ -50,12 +55,23 @@ class OwedSafeStates:
         self._config, self._remark = config, remark
 
     def header_lines(self) -> list[str]:
-        """Return a line for each earlier run that owes safe states."""
-        if self._config.option.collectonly:
-            self._remark = "not sent with --collect-only"
-        elif has_no_bench(self._config):
-            self._remark = "not sent with --recipe-station=none"
-        return _lines(owed(self._config), self._remark)
+        """Return lines for the safe states that are owed, and for journals that may hide one."""
+        debts, lost, remark = ledger(self._config), dict[tuple[str, str], str](), self._remark
+        try:
+            if self._config.option.collectonly:
+                remark = "not sent with --collect-only"
+            elif has_no_bench(self._config):
+                remark = "not sent with --recipe-station=none"
+            else:
+                station = state_of(self._config).station
+                lost = {one.key: why for one in debts.owed if (why := one.obstacle(station))}
+        except RecipeError as error:
+            remark = f"not sent while {error.path} has errors"
+        return [
+            *_lines((one for one in debts.owed if one.key not in lost), remark),
+            *(f"the safe state of {name} stays owed: {why}" for (_, name), why in lost.items()),
+            *map(_HIDDEN.format, debts.damaged),
+        ]
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Return the header of a session without recipes; its list of tests is left as it is."""
@@ -84,12 +100,12 @@ def send_owed(config: pytest.Config) -> None:
         config.pluginmanager.register(reports, "orchestrator-safe-states")
     payable: dict[str, list[OwedSafe]] = {}
     is_first = getattr(config, "workerinput", {}).get("workerid", "gw0") == "gw0"
-    for each in [] if has_no_bench(config) else owed(config):
+    for each in [] if has_no_bench(config) else ledger(config).owed:
         now = None if bench is None else each.found_in(bench.station)
         if now is not None:
             payable.setdefault(now.name, []).append(each)
         elif is_first:
-            why = each.obstacle("the project" if bench is None else bench.station.id)
+            why = each.obstacle(None if bench is None else bench.station)
             reports.made_safe(_result(each, SafeResult("", "", why)))
     for name, debts in payable.items():
         assert bench is not None  # noqa: S101 - its station has the name
@@ -151,7 +167,7 @@ def _pay(
     with held:
         # Another session, or another worker of this one, may have tried while this one waited.
         tried = _tried(config)
-        due = [one for one in owed(config) if one in debts and one.key not in tried]
+        due = [one for one in ledger(config).owed if one in debts and one.key not in tried]
         if due:
             result = bench.make_safe(ways)
             for each in due:

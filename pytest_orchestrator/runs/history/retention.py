@@ -59,11 +59,11 @@ def in_debt(folders: Iterable[Path]) -> list[Path]:
     folders = [*folders]
     if not folders:
         return []
-    from pytest_orchestrator.runs.owed_safe import journals_to_keep
+    from pytest_orchestrator.runs.owed_safe import Ledger
     from pytest_orchestrator.runs.pending_finally import pending_runs
 
     base = folders[0].parent
-    kept = journals_to_keep(base) | {one.run for one in pending_runs(base)}
+    kept = Ledger(base).kept | {one.run for one in pending_runs(base)}
     return [folder for folder in folders if folder.name in kept]
 
 
@@ -76,9 +76,9 @@ def delete_settled(base: Path) -> None:
     if not instruments_folder(base).is_dir():
         return
     from pytest_orchestrator.runs.lookup import run_folders
-    from pytest_orchestrator.runs.owed_safe import journals_to_keep
+    from pytest_orchestrator.runs.owed_safe import Ledger
 
-    kept = journals_to_keep(base)
+    kept = Ledger(base).kept
     for folder in run_folders(instruments_folder(base)):
         if folder.name not in kept and not is_being_written(folder / NAME):
             shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from pytest_orchestrator.cli.main import main
 from tests.plugin.instruments.conftest import HANG, VOLTS, Bench
 
 OPTIONS = pytest.mark.parametrize("options", [(), ("-n2",)], ids=["serial", "xdist"])
@@ -28,6 +29,15 @@ def is_owed(bench: Bench) -> bool:
     lines = bench.project.run("--collect-only", "recipes/b.yaml").outlines
     owed = f"    run {bench.run} has not made psu safe: 1 safe state owed"
     return f"{owed}, not sent with --collect-only" in lines
+
+
+def obstacle(bench: Bench, place: str) -> str:
+    """Return the reason why a station without the power supply cannot pay."""
+    return (
+        f"{place} has no instrument with a safe state at {bench.psu.resource}, so the one that run "
+        f"{bench.run} owes cannot be reached; write it into the station file again, or drop the "
+        "debt: pytest-orchestrator instruments forgive psu --reason TEXT"
+    )
 
 
 def move(bench: Bench, old: str, new: str) -> None:
@@ -133,13 +143,14 @@ def test_a_debt_of_an_instrument_that_is_not_there_is_an_error_and_stays(
     result = killed.project.run("recipes/b.yaml")
 
     result.assert_outcomes(passed=2, errors=1)
-    place = "the project" if station == "gone" else "station.yaml"
-    assert result.outlines[-1] == (
-        f"orchestrator: psu is not in its safe state: {place} has no instrument with a safe state "
-        f"at {killed.psu.resource}, so the one that run {killed.run} owes cannot be reached; write "
-        "it into the station file again, or drop the debt: pytest-orchestrator instruments forgive "
-        "psu --reason TEXT"
-    )
+    why = obstacle(killed, "the project" if station == "gone" else "station.yaml")
+    assert result.outlines[-1] == f"orchestrator: psu is not in its safe state: {why}"
+    assert [one for one in result.outlines if "owed" in one] == [
+        f"    the safe state of psu stays owed: {why}"
+    ]
+    killed.project.write("test_plain.py", "def test_plain(): pass\n")
+    plain = killed.project.run("test_plain.py")
+    assert said(plain.outlines) == [f"orchestrator: the safe state of psu stays owed: {why}"]
     path.write_text(text)
     assert is_owed(killed)
 
@@ -187,3 +198,42 @@ def test_a_debt_of_an_instrument_that_a_living_session_uses_is_not_due(killed: B
     process.kill()
     process.wait()
     assert is_owed(killed)
+
+
+def test_a_session_names_a_damaged_journal_that_may_hide_a_debt_until_a_person_drops_it(
+    killed: Bench,
+) -> None:
+    killed.project.write("test_plain.py", "def test_plain(): pass\n")
+    journal = killed.project.path / ".orchestrator" / "runs" / killed.run / "journal.jsonl"
+    begin, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(begin + b'{"garbage\n' + b"".join(rest))
+    line = (
+        f"the journal of run {killed.run} is damaged and may hide a safe state that is owed; look "
+        "at its instruments, and then drop its debts: pytest-orchestrator runs forgive "
+        f"{killed.run} --reason TEXT"
+    )
+
+    for test in ("recipes/b.yaml", "test_plain.py"):
+        result = killed.project.run(test)
+        assert result.ret == 0
+        assert [one.removeprefix("orchestrator:").strip() for one in said(result.outlines)] == [
+            line
+        ]
+
+    assert main(["runs", "forgive", killed.run, "--reason", "off by hand"]) == 0
+    assert said(killed.project.run("recipes/b.yaml").outlines) == []
+
+
+def test_a_station_file_with_errors_pays_nothing_and_a_session_without_recipes_says_so(
+    killed: Bench,
+) -> None:
+    killed.project.write("test_plain.py", "def test_plain(): pass\n")
+    move(killed, "timeout:", "timeoutt:")
+
+    result = killed.project.run("test_plain.py")
+
+    result.assert_outcomes(passed=1)
+    owed = f"run {killed.run} has not made psu safe: 1 safe state owed"
+    assert said(result.outlines) == [
+        f"orchestrator: {owed}, not sent while station.yaml has errors"
+    ]
