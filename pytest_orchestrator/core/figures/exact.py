@@ -62,6 +62,9 @@ class LongDecimal(float):
         number.text = text
         return number
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def _compared(name: str) -> Callable[[float, Any], Any]:
     def compare(one: float, other: Any) -> Any:

@@ -23,7 +23,6 @@ from pytest_orchestrator.recipe.model.limits import (
     Range,
     clear_range,
     limits_of,
-    written,
 )
 from pytest_orchestrator.recipe.model.options import Measurement
 from pytest_orchestrator.recipe.model.step import Step
@@ -113,7 +112,7 @@ def _measured(
         unit=measurement.unit,
         low=low,
         high=high,
-        equals=measurement.equals if "equals" in measurement.at else None,
+        equals=as_floats(measurement.equals) if "equals" in measurement.at else None,
         matches=measurement.matches,
         margin=None if distance is None else finite_number(rounded(distance)),
         marginal_low=clear_low,
@@ -173,8 +172,8 @@ def _evaluated(
     The key is empty and the reason is None if the limits are met. The margin is the distance to the
     nearest limit, negative beyond a limit; None if no number is compared with a limit.
     """
-    if "equals" in measurement.at and not _same(value, written(measurement, "equals")):
-        made = _notation(value, measurement, equals=written(measurement, "equals"))
+    if "equals" in measurement.at and not _same(value, measurement.equals):
+        made = _notation(value, measurement, equals=measurement.equals)
         shown, expected = (_shown(each, measurement, made) for each in (value, measurement.equals))
         return "equals", f"= {shown}, expected {expected}", None
     if limits == (None, None):
@@ -193,7 +192,7 @@ def _missed(
     limit = limits[0] if side == "low" else limits[1]
     if not side or limit is None:
         return "", None
-    own = written(measurement, side)
+    own: float | None = getattr(measurement, side)
     around = "within" if measurement.within is not None else "nominal"
     key = side if own is not None and exact(own) == exact(limit) else around
     word = "min" if side == "low" else "max"

@@ -16,7 +16,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import notation
-from pytest_orchestrator.core.json_values import Json, finite_number
+from pytest_orchestrator.core.json_values import Json, as_floats, finite_number
 from pytest_orchestrator.core.result import Curve, Ended, Failure, Measured, StepResult, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
@@ -322,8 +322,8 @@ class RunningSampler:
             place=sampling.at.get("high") or sampling.at.get("low") or sampling.at[""],
             value=None if value is None else rounded(value),
             unit=sampling.unit,
-            low=sampling.low,
-            high=sampling.high,
+            low=as_floats(sampling.low),
+            high=as_floats(sampling.high),
             margin=rounded(min(distances)) if distances else None,
             verdict="unset"
             if value is None

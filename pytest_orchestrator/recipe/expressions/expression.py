@@ -210,14 +210,18 @@ class Template(Struct, frozen=True):
         """True if the text is one expression and nothing else; its value keeps its type."""
         return len(self.pieces) == 1
 
-    def value(self, names: Mapping[str, Any]) -> Json:
+    def value(self, names: Mapping[str, Any], *, exact: bool = False) -> Json:
         """Return the value of a single expression, or the text with the values of all expressions.
+
+        Args:
+            names: The values of the names that the expressions may use.
+            exact: As for an expression.
 
         Raises:
             ExpressionError: An expression has no value.
         """
         if self.is_whole:
-            return self.expressions[0].value(names)
+            return self.expressions[0].value(names, exact=exact)
         texts: list[str] = []
         size = 0
         for one in self.pieces:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 
 import msgspec
 
+from pytest_orchestrator.core.figures.exact import LongDecimal
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import (
@@ -175,6 +176,8 @@ class _Scalar:
         return reading.report(node, key, f" is {quoted(value)}, should be {self.expected}", hint)
 
     def convert(self, value: Any, key: str) -> Any:
+        if type(value) is LongDecimal and float in self._kinds:
+            return value
         try:
             return msgspec.convert((value,), self._cell).value
         except msgspec.ValidationError:

@@ -65,7 +65,7 @@ def _evaluate_fields(step: Step, due: list[Template], names: Mapping[str, Any]) 
     for one in due:
         field = str(one.path[0])
         if not _is_command(step, one):
-            value = one.value(names)
+            value = one.value(names, exact=field == "measurements")
             if len(one.path) > 1:
                 value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
             changed[field] = value

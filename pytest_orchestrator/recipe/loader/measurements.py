@@ -1,10 +1,11 @@
 """Reader of the `measurements` of a step, and checks of their limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct, structs
 
-from pytest_orchestrator.core.figures.exact import exact, violated
+from pytest_orchestrator.core.figures.exact import violated
 from pytest_orchestrator.core.figures.notation import figure
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.nested import read_nested
@@ -14,11 +15,10 @@ from pytest_orchestrator.recipe.model.limits import (
     Range,
     clear_range,
     limits_of,
-    written,
 )
 from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Within
-from pytest_orchestrator.recipe.parsing.nodes import Pairs, is_decimal, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
+from pytest_orchestrator.recipe.parsing.nodes import pairs
+from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import either
 
 _INNER: Mapping[str, type[Struct]] = {"within": Within, "marginal": Marginal}
@@ -54,23 +54,11 @@ def _measurement(node: Node, title: str, reading: Reading) -> Measurement | None
         inner = structs.replace(reading, path=(*reading.path, key))
         of_key = read_nested(_INNER[key], key_nodes[key][1], f"{title}.{key}", inner)
         fields[key] = None if of_key is None else _INNER[key](**of_key)
-    one = Measurement(**fields, written=dict(_long_decimals(key_nodes)))
+    one = Measurement(**fields)
     if len(reading.problems.found) == problems:
         evaluated = frozenset(str(each.path[2]) for each in reading.templates.found[templates:])
         _Checks(one, node, title, reading, evaluated).check()
     return one
-
-
-def _long_decimals(key_nodes: Pairs, outer: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the decimals of a measurement that a float does not keep, by their keys."""
-    for name, (_, node) in key_nodes.items():
-        if type(node) is MappingNode and name in _INNER:
-            yield from _long_decimals(pairs(node), f"{name}.")
-        elif type(node) is ScalarNode and is_decimal(node):
-            number = float(node.value)
-            # A zero may have any exponent, and 0e400000000 would fill the memory.
-            is_kept = number == 0 or exact(node.value) == exact(number)
-            yield from () if is_kept else ((f"{outer}{name}", node.value),)
 
 
 class _Checks:
@@ -136,7 +124,7 @@ class _Checks:
     def _check_limits(self) -> None:
         one = self._one
         low, high = (
-            None if key in self._evaluated else written(one, key) for key in ("low", "high")
+            None if key in self._evaluated else getattr(one, key) for key in ("low", "high")
         )
         if low is not None and violated(low, None, high):
             self._report("low", " is above 'high'")
@@ -151,7 +139,7 @@ class _Checks:
 
     def _check_equals(self, limits: Range) -> None:
         """Report a required number that is outside of the limits."""
-        equals = written(self._one, "equals")
+        equals: Any = self._one.equals
         if "equals" in self._evaluated or isinstance(equals, bool | str | list | dict | None):
             return
         side = violated(equals, *limits)

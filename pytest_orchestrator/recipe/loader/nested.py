@@ -1,11 +1,13 @@
 """Reader of the nested mappings of a step: retry, ready, outputs."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
 from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.core.figures.exact import LongDecimal, decimal
 from pytest_orchestrator.core.keys import checked_key
 from pytest_orchestrator.recipe.expressions.expression import (
     OPENING,
@@ -18,12 +20,16 @@ from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED
-from pytest_orchestrator.recipe.model.options import Output, Search
+from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Output, Search, Within
 from pytest_orchestrator.recipe.model.outputs import checked_output
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.model.sampling import Sampling
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, is_decimal, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import quoted, shortened
+
+_COMPARED: Final = (Measurement, Within, Marginal, Sampling)
+"""Models with limits, which are compared as they are written."""
 
 
 def read_nested(
@@ -52,6 +58,8 @@ def read_nested(
         reading.problems.add(reading.values.place(name_node), head, reading.where, hint=hint)
 
     fields = fields_of(model, key_nodes, reading, unknown, f"{key}.")
+    if model in _COMPARED:
+        fields |= long_decimals(fields, key_nodes)
     for name, each in keys.items():
         if each.is_required and name not in key_nodes and f"did you mean '{name}'?" not in hints:
             head = f"'{key}' is missing '{name}'"
@@ -61,6 +69,16 @@ def read_nested(
         fields["at"][""] = reading.values.place(node)
     required = [each.field for each in keys.values() if each.is_required]
     return fields if all(name in fields for name in required) else None
+
+
+def long_decimals(fields: Mapping[str, Any], key_nodes: Pairs) -> dict[str, float]:
+    """Return the numbers of some fields that floats do not keep, as the file has them."""
+    numbers = {
+        name: decimal(node.value)
+        for name, (_, node) in key_nodes.items()
+        if type(fields.get(name)) is float and type(node) is ScalarNode and is_decimal(node)
+    }
+    return {name: one for name, one in numbers.items() if type(one) is LongDecimal}
 
 
 def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:

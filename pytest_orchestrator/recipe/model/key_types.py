@@ -248,7 +248,7 @@ def percent(number: float) -> float:
     """Check the half-width of a range in percent."""
     if number < 0:
         raise ValueError("should be 0 or more")
-    return float(number)
+    return number
 
 
 _TOLERANCE: Final = r"[0-9]+(?:\.[0-9]+)? *%"
@@ -268,7 +268,7 @@ def marginal_percent(number: float) -> float:
     """Check the share of a range that is marginal at each end, in percent."""
     if not 0 < number < 50:
         raise ValueError("should be more than 0 and less than 50")
-    return float(number)
+    return number
 
 
 MAX_DIGITS = 17

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_orchestrator.core.figures.exact import Number, exact, violated
 from pytest_orchestrator.core.figures.notation import notation
-from pytest_orchestrator.recipe.model.options import Measurement
+from pytest_orchestrator.recipe.model.options import Marginal, Measurement
 
 Range = tuple[Number | None, Number | None]
 """The lowest and the highest value of a range; None where the range has no end."""
@@ -36,7 +36,8 @@ def limits_of(measurement: Measurement) -> Range:
     Raises:
         LimitsError: No value is inside of all limits.
     """
-    low, high = written(measurement, "low"), written(measurement, "high")
+    low: Number | None = measurement.low
+    high: Number | None = measurement.high
     key = next((key for key in NUMERIC if getattr(measurement, key) is not None), "")
     for middle, width in _ranges(measurement):
         if abs(middle) + width > exact(sys.float_info.max):
@@ -48,25 +49,12 @@ def limits_of(measurement: Measurement) -> Range:
     return low, high
 
 
-def written(measurement: Measurement, key: str) -> Any:
-    """Return the value of a key; a decimal as the file has it, also if a float does not keep it.
-
-    Args:
-        measurement: The measurement, without an expression in this key.
-        key: A key such as ``high`` or ``within.of``.
-    """
-    outer, _, inner = key.partition(".")
-    value = getattr(measurement, outer)
-    value = getattr(value, inner) if inner and value is not None else value
-    return exact(measurement.written[key]) if key in measurement.written else value
-
-
 def _ranges(measurement: Measurement) -> Iterator[tuple[Any, Any]]:
     """Yield the middle and the half-width of each range that a measurement names."""
     if measurement.within is not None:
-        of = exact(written(measurement, "within.of"))
-        yield of, abs(of) * exact(written(measurement, "within.percent")) / 100
-    nominal, tolerance = (written(measurement, key) for key in ("nominal", "tolerance"))
+        of = exact(measurement.within.of)
+        yield of, abs(of) * exact(measurement.within.percent) / 100
+    nominal, tolerance = measurement.nominal, measurement.tolerance
     if nominal is not None and tolerance is not None:
         if isinstance(tolerance, str):
             share = exact(tolerance.removesuffix("%").strip())
@@ -93,17 +81,17 @@ def clear_range(measurement: Measurement, limits: Range) -> Range:
         LimitsError: The range is empty, or each value that passes is in it.
     """
     low, high = (None if one is None else exact(one) for one in limits)
-    percent = written(measurement, "marginal.percent")
-    if percent is not None:
-        share, width = exact(percent) / 100, None
+    marginal = measurement.marginal or Marginal()
+    if marginal.percent is not None:
+        share, width = exact(marginal.percent) / 100, None
         if low is not None and high is not None:
             width = high - low
-        clear = (
+        clear: Range = (
             None if low is None else low + share * (abs(low) if width is None else width),
             None if high is None else high - share * (abs(high) if width is None else width),
         )
     else:
-        clear = written(measurement, "marginal.low"), written(measurement, "marginal.high")
+        clear = marginal.low, marginal.high
     _check_clear_range(clear, limits)
     return clear
 

@@ -357,8 +357,6 @@ class Measurement(Struct, frozen=True, kw_only=True):
     Attributes:
         at: The place of the value of each key in the file; below ``""`` the place of the
             measurement.
-        written: The decimals of the file that have more digits than a float keeps, by their keys
-            such as ``high`` or ``within.of``.
     """
 
     value: Annotated[
@@ -446,7 +444,6 @@ class Measurement(Struct, frozen=True, kw_only=True):
     ] = False
 
     at: dict[str, Place] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
 
 
 class Search(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
 ABSENT = "was not measured: `result.nope`: there is no 'nope' (did you mean 'none'?)"
+BELOW = (
+    "= 3.35000000000000000000000, min 3.35000000000000000000001 "
+    "(0.00000000000000000000001 below, 2.99e-22 %)"
+)
 OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
 
 
@@ -262,6 +266,8 @@ def test_a_decimal_of_a_program_is_the_one_that_it_prints(bench: Bench) -> None:
         "large": {"value": "result.n", "low": 9007199254740992, "high": 9007199254740992},
         "listed": {"value": "[result.v]"},
         "calculated": {"value": "result.v + 0", **limits},
+        "limit": {"value": "3.35", "low": "${{ result.v }}"},
+        "within": {"value": "3.35", "within": {"of": "${{ result.v }}", "percent": 0}},
     }
     bench.write("out", printed)
     step = bench.shell_step("cat out", measurements=of, outputs={"k": "${{ result }}"})
@@ -286,6 +292,8 @@ def test_a_decimal_of_a_program_is_the_one_that_it_prints(bench: Bench) -> None:
         ),
         "listed": ([3.35], None),
         "calculated": (3.35, None),
+        "limit": (3.35, BELOW),
+        "within": (3.35, BELOW),
     }
     stored = {"status": "ok", "v": 3.35, "n": 9007199254740992.0}
     assert json_copy(bench.context.get("k")) == stored

@@ -143,7 +143,10 @@ def test_a_sample_is_the_decimal_that_a_program_prints(run_of: Run, bench: Bench
     events: list[Sampled] = []
     bench.configure(record=lambda one: events.append(one) if isinstance(one, Sampled) else None)
     limits = {"low": 3.35, "high": 3.35, "unit": "V"}
-    run = run_of({"cmd": "echo x >> taken; echo 3.35000000000000000000001", **limits}, s="until [ -s taken ]; do sleep 0.005; done")
+    run = run_of(
+        {"cmd": "echo x >> taken; echo 3.35000000000000000000001", **limits},
+        s="until [ -s taken ]; do sleep 0.005; done",
+    )
     outcomes(run, "s", "off")
     result = sampled(run)
 
@@ -151,7 +154,26 @@ def test_a_sample_is_the_decimal_that_a_program_prints(run_of: Run, bench: Bench
     assert result.failure.reason == (
         "3.35000000000000000000001 V is above the limit 3.35000000000000000000000 V, while s ran"
     )
-    assert {type(one.value) for one in (*events, *result.measurements)} == {float}
+    values = [one.value for one in events] + [one.value for one in result.measurements]
+    assert {*map(type, values)} == {float}
+
+
+def test_a_limit_of_samples_is_the_decimal_that_is_written(bench: Bench) -> None:
+    bench.write("taken", "")
+    recipe = bench.recipe(
+        "sampling: {t: {cmd: 'echo x >> taken; echo 3.35', low: 3.35000000000000000000001}}\n"
+        "steps: [{name: s, type: shell, parse: text, "
+        "cmd: 'until [ -s taken ]; do sleep 0.005; done'}]"
+    )
+    run = RecipeRun(recipe, bench.context, bench.attempt)
+    outcomes(run, "s")
+    result = sampled(run)
+
+    assert result.failure is not None
+    assert result.failure.reason == (
+        "3.35000000000000000000000 is below the limit 3.35000000000000000000001, while s ran"
+    )
+    assert {type(one.low) for one in result.measurements} == {float}
 
 
 def test_finally_steps_and_other_recipes_see_that_a_limit_was_violated(
