@@ -22,7 +22,7 @@ from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
-from pytest_orchestrator.runs.summary import summary
+from pytest_orchestrator.runs.summary import counts_shown, summary
 from pytest_orchestrator.runs.verdicts import Word, worst
 
 PENDING: Final = "…"
@@ -248,7 +248,7 @@ def _row(run: RunRecord, name: str, problem: str) -> RunRow:
         started=run.first,
         since=epoch_seconds(run.first) if live else 0.0,
         seconds=about["seconds"],
-        **_columns(name, about["verdict"], recipes, about["steps"]),
+        **_columns(name, about["verdict"], recipes, counts_shown(about)),
     )
 
 

@@ -1,8 +1,8 @@
 """Summary and verdict of a run, for lists and reports."""
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -103,6 +103,18 @@ def _outcome(step: StepRecord) -> Outcome:
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
     """Return the number of steps by state; steps that were not selected are left out."""
     return dict(Counter(step.state for step in steps if step.state not in NOT_REACHED))
+
+
+def counts_shown(row: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers of a run that lists show: its steps by state, and its other errors.
+
+    As for pytest, a safe state that was not reached is an ``error``.
+
+    Args:
+        row: The summary of the run.
+    """
+    errors = sum(len(one.get("unsafe", ())) for one in row["recipes"])
+    return {**(Counter(row["steps"]) + Counter(error=errors))}
 
 
 def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:

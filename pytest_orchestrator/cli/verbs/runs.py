@@ -194,6 +194,8 @@ def _summary(folder: Path) -> dict[str, Any]:
 
 def _row(row: Mapping[str, Any], starts: Mapping[str, int], *, is_wide: bool) -> tuple[str, ...]:
     """Return the cells of a run; its id is cut after the second if one run alone began in it."""
+    from pytest_orchestrator.runs.summary import counts_shown
+
     recipes = [one["recipe"] for one in row["recipes"]]
     start = row["id"].partition("-")[0]
     more = f" +{len(recipes) - 1}" if len(recipes) > 1 else ""
@@ -202,7 +204,7 @@ def _row(row: Mapping[str, Any], starts: Mapping[str, int], *, is_wide: bool) ->
         verdict_text(row),
         moment(row["start"]),
         seconds_text(row),
-        steps_text(row["steps"]),
+        steps_text(counts_shown(row)),
         (recipes[0] if recipes else "-") + more,
         row.get("dut", "-"),
     )

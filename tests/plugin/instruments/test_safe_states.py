@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from benchmarks.faults import PATIENCE
 from tests.plugin.conftest import PYTEST
 from tests.plugin.instruments.conftest import CRASH, HANG, LAST, VOLTS, Bench
 
+PROGRAM = [sys.executable, "-m", "pytest_orchestrator"]
 _OUTPUT = "type: scpi, instrument: psu, commands: [{query: 'OUTP?', as: on, type: boolean}], "
 _OUTPUT += "success: {assert: [result.on]}"
 
@@ -96,6 +98,10 @@ def test_a_safe_state_that_is_not_reached_is_an_error_and_ends_the_output(
         ]
     )
     assert result.outlines[-1] == f"orchestrator: psu is not in its safe state: {why}"
+    [row] = bench.project.pytester.run(*PROGRAM, "runs").outlines[1:]
+    assert re.split("  +", row)[1:5:3] == ["error", "1 error, 1 passed"]
+    shown = bench.project.pytester.run(*PROGRAM, "runs", "show").outlines
+    assert f"instrument psu   safe state not reached: psu: {why}" in shown
 
 
 @pytest.mark.parametrize("options", [(), ("-n1",)], ids=["serial", "xdist"])
@@ -112,10 +118,9 @@ def test_all_reports_say_that_a_safe_state_was_not_confirmed(
     assert result.outlines[-1] == f"orchestrator: the safe state of psu: {said}"
     [page] = bench.project.path.glob(".orchestrator/runs/*T*/report.html")
     assert f"<td>{said}</td>" in page.read_text()
-    program = [sys.executable, "-m", "pytest_orchestrator"]
-    bench.project.pytester.run(*program, "report", "--certificate", "-o", "out.html")
+    bench.project.pytester.run(*PROGRAM, "report", "--certificate", "-o", "out.html")
     assert f"instrument psu: safe state {said}" in (bench.project.path / "out.html").read_text()
-    shown = bench.project.pytester.run(*program, "runs", "show").outlines
+    shown = bench.project.pytester.run(*PROGRAM, "runs", "show").outlines
     assert f"instrument psu   safe state {said}" in shown
 
 
