@@ -32,6 +32,10 @@ def missing_program(
     path = name if "/" in name else shutil.which(name, path=os.pathsep.join(folders))
     if path is None or not os.path.exists(path):
         near = nearest(shown, project_scripts(root)) if "/" in name else ""
+        if any("$" in folder for folder in folders):
+            near = " (its PATH has a `$`, which env does not replace: write ${{ env.PATH }})"
+        elif " " in shown:
+            near = " (a list is one program and its arguments; lines go below `cmd: |`)"
         return 127, f"program {shown} was not found{near}", "cmd"
     if os.path.isdir(path):
         return 126, f"{shown} is a folder, not a program", "cmd"

@@ -93,6 +93,7 @@ def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType 
 
 
 _EXAMPLE = '{"status": "ok"}'
+_LIKE_OK = ("ok", "pass", "passed", "success", "succeeded", "done", "true")
 _REASONS = ("reason", "error", "message")
 """Keys of a result that have the reason of its status, the most important first."""
 
@@ -126,7 +127,8 @@ def failure_of(value: Json, what: str) -> Failure | None:
         )
     in_json = json.dumps(status, ensure_ascii=False)
     shown = f"status {status!r}" if isinstance(status, str) else f"a status that is {in_json}"
-    reason = one_line(f"{shown}: {cause}" if cause else f"{shown}, no reason given")
+    without = f" is no success: write {_EXAMPLE}" if str(status).lower() in _LIKE_OK else ""
+    reason = one_line(f"{shown}: {cause}" if cause else shown + (without or ", no reason given"))
     return Failure(kind="status", reason=reason)
 
 

@@ -520,7 +520,9 @@ def _problems_of_keys(
         hint = f"did you mean '{near[0]}'?" if near else f"the keys are {', '.join(known)}"
         if forms and key in _KEYS:
             hint = f"'{key}' belongs to a query"
-        elif key in ("write", "send", "cmd", "command"):
+        elif key in ("low", "high", "nominal", "tolerance"):
+            hint = "limits are keys of 'measurements'"
+        elif key in ("write", "send", "cmd", "command") or not (forms or near):
             hint = "a command without an answer is a text, such as 'VOLT 5'"
         yield KeyProblem((*path, key), f"is no key of a {forms[0] if forms else 'command'}", hint)
     if not forms and not unknown:

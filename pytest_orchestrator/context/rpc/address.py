@@ -98,7 +98,7 @@ def find_server(
         return ServerAddress(address, environ.get(TOKEN, ""))
     raise ContextUnreachable(
         f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up; "
-        f"{_CURE}"
+        f"{_CURE}; `pytest-orchestrator ctx --run latest` reads the values of a run that has ended"
     )
 
 

@@ -88,7 +88,8 @@ def parsed(
     shown, caret = _excerpt(*_masked(data, at, mask))
     cure, signs = found.cure, b"{[" if parse == "data" else b"{"
     if cure != "kind" and not {*data} & {*signs}:
-        reason = f"{subject} is text; one {_WANTED[parse]} is expected"
+        such = ", such as 23.5 without a unit," if parse == "data" else ""
+        reason = f"{subject} is text; one {_WANTED[parse]}{such} is expected"
         return _failure(reason, shown, _cure("text", parse, what))
     if cure == "around" and parse == "json" and isinstance(parsed(raw, "last-line"), dict):
         cure = "last"

@@ -203,16 +203,16 @@ def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
         raise RecipeError(problems, first.path, first.text)
 
 
-def warn_of_variables(recipe: "Recipe") -> None:
-    """Warn of each ``$vars.x`` in a command, which is no expression.
+def warn_of_slips(recipe: "Recipe") -> None:
+    """Warn of each line of a recipe that probably does not do what it seems to say.
 
     Raises:
         RecipeError: Warnings are errors.
     """
-    from pytest_orchestrator.recipe.fields.foreign_braces import shell_variables
+    from pytest_orchestrator.recipe.fields.silent_slips import silent_slips
     from pytest_orchestrator.recipe.problems import RecipeError
 
-    for problem, source in shell_variables(recipe).items():
+    for problem, source in silent_slips(recipe).items():
         text, line = problem.text, problem.place.line
         try:
             warnings.warn_explicit(text, pytest.PytestCollectionWarning, str(source.path), line)

@@ -121,7 +121,7 @@ class RecipeFile(pytest.Module):
         recipe_needs.check_needs_in(self.recipe, state_of(self.config))
         from pytest_orchestrator.plugin.collection import hints
 
-        hints.warn_of_variables(self.recipe)
+        hints.warn_of_slips(self.recipe)
         if self.config.getini("recipe_validate"):
             hints.check_dataflow(self.recipe, self.config)
         self.obj = types.ModuleType(self.path.stem)

@@ -47,8 +47,8 @@ from pytest_orchestrator.recipe.expressions.command_line import (
     template_needs_shell,
 )
 from pytest_orchestrator.recipe.expressions.expression import OPENING
-from pytest_orchestrator.recipe.fields.foreign_braces import shell_variables
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
+from pytest_orchestrator.recipe.fields.silent_slips import silent_slips
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
@@ -291,7 +291,7 @@ class Dataflow:
             ),
             *(
                 Finding("warning", source.id, source.text, problem)
-                for problem, source in shell_variables(recipe).items()
+                for problem, source in silent_slips(recipe).items()
             ),
         ]
         return sorted(

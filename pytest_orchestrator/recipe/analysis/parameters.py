@@ -12,7 +12,13 @@ from typing import NamedTuple
 from pytest_orchestrator.core.keys import RESERVED
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.recipe.analysis.python_source import ANY, Function, Recorder, arguments
+from pytest_orchestrator.recipe.analysis.python_source import (
+    ANY,
+    Function,
+    Recorder,
+    arguments,
+    parameters,
+)
 from pytest_orchestrator.recipe.analysis.source_files import Module
 from pytest_orchestrator.recipe.model.step import PythonStep
 
@@ -104,6 +110,13 @@ def mismatches(step: PythonStep, module: Module, fixtures: Collection[str]) -> I
         methods = _methods(node, module)
         if methods is not None:
             called = [one for one in ("validate", "run") if one in methods]
+            for one in called:
+                own = parameters(methods[one])
+                if own[:1] and own[0] in RESERVED and not methods[one].decorator_list:
+                    head = f"'{one}' of class '{name}' has no parameter 'self'"
+                    cure = f"write `def {one}(self, {', '.join(own)})`"
+                    yield Mismatch(True, step.at["class"], head, cure)
+                    return
             functions: dict[str, Function] = {one: methods[one] for one in called}
             yield from _Check(step, module, functions, methods, fixtures, f"class '{name}'").all()
     elif isinstance(node, Function) and not step.class_:

@@ -36,7 +36,7 @@ class InstrumentNames:
         if names is None:
             if not self._known.has_broken_station:
                 tail = f" is {quoted(name)}, and the project has no station file"
-                hint = "station.yaml at the rootdir, or --recipe-station FILE"
+                hint = "station.yaml, not .yml, at the rootdir, or --recipe-station FILE"
                 self._problems.add(place, title, where, tail, hint=hint)
         elif name not in names:
             tail = f" is {quoted(name)}, which is no instrument of the station"

@@ -54,7 +54,8 @@ def test_the_error_without_a_server_names_the_commands_that_start_one(
 ) -> None:
     free = f"127.0.0.1:{port}"
     nowhere = f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up"
-    assert connect_error() == f"{nowhere}; {CURE}"
+    past = "`pytest-orchestrator ctx --run latest` reads the values of a run that has ended"
+    assert connect_error() == f"{nowhere}; {CURE}; {past}"
     assert connect_error(free, "x") == f"no Context is served at {free}: Connection refused; {CURE}"
     assert connect_error("/no/such.sock", "x") == (
         f"no Context is served at /no/such.sock: No such file or directory; {CURE}"

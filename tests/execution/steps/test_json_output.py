@@ -172,7 +172,7 @@ def test_parse_data_accepts_any_value_and_parse_text_reads_none() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"12 V", "stdout is text; one JSON value is expected"),
+        (b"12 V", "stdout is text; one JSON value, such as 23.5 without a unit, is expected"),
         (b"[1] [2]", "stdout has a second JSON value after its JSON value, at byte 4"),
         (b"[1, NaN]", "stdout is not valid JSON: JSON has no NaN, at byte 4"),
     ],

@@ -110,11 +110,11 @@ def test_without_a_station_file_each_instrument_is_an_error(tmp_path: Path) -> N
     assert problems(tmp_path, text, None) == [
         (
             "3:25 'sampling.current.instrument' is 'psu', and the project has no station file "
-            "(station.yaml at the rootdir, or --recipe-station FILE)"
+            "(station.yaml, not .yml, at the rootdir, or --recipe-station FILE)"
         ),
         (
             "5:40 'instrument' in bench step 'a' is 'dmm', and the project has no station file "
-            "(station.yaml at the rootdir, or --recipe-station FILE)"
+            "(station.yaml, not .yml, at the rootdir, or --recipe-station FILE)"
         ),
     ]
 
