@@ -172,7 +172,7 @@ DEBT_MUTANTS = {
     "pruned": (Change("runs/history/retention.py", "kept = in_debt(folders)", "kept = [*()]"),),
     "unanswered": (
         Change(
-            "execution/instruments/safe_state.py",
+            "execution/instruments/checks.py",
             'if error.kind != "timeout":\n            raise',
             'if error.kind == "timeout":\n            return',
         ),

@@ -16,9 +16,8 @@ from pytest_orchestrator.cli.project import project, runs_folder
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.events import AnyEvent
+    from pytest_orchestrator.core.events import AnyEvent, InstrumentSafe
     from pytest_orchestrator.core.secrets import Masker
-    from pytest_orchestrator.execution.instruments.bench import SafeResult
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
 
@@ -101,27 +100,18 @@ def make_debt(settings: "InstrumentSettings", command: str) -> None:
             append(use)
 
 
-def record_payment(debts: "Sequence[OwedSafe]", result: "SafeResult") -> None:
+def record_payment(debts: "Sequence[OwedSafe]", result: "InstrumentSafe") -> None:
     """Record the attempt to pay debts.
 
     Raises:
         UsageError: It cannot be recorded.
     """
-    from pytest_orchestrator.core.events import InstrumentSafe
+    from pytest_orchestrator.runs.owed_safe import masked_result
 
-    mask = masker().mask
+    result = masked_result(result, masker().mask)
     with journal() as append:
         for one in debts:
-            append(
-                InstrumentSafe(
-                    recipe=one.use.recipe,
-                    instrument=one.instrument,
-                    reason=mask(result.reason),
-                    transcript=mask(result.transcript),
-                    run=one.run,
-                    confirmation=result.confirmation,
-                )
-            )
+            append(one.paid_by(result))
 
 
 @contextmanager

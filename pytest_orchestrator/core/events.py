@@ -345,9 +345,8 @@ class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_excha
         element: Index of the element of ``foreach``, from 0.
         worker: Name of the pytest process.
         gap: ``masked`` if it has a secret: in its texts that is ``***``, and its bytes are not
-            kept; ``cut`` if the exchanges of the process with instruments, or those of the recipe
-            with other devices, have become too large: this one has no texts and no bytes, and no
-            later one is recorded.
+            kept; ``cut`` if the exchanges of the process have become too large: this one has no
+            texts and no bytes, and no later one is recorded.
     """
 
     recipe: str

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core.events import InstrumentOpened
+from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
 from pytest_orchestrator.core.location import Places
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 from pytest_orchestrator.runs import lookup
@@ -50,6 +50,15 @@ class OwedSafe(NamedTuple):
         """Return True if paying this debt does all that another use of an instrument would owe."""
         names = ("resource", "backend", "safe", "settings")
         return all(getattr(self.use, name) == getattr(use, name) for name in names)
+
+    def paid_by(self, result: InstrumentSafe) -> InstrumentSafe:
+        """Return the event of an attempt to pay this debt, with the result of the attempt."""
+        about = {"recipe": self.use.recipe, "instrument": self.instrument, "run": self.run}
+        return msgspec.structs.replace(result, **about)
+
+    def refused(self, reason: str) -> InstrumentSafe:
+        """Return the event of an attempt to pay this debt that nothing was sent for."""
+        return self.paid_by(InstrumentSafe(recipe="", instrument="", reason=reason))
 
     @property
     def settings(self) -> InstrumentSettings:
@@ -110,6 +119,12 @@ def payments(debts: Sequence[OwedSafe], now: InstrumentSettings) -> list[Instrum
     changed = {"name": then.name, "safe": safe, "at": then.at, "init": (), "calibrated": None}
     now = msgspec.structs.replace(now, **changed, due=None)
     return [now] if now == then or not debts[0].use.backend else [then, now]
+
+
+def masked_result(result: InstrumentSafe, masked: Callable[[str], str]) -> InstrumentSafe:
+    """Return the end of the use of an instrument, or of an attempt to pay, with secrets masked."""
+    transcript = tuple(map(masked, result.transcript))
+    return msgspec.structs.replace(result, reason=masked(result.reason), transcript=transcript)
 
 
 def use_of(

@@ -6,27 +6,30 @@ names are acquired before its first step; any other lock when step code first us
 """
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date
-from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, get_args
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import (
-    SENT_NOT_CONFIRMED,
+    ExchangeOperation,
     InstrumentExchange,
+    InstrumentSafe,
     SafeConfirmation,
 )
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.execution.instruments.exchanges import Exchanges
-from pytest_orchestrator.execution.instruments.identity import IDENTIFY, check_identity
+from pytest_orchestrator.execution.instruments.checks import IDENTIFY, check_identity, confirm
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
-from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
-from pytest_orchestrator.execution.instruments.safe_state import confirm
+from pytest_orchestrator.execution.instruments.requests import (
+    AUTHOR,
+    Author,
+    InstrumentRequest,
+)
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError, is_query
@@ -48,6 +51,13 @@ _PAUSE: Final = 0.02
 """Seconds between two attempts to open an instrument that another step is opening."""
 
 
+_EXCHANGES: Final = frozenset(get_args(ExchangeOperation))
+"""Operations that are exchanges; the others only end a wait or a session."""
+
+ORDERS: Final = itertools.count(1)
+"""Numbers of the requests of this process, to instruments and to devices of step types."""
+
+
 class StepOver(Exception):
     """The step that sent a request has ended before the answer."""
 
@@ -67,56 +77,24 @@ class Ending(Protocol):
         """An event that is set when the step has ended."""
 
 
-class Opened(NamedTuple):
-    """An instrument whose use begins.
-
-    Attributes:
-        recipe: Key of the recipe, or the path of a test module.
-        instrument: Name of the instrument.
-        settings: Its settings.
-        idn: Its answer to ``*IDN?``; empty if it gave none.
-        overdue: A sentence if its calibration is overdue; else empty.
-    """
-
-    recipe: str
-    instrument: str
-    settings: InstrumentSettings
-    idn: str
-    overdue: str
-
-
-class SafeResult(NamedTuple):
-    """The end of the use of an instrument.
-
-    Attributes:
-        recipe: Key of the recipe that used it last, or the path of a test module.
-        instrument: Name of the instrument.
-        reason: Reason why its safe state was not reached; empty if it was.
-        transcript: Lines of what was sent and received.
-        run: Id of the earlier run that owed the safe state; empty for this run.
-        confirmation: The proof that its safe state was reached.
-    """
-
-    recipe: str
-    instrument: str
-    reason: str
-    transcript: tuple[str, ...] = ()
-    run: str = ""
-    confirmation: SafeConfirmation = ""
-
-
 class Listener(Protocol):
     """Receiver of the events of a bench, in the thread that caused them."""
 
-    def opened(self, event: Opened) -> None:
+    def opened(self, recipe: str, settings: InstrumentSettings, idn: str, overdue: str) -> None:
         """Record that the use of an instrument begins, before the first command that changes it.
+
+        Args:
+            recipe: Key of the recipe, or the path of a test module.
+            settings: The instrument.
+            idn: Its answer to ``*IDN?``; empty if it gave none.
+            overdue: A sentence if its calibration is overdue; else empty.
 
         Raises:
             JournalError: The event cannot be recorded; the instrument must not be used.
             InstrumentError: The instrument must not be used.
         """
 
-    def made_safe(self, result: SafeResult) -> None:
+    def made_safe(self, result: InstrumentSafe) -> None:
         """Record that the use of an instrument has ended."""
 
     def exchanged(self, exchange: InstrumentExchange, data: bytes | None) -> None:
@@ -197,7 +175,6 @@ class Bench:
         self._claims: dict[str, set[str]] = {}
         self._over: set[str] = set()
         self._order = 0
-        self._exchanges = Exchanges(listener.exchanged)
 
     def settings(self, name: str) -> InstrumentSettings:
         """Return the settings of an instrument.
@@ -297,7 +274,7 @@ class Bench:
         fields = {"command": request.command, "data": request.data, "timeout": request.timeout}
         return self._ask(use, {"do": request.do, **fields}, ending)
 
-    def release(self, recipe: str, kept: Kept = NOTHING) -> list[SafeResult]:
+    def release(self, recipe: str, kept: Kept = NOTHING) -> list[InstrumentSafe]:
         """End the use of the instruments that nothing needs after a recipe run has ended.
 
         Their `safe` commands are sent, those of the instrument that was used last first.
@@ -312,7 +289,7 @@ class Bench:
         self._over.add(recipe)
         return self.release_idle(kept)
 
-    def release_idle(self, kept: Kept = NOTHING) -> list[SafeResult]:
+    def release_idle(self, kept: Kept = NOTHING) -> list[InstrumentSafe]:
         """End the use of the instruments that no running recipe uses, as `release` does.
 
         Args:
@@ -340,7 +317,7 @@ class Bench:
             self.close()
         return results
 
-    def make_safe(self, choices: Sequence[InstrumentSettings]) -> SafeResult:
+    def make_safe(self, choices: Sequence[InstrumentSettings]) -> InstrumentSafe:
         """Send the `safe` commands of an instrument that is not in use here.
 
         The caller holds the lock of the instrument.
@@ -405,7 +382,7 @@ class Bench:
     def _record(self, use: _Use, recipe: str, overdue: str) -> None:
         """Record that the use of an instrument begins; close its session if that is refused."""
         try:
-            self._listener.opened(Opened(recipe, use.name, use.settings, use.idn, overdue))
+            self._listener.opened(recipe, use.settings, use.idn, overdue)
         except JournalError as error:
             self._forget(use)
             raise InstrumentError(
@@ -451,17 +428,6 @@ class Bench:
 
     def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending | None) -> Any:
         """Send a request to the instrument process, wait for the answer, and report both."""
-        answer = partial(self._answer, use, request, ending)
-        return self._exchanges.made(use.name, use.last_recipe, request, answer)
-
-    def _answer(
-        self,
-        use: _Use,
-        request: Mapping[str, Any],
-        ending: Ending | None,
-        sent: Callable[[], None],
-    ) -> Any:
-        """Send a request to the instrument process, and wait for the answer."""
         process = self._running()
         with self._mutex:
             if use.is_over:
@@ -470,12 +436,46 @@ class Bench:
             seconds = float(request.get("timeout") or use.settings.timeout)
             due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
             answer = process.submit({"name": use.name, **request})
-            sent()
+            order = next(ORDERS)
+        found, error, kind = None, "the step ended before the answer", "interrupted"
+        try:
+            found = self._wait(use, process, answer, due + _MARGIN, ending)
+            error = kind = ""
+        except InstrumentError as failure:
+            error, kind = str(failure), failure.kind
+            if kind == "closed":  # the next use opens the session again
+                use.process = 0
+            raise
+        finally:
+            if request["do"] in _EXCHANGES:
+                exchange = InstrumentExchange(
+                    **(AUTHOR.get() or Author(use.last_recipe))._asdict(),
+                    instrument=use.name,
+                    order=order,
+                    do=request["do"],
+                    command=request.get("command", ""),
+                    answer=found if isinstance(found, str) else None,
+                    error=error,
+                    kind=kind,
+                )
+                data = found if isinstance(found, bytes) else request.get("data")
+                self._listener.exchanged(exchange, data or None)
+        return found
+
+    def _wait(
+        self,
+        use: _Use,
+        process: InstrumentProcess,
+        answer: InterruptibleFuture,
+        due: float,
+        ending: Ending | None,
+    ) -> Any:
+        """Wait for the answer to a request; kill the instrument process if it is stuck."""
         is_answered = True
         try:
             if ending is not None:
-                is_answered = ending.wait_for(answer, due + _MARGIN)
-            elif not answer.wait(due + _MARGIN - time.monotonic()):
+                is_answered = ending.wait_for(answer, due)
+            elif not answer.wait(due - time.monotonic()):
                 self._end_stuck(process)
         except TimeoutError:
             self._end_stuck(process)
@@ -490,12 +490,7 @@ class Bench:
         if not is_answered:
             self._drop(use, answer, process)
             raise StepOver
-        try:
-            return answer.result()
-        except InstrumentError as error:
-            if error.kind == "closed":  # the next use opens the session again
-                use.process = 0
-            raise
+        return answer.result()
 
     def _interrupt(self, use: _Use, process: InstrumentProcess) -> None:
         """End the wait for an answer that no step needs any more, as far as the session can."""
@@ -529,26 +524,29 @@ class Bench:
                 self._process = self._start()
             return self._process
 
-    def _make_safe(self, use: _Use) -> SafeResult:
+    def _make_safe(self, use: _Use) -> InstrumentSafe:
         """Send the `safe` commands of an instrument until it has confirmed them, at most twice.
 
         The second time is in a new session. Errors that its queue had before are read by then.
         """
         transcript: list[str] = []
-        reason = ""
+        confirmation: SafeConfirmation = ""
         for _ in range(_TRIES):
             try:
-                confirmation = self._send_safe(use, transcript)
+                reason, confirmation = "", self._send_safe(use, transcript)
                 self._forget(use)
+                break
             except InstrumentError as error:
                 reason = str(error)
                 transcript.append(f"error: {reason}")
                 use.process = 0
-            else:
-                return SafeResult(
-                    use.last_recipe, use.name, "", tuple(transcript), confirmation=confirmation
-                )
-        return SafeResult(use.last_recipe, use.name, reason, tuple(transcript))
+        return InstrumentSafe(
+            recipe=use.last_recipe,
+            instrument=use.name,
+            reason=reason,
+            transcript=tuple(transcript),
+            confirmation=confirmation,
+        )
 
     def _send_safe(self, use: _Use, transcript: list[str]) -> SafeConfirmation:
         """Send the `safe` commands once, where no earlier answer can come, and confirm them."""
@@ -570,7 +568,4 @@ class Bench:
         self._ask(use, {"do": "renew"}, None)
         for command in settings.safe:
             send(command)
-        if settings.confirm is None:
-            return SENT_NOT_CONFIRMED
-        confirm(settings, settings.confirm, send, self.station.id)
-        return "confirmed"
+        return confirm(settings, send, self.station.id)

@@ -6,7 +6,8 @@ only the text and the slug of an error, and an `InstrumentError` has more.
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from contextvars import ContextVar
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -17,6 +18,26 @@ INSTRUMENT: Final = "instrument"
 
 Operation = Literal["find", "open", "write", "query", "block", "write_block", "read"]
 """``find`` only checks that the station has the instrument; the bench executes the others."""
+
+
+class Author(NamedTuple):
+    """Author of requests to instruments.
+
+    Attributes:
+        recipe: Key of the recipe, or the path of a test module.
+        step: Name of the step or sampled value, or of a hand-written test; empty for the bench.
+        attempt: Number of the attempt, from 1.
+        element: Index of the element of ``foreach``, from 0; None without one.
+    """
+
+    recipe: str
+    step: str = ""
+    attempt: int = 1
+    element: int | None = None
+
+
+AUTHOR: Final = ContextVar[Author | None]("AUTHOR", default=None)
+"""Author of the requests of this thread; None for the bench, which sends the safe commands."""
 
 
 class InstrumentRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

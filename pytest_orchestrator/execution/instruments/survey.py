@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pytest_orchestrator.core.errors import LockError
-from pytest_orchestrator.execution.instruments.identity import IDENTIFY, check_identity
+from pytest_orchestrator.execution.instruments.checks import IDENTIFY, check_identity
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks import lock_file, locks

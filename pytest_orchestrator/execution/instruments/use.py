@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
-from pytest_orchestrator.execution.instruments.exchanges import AUTHOR, Author
 from pytest_orchestrator.execution.instruments.requests import (
+    AUTHOR,
+    Author,
     InstrumentRequest,
     json_value,
     parsed,

@@ -9,22 +9,22 @@ import pytest
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import InstrumentSafe
-from pytest_orchestrator.execution.instruments.bench import Bench, Kept, Opened, SafeResult
+from pytest_orchestrator.execution.instruments.bench import Bench, Kept
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
 from pytest_orchestrator.instrument import InstrumentError
-from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
+from pytest_orchestrator.plugin.instruments.exchanges import record_of
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report, report_later
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-from pytest_orchestrator.runs.owed_safe import use_of
+from pytest_orchestrator.runs.owed_safe import masked_result, use_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Lanes
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
-    from pytest_orchestrator.recipe.station.model import Station
+    from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 
 
 class CalibrationWarning(pytest.PytestWarning):
@@ -46,30 +46,21 @@ class SafeStates:
         self.item: pytest.Item | None = None
         self._state, self._place = state, place
         self._unsafe: list[str] = []
-        self._early: list[SafeResult] = []
+        self._early: list[InstrumentSafe] = []
 
-    def made_safe(self, result: SafeResult) -> None:
+    def made_safe(self, result: InstrumentSafe) -> None:
         """Record the end of the use of an instrument; report it if it could not be made safe."""
         masked = self._state.masked
         recorder = self._state.recorder
         if recorder is not None:
             with contextlib.suppress(JournalError):  # the session ends with that error
-                recorder.append(
-                    InstrumentSafe(
-                        recipe=result.recipe,
-                        instrument=result.instrument,
-                        reason=masked(result.reason),
-                        transcript=tuple(map(masked, result.transcript)),
-                        run=result.run,
-                        confirmation=result.confirmation,
-                    )
-                )
+                recorder.append(masked_result(result, masked))
         if result.reason:
             why = result.reason.removeprefix(f"{result.instrument}: ")
             self._unsafe.append(masked(f"{result.instrument} is not in its safe state: {why}"))
             self._report(result)
 
-    def _report(self, result: SafeResult) -> None:
+    def _report(self, result: InstrumentSafe) -> None:
         """Report a failed safe state as an error, as an unselected ``finally`` step that fails.
 
         The first item reports what came before it: pytest takes an error before its loop for one
@@ -145,7 +136,7 @@ class BenchPlugin(SafeStates):
         self.has_begun = False
         self._station = station
         self.run_id = state.folder.path.name
-        self.exchanged = ExchangeRecord(state).append
+        self.exchanged = record_of(state).append
 
         def start() -> InstrumentProcess:
             return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
@@ -153,37 +144,35 @@ class BenchPlugin(SafeStates):
         self.bench = Bench(station, start, self)
         state.config.add_cleanup(self.bench.close)
 
-    def opened(self, event: Opened) -> None:
+    def opened(self, recipe: str, settings: "InstrumentSettings", idn: str, overdue: str) -> None:
         """Record that the use of an instrument begins, and warn if its calibration is overdue."""
-        if event.overdue:
-            self._warn(event)
-        settings, masked = event.settings, self._state.masked
+        if overdue:
+            self._warn(settings, overdue)
+        masked = self._state.masked
         recorder = self._state.recorder
         if recorder is not None:
             recorder.append(
                 use_of(
                     settings,
-                    event.recipe,
+                    recipe,
                     masked,
-                    idn=masked(event.idn),
+                    idn=masked(idn),
                     calibrated=settings.calibrated.isoformat() if settings.calibrated else "",
                     due=settings.due.isoformat() if settings.due else "",
-                    overdue=event.overdue,
+                    overdue=overdue,
                 )
             )
             recorder.sync()  # a debt has to survive a power cut as well
 
-    def _warn(self, event: Opened) -> None:
+    def _warn(self, settings: "InstrumentSettings", overdue: str) -> None:
         """Warn of an overdue calibration; it is an error where warnings are errors."""
-        place = event.settings.at.get("due")
+        place = settings.at.get("due")
         line = place.line if place else 1
         try:
-            warnings.warn_explicit(
-                CalibrationWarning(event.overdue), None, str(self._station.path), line
-            )
+            warnings.warn_explicit(CalibrationWarning(overdue), None, str(self._station.path), line)
         except CalibrationWarning as warning:
             message = f"{warning}, and this session makes warnings errors"
-            raise InstrumentError(message, instrument=event.instrument, kind="refused") from None
+            raise InstrumentError(message, instrument=settings.name, kind="refused") from None
 
     def release(self, user: str) -> None:
         """End the use of the instruments that nothing needs after a recipe run has ended.

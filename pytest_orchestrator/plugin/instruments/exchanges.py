@@ -6,12 +6,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import InstrumentExchange
-from pytest_orchestrator.execution.instruments.exchanges import ORDERS
+from pytest_orchestrator.execution.instruments.bench import ORDERS
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.session_state import SessionState
@@ -22,12 +23,17 @@ FOLDER: Final = "artifacts/instruments"
 _MOST: Final = 64 << 20
 """Bytes of lines and blocks that one record keeps: some 200,000 short queries."""
 
+_TEXTS: Final = ("instrument", "step", "command", "answer", "error")
+"""Fields of an exchange that may contain a secret."""
+
 _LINE: Final = 130
 """Bytes of a line in the journal besides its event: number, time, hash."""
 
 
 class ExchangeRecord:
-    """Record of the exchanges of the bench, or of one recipe with other devices; thread-safe.
+    """Record of the exchanges of one process, with instruments and with devices of step types.
+
+    It is thread-safe.
 
     The lines are appended without an fsync, which follows at the next boundary of a step: a query
     must not wait for the disk.
@@ -73,15 +79,8 @@ class ExchangeRecord:
 
     def _masked(self, exchange: InstrumentExchange, data: bytes | None) -> InstrumentExchange:
         """Return an exchange without secrets; keep its bytes if there are none."""
-        masked = self._state.masked
-        known = replace(
-            exchange,
-            instrument=masked(exchange.instrument),
-            step=masked(exchange.step),
-            command=masked(exchange.command),
-            answer=exchange.answer and masked(exchange.answer),
-            error=masked(exchange.error),
-        )
+        masked, texts = self._state.masked, {name: getattr(exchange, name) for name in _TEXTS}
+        known = replace(exchange, **masked(texts))
         text = data.decode(errors="surrogateescape") if data else ""
         if known != exchange or masked(text) != text:
             return replace(known, gap="masked")
@@ -97,3 +96,11 @@ class ExchangeRecord:
             with path.open("xb") as file:
                 file.write(data)
         return name
+
+
+_KEY = pytest.StashKey[ExchangeRecord]()
+
+
+def record_of(state: "SessionState") -> ExchangeRecord:
+    """Return the record of this process."""
+    return state.config.stash.setdefault(_KEY, ExchangeRecord(state))

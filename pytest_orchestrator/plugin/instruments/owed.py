@@ -8,7 +8,6 @@ import pytest
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.text import counted
-from pytest_orchestrator.execution.instruments.bench import SafeResult
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.plugin.instruments.bench import SafeStates, bench_plugin
@@ -106,7 +105,7 @@ def send_owed(config: pytest.Config) -> None:
             payable.setdefault(now.name, []).append(each)
         elif is_first:
             why = each.obstacle(None if bench is None else bench.station)
-            reports.made_safe(_result(each, SafeResult("", "", why)))
+            reports.made_safe(each.refused(why))
     for name, debts in payable.items():
         assert bench is not None  # noqa: S101 - its station has the name
         _pay(reports, bench, config, debts, bench.settings(name))
@@ -157,7 +156,7 @@ def _pay(
         held = locks.acquire(names, run=run, step=who, waiting=waiting, stop=stop)
     except LockError as error:
         for each in debts:
-            reports.made_safe(_result(each, SafeResult("", "", str(error))))
+            reports.made_safe(each.refused(str(error)))
         return
     if held is None:
         by = f"{busy[0].step} of run {busy[0].run}" if busy[0] else "another process"
@@ -171,7 +170,7 @@ def _pay(
         if due:
             result = bench.make_safe(ways)
             for each in due:
-                reports.made_safe(_result(each, result))
+                reports.made_safe(each.paid_by(result))
                 if not result.reason:
                     _say(config, f"{_debt(each)} owed was reached")
 
@@ -183,10 +182,6 @@ def _tried(config: pytest.Config) -> set[tuple[str, str]]:
     except lookup.NoRun:
         return set()
     return {(one.run, one.instrument) for one in own.made_safe if one.reason}
-
-
-def _result(debt: OwedSafe, result: SafeResult) -> SafeResult:
-    return result._replace(recipe=debt.use.recipe, instrument=debt.instrument, run=debt.run)
 
 
 def _debt(debt: OwedSafe) -> str:

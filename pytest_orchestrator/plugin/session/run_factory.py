@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.execution.attempt_context import Runner
     from pytest_orchestrator.execution.instruments.bench import Bench
-    from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
     from pytest_orchestrator.plugin.session_state import SessionState
 
 
@@ -72,13 +71,12 @@ def _exchange_recorder(
 ) -> "Callable[[InstrumentExchange], None]":
     """Return the function that records exchanges of step code; the first one loads the record."""
 
-    @cache
-    def record() -> "ExchangeRecord":
-        from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
+    def record(exchange: "InstrumentExchange") -> None:
+        from pytest_orchestrator.plugin.instruments.exchanges import record_of
 
-        return ExchangeRecord(state)
+        record_of(state).append_of(recipe.key, exchange)
 
-    return lambda exchange: record().append_of(recipe.key, exchange)
+    return record
 
 
 def _dask_runner(config: pytest.Config) -> "Runner | None":

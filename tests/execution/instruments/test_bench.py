@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.errors import JournalError, LockError
-from pytest_orchestrator.core.events import InstrumentExchange
+from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import (
     Bench,
     Kept,
-    Opened,
-    SafeResult,
     StepOver,
 )
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest, Operation
@@ -23,6 +21,7 @@ from pytest_orchestrator.execution.instruments.use import LaneEnding, RecipeInst
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.recipe.station.model import InstrumentSettings
 from pytest_orchestrator.recipe.station.reader import load_station
 
 STATION = """\
@@ -99,19 +98,19 @@ class Events:
 
     def __init__(self, log: list[str]) -> None:
         self.log = log
-        self.safe: list[SafeResult] = []
+        self.safe: list[InstrumentSafe] = []
         self.exchanges: list[InstrumentExchange] = []
         self.data: list[bytes | None] = []
         self.error: Exception | None = None
         self.then: Callable[[], object] = lambda: None
 
-    def opened(self, event: Opened) -> None:
+    def opened(self, recipe: str, settings: InstrumentSettings, idn: str, overdue: str) -> None:
         if self.error is not None:
             raise self.error
-        self.log.append(f"{event.instrument} opened by {event.recipe}: {event.idn or '-'}")
+        self.log.append(f"{settings.name} opened by {recipe}: {idn or '-'}")
         self.then()
 
-    def made_safe(self, result: SafeResult) -> None:
+    def made_safe(self, result: InstrumentSafe) -> None:
         self.safe.append(result)
 
     def exchanged(self, exchange: InstrumentExchange, data: bytes | None) -> None:

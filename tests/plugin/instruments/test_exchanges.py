@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.events import InstrumentExchange
-from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord
+from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord, record_of
 from tests.plugin.instruments.conftest import Bench
 
 CURVE = b"\x00\xff\x10"
@@ -100,12 +101,13 @@ class Recorder(list[InstrumentExchange]):
 
 def record(folder: Path, most: int) -> tuple[ExchangeRecord, Recorder]:
     """Return a record that keeps its events in a list."""
-    events = Recorder()
+    events, secrets = Recorder(), Masker(())
+    secrets.add("0815")
     state: Any = SimpleNamespace(
         config=SimpleNamespace(),
         recorder=events,
         folder=SimpleNamespace(path=folder),
-        masked=lambda text: text.replace("0815", "***"),
+        masked=secrets.mask,
     )
     return ExchangeRecord(state, most), events
 
@@ -156,3 +158,8 @@ def test_equal_bytes_are_kept_once(tmp_path: Path) -> None:
 
     [path] = {one.data for one in events}
     assert (tmp_path / path).read_bytes() == CURVE
+
+
+def test_a_process_has_one_record_for_the_bench_and_all_recipes(tmp_path: Path) -> None:
+    state: Any = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
+    assert record_of(state) is record_of(state)

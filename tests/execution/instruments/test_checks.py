@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import PATIENCE
-from pytest_orchestrator.core.events import InstrumentExchange
-from pytest_orchestrator.execution.instruments.bench import Bench, Opened, SafeResult
+from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
+from pytest_orchestrator.execution.instruments.bench import Bench
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.lanes.lane import Lanes
@@ -33,10 +33,10 @@ def lanes() -> Iterator[Lanes]:
 class Unheard:
     """Listener of a bench that keeps nothing."""
 
-    def opened(self, event: Opened) -> None:
+    def opened(self, *_: object) -> None:
         pass
 
-    def made_safe(self, result: SafeResult) -> None:
+    def made_safe(self, result: InstrumentSafe) -> None:
         pass
 
     def exchanged(self, exchange: InstrumentExchange, data: bytes | None) -> None:
@@ -71,7 +71,7 @@ class Supply:
         request = InstrumentRequest(name="psu", do=do, command=command, timeout=timeout)
         return self.bench.execute(request, "a.yaml", lambda *_: True)
 
-    def make_safe(self) -> SafeResult:
+    def make_safe(self) -> InstrumentSafe:
         [result] = self.bench.release("a.yaml")
         return result
 
