@@ -7,16 +7,15 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError, nearest_of
 from pytest_orchestrator.cli.project import project, runs_folder
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.events import AnyEvent, InstrumentSafe
+    from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
@@ -31,45 +30,7 @@ def owed_safe() -> "list[OwedSafe]":
 
 def owed_by_name(name: str, station: "Station | None") -> "list[OwedSafe]":
     """Return the debts of an instrument, by its present name or that of the time of use."""
-    return [one for one in owed_safe() if name in (one.instrument, present_name(one, station))]
-
-
-def present_name(debt: "OwedSafe", station: "Station | None") -> str:
-    """Return the name of an instrument in the station file; empty if it is not there."""
-    found = None if station is None else debt.found_in(station)
-    return "" if found is None else found.name
-
-
-def text_of(debt: "OwedSafe") -> str:
-    """Return a debt as a phrase."""
-    return f"the safe state of {debt.instrument} that run {debt.run} owed"
-
-
-def sentence(debt: "OwedSafe", station: "Station") -> str:
-    """Return what becomes of a debt, as the list of instruments says it."""
-    name = present_name(debt, station)
-    if not name:
-        return debt.obstacle(station)
-    renamed = "" if name == debt.instrument else f" ({name} in {station.id})"
-    return (
-        f"run {debt.run} has not made {debt.instrument}{renamed} safe: its safe state is owed, the "
-        "next session that uses instruments sends it"
-    )
-
-
-def plain(debt: "OwedSafe", station: "Station") -> dict[str, Any]:
-    """Return a debt as `--json` prints it."""
-    use = debt.use
-    return {
-        "run": debt.run,
-        "recipe": use.recipe,
-        "instrument": use.instrument,
-        "name": present_name(debt, station),
-        "resource": use.resource,
-        "backend": use.backend,
-        "simulation": use.simulation,
-        "safe": use.safe,
-    }
+    return [one for one in owed_safe() if name in (one.instrument, one.name_in(station))]
 
 
 def declare_reason(parser: argparse.ArgumentParser) -> None:
@@ -94,66 +55,25 @@ def make_debt(settings: "InstrumentSettings", command: str) -> None:
     from pytest_orchestrator.runs.owed_safe import use_of
 
     use = use_of(settings, command, masker().mask_json)
-    is_owed = any(one.covers(use) for one in owed_safe())
-    if settings.safe and not is_owed:
-        with journal() as append:
-            append(use)
+    if settings.safe and not any(one.covers(use) for one in owed_safe()):
+        record([use])
 
 
-def record_payment(debts: "Sequence[OwedSafe]", result: "InstrumentSafe") -> None:
-    """Record the attempt to pay debts.
-
-    Raises:
-        UsageError: It cannot be recorded.
-    """
-    from pytest_orchestrator.runs.owed_safe import masked_result
-
-    result = masked_result(result, masker().mask)
-    with journal() as append:
-        for one in debts:
-            append(one.paid_by(result))
-
-
-@contextmanager
-def journal() -> "Iterator[Callable[[AnyEvent], None]]":
-    """Open a journal, and seal it at the end of the block; yield the function that appends to it.
-
-    An event is on the disk when that function returns.
+def record(events: "Iterable[AnyEvent]") -> None:
+    """Record events in a sealed journal of their own; it is on the disk when this returns.
 
     Raises:
         UsageError: The journal cannot be written.
     """
     from pytest_orchestrator.core.errors import JournalError
-    from pytest_orchestrator.core.events import RunFinished
+    from pytest_orchestrator.core.events import SCHEMA_VERSION, RunFinished, RunStarted
     from pytest_orchestrator.runs.folder import RunFolder, free_id, instruments_folder
     from pytest_orchestrator.runs.journal.debts import Debts
-
-    store = instruments_folder(runs_folder())
-    run, debts, status = free_id(store), Debts(), 1
-    try:
-        log = RunFolder(store, run).open()
-        log.on_written = lambda event, _: debts.fold(event)
-
-        def append(event: "AnyEvent") -> None:
-            log.append(event)
-            log.sync()
-
-        try:
-            append(_started(run))
-            yield append
-            status = 0
-        finally:
-            log.seal(lambda n: RunFinished(exit_status=status, lines=n, debts=len(debts)))
-    except (OSError, JournalError) as error:
-        raise UsageError(f"the debt cannot be recorded: {error}") from None
-
-
-def _started(run: str) -> "AnyEvent":
-    from pytest_orchestrator.core.events import SCHEMA_VERSION, RunStarted
     from pytest_orchestrator.runs.provenance import provenance
 
-    root = project().root
-    return RunStarted(
+    store, root = instruments_folder(runs_folder()), project().root
+    run, debts = free_id(store), Debts()
+    started = RunStarted(
         schema_version=SCHEMA_VERSION,
         run=run,
         root=str(root),
@@ -161,6 +81,14 @@ def _started(run: str) -> "AnyEvent":
         host=platform.node(),
         environment=provenance(root),
     )
+    try:
+        log = RunFolder(store, run).open()
+        for event in (started, *events):
+            log.append(event)
+            debts.fold(event)
+        log.seal(lambda n: RunFinished(exit_status=0, lines=n, debts=len(debts)))
+    except (OSError, JournalError) as error:
+        raise UsageError(f"the debt cannot be recorded: {error}") from None
 
 
 def masker() -> "Masker":
@@ -170,23 +98,6 @@ def masker() -> "Masker":
     secrets = Masker(project().listed("recipe_secret_names") or NAMES)
     secrets.add_environment(os.environ)
     return secrets
-
-
-def forgive(keys: Sequence[tuple[str, str]], reason: str) -> None:
-    """Drop debts, each a run and an instrument; an empty instrument is all debts of the run.
-
-    Raises:
-        UsageError: There is no reason, or it cannot be recorded.
-    """
-    from pytest_orchestrator.core.events import DebtForgiven
-    from pytest_orchestrator.runs.provenance import provenance
-
-    if not reason.strip():
-        raise UsageError("--reason is empty; say why, for the journal")
-    who = provenance(project().root)["user"]
-    with journal() as append:
-        for run, instrument in keys:
-            append(DebtForgiven(run=run, instrument=instrument, reason=reason, who=who))
 
 
 def forgive_instrument(name: str, station: "Station | None", reason: str) -> int:
@@ -199,10 +110,7 @@ def forgive_instrument(name: str, station: "Station | None", reason: str) -> int
     if not debts:
         names = {one.instrument for one in owed_safe()}
         raise UsageError(f"no safe state of '{name}' is owed{nearest_of(name, names)}")
-    forgive([one.key for one in debts], reason)
-    for one in debts:
-        say(f"dropped: {text_of(one)}")
-    return 0
+    return _forgive([one.key for one in debts], reason, [f"{one.phrase} owed" for one in debts])
 
 
 def forgive_run(name: str, reason: str) -> int:
@@ -222,7 +130,7 @@ def forgive_run(name: str, reason: str) -> int:
     except lookup.NoRun as error:
         raise UsageError(str(error)) from None
     ledger = Ledger(base)
-    texts = [text_of(one) for one in ledger.owed if one.run == run]
+    texts = [f"{one.phrase} owed" for one in ledger.owed if one.run == run]
     for one in pending_finally.pending_runs(base):
         if one.run == run:
             lines = pending_finally.descriptions(one.steps)
@@ -231,7 +139,22 @@ def forgive_run(name: str, reason: str) -> int:
         texts.append(f"all that the damaged journal of run {run} may hide")
     if not texts:
         raise UsageError(f"run {run} owes no safe state and no `finally`")
-    forgive([(run, "")], reason)
+    return _forgive([(run, "")], reason, texts)
+
+
+def _forgive(keys: Iterable[tuple[str, str]], reason: str, texts: Iterable[str]) -> int:
+    """Drop debts, each a run and an instrument; an empty instrument is all debts of the run.
+
+    Raises:
+        UsageError: There is no reason, or it cannot be recorded.
+    """
+    from pytest_orchestrator.core.events import DebtForgiven
+    from pytest_orchestrator.runs.provenance import provenance
+
+    if not reason.strip():
+        raise UsageError("--reason is empty; say why, for the journal")
+    who = provenance(project().root)["user"]
+    record(DebtForgiven(run=run, instrument=one, reason=reason, who=who) for run, one in keys)
     for text in texts:
         say(f"dropped: {text}")
     return 0

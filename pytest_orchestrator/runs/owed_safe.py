@@ -46,6 +46,11 @@ class OwedSafe(NamedTuple):
         """The run and the instrument, as events of other runs name the debt."""
         return self.run, self.use.instrument
 
+    @property
+    def phrase(self) -> str:
+        """The debt as the begin of a phrase, before "owes" or "owed"."""
+        return f"the safe state of {self.instrument} that run {self.run}"
+
     def covers(self, use: InstrumentOpened) -> bool:
         """Return True if paying this debt does all that another use of an instrument would owe."""
         names = ("resource", "backend", "safe", "settings")
@@ -82,13 +87,18 @@ class OwedSafe(NamedTuple):
                 return one
         return None
 
+    def name_in(self, station: Station | None) -> str:
+        """Return the name of the instrument in a station file; empty if it is not there."""
+        found = None if station is None else self.found_in(station)
+        return "" if found is None else found.name
+
     def obstacle(self, station: Station | None) -> str:
         """Return the reason why a station, or a project without one, cannot pay; empty if it can.
 
         Args:
             station: The station; None without a station file.
         """
-        if station is not None and self.found_in(station) is not None:
+        if self.name_in(station):
             return ""
         use, at = self.use, self.use.resource
         at += f" ({use.simulation}@sim)" if use.simulation else ""

@@ -42,6 +42,24 @@ _COLUMNS: Final = (
     Column("due", rank=2),
     Column("identity, or reason", "prose"),
 )
+_VERBS: Final = {
+    "query": (
+        "send commands to an instrument, and print its answers",
+        "Send commands to an instrument, and print the answers to those with a '?'.",
+        'query psu "*IDN?"',
+    ),
+    "safe": (
+        "bring an instrument to its safe state",
+        "Send the safe commands that are owed for an instrument, and those of the station file.",
+        "safe psu",
+    ),
+    "forgive": (
+        "drop the safe states that are owed for an instrument",
+        "Drop the safe states that are owed for an instrument, without a command.",
+        'forgive psu --reason "switched off by hand"',
+    ),
+}
+"""Help, description and example of each verb below the command."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -56,32 +74,18 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
     verbs = parser.add_subparsers(metavar="[query | safe | forgive]", dest="sub")
-    query = verbs.add_parser(
-        "query",
-        help="send commands to an instrument, and print its answers",
-        description="Send commands to an instrument, and print the answers to those with a '?'.",
-        **with_example('instruments query psu "*IDN?"'),
-    )
-    safe = verbs.add_parser(
-        "safe",
-        help="bring an instrument to its safe state",
-        description="Send the safe commands that are owed for an instrument, and those of the "
-        "station file.",
-        **with_example("instruments safe psu"),
-    )
-    forgive = verbs.add_parser(
-        "forgive",
-        help="drop the safe states that are owed for an instrument",
-        description="Drop the safe states that are owed for an instrument, without a command.",
-        **with_example('instruments forgive psu --reason "switched off by hand"'),
-    )
-    debts.declare_reason(forgive)
-    for one in (query, safe, forgive):
+    for name, (does, description, example) in _VERBS.items():
+        one = verbs.add_parser(
+            name, help=does, description=description, **with_example(f"instruments {example}")
+        )
         one.add_argument("instrument", metavar="NAME", help="its name in the station file")
         _declare_station(one, argparse.SUPPRESS)
         one.set_defaults(parser=one)
-    query.add_argument("commands", metavar="COMMAND", nargs="+", help='such as "VOLT 5"')
-    for one in (query, safe):
+        if name == "forgive":
+            debts.declare_reason(one)
+            continue
+        if name == "query":
+            one.add_argument("commands", metavar="COMMAND", nargs="+", help='such as "VOLT 5"')
         _declare_timeout(one, argparse.SUPPRESS)
         one.add_argument(
             "--wait", action="store_true", help="if the lock is held, wait until it is free"
@@ -184,14 +188,14 @@ def _list(args: argparse.Namespace, station: "Station") -> int:
     rows = [_described(each, owed, station) for each in contacts]
     if args.json:
         about = {"name": station.name, "path": station.id, "sha256": station.sha256}
-        plain = [debts.plain(one, station) for one in owed]
+        plain = [_debt(one, station) for one in owed]
         say_json({"station": about, "instruments": rows, "debts": plain})
     else:
         if rows:
             say_tables([Table(_COLUMNS, map(_row, rows), width_of(args))])
         else:
             say(f"{station.id} has no instruments")
-        say_wrapped([debts.sentence(one, station) for one in owed], width_of(args))
+        say_wrapped([_sentence(one, station) for one in owed], width_of(args))
     is_wrong = any(
         row["state"] in ("unreachable", "other") or (row["overdue"] and station.require_calibrated)
         for row in rows
@@ -223,10 +227,25 @@ def _described(
         "calibrated": settings.calibrated.isoformat() if settings.calibrated else "",
         "due": settings.due.isoformat() if settings.due else "",
         "overdue": calibration_of(settings, date.today()),  # noqa: DTZ011 - the day of this place
-        "owed": next(
-            (one.run for one in owed if debts.present_name(one, station) == settings.name), ""
-        ),
+        "owed": next((one.run for one in owed if one.name_in(station) == settings.name), ""),
     }
+
+
+def _debt(debt: "OwedSafe", station: "Station") -> dict[str, Any]:
+    """Return a debt as `--json` prints it."""
+    names = ("recipe", "instrument", "resource", "backend", "simulation", "safe")
+    about = {name: getattr(debt.use, name) for name in names}
+    return {"run": debt.run, "name": debt.name_in(station), **about}
+
+
+def _sentence(debt: "OwedSafe", station: "Station") -> str:
+    """Return what becomes of a debt, as the list of instruments says it."""
+    name = debt.name_in(station)
+    renamed = "" if name == debt.instrument else f" ({name} in {station.id})"
+    return debt.obstacle(station) or (
+        f"run {debt.run} has not made {debt.instrument}{renamed} safe: its safe state is owed, the "
+        "next session that uses instruments sends it"
+    )
 
 
 def _plain(owner: "Owner | None") -> dict[str, Any] | None:
@@ -266,7 +285,7 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
     from msgspec import structs
 
     from pytest_orchestrator.execution.instruments.bench import Bench
-    from pytest_orchestrator.runs.owed_safe import payments
+    from pytest_orchestrator.runs.owed_safe import masked_result, payments
 
     name, named = args.instrument, debts.owed_by_name(args.instrument, station)
     found = [one.found_in(station) for one in named]
@@ -288,11 +307,12 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
         no_listener: Any = SimpleNamespace(exchanged=lambda *_: None)
         result = Bench(station, start, no_listener).make_safe(ways)
         if owed:
-            debts.record_payment(owed, result)
+            known = masked_result(result, debts.masker().mask)
+            debts.record(one.paid_by(known) for one in owed)
         if result.reason:
             say(*result.transcript, f"{name} is not in its safe state: {result.reason}", err=True)
             return 1
-        say(f"{name} is in its safe state", *(f"paid: {debts.text_of(one)}" for one in owed))
+        say(f"{name} is in its safe state", *(f"paid: {one.phrase} owed" for one in owed))
         say(*lost, err=True)
         return 1 if lost else 0
 

@@ -161,7 +161,7 @@ def _pay(
     if held is None:
         by = f"{busy[0].step} of run {busy[0].run}" if busy[0] else "another process"
         for each in debts:
-            _say(config, f"{_debt(each)} owes is not due, because {by} uses the instrument")
+            _say(config, f"{each.phrase} owes is not due, because {by} uses the instrument")
         return
     with held:
         # Another session, or another worker of this one, may have tried while this one waited.
@@ -172,7 +172,7 @@ def _pay(
             for each in due:
                 reports.made_safe(each.paid_by(result))
                 if not result.reason:
-                    _say(config, f"{_debt(each)} owed was reached")
+                    _say(config, f"{each.phrase} owed was reached")
 
 
 def _tried(config: pytest.Config) -> set[tuple[str, str]]:
@@ -182,10 +182,6 @@ def _tried(config: pytest.Config) -> set[tuple[str, str]]:
     except lookup.NoRun:
         return set()
     return {(one.run, one.instrument) for one in own.made_safe if one.reason}
-
-
-def _debt(debt: OwedSafe) -> str:
-    return f"the safe state of {debt.instrument} that run {debt.run}"
 
 
 def _say(config: pytest.Config, text: str) -> None:
