@@ -126,12 +126,7 @@ class Changes:
 
         In a recipe's Context, the history of a key begins with that of the session's Context.
         """
-        rows = self._rows.get(scope, {}).get(key)
-        if rows is not None and scope:
-            first = _decode(rows)[0][0]
-            below = [row for row in self._of("", key) if row[0] < first]
-            return list(_replayed(key, [*below, *_decode(rows)]))
-        return list(_replayed(key, self._of("" if rows is None else scope, key)))
+        return list(_replayed(key, self._seen(scope, key)))
 
     def values(self, scope: str = "", before: int | None = None) -> dict[str, Any]:
         """Return the values of a Context by key.
@@ -142,14 +137,8 @@ class Changes:
         """
         values: dict[str, Any] = {}
         for key in self.keys(scope):
-            own = self._rows.get(scope, {}).get(key)
-            rows = [] if own is None else _until(_decode(own), before)
-            if scope and rows:
-                below = [row for row in self._of("", key) if row[0] < rows[0][0]]
-                rows = [*below, *rows]
-            elif scope:
-                rows = _until(self._of("", key), before)
-            value = _last_value(rows)
+            rows = self._seen(scope, key)
+            value = _last_value([row for row in rows if before is None or row[0] < before])
             if value is not _ABSENT:
                 values[key] = value
         return values
@@ -161,8 +150,12 @@ class Changes:
                 for change in self.history(key, scope):
                     yield scope, change
 
-    def _of(self, scope: str, key: str) -> list[_Row]:
-        return _decode(self._rows.get(scope, {}).get(key, b""))
+    def _seen(self, scope: str, key: str) -> list[_Row]:
+        """Return the changes of a key; in a recipe's Context after those of the session's."""
+        own: list[_Row] = _decode(self._rows.get(scope, {}).get(key, b""))
+        if not scope:
+            return own
+        return [*(row for row in self._seen("", key) if not own or row[0] < own[0][0]), *own]
 
     def _add(self, scope: str, key: str, row: _Row) -> None:
         self._rows.setdefault(scope, {}).setdefault(key, bytearray()).extend(_encode(row) + b"\n")
@@ -207,10 +200,6 @@ class JoinedChanges(Changes):
 def _restored(change: Mapping[str, Any], by: str) -> _Row:
     new = change.get("index") if change["op"] == "pop" else change["new"]
     return (0, change["ts"], change["who"], change["op"], new, by, False)
-
-
-def _until(rows: list[_Row], before: int | None) -> list[_Row]:
-    return rows if before is None else [row for row in rows if row[0] < before]
 
 
 def _last_value(rows: list[_Row]) -> Any:

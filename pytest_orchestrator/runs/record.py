@@ -4,7 +4,7 @@ The record is updated line by line, so a running run and a finished one are read
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -499,15 +499,20 @@ class RunRecord:
         if isinstance(entry.event, ContextRestored) and not entry.event.scope:
             self.is_complete = True  # a resumed run restores the session's Context last
 
-    def _fold_test(self, entry: Entry) -> None:
-        self._reported(cast("TestReported", entry.event))
-
     def _fold_recipe(self, entry: Entry) -> None:
-        self._of_recipe(entry, cast("RecipeStarted | SampleTaken | ReportInfo", entry.event))
+        match entry.event:
+            case RecipeStarted() as event:
+                self._begun(RecipeRecord(event, entry.ts))
+            case ReportInfo() as event if event.recipe in self.recipes:
+                self.recipes[event.recipe].info = event
+            case SampleTaken() as event if event.recipe in self.recipes:
+                self.recipes[event.recipe].samples.fold(event)
 
     def _fold_run(self, entry: Entry) -> None:
         self.debts.fold(entry.event)
         match entry.event:
+            case TestReported() as event:
+                self._reported(event)
             case CollectionFailed() as event:
                 self.uncollected.append(event)
             case InstrumentOpened() as event:
@@ -532,9 +537,8 @@ class RunRecord:
         **dict.fromkeys((*get_args(StepEvent), RawStepFinished), _fold_step),
         **dict.fromkeys((ContextChanged, ContextRestored), _fold_change),
         **dict.fromkeys((RecipeStarted, SampleTaken, ReportInfo), _fold_recipe),
-        **dict.fromkeys((CollectionFailed, RunStarted, RunFinished), _fold_run),
+        **dict.fromkeys((CollectionFailed, RunStarted, RunFinished, TestReported), _fold_run),
         **dict.fromkeys((InstrumentOpened, InstrumentSafe, DebtForgiven), _fold_run),
-        TestReported: _fold_test,
     }
 
     def end(self, state: State) -> None:
@@ -577,16 +581,6 @@ class RunRecord:
         # The report of pytest decides, but pytest reports every step that did not run as skipped.
         if event.outcome != "skipped" and step.state not in ACTIVE:
             step.state = event.outcome
-
-    def _of_recipe(self, entry: Entry, event: RecipeStarted | SampleTaken | ReportInfo) -> None:
-        if isinstance(event, RecipeStarted):
-            self._begun(RecipeRecord(event, entry.ts))
-        elif event.recipe not in self.recipes:
-            return
-        elif isinstance(event, ReportInfo):
-            self.recipes[event.recipe].info = event
-        else:
-            self.recipes[event.recipe].samples.fold(event)
 
     def _step(self, recipe: str, name: str) -> StepRecord:
         """Return the record of a step; create it if the journal has no start of its recipe."""

@@ -11,7 +11,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
@@ -146,15 +149,7 @@ def _worst(verdicts: list[Verdict]) -> Verdict:
         return unmet[0] if unmet else verdicts[0]
     first = unmet[0]
     more = f"{first.unmet} (and {len(unmet) - 1:,} more of {len(verdicts):,} files)"
-    return Verdict(
-        name=first.name,
-        expected=first.expected,
-        place=first.place,
-        measured=first.measured,
-        unit=first.unit,
-        distance=first.distance,
-        unmet=more,
-    )
+    return msgspec.structs.replace(first, unmet=more)
 
 
 def _no_file(path: str, names: list[str], root: Path) -> str:
@@ -179,14 +174,6 @@ def _sha256(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) 
         return verdict(criterion, measured=digest)
     shown = f"{digest[:_SHORT]}…, expected {str(wanted).lower()[:_SHORT]}…"
     return verdict(criterion, f"the sha256 of {name} is {shown}", measured=digest)
-
-
-def _min_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
-    return _size(criterion, name, wanted, inputs, low=True)
-
-
-def _max_bytes(criterion: Criterion, name: str, wanted: Json, inputs: CheckInputs) -> Verdict:
-    return _size(criterion, name, wanted, inputs, low=False)
 
 
 def _size(
@@ -223,8 +210,8 @@ _CHECKS: dict[str, Callable[[Criterion, str, Json, CheckInputs], Verdict]] = {
     "not_contains": _searched("not_contains"),
     "matches": _searched("matches"),
     "sha256": _sha256,
-    "min_bytes": _min_bytes,
-    "max_bytes": _max_bytes,
+    "min_bytes": partial(_size, low=True),
+    "max_bytes": partial(_size, low=False),
     "fresh": _fresh,
 }
 

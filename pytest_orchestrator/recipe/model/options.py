@@ -42,6 +42,7 @@ OF_A_PROCESS = frozenset(
 """Criteria that only steps with a process of their own can have."""
 
 _key = partial(key, names=AFTER)
+_limit = partial(_key, written=int | float)
 
 _TEXTS = {"written": str | tuple[Text, ...], "rule": key_types.texts}
 _KEYS = {"written": tuple[ContextPath, ...], "rule": key_types.some_keys}
@@ -304,14 +305,12 @@ class Ready(Struct, frozen=True, kw_only=True):
 class Within(Struct, frozen=True, kw_only=True):
     """A range around a value, as a percentage of the value."""
 
-    of: Annotated[float, key("The middle of the range.", 12.0, names=AFTER, written=int | float)]
+    of: Annotated[float, _limit("The middle of the range.", 12.0)]
     percent: Annotated[
         float,
-        key(
+        _limit(
             "Largest distance from `of`, in percent of the absolute value of `of`.",
             5,
-            names=AFTER,
-            written=int | float,
             rule=key_types.percent,
         ),
     ]
@@ -321,31 +320,17 @@ class Marginal(Struct, frozen=True, kw_only=True):
     """The part of the allowed range in which a value passes, but is flagged as marginal."""
 
     low: Annotated[
-        float | None,
-        key(
-            "A value that passes is marginal if it is below this one.",
-            2,
-            names=AFTER,
-            written=int | float,
-        ),
+        float | None, _limit("A value that passes is marginal if it is below this one.", 2)
     ] = None
     high: Annotated[
-        float | None,
-        key(
-            "A value that passes is marginal if it is above this one.",
-            45,
-            names=AFTER,
-            written=int | float,
-        ),
+        float | None, _limit("A value that passes is marginal if it is above this one.", 45)
     ] = None
     percent: Annotated[
         float | None,
-        key(
+        _limit(
             "A value is marginal if its distance to a limit is less than this share: in percent "
             "of the distance between the two limits, or of the absolute value of a single limit.",
             10,
-            names=AFTER,
-            written=int | float,
             rule=key_types.marginal_percent,
         ),
     ] = None
@@ -366,14 +351,8 @@ class Measurement(Struct, frozen=True, kw_only=True):
     unit: Annotated[
         Text | None, key("The unit of the value and of the limits.", "mV", names=AFTER)
     ] = None
-    low: Annotated[
-        float | None,
-        key("The lowest value that passes.", 0, names=AFTER, written=int | float),
-    ] = None
-    high: Annotated[
-        float | None,
-        key("The highest value that passes.", 50, names=AFTER, written=int | float),
-    ] = None
+    low: Annotated[float | None, _limit("The lowest value that passes.", 0)] = None
+    high: Annotated[float | None, _limit("The highest value that passes.", 50)] = None
     equals: Annotated[
         Json,
         key("The expected value: a number, text, `true` or `false`.", "ready", names=AFTER),
@@ -398,12 +377,7 @@ class Measurement(Struct, frozen=True, kw_only=True):
     ] = None
     nominal: Annotated[
         float | None,
-        key(
-            "The middle of the range of values that pass; `tolerance` is its half-width.",
-            12.0,
-            names=AFTER,
-            written=int | float,
-        ),
+        _limit("The middle of the range of values that pass; `tolerance` is its half-width.", 12.0),
     ] = None
     tolerance: Annotated[
         float | str | None,

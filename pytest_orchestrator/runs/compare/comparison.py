@@ -87,11 +87,10 @@ def _figures(
         by_name = earlier(*key) if now else {}
         precisions, near = precisions_of(step), _marginal(step)
         for name in (one for one in was if one in now):
-            what = name if name in FIGURES else ""
             figures = by_name.get(name, [])
             if len(figures) < ENOUGH:
                 figures = [was[name]] * ENOUGH
-            drift = find_drift(now[name], figures, factor, what)
+            drift = find_drift(now[name], figures, factor, name)
             yield {
                 "recipe": step.recipe,
                 "step": step.name,

@@ -85,8 +85,8 @@ def find_drift(
         value: The figure.
         figures: The earlier values.
         factor: Highest ratio of the figure to the median of the earlier values that is no drift.
-        what: Name of a figure of usage, such as ``seconds``, of which only a high value is drift.
-            Empty for a measurement, of which a low value is drift too.
+        what: Name of the figure. Of one in `FLOORS` only a high value is drift, of a measurement
+            a low value too.
         enough: Number of earlier values that are needed.
 
     Returns:
@@ -101,4 +101,4 @@ def find_drift(
         limit = baseline.median + max(room, size * (factor - 1))
         return Drift(value, baseline, limit) if size and value > limit else None
     limit = baseline.median - max(room, size * (1 - 1 / factor))
-    return Drift(value, baseline, limit) if size and not what and value < limit else None
+    return Drift(value, baseline, limit) if size and what not in FLOORS and value < limit else None

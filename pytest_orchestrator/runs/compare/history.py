@@ -160,9 +160,8 @@ def baseline_verdicts(
         # The peak of a short program is only a bound in some runs, so it cannot be required.
         if not (is_compared or (required and name != "max_rss")):
             continue
-        what = name if name in FIGURES else ""
         unit = FIGURES.get(name) or (units or {}).get(name, "")
-        drift = find_drift(value, values, factor, what, enough=enough)
+        drift = find_drift(value, values, factor, name, enough=enough)
         unmet = None if is_compared else nothing_compared(len(values), enough)
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",

@@ -107,15 +107,13 @@ def deviations(recipe: PastRecipe, earlier: Runs) -> Iterator[Deviation]:
         past = [one.figures for each in steps if (one := each.get(step.name))] if figures else ()
         for name, value in figures.items():
             values = [each[name] for each in past if name in each]
-            what = name if name in FIGURES else ""
-            drift = (
-                find_drift(value, values, what=what) if _may_drift(value, values, what) else None
-            )
+            may_drift = _may_drift(value, values, name)
+            drift = find_drift(value, values, what=name) if may_drift else None
             if drift is not None:
                 figure = name.removeprefix(MEASURED)
-                found = (one for one in step.measurements if one.name == figure and not what)
+                found = (one for one in step.measurements if MEASURED + one.name == name)
                 measured = next(found, None)
-                unit = FIGURES.get(what) or (measured and measured.unit) or ""
+                unit = FIGURES.get(name) or (measured and measured.unit) or ""
                 precision = (measured and measured.precision) or None
                 yield Deviation(step.name, figure, unit, precision, drift)
 
@@ -130,5 +128,5 @@ def _may_drift(value: float, values: Sequence[float], what: str) -> bool:
     low = min(values)
     if low <= 0:
         return True
-    is_low = not what and value < max(values) / FACTOR
+    is_low = what not in FLOORS and value < max(values) / FACTOR
     return is_low or value > max(low * FACTOR, low + FLOORS.get(what, 0.0))

@@ -116,7 +116,7 @@ def _trend(recipe: str, step: str, figure: str, found: _Points) -> Trend:
         FIGURES.get(figure) or next((one.unit for one in measured if one.unit), ""),
         tuple(points),
         baseline_range(passed) if passed else None,
-        find_drift(points[-1].value, before, what=figure if figure in FIGURES else ""),
+        find_drift(points[-1].value, before, what=figure),
         next((one.precision for one in measured if one.precision), None),
     )
 

@@ -234,16 +234,18 @@ def verify_bundle(path: Path, key: Verifier | None = None) -> Verification:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _verified(path.name, archive, key)
+            return _verified(path.name, archive, key)[0]
     except _DAMAGED as error:
         why = f"it is no bundle any more: {error}"
         return Verification(path.name, "damaged", 0, 0, "", (Flaw(path.name, why),))
 
 
-def _verified(name: str, archive: zipfile.ZipFile, key: Verifier | None) -> Verification:
+def _verified(
+    name: str, archive: zipfile.ZipFile, key: Verifier | None
+) -> tuple[Verification, RunRecord]:
     manifest = _manifest(archive)
     if isinstance(manifest, Flaw):
-        return Verification(name, "damaged", 0, 0, "", (manifest,))
+        return Verification(name, "damaged", 0, 0, "", (manifest,)), RunRecord()
     flaws = list(_of_files(archive, manifest))
     tail, record, journal = _journal(archive, manifest.files.get(RUN + NAME))
     if journal is not None and not any(flaw.where == RUN + NAME for flaw in flaws):
@@ -259,7 +261,8 @@ def _verified(name: str, archive: zipfile.ZipFile, key: Verifier | None) -> Veri
     flaw, signed_by = _of_signature(archive, stated, key)
     if key is not None and not flaw:
         signed_by = (key.key_id,)  # anyone can add an id of another key, which nothing checks
-    return Verification(
+    record.seal = tail.chain.hash
+    found = Verification(
         run=manifest.run,
         state=record.state,
         lines=tail.chain.length,
@@ -269,6 +272,7 @@ def _verified(name: str, archive: zipfile.ZipFile, key: Verifier | None) -> Veri
         signed_by=signed_by,
         is_signature_checked=key is not None and not flaw,
     )
+    return found, record
 
 
 _WITHOUT_STATEMENT: Final = "1.0"
@@ -395,22 +399,15 @@ def bundled_run(path: Path) -> RunRecord:
                 raise UnusableBundle(
                     f"{path}: its journal has {size:,} bytes; at most {_LARGEST:,} are read"
                 )
-            found = _verified(path.name, archive, None)
+            found, run = _verified(path.name, archive, None)
             if found.flaws:
                 raise UnusableBundle(f"{path}: {found.flaws[0]}")
             if not found.holds:
                 raise UnusableBundle(f"{path}: its run was interrupted, so it has no seal")
-            run, journal = RunRecord(), JournalParser(Chain())
-            for entry in journal.feed(archive.read(RUN + NAME)):
-                run.fold(entry)
     except FileNotFoundError:
         raise UnusableBundle(f"there is no file {path}") from None
-    except (*_DAMAGED, JournalDamaged) as error:
+    except _DAMAGED as error:
         raise UnusableBundle(f"{path} is no bundle: {error}") from None
-    if journal.chain.hash != found.seal:  # the file was exchanged between the two reads
-        raise UnusableBundle(f"{path}: {RUN}{NAME}: it was changed")
-    run.end("finished")
-    run.seal = found.seal
     return run
 
 
