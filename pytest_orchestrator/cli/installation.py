@@ -40,7 +40,6 @@ _MODULES: Final = {
 """Settings of setuptools that name packages, or the modules of a project without packages."""
 
 
-_STEPS: Final = ("steps", "finally")
 _EXTRAS: Final = {"http": "http", "scpi": "visa", "serial": "serial"}
 """The extra that a type of steps needs."""
 
@@ -147,33 +146,17 @@ class Packaging(Struct, frozen=True):
 def needed_extras(about: "Project") -> set[str]:
     """Return the extras of this package that the recipes and the station of a project need.
 
-    The types are read from the nodes, since a recipe cannot be loaded where its extra is missing.
+    The recipes are not loaded, which they cannot be where an extra of a step is missing.
     """
     from pytest_orchestrator.cli.project import Recipes
-    from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
-    from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
-    from pytest_orchestrator.recipe.problems import Problems, Refused
+    from pytest_orchestrator.recipe.analysis.dependencies import mentions
 
-    found: set[str] = set()
-    paths = dict.fromkeys(about.recipes(()))
-    queue = [*paths]
-    for path in queue:
-        try:
-            problems = Problems()
-            root = compose(decoded(read_file(path, MAX_BYTES, problems), problems), problems)
-        except Refused:
-            continue
-        entries = root.value if isinstance(root, MappingNode) else ()
-        steps = [node for key, part in entries if key.value in _STEPS for node in part.value]
-        pairs = [pair for step in steps if isinstance(step, MappingNode) for pair in step.value]
-        found |= {_EXTRAS.get(str(one.value), "") for key, one in pairs if key.value == "type"}
-        used = [about.root / str(one.value) for key, one in pairs if key.value == "use"]
-        queue += [one for one in used if one not in paths]
-        paths |= dict.fromkeys(used)
+    steps, _ = mentions(about.recipes(()), about.root)
+    found = {_EXTRAS[one.type] for one in steps if one.type in _EXTRAS}
     station = Recipes(about).station
     if getattr(station, "instruments", None):  # neither missing nor with errors
         found.add("visa")
-    return found - {""}
+    return found
 
 
 def packaging_of(root: Path) -> Packaging:

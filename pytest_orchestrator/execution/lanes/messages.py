@@ -11,7 +11,7 @@ import msgspec
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import unmask
-from pytest_orchestrator.core.result import Failure, Stream, Usage
+from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.deadlines import REPLY_SECONDS
 from pytest_orchestrator.execution.supervision.framing import EDGE
@@ -374,6 +374,31 @@ def _written(samples: list[tuple[float, int, float]], path: str | None) -> str |
             file.writelines(f"{json.dumps(row)}\n" for row in rows)
         return path
     return None
+
+
+def cut_off(exited: CommandResult, step: Step, timeout: float | None) -> Failure | None:
+    """Return the failure of a process that was ended at its timeout or cancelled, else None."""
+    if exited.timed_out:
+        reason = f"timeout: still running after {timeout:g} s; its whole process tree was ended"
+        return Failure(kind="timeout", reason=reason, place=step.at.get("timeout"))
+    if exited.cancelled:
+        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
+    return None
+
+
+def ended_process(process: Process, exited: CommandResult, **more: Any) -> Process:
+    """Return the process of a step with what is known at its end."""
+    return msgspec.structs.replace(
+        process,
+        **{
+            "exit_code": exited.code,
+            "signal": exited.signal,
+            "stdout": stream(exited.stdout),
+            "stderr": stream(exited.stderr),
+            "leftovers": tuple(exited.leftovers),
+        }
+        | more,
+    )
 
 
 def lost_failure(lost: LaneLost, step: Step, timeout: float | None) -> Failure:

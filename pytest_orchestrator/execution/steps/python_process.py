@@ -26,9 +26,10 @@ from pytest_orchestrator.execution.lanes.messages import (
     CommandResult,
     LaneLost,
     StepRequest,
+    cut_off,
+    ended_process,
     lost_failure,
     step_fields,
-    stream,
     usage,
 )
 from pytest_orchestrator.execution.outcome import Raised
@@ -370,7 +371,9 @@ def _ended(
     step: PythonStep, exited: CommandResult, report: EndReport, attempt: AttemptContext
 ) -> Ended:
     figures = usage(exited, attempt.samples(step.name))
-    process = _process(step, exited, report.end, shown=attempt.live is not None)
+    threads = tuple((report.end or {}).get("threads", ()))
+    shown = attempt.live is not None
+    process = ended_process(process_of(step), exited, threads=threads, shown=shown)
     raw = None if report.end is None else report.end.get("ended")
     if exited.timed_out or exited.cancelled or report.end is None or raw is None:
         cut_off = _cut_off(step, exited, attempt.seconds_for(step.timeout), report)
@@ -411,10 +414,8 @@ def _cut_off(
     step: PythonStep, exited: CommandResult, timeout: float | None, report: EndReport
 ) -> Failure:
     """Return the failure of a step whose process ended without a valid report."""
-    if exited.timed_out:
-        return _timeout(step, timeout)
-    if exited.cancelled:
-        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
+    if failure := cut_off(exited, step, timeout):
+        return failure
     if exited.signal:
         return Failure(kind="signal", reason=f"ended by {exited.signal}{_foreign_reports(report)}")
     if report.invalid is not None:
@@ -435,35 +436,12 @@ def _foreign_reports(report: EndReport) -> str:
     return f"; what its child (pid {pids}) reported in its place does not count"
 
 
-def _timeout(step: PythonStep, timeout: float | None) -> Failure:
-    return Failure(
-        kind="timeout",
-        reason=f"timeout: still running after {timeout:g} s; its whole process tree was ended",
-        place=step.at.get("timeout"),
-    )
-
-
 def _lost(lost: LaneLost, step: PythonStep, timeout: float | None, importing: str) -> Failure:
     failure = lost_failure(lost, step, timeout)
     if importing:  # the lane itself imports; the step code would run in a fork of the lane
         reason = f"{failure.reason}, while module '{importing}' was imported"
         failure = msgspec.structs.replace(failure, reason=reason)
     return failure
-
-
-def _process(
-    step: PythonStep, exited: CommandResult, end: dict[str, Any] | None, *, shown: bool
-) -> Process:
-    return msgspec.structs.replace(
-        process_of(step),
-        exit_code=exited.code,
-        signal=exited.signal,
-        stdout=stream(exited.stdout),
-        stderr=stream(exited.stderr),
-        leftovers=tuple(exited.leftovers),
-        threads=tuple((end or {}).get("threads", ())),
-        shown=shown,
-    )
 
 
 def _with_own_figures(figures: Usage, own: Usage) -> Usage:

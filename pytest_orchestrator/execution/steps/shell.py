@@ -23,7 +23,9 @@ from pytest_orchestrator.execution.lanes.messages import (
     CommandRequest,
     CommandResult,
     LaneLost,
+    cut_off,
     elsewhere,
+    ended_process,
     lost_failure,
     stream,
     usage,
@@ -250,15 +252,8 @@ def _ended(
     raw: bytes | Failure,
     ends: str,
 ) -> Ended:
-    process = msgspec.structs.replace(
-        process,
-        exit_code=exited.code,
-        signal=exited.signal,
-        stdout=stream(exited.stdout),
-        stderr=_stderr(step, exited)[0],
-        leftovers=tuple(exited.leftovers),
-        shown=attempt.live is not None,
-    )
+    stderr, shown = _stderr(step, exited)[0], attempt.live is not None
+    process = ended_process(process, exited, stderr=stderr, shown=shown)
     value = _value(step, exited, raw, attempt)
     verdict = _exit_verdict(step, exited.code, process)
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
@@ -362,18 +357,10 @@ def _reported(value: dict[str, Json]) -> tuple[str, str]:
 
 def _cut_off(step: ShellStep, attempt: AttemptContext, exited: CommandResult) -> Failure | None:
     """Return the failure of a command that was timed out, cancelled or lost; None for others."""
-    if exited.timed_out:
-        seconds = attempt.seconds_for(step.timeout)
-        return Failure(
-            kind="timeout",
-            reason=f"timeout: still running after {seconds:g} s; its whole process tree was ended",
-            place=step.at.get("timeout"),
-        )
-    if exited.cancelled:
-        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
-    if exited.status is None:
+    found = cut_off(exited, step, attempt.seconds_for(step.timeout))
+    if found is None and exited.status is None:
         return Failure(kind="crash", reason=exited.wrong or "", place=step.at["cmd"])
-    return None
+    return found
 
 
 def _no_shell(step: ShellStep, attempt: AttemptContext, exited: CommandResult) -> Failure | None:

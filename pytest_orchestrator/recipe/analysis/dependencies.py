@@ -101,6 +101,7 @@ class Mention(NamedTuple):
         name: The `class` or `function` of the step; empty if it has none.
         command: The `cmd` of the step as one text; empty if it has none.
         fixtures: The `fixtures` of the step and of its file.
+        type: The `type` of the step; empty if it has none.
     """
 
     path: Path
@@ -110,6 +111,7 @@ class Mention(NamedTuple):
     name: str
     command: str
     fixtures: tuple[str, ...] = ()
+    type: str = ""
 
 
 def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Path]]:
@@ -145,7 +147,8 @@ def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Pat
             line = step.start_mark.line + 1
             called = (keys.get("module", ""), name, keys.get("cmd", ""))
             fixtures = tuple(f"{shared} {keys.get('fixtures', '')}".split())
-            calls.append(Mention(path, keys.get("name", ""), line, *called, fixtures))
+            kind = keys.get("type", "")
+            calls.append(Mention(path, keys.get("name", ""), line, *called, fixtures, kind))
     return calls, unread
 
 
