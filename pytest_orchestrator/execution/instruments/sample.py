@@ -25,7 +25,7 @@ def run(step: InstrumentQuery, attempt: AttemptContext) -> Ended:
     try:
         if attempt.instruments is None:
             raise no_station(step.instrument)
-        value = _number(step, attempt.instruments.opener(step.instrument).query(step.query))
+        value = _number(step, attempt.instruments.sampled(step.instrument, step.query))
     except InstrumentError as error:
         failure = Failure(kind="status", reason=str(error))
     usage = Usage(seconds=time.monotonic() - started)

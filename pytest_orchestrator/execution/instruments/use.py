@@ -83,6 +83,17 @@ class RecipeInstruments:
         self._answer({"name": name, "do": "find"})
         return Instrument(name, self._answer)
 
+    def sampled(self, name: str, query: str) -> str:
+        """Return the answer to the query of a sampled value.
+
+        No record is logged: it would stand in the log of the step that runs at this moment. The
+        journal has the exchange under the name of the sampled value.
+
+        Raises:
+            InstrumentError: There is no such instrument, or no valid answer.
+        """
+        return str(self._answer({"name": name, "do": "query", "command": query}))
+
     def _answer(self, value: Any) -> Any:
         __tracebackhide__ = True
         try:

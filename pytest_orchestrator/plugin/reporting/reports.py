@@ -14,7 +14,7 @@ from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.results.bounds import bounded
-from pytest_orchestrator.plugin.results.failures import printed
+from pytest_orchestrator.plugin.results.failures import printed, shorten_transcript
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Blocks(Plugin):
         if call.when == "call":
             _fail_unproven(item, report, raised=call.excinfo is not None)
             _set_times(item, report)
+        shorten_transcript(report)
         if report.longrepr is not None:
             _bound(item, report)
         self._made = report

@@ -96,6 +96,11 @@ _WHOLE = 40
 _STDERR = "Captured stderr call"
 _LOG = "Captured log call"
 _STDERR_TITLE = "stderr, "
+_OF_TRANSCRIPT = lazy_pattern(
+    r"(?m)^(?:\x1b\[\d+m)*INFO +(?:\x1b\[0m)? ?"
+    r"pytest_orchestrator\.(?:instrument|step)\.(\S+?):\w+\.py:\d+ "
+)
+"""Start of a line of these loggers in the default `log_format` of pytest, maybe with colours."""
 _LOGGED = lazy_pattern(r"[-\d]{10}T[:\d]{8} \| (\w+) \| (\S+) \| (.*)")
 """A line of `get_logger`, which writes to stderr and is captured as a log record too."""
 
@@ -108,6 +113,16 @@ def shown_live(config: pytest.Config) -> tuple[int, int] | None:
     with capture.global_and_fixture_disabled(), contextlib.suppress(OSError, AttributeError):
         return sys.stdout.fileno(), sys.stderr.fileno()
     return None
+
+
+def shorten_transcript(report: pytest.TestReport) -> None:
+    """Leave out level, logger and file of the lines of instruments and step types.
+
+    A line is then ``psu > MEAS:VOLT?``. A project with a `log_format` of its own keeps that.
+    """
+    for at, (name, text) in enumerate(report.sections):
+        if "pytest_orchestrator." in text:
+            report.sections[at] = name, _OF_TRANSCRIPT.sub(r"\1 ", text)
 
 
 def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:
