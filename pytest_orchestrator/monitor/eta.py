@@ -7,7 +7,7 @@ from pytest_orchestrator.recipe.model.graph import dependencies
 from pytest_orchestrator.reports.html.timeline import timeline
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs.compare.estimates import Seconds, remaining
-from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
 
 
 class Remaining(NamedTuple):
@@ -34,7 +34,7 @@ def remaining_time(run: RunRecord, estimates: Seconds, now: float) -> Remaining 
         pending = [
             step
             for step in recipe.steps.values()
-            if step.block is None and not is_left_out(recipe, step)
+            if step.block is None and step.state != "not selected"
         ]
         left = {
             step.name: _left(step, estimates[step.recipe, step.name], now)
@@ -48,12 +48,6 @@ def remaining_time(run: RunRecord, estimates: Seconds, now: float) -> Remaining 
             lanes = max(1, line.lanes if line else 1)
             whole += remaining(left, dependencies(steps_of(recipe)), lanes)
     return Remaining(whole, is_whole) if is_known else None
-
-
-def is_left_out(recipe: RecipeRecord, step: StepRecord) -> bool:
-    """Return True if a step was not selected, and did not run for another step either."""
-    waits = step.state == "waiting" and step.name in recipe.unselected
-    return waits or step.state == "not selected"
 
 
 def _left(step: StepRecord, estimate: float, now: float) -> float:

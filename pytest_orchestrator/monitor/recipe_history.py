@@ -113,7 +113,7 @@ def _recorded(run: RunRecord, path: str, row: RunRow) -> Column:
         again = {step.name for step in flaky(recipe.steps.values())}
         for step in recipe.steps.values():
             if step.state not in NOT_REACHED:
-                cell = StepCell(step_key(step), step.state, step.name in again)
+                cell = StepCell(step_key(step), step.word, step.name in again)
                 steps[_label(recipe.about.get("cell"), step.name)] = cell
     return _column(row, [(recipe, verdict_of(recipe)) for recipe in recipes], steps)
 
@@ -125,7 +125,7 @@ def _kept(run: PastRun, path: str, row: RunRow) -> Column:
     for recipe in recipes:
         for step in recipe.steps:
             is_flaky = step.state == "passed" and step.was_repeated
-            cell = StepCell(key_of(recipe.key, step.name), step.state, is_flaky)
+            cell = StepCell(key_of(recipe.key, step.name), step.word, is_flaky)
             steps[_label(recipe.cell, step.name)] = cell
     return _column(row, [(recipe, recipe.verdict) for recipe in recipes], steps)
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,7 @@ from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import counts_shown, summary
-from pytest_orchestrator.runs.verdicts import Word, worst
+from pytest_orchestrator.runs.verdicts import Word, counts, worst
 
 PENDING: Final = "…"
 """Verdict of a run whose journal was not read yet."""
@@ -231,7 +230,7 @@ def _past_row(base: Path, name: str) -> RunRow:
             name,
             past.verdict,
             [(recipe, recipe.verdict) for recipe in past.recipes],
-            Counter(step.state for recipe in past.recipes for step in recipe.steps),
+            counts(step for recipe in past.recipes for step in recipe.steps),
         ),
     )
 

@@ -20,7 +20,7 @@ class WholeRun(Part, frozen=True):
 
 
 class OfRecipe(Part, frozen=True):
-    """The verdict of a recipe, its steps by state, and the number of marginal measurements.
+    """The verdict of a recipe, its steps and sampled values by word, and marginal measurements.
 
     `unsafe` has the reason why the safe state of an instrument was not reached, by its name.
     """
@@ -28,6 +28,7 @@ class OfRecipe(Part, frozen=True):
     recipe: str
     verdict: Word
     steps: dict[str, Count]
+    sampled: dict[str, Count] | UnsetType = UNSET
     marginal: Count | UnsetType = UNSET
     unsafe: dict[str, str] | UnsetType = UNSET
 
@@ -41,6 +42,7 @@ class Summary(Part, frozen=True):
     schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
     recipes: list[OfRecipe]
     steps: dict[str, Count]
+    sampled: dict[str, Count] | UnsetType = UNSET
     run: WholeRun | UnsetType = UNSET
     flaky: list[str] | UnsetType = UNSET
     empty_loops: list[str] | UnsetType = UNSET

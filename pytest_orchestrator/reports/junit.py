@@ -23,7 +23,7 @@ _META = ("test_id", "tester", "dut", "station", "operator", "batch")
 
 def _element(element: Element) -> dict[str, Json]:
     """Return an element of ``foreach`` for the property `elements`."""
-    fields: dict[str, Json] = {"index": element.index, "item": element.item, "state": element.state}
+    fields: dict[str, Json] = {"index": element.index, "item": element.item, "state": element.word}
     if element.kind:
         fields["kind"] = element.kind
     if element.reason:
@@ -62,7 +62,7 @@ def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
     block = from_block(data)
     if block is None:
         return []
-    step, meta = plain(block.step), block.recipe.test_meta
+    step, meta = {**plain(block.step), "state": block.step.word}, block.recipe.test_meta
     values: dict[str, Json] = {"recipe": block.recipe.path}
     values |= {name: step[key] for key, name in _STEP.items() if key in step}
     values |= dict(_metadata(meta))

@@ -4,7 +4,6 @@ pytest-json-report leaves the environment empty, and counts a test that passed i
 ``rerun``. This package counts the test as passed and marks it as flaky.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.block import SCHEMA_VERSION, marginal_count
-from pytest_orchestrator.runs.verdicts import Outcome, Word, of_steps, unsafe, unsafe_fields
+from pytest_orchestrator.runs.verdicts import (
+    Outcome,
+    Word,
+    count_fields,
+    of_steps,
+    unsafe,
+    unsafe_fields,
+)
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.events import InstrumentSafe
@@ -47,13 +53,13 @@ def summary(
         {
             "recipe": key,
             "verdict": verdict(blocks, ends.get(key, ())),
-            "steps": _counts(blocks),
+            **count_fields(block.step for block in blocks),
             **_marginal(blocks),
             **unsafe_fields(ends.get(key, ())),
         }
         for key, blocks in recipes.items()
     ]
-    fields["steps"] = _counts(steps)
+    fields |= count_fields(block.step for block in steps)
     fields |= _marginal(steps)
     if flaky := [block.step.node for block in steps if _is_flaky(block.step)]:
         fields["flaky"] = [*flaky]
@@ -118,10 +124,6 @@ def verdict(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) ->
         by = step.blocked_by.rpartition("::")[2] if step.blocked_by else ""
         outcomes.append(Outcome(step.name, step.state, step.kind or "", by))
     return of_steps(outcomes)
-
-
-def _counts(blocks: "Sequence[Block]") -> dict[str, Json]:
-    return {**Counter(block.step.state for block in blocks)}
 
 
 def _marginal(blocks: "Sequence[Block]") -> dict[str, Json]:

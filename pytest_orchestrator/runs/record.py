@@ -220,6 +220,11 @@ class StepRecord:
         return block.step.word if block else self.state
 
     @property
+    def sampled(self) -> bool:
+        """True for a sampled value, which no view counts as a step."""
+        return bool(self.about.get("sampled"))
+
+    @property
     def is_repeated(self) -> bool:
         """True for a step that each resumed run repeats: a service, or a step of ``finally``."""
         return bool(self.about.get("final") or (self.block and self.block.step.background))
@@ -397,6 +402,8 @@ class RecipeRecord:
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
+        for name in self.unselected & self.steps.keys():
+            self.steps[name].state = "not selected"
 
     def wait(self, entry: Entry, event: StepWaits) -> None:
         """Show a wait of the recipe for its locks at its first step, unless a step has begun."""

@@ -14,6 +14,7 @@ from pytest_orchestrator.runs.verdicts import (
     NOT_GOOD,
     Outcome,
     Word,
+    count_fields,
     of_run,
     of_steps,
     unsafe,
@@ -100,20 +101,21 @@ def _outcome(step: StepRecord) -> Outcome:
     return Outcome(step.name, step.state, kind, by.rpartition("::")[2])
 
 
-def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
-    """Return the number of steps by state; steps that were not selected are left out."""
-    return dict(Counter(step.state for step in steps if step.state not in NOT_REACHED))
+def _counts(steps: Iterable[StepRecord]) -> dict[str, Json]:
+    """Return the numbers of the steps and of the sampled values that were reached, by word."""
+    return count_fields(step for step in steps if step.state not in NOT_REACHED)
 
 
 def counts_shown(row: Mapping[str, Any]) -> dict[str, int]:
-    """Return the numbers of a run that lists show: its steps by state, and its other errors.
+    """Return the numbers of a run that lists show: its steps by word, and its other errors.
 
-    As for pytest, a safe state that was not reached is an ``error``.
+    As for pytest, a sampled value that failed and a safe state that was not reached are errors.
 
     Args:
         row: The summary of the run.
     """
     errors = sum(len(one.get("unsafe", ())) for one in row["recipes"])
+    errors += sum(number for word, number in row.get("sampled", {}).items() if word in NOT_GOOD)
     return {**(Counter(row["steps"]) + Counter(error=errors))}
 
 
@@ -162,13 +164,13 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
             {
                 "recipe": one.key,
                 "verdict": verdict_of(one),
-                "steps": {**counts(one.steps.values())},
+                **_counts(one.steps.values()),
                 **_marginal(one.steps.values()),
                 **unsafe_fields(one.unsafe),
             }
             for one in run.recipes.values()
         ],
-        "steps": {**counts(run.steps)},
+        **_counts(run.steps),
         "tests": {**_tests(run)},
         **_marginal(run.steps),
     }

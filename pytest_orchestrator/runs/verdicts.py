@@ -9,8 +9,9 @@ itself, ``error``. A session that was stopped is ``interrupted``: an operator's 
 unit. A recipe is ``blocked`` if a cause outside of it kept a step from running.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.events import InstrumentSafe
@@ -106,6 +107,41 @@ def word_of(state: str, kind: str) -> str:
         ``timeout`` for a failed step that ran longer than its timeout, else the state.
     """
     return "timeout" if state == "failed" and kind == "timeout" else state
+
+
+class Countable(Protocol):
+    """Step or sampled value as far as its count needs it: its word, and if it is sampled."""
+
+    @property
+    def word(self) -> str:
+        """The word that reports show for its state."""
+
+    @property
+    def sampled(self) -> object:
+        """True for a sampled value; of a step any false value."""
+
+
+def counts(steps: Iterable[Countable], *, sampled: bool = False) -> Counter[str]:
+    """Return the number of steps by word, as all views show it.
+
+    A step is one, however many elements its loop has; with a matrix each cell is one. Sampled
+    values are no steps, and steps that were not selected do not count.
+
+    Args:
+        steps: The steps and sampled values of a recipe, or of a run.
+        sampled: True to count the sampled values instead.
+    """
+    words = (one.word for one in steps if bool(one.sampled) is sampled)
+    return Counter(word for word in words if word != "not selected")
+
+
+def count_fields(steps: Iterable[Countable]) -> "dict[str, Json]":
+    """Return the numbers of steps, and of sampled values if there are any, for summaries."""
+    found = [*steps]
+    fields: dict[str, Json] = {"steps": {**counts(found)}}
+    if values := counts(found, sampled=True):
+        fields["sampled"] = {**values}
+    return fields
 
 
 def safe_state(instrument: str) -> str:

@@ -41,7 +41,7 @@ def test_failed_and_blocked_steps_have_different_properties() -> None:
     failed = {"name": "a", "type": "shell", "state": "failed", "kind": "timeout", "reason": "late"}
     blocked = {"name": "b", "type": "shell", "state": "blocked", "blocked_by": "a"}
     assert properties(block(step=failed))[3:] == [
-        ("outcome", "failed"),
+        ("outcome", "timeout"),
         ("kind", "timeout"),
         ("reason", "late"),
     ]

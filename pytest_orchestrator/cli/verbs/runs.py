@@ -21,6 +21,7 @@ from pytest_orchestrator.cli.table import (
 )
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.text import peak_megabytes, say, say_json
+from pytest_orchestrator.runs.verdicts import word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -273,7 +274,7 @@ def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
     attempt += f" ({row['marginal']} marginal)" if "marginal" in row else ""
     return (
         row["step"],
-        f"{row['state']}{attempt}",
+        f"{word_of(row['state'], row.get('kind', ''))}{attempt}",
         f"{row['seconds']:.2f}" if "seconds" in row else "-",
         peak_megabytes(row),
         *_cell_if(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),

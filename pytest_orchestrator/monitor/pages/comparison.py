@@ -27,6 +27,7 @@ from pytest_orchestrator.runs.block import Measurement, measurements_of
 from pytest_orchestrator.runs.compare.comparison import compare_runs
 from pytest_orchestrator.runs.history.figures import FIGURES
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.verdicts import counts
 
 _FIRST_ROWS: Final = 50
 """Rows of a table while the page shows all tables."""
@@ -181,8 +182,8 @@ def _recipes(a: tuple[str, RunRecord], b: tuple[str, RunRecord]) -> Iterator[Pai
 def _recipe_cell(name: str, recipe: RecipeRecord | None) -> Cell:
     if recipe is None:
         return Cell()
-    counts = run_summary.counts(recipe.steps.values())
-    text = ", ".join(f"{number:,} {state}" for state, number in counts.items())
+    words = counts(recipe.steps.values())
+    text = ", ".join(f"{number:,} {word}" for word, number in words.items())
     url = Address(name, "steps", recipe.key).url
     return Cell(run_summary.verdict_of(recipe), text, "", url)
 
@@ -214,7 +215,7 @@ def _step_cell(run: str, step: StepRecord | None) -> Cell:
     used = _seconds(step)
     text = "" if used is None else duration(used)
     url = Address(run, "steps", step=step_key(step)).url
-    return Cell(step.state, text, cut(one_line(step.reason), 300), url)
+    return Cell(step.word, text, cut(one_line(step.reason), 300), url)
 
 
 def _ratio(before: float | None, after: float | None) -> str:

@@ -103,7 +103,7 @@ def content(view: RunView, one: Address) -> Content | None:
     critical = critical_path([step.block for step in shown.rows if step.block])
     chain = frozenset(critical.names) if critical else frozenset()
     is_unfolded = one.key == _UNFOLDED
-    states = {step.name: _state(recipe, step) for step in shown.rows}
+    states = {step.name: step.word for step in shown.rows}
     graph = _graph(shown.rows, states, one, is_unfolded=is_unfolded)
     marks = _marks(graph, chain, chosen_step(view, one))
     wide = boxes(graph, marks, _COLUMNS_BESIDE_A_STEP if one.step else COLUMNS)
@@ -149,12 +149,6 @@ def shown_recipe(view: RunView, one: Address) -> RecipeRecord | None:
         key=lambda recipe: order.index(words[recipe.key] if words[recipe.key] in order else ""),
         default=None,
     )
-
-
-def _state(recipe: RecipeRecord, step: StepRecord) -> str:
-    """Return the state of a step; while its run goes on, the record does not say it is left out."""
-    is_left_out = step.state == "waiting" and step.name in recipe.unselected
-    return "not selected" if is_left_out else step.state
 
 
 def _graph(

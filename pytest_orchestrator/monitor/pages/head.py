@@ -10,7 +10,7 @@ from msgspec import Struct
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import step_key
-from pytest_orchestrator.monitor.eta import Remaining, is_left_out, remaining_time
+from pytest_orchestrator.monitor.eta import Remaining, remaining_time
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.html.page import labelled_meta, meta_text
 from pytest_orchestrator.reports.html.render import NAME
@@ -26,6 +26,7 @@ from pytest_orchestrator.runs.summary import (
     simulated_in,
     verdict,
 )
+from pytest_orchestrator.runs.verdicts import counts
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
 _MOST: Final = 3
@@ -67,7 +68,8 @@ class Head(Struct, frozen=True):
         done: Number of steps that have ended.
         total: Number of selected steps.
         parts: Number of steps by style, in the order of the bar.
-        counts: Number of steps by state.
+        counts: Number of steps by word.
+        sampled: Number of sampled values by word.
         tests: Number of other tests by outcome.
         marginal: Number of marginal measurements.
         now: The steps that run, at most three.
@@ -94,6 +96,7 @@ class Head(Struct, frozen=True):
     total: int
     parts: list[tuple[str, int]]
     counts: dict[str, int]
+    sampled: dict[str, int]
     tests: dict[str, int]
     marginal: int
     now: list[Mention]
@@ -119,7 +122,8 @@ def head(view: RunView, estimates: Seconds) -> Head:
     run, now = view.record, time.time()
     word = verdict(run)
     steps = [*selected(view.record)]
-    looks = Counter(look(step.state) for step in steps)
+    words = counts(steps)
+    looks = Counter(look(word) for word in words.elements())
     live = run.state == "running" and bool(run.first)
     active = [step for step in steps if step.state in ACTIVE]
     failed = sorted(
@@ -134,10 +138,11 @@ def head(view: RunView, estimates: Seconds) -> Head:
         problem=view.problem,
         reading="" if view.share == 1 else f"{view.share:.0%}".replace("%", " %"),
         title=_title(view),
-        done=len(steps) - looks["running"] - looks["waiting"],
-        total=len(steps),
+        done=words.total() - looks["running"] - looks["waiting"],
+        total=words.total(),
         parts=[(name, looks[name]) for name in _ORDER if looks[name]],
-        counts=dict(Counter(step.state for step in steps)),
+        counts=dict(words),
+        sampled=dict(counts(steps, sampled=True)),
         tests=dict(Counter(one.outcome for one in run.tests.values() if one.step is None)),
         marginal=marginal(steps),
         now=[_running(step, now) for step in active[:_MOST]],
@@ -156,10 +161,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
 
 def selected(run: RunRecord) -> Iterator[StepRecord]:
     """Yield the steps of a run that were selected, or that ran because another one needs them."""
-    for recipe in run.recipes.values():
-        for step in recipe.steps.values():
-            if not is_left_out(recipe, step):
-                yield step
+    yield from (step for step in run.steps if step.state != "not selected")
 
 
 def _left(left: Remaining) -> str:

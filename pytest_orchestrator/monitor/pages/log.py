@@ -186,7 +186,7 @@ def _steps(view: RunView, one: Address, chosen: StepRecord | None) -> Choices:
 
 def _label(step: StepRecord, *, several: bool) -> str:
     of = f" · {cut(step.recipe, 80)}" if several else ""
-    return f"{sign(step.state)} {cut(step.name, 80)}{of} ({step.state})"
+    return f"{sign(step.word)} {cut(step.name, 80)}{of} ({step.word})"
 
 
 def _chosen(

@@ -204,7 +204,7 @@ def _used(step: StepRecord, *names: str) -> float:
 _SORTS: Final[dict[str, Callable[[StepRecord], Any]]] = {
     "step": lambda step: step.name,
     "recipe": lambda step: step.recipe,
-    "state": lambda step: step.state,
+    "state": lambda step: step.word,
     "seconds": lambda step: _used(step, "seconds"),
     "cpu": lambda step: _used(step, "cpu_user_seconds", "cpu_system_seconds"),
     "peak": lambda step: _used(step, "max_rss"),
@@ -224,7 +224,7 @@ def _row(view: RunView, step: StepRecord) -> UsageRow:
         key=step_key(step),
         name=step.name,
         recipe=step.recipe,
-        state=step.state,
+        state=step.word,
         since=epoch_seconds(step.started or "") if runs else 0.0,
         seconds=seconds,
         cpu=live.cpu if live else cpu,
@@ -289,7 +289,7 @@ def _chart(
         area = f"{at[0]},{HEIGHT} {' '.join(points)} {at[-1]},{HEIGHT}"
         text = f"peak {max(one):.3g} {unit}".rstrip() + f", last {one[-1]:.3g} {unit}".rstrip()
         name = cut(step.name, 200)
-        lines.append(Line(step_key(step), name, step.state, " ".join(points), area, text))
+        lines.append(Line(step_key(step), name, step.word, " ".join(points), area, text))
     shown = [(height(limit), f"limit {limit:g} {unit}".rstrip()) for limit in limits]
     levels = [(height(part * top), f"{part * top:g}") for part in (1, 0.5, 0)]
     return Chart(title, unit, lines, shown, levels, seconds, ticks_of(seconds))

@@ -9,7 +9,6 @@ from msgspec import Struct
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import counted, one_line
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, step_key
-from pytest_orchestrator.monitor.eta import is_left_out
 from pytest_orchestrator.monitor.pages.head import selected
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.pages.runs import recipe_url
@@ -19,6 +18,7 @@ from pytest_orchestrator.reports.html.page import meta_text
 from pytest_orchestrator.reports.text import added, cut, megabytes, peak_megabytes
 from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, StepRecord
 from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.verdicts import counts
 
 LABEL: Final = "Steps"
 
@@ -80,7 +80,7 @@ class Content(Struct, frozen=True):
 
     Attributes:
         part: The rows of this page.
-        counts: Number of steps by state, before the filter by state.
+        counts: Number of rows by word, before the filter by state.
         has_recipes: True if the steps are of several recipes.
         groups: Heads of the recipes on this page by key; empty if the rows are sorted.
     """
@@ -105,9 +105,9 @@ def content(view: RunView, one: Address) -> Content:
     words = one.q.lower().split()
     if words:
         numbered = [(number, step) for number, step in numbered if _has(step, words)]
-    counts = dict(Counter(step.state for _, step in numbered))
+    words_shown = dict(Counter(step.word for _, step in numbered))
     if one.state:
-        numbered = [(number, step) for number, step in numbered if step.state == one.state]
+        numbered = [(number, step) for number, step in numbered if step.word == one.state]
     column = one.sort.removeprefix("-")
     if column in _SORTS:
         by = _SORTS[column]
@@ -117,13 +117,13 @@ def content(view: RunView, one: Address) -> Content:
     several = recipe is None and len(view.record.recipes) > 1
     keys = dict.fromkeys(row.recipe for row in rows) if several and column not in _SORTS else {}
     groups = {key: _group(view.record.recipes[key]) for key in keys}
-    return Content(shown._replace(rows=rows), counts, several, groups)
+    return Content(shown._replace(rows=rows), words_shown, several, groups)
 
 
 def _group(recipe: RecipeRecord) -> Group:
-    counts = Counter(step.state for step in recipe.steps.values() if not is_left_out(recipe, step))
-    others = [f"{number:,} {state}" for state, number in counts.items() if state != "passed"]
-    number = counts.total()
+    words = counts(recipe.steps.values())
+    others = [f"{number:,} {word}" for word, number in words.items() if word != "passed"]
+    number = words.total()
     cell = recipe.about.get("cell")
     name = cut(recipe.name, 200)
     return Group(
@@ -155,7 +155,7 @@ def _has(step: StepRecord, words: Iterable[str]) -> bool:
 _SORTS: Final[dict[str, Callable[[StepRecord], Any]]] = {
     "step": lambda step: step.name,
     "recipe": lambda step: step.recipe,
-    "state": lambda step: step.state,
+    "state": lambda step: step.word,
     "started": lambda step: step.started or "",
     "seconds": lambda step: step.figures.get("seconds", -1),
     "cpu": lambda step: _cpu(step) or -1,
@@ -176,7 +176,7 @@ def _row(view: RunView, number: int, step: StepRecord) -> StepRow:
         number=number,
         name=step.name,
         recipe=step.recipe,
-        state=step.state,
+        state=step.word,
         attempt=step.attempt,
         started=step.start or "",
         since=epoch_seconds(step.started or "") if runs else 0.0,

@@ -90,7 +90,7 @@ def rule(run: "RunRecord", recipe: "RecipeRecord", verification: "Verification")
     for step in recipe.steps.values():
         found = [*_of_step(run, step)]
         findings += found
-        if all(one.kind == "remark" for one in found):
+        if not step.sampled and all(one.kind == "remark" for one in found):
             skipped += step.state == "skipped"
             ran += step.state != "skipped"
     findings += [

@@ -147,7 +147,7 @@ class Certificate:
     @property
     def statement(self) -> str:
         """The verdict as a sentence."""
-        total = len(self._recipe.steps)
+        total = sum(not step.sampled for step in self._recipe.steps.values())
         ruling = self.ruling
         text = f"{ruling.ran:,} of {counted(total, 'step')} passed"
         if ruling.skipped:
@@ -297,7 +297,7 @@ class Certificate:
         kinds = {one.step: one.kind for one in (*self.ruling.of("gap"), *self.ruling.of("failure"))}
         return [
             StepRow(
-                cut(step.name, 160),
+                cut(f"{step.name}{' (sampled value)' * step.sampled}", 160),
                 cut(step.word, 40),
                 *_step_sign(step.word, kinds.get(step.name, "")),
                 _seconds_of(step),

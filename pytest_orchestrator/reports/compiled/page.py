@@ -207,8 +207,8 @@ def root(context, missing=missing, environment=environment):
     )
     if l_0_page.counts:
         pass
-        v_0 = (t_4(l_0_page.steps))
-        v_1 = (('s' if (t_4(l_0_page.steps) != 1) else ''))
+        v_1 = (('s' if (l_0_page.counts.total() != 1) else ''))
+        v_0 = escaped(l_0_page.counts.total())
         t_13.append(
             f'    <p class="counts"><span class="quiet">{v_0}'
             f' step{v_1}'
@@ -224,6 +224,21 @@ def root(context, missing=missing, environment=environment):
                 f'</span>\n'
             )
         l_1_word = l_1_number = missing
+        if l_0_page.sampled:
+            pass
+            t_13.append(
+                f'<span class="quiet">sampled:</span>'
+            )
+            for (l_1_word, l_1_number) in l_0_page.sampled.items():
+                pass
+                v_0 = (l_0_state(l_1_word))
+                v_1 = escaped(l_1_number)
+                t_13.append(
+                    f' <span class="count">{v_0}'
+                    f' {v_1}'
+                    f'</span>'
+                )
+            l_1_word = l_1_number = missing
         if l_0_page.marginal:
             pass
             v_0 = (l_0_state('marginal'))
@@ -1200,7 +1215,7 @@ def root(context, missing=missing, environment=environment):
         t_13.append(
             f'<section id="steps" aria-labelledby="steps-head">\n  <h2 id="steps-head">Steps <span class="shown quiet" aria-live="polite"></span></h2>\n  <div class="controls scripted-only" role="group" aria-label="Filter and sort">\n    <input type="search" class="find" placeholder="Search steps and output" aria-label="Search the steps">\n    <span class="states">\n'
         )
-        for (l_1_word, l_1_number) in l_0_page.counts.items():
+        for (l_1_word, l_1_number) in l_0_page.listed_words.items():
             pass
             v_1 = (l_0_state(l_1_word))
             v_0, v_2 = all_escaped((l_1_word, l_1_number))
@@ -1375,7 +1390,7 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
         l_0_history = getattr(included_template, 'history', missing)
         if l_0_history is missing:
-            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 307 in 'page.html') does not export the requested name 'history'", name='history')
+            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 308 in 'page.html') does not export the requested name 'history'", name='history')
         context.vars['history'] = l_0_history
         context.exported_vars.discard('history')
         t_13.append(
@@ -1409,7 +1424,7 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
         l_0_trends = getattr(included_template, 'trends', missing)
         if l_0_trends is missing:
-            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 316 in 'page.html') does not export the requested name 'trends'", name='trends')
+            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 317 in 'page.html') does not export the requested name 'trends'", name='trends')
         context.vars['trends'] = l_0_trends
         context.exported_vars.discard('trends')
         v_0 = (l_0_trends(l_0_page.trends, 'Trends (last 20 runs)', l_0_page.trends_note))
@@ -1545,4 +1560,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_13)
 
 blocks = {}
-debug_info = '1=100&2=124&3=133&17=152&24=162&29=174&31=196&32=206&34=215&37=225&41=239&43=248&49=264&52=282&54=292&56=302&59=311&62=323&66=333&68=341&70=349&72=370&74=378&76=386&78=394&80=402&88=410&91=422&92=431&97=469&102=493&108=504&114=514&115=516&117=525&118=540&121=562&123=572&128=584&132=595&133=602&135=631&136=655&141=693&144=698&145=705&146=726&147=729&148=730&149=741&156=799&158=809&159=820&160=825&164=868&170=878&173=885&174=896&175=900&176=903&180=927&181=936&183=946&185=956&186=961&192=1001&195=1010&197=1022&200=1027&208=1044&212=1052&215=1057&222=1073&223=1075&224=1078&229=1086&234=1100&236=1114&237=1127&238=1130&239=1136&249=1201&253=1215&254=1220&256=1231&257=1237&262=1252&266=1265&268=1279&269=1282&270=1286&271=1289&272=1290&275=1301&283=1313&287=1318&291=1334&296=1348&299=1353&300=1355&306=1371&307=1373&309=1382&310=1394&315=1405&316=1407&319=1418&323=1423&324=1429&333=1482&335=1492&337=1503&341=1515&343=1522'
+debug_info = '1=100&2=124&3=133&17=152&24=162&29=174&31=196&32=206&34=215&37=225&38=240&42=254&44=263&50=279&53=297&55=307&57=317&60=326&63=338&67=348&69=356&71=364&73=385&75=393&77=401&79=409&81=417&89=425&92=437&93=446&98=484&103=508&109=519&115=529&116=531&118=540&119=555&122=577&124=587&129=599&133=610&134=617&136=646&137=670&142=708&145=713&146=720&147=741&148=744&149=745&150=756&157=814&159=824&160=835&161=840&165=883&171=893&174=900&175=911&176=915&177=918&181=942&182=951&184=961&186=971&187=976&193=1016&196=1025&198=1037&201=1042&209=1059&213=1067&216=1072&223=1088&224=1090&225=1093&230=1101&235=1115&237=1129&238=1142&239=1145&240=1151&250=1216&254=1230&255=1235&257=1246&258=1252&263=1267&267=1280&269=1294&270=1297&271=1301&272=1304&273=1305&276=1316&284=1328&288=1333&292=1349&297=1363&300=1368&301=1370&307=1386&308=1388&310=1397&311=1409&316=1420&317=1422&320=1433&324=1438&325=1444&334=1497&336=1507&338=1518&342=1530&344=1537'

@@ -181,10 +181,17 @@ def root(context, missing=missing, environment=environment):
         for l_2_row, l_2_loop in LoopContext(t_8(l_1_line), undefined):
             pass
             v_0 = ((' thin' if (not l_2_row.name) else ''))
+            v_1 = ((' sampled' if l_2_row.is_sampled else ''))
             t_15.append(
                 f'<div class="lane{v_0}'
+                f'{v_1}'
                 f'"><span class="label">'
             )
+            if l_2_row.is_sampled:
+                pass
+                t_15.append(
+                    f'<span class="quiet">sampled</span> '
+                )
             if l_2_row.name:
                 pass
                 v_0, v_1 = all_escaped((l_1_view.anchors[l_2_row.name], l_2_row.name))
@@ -379,4 +386,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_12)
 
 blocks = {}
-debug_info = '1=77&2=85&6=103&9=117&10=122&11=127&12=132&13=137&15=145&19=165&20=171&21=172&23=179&24=186&25=203&26=206&27=207&28=227&30=240&36=261&41=284&43=293&44=300&45=318&47=337&53=361'
+debug_info = '1=77&2=85&6=103&9=117&10=122&11=127&12=132&13=137&15=145&19=165&20=171&21=172&23=179&24=188&25=210&26=213&27=214&28=234&30=247&36=268&41=291&43=300&44=307&45=325&47=344&53=368'

@@ -26,7 +26,7 @@ from pytest_orchestrator.reports.quantities import duration, has_limits, limits_
 from pytest_orchestrator.reports.states import Legend, legend
 from pytest_orchestrator.reports.summary import Unsafe, verdict
 from pytest_orchestrator.runs.block import Measurement, measurements_of, plain
-from pytest_orchestrator.runs.verdicts import STATES, Word, is_good, of_run, rank, worst
+from pytest_orchestrator.runs.verdicts import STATES, Word, counts, is_good, of_run, rank, worst
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block
@@ -161,7 +161,7 @@ def _head(
     word = of_run(verdicts.values(), (one for one in session.tests if session.tests[one]), more)
     cause = f" ({plain_text(session.cause)})" if session.cause and word == "interrupted" else ""
     yield f"## {_signed(word)}{cause}\n"
-    steps = Counter[str](block.step.word for blocks in recipes.values() for block in blocks)
+    steps = counts(block.step for blocks in recipes.values() for block in blocks)
     measured = [
         one for blocks in recipes.values() for block in blocks for one in measurements_of(block)
     ]

@@ -34,7 +34,7 @@ from pytest_orchestrator.runs.summary import (
     verdict,
     verdict_of,
 )
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, URGENT
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, URGENT, counts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.certificate.meta import Row
@@ -295,8 +295,18 @@ class Page:
         return len(self.steps) - sum(map(len, self.listed))
 
     @cached_property
-    def counts(self) -> dict[str, int]:
-        """Number of steps by state, failures first."""
+    def counts(self) -> Counter[str]:
+        """Number of steps by word, failures first."""
+        return _failures_first(counts(self.run.steps))
+
+    @property
+    def sampled(self) -> dict[str, int]:
+        """Number of sampled values by word, failures first."""
+        return _failures_first(counts(self.run.steps, sampled=True))
+
+    @property
+    def listed_words(self) -> dict[str, int]:
+        """Number of rows of the list by word: steps, sampled values, and what was not selected."""
         return _failures_first(Counter(step.state for step in self.steps))
 
     @property
@@ -550,9 +560,9 @@ def _is_worth_drawing(drawn: "Curves") -> bool:
     return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10
 
 
-def _failures_first(counts: Mapping[str, int]) -> dict[str, int]:
+def _failures_first(counts: Mapping[str, int]) -> Counter[str]:
     order = {state: place for place, state in enumerate(URGENT)}
-    return dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9)))
+    return Counter(dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9))))
 
 
 def _blocked_by(step: StepView) -> str:

@@ -11,7 +11,7 @@ from pytest_orchestrator.reports.html.page import RecipeView, first_of
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.timeline import lanes_of, ticks_of
 from pytest_orchestrator.reports.text import cut, json_text, sign
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, is_good, unsafe
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, counts, is_good, unsafe
 
 _MOST_ROWS: Final = 300
 _MOST_COLUMNS: Final = 40
@@ -61,12 +61,12 @@ def rows(recipes: Sequence[RecipeView]) -> list[RecipeRow]:
 
 
 def _row(view: RecipeView) -> RecipeRow:
-    counts = Counter(step.state for step in view.steps)
-    others = [f"{number:,} {state}" for state, number in counts.items() if state != "passed"]
+    words = counts(view.recipe.steps.values())
+    others = [f"{number:,} {word}" for word, number in words.items() if word != "passed"]
     return RecipeRow(
         view,
         view.title,
-        f"{len(view.steps):,}" + (f" ({', '.join(others)})" if others else ""),
+        f"{words.total():,}" + (f" ({', '.join(others)})" if others else ""),
         view.duration,
         first_of(view.steps),
         unsafe=cut("; ".join(f"{o.name}: {o.reason}" for o in unsafe(view.recipe.unsafe)), 300),

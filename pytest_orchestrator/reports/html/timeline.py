@@ -53,7 +53,8 @@ class Bar(msgspec.Struct, frozen=True):
 
     Attributes:
         step: The step.
-        lane: Number of its lane, from 0; bars of the same lane do not overlap.
+        lane: Number of its lane, from 0; bars of the same lane do not overlap. A sampled value
+            takes no worker slot, so it has none of the lanes.
         spans: Parts of the bar, in order.
         marks: Changes of the Context by the step.
     """
@@ -118,7 +119,11 @@ def timeline_of(steps: Iterable[StepRecord], last: str) -> Timeline | None:
     # Outputs are written to the Context after the step code has ended.
     ends = [mark.at for _, _, marks in ran for mark in marks]
     ended = max(*ends, *(stop for _, stop in times), began)
-    lanes = lanes_of(times)
+    busy = lanes_of(
+        [each for (step, _, _), each in zip(ran, times, strict=True) if not step.sampled]
+    )
+    number, free = max(busy, default=-1) + 1, iter(busy)
+    lanes = [number if step.sampled else next(free) for step, _, _ in ran]
     bars = tuple(
         Bar(
             step,
@@ -129,7 +134,7 @@ def timeline_of(steps: Iterable[StepRecord], last: str) -> Timeline | None:
         for (step, spans, marks), lane in zip(ran, lanes, strict=True)
     )
     seconds = max(ended - began, 1e-6)
-    return Timeline(began, seconds, bars, max(lanes) + 1, ticks_of(seconds))
+    return Timeline(began, seconds, bars, number, ticks_of(seconds))
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -138,15 +143,22 @@ class Row(msgspec.Struct, frozen=True):
     name: str
     bars: tuple[Bar, ...]
 
+    @property
+    def is_sampled(self) -> bool:
+        """True for the row of a sampled value, below those of the steps."""
+        return any(bar.step.sampled for bar in self.bars)
+
 
 def rows(line: Timeline) -> list[Row]:
-    """Return a row for each step, or a row for each lane if there are too many steps."""
-    if len(line.bars) <= _MAX_STEP_ROWS:
-        return [Row(bar.step.name, (bar,)) for bar in line.bars]
-    lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]
-    for bar in line.bars:
-        lanes[bar.lane].append(bar)
-    return [Row("", tuple(lane)) for lane in lanes]
+    """Return a row for each step, or one for each lane if there are too many; then samples."""
+    steps = [bar for bar in line.bars if not bar.step.sampled]
+    found = [Row(bar.step.name, (bar,)) for bar in steps]
+    if len(steps) > _MAX_STEP_ROWS:
+        lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]
+        for bar in steps:
+            lanes[bar.lane].append(bar)
+        found = [Row("", tuple(lane)) for lane in lanes]
+    return found + [Row(bar.step.name, (bar,)) for bar in line.bars if bar.step.sampled]
 
 
 def _spans(step: StepRecord, last: str) -> list[Span]:

@@ -15,7 +15,15 @@ from pytest_orchestrator.reports.terminal.lines import one_line
 from pytest_orchestrator.reports.terminal.measurements import CellRow
 from pytest_orchestrator.reports.terminal.status_line import clock
 from pytest_orchestrator.runs.block import measurements_of
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, STATES, URGENT, Word, is_good, unsafe
+from pytest_orchestrator.runs.verdicts import (
+    NOT_GOOD,
+    STATES,
+    URGENT,
+    Word,
+    counts,
+    is_good,
+    unsafe,
+)
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.events import InstrumentSafe
@@ -113,7 +121,7 @@ def overview(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) -
             if times
             else None
         ),
-        states=Counter(block.step.word for block in steps),
+        states=counts(block.step for block in blocks),
         repeated=sum((block.step.attempt or 1) > 1 or bool(block.step.reruns) for block in steps),
         measured=Counter(map(_word, measured)),
         rows=rows,

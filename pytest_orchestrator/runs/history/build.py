@@ -92,7 +92,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
     about = recipe.about
     reached = [one for one in recipe.steps.values() if one.state not in NOT_REACHED]
     steps = tuple(map(_step, reached))
-    total = len(recipe.steps)
+    selectable = {name for name, step in recipe.steps.items() if not step.sampled}
     return PastRecipe(
         key=recipe.key,
         path=recipe.path,
@@ -106,8 +106,8 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         vars={name: _short(value) for name, value in _mapping(about.get("vars")).items()},
         digest=str(about.get("sha256") or ""),
         digests=recipe.digests,
-        selected=total - sum(name in recipe.unselected for name in recipe.steps),
-        total=total,
+        selected=len(selectable - recipe.unselected),
+        total=len(selectable),
         only_restored=not recipe.is_tested,
         simulated=simulated_in(recipe.opened.values()),
         steps=steps,
@@ -147,6 +147,7 @@ def _step(step: "StepRecord") -> PastStep:
         reason=_cut(fields.get("reason", "")),
         attempts=step.attempt,
         reruns=step.reruns,
+        sampled=step.sampled,
         stopped=block.time.stop if used and block and block.time else "",
         digest=step.digest,
         measurements=tuple(

@@ -11,7 +11,7 @@ import msgspec
 
 from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.runs.block import Measurement, Part
-from pytest_orchestrator.runs.verdicts import Word
+from pytest_orchestrator.runs.verdicts import Word, word_of
 
 VERSION: Final = "1"
 """Version of the format of the files."""
@@ -49,6 +49,7 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
         reason: Reason why it did not pass; may be empty.
         attempts: Number of its attempts; 0 if its step code did not run in this run.
         reruns: Number of times that a pytest plugin ran it again after a failure.
+        sampled: True for a sampled value, which is no step.
         stopped: Its end, in ISO 8601 UTC; empty if it did not run in this run.
         seconds: Duration of its step code in seconds, in the last attempt; None if it did not run.
         cpu_seconds: CPU time of the last attempt in seconds; None if not measured.
@@ -63,12 +64,18 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     attempts: int = 0
     reruns: int = 0
+    sampled: bool = False
     stopped: str = ""
     seconds: float | None = None
     cpu_seconds: float | None = None
     max_rss: int | None = None
     digest: str = ""
     measurements: tuple[PastMeasurement, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The word that reports show for its state, see `word_of`."""
+        return word_of(self.state, self.kind)
 
     @property
     def was_repeated(self) -> bool:
