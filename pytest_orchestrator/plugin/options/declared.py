@@ -127,15 +127,15 @@ _LISTS: tuple[tuple[str, list[str] | None, str], ...] = (
     ("recipe_resources", [], "how many units of each resource exist, such as scope=2"),
 )
 
+_REPEATED: dict[str, Any] = {"action": "append", "default": []}
 _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-resource",
         {
-            "action": "append",
-            "default": [],
+            **_REPEATED,
             "metavar": "NAME=N",
             "help": "how many units of a resource exist, which steps request in 'resources'; may "
-            "be repeated",
+            "be repeated (ini: recipe_resources)",
         },
     ),
     (
@@ -178,8 +178,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-rerun",
         {
-            "action": "append",
-            "default": [],
+            **_REPEATED,
             "metavar": "NAME",
             "help": "with --recipe-resume: run this step again in any case; may be repeated",
         },
@@ -256,8 +255,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-var",
         {
-            "action": "append",
-            "default": [],
+            **_REPEATED,
             "metavar": "NAME=VALUE",
             "help": "value of a var of the recipes that declare it: JSON if it is valid JSON, "
             "else text; may be repeated",
@@ -267,7 +265,6 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--recipe-ask",
         {
             "action": "store_true",
-            "default": False,
             "help": "ask at the terminal for inputs of recipes that have no value, before the "
             "first step",
         },
@@ -275,8 +272,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-vars-file",
         {
-            "action": "append",
-            "default": [],
+            **_REPEATED,
             "metavar": "PATH",
             "help": "file with values of vars: YAML, JSON or dotenv by its ending; may be "
             "repeated, the later wins",
@@ -285,8 +281,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-answer",
         {
-            "action": "append",
-            "default": [],
+            **_REPEATED,
             "metavar": "STEP.FIELD=VALUE",
             "help": "answer to a field, or to the 'button', of a step that asks a person; STEP may "
             "have a cell and a recipe: recipes/x.yaml::STEP[CELL]; may be repeated",
@@ -295,8 +290,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "--recipe-answers",
         {
-            "action": "append",
-            "default": [],
+            **_REPEATED,
             "metavar": "PATH",
             "help": "YAML or JSON file with answers, a mapping of fields for each step; may be "
             "repeated, the later wins",
@@ -354,9 +348,11 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def add_options(parser: "pytest.Parser") -> None:
     """Declare the options and ini keys of the plugin."""
-    group = parser.getgroup("recipes", "YAML recipes as tests")
+    group = parser.getgroup("recipes", "orchestrator: YAML recipes as tests")
     for name, settings in _OPTIONS:
-        group.addoption(name, **settings)
+        text = settings["help"]
+        unset = "" if "; default" in text or "(default" in text else " (default: not set)"
+        group.addoption(name, **{**settings, "help": f"{text}{unset}"})
     for key, default, meaning in _LISTS:
         parser.addini(key, meaning, type="args", default=default)
     for key, is_on, meaning in BOOLEANS:

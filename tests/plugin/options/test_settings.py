@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -320,10 +321,25 @@ def test_an_invalid_factor_is_a_usage_error(project: Project, factor: str) -> No
 def test_settings_and_options_are_listed_with_help(project: Project) -> None:
     lines = project.run("--help").stdout
 
-    lines.fnmatch_lines(["YAML recipes as tests:", "*--recipe-needs={run,snapshot,none}*"])
+    title = "orchestrator: YAML recipes as tests:"
+    lines.fnmatch_lines([title, "*--recipe-needs={run,snapshot,none}*"])
     lines.fnmatch_lines(["*recipe_files (args):*"])
     lines.fnmatch_lines(["*recipe_max_size (string):*"])
     lines.fnmatch_lines(["*recipe_timeout (string):*"])
+
+
+def test_each_option_is_listed_with_its_ini_key_and_default(project: Project) -> None:
+    text = project.run("--help").stdout.str()
+    group = text.partition("orchestrator: YAML recipes as tests:")[2].partition("\n\n")[0]
+    keys = set(re.findall(r"^  ((?:recipe|report)_\w+) \(", text, re.MULTILINE))
+    options = re.split(r"\n  --", group)[1:]
+    assert len(options) == 25
+    for option in options:
+        words = " ".join(option.split())
+        name = "recipe_" + re.match("(?:recipe-)?([a-z-]+)", option)[1].replace("-", "_")
+        own = [key for key in keys if key in (name, f"{name}s")]
+        assert all(f"ini: {key}" in words for key in own), words
+        assert re.search(r"\(default|; default", words), words
 
 
 def test_the_marker_is_listed(project: Project) -> None:
