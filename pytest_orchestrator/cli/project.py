@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.core import files
-from pytest_orchestrator.plugin.collection.file_matching import asked_folders, claimed
+from pytest_orchestrator.plugin.collection.file_matching import asked_folders, claimed, not_claimed
 from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_settings
 from pytest_orchestrator.plugin.options.values import runs_folder as checked_runs_folder
 
@@ -110,9 +110,12 @@ class Project(NamedTuple):
             if must_be or _looks_like_recipe(path):
                 yield path
 
-    def empty_files(self, paths: Sequence[Path]) -> list[str]:
-        """Return the empty files that would be recipes, as messages show them."""
-        return [self.display_path(one) for one, _ in self._claimed(paths) if not one.stat().st_size]
+    def near_recipes(self, paths: Sequence[Path]) -> Iterator[str]:
+        """Yield a sentence for each file that is no recipe, and would be with a small change."""
+        for one, _ in self._claimed(paths):
+            yield f"{self.display_path(one)} {'has no steps' if one.stat().st_size else 'is empty'}"
+        folders = filter(Path.is_dir, _absolute(paths) or [self.root])
+        yield from not_claimed(folders, self.root, self.listed("recipe_files"))
 
     def _claimed(self, paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
         """Yield each file that may be a recipe, and True if it must be one."""

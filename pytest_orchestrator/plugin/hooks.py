@@ -7,7 +7,7 @@ plugin. pytest is not to rewrite the asserts of this module, which takes longer 
 
 import sys
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -228,6 +228,19 @@ def _say_what_is_owed(config: pytest.Config, runs: "Path") -> None:
         from pytest_orchestrator.plugin.instruments import owed
 
         config.pluginmanager.register(owed.OwedSafeStates(config, owed.LATER))
+
+
+def pytest_terminal_summary(
+    terminalreporter: Any, exitstatus: int, config: pytest.Config
+) -> None:
+    """Name files that look like recipes and are none, if no test was collected."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        from pytest_orchestrator.plugin.collection.file_matching import not_claimed
+
+        named = (config.invocation_params.dir / one for one in config.args)
+        folders = [path for path in named if path.is_dir()]
+        for line in not_claimed(folders, config.rootpath, config.getini("recipe_files")):
+            terminalreporter.write_line(f"orchestrator: {line}")
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ _VARIES: Final = [
     (r"([=_!-])\1{3,}", r"\1\1\1"),
     (r"\b\d+\.\d+ ?s\b(?: \([\d:]+\))?", "N s"),
     (r"0x[0-9a-f]{9,}", "0x…"),
+    (r"\S*/pytest_orchestrator/(\S+):\d+", r"pytest_orchestrator/\1"),
     (r"^(resources|samples) .*", r"\1  …"),
     (r"(no port '/dev/ttyPSU9') \(.*\)", r"\1 (…)"),
     (r"\d+ of \d+ samples", "N of N samples"),

@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     paths = list(about.recipes(rest)) if rest or not args.paths else []
     if not (paths or stations):
         where = " or ".join(map(str, args.paths or [about.root]))
-        empty = about.empty_files(rest)
-        where += f": {empty[0]} is empty" if empty else ""
+        near = next(about.near_recipes(rest), "")
+        where += f": {near}" if near else ""
         raise UsageError(
             f"there is no recipe in {where}; pytest-orchestrator new recipe NAME creates one"
         )

@@ -78,6 +78,21 @@ def claimed(
                 yield path, file_claim
 
 
+def not_claimed(folders: Iterable[Path], root: Path, patterns: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each file in folders that is meant as a recipe by its text alone."""
+    from pytest_orchestrator.core.suggestions import project_files
+    from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
+
+    for path in (path for folder in folders for path in project_files(folder, "")):
+        name = path.relative_to(root) if path.is_relative_to(root) else path
+        if path.name.endswith((".yaml.txt", ".yml.txt")):
+            yield f"{name} looks like a recipe; rename it to {path.stem}"
+        elif path.name.endswith(SUFFIXES) and not path.name.startswith("_"):
+            is_claimed = claim(path, root, patterns, (), named=False)
+            if not is_claimed and looks_like_recipe(path):
+                yield f"{name} looks like a recipe; move it to a folder 'recipes', or name the file"
+
+
 def walked(folder: Path) -> Iterator[Path]:
     """Yield the YAML files below a folder, sorted; hidden, build and venv folders are skipped."""
     from pytest_orchestrator.core.suggestions import files_below

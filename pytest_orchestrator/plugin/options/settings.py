@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.run_config import RecordStyle
 
 
+def warn_of_own_table(config: pytest.Config) -> None:
+    """Warn of a table of this plugin in ``pyproject.toml``, which nothing reads."""
+    path = config.rootpath / "pyproject.toml"
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    if table := re.search(r"(?m)^\[tool\.(pytest[_-])?orchestrator\]", text):
+        line = text.count("\n", 0, table.start()) + 1
+        head = f"pyproject.toml:{line}: nothing reads {table[0]}"
+        warning = f"{head}; write its keys into [tool.pytest.ini_options]"
+        config.issue_config_time_warning(pytest.PytestConfigWarning(warning), stacklevel=2)
+
+
 def check_booleans(config: pytest.Config) -> None:
     """Check the values of all boolean ini keys.
 
