@@ -155,19 +155,6 @@ def pytest_exception_interact(node: pytest.Collector | pytest.Item, report: obje
         config.stash[_UNCOLLECTED].append(report)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Set ``ctx`` of a test to the Context of its marker's recipe, if the recipe has its own."""
-    mark = metafunc.definition.get_closest_marker("recipe")
-    if mark is None or "ctx" not in metafunc.fixturenames:
-        return
-    activate(metafunc.config)
-    from pytest_orchestrator.plugin.collection import needs
-
-    run = needs.recipe_of_mark(mark, metafunc.config)
-    if not isinstance(run, str) and run.recipe.context == "recipe":
-        metafunc.parametrize("ctx", [run.context], indirect=True, ids=[pytest.HIDDEN_PARAM])
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Replace ``use`` entries in arguments by their steps; add hints for mistyped arguments."""
@@ -213,11 +200,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     runs = session.config.rootpath / str(session.config.getini("recipe_run_dir"))
     if not has_steps and runs.is_dir():
         _say_what_is_owed(session.config, runs)
-    if session.config.getoption("collectonly"):
-        for item in marked:
-            # VS Code takes an item with `callspec` for a parametrized one with brackets.
-            if "[" not in item.name and hasattr(item, "callspec"):
-                del item.callspec
 
 
 def _say_what_is_owed(config: pytest.Config, runs: "Path") -> None:
@@ -253,10 +235,12 @@ def orchestrator_context(pytestconfig: pytest.Config) -> "Context":
 
 
 @pytest.fixture(scope="session")
-def ctx(request: pytest.FixtureRequest, orchestrator_context: "Context") -> "Context":
+def ctx(pytestconfig: pytest.Config, orchestrator_context: "Context") -> "Context":
     """The Context of the session, or the own Context of the recipe that the test requests."""
-    context: Context = getattr(request, "param", orchestrator_context)
-    return context
+    from pytest_orchestrator.plugin.session_state import state_of
+
+    own = state_of(pytestconfig).own_context
+    return orchestrator_context if own is None else own
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ groups after the collection to a file whose path the controller sent.
 import json
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -21,6 +21,7 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.location import Place
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -96,6 +97,13 @@ class Needs(msgspec.Struct, frozen=True):
 NEEDS = pytest.StashKey[Needs | str]()
 """The needs of an item, or an error message if its marker cannot be resolved."""
 
+CONTEXT: "pytest.StashKey[Context]" = pytest.StashKey()
+"""The own Context of the recipe that a test requests, if the recipe has one."""
+
+_HOOKS = "pytest_orchestrator.plugin.hooks"
+_END_CTX: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
+"""Ends the fixture `ctx`, and the fixtures that use it."""
+
 SNAPSHOT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 """Restores the Context of an earlier run in the setup of an item, instead of its needed steps."""
 
@@ -110,7 +118,9 @@ def run_needed_steps(request: pytest.FixtureRequest) -> None:
     Raises:
         pytest.fail.Exception: A needed step did not pass, or must not run unselected.
     """
-    needs = request.node.stash[NEEDS]
+    needs = request.node.stash.get(NEEDS, None)
+    if needs is None:  # only other parametrizations of the test have needs
+        return
     results = request.node.stash.setdefault(RESULTS, [])
     if isinstance(needs, str) or needs.refused:
         pytest.fail(needs if isinstance(needs, str) else needs.refused.text, pytrace=False)
@@ -125,9 +135,30 @@ def run_needed_steps(request: pytest.FixtureRequest) -> None:
         _run_step(request, needs.run, step, results, must_meet=step.name in needs.needed)
 
 
+def pytest_fixture_setup(
+    fixturedef: "pytest.FixtureDef[object]", request: pytest.FixtureRequest
+) -> None:
+    """Keep how the fixture `ctx` of this plugin is ended."""
+    if getattr(fixturedef.func, "__module__", "") == _HOOKS and fixturedef.argname == "ctx":
+        request.config.stash[_END_CTX] = lambda: fixturedef.finish(cast("Any", request))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """End the fixture `ctx` if the item needs another Context than the item before it.
+
+    The fixture has the scope of the session, so that fixtures of each scope may use it. But the
+    marks of an item, which name its recipe, may differ from those of its other parametrizations.
+    """
+    state, context = state_of(item.config), item.stash.get(CONTEXT, None)
+    if context is not state.own_context:
+        state.own_context = context
+        item.config.stash.get(_END_CTX, lambda: None)()
+
+
 def __dir__() -> list[str]:
-    """Return the name that pytest finds when this module is registered, see `Plugin`."""
-    return ["run_needed_steps"]
+    """Return the names that pytest finds when this module is registered, see `Plugin`."""
+    return ["pytest_fixture_setup", "pytest_runtest_setup", "run_needed_steps"]
 
 
 def has_snapshot(item: pytest.Item) -> bool:

@@ -251,6 +251,8 @@ def _note_needs(
             request_fixture(test)
         else:
             *farther, run = used
+            if run.recipe.context == "recipe":
+                test.stash[needs.CONTEXT] = run.context
             before = [each for one in used for each in (*recipe_needs.upstream_runs(one), one)]
             first = [one for one in dict.fromkeys(before) if one is not run]
             names = {step.name for step in run.recipe.steps}

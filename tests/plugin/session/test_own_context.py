@@ -118,6 +118,64 @@ def test_a_marked_test_gets_the_own_context_of_its_recipe(layered: Project) -> N
     ]
 
 
+def test_each_parameter_gets_the_own_context_of_its_marker(layered: Project) -> None:
+    layered.write(
+        "recipes/cells.yaml",
+        """
+        matrix: {k: [1, 2]}
+        steps:
+          - name: a
+            type: shell
+            cmd: echo '{"status":"ok"}'
+            outputs: {"k": "${{ matrix.k }}"}
+        """,
+    )
+    layered.write(
+        "test_x.py",
+        """
+        import pytest
+
+        CELLS = [pytest.mark.recipe("recipes/cells.yaml", matrix={"k": k}) for k in (1, 2)]
+        ENDED = []
+
+        @pytest.fixture(scope="module")
+        def module_seen(ctx):
+            seen = ctx.get("k"), ctx.get("count")
+            yield seen
+            ENDED.append(seen)
+
+        @pytest.fixture(params=[pytest.param(one, marks=CELLS[one - 1]) for one in (1, 2)])
+        def cell(request, ctx):
+            return ctx["k"] == request.param
+
+        @pytest.mark.parametrize(
+            ("k", "count"),
+            [
+                pytest.param(1, 1, marks=CELLS[0]),
+                pytest.param(None, 1),
+                pytest.param(2, 1, marks=CELLS[1]),
+                pytest.param(None, 3, marks=pytest.mark.recipe("recipes/b.yaml")),
+                pytest.param(1, 1, marks=CELLS[0]),
+                pytest.param(1, 1, marks=CELLS[0]),
+            ],
+        )
+        def test_it(ctx, orchestrator_context, module_seen, k, count):
+            assert (ctx.get("k"), ctx.get("count")) == module_seen == (k, count)
+            assert (ctx is orchestrator_context) == (k is None and count == 1)
+
+        def test_fixture(cell):
+            assert cell
+
+        def test_ended():
+            assert ENDED == [(1, 1), (None, 1), (2, 1), (None, 3), (1, 1)]
+        """,
+    )
+
+    result = layered.run("recipes/a.yaml", "test_x.py")
+
+    assert result.parseoutcomes() == {"passed": 10}
+
+
 def test_a_fixture_named_ctx_of_the_user_has_priority(layered: Project) -> None:
     layered.write(
         "test_x.py",
