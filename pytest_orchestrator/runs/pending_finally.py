@@ -4,10 +4,11 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
@@ -26,10 +27,12 @@ class PendingFinally(NamedTuple):
         run: Id of the run.
         steps: Names of the ``finally`` steps that did not run to their end, by key of their
             recipe.
+        vars: The vars of these recipes, see `vars_of`.
     """
 
     run: str
     steps: dict[str, list[str]]
+    vars: dict[str, Any] = {}  # noqa: RUF012  # a default of a NamedTuple, which has no class variables
 
 
 def pending_runs(base: Path) -> Iterator[PendingFinally]:
@@ -50,7 +53,7 @@ def pending_runs(base: Path) -> Iterator[PendingFinally]:
             continue
         steps = _still_pending(record, folders[:place])
         if steps and not _is_forgiven(base, record):
-            yield PendingFinally(record.id, steps)
+            yield PendingFinally(record.id, steps, vars_of(record, steps))
 
 
 def pending_in(record: RunRecord) -> dict[str, list[str]]:
@@ -63,20 +66,29 @@ def pending_in(record: RunRecord) -> dict[str, list[str]]:
     return {key: names for key, names in steps.items() if names}
 
 
+def vars_of(record: RunRecord, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the vars of recipes of a run by name, each with `value` and `origin`, no secrets."""
+    found = (record.recipes[key].about.get("vars") or {} for key in keys)
+    return {
+        name: var for each in found for name, var in each.items() if MASK not in str(var["value"])
+    }
+
+
 def descriptions(steps: dict[str, list[str]]) -> list[str]:
     """Return a line for each recipe: its key, and its pending steps in parentheses."""
     return [f"{recipe} ({', '.join(names)})" for recipe, names in steps.items()]
 
 
-def resume_command(run: str, steps: Iterable[str]) -> str:
+def resume_command(run: str, steps: Iterable[str], options: Iterable[str] = ()) -> str:
     """Return the command that runs the pending ``finally`` steps of recipes.
 
     Args:
         run: Id of the run.
         steps: The keys of the recipes.
+        options: Options that give the recipes the values of their vars.
     """
     paths = dict.fromkeys(key.partition("[")[0] for key in steps)
-    return shlex.join(["pytest", f"--recipe-resume={run}", *paths])
+    return shlex.join(["pytest", f"--recipe-resume={run}", *options, *paths])
 
 
 def _still_pending(record: RunRecord, later: list[Path]) -> dict[str, list[str]]:

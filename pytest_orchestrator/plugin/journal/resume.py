@@ -408,16 +408,19 @@ class ResumedSession:
     def refusal(self, recipe: "Recipe", step: "Step") -> "Refusal | None":
         """Return the reason why a step needs confirmation to run again, or None."""
         from pytest_orchestrator.plugin.collection.needs import Refusal
+        from pytest_orchestrator.plugin.results import failures
+        from pytest_orchestrator.reports import failure
 
         fate = self._of(recipe, step)
         if fate.kind != "refused":
             return None
+        again = [_OPTION, *failures.options(self._config, recipe)]
         return Refusal(
             source=recipe.source(step),
             place=step.at["name"],
             reason=f"step '{step.name}' cannot be restored from run {self.run}: {fate.why}",
             cures=(
-                f"let it run again: pytest {_OPTION} {_RERUN}={recipe.node(step.name)}",
+                f"let it run again: {failure.command(f'{_RERUN}={recipe.node(step.name)}', again)}",
                 "or say in the recipe that it always may: idempotent: true",
             ),
         )

@@ -75,6 +75,7 @@ class Header(Plugin):
         """Return a line for each earlier run with ``finally`` steps that this one does not run."""
         if not self._steps:
             return []
+        from pytest_orchestrator.reports import failure
         from pytest_orchestrator.runs import pending_finally
 
         config, lines = self._session.config, []
@@ -87,7 +88,8 @@ class Header(Plugin):
             texts = pending_finally.descriptions(steps)
             shown = "; ".join(texts[:_MOST]) + (" ..." if texts[_MOST:] else "")
             head = f"run {pending.run} was ended before `finally` of {shown} had run"
-            lines.append(f"{head}: {pending_finally.resume_command(pending.run, steps)}")
+            given = failure.options(pending.vars)
+            lines.append(f"{head}: {pending_finally.resume_command(pending.run, steps, given)}")
         return lines
 
 

@@ -186,14 +186,15 @@ def report_pending_finally(state: "SessionState") -> int:
         The number of these steps.
     """
     from pytest_orchestrator.plugin.reporting.progress import print_line
-    from pytest_orchestrator.runs import lookup
-    from pytest_orchestrator.runs.pending_finally import descriptions, pending_in, resume_command
+    from pytest_orchestrator.reports import failure
+    from pytest_orchestrator.runs import lookup, pending_finally
 
-    folder = state.folder.path
-    pending = pending_in(lookup.load_record(folder))
+    record = lookup.load_record(state.folder.path)
+    pending = pending_finally.pending_in(record)
     if pending:
-        listed = "; ".join(descriptions(pending))
-        cure = resume_command(folder.name, pending)
+        listed = "; ".join(pending_finally.descriptions(pending))
+        given = failure.options(pending_finally.vars_of(record, pending))
+        cure = pending_finally.resume_command(state.folder.path.name, pending, given)
         text = f"no worker was left for `finally` of {listed}: {cure}"
         print_line(state.config, text, after_signal=True)
     return sum(map(len, pending.values()))

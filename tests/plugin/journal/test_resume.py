@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,49 @@ it was interrupted and is not marked `idempotent: true`
     let it run again: pytest --recipe-resume --recipe-rerun=recipes/x.yaml::three
     or say in the recipe that it always may: idempotent: true
 """
+
+
+def test_the_command_that_lets_a_step_run_again_is_quoted_and_has_the_vars(
+    project: Project, cut_run: Cut
+) -> None:
+    project.recipe("x", {"one": ""}, head="inputs: {sn: {}}\nmatrix: {v: [3.3]}")
+    given = "--recipe-var=sn=A 19"
+    cut_run("one", given)
+
+    assert (
+        "let it run again: pytest --recipe-resume '--recipe-var=sn=A 19' "
+        "'--recipe-rerun=recipes/x.yaml::one[v:3.3]'"
+    ) in project.run("--recipe-resume", given).stdout.str()
+
+
+def test_the_command_for_pending_finally_steps_has_the_vars_of_the_run(
+    project: Project, cut_run: Cut
+) -> None:
+    project.write("more.yaml", "volts: 5")
+    project.recipe(
+        "x",
+        {"one": ""},
+        FINAL,
+        head="inputs: {sn: {required: true}, pin: {secret: true}, volts: {type: number}}",
+    )
+    run = cut_run(
+        "one",
+        "--recipe-var=sn=A 19",
+        "--recipe-var=pin=topsecret",
+        "--recipe-vars-file=more.yaml",
+        event="step_finished",
+    )
+    project.recipe("other", {"two": ""})
+    command = f"pytest --recipe-resume={run} --recipe-vars-file=more.yaml"
+    command += " '--recipe-var=sn=A 19' recipes/x.yaml"
+
+    assert header(project.run("recipes/other.yaml")) == [
+        f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: {command}"
+    ]
+    project.forget()
+    resumed = project.run(*shlex.split(command)[1:], "--recipe-var=pin=topsecret")
+    assert resumed.parseoutcomes() == {"passed": 1, "skipped": 1}
+    assert project.ran == ["off"]
 
 
 def test_an_interrupted_step_runs_again_only_after_confirmation(
