@@ -281,6 +281,19 @@ def test_a_query_makes_one_debt_that_safe_pays(bench: Project, psu: ScpiInstrume
     assert_free(bench, psu)
 
 
+def test_safe_says_that_an_instrument_cannot_confirm(bench: Project, psu: ScpiInstrument) -> None:
+    path = bench.path / "station.yaml"
+    path.write_text(path.read_text().replace("init:", "confirm: none\n    init:"))
+    bench.call("instruments", "query", "psu", "OUTP ON")
+    [debt] = debts(bench)
+
+    done = bench.call("instruments", "safe", "psu")
+
+    sent = "sent, not confirmed"
+    owed = f"paid: the safe state of psu that run {debt['run']} owed"
+    assert done == (0, f"the safe state of psu: {sent}\n{owed}\n", "")
+
+
 def test_a_debt_is_dropped_by_hand_with_a_reason(
     bench: Project, psu: ScpiInstrument, runs: Runs
 ) -> None:

@@ -284,6 +284,7 @@ def _query(args: argparse.Namespace, station: "Station") -> int:
 def _safe(args: argparse.Namespace, station: "Station") -> int:
     from msgspec import structs
 
+    from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.runs.owed_safe import masked_result, payments
 
@@ -312,7 +313,12 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
         if result.reason:
             say(*result.transcript, f"{name} is not in its safe state: {result.reason}", err=True)
             return 1
-        say(f"{name} is in its safe state", *(f"paid: {one.phrase} owed" for one in owed))
+        sent = result.confirmation == SENT_NOT_CONFIRMED
+        how = f"the safe state of {name}: {SENT_NOT_CONFIRMED}"
+        say(
+            how if sent else f"{name} is in its safe state",
+            *(f"paid: {one.phrase} owed" for one in owed),
+        )
         say(*lost, err=True)
         return 1 if lost else 0
 

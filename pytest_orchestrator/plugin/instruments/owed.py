@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_orchestrator.core.errors import LockError
+from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.locks import locks
@@ -172,7 +173,9 @@ def _pay(
             for each in due:
                 reports.made_safe(each.paid_by(result))
                 if not result.reason:
-                    _say(config, f"{each.phrase} owed was reached")
+                    sent = result.confirmation == SENT_NOT_CONFIRMED
+                    how = f": {SENT_NOT_CONFIRMED}" if sent else " was reached"
+                    _say(config, f"{each.phrase} owed{how}")
 
 
 def _tried(config: pytest.Config) -> set[tuple[str, str]]:

@@ -237,3 +237,20 @@ def test_a_station_file_with_errors_pays_nothing_and_a_session_without_recipes_s
     assert said(result.outlines) == [
         f"orchestrator: {owed}, not sent while station.yaml has errors"
     ]
+
+
+def test_a_payment_that_an_instrument_cannot_confirm_is_said_to_be_sent_not_confirmed(
+    killed: Bench,
+) -> None:
+    killed.psu.held.add("*OPC?")
+    move(killed, "    safe:", "    confirm: none\n    safe:")
+
+    result = killed.project.run("recipes/b.yaml")
+
+    result.assert_outcomes(passed=2)
+    assert said(result.outlines) == [
+        f"run {killed.run} has not made psu safe: 1 safe state owed",
+        f"orchestrator: the safe state of psu that run {killed.run} owed: sent, not confirmed",
+        "orchestrator: the safe state of psu: sent, not confirmed",
+    ]
+    assert not is_owed(killed)
